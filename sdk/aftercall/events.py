@@ -1,0 +1,209 @@
+"""The two events a producer sends: a call an agent made, and what became of it. This is the wire contract.
+
+What holds for both: `null` means absent; unknown fields are ignored; of a repeated key the last one counts; types are
+strict (no text for a number, no bool for a number; a whole number serves as a float); every number in the record is
+finite, those in unknown fields included; texts are at most 256 characters, `reason` and `error` 8,192; times are RFC
+3339 with seconds and an offset or `Z`, not before 2000. `connectors.decode` reads records faster and by the same rules;
+where the two differ, this file is right.
+
+Refusals made here carry the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
+`no_verdict`, `empty_retraction`, `reserved_source`, `type_mismatch`.
+"""
+
+# ruff: noqa: EM101 - the first argument of a PydanticCustomError is a slug, not a message
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from aftercall.times import YEAR_2000_US, parse_time
+
+MAX_RECORD_BYTES: Final = 1024 * 1024
+MAX_TEXT: Final = 256
+MAX_LONG_TEXT: Final = 8192
+MAX_CALL_ID: Final = 128
+MAX_COST_USD: Final = 1e6
+MAX_LATENCY_MS: Final = 1e12
+MAX_COUNT: Final = 10**12
+RESERVED_SOURCES: Final = ("call", "silence")
+"""Names of statements that the pipeline makes itself."""
+_MAX_DOUBLE = int(sys.float_info.max)
+
+
+def _time_text(text: str) -> str:
+    try:
+        us = parse_time(text)
+    except ValueError as wrong:
+        raise PydanticCustomError("bad_time", "{what}", {"what": str(wrong)}) from None
+    if us < YEAR_2000_US:
+        raise PydanticCustomError("before_2000", "is before the year 2000; got {text}", {"text": text})
+    return text
+
+
+def _unreserved(source: str) -> str:
+    if source in RESERVED_SOURCES:
+        raise PydanticCustomError("reserved_source", "is kept for the pipeline's own statements; got '{s}'", {"s": source})
+    return source
+
+
+def _agrees(kind: str) -> BeforeValidator:
+    def check(value: Any) -> Any:  # noqa: ANN401 - whatever the record held
+        if isinstance(value, str) and value != kind:
+            raise PydanticCustomError("type_mismatch", "must be '{kind}' here", {"kind": kind})
+        return value
+
+    return BeforeValidator(check)
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT)]
+CallId = Annotated[str, Field(min_length=1, max_length=MAX_CALL_ID)]
+Time = Annotated[str, AfterValidator(_time_text), Field(json_schema_extra={"format": "date-time"})]
+Source = Annotated[str, AfterValidator(_unreserved), Field(max_length=MAX_TEXT)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+LatencyMs = Annotated[float, Field(ge=0, le=MAX_LATENCY_MS, allow_inf_nan=False)]
+CostUsd = Annotated[float, Field(ge=0, le=MAX_COST_USD, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Attr = Text | bool | int | Finite | None
+Attrs = dict[Text, Attr]
+DefaultedText = Annotated[
+    Text, WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "null"}], "default": "default"})
+]
+Action = Annotated[
+    Literal["assert", "retract"],
+    WithJsonSchema({"enum": ["assert", "retract", None], "default": "assert"}),
+]
+
+
+def _refuse_not_finite(value: object) -> None:
+    """Walk everything in a record; depth is bounded by the JSON parser."""
+    waiting: list[object] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                raise PydanticCustomError("not_finite", "holds a number that is not finite; got {n}", {"n": str(item)})
+        elif isinstance(item, int):
+            if abs(item) > _MAX_DOUBLE:
+                raise PydanticCustomError("not_finite", "holds a number too large for a double")
+        elif isinstance(item, Mapping):
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+class _Part(BaseModel):
+    """An object of the wire: frozen, strict, lenient about what it does not know."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the record held
+        if not isinstance(given, Mapping):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class _Record(_Part):
+    @model_validator(mode="before")
+    @classmethod
+    def _finite(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the record held
+        _refuse_not_finite(given)
+        return given
+
+
+class ToolCall(_Part):
+    """One tool used within a call; `stale` says that it answered from old data."""
+
+    name: Text | None = None
+    ok: bool | None = None
+    attempts: Count | None = None
+    latency_ms: LatencyMs | None = None
+    error: LongText | None = None
+    stale: bool | None = None
+
+
+class Rollout(_Part):
+    """The canary a call belongs to."""
+
+    id: Text
+    arm: Literal["baseline", "canary"]
+    step: Count | None = None
+
+
+class AgentCall(_Record):
+    """A call an agent made. Topic `agent.calls`, record key `call_id`.
+
+    >>> AgentCall(call_id="c1", occurred_at="2026-03-01T12:00:00Z", task_type="triage", model="m").config
+    'default'
+    """
+
+    type: Annotated[Literal["call"], _agrees("call")] | None = None
+    call_id: CallId
+    occurred_at: Time
+    task_type: Text
+    model: Text
+    config: DefaultedText = "default"
+    segment: Text | None = None
+    session_id: Text | None = None
+    parent_call_id: Text | None = None
+    latency_ms: LatencyMs | None = None
+    cost_usd: CostUsd | None = None
+    tokens_in: Count | None = None
+    tokens_out: Count | None = None
+    tokens: Count | None = None
+    error: LongText | None = None
+    tool_calls: Count | list[ToolCall] | None = None
+    policy_version: Text | None = None
+    input: str | None = None
+    output: str | None = None
+    recommendation_id: Text | None = None
+    propensity: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    rollout: Rollout | None = None
+    attrs: Attrs | None = None
+
+
+class Outcome(_Record):
+    """A statement on how a call turned out, or the withdrawal of one. Topic `agent.outcomes`, record key `call_id`.
+
+    An assertion needs `source` and one of `success`, `score`. A retraction (`action = "retract"`) needs `retracts` (one
+    statement, whoever made it; `source` may then be absent) or `source` (all it said before); with neither it is
+    refused. The sources `call` and `silence` are reserved.
+
+    >>> Outcome(outcome_id="o1", call_id="c1", occurred_at="2026-03-01T12:00:00Z", source="judge", score=0.4).action
+    'assert'
+    """
+
+    type: Annotated[Literal["outcome"], _agrees("outcome")] | None = None
+    outcome_id: Text
+    call_id: CallId
+    occurred_at: Time
+    call_occurred_at: Time | None = None
+    source: Source | None = None
+    success: bool | None = None
+    score: Finite | None = None
+    action: Action = "assert"
+    retracts: Text | None = None
+    reason: LongText | None = None
+    error: LongText | None = None
+    attrs: Attrs | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.action == "retract":
+            if self.retracts is None and self.source is None:
+                raise PydanticCustomError(
+                    "empty_retraction", "a retraction needs 'retracts' or 'source', to say what it withdraws"
+                )
+        elif self.source is None:
+            raise PydanticCustomError("missing_field", "field 'source' is required unless 'retracts' is withdrawn")
+        elif self.success is None and self.score is None:
+            raise PydanticCustomError("no_verdict", "one of 'success', 'score' is required unless it is a retraction")
+        return self

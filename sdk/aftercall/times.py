@@ -1,0 +1,100 @@
+"""Times on the wire: RFC 3339 text, inside the pipeline: integer microseconds since 1970 UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+YEAR_2000_US: Final = 946_684_800_000_000
+"""The earliest time an event may carry."""
+
+_SHAPE = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+_EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+_DAY_US = 86_400_000_000
+_MIN_US = -_EPOCH_DAY * _DAY_US + _DAY_US
+_MAX_US = (datetime(9999, 12, 31, tzinfo=UTC).toordinal() + 1 - _EPOCH_DAY) * _DAY_US - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_FRACTION_DIGITS = 9
+
+
+def parse_time(text: str) -> int:
+    """Read an RFC 3339 time, strictly.
+
+    Args:
+        text: such as `2026-03-01T12:00:00Z` or `2026-03-01t13:00:00.25+01:00`. Seconds and an offset or `Z` are
+            required; up to nine digits of a fraction are read, those beyond microseconds are cut off.
+
+    Returns:
+        Microseconds since 1970-01-01T00:00:00Z; negative before.
+
+    Raises:
+        ValueError: one clause that says what is wrong with the text.
+
+    >>> parse_time("1970-01-01T00:00:01.5Z")
+    1500000
+    """
+    match = _SHAPE.fullmatch(text)
+    if match is None:
+        message = f"is not an RFC 3339 time such as 2026-03-01T12:00:00Z; got {_shown(text)}"
+        raise ValueError(message)
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if second is None:
+        message = f"has no seconds; got {_shown(text)}"
+        raise ValueError(message)
+    if zone is None:
+        message = f"has no offset and no Z; got {_shown(text)}"
+        raise ValueError(message)
+    if fraction is not None and len(fraction) > _MAX_FRACTION_DIGITS:
+        message = f"has more than {_MAX_FRACTION_DIGITS} digits of a second; got {_shown(text)}"
+        raise ValueError(message)
+    if second == "60":
+        message = f"is a leap second, which has no place on the time line here; got {_shown(text)}"
+        raise ValueError(message)
+    try:
+        local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    except ValueError as wrong:
+        message = f"is not in the calendar ({wrong}); got {_shown(text)}"
+        raise ValueError(message) from None
+    seconds_of_day = local.hour * 3600 + local.minute * 60 + local.second - _offset_s(zone, text)
+    micros = int((fraction or "")[:6].ljust(6, "0"))
+    found = (local.toordinal() - _EPOCH_DAY) * _DAY_US + seconds_of_day * 1_000_000 + micros
+    if not _MIN_US <= found <= _MAX_US:
+        message = f"is not in the calendar (in UTC, years are 1 to 9999); got {_shown(text)}"
+        raise ValueError(message)
+    return found
+
+
+def format_time(us: int) -> str:
+    """Write microseconds since 1970 UTC as RFC 3339 with `Z`, with a fraction only where it is not zero.
+
+    Raises:
+        ValueError: outside the years 1 to 9999.
+
+    >>> format_time(1_500_000), format_time(0)
+    ('1970-01-01T00:00:01.500000Z', '1970-01-01T00:00:00Z')
+    """
+    try:
+        moment = _EPOCH + timedelta(microseconds=int(us))
+    except OverflowError:
+        message = f"{us} us is outside the years 1 to 9999"
+        raise ValueError(message) from None
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def _offset_s(zone: str, text: str) -> int:
+    if zone in "Zz":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 23 or minutes > 59:  # noqa: PLR2004 - the clock's own numbers
+        message = f"has an offset beyond 23:59; got {_shown(text)}"
+        raise ValueError(message)
+    seconds = hours * 3600 + minutes * 60
+    return -seconds if zone[0] == "-" else seconds
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")  # noqa: PLR2004 - enough to recognise it by
