@@ -1,0 +1,48 @@
+# `make demo` and `make test` work on a machine with Python 3.11 or 3.12, make and a package index; nothing else.
+
+BIN := .venv/bin
+STAMP := .venv/.aftercall-installed
+# Tried by running them: a pyenv shim may be on the path and still fail.
+PYTHONS ?= python3.12 python3.11 python3
+USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+
+.PHONY: setup demo test test-fast check check-real bench-engine
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -c '$(USABLE)' 2>/dev/null; then \
+	  for python in $(PYTHONS); do \
+	    if "$$python" -c '$(USABLE)' 2>/dev/null; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "make: needs a Python 3.11 or 3.12 with venv and ensurepip; none of '$(PYTHONS)' is one (install one, or say make PYTHONS=/path/to/python)" >&2; \
+	    exit 2; \
+	  fi; \
+	  "$$found" -m venv --clear .venv; \
+	fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e . --group pipeline --group dev -c constraints.txt -b constraints.txt
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/aftercall demo
+
+test: $(STAMP)
+	$(BIN)/pytest -q
+
+test-fast: $(STAMP)
+	$(BIN)/pytest -q -m "not slow"
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q --doctest-modules sdk/aftercall models connectors flows
+
+check-real: $(STAMP)
+	$(BIN)/python -m benchmarks.check_real
+
+bench-engine: $(STAMP)
+	$(BIN)/python -m benchmarks.engine

@@ -1,0 +1,52 @@
+"""aftercall: joins LLM agent calls with their delayed outcomes. This package is the wire contract.
+
+`AgentCall` and `Outcome` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out.
+"""
+
+from __future__ import annotations
+
+from aftercall.durations import format_duration, parse_duration
+from aftercall.events import AgentCall, Outcome
+from aftercall.records import (
+    DEAD_LETTER_REASONS,
+    Alert,
+    Arm,
+    DeadLetter,
+    Degraded,
+    FileOrigin,
+    Recommendation,
+    Record,
+    Segment,
+    TopicOrigin,
+    VerdictRecord,
+    alert_id,
+    content_hash,
+    to_json,
+)
+from aftercall.times import format_time, parse_time
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DEAD_LETTER_REASONS",
+    "AgentCall",
+    "Alert",
+    "Arm",
+    "DeadLetter",
+    "Degraded",
+    "FileOrigin",
+    "Outcome",
+    "Recommendation",
+    "Record",
+    "Segment",
+    "TopicOrigin",
+    "VerdictRecord",
+    "__version__",
+    "alert_id",
+    "content_hash",
+    "format_duration",
+    "format_time",
+    "parse_duration",
+    "parse_time",
+    "to_json",
+]

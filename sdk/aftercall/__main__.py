@@ -1,0 +1,25 @@
+"""The console script: runs the pipeline's command line where the pipeline is installed."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+NO_PIPELINE = (
+    "aftercall: only the producer SDK is installed here, and commands need the pipeline"
+    " (get a checkout of aftercall and run `make setup` in it, or use the container image)"
+)
+
+
+def main() -> None:
+    """Run `flows.cli:app`; where there is no pipeline, say how to get it and end with exit code 2."""
+    # By name: a producer's environment has no `flows`, and the SDK may not import it.
+    if find_spec("flows") is None or find_spec("flows.cli") is None:
+        print(NO_PIPELINE, file=sys.stderr)  # noqa: T201 - the command line's own voice
+        raise SystemExit(2)
+    import_module("flows.cli").app()
+
+
+if __name__ == "__main__":
+    main()

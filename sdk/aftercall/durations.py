@@ -1,0 +1,49 @@
+"""Durations as people write them: `90s`, `15m`, `48h`, `30d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PATTERN = re.compile(r"([0-9]{1,12})([smhd])")
+LONGEST = timedelta(days=36_500)
+"""A hundred years: beyond it, sums with times leave the calendar."""
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a whole number with one unit: s, m, h or d.
+
+    Raises:
+        ValueError: for anything else, and beyond 100 years.
+
+    >>> parse_duration("48h")
+    datetime.timedelta(days=2)
+    """
+    match = _PATTERN.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"a duration is a whole number and one of s, m, h, d, such as 90s or 30d; got {text!r}")
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"a duration is at most {LONGEST.days}d; got {text!r}")
+    return timedelta(seconds=seconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write whole seconds in the largest unit that divides them, so that `parse_duration` gives the same back.
+
+    Two days and less stay in hours, as people say 48h.
+
+    Raises:
+        ValueError: where the duration is negative or not of whole seconds.
+
+    >>> format_duration(timedelta(days=30)), format_duration(timedelta(hours=48)), format_duration(timedelta(0))
+    ('30d', '48h', '0s')
+    """
+    seconds, rest = divmod(duration, timedelta(seconds=1))
+    if seconds < 0 or rest:
+        raise ValueError(f"a duration is written in whole seconds >= 0; got {duration!r}")
+    for unit, size in _UNITS.items():
+        if seconds and seconds % size == 0 and not (unit == "d" and seconds <= 2 * size):
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

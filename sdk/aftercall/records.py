@@ -1,0 +1,289 @@
+"""What the pipeline publishes: verdicts, recommendations, alerts and dead letters (docs/contract.md, section 3).
+
+A record is built with `Alert.sealed(...)`, which computes its `event_id` from its content, and read with
+`Alert.parse(data)`, which lets fields pass that a newer pipeline has added. Building refuses unknown fields.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+
+from aftercall.times import parse_time
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Verdict = Literal["pending", "success", "failure", "expired"]
+AlertState = Literal["opened", "updated", "closed"]
+Severity = Literal["info", "warning", "critical"]
+Direction = Literal["up", "down"]
+ArmStatus = Literal["ok", "exploring", "degraded", "over_limit", "pinned"]
+
+DEAD_LETTER_REASONS: dict[str, str] = {
+    "not_utf8": "the bytes are not UTF-8",
+    "not_json": "the text is not one JSON value",
+    "not_object": "the JSON value is not an object",
+    "too_deep": "the JSON is nested too deep",
+    "too_large": "the record is over 1 MiB",
+    "missing_field": "a required field is absent",
+    "wrong_type": "a field has another type than the contract gives it",
+    "too_long": "a text is over its limit",
+    "not_finite": "a number is NaN or infinite",
+    "negative": "a number that cannot be negative is",
+    "out_of_range": "a number is beyond its bounds",
+    "bad_time": "a time is not RFC 3339 with seconds and an offset",
+    "before_2000": "a time lies before the year 2000",
+    "future": "the record is further ahead of the wall clock than max_future_skew",
+    "type_mismatch": "`type` contradicts the topic or file",
+    "no_verdict": "an outcome has neither success nor score",
+    "empty_retraction": "a retraction names neither a target nor a source",
+    "reserved_source": "`call` and `silence` are the pipeline's own sources",
+    "truncated": "the last line of a file is half-written",
+    "conflict": "an id that is held already came again with other content",
+    "late": "the statement lies after its call's horizon, or came after the call had closed",
+    "too_old": "the call came after it would have closed",
+    "orphan": "no call appeared for the outcome within orphan_wait",
+}
+"""Every slug a dead letter's `reason` may be, and what it says."""
+
+_UNSEALED = "0" * 32
+
+
+def _utc(value: object) -> datetime:
+    # Numbers are refused: pydantic would guess whether they are seconds or milliseconds.
+    if isinstance(value, str):
+        return EPOCH + timedelta(microseconds=parse_time(value))
+    if not isinstance(value, datetime):
+        raise ValueError(f"a time is an aware datetime or RFC 3339 text; got {type(value).__name__}")
+    if value.tzinfo is UTC:
+        return value
+    if value.utcoffset() is None:
+        raise ValueError(f"a time needs a zone; got {value.isoformat()} (use datetime.UTC)")
+    return value.astimezone(UTC)
+
+
+Time = Annotated[datetime, BeforeValidator(_utc)]
+"""An instant in UTC; RFC 3339 with `Z` in JSON."""
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""128 bits in lower-case hex."""
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def content_hash(*parts: bytes | str | int | None) -> str:
+    """A 128-bit BLAKE2b hash of `parts`, in hex; `None`, `""` and moved boundaries all differ.
+
+    >>> content_hash("a", None) == content_hash("a", "")
+    False
+    >>> content_hash("ab", "c") == content_hash("a", "bc")
+    False
+    """
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        if part is None:
+            digest.update(b"-;")
+            continue
+        data = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(b"%d;" % len(data))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def alert_id(
+    kind: str,
+    group: tuple[str, str | None, str | None],
+    metric: str,
+    direction: Direction,
+    ordinal: int,
+) -> str:
+    """The id of the `ordinal`-th alert of this kind, group, metric and direction: the same in every run."""
+    return content_hash(kind, *group, metric, direction, ordinal)
+
+
+def seal_json(body: bytes) -> bytes:
+    """Put `event_id` in front of a record's JSON that is still without one.
+
+    For hot paths that write the JSON themselves; same fields in the same order and the same number format give the
+    same bytes as `to_json(Model.sealed(...))`.
+
+    Args:
+        body: compact JSON of a non-empty object, fields in the order of the model, without `event_id`.
+    """
+    return b'{"event_id":"%s",%s' % (blake2b(body, digest_size=16).hexdigest().encode(), body[1:])
+
+
+class Part(BaseModel):
+    """A piece of a record: frozen, finite numbers, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+
+
+class Record(Part):
+    """A record on a topic. Two records with equal content have equal `event_id`, so exact repeats can be dropped."""
+
+    key_field: ClassVar[str | None] = None
+    """The field that is the Kafka record's key; None where the key is the original record's."""
+
+    event_id: Hash = Field(description="BLAKE2b-128 of the record's compact JSON without this field")
+
+    @classmethod
+    def sealed(cls, **fields: Any) -> Self:
+        """Build a record and give it the `event_id` of its content.
+
+        Raises:
+            pydantic.ValidationError: where a field is missing, unknown or of the wrong type.
+        """
+        draft = cls(event_id=_UNSEALED, **fields)
+        return draft.model_copy(update={"event_id": blake2b(_body(draft), digest_size=16).hexdigest()})
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> Self:
+        """Read a record's JSON, passing over fields that only a newer pipeline knows."""
+        return cls.model_validate_json(data, extra="ignore")
+
+
+def _body(record: Record) -> bytes:
+    return record.__pydantic_serializer__.to_json(record, exclude={"event_id"})
+
+
+def to_json(record: Record) -> bytes:
+    """The record as compact UTF-8 JSON, fields in the order of the model."""
+    return record.__pydantic_serializer__.to_json(record)
+
+
+class VerdictRecord(Record):
+    """The current verdict on a call and the statement it rests on; topic `agent.verdicts`."""
+
+    key_field: ClassVar[str | None] = "call_id"
+
+    seq: int = Field(ge=0, description="statements in the call's ledger, plus 1 once closed; the greatest is current")
+    call_id: str
+    task_type: str
+    model: str
+    config: str
+    verdict: Verdict
+    score: float | None = Field(description="as the deciding statement gave it")
+    source: str | None = Field(description="of the deciding statement; `call`: its own error, `silence`: no complaint")
+    outcome_id: str | None = Field(description="of the deciding statement; null for `call` and `silence`")
+    reason: str | None
+    decided_at: Time | None = Field(description="time of the deciding statement; null where nothing stands")
+    age_s: float | None = Field(description="seconds from the call to decided_at; negative where it came before")
+
+
+class Arm(Part):
+    """One model and configuration that a call may be sent to."""
+
+    model: str
+    config: str
+    weight: Share = Field(description="final probability of drawing this arm: the propensity to log")
+    p_best: Share | None = Field(description="probability that no other arm is better, before floors and limits")
+    rate: Share | None = Field(description="success rate believed now; null without evidence")
+    rate_low: Share | None
+    rate_high: Share | None
+    n: int = Field(ge=0, description="resolved calls behind the rate, older ones discounted")
+    status: ArmStatus
+
+
+class Segment(Part):
+    """The arms of one declared segment of a task type, or of all its calls (`segment` null)."""
+
+    segment: str | None
+    arms: list[Arm]
+
+    @model_validator(mode="after")
+    def _weights_sum_to_one(self) -> Self:
+        total = sum(arm.weight for arm in self.arms)
+        if self.arms and abs(total - 1) > 1e-6:
+            raise ValueError(f"the weights of segment {self.segment!r} must sum to 1; they sum to {total!r}")
+        return self
+
+
+class Degraded(Part):
+    """A model (`config` null) or a configuration that does worse than it did."""
+
+    model: str
+    config: str | None
+    reason: str
+    alert_id: Hash | None
+
+
+class Recommendation(Record):
+    """Where the next calls of a task type should go; topic `agent.recommendations`."""
+
+    key_field: ClassVar[str | None] = "task_type"
+
+    seq: int = Field(ge=1, description="recommendations issued for this task type so far")
+    recommendation_id: Hash = Field(description="hash of the content; log it with the call that followed it")
+    task_type: str
+    issued_at: Time = Field(description="event time")
+    valid_until: Time
+    segments: list[Segment]
+    degraded: list[Degraded]
+    reason: str
+
+    @classmethod
+    def sealed(cls, **fields: Any) -> Self:
+        """Build a recommendation; `recommendation_id` too is computed where it is not given."""
+        if "recommendation_id" in fields:
+            return super().sealed(**fields)
+        draft = cls(event_id=_UNSEALED, recommendation_id=_UNSEALED, **fields)
+        return super().sealed(recommendation_id=content_hash(_body(draft)), **fields)
+
+
+class Alert(Record):
+    """Something changed, or ended; topic `agent.alerts`."""
+
+    key_field: ClassVar[str | None] = "alert_id"
+
+    seq: int = Field(ge=1, description="records issued for this alert so far")
+    alert_id: Hash = Field(description="hash of kind, group, metric, direction and ordinal")
+    state: AlertState
+    kind: str
+    severity: Severity
+    opened_at: Time
+    updated_at: Time
+    closed_at: Time | None
+    task_type: str
+    model: str | None = Field(description="null on the roll-up over all models of the task type")
+    config: str | None = Field(description="null on roll-ups")
+    metric: str
+    direction: Direction
+    baseline: float | None = Field(description="the metric before the change")
+    current: float | None = Field(description="the metric since the change")
+    effect_low: float | None = Field(description="interval of current minus baseline")
+    effect_high: float | None
+    changed_at: Time | None = Field(description="estimate of when it changed")
+    promise: str | None = Field(description="the false-alarm promise this alert falls under; null where none is made")
+    reason: str
+    evidence: dict[str, JsonValue]
+
+
+class TopicOrigin(Part):
+    """Where a record on Kafka was."""
+
+    topic: str
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+
+
+class FileOrigin(Part):
+    """Where a record in a file was; lines count from 1."""
+
+    file: str
+    line: int = Field(ge=1)
+
+
+class DeadLetter(Record):
+    """A record that was refused, and why; topic `agent.dead-letters`, under the original record's key."""
+
+    reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="slug", examples=sorted(DEAD_LETTER_REASONS))
+    detail: str = Field(description="one sentence: place, rule, value")
+    origin: TopicOrigin | FileOrigin
+    size: int = Field(ge=0, description="bytes of the original")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the original's bytes")
+    payload: str | None = Field(
+        max_length=65_536,
+        description="the original without input and output; null for an outcome that waited for its call",
+    )
