@@ -1,0 +1,235 @@
+"""Hypothesis strategies for small, nasty histories: ties, boundaries, repeats, retractions, orphans, several files."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from oracle.order import File, Read, merged_order, reading_order, watermarks
+from oracle.records import EPOCH, Rules, micros
+from oracle.replay import Oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+START = micros("2025-03-01T23:30:00Z")
+"""Half an hour before midnight, so that hours and days end amid the histories."""
+
+TASKS = ("summarise", "réponse", "route")
+MODELS = ("m-1", "m-2")
+SOURCES = ("user_feedback", "human_review", "judge", "toxicity", "тикет")
+CALL_IDS = (
+    "01957b3e-5c00-7000-8000-000000000001",
+    "01957b3e-5c00-7000-8000-000000000002",
+    "01957B3E-5C00-7000-8000-000000000001",
+    "01957b3e5c0070008000000000000001",
+    "7",
+    "07",
+    "call one",
+    "ünï-コール-🙂",
+    "x" * 128,
+)
+OUTCOME_IDS = ("a", "b", "B", "é", "10", "9", "01957b3e-5c00-7000-8000-000000000001", "🙂")
+
+
+class History(NamedTuple):
+    """Files of a replay, those of calls first, and the rules to judge them by."""
+
+    rules: Rules
+    files: tuple[File, ...]
+
+    def order(self, *, merged: bool = False) -> list[Read]:
+        """The records in reading order; `merged` merges the files' heads instead of sorting all records."""
+        return merged_order(self.files) if merged else reading_order(self.files)
+
+    def oracle(self, *, merged: bool = False) -> Oracle:
+        """The oracle after the whole replay."""
+        return replayed(self.rules, self.order(merged=merged), len(self.files))
+
+
+def replayed(rules: Rules, order: Sequence[Read], partitions: int) -> Oracle:
+    """The oracle after reading `order` to its end, with the naive watermark over `partitions`."""
+    oracle = Oracle(rules)
+    before, last = watermarks(order, partitions)
+    for read, watermark in zip(order, before, strict=True):
+        oracle.feed(read.record, watermark)
+    oracle.finish(last)
+    return oracle
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rules:
+    """Horizons from 10 minutes to a day, so that calls close amid the history."""
+    durations = st.sampled_from([10 * MINUTE, 30 * MINUTE, 2 * HOUR, DAY])
+    own = draw(st.dictionaries(st.sampled_from(TASKS), durations, max_size=2))
+    silent = draw(st.sets(st.sampled_from(sorted(own)))) if own else set()
+    return Rules(
+        horizon_us=draw(durations),
+        allowed_lateness_us=draw(st.sampled_from([SECOND, 10 * MINUTE, HOUR])),
+        orphan_wait_us=draw(st.sampled_from([SECOND, 5 * MINUTE, HOUR, DAY])),
+        precedence=tuple(draw(st.lists(st.sampled_from(SOURCES), unique=True, max_size=3))),
+        pass_at=draw(st.sampled_from([{}, {"judge": 0.5}])),
+        fail_at=draw(st.sampled_from([{}, {"toxicity": 0.3}])),
+        task_horizon_us=own,
+        silence={task: draw(st.sampled_from(["success", "failure"])) for task in sorted(silent)},
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, sorted_files: bool = True) -> History:
+    """Up to some forty records in one to four files; the lines of each are in event-time order if `sorted_files`."""
+    chosen = draw(rules())
+    calls = draw(_calls(chosen))
+    outcomes = [outcome for call in calls for outcome in draw(_outcomes_of(call, chosen))]
+    outcomes += draw(_orphans(calls))
+    ticks = draw(st.lists(st.integers(0, 3 * 24 * 60), max_size=3, unique=True))
+    beside = [draw(_repeat(record)) for record in draw(_some(calls))], [draw(_repeat(r)) for r in draw(_some(outcomes))]
+    files = []
+    for kind, records, repeats in (("calls", calls, beside[0]), ("outcomes", outcomes, beside[1])):
+        count = draw(st.integers(1 if kind == "calls" else 0, 2))
+        shares: list[list[dict[str, Any]]] = [[] for _ in range(count)]
+        for record in draw(st.permutations(records + repeats)):
+            if shares:
+                shares[draw(st.integers(0, count - 1))].append(record)
+        for index, share in enumerate(shares):
+            share += [_tick(kind, index, minute) for minute in ticks]
+            if sorted_files:
+                share.sort(key=lambda record: record["occurred_at"])
+            files.append(File(kind, tuple([draw(_line(kind, record)) for record in share])))
+    return History(chosen, tuple(files))
+
+
+@st.composite
+def interleavings(draw: st.DrawFn, partitions: Sequence[Sequence[Read]]) -> list[Read]:
+    """Some order that keeps the order within each partition, as brokers deliver."""
+    turns = draw(st.permutations([index for index, reads in enumerate(partitions) for _ in reads]))
+    rest = [iter(reads) for reads in partitions]
+    return [next(rest[index]) for index in turns]
+
+
+# Records are drawn as the fields of their JSON, with times still in microseconds; `_line` writes them.
+
+
+@st.composite
+def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
+    anchors = draw(st.lists(st.integers(0, 2 * 24 * 60), min_size=1, max_size=3))
+    edges = [0, 0, SECOND, 59 * SECOND, -1, MINUTE, chosen.horizon_us, chosen.horizon_us + chosen.allowed_lateness_us]
+    return [
+        {
+            "call_id": call_id,
+            "occurred_at": START + draw(st.sampled_from(anchors)) * MINUTE + draw(st.sampled_from(edges)),
+            "task_type": draw(st.sampled_from(TASKS)),
+            "model": draw(st.sampled_from(MODELS)),
+            "config": draw(st.sampled_from([None, None, "default", "v2"])),
+            "segment": draw(st.sampled_from([None, None, "long_input"])),
+            "error": draw(st.sampled_from([None, None, None, "timeout"])),
+            "session_id": draw(st.sampled_from([None, "s-1"])),
+            "latency_ms": draw(st.sampled_from([None, 0, 12.5, 1800])),
+            "cost_usd": draw(st.sampled_from([None, 0, 0.25, 0.000125])),
+            **draw(st.sampled_from([{}, {"tokens": 7}, {"tokens_in": 5, "tokens_out": 6}])),
+            "attrs": draw(st.sampled_from([None, {"tier": "gold"}])),
+        }
+        for call_id in draw(st.lists(st.sampled_from(CALL_IDS), unique=True, min_size=1, max_size=5))
+    ]
+
+
+@st.composite
+def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[dict[str, Any]]:
+    horizon = chosen.horizon_of(call["task_type"])
+    close = horizon + chosen.allowed_lateness_us
+    delays = st.sampled_from(
+        [-HOUR, -chosen.orphan_wait_us, -chosen.orphan_wait_us - 1, -SECOND, 0, 0, 1, SECOND, 59 * SECOND, MINUTE]
+        + [10 * MINUTE, 10 * MINUTE, horizon - SECOND, horizon, horizon, horizon + 1, close, close + SECOND]
+    )
+    # An id drawn twice makes a conflict; mostly they differ.
+    ids = draw(st.lists(st.sampled_from(OUTCOME_IDS), max_size=5, unique=draw(st.sampled_from([True, True, False]))))
+    return [
+        {
+            "outcome_id": outcome_id,
+            "call_id": call["call_id"],
+            "occurred_at": call["occurred_at"] + draw(delays),
+            "source": draw(st.sampled_from(SOURCES)),
+            **draw(_says([*ids, *OUTCOME_IDS[:1]])),
+            "reason": draw(st.sampled_from([None, "because", "weil ö"])),
+            "call_occurred_at": draw(st.sampled_from([None, None, None, call["occurred_at"], START - 3 * DAY])),
+        }
+        for outcome_id in ids
+    ]
+
+
+def _says(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    scores = st.sampled_from([0, 0.29, 0.3, 0.5, 0.69, 0.7, 1])
+    action = st.sampled_from([None, "assert"])
+    verdicts = st.booleans()
+    by_id = st.fixed_dictionaries({"action": st.just("retract"), "retracts": st.sampled_from(ids)})
+    return st.one_of(
+        st.fixed_dictionaries({"success": verdicts, "action": action}),
+        st.fixed_dictionaries({"score": scores, "action": action}),
+        st.fixed_dictionaries({"success": verdicts, "score": scores}),
+        st.one_of(by_id, st.just({"action": "retract"})),
+    )
+
+
+@st.composite
+def _orphans(draw: st.DrawFn, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "outcome_id": draw(st.sampled_from(OUTCOME_IDS[:2])),
+            "call_id": "nobody's call",
+            "occurred_at": START + minute * MINUTE,
+            "source": draw(st.sampled_from(SOURCES)),
+            "success": draw(st.booleans()),
+            "call_occurred_at": draw(st.sampled_from([None, START - 3 * DAY, calls[0]["occurred_at"]])),
+        }
+        for minute in draw(st.lists(st.integers(0, 2 * 24 * 60), max_size=2))
+    ]
+
+
+def _some(records: list[dict[str, Any]]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    return st.lists(st.sampled_from(records), max_size=3) if records else st.just([])
+
+
+@st.composite
+def _repeat(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
+    """The record again: the same, changed where that does not matter, or changed where it does."""
+    call = "task_type" in record
+    harmless = {"latency_ms": 99, "attrs": {"again": True}} if call else {"reason": "again"}
+    harmful = {"model": "m-3"} if call else {"source": "contract"}
+    later = {"occurred_at": record["occurred_at"] + draw(st.sampled_from([1, SECOND, MINUTE]))}
+    return record | draw(st.sampled_from([{}, {}, harmless, harmful, later]))
+
+
+def _tick(kind: str, index: int, minute: int) -> dict[str, Any]:
+    """A record that moves the clock of its file."""
+    at = START + minute * MINUTE
+    if kind == "calls":
+        return {"call_id": f"tick-{index}-{minute}", "occurred_at": at, "task_type": "tick", "model": "m-1"}
+    ids = {"outcome_id": f"tick-{index}", "call_id": f"tick-0-{minute}"}
+    return {**ids, "occurred_at": at, "source": "downstream", "success": True}
+
+
+@st.composite
+def _line(draw: st.DrawFn, kind: str, record: dict[str, Any]) -> bytes:
+    """One of the many ways to write a record: offsets, nulls, unknown fields, escapes."""
+    style = draw(st.integers(0, 4))
+    written = {name: value for name, value in record.items() if value is not None or style == 1}
+    for name in ("occurred_at", "call_occurred_at"):
+        if written.get(name) is not None:
+            written[name] = _time(written[name], style)
+    if style == 2:
+        written = {"type": kind[:-1], "unknown_field": {"deep": [1, None]}, **written}
+    return json.dumps(written, ensure_ascii=style != 3, separators=(",", ":") if style == 4 else None).encode()
+
+
+def _time(at: int, style: int) -> str:
+    zone = timezone(timedelta(hours=[0, 0, 0, 2, -5][style], minutes=30 if style == 3 else 0))
+    text = (EPOCH + timedelta(microseconds=at)).astimezone(zone).isoformat()
+    assert datetime.fromisoformat(text) - EPOCH == timedelta(microseconds=at)
+    return text.replace("+00:00", "Z") if style == 0 else text

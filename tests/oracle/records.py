@@ -1,0 +1,126 @@
+"""What the oracle reads: records in plain Python, parsed by hand and independently of the pipeline's own decoders."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NEVER = -(2**63)
+"""The watermark before every partition has spoken."""
+MINUTE_US = 60_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that decide verdicts; durations in microseconds.
+
+    `silence` maps a task type to "success" or "failure"; each of its task types is in `task_horizon_us` too.
+    A source in `fail_at` succeeds below its bound; any other one at or above `pass_at`, 0.7 where it has none.
+    """
+
+    horizon_us: int = 30 * 86_400_000_000
+    allowed_lateness_us: int = 3_600_000_000
+    orphan_wait_us: int = 86_400_000_000
+    precedence: tuple[str, ...] = ()
+    pass_at: Mapping[str, float] = field(default_factory=dict)
+    fail_at: Mapping[str, float] = field(default_factory=dict)
+    task_horizon_us: Mapping[str, int] = field(default_factory=dict)
+    silence: Mapping[str, str] = field(default_factory=dict)
+
+    def horizon_of(self, task_type: str) -> int:
+        """Horizon of a task type, in microseconds."""
+        return self.task_horizon_us.get(task_type, self.horizon_us)
+
+    def longest_horizon(self) -> int:
+        """The longest configured horizon, in microseconds."""
+        return max([self.horizon_us, *self.task_horizon_us.values()])
+
+
+@dataclass(frozen=True)
+class Call:
+    """An `AgentCall`, `at` in microseconds since 1970 UTC."""
+
+    call_id: str
+    at: int
+    task_type: str = "task"
+    model: str = "model"
+    config: str = "default"
+    segment: str | None = None
+    error: str | None = None
+    session_id: str | None = None
+    latency_ms: float | None = None
+    cost_usd: float | None = None
+    tokens: int | None = None
+    attrs: Mapping[str, Any] | None = None
+
+    def deciding(self) -> tuple[Any, ...]:
+        """The fields in which a duplicate equals the first record of its id."""
+        return (self.at, self.task_type, self.model, self.config, self.segment, self.error)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An `Outcome`, that is a statement or a retraction; times in microseconds since 1970 UTC."""
+
+    outcome_id: str
+    call_id: str
+    at: int
+    source: str = "user_feedback"
+    success: bool | None = None
+    score: float | None = None
+    action: str = "assert"
+    retracts: str | None = None
+    reason: str | None = None
+    call_at: int | None = None
+
+    def deciding(self) -> tuple[Any, ...]:
+        """The fields in which a duplicate equals the first record of its id."""
+        return (self.at, self.source, self.success, self.score, self.action, self.retracts)
+
+
+Record = Call | Outcome
+
+
+def micros(text: str) -> int:
+    """Microseconds since 1970 UTC of an RFC 3339 time."""
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
+
+
+def parse(kind: str, line: bytes) -> Record:
+    """Read one valid JSON line of a file of `kind` "calls" or "outcomes"."""
+    raw = {name: value for name, value in json.loads(line).items() if value is not None}
+    at = micros(raw["occurred_at"])
+    if kind == "calls":
+        parts = [raw[name] for name in ("tokens_in", "tokens_out") if name in raw]
+        return Call(
+            call_id=raw["call_id"],
+            at=at,
+            task_type=raw["task_type"],
+            model=raw["model"],
+            config=raw.get("config", "default"),
+            segment=raw.get("segment"),
+            error=raw.get("error"),
+            session_id=raw.get("session_id"),
+            latency_ms=raw.get("latency_ms"),
+            cost_usd=raw.get("cost_usd"),
+            tokens=raw.get("tokens", sum(parts) if parts else None),
+            attrs=raw.get("attrs"),
+        )
+    return Outcome(
+        outcome_id=raw["outcome_id"],
+        call_id=raw["call_id"],
+        at=at,
+        source=raw["source"],
+        success=raw.get("success"),
+        score=raw.get("score"),
+        action=raw.get("action", "assert"),
+        retracts=raw.get("retracts"),
+        reason=raw.get("reason"),
+        call_at=micros(raw["call_occurred_at"]) if "call_occurred_at" in raw else None,
+    )
