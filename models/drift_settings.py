@@ -1,0 +1,74 @@
+"""What the drift detectors may be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """Settings of section `[drift]`; times in microseconds.
+
+    Attributes:
+        false_alarms_per_1000_groups_per_week: the promise, over all statistical alerts together. > 0.
+        warmup_us: trials of a group before its first trial + warmup are neither tested nor learned. Where failures are
+            reported faster than successes, a new group's first trials are mostly failures; after the warm-up the mix stands.
+        warmup_by_task: other warm-ups by task type, such as a horizon shorter than `warmup_us`.
+        min_trials: learned before a group is tested. >= 1.
+        margin: how much worse a busy group's rate may be without counting as evidence: days differ a little. In [0, 1).
+        margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
+        new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
+    """
+
+    false_alarms_per_1000_groups_per_week: float = 1.0
+    warmup_us: int = 72 * HOUR_US
+    warmup_by_task: Mapping[str, int] = field(default_factory=dict)
+    min_trials: int = 30
+    margin: float = 0.01
+    margin_above_per_day: float = 300.0
+    new_normal_after_us: int = 7 * DAY_US
+
+    def __post_init__(self) -> None:
+        """Refuse what would break the promise.
+
+        Raises:
+            ValueError: naming the setting, the rule, the value and the remedy.
+        """
+        rules = (
+            ("false_alarms_per_1000_groups_per_week", self.false_alarms_per_1000_groups_per_week > 0, "> 0", "1"),
+            ("warmup", min(self.warmup_us, *self.warmup_by_task.values(), self.warmup_us) >= 0, ">= 0 s", "72h"),
+            ("min_trials", self.min_trials >= 1, ">= 1", "30"),
+            ("margin", 0 <= self.margin < 1, "in [0, 1)", "0.01"),
+            ("margin_above_per_day", self.margin_above_per_day >= 0, ">= 0", "300"),
+            ("new_normal_after", self.new_normal_after_us > 0, "> 0 s", "7d"),
+        )
+        for name, holds, rule, default in rules:
+            if not holds:
+                value = getattr(self, name, None)
+                got = getattr(self, f"{name}_us", None) if value is None else value
+                raise ValueError(f"[drift] {name} must be {rule}; got {got} (leave it out for {default})")
+
+    @property
+    def threshold(self) -> float:
+        """A of CT-SR: two outcomes (down and up) share the promise of a group.
+
+        >>> DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold
+        2000.0
+        """
+        return 1000 * 2 / self.false_alarms_per_1000_groups_per_week
+
+    @property
+    def promise(self) -> str:
+        """The sentence that alerts carry."""
+        return (
+            f"At most {self.false_alarms_per_1000_groups_per_week:g} false alarms per 1,000 watched groups per week, "
+            "over all statistical alerts together, if outcomes are independent."
+        )
+
+    def warmup_of(self, task_type: str) -> int:
+        """Warm-up of a task type's groups, microseconds."""
+        return self.warmup_by_task.get(task_type, self.warmup_us)
