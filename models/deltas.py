@@ -1,0 +1,204 @@
+"""Collects the differences that one batch makes in one shard and sums them per group and minute.
+
+All sums are of integers, so they do not depend on order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import delay, sketch
+from models.streams import (
+    F64,
+    HOUR_US,
+    I8,
+    I32,
+    I64,
+    MINUTE_US,
+    CellDeltas,
+    Changes,
+    DelayDeltas,
+    Group,
+    LatencyDeltas,
+    Objects,
+    TrialDeltas,
+    Values,
+)
+
+_CELL = {"calls": np.int32, "successes": np.int32, "failures": np.int32, "expired": np.int32, "cost_nano": np.int64}
+_TRIAL = {
+    "trial_successes": np.int32,
+    "trial_failures": np.int32,
+    "successes": np.int32,
+    "failures": np.int32,
+    "calls": np.int32,
+}
+
+
+class Deltas:
+    """Differences of one batch. Groups are the shard's own codes; `changes` translates them to names."""
+
+    def __init__(self) -> None:
+        self._cells: list[dict[str, Any]] = []
+        self._trials: list[dict[str, Any]] = []
+        self._latency: list[tuple[I32, I32, F64]] = []
+        self._delays: list[tuple[I32, I64, I8, I64, I32]] = []
+        self._values: list[Values] = []
+
+    def add_calls(
+        self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, call_ids: Objects
+    ) -> None:
+        """Calls accepted: counts, cost, latency, and their values for the numeric detectors."""
+        call_minute = (at // MINUTE_US).astype(np.int32)
+        ones = np.ones(len(group), np.int32)
+        cost = np.maximum(cost_nano, 0)
+        self._cells.append({"group": group, "minute": call_minute, "calls": ones, "cost_nano": cost})
+        self._trials.append({"group": group, "minute": minute, "calls": ones})
+        known = ~np.isnan(latency_ms)
+        self._latency.append((group[known], call_minute[known], latency_ms[known]))
+        cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
+        self._values.append(Values(group, minute, at, call_ids, latency_ms, cost_usd))
+
+    def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: int) -> None:
+        """Verdicts gained (sign 1) or withdrawn (sign -1) in the cells and the delay histogram."""
+        good = (success == 1).astype(np.int32)
+        minute = (call_at // MINUTE_US).astype(np.int32)
+        self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
+        self._delays.append((group, call_at, success, decided_at, np.full(len(group), sign, np.int32)))
+
+    def add_expired(self, group: I32, call_at: I64) -> None:
+        """Calls that closed with nothing standing."""
+        minute = (call_at // MINUTE_US).astype(np.int32)
+        self._cells.append({"group": group, "minute": minute, "expired": np.ones(len(group), np.int32)})
+
+    def add_trials(self, group: I32, minute: I32, success: I8) -> None:
+        """First verdicts of calls: a trial each, and a net gain."""
+        good = (success == 1).astype(np.int32)
+        bad = 1 - good
+        self._trials.append(
+            {
+                "group": group,
+                "minute": minute,
+                "trial_successes": good,
+                "trial_failures": bad,
+                "successes": good,
+                "failures": bad,
+            }
+        )
+
+    def add_steps(self, group: int, steps: dict[int, tuple[int, int, int, int]], sign: int) -> None:
+        """The minute steps of one call: (trial successes, trial failures, net successes, net failures) by minute."""
+        if not steps:
+            return
+        columns = sign * np.array(list(steps.values()), np.int32)
+        names = ("trial_successes", "trial_failures", "successes", "failures")
+        self._trials.append(
+            {
+                "group": np.full(len(steps), group, np.int32),
+                "minute": np.fromiter(steps, np.int32, len(steps)),
+                **{name: columns[:, i] for i, name in enumerate(names)},
+            }
+        )
+
+    def changes(self, shard: str, watermark: int, groups: list[Group]) -> Changes:
+        """The message to the group step; rows whose differences cancelled out are left out."""
+        cells = _sum(self._cells, _CELL)
+        trials = _sum(self._trials, _TRIAL)
+        latencies = self._latencies()
+        delays = self._delay_rows()
+        values = _concat(self._values)
+        used = np.zeros(len(groups), np.bool_)
+        for codes in (cells["group"], trials["group"], latencies.code, delays.code, values.code):
+            used[codes] = True
+        chosen = np.flatnonzero(used)
+        code = np.zeros(len(groups), np.int32)
+        code[chosen] = np.arange(len(chosen), dtype=np.int32)
+        return Changes(
+            shard=shard,
+            watermark=watermark,
+            names=[groups[i] for i in chosen.tolist()],
+            cells=CellDeltas(code[cells.pop("group")], **cells),
+            latencies=latencies._replace(code=code[latencies.code]),
+            delays=delays._replace(code=code[delays.code]),
+            trials=TrialDeltas(code[trials.pop("group")], **trials),
+            values=values._replace(code=code[values.code]),
+        )
+
+    def _latencies(self) -> LatencyDeltas:
+        group = _join([x[0] for x in self._latency], np.int32)
+        minute = _join([x[1] for x in self._latency], np.int32)
+        bucket = sketch.bucket_of(_join([x[2] for x in self._latency], np.float64)).astype(np.int64)
+        key = (_pair(group, minute), bucket)
+        order, starts = _runs(*key)
+        first = order[starts]
+        counts = np.diff(np.append(starts, len(order))).astype(np.int32)
+        return LatencyDeltas(group[first], minute[first], bucket[first].astype(np.int16), counts)
+
+    def _delay_rows(self) -> DelayDeltas:
+        group = _join([x[0] for x in self._delays], np.int32)
+        call_at = _join([x[1] for x in self._delays], np.int64)
+        success = _join([x[2] for x in self._delays], np.int8)
+        decided = _join([x[3] for x in self._delays], np.int64)
+        sign = _join([x[4] for x in self._delays], np.int32)
+        bucket = delay.bucket_of(np.maximum(decided - call_at, 0)).astype(np.int64)
+        hour = (call_at // HOUR_US).astype(np.int32)
+        order, starts = _runs(_pair(group, hour), bucket * 2 + success)
+        counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
+        first = order[starts][counts != 0]
+        return DelayDeltas(
+            group[first], hour[first], success[first], bucket[first].astype(np.int16), counts[counts != 0]
+        )
+
+
+def _pair(group: I32, minute: I32) -> I64:
+    """Group and minute as one sortable number; minutes since 1970 fit in 32 bits."""
+    return (group.astype(np.int64) << 32) | minute.astype(np.int64)
+
+
+def _runs(*keys: I64) -> tuple[I64, I64]:
+    """A stable sort order by `keys` (first the strongest) and where each run of equal keys starts in it."""
+    order = np.lexsort(keys[::-1]) if len(keys) > 1 else np.argsort(keys[0], kind="stable")
+    if not len(order):
+        return order, order
+    changed = np.zeros(len(order), np.bool_)
+    changed[0] = True
+    for key in keys:
+        ordered = key[order]
+        changed[1:] |= ordered[1:] != ordered[:-1]
+    return order, np.flatnonzero(changed)
+
+
+def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    if not parts:
+        return np.zeros(0, dtype)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]:
+    """Sum `parts` per (group, minute); absent columns of a part are zero; rows of zeros are dropped."""
+    group = _join([p["group"] for p in parts], np.int32)
+    minute = _join([p["minute"] for p in parts], np.int32)
+    order, starts = _runs(_pair(group, minute))
+    first = order[starts]
+    sums: dict[str, Any] = {}
+    kept = np.zeros(len(first), np.bool_)
+    for name, dtype in columns.items():
+        column = np.zeros(len(group), dtype)
+        at = 0
+        for part in parts:
+            end = at + len(part["group"])
+            if name in part:
+                column[at:end] = part[name]
+            at = end
+        total = np.add.reduceat(column[order], starts) if len(starts) else column
+        sums[name] = total.astype(dtype)
+        kept |= sums[name] != 0
+    return {"group": group[first][kept], "minute": minute[first][kept]} | {n: c[kept] for n, c in sums.items()}
+
+
+def _concat(parts: list[Values]) -> Values:
+    dtypes = (np.int32, np.int32, np.int64, np.object_, np.float64, np.float64)
+    return Values(*(_join([part[i] for part in parts], dtype) for i, dtype in enumerate(dtypes)))

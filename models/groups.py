@@ -1,0 +1,183 @@
+"""The group step: merges the shards, holds the cap on groups, and closes minutes.
+
+There is one such step for the whole dataflow. It handles sums, not events, so it is far from being the bottleneck, and being one
+makes the cap exact and a closed minute the same for everybody (docs/decisions/0002-one-group-step.md).
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.streams import MINUTE_US, NEVER, CellDeltas, Changes, Closed, DelayDeltas, Group, LatencyDeltas, TrialDeltas, Values
+
+STATE_VERSION = 1
+OTHER = "__other__"
+
+
+class Grouped(NamedTuple):
+    """What one message of one shard led to. `folded_at`: when the cap was reached for the first time, NEVER else."""
+
+    names: list[Group]
+    cells: CellDeltas
+    latencies: LatencyDeltas
+    delays: DelayDeltas
+    closed: Closed | None
+    folded_at: int
+
+
+class Groups:
+    """Merges the shards' messages; `process` is called with each in turn."""
+
+    def __init__(self, shards: int, max_groups: int) -> None:
+        """`shards`: how many must have spoken before the watermark starts; `max_groups`: beyond it, groups fold."""
+        self._shards = shards
+        self._max_groups = max_groups
+        self._clocks: dict[str, int] = {}
+        self._codes: dict[Group, int] = {}
+        self._admitted = 0
+        self._tasks: set[str] = set()
+        self._through = NEVER
+        self._trials: list[TrialDeltas] = []
+        self._values: list[Values] = []
+        self._folding = False
+
+    def process(self, changes: Changes) -> Grouped:
+        """Merge one message."""
+        was_folding = self._folding
+        names = [self._admit(name) for name in changes.names]
+        local = np.fromiter((self._codes[name] for name in names), np.int32, len(names))
+        if len(changes.trials.code):
+            self._trials.append(changes.trials._replace(code=local[changes.trials.code]))
+        if len(changes.values.code):
+            self._values.append(changes.values._replace(code=local[changes.values.code]))
+        self._clocks[changes.shard] = max(changes.watermark, self._clocks.get(changes.shard, NEVER))
+        watermark = min(self._clocks.values()) if len(self._clocks) == self._shards else NEVER
+        return Grouped(
+            names=names,
+            cells=changes.cells,
+            latencies=changes.latencies,
+            delays=changes.delays,
+            closed=self._close(watermark),
+            folded_at=changes.watermark if self._folding and not was_folding else NEVER,
+        )
+
+    def state(self) -> bytes:
+        """All of it as a pickle of plain values and arrays."""
+        return pickle.dumps(
+            {
+                "version": STATE_VERSION,
+                "clocks": self._clocks,
+                "codes": self._codes,
+                "admitted": self._admitted,
+                "tasks": self._tasks,
+                "through": self._through,
+                "trials": [tuple(part) for part in self._trials],
+                "values": [tuple(part) for part in self._values],
+                "folding": self._folding,
+            },
+            protocol=5,
+        )
+
+    @classmethod
+    def from_state(cls, state: bytes, shards: int, max_groups: int) -> Groups:
+        """The step as it was.
+
+        Raises:
+            ValueError: the state is of another version.
+        """
+        kept: dict[str, Any] = pickle.loads(state)  # noqa: S301 (our own recovery store)
+        if kept["version"] != STATE_VERSION:
+            msg = (
+                f"step 'groups': state must have version {STATE_VERSION}; got {kept['version']} "
+                "(start afresh, or run the release that wrote it)"
+            )
+            raise ValueError(msg)
+        groups = cls(shards, max_groups)
+        groups._clocks, groups._codes, groups._tasks = kept["clocks"], kept["codes"], kept["tasks"]
+        groups._admitted, groups._through, groups._folding = kept["admitted"], kept["through"], kept["folding"]
+        groups._trials = [TrialDeltas(*part) for part in kept["trials"]]
+        groups._values = [Values(*part) for part in kept["values"]]
+        return groups
+
+    def _admit(self, name: Group) -> Group:
+        """The group itself, or what it folds into. What was admitted stays, so what has folded stays folded."""
+        if name in self._codes:
+            return name
+        task = name[0]
+        if self._admitted < self._max_groups:
+            self._admitted += 1
+            self._tasks.add(task)
+            folded = name
+        else:
+            self._folding = True
+            folded = (task if task in self._tasks else OTHER, OTHER, OTHER)
+        self._codes.setdefault(folded, len(self._codes))
+        return folded
+
+    def _close(self, watermark: int) -> Closed | None:
+        """What lies in minutes that the watermark has passed, None where it passed none."""
+        through = watermark // MINUTE_US if watermark != NEVER else NEVER
+        if through <= self._through:
+            return None
+        self._through = through
+        trials, self._trials = _cut(self._trials, through, _NO_TRIALS)
+        values, self._values = _cut(self._values, through, _NO_VALUES)
+        names = list(self._codes)
+        used = sorted({*trials.code.tolist(), *values.code.tolist()}, key=names.__getitem__)
+        rank = np.zeros(len(names), np.int32)
+        rank[used] = np.arange(len(used), dtype=np.int32)
+        trials = _sum_trials(trials._replace(code=rank[trials.code]))
+        values = _in_order(values._replace(code=rank[values.code]))
+        return Closed(through, [names[code] for code in used], trials, values)
+
+
+def _cut(parts: list[Any], through: int, empty: Any) -> tuple[Any, list[Any]]:
+    """The rows of minutes before `through`, and the rest."""
+    if not parts:
+        return empty, []
+    whole = type(empty)(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    closed = whole.minute < through
+    if closed.all():
+        return whole, []
+    rest = type(empty)(*(column[~closed] for column in whole))
+    return type(empty)(*(column[closed] for column in whole)), [rest]
+
+
+def _sum_trials(trials: TrialDeltas) -> TrialDeltas:
+    """One row per (minute, group), in that order; rows that cancelled out are dropped."""
+    if not len(trials.code):
+        return trials
+    key = (trials.minute.astype(np.int64) << 32) | trials.code
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    first = order[starts]
+    sums = [np.add.reduceat(column[order], starts).astype(np.int32) for column in trials[2:]]
+    kept = np.any([column != 0 for column in sums], axis=0)
+    return TrialDeltas(trials.code[first][kept], trials.minute[first][kept], *(column[kept] for column in sums))
+
+
+def _in_order(values: Values) -> Values:
+    """By (minute, time, call_id), so that replays feed detectors alike."""
+    order = np.lexsort((values.at, values.minute))
+    minute, at = values.minute[order], values.at[order]
+    ties = (minute[1:] == minute[:-1]) & (at[1:] == at[:-1])
+    if ties.any():
+        ids = values.call_id[order]
+        exact = sorted(range(len(order)), key=lambda i: (minute[i], at[i], ids[i]))
+        order = order[exact]
+    return Values(*(column[order] for column in values))
+
+
+_NO_TRIALS = TrialDeltas(*(np.zeros(0, np.int32) for _ in range(7)))
+_NO_VALUES = Values(
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.object_),
+    np.zeros(0, np.float64),
+    np.zeros(0, np.float64),
+)

@@ -1,0 +1,231 @@
+"""The calls one shard holds until they close, as numpy columns: about 90 bytes a call.
+
+The common call has no statement or one: the first lies in the columns, the second in the table `singles` beside them. The few
+calls with more statements, or with an error of their own, have a `Case` (a Python object) in `cases`.
+Calls are grouped by the hour in which they close, so closing never scans what is not due and never needs a timer per call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.ids import IdColumn
+from models.ledger import Statement
+from models.streams import HOUR_US, I32, I64, NEVER, U64
+from models.table import HashIndex
+
+NO_STATEMENT = -1
+HAS_CASE = -2
+PENDING, FAILURE, SUCCESS = -1, 0, 1
+
+_CALL_COLUMNS = {
+    "at": np.int64,
+    "group": np.int32,
+    "minute": np.int32,
+    "verdict": np.int8,
+    "rules": np.uint8,
+    "digest": np.uint32,
+    "single": np.int32,
+}
+_SINGLE_COLUMNS = {
+    "at": np.int64,
+    "source": np.int16,
+    "given": np.int8,
+    "score": np.float64,
+    "minute": np.int32,
+}
+
+
+@dataclass(slots=True)
+class Case:
+    """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none."""
+
+    error: str | None
+    statements: list[Statement] = field(default_factory=list)
+
+
+class Columns:
+    """Growable columns of equal length with a free list of rows."""
+
+    def __init__(self, dtypes: dict[str, Any]) -> None:
+        self._dtypes = dtypes
+        self._free: I32 = np.zeros(0, np.int32)
+        self._top = 0
+        self._capacity = 0
+        self.ids = IdColumn()
+        for name, dtype in dtypes.items():
+            setattr(self, name, np.zeros(0, dtype))
+
+    def take_rows(self, count: int) -> I32:
+        """`count` unused rows."""
+        reused = self._free[len(self._free) - min(count, len(self._free)) :]
+        self._free = self._free[: len(self._free) - len(reused)]
+        fresh = count - len(reused)
+        if self._top + fresh > self._capacity:
+            self._grow(max(self._top + fresh, 256, self._capacity + self._capacity // 4))
+        rows = np.concatenate((reused, np.arange(self._top, self._top + fresh, dtype=np.int32)))
+        self._top += fresh
+        return rows
+
+    def give_back(self, rows: I32) -> None:
+        """Rows that are used no longer."""
+        self.ids.drop(rows)
+        self._free = np.concatenate((self._free, rows))
+
+    def taken(self, rows: I32) -> dict[str, Any]:
+        """Copies of all columns at `rows`."""
+        return {name: getattr(self, name)[rows] for name in self._dtypes} | {"ids": self.ids.take(rows)}
+
+    def restore(self, taken: dict[str, Any]) -> None:
+        """Fill rows 0..n-1 of an empty table from `taken`."""
+        count = len(taken[next(iter(self._dtypes))])
+        self.take_rows(count)
+        for name in self._dtypes:
+            getattr(self, name)[:count] = taken[name]
+        self.ids.restore(taken["ids"])
+
+    def _grow(self, capacity: int) -> None:
+        for name, dtype in self._dtypes.items():
+            grown = np.zeros(capacity, dtype)
+            old = getattr(self, name)
+            grown[: len(old)] = old
+            setattr(self, name, grown)
+        self.ids.resize(capacity)
+        self._capacity = capacity
+
+
+class CallTable(Columns):
+    """One row per held call. `single`: row in `singles`, NO_STATEMENT or HAS_CASE."""
+
+    at: I64
+    group: I32
+    minute: I32
+    verdict: np.ndarray[Any, np.dtype[np.int8]]
+    rules: np.ndarray[Any, np.dtype[np.uint8]]
+    digest: np.ndarray[Any, np.dtype[np.uint32]]
+    single: I32
+
+
+class SingleTable(Columns):
+    """One row per call with exactly one statement, an assertion. `source` is the shard's code, `given` -1 where absent."""
+
+    at: I64
+    source: np.ndarray[Any, np.dtype[np.int16]]
+    given: np.ndarray[Any, np.dtype[np.int8]]
+    score: np.ndarray[Any, np.dtype[np.float64]]
+    minute: I32
+
+
+class HeldCalls:
+    """All calls of a shard that are not closed yet."""
+
+    def __init__(self, closing_times: Callable[[I32], I64]) -> None:
+        """`closing_times` computes when the calls at some rows close: the rules belong to the owner."""
+        self._closing_times = closing_times
+        self.index = HashIndex()
+        self.calls = CallTable(_CALL_COLUMNS)
+        self.singles = SingleTable(_SINGLE_COLUMNS)
+        self.cases: dict[int, Case] = {}
+        self.reasons: dict[int, str] = {}
+        """Reasons of single statements, by their row in `singles`."""
+        self._hours: dict[int, list[I32]] = {}
+        self._due: I32 = np.zeros(0, np.int32)
+        self._due_close: I64 = np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def add(self, keys: U64, closes: I64, ids: list[str]) -> I32:
+        """Rows for new calls with these distinct, absent keys, which close once the watermark is past `closes`."""
+        rows = self.calls.take_rows(len(keys))
+        self.index.insert(keys, rows)
+        self.calls.ids.put(rows, ids)
+        self._schedule(rows, closes)
+        return rows
+
+    def due(self, watermark: int) -> I32:
+        """Takes out of the schedule the rows whose closing time the watermark has passed, in order of (time, key)."""
+        if watermark == NEVER:
+            return self._due[:0]
+        self._bring_forward(watermark // HOUR_US)
+        count = int(np.searchsorted(self._due_close, watermark, side="left"))
+        rows = self._due[:count]
+        self._due, self._due_close = self._due[count:], self._due_close[count:]
+        return rows
+
+    def release(self, rows: I32) -> None:
+        """Forget calls that `due` gave; those still in the index are removed from it."""
+        keys = self.index.row_key[rows]
+        present = self.index.find(keys) == rows
+        self.index.remove(keys[present])
+        self.forget_statements(rows)
+        self.calls.give_back(rows)
+
+    def forget_statements(self, rows: I32) -> None:
+        """Drop single statements, cases and reasons of `rows`."""
+        single = self.calls.single[rows]
+        held = single[single >= 0]
+        if self.reasons:
+            for row in held.tolist():
+                self.reasons.pop(row, None)
+        self.singles.give_back(held)
+        for row in rows[single == HAS_CASE].tolist():
+            self.cases.pop(row, None)
+        self.calls.single[rows] = NO_STATEMENT
+
+    def state(self, sources: list[str]) -> dict[str, Any]:
+        """Plain values and arrays; `sources` names the codes in `singles`."""
+        rows = np.sort(self.index.rows())
+        single = self.calls.single[rows]
+        has_single = np.flatnonzero(single >= 0)
+        single_rows = single[has_single]
+        at = {int(row): place for place, row in enumerate(rows.tolist())} if self.cases else {}
+        return {
+            "keys": self.index.row_key[rows],
+            "calls": self.calls.taken(rows),
+            "has_single": has_single.astype(np.int32),
+            "singles": self.singles.taken(single_rows),
+            "sources": list(sources),
+            "reasons": {i: self.reasons[r] for i, r in enumerate(single_rows.tolist()) if r in self.reasons},
+            "cases": {at[row]: (case.error, [tuple(s) for s in case.statements]) for row, case in self.cases.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Fill an empty table from `state`."""
+        keys: U64 = state["keys"]
+        self.calls.restore(state["calls"])
+        rows = np.arange(len(keys), dtype=np.int32)
+        self.index.insert(keys, rows)
+        self.singles.restore(state["singles"])
+        self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_CASE, HAS_CASE, NO_STATEMENT)
+        self.calls.single[state["has_single"]] = np.arange(len(state["has_single"]), dtype=np.int32)
+        self.reasons = dict(state["reasons"])
+        self.cases = {row: Case(error, [Statement(*s) for s in kept]) for row, (error, kept) in state["cases"].items()}
+        self._schedule(rows, self._closing_times(rows))
+
+    def _schedule(self, rows: I32, closes: I64) -> None:
+        hours = closes // HOUR_US
+        if not len(hours):
+            return
+        if (hours == hours[0]).all():
+            self._hours.setdefault(int(hours[0]), []).append(rows)
+        else:
+            by_hour = np.argsort(hours, kind="stable")
+            values, starts = np.unique(hours[by_hour], return_index=True)
+            for hour, part in zip(values.tolist(), np.split(rows[by_hour], starts[1:]), strict=True):
+                self._hours.setdefault(hour, []).append(part)
+
+    def _bring_forward(self, hour: int) -> None:
+        arrived = sorted(h for h in self._hours if h <= hour)
+        if not arrived:
+            return
+        rows = np.concatenate([part for h in arrived for part in self._hours.pop(h)])
+        closes = self._closing_times(rows)
+        rows = np.concatenate((self._due, rows))
+        closes = np.concatenate((self._due_close, closes))
+        by_time = np.lexsort((self.index.row_key[rows], closes))
+        self._due, self._due_close = rows[by_time], closes[by_time]

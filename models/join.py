@@ -1,0 +1,390 @@
+"""The delayed join of one shard: calls meet their outcomes, and every change of a verdict leaves as a difference.
+
+Most records take the vectorised way: a new call, or the first outcome of a held call. Whatever is less common (a second statement,
+a retraction, a duplicate, an early or late outcome, a call with an error) is a *case* and goes record by record through
+`models.cases`, with the same rules. Which way a record takes depends only on what the batch holds; the result does not.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.cases import Cases, Judgement, Refusal, StatementRow
+from models.deltas import Deltas
+from models.held import FAILURE, HAS_CASE, NO_STATEMENT, PENDING, SUCCESS, HeldCalls
+from models.rules import JoinRules
+from models.streams import I8, I32, I64, MINUTE_US, NEVER, Bools, Changes, Group, Objects
+
+STATE_VERSION = 1
+_FAR = 2**63 - 1
+
+
+class FirstVerdicts(NamedTuple):
+    """First outcomes of calls: the common verdicts, as columns. `records` are the outcome records."""
+
+    records: Objects
+    group: list[Group]
+    code: I32
+    call_at: I64
+    at: I64
+    success: I8
+
+
+class Expired(NamedTuple):
+    """Calls without any statement that closed. `success` -1 is expired, else the silence verdict; `decided_at` NEVER if expired."""
+
+    call_id: list[str]
+    group: list[Group]
+    code: I32
+    call_at: I64
+    decided_at: I64
+    success: I8
+
+
+class Joined(NamedTuple):
+    """What one batch did in one shard."""
+
+    changes: Changes
+    accepted: Objects
+    accepted_at: I64
+    first: FirstVerdicts
+    expired: Expired
+    judgements: list[Judgement]
+    statements: list[StatementRow]
+    refused: list[Refusal]
+    tally: dict[str, int]
+
+
+class Join:
+    """State of one shard. `process` is called with each batch in turn; `state` and `from_state` carry it over a restart."""
+
+    def __init__(self, rules: JoinRules) -> None:
+        self.versions: list[JoinRules] = [rules]
+        self.groups: list[Group] = []
+        self.sources: list[str] = []
+        self.held = HeldCalls(self._closing_times)
+        self.watermark = NEVER
+        self._clocks: dict[str, int] = {}
+        self._group_code: dict[Group, int] = {}
+        self._source_code: dict[str, int] = {}
+        self._hold = np.zeros((1, 0), np.int64)
+        self._horizon = np.zeros((1, 0), np.int64)
+        self._cases = Cases(self)
+
+    @property
+    def rules(self) -> JoinRules:
+        """The rules for calls accepted now."""
+        return self.versions[-1]
+
+    def process(self, arrivals: Arrivals) -> Joined:
+        """Apply one batch and close what its watermark has passed."""
+        calls, outcomes = arrivals.calls, arrivals.outcomes
+        deltas = Deltas()
+        self._cases.begin(deltas, arrivals)
+        others = self._others(arrivals)
+        calls = calls._replace(
+            group=self._local_groups(arrivals.groups)[calls.group], wm=self._met(calls.wm, others)
+        )
+        outcomes = outcomes._replace(
+            source=self._local_sources(arrivals.sources)[outcomes.source], wm=self._met(outcomes.wm, others)
+        )
+        simple_calls, simple_outcomes, rows = self._simple(calls, outcomes)
+        taken = np.flatnonzero(simple_calls)
+        rows = self._accept(calls, taken, outcomes, simple_outcomes, rows, deltas)
+        first = self._first_verdicts(outcomes, np.flatnonzero(simple_outcomes), rows, deltas)
+        self._cases.run(calls, np.flatnonzero(~simple_calls), outcomes, np.flatnonzero(~simple_outcomes))
+        self._advance(arrivals, others)
+        expired = self._close(deltas)
+        self._cases.expire_waiting(self.watermark)
+        cases = self._cases.finish()
+        tally = cases.tally
+        tally["calls"] = tally.get("calls", 0) + len(taken)
+        tally["outcomes"] = tally.get("outcomes", 0) + len(first.code)
+        tally["expired"] = tally.get("expired", 0) + int(np.count_nonzero(expired.success == PENDING))
+        good = int(np.count_nonzero(first.success == SUCCESS)) + int(np.count_nonzero(expired.success == SUCCESS))
+        bad = int(np.count_nonzero(first.success == FAILURE)) + int(np.count_nonzero(expired.success == FAILURE))
+        tally["successes"] = tally.get("successes", 0) + good
+        tally["failures"] = tally.get("failures", 0) + bad
+        fresh = np.concatenate((taken, cases.accepted)) if len(cases.accepted) else taken
+        return Joined(
+            changes=deltas.changes(arrivals.shard, self.watermark, self.groups),
+            accepted=calls.records[fresh],
+            accepted_at=calls.at[fresh],
+            first=first,
+            expired=expired,
+            judgements=cases.judgements,
+            statements=cases.statements,
+            refused=cases.refused,
+            tally={name: count for name, count in tally.items() if count},
+        )
+
+    def closes(self, row: int) -> int:
+        """When the held call at `row` closes: once the watermark is past it."""
+        calls = self.held.calls
+        return int(calls.at[row]) + int(self._hold[calls.rules[row], calls.group[row]])
+
+    def horizon_ends(self, row: int) -> int:
+        """The last instant whose outcomes count for the held call at `row`."""
+        calls = self.held.calls
+        return int(calls.at[row]) + int(self._horizon[calls.rules[row], calls.group[row]])
+
+    def rules_of(self, row: int) -> JoinRules:
+        """The rules under which the call at `row` was accepted."""
+        return self.versions[self.held.calls.rules[row]]
+
+    def source_code(self, source: str) -> int:
+        """The shard's code of a source."""
+        code = self._source_code.get(source)
+        if code is None:
+            code = self._source_code[source] = len(self.sources)
+            self.sources.append(source)
+        return code
+
+    def hold_us(self, group: int) -> int:
+        """How long a call of this group is held under the rules for new calls."""
+        return int(self._hold[-1, group])
+
+    # --- state -----------------------------------------------------------------------------------------------------------
+
+    def state(self) -> bytes:
+        """All of it as a pickle of plain values and arrays."""
+        return pickle.dumps(
+            {
+                "version": STATE_VERSION,
+                "rules": [rules.plain() for rules in self.versions],
+                "groups": self.groups,
+                "watermark": self.watermark,
+                "clocks": self._clocks,
+                "held": self.held.state(self.sources),
+                "waiting": self._cases.waiting_state(),
+            },
+            protocol=5,
+        )
+
+    @classmethod
+    def from_state(cls, state: bytes, rules: JoinRules) -> Join:
+        """The shard as it was; other `rules` than the last apply to calls accepted from now on.
+
+        Raises:
+            ValueError: the state is of another version.
+        """
+        kept: dict[str, Any] = pickle.loads(state)  # noqa: S301 (our own recovery store)
+        if kept["version"] != STATE_VERSION:
+            msg = f"step 'join': state must have version {STATE_VERSION}; got {kept['version']} (start afresh, or run the release that wrote it)"
+            raise ValueError(msg)
+        join = cls(rules)
+        versions = [JoinRules.from_plain(plain) for plain in kept["rules"]]
+        join.versions = versions if versions[-1] == rules else [*versions, rules]
+        join._local_groups(kept["groups"])
+        join.watermark, join._clocks = kept["watermark"], kept["clocks"]
+        for source in kept["held"]["sources"]:
+            join.source_code(source)
+        join.held.restore(kept["held"])
+        join._cases.restore_waiting(kept["waiting"])
+        return join
+
+    # --- the clock -------------------------------------------------------------------------------------------------------
+
+    def _others(self, arrivals: Arrivals) -> int:
+        """The least clock of the other lanes, NEVER until each has spoken."""
+        others = [clock for lane, clock in self._clocks.items() if lane != arrivals.lane]
+        if len(others) < arrivals.lanes - 1:
+            return NEVER
+        return min(others, default=_FAR)
+
+    def _met(self, wm: I64, others: int) -> I64:
+        """The watermark that each record met."""
+        return np.maximum(np.minimum(wm, others), self.watermark)
+
+    def _advance(self, arrivals: Arrivals, others: int) -> None:
+        self._clocks[arrivals.lane] = arrivals.low
+        self.watermark = max(self.watermark, min(arrivals.low, others))
+
+    def _closing_times(self, rows: I32) -> I64:
+        calls = self.held.calls
+        return calls.at[rows] + self._hold[calls.rules[rows], calls.group[rows]]
+
+    # --- dictionaries ----------------------------------------------------------------------------------------------------
+
+    def _local_groups(self, groups: list[Group]) -> I32:
+        """The shard's codes of a batch's groups."""
+        new = [group for group in groups if group not in self._group_code]
+        for group in new:
+            self._group_code[group] = len(self.groups)
+            self.groups.append(group)
+        if len(self.groups) > self._hold.shape[1] or len(self.versions) > self._hold.shape[0]:
+            room = max(64, len(self.groups) * 2)
+            self._horizon = np.zeros((len(self.versions), room), np.int64)
+            lateness = np.array([[rules.allowed_lateness_us] for rules in self.versions])
+            for i, rules in enumerate(self.versions):
+                self._horizon[i, : len(self.groups)] = [rules.horizon(group[0]) for group in self.groups]
+            self._hold = self._horizon + lateness
+        elif new:
+            at = slice(len(self.groups) - len(new), len(self.groups))
+            for i, rules in enumerate(self.versions):
+                self._horizon[i, at] = [rules.horizon(group[0]) for group in new]
+                self._hold[i, at] = self._horizon[i, at] + rules.allowed_lateness_us
+        return np.fromiter((self._group_code[group] for group in groups), np.int32, len(groups))
+
+    def _local_sources(self, sources: list[str]) -> I32:
+        return np.fromiter((self.source_code(source or "") for source in sources), np.int32, len(sources))
+
+    # --- the vectorised way ----------------------------------------------------------------------------------------------
+
+    def _simple(self, calls: CallColumns, outcomes: OutcomeColumns) -> tuple[Bools, Bools, I32]:
+        """Which calls and outcomes take the vectorised way, and the held row of each outcome (-1 for a call of this batch)."""
+        count = len(calls.key)
+        _, of, times = np.unique(
+            np.concatenate((calls.key, outcomes.key)), return_inverse=True, return_counts=True
+        )
+        calls_per_key = np.bincount(of[:count], minlength=len(times))
+        outcomes_per_key = times - calls_per_key
+        waiting = self._cases.is_waiting
+        simple_call = (
+            (calls_per_key[of[:count]] == 1)
+            & (outcomes_per_key[of[:count]] <= 1)
+            & (self.held.index.find(calls.key) < 0)
+            & ~waiting(calls.key)
+            & ~calls.failed
+            & (calls.at + self._hold[-1, calls.group] >= calls.wm)
+        )
+        rows = self.held.index.find(outcomes.key)
+        call_of = np.full(len(times), -1, np.int64)
+        call_of[of[:count][simple_call]] = np.flatnonzero(simple_call)
+        call = call_of[of[count:]]
+        simple = (outcomes_per_key[of[count:]] == 1) & ~outcomes.retract
+        held, table = rows >= 0, self.held.calls
+        at = np.where(held, rows, 0)
+        # An empty table has no row 0 to look at.
+        if len(table.at):
+            group, version = table.group[at], table.rules[at]
+            close = table.at[at] + self._hold[version, group]
+            end = table.at[at] + self._horizon[version, group]
+            clean = (table.single[at] == NO_STATEMENT) & (version == len(self.versions) - 1)
+            clean &= (table.verdict[at] == PENDING) & (calls_per_key[of[count:]] == 0)
+        else:
+            close, end = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+            clean = np.zeros(len(rows), np.bool_)
+        fresh = call >= 0
+        if fresh.any():
+            mine = call[fresh]
+            start, group = calls.at[mine], calls.group[mine]
+            close[fresh] = start + self._hold[-1, group]
+            end[fresh] = start + self._horizon[-1, group]
+        follows = fresh & (outcomes.pos > calls.pos[call] if count else fresh)
+        simple &= ((held & clean) | follows) & (close >= outcomes.wm) & (outcomes.at <= end)
+        # A call whose outcome is no simple one goes with it.
+        complex_key = np.zeros(len(times), np.bool_)
+        complex_key[of[count:][~simple]] = True
+        simple_call &= ~complex_key[of[:count]]
+        return simple_call, simple, rows
+
+    def _accept(  # noqa: PLR0913 (columns, and where to)
+        self,
+        calls: CallColumns,
+        taken: I64,
+        outcomes: OutcomeColumns,
+        simple_outcomes: Bools,
+        rows: I32,
+        deltas: Deltas,
+    ) -> I32:
+        """Hold the simple calls; the rows of outcomes, now with those of calls of the same batch."""
+        if not len(taken):
+            return rows
+        ids = np.array([record.call_id for record in calls.records[taken]], np.object_)
+        group, at = calls.group[taken], calls.at[taken]
+        closes = at + self._hold[-1, group]
+        new = self.held.add(calls.key[taken], closes, ids.tolist())
+        minute = effective_minute(at, calls.wm[taken])
+        table = self.held.calls
+        table.at[new], table.group[new], table.minute[new] = at, group, minute
+        table.verdict[new], table.rules[new] = PENDING, len(self.versions) - 1
+        table.digest[new], table.single[new] = fold_digest(calls.digest[taken]), NO_STATEMENT
+        deltas.add_calls(group, at, minute, calls.latency_ms[taken], calls.cost_nano[taken], ids)
+        unknown = np.flatnonzero(simple_outcomes & (rows < 0))
+        if len(unknown):
+            rows = rows.copy()
+            rows[unknown] = self.held.index.find(outcomes.key[unknown])
+        return rows
+
+    def _first_verdicts(self, outcomes: OutcomeColumns, chosen: I64, rows: I32, deltas: Deltas) -> FirstVerdicts:
+        """Apply first outcomes of clean calls."""
+        row = rows[chosen]
+        table, singles = self.held.calls, self.held.singles
+        records = outcomes.records[chosen]
+        source, score, at = outcomes.source[chosen], outcomes.score[chosen], outcomes.at[chosen]
+        given = outcomes.success[chosen]
+        success = np.where(given >= 0, given, self._passes(source, score)).astype(np.int8)
+        minute = effective_minute(at, outcomes.wm[chosen])
+        group, call_at = table.group[row], table.at[row]
+        if len(chosen):
+            single = singles.take_rows(len(chosen))
+            singles.at[single], singles.source[single], singles.given[single] = at, source, given
+            singles.score[single], singles.minute[single] = score, minute
+            singles.ids.put(single, [record.outcome_id for record in records])
+            for place, record in zip(single.tolist(), records, strict=True):
+                if record.reason is not None:
+                    self.held.reasons[place] = record.reason
+            table.single[row], table.verdict[row] = single, success
+            deltas.add_verdicts(group, call_at, success, at, 1)
+            deltas.add_trials(group, np.maximum(minute, table.minute[row]), success)
+        return FirstVerdicts(records, self.groups, group, call_at, at, success)
+
+    def _passes(self, source: I32, score: Any) -> I8:
+        """Success by score under the rules for new calls."""
+        verdict = self.rules.verdict
+        rules = [verdict.sources.get(name) for name in self.sources]
+        default = 0.7
+        pass_at = np.array([default if r is None else r.pass_at for r in rules] or [default])
+        fail_at = np.array([np.nan if r is None or r.fail_at is None else r.fail_at for r in rules] or [np.nan])
+        high_is_bad = ~np.isnan(fail_at[source])
+        return np.where(high_is_bad, score < fail_at[source], score >= pass_at[source]).astype(np.int8)
+
+    def _close(self, deltas: Deltas) -> Expired:
+        """Close what the watermark has passed; calls without statements leave as columns, the others as cases."""
+        due = self.held.due(self.watermark)
+        table = self.held.calls
+        present = self.held.index.find(self.held.index.row_key[due]) == due
+        alive = due[present]
+        for row in alive[table.single[alive] == HAS_CASE].tolist():
+            self._cases.close_if_open(row)
+        bare = alive[(table.verdict[alive] == PENDING) & (table.single[alive] == NO_STATEMENT)]
+        group, call_at = table.group[bare], table.at[bare]
+        silence = np.array([self._silence(int(row)) for row in bare.tolist()], np.int8)
+        ends = call_at + self._horizon[table.rules[bare], group]
+        closes = call_at + self._hold[table.rules[bare], group]
+        spoken = silence != PENDING
+        if len(bare):
+            deltas.add_expired(group[~spoken], call_at[~spoken])
+            if spoken.any():
+                deltas.add_verdicts(group[spoken], call_at[spoken], silence[spoken], ends[spoken], 1)
+                minute = (closes[spoken] // MINUTE_US).astype(np.int32)
+                deltas.add_trials(group[spoken], minute, silence[spoken])
+        expired = Expired(
+            [table.ids.get(row) for row in bare.tolist()],
+            self.groups,
+            group,
+            call_at,
+            np.where(spoken, ends, NEVER),
+            silence,
+        )
+        self.held.release(due)
+        return expired
+
+    def _silence(self, row: int) -> int:
+        silence = self.rules_of(row).silence(self.groups[self.held.calls.group[row]][0])
+        return PENDING if silence is None else int(silence)
+
+
+def effective_minute(at: I64, wm: I64) -> I32:
+    """The minute of the record, or the open one where its own is closed already."""
+    return (np.maximum(at, wm) // MINUTE_US).astype(np.int32)
+
+
+def fold_digest(digest: Any) -> Any:
+    """Half of a 64-bit digest: enough to tell a conflict from a duplicate among records of one id."""
+    return (digest ^ (digest >> np.uint64(32))).astype(np.uint32)
