@@ -1,0 +1,214 @@
+"""Counts per group and window of the call's time, fed by differences: what every rate, interval and quantile is read from.
+
+Hours and days cover all of time; minutes only the last hours, for the spans that end within an hour. Sums of integers only, so
+the state depends neither on the order of the differences nor on how they were cut into batches.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from models import delay
+from models.cells import KeyedSums, Sums, pack, unpack
+from models.rate_tables import BUCKET_BITS, DELAY_BITS, FrozenRates
+from models.streams import HOUR_US, MINUTE_US, NEVER
+
+if TYPE_CHECKING:
+    from models.rate_tables import Columns
+    from models.streams import CellDeltas, DelayDeltas, Group, I64, LatencyDeltas
+
+STATE_VERSION: Final = 1
+MINUTES_PER_HOUR: Final = 60
+HOURS_PER_DAY: Final = 24
+_KEPT_HOURS: Final = 2
+
+_COUNTS: Final = (np.int32, np.int32, np.int32, np.int32, np.int64)
+"""calls, successes, failures, expired, cost in nano-dollars."""
+
+
+class RateCells:
+    """Per-(group, window) sums of calls, verdicts, cost, latency and delay.
+
+    Memory: about 45 bytes per (group, hour) and per (group, hour, latency bucket).
+    """
+
+    def __init__(self) -> None:
+        self._names: list[Group] = []
+        self._gid: dict[Group, int] = {}
+        self._minutes, self._hours, self._days = KeyedSums(_COUNTS), KeyedSums(_COUNTS), KeyedSums(_COUNTS)
+        self._latency_minutes = KeyedSums((np.int32,))
+        self._latency_hours = KeyedSums((np.int32,))
+        self._latency_days = KeyedSums((np.int64,))
+        self._delays = KeyedSums((np.int32,))
+        self._history: I64 = np.zeros((0, 2, delay.BUCKETS), np.int64)
+        self._watermark = NEVER
+        self._minute_floor = NEVER
+        self._hour_floor = NEVER
+        self._release_floor = NEVER
+
+    def __len__(self) -> int:
+        """Number of (group, minute, hour or day) cells."""
+        return len(self._minutes) + len(self._hours) + len(self._days)
+
+    def apply(self, names: list[Group], cells: CellDeltas, latencies: LatencyDeltas, delays: DelayDeltas) -> None:
+        """Add one message's differences; its codes index `names`."""
+        gid = self._gids(names)
+        group, minute = gid[cells.code], cells.minute.astype(np.int64)
+        counts = (cells.calls, cells.successes, cells.failures, cells.expired, cells.cost_nano)
+        _spread(group, minute, counts, (self._minutes, self._hours, self._days), self._floors())
+        group, minute = gid[latencies.code], latencies.minute.astype(np.int64)
+        seen = latencies.bucket >= 0
+        _spread(
+            group[seen],
+            minute[seen],
+            (latencies.count[seen],),
+            (self._latency_minutes, self._latency_hours, self._latency_days),
+            self._floors(),
+            (latencies.bucket[seen], BUCKET_BITS),
+        )
+        self._add_delays(gid[delays.code], delays)
+
+    def advance(self, watermark: int, newest_call: int) -> None:
+        """Drop the minutes and release the delays that no later table needs.
+
+        Args:
+            watermark: µs, or `NEVER`; never falls.
+            newest_call: Time of the newest call in µs, or `NEVER`.
+        """
+        self._watermark = max(self._watermark, watermark)
+        if watermark == NEVER or newest_call == NEVER:
+            return
+        anchor = min(watermark, newest_call + MINUTE_US)
+        floor = (anchor // HOUR_US - _KEPT_HOURS) * MINUTES_PER_HOUR
+        if floor > self._minute_floor:
+            self._minute_floor = floor
+            for table, bits in ((self._minutes, 0), (self._latency_minutes, BUCKET_BITS)):
+                table.take(unpack(table.sums(copy=False).keys, bits)[1] < floor)
+        released = (anchor - delay.HISTORY_US) // HOUR_US
+        if released > self._release_floor:
+            self._release_floor = released
+            held = self._delays.take(unpack(self._delays.sums(copy=False).keys, DELAY_BITS)[1] < released)
+            group, _, low = unpack(held.keys, DELAY_BITS)
+            np.add.at(self._history, (group, low >> 5, low & 31), held.columns[0])
+
+    def forget_hours(self, before_us: int) -> None:
+        """Fold the hours before a time into their days (cut to the full day, UTC): the hourly rates go, the daily ones stay."""
+        floor = before_us // (HOUR_US * HOURS_PER_DAY) * HOURS_PER_DAY
+        if floor <= self._hour_floor:
+            return
+        self._hour_floor = floor
+        for hours, days, bits in (
+            (self._hours, self._days, 0),
+            (self._latency_hours, self._latency_days, BUCKET_BITS),
+        ):
+            old = hours.take(unpack(hours.sums(copy=False).keys, bits)[1] < floor)
+            group, hour, low = unpack(old.keys, bits)
+            days.add(pack(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
+
+    def frozen(self) -> FrozenRates:
+        """A consistent copy for another thread: one memory copy, no computation."""
+        return self._frozen(copy=True)
+
+    def tables(self, as_of_us: int, *, live: bool) -> tuple[Columns, Columns]:
+        """The columns of `rates` and `current_rates`; see `FrozenRates.tables`."""
+        return self._frozen(copy=False).tables(as_of_us, live=live)
+
+    def state(self) -> bytes:
+        """Everything, as a pickled dict of plain values and arrays."""
+        frozen = self._frozen(copy=False)
+        plain = {
+            field: (value.keys, list(value.columns)) if isinstance(value, Sums) else value
+            for field, value in frozen._asdict().items()
+        }
+        floors = {"hour_floor": self._hour_floor, "release_floor": self._release_floor}
+        return pickle.dumps({"version": STATE_VERSION, **plain, **floors}, protocol=5)
+
+    @classmethod
+    def from_state(cls, state: bytes) -> RateCells:
+        """The cells that `state` was made from.
+
+        Raises:
+            ValueError: The state has another version.
+        """
+        stored: dict[str, Any] = pickle.loads(state)  # noqa: S301 - written by this class, from the recovery store
+        if stored.get("version") != STATE_VERSION:
+            msg = (
+                f"rates: the stored state must have version {STATE_VERSION}; got {stored.get('version')!r} "
+                "(start with an empty recovery directory, or run the release that wrote it)"
+            )
+            raise ValueError(msg)
+        cells = cls()
+        cells._gids([tuple(name) for name in stored["names"]])
+        for field in ("minutes", "hours", "days", "latency_minutes", "latency_hours", "latency_days", "delays"):
+            keys, columns = stored[field]
+            dtypes = getattr(cells, f"_{field}").dtypes
+            setattr(cells, f"_{field}", KeyedSums(dtypes, Sums(keys, tuple(columns))))
+        cells._history = np.array(stored["history"], np.int64)
+        for field in ("watermark", "minute_floor", "hour_floor", "release_floor"):
+            setattr(cells, f"_{field}", stored[field])
+        return cells
+
+    def _frozen(self, *, copy: bool) -> FrozenRates:
+        return FrozenRates(
+            names=list(self._names),
+            minutes=self._minutes.sums(copy=copy),
+            hours=self._hours.sums(copy=copy),
+            days=self._days.sums(copy=copy),
+            latency_minutes=self._latency_minutes.sums(copy=copy),
+            latency_hours=self._latency_hours.sums(copy=copy),
+            latency_days=self._latency_days.sums(copy=copy),
+            delays=self._delays.sums(copy=copy),
+            history=self._history[: len(self._names)].copy(),
+            watermark=self._watermark,
+            minute_floor=self._minute_floor,
+        )
+
+    def _gids(self, names: list[Group]) -> I64:
+        for name in names:
+            if name not in self._gid:
+                self._gid[name] = len(self._names)
+                self._names.append(name)
+        if len(self._names) > len(self._history):
+            grown = np.zeros((max(64, 2 * len(self._names)), 2, delay.BUCKETS), np.int64)
+            grown[: len(self._history)] = self._history
+            self._history = grown
+        return np.fromiter((self._gid[name] for name in names), np.int64, len(names))
+
+    def _floors(self) -> tuple[int, int]:
+        return self._minute_floor, self._hour_floor
+
+    def _add_delays(self, group: I64, delays: DelayDeltas) -> None:
+        hour, success, bucket = (a.astype(np.int64) for a in (delays.hour, delays.success, delays.bucket))
+        known = hour < self._release_floor
+        np.add.at(self._history, (group[known], success[known], bucket[known]), delays.count[known])
+        young = ~known
+        self._delays.add(
+            pack(group[young], hour[young], (success[young] << 5) | bucket[young], DELAY_BITS), delays.count[young]
+        )
+
+
+def _spread(
+    group: I64,
+    minute: I64,
+    values: tuple[Any, ...],
+    tables: tuple[KeyedSums, KeyedSums, KeyedSums],
+    floors: tuple[int, int],
+    low: tuple[Any, int] | None = None,
+) -> None:
+    """Add values to the minute where it is kept, and to the hour, or to the day where the hour is kept no more."""
+    minutes, hours, days = tables
+    part, bits = low if low is not None else (np.zeros(len(group), np.int64), 0)
+    hour = minute // MINUTES_PER_HOUR
+    recent, old = minute >= floors[0], hour < floors[1]
+    for table, window, chosen in (
+        (minutes, minute, recent),
+        (hours, hour, ~old),
+        (days, hour // HOURS_PER_DAY, old),
+    ):
+        if chosen.all():
+            table.add(pack(group, window, part, bits), *values)
+        elif chosen.any():
+            table.add(pack(group[chosen], window[chosen], part[chosen], bits), *(value[chosen] for value in values))
