@@ -57,7 +57,7 @@ def _utc(value: object) -> datetime:
     if isinstance(value, str):
         return EPOCH + timedelta(microseconds=parse_time(value))
     if not isinstance(value, datetime):
-        raise ValueError(f"a time is an aware datetime or RFC 3339 text; got {type(value).__name__}")
+        raise ValueError(f"a time is an aware datetime or RFC 3339 text; got {type(value).__name__}")  # noqa: TRY004 - pydantic turns only ValueError into a refusal
     if value.tzinfo is UTC:
         return value
     if value.utcoffset() is None:

@@ -1,0 +1,248 @@
+"""The sections of `aftercall.toml`, with their defaults and rules (docs/contract.md, section 6)."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic_settings import NoDecode
+
+from aftercall.durations import format_duration, parse_duration
+from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS, RESERVED_SOURCES
+
+DEFAULT_PASS_AT = 0.7
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, timedelta):
+        return parse_duration(format_duration(value))
+    raise ValueError("must be a duration in quotes, such as 90s, 15m, 48h or 30d")
+
+
+def _above_zero(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+def _listed(value: object) -> object:
+    # An environment variable holds text: a JSON list, or names with commas between.
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.startswith("[") else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"must name each once; {twice!r} stands there twice")
+    return names
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as wrong:
+        raise ValueError(f"must be a regular expression ({wrong})") from None
+    return text
+
+
+def _source_name(name: str) -> str:
+    if name in RESERVED_SOURCES:
+        raise ValueError(f"may not name {name!r}: the pipeline makes the statements of that source itself")
+    return name
+
+
+def _arm(text: str) -> str:
+    model, _, config = text.rpartition("/")
+    if not model or not config:
+        raise ValueError("must be 'model/config' (what stands after the last slash is the config)")
+    return text
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str)]
+Span = Annotated[Duration, AfterValidator(_above_zero)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Source = Annotated[Name, AfterValidator(_source_name)]
+Names = Annotated[list[Name], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
+Sources = Annotated[list[Source], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
+Patterns = Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_listed), NoDecode]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class Section(BaseModel):
+    """A section of the file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Join(Section):
+    """How long calls and outcomes wait for each other."""
+
+    horizon: Span = timedelta(days=30)
+    allowed_lateness: Duration = timedelta(hours=1)
+    orphan_wait: Duration = timedelta(hours=24)
+    max_future_skew: Duration = timedelta(minutes=5)
+    idle_after: Span = timedelta(seconds=60)
+    max_lead: Span = timedelta(hours=1)
+    max_groups: int = Field(default=100_000, ge=1)
+
+
+class SourceScore(Section):
+    """From which score on a source says success, or, where high is bad, failure."""
+
+    pass_at: float | None = None
+    fail_at: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default(cls, given: Any) -> Any:
+        return {"pass_at": DEFAULT_PASS_AT} if given == {} else given
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.pass_at is not None and self.fail_at is not None:
+            raise ValueError("must have pass_at or, where a high score is bad, fail_at; both are set")
+        return self
+
+
+class Verdict(Section):
+    """Which source decides, and how scores are read."""
+
+    precedence: Sources = ["human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge"]
+    source: dict[Source, SourceScore] = {}
+
+
+class Task(Section):
+    """What is particular to one task type."""
+
+    horizon: Span | None = None
+    silence: Literal["success", "failure"] | None = None
+    value: float | None = Field(default=None, ge=0)
+    max_cost_usd: float | None = Field(default=None, ge=0, le=MAX_COST_USD)
+    max_latency_ms: float | None = Field(default=None, ge=0, le=MAX_LATENCY_MS)
+    pinned: Annotated[str, AfterValidator(_arm)] | None = None
+    segments: Names = []
+
+    @model_validator(mode="after")
+    def _silence_has_a_horizon(self) -> Self:
+        if self.silence is not None and self.horizon is None:
+            raise ValueError("sets silence without a horizon of its own: say after how long silence counts")
+        return self
+
+    @property
+    def pinned_arm(self) -> tuple[str, str] | None:
+        """The pinned (model, config)."""
+        if self.pinned is None:
+            return None
+        model, _, config = self.pinned.rpartition("/")
+        return model, config
+
+
+class Drift(Section):
+    """The promise on false alarms, and when a group is watched."""
+
+    false_alarms_per_1000_groups_per_week: float = Field(default=1.0, gt=0)
+    warmup: Duration = timedelta(hours=72)
+    min_trials: int = Field(default=30, ge=1)
+    margin: float = Field(default=0.01, ge=0, lt=1)
+    margin_above_per_day: float = Field(default=300, ge=0)
+    new_normal_after: Span = timedelta(days=7)
+
+
+class Routing(Section):
+    """When recommendations are issued, and how far they explore."""
+
+    every: Span = timedelta(hours=1)
+    valid_for: Span = timedelta(hours=6)
+    floor: float = Field(default=0.01, ge=0, le=0.5)
+    min_evidence: int = Field(default=30, ge=1)
+    memory: Span = timedelta(days=7)
+
+    @model_validator(mode="after")
+    def _outlives_the_next(self) -> Self:
+        if self.valid_for < self.every:
+            raise ValueError("has valid_for shorter than every: routers would be without advice in between")
+        return self
+
+
+class Snapshot(Section):
+    """How often the DuckDB snapshot is published, and what it holds."""
+
+    every: Span = timedelta(seconds=60)
+    keep: int = Field(default=3, ge=1)
+    calls: Literal["all", "decided", "none"] = "all"
+
+
+class Retention(Section):
+    """How long rows stay after their call has closed; absent: for good in a replay, see `on_kafka` otherwise."""
+
+    calls: Span | None = None
+    statements: Span | None = None
+    hourly: Span | None = None
+
+    def on_kafka(self) -> Retention:
+        """With the defaults of a pipeline that runs for ever: calls and statements 30 d, hourly rates 90 d."""
+        defaults = {"calls": timedelta(days=30), "statements": timedelta(days=30), "hourly": timedelta(days=90)}
+        absent = {name: span for name, span in defaults.items() if getattr(self, name) is None}
+        return self.model_copy(update=absent)
+
+
+class Privacy(Section):
+    """Whether inputs and outputs are kept, and which regular expressions are blotted out of them then."""
+
+    keep_payloads: bool = False
+    redact: Patterns = []
+
+
+class Topics(Section):
+    """Names of the topics."""
+
+    calls: Topic = "agent.calls"
+    outcomes: Topic = "agent.outcomes"
+    verdicts: Topic = "agent.verdicts"
+    recommendations: Topic = "agent.recommendations"
+    alerts: Topic = "agent.alerts"
+    dead_letters: Topic = "agent.dead-letters"
+
+    @model_validator(mode="after")
+    def _all_different(self) -> Self:
+        _distinct(list(self.model_dump().values()))
+        return self
+
+
+_OWN_KEYS = {"bootstrap.servers": "brokers", "metadata.broker.list": "brokers", "group.id": "group_id"}
+_SAFE = re.compile(r"(sasl\.mechanisms?|sasl\.username|ssl\.endpoint\.identification\.algorithm)")
+_SECRET = re.compile(r"^(sasl|ssl)\.|password|secret|token|credential|jaas|pem|key")
+
+
+class Kafka(Section):
+    """Where the broker is; `librdkafka` is handed to the client as it stands."""
+
+    brokers: str = Field(default="localhost:9092", min_length=1)
+    group_id: Name = "aftercall"
+    topics: Topics = Topics()
+    librdkafka: dict[str, str | bool | int | float] = Field(default={}, repr=False)
+
+    @model_validator(mode="after")
+    def _no_key_twice(self) -> Self:
+        for key in sorted(_OWN_KEYS.keys() & self.librdkafka.keys()):
+            raise ValueError(f"has {key} under librdkafka: set kafka.{_OWN_KEYS[key]} instead")
+        return self
+
+    def shown(self) -> dict[str, Any]:
+        """The values as they may be printed: what may be a secret is masked."""
+        hidden = {key: "***" for key in self.librdkafka if _SECRET.search(key) and not _SAFE.fullmatch(key)}
+        plain = self.model_dump(mode="json")
+        return {**plain, "librdkafka": {**self.librdkafka, **hidden}}
+
+
+class Recovery(Section):
+    """How often the state is written; a crash repeats at most this much work."""
+
+    epoch: Span = timedelta(seconds=10)

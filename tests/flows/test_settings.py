@@ -1,0 +1,239 @@
+"""Settings come from one file, the environment and the command line, and what is wrong is said in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from flows.settings import Settings, SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in os.environ:
+        if name.upper().startswith("AFTERCALL_"):
+            monkeypatch.delenv(name)
+    return
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "aftercall.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(written(folder, text))
+    assert caught.value.__cause__ is None
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_default_of_the_contract_stands_without_a_file() -> None:
+    settings = load(None)
+    assert settings.join.horizon == timedelta(days=30)
+    assert settings.join.allowed_lateness == timedelta(hours=1)
+    assert settings.join.orphan_wait == timedelta(hours=24)
+    assert settings.join.max_future_skew == timedelta(minutes=5)
+    assert settings.join.idle_after == timedelta(seconds=60)
+    assert settings.join.max_groups == 100_000
+    assert settings.verdict.precedence[0] == "human_review"
+    assert settings.drift.false_alarms_per_1000_groups_per_week == 1.0
+    assert settings.routing.valid_for == timedelta(hours=6)
+    assert settings.snapshot.keep == 3
+    assert settings.retention.calls is None
+    assert settings.privacy.keep_payloads is False
+    assert settings.kafka.topics.dead_letters == "agent.dead-letters"
+    assert settings.recovery.epoch == timedelta(seconds=10)
+
+
+def test_a_file_sets_every_section(tmp_path: Path) -> None:
+    settings = load(
+        written(
+            tmp_path,
+            """
+            [join]
+            horizon = "14d"
+            [verdict]
+            precedence = ["judge", "user_feedback"]
+            [verdict.source.toxicity]
+            fail_at = 0.5
+            [verdict.source.judge]
+            pass_at = 4
+            [verdict.source.plain]
+            [task.support]
+            horizon = "48h"
+            silence = "success"
+            value = 1.5
+            pinned = "openai/gpt-x/v2"
+            segments = ["long_input"]
+            [drift]
+            warmup = "0s"
+            [routing]
+            floor = 0
+            [snapshot]
+            calls = "decided"
+            [retention]
+            hourly = "90d"
+            [privacy]
+            redact = ['\\d{16}']
+            [kafka]
+            brokers = "a:9092,b:9092"
+            topics.calls = "my.calls"
+            librdkafka = { "fetch.min.bytes" = 1000, "sasl.password" = "hush" }
+            [recovery]
+            epoch = "5s"
+            """,
+        )
+    )
+    assert settings.horizon("support") == timedelta(hours=48)
+    assert settings.horizon("else") == timedelta(days=14)
+    assert settings.longest_horizon == timedelta(days=14)
+    assert settings.verdict.source["toxicity"].fail_at == 0.5
+    assert settings.verdict.source["toxicity"].pass_at is None
+    assert settings.verdict.source["plain"].pass_at == 0.7
+    assert settings.task["support"].pinned_arm == ("openai/gpt-x", "v2")
+    assert settings.kafka.topics.calls == "my.calls"
+    assert settings.kafka.topics.outcomes == "agent.outcomes"
+    assert settings.kafka.librdkafka["fetch.min.bytes"] == 1000
+
+
+def test_the_command_line_overrides_the_environment_and_the_environment_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, '[join]\nhorizon = "1d"\norphan_wait = "2h"\nidle_after = "3s"')
+    monkeypatch.setenv("AFTERCALL_JOIN__HORIZON", "2d")
+    monkeypatch.setenv("AFTERCALL_JOIN__ORPHAN_WAIT", "4h")
+    join = load(path, join={"horizon": "3d", "max_lead": None}).join
+    assert (join.horizon, join.orphan_wait, join.idle_after) == (
+        timedelta(days=3),
+        timedelta(hours=4),
+        timedelta(seconds=3),
+    )
+
+
+def test_the_environment_reaches_nested_keys_lists_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERCALL_TASK__SUPPORT__HORIZON", "5d")
+    monkeypatch.setenv("AFTERCALL_TASK__SUPPORT__SEGMENTS", "a, b")
+    monkeypatch.setenv("AFTERCALL_VERDICT__PRECEDENCE", '["judge"]')
+    monkeypatch.setenv("AFTERCALL_KAFKA__TOPICS__CALLS", "c")
+    monkeypatch.setenv("AFTERCALL_KAFKA__LIBRDKAFKA", '{"client.id": "x"}')
+    monkeypatch.setenv("AFTERCALL_ROUTING__FLOOR", "0.02")
+    settings = load()
+    assert settings.task["support"].horizon == timedelta(days=5)
+    assert settings.task["support"].segments == ["a", "b"]
+    assert settings.verdict.precedence == ["judge"]
+    assert settings.kafka.topics.calls == "c"
+    assert settings.kafka.librdkafka == {"client.id": "x"}
+    assert settings.routing.floor == 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[join]\nhorizn = "3d"', ["join.horizn is no setting", "did you mean horizon?"]),
+        ("[jion]", ["jion is no setting", "did you mean join?"]),
+        ("[task.support]\nhue = 1", ["task.support.hue is no setting", "horizon, silence"]),
+        ('[join]\nhorizon = "3 days"', ["join.horizon", "a whole number and one of s, m, h, d", "'3 days'", "'30d'"]),
+        ("[join]\nhorizon = 3", ["join.horizon must be a duration in quotes", "got 3"]),
+        ('[join]\nhorizon = "0s"', ["join.horizon must be longer than 0s"]),
+        ("[join]\nmax_groups = 0", ["join.max_groups must be greater than or equal to 1; got 0", "100000"]),
+        ("[drift]\nfalse_alarms_per_1000_groups_per_week = 0", ["must be greater than 0; got 0"]),
+        ("[drift]\nmargin = nan", ["drift.margin", "finite"]),
+        ('[task.support]\nsilence = "success"', ["[task.support] sets silence without a horizon of its own"]),
+        ('[task.support]\nsilence = "maybe"\nhorizon = "1d"', ["task.support.silence must be 'success' or 'failure'"]),
+        ('[task.support]\npinned = "gpt"', ["task.support.pinned must be 'model/config'", "'gpt'"]),
+        ("[verdict.source.call]\npass_at = 1", ["verdict.source.call", "'call'", "itself"]),
+        ("[verdict.source.silence]", ["'silence'", "itself"]),
+        ('[verdict]\nprecedence = ["judge", "call"]', ["verdict.precedence", "'call'"]),
+        ('[verdict]\nprecedence = ["judge", "judge"]', ["verdict.precedence must name each once"]),
+        ("[verdict.source.judge]\npass_at = 1\nfail_at = 2", ["[verdict.source.judge]", "both are set"]),
+        ('[routing]\nvalid_for = "1h"\nevery = "2h"', ["[routing] has valid_for shorter than every"]),
+        ('[snapshot]\ncalls = "some"', ["snapshot.calls must be 'all', 'decided' or 'none'; got 'some'"]),
+        ('[privacy]\nredact = ["("]', ["privacy.redact must be a regular expression"]),
+        ('[kafka.topics]\ncalls = "agent.outcomes"', ["[kafka.topics]", "'agent.outcomes' stands there twice"]),
+        ('[kafka.librdkafka]\n"group.id" = "g"', ["[kafka]", "set kafka.group_id instead"]),
+        ("[join\n", ["must be TOML", "line 1"]),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_with_place_rule_value_and_remedy(
+    tmp_path: Path, text: str, said: list[str]
+) -> None:
+    sentence = refused(tmp_path, text)
+    assert sentence.startswith(f"{tmp_path / 'aftercall.toml'}: ")
+    for part in said:
+        assert part in sentence
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: the settings cannot be read: No such file"):
+        load(tmp_path / "nowhere.toml")
+
+
+def test_a_wrong_variable_is_named_as_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AFTERCALL_JOIN__HORIZON", "soon")
+    with pytest.raises(SettingsError, match=r"^environment variable AFTERCALL_JOIN__HORIZON: join.horizon .*'soon'"):
+        load(written(tmp_path, '[join]\nhorizon = "3d"'))
+
+
+def test_a_variable_of_no_section_is_refused_and_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERCALL_CACHE", "x")
+    assert load() == Settings()
+    monkeypatch.setenv("AFTERCALL_JION__HORIZON", "3d")
+    with pytest.raises(SettingsError, match="AFTERCALL_JION__HORIZON names no section"):
+        load()
+
+
+def test_a_wrong_command_line_value_is_named_as_such() -> None:
+    with pytest.raises(SettingsError, match=r"^command line: join.horizon .*'x'"):
+        load(join={"horizon": "x"})
+
+
+def test_secrets_are_printed_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERCALL_KAFKA__LIBRDKAFKA", '{"sasl.password": "hush", "ssl.key.pem": "hush", "acks": "all"}')
+    settings = load()
+    assert settings.kafka.librdkafka["sasl.password"] == "hush"  # the client gets it
+    for shown in (repr(settings), str(settings), json.dumps(settings.effective())):
+        assert "hush" not in shown
+    assert settings.effective()["kafka"]["librdkafka"]["acks"] == "all"
+    monkeypatch.delenv("AFTERCALL_KAFKA__LIBRDKAFKA")
+    assert "hush" not in refused(tmp_path, '[kafka.librdkafka]\n"sasl.password" = ["hush"]')
+    assert "hush" not in refused(tmp_path, '[kafka]\nlibrdkafka = "hush"')
+    assert "hush" not in refused(tmp_path, '[kafka.librdkafka]\n"sasl.password" = "hush"\n"group.id" = "g"')
+
+
+def test_deciding_settings_are_those_that_decide_verdicts_and_nothing_else(tmp_path: Path) -> None:
+    plain = load().deciding()
+    assert json.loads(json.dumps(plain)) == plain
+    idle = (
+        '[routing]\nfloor = 0.05\n[task.a]\nvalue = 2\n[join]\nmax_lead = "2h"\n[verdict.source.judge]\npass_at = 0.7'
+    )
+    assert load(written(tmp_path, idle)).deciding() == plain
+    for text in (
+        '[join]\nhorizon = "29d"',
+        '[join]\nallowed_lateness = "2h"',
+        '[join]\norphan_wait = "2h"',
+        '[verdict]\nprecedence = ["judge"]',
+        "[verdict.source.judge]\npass_at = 0.8",
+        "[verdict.source.judge]\nfail_at = 0.7",
+        '[task.a]\nhorizon = "1d"',
+    ):
+        assert load(written(tmp_path, text)).deciding() != plain
+    silent = load(written(tmp_path, '[task.a]\nhorizon = "1d"\nsilence = "success"')).deciding()
+    assert silent["task"] == {"a": {"horizon": "24h", "silence": "success"}}
+
+
+def test_effective_values_read_back_as_the_same_settings(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, '[task.a]\nhorizon = "36h"\n[verdict.source.tox]\nfail_at = 0.1'))
+    assert load(**settings.effective()) == settings
+
+
+def test_kafka_drops_old_rows_where_nothing_else_is_said(tmp_path: Path) -> None:
+    kept = load(written(tmp_path, '[retention]\nhourly = "1d"')).retention.on_kafka()
+    assert (kept.calls, kept.statements, kept.hourly) == (timedelta(days=30), timedelta(days=30), timedelta(days=1))
