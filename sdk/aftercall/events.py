@@ -19,7 +19,15 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from aftercall.times import YEAR_2000_US, parse_time
@@ -160,7 +168,7 @@ class AgentCall(_Record):
     tokens_out: Count | None = None
     tokens: Count | None = None
     error: LongText | None = None
-    tool_calls: Count | list[ToolCall] | None = None
+    tool_calls: Count | Annotated[list[ToolCall], Field(fail_fast=True)] | None = None
     policy_version: Text | None = None
     input: str | None = None
     output: str | None = None
