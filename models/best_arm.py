@@ -1,7 +1,7 @@
 """The probability of being the best arm, by numerical integration instead of draws.
 
-These are the weights Thompson sampling would give in the long run, without its Monte Carlo error (2,000 draws leave a standard
-error of .011; the grid errs by at most .002) and without a seed.
+These are the weights Thompson sampling would give in the long run, without its Monte Carlo error (2,000 draws leave a
+standard error of .011; the grid errs by at most .002) and without a seed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ EDGE = 1e-9
 def probability_of_best(successes: F64, failures: F64, costs: F64 | None = None) -> F64:
     """P(arm i has the greatest utility) under independent Beta(1 + successes, 1 + failures) posteriors.
 
-    P_i = integral of prod_{j != i} F_j dF_i (Thompson 1933; Chapelle and Li 2011 sample it), by the trapezoid rule on the union
-    of the arms' own grids: fine wherever any of the posteriors is narrow.
+    P_i = integral of prod_{j != i} F_j dF_i (Thompson 1933; Chapelle and Li 2011 sample it), by the trapezoid rule on
+    the union of the arms' own grids: fine wherever any of the posteriors is narrow.
 
     Args:
         successes: Counts per arm, >= 0, need not be whole. Shape (K,).
         failures: Likewise.
-        costs: What a call of each arm costs, in units of one success (mean cost / value of a success); the utility of an arm
-            is p - cost. Absent: all alike.
+        costs: What a call of each arm costs, in units of one success (mean cost / value of a success); the utility of
+            an arm is p - cost. Absent: all alike.
 
     Returns:
         Shape (K,), >= 0, sum 1.
@@ -77,7 +77,7 @@ def _density(a: F64, b: F64, p: F64) -> F64:
 def _product_of_others(cdf: F64) -> F64:
     """Product over all rows but one, without dividing by a row that may be zero."""
     ones = np.ones((1, cdf.shape[1]))
-    before = np.cumprod(np.concatenate((ones, cdf[:-1])), axis=0)
-    after = np.cumprod(np.concatenate((ones, cdf[:0:-1])), axis=0)[::-1]
+    before: F64 = np.cumprod(np.concatenate((ones, cdf[:-1])), axis=0, dtype=np.float64)
+    after: F64 = np.cumprod(np.concatenate((ones, cdf[:0:-1])), axis=0, dtype=np.float64)[::-1]
     product: F64 = before * after
     return product

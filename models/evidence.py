@@ -23,8 +23,8 @@ NEVER_CALLED = -(2**31)
 class Evidence:
     """Counts per arm, older ones weighing `exp(-age / memory)`.
 
-    Counts are kept whole within the open hour and settle when it ends, so what is known at an instant depends on the minutes
-    that ended before it and on nothing else. Feed minutes in order.
+    Counts are kept whole within the open hour and settle when it ends, so what is known at an instant depends on the
+    minutes that ended before it and on nothing else. Feed minutes in order.
 
     Args:
         memory_us: time constant of the discount, microseconds.

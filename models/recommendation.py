@@ -143,7 +143,7 @@ def _over_limit(fact: Known, wishes: TaskRouting, min_evidence: int) -> bool:
     return (dear and fact.costed >= min_evidence) or (slow and fact.timed >= min_evidence)
 
 
-def _weights(  # noqa: PLR0913 - the parts of one formula
+def _weights(
     arms: list[Arm],
     facts: list[Known],
     p_best: F64,
@@ -175,7 +175,8 @@ def _weights(  # noqa: PLR0913 - the parts of one formula
         fact = facts[leader]
         reason = (
             f"{_name(arms[leader])} is best with probability {share_text(float(p_best[int(share.argmax())]))}: "
-            f"{100 * fact.successes / max(fact.successes + fact.failures, 1e-9):.1f} % of {fact.n} recent outcomes succeed"
+            f"{100 * fact.successes / max(fact.successes + fact.failures, 1e-9):.1f} % "
+            f"of {fact.n} recent outcomes succeed"
         )
     weights[inside] = np.round(share, DIGITS)
     # What rounding took or gave goes to the greatest weight: propensities must sum to 1.
@@ -186,9 +187,9 @@ def _weights(  # noqa: PLR0913 - the parts of one formula
 
 def share_text(share: float) -> str:
     """A probability in words a person trusts: never 0 % or 100 %."""
-    if share > 0.99:  # noqa: PLR2004 - where percent stop saying anything
+    if share > 0.99:
         return "over 99 %"
-    return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"  # noqa: PLR2004 - likewise
+    return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
 def _reason(why: str, arms: list[Arm], worse: dict[Arm, Alert], weights: F64) -> str:

@@ -1,7 +1,7 @@
 """Where the next calls of a task type should go: Thompson weights over what is known at an instant of event time.
 
-Recommendations follow from closed minutes and alerts alone, never from how these were cut into messages: evidence is summed in
-integers per hour, and every issue happens at an instant that the minutes themselves determine.
+Recommendations follow from closed minutes and alerts alone, never from how these were cut into messages: evidence is
+summed in integers per hour, and every issue happens at an instant that the minutes themselves determine.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ KEPT_AFTER_CHANGE_US = 2 * HOUR_US
 """Evidence kept in any case when an alert resets an arm (statistics.md measured routing with the last 2 h kept)."""
 LARGEST = 1e12
 """One call counts for at most 1,000 USD and 11 days in means, so that integer sums cannot overflow."""
-MEASURES = frozenset({"latency_ms", "cost_usd"})
-"""Metrics of alerts that say nothing about outcomes."""
+OUTCOMES = "success_rate"
+"""The metric of alerts that reset arms and call them degraded; others are about latency and cost."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Routing:
             alerts: of these minutes, in order.
 
         Returns:
-            Recommendations by (issued_at, task_type): one per task type at each multiple of `every_us` since which or at
-            which something changed, and one at the end of every minute with an alert of that task type.
+            Recommendations by (issued_at, task_type): one per task type at each multiple of `every_us` where something
+            changed since the last, and one at the end of every minute with an alert of that task type.
         """
         trials, values = self._by_task(closed)
         end = max(closed.through * MINUTE_US, self._through)
@@ -112,10 +112,11 @@ class Routing:
         task_names, task_of, arm_of = self._codes(closed)
         cost, costed = _whole(values.cost_usd, 1e9)
         latency, timed = _whole(values.latency_ms, 1e3)
+        measured = (cost, costed, latency, timed)
         net = (trials.successes.astype(np.int64), trials.failures.astype(np.int64), trials.calls.astype(np.int64))
         return (
             _split(task_names, task_of[trials.code], arm_of[trials.code], trials.minute, net),
-            _split(task_names, task_of[values.code], arm_of[values.code], values.minute, (cost, costed, latency, timed)),
+            _split(task_names, task_of[values.code], arm_of[values.code], values.minute, measured),
         )
 
     def _codes(self, closed: Closed) -> tuple[list[str], I64, I64]:
@@ -200,14 +201,13 @@ class Routing:
     def _issue(self, name: str, task: _Task, now: int) -> Recommendation | None:
         wishes = self.settings.tasks.get(name, TaskRouting())
         counts = task.evidence.at(now)
-        arms = {
-            task.evidence.arms[index]: _known(counts[:, index].tolist()) for index in task.evidence.in_use(now)
-        }
+        arms = {task.evidence.arms[index]: _known(counts[:, index].tolist()) for index in task.evidence.in_use(now)}
         if wishes.pinned is not None:
             arms.setdefault(wishes.pinned, Known())
         if not arms:
             return None
-        decision = decide(arms, list(task.open_alerts.values()), wishes, self.settings.floor, self.settings.min_evidence)
+        alerts = list(task.open_alerts.values())
+        decision = decide(arms, alerts, wishes, self.settings.floor, self.settings.min_evidence)
         task.seq += 1
         issued_at = EPOCH + timedelta(microseconds=now)
         return Recommendation.sealed(
@@ -240,7 +240,7 @@ class Routing:
         Raises:
             ValueError: where another version wrote the state.
         """
-        plain: dict[str, Any] = pickle.loads(state)  # noqa: S301 - our own recovery store
+        plain: dict[str, Any] = pickle.loads(state)  # our own recovery store
         if plain.get("version") != STATE_VERSION:
             message = (
                 f"step 'routing': the stored state must be of version {STATE_VERSION}; got {plain.get('version')!r} "
@@ -303,7 +303,7 @@ def _upto(entries: _Entries | None, seen: list[int], which: int, now: int | None
 
 
 def _apply(task: _Task, alert: Alert, now: int) -> None:
-    if alert.metric in MEASURES or alert.model is None:
+    if alert.metric != OUTCOMES or alert.model is None:
         return
     if alert.state == "closed":
         task.open_alerts.pop(alert.alert_id, None)
