@@ -1,0 +1,247 @@
+"""The tables of the snapshot: what is logged while the pipeline runs, what is published, and the SQL between the two."""
+
+from __future__ import annotations
+
+from typing import Final
+
+Table = dict[str, str]
+"""Column name -> DuckDB type, in order."""
+
+LOGS: Final[dict[str, Table]] = {
+    "calls": {
+        "call_id": "VARCHAR",
+        "occurred_at": "BIGINT",
+        "task_type": "VARCHAR",
+        "model": "VARCHAR",
+        "config": "VARCHAR",
+        "segment": "VARCHAR",
+        "session_id": "VARCHAR",
+        "latency_ms": "DOUBLE",
+        "cost_usd": "DOUBLE",
+        "tokens": "BIGINT",
+        "error": "VARCHAR",
+        "attrs": "VARCHAR",
+    },
+    "verdicts": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "verdict": "VARCHAR",
+        "score": "DOUBLE",
+        "source": "VARCHAR",
+        "verdict_at": "BIGINT",
+        "statements": "INTEGER",
+        "revisions": "INTEGER",
+    },
+    "statements": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "outcome_id": "VARCHAR",
+        "source": "VARCHAR",
+        "occurred_at": "BIGINT",
+        "action": "VARCHAR",
+        "success": "BOOLEAN",
+        "score": "DOUBLE",
+        "reason": "VARCHAR",
+        "stands": "BOOLEAN",
+    },
+    "dead_letters": {
+        "event_id": "VARCHAR",
+        "reason": "VARCHAR",
+        "detail": "VARCHAR",
+        "origin": "VARCHAR",
+        "size": "BIGINT",
+        "sha256": "VARCHAR",
+        "payload": "VARCHAR",
+        "received_at": "BIGINT",
+    },
+    "alerts": {
+        "event_id": "VARCHAR",
+        "seq": "BIGINT",
+        "alert_id": "VARCHAR",
+        "state": "VARCHAR",
+        "kind": "VARCHAR",
+        "severity": "VARCHAR",
+        "opened_at": "BIGINT",
+        "updated_at": "BIGINT",
+        "closed_at": "BIGINT",
+        "task_type": "VARCHAR",
+        "model": "VARCHAR",
+        "config": "VARCHAR",
+        "metric": "VARCHAR",
+        "direction": "VARCHAR",
+        "baseline": "DOUBLE",
+        "current": "DOUBLE",
+        "effect_low": "DOUBLE",
+        "effect_high": "DOUBLE",
+        "changed_at": "BIGINT",
+        "promise": "VARCHAR",
+        "reason": "VARCHAR",
+        "evidence": "VARCHAR",
+    },
+    "recommendations": {
+        "event_id": "VARCHAR",
+        "seq": "BIGINT",
+        "recommendation_id": "VARCHAR",
+        "task_type": "VARCHAR",
+        "issued_at": "BIGINT",
+        "valid_until": "BIGINT",
+        "segment": "VARCHAR",
+        "model": "VARCHAR",
+        "config": "VARCHAR",
+        "weight": "DOUBLE",
+        "p_best": "DOUBLE",
+        "rate": "DOUBLE",
+        "rate_low": "DOUBLE",
+        "rate_high": "DOUBLE",
+        "n": "BIGINT",
+        "status": "VARCHAR",
+        "degraded": "VARCHAR",
+        "reason": "VARCHAR",
+    },
+}
+"""Append-only logs of the live database. Times are BIGINT microseconds (cheap to append); each also has `cut` BIGINT."""
+
+COUNTERS: Final = (
+    "records",
+    "calls",
+    "outcomes",
+    "duplicates",
+    "waiting",
+    "orphans",
+    "late",
+    "conflicts",
+    "dead_letters",
+    "pending",
+    "successes",
+    "failures",
+    "expired",
+)
+
+_MEASURES: Final[Table] = {
+    "calls": "BIGINT",
+    "resolved": "BIGINT",
+    "successes": "BIGINT",
+    "failures": "BIGINT",
+    "expired": "BIGINT",
+    "pending": "BIGINT",
+    "rate": "DOUBLE",
+    "rate_low": "DOUBLE",
+    "rate_high": "DOUBLE",
+    "corrected_rate": "DOUBLE",
+    "corrected_low": "DOUBLE",
+    "corrected_high": "DOUBLE",
+    "maturity": "DOUBLE",
+    "latency_p50_ms": "DOUBLE",
+    "latency_p95_ms": "DOUBLE",
+    "cost_usd": "DOUBLE",
+}
+_GROUP: Final[Table] = {"task_type": "VARCHAR", "model": "VARCHAR", "config": "VARCHAR"}
+
+_TIMES: Final = frozenset(
+    {
+        "occurred_at",
+        "verdict_at",
+        "received_at",
+        "opened_at",
+        "updated_at",
+        "closed_at",
+        "changed_at",
+        "issued_at",
+        "valid_until",
+        "window_start",
+        "as_of",
+        "written_at",
+        "watermark",
+    }
+)
+
+
+def _published(log: str, *, without: tuple[str, ...] = ()) -> Table:
+    return {
+        column: "TIMESTAMP" if column in _TIMES else kind
+        for column, kind in LOGS[log].items()
+        if column not in without
+    }
+
+
+PUBLISHED: Final[dict[str, Table]] = {
+    "calls": {
+        **_published("calls"),
+        "verdict": "VARCHAR",
+        "score": "DOUBLE",
+        "verdict_source": "VARCHAR",
+        "verdict_at": "TIMESTAMP",
+        "statements": "INTEGER",
+        "revisions": "INTEGER",
+    },
+    "statements": _published("statements", without=("call_occurred_at",)),
+    "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
+    "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP"},
+    "alerts": _published("alerts"),
+    "recommendations": _published("recommendations"),
+    "dead_letters": _published("dead_letters"),
+    "pipeline": {
+        "version": "BIGINT",
+        "written_at": "TIMESTAMP",
+        "watermark": "TIMESTAMP",
+        **dict.fromkeys(COUNTERS, "BIGINT"),
+        "positions": "VARCHAR",
+    },
+}
+"""The tables readers see (docs/contract.md, section 4). Nested values (attrs, origin, evidence, degraded, positions) are JSON text."""
+
+_NEVER: Final = -(2**63)
+
+
+def create(table: str, columns: Table) -> str:
+    """The statement that creates a table."""
+    listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    return f"CREATE TABLE {table} ({listed})"
+
+
+def read(column: str, kind: str, prefix: str = "") -> str:
+    """The expression that turns a logged or computed column into a published one: times from µs, no nan, no sentinel."""
+    name = f'{prefix}"{column}"'
+    if kind == "TIMESTAMP":
+        return f"make_timestamp(nullif({name}, {_NEVER}))"
+    if kind == "DOUBLE":
+        return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
+    if column == "tokens":
+        return f"nullif({name}, -1)"
+    return name
+
+
+def select(table: str, prefix: str = "", *, only: tuple[str, ...] | None = None) -> str:
+    """The published columns of a table (or `only` these) as a select list."""
+    return ", ".join(
+        f'{read(column, kind, prefix)} AS "{column}"'
+        for column, kind in PUBLISHED[table].items()
+        if only is None or column in only
+    )
+
+
+# Of several rows of one key the last appended is current; a row id is the order of appending, also after rows were dropped.
+NEWEST_VERDICTS: Final = (
+    "SELECT * FROM live.verdicts WHERE rowid IN (SELECT max(rowid) FROM live.verdicts GROUP BY call_id, call_occurred_at)"
+)
+
+MERGED_CALLS: Final = f"""
+SELECT {select("calls", "c.", only=tuple(LOGS["calls"]))},
+  coalesce(v.verdict, 'pending') AS verdict,
+  {read("score", "DOUBLE", "v.")} AS score,
+  v.source AS verdict_source,
+  {read("verdict_at", "TIMESTAMP", "v.")} AS verdict_at,
+  coalesce(v.statements, 0) AS statements,
+  coalesce(v.revisions, 0) AS revisions
+FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
+  ON v.call_id = c.call_id AND v.call_occurred_at = c.occurred_at
+"""
+
+NEWEST_STATEMENTS: Final = f"""
+SELECT {select("statements")} FROM live.statements
+WHERE rowid IN (SELECT max(rowid) FROM live.statements GROUP BY call_id, call_occurred_at, outcome_id)
+"""
+
+NEWEST_ALERTS: Final = f"""
+SELECT {select("alerts")} FROM live.alerts WHERE rowid IN (SELECT max_by(rowid, seq) FROM live.alerts GROUP BY alert_id)
+"""
