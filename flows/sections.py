@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_settings import NoDecode
 
-from aftercall.durations import format_duration, parse_duration
+from aftercall.durations import RULE, format_duration, parse_duration
 from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS, RESERVED_SOURCES
 
 DEFAULT_PASS_AT = 0.7
 
 
 def _duration(value: object) -> timedelta:
-    if isinstance(value, str):
-        return parse_duration(value)
-    if isinstance(value, timedelta):
-        return parse_duration(format_duration(value))
-    raise ValueError("must be a duration in quotes, such as 90s, 15m, 48h or 30d")
+    text = format_duration(value) if isinstance(value, timedelta) else value
+    if isinstance(text, str):
+        with suppress(ValueError):
+            return parse_duration(text)
+    raise ValueError(f"must be, in quotes, {RULE}")
 
 
 def _above_zero(value: timedelta) -> timedelta:
@@ -34,7 +35,12 @@ def _listed(value: object) -> object:
     # An environment variable holds text: a JSON list, or names with commas between.
     if not isinstance(value, str):
         return value
-    return json.loads(value) if value.startswith("[") else [name.strip() for name in value.split(",") if name.strip()]
+    if value.startswith("["):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            raise ValueError("must be a JSON list, or names with commas between") from None
+    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _distinct(names: list[str]) -> list[str]:

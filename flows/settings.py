@@ -197,7 +197,9 @@ def _sentence(error: ErrorDetails, places: list[_Place]) -> str:
         place = f"environment variable {PREFIX}{DELIMITER.join(path).upper()}"
     if error["type"] == "extra_forbidden":
         return f"{place}: {dotted} is no setting ({_instead(path)})"
-    rule = error["msg"].removeprefix("Value error, ").replace("Input should", "must").removeprefix("Input ")
+    rule = error["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("String should", "must")
+    if error["type"] in {"model_type", "dict_type", "model_attributes_type"}:
+        rule = "must be a table"
     if isinstance(error["input"], Mapping | Section):  # a rule over several keys
         return f"{place}: [{dotted}] {rule} (correct one of its keys)"
     # A value for the broker's client may be a password.
@@ -245,9 +247,9 @@ def _instead(path: list[str]) -> str:
 def _remedy(path: list[str]) -> str:
     holder = _section(path)
     field = None if holder is None else holder.model_fields.get(path[-1])
-    if field is None or field.is_required() or field.default is None:
-        return f"correct {'.'.join(path)} or leave it out"
-    default = field.default
+    default = None if field is None else field.default
     if isinstance(default, timedelta):
         default = format_duration(default)
-    return f"correct it, or leave it out for the default {default!r}"
+    if isinstance(default, str | int | float):
+        return f"correct it, or leave it out for the default {default!r}"
+    return "correct it or leave it out"

@@ -9,6 +9,7 @@ _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PATTERN = re.compile(r"([0-9]{1,12})([smhd])")
 LONGEST = timedelta(days=36_500)
 """A hundred years: beyond it, sums with times leave the calendar."""
+RULE = f"a duration: a whole number and one of s, m, h, d, such as 90s or 30d, at most {LONGEST.days}d"
 
 
 def parse_duration(text: str) -> timedelta:
@@ -21,11 +22,9 @@ def parse_duration(text: str) -> timedelta:
     datetime.timedelta(days=2)
     """
     match = _PATTERN.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"a duration is a whole number and one of s, m, h, d, such as 90s or 30d; got {text!r}")
-    seconds = int(match[1]) * _UNITS[match[2]]
-    if seconds > LONGEST.total_seconds():
-        raise ValueError(f"a duration is at most {LONGEST.days}d; got {text!r}")
+    seconds = int(match[1]) * _UNITS[match[2]] if match else None
+    if seconds is None or seconds > LONGEST.total_seconds():
+        raise ValueError(f"must be {RULE}; got {text!r}")
     return timedelta(seconds=seconds)
 
 

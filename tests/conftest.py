@@ -1,0 +1,25 @@
+"""What every room's tests share: Hypothesis profiles and the recorded data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline: the first example pays for imports, and two shared cores stutter.
+settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of recorded traces beside this checkout; the test is skipped where there is none."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(
+            f"needs the recorded traces in ../shared/data beside this checkout; there is no {folder.name}/ there"
+        )
+    return folder
