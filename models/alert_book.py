@@ -18,8 +18,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Alarm(NamedTuple):
     """What a detector found, at event time `at` (microseconds, like all times here).
 
-    `origin` is whatever the detector needs to compare a later alarm with the baseline of this one. `finding` follows the
-    group's name in a sentence: "fell from ... to ...". Evidence is finite.
+    `origin` is whatever the detector needs to compare a later alarm with the baseline of this one. `finding` follows
+    the group's name in a sentence: "fell from ... to ...". Evidence is finite.
     """
 
     at: int
@@ -105,8 +105,10 @@ class AlertBook:
 
     def expire(self, until: int, watched: Watched | None = None) -> list[Alert]:
         """Close alerts (all, or that of `watched`) that have been open for the set time at `until`."""
-        limit = _time(until - self._new_normal_after_us)
         keys = list(self._open) if watched is None else [watched] if watched in self._open else []
+        if not keys:
+            return []
+        limit = _time(until - self._new_normal_after_us)
         return [self._new_normal(key) for key in keys if self._open[key]["opened_at"] <= limit]
 
     def _opened(self, alarm: Alarm) -> Alert:
@@ -140,19 +142,21 @@ class AlertBook:
         # What the alert reported stays as it was; what has been seen since then goes into the evidence.
         self._forget(alarm.watched)
         evidence = _rounded(alarm.evidence) | {"current_after": significant(alarm.current)}
-        reason = _sentence(alarm, f"{alarm.finding}; the change reported {held['opened_at']:%Y-%m-%d %H:%M} UTC is over")
+        reported = f"{held['opened_at']:%Y-%m-%d %H:%M} UTC"
+        reason = _sentence(alarm, f"{alarm.finding}; the change reported {reported} is over")
         return _issue(held, alarm.at, state="closed", closed_at=_time(alarm.at), evidence=evidence, reason=reason)
 
     def _new_normal(self, watched: Watched) -> Alert:
         held = self._open[watched]
         self._forget(watched)
         closing = held["opened_at"] + timedelta(microseconds=self._new_normal_after_us)
+        at = (closing - _EPOCH) // timedelta(microseconds=1)
         _, group, metric = watched
         reason = (
             f"{_METRICS.get(metric, metric)} of {group_text(group)} has not come back since "
             f"{held['opened_at']:%Y-%m-%d %H:%M} UTC: its present level is taken as the new normal."
         )
-        return _issue(held, (closing - _EPOCH) // timedelta(microseconds=1), state="closed", closed_at=closing, reason=reason)
+        return _issue(held, at, state="closed", closed_at=closing, reason=reason)
 
     def _forget(self, watched: Watched) -> None:
         del self._open[watched]

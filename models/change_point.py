@@ -11,9 +11,9 @@ from models.streams import F64
 def change_hour(failures: F64, trials: F64, failures_before: float, trials_before: float, *, worse: bool) -> int | None:
     """Generalised likelihood ratio scan over consecutive hours.
 
-    Each hour k splits the counts into before (what precedes the first hour, and the hours < k) and since (the hours >= k); the
-    split with the greatest binomial likelihood ratio against no change wins. Median error 0-1 h from 1,000 trials a day,
-    6 h at 100 a day.
+    Each hour k splits the counts into before (what precedes the first hour, and the hours < k) and since (the hours >=
+    k); the split with the greatest binomial likelihood ratio against no change wins. Median error 0-1 h from 1,000
+    trials a day, 6 h at 100 a day.
 
     Args:
         failures: per hour, shape (hours,).
@@ -23,7 +23,8 @@ def change_hour(failures: F64, trials: F64, failures_before: float, trials_befor
         worse: only splits after which failures are more frequent; else only less frequent.
 
     Returns:
-        Index of the first hour of the new rate, or None where no split has trials on both sides and the right direction.
+        Index of the first hour of the new rate, or None where no split has trials on both sides and the right
+        direction.
     """
     if not len(trials):
         return None

@@ -16,7 +16,8 @@ class DriftSettings:
     Attributes:
         false_alarms_per_1000_groups_per_week: the promise, over all statistical alerts together. > 0.
         warmup_us: trials of a group before its first trial + warmup are neither tested nor learned. Where failures are
-            reported faster than successes, a new group's first trials are mostly failures; after the warm-up the mix stands.
+            reported faster than successes, a new group's first trials are mostly failures; after the warm-up the mix
+            stands.
         warmup_by_task: other warm-ups by task type, such as a horizon shorter than `warmup_us`.
         min_trials: learned before a group is tested. >= 1.
         margin: how much worse a busy group's rate may be without counting as evidence: days differ a little. In [0, 1).

@@ -1,7 +1,7 @@
 """Intervals for rates: for a table (Wilson), for a change (Newcombe), for decisions taken while watching (sequence).
 
-All functions take scalars or arrays that broadcast, and return `float64` arrays. Results do not depend on what else is in the
-array.
+All functions take scalars or arrays that broadcast, and return `float64` arrays. Results do not depend on what else is
+in the array.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def newcombe(
 ) -> tuple[F64, F64]:
     """Interval of the rate after minus the rate before (Newcombe 1998, Statistics in Medicine 17, 873-890, method 10).
 
-    Range -1 to 1; nan where either side has no trials. With z = 2.58 it covers the true change 95-99 % of the time although
-    the point of change was itself chosen from the data; with 1.96 only 85-94 %.
+    Range -1 to 1; nan where either side has no trials. With z = 2.58 it covers the true change 95-99 % of the time
+    although the point of change was itself chosen from the data; with 1.96 only 85-94 %.
     """
     s0, n0, s1, n1 = (
         np.asarray(part, np.float64) for part in (successes_before, trials_before, successes_after, trials_after)
@@ -65,9 +65,9 @@ def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float 
     """Anytime-valid interval of a rate: it may be read after every trial, and decided on at any moment.
 
     The rate lies outside at any time, ever, with probability at most `alpha`. It is the set
-    {p: ln B(S+1/2, F+1/2) - ln B(1/2, 1/2) - S ln p - F ln(1-p) < ln(1/alpha)}: the Beta(1/2, 1/2) mixture likelihood ratio is
-    a martingale (Robbins 1970), and Ville's inequality bounds it. 1.4 (10 trials) to 1.9 times (1,000) wider than Wilson.
-    Counts may be fractional (discounted), then without the guarantee. (0, 1) without trials.
+    {p: ln B(S+1/2, F+1/2) - ln B(1/2, 1/2) - S ln p - F ln(1-p) < ln(1/alpha)}: the Beta(1/2, 1/2) mixture likelihood
+    ratio is a martingale (Robbins 1970), and Ville's inequality bounds it. 1.4 (10 trials) to 1.9 times (1,000) wider
+    than Wilson. Counts may be fractional (discounted), then without the guarantee. (0, 1) without trials.
 
     >>> low, high = confidence_sequence(80, 20)
     >>> round(float(low), 3), round(float(high), 3)
@@ -87,8 +87,8 @@ def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float 
 def _lower_root(s: F64, f: F64, level: F64) -> F64:
     """Smaller root in p of -s ln p - f ln(1-p) = level; 0 where s = 0.
 
-    In the log odds the left side is convex, so Newton's method that starts outside the interval closes in from there and
-    never overshoots. The number of steps is fixed: stopping early would let neighbours in the array matter.
+    In the log odds the left side is convex, so Newton's method that starts outside the interval closes in from there
+    and never overshoots. The number of steps is fixed: stopping early would let neighbours in the array matter.
     """
     some = s > 0
     s_, f_, level_ = np.where(some, s, 1.0), np.where(some, f, 0.0), np.where(some, level, 1.0)

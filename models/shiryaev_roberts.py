@@ -1,15 +1,15 @@
 """Clock-time mixture Shiryaev-Roberts (CT-SR): has the rate of this group changed, at a promised rate of false alarms?
 
-Per group and direction eight statistics R_j, one per odds ratio r_j that the change might have. A batch of n trials with e
-events (failures when looking for a drop, successes for a rise), after a time delta in weeks, gives
+Per group and direction eight statistics R_j, one per odds ratio r_j that the change might have. A batch of n trials
+with e events (failures when looking for a drop, successes for a rise), after a time delta in weeks, gives
 
     q   = (a + E + e/2) / (a + b + N + n/2) + margin         a = b = 1/2; E, N: events and trials before the batch
     R_j = (R_j + delta) * exp(eta * (e ln r_j - n ln(1 + (r_j - 1) q)))
 
-and an alarm where the mean of R_j reaches A. With a known rate, mean R minus the elapsed weeks is a supermartingale, so the
-probability of a false alarm within T weeks is at most T / A whatever the traffic (e-detectors: Shin, Ramdas, Rinaldo 2022,
-arXiv 2203.03532). The learned rate makes that approximate; e/2 and n/2 (the middle of the batch) keep it below in
-measurements, and must not be dropped.
+and an alarm where the mean of R_j reaches A. With a known rate, mean R minus the elapsed weeks is a supermartingale, so
+the probability of a false alarm within T weeks is at most T / A whatever the traffic (e-detectors: Shin, Ramdas,
+Rinaldo 2022, arXiv 2203.03532). The learned rate makes that approximate; e/2 and n/2 (the middle of the batch) keep it
+below in measurements, and must not be dropped.
 """
 
 from __future__ import annotations

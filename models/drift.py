@@ -1,0 +1,59 @@
+"""Drift detection over closed minutes: success rates with a promise, latency and cost without."""
+
+from __future__ import annotations
+
+import pickle
+
+from aftercall.records import Alert
+from models.alert_book import in_order
+from models.drift_settings import DriftSettings
+from models.numeric import NumericDrift
+from models.rate_drift import RateDrift
+from models.streams import Closed
+
+__all__ = ["Drift", "DriftSettings"]
+
+_VERSION = 1
+
+
+class Drift:
+    """All detectors of the dataflow. What comes out does not depend on how minutes are cut into messages."""
+
+    def __init__(self, settings: DriftSettings | None = None) -> None:
+        """Start fresh."""
+        settings = DriftSettings() if settings is None else settings
+        self._rates = RateDrift(settings)
+        self._numeric = NumericDrift(settings)
+
+    def close(self, closed: Closed) -> list[Alert]:
+        """Take in what happened in minutes that have closed since the last call.
+
+        Returns:
+            Alerts opened, updated or closed, sorted by (updated_at, group).
+        """
+        rates = self._rates.close(closed.names, closed.trials, closed.through)
+        shifts = self._numeric.close(closed.names, closed.values, closed.through)
+        return in_order([*rates, *shifts])
+
+    def state(self) -> bytes:
+        """Everything `from_state` needs to go on as if nothing had happened."""
+        return pickle.dumps({"version": _VERSION, "rates": self._rates.state(), "numeric": self._numeric.state()})
+
+    @classmethod
+    def from_state(cls, data: bytes, settings: DriftSettings | None = None) -> Drift:
+        """Go on from the `state()` of another instance; `settings` hold from here on.
+
+        Raises:
+            ValueError: where the state has another version, or detectors of another version of river.
+        """
+        settings = DriftSettings() if settings is None else settings
+        held = pickle.loads(data)
+        if held.get("version") != _VERSION:
+            raise ValueError(
+                f"the state of step 'drift' has version {held.get('version')}; this aftercall reads {_VERSION} "
+                "(resume with the aftercall that wrote it, or start without recovery)"
+            )
+        drift = cls(settings)
+        drift._rates = RateDrift(settings, held["rates"])
+        drift._numeric = NumericDrift(settings, held["numeric"])
+        return drift

@@ -1,0 +1,316 @@
+"""CT-SR over the closed minutes of every watched group: alarms on success rates, and what changed when."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aftercall.records import Alert, Direction, Severity
+from models.alert_book import Alarm, AlertBook, Watched, utc_text
+from models.change_point import change_hour
+from models.drift_settings import DriftSettings
+from models.hourly_counts import KEEP_HOURS, HourlyCounts
+from models.intervals import newcombe
+from models.shiryaev_roberts import DOWN, MINUTES_PER_WEEK, UP, ShiryaevRoberts, advance, growth
+from models.streams import F64, I64, MINUTE_US, AnyGroup, Bools, Group, TrialDeltas
+
+KIND = "drift"
+METRIC = "success_rate"
+CRITICAL_POINTS = 0.10
+"""A drop of this much or more is critical, a smaller one a warning; a rise is information."""
+
+_Z = 2.58
+_NOT_YET = -1
+_MINUTES_PER_DAY = 1440
+
+
+class _Rows(NamedTuple):
+    """Trials per watch and minute, sorted by both, each pair once."""
+
+    watch: I64
+    minute: I64
+    failures: F64
+    trials: F64
+
+    def part(self, keep: Bools | slice) -> _Rows:
+        return _Rows(self.watch[keep], self.minute[keep], self.failures[keep], self.trials[keep])
+
+
+class _Baseline(NamedTuple):
+    """What each row found learned before it, and the factors that follow."""
+
+    failures: F64
+    trials: F64
+    weeks: F64
+    factor: F64
+
+
+class RateDrift:
+    """Watches (task, model, config), (task, model) and (task); a roll-up's trials are the sums of its groups' trials.
+
+    Per watch: 230 bytes, 16 more per hour with trials of the last 28 days, and the open alert. What comes out does not
+    depend on how minutes are cut into calls of `close`.
+    """
+
+    def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
+        """Start fresh, or from the `state()` of another instance."""
+        self._settings = settings
+        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
+        self._groups: list[AnyGroup] = []
+        self._row: dict[AnyGroup, int] = {}
+        # Minutes: end of the warm-up, start of the baseline; hour from which the change-point scan may look.
+        self._warm_at: I64 = np.zeros(0, np.int64)
+        self._since: I64 = np.zeros(0, np.int64)
+        self._scan_from: I64 = np.zeros(0, np.int64)
+        self._hourly = HourlyCounts()
+        self._book = AlertBook(settings.new_normal_after_us)
+        if state is not None:
+            self._restore(state)
+
+    def close(self, names: list[Group], trials: TrialDeltas, through: int) -> list[Alert]:
+        """Take in the trials of all minutes < `through`; returns alerts, those of one group in order of time."""
+        alerts: list[Alert] = []
+        rows = self._watched(names, trials)
+        if len(rows.minute):
+            rows = rows.part(rows.minute >= self._warm_at[rows.watch])
+        if len(rows.minute):
+            self._test(rows, alerts)
+            self._hourly.add(rows.watch, rows.minute // 60, rows.failures, rows.trials)
+        alerts += self._book.expire(through * MINUTE_US)
+        return alerts
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy."""
+        s = self._statistics
+        return {
+            "groups": self._groups,
+            "r": s.r,
+            "failures": s.failures,
+            "trials": s.trials,
+            "last": s.last,
+            "eta": s.eta,
+            "warm_at": self._warm_at,
+            "since": self._since,
+            "scan_from": self._scan_from,
+            "hourly": self._hourly.rows(),
+            "book": self._book.state(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        s = self._statistics
+        s.r, s.failures, s.trials, s.last, s.eta = (state[name] for name in ("r", "failures", "trials", "last", "eta"))
+        self._groups = state["groups"]
+        self._row = {group: row for row, group in enumerate(self._groups)}
+        self._warm_at, self._since, self._scan_from = state["warm_at"], state["since"], state["scan_from"]
+        self._hourly = HourlyCounts(state["hourly"])
+        self._book = AlertBook(self._settings.new_normal_after_us, state["book"])
+
+    # From groups to watches
+
+    def _watched(self, names: list[Group], trials: TrialDeltas) -> _Rows:
+        some = np.flatnonzero(trials.trial_successes + trials.trial_failures > 0)
+        code, minute = trials.code[some], trials.minute[some].astype(np.int64)
+        failures = trials.trial_failures[some].astype(np.int64)
+        count = trials.trial_successes[some] + failures
+        levels = self._levels(names, code, minute)
+        key = ((levels[:, code] << 32) | minute).ravel()
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        starts = np.flatnonzero(np.diff(key, prepend=_NOT_YET))
+        if not len(starts):
+            none = np.zeros(0, np.int64)
+            return _Rows(none, none, np.zeros(0), np.zeros(0))
+        sums = [np.add.reduceat(np.tile(column, len(levels))[order], starts) for column in (failures, count)]
+        key = key[starts]
+        return _Rows(key >> 32, key & 0xFFFFFFFF, *(column.astype(np.float64) for column in sums))
+
+    def _levels(self, names: list[Group], code: np.ndarray[Any, Any], minute: I64) -> I64:
+        """Watches of every name that occurs: shape (3, names). New ones start their warm-up at their first minute."""
+        levels = np.zeros((3, len(names)), np.int64)
+        present, first = np.unique(code, return_index=True)
+        known = len(self._groups)
+        warm_at: list[int] = []
+        for at in np.argsort(first, kind="stable").tolist():
+            task, model, config = names[present[at]]
+            start = int(minute[first[at]])
+            for level, group in enumerate(((task, model, config), (task, model, None), (task, None, None))):
+                row = self._row.get(group)
+                if row is None:
+                    row = self._row[group] = len(self._groups)
+                    self._groups.append(group)
+                    warm_at.append(start - (-self._settings.warmup_of(task) // MINUTE_US))
+                levels[level, present[at]] = row
+        if warm_at:
+            more = len(self._groups) - known
+            self._statistics.grow(len(self._groups))
+            self._warm_at = np.concatenate((self._warm_at, np.array(warm_at, np.int64)))
+            self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
+            self._scan_from = np.concatenate((self._scan_from, np.zeros(more, np.int64)))
+        return levels
+
+    # The test
+
+    def _test(self, rows: _Rows, alerts: list[Alert]) -> None:
+        starts = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
+        watches = rows.watch[starts]
+        ends = np.append(starts[1:], len(rows.watch))
+        fresh = self._since[watches] < 0
+        self._since[watches[fresh]] = rows.minute[starts[fresh]]
+        before = self._before(rows, starts, ends)
+        self._rounds(rows, before, starts, ends, alerts)
+        s, last = self._statistics, ends - 1
+        s.failures[watches] = before.failures[last] + rows.failures[last]
+        s.trials[watches] = before.trials[last] + rows.trials[last]
+        s.last[watches] = rows.minute[last]
+
+    def _before(self, rows: _Rows, starts: I64, ends: I64) -> _Baseline:
+        s, watches, sizes = self._statistics, rows.watch[starts], ends - starts
+
+        def learned(column: F64, at_start: F64) -> F64:
+            sums = np.cumsum(column) - column
+            return sums + np.repeat(at_start[watches] - sums[starts], sizes)
+
+        failures, trials = learned(rows.failures, s.failures), learned(rows.trials, s.trials)
+        elapsed = np.diff(rows.minute, prepend=0)
+        last = s.last[watches]
+        elapsed[starts] = np.where(last < 0, 0, rows.minute[starts] - last)
+        factor = self._factor(rows, failures, trials)
+        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, factor)
+
+    def _factor(self, rows: _Rows, failures: F64, trials: F64) -> F64:
+        active = trials >= self._settings.min_trials
+        eta = self._statistics.eta[rows.watch]
+        return growth(failures, trials, rows.failures, rows.trials, self._margin(rows, trials), eta, active)
+
+    def _margin(self, rows: _Rows, trials: F64) -> F64:
+        """Per row, from what was learned before it: at least a day counts, so a burst is no busy group."""
+        days = np.maximum(rows.minute - self._since[rows.watch], _MINUTES_PER_DAY) / _MINUTES_PER_DAY
+        return np.where(trials > self._settings.margin_above_per_day * days, self._settings.margin, 0.0)
+
+    def _rounds(self, rows: _Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
+        """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
+
+        Factors are known beforehand from sums of counts. Where a watch raises an alarm, its later ones are made anew.
+        """
+        sizes = ends - starts
+        busiest_first = np.argsort(-sizes, kind="stable")
+        starts, ends, sizes = starts[busiest_first], ends[busiest_first], sizes[busiest_first]
+        watches = rows.watch[starts]
+        r = self._statistics.r[watches]
+        threshold = self._settings.threshold
+        for turn in range(int(sizes[0])):
+            width = int(np.searchsorted(-sizes, -turn))
+            at = starts[:width] + turn
+            mean = advance(r[:width], before.weeks[at], before.factor[at])
+            if mean.max() < threshold:
+                continue
+            for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
+                span = slice(int(starts[place]), int(ends[place]))
+                self._alarm(rows, before, span, int(at[place]), mean[place], alerts)
+                r[place] = 0.0
+        self._statistics.r[watches] = r
+
+    # An alarm
+
+    def _alarm(self, rows: _Rows, before: _Baseline, span: slice, at: int, mean: F64, alerts: list[Alert]) -> None:
+        """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change on."""
+        watch, minute = int(rows.watch[at]), int(rows.minute[at])
+        worse = bool(mean[DOWN] >= mean[UP])
+        failures = float(before.failures[at] + rows.failures[at])
+        trials = float(before.trials[at] + rows.trials[at])
+        since_failures, since_trials, changed = self._change(rows, span.start, at, failures, trials, worse=worse)
+        ending = (minute + 1) * MINUTE_US
+        watched: Watched = (KIND, self._groups[watch], METRIC)
+        alerts += self._book.expire(ending, watched)
+        direction: Direction = "down" if worse else "up"
+        origin = self._book.origin(watched, direction)
+        baseline = (failures - since_failures, trials - since_trials) if origin is None else (origin[0], origin[1])
+        alarm = self._describe(watched, direction, ending, baseline, (since_failures, since_trials), changed)
+        evidence = {
+            "mean_r": float(mean[DOWN if worse else UP]),
+            "margin": float(self._margin(rows.part(slice(at, at + 1)), before.trials[at : at + 1])[0]),
+        }
+        again = "" if origin is None else "moved again: it "
+        alarm = alarm._replace(finding=again + alarm.finding, evidence=evidence | alarm.evidence)
+        alerts.append(self._book.raise_alarm(alarm))
+        self._since[watch] = changed
+        self._relearn(rows, before, slice(at + 1, span.stop), since_failures, since_trials)
+
+    def _change(
+        self, rows: _Rows, start: int, at: int, failures: float, trials: float, *, worse: bool
+    ) -> tuple[float, float, int]:
+        """Failures and trials since the estimated change, and its minute. Sets from where the next scan may look."""
+        watch, minute = int(rows.watch[at]), int(rows.minute[at])
+        hour = minute // 60
+        first = max(int(self._scan_from[watch]), hour - KEEP_HOURS + 1)
+        hours, f, n = self._hourly.of(watch, first)
+        mine = slice(start, at + 1)
+        new_hours = rows.minute[mine] // 60
+        recent = new_hours >= first
+        hours = np.concatenate((hours, new_hours[recent])) - first
+        per_hour_f = np.bincount(hours, np.concatenate((f, rows.failures[mine][recent])), minlength=1)
+        per_hour_n = np.bincount(hours, np.concatenate((n, rows.trials[mine][recent])), minlength=1)
+        k = change_hour(per_hour_f, per_hour_n, failures - per_hour_f.sum(), trials - per_hour_n.sum(), worse=worse)
+        if k is None:
+            # Everything within one hour: what was learned before this minute is the baseline.
+            self._scan_from[watch] = hour + 1
+            return float(rows.failures[at]), float(rows.trials[at]), minute
+        self._scan_from[watch] = first + k
+        return float(per_hour_f[k:].sum()), float(per_hour_n[k:].sum()), (first + k) * 60
+
+    def _relearn(self, rows: _Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
+        """Give the later rows of a watch their new baseline: the counts since the change."""
+        if rest.start == rest.stop:
+            # No later row in this message: the totals are read from the last row, so put them there.
+            last = rest.start - 1
+            before.failures[last] = failures - rows.failures[last]
+            before.trials[last] = trials - rows.trials[last]
+            return
+        later = rows.part(rest)
+        before.failures[rest] = failures + np.cumsum(later.failures) - later.failures
+        before.trials[rest] = trials + np.cumsum(later.trials) - later.trials
+        before.factor[rest] = self._factor(later, before.failures[rest], before.trials[rest])
+
+    def _describe(
+        self,
+        watched: Watched,
+        direction: Direction,
+        at: int,
+        baseline: tuple[float, float],
+        since: tuple[float, float],
+        changed: int,
+    ) -> Alarm:
+        """An alarm in terms of success rates; `baseline` and `since` are (failures, trials)."""
+        (f0, n0), (f1, n1) = baseline, since
+        rate0, rate1 = (n0 - f0) / n0, (n1 - f1) / n1
+        low, high = (float(bound) for bound in newcombe(n0 - f0, n0, n1 - f1, n1, _Z))
+        points = rate1 - rate0
+        severity: Severity = "info" if direction == "up" else "critical" if points <= -CRITICAL_POINTS else "warning"
+        finding = (
+            f"{'fell' if direction == 'down' else 'rose'} from {rate0:.1%} to {rate1:.1%} "
+            f"({100 * points:+.1f} points, 99% interval {100 * low:+.1f} to {100 * high:+.1f}) "
+            f"since about {utc_text(changed * MINUTE_US)}"
+        )
+        evidence = {
+            "threshold": self._settings.threshold,
+            "trials_before": n0,
+            "failures_before": f0,
+            "trials_since": n1,
+            "failures_since": f1,
+        }
+        return Alarm(
+            at=at,
+            watched=watched,
+            direction=direction,
+            severity=severity,
+            baseline=rate0,
+            current=rate1,
+            effect_low=low,
+            effect_high=high,
+            changed_at=changed * MINUTE_US,
+            promise=self._settings.promise,
+            finding=finding,
+            evidence=evidence,
+            origin=baseline,
+        )
