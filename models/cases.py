@@ -233,16 +233,16 @@ class Cases:
 
     def _enter(self, row: int, statement: Statement) -> tuple[str, str] | None:
         """Enter a statement into the ledger of a held call, or say why not."""
-        case = self._case(row)
+        if statement.at > self._join.horizon_ends(row):
+            return "late", "the statement is later than the call's horizon"
+        self._touch(row)
+        case = self._join.held.cases[row]
         for known in case.statements:
             if known.outcome_id == statement.outcome_id:
                 if known.same(statement):
                     self._count("duplicates")
                     return None
                 return "conflict", "another outcome of this call has this outcome_id"
-        if statement.at > self._join.horizon_ends(row):
-            return "late", "the statement is later than the call's horizon"
-        self._touch(row)
         case.statements.append(statement)
         self._count("outcomes")
         return None
@@ -250,18 +250,18 @@ class Cases:
     def _early(self, key: int, statement: Statement, outcomes: OutcomeColumns, i: int) -> tuple[str, str] | None:
         """Let an outcome without a held call wait, or say why not."""
         wm, call_at = int(outcomes.wm[i]), int(outcomes.call_at[i])
-        for waited in self._waiting.get(key, ()):
-            if waited.statement.outcome_id == statement.outcome_id:
-                if waited.statement.same(statement):
-                    self._count("duplicates")
-                    return None
-                return "conflict", "another outcome of this call has this outcome_id"
         rules = self._join.rules
         if call_at != NEVER and call_at + rules.longest_hold() < wm:
             return "late", "its call, by call_occurred_at, has closed"
         deadline = statement.at + rules.orphan_wait_us
         if deadline < wm:
             return "orphan", "no call with this call_id is held"
+        for waited in self._waiting.get(key, ()):
+            if waited.statement.outcome_id == statement.outcome_id:
+                if waited.statement.same(statement):
+                    self._count("duplicates")
+                    return None
+                return "conflict", "another outcome of this call has this outcome_id"
         raw: bytes = outcomes.raw[i]
         self._wait(
             key,

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, standing
+from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, standing, succeeded
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
 
 if TYPE_CHECKING:
@@ -302,7 +302,8 @@ def statement_rows(held: Held) -> list[dict[str, Any]]:
             "source": s.source,
             "occurred_at": s.at,
             "action": s.action,
-            "success": s.success,
+            # What the statement asserts, whether it said so or its score did; a retraction asserts nothing.
+            "success": succeeded(s, held.rules) if s.action == "assert" else None,
             "score": s.score,
             "reason": s.reason,
             "stands": s in stand,

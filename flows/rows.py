@@ -1,0 +1,181 @@
+"""What the join did, as rows of the snapshot and as records on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from aftercall.records import seal_json
+from aftercall.times import format_time
+
+from models.cases import Judgement
+from models.held import PENDING
+from models.join import Joined
+from models.streams import NEVER
+
+Row = tuple[Any, ...]
+_NAMES = ("failure", "success", "expired")
+"""By success 0, 1 and -1."""
+
+
+def call_rows(joined: Joined) -> list[Row]:
+    """Rows of the table `calls`, without the verdict."""
+    return [
+        (
+            call.call_id,
+            at,
+            call.task_type,
+            call.model,
+            call.config,
+            call.segment,
+            call.session_id,
+            call.latency_ms,
+            call.cost_usd,
+            _tokens(call),
+            call.error,
+            None if call.attrs is None else orjson.dumps(call.attrs).decode(),
+        )
+        for call, at in zip(joined.accepted, joined.accepted_at.tolist(), strict=True)
+    ]
+
+
+def verdict_rows(joined: Joined) -> list[Row]:
+    """The verdict columns of the table `calls`, by (call_id, time of the call)."""
+    first = joined.first
+    rows: list[Row] = [
+        (r.call_id, call_at, _NAMES[success], r.score, r.source, at, 1, 0)
+        for r, call_at, at, success in zip(
+            first.records, first.call_at.tolist(), first.at.tolist(), first.success.tolist(), strict=True
+        )
+    ]
+    expired = joined.expired
+    rows += [
+        (call_id, call_at, _NAMES[success], None, _silence(success), _time(decided), 0, 0)
+        for call_id, call_at, decided, success in zip(
+            expired.call_id,
+            expired.call_at.tolist(),
+            expired.decided_at.tolist(),
+            expired.success.tolist(),
+            strict=True,
+        )
+    ]
+    rows += [
+        (j.call_id, j.call_at, j.verdict, j.score, j.source, _time(j.decided_at), j.statements, j.revisions)
+        for j in joined.judgements
+    ]
+    return rows
+
+
+def statement_rows(joined: Joined) -> list[Row]:
+    """Rows of the table `statements`: new ones, and those that stand now or no longer."""
+    first = joined.first
+    rows: list[Row] = [
+        (r.call_id, call_at, r.outcome_id, r.source, at, "assert", success == 1, r.score, r.reason, True)
+        for r, call_at, at, success in zip(
+            first.records, first.call_at.tolist(), first.at.tolist(), first.success.tolist(), strict=True
+        )
+    ]
+    rows += [
+        (
+            s.call_id,
+            s.call_at,
+            s.outcome_id,
+            s.source,
+            s.at,
+            "retract" if s.retract else "assert",
+            s.success,
+            s.score,
+            s.reason,
+            s.stands,
+        )
+        for s in joined.statements
+    ]
+    return rows
+
+
+def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
+    """(key, JSON) of `agent.verdicts`, in the field order of `aftercall.records.VerdictRecord`."""
+    first = joined.first
+    for r, code, call_at, at, success in zip(
+        first.records,
+        first.code.tolist(),
+        first.call_at.tolist(),
+        first.at.tolist(),
+        first.success.tolist(),
+        strict=True,
+    ):
+        yield (
+            r.call_id,
+            _verdict_json(
+                Judgement(
+                    r.call_id,
+                    first.group[code],
+                    call_at,
+                    _NAMES[success],
+                    r.score,
+                    r.source,
+                    r.outcome_id,
+                    r.reason,
+                    at,
+                    1,
+                    1,
+                    0,
+                )
+            ),
+        )
+    expired = joined.expired
+    for call_id, code, call_at, decided, success in zip(
+        expired.call_id,
+        expired.code.tolist(),
+        expired.call_at.tolist(),
+        expired.decided_at.tolist(),
+        expired.success.tolist(),
+        strict=True,
+    ):
+        group, source = expired.group[code], _silence(success)
+        yield (
+            call_id,
+            _verdict_json(
+                Judgement(call_id, group, call_at, _NAMES[success], None, source, None, None, decided, 1, 0, 0)
+            ),
+        )
+    for judgement in joined.judgements:
+        yield judgement.call_id, _verdict_json(judgement)
+
+
+def _verdict_json(j: Judgement) -> bytes:
+    decided = j.decided_at != NEVER
+    return seal_json(
+        orjson.dumps(
+            {
+                "seq": j.seq,
+                "call_id": j.call_id,
+                "task_type": j.group[0],
+                "model": j.group[1],
+                "config": j.group[2],
+                "verdict": j.verdict,
+                "score": j.score,
+                "source": j.source,
+                "outcome_id": j.outcome_id,
+                "reason": j.reason,
+                "decided_at": format_time(j.decided_at) if decided else None,
+                "age_s": (j.decided_at - j.call_at) / 1e6 if decided else None,
+            }
+        )
+    )
+
+
+def _tokens(call: Any) -> int | None:
+    if call.tokens is not None:
+        return int(call.tokens)
+    parts = [count for count in (call.tokens_in, call.tokens_out) if count is not None]
+    return sum(parts) if parts else None
+
+
+def _silence(success: int) -> str | None:
+    return None if success == PENDING else "silence"
+
+
+def _time(us: int) -> int | None:
+    return None if us == NEVER else us

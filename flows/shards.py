@@ -1,0 +1,49 @@
+"""Twelve shards by call id, and the split of a batch over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.columns import Batch
+from models.arrivals import Arrivals, CallColumns, OutcomeColumns
+
+SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")
+"""Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that they spread
+evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the state: never change them."""
+
+LANE = "files"
+
+
+def split(batch: Batch, lane: str = LANE, lanes: int = 1) -> list[tuple[str, Arrivals]]:
+    """One `Arrivals` per shard, empty ones too: each carries the lane's clock."""
+    calls = _by_shard(batch.calls, CallColumns._fields, batch.calls.key)
+    outcomes = _by_shard(batch.outcomes, OutcomeColumns._fields, batch.outcomes.key)
+    return [
+        (
+            shard,
+            Arrivals(
+                shard=shard,
+                lane=lane,
+                lanes=lanes,
+                low=batch.low,
+                groups=batch.groups,
+                sources=batch.sources,
+                partitions=batch.partitions,
+                calls=CallColumns(*calls[i]),
+                outcomes=OutcomeColumns(*outcomes[i]),
+            ),
+        )
+        for i, shard in enumerate(SHARDS)
+    ]
+
+
+def _by_shard(columns: Any, names: tuple[str, ...], key: NDArray[np.uint64]) -> list[list[NDArray[Any]]]:
+    # Small integers: numpy sorts them stably by radix.
+    shard = (key % np.uint64(len(SHARDS))).astype(np.uint8)
+    order = np.argsort(shard, kind="stable")
+    bounds = np.searchsorted(shard[order], np.arange(len(SHARDS) + 1))
+    ordered = [getattr(columns, name)[order] for name in names]
+    return [[column[bounds[i] : bounds[i + 1]] for column in ordered] for i in range(len(SHARDS))]

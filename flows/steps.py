@@ -1,0 +1,93 @@
+"""The stateful steps: each carries one plain object of `models` through Bytewax's recovery, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol
+
+from aftercall.records import Alert, Recommendation
+from bytewax.operators import StatefulBatchLogic
+
+from flows.shards import SHARDS
+from models.drift import Drift
+from models.drift_settings import DriftSettings
+from models.groups import Groups
+from models.join import Join
+from models.routing import Routing, RoutingSettings
+from models.rules import JoinRules
+from models.streams import Closed
+
+Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
+
+
+class Watched(NamedTuple):
+    """Closed minutes and the alerts that the detectors drew from them."""
+
+    closed: Closed
+    alerts: list[Alert]
+
+
+class _Stateful(Protocol):
+    def state(self) -> bytes: ...
+
+
+class Step(StatefulBatchLogic[Any, Any, bytes]):
+    """Feeds messages to a model one by one; the model's bytes are the state."""
+
+    def __init__(self, model: _Stateful, apply: Callable[[Any], Iterable[Any]]) -> None:
+        """`apply` takes one message and gives what leaves the step."""
+        self._model = model
+        self._apply = apply
+
+    def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
+        """Called with the messages that wait, in order."""
+        return [result for value in values for result in self._apply(value)], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        """Called at each epoch's end."""
+        return self._model.state()
+
+
+def join_step(rules: JoinRules) -> Build:
+    """Arrivals -> Joined, one step per shard."""
+
+    def build(state: bytes | None) -> Step:
+        join = Join(rules) if state is None else Join.from_state(state, rules)
+        return Step(join, lambda arrivals: (join.process(arrivals),))
+
+    return build
+
+
+def groups_step(max_groups: int) -> Build:
+    """Changes -> Grouped."""
+
+    def build(state: bytes | None) -> Step:
+        count = len(SHARDS)
+        groups = Groups(count, max_groups) if state is None else Groups.from_state(state, count, max_groups)
+        return Step(groups, lambda changes: (groups.process(changes),))
+
+    return build
+
+
+def drift_step(settings: DriftSettings) -> Build:
+    """Closed -> Watched."""
+
+    def build(state: bytes | None) -> Step:
+        drift = Drift(settings) if state is None else Drift.from_state(state, settings)
+        return Step(drift, lambda closed: (Watched(closed, drift.close(closed)),))
+
+    return build
+
+
+def routing_step(settings: RoutingSettings) -> Build:
+    """Watched -> Recommendation."""
+
+    def build(state: bytes | None) -> Step:
+        routing = Routing(settings) if state is None else Routing.from_state(state, settings)
+
+        def apply(watched: Watched) -> list[Recommendation]:
+            return routing.close(watched.closed, watched.alerts)
+
+        return Step(routing, apply)
+
+    return build

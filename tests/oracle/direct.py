@@ -1,0 +1,121 @@
+"""Runs histories through the join and the group step without Bytewax, so that Hypothesis can try thousands of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+from connectors.decode import Decoder
+from flows.rows import call_rows, statement_rows, verdict_records, verdict_rows
+from flows.shards import SHARDS, split
+from models.groups import Groups
+from models.join import Join, Joined
+from models.ledger import SourceRule, VerdictRules
+from models.rules import JoinRules, TaskRules
+from models.streams import NEVER
+
+from oracle.histories import History
+from oracle.order import watermarks
+from oracle.records import Rules
+
+
+def join_rules(rules: Rules) -> JoinRules:
+    """The oracle's rules as the join's."""
+    sources = {name: SourceRule(pass_at=at) for name, at in rules.pass_at.items()}
+    sources |= {name: SourceRule(fail_at=at) for name, at in rules.fail_at.items()}
+    return JoinRules(
+        horizon_us=rules.horizon_us,
+        allowed_lateness_us=rules.allowed_lateness_us,
+        orphan_wait_us=rules.orphan_wait_us,
+        tasks={
+            task: TaskRules(horizon, {"success": True, "failure": False, None: None}[rules.silence.get(task)])
+            for task, horizon in rules.task_horizon_us.items()
+        },
+        verdict=VerdictRules(precedence=tuple(rules.precedence), sources=sources),
+    )
+
+
+@dataclass
+class Direct:
+    """The join of all shards and the group step, and everything they gave."""
+
+    rules: JoinRules
+    calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    statements: dict[tuple[str, int, str], tuple[Any, ...]] = field(default_factory=dict)
+    newest: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tally: Counter[str] = field(default_factory=Counter)
+    dead: Counter[tuple[str, str]] = field(default_factory=Counter)
+    cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.joins = {shard: Join(self.rules) for shard in SHARDS}
+        self.groups = Groups(len(SHARDS), 1000)
+
+    def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool]) -> None:
+        """Read the history in batches that end at `cuts`; after a batch with its `resumes` set, start from the state."""
+        order = history.order()
+        before, last = watermarks(order, len(history.files))
+        decoder = Decoder(now_us=2**62, max_future_skew_us=0)
+        bounds = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})
+        for i, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+            reads = order[start:end]
+            batch = decoder.decode(
+                [history.files[r.file].lines[r.line - 1] for r in reads],
+                np.array([history.files[r.file].kind == "outcomes" for r in reads], np.uint8),
+                np.array([r.file for r in reads], np.int32),
+                np.array([r.line for r in reads], np.int64),
+                [f"file-{i}" for i in range(len(history.files))],
+            )
+            assert not batch.refused, batch.refused
+            wm = np.array(before[start:end], np.int64)
+            batch.calls = batch.calls._replace(wm=wm[batch.calls.pos])
+            batch.outcomes = batch.outcomes._replace(wm=wm[batch.outcomes.pos])
+            batch.low = before[end] if end < len(order) else last
+            self.tally["records"] += batch.records
+            for shard, arrivals in split(batch):
+                self._take(self.joins[shard].process(arrivals))
+            if i < len(resumes) and resumes[i]:
+                self.joins = {s: Join.from_state(join.state(), self.rules) for s, join in self.joins.items()}
+                self.groups = Groups.from_state(self.groups.state(), len(SHARDS), 1000)
+
+    def _take(self, joined: Joined) -> None:
+        for row in call_rows(joined):
+            assert row[:2] not in self.calls
+            self.calls[row[:2]] = row
+        for row in verdict_rows(joined):
+            self.verdicts[row[:2]] = row
+        for row in statement_rows(joined):
+            self.statements[row[:3]] = row
+        for key, body in verdict_records(joined):
+            record = orjson.loads(body)
+            if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
+                self.newest[key] = record
+        self.tally.update(joined.tally)
+        for refusal in joined.refused:
+            self.dead[refusal.reason, refusal.call_id] += 1
+        names = joined.changes.names
+        for code, minute, *counts in zip(*(c.tolist() for c in joined.changes.cells), strict=True):
+            for name, count in zip(("calls", "successes", "failures", "expired", "cost"), counts, strict=True):
+                self.cells[names[code], minute, name] += count
+        grouped = self.groups.process(joined.changes)
+        if grouped.closed is not None:
+            closed = grouped.closed
+            for code, minute, *counts in zip(*(c.tolist() for c in closed.trials), strict=True):
+                assert minute < closed.through
+                for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
+                    self.trials[closed.names[code], minute, name] += count
+
+    @property
+    def watermark(self) -> int:
+        """The final watermark."""
+        return min(join.watermark for join in self.joins.values())
+
+
+Cut = Callable[[int], list[int]]
+__all__ = ["NEVER", "Direct", "join_rules"]

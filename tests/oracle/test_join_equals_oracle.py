@@ -1,0 +1,66 @@
+"""The fast join and the slow oracle agree on every history, however it is cut and wherever it is resumed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle.direct import Direct, join_rules
+from oracle.histories import History, histories
+
+MINUTE_US = 60_000_000
+PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", "late", "conflicts", "dead_letters")
+VERDICTS = ("successes", "failures", "expired")
+
+
+@given(histories(), st.lists(st.integers(1, 60), max_size=6), st.lists(st.booleans(), max_size=6))
+def test_the_join_equals_the_oracle_however_batches_are_cut(history: History, cuts: list[int], resumes: list[bool]) -> None:
+    """Counters, calls, verdicts, statements, dead letters, cells and closed trials."""
+    oracle = history.oracle()
+    direct = Direct(join_rules(history.rules))
+    direct.run(history, cuts, resumes)
+
+    counters = oracle.counters()
+    assert {name: direct.tally[name] for name in PIPELINE + VERDICTS} == {n: counters[n] for n in PIPELINE + VERDICTS}
+    assert direct.dead == Counter((dead.reason, dead.call_id) for dead in oracle.dead())
+
+    calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows()}
+    assert calls.keys() == direct.calls.keys()
+    for key, row in calls.items():
+        nothing = (*key, "pending", None, None, None, 0, 0)
+        expected = ("verdict", "score", "verdict_source", "verdict_at", "statements", "revisions")
+        assert direct.verdicts.get(key, nothing)[2:] == tuple(row[name] for name in expected)
+
+    statements = sorted(
+        (r["call_id"], r["outcome_id"], r["source"], r["occurred_at"], r["action"], r["success"], r["score"], r["reason"], r["stands"])
+        for r in oracle.statements_rows()
+    )
+    assert sorted((row[0], *row[2:]) for row in direct.statements.values()) == statements
+
+    newest = oracle.newest_verdicts()
+    assert direct.newest.keys() == newest.keys()
+    for call_id, row in newest.items():
+        got = direct.newest[call_id]
+        for name in ("seq", "task_type", "model", "config", "verdict", "score", "source", "outcome_id", "reason", "age_s"):
+            assert got[name] == row[name], name
+
+    cells: Counter[tuple[object, ...]] = Counter()
+    for row in oracle.rates_rows("1h"):
+        group, hour = (row["task_type"], row["model"], row["config"]), row["window_start"] // 3_600_000_000
+        for name in ("calls", "successes", "failures", "expired"):
+            cells[group, hour, name] += row[name]
+        cells[group, hour, "cost"] += row["cost_nano"]
+    mine: Counter[tuple[object, ...]] = Counter()
+    for (group, minute, name), count in direct.cells.items():
+        mine[group, minute // 60, name] += count
+    assert +mine == +cells
+
+    through = direct.watermark // MINUTE_US
+    trials: Counter[tuple[object, ...]] = Counter()
+    for group, minutes in oracle.trials().items():
+        for minute, (good, bad) in minutes.items():
+            if minute < through:
+                trials[group, minute, "ts"] += good
+                trials[group, minute, "tf"] += bad
+    assert +Counter({key: n for key, n in direct.trials.items() if key[2] in {"ts", "tf"}}) == +trials
