@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
-from aftercall.events import MAX_RECORD_BYTES, RESERVED_SOURCES, AgentCall
-from aftercall.times import format_time
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from connectors.columns import I8, I32, I64, NEVER, U64, Batch, Bools, Calls, F64, Objects, Outcomes, Refused, objects
+from aftercall.events import MAX_RECORD_BYTES, RESERVED_SOURCES, AgentCall
+from aftercall.times import format_time
+from connectors.columns import F64, I8, I32, I64, NEVER, U64, Batch, Bools, Calls, Objects, Outcomes, Refused, objects
 from connectors.records import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.refusals import CALL, OUTCOME, Refusal, examine
 from connectors.time_columns import parse_times
@@ -57,7 +57,9 @@ class _Codes(dict[_Key, int]):
 class Decoder:
     """Decodes batches of records. Not bound to a batch: nothing is carried from one to the next."""
 
-    def __init__(self, *, now_us: Callable[[], int] | int, max_future_skew_us: int, keep_payloads: bool = False) -> None:
+    def __init__(
+        self, *, now_us: Callable[[], int] | int, max_future_skew_us: int, keep_payloads: bool = False
+    ) -> None:
         """Prepare a decoder.
 
         Args:
@@ -127,9 +129,7 @@ class Decoder:
             statements = _statements(records)  # anew, so that no refused record leaves its source behind
         return _outcome_columns(rows, records, at, call_at, statements, origin), statements.sources
 
-    def _records(
-        self, raws: list[bytes], rows: I64, kind: int, refusals: dict[int, Refusal]
-    ) -> tuple[I64, list[Any]]:
+    def _records(self, raws: list[bytes], rows: I64, kind: int, refusals: dict[int, Refusal]) -> tuple[I64, list[Any]]:
         """Structs of one kind and their rows, without those that pydantic refused where msgspec did not take them."""
         if len(rows) == 0:
             return rows, []

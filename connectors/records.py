@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Literal
 
+from msgspec import Meta, Struct
+
 from aftercall.events import (
     MAX_CALL_ID,
     MAX_COST_USD,
@@ -19,7 +21,6 @@ from aftercall.events import (
     AgentCall,
     Outcome,
 )
-from msgspec import Meta, Struct
 
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 _LongText = Annotated[str, Meta(max_length=MAX_LONG_TEXT)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from aftercall.events import MAX_RECORD_BYTES, AgentCall, Outcome
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from aftercall.events import MAX_RECORD_BYTES, AgentCall, Outcome
 
 CALL, OUTCOME = 0, 1
 """Kinds of records."""
@@ -114,6 +115,6 @@ def _got(error: ErrorDetails) -> str:
     return f"; got {str(value)[:_SHOWN] if not isinstance(value, str) else repr(value)}"
 
 
-def _kind_of(value: Any) -> str:  # noqa: ANN401 - whatever the record held
+def _kind_of(value: Any) -> str:
     names = {dict: "an object", list: "an array", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

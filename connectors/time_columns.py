@@ -10,10 +10,10 @@ import calendar
 from datetime import UTC, datetime
 
 import numpy as np
-from aftercall.times import YEAR_2000_US, parse_time
 from numpy.typing import NDArray
 
-from connectors.columns import NEVER, Bools, I64
+from aftercall.times import YEAR_2000_US, parse_time
+from connectors.columns import I64, NEVER, Bools
 
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,12 +92,12 @@ def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
         sure &= len(fraction) > 0
     digits = text - _ZERO  # wraps below "0", so that everything else is beyond 9
     for i in (*_DIGITS, *fraction):
-        sure &= digits[i] <= 9  # noqa: PLR2004 - a digit
+        sure &= digits[i] <= 9
     year = _number(digits, 0, 4)
     month, day = _number(digits, 5, 7), _number(digits, 8, 10)
     hour, minute, second = _number(digits, 11, 13), _number(digits, 14, 16), _number(digits, 17, 19)
-    sure &= (year >= _FIRST_YEAR) & (year <= _LAST_YEAR) & (month >= 1) & (month <= 12)  # noqa: PLR2004
-    sure &= (hour < 24) & (minute < 60) & (second < 60) & (day >= 1)  # noqa: PLR2004 - a clock
+    sure &= (year >= _FIRST_YEAR) & (year <= _LAST_YEAR) & (month >= 1) & (month <= 12)
+    sure &= (hour < 24) & (minute < 60) & (second < 60) & (day >= 1)
     index = np.where(sure, (year - _FIRST_YEAR) * 12 + month - 1, 0)
     sure &= day <= _DAYS_IN[index]
     seconds = (_DAYS_BEFORE[index] + day - 1) * 86_400 + hour * 3600 + minute * 60 + second
@@ -116,15 +116,15 @@ def _offset_s(zone: _Bytes, digits: _Bytes) -> tuple[I64, Bools]:
     minus = zone[0] == ord("-")
     known = (minus | (zone[0] == ord("+"))) & (zone[3] == ord(":"))
     for i in (1, 2, 4, 5):
-        known &= digits[i] <= 9  # noqa: PLR2004 - a digit
+        known &= digits[i] <= 9
     hours, minutes = _number(digits, 1, 3), _number(digits, 4, 6)
-    known &= (hours < 24) & (minutes < 60)  # noqa: PLR2004 - a clock
+    known &= (hours < 24) & (minutes < 60)
     seconds = hours * 3600 + minutes * 60
     return np.where(minus, -seconds, seconds), known
 
 
 def _number(digits: _Bytes, start: int, stop: int) -> I64:
-    value = digits[start].astype(np.int64)
+    value: I64 = digits[start].astype(np.int64)
     for i in range(start + 1, stop):
         value = value * 10 + digits[i]
     return value

@@ -10,8 +10,6 @@ Refusals made here carry the slug of the dead letter as pydantic error type: `ba
 `no_verdict`, `empty_retraction`, `reserved_source`, `type_mismatch`.
 """
 
-# ruff: noqa: EM101 - the first argument of a PydanticCustomError is a slug, not a message
-
 from __future__ import annotations
 
 import math
@@ -56,12 +54,12 @@ def _time_text(text: str) -> str:
 
 def _unreserved(source: str) -> str:
     if source in RESERVED_SOURCES:
-        raise PydanticCustomError("reserved_source", "is kept for the pipeline's own statements; got '{s}'", {"s": source})
+        raise PydanticCustomError("reserved_source", "is the pipeline's own name; got '{s}'", {"s": source})
     return source
 
 
 def _agrees(kind: str) -> BeforeValidator:
-    def check(value: Any) -> Any:  # noqa: ANN401 - whatever the record held
+    def check(value: Any) -> Any:
         if isinstance(value, str) and value != kind:
             raise PydanticCustomError("type_mismatch", "must be '{kind}' here", {"kind": kind})
         return value
@@ -113,7 +111,7 @@ class _Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_absent(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the record held
+    def _null_is_absent(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
         return {name: value for name, value in given.items() if value is not None}
@@ -122,7 +120,7 @@ class _Part(BaseModel):
 class _Record(_Part):
     @model_validator(mode="before")
     @classmethod
-    def _finite(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the record held
+    def _finite(cls, given: Any) -> Any:
         _refuse_not_finite(given)
         return given
 

@@ -89,7 +89,7 @@ def _offset_s(zone: str, text: str) -> int:
     if zone in "Zz":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[4:6])
-    if hours > 23 or minutes > 59:  # noqa: PLR2004 - the clock's own numbers
+    if hours > 23 or minutes > 59:
         message = f"has an offset beyond 23:59; got {_shown(text)}"
         raise ValueError(message)
     seconds = hours * 3600 + minutes * 60
@@ -97,4 +97,4 @@ def _offset_s(zone: str, text: str) -> int:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:40] + "...")  # noqa: PLR2004 - enough to recognise it by
+    return repr(text if len(text) <= 40 else text[:40] + "...")

@@ -1,0 +1,109 @@
+"""What is told of a record that was refused: where it was, its size and hash, and a payload without private text."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from pydantic_core import from_json
+
+MAX_PAYLOAD_BYTES: Final = 64 * 1024
+MAX_UNPARSED_BYTES: Final = 4 * 1024
+CUT_MARK: Final = " ...[cut]"
+_PRIVATE: Final = ("input", "output")
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def file_origin(file: str, line: int) -> dict[str, Any]:
+    """Origin of a record in a file; lines count from 1."""
+    return {"file": file, "line": line}
+
+
+def topic_origin(topic: str, partition: int, offset: int) -> dict[str, Any]:
+    """Origin of a record on Kafka."""
+    return {"topic": topic, "partition": partition, "offset": offset}
+
+
+def dead_letter(
+    reason: str,
+    detail: str,
+    origin: dict[str, Any],
+    raw: bytes,
+    key: str | None = None,
+    *,
+    keep_payloads: bool = False,
+    with_payload: bool = True,
+) -> tuple[str, dict[str, Any]]:
+    """The key and the fields of a dead letter, as `aftercall.records.DeadLetter.sealed` takes them.
+
+    Args:
+        reason: the slug.
+        detail: one sentence.
+        origin: from `file_origin` or `topic_origin`.
+        raw: the original's bytes.
+        key: the original's key; where there was none, its `call_id`, or `""`.
+        keep_payloads: leave `input` and `output` in the payload.
+        with_payload: whether to give a payload at all; otherwise it is None and `origin` and `sha256` point to it.
+
+    Returns:
+        The key, and `reason, detail, origin, size, sha256, payload`. The payload is the original text, or, of a record
+        that is not a JSON object, its first 4 KiB; over 64 KiB it is cut, and ends in `CUT_MARK`.
+    """
+    if key is None:
+        key = call_id_of(raw)
+    fields = {
+        "reason": reason,
+        "detail": detail,
+        "origin": origin,
+        "size": len(raw),
+        "sha256": sha256(raw).hexdigest(),
+        "payload": payload_text(raw, keep_payloads=keep_payloads) if with_payload else None,
+    }
+    return key, fields
+
+
+def call_id_of(raw: bytes) -> str:
+    """The `call_id` of a record, or `""` where it cannot be told."""
+    try:
+        record = from_json(raw, allow_inf_nan=True)
+    except ValueError:
+        return ""
+    call_id = record.get("call_id") if isinstance(record, dict) else None
+    return call_id if isinstance(call_id, str) else ""
+
+
+def payload_text(raw: bytes, *, keep_payloads: bool = False) -> str:
+    """The text of a record as a dead letter may show it: without `input` and `output`, at most 64 KiB of UTF-8."""
+    text = _object_text(raw, keep_payloads=keep_payloads)
+    if text is None:
+        return _cut(raw[: MAX_UNPARSED_BYTES + 1].decode(errors="replace"), MAX_UNPARSED_BYTES)
+    return _cut(text, MAX_PAYLOAD_BYTES)
+
+
+def _object_text(raw: bytes, *, keep_payloads: bool) -> str | None:
+    """The JSON of an object, or None where it is not one."""
+    try:
+        record = from_json(raw, allow_inf_nan=True)
+    except ValueError:
+        return None
+    if not isinstance(record, dict):
+        return None
+    if keep_payloads or not any(name in record for name in _PRIVATE):
+        return raw.decode()
+    try:
+        members = _members.decode(raw)  # keeps every number as it was written
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return json.dumps({name: value for name, value in record.items() if name not in _PRIVATE}, ensure_ascii=False)
+    kept = (f"{json.dumps(name, ensure_ascii=False)}: {bytes(value).decode()}" for name, value in members.items()
+            if name not in _PRIVATE)  # fmt: skip
+    return "{" + ", ".join(kept) + "}"
+
+
+def _cut(text: str, limit: int) -> str:
+    data = text.encode()
+    if len(data) <= limit:
+        return text
+    return data[: limit - len(CUT_MARK)].decode(errors="ignore") + CUT_MARK

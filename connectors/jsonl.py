@@ -1,0 +1,93 @@
+"""Writes a `.jsonl` file that survives crashes: what is after the last committed epoch is cut off at resume."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from typing_extensions import override
+
+
+class OutputError(Exception):
+    """An output file is not as this run left it. The message is one sentence for the user."""
+
+
+class JsonlPartition(StatefulSinkPartition[bytes, int]):
+    """The open file. Its state is the length that is known to be on disk."""
+
+    def __init__(self, path: Path, resume_length: int | None) -> None:
+        """Open the file.
+
+        Args:
+            path: where to write; its folder exists.
+            resume_length: bytes to keep, or None to start anew.
+
+        Raises:
+            OutputError: the file cannot be opened, or is shorter than what was committed.
+        """
+        try:
+            self._file = path.open("ab")
+            size = self._file.tell()
+            if resume_length is not None and size < resume_length:
+                self._file.close()
+                raise OutputError(
+                    f"{path}: has {size} bytes but {resume_length} were already committed; it was changed since "
+                    "(put it back, or start anew in an empty folder)"
+                )
+            self._file.truncate(resume_length or 0)
+            _sync_folder(path.parent)
+        except OSError as wrong:
+            raise OutputError(f"{path}: cannot be written ({wrong.strerror}); check the output folder") from None
+        self._path = path
+
+    @override
+    def write_batch(self, values: list[bytes]) -> None:
+        """Append each value as a line."""
+        self._file.write(b"".join(value if value.endswith(b"\n") else value + b"\n" for value in values))
+
+    @override
+    def snapshot(self) -> int:
+        """Called at the end of an epoch: what it returns is on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    @override
+    def close(self) -> None:
+        """Called at the end of the dataflow, not after a crash."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+class JsonlSink(FixedPartitionedSink[bytes, int]):
+    """One file, written by one worker: items are `(key, line)`, every line once, whatever crashes."""
+
+    def __init__(self, path: Path) -> None:
+        """Write to `path`; a fresh start empties it."""
+        self._path = path
+
+    @override
+    def list_parts(self) -> list[str]:
+        """The file's name: it is the same on every worker."""
+        return [self._path.name]
+
+    @override
+    def part_fn(self, item_key: str) -> int:
+        """All keys go to the one file."""
+        return 0
+
+    @override
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> JsonlPartition:
+        """Open the file, cut to the last committed length."""
+        return JsonlPartition(self._path, resume_state)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the file's name durable too, not just its content."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
