@@ -1,0 +1,90 @@
+"""What the steps send to the snapshot sink."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aftercall.records import Alert, Recommendation
+
+from models.streams import CellDeltas, DelayDeltas, Group, LatencyDeltas
+
+Row = tuple[Any, ...]
+
+
+class Tally(NamedTuple):
+    """Counts to add to those of the table `pipeline`: the keys of `connectors.snapshot_tables.COUNTERS` except `pending`.
+
+    `pending` is not sent: it is what remains of the calls.
+    """
+
+    counts: Mapping[str, int]
+
+
+class CallRows(NamedTuple):
+    """Accepted calls; see `SnapshotStore.append_calls`."""
+
+    rows: Sequence[Row]
+
+
+class VerdictRows(NamedTuple):
+    """Calls whose verdict, statements or revisions changed; see `SnapshotStore.append_verdicts`."""
+
+    rows: Sequence[Row]
+
+
+class StatementRows(NamedTuple):
+    """Statements that are new, or stand otherwise than before; see `SnapshotStore.append_statements`."""
+
+    rows: Sequence[Row]
+
+
+class DeadLetterRows(NamedTuple):
+    """Refused records as dicts with `received_at` in µs; see `SnapshotStore.append_dead_letters`."""
+
+    rows: Sequence[Mapping[str, Any]]
+
+
+class AlertRows(NamedTuple):
+    """Alerts issued."""
+
+    rows: Sequence[Alert]
+
+
+class RecommendationRows(NamedTuple):
+    """Recommendations issued."""
+
+    rows: Sequence[Recommendation]
+
+
+class CellChanges(NamedTuple):
+    """Differences of the rate cells; codes index `names`."""
+
+    names: list[Group]
+    cells: CellDeltas
+    latencies: LatencyDeltas
+    delays: DelayDeltas
+
+
+class Clock(NamedTuple):
+    """How far the pipeline has seen. Older news than what is known already is passed over."""
+
+    watermark: int
+    """µs, or `NEVER`."""
+    newest_call: int
+    """Time of the newest accepted call in µs, or `NEVER`."""
+    positions: Mapping[str, Any]
+    """Partition or file -> position (JSON values), merged into what is known."""
+
+
+SnapshotMessage = (
+    Tally
+    | CallRows
+    | VerdictRows
+    | StatementRows
+    | DeadLetterRows
+    | AlertRows
+    | RecommendationRows
+    | CellChanges
+    | Clock
+)

@@ -1,0 +1,242 @@
+"""The snapshot sink: keeps the rate cells, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from connectors.publish import Publication
+from connectors.snapshot import SnapshotStore
+from flows.messages import (
+    AlertRows,
+    CallRows,
+    CellChanges,
+    Clock,
+    DeadLetterRows,
+    RecommendationRows,
+    SnapshotMessage,
+    StatementRows,
+    Tally,
+    VerdictRows,
+)
+from models.rate_tables import FrozenRates
+from models.rates import RateCells
+from models.streams import MINUTE_US, NEVER
+
+PARTITION: Final = "snapshot"
+"""Key of every message to the sink, and its only partition."""
+STATE_VERSION: Final = 1
+_SHARE: Final = 10
+"""Between two publications lies at least this many times what the last one took: a tenth of a core."""
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotSettings:
+    """What the sink is told.
+
+    `forget` maps `calls`, `statements`, `dead_letters`, `alerts`, `recommendations`, `hourly` to the age, measured from the
+    watermark to the row's own time (that of the call, for the first two), after which rows are dropped; absent: never.
+    """
+
+    folder: Path
+    live: bool
+    """From Kafka; else a replay, whose last snapshot is as of the minute after the newest call."""
+    every: timedelta = timedelta(seconds=60)
+    keep: int = 3
+    calls: str = "all"
+    forget: Mapping[str, timedelta] = field(default_factory=dict)
+    monotonic: Callable[[], float] = time.monotonic
+    wall_us: Callable[[], int] = lambda: time.time_ns() // 1000
+
+
+class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
+    """Takes `("snapshot", message)`; see `flows.messages`. Runs on one worker, whichever Bytewax chooses."""
+
+    def __init__(self, settings: SnapshotSettings) -> None:
+        self._settings = settings
+
+    def list_parts(self) -> list[str]:
+        """One partition."""
+        return [PARTITION]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> SnapshotPartition:
+        """Open the live database and drop what lies after the resume point."""
+        del step_id, for_part
+        return SnapshotPartition(self._settings, resume_state)
+
+
+class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
+    """The rate cells, the counters and the store."""
+
+    def __init__(self, settings: SnapshotSettings, resume_state: State | None) -> None:
+        self._settings = settings
+        self._tallies: Counter[str] = Counter()
+        self._cells = RateCells()
+        self._watermark = self._newest_call = NEVER
+        self._positions: dict[str, Any] = {}
+        self._dirty = False
+        cut = 0
+        if resume_state is not None:
+            cut = self._restore(resume_state)
+        self._store = SnapshotStore(settings.folder, keep=settings.keep, calls=settings.calls)
+        self._store.resume(cut)
+        self._running: Thread | None = None
+        self._error: BaseException | None = None
+        self._due = settings.monotonic() + settings.every.total_seconds()
+
+    def write_batch(self, values: list[SnapshotMessage]) -> None:
+        """Apply messages; their rows become durable at the next `snapshot`."""
+        self._dirty = self._dirty or bool(values)
+        for message in values:
+            self._write(message)
+
+    def snapshot(self) -> State:
+        """Commit, publish in the background where it is time, and return all that is not in the store."""
+        self._check()
+        self._commit()
+        if self._running is None and self._settings.monotonic() >= self._due:
+            self._publish_beside()
+        return {
+            "version": STATE_VERSION,
+            "cut": self._store.cut,
+            "tallies": dict(self._tallies),
+            "cells": self._cells.state(),
+            "watermark": self._watermark,
+            "newest_call": self._newest_call,
+            "positions": dict(self._positions),
+        }
+
+    def close(self) -> None:
+        """Publish the final state; called at the end of finite input only."""
+        if self._running is not None:
+            self._running.join()
+        self._check()
+        if self._dirty:
+            self._commit()
+        self._forget()
+        as_of, live = self._as_of(), self._settings.live
+        if not live and self._newest_call != NEVER:
+            as_of = _minute_after(self._newest_call)
+        _publish(self._store.begin_publish(), self._pipeline(), self._cells.frozen(), as_of, live=live)
+        self._store.close()
+
+    def _write(self, message: SnapshotMessage) -> None:
+        match message:
+            case CallRows(rows):
+                self._store.append_calls(rows)
+            case VerdictRows(rows):
+                self._store.append_verdicts(rows)
+            case StatementRows(rows):
+                self._store.append_statements(rows)
+            case CellChanges():
+                self._cells.apply(*message)
+            case Tally(counts):
+                # Not Counter.update by itself: a gauge such as `waiting` may go down.
+                self._tallies.update(counts)
+            case Clock(watermark, newest_call, positions):
+                self._watermark = max(self._watermark, watermark)
+                self._newest_call = max(self._newest_call, newest_call)
+                self._positions.update(positions)
+                self._cells.advance(self._watermark, self._newest_call)
+            case DeadLetterRows(letters):
+                self._store.append_dead_letters(letters)
+            case AlertRows(alerts):
+                self._store.append_alerts(alerts)
+            case RecommendationRows(recommendations):
+                self._store.append_recommendations(recommendations)
+
+    def _commit(self) -> None:
+        self._store.commit(self._store.cut + 1)
+        self._dirty = False
+
+    def _publish_beside(self) -> None:
+        self._forget()
+        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._cells.frozen()
+        as_of = self._as_of()
+
+        def run() -> None:
+            started = self._settings.monotonic()
+            try:
+                _publish(publication, pipeline, frozen, as_of, live=True)
+            except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
+                self._error = error
+            now = self._settings.monotonic()
+            self._due = max(started + self._settings.every.total_seconds(), now + (_SHARE - 1) * (now - started))
+
+        # Not a daemon: the interpreter waits, so that a clean end never leaves DuckDB in mid-write.
+        self._running = Thread(target=run, name="aftercall-publish")
+        self._running.start()
+
+    def _check(self) -> None:
+        """Note that a publication has ended, and raise its error here."""
+        if self._running is not None and not self._running.is_alive():
+            self._running.join()
+            self._running = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _pipeline(self) -> dict[str, Any]:
+        tallies = dict(self._tallies)
+        decided = sum(tallies.get(name, 0) for name in ("successes", "failures", "expired"))
+        return {
+            **tallies,
+            "pending": tallies.get("calls", 0) - decided,
+            "written_at": self._settings.wall_us(),
+            "watermark": self._watermark,
+            "positions": dict(self._positions),
+        }
+
+    def _as_of(self) -> int:
+        """The watermark cut to the minute; before there is one, the minute after the newest call."""
+        if self._watermark != NEVER:
+            return self._watermark // MINUTE_US * MINUTE_US
+        return 0 if self._newest_call == NEVER else _minute_after(self._newest_call)
+
+    def _forget(self) -> None:
+        ages = dict(self._settings.forget)
+        if not ages or self._watermark == NEVER:
+            return
+        before = {name: self._watermark - age // timedelta(microseconds=1) for name, age in ages.items()}
+        hourly = before.pop("hourly", None)
+        if hourly is not None:
+            self._cells.forget_hours(hourly)
+        if before:
+            self._store.forget(before)
+
+    def _restore(self, state: State) -> int:
+        if state.get("version") != STATE_VERSION:
+            raise ValueError(
+                f"step 'snapshot': the stored state must have version {STATE_VERSION}; got {state.get('version')!r} "
+                "(start with an empty recovery directory, or run the release that wrote it)"
+            )
+        self._tallies.update(state["tallies"])
+        self._cells = RateCells.from_state(state["cells"])
+        self._watermark, self._newest_call = state["watermark"], state["newest_call"]
+        self._positions = dict(state["positions"])
+        return int(state["cut"])
+
+
+def _publish(
+    publication: Publication, pipeline: dict[str, Any], frozen: FrozenRates, as_of: int, *, live: bool
+) -> None:
+    try:
+        rates, current = frozen.tables(as_of, live=live)
+    except BaseException:
+        publication.abandon()
+        raise
+    publication.write(pipeline, rates, current)
+
+
+def _minute_after(at_us: int) -> int:
+    return (at_us // MINUTE_US + 1) * MINUTE_US
