@@ -27,6 +27,8 @@ KEPT_AFTER_CHANGE_US = 2 * HOUR_US
 """Evidence kept in any case when an alert resets an arm (statistics.md measured routing with the last 2 h kept)."""
 LARGEST = 1e12
 """One call counts for at most 1,000 USD and 11 days in means, so that integer sums cannot overflow."""
+RECOVERED = "current_after"
+"""Evidence that an alert was closed because the change is over, not because it has become normal."""
 OUTCOMES = "success_rate"
 """The metric of alerts that reset arms and call them degraded; others are about latency and cost."""
 
@@ -305,11 +307,15 @@ def _upto(entries: _Entries | None, seen: list[int], which: int, now: int | None
 def _apply(task: _Task, alert: Alert, now: int) -> None:
     if alert.metric != OUTCOMES or alert.model is None:
         return
+    changed = now if alert.changed_at is None else (alert.changed_at - EPOCH) // timedelta(microseconds=1)
     if alert.state == "closed":
         task.open_alerts.pop(alert.alert_id, None)
-        return
-    task.open_alerts[alert.alert_id] = alert
-    changed = now if alert.changed_at is None else (alert.changed_at - EPOCH) // timedelta(microseconds=1)
+        if RECOVERED not in alert.evidence:
+            return
+        # The bad hours would hold back an arm that is well again; when it recovered is not told, so the last ones stay.
+        changed = now
+    else:
+        task.open_alerts[alert.alert_id] = alert
     since = min(changed, now - KEPT_AFTER_CHANGE_US)
     for index, (model, config) in enumerate(task.evidence.arms):
         if model == alert.model and alert.config in (None, config):

@@ -166,6 +166,14 @@ def test_a_reset_keeps_only_evidence_since_the_change() -> None:
     assert found["b", "default"].n > 2000
 
 
+def test_a_recovery_forgets_the_bad_hours_and_a_new_normal_does_not() -> None:
+    rows = [Row(START + 60 * hour, A, 50, 50, 100) for hour in range(10)]
+    rows += [Row(START + 60 * hour, A, 90, 10, 100) for hour in range(10, 13)]
+    for evidence, outcomes in (({"current_after": 0.9}, 300), ({}, 1300)):
+        told = alert(START + 60 * 12 + 5, state="closed", evidence=evidence)
+        assert arms(recommend(rows, told, hours=13))["a", "default"].n == pytest.approx(outcomes, rel=0.05)
+
+
 def test_withdrawn_outcomes_leave_the_posterior() -> None:
     rows = [Row(START, A, 50, 0, 50), Row(START, B, 40, 10, 50), Row(START + 5, A, -50, 50, 0)]
     found = arms(recommend(rows))
@@ -244,12 +252,13 @@ histories = st.lists(
 )
 raised = st.lists(
     st.builds(
-        lambda minute, group, state, back, direction, number: alert(
+        lambda minute, group, state, back, direction, number, evidence: alert(
             minute,
             group,
             state=state,
             direction=direction,
             alert_id=f"{number:032x}",
+            evidence=evidence,
             changed_at=when(minute - back),
         ),
         st.integers(START, START + 60 * 30),
@@ -258,6 +267,7 @@ raised = st.lists(
         st.integers(0, 2000),
         st.sampled_from(["up", "down"]),
         st.integers(0, 2),
+        st.sampled_from([{}, {"current_after": 0.9}]),
     ),
     max_size=5,
 )
