@@ -18,13 +18,14 @@ OTHER = "__other__"
 
 
 class Grouped(NamedTuple):
-    """What one message of one shard led to. `folded_at`: when the cap was reached for the first time, NEVER else."""
+    """What one message of one shard led to. `folding_began`: the cap was reached for the first time, at `folded_at`."""
 
     names: list[Group]
     cells: CellDeltas
     latencies: LatencyDeltas
     delays: DelayDeltas
     closed: Closed | None
+    folding_began: bool
     folded_at: int
 
 
@@ -61,7 +62,8 @@ class Groups:
             latencies=changes.latencies,
             delays=changes.delays,
             closed=self._close(watermark),
-            folded_at=changes.watermark if self._folding and not was_folding else NEVER,
+            folding_began=self._folding and not was_folding,
+            folded_at=changes.watermark,
         )
 
     def state(self) -> bytes:

@@ -1,0 +1,191 @@
+"""What leaves the dataflow: each function turns what a step gave into records of a topic or rows of the snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from aftercall.records import EPOCH, Alert, DeadLetter, Recommendation, Record, alert_id, to_json
+
+from connectors.columns import Batch
+from connectors.dead_letters import dead_letter, file_origin
+from flows import rows
+from flows.messages import (
+    AlertRows,
+    CallRows,
+    CellChanges,
+    Clock,
+    DeadLetterRows,
+    RecommendationRows,
+    StatementRows,
+    Tally,
+    VerdictRows,
+)
+from flows.settings import Settings
+from flows.steps import Watched
+from models.groups import OTHER, Grouped
+from models.join import Joined
+from models.streams import NEVER
+
+SNAPSHOT = "snapshot"
+Keyed = tuple[str, Any]
+Letter = tuple[str, DeadLetter]
+
+
+def verdicts(item: tuple[str, Joined]) -> Iterator[tuple[str, bytes]]:
+    """Topic `agent.verdicts`."""
+    return rows.verdict_records(item[1])
+
+
+def unreadable(settings: Settings) -> Callable[[Batch], list[Letter]]:
+    """Dead letters of a lane."""
+    keep = settings.privacy.keep_payloads
+
+    def letters(batch: Batch) -> list[Letter]:
+        made = []
+        for refused in batch.refused:
+            origin = file_origin(batch.partitions[refused.partition], refused.offset)
+            key, fields = dead_letter(refused.reason, refused.detail, origin, refused.raw, keep_payloads=keep)
+            made.append((key, DeadLetter.sealed(**fields)))
+        return made
+
+    return letters
+
+
+def unjoined(settings: Settings) -> Callable[[tuple[str, Joined]], list[Letter]]:
+    """Dead letters of the join."""
+    keep = settings.privacy.keep_payloads
+
+    def letters(item: tuple[str, Joined]) -> list[Letter]:
+        made = []
+        for refusal in item[1].refused:
+            origin = file_origin(refusal.partition, refusal.offset)
+            if refusal.raw is None:
+                fields: dict[str, Any] = {
+                    "reason": refusal.reason,
+                    "detail": refusal.detail,
+                    "origin": origin,
+                    "size": refusal.size,
+                    "sha256": refusal.sha256,
+                    "payload": None,
+                }
+            else:
+                _, fields = dead_letter(
+                    refusal.reason, refusal.detail, origin, refusal.raw, refusal.call_id, keep_payloads=keep
+                )
+            made.append((refusal.call_id, DeadLetter.sealed(**fields)))
+        return made
+
+    return letters
+
+
+def drifted(item: tuple[str, Watched]) -> list[Alert]:
+    """Alerts of the detectors."""
+    return item[1].alerts
+
+
+def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
+    """The alert that the cap on groups was reached."""
+
+    def alert(item: tuple[str, Grouped]) -> list[Alert]:
+        at = item[1].folded_at
+        if not item[1].folding_began:
+            return []
+        when = EPOCH + timedelta(microseconds=max(at, 0))
+        cap = settings.join.max_groups
+        return [
+            Alert.sealed(
+                seq=1,
+                alert_id=alert_id("group_cap", (OTHER, None, None), "groups", "up", 1),
+                state="opened",
+                kind="group_cap",
+                severity="warning",
+                opened_at=when,
+                updated_at=when,
+                closed_at=None,
+                task_type=OTHER,
+                model=None,
+                config=None,
+                metric="groups",
+                direction="up",
+                baseline=None,
+                current=float(cap),
+                effect_low=None,
+                effect_high=None,
+                changed_at=when,
+                promise=None,
+                reason=f"There are more than {cap} groups: new ones are counted together as {OTHER} of their task type "
+                "(look for ids in task_type, model or config, or raise join.max_groups).",
+                evidence={"max_groups": cap},
+            )
+        ]
+
+    return alert
+
+
+def recommended(item: tuple[str, Recommendation]) -> Recommendation:
+    """The recommendation without the step's key."""
+    return item[1]
+
+
+def keyed_json(record: Record) -> tuple[str, bytes]:
+    """A record under its key."""
+    return str(getattr(record, record.key_field or "event_id")), to_json(record)
+
+
+def letter_json(letter: Letter) -> tuple[str, bytes]:
+    """A dead letter under the original's key."""
+    return letter[0], to_json(letter[1])
+
+
+def read_history(batch: Batch) -> list[Keyed]:
+    """How many records were read, and how far."""
+    tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
+    return [(SNAPSHOT, tally), (SNAPSHOT, Clock(batch.low, NEVER, dict(batch.marks)))]
+
+
+def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
+    """Calls, verdicts, statements and counts."""
+    per_call = settings.snapshot.calls != "none"
+
+    def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
+        joined = item[1]
+        if joined.tally:
+            yield SNAPSHOT, Tally(joined.tally)
+        if len(joined.accepted_at):
+            yield SNAPSHOT, Clock(NEVER, int(joined.accepted_at.max()), {})
+        if not per_call:
+            return
+        for make, message in ((rows.call_rows, CallRows), (rows.verdict_rows, VerdictRows), (rows.statement_rows, StatementRows)):
+            made = make(joined)
+            if made:
+                yield SNAPSHOT, message(made)
+
+    return history
+
+
+def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
+    """Differences for the rates."""
+    grouped = item[1]
+    if not grouped.names:
+        return []
+    return [(SNAPSHOT, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays))]
+
+
+def letter_history(letter: Letter) -> list[Keyed]:
+    """A row of `dead_letters`; `received_at` is the one time by the wall clock."""
+    row = letter[1].model_dump() | {"received_at": time.time_ns() // 1000}
+    return [(SNAPSHOT, DeadLetterRows([row]))]
+
+
+def alert_history(alert: Alert) -> list[Keyed]:
+    """A row of `alerts`."""
+    return [(SNAPSHOT, AlertRows([alert]))]
+
+
+def recommendation_history(recommendation: Recommendation) -> list[Keyed]:
+    """Rows of `recommendations`."""
+    return [(SNAPSHOT, RecommendationRows([recommendation]))]
+

@@ -1,0 +1,74 @@
+"""The dataflow, on one screen: lanes -> split -> join -> groups -> drift -> routing, and a partitioned sink for every output.
+
+Run it with `aftercall replay`, or with Bytewax itself:
+
+    python -m bytewax.run "flows.replay:flow(calls=['calls.jsonl'], outcomes=['outcomes.jsonl'], out='out')"
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import Source
+from bytewax.outputs import FixedPartitionedSink
+
+from flows import leaving
+from flows.model_settings import drift_settings, join_rules, routing_settings
+from flows.settings import Settings
+from flows.shards import split
+from flows.steps import drift_step, groups_step, join_step, routing_step
+
+Sink = FixedPartitionedSink[Any, Any]
+
+
+class Outlets(NamedTuple):
+    """Where each output goes. A sink that is not partitioned would lose records in a crash (docs/architecture.md)."""
+
+    verdicts: Sink
+    alerts: Sink
+    recommendations: Sink
+    dead_letters: Sink
+    snapshot: Sink
+
+
+def outcomes(settings: Settings, lanes: Source[Any], outlets: Outlets) -> Dataflow:
+    """Calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
+    flow = Dataflow("outcomes")
+
+    batches = op.input("lanes", flow, lanes)
+    arrivals = op.flat_map("split", batches, split)
+    joined = op.stateful_batch("join", arrivals, join_step(join_rules(settings)))
+    changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
+    grouped = op.stateful_batch("groups", changes, groups_step(settings.join.max_groups))
+    closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
+    watched = op.stateful_batch("drift", closed, drift_step(drift_settings(settings)))
+    to_routing = op.map("to_routing", watched, lambda item: ("routing", item[1]))
+    recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings)))
+
+    verdicts = op.flat_map("verdicts", joined, leaving.verdicts)
+    unreadable = op.flat_map("unreadable", batches, leaving.unreadable(settings))
+    unjoined = op.flat_map("unjoined", joined, leaving.unjoined(settings))
+    letters = op.merge("dead_letters", unreadable, unjoined)
+    drifted = op.flat_map("drifted", watched, leaving.drifted)
+    folded = op.flat_map("folded", grouped, leaving.folded(settings))
+    alerts = op.merge("alerts", drifted, folded)
+    recommended = op.map("recommended", recommendations, leaving.recommended)
+
+    op.output("verdicts_out", verdicts, outlets.verdicts)
+    op.output("alerts_out", op.map("alerts_json", alerts, leaving.keyed_json), outlets.alerts)
+    op.output("recommendations_out", op.map("recommendations_json", recommended, leaving.keyed_json), outlets.recommendations)
+    op.output("dead_letters_out", op.map("letters_json", letters, leaving.letter_json), outlets.dead_letters)
+
+    history = op.merge(
+        "history",
+        op.flat_map("read", batches, leaving.read_history),
+        op.flat_map("joined_history", joined, leaving.joined_history(settings)),
+        op.flat_map("cells", grouped, leaving.cell_history),
+        op.flat_map("letter_history", letters, leaving.letter_history),
+        op.flat_map("alert_history", alerts, leaving.alert_history),
+        op.flat_map("recommendation_history", recommended, leaving.recommendation_history),
+    )
+    op.output("snapshot_out", history, outlets.snapshot)
+    return flow
