@@ -93,7 +93,7 @@ def histories(draw: st.DrawFn, *, sorted_files: bool = True) -> History:
     beside = [draw(_repeat(record)) for record in draw(_some(calls))], [draw(_repeat(r)) for r in draw(_some(outcomes))]
     files = []
     for kind, records, repeats in (("calls", calls, beside[0]), ("outcomes", outcomes, beside[1])):
-        count = draw(st.integers(1 if kind == "calls" else 0, 2))
+        count = draw(st.sampled_from([1, 2] if kind == "calls" else [1, 2, 1, 2, 0]))
         shares: list[list[dict[str, Any]]] = [[] for _ in range(count)]
         for record in draw(st.permutations(records + repeats)):
             if shares:
@@ -144,12 +144,13 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
 def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[dict[str, Any]]:
     horizon = chosen.horizon_of(call["task_type"])
     close = horizon + chosen.allowed_lateness_us
-    delays = st.sampled_from(
-        [-HOUR, -chosen.orphan_wait_us, -chosen.orphan_wait_us - 1, -SECOND, 0, 0, 1, SECOND, 59 * SECOND, MINUTE]
-        + [10 * MINUTE, 10 * MINUTE, horizon - SECOND, horizon, horizon, horizon + 1, close, close + SECOND]
-    )
+    early = [-HOUR, -chosen.orphan_wait_us, -chosen.orphan_wait_us - 1, -SECOND]
+    usual = [0, 0, 1, SECOND, 59 * SECOND, MINUTE, 10 * MINUTE, 10 * MINUTE]
+    edges = [horizon - SECOND, horizon, horizon, horizon + 1, close, close + SECOND]
+    delays = st.sampled_from([*early, *usual, *edges])
     # An id drawn twice makes a conflict; mostly they differ.
-    ids = draw(st.lists(st.sampled_from(OUTCOME_IDS), max_size=5, unique=draw(st.sampled_from([True, True, False]))))
+    fewest, differ = draw(st.integers(0, 2)), draw(st.sampled_from([True, True, False]))
+    ids = draw(st.lists(st.sampled_from(OUTCOME_IDS), min_size=fewest, max_size=5, unique=differ))
     return [
         {
             "outcome_id": outcome_id,
@@ -169,12 +170,10 @@ def _says(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     action = st.sampled_from([None, "assert"])
     verdicts = st.booleans()
     by_id = st.fixed_dictionaries({"action": st.just("retract"), "retracts": st.sampled_from(ids)})
-    return st.one_of(
-        st.fixed_dictionaries({"success": verdicts, "action": action}),
-        st.fixed_dictionaries({"score": scores, "action": action}),
-        st.fixed_dictionaries({"success": verdicts, "score": scores}),
-        st.one_of(by_id, st.just({"action": "retract"})),
-    )
+    said = st.fixed_dictionaries({"success": verdicts, "action": action})
+    scored = st.fixed_dictionaries({"score": scores, "action": action})
+    both = st.fixed_dictionaries({"success": verdicts, "score": scores})
+    return st.one_of(said, scored, said, scored, both, by_id, st.just({"action": "retract"}))
 
 
 @st.composite
@@ -203,7 +202,8 @@ def _repeat(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
     harmless = {"latency_ms": 99, "attrs": {"again": True}} if call else {"reason": "again"}
     harmful = {"model": "m-3"} if call else {"source": "contract"}
     later = {"occurred_at": record["occurred_at"] + draw(st.sampled_from([1, SECOND, MINUTE]))}
-    return record | draw(st.sampled_from([{}, {}, harmless, harmful, later]))
+    changes: list[dict[str, Any]] = [{}, {}, harmless, harmful, later]
+    return {**record, **draw(st.sampled_from(changes))}
 
 
 def _tick(kind: str, index: int, minute: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ not decided, so it has no `decided_at`.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -84,6 +85,6 @@ def revisions(call: Call, statements: Sequence[Outcome], rules: Rules) -> int:
     """How often the verdict changes as the ledger is read in its order, its first departure from pending left out."""
     ledger = ordered(statements)
     read = [decide(call, ledger[:length], rules).verdict for length in range(len(ledger) + 1)]
-    changes = sum(before != after for before, after in zip(read, read[1:], strict=False))
+    changes = sum(before != after for before, after in pairwise(read))
     departed = read[0] == "pending" and changes > 0
     return changes - departed

@@ -229,7 +229,7 @@ class Oracle:
         return [row for held in self._calls for row in statement_rows(held)]
 
     def rates_rows(self, grain: str) -> list[dict[str, Any]]:
-        """The counts of the table `rates` for grain "1h" or "1d"; `window_start` in microseconds, cost in nano-dollars."""
+        """The counts of the table `rates` for grain "1h" or "1d"; `window_start` in microseconds, cost in nanos."""
         windows: dict[tuple[str, str, str, int], list[Held]] = {}
         for held in self._calls:
             call = held.call
