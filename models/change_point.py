@@ -1,4 +1,4 @@
-"""When did it change? The most likely hour, given that an alarm was raised."""
+"""When did it change? The most likely moment, given that an alarm was raised."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from scipy.special import xlogy
 from models.streams import F64
 
 
-def change_hour(failures: F64, trials: F64, failures_before: float, trials_before: float, *, worse: bool) -> int | None:
-    """Generalised likelihood ratio scan over consecutive hours.
+def change_index(
+    failures: F64, trials: F64, failures_before: float, trials_before: float, *, worse: bool
+) -> int | None:
+    """Generalised likelihood ratio scan over consecutive buckets of time.
 
-    Each hour k splits the counts into before (what precedes the first hour, and the hours < k) and since (the hours >=
-    k); the split with the greatest binomial likelihood ratio against no change wins. Median error 0-1 h from 1,000
-    trials a day, 6 h at 100 a day.
+    Each bucket k splits the counts into before (what precedes the first bucket, and the buckets < k) and since (the
+    buckets >= k); the split with the greatest binomial likelihood ratio against no change wins. With buckets of an hour
+    the median error is 0-1 h from 1,000 trials a day, 6 h at 100 a day.
 
     Args:
-        failures: per hour, shape (hours,).
-        trials: per hour, shape (hours,).
-        failures_before: in all time before the first hour.
-        trials_before: in all time before the first hour.
+        failures: per bucket, shape (buckets,).
+        trials: per bucket, shape (buckets,).
+        failures_before: in all time before the first bucket.
+        trials_before: in all time before the first bucket.
         worse: only splits after which failures are more frequent; else only less frequent.
 
     Returns:
-        Index of the first hour of the new rate, or None where no split has trials on both sides and the right
-        direction.
+        Index of the first bucket of the new rate, None where no split has trials on both sides and the right direction.
     """
     if not len(trials):
         return None

@@ -8,12 +8,12 @@ import numpy as np
 
 from aftercall.records import Alert, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
-from models.change_point import change_hour
+from models.change_point import change_index
 from models.drift_settings import DriftSettings
-from models.hourly_counts import KEEP_HOURS, HourlyCounts
 from models.intervals import newcombe
 from models.shiryaev_roberts import DOWN, MINUTES_PER_WEEK, UP, ShiryaevRoberts, advance, growth
 from models.streams import F64, I64, MINUTE_US, AnyGroup, Bools, Group, TrialDeltas
+from models.trial_history import TrialHistory, coarse, kept
 
 KIND = "drift"
 METRIC = "success_rate"
@@ -59,11 +59,10 @@ class RateDrift:
         self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
         self._groups: list[AnyGroup] = []
         self._row: dict[AnyGroup, int] = {}
-        # Minutes: end of the warm-up, start of the baseline; hour from which the change-point scan may look.
+        # Minutes: end of the warm-up, start of the baseline.
         self._warm_at: I64 = np.zeros(0, np.int64)
         self._since: I64 = np.zeros(0, np.int64)
-        self._scan_from: I64 = np.zeros(0, np.int64)
-        self._hourly = HourlyCounts()
+        self._history = TrialHistory()
         self._book = AlertBook(settings.new_normal_after_us)
         if state is not None:
             self._restore(state)
@@ -76,7 +75,7 @@ class RateDrift:
             rows = rows.part(rows.minute >= self._warm_at[rows.watch])
         if len(rows.minute):
             self._test(rows, alerts)
-            self._hourly.add(rows.watch, rows.minute // 60, rows.failures, rows.trials)
+            self._history.add(rows.watch, rows.minute, rows.failures, rows.trials)
         alerts += self._book.expire(through * MINUTE_US)
         return alerts
 
@@ -92,8 +91,7 @@ class RateDrift:
             "eta": s.eta,
             "warm_at": self._warm_at,
             "since": self._since,
-            "scan_from": self._scan_from,
-            "hourly": self._hourly.rows(),
+            "history": self._history.rows(),
             "book": self._book.state(),
         }
 
@@ -102,8 +100,8 @@ class RateDrift:
         s.r, s.failures, s.trials, s.last, s.eta = (state[name] for name in ("r", "failures", "trials", "last", "eta"))
         self._groups = state["groups"]
         self._row = {group: row for row, group in enumerate(self._groups)}
-        self._warm_at, self._since, self._scan_from = state["warm_at"], state["since"], state["scan_from"]
-        self._hourly = HourlyCounts(state["hourly"])
+        self._warm_at, self._since = state["warm_at"], state["since"]
+        self._history = TrialHistory(state["history"])
         self._book = AlertBook(self._settings.new_normal_after_us, state["book"])
 
     # From groups to watches
@@ -146,7 +144,6 @@ class RateDrift:
             self._statistics.grow(len(self._groups))
             self._warm_at = np.concatenate((self._warm_at, np.array(warm_at, np.int64)))
             self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
-            self._scan_from = np.concatenate((self._scan_from, np.zeros(more, np.int64)))
         return levels
 
     # The test
@@ -214,7 +211,7 @@ class RateDrift:
     # An alarm
 
     def _alarm(self, rows: _Rows, before: _Baseline, span: slice, at: int, mean: F64, alerts: list[Alert]) -> None:
-        """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change on."""
+        """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change."""
         watch, minute = int(rows.watch[at]), int(rows.minute[at])
         worse = bool(mean[DOWN] >= mean[UP])
         failures = float(before.failures[at] + rows.failures[at])
@@ -240,24 +237,24 @@ class RateDrift:
     def _change(
         self, rows: _Rows, start: int, at: int, failures: float, trials: float, *, worse: bool
     ) -> tuple[float, float, int]:
-        """Failures and trials since the estimated change, and its minute. Sets from where the next scan may look."""
-        watch, minute = int(rows.watch[at]), int(rows.minute[at])
-        hour = minute // 60
-        first = max(int(self._scan_from[watch]), hour - KEEP_HOURS + 1)
-        hours, f, n = self._hourly.of(watch, first)
+        """Failures and trials since the estimated change, and its minute."""
+        watch, now = int(rows.watch[at]), int(rows.minute[at])
         mine = slice(start, at + 1)
-        new_hours = rows.minute[mine] // 60
-        recent = new_hours >= first
-        hours = np.concatenate((hours, new_hours[recent])) - first
-        per_hour_f = np.bincount(hours, np.concatenate((f, rows.failures[mine][recent])), minlength=1)
-        per_hour_n = np.bincount(hours, np.concatenate((n, rows.trials[mine][recent])), minlength=1)
-        k = change_hour(per_hour_f, per_hour_n, failures - per_hour_f.sum(), trials - per_hour_n.sum(), worse=worse)
+        stored = self._history.of(watch)
+        minutes, f, n = (
+            np.concatenate(pair) for pair in zip(stored, (column[mine] for column in rows[1:]), strict=True)
+        )
+        moments = coarse(minutes, now)
+        # An hour that began before the baseline did is left out whole, however finely it may still be stored.
+        told = kept(minutes, now) & (moments >= self._since[watch])
+        moments, place = np.unique(moments[told], return_inverse=True)
+        f = np.bincount(place, f[told], minlength=len(moments))
+        n = np.bincount(place, n[told], minlength=len(moments))
+        k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
         if k is None:
-            # Everything within one hour: what was learned before this minute is the baseline.
-            self._scan_from[watch] = hour + 1
-            return float(rows.failures[at]), float(rows.trials[at]), minute
-        self._scan_from[watch] = first + k
-        return float(per_hour_f[k:].sum()), float(per_hour_n[k:].sum()), (first + k) * 60
+            # No split of the stored minutes fits: what was learned before this minute is the baseline.
+            return float(rows.failures[at]), float(rows.trials[at]), now
+        return float(f[k:].sum()), float(n[k:].sum()), int(moments[k])
 
     def _relearn(self, rows: _Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
         """Give the later rows of a watch their new baseline: the counts since the change."""

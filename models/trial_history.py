@@ -1,0 +1,75 @@
+"""Trials per watched group over the last weeks, as long as a change point may be looked for in them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.streams import F64, I32, I64, Bools
+
+KEEP_HOURS = 28 * 24
+"""How far back a change is looked for."""
+FINE_HOURS = 6
+"""Whole hours before the present one that are kept by the minute. A busy group's change is found within minutes; counts by
+the hour alone would mix the old rate into its new baseline."""
+
+_SLACK = 16_384
+
+
+class TrialHistory:
+    """Rows (watch, minute, failures, trials) of 16 bytes; older minutes are merged into the first minute of their hour.
+
+    New rows are only appended; once they outnumber half of the merged ones, all are merged and old hours dropped. What
+    is read does not depend on when that happens.
+    """
+
+    def __init__(self, rows: I32 | None = None) -> None:
+        """Start empty, or with the `rows()` of another instance."""
+        self._merged: I32 = np.zeros((4, 0), np.int32) if rows is None else rows
+        self._fresh: list[I32] = []
+        self._fresh_rows = 0
+
+    def add(self, watch: I64, minute: I64, failures: F64, trials: F64) -> None:
+        """Add trials of minutes that are not before any added earlier."""
+        self._fresh.append(np.stack((watch, minute, failures, trials)).astype(np.int32))
+        self._fresh_rows += len(watch)
+        if self._fresh_rows > _SLACK + self._merged.shape[1] // 2:
+            self._merge()
+
+    def of(self, watch: int) -> tuple[I64, F64, F64]:
+        """The watch's minutes, failures and trials, in any order; minutes may repeat, and hours may be merged or not."""
+        found = np.concatenate([part[1:, part[0] == watch] for part in self._rows()], axis=1)
+        return found[0].astype(np.int64), found[1].astype(np.float64), found[2].astype(np.float64)
+
+    def rows(self) -> I32:
+        """All rows, merged: shape (4, rows)."""
+        if self._fresh_rows:
+            self._merge()
+        return self._merged
+
+    def _rows(self) -> list[I32]:
+        if len(self._fresh) > 1:
+            self._fresh = [np.concatenate(self._fresh, axis=1)]
+        return [self._merged, *self._fresh]
+
+    def _merge(self) -> None:
+        rows = np.concatenate(self._rows(), axis=1)
+        self._fresh, self._fresh_rows = [], 0
+        newest = int(rows[1].max())
+        rows[1] = coarse(rows[1].astype(np.int64), newest)
+        rows = rows[:, kept(rows[1].astype(np.int64), newest)]
+        key = (rows[0].astype(np.int64) << 32) | rows[1]
+        order = np.argsort(key, kind="stable")
+        key, rows = key[order], rows[:, order]
+        starts = np.flatnonzero(np.diff(key, prepend=-1))
+        counts = np.add.reduceat(rows[2:], starts, axis=1)
+        self._merged = np.concatenate((rows[:2, starts], counts)).astype(np.int32)
+
+
+def coarse(minute: I64, now: int) -> I64:
+    """`minute` as it is told apart at minute `now`: itself, or where it is older the first minute of its hour."""
+    return np.where(minute // 60 < now // 60 - FINE_HOURS, minute // 60 * 60, minute)
+
+
+def kept(minute: I64, now: int) -> Bools:
+    """Whether a change in `minute` is still looked for at minute `now`."""
+    return minute // 60 > now // 60 - KEEP_HOURS

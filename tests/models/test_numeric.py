@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from aftercall.records import Alert, to_json
+from models.drift import Drift, DriftSettings
+from models.numeric import NumericDrift
+from models.streams import MINUTE_US, Closed, F64, Group, TrialDeltas, Values
+
+G: Group = ("refund", "model-a", "v1")
+H: Group = ("refund", "model-b", "v1")
+START = 29_000_000
+PER_MINUTE = 10
+
+
+def series(latencies: F64, costs: F64 | None = None, group: Group = G) -> list[tuple[Group, int, int, float, float]]:
+    """Rows (group, minute, at, latency, cost), `PER_MINUTE` a minute."""
+    money = np.full(len(latencies), np.nan) if costs is None else costs
+    step = MINUTE_US // PER_MINUTE
+    return [
+        (group, START + i // PER_MINUTE, START * MINUTE_US + i * step, float(latency), float(cost))
+        for i, (latency, cost) in enumerate(zip(latencies, money, strict=True))
+    ]
+
+
+def closed(rows: list[tuple[Group, int, int, float, float]], through: int) -> Closed:
+    rows = sorted(rows, key=lambda row: row[1:3])
+    names = sorted({row[0] for row in rows})
+    none = np.zeros(0, np.int32)
+    values = Values(
+        np.array([names.index(row[0]) for row in rows], np.int32),
+        np.array([row[1] for row in rows], np.int32),
+        np.array([row[2] for row in rows], np.int64),
+        np.array([f"c{i}" for i in range(len(rows))], object),
+        np.array([row[3] for row in rows], np.float64),
+        np.array([row[4] for row in rows], np.float64),
+    )
+    return Closed(START + through, names, TrialDeltas(none, none, none, none, none, none, none), values)
+
+
+def lognormal(count: int, shift: float = 0.0, seed: int = 1, sd: float = 0.6) -> F64:
+    return np.exp(np.random.default_rng(seed).normal(np.log(800) + shift, sd, count))
+
+
+def run(*parts: F64, costs: F64 | None = None, drift: Drift | None = None) -> list[Alert]:
+    rows = series(np.concatenate(parts), costs)
+    return (drift or Drift()).close(closed(rows, len(rows) // PER_MINUTE + 1))
+
+
+def test_slower_calls_raise_one_alert_without_a_promise() -> None:
+    alerts = run(lognormal(4000), lognormal(600, 0.5, seed=2))
+    assert len(alerts) == 1
+    alert = alerts[0]
+    assert (alert.kind, alert.metric, alert.direction, alert.state) == ("shift", "latency_ms", "up", "opened")
+    assert (alert.task_type, alert.model, alert.config) == G
+    assert alert.promise is None
+    assert alert.severity == "warning"
+    assert alert.baseline == pytest.approx(800, rel=0.06)
+    assert alert.current == pytest.approx(800 * np.exp(0.5), rel=0.2)
+    assert alert.effect_low is not None
+    assert alert.effect_high is not None
+    assert 0 < alert.effect_low < 800 * np.expm1(0.5) < alert.effect_high
+    begun = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=START + 400)
+    assert alert.changed_at is not None
+    assert abs(alert.changed_at - begun) < timedelta(minutes=3)
+    assert begun + timedelta(minutes=4) < alert.opened_at < begun + timedelta(minutes=15)
+    assert alert.reason.startswith("Typical latency of task 'refund', model 'model-a', config 'v1' rose from ")
+
+
+def test_steady_latency_raises_none() -> None:
+    assert run(lognormal(60_000)) == []
+
+
+def test_a_shift_right_after_the_reference_is_seen() -> None:
+    alerts = run(lognormal(1000), lognormal(400, 0.5, seed=2))
+    assert [a.direction for a in alerts] == ["up"]
+
+
+def test_the_return_closes_the_alert_and_a_further_rise_updates_it() -> None:
+    back = run(lognormal(3000), lognormal(3000, 0.6, seed=2), lognormal(500, seed=3))
+    assert [(a.state, a.direction, a.seq) for a in back] == [("opened", "up", 1), ("closed", "up", 2)]
+    further = run(lognormal(3000), lognormal(3000, 0.6, seed=2), lognormal(500, 1.3, seed=3))
+    assert [(a.state, a.seq, a.severity) for a in further] == [("opened", 1, "warning"), ("updated", 2, "critical")]
+    assert further[1].baseline == further[0].baseline
+    # The estimated moment of change is early by a run of values of the old level.
+    assert further[1].current == pytest.approx(800 * np.exp(1.3), rel=0.3)
+
+
+def test_cheaper_calls_are_information_and_free_calls_are_left_out() -> None:
+    count = 3000
+    costs = np.exp(np.random.default_rng(5).normal(np.log(0.004), 0.4, count))
+    costs[2000:] *= 0.5
+    costs[::3] = 0.0
+    alerts = run(np.full(count, np.nan), costs=costs)
+    assert [(a.metric, a.direction, a.severity) for a in alerts] == [("cost_usd", "down", "info")]
+    assert alerts[0].baseline == pytest.approx(0.004, rel=0.05)
+
+
+def test_a_price_that_never_varied_may_vary_by_little() -> None:
+    flat = np.full(2000, 0.01)
+    flat[1500:] = 0.0101
+    assert run(np.full(2000, np.nan), costs=flat) == []
+    flat[1500:] = 0.012
+    assert len(run(np.full(2000, np.nan), costs=flat)) == 1
+
+
+def test_one_wild_value_is_no_shift() -> None:
+    wild = lognormal(4000)
+    wild[3000] = 1e12
+    assert run(wild) == []
+
+
+def test_an_open_shift_becomes_normal_after_the_set_time() -> None:
+    drift = Drift(DriftSettings(new_normal_after_us=3600 * 1_000_000))
+    opened = run(lognormal(3000), lognormal(300, 0.6, seed=2), drift=drift)
+    later = drift.close(closed([], 10_000))
+    assert [(a.state, a.closed_at) for a in later] == [("closed", opened[0].opened_at + timedelta(hours=1))]
+
+
+def test_cuts_and_restores_change_nothing() -> None:
+    rows = series(np.concatenate([lognormal(3000), lognormal(1500, 0.6, seed=2), lognormal(500, seed=3)]))
+    rows += series(np.concatenate([lognormal(1500, seed=4), lognormal(3000, -0.7, seed=5)]), group=H)
+    whole = Drift().close(closed(rows, 500))
+    drift, parts = Drift(), []
+    for begin, end in pairwise([0, 1, 57, 100, 101, 155, 300, 302, 310, 466, 500]):
+        parts += drift.close(closed([row for row in rows if begin <= row[1] - START < end], end))
+        drift = Drift.from_state(drift.state())
+    assert len(whole) >= 3
+    assert [to_json(alert) for alert in parts] == [to_json(alert) for alert in whole]
+
+
+def test_a_state_of_another_river_is_refused_with_a_remedy() -> None:
+    numeric = NumericDrift(DriftSettings())
+    message = closed(series(lognormal(1001)), 200)
+    numeric.close(message.names, message.values, message.through)
+    state = pickle.loads(pickle.dumps(numeric.state()))
+    NumericDrift(DriftSettings(), state)
+    state["river"] = "0.1.0"
+    with pytest.raises(ValueError, match=r"detectors of river 0\.1\.0; .*install river==0\.1\.0"):
+        NumericDrift(DriftSettings(), state)
