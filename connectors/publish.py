@@ -1,7 +1,8 @@
 """Publishing a snapshot: one complete, read-only DuckDB file per version, and a link to the newest.
 
-Readers never wait and never see half a file: it is written under a temporary name, synced, renamed, and only then linked. The
-name carries the version because within one process DuckDB keeps serving the old content of a path that is still open.
+Readers never wait and never see half a file: it is written under a temporary name, synced, renamed, and only then
+linked. The name carries the version because within one process DuckDB keeps serving the old content of a path that is
+still open.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _TEMPORARY: Final = ".publishing-"
 class Publication:
     """One snapshot in the making: it sees the live database as it was when this was built.
 
-    Build it in the thread that commits; `write` may then run in another one while that thread goes on appending. Exactly one
-    of `write` and `abandon` must be called.
+    Build it in the thread that commits; `write` may then run in another one while that thread goes on appending.
+    Exactly one of `write` and `abandon` must be called.
     """
 
     def __init__(self, live: duckdb.DuckDBPyConnection, folder: Path, *, keep: int, calls: str) -> None:
@@ -52,8 +53,8 @@ class Publication:
         """Write the file, make it the newest, and drop all but the last `keep`.
 
         Args:
-            pipeline: The counters of `snapshot_tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs (absent: NULL,
-                now), `positions` as a dict.
+            pipeline: The counters of `snapshot_tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs
+                (absent: NULL, now), `positions` as a dict.
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
 
@@ -90,9 +91,9 @@ class Publication:
         self._insert("alerts", tables.NEWEST_ALERTS)
         for table in ("recommendations", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
-        for table, columns in computed.items():
-            if len(columns["calls"]):
-                self._cursor.register("computed", dict(columns))
+        for table, arrays in computed.items():
+            if len(arrays["calls"]):
+                self._cursor.register("computed", dict(arrays))
                 self._insert(table, f"SELECT {tables.select(table)} FROM computed")
                 self._cursor.unregister("computed")
         row = {
@@ -159,7 +160,7 @@ def discard(path: Path) -> None:
 
 def _of_decided_calls() -> str:
     return (
-        f"SELECT * FROM ({tables.NEWEST_STATEMENTS}) s "  # noqa: S608 - constants only
+        f"SELECT * FROM ({tables.NEWEST_STATEMENTS}) s "
         "WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = s.call_id)"
     )
 

@@ -1,7 +1,7 @@
 """The snapshot store: a live database that only the pipeline opens, and the complete files it publishes from it.
 
-The live database holds append-only logs. Every row carries the *cut* it became durable with; a pipeline that resumes at a cut
-drops the rows of later ones and writes them again.
+The live database holds append-only logs. Every row carries the *cut* it became durable with; a pipeline that resumes at
+a cut drops the rows of later ones and writes them again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ class SnapshotError(RuntimeError):
 class SnapshotStore:
     """Logs rows, commits them in cuts, publishes snapshots of them.
 
-    Not safe for several threads, apart from `Publication.write`. Memory: at most `memory_mb` within DuckDB, the rest spills
-    to `<folder>/state/spill`.
+    Not safe for several threads, apart from `Publication.write`. Memory: at most `memory_mb` within DuckDB, the rest
+    spills to `<folder>/state/spill`.
 
     Args:
         folder: Where `outcomes.duckdb` is to be; created if absent.
         keep: Published files that are kept, >= 1.
-        calls: `all`, `decided` (published calls have a verdict or are expired) or `none` (neither calls nor statements).
+        calls: `all`, `decided` (published calls have a verdict or are expired) or `none` (neither calls nor
+            statements).
         memory_mb: Memory limit of DuckDB.
 
     Raises:
@@ -91,28 +92,32 @@ class SnapshotStore:
         else:
             self._connection.begin()
             for table in tables.LOGS:
-                self._connection.execute(f"DELETE FROM {table} WHERE cut > ?", [cut])  # noqa: S608 - constants only
+                self._connection.execute(f"DELETE FROM {table} WHERE cut > ?", [cut])
             self._connection.execute("UPDATE last_cut SET cut = ?", [cut])
             self._connection.commit()
         self._cut = cut
 
     def append_calls(self, rows: Sequence[Row]) -> None:
-        """Rows (call_id, occurred_at µs, task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens, error,
-        attrs as JSON text); each call once. Absent: None, nan, or -1 for tokens.
+        """Log accepted calls, each once.
+
+        Rows (call_id, occurred_at µs, task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens,
+        error, attrs as JSON text). Absent: None, nan, or -1 for tokens.
         """
         if self._calls != "none":
             self._append("calls", rows)
 
     def append_verdicts(self, rows: Sequence[Row]) -> None:
-        """Rows (call_id, call_occurred_at µs, verdict, score, source, verdict_at µs, statements, revisions); the last appended
-        of a call is current.
+        """Log verdicts; the last appended of a call is current.
+
+        Rows (call_id, call_occurred_at µs, verdict, score, source, verdict_at µs, statements, revisions).
         """
         if self._calls != "none":
             self._append("verdicts", rows)
 
     def append_statements(self, rows: Sequence[Row]) -> None:
-        """Rows (call_id, call_occurred_at µs, outcome_id, source, occurred_at µs, action, success, score, reason, stands); the
-        last appended of an outcome is current.
+        """Log statements; the last appended of an outcome is current.
+
+        Rows (call_id, call_occurred_at µs, outcome_id, source, occurred_at µs, action, success, score, reason, stands).
         """
         if self._calls != "none":
             self._append("statements", rows)
@@ -152,8 +157,10 @@ class SnapshotStore:
         self._cut = cut
 
     def forget(self, before_us: Mapping[str, int]) -> None:
-        """Drop old rows of logs, by time: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts`,
-        `recommendations`. Call it right after `commit`.
+        """Drop old rows of logs, by time; to be called right after `commit`.
+
+        Args:
+            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` or `recommendations` -> µs.
         """
         columns = {
             "calls": (("calls", "occurred_at"), ("verdicts", "call_occurred_at")),
@@ -165,7 +172,7 @@ class SnapshotStore:
         self._connection.begin()
         for name, before in before_us.items():
             for table, column in columns[name]:
-                self._connection.execute(f"DELETE FROM {table} WHERE {column} < ?", [before])  # noqa: S608 - constants only
+                self._connection.execute(f"DELETE FROM {table} WHERE {column} < ?", [before])
         self._connection.commit()
 
     def begin_publish(self) -> Publication:
@@ -227,7 +234,7 @@ class SnapshotStore:
                 appender.append_rows([(*row, cut) for row in rows])
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a record's field holds
+def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return (value - _EPOCH) // timedelta(microseconds=1)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The tables of the snapshot: what is logged while the pipeline runs, what is published, and the SQL between the two."""
+"""The tables of the snapshot: those logged while the pipeline runs, those published, and the SQL between them."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ LOGS: Final[dict[str, Table]] = {
         "reason": "VARCHAR",
     },
 }
-"""Append-only logs of the live database. Times are BIGINT microseconds (cheap to append); each also has `cut` BIGINT."""
+"""Append-only logs of the live database. Times are BIGINT µs (cheap to append); each also has `cut` BIGINT."""
 
 COUNTERS: Final = (
     "records",
@@ -158,9 +158,7 @@ _TIMES: Final = frozenset(
 
 def _published(log: str, *, without: tuple[str, ...] = ()) -> Table:
     return {
-        column: "TIMESTAMP" if column in _TIMES else kind
-        for column, kind in LOGS[log].items()
-        if column not in without
+        column: "TIMESTAMP" if column in _TIMES else kind for column, kind in LOGS[log].items() if column not in without
     }
 
 
@@ -188,7 +186,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "positions": "VARCHAR",
     },
 }
-"""The tables readers see (docs/contract.md, section 4). Nested values (attrs, origin, evidence, degraded, positions) are JSON text."""
+"""The tables readers see (docs/contract.md, section 4); attrs, origin, evidence, degraded, positions are JSON text."""
 
 _NEVER: Final = -(2**63)
 
@@ -200,7 +198,7 @@ def create(table: str, columns: Table) -> str:
 
 
 def read(column: str, kind: str, prefix: str = "") -> str:
-    """The expression that turns a logged or computed column into a published one: times from µs, no nan, no sentinel."""
+    """The expression that makes a published column of a logged or computed one: times from µs, no nan, no sentinel."""
     name = f'{prefix}"{column}"'
     if kind == "TIMESTAMP":
         return f"make_timestamp(nullif({name}, {_NEVER}))"
@@ -220,10 +218,12 @@ def select(table: str, prefix: str = "", *, only: tuple[str, ...] | None = None)
     )
 
 
-# Of several rows of one key the last appended is current; a row id is the order of appending, also after rows were dropped.
-NEWEST_VERDICTS: Final = (
-    "SELECT * FROM live.verdicts WHERE rowid IN (SELECT max(rowid) FROM live.verdicts GROUP BY call_id, call_occurred_at)"
-)
+# Of several rows of one key the last appended is current; a row id is the order of appending, also after rows were
+# dropped.
+NEWEST_VERDICTS: Final = """
+SELECT * FROM live.verdicts
+WHERE rowid IN (SELECT max(rowid) FROM live.verdicts GROUP BY call_id, call_occurred_at)
+"""
 
 MERGED_CALLS: Final = f"""
 SELECT {select("calls", "c.", only=tuple(LOGS["calls"]))},
@@ -243,5 +243,6 @@ WHERE rowid IN (SELECT max(rowid) FROM live.statements GROUP BY call_id, call_oc
 """
 
 NEWEST_ALERTS: Final = f"""
-SELECT {select("alerts")} FROM live.alerts WHERE rowid IN (SELECT max_by(rowid, seq) FROM live.alerts GROUP BY alert_id)
+SELECT {select("alerts")} FROM live.alerts
+WHERE rowid IN (SELECT max_by(rowid, seq) FROM live.alerts GROUP BY alert_id)
 """

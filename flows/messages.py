@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aftercall.records import Alert, Recommendation
-
 from models.streams import CellDeltas, DelayDeltas, Group, LatencyDeltas
 
 Row = tuple[Any, ...]
 
 
 class Tally(NamedTuple):
-    """Counts to add to those of the table `pipeline`: the keys of `connectors.snapshot_tables.COUNTERS` except `pending`.
+    """Counts to add to those of the table `pipeline`; keys from `connectors.snapshot_tables.COUNTERS`.
 
     `pending` is not sent: it is what remains of the calls.
     """

@@ -44,8 +44,9 @@ State = dict[str, Any]
 class SnapshotSettings:
     """What the sink is told.
 
-    `forget` maps `calls`, `statements`, `dead_letters`, `alerts`, `recommendations`, `hourly` to the age, measured from the
-    watermark to the row's own time (that of the call, for the first two), after which rows are dropped; absent: never.
+    `forget` maps `calls`, `statements`, `dead_letters`, `alerts`, `recommendations`, `hourly` to the age, measured from
+    the watermark to the row's own time (that of the call, for the first two), after which rows are dropped; absent:
+    never.
     """
 
     folder: Path

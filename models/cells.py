@@ -1,6 +1,7 @@
 """Sums by 64-bit key: the storage behind the rate tables.
 
-A cell is a row of columns found through a `HashIndex`; adding is one look-up and one scatter per column for a whole batch.
+A cell is a row of columns found through a `HashIndex`; adding is one look-up and one scatter per column for a whole
+batch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from models.streams import I64, Bools, U64
+    from models.streams import I64, U64, Bools
+
 
 class Sums(NamedTuple):
     """The cells of a `KeyedSums` as plain arrays; row i of every column belongs to `keys[i]`."""
@@ -69,7 +71,7 @@ class KeyedSums:
         return Sums(keys.copy(), tuple(c.copy() for c in columns)) if copy else Sums(keys, columns)
 
     def take(self, chosen: Bools) -> Sums:
-        """Remove the cells of a mask (shape (n,), in the order of `sums`) and return them. Costs one pass over all cells."""
+        """Remove the cells of a mask (shape (n,), in the order of `sums`) and return them, in one pass over all."""
         held = self.sums(copy=False)
         taken = held.where(chosen)
         if len(taken.keys):

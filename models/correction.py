@@ -1,7 +1,8 @@
 """Success rates of windows whose verdicts are not all in yet.
 
-First form of the delay correction: closed, mergeable, and as good as EM (Chapelle 2014) where verdicts of the two kinds arrive at
-different speeds. With E_y the sum over the window's calls of F_y(age), F_y the distribution of the delay of verdicts y:
+First form of the delay correction: closed, mergeable, and as good as EM (Chapelle 2014) where verdicts of the two kinds
+arrive at different speeds. With E_y the sum over the window's calls of F_y(age), F_y the distribution of the delay of
+verdicts y:
 
     logit p = ln((S + 1/2) / (F + 1/2)) - ln(E_1 / E_0)
     se^2    = 1 / (S + 1/2) + 1 / (F + 1/2) + sum_y (1 - G_y) / (n_y G_y),    G_y = E_y / calls
@@ -61,7 +62,7 @@ def shrunken(histogram: I64, task: I64) -> DelayHistory:
 
 
 def expected(history: DelayHistory, group: I64, calls: I64, age_us: I64) -> tuple[F64, F64]:
-    """Calls of cells times the share of their verdicts that is in by the cells' ages: (failures, successes), shape (n,)."""
+    """Calls times the share of their verdicts that is in by an age: (failures, successes), shape (n,) each."""
     return (
         calls * delay.cdf(history.running[0], group, age_us),
         calls * delay.cdf(history.running[1], group, age_us),
@@ -83,8 +84,8 @@ def correct(
 
     Returns:
         `rate` is nan where nothing is resolved or no verdict of one kind can be in yet. `maturity` is the share of the
-        window's final verdicts that is already in: p G_1 + (1 - p) G_0 with the corrected p, or where there is none the mean of
-        G_0 and G_1 by weight; nan without a history.
+        window's final verdicts that is already in: p G_1 + (1 - p) G_0 with the corrected p, or where there is none the
+        mean of G_0 and G_1 by weight; nan without a history.
     """
     g0, g1 = (np.clip(e / calls, 0.0, 1.0) for e in expected)
     n0, n1 = weight

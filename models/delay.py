@@ -1,8 +1,8 @@
 """How long verdicts take: histograms of the delay from call to verdict, and their distribution function.
 
-32 fixed logarithmic buckets: the first up to one second, 30 up to `HISTORY_US` = 72 h, the last beyond it. The last is kept for
-reports only: a delay distribution is always that of verdicts given within 72 h, because of those that come later a cohort of
-calls, at the age at which it is released, knows only some (right truncation).
+32 fixed logarithmic buckets: the first up to one second, 30 up to `HISTORY_US` = 72 h, the last beyond it. The last is
+kept for reports only: a delay distribution is always that of verdicts given within 72 h, because of those that come
+later a cohort of calls, at the age at which it is released, knows only some (right truncation).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def bucket_of(delay_us: I64) -> I16:
 
 def edges_us() -> F64:
     """Upper edges of buckets 0 .. 30 in µs, shape (31,); the last is 72 h."""
-    return FIRST_US * np.exp(np.arange(BEYOND) * _LOG_STEP)
+    edges: F64 = FIRST_US * np.exp(np.arange(BEYOND) * _LOG_STEP)
+    return edges
 
 
 def cumulative(histogram: NDArray[np.number]) -> F64:
@@ -68,8 +69,8 @@ def cumulative(histogram: NDArray[np.number]) -> F64:
 def locate(age_us: I64) -> tuple[I64, F64]:
     """Where ages fall: the bucket, in 0 .. 30, and the fraction of it that lies below, in [0, 1].
 
-    Linear in time within the first bucket, in log time within the others. Ages under 0 fall at the very start, ages over
-    72 h at the very end.
+    Linear in time within the first bucket, in log time within the others. Ages under 0 fall at the very start, ages
+    over 72 h at the very end.
     """
     position = np.clip(_position(age_us), 0.0, float(BEYOND))
     bucket = np.minimum(position.astype(np.int64), BEYOND - 1)

@@ -10,7 +10,7 @@ from models import delay, sketch
 from models.cells import Sums, pack, unpack
 from models.correction import DelayHistory, correct, expected, shrunken
 from models.intervals import wilson
-from models.streams import HOUR_US, MINUTE_US, NEVER
+from models.streams import HOUR_US, MINUTE_US
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,9 +39,7 @@ class _Cells(NamedTuple):
     """Shape (2, n): failures, successes; see models.correction."""
 
     def where(self, mask: Bools) -> _Cells:
-        return _Cells(
-            self.key[mask], self.rank[mask], self.window[mask], self.counts[:, mask], self.expected[:, mask]
-        )
+        return _Cells(self.key[mask], self.rank[mask], self.window[mask], self.counts[:, mask], self.expected[:, mask])
 
 
 class _Latency(NamedTuple):
@@ -50,7 +48,7 @@ class _Latency(NamedTuple):
     rank: I64
     window: I64
     bucket: I64
-    count: I64
+    number: I64
 
     def where(self, mask: Bools) -> _Latency:
         return _Latency(*(column[mask] for column in self))
@@ -178,7 +176,7 @@ class _Tables:
         )
         distinct, inverse = np.unique(key, return_inverse=True)
         count = np.zeros(len(distinct), np.int64)
-        np.add.at(count, inverse, np.concatenate((hours.count, folded.count)))
+        np.add.at(count, inverse, np.concatenate((hours.number, folded.number)))
         return _Latency(*unpack(distinct, BUCKET_BITS), count)
 
     def _latency(self, sums: Sums) -> _Latency:
@@ -205,8 +203,9 @@ class _Tables:
         counts = np.zeros((5, len(self._names)), np.int64)
         expected_verdicts = np.zeros((2, len(self._names)))
         for piece in pieces:
-            np.add.at(counts, (slice(None), piece.rank), piece.counts)
-            np.add.at(expected_verdicts, (slice(None), piece.rank), piece.expected)
+            for sums, values in ((counts, piece.counts), (expected_verdicts, piece.expected)):
+                for total, value in zip(sums, values, strict=True):
+                    np.add.at(total, piece.rank, value)
         rank = np.arange(len(self._names))
         window = np.zeros(len(rank), np.int64)
         cells = _Cells(pack(rank, window), rank, window, counts, expected_verdicts).where(counts[0] > 0)
@@ -258,14 +257,14 @@ def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:
     row = np.searchsorted(cells.key, key)
     known = row < len(cells.key)
     known[known] = cells.key[row[known]] == key[known]
-    held, values = sketch.quantiles(row[known], latency.bucket[known], latency.count[known], (0.5, 0.95))
+    held, values = sketch.quantiles(row[known], latency.bucket[known], latency.number[known], (0.5, 0.95))
     out[:, held] = values
     return out[0], out[1]
 
 
 def _merged(pieces: list[_Latency]) -> _Latency:
     """All windows of the pieces as one, window 0."""
-    rank, bucket, count = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("rank", "bucket", "count"))
+    rank, bucket, count = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("rank", "bucket", "number"))
     key, inverse = np.unique(pack(rank, np.zeros_like(rank), bucket, BUCKET_BITS), return_inverse=True)
     total = np.zeros(len(key), np.int64)
     np.add.at(total, inverse, count)

@@ -1,7 +1,7 @@
-"""Counts per group and window of the call's time, fed by differences: what every rate, interval and quantile is read from.
+"""Counts per group and window of the call's time, fed by differences: what every rate and quantile is read from.
 
-Hours and days cover all of time; minutes only the last hours, for the spans that end within an hour. Sums of integers only, so
-the state depends neither on the order of the differences nor on how they were cut into batches.
+Hours and days cover all of time; minutes only the last hours, for the spans that end within an hour. Sums of integers
+only, so the state depends neither on the order of the differences nor on how they were cut into batches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.streams import HOUR_US, MINUTE_US, NEVER
 
 if TYPE_CHECKING:
     from models.rate_tables import Columns
-    from models.streams import CellDeltas, DelayDeltas, Group, I64, LatencyDeltas
+    from models.streams import I64, CellDeltas, DelayDeltas, Group, LatencyDeltas
 
 STATE_VERSION: Final = 1
 MINUTES_PER_HOUR: Final = 60
@@ -79,7 +79,7 @@ class RateCells:
             newest_call: Time of the newest call in µs, or `NEVER`.
         """
         self._watermark = max(self._watermark, watermark)
-        if watermark == NEVER or newest_call == NEVER:
+        if NEVER in {watermark, newest_call}:
             return
         anchor = min(watermark, newest_call + MINUTE_US)
         floor = (anchor // HOUR_US - _KEPT_HOURS) * MINUTES_PER_HOUR
@@ -95,7 +95,7 @@ class RateCells:
             np.add.at(self._history, (group, low >> 5, low & 31), held.columns[0])
 
     def forget_hours(self, before_us: int) -> None:
-        """Fold the hours before a time into their days (cut to the full day, UTC): the hourly rates go, the daily ones stay."""
+        """Fold the hours of the full days (UTC) before a time: their hourly rates go, the daily ones stay."""
         floor = before_us // (HOUR_US * HOURS_PER_DAY) * HOURS_PER_DAY
         if floor <= self._hour_floor:
             return
@@ -133,7 +133,7 @@ class RateCells:
         Raises:
             ValueError: The state has another version.
         """
-        stored: dict[str, Any] = pickle.loads(state)  # noqa: S301 - written by this class, from the recovery store
+        stored: dict[str, Any] = pickle.loads(state)
         if stored.get("version") != STATE_VERSION:
             msg = (
                 f"rates: the stored state must have version {STATE_VERSION}; got {stored.get('version')!r} "

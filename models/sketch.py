@@ -1,8 +1,8 @@
 """Quantiles of latency from fixed logarithmic buckets.
 
-The bucket edges are the same everywhere, so counts add up in any order, merge over windows and shards, and can be taken back;
-the price is a bounded relative error (DDSketch, Masson et al. 2019, VLDB 12:12, section 2, with a fixed range instead of
-collapsing buckets).
+The bucket edges are the same everywhere, so counts add up in any order, merge over windows and shards, and can be taken
+back; the price is a bounded relative error (DDSketch, Masson et al. 2019, VLDB 12:12, section 2, with a fixed range
+instead of collapsing buckets).
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def bucket_of(ms: F64) -> I16:
     bucket = np.minimum(np.ceil(scaled) + 1, _LAST)
     bucket[ms <= 0] = 0
     bucket[absent] = ABSENT
-    return bucket.astype(np.int16)
+    out: I16 = bucket.astype(np.int16)
+    return out
 
 
 def value_of(bucket: NDArray[np.integer]) -> F64:
@@ -63,8 +64,8 @@ def quantiles(cell: I64, bucket: I64, count: I64, levels: Sequence[float]) -> tu
         levels: In (0, 1].
 
     Returns:
-        The cells that hold at least one value, shape (k,), ascending, and their quantiles in ms, shape (len(levels), k): the
-        value of the bucket that holds the ceil(level * total)-th smallest.
+        The cells that hold at least one value, shape (k,), ascending, and their quantiles in ms, shape (len(levels),
+        k): the value of the bucket that holds the ceil(level * total)-th smallest.
     """
     held = count > 0
     cell, bucket, count = cell[held], bucket[held], count[held]

@@ -161,7 +161,7 @@ def test_current_rates_cover_each_span_up_to_the_instant(made: list[Made], minut
 
 @settings(max_examples=40, deadline=None)
 @given(TRAFFIC, st.randoms(use_true_random=False))
-def test_tables_do_not_depend_on_order_batches_or_a_restart(made: list[Made], random: Any) -> None:  # noqa: ANN401
+def test_tables_do_not_depend_on_order_batches_or_a_restart(made: list[Made], random: Any) -> None:
     made.sort(key=lambda m: m.at)
     once = _cells_of([made]).tables(_as_of(made), live=False)
     cells = RateCells()
@@ -277,6 +277,6 @@ def test_a_fully_mature_window_is_left_as_it_is() -> None:
 def test_state_of_another_version_is_refused_with_the_remedy() -> None:
     import pickle
 
-    state = pickle.loads(RateCells().state())  # noqa: S301
+    state = pickle.loads(RateCells().state())
     with pytest.raises(ValueError, match=r"version 1; got 99 .*empty recovery directory"):
         RateCells.from_state(pickle.dumps({**state, "version": 99}))
