@@ -142,7 +142,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             case CellChanges():
                 self._cells.apply(*message)
             case Tally(counts):
-                # Not Counter.update by itself: a gauge such as `waiting` may go down.
+                # Adds; a count such as `waiting` may go down.
                 self._tallies.update(counts)
             case Clock(watermark, newest_call, positions):
                 self._watermark = max(self._watermark, watermark)

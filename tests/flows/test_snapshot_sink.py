@@ -79,9 +79,7 @@ def test_a_finite_flow_ends_with_a_snapshot_that_adds_up(tmp_path: Path, workers
     flow = Dataflow("snapshots")
     stream = op.input("in", flow, TestingSource(messages, 7))
     op.output("out", stream, SnapshotSink(settings(tmp_path)))
-    cluster_main(  # type: ignore[no-untyped-call] # bytewax gives it no types
-        flow, [], 0, worker_count_per_proc=workers, epoch_interval=timedelta(0)
-    )
+    cluster_main(flow, [], 0, worker_count_per_proc=workers, epoch_interval=timedelta(0))
     assert read(tmp_path, "SELECT records, calls, outcomes, pending, successes, positions FROM pipeline") == [
         (150, 100, 50, 50, 50, '{"calls.jsonl": 49}')
     ]
