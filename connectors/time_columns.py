@@ -21,6 +21,7 @@ _MONTHS = [(year, month) for year in range(_FIRST_YEAR, _LAST_YEAR + 1) for mont
 _DAYS_BEFORE = np.array([(datetime(y, m, 1, tzinfo=UTC) - _EPOCH).days for y, m in _MONTHS], dtype=np.int64)
 _DAYS_IN = np.array([calendar.monthrange(y, m)[1] for y, m in _MONTHS], dtype=np.int64)
 _SECONDS_END = len("2026-03-01T12:00:00")
+_FRACTION_DIGITS = 9
 _OFFSET_WIDTH = len("+01:00")
 _SHORTEST, _LONGEST = _SECONDS_END + 1, _SECONDS_END + len(".123456789") + _OFFSET_WIDTH
 _DIGITS = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]
@@ -89,7 +90,7 @@ def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
     sure &= (text[13] == ord(":")) & (text[16] == ord(":"))
     if end > _SECONDS_END:
         sure &= text[_SECONDS_END] == ord(".")
-        sure &= len(fraction) > 0
+        sure &= 0 < len(fraction) <= _FRACTION_DIGITS
     digits = text - _ZERO  # wraps below "0", so that everything else is beyond 9
     for i in (*_DIGITS, *fraction):
         sure &= digits[i] <= 9

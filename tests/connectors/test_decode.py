@@ -1,0 +1,451 @@
+"""The decoder against pydantic: same records accepted, same values, and a slug for everything refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from xxhash import xxh3_64_intdigest
+
+from aftercall.events import AgentCall, Outcome
+from aftercall.records import DEAD_LETTER_REASONS
+from aftercall.times import format_time, parse_time
+from connectors.columns import NEVER, Batch
+from connectors.decode import CALL, OUTCOME, Decoder
+from connectors.time_columns import parse_times
+
+NOW = parse_time("2026-06-01T00:00:00Z")
+SKEW = 300_000_000
+MODELS = (AgentCall, Outcome)
+MODEL_FIELDS = [list(model.model_fields) for model in MODELS]
+
+CALL_BASE: dict[str, Any] = {
+    "call_id": "c1",
+    "occurred_at": "2026-03-01T12:00:00Z",
+    "task_type": "triage",
+    "model": "m",
+}
+OUTCOME_BASE: dict[str, Any] = {
+    "outcome_id": "o1",
+    "call_id": "c1",
+    "occurred_at": "2026-03-01T12:00:00Z",
+    "source": "judge",
+    "success": True,
+}
+BASES = (CALL_BASE, OUTCOME_BASE)
+
+
+def decode(raws: list[bytes], kinds: list[int], **settings_: Any) -> Batch:
+    decoder = Decoder(now_us=NOW, max_future_skew_us=SKEW, **settings_)
+    count = len(raws)
+    return decoder.decode(raws, np.array(kinds, np.uint8), np.zeros(count, np.int32), np.arange(1, count + 1), ["p"])
+
+
+def line(kind: int, **changes: Any) -> bytes:
+    return json.dumps({**BASES[kind], **changes}).encode()
+
+
+# --- agreement with pydantic ------------------------------------------------------------------------------------------
+
+
+def expected(raw: bytes, kind: int) -> dict[str, Any] | None:
+    """What the contract says: the record's values, or None where it is refused."""
+    if len(raw) > 1024 * 1024:
+        return None
+    try:
+        raw.decode()
+        model = MODELS[kind].model_validate_json(raw)
+    except (ValidationError, UnicodeDecodeError):
+        return None
+    return None if parse_time(model.occurred_at) > NOW + SKEW else model.model_dump()
+
+
+def agree(raws: list[bytes], kinds: list[int]) -> None:
+    batch = decode(raws, kinds, keep_payloads=True)
+    found: dict[int, dict[str, Any]] = {}
+    for columns in (batch.calls, batch.outcomes):
+        for pos, record in zip(columns.pos.tolist(), columns.records, strict=True):
+            found[pos] = msgspec.to_builtins(record)
+    refused = {item.offset - 1 for item in batch.refused}
+    assert batch.records == len(raws) == len(found) + len(refused)
+    assert refused.isdisjoint(found)
+    for i, (raw, kind) in enumerate(zip(raws, kinds, strict=True)):
+        want = expected(raw, kind)
+        assert (want is not None) == (i in found), raw
+        if want is not None:
+            # repr tells 1, 1.0 and True apart.
+            assert {name: repr(value) for name, value in found[i].items()} == {
+                name: repr(value) for name, value in want.items()
+            }, raw
+    for item in batch.refused:
+        assert item.reason in DEAD_LETTER_REASONS
+        assert item.detail
+        assert "\n" not in item.detail
+
+
+digits = st.integers(0, 99).map("{:02d}".format)
+any_time = st.one_of(
+    st.sampled_from(
+        [
+            "2026-03-01T12:00:00Z",
+            "2026-03-01t12:00:00z",
+            "2026-03-01T12:00:00.123456789Z",
+            "2026-03-01T12:00:00.5+01:00",
+            "2026-03-01T12:00:00-23:59",
+            "2026-03-01T12:00:00",
+            "2026-03-01T12:00Z",
+            "2026-03-01 12:00:00Z",
+            "2026-03-01T12:00:00.Z",
+            "2026-03-01T12:00:00,5Z",
+            "2026-03-01T12:00:00.1234567890Z",
+            "2026-02-29T12:00:00Z",
+            "2024-02-29T12:00:00Z",
+            "2026-03-01T24:00:00Z",
+            "2026-03-01T12:00:60Z",
+            "2026-03-01T12:00:00+24:00",
+            "2026-03-01T12:00:00+0100",
+            "1999-12-31T23:59:59.999999Z",
+            "1999-12-31T23:30:00-01:00",
+            "2000-01-01T00:30:00+01:00",
+            "2250-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "2026-06-01T00:05:00Z",
+            "2026-06-01T00:05:00.000001Z",
+            "２026-03-01T12:00:00Z",
+            "2026-03-01T12:00:00Z\n",
+            "20260301T120000Z",
+            "1772366400",
+            "",
+        ]
+    ),
+    st.builds(
+        "{}{}-{}-{}{}{}:{}:{}{}{}".format,
+        st.sampled_from(["19", "20", "21", "22"]),
+        digits,
+        digits,
+        digits,
+        st.sampled_from("Tt "),
+        digits,
+        digits,
+        digits,
+        st.one_of(st.just(""), st.integers(0, 10**10).map(".{}".format)),
+        st.sampled_from(["Z", "z", "", "+00:00", "-05:30", "+14:00", "+99:00", "+1:00"]),
+    ),
+    st.integers(946_684_800_000_000, NOW + 2 * SKEW).map(format_time),
+)
+texts = st.one_of(
+    st.sampled_from(["", "a", "judge", "call", "silence", "outcome", "assert", "retract", "x" * 128, "x" * 129]),
+    st.sampled_from(["x" * 256, "x" * 257, "ü" * 256, "\U0001f600" * 256, "y" * 8192, "y" * 8193, "a\x00b"]),
+    st.text(max_size=8),
+)
+numbers = st.one_of(
+    st.sampled_from(
+        ["0", "-0", "0.0", "-0.0", "1", "1.0", "1e0", "1E3", "-1", "-1e-300", "1e-400", "0.5", "1e6", "1000000.0000001", "1e12", "1000000000000", "1000000000001", "9223372036854775807", "9223372036854775808", "18446744073709551616", "1e308", "1e309", "-1e999", "NaN", "Infinity", "-Infinity", "01", ".5", "1.", "+1", "0x1", "1e"]
+    ),
+    st.just("1" * 30),
+    st.just("1" * 400),
+    st.just("1" * 5000),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-10, 10**13).map(str),
+)
+odd = st.sampled_from(
+    [
+        "null", "true", "false", "{}", "[]", "[1]", '{"a":1}', '{"a":null}', '{"a":[1]}', '{"a":1e999}', '{"a":true}',
+        '{"a":"' + "x" * 257 + '"}', '{"' + "k" * 257 + '":1}', '{"a":9223372036854775808}', '{"a":1,"a":"b"}',
+        '[{"name":"t","ok":true,"attempts":2,"latency_ms":1,"error":null,"stale":false}]', '[{"name":1}]',
+        '[{"nom":"t"}]', '[{"attempts":-1}]', '{"id":"r","arm":"canary","step":1}', '{"id":"r","arm":"other"}',
+        '{"id":"r","arm":"baseline","step":null,"more":NaN}', '{"arm":"baseline"}',
+        '"\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\x"', '"a\tb"', "[" * 150 + "]" * 150, "[" * 300 + "]" * 300,
+        "", "nul", "'a'",
+    ]
+)  # fmt: skip
+values = st.one_of(
+    texts.map(json.dumps),
+    texts.map(lambda text: json.dumps(text, ensure_ascii=False)),
+    any_time.map(json.dumps),
+    numbers,
+    odd,
+)
+TIME_FIELDS = {"occurred_at", "call_occurred_at"}
+REASONABLE: dict[str, st.SearchStrategy[str]] = {
+    "latency_ms": numbers, "cost_usd": numbers, "tokens": numbers, "tokens_in": numbers, "tokens_out": numbers,
+    "score": numbers, "propensity": numbers, "success": st.sampled_from(["true", "false", "null", "1"]),
+    "action": st.sampled_from(['"assert"', '"retract"', "null", '"other"']),
+    "type": st.sampled_from(['"call"', '"outcome"', "null"]),
+    "attrs": odd, "rollout": odd, "tool_calls": odd,
+}  # fmt: skip
+
+
+@st.composite
+def records(draw: st.DrawFn) -> tuple[bytes, int]:
+    """A record near the contract: a good one, with members replaced, added, repeated, dropped and bytes turned."""
+    kind = draw(st.sampled_from([CALL, OUTCOME]))
+    members = [(name, json.dumps(value)) for name, value in BASES[kind].items()]
+    for _ in range(draw(st.integers(0, 3))):
+        name = draw(st.one_of(st.sampled_from(MODEL_FIELDS[kind]), st.sampled_from(["new", "Call_id", ""])))
+        if name in TIME_FIELDS:
+            value = draw(any_time.map(json.dumps) | values)
+        else:
+            value = draw(REASONABLE.get(name, texts.map(json.dumps)) | values)
+        spot = draw(st.integers(0, len(members)))
+        if draw(st.booleans()):
+            members = [member for member in members if member[0] != name]
+        members.insert(min(spot, len(members)), (name, value))
+    if draw(st.integers(0, 9)) == 0:
+        members.pop(draw(st.integers(0, len(members) - 1)))
+    text = "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in members) + "}"
+    raw = bytearray(text.encode("utf-8", "surrogatepass"))
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+        raw[draw(st.integers(0, len(raw) - 1))] = draw(
+            st.sampled_from(b'\x00\x7f\x80\xc3\xed\xff"{}[],: 1-') | st.integers(0, 255)
+        )
+    wrap = draw(st.sampled_from([(b"", b"")] * 6 + [(b" ", b"\n"), (b"\xef\xbb\xbf", b""), (b"", b" x"), (b"[", b"]")]))
+    return wrap[0] + bytes(raw) + wrap[1], kind
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(records(), min_size=1, max_size=12))
+def test_the_decoder_accepts_exactly_what_pydantic_accepts_with_equal_values(batch: list[tuple[bytes, int]]) -> None:
+    agree([raw for raw, _ in batch], [kind for _, kind in batch])
+
+
+@pytest.mark.slow
+@settings(max_examples=4000, deadline=None)
+@given(st.lists(records(), min_size=1, max_size=12))
+def test_the_decoder_and_pydantic_agree_over_many_more_records(batch: list[tuple[bytes, int]]) -> None:
+    agree([raw for raw, _ in batch], [kind for _, kind in batch])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=40), st.sampled_from([CALL, OUTCOME]))
+def test_arbitrary_bytes_are_refused_like_pydantic_refuses_them(raw: bytes, kind: int) -> None:
+    agree([raw], [kind])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(any_time, max_size=30))
+def test_times_read_in_columns_equal_times_read_one_by_one(batch: list[str]) -> None:
+    found, sure = parse_times(batch)
+    for text, us, known in zip(batch, found.tolist(), sure.tolist(), strict=True):
+        try:
+            want: int | None = parse_time(text)
+        except ValueError:
+            want = None
+        if want is not None and want < parse_time("2000-01-01T00:00:00Z"):
+            want = None
+        assert known == (want is not None), text
+        assert us == (NEVER if want is None else want), text
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+def test_calls_become_columns() -> None:
+    raws = [
+        line(CALL, call_id="ü", latency_ms=5, cost_usd=0.0000000015, tokens_in=3, tokens_out=4, segment="", error="e"),
+        line(OUTCOME),
+        line(CALL, config="v2", tokens=9, tokens_in=1, occurred_at="2026-03-01T13:00:00.000001+01:00", unknown=[1]),
+        line(CALL, tokens_out=2),
+    ]
+    calls, groups = (batch := decode(raws, [0, 1, 0, 0])).calls, batch.groups
+    assert calls.pos.tolist() == [0, 2, 3]
+    assert calls.offset.tolist() == [1, 3, 4]
+    assert calls.key.tolist() == [xxh3_64_intdigest(text.encode()) for text in ("ü", "c1", "c1")]
+    noon = parse_time("2026-03-01T12:00:00Z")
+    assert calls.at.tolist() == [noon, noon + 1, noon]
+    assert [groups[code] for code in calls.group] == [
+        ("triage", "m", "default"),
+        ("triage", "m", "v2"),
+        ("triage", "m", "default"),
+    ]
+    assert len(groups) == 2
+    assert calls.failed.tolist() == [True, False, False]
+    assert calls.latency_ms[0] == 5.0
+    assert math.isnan(calls.latency_ms[1])
+    assert calls.cost_nano.tolist() == [2, -1, -1]
+    assert calls.tokens.tolist() == [7, 9, 2]
+    assert calls.wm.tolist() == [NEVER] * 3
+    assert calls.raw.tolist() == [raws[0], raws[2], raws[3]]
+    dtypes = [column.dtype.str[1:] for column in calls]
+    assert dtypes == ["i8", "u8", "i8", "i4", "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
+
+
+def test_the_digest_tells_absent_from_empty_and_segment_from_error() -> None:
+    variants: list[dict[str, Any]] = [
+        {}, {"segment": ""}, {"error": ""}, {"segment": "", "error": ""}, {"segment": "a"}, {"error": "a"},
+    ]  # fmt: skip
+    raws = [line(CALL, **fields) for fields in variants]
+    digests = decode(raws, [CALL] * len(raws)).calls.digest.tolist()
+    assert len(set(digests)) == len(variants)
+    again = decode(raws[::-1], [CALL] * len(raws)).calls.digest.tolist()
+    assert again[::-1] == digests
+
+
+def test_outcomes_become_columns() -> None:
+    raws = [
+        line(OUTCOME, success=False, call_occurred_at="2026-03-01T11:00:00Z"),
+        line(OUTCOME, success=None, score=1),
+        line(OUTCOME, success=None, action="retract", source="human_review"),
+        line(OUTCOME, success=None, source=None, action="retract", retracts="o0"),
+    ]
+    batch = decode(raws, [OUTCOME] * 4)
+    outcomes = batch.outcomes
+    assert not batch.refused
+    assert [batch.sources[code] for code in outcomes.source] == ["judge", "judge", "human_review", ""]
+    assert outcomes.success.tolist() == [0, -1, -1, -1]
+    assert outcomes.score[1] == 1.0
+    assert np.isnan(outcomes.score[[0, 2, 3]]).all()
+    assert outcomes.retract.tolist() == [False, False, True, True]
+    assert outcomes.call_at.tolist() == [parse_time("2026-03-01T11:00:00Z"), NEVER, NEVER, NEVER]
+    dtypes = [column.dtype.str[1:] for column in outcomes]
+    assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "O", "O", "i4", "i8", "i8"]
+
+
+def test_a_refused_outcome_leaves_no_source_behind() -> None:
+    batch = decode([line(OUTCOME, source="call"), line(OUTCOME), line(OUTCOME, source="silence")], [OUTCOME] * 3)
+    assert batch.sources == ["judge"]
+    assert [item.reason for item in batch.refused] == ["reserved_source"] * 2
+
+
+def test_payloads_are_dropped_unless_kept() -> None:
+    raws = [line(CALL, input="secret", output="answer"), line(CALL, input="secret", unknown=1)]
+    assert [(r.input, r.output) for r in decode(raws, [0, 0]).calls.records] == [(None, None)] * 2
+    kept = decode(raws, [0, 0], keep_payloads=True).calls.records
+    assert [(r.input, r.output) for r in kept] == [("secret", "answer"), ("secret", None)]
+
+
+def test_an_empty_batch_has_empty_columns() -> None:
+    batch = decode([], [])
+    assert (len(batch.calls.pos), len(batch.outcomes.pos), batch.refused, batch.records) == (0, 0, [], 0)
+
+
+def test_the_clock_is_asked_once_per_batch() -> None:
+    asked = []
+    decoder = Decoder(now_us=lambda: asked.append(1) or NOW, max_future_skew_us=0)  # type: ignore[func-returns-value]
+    decoder.decode([line(CALL)] * 5, np.zeros(5, np.uint8), np.zeros(5, np.int32), np.arange(5))
+    assert len(asked) == 1
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+REFUSED: dict[str, tuple[str, int, bytes]] = {
+    "not UTF-8": ("not_utf8", CALL, line(CALL)[:-2] + b'\xff"}'),
+    "not UTF-8 in an unknown field": ("not_utf8", CALL, line(CALL)[:-1] + b', "new": "\xed\xa0\x80"}'),
+    "not JSON": ("not_json", CALL, b"{call_id: 1}"),
+    "empty": ("not_json", OUTCOME, b""),
+    "half a record": ("not_json", CALL, line(CALL)[:-5]),
+    "two records": ("not_json", CALL, line(CALL) + line(CALL)),
+    "a lone surrogate": ("not_json", CALL, line(CALL, task_type="\ud800")),
+    "an array": ("not_object", CALL, b"[1]"),
+    "null": ("not_object", OUTCOME, b"null"),
+    "a text": ("not_object", OUTCOME, b'"call"'),
+    "missing field": ("missing_field", CALL, b'{"call_id":"c1"}'),
+    "null for a required field": ("missing_field", CALL, line(CALL, model=None)),
+    "outcome without source": ("missing_field", OUTCOME, line(OUTCOME, source=None)),
+    "number for a text": ("wrong_type", CALL, line(CALL, model=5)),
+    "text for a number": ("wrong_type", CALL, line(CALL, latency_ms="5")),
+    "bool for a number": ("wrong_type", CALL, line(CALL, cost_usd=True)),
+    "number for a bool": ("wrong_type", OUTCOME, line(OUTCOME, success=1)),
+    "number for a time": ("wrong_type", CALL, line(CALL, occurred_at=1_772_366_400)),
+    "fraction for a count": ("wrong_type", CALL, line(CALL, tokens=1.0)),
+    "nested attrs": ("wrong_type", CALL, line(CALL, attrs={"a": {"b": 1}})),
+    "number for type": ("wrong_type", CALL, line(CALL, type=1)),
+    "long text": ("too_long", CALL, line(CALL, task_type="x" * 257)),
+    "long call_id": ("too_long", OUTCOME, line(OUTCOME, call_id="x" * 129)),
+    "long error": ("too_long", CALL, line(CALL, error="x" * 8193)),
+    "long attr": ("too_long", CALL, line(CALL, attrs={"a": "x" * 257})),
+    "empty call_id": ("out_of_range", CALL, line(CALL, call_id="")),
+    "NaN": ("not_finite", CALL, line(CALL, latency_ms=math.nan)),
+    "infinity": ("not_finite", OUTCOME, line(OUTCOME, score=math.inf)),
+    "minus infinity": ("not_finite", OUTCOME, line(OUTCOME, score=-math.inf)),
+    "1e999": ("not_finite", OUTCOME, line(OUTCOME)[:-1] + b', "score": 1e999}'),
+    "NaN in an unknown field": ("not_finite", CALL, line(CALL, new={"deep": [math.nan]})),
+    "1e999 in attrs": ("not_finite", CALL, line(CALL)[:-1] + b', "attrs": {"a": 1e999}}'),
+    "an integer beyond doubles": ("not_finite", OUTCOME, line(OUTCOME, score=10**400)),
+    "5,000 digits": ("not_finite", OUTCOME, line(OUTCOME)[:-1] + b', "new": ' + b"1" * 5000 + b"}"),
+    "negative cost": ("negative", CALL, line(CALL, cost_usd=-0.01)),
+    "negative count": ("negative", CALL, line(CALL, tokens_in=-1)),
+    "negative tool calls": ("negative", CALL, line(CALL, tool_calls=-1)),
+    "cost over a million": ("out_of_range", CALL, line(CALL, cost_usd=1e6 + 1)),
+    "propensity 0": ("out_of_range", CALL, line(CALL, propensity=0)),
+    "unknown action": ("out_of_range", OUTCOME, line(OUTCOME, action="undo")),
+    "time without zone": ("bad_time", CALL, line(CALL, occurred_at="2026-03-01T12:00:00")),
+    "time without seconds": ("bad_time", OUTCOME, line(OUTCOME, occurred_at="2026-03-01T12:00Z")),
+    "leap second": ("bad_time", CALL, line(CALL, occurred_at="2026-03-01T12:00:60Z")),
+    "bad call_occurred_at": ("bad_time", OUTCOME, line(OUTCOME, call_occurred_at="yesterday")),
+    "future": ("future", CALL, line(CALL, occurred_at=format_time(NOW + SKEW + 1))),
+    "future with an unknown field": ("future", CALL, line(CALL, occurred_at="2027-01-01T00:00:00Z", new=1)),
+    "before 2000": ("before_2000", CALL, line(CALL, occurred_at="1999-12-31T23:59:59Z")),
+    "call before 2000": ("before_2000", OUTCOME, line(OUTCOME, call_occurred_at="1970-01-01T00:00:00Z")),
+    "over 1 MiB": ("too_large", CALL, line(CALL, input="x" * 1024 * 1024)),
+    "nested 100,000 deep": ("too_deep", CALL, line(CALL)[:-1] + b', "new": ' + DEEP + b"}"),
+    "nested 100,000 deep in attrs": ("too_deep", CALL, line(CALL)[:-1] + b', "attrs": {"a": ' + DEEP + b"}}"),
+    "nothing but depth": ("too_deep", OUTCOME, b"[" * 100_000),
+    "call among outcomes": ("type_mismatch", OUTCOME, line(OUTCOME, type="call")),
+    "outcome among calls": ("type_mismatch", CALL, line(CALL, type="outcome")),
+    "no verdict": ("no_verdict", OUTCOME, line(OUTCOME, success=None)),
+    "retraction of nothing": ("empty_retraction", OUTCOME, line(OUTCOME, source=None, action="retract")),
+    "reserved source": ("reserved_source", OUTCOME, line(OUTCOME, source="silence")),
+    "reserved source of a retraction": (
+        "reserved_source",
+        OUTCOME,
+        line(OUTCOME, source="call", action="retract", retracts="o0"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("slug", "kind", "raw"), REFUSED.values(), ids=list(REFUSED))
+def test_a_bad_record_is_refused_with_its_slug_and_its_neighbours_stay(slug: str, kind: int, raw: bytes) -> None:
+    batch = decode([line(CALL), line(OUTCOME), raw, line(CALL, new=1), line(OUTCOME)], [0, 1, kind, 0, 1])
+    assert [(item.reason, item.offset, item.raw) for item in batch.refused] == [(slug, 3, raw)], batch.refused
+    assert batch.calls.pos.tolist() == [0, 3]
+    assert batch.outcomes.pos.tolist() == [1, 4]
+    assert batch.records == 5
+
+
+def test_every_slug_the_decoder_gives_is_a_reason_of_the_contract() -> None:
+    assert {slug for slug, _, _ in REFUSED.values()} <= set(DEAD_LETTER_REASONS)
+
+
+def test_a_detail_names_field_rule_and_value_but_never_a_prompt() -> None:
+    raws = [
+        line(CALL, latency_ms="fast"), line(CALL, tool_calls=[{"name": 5}]), line(CALL, attrs={"a": [1]}),
+        line(CALL, input=["secret"]), line(CALL, cost_usd=-0.5),
+    ]  # fmt: skip
+    assert [item.detail for item in decode(raws, [CALL] * 5).refused] == [
+        "field 'latency_ms' should be a valid number; got 'fast'",
+        "field 'tool_calls.0.name' should be a valid string; got 5",
+        "field 'attrs.a' should be a valid string; got an array",
+        "field 'input' should be a valid string; got an array",
+        "field 'cost_usd' should be greater than or equal to 0; got -0.5",
+    ]
+
+
+def test_hostile_records_are_refused_fast() -> None:
+    many = b", ".join(b'"k%d": []' % i for i in range(60_000))
+    raws = [
+        line(CALL)[:-1] + b', "new": ' + DEEP + b"}",
+        line(CALL, tool_calls=[1] * 200_000),
+        line(CALL)[:-1] + b', "attrs": {' + many + b"}}",
+    ]
+    began = time.process_time()
+    batch = decode(raws, [CALL] * 3)
+    assert time.process_time() - began < 2
+    assert [item.reason for item in batch.refused] == ["too_deep", "wrong_type", "wrong_type"]
+
+
+def test_a_record_of_exactly_1_mib_is_accepted() -> None:
+    raw = line(CALL, input="")
+    raw = line(CALL, input="x" * (1024 * 1024 - len(raw)))
+    assert len(raw) == 1024 * 1024
+    assert len(decode([raw], [CALL]).calls.pos) == 1
