@@ -243,6 +243,15 @@ def test_outcome_ids_are_unique_only_within_their_call() -> None:
     assert fed(CALL, Call("d", T), says("1", 0), Outcome("1", "d", T, success=True)).counters()["outcomes"] == 2
 
 
+def test_outcome_ids_are_unique_only_within_their_call_while_they_wait_too() -> None:
+    assert fed(says("1", 0), Outcome("1", "d", T, success=True)).counters()["waiting"] == 2
+
+
+def test_a_retraction_again_that_names_something_else_is_a_conflict() -> None:
+    assert fed(CALL, retracts("1", 0, "8"), retracts("1", 0, "9")).dead() == [Dead("conflict", "c", "1")]
+    assert fed(CALL, retracts("1", 0, "8"), retracts("1", 0, "8")).counters()["duplicates"] == 1
+
+
 def test_an_id_is_free_again_once_its_call_has_closed() -> None:
     later = Call("c", T + 2 * H)
     assert fed(CALL, (later, T + 2 * H)).counters()["calls"] == 2
@@ -321,6 +330,8 @@ def test_a_file_at_its_end_is_left_out_and_all_at_their_end_give_the_greatest_cl
 
 def test_a_clock_is_the_newest_time_and_never_falls() -> None:
     assert watermarks(reads((0, 9), (0, 5), (0, 6)), 1) == ([NEVER, 9, 9], 9)
+    order = reads((0, 9), (1, 7), (0, 5), (1, 12), (1, 13), (0, 20))
+    assert watermarks(order, 2) == ([NEVER, NEVER, 7, 7, 9, 9], 20)
 
 
 def test_records_are_read_by_event_time_then_file_then_line() -> None:
