@@ -75,11 +75,11 @@ def simulate_traffic(scenario: Scenario, *, start: int, days: float, calls_per_d
 
 def uuid7(at: I64, rng: np.random.Generator) -> Objects:
     """Texts like UUIDv7: the millisecond of `at`, then 74 random bits."""
-    high: list[int] = rng.integers(0, 1 << 12, at.shape[0]).tolist()
-    low: list[int] = rng.integers(0, 1 << 62, at.shape[0]).tolist()
+    high: I64 = rng.integers(0, 1 << 12, at.shape, np.int64)
+    low: I64 = rng.integers(0, 1 << 62, at.shape, np.int64)
     ids = np.empty(at.shape[0], object)
     moments: list[int] = (at // 1000).tolist()
-    for row, (ms, a, b) in enumerate(zip(moments, high, low, strict=True)):
+    for row, (ms, a, b) in enumerate(zip(moments, high.tolist(), low.tolist(), strict=True)):
         text = f"{ms:012x}7{a:03x}{b | 1 << 63:016x}"
         ids[row] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     return ids
@@ -195,9 +195,10 @@ def _first_statements(
 
     def later(which: Bools, median_s: float) -> I64:
         count = int(which.sum())
-        return np.minimum(
+        moments: I64 = np.minimum(
             at[which] + _delay(median_s, scenario, count, rng), calls.at[rows[which]] + int(scenario.max_delay_s * 1e6)
         )
+        return moments
 
     pile.add(
         later(reopened, 4 * 3600.0), rows[reopened], _texts("ticket_reopened", int(reopened.sum())), truth[reopened]

@@ -1,0 +1,218 @@
+"""What `aftercall demo` shows at the end: what got worse, against the truth, what to do. Only reads."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.text import Text
+
+from aftercall.records import EPOCH
+from aftercall.times import parse_time
+from flows.insights import Route, newest_route, open_snapshot, rows
+from flows.insights_view import arm_name, moment, percent, points, route_table
+
+SNAPSHOT = "outcomes.duckdb"
+Row = dict[str, Any]
+
+
+def report(out: Path, console: Console, truth: Path | None = None) -> None:
+    """Print the report on a finished run.
+
+    Args:
+        out: the folder the run wrote to.
+        console: where to print.
+        truth: `truth.json` of the simulation; absent: nothing is compared with it.
+
+    Raises:
+        InsightError: where `out` holds no snapshot.
+    """
+    snapshot = out / SNAPSHOT
+    with open_snapshot(snapshot) as base:
+        alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
+        worse = _told_once([one for one in alerts if one["direction"] == "down" and one["metric"] == "success_rate"])
+        incident = _incident(truth)
+        console.rule("What got worse")
+        if not worse:
+            console.print("No model got worse.")
+        for alert in worse:
+            console.print(Text("● ", "red") + Text(alert_line(alert)))
+        _others(alerts, worse, console)
+        if truth is not None:
+            console.rule("Against the truth, which the pipeline did not know")
+            for line in against_truth(worse, incident):
+                console.print(Text(line))
+        task = _task(base, worse, incident)
+        if task is not None:
+            console.rule(f"Where the calls of {task} should go now")
+            _routing(base, task, worse, console)
+        console.rule("All accounted for")
+        console.print(Text(_accounts(base)))
+    _invitation(snapshot, task, console)
+
+
+def alert_line(alert: Row) -> str:
+    """One alert in a sentence: who, since when, by how much with interval, and when it was noticed."""
+    who = alert["task_type"]
+    if alert["model"] is not None:
+        who += " · " + arm_name(alert["model"], alert["config"])
+    change = ""
+    if alert["current"] is not None and alert["baseline"] is not None:
+        change = f": {percent(alert['baseline'])} -> {percent(alert['current'])}"
+        change += f", {points(alert['current'] - alert['baseline'])}"
+        if alert["effect_low"] is not None and alert["effect_high"] is not None:
+            change += f" ({points(alert['effect_low'])} to {points(alert['effect_high'])})"
+    since = "" if alert["changed_at"] is None else f", since about {moment(alert['changed_at'])}"
+    over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
+    return f"{who}{change}{since}; noticed {moment(alert['opened_at'])}{over}"
+
+
+def against_truth(worse: list[Row], incident: Row | None) -> list[str]:
+    """How well the hidden incident was found, and what else was reported."""
+    if incident is None:
+        return [f"There was no incident; {len(worse)} were reported."]
+    changed_at = EPOCH + timedelta(microseconds=parse_time(incident["changed_at"]))
+    fall = f"{100 * incident['drop']:.1f} points"
+    rates = f"{percent(incident['rate_before'])} -> {percent(incident['rate_after'])}"
+    lines = [f"Truth: {incident['task_type']} · {incident['model']} fell by {fall} ({rates}) at {moment(changed_at)}."]
+    hits = [
+        one
+        for one in worse
+        if (one["task_type"], one["model"]) == (incident["task_type"], incident["model"])
+        and one["opened_at"] >= changed_at
+    ]
+    if hits:
+        lines += _found(hits[0], incident, changed_at)
+    else:
+        lines.append("Not found: no alert on this model was opened after the change.")
+    # A task type's own alert is the same incident seen from further away.
+    around = [one for one in worse if one["model"] is None and one["task_type"] == incident["task_type"]]
+    false = [one for one in worse if one not in hits and one not in around]
+    lines.append("No false alarm." if not false else f"False alarms: {len(false)}.")
+    return lines
+
+
+def _found(alert: Row, incident: Row, changed_at: datetime) -> list[str]:
+    lines = [f"Found {_hours(alert['opened_at'] - changed_at)} after it happened."]
+    if alert["changed_at"] is not None:
+        off = alert["changed_at"] - changed_at
+        side = "late" if off >= timedelta(0) else "early"
+        lines.append(f"The estimated moment is {_hours(abs(off))} too {side}.")
+    if alert["current"] is not None and alert["baseline"] is not None:
+        estimate = f"Estimated drop {100 * (alert['baseline'] - alert['current']):.1f} points"
+        if alert["effect_low"] is not None and alert["effect_high"] is not None:
+            inside = -alert["effect_high"] <= incident["drop"] <= -alert["effect_low"]
+            estimate += (
+                f", interval {-100 * alert['effect_high']:.1f} to {-100 * alert['effect_low']:.1f}: "
+                f"the true one lies {'within' if inside else 'outside'}"
+            )
+        lines.append(estimate + ".")
+    return lines
+
+
+def _told_once(alerts: list[Row]) -> list[Row]:
+    """Without roll-ups over models, and task types, whose parts have alerts of their own."""
+    leaves = {(one["task_type"], one["model"]) for one in alerts if one["config"] is not None}
+    models = {one["task_type"] for one in alerts if one["model"] is not None}
+
+    def told(one: Row) -> bool:
+        if one["model"] is None:
+            return one["task_type"] in models
+        return one["config"] is None and (one["task_type"], one["model"]) in leaves
+
+    return [one for one in alerts if not told(one)]
+
+
+def _others(alerts: list[Row], worse: list[Row], console: Console) -> None:
+    better = sum(one["direction"] == "up" and one["metric"] == "success_rate" for one in alerts)
+    shifts = sum(one["metric"] != "success_rate" for one in alerts)
+    same = len(alerts) - len(worse) - better - shifts
+    told = [
+        text
+        for count, text in (
+            (same, f"{same} of the same change on roll-ups"),
+            (better, f"{better} on improvements"),
+            (shifts, f"{shifts} on latency, cost or the pipeline itself"),
+        )
+        if count
+    ]
+    if told:
+        console.print(Text(f"Other alerts: {', '.join(told)}.", "dim"))
+
+
+def _incident(truth: Path | None) -> Row | None:
+    if truth is None:
+        return None
+    found: Row | None = json.loads(truth.read_text(encoding="utf-8")).get("incident")
+    return found
+
+
+def _task(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> str | None:
+    if incident is not None:
+        task: str = incident["task_type"]
+        return task
+    if worse:
+        first: str = worse[0]["task_type"]
+        return first
+    busiest = rows(base, "SELECT task_type FROM rates GROUP BY task_type ORDER BY sum(calls) DESC, task_type LIMIT 1")
+    return busiest[0]["task_type"] if busiest else None
+
+
+def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[Row], console: Console) -> None:
+    route = newest_route(base, task)
+    if route is None:
+        console.print("No recommendation has been issued.")
+        return
+    console.print(route_table(route))
+    console.print(Text(route.reason, "dim"))
+    for alert in worse:
+        if alert["task_type"] != task or alert["model"] is None:
+            continue
+        before = newest_route(base, task, alert["opened_at"].replace(tzinfo=None) - timedelta(minutes=1))
+        if before is not None:
+            name = arm_name(alert["model"], alert["config"])
+            was, now = _weight(before, alert), _weight(route, alert)
+            console.print(f"{name}: {percent(was)} of the calls before the alert, {percent(now)} now.")
+
+
+def _weight(route: Route, alert: Row) -> float:
+    """Of the arms an alert is about."""
+    mine = [one for one in route.arms if one["model"] == alert["model"] and alert["config"] in (None, one["config"])]
+    return float(sum(one["weight"] for one in mine))
+
+
+def _accounts(base: duckdb.DuckDBPyConnection) -> str:
+    found = rows(base, "SELECT * FROM pipeline")
+    if not found:
+        return "The snapshot holds no counts."
+    n = found[0]
+    parts = n["calls"] + n["outcomes"] + n["duplicates"] + n["waiting"] + n["dead_letters"]
+    verdicts = n["pending"] + n["successes"] + n["failures"] + n["expired"]
+    return (
+        f"{n['records']:,} records {'=' if n['records'] == parts else '!='} {n['calls']:,} calls + "
+        f"{n['outcomes']:,} outcomes + {n['duplicates']:,} duplicates + {n['waiting']:,} waiting + "
+        f"{n['dead_letters']:,} dead letters\n"
+        f"{n['calls']:,} calls {'=' if n['calls'] == verdicts else '!='} {n['pending']:,} pending + "
+        f"{n['successes']:,} successes + {n['failures']:,} failures + {n['expired']:,} expired"
+    )
+
+
+def _invitation(snapshot: Path, task: str | None, console: Console) -> None:
+    console.rule("Go on from here")
+    # Soft wrapping keeps the commands whole, so that they can be copied.
+    console.print(Text(f"Snapshot: {snapshot}"), soft_wrap=True)
+    if task is not None:
+        console.print(Text(f"  aftercall insights {task} --snapshot {snapshot}"), soft_wrap=True)
+        query = (
+            "SELECT model, config, window_start::DATE AS day, successes, resolved, round(rate, 3) AS rate "
+            f"FROM rates WHERE grain = '1d' AND task_type = '{task}' ORDER BY model, config, day"
+        )
+        console.print(Text(f"  {query}"), soft_wrap=True)
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span / timedelta(hours=1):.1f} h"
