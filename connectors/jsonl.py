@@ -36,29 +36,38 @@ class JsonlPartition(StatefulSinkPartition[bytes, int]):
                     "(put it back, or start anew in an empty folder)"
                 )
             self._file.truncate(resume_length or 0)
+            self._file.seek(0, os.SEEK_END)  # `tell` would go on from the old length
             _sync_folder(path.parent)
         except OSError as wrong:
-            raise OutputError(f"{path}: cannot be written ({wrong.strerror}); check the output folder") from None
+            raise _cannot_write(path, wrong) from None
         self._path = path
 
     @override
     def write_batch(self, values: list[bytes]) -> None:
         """Append each value as a line."""
-        self._file.write(b"".join(value if value.endswith(b"\n") else value + b"\n" for value in values))
+        try:
+            self._file.write(b"".join(value if value.endswith(b"\n") else value + b"\n" for value in values))
+        except OSError as wrong:
+            raise _cannot_write(self._path, wrong) from None
 
     @override
     def snapshot(self) -> int:
         """Called at the end of an epoch: what it returns is on disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._sync()
         return self._file.tell()
 
     @override
     def close(self) -> None:
         """Called at the end of the dataflow, not after a crash."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._sync()
         self._file.close()
+
+    def _sync(self) -> None:
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as wrong:
+            raise _cannot_write(self._path, wrong) from None
 
 
 class JsonlSink(FixedPartitionedSink[bytes, int]):
@@ -82,6 +91,10 @@ class JsonlSink(FixedPartitionedSink[bytes, int]):
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> JsonlPartition:
         """Open the file, cut to the last committed length."""
         return JsonlPartition(self._path, resume_state)
+
+
+def _cannot_write(path: Path, wrong: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot be written ({wrong.strerror}); check the output folder and the space on it")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,66 @@
+"""A dead letter shows the original without private text, within its limits."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+import pytest
+
+from aftercall.records import DeadLetter
+from connectors.dead_letters import CUT_MARK, dead_letter, file_origin, payload_text, topic_origin
+
+
+def test_a_dead_letter_has_size_hash_origin_and_the_call_id_as_key() -> None:
+    raw = b'{"call_id": "c1", "latency_ms": -1}'
+    key, fields = dead_letter("negative", "why.", file_origin("a.jsonl", 3), raw)
+    assert key == "c1"
+    assert fields == {
+        "reason": "negative",
+        "detail": "why.",
+        "origin": {"file": "a.jsonl", "line": 3},
+        "size": len(raw),
+        "sha256": sha256(raw).hexdigest(),
+        "payload": raw.decode(),
+    }
+    assert DeadLetter.sealed(**fields).payload == raw.decode()
+
+
+def test_the_original_key_wins_and_the_payload_can_be_left_out() -> None:
+    key, fields = dead_letter("orphan", "why.", topic_origin("t", 1, 2), b"{}", "k", with_payload=False)
+    assert key == "k"
+    assert fields["payload"] is None
+    DeadLetter.sealed(**fields)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff", b"[1]", b'{"call_id": 5}', b"[" * 100_000])
+def test_a_record_without_a_readable_call_id_has_the_empty_key(raw: bytes) -> None:
+    assert dead_letter("not_json", "why.", file_origin("a", 1), raw)[0] == ""
+
+
+def test_input_and_output_are_taken_out_and_the_rest_stays_as_written() -> None:
+    raw = b'{"call_id": "c\\u00fc", "input": "secret", "n": 1.50e3, "output": null, "o": {"input": [1]}}'
+    assert payload_text(raw) == '{"call_id": "c\\u00fc", "n": 1.50e3, "o": {"input": [1]}}'
+    assert payload_text(raw, keep_payloads=True) == raw.decode()
+
+
+@pytest.mark.parametrize("member", [b'"input"', b'"\\u0069nput"'])
+def test_private_text_stays_out_however_its_name_is_written_and_whatever_else_is_wrong(member: bytes) -> None:
+    for other in (b"NaN", b"1e999", b"-1", b'"x"'):
+        raw = b'{"a": ' + other + b", " + member + b': "secret"}'
+        assert "secret" not in payload_text(raw)
+        assert "input" not in payload_text(raw)
+
+
+def test_a_payload_that_is_not_an_object_shows_at_most_4_kib() -> None:
+    for raw in (b"\xff" * 9000, b'{"a": "' + b"x" * 9000, "ü".encode() * 9000, b"[" * 100_000):
+        text = payload_text(raw)
+        assert len(text.encode()) <= 4096
+        assert text.endswith(CUT_MARK)
+    assert payload_text(b"\xffoops") == "\ufffdoops"
+
+
+def test_a_payload_is_never_over_64_kib() -> None:
+    text = payload_text(json.dumps({"reason": "ü" * 60_000, "input": "x"}, ensure_ascii=False).encode())
+    assert 65_530 <= len(text.encode()) <= 65_536
+    assert text.endswith(CUT_MARK)
