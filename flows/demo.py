@@ -1,0 +1,44 @@
+"""The demo: simulated traffic with a hidden incident, the real dataflow over it, and the report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.progress import Progress
+from flows.replay import OUTPUTS, Replay, ReplayError, run
+from flows.report import report
+from flows.settings import load
+from flows.simulate import simulate
+
+TRAFFIC = ("calls.jsonl", "outcomes.jsonl", "truth.json")
+
+
+def demo(out: Path, console: Console, progress_console: Console) -> None:
+    """Write traffic to `out`, replay it there, and print what a platform lead wants to know. About 20 s.
+
+    Raises:
+        ReplayError: `out` holds something other than an earlier demo.
+    """
+    _make_room(out)
+    console.print("Simulating two weeks of traffic; one model will silently get worse in one task.")
+    made = simulate(out)
+    with Progress(progress_console, "replaying") as progress:
+        run(Replay([made.calls], [made.outcomes], out, load()), progress.update)
+    report(out, console, made.truth)
+
+
+def _make_room(out: Path) -> None:
+    """Remove an earlier demo, and nothing else."""
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (out / "truth.json").exists():
+        msg = f"{out}: holds something other than a demo (choose another --out)"
+        raise ReplayError(msg, usage=True)
+    shutil.rmtree(out / "state", ignore_errors=True)
+    for name in (*TRAFFIC, *OUTPUTS):
+        (out / name).unlink(missing_ok=True)
+    for path in out.glob("outcomes*.duckdb"):
+        path.unlink()
