@@ -280,3 +280,14 @@ def test_state_of_another_version_is_refused_with_the_remedy() -> None:
     state = pickle.loads(RateCells().state())
     with pytest.raises(ValueError, match=r"version 1; got 99 .*empty recovery directory"):
         RateCells.from_state(pickle.dumps({**state, "version": 99}))
+
+
+@pytest.mark.parametrize(("span", "hours"), [("1h", 1), ("24h", 24), ("48h", 48), ("7d", 168)])
+def test_a_span_starts_to_the_microsecond_where_the_contract_says(span: str, hours: int) -> None:
+    as_of = START + 9 * 24 * HOUR_US + 25 * MINUTE_US
+    # An hour counts to the minute; longer spans start at the full hour at or before their start.
+    first = as_of - HOUR_US if hours == 1 else as_of - 25 * MINUTE_US - hours * HOUR_US
+    at = [first - 1, first, as_of - 1, as_of]
+    made = [Made(GROUPS[0], t, "success", 60, float(i + 1), 10**9) for i, t in enumerate(at)]
+    _, current = _cells_of([made]).tables(as_of, live=True)
+    _check(_rows(current, "span")[span,], made[1:3])
