@@ -101,7 +101,8 @@ def _path(loc: tuple[int | str, ...]) -> str:
         loc = loc[:2]
     elif loc[0] == "tool_calls":
         loc = (loc[0], *loc[2:])
-    return ".".join(str(part)[:_SHOWN] for part in loc)
+    path = ".".join(str(part)[:_SHOWN] for part in loc)
+    return path if path.isprintable() else ascii(path)[1:-1]
 
 
 def _got(error: ErrorDetails) -> str:

@@ -428,14 +428,15 @@ def test_every_slug_the_decoder_gives_is_a_reason_of_the_contract() -> None:
 def test_a_detail_names_field_rule_and_value_but_never_a_prompt() -> None:
     raws = [
         line(CALL, latency_ms="fast"), line(CALL, tool_calls=[{"name": 5}]), line(CALL, attrs={"a": [1]}),
-        line(CALL, input=["secret"]), line(CALL, cost_usd=-0.5),
+        line(CALL, input=["secret"]), line(CALL, cost_usd=-0.5), line(CALL, attrs={"a\nb": []}),
     ]  # fmt: skip
-    assert [item.detail for item in decode(raws, [CALL] * 5).refused] == [
+    assert [item.detail for item in decode(raws, [CALL] * 6).refused] == [
         "field 'latency_ms' should be a valid number; got 'fast'",
         "field 'tool_calls.0.name' should be a valid string; got 5",
         "field 'attrs.a' should be a valid string; got an array",
         "field 'input' should be a valid string; got an array",
         "field 'cost_usd' should be greater than or equal to 0; got -0.5",
+        "field 'attrs.a\\nb' should be a valid string; got an array",
     ]
 
 
