@@ -1,7 +1,7 @@
 """Intervals for rates: for a table (Wilson), for a change (Newcombe), for decisions taken while watching (sequence).
 
-All functions take scalars or arrays that broadcast, and return `float64` arrays. Results do not depend on what else is
-in the array.
+All functions take scalars or arrays that broadcast, and return `float64` arrays, without dimensions for scalars.
+Results do not depend on what else is in the array.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def newcombe(
         difference = p1 - p0
         low = difference - np.sqrt((p1 - low1) ** 2 + (high0 - p0) ** 2)
         high = difference + np.sqrt((high1 - p1) ** 2 + (p0 - low0) ** 2)
-    return low, high
+    return np.asarray(low), np.asarray(high)
 
 
 def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float = 0.05) -> tuple[F64, F64]:
@@ -71,7 +71,7 @@ def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float 
 
     >>> low, high = confidence_sequence(80, 20)
     >>> round(float(low), 3), round(float(high), 3)
-    (0.665, 0.897)
+    (0.648, 0.909)
 
     Raises:
         ValueError: where alpha is not in (0, 1).
@@ -81,7 +81,7 @@ def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float 
         raise ValueError(msg)
     s, f = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(failures, np.float64))
     level = -np.log(alpha) - betaln(s + 0.5, f + 0.5) + betaln(0.5, 0.5)
-    return _lower_root(s, f, level), 1.0 - _lower_root(f, s, level)
+    return _lower_root(s, f, level), np.asarray(1.0 - _lower_root(f, s, level))
 
 
 def _lower_root(s: F64, f: F64, level: F64) -> F64:

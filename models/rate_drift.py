@@ -91,7 +91,7 @@ class RateDrift:
             "eta": s.eta,
             "warm_at": self._warm_at,
             "since": self._since,
-            "history": self._history.rows(),
+            "history": self._history.state(),
             "book": self._book.state(),
         }
 
@@ -248,8 +248,7 @@ class RateDrift:
         # An hour that began before the baseline did is left out whole, however finely it may still be stored.
         told = kept(minutes, now) & (moments >= self._since[watch])
         moments, place = np.unique(moments[told], return_inverse=True)
-        f = np.bincount(place, f[told], minlength=len(moments))
-        n = np.bincount(place, n[told], minlength=len(moments))
+        f, n = (np.bincount(place, column[told], len(moments)).astype(np.float64) for column in (f, n))
         k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
         if k is None:
             # No split of the stored minutes fits: what was learned before this minute is the baseline.

@@ -9,8 +9,8 @@ from models.streams import F64, I32, I64, Bools
 KEEP_HOURS = 28 * 24
 """How far back a change is looked for."""
 FINE_HOURS = 6
-"""Whole hours before the present one that are kept by the minute. A busy group's change is found within minutes; counts by
-the hour alone would mix the old rate into its new baseline."""
+"""Whole hours before the present one that are kept by the minute: a busy group's change is found within minutes,
+and counts by the hour would mix old trials into its new baseline."""
 
 _SLACK = 16_384
 
@@ -22,11 +22,12 @@ class TrialHistory:
     is read does not depend on when that happens.
     """
 
-    def __init__(self, rows: I32 | None = None) -> None:
-        """Start empty, or with the `rows()` of another instance."""
-        self._merged: I32 = np.zeros((4, 0), np.int32) if rows is None else rows
-        self._fresh: list[I32] = []
-        self._fresh_rows = 0
+    def __init__(self, state: tuple[I32, I32] | None = None) -> None:
+        """Start empty, or with the `state()` of another instance."""
+        merged, fresh = (np.zeros((4, 0), np.int32), np.zeros((4, 0), np.int32)) if state is None else state
+        self._merged: I32 = merged
+        self._fresh: list[I32] = [fresh]
+        self._fresh_rows = fresh.shape[1]
 
     def add(self, watch: I64, minute: I64, failures: F64, trials: F64) -> None:
         """Add trials of minutes that are not before any added earlier."""
@@ -36,24 +37,22 @@ class TrialHistory:
             self._merge()
 
     def of(self, watch: int) -> tuple[I64, F64, F64]:
-        """The watch's minutes, failures and trials, in any order; minutes may repeat, and hours may be merged or not."""
+        """The watch's minutes, failures and trials, in any order; minutes may repeat, hours be merged or not."""
         found = np.concatenate([part[1:, part[0] == watch] for part in self._rows()], axis=1)
         return found[0].astype(np.int64), found[1].astype(np.float64), found[2].astype(np.float64)
 
-    def rows(self) -> I32:
-        """All rows, merged: shape (4, rows)."""
-        if self._fresh_rows:
-            self._merge()
-        return self._merged
+    def state(self) -> tuple[I32, I32]:
+        """Merged and other rows, shape (4, rows) each; not a copy."""
+        return self._merged, self._rows()[1]
 
     def _rows(self) -> list[I32]:
         if len(self._fresh) > 1:
             self._fresh = [np.concatenate(self._fresh, axis=1)]
-        return [self._merged, *self._fresh]
+        return [self._merged, self._fresh[0]]
 
     def _merge(self) -> None:
         rows = np.concatenate(self._rows(), axis=1)
-        self._fresh, self._fresh_rows = [], 0
+        self._fresh, self._fresh_rows = [rows[:, :0]], 0
         newest = int(rows[1].max())
         rows[1] = coarse(rows[1].astype(np.int64), newest)
         rows = rows[:, kept(rows[1].astype(np.int64), newest)]

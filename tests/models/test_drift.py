@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def closed(trials: Iterable[Trial], through: int) -> Closed:
     """The message that `groups` sends for these trials."""
     rows = sorted(trials, key=lambda row: (row[1], row[0]))
     names = sorted({row[0] for row in rows})
-    columns = [
+    code, minute, successes, failures = (
         np.array(column, np.int32)
         for column in (
             [names.index(row[0]) for row in rows],
@@ -37,9 +38,11 @@ def closed(trials: Iterable[Trial], through: int) -> Closed:
             [row[2] for row in rows],
             [row[3] for row in rows],
         )
-    ]
+    )
     nothing = np.zeros(len(rows), np.int32)
-    return Closed(through, names, TrialDeltas(*columns, nothing, nothing, nothing), no_values())
+    return Closed(
+        through, names, TrialDeltas(code, minute, successes, failures, nothing, nothing, nothing), no_values()
+    )
 
 
 def no_values() -> Values:
@@ -82,6 +85,7 @@ def test_a_drop_opens_one_alert_that_says_when_and_how_much() -> None:
     assert alert.effect_low is not None
     assert alert.effect_high is not None
     assert alert.current is not None
+    assert alert.baseline is not None
     assert alert.effect_low < alert.current - alert.baseline < alert.effect_high < 0
     assert alert.alert_id == alert_id("drift", A, "success_rate", "down", 1)
     assert alert.promise is not None
@@ -247,19 +251,23 @@ def histories(draw: st.DrawFn) -> list[Trial]:
     return trials
 
 
-@given(histories(), st.lists(st.integers(0, 45_000), max_size=12), st.booleans())
+@given(histories(), st.lists(st.integers(0, 45_000), max_size=12), st.booleans(), st.sampled_from([0, 500, 16_384]))
 @settings(max_examples=40, deadline=None)
 def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
-    trials: list[Trial], cuts: list[int], restore: bool
+    trials: list[Trial],
+    cuts: list[int],
+    restore: bool,  # noqa: FBT001
+    slack: int,
 ) -> None:
     rules = DriftSettings(warmup_us=3_000_000_000, margin_above_per_day=2000, new_normal_after_us=150 * 61_000_001)
     whole = run(Drift(rules), trials, 45_000)
     drift = Drift(rules)
     parts: list[Alert] = []
-    for begin, end in pairwise(sorted({0, 45_000, *cuts, *(cut % 700 for cut in cuts)})):
-        parts += run(drift, [row for row in trials if begin <= row[1] - START < end], end)
-        if restore:
-            drift = Drift.from_state(drift.state(), rules)
+    with patch("models.trial_history._SLACK", slack):
+        for begin, end in pairwise(sorted({0, 45_000, *cuts, *(cut % 700 for cut in cuts)})):
+            parts += run(drift, [row for row in trials if begin <= row[1] - START < end], end)
+            if restore:
+                drift = Drift.from_state(drift.state(), rules)
     assert [to_json(alert) for alert in parts] == [to_json(alert) for alert in whole]
     assert all(a.seq >= 1 and a.updated_at >= a.opened_at for a in whole)
 

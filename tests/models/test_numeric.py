@@ -10,7 +10,7 @@ import pytest
 from aftercall.records import Alert, to_json
 from models.drift import Drift, DriftSettings
 from models.numeric import NumericDrift
-from models.streams import MINUTE_US, Closed, F64, Group, TrialDeltas, Values
+from models.streams import F64, MINUTE_US, Closed, Group, TrialDeltas, Values
 
 G: Group = ("refund", "model-a", "v1")
 H: Group = ("refund", "model-b", "v1")

@@ -102,7 +102,8 @@ def test_a_long_run_of_failures_stays_finite() -> None:
     group.update(rows, np.array([1_000_000]), np.array([0]), 0)
     for minute in range(1, 50):
         down, up = group.update(rows, np.array([0]), np.array([100_000]), minute)
-        assert 0 <= up[0] < 1 < 1e9 < down[0] <= 1e15
+        assert 0 <= up[0] < 1
+        assert 1e9 < down[0] <= 1e15
     group.reset(0, 10.0, 20.0)
     down, _ = group.update(rows, np.array([1]), np.array([1]), 60)
     assert down[0] == 0.0
@@ -121,7 +122,10 @@ def test_min_trials_below_one_is_refused() -> None:
 )
 @settings(max_examples=200)
 def test_the_change_is_the_split_of_greatest_likelihood(
-    hours: list[tuple[int, int]], failures: int, successes: int, worse: bool
+    hours: list[tuple[int, int]],
+    failures: int,
+    successes: int,
+    worse: bool,  # noqa: FBT001
 ) -> None:
     f = np.array([hour[0] for hour in hours], np.float64)
     n = f + [hour[1] for hour in hours]
