@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from aftercall.records import EPOCH, Alert, DeadLetter, Recommendation, Record, alert_id, to_json
-
 from connectors.columns import Batch
 from connectors.dead_letters import dead_letter, file_origin
 from flows import rows
@@ -158,7 +157,11 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             yield SNAPSHOT, Clock(NEVER, int(joined.accepted_at.max()), {})
         if not per_call:
             return
-        for make, message in ((rows.call_rows, CallRows), (rows.verdict_rows, VerdictRows), (rows.statement_rows, StatementRows)):
+        for make, message in (
+            (rows.call_rows, CallRows),
+            (rows.verdict_rows, VerdictRows),
+            (rows.statement_rows, StatementRows),
+        ):
             made = make(joined)
             if made:
                 yield SNAPSHOT, message(made)
@@ -188,4 +191,3 @@ def alert_history(alert: Alert) -> list[Keyed]:
 def recommendation_history(recommendation: Recommendation) -> list[Keyed]:
     """Rows of `recommendations`."""
     return [(SNAPSHOT, RecommendationRows([recommendation]))]
-

@@ -58,7 +58,9 @@ def outcomes(settings: Settings, lanes: Source[Any], outlets: Outlets) -> Datafl
 
     op.output("verdicts_out", verdicts, outlets.verdicts)
     op.output("alerts_out", op.map("alerts_json", alerts, leaving.keyed_json), outlets.alerts)
-    op.output("recommendations_out", op.map("recommendations_json", recommended, leaving.keyed_json), outlets.recommendations)
+    op.output(
+        "recommendations_out", op.map("recommendations_json", recommended, leaving.keyed_json), outlets.recommendations
+    )
     op.output("dead_letters_out", op.map("letters_json", letters, leaving.letter_json), outlets.dead_letters)
 
     history = op.merge(

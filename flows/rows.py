@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+
 from aftercall.records import seal_json
 from aftercall.times import format_time
-
 from models.cases import Judgement
 from models.held import PENDING
 from models.join import Joined

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-from aftercall.records import Alert, Recommendation
 from bytewax.operators import StatefulBatchLogic
 
+from aftercall.records import Alert, Recommendation
 from flows.shards import SHARDS
 from models.drift import Drift
 from models.drift_settings import DriftSettings

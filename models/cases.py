@@ -7,7 +7,6 @@ after, so it does not matter how many records of a call came together.
 from __future__ import annotations
 
 import hashlib
-import heapq
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,8 +15,8 @@ from models.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.deltas import Deltas
 from models.held import HAS_CASE, NO_STATEMENT, PENDING, Case
 from models.ledger import CALL, SILENCE, Statement, Verdict, judge, minute_steps, revisions, standing
-from models.streams import I64, MINUTE_US, NEVER, U64, Bools, Group
-from models.table import HashIndex
+from models.streams import I64, MINUTE_US, NEVER, Group
+from models.waiting import Waiting, WaitingOutcomes
 
 if TYPE_CHECKING:
     from models.join import Join
@@ -68,18 +67,6 @@ class Refusal(NamedTuple):
     sha256: str
 
 
-class Waiting(NamedTuple):
-    """An outcome without a held call."""
-
-    statement: Statement
-    call_id: str
-    deadline: int
-    partition: str
-    offset: int
-    size: int
-    sha256: str
-
-
 class CaseResults(NamedTuple):
     """What the cases of one batch gave; `accepted` indexes the batch's calls."""
 
@@ -108,10 +95,7 @@ class Cases:
 
     def __init__(self, join: Join) -> None:
         self._join = join
-        self._waiting: dict[int, list[Waiting]] = {}
-        self._waiting_index = HashIndex()
-        self._free_rows: list[int] = []
-        self._deadlines: list[tuple[int, int]] = []
+        self.waiting = WaitingOutcomes()
         self._touched: dict[int, _Before] = {}
 
     def begin(self, deltas: Deltas, arrivals: Arrivals) -> None:
@@ -123,10 +107,6 @@ class Cases:
         self._statements: list[StatementRow] = []
         self._refused: list[Refusal] = []
         self._tally: dict[str, int] = {}
-
-    def is_waiting(self, keys: U64) -> Bools:
-        """Whether outcomes wait for a call with these keys."""
-        return self._waiting_index.find(keys) >= 0
 
     def run(self, calls: CallColumns, chosen_calls: I64, outcomes: OutcomeColumns, chosen_outcomes: I64) -> None:
         """Take the chosen records in reading order."""
@@ -151,9 +131,7 @@ class Cases:
 
     def expire_waiting(self, watermark: int) -> None:
         """Outcomes whose wait is over become dead letters."""
-        while self._deadlines and self._deadlines[0][0] < watermark:
-            _, key = heapq.heappop(self._deadlines)
-            self._expire_key(key, watermark)
+        self._orphan(self.waiting.expire(watermark))
 
     def finish(self) -> CaseResults:
         """End the batch: the differences of all touched calls."""
@@ -161,16 +139,6 @@ class Cases:
             self._finish(row, closing=False)
         accepted = np.array(self._accepted, np.int64)
         return CaseResults(accepted, self._judgements, self._statements, self._refused, self._tally)
-
-    def waiting_state(self) -> list[tuple[int, list[tuple[Any, ...]]]]:
-        """Plain values of the outcomes that wait."""
-        return [(key, [(tuple(w.statement), *w[1:]) for w in kept]) for key, kept in self._waiting.items()]
-
-    def restore_waiting(self, state: list[tuple[int, list[tuple[Any, ...]]]]) -> None:
-        """Read `waiting_state`."""
-        for key, kept in state:
-            for statement, *rest in kept:
-                self._wait(key, Waiting(Statement(*statement), *rest))
 
     # --- records ---------------------------------------------------------------------------------------------------------
 
@@ -205,12 +173,12 @@ class Cases:
         self._accepted.append(i)
         self._count("calls")
         self._touched[row] = _UNKNOWN
-        for waited in self._take_waiting(key):
+        for waited in self.waiting.take(key):
             self._count("waiting", -1)
             self._meet(row, waited)
 
     def _outcome(self, outcomes: OutcomeColumns, i: int) -> None:
-        join, key, at, wm = self._join, int(outcomes.key[i]), int(outcomes.at[i]), int(outcomes.wm[i])
+        key, at, wm = int(outcomes.key[i]), int(outcomes.at[i]), int(outcomes.wm[i])
         record = outcomes.records[i]
         statement = Statement(
             at=at,
@@ -224,10 +192,7 @@ class Cases:
             minute=max(at, wm) // MINUTE_US,
         )
         row = self._row(key, wm)
-        if row >= 0:
-            problem = self._enter(row, statement)
-        else:
-            problem = self._early(key, statement, outcomes, i)
+        problem = self._enter(row, statement) if row >= 0 else self._early(key, statement, outcomes, i)
         if problem is not None:
             self._refuse(*problem, record.call_id, outcomes, i)
 
@@ -256,14 +221,14 @@ class Cases:
         deadline = statement.at + rules.orphan_wait_us
         if deadline < wm:
             return "orphan", "no call with this call_id is held"
-        for waited in self._waiting.get(key, ()):
+        for waited in self.waiting.of(key):
             if waited.statement.outcome_id == statement.outcome_id:
                 if waited.statement.same(statement):
                     self._count("duplicates")
                     return None
                 return "conflict", "another outcome of this call has this outcome_id"
         raw: bytes = outcomes.raw[i]
-        self._wait(
+        self.waiting.add(
             key,
             Waiting(
                 statement,
@@ -288,8 +253,7 @@ class Cases:
 
     def _row(self, key: int, wm: int) -> int:
         """The held call's row as a record with this watermark meets it, -1 where there is none (any more)."""
-        if key in self._waiting:
-            self._expire_key(key, wm)
+        self._orphan(self.waiting.expire_of(key, wm))
         keys = np.array([key], np.uint64)
         row = int(self._join.held.index.find(keys)[0])
         if row >= 0 and self._join.closes(row) < wm:
@@ -399,7 +363,7 @@ class Cases:
                 self._deltas.add_verdicts(_i32(group), _i64(call_at), flag, _i64(at), sign)
                 self._count("successes" if success else "failures", sign)
 
-    def _speak(  # noqa: PLR0913 (the parts of one record)
+    def _speak(
         self, row: int, case: Case, verdict: Verdict, name: str, source: str | None, decided_at: int, closed: int
     ) -> None:
         statement = verdict.statement
@@ -417,9 +381,7 @@ class Cases:
                 decided_at=decided_at,
                 seq=len(case.statements) + closed,
                 statements=len(case.statements),
-                revisions=revisions(
-                    case.statements, self._join.rules_of(row).verdict, failed=case.error is not None
-                ),
+                revisions=revisions(case.statements, self._join.rules_of(row).verdict, failed=case.error is not None),
             )
         )
 
@@ -434,7 +396,16 @@ class Cases:
                 success = None if s.retract else rules.success(s.source, s.given, s.score)
                 self._statements.append(
                     StatementRow(
-                        call_id, call_at, s.outcome_id, s.source, s.at, s.retract, success, s.score, s.reason, stands_now
+                        call_id,
+                        call_at,
+                        s.outcome_id,
+                        s.source,
+                        s.at,
+                        s.retract,
+                        success,
+                        s.score,
+                        s.reason,
+                        stands_now,
                     )
                 )
 
@@ -461,51 +432,21 @@ class Cases:
             held.calls.single[row] = place
         del held.cases[row]
 
-    # --- waiting outcomes ------------------------------------------------------------------------------------------------
-
-    def _wait(self, key: int, waiting: Waiting) -> None:
-        if key not in self._waiting:
-            self._waiting[key] = []
-            # The index only answers "does anything wait for these keys?", vectorised; its rows carry nothing.
-            row = self._free_rows.pop() if self._free_rows else len(self._waiting_index)
-            self._waiting_index.insert(np.array([key], np.uint64), np.array([row], np.int32))
-        self._waiting[key].append(waiting)
-        heapq.heappush(self._deadlines, (waiting.deadline, key))
-
-    def _take_waiting(self, key: int) -> list[Waiting]:
-        waiting = self._waiting.pop(key, [])
-        if waiting:
-            keys = np.array([key], np.uint64)
-            self._free_rows.append(int(self._waiting_index.find(keys)[0]))
-            self._waiting_index.remove(keys)
-        return waiting
-
-    def _expire_key(self, key: int, watermark: int) -> None:
-        waiting = self._waiting.get(key, [])
-        over = [w for w in waiting if w.deadline < watermark]
-        if not over:
-            return
-        kept = [w for w in self._take_waiting(key) if w.deadline >= watermark]
-        for waited in kept:
-            self._wait(key, waited)
-        for waited in over:
-            self._count("waiting", -1)
-            self._refuse_waited("orphan", "its call did not come within orphan_wait", waited)
-
     # --- refusals --------------------------------------------------------------------------------------------------------
 
-    def _refuse(
-        self, reason: str, detail: str, call_id: str, columns: CallColumns | OutcomeColumns, i: int
-    ) -> None:
+    def _refuse(self, reason: str, detail: str, call_id: str, columns: CallColumns | OutcomeColumns, i: int) -> None:
         raw: bytes = columns.raw[i]
         partition = self._arrivals.partitions[columns.partition[i]]
         self._record_refusal(Refusal(reason, detail, call_id, partition, int(columns.offset[i]), raw, len(raw), ""))
 
+    def _orphan(self, over: list[Waiting]) -> None:
+        for waited in over:
+            self._count("waiting", -1)
+            self._refuse_waited("orphan", "its call did not come within orphan_wait", waited)
+
     def _refuse_waited(self, reason: str, detail: str, waited: Waiting) -> None:
         self._record_refusal(
-            Refusal(
-                reason, detail, waited.call_id, waited.partition, waited.offset, None, waited.size, waited.sha256
-            )
+            Refusal(reason, detail, waited.call_id, waited.partition, waited.offset, None, waited.size, waited.sha256)
         )
 
     def _record_refusal(self, refusal: Refusal) -> None:

@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.streams import MINUTE_US, NEVER, CellDeltas, Changes, Closed, DelayDeltas, Group, LatencyDeltas, TrialDeltas, Values
+from models.streams import (
+    MINUTE_US,
+    NEVER,
+    CellDeltas,
+    Changes,
+    Closed,
+    DelayDeltas,
+    Group,
+    LatencyDeltas,
+    TrialDeltas,
+    Values,
+)
 
 STATE_VERSION = 1
 OTHER = "__other__"
@@ -90,7 +101,7 @@ class Groups:
         Raises:
             ValueError: the state is of another version.
         """
-        kept: dict[str, Any] = pickle.loads(state)  # noqa: S301 (our own recovery store)
+        kept: dict[str, Any] = pickle.loads(state)
         if kept["version"] != STATE_VERSION:
             msg = (
                 f"step 'groups': state must have version {STATE_VERSION}; got {kept['version']} "

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from models.streams import I32, U64
@@ -115,9 +114,9 @@ def _pack(ids: list[str], length: int) -> tuple[U64, NDArray[np.bool_]]:
             packed[ascii_at], good[ascii_at] = _pack([ids[i] for i in ascii_at], length)
         return packed, good
     chars = np.frombuffer(text.encode("ascii"), np.uint8).reshape(len(ids), length)
-    digits = _NIBBLE[chars[:, _DIGITS] if length == 36 else chars]  # noqa: PLR2004 (36: length of a UUID)
-    good = (digits != 255).all(axis=1)  # noqa: PLR2004 (255 marks what is no digit)
-    if length == 36:  # noqa: PLR2004
+    digits = _NIBBLE[chars[:, _DIGITS] if length == 36 else chars]
+    good = (digits != 255).all(axis=1)
+    if length == 36:
         good &= (chars[:, _HYPHENS] == ord("-")).all(axis=1)
     pairs = np.ascontiguousarray((digits[:, ::2] << 4) | digits[:, 1::2])
     return pairs.view(">u8").astype(np.uint64).reshape(len(ids), 2), good

@@ -86,9 +86,7 @@ class Join:
         deltas = Deltas()
         self._cases.begin(deltas, arrivals)
         others = self._others(arrivals)
-        calls = calls._replace(
-            group=self._local_groups(arrivals.groups)[calls.group], wm=self._met(calls.wm, others)
-        )
+        calls = calls._replace(group=self._local_groups(arrivals.groups)[calls.group], wm=self._met(calls.wm, others))
         outcomes = outcomes._replace(
             source=self._local_sources(arrivals.sources)[outcomes.source], wm=self._met(outcomes.wm, others)
         )
@@ -160,7 +158,7 @@ class Join:
                 "watermark": self.watermark,
                 "clocks": self._clocks,
                 "held": self.held.state(self.sources),
-                "waiting": self._cases.waiting_state(),
+                "waiting": self._cases.waiting.state(),
             },
             protocol=5,
         )
@@ -172,7 +170,7 @@ class Join:
         Raises:
             ValueError: the state is of another version.
         """
-        kept: dict[str, Any] = pickle.loads(state)  # noqa: S301 (our own recovery store)
+        kept: dict[str, Any] = pickle.loads(state)
         if kept["version"] != STATE_VERSION:
             msg = f"step 'join': state must have version {STATE_VERSION}; got {kept['version']} (start afresh, or run the release that wrote it)"
             raise ValueError(msg)
@@ -184,7 +182,7 @@ class Join:
         for source in kept["held"]["sources"]:
             join.source_code(source)
         join.held.restore(kept["held"])
-        join._cases.restore_waiting(kept["waiting"])
+        join._cases.waiting.restore(kept["waiting"])
         return join
 
     # --- the clock -------------------------------------------------------------------------------------------------------
@@ -238,12 +236,10 @@ class Join:
     def _simple(self, calls: CallColumns, outcomes: OutcomeColumns) -> tuple[Bools, Bools, I32]:
         """Which calls and outcomes take the vectorised way, and the held row of each outcome (-1 for a call of this batch)."""
         count = len(calls.key)
-        _, of, times = np.unique(
-            np.concatenate((calls.key, outcomes.key)), return_inverse=True, return_counts=True
-        )
+        _, of, times = np.unique(np.concatenate((calls.key, outcomes.key)), return_inverse=True, return_counts=True)
         calls_per_key = np.bincount(of[:count], minlength=len(times))
         outcomes_per_key = times - calls_per_key
-        waiting = self._cases.is_waiting
+        waiting = self._cases.waiting.any_for
         simple_call = (
             (calls_per_key[of[:count]] == 1)
             & (outcomes_per_key[of[:count]] <= 1)
@@ -283,7 +279,7 @@ class Join:
         simple_call &= ~complex_key[of[:count]]
         return simple_call, simple, rows
 
-    def _accept(  # noqa: PLR0913 (columns, and where to)
+    def _accept(
         self,
         calls: CallColumns,
         taken: I64,

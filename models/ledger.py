@@ -32,7 +32,14 @@ class SourceRule:
 class VerdictRules:
     """The settings that decide verdicts. Sources not in `precedence` rank below it, newest first."""
 
-    precedence: tuple[str, ...] = ("human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge")
+    precedence: tuple[str, ...] = (
+        "human_review",
+        "ticket_reopened",
+        "downstream",
+        "user_feedback",
+        "contract",
+        "judge",
+    )
     sources: Mapping[str, SourceRule] = field(default_factory=dict)
 
     def success(self, source: str | None, given: bool | None, score: float | None) -> bool | None:

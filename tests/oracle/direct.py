@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+
 from connectors.decode import Decoder
 from flows.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.shards import SHARDS, split
@@ -17,7 +18,6 @@ from models.join import Join, Joined
 from models.ledger import SourceRule, VerdictRules
 from models.rules import JoinRules, TaskRules
 from models.streams import NEVER
-
 from oracle.histories import History
 from oracle.order import watermarks
 from oracle.records import Rules

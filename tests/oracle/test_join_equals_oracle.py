@@ -6,6 +6,7 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
 
@@ -15,7 +16,9 @@ VERDICTS = ("successes", "failures", "expired")
 
 
 @given(histories(), st.lists(st.integers(1, 60), max_size=6), st.lists(st.booleans(), max_size=6))
-def test_the_join_equals_the_oracle_however_batches_are_cut(history: History, cuts: list[int], resumes: list[bool]) -> None:
+def test_the_join_equals_the_oracle_however_batches_are_cut(
+    history: History, cuts: list[int], resumes: list[bool]
+) -> None:
     """Counters, calls, verdicts, statements, dead letters, cells and closed trials."""
     oracle = history.oracle()
     direct = Direct(join_rules(history.rules))
@@ -33,7 +36,17 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(history: History, cu
         assert direct.verdicts.get(key, nothing)[2:] == tuple(row[name] for name in expected)
 
     statements = sorted(
-        (r["call_id"], r["outcome_id"], r["source"], r["occurred_at"], r["action"], r["success"], r["score"], r["reason"], r["stands"])
+        (
+            r["call_id"],
+            r["outcome_id"],
+            r["source"],
+            r["occurred_at"],
+            r["action"],
+            r["success"],
+            r["score"],
+            r["reason"],
+            r["stands"],
+        )
         for r in oracle.statements_rows()
     )
     assert sorted((row[0], *row[2:]) for row in direct.statements.values()) == statements
@@ -42,7 +55,18 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(history: History, cu
     assert direct.newest.keys() == newest.keys()
     for call_id, row in newest.items():
         got = direct.newest[call_id]
-        for name in ("seq", "task_type", "model", "config", "verdict", "score", "source", "outcome_id", "reason", "age_s"):
+        for name in (
+            "seq",
+            "task_type",
+            "model",
+            "config",
+            "verdict",
+            "score",
+            "source",
+            "outcome_id",
+            "reason",
+            "age_s",
+        ):
             assert got[name] == row[name], name
 
     cells: Counter[tuple[object, ...]] = Counter()
