@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from rich.console import Console
@@ -13,8 +13,9 @@ from rich.text import Text
 
 from aftercall.records import EPOCH
 from aftercall.times import parse_time
-from flows.insights import Route, newest_route, open_snapshot, rows
+from flows.insights import Z_EFFECT, Route, newest_route, open_snapshot, rows
 from flows.insights_view import arm_name, moment, percent, points, route_table
+from models.intervals import newcombe
 
 SNAPSHOT = "outcomes.duckdb"
 Row = dict[str, Any]
@@ -41,10 +42,12 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
             console.print("No model got worse.")
         for alert in worse:
             console.print(Text("● ", "red") + Text(alert_line(alert)))
+            if (known := by_now(base, alert)) is not None:
+                console.print(Text(f"  All outcomes known by now: {effect_line(known)}"))
         _others(alerts, worse, console)
         if truth is not None:
             console.rule("Against the truth, which the pipeline did not know")
-            for line in against_truth(worse, incident):
+            for line in against_truth(base, worse, incident):
                 console.print(Text(line))
         task = _task(base, worse, incident)
         if task is not None:
@@ -71,7 +74,50 @@ def alert_line(alert: Row) -> str:
     return f"{who}{change}{since}; noticed {moment(alert['opened_at'])}{over}"
 
 
-def against_truth(worse: list[Row], incident: Row | None) -> list[str]:
+class ByNow(NamedTuple):
+    """Resolved calls of the week before a change and of all the time since, and the interval of the difference."""
+
+    before: float
+    n_before: int
+    since: float
+    n_since: int
+    low: float
+    high: float
+
+
+def by_now(base: duckdb.DuckDBPyConnection, alert: Row) -> ByNow | None:
+    """What the outcomes say now: an alert speaks from the first it saw, and early ones exaggerate.
+
+    The hour of the change is left out. None where either side has no resolved calls, or the change no estimate.
+    """
+    if alert["changed_at"] is None:
+        return None
+    hour = alert["changed_at"].replace(tzinfo=None, minute=0, second=0, microsecond=0)
+    query = """
+        SELECT coalesce(sum(successes) FILTER (window_start < ?), 0)::BIGINT AS s0,
+               coalesce(sum(resolved) FILTER (window_start < ?), 0)::BIGINT AS n0,
+               coalesce(sum(successes) FILTER (window_start > ?), 0)::BIGINT AS s1,
+               coalesce(sum(resolved) FILTER (window_start > ?), 0)::BIGINT AS n1
+        FROM rates WHERE grain = '1h' AND task_type = ? AND model = coalesce(?, model) AND config = coalesce(?, config)
+          AND window_start >= ?
+    """
+    group = [alert["task_type"], alert["model"], alert["config"]]
+    (n,) = rows(base, query, [hour, hour, hour, hour, *group, hour - timedelta(days=7)])
+    if not n["n0"] or not n["n1"]:
+        return None
+    low, high = newcombe(n["s0"], n["n0"], n["s1"], n["n1"], Z_EFFECT)
+    return ByNow(n["s0"] / n["n0"], n["n0"], n["s1"] / n["n1"], n["n1"], float(low), float(high))
+
+
+def effect_line(known: ByNow) -> str:
+    """Before, since, and by how much."""
+    return (
+        f"{percent(known.before)} of {known.n_before:,} before, {percent(known.since)} of {known.n_since:,} since, "
+        f"{points(known.since - known.before)} ({points(known.low)} to {points(known.high)})"
+    )
+
+
+def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> list[str]:
     """How well the hidden incident was found, and what else was reported."""
     if incident is None:
         return [f"There was no incident; {len(worse)} were reported."]
@@ -87,6 +133,9 @@ def against_truth(worse: list[Row], incident: Row | None) -> list[str]:
     ]
     if hits:
         lines += _found(hits[0], incident, changed_at)
+        if (known := by_now(base, hits[0])) is not None:
+            drop = known.before - known.since
+            lines.append(f"All outcomes known by now: a drop of {_judged(drop, -known.high, -known.low, incident)}.")
     else:
         lines.append("Not found: no alert on this model was opened after the change.")
     # A task type's own alert is the same incident seen from further away.
@@ -103,15 +152,18 @@ def _found(alert: Row, incident: Row, changed_at: datetime) -> list[str]:
         side = "late" if off >= timedelta(0) else "early"
         lines.append(f"The estimated moment is {_hours(abs(off))} too {side}.")
     if alert["current"] is not None and alert["baseline"] is not None:
-        estimate = f"Estimated drop {100 * (alert['baseline'] - alert['current']):.1f} points"
+        estimate = f"When it was noticed: a drop of {100 * (alert['baseline'] - alert['current']):.1f} points"
         if alert["effect_low"] is not None and alert["effect_high"] is not None:
-            inside = -alert["effect_high"] <= incident["drop"] <= -alert["effect_low"]
-            estimate += (
-                f", interval {-100 * alert['effect_high']:.1f} to {-100 * alert['effect_low']:.1f}: "
-                f"the true one lies {'within' if inside else 'outside'}"
-            )
+            drop = alert["baseline"] - alert["current"]
+            judged = _judged(drop, -alert["effect_high"], -alert["effect_low"], incident)
+            estimate = f"When it was noticed: a drop of {judged}"
         lines.append(estimate + ".")
     return lines
+
+
+def _judged(drop: float, low: float, high: float, incident: Row) -> str:
+    where = "within" if low <= incident["drop"] <= high else "outside"
+    return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true one lies {where}"
 
 
 def _told_once(alerts: list[Row]) -> list[Row]:

@@ -176,7 +176,7 @@ def _weights(
         reason = (
             f"{_name(arms[leader])} is best with probability {share_text(float(p_best[int(share.argmax())]))}: "
             f"{100 * fact.successes / max(fact.successes + fact.failures, 1e-9):.1f} % "
-            f"of {fact.n} recent outcomes succeed"
+            f"of {fact.n:,} recent outcomes succeed"
         )
     weights[inside] = np.round(share, DIGITS)
     # What rounding took or gave goes to the greatest weight: propensities must sum to 1.

@@ -294,7 +294,9 @@ def test_the_demo_report_compares_with_the_truth_and_adds_up(out: Path) -> None:
     assert "triage · atlas: 90.0 % -> 70.0 %, -20.0 points" in text
     assert "Found 13.0 h after it happened." in text
     assert "The estimated moment is 3.0 h too late." in text
-    assert "Estimated drop 20.0 points, interval 15.0 to 25.0: the true one lies within." in text
+    assert "When it was noticed: a drop of 20.0 points, interval 15.0 to 25.0: the true one lies within." in text
+    # Hours -200, -49 and -48 of atlas lie in the week before the change, its last hour after it.
+    assert "All outcomes known by now: 85.0 % of 2,000 before, 70.0 % of 500 since, -15.0 points" in text
     assert "No false alarm." in text
     assert "atlas: 90.0 % of the calls before the alert, 2.0 % now." in text
     assert "120 records = 60 calls + 50 outcomes + 5 duplicates + 2 waiting + 3 dead letters" in text
