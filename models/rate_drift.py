@@ -13,7 +13,7 @@ from models.drift_settings import DriftSettings
 from models.intervals import newcombe
 from models.shiryaev_roberts import DOWN, MINUTES_PER_WEEK, UP, ShiryaevRoberts, advance, growth
 from models.streams import F64, I64, MINUTE_US, AnyGroup, Bools, Group, TrialDeltas
-from models.trial_history import TrialHistory, coarse, kept
+from models.trial_history import TrialHistory, buckets
 
 KIND = "drift"
 METRIC = "success_rate"
@@ -244,11 +244,7 @@ class RateDrift:
         minutes, f, n = (
             np.concatenate(pair) for pair in zip(stored, (column[mine] for column in rows[1:]), strict=True)
         )
-        moments = coarse(minutes, now)
-        # An hour that began before the baseline did is left out whole, however finely it may still be stored.
-        told = kept(minutes, now) & (moments >= self._since[watch])
-        moments, place = np.unique(moments[told], return_inverse=True)
-        f, n = (np.bincount(place, column[told], len(moments)).astype(np.float64) for column in (f, n))
+        moments, f, n = buckets(minutes, f, n, now, int(self._since[watch]))
         k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
         if k is None:
             # No split of the stored minutes fits: what was learned before this minute is the baseline.

@@ -54,8 +54,8 @@ class TrialHistory:
         rows = np.concatenate(self._rows(), axis=1)
         self._fresh, self._fresh_rows = [rows[:, :0]], 0
         newest = int(rows[1].max())
-        rows[1] = coarse(rows[1].astype(np.int64), newest)
-        rows = rows[:, kept(rows[1].astype(np.int64), newest)]
+        rows[1] = _coarse(rows[1].astype(np.int64), newest)
+        rows = rows[:, _kept(rows[1].astype(np.int64), newest)]
         key = (rows[0].astype(np.int64) << 32) | rows[1]
         order = np.argsort(key, kind="stable")
         key, rows = key[order], rows[:, order]
@@ -64,11 +64,24 @@ class TrialHistory:
         self._merged = np.concatenate((rows[:2, starts], counts)).astype(np.int32)
 
 
-def coarse(minute: I64, now: int) -> I64:
-    """`minute` as it is told apart at minute `now`: itself, or where it is older the first minute of its hour."""
+def buckets(minute: I64, failures: F64, trials: F64, now: int, since: int) -> tuple[I64, F64, F64]:
+    """Counts as they are told apart at minute `now`: by the minute, and by the hour where they are older.
+
+    An hour that began before the baseline did, at minute `since`, is left out whole, however finely it is still stored.
+
+    Returns:
+        First minutes of the buckets, ascending; failures and trials of each.
+    """
+    moment = _coarse(minute, now)
+    told = _kept(moment, now) & (moment >= since)
+    moments, place = np.unique(moment[told], return_inverse=True)
+    f, n = (np.bincount(place, column[told], len(moments)).astype(np.float64) for column in (failures, trials))
+    return moments, f, n
+
+
+def _coarse(minute: I64, now: int) -> I64:
     return np.where(minute // 60 < now // 60 - FINE_HOURS, minute // 60 * 60, minute)
 
 
-def kept(minute: I64, now: int) -> Bools:
-    """Whether a change in `minute` is still looked for at minute `now`."""
+def _kept(minute: I64, now: int) -> Bools:
     return minute // 60 > now // 60 - KEEP_HOURS

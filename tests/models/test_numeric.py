@@ -143,3 +143,15 @@ def test_a_state_of_another_river_is_refused_with_a_remedy() -> None:
     state["river"] = "0.1.0"
     with pytest.raises(ValueError, match=r"detectors of river 0\.1\.0; .*install river==0\.1\.0"):
         NumericDrift(DriftSettings(), state)
+
+
+def test_alerts_of_all_detectors_come_in_order_of_time() -> None:
+    rows = series(np.concatenate([lognormal(3000), lognormal(500, 0.6, seed=2)]))
+    minute = np.arange(START, START + 350, dtype=np.int32)
+    failures = np.where(minute < START + 200, 1, 6).astype(np.int32)
+    nothing = np.zeros(350, np.int32)
+    trials = TrialDeltas(nothing, minute, (10 - failures).astype(np.int32), failures, nothing, nothing, nothing)
+    message = closed(rows, 351)._replace(trials=trials)
+    alerts = Drift(DriftSettings(warmup_us=0)).close(message)
+    assert {alert.kind for alert in alerts} == {"drift", "shift"}
+    assert [alert.updated_at for alert in alerts] == sorted(alert.updated_at for alert in alerts)
