@@ -235,14 +235,16 @@ def test_more_arms_than_the_floor_allows_are_drawn_alike() -> None:
     assert sum(weights) == pytest.approx(1, abs=1e-12)
 
 
+minutes = st.integers(START, START + 60 * 30) | st.integers(START + 60, START + 150)
+"""Spread out, and crowded into few hours, so that cuts fall between rows of one hour."""
 groups = st.sampled_from([A, B, C, OTHER_TASK, ("triage", "__other__", "__other__")])
 histories = st.lists(
     st.builds(
         Row,
-        st.integers(START, START + 60 * 30),
+        minutes,
         groups,
-        st.integers(-3, 60),
-        st.integers(-3, 30),
+        st.integers(-30, 60),
+        st.integers(-30, 30),
         st.integers(0, 60),
         st.sampled_from([float("nan"), 0.1, 333.333, 5e12]),
         st.sampled_from([float("nan"), 0.0, 1 / 3, 1e6]),
@@ -277,7 +279,7 @@ raised = st.lists(
 @given(
     histories,
     raised,
-    st.sets(st.integers(START, START + 60 * 31), max_size=12),
+    st.sets(minutes, max_size=12),
     st.booleans(),
     st.sampled_from([HOUR_US, 25 * MINUTE_US, 6 * HOUR_US, 90_000_000]),
 )
