@@ -1,4 +1,4 @@
-"""The dataflow, on one screen: lanes -> split -> join -> groups -> drift -> routing, and a partitioned sink for every output.
+"""The dataflow, on one screen: lanes -> split -> join -> groups -> drift -> routing, and a sink for every output.
 
 Run it with `aftercall replay`, or with Bytewax itself:
 

@@ -9,7 +9,7 @@ import orjson
 
 from aftercall.records import seal_json
 from aftercall.times import format_time
-from models.cases import Judgement
+from models.casebook import Judgement
 from models.held import PENDING
 from models.join import Joined
 from models.streams import NEVER

@@ -11,8 +11,8 @@ from connectors.columns import Batch
 from models.arrivals import Arrivals, CallColumns, OutcomeColumns
 
 SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")
-"""Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that they spread
-evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the state: never change them."""
+"""Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that
+they spread evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the state: never change them."""
 
 LANE = "files"
 

@@ -63,7 +63,7 @@ class OutcomeColumns(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """One batch of one lane, cut to one shard. `low` is the lane's clock after the batch; `lanes` how many lanes there are."""
+    """One batch of one lane, cut to one shard. `low`: the lane's clock after the batch; `lanes`: how many there are."""
 
     shard: str
     lane: str

@@ -1,7 +1,7 @@
 """The group step: merges the shards, holds the cap on groups, and closes minutes.
 
-There is one such step for the whole dataflow. It handles sums, not events, so it is far from being the bottleneck, and being one
-makes the cap exact and a closed minute the same for everybody (docs/decisions/0002-one-group-step.md).
+There is one such step for the whole dataflow. It handles sums, not events, so it is far from being the bottleneck, and
+being one makes the cap exact and a closed minute the same for everybody (docs/decisions/0002-one-group-step.md).
 """
 
 from __future__ import annotations
@@ -182,7 +182,8 @@ def _in_order(values: Values) -> Values:
         ids = values.call_id[order]
         exact = sorted(range(len(order)), key=lambda i: (minute[i], at[i], ids[i]))
         order = order[exact]
-    return Values(*(column[order] for column in values))
+    columns: tuple[Any, ...] = tuple(values)
+    return Values(*(column[order] for column in columns))
 
 
 _NO_TRIALS = TrialDeltas(*(np.zeros(0, np.int32) for _ in range(7)))

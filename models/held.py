@@ -1,8 +1,8 @@
 """The calls one shard holds until they close, as numpy columns: about 90 bytes a call.
 
-The common call has no statement or one: the first lies in the columns, the second in the table `singles` beside them. The few
-calls with more statements, or with an error of their own, have a `Case` (a Python object) in `cases`.
-Calls are grouped by the hour in which they close, so closing never scans what is not due and never needs a timer per call.
+The common call has no statement or one, which lies in the table `singles` beside the columns. The few calls with more
+statements, or with an error of their own, have a `Case` (a Python object) in `cases`. Calls are grouped by the hour in
+which they close, so closing never scans what is not due and never needs a timer per call.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class CallTable(Columns):
 
 
 class SingleTable(Columns):
-    """One row per call with exactly one statement, an assertion. `source` is the shard's code, `given` -1 where absent."""
+    """One row per call with exactly one statement, an assertion. `source`: the shard's code; `given`: -1 if absent."""
 
     at: I64
     source: np.ndarray[Any, np.dtype[np.int16]]

@@ -1,7 +1,7 @@
 """A column of identifiers that takes 17 bytes for a UUID instead of 90 for a Python string.
 
-Canonical UUIDs (lower case, hyphens) and bare 32-digit hex ids are packed into 16 bytes; every other id lies as UTF-8 in one
-growing arena that is rewritten once half of it is garbage.
+Canonical UUIDs (lower case, hyphens) and bare 32-digit hex ids are packed into 16 bytes; every other id lies as UTF-8
+in one growing arena that is rewritten once half of it is garbage.
 """
 
 from __future__ import annotations

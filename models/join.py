@@ -1,8 +1,9 @@
 """The delayed join of one shard: calls meet their outcomes, and every change of a verdict leaves as a difference.
 
-Most records take the vectorised way: a new call, or the first outcome of a held call. Whatever is less common (a second statement,
-a retraction, a duplicate, an early or late outcome, a call with an error) is a *case* and goes record by record through
-`models.cases`, with the same rules. Which way a record takes depends only on what the batch holds; the result does not.
+Most records take the vectorised way: a new call, or the first outcome of a held call. Whatever is less common (a second
+statement, a retraction, a duplicate, an early or late outcome, a call with an error) is a *case* and goes record by
+record through `models.cases`, with the same rules. Which way a record takes depends on what else is in its batch; the
+result does not.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.arrivals import Arrivals, CallColumns, OutcomeColumns
-from models.cases import Cases, Judgement, Refusal, StatementRow
+from models.casebook import Judgement, StatementRow
+from models.cases import Cases, Refusal
 from models.deltas import Deltas
 from models.held import FAILURE, HAS_CASE, NO_STATEMENT, PENDING, SUCCESS, HeldCalls
+from models.ledger import DEFAULT_PASS_AT
 from models.rules import JoinRules
 from models.streams import I8, I32, I64, MINUTE_US, NEVER, Bools, Changes, Group, Objects
 
@@ -35,7 +38,7 @@ class FirstVerdicts(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """Calls without any statement that closed. `success` -1 is expired, else the silence verdict; `decided_at` NEVER if expired."""
+    """Calls that closed without any statement. `success`: -1 expired (`decided_at` NEVER), else the silence verdict."""
 
     call_id: list[str]
     group: list[Group]
@@ -60,7 +63,7 @@ class Joined(NamedTuple):
 
 
 class Join:
-    """State of one shard. `process` is called with each batch in turn; `state` and `from_state` carry it over a restart."""
+    """State of one shard. `process` takes each batch in turn; `state` and `from_state` carry it over a restart."""
 
     def __init__(self, rules: JoinRules) -> None:
         self.versions: list[JoinRules] = [rules]
@@ -132,7 +135,7 @@ class Join:
 
     def rules_of(self, row: int) -> JoinRules:
         """The rules under which the call at `row` was accepted."""
-        return self.versions[self.held.calls.rules[row]]
+        return self.versions[int(self.held.calls.rules[row])]
 
     def source_code(self, source: str) -> int:
         """The shard's code of a source."""
@@ -145,8 +148,6 @@ class Join:
     def hold_us(self, group: int) -> int:
         """How long a call of this group is held under the rules for new calls."""
         return int(self._hold[-1, group])
-
-    # --- state -----------------------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
         """All of it as a pickle of plain values and arrays."""
@@ -172,7 +173,10 @@ class Join:
         """
         kept: dict[str, Any] = pickle.loads(state)
         if kept["version"] != STATE_VERSION:
-            msg = f"step 'join': state must have version {STATE_VERSION}; got {kept['version']} (start afresh, or run the release that wrote it)"
+            msg = (
+                f"step 'join': state must have version {STATE_VERSION}; got {kept['version']} "
+                "(start afresh, or run the release that wrote it)"
+            )
             raise ValueError(msg)
         join = cls(rules)
         versions = [JoinRules.from_plain(plain) for plain in kept["rules"]]
@@ -184,8 +188,6 @@ class Join:
         join.held.restore(kept["held"])
         join._cases.waiting.restore(kept["waiting"])
         return join
-
-    # --- the clock -------------------------------------------------------------------------------------------------------
 
     def _others(self, arrivals: Arrivals) -> int:
         """The least clock of the other lanes, NEVER until each has spoken."""
@@ -205,8 +207,6 @@ class Join:
     def _closing_times(self, rows: I32) -> I64:
         calls = self.held.calls
         return calls.at[rows] + self._hold[calls.rules[rows], calls.group[rows]]
-
-    # --- dictionaries ----------------------------------------------------------------------------------------------------
 
     def _local_groups(self, groups: list[Group]) -> I32:
         """The shard's codes of a batch's groups."""
@@ -231,10 +231,8 @@ class Join:
     def _local_sources(self, sources: list[str]) -> I32:
         return np.fromiter((self.source_code(source or "") for source in sources), np.int32, len(sources))
 
-    # --- the vectorised way ----------------------------------------------------------------------------------------------
-
     def _simple(self, calls: CallColumns, outcomes: OutcomeColumns) -> tuple[Bools, Bools, I32]:
-        """Which calls and outcomes take the vectorised way, and the held row of each outcome (-1 for a call of this batch)."""
+        """Which calls and outcomes take the vectorised way, and the held row of each outcome (-1: not held yet)."""
         count = len(calls.key)
         _, of, times = np.unique(np.concatenate((calls.key, outcomes.key)), return_inverse=True, return_counts=True)
         calls_per_key = np.bincount(of[:count], minlength=len(times))
@@ -334,11 +332,11 @@ class Join:
         """Success by score under the rules for new calls."""
         verdict = self.rules.verdict
         rules = [verdict.sources.get(name) for name in self.sources]
-        default = 0.7
-        pass_at = np.array([default if r is None else r.pass_at for r in rules] or [default])
+        pass_at = np.array([DEFAULT_PASS_AT if r is None else r.pass_at for r in rules] or [DEFAULT_PASS_AT])
         fail_at = np.array([np.nan if r is None or r.fail_at is None else r.fail_at for r in rules] or [np.nan])
         high_is_bad = ~np.isnan(fail_at[source])
-        return np.where(high_is_bad, score < fail_at[source], score >= pass_at[source]).astype(np.int8)
+        success: I8 = np.where(high_is_bad, score < fail_at[source], score >= pass_at[source]).astype(np.int8)
+        return success
 
     def _close(self, deltas: Deltas) -> Expired:
         """Close what the watermark has passed; calls without statements leave as columns, the others as cases."""
@@ -347,7 +345,7 @@ class Join:
         present = self.held.index.find(self.held.index.row_key[due]) == due
         alive = due[present]
         for row in alive[table.single[alive] == HAS_CASE].tolist():
-            self._cases.close_if_open(row)
+            self._cases.book.close_if_open(row)
         bare = alive[(table.verdict[alive] == PENDING) & (table.single[alive] == NO_STATEMENT)]
         group, call_at = table.group[bare], table.at[bare]
         silence = np.array([self._silence(int(row)) for row in bare.tolist()], np.int8)

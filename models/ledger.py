@@ -1,7 +1,7 @@
 """The verdict ledger of one call: its statements in order, what stands, and the verdict that follows.
 
-The rules are those of docs/contract.md, "Ledger" and "Verdict". Everything here is a function of the *set* of statements, so the
-order in which they arrived cannot matter.
+The rules are those of docs/contract.md, "Ledger" and "Verdict". Everything here is a function of the *set* of
+statements, so the order in which they arrived cannot matter.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class VerdictRules:
     )
     sources: Mapping[str, SourceRule] = field(default_factory=dict)
 
-    def success(self, source: str | None, given: bool | None, score: float | None) -> bool | None:
+    def success(self, source: str | None, given: bool | None, score: float | None) -> bool | None:  # noqa: FBT001 (a field of the record)
         """The success that a statement asserts; None for a retraction, which asserts nothing."""
         if given is not None:
             return given
@@ -97,8 +97,8 @@ def order(statement: Statement) -> tuple[int, str]:
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
     """The newest statement of each source that is not withdrawn.
 
-    A retraction by id withdraws that statement, of whichever source and whenever either arrives; one by source withdraws all that
-    the source said up to and including its own instant. Retractions cannot be retracted. O(n).
+    A retraction by id withdraws that statement, of whichever source and whenever either arrives; one by source
+    withdraws all that the source said up to and including its own instant. Retractions cannot be retracted. O(n).
     """
     asserts: list[Statement] = []
     withdrawn: set[str] = set()
@@ -163,7 +163,7 @@ class MinuteStep(NamedTuple):
 def minute_steps(
     call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False
 ) -> list[MinuteStep]:
-    """The verdict at the end of each effective minute, in order: the ledger restricted to what had taken effect by then."""
+    """The verdict at the end of each effective minute: the ledger restricted to what had taken effect by then."""
     minutes = sorted({call_minute, *(max(call_minute, s.minute) for s in statements)})
     return [
         MinuteStep(minute, judge([s for s in statements if s.minute <= minute], rules, failed=failed).success)

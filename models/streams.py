@@ -48,7 +48,7 @@ class LatencyDeltas(NamedTuple):
     code: I32
     minute: I32
     bucket: I16
-    count: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
 class DelayDeltas(NamedTuple):
@@ -58,7 +58,7 @@ class DelayDeltas(NamedTuple):
     hour: I32
     success: I8
     bucket: I16
-    count: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
 class TrialDeltas(NamedTuple):

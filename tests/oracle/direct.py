@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,12 @@ class Direct:
         self.groups = Groups(len(SHARDS), 1000)
 
     def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool]) -> None:
-        """Read the history in batches that end at `cuts`; after a batch with its `resumes` set, start from the state."""
+        """Read the history in batches that end at `cuts`; where `resumes` says so, go on from the state after one."""
         order = history.order()
         before, last = watermarks(order, len(history.files))
         decoder = Decoder(now_us=2**62, max_future_skew_us=0)
         bounds = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})
-        for i, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for i, (start, end) in enumerate(pairwise(bounds)):
             reads = order[start:end]
             batch = decoder.decode(
                 [history.files[r.file].lines[r.line - 1] for r in reads],
