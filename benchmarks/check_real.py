@@ -1,0 +1,231 @@
+"""Replays recorded sets and holds the results to polars, count by count: `make check-real`.
+
+    python -m benchmarks.check_real [--only NAME] [--write]
+
+Exit code 1 where a count differs, which is printed; 0 with a sentence where the sets are absent. `--write` renews the
+generated block of docs/results.md and benchmarks/results/real.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from aftercall.durations import format_duration
+from benchmarks.real_changes import Alert, judge
+from benchmarks.real_reference import CALL_COLUMNS, COUNTS, Reference
+from benchmarks.real_report import markdown, written
+from benchmarks.real_sets import DATA, ROOT, SETS, RealSet, Rules
+from flows.replay import Replay, run
+
+RESULTS = ROOT / "benchmarks" / "results" / "real.json"
+SHOWN = 5
+RATE_KEYS = ("task_type", "model", "config", "grain", "window_start")
+Rows = dict[tuple[Any, ...], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One replay: what it taught, and where it differs from the reference."""
+
+    lessons: dict[str, Any]
+    differences: list[str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Replay, compare, report; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.check_real", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=[one.name for one in SETS], help="just this set")
+    parser.add_argument("--write", action="store_true", help="renew docs/results.md and benchmarks/results/real.json")
+    options = parser.parse_args(arguments)
+    if options.write and options.only:
+        parser.error("--write needs all sets; leave out --only")
+    lessons: list[dict[str, Any]] = []
+    differences: list[str] = []
+    for one in SETS:
+        if options.only not in {None, one.name}:
+            continue
+        with tempfile.TemporaryDirectory(prefix="aftercall-real-") as workspace:
+            files = one.files(Path(workspace))
+            if files is None:
+                print(f"{one.name}: skipped, {DATA.name}/{one.folder or one.name} is not beside this checkout")
+                continue
+            for replay, rules in one.rules.items():
+                checked = _check(one, replay, rules, files, Path(workspace) / replay)
+                verdict = "equal" if not checked.differences else f"{len(checked.differences)} DIFFERENCES"
+                print(f"{one.name}, {replay} (horizon {format_duration(rules.horizon)}): {verdict}", flush=True)
+                lessons.append(checked.lessons)
+                differences += [f"{one.name}, {replay}: {line}" for line in checked.differences]
+    if not lessons:
+        print("check-real: no recorded set is beside this checkout, so nothing was checked")
+        return 0
+    print("\n" + markdown(lessons))
+    if differences:
+        print("\n".join(["the replay differs from polars:", *differences]), file=sys.stderr)
+        return 1
+    if options.write:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(lessons, indent=1) + "\n")
+        print(f"wrote {written(lessons)} and {RESULTS.relative_to(ROOT)}")
+    return 0
+
+
+def _check(one: RealSet, replay: str, rules: Rules, files: tuple[Path, Path], out: Path) -> Checked:
+    calls, outcomes = files
+    run(Replay([calls], [outcomes], out, rules.settings()))
+    expected = Reference.of(calls, outcomes, rules)
+    with duckdb.connect(str(out / "outcomes.duckdb"), read_only=True) as snapshot:
+        differences = _compare(snapshot, expected)
+        alerts = _opened(snapshot)
+        revisions = dict(snapshot.execute(
+            "SELECT revisions, count(*) FROM calls WHERE revisions > 0 GROUP BY revisions ORDER BY revisions"
+        ).fetchall())  # fmt: skip
+    lessons = {
+        "set": one.name,
+        "what": one.what,
+        "replay": replay,
+        "rules": _plain(rules),
+        "counters": expected.counters,
+        "groups": expected.rates.select("task_type", "model", "config").n_unique(),
+        "dead_letters": expected.letters,
+        "delays": _delays(expected),
+        "several_statements": expected.calls.filter(expected.calls["statements"] > 1).height,
+        "revisions": {str(times): calls for times, calls in revisions.items()},
+        "alerts": _tally(alerts),
+        "changes": _changes(one, alerts),
+    }
+    return Checked(lessons, differences)
+
+
+# --- comparison --------------------------------------------------------------------------------------------------------
+
+
+def _compare(snapshot: duckdb.DuckDBPyConnection, expected: Reference) -> list[str]:
+    calls = _fetched(
+        snapshot,
+        f"SELECT call_id, {', '.join(CALL_COLUMNS).replace('verdict_at', 'epoch_us(verdict_at)')} FROM calls",
+        keys=1,
+    )
+    counts = ", ".join(COUNTS).replace("cost_nano", "CAST(round(coalesce(cost_usd, 0) * 1e9) AS BIGINT)")
+    keys = ", ".join(RATE_KEYS).replace("window_start", "epoch_us(window_start)")
+    rates = _fetched(snapshot, f"SELECT {keys}, {counts} FROM rates", keys=len(RATE_KEYS))
+    names = ", ".join(expected.counters)
+    (counters,) = snapshot.execute(f"SELECT {names} FROM pipeline").fetchall()
+    letters = snapshot.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason").fetchall()
+    expected_letters: Rows = {(reason,): (count,) for reason, count in expected.letters.items()}
+    return [
+        *_differences("pipeline", tuple(expected.counters), {(): counters}, {(): tuple(expected.counters.values())}),
+        *_differences("dead_letters", ("count",), {(reason,): (n,) for reason, n in letters}, expected_letters),
+        *_differences("rates", COUNTS, rates, _keyed(expected.rates.rows(), len(RATE_KEYS))),
+        *_differences("calls", CALL_COLUMNS, calls, _keyed(expected.calls.rows(), 1)),
+    ]
+
+
+def _fetched(snapshot: duckdb.DuckDBPyConnection, query: str, keys: int) -> Rows:
+    rows = snapshot.execute(query).fetchall()
+    found = _keyed(rows, keys)
+    assert len(found) == len(rows), f"rows with the same key: {query}"
+    return found
+
+
+def _keyed(rows: Sequence[tuple[Any, ...]], keys: int) -> Rows:
+    return {row[:keys]: row[keys:] for row in rows}
+
+
+def _differences(table: str, columns: Sequence[str], got: Rows, expected: Rows) -> list[str]:
+    """One line per row that differs, the first few of them."""
+    found = []
+    for key in sorted(got.keys() | expected.keys(), key=repr):
+        here, there = got.get(key), expected.get(key)
+        if here == there:
+            continue
+        if here is None or there is None:
+            found.append(f"{table} {key}: {'missing' if here is None else 'polars has no such row'}")
+            continue
+        pairs = zip(columns, here, there, strict=True)
+        found.append(f"{table} {key}: " + ", ".join(f"{c} {h!r}, polars {t!r}" for c, h, t in pairs if h != t))
+    return found[:SHOWN] + ([f"{table}: and {len(found) - SHOWN} more"] if len(found) > SHOWN else [])
+
+
+# --- lessons -----------------------------------------------------------------------------------------------------------
+
+
+def _plain(rules: Rules) -> dict[str, Any]:
+    spans = {name: value for name, value in vars(rules).items() if isinstance(value, timedelta)}
+    return {name: format_duration(span) for name, span in spans.items()} | {
+        "precedence": list(rules.precedence),
+        "silence": dict(rules.silence),
+    }
+
+
+def _delays(expected: Reference) -> dict[str, dict[str, float]]:
+    """Quantiles of the outcomes' delays in seconds, by what they say; of all in the files, accepted or not."""
+    found = {}
+    for says, name in ((True, "success"), (False, "failure")):
+        delays = expected.statements.filter(expected.statements["success"] == says)["delay_s"].drop_nulls()
+        if len(delays):
+            quantiles = {f"p{round(q * 100)}": delays.quantile(q) or 0.0 for q in (0.1, 0.5, 0.9, 0.99)}
+            found[name] = {"n": len(delays), **quantiles, "max": float(delays.max())}  # type: ignore[arg-type]
+    return found
+
+
+def _opened(snapshot: duckdb.DuckDBPyConnection) -> list[Alert]:
+    """Each statistical alert as it was when it opened, in the order of opening."""
+    rows = snapshot.execute(
+        "SELECT task_type, model, config, direction, opened_at, changed_at, baseline, current FROM alerts "
+        "WHERE metric = 'success_rate' AND state = 'opened' ORDER BY opened_at, task_type, model, config, direction"
+    ).fetchall()
+    return [Alert(*row) for row in rows]
+
+
+def _tally(alerts: list[Alert]) -> dict[str, int]:
+    """Numbers of alerts; the same shift may be told of a config, its model and its task."""
+    levels = [("leaf" if a.config else "model" if a.model else "task", a.direction) for a in alerts]
+    return {f"{level} {way}": levels.count((level, way)) for level, way in sorted(set(levels))}
+
+
+def _changes(one: RealSet, alerts: list[Alert]) -> dict[str, Any] | None:
+    """The labelled changes, where the set has labels and the replay let alerts arise from its outcomes."""
+    labels = DATA / (one.folder or one.name) / "labels.json"
+    if not labels.exists():
+        return None
+    found, false = judge(json.loads(labels.read_text()), alerts)
+    return {
+        "found": [
+            {
+                "task_type": change.label["task_type"],
+                "model": change.label["model"],
+                "change_at": change.change_at.isoformat(),
+                "before": round(change.label["rate_before"], 3),
+                "after": round(change.label["rate_after"], 3),
+                "calls_after": change.label["n_after"],
+                "alerts": [
+                    {
+                        "group": alert.group,
+                        "after_s": round((alert.opened_at - change.change_at).total_seconds()),
+                        "dated_off_s": round((alert.changed_at - change.change_at).total_seconds()),
+                    }
+                    for alert in change.alerts
+                ],
+                "by": "model" if change.direct else "task" if change.alerts else None,
+            }
+            for change in found
+        ],
+        "false_alarms": [
+            {"group": a.group, "direction": a.direction, "opened_at": a.opened_at.isoformat(), "changed_at": a.changed_at.isoformat()}
+            for a in false
+        ],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The lessons of `make check-real` in words: the generated block of docs/results.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks.real_sets import ROOT
+
+DOCUMENT = ROOT / "docs" / "results.md"
+BEGIN, END = "<!-- check-real: begin -->", "<!-- check-real: end -->"
+_FRAME = f"""# What recorded data taught
+
+Written by `python -m benchmarks.check_real --write`; edit what is outside the marked block only.
+
+{BEGIN}
+{END}
+"""
+
+Lesson = dict[str, Any]
+
+
+def markdown(lessons: Sequence[Lesson]) -> str:
+    """The block: what was replayed, what came out, delays, and the labelled changes."""
+    parts = [
+        "Each set was replayed twice, with a horizon that fits and with a short one. Every call's verdict, source, score, time and "
+        "revisions, every count of table `rates` and every counter equals what polars computes from the files alone.",
+        _table(
+            ("set", "replay", "horizon", "calls", "outcomes", "success", "failure", "expired", "pending", "accepted", "late", "orphan", "waiting"),
+            (_counts_row(lesson) for lesson in lessons),
+        ),
+        "## The sets",
+        "\n".join(f"- **{lesson['set']}**: {lesson['what']}." for lesson in lessons if lesson["replay"] == "fitting"),
+        "Silence counts as success in aider_telemetry; in aidev_pop_dev a merge or a close outranks reviews.",
+        "## Delays of outcomes, and revisions",
+        _table(
+            ("set", "outcome", "n", "10 %", "median", "90 %", "99 %", "max"),
+            (row for lesson in _fitting(lessons) for row in _delay_rows(lesson)),
+        ),
+        _table(
+            ("set", "replay", "calls with several statements", "calls revised", "revised more than once"),
+            (_revision_row(lesson) for lesson in lessons),
+        ),
+        "## Alerts on success rates",
+        "A shift is often told three times: of a config, of its model, of its task. Of these sets only llmdrift says which shifts are real.",
+        _table(("set", "replay", "groups", "leaf", "model", "task"), (_alert_row(lesson) for lesson in lessons)),
+    ]
+    for lesson in lessons:
+        if lesson["changes"] is not None and lesson["replay"] == "fitting":
+            parts += _changes(lesson)
+    return "\n\n".join(parts) + "\n"
+
+
+def written(lessons: Sequence[Lesson]) -> str:
+    """Renew the block in docs/results.md; returns the file's name within the repository."""
+    text = DOCUMENT.read_text() if DOCUMENT.exists() else _FRAME
+    if BEGIN not in text or END not in text:
+        text += f"\n{BEGIN}\n{END}\n"
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{markdown(lessons)}{END}{after}")
+    return str(DOCUMENT.relative_to(ROOT))
+
+
+def _fitting(lessons: Sequence[Lesson]) -> Iterable[Lesson]:
+    # Hidden copies have the same outcomes again.
+    return (one for one in lessons if one["replay"] == "fitting" and not one["set"].endswith("_hidden"))
+
+
+def _counts_row(lesson: Lesson) -> tuple[object, ...]:
+    counters = lesson["counters"]
+    names = ("successes", "failures", "expired", "pending", "outcomes", "late", "orphans", "waiting")
+    head = (lesson["set"], lesson["replay"], lesson["rules"]["horizon"], counters["calls"])
+    return (*head, counters["records"] - counters["calls"], *(counters[name] for name in names))
+
+
+def _delay_rows(lesson: Lesson) -> Iterable[tuple[object, ...]]:
+    for says, delays in lesson["delays"].items():
+        yield (lesson["set"], says, delays["n"], *(_span(delays[q]) for q in ("p10", "p50", "p90", "p99", "max")))
+
+
+def _revision_row(lesson: Lesson) -> tuple[object, ...]:
+    calls, several = lesson["counters"]["calls"], lesson["several_statements"]
+    times = {int(often): count for often, count in lesson["revisions"].items()}
+    more = sum(count for often, count in times.items() if often > 1)
+    share = f"{several:,} ({100 * several / calls:.1f} %)"
+    return (lesson["set"], lesson["replay"], share, sum(times.values()), more)
+
+
+def _alert_row(lesson: Lesson) -> tuple[object, ...]:
+    tally = lesson["alerts"]
+    cells = [f"{tally.get(f'{level} down', 0)} down, {tally.get(f'{level} up', 0)} up" for level in ("leaf", "model", "task")]
+    return (lesson["set"], lesson["replay"], lesson["groups"], *cells)
+
+
+def _changes(lesson: Lesson) -> list[str]:
+    changes = lesson["changes"]
+    found, false = changes["found"], changes["false_alarms"]
+    direct = sum(change["by"] == "model" for change in found)
+    rolled = sum(change["by"] == "task" for change in found)
+    heading = f"## The ten labelled changes: {lesson['set']}"
+    count = f"{direct} of {len(found)} were found with the model named"
+    count += f", {rolled} more in the task's roll-up only" if rolled else ""
+    count += f"; {len(false)} false alarms."
+    rows = []
+    for change in sorted(found, key=lambda one: -abs(one["after"] - one["before"])):
+        before, after = 100 * change["before"], 100 * change["after"]
+        first = change["alerts"][0] if change["alerts"] else None
+        verdict = {"model": "found", "task": "roll-up only", None: "missed"}[change["by"]]
+        detail = (_span(first["after_s"]), f"{round(first['dated_off_s'] / 60):+d} min", first["group"]) if first else ("", "", "")
+        rate = f"{before:.1f} % -> {after:.1f} %"
+        rows.append((change["task_type"], change["model"], rate, f"{after - before:+.1f}", change["calls_after"], verdict, *detail))
+    columns = ("task", "model", "rate", "points", "calls after", "", "after", "dated", "first alert on")
+    parts = [heading, count, _table(columns, rows)]
+    if false:
+        parts.append("False alarms: " + "; ".join(f"{one['group']} {one['direction']}, {one['opened_at']}" for one in false) + ".")
+    return parts
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in rows:
+        cells = [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _span(seconds: float) -> str:
+    """A duration as people say it."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
