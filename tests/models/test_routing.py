@@ -307,6 +307,24 @@ def test_recommendations_do_not_depend_on_how_minutes_are_cut(
     assert [to_json(one) for one in pieces] == [to_json(one) for one in whole]
 
 
+def test_minute_by_minute_gives_the_same_as_one_message_where_rows_are_dense() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        Row(START + minute, group, int(rng.integers(-9, 10)), int(rng.integers(-9, 10)), 5, 1 / 3, rng.random())
+        for minute in range(300)
+        for group in (A, B, C)
+    ]
+    alerts = [alert(START + 100, changed_at=when(START + 30)), alert(START + 200, state="closed")]
+    whole = Routing(RoutingSettings(min_evidence=1)).close(closed(rows, START + 300), alerts)
+    routing = Routing(RoutingSettings(min_evidence=1))
+    pieces: list[Recommendation] = []
+    for minute in range(300):
+        told = [one for one in alerts if one.updated_at == when(START + minute + 1)]
+        pieces += routing.close(closed(rows[3 * minute : 3 * minute + 3], START + minute + 1), told)
+    assert len(whole) == 7
+    assert [to_json(one) for one in pieces] == [to_json(one) for one in whole]
+
+
 def test_state_of_another_version_is_refused_with_what_to_do() -> None:
     stored = pickle.dumps({"version": 99})
     with pytest.raises(ValueError, match=r"'routing'.*version 1; got 99.*resume with the release"):
