@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,10 @@ def _check(one: RealSet, replay: str, rules: Rules, files: tuple[Path, Path], ou
     expected = Reference.of(calls, outcomes, rules)
     with duckdb.connect(str(out / "outcomes.duckdb"), read_only=True) as snapshot:
         differences = _compare(snapshot, expected)
-        alerts = _opened(snapshot)
         revisions = dict(snapshot.execute(
             "SELECT revisions, count(*) FROM calls WHERE revisions > 0 GROUP BY revisions ORDER BY revisions"
         ).fetchall())  # fmt: skip
+    alerts = _opened(out)
     lessons = {
         "set": one.name,
         "what": one.what,
@@ -178,13 +178,19 @@ def _delays(expected: Reference) -> dict[str, dict[str, float]]:
     return found
 
 
-def _opened(snapshot: duckdb.DuckDBPyConnection) -> list[Alert]:
-    """Each statistical alert as it was when it opened, in the order of opening."""
-    rows = snapshot.execute(
-        "SELECT task_type, model, config, direction, opened_at, changed_at, baseline, current FROM alerts "
-        "WHERE metric = 'success_rate' AND state = 'opened' ORDER BY opened_at, task_type, model, config, direction"
-    ).fetchall()
-    return [Alert(*row) for row in rows]
+def _opened(out: Path) -> list[Alert]:
+    """Each alert on a success rate as it was when it opened; the snapshot has what became of it since."""
+    file = out / "alerts.jsonl"
+    records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    opened = [r for r in records if r["metric"] == "success_rate" and r["state"] == "opened"]
+    return [
+        Alert(
+            *(record[name] for name in ("task_type", "model", "config", "direction")),
+            *(datetime.fromisoformat(record[name]) for name in ("opened_at", "changed_at")),
+            *(record[name] for name in ("baseline", "current")),
+        )
+        for record in opened
+    ]
 
 
 def _tally(alerts: list[Alert]) -> dict[str, int]:
@@ -221,7 +227,12 @@ def _changes(one: RealSet, alerts: list[Alert]) -> dict[str, Any] | None:
             for change in found
         ],
         "false_alarms": [
-            {"group": a.group, "direction": a.direction, "opened_at": a.opened_at.isoformat(), "changed_at": a.changed_at.isoformat()}
+            {
+                "group": a.group,
+                "direction": a.direction,
+                "opened_at": a.opened_at.isoformat(),
+                "changed_at": a.changed_at.isoformat(),
+            }
             for a in false
         ],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 NEAR = timedelta(minutes=30)
@@ -39,7 +39,7 @@ class Found:
     @property
     def change_at(self) -> datetime:
         """When it happened."""
-        return datetime.fromisoformat(self.label["change_at"]).astimezone(UTC).replace(tzinfo=None)
+        return datetime.fromisoformat(self.label["change_at"])
 
     @property
     def delta(self) -> float:

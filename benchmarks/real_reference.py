@@ -104,9 +104,7 @@ def _refuse_what_is_not_simple(calls: pl.DataFrame, outcomes: pl.DataFrame) -> N
 
 def _with_watermarks(calls: pl.DataFrame, outcomes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Both frames with `pos` in the reading order and `wm`, the watermark before; and the final watermark."""
-    files = [
-        frame.select("at", "line", file=pl.lit(number, pl.Int8)) for number, frame in enumerate((calls, outcomes))
-    ]
+    files = [frame.select("at", "line", file=pl.lit(number, pl.Int8)) for number, frame in enumerate((calls, outcomes))]
     order = pl.concat(files).sort("at", "file", "line").with_row_index("pos")
     clocks = []
     for number in range(len(files)):

@@ -26,7 +26,21 @@ def markdown(lessons: Sequence[Lesson]) -> str:
         "Each set was replayed twice, with a horizon that fits and with a short one. Every call's verdict, source, score, time and "
         "revisions, every count of table `rates` and every counter equals what polars computes from the files alone.",
         _table(
-            ("set", "replay", "horizon", "calls", "outcomes", "success", "failure", "expired", "pending", "accepted", "late", "orphan", "waiting"),
+            (
+                "set",
+                "replay",
+                "horizon",
+                "calls",
+                "outcomes",
+                "success",
+                "failure",
+                "expired",
+                "pending",
+                "accepted",
+                "late",
+                "orphan",
+                "waiting",
+            ),
             (_counts_row(lesson) for lesson in lessons),
         ),
         "## The sets",
@@ -89,7 +103,9 @@ def _revision_row(lesson: Lesson) -> tuple[object, ...]:
 
 def _alert_row(lesson: Lesson) -> tuple[object, ...]:
     tally = lesson["alerts"]
-    cells = [f"{tally.get(f'{level} down', 0)} down, {tally.get(f'{level} up', 0)} up" for level in ("leaf", "model", "task")]
+    cells = [
+        f"{tally.get(f'{level} down', 0)} down, {tally.get(f'{level} up', 0)} up" for level in ("leaf", "model", "task")
+    ]
     return (lesson["set"], lesson["replay"], lesson["groups"], *cells)
 
 
@@ -107,13 +123,31 @@ def _changes(lesson: Lesson) -> list[str]:
         before, after = 100 * change["before"], 100 * change["after"]
         first = change["alerts"][0] if change["alerts"] else None
         verdict = {"model": "found", "task": "roll-up only", None: "missed"}[change["by"]]
-        detail = (_span(first["after_s"]), f"{round(first['dated_off_s'] / 60):+d} min", first["group"]) if first else ("", "", "")
+        detail = (
+            (_span(first["after_s"]), f"{round(first['dated_off_s'] / 60):+d} min", first["group"])
+            if first
+            else ("", "", "")
+        )
         rate = f"{before:.1f} % -> {after:.1f} %"
-        rows.append((change["task_type"], change["model"], rate, f"{after - before:+.1f}", change["calls_after"], verdict, *detail))
+        rows.append(
+            (
+                change["task_type"],
+                change["model"],
+                rate,
+                f"{after - before:+.1f}",
+                change["calls_after"],
+                verdict,
+                *detail,
+            )
+        )
     columns = ("task", "model", "rate", "points", "calls after", "", "after", "dated", "first alert on")
     parts = [heading, count, _table(columns, rows)]
     if false:
-        parts.append("False alarms: " + "; ".join(f"{one['group']} {one['direction']}, {one['opened_at']}" for one in false) + ".")
+        parts.append(
+            "False alarms: "
+            + "; ".join(f"{one['group']} {one['direction']}, {one['opened_at']}" for one in false)
+            + "."
+        )
     return parts
 
 

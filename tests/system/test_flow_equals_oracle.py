@@ -1,0 +1,186 @@
+"""The whole dataflow, from files to files, agrees with the oracle on every history; what cannot be read disturbs nothing."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from flows.replay import Replay, run
+from flows.settings import Settings, load
+from oracle.against import compare, compare_verdicts
+from oracle.histories import History, histories
+from oracle.order import File, Read, watermarks
+from oracle.records import Rules
+from oracle.replay import Dead, Oracle
+
+# A replay takes half a second: no shrinking, which would take minutes, and no deadline.
+COSTLY = settings(
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+BROKEN = {
+    b"{": "not_json",
+    b"[1, 2]": "not_object",
+    b'"a text"': "not_object",
+    b"\xff\xfe{}": "not_utf8",
+    b"{}": "missing_field",
+    b'{"call_id":7,"outcome_id":7,"occurred_at":"2025-03-02T00:00:00Z","task_type":"t","model":"m","source":"s","success":true}': "wrong_type",
+    b'{"call_id":"c","outcome_id":"o","occurred_at":"yesterday","task_type":"t","model":"m","source":"s","success":true}': "bad_time",
+    b'{"call_id":"c","outcome_id":"o","occurred_at":"2999-01-01T00:00:00Z","task_type":"t","model":"m","source":"s","success":true}': "future",
+    b'{"call_id":"c","outcome_id":"o","occurred_at":"1999-01-01T00:00:00Z","task_type":"t","model":"m","source":"s","success":true}': "before_2000",
+}
+"""Lines that are refused wherever they stand, by the reason."""
+
+
+def settings_of(rules: Rules) -> Settings:
+    """The oracle's rules as the settings a user would write."""
+
+    def span(us: int) -> str:
+        seconds, rest = divmod(us, 1_000_000)
+        assert rest == 0, "durations are written in whole seconds"
+        return f"{seconds}s"
+
+    join = {
+        "horizon": rules.horizon_us,
+        "allowed_lateness": rules.allowed_lateness_us,
+        "orphan_wait": rules.orphan_wait_us,
+    }
+    tasks: dict[str, dict[str, str]] = {task: {"horizon": span(us)} for task, us in rules.task_horizon_us.items()}
+    for task, verdict in rules.silence.items():
+        tasks[task]["silence"] = verdict
+    sources = {name: {"pass_at": at} for name, at in rules.pass_at.items()}
+    sources |= {name: {"fail_at": at} for name, at in rules.fail_at.items()}
+    return load(
+        None,
+        join={name: span(us) for name, us in join.items()},
+        verdict={"precedence": list(rules.precedence), "source": sources},
+        task=tasks,
+    )
+
+
+def written(files: tuple[File, ...], folder: Path) -> tuple[list[Path], list[Path]]:
+    """The paths of the files of calls and of outcomes."""
+    paths: dict[str, list[Path]] = {"calls": [], "outcomes": []}
+    for index, file in enumerate(files):
+        path = folder / f"{index}-{file.kind}.jsonl"
+        path.write_bytes(file.content())
+        paths[file.kind].append(path)
+    return paths["calls"], paths["outcomes"]
+
+
+def replayed(rules: Rules, files: tuple[File, ...], folder: Path, workers: int) -> Path:
+    """The output folder after a replay of the files."""
+    calls, outcomes = written(files, folder)
+    run(Replay(calls, outcomes, folder / "out", settings_of(rules), workers=workers))
+    return folder / "out"
+
+
+def lines_of(file: Path) -> list[bytes]:
+    return file.read_bytes().splitlines() if file.exists() else []
+
+
+def agree(history: History, workers: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        out = replayed(history.rules, history.files, Path(folder), workers)
+        oracle = history.oracle()
+        compare(out / "outcomes.duckdb", oracle)
+        compare_verdicts(lines_of(out / "verdicts.jsonl"), oracle)
+
+
+@settings(parent=COSTLY, max_examples=6)
+@given(histories(sorted_files=False), st.sampled_from([1, 2]))
+def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
+    agree(history, workers)
+
+
+@pytest.mark.slow
+@settings(parent=COSTLY, max_examples=40)
+@given(histories(), st.sampled_from([1, 2]))
+def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: History, workers: int) -> None:
+    agree(history, workers)
+
+
+@pytest.mark.slow
+@settings(parent=COSTLY, max_examples=40)
+@given(histories(sorted_files=False), st.sampled_from([1, 2]))
+def test_the_dataflow_equals_the_oracle_on_many_unsorted_histories(history: History, workers: int) -> None:
+    agree(history, workers)
+
+
+class Disturbed(Oracle):
+    """The oracle of a history with refused lines beside it."""
+
+    def __init__(self, rules: Rules, refused: Counter[str]) -> None:
+        super().__init__(rules)
+        self._refused = refused
+
+    def dead(self) -> list[Dead]:
+        return super().dead() + [Dead(reason, "", None) for reason in self._refused.elements()]
+
+    def counters(self) -> dict[str, int]:
+        more = self._refused.total()
+        return {
+            name: count + more * (name in {"records", "dead_letters"}) for name, count in super().counters().items()
+        }
+
+
+@st.composite
+def disturbances(draw: st.DrawFn) -> tuple[History, tuple[File, ...], Oracle]:
+    """A history, its files with refused lines among them, and what is to be found then."""
+    history = draw(histories(sorted_files=draw(st.booleans())))
+    order = history.order()
+    refused: Counter[str] = Counter()
+    files, held_open = [], []
+    for index, file in enumerate(history.files):
+        lines = list(file.lines)
+        for line in draw(st.lists(st.sampled_from(sorted(BROKEN)), max_size=4)):
+            lines.insert(draw(st.integers(0, len(lines))), line)
+            refused[BROKEN[line]] += 1
+            if BROKEN[line] == "future":
+                held_open.append(Read(index, 0, order[-1].record))
+        files.append(File(file.kind, tuple(lines)))
+    # A record of the year 2999 moves no clock, but is read last: until then its file is not at its end.
+    before, _ = watermarks([*order, *held_open], len(files))
+    _, last = watermarks(order, len(files))
+    oracle = Disturbed(history.rules, refused)
+    for read, watermark in zip(order, before, strict=False):
+        oracle.feed(read.record, watermark)
+    oracle.finish(last)
+    return history, tuple(files), oracle
+
+
+def disturb(disturbed: tuple[History, tuple[File, ...], Oracle], workers: int) -> None:
+    history, files, oracle = disturbed
+    with tempfile.TemporaryDirectory() as folder:
+        out = replayed(history.rules, files, Path(folder), workers)
+        compare(out / "outcomes.duckdb", oracle)
+        compare_verdicts(lines_of(out / "verdicts.jsonl"), oracle)
+        letters = [json.loads(line) for line in lines_of(out / "dead_letters.jsonl")]
+        assert Counter(letter["reason"] for letter in letters) == Counter(dead.reason for dead in oracle.dead())
+        lines = {(letter["origin"]["file"], letter["origin"]["line"]) for letter in letters}
+        assert len(lines) == len(letters), "one dead letter for each line"
+
+
+@settings(parent=COSTLY, max_examples=6)
+@given(disturbances(), st.sampled_from([1, 2]))
+def test_malformed_lines_become_dead_letters_and_disturb_nothing(
+    disturbed: tuple[History, tuple[File, ...], Oracle], workers: int
+) -> None:
+    disturb(disturbed, workers)
+
+
+@pytest.mark.slow
+@settings(parent=COSTLY, max_examples=40)
+@given(disturbances(), st.sampled_from([1, 2]))
+def test_malformed_lines_disturb_nothing_in_many_histories(
+    disturbed: tuple[History, tuple[File, ...], Oracle], workers: int
+) -> None:
+    disturb(disturbed, workers)
