@@ -1,0 +1,127 @@
+"""Killed with SIGKILL at any moment, the same command goes on and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from system.runs import History, Left, assert_same, command, environment, history, left, replay, sums_that_fail
+
+CALLS = 22_000
+CAMPAIGNS, KILLS = 4, 5
+"""Runs that are killed several times before they may end, and how often each."""
+
+Moment = Callable[[Path], bool]
+
+
+def recovery_made(out: Path) -> bool:
+    return any((out / "state").glob("recovery*"))
+
+
+def publishing(out: Path) -> bool:
+    return any(out.glob(".publishing-*"))
+
+
+def published(out: Path) -> bool:
+    return (out / "outcomes.duckdb").is_symlink()
+
+
+def finished(out: Path) -> bool:
+    try:
+        return bool(json.loads((out / "state" / "run.json").read_text())["finished"])
+    except (OSError, ValueError):
+        return False
+
+
+EVENTS: dict[str, Moment] = {
+    "its recovery store is being made": recovery_made,
+    "a snapshot is being written": publishing,
+    "a snapshot has been linked": published,
+    "it has just finished": finished,
+}
+
+
+class Reference:
+    """The run that nobody killed, and how long it took."""
+
+    def __init__(self, folder: Path) -> None:
+        self.history: History = history(folder, calls=CALLS)
+        begun = time.monotonic()
+        replay(self.history, folder / "reference")
+        self.seconds = time.monotonic() - begun
+        self.left: Left = left(folder / "reference")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    return Reference(tmp_path_factory.mktemp("kill"))
+
+
+def killed(made: History, out: Path, workers: int, after_s: float, moment: Moment | None) -> bool:
+    """Run the command and kill it after so long, or as soon as `moment` has come; whether it was still alive."""
+    with subprocess.Popen(
+        command(made, out, workers),
+        env=environment(),
+        cwd=out.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + after_s
+        while process.poll() is None and time.monotonic() < deadline and not (moment and moment(out)):
+            time.sleep(0.002)
+        alive = process.poll() is None
+        process.kill()
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert alive or (process.returncode, said) == (0, b""), (process.returncode, said.decode())
+    return alive
+
+
+def test_the_history_has_what_makes_it_hard(reference: Reference) -> None:
+    (row,) = reference.left.tables["pipeline"]
+    # watermark, records, calls, outcomes, duplicates, waiting, orphans, late, conflicts, dead_letters, and verdicts
+    assert all(count > 0 for count in row[1:5]), row
+    assert all(count > 0 for count in row[6:]), row
+    assert all(reference.left.lines.values()), {name: len(lines) for name, lines in reference.left.lines.items()}
+    for name, lines in reference.left.lines.items():
+        assert max(lines.values()) == 1, f"{name} repeats a line"
+    (revised,) = {"calls"} & reference.left.tables.keys()
+    assert any(row[-1] > 1 for row in reference.left.tables[revised])
+
+
+@pytest.mark.slow
+def test_two_workers_leave_what_one_leaves(reference: Reference, tmp_path: Path) -> None:
+    replay(reference.history, tmp_path / "out", workers=2)
+    assert_same(left(tmp_path / "out"), reference.left)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("campaign", range(CAMPAIGNS))
+def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
+    reference: Reference, tmp_path: Path, campaign: int
+) -> None:
+    """Moments are spread evenly over the run's length, start-up to end; one of each campaign is an event."""
+    draw = random.Random(campaign)
+    out, workers = tmp_path / "out", 1 + campaign % 2
+    moments: list[tuple[float, str | None]] = [
+        (reference.seconds * (index + draw.random()) / (KILLS - 1), None) for index in range(KILLS - 1)
+    ]
+    moments.append((60.0, list(EVENTS)[campaign]))
+    draw.shuffle(moments)
+    told = []
+    for after_s, event in moments:
+        alive = killed(reference.history, out, workers, after_s, EVENTS[event] if event else None)
+        told.append(f"{'killed' if alive else 'ended'} {event or f'after {after_s:.2f} s'}")
+        assert sums_that_fail(out) == [], told
+    replay(reference.history, out, workers)
+    assert sums_that_fail(out) == []
+    try:
+        assert_same(left(out), reference.left)
+    except AssertionError as wrong:
+        raise AssertionError(f"{wrong}; {told}, {workers} workers") from None
