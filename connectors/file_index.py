@@ -50,7 +50,7 @@ class Index:
         length: per record its bytes, without the line's end.
         truncated: (file, line) of half-written last lines.
         warnings: what a user should be told, a sentence each.
-        fingerprint: of the reading order, to know at resume that the files are the same.
+        fingerprint: of content and reading order, to know at resume that the files are the same.
     """
 
     names: list[str]
@@ -115,7 +115,9 @@ def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path) -> Index
     order = np.argsort(at, kind="stable")
     file = _joined(files)[order].astype(np.int32)
     line, start, length = (_joined(column)[order] for column in (lines, starts, lengths))
-    digest = xxh3_64()
+    digest = xxh3_64(kinds.tobytes())
+    for content in data:
+        digest.update(content)
     for column in (file, line, start, length, at[order]):
         digest.update(column.tobytes())
     return Index(

@@ -1,189 +1,248 @@
-"""The command line. Each command is thin; errors a user can cause are one sentence and an exit code (docs/contract.md, section 5)."""
+"""The command line. Each command is thin; errors a user can cause are one sentence and an exit code.
+
+Where the exit codes and sentences are promised: docs/contract.md, section 5.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from typer.exceptions import TyperException
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     name="aftercall",
     help="What your LLM agents really achieve in production.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # boxes cut the names of options off
 )
 
-Config = Annotated[Path | None, typer.Option("--config", help="aftercall.toml; every key also as AFTERCALL_SECTION__KEY.")]
+Files = list[Path] | None
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Workers = Annotated[int, typer.Option(min=1, max=12, help="Bytewax workers (threads).")]
 
-FAILED, USAGE = 1, 2
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for traffic and results; an earlier demo in it is replaced.")] = Path(
-        "aftercall-demo"
-    ),
-) -> None:
-    """Simulate traffic with a hidden incident, run the real dataflow over it, and show what it found."""
-    with _one_sentence():
-        from flows.demo import demo as run_demo
-
-        run_demo(out, _console(), _progress_console())
-
-
-@app.command()
-def replay(
-    calls: Annotated[list[Path], typer.Option(help="Files of calls: .jsonl, .jsonl.gz, .jsonl.zst. May be repeated.")],
-    out: Annotated[Path, typer.Option(help="Folder for outcomes.duckdb and the .jsonl outputs.")],
-    outcomes: Annotated[list[Path] | None, typer.Option(help="Files of outcomes. May be repeated.")] = None,
-    horizon: Annotated[str | None, typer.Option(help="How long outcomes of a call count, such as 30d.")] = None,
-    config: Config = None,
-    workers: Workers = 1,
-    accept_config_change: Annotated[
-        bool, typer.Option("--accept-config-change", help="Go on though settings that decide verdicts have changed.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Run the dataflow over files in event-time order, to their end. Killed, the same command goes on where it was."""
-    with _one_sentence():
-        from flows.progress import Progress
-        from flows.replay import Replay, run
-        from flows.settings import load
-        from flows.summary import show, summary
-
-        settings = load(config, join={"horizon": horizon})
-        with Progress(_progress_console(), "replaying") as progress:
-            warnings = run(
-                Replay(calls, outcomes or [], out, settings, workers, accept_config_change), progress.update
-            )
-        for warning in warnings:
-            _say(warning)
-        found = summary(out)
-        if as_json:
-            _print_json(found)
-        else:
-            show(found, _console())
-
-
-@app.command()
-def insights(
-    task: Annotated[str, typer.Argument(help="The task type.")],
-    snapshot: Annotated[Path, typer.Option(help="The snapshot, or the folder it lies in.")] = Path("outcomes.duckdb"),
-    lookback: Annotated[str, typer.Option(help="The span that is judged.")] = "48h",
-    baseline: Annotated[str, typer.Option(help="The span before it that it is judged by.")] = "168h",
-    as_of: Annotated[str | None, typer.Option(help="End of the lookback, RFC 3339; default: the snapshot's.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Compare the last days of a task type with those before: what degraded, since when, and where to send calls."""
-    with _one_sentence():
-        from flows.insights import insights as look
-        from flows.insights_view import render
-
-        file = snapshot / "outcomes.duckdb" if snapshot.is_dir() else snapshot
-        found = look(file, task, _span(lookback, "--lookback"), _span(baseline, "--baseline"), _moment(as_of))
-        if as_json:
-            sys.stdout.write(found.to_json() + "\n")
-        else:
-            render(found, _console())
-
-
-@app.command()
-def simulate(
-    out: Annotated[Path, typer.Option(help="Folder for calls.jsonl, outcomes.jsonl and truth.json.")],
-    days: Annotated[float, typer.Option(help="How long.")] = 14.0,
-    calls_per_day: Annotated[float, typer.Option(help="How many.")] = 5_000.0,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
-) -> None:
-    """Write synthetic calls and outcomes with known truth."""
-    with _one_sentence():
-        from flows.simulate import simulate as write
-
-        made = write(out, days=days, calls_per_day=calls_per_day, seed=seed)
-        for path in (made.calls, made.outcomes, made.truth):
-            sys.stdout.write(f"{path}\n")
-
-
-@app.command()
-def schema(
-    only: Annotated[
-        str | None, typer.Option(help="Print just this: asyncapi, or a record such as AgentCall.")
-    ] = None,
-) -> None:
-    """Print the JSON Schemas of all records and the AsyncAPI document of all topics."""
-    with _one_sentence():
-        from aftercall import __version__
-        from aftercall.schema import asyncapi, json_schemas
-
-        document: dict[str, Any] = {"schemas": json_schemas(), "asyncapi": asyncapi(__version__)}
-        if only is not None:
-            choices = {"asyncapi": document["asyncapi"], **document["schemas"]}
-            if only not in choices:
-                raise UsageError(f"--only: must be one of {', '.join(choices)}; got {only!r}")
-            document = choices[only]
-        _print_json(document)
-
-
-@app.command()
-def check(config: Config = None, as_json: Json = False) -> None:
-    """Check the configuration and print every value in force."""
-    with _one_sentence():
-        from flows.settings import load
-
-        effective = load(config).effective()
-        if as_json:
-            _print_json(effective)
-            return
-        for section, values in effective.items():
-            sys.stdout.write(f"[{section}]\n")
-            for key, value in values.items():
-                sys.stdout.write(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
-            sys.stdout.write("\n")
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+LISTS = ("--calls", "--outcomes")
+MOST_CALLS = 50_000_000
+_USAGE_ERRORS = {"SettingsError", "UsageError"}
+_SYSTEM_ERRORS = {"ReplayError", "InputError", "OutputError", "SnapshotError", "InsightError"}
 
 
 class UsageError(Exception):
     """A wrong command line."""
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """What a user can cause ends in one sentence on standard error, never in a traceback."""
+def main() -> None:
+    """What the console script runs: a command, whose errors become one sentence and an exit code.
+
+    Nobody is spared the traceback of a defect of ours.
+    """
     try:
-        yield
-    except KeyboardInterrupt:
-        _say("interrupted; the same command goes on where it was")
-        raise typer.Exit(130) from None
+        code = app(_spread(sys.argv[1:]) or ["--help"], prog_name="aftercall", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not fail over the rest at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
     except Exception as error:
         answer = _answer(error)
         if answer is None:
             raise
-        message, code = answer
-        _say(message)
-        raise typer.Exit(code) from None
+        sentence, code = answer
+        _say(sentence)
+    if code == INTERRUPTED:
+        _say("interrupted; give the same command again to go on")
+    sys.exit(code)
+
+
+@app.command(short_help="Simulate an incident, find it, show what was found.")
+def demo(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for traffic and results; an earlier demo in it is replaced.")
+    ] = Path("aftercall-demo"),
+) -> None:
+    """Simulate traffic with a hidden incident, run the real dataflow over it, and show what it found."""
+    from flows.demo import demo as run_demo
+
+    run_demo(out, _console(), _console(stderr=True))
+
+
+@app.command(short_help="Run the dataflow over files.")
+def replay(
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for outcomes.duckdb and the .jsonl outputs.")],
+    calls: Annotated[Files, typer.Option(metavar="FILE...", help="Calls: .jsonl, .jsonl.gz or .jsonl.zst.")] = None,
+    outcomes: Annotated[Files, typer.Option(metavar="FILE...", help="Outcomes, likewise.")] = None,
+    horizon: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long outcomes of a call count, such as 30d.")
+    ] = None,
+    config: Config = None,
+    workers: Workers = 1,
+    accept_config_change: Annotated[
+        bool,
+        typer.Option("--accept-config-change", help="Go on with a run though settings that decide verdicts changed."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the dataflow over files in event-time order, to their end.
+
+    Interrupted or killed, the same command goes on where it was.
+    """
+    if not calls and not outcomes:
+        raise UsageError("--calls, --outcomes: at least one file must be given; got none (name your files)")
+    if horizon is not None:
+        _span(horizon, "--horizon")
+
+    from flows.progress import Progress
+    from flows.replay import Replay, run
+    from flows.settings import load
+    from flows.summary import show, summary
+
+    settings = load(config, join={"horizon": horizon})
+    with Progress(_console(stderr=True), "replaying") as progress:
+        job = Replay(calls or [], outcomes or [], out, settings, workers, accept_config_change)
+        warnings = run(job, progress.update)
+    for warning in warnings:
+        _say(warning)
+    found = summary(out)
+    if as_json:
+        _print_json(found)
+    else:
+        show(found, _console())
+
+
+@app.command(short_help="Compare the last days of a task type with those before.")
+def insights(
+    *,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task type.")],
+    snapshot: Annotated[Path, typer.Option(metavar="FILE", help="The snapshot, or the folder it lies in.")] = Path(
+        "outcomes.duckdb"
+    ),
+    lookback: Annotated[str, typer.Option(metavar="DURATION", help="The span that is judged.")] = "48h",
+    baseline: Annotated[str, typer.Option(metavar="DURATION", help="The span before it, to judge it by.")] = "168h",
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End of the lookback, RFC 3339; by default the snapshot's end.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the last days of a task type with those before: what degraded, since when, and where to send calls."""
+    from flows.insights import insights as look
+    from flows.insights_view import render
+
+    file = snapshot / "outcomes.duckdb" if snapshot.is_dir() else snapshot
+    found = look(file, task, _span(lookback, "--lookback"), _span(baseline, "--baseline"), _moment(as_of))
+    if as_json:
+        sys.stdout.write(found.to_json() + "\n")
+    else:
+        render(found, _console())
+
+
+@app.command(short_help="Write synthetic calls and outcomes with known truth.")
+def simulate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for calls.jsonl, outcomes.jsonl and truth.json.")],
+    days: Annotated[float, typer.Option(min=0.001, max=3650, help="Length of the period.")] = 14.0,
+    calls_per_day: Annotated[float, typer.Option(min=0.001, max=1e8, help="Mean number of calls.")] = 5_000.0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 7,
+) -> None:
+    """Write synthetic calls and outcomes with known truth."""
+    if days * calls_per_day > MOST_CALLS:
+        raise UsageError(
+            f"--days, --calls-per-day: their product must be at most {MOST_CALLS:,} calls; "
+            f"got {days * calls_per_day:,.0f} (write several smaller sets)"
+        )
+    from flows.simulate import simulate as write
+
+    made = write(out, days=days, calls_per_day=calls_per_day, seed=seed)
+    for path in (made.calls, made.outcomes, made.truth):
+        sys.stdout.write(f"{path}\n")
+
+
+@app.command(short_help="Print the schemas of all records and topics.")
+def schema(
+    only: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Just this: asyncapi, or a record such as AgentCall.")
+    ] = None,
+) -> None:
+    """Print the JSON Schemas of all records and the AsyncAPI document of all topics."""
+    from aftercall import __version__
+    from aftercall.schema import asyncapi, json_schemas
+
+    document: dict[str, Any] = {"schemas": json_schemas(), "asyncapi": asyncapi(__version__)}
+    if only is not None:
+        choices = {"asyncapi": document["asyncapi"], **document["schemas"]}
+        if only not in choices:
+            raise UsageError(f"--only: must name a document; got {only!r} (choose one of {', '.join(choices)})")
+        document = choices[only]
+    _print_json(document)
+
+
+@app.command(short_help="Check the settings and print every value in force.")
+def check(*, config: Config = None, as_json: Json = False) -> None:
+    """Check the settings and print every value in force."""
+    from flows.settings import load
+
+    effective = load(config).effective()
+    if as_json:
+        _print_json(effective)
+        return
+    for section, values in effective.items():
+        sys.stdout.write(f"[{section}]\n")
+        for key, value in values.items():
+            sys.stdout.write(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+        sys.stdout.write("\n")
+
+
+def _spread(arguments: Iterable[str]) -> list[str]:
+    """`--calls A B` as `--calls A --calls B`: a shell makes the first of `--calls *.jsonl`, typer wants the second."""
+
+    found: list[str] = []
+    option = ""
+    for argument in (*arguments, "-"):
+        if argument.startswith("-"):
+            if option in LISTS and found[-1] == option:
+                raise UsageError(f"{option}: must be followed by a file; got none (name your files)")
+            option = argument
+        elif option in LISTS and found[-1] != option:
+            found.append(option)
+        found.append(argument)
+    return found[:-1]
 
 
 def _answer(error: BaseException) -> tuple[str, int] | None:
     """The sentence and the exit code; None for a defect of ours."""
-    # Bytewax wraps what a step raises, so look through the causes.
-    seen: BaseException | None = error
-    while seen is not None:
+    if isinstance(error, TyperException):
+        command = getattr(getattr(error, "ctx", None), "command_path", "aftercall")
+        what = " ".join(error.format_message().split()).rstrip(".")
+        return f"{what[:1].lower()}{what[1:]} (see {command} --help)", USAGE
+    from flows.engine import causes
+
+    for seen in causes(error):
+        # By name: a command imports only the modules it needs.
         name = type(seen).__name__
-        if name in {"SettingsError", "UsageError"} or (name == "ReplayError" and getattr(seen, "usage", False)):
+        if name in _USAGE_ERRORS or (name == "ReplayError" and getattr(seen, "usage", False)):
             return str(seen), USAGE
-        if name in {"ReplayError", "InputError", "OutputError", "SnapshotError", "InsightError"}:
+        if name in _SYSTEM_ERRORS:
             return str(seen), FAILED
-        if isinstance(seen, OSError) and seen.filename is not None:
-            return f"{seen.filename}: {seen.strerror}", FAILED
-        seen = seen.__cause__ or seen.__context__
+        if isinstance(seen, OSError) and seen.strerror is not None:
+            place = seen.filename or "system"
+            return (
+                f"{place}: must be readable and writable here; {seen.strerror} (check the path and its rights)",
+                FAILED,
+            )
     return None
 
 
@@ -212,12 +271,18 @@ def _say(sentence: str) -> None:
 
 
 def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
 
 
-def _console() -> Console:
-    return Console(highlight=False)
+def _plain(value: Any) -> str:
+    from aftercall.times import format_time
+
+    if isinstance(value, datetime):
+        return format_time((value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
+    return str(value)
 
 
-def _progress_console() -> Console:
-    return Console(stderr=True, highlight=False)
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)

@@ -8,19 +8,22 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.progress import Progress
-from flows.replay import OUTPUTS, Replay, ReplayError, run
+from flows.replay import Replay, run
 from flows.report import report
+from flows.run_folder import OUTPUTS, ReplayError, state_folder
 from flows.settings import load
 from flows.simulate import simulate
 
 TRAFFIC = ("calls.jsonl", "outcomes.jsonl", "truth.json")
+MARK = ".aftercall-demo"
+"""A folder that holds it is a demo's, finished or not: only there may files be removed."""
 
 
 def demo(out: Path, console: Console, progress_console: Console) -> None:
     """Write traffic to `out`, replay it there, and print what a platform lead wants to know. About 20 s.
 
     Raises:
-        ReplayError: `out` holds something other than an earlier demo.
+        ReplayError: `out` holds something other than an earlier demo, or cannot be written to.
     """
     _make_room(out)
     console.print("Simulating two weeks of traffic; one model will silently get worse in one task.")
@@ -32,13 +35,12 @@ def demo(out: Path, console: Console, progress_console: Console) -> None:
 
 def _make_room(out: Path) -> None:
     """Remove an earlier demo, and nothing else."""
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not (out / "truth.json").exists():
-        msg = f"{out}: holds something other than a demo (choose another --out)"
-        raise ReplayError(msg, usage=True)
-    shutil.rmtree(out / "state", ignore_errors=True)
-    for name in (*TRAFFIC, *OUTPUTS):
-        (out / name).unlink(missing_ok=True)
-    for path in out.glob("outcomes*.duckdb"):
-        path.unlink()
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / MARK).exists():
+            msg = f"{out}: must be empty or hold an earlier demo; it holds something else (choose another --out)"
+            raise ReplayError(msg, usage=True)
+        shutil.rmtree(out / "state", ignore_errors=True)
+        for path in (*(out / name for name in (*TRAFFIC, *OUTPUTS)), *out.glob("outcomes*.duckdb")):
+            path.unlink(missing_ok=True)
+    state_folder(out)
+    (out / MARK).touch()

@@ -44,13 +44,17 @@ def show(found: dict[str, Any], console: Console) -> None:
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
     shown = found["open_alerts"][-8:]
     if shown:
-        console.print(f"\n{len(found['open_alerts'])} alerts are open, {found['closed_alerts']} have closed; the latest:")
+        console.print(
+            f"\n{len(found['open_alerts'])} alerts are open, {found['closed_alerts']} have closed; the latest:"
+        )
         for alert in shown:
             console.print(f"  [bold]{alert['severity']}[/bold] {escape(alert['reason'])}")
     else:
         console.print(f"\nno alert is open; {found['closed_alerts']} have closed")
-    console.print(f"\nsnapshot: {escape(found['snapshot'])}")
+    # Soft wrapping keeps paths and commands whole, so that they can be copied.
+    console.print(f"\nsnapshot: {found['snapshot']}", markup=False, soft_wrap=True)
     console.print(
         "  SELECT task_type, model, config, calls, rate, rate_low, rate_high FROM current_rates WHERE span = '7d'",
         markup=False,
+        soft_wrap=True,
     )

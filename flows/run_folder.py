@@ -1,0 +1,148 @@
+"""The folder of a replay: who may write there, and which run it holds.
+
+`<out>/state/run.json` says what was started there and whether it is finished. It never holds half a sentence: it is
+written beside and renamed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bytewax.recovery import init_db_dir
+
+VERSION = 1
+OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
+SNAPSHOT = "outcomes.duckdb"
+
+Run = dict[str, Any]
+"""`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`."""
+
+
+class ReplayError(Exception):
+    """The replay cannot run: one sentence for the user. `usage`: the command was wrong, not the system."""
+
+    def __init__(self, message: str, *, usage: bool = False) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+def state_folder(out: Path) -> Path:
+    """The folder of a run's state within its output folder, made and found writable.
+
+    Raises:
+        ReplayError: it cannot be made or written to.
+    """
+    state = out / "state"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        probe = state / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as wrong:
+        message = f"{out}: the output folder must be writable; {wrong.strerror} (choose another --out)"
+        raise ReplayError(message) from None
+    return state
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Keep other processes out of the folder.
+
+    Raises:
+        ReplayError: one is already there.
+    """
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            message = (
+                f"{state.parent}: must be this run's alone; another is writing there (wait, or choose another --out)"
+            )
+            raise ReplayError(message) from None
+        yield
+
+
+def open_run(out: Path, mine: Run, *, accept_config_change: bool) -> Run:
+    """What this folder's run is: `mine` where the folder is fresh, else the one to go on with, or that is finished.
+
+    Raises:
+        ReplayError: it is another run, or one under settings that decide verdicts otherwise.
+    """
+    state = out / "state"
+    run_file = state / "run.json"
+    if not run_file.exists():
+        if any((out / name).exists() for name in (*OUTPUTS, SNAPSHOT)):
+            raise ReplayError(
+                f"{out}: must hold no outputs of another run; it does (choose an empty --out)", usage=True
+            )
+        # An earlier run may have died before it wrote down that it was there.
+        shutil.rmtree(state / "recovery", ignore_errors=True)
+        return mine
+    try:
+        known: Run = dict(json.loads(run_file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as wrong:
+        message = f"{run_file}: the state of a run must be readable; {wrong} (choose an empty --out)"
+        raise ReplayError(message) from None
+    if known.get("version") != VERSION or known.get("fingerprint") != mine["fingerprint"]:
+        message = f"{out}: must hold no other run's state; it holds one over {_files(known)} (choose an empty --out)"
+        raise ReplayError(message, usage=True)
+    if known["deciding"] != mine["deciding"] and not accept_config_change:
+        what = _difference(known["deciding"], mine["deciding"])
+        message = (
+            f"{out}: its run was started under other settings ({what}); choose an empty --out, put the setting back, "
+            "or give --accept-config-change to apply it to calls accepted from now on"
+        )
+        raise ReplayError(message, usage=True)
+    return known if known["finished"] else known | {"deciding": mine["deciding"], "settings": mine["settings"]}
+
+
+def outdated(out: Path, known: Run, mine: Run) -> list[str]:
+    """What to tell a user who gives a finished run other settings; nothing where they are the same."""
+    if known["settings"] == mine["settings"]:
+        return []
+    what = _difference(known["settings"], mine["settings"])
+    told = f"{out}: its run is finished, so its results stay those of its own settings ({what})"
+    return [f"{told}; choose an empty --out to apply others"]
+
+
+def write_run(state: Path, run: Run) -> None:
+    """Durable and whole, whenever the process dies."""
+    draft = state / "run.draft"
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(run, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(state / "run.json")
+
+
+def recovery_store(state: Path) -> Path:
+    """Bytewax's recovery store; made under another name, so that it is there whole or not at all."""
+    folder = state / "recovery"
+    if not folder.exists():
+        draft = state / "recovery.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        init_db_dir(draft, 1)
+        draft.rename(folder)
+    return folder
+
+
+def _files(known: Run) -> str:
+    names = [*known.get("calls", []), *known.get("outcomes", [])]
+    return ", ".join(names) or "other files"
+
+
+def _difference(before: Any, now: Any, place: str = "") -> str:
+    """The first setting that differs."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*before, *now}):
+            if before.get(key) != now.get(key):
+                return _difference(before.get(key), now.get(key), f"{place}.{key}" if place else key)
+    return f"{place} was {before!r}, is {now!r}"
