@@ -1,0 +1,183 @@
+"""`make bench-engine`: events per CPU second of three ways, on one core, in one run; and the bytes that a held call takes.
+
+Every variant runs in a process of its own, pinned to one processor, three times, taking turns; the best run counts.
+What is measured is the CPU time of the whole process (all threads) from the first record to the end of the flow,
+without generating or loading the records. Only ratios of one run are worth comparing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bytewax.dataflow import Dataflow
+from bytewax.testing import run_main
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import columnar, memory, per_item, reference, report
+from benchmarks.in_memory import CountingSink
+from benchmarks.traffic import SEED, Traffic, traffic
+from models.rates import RateCells
+
+CALLS = 520_000
+PER_ITEM_CALLS = 77_000
+"""A stream of its own with the same mixture, about 150,000 records: the per-item way is slow, and slower the more calls it
+holds, so this favours it."""
+ROUNDS = 3
+OTHER_BATCHES = (5_000, 60_000)
+_EPOCH = timedelta(seconds=10)
+
+
+def main() -> None:
+    """Run everything, or with `--variant` one measurement, printed as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--events", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, default=columnar.BATCH, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.variant is None:
+        _compare()
+        return
+    _pin()
+    print(json.dumps(VARIANTS[given.variant](given.events, given.batch)))  # noqa: T201 (to the parent process)
+
+
+# --- one measurement, in a process of its own --------------------------------------------------------------------------
+
+
+def _columnar(events: Path, batch: int) -> dict[str, float]:
+    records, cells = Traffic.read(events), RateCells()
+    return _timed(columnar.flow(records, cells, batch), len(records.raws))
+
+
+def _per_item(events: Path, _batch: int, *, sliding: bool = False) -> dict[str, float]:
+    records = Traffic.read(events)
+    return _timed(per_item.flow(records, CountingSink(), sliding=sliding), len(records.raws))
+
+
+def _per_item_sliding(events: Path, batch: int) -> dict[str, float]:
+    return _per_item(events, batch, sliding=True)
+
+
+def _reference(events: Path, _batch: int) -> dict[str, float]:
+    records = Traffic.read(events)
+    _settle()
+    started = time.process_time()
+    return _rate(reference.decode(records.raws), time.process_time() - started)
+
+
+def _memory(_events: Path, _batch: int) -> dict[str, float]:
+    return memory.bytes_per_held_call()
+
+
+VARIANTS: dict[str, Callable[[Path, int], dict[str, float]]] = {
+    "columnar": _columnar,
+    "reference": _reference,
+    "per_item": _per_item,
+    "per_item_sliding": _per_item_sliding,
+    "memory": _memory,
+}
+
+
+def _timed(flow: Dataflow, events: int) -> dict[str, float]:
+    _settle()
+    started = time.process_time()
+    run_main(flow, epoch_interval=_EPOCH)
+    return _rate(events, time.process_time() - started)
+
+
+def _rate(events: int, cpu_s: float) -> dict[str, float]:
+    return {"events": events, "cpu_s": round(cpu_s, 4), "events_per_cpu_second": events / cpu_s}
+
+
+def _settle() -> None:
+    """The garbage collector as a replay sets it; all variants gain by it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def _pin() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+# --- all of them -------------------------------------------------------------------------------------------------------
+
+
+def _compare() -> None:
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="aftercall-bench-") as folder, console.status("generating traffic") as status:
+        sizes = _generate(Path(folder))
+        runs: dict[str, list[float]] = {name: [] for name in ("reference", "columnar", "per_item", "per_item_sliding")}
+        for turn in range(ROUNDS):
+            for name, rates in runs.items():
+                status.update(f"round {turn + 1} of {ROUNDS}: {name}")
+                rates.append(_measure(name, Path(folder))["events_per_cpu_second"])
+        status.update("other batch sizes")
+        batches = {size: _measure("columnar", Path(folder), size)["events_per_cpu_second"] for size in OTHER_BATCHES}
+        status.update(f"holding {memory.CALLS:,} calls")
+        held = _measure("memory", Path(folder))
+    best = {name: max(rates) for name, rates in runs.items()}
+    figures = {
+        "speedup_vs_per_item": round(best["columnar"] / best["per_item"], 2),
+        "share_of_reference_decode": round(best["columnar"] / best["reference"], 4),
+        "bytes_per_held_call": round(held["per_call"], 1),
+        "events_per_cpu_second": round(best["columnar"]),
+    }
+    details = {
+        "batch": columnar.BATCH,
+        "events_per_cpu_second": {name: [round(rate) for rate in rates] for name, rates in runs.items()},
+        "columnar_with_other_batches": {str(size): round(rate) for size, rate in batches.items()},
+        "speedup_vs_per_item_sliding": round(best["columnar"] / best["per_item_sliding"], 2),
+    }
+    path = report.write("engine", figures, seed=SEED, sizes=sizes, details=details)
+    console.print(_table(runs, best))
+    for name, value in figures.items():
+        console.print(f"{name}: [bold]{value:,}[/bold]")
+    console.print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def _generate(folder: Path) -> dict[str, Any]:
+    sizes: dict[str, Any] = {"held_calls": memory.CALLS}
+    for name, calls in (("all", CALLS), ("per_item", PER_ITEM_CALLS)):
+        records = traffic(calls)
+        records.write(folder / f"{name}.jsonl")
+        sizes[f"{name}_events"] = len(records.raws)
+        sizes[f"{name}_mean_bytes"] = round(sum(map(len, records.raws)) / len(records.raws), 1)
+    return sizes
+
+
+def _measure(name: str, folder: Path, batch: int = columnar.BATCH) -> dict[str, float]:
+    events = folder / ("per_item.jsonl" if name.startswith("per_item") else "all.jsonl")
+    command = [sys.executable, "-m", "benchmarks.engine", "--variant", name, "--events", str(events), "--batch", str(batch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    if done.returncode:
+        raise SystemExit(f"benchmarks.engine: the variant '{name}' must run to its end; it ended with:\n{done.stderr}")
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def _table(runs: dict[str, list[float]], best: dict[str, float]) -> Table:
+    table = Table(title="events per CPU second, one core")
+    for column in ("way", *(f"run {i + 1}" for i in range(ROUNDS)), "best", "x per item", "of bare decode"):
+        table.add_column(column, justify="left" if column == "way" else "right")
+    for name, rates in runs.items():
+        ratios = (f"{best[name] / best['per_item']:.2f}", f"{best[name] / best['reference']:.1%}")
+        table.add_row(name.replace("_", " "), *(f"{rate:,.0f}" for rate in rates), f"{best[name]:,.0f}", *ratios)
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What a held call costs: resident memory of the join's shards, records and batches not counted."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.columnar import Lane
+from benchmarks.traffic import Traffic, held_calls
+from flows.shards import SHARDS, split
+from models.join import Join
+from models.rules import JoinRules
+
+CALLS = 1_000_000
+BATCH = 10_000
+
+
+def bytes_per_held_call(calls: int = CALLS) -> dict[str, float]:
+    """Hold `calls` calls, every second one with one statement, and see how the process has grown per call.
+
+    Records are generated, decoded, joined and dropped a batch at a time. A first batch goes through a join of its own
+    beforehand, so that modules, buffers and the allocator's arenas are there when the measurement begins.
+    """
+    _hold(3 * BATCH)
+    before = _resident()
+    joins = _hold(calls)
+    after = _resident()
+    held = sum(len(join.held) for join in joins.values())
+    if held != calls:
+        raise RuntimeError(f"benchmarks.memory: all of {calls} calls must be held; got {held} (mend benchmarks/memory.py)")
+    return {"held": held, "bytes": after - before, "per_call": (after - before) / held}
+
+
+def _hold(calls: int) -> dict[str, Join]:
+    lane, nothing = Lane(), Traffic([], np.zeros(0, np.uint8))
+    joins = {shard: Join(JoinRules()) for shard in SHARDS}
+    # Nothing comes last, so that no shard still looks at the last batch: records are not what is measured.
+    for part in chain(held_calls(calls, BATCH), [nothing]):
+        for shard, arrivals in split(lane.read(part)):
+            joins[shard].process(arrivals)
+    return joins
+
+
+def _resident() -> int:
+    """Bytes, after everything that is free was given back."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

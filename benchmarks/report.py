@@ -1,0 +1,65 @@
+"""What every benchmark says about itself: machine, versions, date; and the one shape of its results file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("bytewax", "numpy", "msgspec", "pydantic", "polars")
+
+
+def machine() -> dict[str, Any]:
+    """The processor, its cores and the memory in GiB."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Of Python and of `packages`."""
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def write(
+    name: str, figures: Mapping[str, Any], *, seed: int, sizes: Mapping[str, Any], details: Mapping[str, Any]
+) -> Path:
+    """Write `results/<name>.json`.
+
+    Args:
+        name: of the benchmark.
+        figures: what is compared from one run to the next, by name.
+        seed: of the data.
+        sizes: how much was measured.
+        details: whatever explains the figures.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    result = {
+        "figures": figures,
+        "machine": machine(),
+        "versions": versions(),
+        "seed": seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        "sizes": sizes,
+        "details": details,
+    }
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    return path
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
