@@ -51,6 +51,7 @@ def main() -> None:
 
     Nobody is spared the traceback of a defect of ours.
     """
+    _fill_standard_streams()
     try:
         code = app(_spread(sys.argv[1:]) or ["--help"], prog_name="aftercall", standalone_mode=False)
         sys.stdout.flush()
@@ -144,7 +145,12 @@ def insights(
     from flows.insights_view import render
 
     file = snapshot / "outcomes.duckdb" if snapshot.is_dir() else snapshot
-    found = look(file, task, _span(lookback, "--lookback"), _span(baseline, "--baseline"), _moment(as_of))
+    spans = _span(lookback, "--lookback"), _span(baseline, "--baseline")
+    try:
+        found = look(file, task, *spans, _moment(as_of))
+    except OverflowError:
+        rule = f"must not reach back beyond the year 1; got {lookback} and {baseline}"
+        raise UsageError(f"--lookback, --baseline: {rule} (give shorter spans or a later --as-of)") from None
     if as_json:
         sys.stdout.write(found.to_json() + "\n")
     else:
@@ -206,9 +212,16 @@ def check(*, config: Config = None, as_json: Json = False) -> None:
         sys.stdout.write("\n")
 
 
+def _fill_standard_streams() -> None:
+    """Whoever started us may have closed some: files that are opened later must not get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
+
+
 def _spread(arguments: Iterable[str]) -> list[str]:
     """`--calls A B` as `--calls A --calls B`: a shell makes the first of `--calls *.jsonl`, typer wants the second."""
-
     found: list[str] = []
     option = ""
     for argument in (*arguments, "-"):

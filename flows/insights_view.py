@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -58,14 +60,13 @@ def degraded_line(one: DegradedModel) -> str:
 
 
 def comparison(insight: Insight) -> Table:
-    """Every arm, and all of them together."""
-    table = Table(title="Success rate by model and config", title_justify="left", show_footer=False)
-    table.add_column("model")
-    table.add_column("config")
+    """Every arm, and all of them together; 80 columns wide where names are short."""
     corrected = any(arm.corrected is not None and arm.corrected.rate is not None for arm in insight.arms)
-    columns = ["baseline", "n", "current", "95 % interval", "n", "pending", "delta"]
-    for name in [*columns, *(["delay-corrected", "mature"] if corrected else [])]:
-        table.add_column(name, justify="right")
+    columns = ["before", "n", "now", "95 %", "n", "open", "change", *(["final", "mature"] if corrected else [])]
+    caption = "Rates in %. open: calls without a verdict yet."
+    if corrected:
+        caption += " final: the rate once all outcomes are in, estimated; mature: the share of them that is."
+    table = _table("Success rate by model and config", columns, caption)
     lost = {(one.model, one.config) for one in insight.degraded} | {
         (one.model, arm.config) for one in insight.degraded for arm in insight.arms if one.config is None
     }
@@ -79,21 +80,16 @@ def comparison(insight: Insight) -> Table:
 
 def route_table(route: Route) -> Table:
     """Where traffic should go."""
-    title = f"Where calls should go (issued {moment(route.issued_at)}, valid until {moment(route.valid_until)})"
-    table = Table(title=title, title_justify="left")
-    table.add_column("model")
-    table.add_column("config")
-    for name in ("weight", "P(best)", "rate", "95 % interval", "n"):
-        table.add_column(name, justify="right")
-    table.add_column("status")
+    title = f"Where calls should go from {moment(route.issued_at)} until {moment(route.valid_until)}"
+    table = _table(title, ("weight", "P(best)", "rate", "95 %", "n"), "All but n in %.")
+    table.add_column("status", no_wrap=True)
     for arm in route.arms:
         status = Text(arm["status"], STATUS_STYLE.get(arm["status"], "green"))
         table.add_row(
-            arm["model"],
-            arm["config"],
-            percent(arm["weight"]),
-            percent(arm["p_best"]),
-            percent(arm["rate"]),
+            arm_name(arm["model"], arm["config"]),
+            _bare(arm["weight"]),
+            _bare(arm["p_best"]),
+            _bare(arm["rate"]),
             interval(arm["rate_low"], arm["rate_high"]),
             f"{arm['n']:,}",
             status,
@@ -101,21 +97,37 @@ def route_table(route: Route) -> Table:
     return table
 
 
+def _table(title: str, columns: Iterable[str], caption: str) -> Table:
+    """A column of names, which may wrap, and columns of figures, which may not."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+    )
+    table.pad_edge = False
+    table.add_column("model/config", overflow="fold", min_width=12)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
 def _cells(arm: ArmInsight, *, corrected: bool) -> list[str]:
     cells = [
-        "all" if arm.model is None else arm.model,
-        arm.config or "",
-        percent(arm.baseline.rate),
+        "all" if arm.model is None else arm_name(arm.model, arm.config),
+        _bare(arm.baseline.rate),
         f"{arm.baseline.resolved:,}",
-        percent(arm.current.rate),
+        _bare(arm.current.rate),
         _interval_of(arm.current),
         f"{arm.current.resolved:,}",
         f"{arm.current.pending:,}",
-        points(arm.delta),
+        "-" if arm.delta is None else f"{100 * arm.delta:+.1f}",
     ]
     if corrected:
         known = arm.corrected
-        cells += [percent(known.rate), percent(known.maturity)] if known is not None else ["", ""]
+        cells += [_bare(known.rate), _bare(known.maturity)] if known is not None else ["", ""]
     return cells
 
 
@@ -129,8 +141,13 @@ def arm_name(model: str, config: str | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Two shares in percent."""
-    return "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}"
+    """Two shares in percent, without the sign."""
+    return "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}"
+
+
+def _bare(share: float | None) -> str:
+    """`percent` without its sign."""
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def percent(share: float | None) -> str:

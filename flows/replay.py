@@ -56,6 +56,8 @@ def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
         if known["finished"]:
             return files.warnings + outdated(replay.out, known, mine)
         write_run(state, known)
+        for name in OUTPUTS:
+            (replay.out / name).touch()  # the engine opens a file with its first line only
         recovery = recovery_store(state)
         flow, epoch = build(replay, files, known["now_us"], on_progress), replay.settings.recovery.epoch
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)

@@ -1,0 +1,398 @@
+"""Bad input: refused with its reason and counted, while its neighbours come out as if it had not been there."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import zstandard
+
+from system.commands import aftercall, assert_one_sentence, call, counts, lines, outcome, table
+from system.runs import left, sums_that_fail
+
+GOOD = 120
+PRIVATE = "what-the-customer-wrote"
+ONE_MIB = 1_048_576
+
+
+class Bad(NamedTuple):
+    """A line that is refused."""
+
+    name: str
+    file: str
+    line: bytes
+    reason: str
+
+
+def text(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode()
+
+
+def without(record: dict[str, Any], *fields: str) -> bytes:
+    return text({name: value for name, value in record.items() if name not in fields})
+
+
+def bad_call(name: str, slug: str, /, **fields: Any) -> Bad:
+    return Bad(name, "calls", text(call(60, call_id="bad", input=PRIVATE, output=PRIVATE, **fields)), slug)
+
+
+def bad_outcome(name: str, slug: str, /, **fields: Any) -> Bad:
+    return Bad(name, "outcomes", text(outcome(60, outcome_id="bad", **fields)), slug)
+
+
+def deep(levels: int) -> bytes:
+    return text(call(60, call_id="bad"))[:-1] + b', "more": ' + b"[" * levels + b"]" * levels + b"}"
+
+
+SOON = (datetime.now(UTC) + timedelta(minutes=20)).isoformat()
+BAD = [
+    Bad("not UTF-8", "calls", text(call(60, call_id="bad")).replace(b"bad", b"b\xe4d"), "not_utf8"),
+    Bad("not JSON", "calls", b"call_id=bad", "not_json"),
+    Bad("half an object", "outcomes", b'{"call_id": "bad"', "not_json"),
+    Bad("two objects in a line", "outcomes", b"{} {}", "not_json"),
+    Bad("not an object", "calls", b"[1, 2]", "not_object"),
+    Bad("a number", "outcomes", b"17", "not_object"),
+    Bad("no call_id", "calls", without(call(60), "call_id"), "missing_field"),
+    Bad("no model", "calls", without(call(60, call_id="bad"), "model"), "missing_field"),
+    Bad("no time", "calls", without(call(60, call_id="bad"), "occurred_at"), "missing_field"),
+    Bad("no outcome_id", "outcomes", without(outcome(60), "outcome_id"), "missing_field"),
+    Bad("no source", "outcomes", without(outcome(60), "source"), "missing_field"),
+    bad_call("a number for a model", "wrong_type", model=7),
+    bad_call("a text for a number", "wrong_type", cost_usd="0.01"),
+    bad_call("true for tokens", "wrong_type", tokens=True),
+    bad_outcome("a text for success", "wrong_type", success="yes"),
+    bad_call("a model of 257 characters", "too_long", model="m" * 257),
+    bad_outcome("a reason over 8 KiB", "too_long", reason="r" * 8_193),
+    bad_call("NaN", "not_finite", latency_ms=float("nan")),
+    bad_call("infinity", "not_finite", cost_usd=float("inf")),
+    bad_call("infinity in an unknown field", "not_finite", future_field={"deep": [float("-inf")]}),
+    Bad("1e999", "outcomes", without(outcome(60), "success")[:-1] + b', "score": 1e999}', "not_finite"),
+    bad_outcome("a score that is NaN", "not_finite", score=float("nan")),
+    bad_call("negative cost", "negative", cost_usd=-0.01),
+    bad_call("negative latency", "negative", latency_ms=-1),
+    bad_call("a fortune", "out_of_range", cost_usd=1e12),
+    bad_call("a time without zone", "bad_time", occurred_at="2025-03-01T01:00:00"),
+    bad_call("a time without seconds", "bad_time", occurred_at="2025-03-01T01:00Z"),
+    bad_call("a time that is a number", "wrong_type", occurred_at=1_740_787_200),
+    bad_outcome("the 30th of February", "bad_time", occurred_at="2025-02-30T01:00:00Z"),
+    bad_call("a time in 20 minutes", "future", occurred_at=SOON),
+    bad_outcome("a time in the year 9000", "future", occurred_at="9000-01-01T00:00:00Z"),
+    bad_call("a time before 2000", "before_2000", occurred_at="1999-12-31T23:59:59Z"),
+    bad_call("a record over 1 MiB", "too_large", padding="p" * ONE_MIB),
+    Bad("JSON nested 100,000 deep", "calls", deep(100_000), "too_deep"),
+    Bad("brackets that never close", "outcomes", b"[" * 100_000, "too_deep"),
+    bad_call("an outcome among calls", "type_mismatch", type="outcome"),
+    bad_outcome("a call among outcomes", "type_mismatch", type="call"),
+    Bad("neither success nor score", "outcomes", without(outcome(60, outcome_id="bad"), "success"), "no_verdict"),
+    Bad(
+        "a retraction of nothing",
+        "outcomes",
+        without(outcome(60, outcome_id="bad", action="retract"), "source", "success"),
+        "empty_retraction",
+    ),
+    bad_outcome("a reserved source", "reserved_source", source="silence"),
+]
+
+
+class Runs(NamedTuple):
+    """The same good records, alone and among bad ones. `places`: per bad line its number in its file."""
+
+    clean: Path
+    dirty: Path
+    counts: dict[str, Any]
+    places: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("bad")
+    places: dict[str, int] = {}
+    files: dict[str, Path] = {}
+    for file, records in (("calls", map(call, range(GOOD))), ("outcomes", map(outcome, range(0, GOOD, 2)))):
+        good = list(records)
+        (folder / f"good-{file}.jsonl").write_bytes(lines(good))
+        mixed = list(_mixed(good, [bad for bad in BAD if bad.file == file], places))
+        files[file] = folder / f"{file}.jsonl"
+        files[file].write_bytes(b"".join(line + b"\n" for line in mixed))
+    clean = aftercall(
+        folder, *("replay", "--json", "--out", "clean"), *("--calls", "good-calls.jsonl"),
+        *("--outcomes", "good-outcomes.jsonl"),
+    )  # fmt: skip
+    assert counts(clean)["dead_letters"] == 0
+    dirty = aftercall(
+        folder, *("replay", "--json", "--out", "dirty"), *("--calls", "calls.jsonl"), *("--outcomes", "outcomes.jsonl")
+    )
+    assert dirty.stderr == ""
+    return Runs(folder / "clean", folder / "dirty", counts(dirty), places)
+
+
+def _mixed(good: list[dict[str, Any]], bad: list[Bad], places: dict[str, int]) -> Iterator[bytes]:
+    """Every third line is bad, as long as there are some: all of them have good neighbours."""
+    number, waiting = 0, list(bad)
+    for record in good:
+        number += 1
+        yield text(record)
+        if number % 3 == 2 and waiting:
+            number += 1
+            places[waiting[0].name] = number
+            yield waiting.pop(0).line
+    assert not waiting
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_a_bad_line_becomes_a_dead_letter_with_its_reason(runs: Runs, bad: Bad) -> None:
+    origin = {"file": f"{bad.file}.jsonl", "line": runs.places[bad.name]}
+    letters = [json.loads(line) for line in (runs.dirty / "dead_letters.jsonl").read_text().splitlines()]
+    (letter,) = [letter for letter in letters if letter["origin"] == origin]
+    assert letter["reason"] == bad.reason, letter
+    assert (letter["size"], letter["sha256"]) == (len(bad.line), sha256(bad.line).hexdigest())
+    assert PRIVATE not in letter["payload"]
+    assert PRIVATE not in letter["detail"]
+    assert len(letter["payload"].encode()) <= 65_536
+    if len(bad.line) < 1_000 and PRIVATE.encode() not in bad.line and bad.reason != "not_utf8":
+        assert letter["payload"] == bad.line.decode()
+    rows = table(runs.dirty, "SELECT event_id, reason, detail, origin, size, sha256, payload FROM dead_letters")
+    fields = ("event_id", "reason", "detail", "size", "sha256", "payload")
+    (row,) = [row for row in rows if json.loads(row[3]) == origin]
+    assert (*row[:3], *row[4:]) == tuple(letter[name] for name in fields)
+
+
+def test_every_bad_line_is_counted_and_the_sums_hold(runs: Runs) -> None:
+    assert runs.counts["dead_letters"] == sum(runs.counts["dead_letter_reasons"].values()) == len(BAD)
+    assert runs.counts["records"] == GOOD + GOOD // 2 + len(BAD)
+    assert sums_that_fail(runs.dirty) == []
+    ((orphans, late, conflicts),) = table(runs.dirty, "SELECT orphans, late, conflicts FROM pipeline")
+    assert (orphans, late, conflicts) == (0, 0, 0)
+
+
+def test_the_good_neighbours_come_out_as_without_the_bad_lines(runs: Runs) -> None:
+    clean, dirty = left(runs.clean), left(runs.dirty)
+    assert clean.tables["calls"].total() == GOOD
+    for name in ("calls", "statements", "rates", "current_rates", "alerts", "recommendations"):
+        assert dirty.tables[name] == clean.tables[name], name
+    for name in ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl"):
+        assert dirty.lines[name] == clean.lines[name], name
+
+
+def test_bad_lines_do_not_move_the_watermark(runs: Runs) -> None:
+    query = (
+        "SELECT watermark, calls, outcomes, duplicates, waiting, pending, successes, failures, expired FROM pipeline"
+    )
+    assert table(runs.dirty, query) == table(runs.clean, query)
+    assert table(runs.clean, "SELECT watermark FROM pipeline")[0][0] == datetime(2025, 3, 1, 2, 28)  # noqa: DTZ001 - UTC
+
+
+def test_payloads_are_kept_where_settings_say_so(tmp_path: Path) -> None:
+    (tmp_path / "calls.jsonl").write_bytes(text(call(1, cost_usd=-1, input=PRIVATE)) + b"\n")
+    done = aftercall(
+        tmp_path, *("replay", "--calls", "calls.jsonl", "--out", "out"), AFTERCALL_PRIVACY__KEEP_PAYLOADS="true"
+    )
+    assert done.returncode == 0, done.stderr
+    assert PRIVATE in (tmp_path / "out" / "dead_letters.jsonl").read_text()
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    """A folder with a file of calls and one of outcomes."""
+    (tmp_path / "calls.jsonl").write_bytes(lines(call(number) for number in range(20)))
+    (tmp_path / "outcomes.jsonl").write_bytes(lines(outcome(number) for number in range(20)))
+    return tmp_path
+
+
+def half_gz(folder: Path) -> str:
+    packed = gzip.compress((folder / "calls.jsonl").read_bytes())
+    (folder / "half.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    return "half.jsonl.gz"
+
+
+def half_zst(folder: Path) -> str:
+    packed = zstandard.compress((folder / "calls.jsonl").read_bytes())
+    (folder / "half.jsonl.zst").write_bytes(packed[: len(packed) // 2])
+    return "half.jsonl.zst"
+
+
+def no_gz(folder: Path) -> str:
+    (folder / "no.jsonl.gz").write_bytes((folder / "calls.jsonl").read_bytes())
+    return "no.jsonl.gz"
+
+
+def no_zst(folder: Path) -> str:
+    (folder / "no.jsonl.zst").write_bytes((folder / "calls.jsonl").read_bytes())
+    return "no.jsonl.zst"
+
+
+def a_folder(folder: Path) -> str:
+    (folder / "folder.jsonl").mkdir()
+    return "folder.jsonl"
+
+
+UNREADABLE: dict[Callable[[Path], str], str] = {
+    lambda _: "nowhere.jsonl": "no such file",
+    a_folder: "Is a directory",
+    half_gz: "ends in the middle",
+    half_zst: "ends in the middle",
+    no_gz: "not compressed as its name says",
+    no_zst: "not compressed as its name says",
+}
+
+
+@pytest.mark.parametrize(("make", "why"), UNREADABLE.items())
+def test_a_file_that_cannot_be_read_ends_in_one_sentence(sound: Path, make: Callable[[Path], str], why: str) -> None:
+    name = make(sound)
+    done = aftercall(sound, "replay", "--calls", "calls.jsonl", name, "--out", "out")
+    assert_one_sentence(done, 1, f"{name}: ", why)
+    assert not (sound / "out" / "outcomes.duckdb").exists()
+
+
+def test_a_half_written_last_line_is_a_dead_letter_and_a_warning(sound: Path) -> None:
+    with (sound / "calls.jsonl").open("ab") as file:
+        file.write(text(call(21))[:-9])
+    done = aftercall(
+        sound, "replay", "--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl", "--out", "out", "--json"
+    )
+    assert counts(done)["dead_letter_reasons"] == {"truncated": 1}
+    assert counts(done)["calls"] == 20
+    assert done.stderr.startswith("aftercall: calls.jsonl, line 21: is half-written")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_whole_last_line_without_an_end_is_read(sound: Path) -> None:
+    (sound / "calls.jsonl").write_bytes(lines(map(call, range(3))).rstrip(b"\n"))
+    done = aftercall(sound, "replay", "--calls", "calls.jsonl", "--out", "out", "--json")
+    assert (counts(done)["calls"], done.stderr) == (3, "")
+
+
+# --- the output folder -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("out", ["calls.jsonl/out", "calls.jsonl", "/proc/out"])
+def test_an_output_folder_that_cannot_be_written_ends_in_one_sentence(sound: Path, out: str) -> None:
+    done = aftercall(sound, "replay", "--calls", "calls.jsonl", "--out", out)
+    assert_one_sentence(done, 1, f"{out}: the output folder must be writable", "choose another --out")
+
+
+@pytest.mark.slow
+def test_a_folder_with_another_runs_state_is_refused_and_left_alone(sound: Path) -> None:
+    arguments = ("replay", "--calls", "calls.jsonl", "--out", "out")
+    assert aftercall(sound, *arguments).returncode == 0
+    before = left(sound / "out")
+    other = aftercall(sound, *arguments, "--outcomes", "outcomes.jsonl")
+    assert_one_sentence(other, 2, "out: must hold no other run's state", "over calls.jsonl", "choose an empty --out")
+    # Same length, same times, other content: not the same run either.
+    content = (sound / "calls.jsonl").read_bytes()
+    (sound / "calls.jsonl").write_bytes(content.replace(b'"m-0"', b'"m-9"'))
+    assert_one_sentence(aftercall(sound, *arguments), 2, "out: must hold no other run's state")
+    assert left(sound / "out") == before
+
+
+def test_a_folder_with_foreign_outputs_is_refused(sound: Path) -> None:
+    (sound / "out").mkdir()
+    (sound / "out" / "verdicts.jsonl").write_text("mine\n")
+    assert_one_sentence(
+        aftercall(sound, "replay", "--calls", "calls.jsonl", "--out", "out"), 2, "choose an empty --out"
+    )
+    assert (sound / "out" / "verdicts.jsonl").read_text() == "mine\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_fails_within_a_step_is_one_sentence_too(sound: Path, workers: str) -> None:
+    """Bytewax would print the panic of its thread and a traceback."""
+    arguments = (
+        "replay",
+        "--calls",
+        "calls.jsonl",
+        "--outcomes",
+        "outcomes.jsonl",
+        "--out",
+        "out",
+        "--workers",
+        workers,
+    )
+    assert aftercall(sound, *arguments).returncode == 0
+    run, verdicts = sound / "out" / "state" / "run.json", sound / "out" / "verdicts.jsonl"
+    run.write_text(json.dumps({**json.loads(run.read_text()), "finished": False}))
+    verdicts.unlink()
+    verdicts.mkdir()
+    assert_one_sentence(aftercall(sound, *arguments), 1, "out/verdicts.jsonl: cannot be written", "Is a directory")
+    verdicts.rmdir()
+    assert aftercall(sound, *arguments).returncode == 0
+    assert sums_that_fail(sound / "out") == []
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("toml", "parts"),
+    [
+        ('[join]\nhorizon = "soon"\n', ("bad.toml: join.horizon", "'soon'", "'30d'")),
+        ('[join]\nhorizn = "30d"\n', ("bad.toml: join.horizn", "did you mean horizon?")),
+        ("[join\n", ("bad.toml: ", "TOML")),
+        ('[task.support]\nsilence = "success"\n', ("bad.toml: ", "task.support", "horizon")),
+        ("[routing]\nfloor = 2.0\n", ("bad.toml: routing.floor", "2.0")),
+    ],
+)
+def test_a_bad_value_in_the_file_of_settings_ends_in_one_sentence(
+    sound: Path, toml: str, parts: tuple[str, ...]
+) -> None:
+    (sound / "bad.toml").write_text(toml)
+    done = aftercall(sound, "replay", "--calls", "calls.jsonl", "--out", "out", "--config", "bad.toml")
+    assert_one_sentence(done, 2, *parts)
+    assert not (sound / "out").exists()
+
+
+def test_a_bad_value_in_the_environment_ends_in_one_sentence(sound: Path) -> None:
+    arguments = ("replay", "--calls", "calls.jsonl", "--out", "out")
+    done = aftercall(sound, *arguments, AFTERCALL_JOIN__MAX_GROUPS="many")
+    assert_one_sentence(done, 2, "AFTERCALL_JOIN__MAX_GROUPS", "'many'")
+    assert_one_sentence(aftercall(sound, *arguments, AFTERCALL_JION__HORIZON="3d"), 2, "AFTERCALL_JION__HORIZON")
+    assert not (sound / "out").exists()
+
+
+def test_a_missing_file_of_settings_ends_in_one_sentence(tmp_path: Path) -> None:
+    assert_one_sentence(aftercall(tmp_path, "check", "--config", "nowhere.toml"), 2, "nowhere.toml")
+
+
+# --- too many groups -------------------------------------------------------------------------------------------------
+
+
+def test_beyond_the_cap_new_groups_are_counted_together(tmp_path: Path) -> None:
+    """Who comes first is a matter of the order of arrival; that the cap and all sums hold is not."""
+    known = [call(n, model=f"m-{n % 2}") for n in range(200)]
+    later = [call(n, model=f"id-{n}", task_type="summarise" if n % 2 else f"task-{n}") for n in range(3_000, 3_100)]
+    (tmp_path / "calls.jsonl").write_bytes(lines([*known, *later]))
+    said = [outcome(n, outcome_id=str(n)) for n in (*range(200), *range(3_000, 3_100))]
+    (tmp_path / "outcomes.jsonl").write_bytes(lines(said))
+    arguments = ("replay", "--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl", "--out", "out", "--json")
+    found = counts(aftercall(tmp_path, *arguments, AFTERCALL_JOIN__MAX_GROUPS="2"))
+    out = tmp_path / "out"
+    assert (found["calls"], found["dead_letters"]) == (300, 0)
+    assert sums_that_fail(out) == []
+    groups = table(out, "SELECT task_type, model, config, sum(calls)::INT FROM rates WHERE grain = '1d' GROUP BY ALL")
+    assert sorted(groups) == [
+        ("__other__", "__other__", "__other__", 50),
+        ("summarise", "__other__", "__other__", 50),
+        ("summarise", "m-0", "default", 100),
+        ("summarise", "m-1", "default", 100),
+    ]
+    names = table(out, "SELECT count(DISTINCT task_type), count(DISTINCT model) FROM calls")
+    assert names == [(51, 102)]
+    verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
+    assert {verdict["model"] for verdict in verdicts} >= {"id-3001", "m-0"}
+    assert "__other__" not in {verdict["model"] for verdict in verdicts}
+    alerts = table(out, "SELECT kind, task_type, reason FROM alerts WHERE kind = 'group_cap'")
+    assert len(alerts) == 1
+    assert "more than 2 groups" in alerts[0][2]
+    arms = table(out, "SELECT DISTINCT task_type, model FROM recommendations")
+    assert ("summarise", "m-1") in arms
+    assert all("__other__" not in arm for arm in arms)
