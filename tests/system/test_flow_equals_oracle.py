@@ -103,7 +103,7 @@ def agree(history: History, workers: int) -> None:
         compare_verdicts(lines_of(out / "verdicts.jsonl"), oracle)
 
 
-@settings(parent=COSTLY, max_examples=6)
+@settings(parent=COSTLY, max_examples=4)
 @given(histories(sorted_files=False), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
@@ -177,7 +177,7 @@ def disturb(disturbed: tuple[History, tuple[File, ...], Oracle], workers: int) -
         assert len(lines) == len(letters), "one dead letter for each line"
 
 
-@settings(parent=COSTLY, max_examples=6)
+@settings(parent=COSTLY, max_examples=4)
 @given(disturbances(), st.sampled_from([1, 2]))
 def test_malformed_lines_become_dead_letters_and_disturb_nothing(
     disturbed: tuple[History, tuple[File, ...], Oracle], workers: int
