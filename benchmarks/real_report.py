@@ -25,8 +25,8 @@ _ALERTS = """A shift is often told three times: of a config, of its model, of it
 which shifts are real. The models of openhands_index came one after another, so the rates of its tasks really did
 move; its times are invented, as are those of llmdrift."""
 _EVIDENCE = """`evidence` is what a test that knew both rates would have gathered in the calls after the change, in
-nats. One false alarm per 1,000 groups and week asks for about 14 of them within minutes; and as the rate before must be learned
-from as many calls before the change, a part of them is lost."""
+nats. One false alarm per 1,000 groups and week asks for about 14 of them within minutes; and as the rate before must
+be learned from as many calls before the change, a part of them is lost."""
 
 Lesson = dict[str, Any]
 
