@@ -43,6 +43,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         self._batch_size = batch_size
         self._on_progress = on_progress
         self._position = 0
+        self._spoke = len(files) > 0  # empty files give one empty batch, so that sinks open and publish
         self._clocks = np.full(len(files.names), NEVER, dtype=np.int64)
         self._last = np.full(len(files.names), -1, dtype=np.int64)
         np.maximum.at(self._last, files.file, np.arange(len(files)))
@@ -63,8 +64,9 @@ class FileLane(StatefulSourcePartition[Batch, State]):
     def next_batch(self) -> list[Batch]:
         """Decode the next records; called until it raises `StopIteration`, which it does at the end of all files."""
         start, stop = self._position, min(self._position + self._batch_size, len(self._files))
-        if start == stop:
+        if start == stop and self._spoke:
             raise StopIteration
+        self._spoke = True
         rows = slice(start, stop)
         file, line = self._files.file[rows], self._files.line[rows]
         batch = self._decoder.decode(self._raws(rows), self._files.kinds[file], file, line, self._files.names)

@@ -251,9 +251,10 @@ def _answer(error: BaseException) -> tuple[str, int] | None:
         if name in _SYSTEM_ERRORS:
             return str(seen), FAILED
         if isinstance(seen, OSError) and seen.strerror is not None:
-            place = seen.filename or "system"
+            if seen.filename is None:
+                return f"system: a file or stream cannot be used; {seen.strerror} (see to it, then try again)", FAILED
             return (
-                f"{place}: must be readable and writable here; {seen.strerror} (check the path and its rights)",
+                f"{seen.filename}: must be usable; {seen.strerror} (check the path, its rights and the space)",
                 FAILED,
             )
     return None
@@ -298,4 +299,4 @@ def _plain(value: Any) -> str:
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, highlight=False, emoji=False)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,7 @@ STATUS_STYLE = {"degraded": "red", "over_limit": "yellow", "exploring": "cyan", 
 def render(insight: Insight, console: Console) -> None:
     """Print an insight: the verdict in a sentence, who got worse, every arm, and where traffic should go."""
     console.print(
-        f"[bold]{insight.task_type}[/] · last {format_duration(insight.lookback)} against the "
+        f"[bold]{escape(insight.task_type)}[/] · last {format_duration(insight.lookback)} against the "
         f"{format_duration(insight.baseline)} before, up to {moment(insight.as_of)}"
     )
     console.print(headline(insight))
@@ -59,14 +60,14 @@ def degraded_line(one: DegradedModel) -> str:
     return f"{name}: {percent(one.baseline)} -> {percent(one.current)}, {change}{effect}{since}{note}"
 
 
-def comparison(insight: Insight) -> Table:
+def comparison(insight: Insight) -> Group:
     """Every arm, and all of them together; 80 columns wide where names are short."""
     corrected = any(arm.corrected is not None and arm.corrected.rate is not None for arm in insight.arms)
     columns = ["before", "n", "now", "95 %", "n", "open", "change", *(["final", "mature"] if corrected else [])]
     caption = "Rates in %. open: calls without a verdict yet."
     if corrected:
         caption += " final: the rate once all outcomes are in, estimated; mature: the share of them that is."
-    table = _table("Success rate by model and config", columns, caption)
+    table = _table(columns)
     lost = {(one.model, one.config) for one in insight.degraded} | {
         (one.model, arm.config) for one in insight.degraded for arm in insight.arms if one.config is None
     }
@@ -75,18 +76,18 @@ def comparison(insight: Insight) -> Table:
         table.add_row(*_cells(arm, corrected=corrected), style=style)
     table.add_section()
     table.add_row(*_cells(insight.overall, corrected=corrected), style="bold")
-    return table
+    return Group("Success rate by model and config", table, Text(caption, "dim"))
 
 
-def route_table(route: Route) -> Table:
+def route_table(route: Route) -> Group:
     """Where traffic should go."""
     title = f"Where calls should go from {moment(route.issued_at)} until {moment(route.valid_until)}"
-    table = _table(title, ("weight", "P(best)", "rate", "95 %", "n"), "All but n in %.")
+    table = _table(("weight", "P(best)", "rate", "95 %", "n"))
     table.add_column("status", no_wrap=True)
     for arm in route.arms:
         status = Text(arm["status"], STATUS_STYLE.get(arm["status"], "green"))
         table.add_row(
-            arm_name(arm["model"], arm["config"]),
+            Text(arm_name(arm["model"], arm["config"])),
             _bare(arm["weight"]),
             _bare(arm["p_best"]),
             _bare(arm["rate"]),
@@ -94,29 +95,21 @@ def route_table(route: Route) -> Table:
             f"{arm['n']:,}",
             status,
         )
-    return table
+    return Group(title, table, Text("All but n in %.", "dim"))
 
 
-def _table(title: str, columns: Iterable[str], caption: str) -> Table:
+def _table(columns: Iterable[str]) -> Table:
     """A column of names, which may wrap, and columns of figures, which may not."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        caption=caption,
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        collapse_padding=True,
-    )
-    table.pad_edge = False
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
     table.add_column("model/config", overflow="fold", min_width=12)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
-def _cells(arm: ArmInsight, *, corrected: bool) -> list[str]:
-    cells = [
-        "all" if arm.model is None else arm_name(arm.model, arm.config),
+def _cells(arm: ArmInsight, *, corrected: bool) -> list[str | Text]:
+    cells: list[str | Text] = [
+        Text("all" if arm.model is None else arm_name(arm.model, arm.config)),
         _bare(arm.baseline.rate),
         f"{arm.baseline.resolved:,}",
         _bare(arm.current.rate),

@@ -51,7 +51,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
                 console.print(Text(line))
         task = _task(base, worse, incident)
         if task is not None:
-            console.rule(f"Where the calls of {task} should go now")
+            console.rule(Text(f"Where the calls of {task} should go now"))
             _routing(base, task, worse, console)
         console.rule("All accounted for")
         console.print(Text(_accounts(base)))
@@ -228,7 +228,7 @@ def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[Row], conso
         if before is not None:
             name = arm_name(alert["model"], alert["config"])
             was, now = _weight(before, alert), _weight(route, alert)
-            console.print(f"{name}: {percent(was)} of the calls before the alert, {percent(now)} now.")
+            console.print(Text(f"{name}: {percent(was)} of the calls before the alert, {percent(now)} now."))
 
 
 def _weight(route: Route, alert: Row) -> float:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import duckdb
 from system.runs import environment
 
 AFTERCALL = (sys.executable, "-m", "aftercall")
-DAY = "2025-03-0"
 
 
 def aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -75,8 +75,8 @@ def outcome(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def minute(number: int) -> str:
-    """A time on a day in March 2025."""
-    return f"{DAY}{1 + number // 1440}T{number // 60 % 24:02}:{number % 60:02}:00Z"
+    """A time that many minutes into March 2025."""
+    return f"{datetime(2025, 3, 1) + timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}"  # noqa: DTZ001 - UTC, it says Z
 
 
 def lines(records: Iterable[dict[str, Any]]) -> bytes:
