@@ -120,7 +120,8 @@ class Groups:
         if name in self._codes:
             return name
         task = name[0]
-        if self._admitted < self._max_groups:
+        # Who has folded is not remembered, so a cap that was raised since must not let anybody in.
+        if self._admitted < self._max_groups and not self._folding:
             self._admitted += 1
             self._tasks.add(task)
             folded = name

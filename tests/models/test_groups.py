@@ -1,0 +1,90 @@
+"""The cap on groups: who is in stays in, who has folded stays folded, sums hold, across restarts too."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from models.groups import OTHER, Grouped, Groups
+from models.streams import (
+    MINUTE_US,
+    CellDeltas,
+    Changes,
+    DelayDeltas,
+    Group,
+    LatencyDeltas,
+    TrialDeltas,
+    Values,
+)
+
+
+def changes(minute: int, *names: Group, shard: str = "00") -> Changes:
+    """One call and one trial in this minute for each of the groups; the watermark is the minute's end."""
+    count = len(names)
+    code, at, one = np.arange(count, dtype=np.int32), np.full(count, minute, np.int32), np.ones(count, np.int32)
+    none, ids = np.zeros(count, np.int32), np.array([f"{minute}-{name}" for name in names], np.object_)
+    return Changes(
+        shard=shard,
+        watermark=(minute + 1) * MINUTE_US,
+        names=list(names),
+        cells=CellDeltas(code, at, one, one, none, none, np.zeros(count, np.int64)),
+        latencies=LatencyDeltas(code, at, code.astype(np.int16), one),
+        delays=DelayDeltas(code, at, one.astype(np.int8), code.astype(np.int16), one),
+        trials=TrialDeltas(code, at, one, none, one, none, one),
+        values=Values(code, at, at.astype(np.int64) * MINUTE_US, ids, np.full(count, 5.0), np.full(count, np.nan)),
+    )
+
+
+def trials(grouped: Grouped) -> Counter[Group]:
+    """Trials of the minutes that closed, by group."""
+    assert grouped.closed is not None
+    counted: Counter[Group] = Counter()
+    for code, count in zip(grouped.closed.trials.code, grouped.closed.trials.trial_successes, strict=True):
+        counted[grouped.closed.names[code]] += int(count)
+    return counted
+
+
+A, B, LATER, FOREIGN = ("t", "a", "1"), ("t", "b", "1"), ("t", "c", "1"), ("u", "a", "1")
+FOLDED, ALL_FOLDED = ("t", OTHER, OTHER), (OTHER, OTHER, OTHER)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running on", "restarted each time"])
+def test_beyond_the_cap_new_groups_fold_and_stay_folded(*, restarted: bool) -> None:
+    groups = Groups(1, max_groups=2)
+    seen: list[Grouped] = []
+    for minute, names in enumerate([(A,), (A, B), (LATER, FOREIGN, A), (LATER, B, ("u", "b", "1")), (FOREIGN, A, B)]):
+        if restarted:
+            groups = Groups.from_state(groups.state(), 1, max_groups=2)
+        seen.append(groups.process(changes(minute, *names)))
+    assert [trials(one) for one in seen] == [
+        {A: 1},
+        {A: 1, B: 1},
+        {FOLDED: 1, ALL_FOLDED: 1, A: 1},
+        {FOLDED: 1, B: 1, ALL_FOLDED: 1},
+        {ALL_FOLDED: 1, A: 1, B: 1},
+    ]
+    assert [one.names for one in seen] == [
+        [A],
+        [A, B],
+        [FOLDED, ALL_FOLDED, A],
+        [FOLDED, B, ALL_FOLDED],
+        [ALL_FOLDED, A, B],
+    ]
+    assert [one.folding_began for one in seen] == [False, False, True, False, False]
+
+
+def test_a_cap_that_was_raised_does_not_take_a_group_out_of_those_it_was_counted_with() -> None:
+    groups = Groups(1, max_groups=1)
+    groups.process(changes(0, A, LATER))
+    raised = Groups.from_state(groups.state(), 1, max_groups=3)
+    assert trials(raised.process(changes(1, A, LATER))) == {A: 1, FOLDED: 1}
+
+
+def test_several_folded_groups_of_a_minute_are_summed() -> None:
+    groups = Groups(1, max_groups=1)
+    found = groups.process(changes(0, A, *(("t", f"id-{n}", "1") for n in range(9))))
+    assert trials(found) == {A: 1, FOLDED: 9}
+    assert found.closed is not None
+    assert len(found.closed.values.code) == 10
