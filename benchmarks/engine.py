@@ -1,4 +1,4 @@
-"""`make bench-engine`: events per CPU second of three ways, on one core, in one run; and the bytes that a held call takes.
+"""`make bench-engine`: events per CPU second of three ways, on one core, in one run; and what a held call weighs.
 
 Every variant runs in a process of its own, pinned to one processor, three times, taking turns; the best run counts.
 What is measured is the CPU time of the whole process (all threads) from the first record to the end of the flow,
@@ -32,8 +32,8 @@ from models.rates import RateCells
 
 CALLS = 520_000
 PER_ITEM_CALLS = 77_000
-"""A stream of its own with the same mixture, about 150,000 records: the per-item way is slow, and slower the more calls it
-holds, so this favours it."""
+"""A stream of its own with the same mixture, about 150,000 records: the per-item way is slow, and slower the more calls
+it holds, so this favours it."""
 ROUNDS = 3
 OTHER_BATCHES = (5_000, 60_000)
 _EPOCH = timedelta(seconds=10)
@@ -50,10 +50,10 @@ def main() -> None:
         _compare()
         return
     _pin()
-    print(json.dumps(VARIANTS[given.variant](given.events, given.batch)))  # noqa: T201 (to the parent process)
+    print(json.dumps(VARIANTS[given.variant](given.events, given.batch)))
 
 
-# --- one measurement, in a process of its own --------------------------------------------------------------------------
+# --- one measurement, in a process of its own ----------------------------------------------------------------------
 
 
 def _columnar(events: Path, batch: int) -> dict[str, float]:
@@ -113,12 +113,15 @@ def _pin() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-# --- all of them -------------------------------------------------------------------------------------------------------
+# --- all of them --------------------------------------------------------------------------------------------------
 
 
 def _compare() -> None:
     console = Console()
-    with tempfile.TemporaryDirectory(prefix="aftercall-bench-") as folder, console.status("generating traffic") as status:
+    with (
+        tempfile.TemporaryDirectory(prefix="aftercall-bench-") as folder,
+        console.status("generating traffic") as status,
+    ):
         sizes = _generate(Path(folder))
         runs: dict[str, list[float]] = {name: [] for name in ("reference", "columnar", "per_item", "per_item_sliding")}
         for turn in range(ROUNDS):
@@ -161,7 +164,8 @@ def _generate(folder: Path) -> dict[str, Any]:
 
 def _measure(name: str, folder: Path, batch: int = columnar.BATCH) -> dict[str, float]:
     events = folder / ("per_item.jsonl" if name.startswith("per_item") else "all.jsonl")
-    command = [sys.executable, "-m", "benchmarks.engine", "--variant", name, "--events", str(events), "--batch", str(batch)]
+    given = ["--variant", name, "--events", str(events), "--batch", str(batch)]
+    command = [sys.executable, "-m", "benchmarks.engine", *given]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     if done.returncode:
         raise SystemExit(f"benchmarks.engine: the variant '{name}' must run to its end; it ended with:\n{done.stderr}")

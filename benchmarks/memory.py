@@ -24,16 +24,18 @@ BATCH = 10_000
 def bytes_per_held_call(calls: int = CALLS) -> dict[str, float]:
     """Hold `calls` calls, every second one with one statement, and see how the process has grown per call.
 
-    Records are generated, decoded, joined and dropped a batch at a time. A first batch goes through a join of its own
-    beforehand, so that modules, buffers and the allocator's arenas are there when the measurement begins.
+    Records are generated, decoded, joined and dropped a batch at a time. A third as many go through a join of its own
+    beforehand, so that modules, buffers and the memory that the allocator keeps for records are there when it begins.
     """
-    _hold(3 * BATCH)
+    _hold(calls // 3)
     before = _resident()
     joins = _hold(calls)
     after = _resident()
     held = sum(len(join.held) for join in joins.values())
     if held != calls:
-        raise RuntimeError(f"benchmarks.memory: all of {calls} calls must be held; got {held} (mend benchmarks/memory.py)")
+        raise RuntimeError(
+            f"benchmarks.memory: all of {calls} calls must be held; got {held} (mend benchmarks/memory.py)"
+        )
     return {"held": held, "bytes": after - before, "per_call": (after - before) / held}
 
 

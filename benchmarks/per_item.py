@@ -86,7 +86,7 @@ def _join(held: Held | None, event: Call | Outcome) -> tuple[Held, Iterable[tupl
             return held, _NOTHING
         group = f"{event.task_type}|{event.model}|{event.config}"
         if held is None:
-            return Held(group, event.occurred_at, None, "", False), _NOTHING  # noqa: FBT003 (no statement yet)
+            return Held(group, event.occurred_at, None, "", False), _NOTHING
         change = Change(event.occurred_at, 1, int(held.success))
         return held._replace(group=group, called_at=event.occurred_at), ((group, change),)
     success = event.success if event.success is not None else event.score is not None and event.score >= _PASS_AT
@@ -120,7 +120,10 @@ def flow(traffic: Traffic, sink: CountingSink, *, batch: int = BATCH, sliding: b
     joined = op.stateful_flat_map("join", keyed, _join)
     changes = op.map("by_group", joined, itemgetter(1))
     clock = win.EventClock(
-        ts_getter=itemgetter(0), wait_for_system_duration=_WAIT, now_getter=lambda: _ALIGNED, to_system_utc=lambda _: None
+        ts_getter=itemgetter(0),
+        wait_for_system_duration=_WAIT,
+        now_getter=lambda: _ALIGNED,
+        to_system_utc=lambda _: None,
     )
     windower: win.Windower[win.SlidingWindower] = (
         win.SlidingWindower(length=5 * _MINUTE, offset=_MINUTE, align_to=_ALIGNED)

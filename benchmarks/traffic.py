@@ -1,8 +1,8 @@
 """Seeded traffic as it would lie on the wire: agent calls and their delayed outcomes, in order of arrival.
 
-What it is like: 10 task types x 5 models x 4 configs at 2,000 calls a second; 87 % of the calls receive an outcome, after
-a delay with a median of 20 s and a heavy tail; 6 % of those are revised later by the same source; 1 % of outcomes and
-0.5 % of calls arrive twice; 1 % of outcomes speak of a call that nobody sent. Identifiers are UUIDs (calls: version 7),
+What it is like: 10 task types x 5 models x 4 configs at 2,000 calls a second; 87 % of the calls receive an outcome,
+after a delay with a median of 20 s and a heavy tail; 6 % of those are revised later by the same source; 1 % of outcomes
+and 0.5 % of calls arrive twice; 1 % of outcomes speak of a call that nobody sent. Identifiers are UUIDs (calls: version 7),
 a record has 238 bytes on average.
 """
 
@@ -35,6 +35,7 @@ _TRANSPORT_S: Final = 0.3
 _SOURCES: Final = ("user_feedback", "downstream", "judge")
 _JUDGE: Final = 2
 _REASONS: Final = ("", ',"reason":"the customer wrote again about the same thing"')
+_REASONED: Final = 0.05
 _PASS_AT: Final = 0.7
 
 Ints = NDArray[np.int64]
@@ -101,14 +102,18 @@ def traffic(calls: int = 520_000, seed: int = SEED) -> Traffic:
 
 
 def held_calls(calls: int, batch: int, seed: int = SEED) -> Iterator[Traffic]:
-    """Calls of one day of which every second one has one outcome; `batch` calls and their outcomes at a time."""
+    """Calls of one day of which every second one has one outcome; `batch` calls and their outcomes at a time.
+
+    No outcome gives a reason: that text is held as it is, and comes on top.
+    """
     rng = np.random.default_rng(seed)
     step = DAY_US // calls
     for start in range(0, calls, batch):
         at = START_US + np.arange(start, min(start + batch, calls)) * step
         ids = _call_ids(rng, at)
         source = rng.integers(0, len(_SOURCES), len(ids[::2]))
-        raws = _call_records(rng, ids, at) + _outcome_records(rng, ids[::2], at[::2] + step * batch, source)
+        said_at = at[::2] + step * batch
+        raws = _call_records(rng, ids, at) + _outcome_records(rng, ids[::2], said_at, source, reasons=0.0)
         kinds = np.full(len(raws), OUTCOME, np.uint8)
         kinds[: len(ids)] = CALL
         yield Traffic(raws, kinds)
@@ -137,8 +142,10 @@ def _call_records(rng: np.random.Generator, ids: list[str], at: Ints) -> list[by
     ]
 
 
-def _outcome_records(rng: np.random.Generator, call_ids: list[str], at: Ints, source: Ints) -> list[bytes]:
-    """Judges give a score, the other sources a verdict, now and then with a reason."""
+def _outcome_records(
+    rng: np.random.Generator, call_ids: list[str], at: Ints, source: Ints, reasons: float = _REASONED
+) -> list[bytes]:
+    """Judges give a score, the other sources a verdict; a share `reasons` of them with a reason."""
     count = len(call_ids)
     score = np.round(rng.beta(4, 1, count), 3)
     columns = zip(
@@ -147,7 +154,7 @@ def _outcome_records(rng: np.random.Generator, call_ids: list[str], at: Ints, so
         _texts(at),
         source.tolist(),
         score.tolist(),
-        (rng.random(count) < 0.05).astype(int).tolist(),
+        (rng.random(count) < reasons).astype(int).tolist(),
         strict=True,
     )
     return [

@@ -55,7 +55,7 @@ class _Codes(dict[_Key, int]):
 
 
 class Decoder:
-    """Decodes batches of records. Not bound to a batch: nothing is carried from one to the next."""
+    """Decodes batches of records. Nothing that matters is carried from one batch to the next."""
 
     def __init__(
         self, *, now_us: Callable[[], int] | int, max_future_skew_us: int, keep_payloads: bool = False
@@ -70,6 +70,9 @@ class Decoder:
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
         self._keep_payloads = keep_payloads
+        # Kept until the next batch, so that records are released in the order in which they were made: the shards would
+        # do so in theirs, and leave memory in which the next batch lies scattered (0.6 us a record dearer).
+        self._spent: tuple[Objects, ...] = ()
         self._decode = (msgspec.json.Decoder(CallRecord).decode, msgspec.json.Decoder(OutcomeRecord).decode)
 
     def decode(
@@ -93,11 +96,13 @@ class Decoder:
             The batch; its `wm` columns are `NEVER`, `low`, `high` and `marks` are left to the lane. About 1 us per
             record of 230 bytes.
         """
+        self._spent = ()
         latest = self._now_us() + self._max_future_skew_us
         refusals: dict[int, Refusal] = {}
         origin = _Origin(objects(raws), np.asarray(partition, dtype=np.int32), np.asarray(offset, dtype=np.int64))
         calls, groups = self._calls(raws, np.flatnonzero(kinds == CALL), origin, latest, refusals)
         outcomes, sources = self._outcomes(raws, np.flatnonzero(kinds == OUTCOME), origin, latest, refusals)
+        self._spent = (calls.records, outcomes.records)
         refused = [
             Refused(reason, detail, int(partition[row]), int(offset[row]), raws[row])
             for row, (reason, detail) in sorted(refusals.items())

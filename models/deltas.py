@@ -47,10 +47,13 @@ class Deltas:
         self._latency: list[tuple[I32, I32, F64]] = []
         self._delays: list[tuple[I32, I64, I8, I64, I32]] = []
         self._values: list[Values] = []
+        self._judged: list[tuple[int, int, bool, int, int]] = []
+        self._expired: list[tuple[int, int]] = []
+        self._steps: list[tuple[int, int, int, int, int, int]] = []
+        self._single_verdicts: list[tuple[int, int, int, int, int]] = []
+        self._steps: list[tuple[int, ...]] = []
 
-    def add_calls(
-        self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, call_ids: Objects
-    ) -> None:
+    def add_calls(self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, call_ids: Objects) -> None:
         """Calls accepted: counts, cost, latency, and their values for the numeric detectors."""
         call_minute = (at // MINUTE_US).astype(np.int32)
         ones = np.ones(len(group), np.int32)
@@ -62,12 +65,40 @@ class Deltas:
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
         self._values.append(Values(group, minute, at, call_ids, latency_ms, cost_usd))
 
-    def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: int) -> None:
-        """Verdicts gained (sign 1) or withdrawn (sign -1) in the cells and the delay histogram."""
+    def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
+        """Verdicts gained (sign 1, which is meant where there is none) or withdrawn (-1): cells and delay histogram."""
+        if sign is None:
+            sign = np.ones(len(group), np.int32)
+        if len(group) == 1:
+            one = (group.item(), call_at.item(), success.item(), decided_at.item(), sign)
+            self._single_verdicts.append(one)  # as columns once all are there
+        else:
+            self._add_verdicts(group, call_at, success, decided_at, np.full(len(group), sign, np.int32))
+
+    def _add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32) -> None:
         good = (success == 1).astype(np.int32)
         minute = (call_at // MINUTE_US).astype(np.int32)
         self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
-        self._delays.append((group, call_at, success, decided_at, np.full(len(group), sign, np.int32)))
+        self._delays.append((group, call_at, success, decided_at, sign))
+
+    def judge(self, group: int, call_at: int, success: bool, decided_at: int, sign: int) -> None:  # noqa: FBT001
+        """One verdict gained or withdrawn."""
+        self._judged.append((group, call_at, success, decided_at, sign))
+
+    def expire(self, group: int, call_at: int) -> None:
+        """One call closed with nothing standing."""
+        self._expired.append((group, call_at))
+
+    def step(self, group: int, ends: dict[int, bool | None], sign: int) -> None:
+        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn."""
+        before: bool | None = None
+        for minute in sorted(ends) if len(ends) > 1 else ends:
+            now = ends[minute]
+            if now is not before:
+                good, bad = now is True, now is False
+                net = (good - (before is True), bad - (before is False))
+                self._steps.append((group, minute, sign * good, sign * bad, sign * net[0], sign * net[1]))
+            before = now
 
     def add_expired(self, group: I32, call_at: I64) -> None:
         """Calls that closed with nothing standing."""
@@ -89,22 +120,23 @@ class Deltas:
             }
         )
 
-    def add_steps(self, group: int, steps: dict[int, tuple[int, int, int, int]], sign: int) -> None:
-        """The minute steps of one call: (trial successes, trial failures, net successes, net failures) by minute."""
-        if not steps:
-            return
-        columns = sign * np.array(list(steps.values()), np.int32)
-        names = ("trial_successes", "trial_failures", "successes", "failures")
-        self._trials.append(
-            {
-                "group": np.full(len(steps), group, np.int32),
-                "minute": np.fromiter(steps, np.int32, len(steps)),
-                **{name: columns[:, i] for i, name in enumerate(names)},
-            }
-        )
+    def _gather(self) -> None:
+        """The differences of single calls, as columns."""
+        if self._judged:
+            rows = np.array(self._judged, np.int64).T
+            success, sign = rows[2].astype(np.int8), rows[4].astype(np.int32)
+            self.add_verdicts(rows[0].astype(np.int32), rows[1], success, rows[3], sign)
+        if self._expired:
+            rows = np.array(self._expired, np.int64).T
+            self.add_expired(rows[0].astype(np.int32), rows[1])
+        if self._steps:
+            columns = np.array(self._steps, np.int32).T
+            self._trials.append(dict(zip(("group", "minute", *tuple(_TRIAL)[:4]), columns, strict=True)))
 
     def changes(self, shard: str, watermark: int, groups: list[Group]) -> Changes:
         """The message to the group step; rows whose differences cancelled out are left out."""
+        self._gather()
+        self._gather_singles()
         cells = _sum(self._cells, _CELL)
         trials = _sum(self._trials, _TRIAL)
         latencies = self._latencies()
@@ -126,6 +158,19 @@ class Deltas:
             trials=TrialDeltas(code[trials.pop("group")], **trials),
             values=values._replace(code=code[values.code]),
         )
+
+    def _gather_singles(self) -> None:
+        """What came one by one, as columns."""
+        if self._single_verdicts:
+            group, call_at, success, decided_at, sign = np.array(self._single_verdicts, np.int64).T
+            signs = sign.astype(np.int32)
+            self._add_verdicts(group.astype(np.int32), call_at, success.astype(np.int8), decided_at, signs)
+            self._single_verdicts = []
+        if self._steps:
+            columns = np.array(self._steps, np.int32).T
+            names = ("group", "minute", "trial_successes", "trial_failures", "successes", "failures")
+            self._trials.append(dict(zip(names, columns, strict=True)))
+            self._steps = []
 
     def _latencies(self) -> LatencyDeltas:
         group = _join([x[0] for x in self._latency], np.int32)
