@@ -1,19 +1,21 @@
-"""The ledgers that one batch touches: what they were before, and the difference that leaves when the batch is done.
+"""The ledgers that one batch touches: opened from the columns together, changed one by one, put back together.
 
-A case may be touched by any number of records of a batch and is finished once, so it does not matter how many came
-together. Where its ledger fits the columns again, it goes back into them.
+A case may be touched by any number of records of a batch and is settled once, so it does not matter how many came
+together: what leaves is the difference between the ledger as it was and as it is.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from models.deltas import Deltas
 from models.held import HAS_CASE, NO_STATEMENT, PENDING, Case
-from models.ledger import CALL, SILENCE, Statement, Verdict, judge, minute_steps, revisions, standing
-from models.streams import MINUTE_US, NEVER, Group
+from models.ledger import CALL, SILENCE, Reading, Statement, Verdict, read
+from models.rules import JoinRules
+from models.streams import I32, MINUTE_US, NEVER, Group
 
 if TYPE_CHECKING:
     from models.join import Join
@@ -51,164 +53,179 @@ class StatementRow(NamedTuple):
     stands: bool
 
 
-class _Before(NamedTuple):
-    """A call before the batch touched it."""
-
-    verdict: Verdict
-    known: bool
-    size: int
-    stands: frozenset[str]
-    steps: dict[int, tuple[int, int, int, int]]
+_NOTHING = Reading(Verdict(None, None), frozenset(), 0, {})
 
 
-_UNKNOWN = _Before(Verdict(None, None), known=False, size=0, stands=frozenset(), steps={})
+class OpenCase:
+    """One call while its ledger is open. `row` is -1 for a call that this batch brought."""
+
+    __slots__ = ("at", "call_id", "closes", "digest", "error", "group", "horizon_ends", "key", "minute", "row", "rules")
+    __slots__ += ("known", "size", "statements", "version")
+
+    def __init__(  # noqa: PLR0913 (the columns of a call)
+        self,
+        key: int,
+        row: int,
+        call_id: str,
+        group: int,
+        at: int,
+        minute: int,
+        version: int,
+        digest: int,
+        error: str | None,
+        statements: list[Statement],
+        rules: JoinRules,
+        task: str,
+    ) -> None:
+        self.key = key
+        self.row = row
+        self.call_id = call_id
+        self.group = group
+        self.at = at
+        self.minute = minute
+        self.version = version
+        self.digest = digest
+        self.error = error
+        self.statements = statements
+        self.size = len(statements)
+        self.known = row >= 0
+        self.rules = rules
+        self.horizon_ends = at + rules.horizon(task)
+        self.closes = self.horizon_ends + rules.allowed_lateness_us
+
+    def reading(self, size: int) -> Reading:
+        """What follows from the first `size` statements: ledgers only grow, so the past is a prefix."""
+        return read(self.minute, self.statements[:size], self.rules.verdict, failed=self.error is not None)
 
 
 class Casebook:
-    """The touched cases of one shard."""
+    """The open cases of one shard."""
 
     def __init__(self, join: Join) -> None:
         self._join = join
-        self._touched: dict[int, _Before] = {}
 
     def begin(self, deltas: Deltas, tally: dict[str, int]) -> None:
         """Start a batch; differences go to `deltas`, counts to `tally`."""
         self._deltas = deltas
         self._tally = tally
+        self._open: dict[int, OpenCase] = {}
+        self._gone: list[OpenCase] = []
         self.judgements: list[Judgement] = []
         self.statements: list[StatementRow] = []
 
-    def enroll(self, row: int) -> None:
-        """A call accepted just now: before it there was nothing."""
-        self._touched[row] = _UNKNOWN
+    def load(self, rows: I32) -> None:
+        """Open the held calls at these distinct rows."""
+        for case in self._opened(rows):
+            self._open[case.key] = case
 
-    def close_if_open(self, row: int) -> None:
-        """Close a held call that may change by it: one touched in this batch, or one on which nothing stands."""
-        if row in self._touched or self._join.held.calls.verdict[row] == PENDING:
-            self.close(row)
+    def get(self, key: int) -> OpenCase | None:
+        """The open case of a held call."""
+        return self._open.get(key)
 
-    def close(self, row: int) -> None:
-        """Close a held call: the watermark is past it."""
-        self.touch(row)
-        self._finish(row, closing=True)
+    def enroll(self, case: OpenCase) -> None:
+        """Open the case of a call accepted just now."""
+        self._open[case.key] = case
+
+    def close(self, case: OpenCase) -> None:
+        """A record of this batch met the call after it had closed."""
+        self._settle(case, closing=True)
+        del self._open[case.key]
+        if case.row >= 0:
+            self._gone.append(case)
+
+    def close_rows(self, rows: I32) -> None:
+        """Close held calls that have come due; their rows are given back by the caller."""
+        for case in self._opened(rows):
+            self._settle(case, closing=True)
 
     def finish(self) -> None:
-        """End the batch."""
-        for row in list(self._touched):
-            self._finish(row, closing=False)
+        """Settle what is open, and put it back into the columns."""
+        for case in self._open.values():
+            self._settle(case, closing=False)
+        # The rows of calls that have closed stay scheduled: they are given back when their hour comes due.
+        self._join.held.index.remove(np.array([case.key for case in self._gone], np.uint64))
+        self._store_new([case for case in self._open.values() if case.row < 0])
+        self._store_ledgers([case for case in self._open.values() if not case.known or len(case.statements) > case.size])
 
-    def _case(self, row: int) -> Case:
-        """The call's ledger as an object, made from the columns where need be."""
-        held = self._join.held
-        single = int(held.calls.single[row])
-        if single == HAS_CASE:
-            return held.cases[row]
-        case = Case(None)
-        if single != NO_STATEMENT:
-            given, score = int(held.singles.given[single]), float(held.singles.score[single])
-            case.statements.append(
-                Statement(
-                    at=int(held.singles.at[single]),
-                    outcome_id=held.singles.ids.get(single),
-                    source=self._join.sources[held.singles.source[single]],
-                    given=None if given < 0 else bool(given),
-                    score=None if np.isnan(score) else score,
-                    retract=False,
-                    retracts=None,
-                    reason=held.reasons.pop(single, None),
-                    minute=int(held.singles.minute[single]),
-                )
-            )
-            held.singles.give_back(np.array([single], np.int32))
-        held.calls.single[row] = HAS_CASE
-        held.cases[row] = case
-        return case
+    def _opened(self, rows: I32) -> Iterable[OpenCase]:
+        join, table, singles = self._join, self._join.held.calls, self._join.held.singles
+        columns = (table.group, table.at, table.minute, table.rules, table.digest, table.single)
+        keys = join.held.index.row_key[rows].tolist()
+        for key, row, group, at, minute, version, digest, single in zip(
+            keys, rows.tolist(), *(column[rows].tolist() for column in columns), strict=True
+        ):
+            error, statements = None, []
+            if single == HAS_CASE:
+                case = join.held.cases[row]
+                error, statements = case.error, case.statements
+            elif single != NO_STATEMENT:
+                given, score = singles.given.item(single), singles.score.item(single)
+                statements = [
+                    Statement(
+                        at=singles.at.item(single),
+                        outcome_id=singles.ids.get(single),
+                        source=join.sources[singles.source.item(single)],
+                        given=None if given < 0 else given == 1,
+                        score=None if score != score else score,  # noqa: PLR0124 (nan: absent)
+                        retract=False,
+                        retracts=None,
+                        reason=join.held.reasons.get(single),
+                        minute=singles.minute.item(single),
+                    )
+                ]
+            rules = join.versions[version]
+            call_id, task = table.ids.get(row), join.groups[group][0]
+            yield OpenCase(key, row, call_id, group, at, minute, version, digest, error, statements, rules, task)
 
-    def touch(self, row: int) -> Case:
-        """The ledger of a held call, to be changed: how it is now is remembered."""
-        case = self._case(row)
-        if row in self._touched:
-            return case
-        rules, failed = self._join.rules_of(row).verdict, case.error is not None
-        self._touched[row] = _Before(
-            verdict=judge(case.statements, rules, failed=failed),
-            known=True,
-            size=len(case.statements),
-            stands=frozenset(s.outcome_id for s in standing(case.statements).values()),
-            steps=self._steps(row, case),
-        )
-        return case
-
-    def _steps(self, row: int, case: Case, *, silence: bool | None = None) -> dict[int, tuple[int, int, int, int]]:
-        """Changes of verdict by minute; a `silence` verdict takes its place at the minute of closing."""
-        rules = self._join.rules_of(row).verdict
-        call_minute = int(self._join.held.calls.minute[row])
-        ends: dict[int, bool | None] = dict(
-            minute_steps(call_minute, case.statements, rules, failed=case.error is not None)
-        )
-        if silence is not None:
-            ends[self._join.closes(row) // MINUTE_US] = silence
-        steps: dict[int, tuple[int, int, int, int]] = {}
-        before: bool | None = None
-        for minute in sorted(ends):
-            now = ends[minute]
-            if now is not before:
-                steps[minute] = _step(before, now)
-            before = now
-        return steps
-
-    def _finish(self, row: int, *, closing: bool) -> None:
-        """Emit the difference since the call was touched."""
-        before = self._touched.pop(row)
-        join, table = self._join, self._join.held.calls
-        case = self._case(row)
-        rules, failed = join.rules_of(row).verdict, case.error is not None
-        verdict = judge(case.statements, rules, failed=failed)
-        group, call_at = int(table.group[row]), int(table.at[row])
+    def _settle(self, case: OpenCase, *, closing: bool) -> None:
+        """Emit the difference since the case was opened."""
+        size, statements = case.size, case.statements
+        grew = len(statements) > size or (not case.known and case.error is not None)
+        if not grew and not closing and case.known:
+            return
+        before = case.reading(size) if case.known else _NOTHING
+        now = case.reading(len(statements)) if grew or not case.known else before
+        verdict, ends = now.verdict, now.ends
         name = {None: "pending", True: "success", False: "failure"}[verdict.success]
-        decided_at, source = _decided(verdict, call_at)
-        closed = 0
-        if closing and verdict.success is None:
-            closed = 1
-            silence = join.rules_of(row).silence(join.groups[group][0])
+        decided_at, source = _decided(verdict, case.at)
+        closed = int(closing and verdict.success is None)
+        if closed:
+            silence = case.rules.silence(self._join.groups[case.group][0])
             if silence is None:
                 name = "expired"
-                self._deltas.add_expired(_i32(group), _i64(call_at))
+                self._deltas.expire(case.group, case.at)
                 self._count("expired")
             else:
-                name, source, decided_at = "success" if silence else "failure", SILENCE, join.horizon_ends(row)
-                verdict = Verdict(silence, None)
-        self._deltas.add_steps(group, before.steps, -1)
-        self._deltas.add_steps(group, self._steps(row, case, silence=verdict.success if closed else None), 1)
-        self._exchange(group, call_at, before.verdict, verdict, decided_at)
-        if closed or len(case.statements) > before.size or (failed and not before.known):
-            self._speak(row, case, verdict, name, source, decided_at, closed)
-        self._changed_statements(row, case, before)
-        table.verdict[row] = PENDING if verdict.success is None else int(verdict.success)
-        if not closing:
-            self._demote(row, case)
+                name, source, decided_at = "success" if silence else "failure", SILENCE, case.horizon_ends
+                verdict, ends = Verdict(silence, None), ends | {case.closes // MINUTE_US: silence}
+        if grew or closed:
+            self._deltas.step(case.group, before.ends, -1)
+            self._deltas.step(case.group, ends, 1)
+            self._exchange(case, before.verdict, verdict, decided_at)
+            self._speak(case, now, verdict, name, source, decided_at, closed)
+        if len(statements) > size:
+            self._changed_statements(case, before.stands, now.stands)
 
-    def _exchange(self, group: int, call_at: int, old: Verdict, new: Verdict, decided_at: int) -> None:
+    def _exchange(self, case: OpenCase, old: Verdict, new: Verdict, decided_at: int) -> None:
         """Cells and delays: the old verdict leaves, the new one comes."""
-        old_at, _ = _decided(old, call_at)
+        old_at, _ = _decided(old, case.at)
         if (old.success, old_at) == (new.success, decided_at):
             return
         for success, at, sign in ((old.success, old_at, -1), (new.success, decided_at, 1)):
             if success is not None:
-                flag = np.array([success], np.int8)
-                self._deltas.add_verdicts(_i32(group), _i64(call_at), flag, _i64(at), sign)
+                self._deltas.judge(case.group, case.at, success, at, sign)
                 self._count("successes" if success else "failures", sign)
 
-    def _speak(
-        self, row: int, case: Case, verdict: Verdict, name: str, source: str | None, decided_at: int, closed: int
+    def _speak(  # noqa: PLR0913 (the parts of one record)
+        self, case: OpenCase, now: Reading, verdict: Verdict, name: str, source: str | None, decided_at: int, closed: int
     ) -> None:
         statement = verdict.statement
         implicit = case.error if source == CALL else None
         self.judgements.append(
             Judgement(
-                call_id=self._join.held.calls.ids.get(row),
-                group=self._join.groups[self._join.held.calls.group[row]],
-                call_at=int(self._join.held.calls.at[row]),
+                call_id=case.call_id,
+                group=self._join.groups[case.group],
+                call_at=case.at,
                 verdict=name,
                 score=None if statement is None else statement.score,
                 source=source,
@@ -217,59 +234,77 @@ class Casebook:
                 decided_at=decided_at,
                 seq=len(case.statements) + closed,
                 statements=len(case.statements),
-                revisions=revisions(case.statements, self._join.rules_of(row).verdict, failed=case.error is not None),
+                revisions=now.revisions,
             )
         )
 
-    def _changed_statements(self, row: int, case: Case, before: _Before) -> None:
-        stands = {s.outcome_id for s in standing(case.statements).values()}
-        rules = self._join.rules_of(row).verdict
-        call_id = self._join.held.calls.ids.get(row)
-        call_at = int(self._join.held.calls.at[row])
+    def _changed_statements(self, case: OpenCase, stood: frozenset[str], stands: frozenset[str]) -> None:
+        success = case.rules.verdict.success
         for place, s in enumerate(case.statements):
             stands_now = s.outcome_id in stands
-            if place >= before.size or stands_now != (s.outcome_id in before.stands):
-                success = None if s.retract else rules.success(s.source, s.given, s.score)
+            if place >= case.size or stands_now != (s.outcome_id in stood):
+                said = None if s.retract else success(s.source, s.given, s.score)
                 self.statements.append(
                     StatementRow(
-                        call_id,
-                        call_at,
-                        s.outcome_id,
-                        s.source,
-                        s.at,
-                        s.retract,
-                        success,
-                        s.score,
-                        s.reason,
-                        stands_now,
+                        case.call_id, case.at, s.outcome_id, s.source, s.at, s.retract, said, s.score, s.reason, stands_now
                     )
                 )
 
-    def _demote(self, row: int, case: Case) -> None:
-        """Back into the columns, where the ledger fits."""
-        held = self._join.held
-        if case.error is not None or len(case.statements) > 1:
+    # Back into the columns
+
+    def _store_new(self, cases: list[OpenCase]) -> None:
+        if not cases:
             return
-        if not case.statements:
-            held.calls.single[row] = NO_STATEMENT
-        else:
-            s = case.statements[0]
-            if s.retract or s.source is None:
-                return
-            single = held.singles.take_rows(1)
-            place = int(single[0])
-            held.singles.at[place], held.singles.source[place] = s.at, self._join.source_code(s.source)
-            held.singles.given[place] = -1 if s.given is None else int(s.given)
-            held.singles.score[place] = np.nan if s.score is None else s.score
-            held.singles.minute[place] = s.minute
-            held.singles.ids.put(single, [s.outcome_id])
+        held, table = self._join.held, self._join.held.calls
+        keys = np.array([case.key for case in cases], np.uint64)
+        closes = np.array([case.closes for case in cases], np.int64)
+        rows = held.add(keys, closes, [case.call_id for case in cases])
+        for name in ("at", "group", "minute", "digest"):
+            column = getattr(table, name)
+            column[rows] = [getattr(case, name) for case in cases]
+        table.rules[rows] = [case.version for case in cases]
+        table.verdict[rows], table.single[rows] = PENDING, NO_STATEMENT
+        for case, row in zip(cases, rows.tolist(), strict=True):
+            case.row = row
+
+    def _store_ledgers(self, cases: list[OpenCase]) -> None:
+        """The first statement of a call goes into the table of singles, a longer ledger stays an object."""
+        if not cases:
+            return
+        held, table = self._join.held, self._join.held.calls
+        rows = np.array([case.row for case in cases], np.int32)
+        successes = [case.reading(len(case.statements)).verdict.success for case in cases]
+        table.verdict[rows] = [PENDING if success is None else int(success) for success in successes]
+        held.forget_singles(rows)
+        fitting = [case for case in cases if _fits(case)]
+        for case in cases:
+            if case.error is not None or (case.statements and not _fits(case)):
+                held.cases[case.row] = Case(case.error, case.statements)
+                table.single[case.row] = HAS_CASE
+        if fitting:
+            self._store_singles(fitting)
+
+    def _store_singles(self, cases: list[OpenCase]) -> None:
+        held, singles = self._join.held, self._join.held.singles
+        said = [case.statements[0] for case in cases]
+        single = singles.take_rows(len(said))
+        singles.at[single] = [s.at for s in said]
+        singles.source[single] = [self._join.source_code(s.source or "") for s in said]
+        singles.given[single] = [-1 if s.given is None else int(s.given) for s in said]
+        singles.score[single] = [np.nan if s.score is None else s.score for s in said]
+        singles.minute[single] = [s.minute for s in said]
+        singles.ids.put(single, [s.outcome_id for s in said])
+        held.calls.single[[case.row for case in cases]] = single
+        for place, s in zip(single.tolist(), said, strict=True):
             if s.reason is not None:
                 held.reasons[place] = s.reason
-            held.calls.single[row] = place
-        del held.cases[row]
 
     def _count(self, name: str, by: int = 1) -> None:
         self._tally[name] = self._tally.get(name, 0) + by
+
+
+def _fits(case: OpenCase) -> bool:
+    return case.error is None and len(case.statements) == 1 and not case.statements[0].retract
 
 
 def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:
@@ -281,19 +316,3 @@ def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:
     return verdict.statement.at, verdict.statement.source
 
 
-def _step(before: bool | None, now: bool | None) -> tuple[int, int, int, int]:  # noqa: FBT001 (two verdicts)
-    """(trial success, trial failure, net successes, net failures) of one change of verdict."""
-    return (
-        int(now is True),
-        int(now is False),
-        int(now is True) - int(before is True),
-        int(now is False) - int(before is False),
-    )
-
-
-def _i32(value: int) -> Any:
-    return np.array([value], np.int32)
-
-
-def _i64(value: int) -> Any:
-    return np.array([value], np.int64)

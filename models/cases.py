@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from models.arrivals import Arrivals, CallColumns, OutcomeColumns
-from models.casebook import Casebook, Judgement, StatementRow
+from models.casebook import Casebook, Judgement, OpenCase, StatementRow
 from models.deltas import Deltas
-from models.held import HAS_CASE, PENDING, Case
 from models.ledger import Statement
-from models.streams import I64, MINUTE_US, NEVER
+from models.streams import I32, I64, MINUTE_US, NEVER
 from models.waiting import Waiting, WaitingOutcomes
 
 if TYPE_CHECKING:
     from models.join import Join
+
+_Problem = tuple[str, str]
 
 
 class Refusal(NamedTuple):
@@ -48,19 +49,24 @@ class Cases:
     def __init__(self, join: Join) -> None:
         self._join = join
         self.waiting = WaitingOutcomes()
-        self.book = Casebook(join)
+        self._book = Casebook(join)
 
     def begin(self, deltas: Deltas, arrivals: Arrivals) -> None:
         """Start a batch."""
         self._deltas = deltas
-        self._arrivals = arrivals
+        self._partitions = arrivals.partitions
         self._accepted: list[int] = []
         self._refused: list[Refusal] = []
         self._tally: dict[str, int] = {}
-        self.book.begin(deltas, self._tally)
+        self._book.begin(deltas, self._tally)
 
     def run(self, calls: CallColumns, chosen_calls: I64, outcomes: OutcomeColumns, chosen_outcomes: I64) -> None:
         """Take the chosen records in reading order."""
+        if not len(chosen_calls) and not len(chosen_outcomes):
+            return
+        keys = np.unique(np.concatenate((calls.key[chosen_calls], outcomes.key[chosen_outcomes])))
+        rows = self._join.held.index.find(keys)
+        self._book.load(rows[rows >= 0])
         records = [(pos, 0, i) for pos, i in zip(calls.pos[chosen_calls].tolist(), chosen_calls.tolist(), strict=True)]
         pos_of = outcomes.pos[chosen_outcomes].tolist()
         records += [(pos, 1, i) for pos, i in zip(pos_of, chosen_outcomes.tolist(), strict=True)]
@@ -69,54 +75,57 @@ class Cases:
                 self._call(calls, i)
             else:
                 self._outcome(outcomes, i)
+        self._book.finish()
+        if self._accepted:
+            self._add_calls(calls, np.array(self._accepted, np.int64))
 
-    def expire_waiting(self, watermark: int) -> None:
-        """Outcomes whose wait is over become dead letters."""
+    def close(self, rows: I32) -> None:
+        """Close held calls with a ledger of their own, on which nothing stands."""
+        self._book.close_rows(rows)
+
+    def finish(self, watermark: int) -> CaseResults:
+        """End the batch: outcomes whose wait is over become dead letters."""
         self._orphan(self.waiting.expire(watermark))
-
-    def finish(self) -> CaseResults:
-        """End the batch: the differences of all touched calls."""
-        self.book.finish()
+        self.waiting.reindex()
         accepted = np.array(self._accepted, np.int64)
-        return CaseResults(accepted, self.book.judgements, self.book.statements, self._refused, self._tally)
+        return CaseResults(accepted, self._book.judgements, self._book.statements, self._refused, self._tally)
+
+    def _add_calls(self, calls: CallColumns, accepted: I64) -> None:
+        at = calls.at[accepted]
+        minute = (np.maximum(at, calls.wm[accepted]) // MINUTE_US).astype(np.int32)
+        ids = np.array([record.call_id for record in calls.records[accepted]], np.object_)
+        self._deltas.add_calls(
+            calls.group[accepted], at, minute, calls.latency_ms[accepted], calls.cost_nano[accepted], ids
+        )
 
     def _call(self, calls: CallColumns, i: int) -> None:
-        join, key, at, wm = self._join, int(calls.key[i]), int(calls.at[i]), int(calls.wm[i])
-        record, group = calls.records[i], int(calls.group[i])
-        row = self._row(key, wm)
-        if at + join.hold_us(group) < wm:
+        key, at, wm, group = calls.key.item(i), calls.at.item(i), calls.wm.item(i), calls.group.item(i)
+        record = calls.records[i]
+        case = self._case(key, wm)
+        if at + self._join.hold_us(group) < wm:
             self._refuse("too_old", "the call arrived after it would have closed", record.call_id, calls, i)
             return
-        table = join.held.calls
-        digest = _fold(int(calls.digest[i]))
-        if row >= 0:
-            if (int(table.at[row]), int(table.group[row]), int(table.digest[row])) == (at, group, digest):
+        digest = _fold(calls.digest.item(i))
+        if case is not None:
+            if (case.at, case.group, case.digest) == (at, group, digest):
                 self._count("duplicates")
             else:
                 self._refuse("conflict", "another call has this call_id", record.call_id, calls, i)
             return
-        one = slice(i, i + 1)
-        new = join.held.add(calls.key[one], calls.at[one] + join.hold_us(group), [record.call_id])
-        row = int(new[0])
-        minute = max(at, wm) // MINUTE_US
-        table.at[row], table.group[row], table.minute[row] = at, group, minute
-        table.verdict[row], table.rules[row] = PENDING, len(join.versions) - 1
-        table.digest[row], table.single[row] = digest, HAS_CASE
-        join.held.cases[row] = Case(record.error)
-        ids = np.array([record.call_id], np.object_)
-        minutes = np.array([minute], np.int32)
-        self._deltas.add_calls(
-            calls.group[one], calls.at[one], minutes, calls.latency_ms[one], calls.cost_nano[one], ids
-        )
+        join = self._join
+        task, minute, version = join.groups[group][0], max(at, wm) // MINUTE_US, len(join.versions) - 1
+        case = OpenCase(key, -1, record.call_id, group, at, minute, version, digest, record.error, [], join.rules, task)
+        self._book.enroll(case)
         self._accepted.append(i)
         self._count("calls")
-        self.book.enroll(row)
         for waited in self.waiting.take(key):
             self._count("waiting", -1)
-            self._meet(row, waited)
+            problem = self._enter(case, waited.statement)
+            if problem is not None:
+                self._refuse_waited(*problem, waited)
 
     def _outcome(self, outcomes: OutcomeColumns, i: int) -> None:
-        key, at, wm = int(outcomes.key[i]), int(outcomes.at[i]), int(outcomes.wm[i])
+        key, at, wm = outcomes.key.item(i), outcomes.at.item(i), outcomes.wm.item(i)
         record = outcomes.records[i]
         statement = Statement(
             at=at,
@@ -124,35 +133,39 @@ class Cases:
             source=record.source,
             given=record.success,
             score=record.score,
-            retract=bool(outcomes.retract[i]),
+            retract=outcomes.retract.item(i),
             retracts=record.retracts,
             reason=record.reason,
             minute=max(at, wm) // MINUTE_US,
         )
-        row = self._row(key, wm)
-        problem = self._enter(row, statement) if row >= 0 else self._early(key, statement, outcomes, i)
+        case = self._case(key, wm)
+        problem = self._early(key, statement, outcomes, i) if case is None else self._enter(case, statement)
         if problem is not None:
             self._refuse(*problem, record.call_id, outcomes, i)
 
-    def _enter(self, row: int, statement: Statement) -> tuple[str, str] | None:
+    def _case(self, key: int, wm: int) -> OpenCase | None:
+        """The held call as a record with this watermark meets it; None where there is none (any more)."""
+        self._orphan(self.waiting.expire_of(key, wm))
+        case = self._book.get(key)
+        if case is not None and case.closes < wm:
+            self._book.close(case)
+            return None
+        return case
+
+    def _enter(self, case: OpenCase, statement: Statement) -> _Problem | None:
         """Enter a statement into the ledger of a held call, or say why not."""
-        if statement.at > self._join.horizon_ends(row):
+        if statement.at > case.horizon_ends:
             return "late", "the statement is later than the call's horizon"
-        case = self.book.touch(row)
-        for known in case.statements:
-            if known.outcome_id == statement.outcome_id:
-                if known.same(statement):
-                    self._count("duplicates")
-                    return None
-                return "conflict", "another outcome of this call has this outcome_id"
+        owner = next((known for known in case.statements if known.outcome_id == statement.outcome_id), None)
+        if owner is not None:
+            return self._repeated(statement, owner)
         case.statements.append(statement)
         self._count("outcomes")
         return None
 
-    def _early(self, key: int, statement: Statement, outcomes: OutcomeColumns, i: int) -> tuple[str, str] | None:
+    def _early(self, key: int, statement: Statement, outcomes: OutcomeColumns, i: int) -> _Problem | None:
         """Let an outcome without a held call wait, or say why not."""
-        wm, call_at = int(outcomes.wm[i]), int(outcomes.call_at[i])
-        rules = self._join.rules
+        wm, call_at, rules = outcomes.wm.item(i), outcomes.call_at.item(i), self._join.rules
         if call_at != NEVER and call_at + rules.longest_hold() < wm:
             return "late", "its call, by call_occurred_at, has closed"
         deadline = statement.at + rules.orphan_wait_us
@@ -160,10 +173,7 @@ class Cases:
             return "orphan", "no call with this call_id is held"
         for waited in self.waiting.of(key):
             if waited.statement.outcome_id == statement.outcome_id:
-                if waited.statement.same(statement):
-                    self._count("duplicates")
-                    return None
-                return "conflict", "another outcome of this call has this outcome_id"
+                return self._repeated(statement, waited.statement)
         raw: bytes = outcomes.raw[i]
         self.waiting.add(
             key,
@@ -171,8 +181,8 @@ class Cases:
                 statement,
                 outcomes.records[i].call_id,
                 deadline,
-                self._arrivals.partitions[outcomes.partition[i]],
-                int(outcomes.offset[i]),
+                self._partitions[outcomes.partition.item(i)],
+                outcomes.offset.item(i),
                 len(raw),
                 hashlib.sha256(raw).hexdigest(),
             ),
@@ -180,28 +190,17 @@ class Cases:
         self._count("waiting")
         return None
 
-    def _meet(self, row: int, waited: Waiting) -> None:
-        """An outcome that waited meets its call."""
-        problem = self._enter(row, waited.statement)
-        if problem is not None:
-            self._refuse_waited(*problem, waited)
-
-    def _row(self, key: int, wm: int) -> int:
-        """The held call's row as a record with this watermark meets it, -1 where there is none (any more)."""
-        self._orphan(self.waiting.expire_of(key, wm))
-        keys = np.array([key], np.uint64)
-        row = int(self._join.held.index.find(keys)[0])
-        if row >= 0 and self._join.closes(row) < wm:
-            self.book.close(row)
-            # The row itself is given back when its hour comes due, at the end of this batch.
-            self._join.held.index.remove(keys)
-            return -1
-        return row
+    def _repeated(self, statement: Statement, owner: Statement) -> _Problem | None:
+        """A second record of an id: a duplicate where it says the same, else a conflict."""
+        if owner.same(statement):
+            self._count("duplicates")
+            return None
+        return "conflict", "another outcome of this call has this outcome_id"
 
     def _refuse(self, reason: str, detail: str, call_id: str, columns: CallColumns | OutcomeColumns, i: int) -> None:
         raw: bytes = columns.raw[i]
-        partition = self._arrivals.partitions[columns.partition[i]]
-        self._record_refusal(Refusal(reason, detail, call_id, partition, int(columns.offset[i]), raw, len(raw), ""))
+        partition = self._partitions[columns.partition.item(i)]
+        self._record_refusal(Refusal(reason, detail, call_id, partition, columns.offset.item(i), raw, len(raw), ""))
 
     def _orphan(self, over: list[Waiting]) -> None:
         for waited in over:

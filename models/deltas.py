@@ -50,8 +50,6 @@ class Deltas:
         self._judged: list[tuple[int, int, bool, int, int]] = []
         self._expired: list[tuple[int, int]] = []
         self._steps: list[tuple[int, int, int, int, int, int]] = []
-        self._single_verdicts: list[tuple[int, int, int, int, int]] = []
-        self._steps: list[tuple[int, ...]] = []
 
     def add_calls(self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, call_ids: Objects) -> None:
         """Calls accepted: counts, cost, latency, and their values for the numeric detectors."""
@@ -69,13 +67,6 @@ class Deltas:
         """Verdicts gained (sign 1, which is meant where there is none) or withdrawn (-1): cells and delay histogram."""
         if sign is None:
             sign = np.ones(len(group), np.int32)
-        if len(group) == 1:
-            one = (group.item(), call_at.item(), success.item(), decided_at.item(), sign)
-            self._single_verdicts.append(one)  # as columns once all are there
-        else:
-            self._add_verdicts(group, call_at, success, decided_at, np.full(len(group), sign, np.int32))
-
-    def _add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32) -> None:
         good = (success == 1).astype(np.int32)
         minute = (call_at // MINUTE_US).astype(np.int32)
         self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
@@ -136,7 +127,6 @@ class Deltas:
     def changes(self, shard: str, watermark: int, groups: list[Group]) -> Changes:
         """The message to the group step; rows whose differences cancelled out are left out."""
         self._gather()
-        self._gather_singles()
         cells = _sum(self._cells, _CELL)
         trials = _sum(self._trials, _TRIAL)
         latencies = self._latencies()
@@ -158,19 +148,6 @@ class Deltas:
             trials=TrialDeltas(code[trials.pop("group")], **trials),
             values=values._replace(code=code[values.code]),
         )
-
-    def _gather_singles(self) -> None:
-        """What came one by one, as columns."""
-        if self._single_verdicts:
-            group, call_at, success, decided_at, sign = np.array(self._single_verdicts, np.int64).T
-            signs = sign.astype(np.int32)
-            self._add_verdicts(group.astype(np.int32), call_at, success.astype(np.int8), decided_at, signs)
-            self._single_verdicts = []
-        if self._steps:
-            columns = np.array(self._steps, np.int32).T
-            names = ("group", "minute", "trial_successes", "trial_failures", "successes", "failures")
-            self._trials.append(dict(zip(names, columns, strict=True)))
-            self._steps = []
 
     def _latencies(self) -> LatencyDeltas:
         group = _join([x[0] for x in self._latency], np.int32)

@@ -100,8 +100,7 @@ class Join:
         self._cases.run(calls, np.flatnonzero(~simple_calls), outcomes, np.flatnonzero(~simple_outcomes))
         self._advance(arrivals, others)
         expired = self._close(deltas)
-        self._cases.expire_waiting(self.watermark)
-        cases = self._cases.finish()
+        cases = self._cases.finish(self.watermark)
         tally = cases.tally
         tally["calls"] = tally.get("calls", 0) + len(taken)
         tally["outcomes"] = tally.get("outcomes", 0) + len(first.code)
@@ -324,7 +323,7 @@ class Join:
                 if record.reason is not None:
                     self.held.reasons[place] = record.reason
             table.single[row], table.verdict[row] = single, success
-            deltas.add_verdicts(group, call_at, success, at, 1)
+            deltas.add_verdicts(group, call_at, success, at)
             deltas.add_trials(group, np.maximum(minute, table.minute[row]), success)
         return FirstVerdicts(records, self.groups, group, call_at, at, success)
 
@@ -344,9 +343,9 @@ class Join:
         table = self.held.calls
         present = self.held.index.find(self.held.index.row_key[due]) == due
         alive = due[present]
-        for row in alive[table.single[alive] == HAS_CASE].tolist():
-            self._cases.book.close_if_open(row)
-        bare = alive[(table.verdict[alive] == PENDING) & (table.single[alive] == NO_STATEMENT)]
+        pending = alive[table.verdict[alive] == PENDING]
+        self._cases.close(pending[table.single[pending] == HAS_CASE])
+        bare = pending[table.single[pending] == NO_STATEMENT]
         group, call_at = table.group[bare], table.at[bare]
         silence = np.array([self._silence(int(row)) for row in bare.tolist()], np.int8)
         ends = call_at + self._horizon[table.rules[bare], group]
@@ -355,7 +354,7 @@ class Join:
         if len(bare):
             deltas.add_expired(group[~spoken], call_at[~spoken])
             if spoken.any():
-                deltas.add_verdicts(group[spoken], call_at[spoken], silence[spoken], ends[spoken], 1)
+                deltas.add_verdicts(group[spoken], call_at[spoken], silence[spoken], ends[spoken])
                 minute = (closes[spoken] // MINUTE_US).astype(np.int32)
                 deltas.add_trials(group[spoken], minute, silence[spoken])
         expired = Expired(

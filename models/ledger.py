@@ -51,8 +51,9 @@ class VerdictRules:
         return self.sources.get(source or "", _DEFAULT_RULE).success(score)
 
     def rank(self, source: str | None) -> int:
-        """Place in the precedence, 0 the strongest."""
-        return self.precedence.index(source) if source in self.precedence else len(self.precedence)
+        """Place in the precedence, 0 the strongest; sources that are not listed share the last."""
+        precedence = self.precedence
+        return precedence.index(source) if source in precedence else len(precedence)
 
 
 _DEFAULT_RULE = SourceRule()
@@ -169,3 +170,53 @@ def minute_steps(
         MinuteStep(minute, judge([s for s in statements if s.minute <= minute], rules, failed=failed).success)
         for minute in minutes
     ]
+
+
+class Reading(NamedTuple):
+    """All that follows from a ledger. `ends`: the verdict at the end of each minute in which something took effect."""
+
+    verdict: Verdict
+    stands: frozenset[str]
+    revisions: int
+    ends: dict[int, bool | None]
+
+
+def read(
+    call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False
+) -> Reading:
+    """Read a ledger once. O(n log n) where nothing is retracted and statements took effect in their order, else O(n^2)."""
+    if any(statement.retract for statement in statements):
+        return _read_slowly(call_minute, statements, rules, failed=failed)
+    verdict = Verdict(success=False, statement=None) if failed else PENDING
+    ends: dict[int, bool | None] = {call_minute: verdict.success}
+    best, best_rank, minute, count, started = None, len(rules.precedence), call_minute, 0, failed
+    success: bool | None = verdict.success
+    stands: dict[str | None, str] = {}
+    # Tuples sort by (at, outcome_id), and ids are unique in a ledger: this is its order.
+    for statement in sorted(statements):
+        stands[statement.source] = statement.outcome_id
+        rank = rules.rank(statement.source)
+        # The newest of its source stands; among equals (unlisted sources, or the same one) the newest decides.
+        if rank <= best_rank:
+            best, best_rank = statement, rank
+            now = rules.success(statement.source, statement.given, statement.score)
+            if now is not success:
+                count += started
+                success = now
+            started = True
+        if statement.minute < minute:
+            return _read_slowly(call_minute, statements, rules, failed=failed)
+        minute = max(minute, statement.minute)
+        ends[minute] = success
+    if best is not None:
+        verdict = Verdict(success, best)
+    return Reading(verdict, frozenset(stands.values()), count, ends)
+
+
+def _read_slowly(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool) -> Reading:
+    return Reading(
+        judge(statements, rules, failed=failed),
+        frozenset(statement.outcome_id for statement in standing(statements).values()),
+        revisions(statements, rules, failed=failed),
+        dict(minute_steps(call_minute, statements, rules, failed=failed)),
+    )

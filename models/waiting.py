@@ -9,7 +9,6 @@ import numpy as np
 
 from models.ledger import Statement
 from models.streams import U64, Bools
-from models.table import HashIndex
 
 
 class Waiting(NamedTuple):
@@ -29,14 +28,25 @@ class WaitingOutcomes:
 
     def __init__(self) -> None:
         self._of: dict[int, list[Waiting]] = {}
-        # Only answers "does anything wait for these keys?", vectorised; its rows carry nothing.
-        self._index = HashIndex()
-        self._free_rows: list[int] = []
+        # The keys as they were at the last `reindex`, sorted.
+        self._keys: U64 = np.zeros(0, np.uint64)
+        self._changed = False
         self._deadlines: list[tuple[int, int]] = []
 
     def any_for(self, keys: U64) -> Bools:
-        """For each key, whether something waits for its call."""
-        return self._index.find(keys) >= 0
+        """For each key, whether something waited for its call at the last `reindex`."""
+        if not len(self._keys):
+            return np.zeros(len(keys), np.bool_)
+        at = np.searchsorted(self._keys, keys)
+        at[at == len(self._keys)] = 0
+        found: Bools = self._keys[at] == keys
+        return found
+
+    def reindex(self) -> None:
+        """Bring `any_for` up to date. O(n log n) for n calls waited for, where anything has changed."""
+        if self._changed:
+            self._keys = np.sort(np.fromiter(self._of, np.uint64, len(self._of)))
+            self._changed = False
 
     def of(self, key: int) -> list[Waiting]:
         """What waits for a call."""
@@ -46,18 +56,14 @@ class WaitingOutcomes:
         """Let an outcome wait."""
         if key not in self._of:
             self._of[key] = []
-            row = self._free_rows.pop() if self._free_rows else len(self._index)
-            self._index.insert(np.array([key], np.uint64), np.array([row], np.int32))
+            self._changed = True
         self._of[key].append(waiting)
         heapq.heappush(self._deadlines, (waiting.deadline, key))
 
     def take(self, key: int) -> list[Waiting]:
         """What waited for a call, which waits no longer."""
         waiting = self._of.pop(key, [])
-        if waiting:
-            keys = np.array([key], np.uint64)
-            self._free_rows.append(int(self._index.find(keys)[0]))
-            self._index.remove(keys)
+        self._changed = self._changed or bool(waiting)
         return waiting
 
     def expire(self, watermark: int) -> list[Waiting]:
@@ -88,3 +94,4 @@ class WaitingOutcomes:
         for key, kept in state:
             for statement, *rest in kept:
                 self.add(key, Waiting(Statement(*statement), *rest))
+        self.reindex()
