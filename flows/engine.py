@@ -11,8 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
-from bytewax.recovery import RecoveryConfig
+from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError, RecoveryConfig
 from bytewax.run import cli_main
+
+from flows.run_folder import ReplayError
 
 STANDARD_ERROR = 2
 
@@ -28,12 +30,16 @@ def execute(flow: Dataflow, log: Path, *, workers: int, epoch: timedelta, recove
         recovery: folder of the recovery store.
 
     Raises:
+        ReplayError: the recovery store is not as the run left it.
         KeyboardInterrupt: ctrl-C; the run can be resumed.
         BytewaxRuntimeError: a step failed; its `__cause__` is what was raised there.
     """
     with _apart(log), _lazy_collector():
         try:
             cli_main(flow, workers_per_process=workers, epoch_interval=epoch, recovery_config=RecoveryConfig(recovery))
+        except (InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError) as error:
+            message = f"{recovery}: must be as the run left it; {error} (restore it, or choose an empty --out)"
+            raise ReplayError(message) from None
         except Exception as error:
             # With one worker ctrl-C is raised within a step, and comes wrapped.
             if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):

@@ -20,7 +20,7 @@ STATUS_STYLE = {"degraded": "red", "over_limit": "yellow", "exploring": "cyan", 
 def render(insight: Insight, console: Console) -> None:
     """Print an insight: the verdict in a sentence, who got worse, every arm, and where traffic should go."""
     console.print(
-        f"[bold]{escape(insight.task_type)}[/] · last {format_duration(insight.lookback)} against the "
+        f"[bold]{escape(printable(insight.task_type))}[/] · last {format_duration(insight.lookback)} against the "
         f"{format_duration(insight.baseline)} before, up to {moment(insight.as_of)}"
     )
     console.print(headline(insight))
@@ -129,8 +129,13 @@ def _interval_of(side: Side) -> str:
 
 
 def arm_name(model: str, config: str | None) -> str:
-    """`model`, or `model/config` where the config says anything."""
-    return model if config in (None, "default") else f"{model}/{config}"
+    """`model`, or `model/config` where the config says anything; safe to print."""
+    return printable(model if config in (None, "default") else f"{model}/{config}")
+
+
+def printable(name: str) -> str:
+    """A name as a terminal may be shown it: control characters would be obeyed."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -299,6 +299,24 @@ def test_names_are_never_taken_for_markup(tmp_path: Path) -> None:
     assert "[bold]m/:fire:" in done.stdout
 
 
+def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "calls.jsonl").write_bytes(lines(call(n, task_type="t\x1b[31m", model="m\x07") for n in range(CALLS)))
+    (tmp_path / "outcomes.jsonl").write_bytes(lines(map(outcome, range(CALLS))))
+    assert aftercall(tmp_path, *REPLAY).returncode == 0
+    done = aftercall(tmp_path, "insights", "t\x1b[31m", "--snapshot", "out")
+    assert r"t\x1b[31m" in done.stdout
+    assert r"m\x07" in done.stdout
+    assert done.stdout.replace("\n", "").isprintable()
+
+
+def test_a_recovery_store_that_was_tampered_with_is_one_sentence(sound: Path) -> None:
+    assert aftercall(sound, *REPLAY).returncode == 0
+    state = sound / "out" / "state"
+    (state / "run.json").write_text((state / "run.json").read_text().replace('"finished": true', '"finished": false'))
+    (state / "recovery").mkdir()
+    assert_one_sentence(aftercall(sound, *REPLAY), 1, "out/state/recovery: must be as the run left it", "--out")
+
+
 @pytest.mark.parametrize("arguments", [("schema",), REPLAY], ids=lambda arguments: arguments[0])
 def test_a_reader_that_goes_away_gets_no_traceback(finished: Path, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
