@@ -60,7 +60,7 @@ class OpenCase:
     """One call while its ledger is open. `row` is -1 for a call that this batch brought."""
 
     __slots__ = ("at", "call_id", "closes", "digest", "error", "group", "horizon_ends", "key", "minute", "row", "rules")
-    __slots__ += ("known", "size", "statements", "version")
+    __slots__ += ("known", "size", "statements", "success", "version")
 
     def __init__(  # noqa: PLR0913 (the columns of a call)
         self,
@@ -89,6 +89,7 @@ class OpenCase:
         self.statements = statements
         self.size = len(statements)
         self.known = row >= 0
+        self.success: bool | None = None
         self.rules = rules
         self.horizon_ends = at + rules.horizon(task)
         self.closes = self.horizon_ends + rules.allowed_lateness_us
@@ -186,6 +187,7 @@ class Casebook:
         before = case.reading(size) if case.known else _NOTHING
         now = case.reading(len(statements)) if grew or not case.known else before
         verdict, ends = now.verdict, now.ends
+        case.success = verdict.success
         name = {None: "pending", True: "success", False: "failure"}[verdict.success]
         decided_at, source = _decided(verdict, case.at)
         closed = int(closing and verdict.success is None)
@@ -273,8 +275,7 @@ class Casebook:
             return
         held, table = self._join.held, self._join.held.calls
         rows = np.array([case.row for case in cases], np.int32)
-        successes = [case.reading(len(case.statements)).verdict.success for case in cases]
-        table.verdict[rows] = [PENDING if success is None else int(success) for success in successes]
+        table.verdict[rows] = [PENDING if case.success is None else int(case.success) for case in cases]
         held.forget_singles(rows)
         fitting = [case for case in cases if _fits(case)]
         for case in cases:

@@ -180,9 +180,10 @@ def _in_order(values: Values) -> Values:
     minute, at = values.minute[order], values.at[order]
     ties = (minute[1:] == minute[:-1]) & (at[1:] == at[:-1])
     if ties.any():
-        ids = values.call_id[order]
-        exact = sorted(range(len(order)), key=lambda i: (minute[i], at[i], ids[i]))
-        order = order[exact]
+        run = np.cumsum(np.concatenate(([0], ~ties)))
+        tied = np.flatnonzero(np.concatenate(([False], ties)) | np.concatenate((ties, [False])))
+        keys = list(zip(run[tied].tolist(), values.call_id[order[tied]].tolist(), strict=True))
+        order[tied] = order[tied[sorted(range(len(keys)), key=keys.__getitem__)]]
     columns: tuple[Any, ...] = tuple(values)
     return Values(*(column[order] for column in columns))
 

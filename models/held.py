@@ -183,15 +183,21 @@ class HeldCalls:
         single = self.calls.single[rows]
         has_single = np.flatnonzero(single >= 0)
         single_rows = single[has_single]
-        at = {int(row): place for place, row in enumerate(rows.tolist())} if self.cases else {}
+        place = np.searchsorted(rows, np.fromiter(self.cases, np.int32, len(self.cases))).tolist()
+        by_single = np.argsort(single_rows)
+        told = np.fromiter(self.reasons, np.int32, len(self.reasons))
+        place_of_reason = by_single[np.searchsorted(single_rows, told, sorter=by_single)].tolist() if len(told) else []
         return {
             "keys": self.index.row_key[rows],
             "calls": self.calls.taken(rows),
             "has_single": has_single.astype(np.int32),
             "singles": self.singles.taken(single_rows),
             "sources": list(sources),
-            "reasons": {i: self.reasons[r] for i, r in enumerate(single_rows.tolist()) if r in self.reasons},
-            "cases": {at[row]: (case.error, [tuple(s) for s in case.statements]) for row, case in self.cases.items()},
+            "reasons": dict(zip(place_of_reason, self.reasons.values(), strict=True)),
+            "cases": {
+                at: (case.error, [tuple(s) for s in case.statements])
+                for at, case in zip(place, self.cases.values(), strict=True)
+            },
         }
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -76,7 +76,9 @@ class WaitingOutcomes:
 
     def expire_of(self, key: int, watermark: int) -> list[Waiting]:
         """The same for one call."""
-        waiting = self._of.get(key, [])
+        if key not in self._of:
+            return []
+        waiting = self._of[key]
         over = [w for w in waiting if w.deadline < watermark]
         if over:
             kept = [w for w in waiting if w.deadline >= watermark]
