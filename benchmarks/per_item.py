@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import bytewax.operators as op
 import bytewax.operators.windowing as win
@@ -125,7 +125,7 @@ def flow(traffic: Traffic, sink: CountingSink, *, batch: int = BATCH, sliding: b
         now_getter=lambda: _ALIGNED,
         to_system_utc=lambda _: None,
     )
-    windower: win.Windower[win.SlidingWindower] = (
+    windower: win.Windower[Any] = (
         win.SlidingWindower(length=5 * _MINUTE, offset=_MINUTE, align_to=_ALIGNED)
         if sliding
         else win.TumblingWindower(length=_MINUTE, align_to=_ALIGNED)

@@ -2,8 +2,8 @@
 
 What it is like: 10 task types x 5 models x 4 configs at 2,000 calls a second; 87 % of the calls receive an outcome,
 after a delay with a median of 20 s and a heavy tail; 6 % of those are revised later by the same source; 1 % of outcomes
-and 0.5 % of calls arrive twice; 1 % of outcomes speak of a call that nobody sent. Identifiers are UUIDs (calls: version 7),
-a record has 238 bytes on average.
+and 0.5 % of calls arrive twice; 1 % of outcomes speak of a call that nobody sent. Identifiers are UUIDs (of calls
+version 7), a record has 238 bytes on average.
 """
 
 from __future__ import annotations
