@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from pydantic_core import from_json
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 MAX_UNPARSED_BYTES: Final = 4 * 1024
 CUT_MARK: Final = " ...[cut]"
+REDACTED: Final = "[redacted]"
 _PRIVATE: Final = ("input", "output")
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -36,6 +39,7 @@ def dead_letter(
     *,
     keep_payloads: bool = False,
     with_payload: bool = True,
+    redact: Sequence[re.Pattern[str]] = (),
 ) -> tuple[str, dict[str, Any]]:
     """The key and the fields of a dead letter, as `aftercall.records.DeadLetter.sealed` takes them.
 
@@ -46,6 +50,7 @@ def dead_letter(
         raw: the original's bytes.
         key: the original's key; where there was none, its `call_id`, or `""`.
         keep_payloads: leave `input` and `output` in the payload.
+        redact: what matches one of these is replaced by `REDACTED` in the payload and the detail.
         with_payload: whether to give a payload at all; otherwise it is None and `origin` and `sha256` point to it.
 
     Returns:
@@ -54,13 +59,17 @@ def dead_letter(
     """
     if key is None:
         key = call_id_of(raw)
+    payload = payload_text(raw, keep_payloads=keep_payloads) if with_payload else None
+    for pattern in redact:
+        detail = pattern.sub(REDACTED, detail)
+        payload = None if payload is None else pattern.sub(REDACTED, payload)
     fields = {
         "reason": reason,
         "detail": detail,
         "origin": origin,
         "size": len(raw),
         "sha256": sha256(raw).hexdigest(),
-        "payload": payload_text(raw, keep_payloads=keep_payloads) if with_payload else None,
+        "payload": None if payload is None else _cut(payload, MAX_PAYLOAD_BYTES),
     }
     return key, fields
 

@@ -18,7 +18,7 @@ from models.intervals import confidence_sequence, newcombe, wilson
 
 HOUR = timedelta(hours=1)
 Z_EFFECT = 2.58
-"""Of the interval of a change: 1.96 covers too rarely where the change was looked for (statistics.md, section 2)."""
+"""Of the interval of a change: where the change was looked for, 1.96 would cover too rarely."""
 
 LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by contract, with naive times
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -40,13 +41,15 @@ def verdicts(item: tuple[str, Joined]) -> Iterator[tuple[str, bytes]]:
 
 def unreadable(settings: Settings) -> Callable[[Batch], list[Letter]]:
     """Dead letters of a lane."""
-    keep = settings.privacy.keep_payloads
+    keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(batch: Batch) -> list[Letter]:
         made = []
         for refused in batch.refused:
             origin = file_origin(batch.partitions[refused.partition], refused.offset)
-            key, fields = dead_letter(refused.reason, refused.detail, origin, refused.raw, keep_payloads=keep)
+            key, fields = dead_letter(
+                refused.reason, refused.detail, origin, refused.raw, keep_payloads=keep, redact=redact
+            )
             made.append((key, DeadLetter.sealed(**fields)))
         return made
 
@@ -55,7 +58,7 @@ def unreadable(settings: Settings) -> Callable[[Batch], list[Letter]]:
 
 def unjoined(settings: Settings) -> Callable[[tuple[str, Joined]], list[Letter]]:
     """Dead letters of the join."""
-    keep = settings.privacy.keep_payloads
+    keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(item: tuple[str, Joined]) -> list[Letter]:
         made = []
@@ -72,7 +75,13 @@ def unjoined(settings: Settings) -> Callable[[tuple[str, Joined]], list[Letter]]
                 }
             else:
                 _, fields = dead_letter(
-                    refusal.reason, refusal.detail, origin, refusal.raw, refusal.call_id, keep_payloads=keep
+                    refusal.reason,
+                    refusal.detail,
+                    origin,
+                    refusal.raw,
+                    refusal.call_id,
+                    keep_payloads=keep,
+                    redact=redact,
                 )
             made.append((refusal.call_id, DeadLetter.sealed(**fields)))
         return made
@@ -116,7 +125,7 @@ def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
                 changed_at=when,
                 promise=None,
                 reason=f"There are more than {cap} groups: new ones are counted together as {OTHER} of their task type "
-                "(look for ids in task_type, model or config, or raise join.max_groups).",
+                "(look for ids in task_type, model or config, or, for a new run, raise join.max_groups).",
                 evidence={"max_groups": cap},
             )
         ]

@@ -113,7 +113,8 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
 
 
 def _forget(settings: Settings) -> Mapping[str, timedelta]:
-    """A replay drops nothing unless it is told to."""
+    """A replay drops nothing unless it is told to; what is kept of a call is kept from its closing."""
     retention = settings.retention
-    ages = {"calls": retention.calls, "statements": retention.statements, "hourly": retention.hourly}
-    return {name: age for name, age in ages.items() if age is not None}
+    held = settings.longest_horizon + settings.join.allowed_lateness
+    ages = {name: age + held for name, age in (("calls", retention.calls), ("statements", retention.statements)) if age}
+    return ages if retention.hourly is None else ages | {"hourly": retention.hourly}

@@ -7,6 +7,7 @@ together: what leaves is the difference between the ledger as it was and as it i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -56,43 +57,37 @@ class StatementRow(NamedTuple):
 _NOTHING = Reading(Verdict(None, None), frozenset(), 0, {})
 
 
+@dataclass(slots=True, eq=False)
 class OpenCase:
-    """One call while its ledger is open. `row` is -1 for a call that this batch brought."""
+    """One call while its ledger is open.
 
-    __slots__ = ("at", "call_id", "closes", "digest", "error", "group", "horizon_ends", "key", "minute", "row", "rules")
-    __slots__ += ("known", "size", "statements", "success", "version")
+    `row` is -1 for a call that this batch brought, `version` and `rules` what it was accepted under, `size` how many
+    statements it had when it was opened.
+    """
 
-    def __init__(  # noqa: PLR0913 (the columns of a call)
-        self,
-        key: int,
-        row: int,
-        call_id: str,
-        group: int,
-        at: int,
-        minute: int,
-        version: int,
-        digest: int,
-        error: str | None,
-        statements: list[Statement],
-        rules: JoinRules,
-        task: str,
-    ) -> None:
-        self.key = key
-        self.row = row
-        self.call_id = call_id
-        self.group = group
-        self.at = at
-        self.minute = minute
-        self.version = version
-        self.digest = digest
-        self.error = error
-        self.statements = statements
-        self.size = len(statements)
-        self.known = row >= 0
-        self.success: bool | None = None
-        self.rules = rules
-        self.horizon_ends = at + rules.horizon(task)
-        self.closes = self.horizon_ends + rules.allowed_lateness_us
+    key: int
+    row: int
+    call_id: str
+    group: int
+    at: int
+    minute: int
+    version: int
+    digest: int
+    error: str | None
+    statements: list[Statement]
+    rules: JoinRules
+    task: str
+    size: int = field(init=False)
+    known: bool = field(init=False)
+    horizon_ends: int = field(init=False)
+    closes: int = field(init=False)
+    success: bool | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.statements)
+        self.known = self.row >= 0
+        self.horizon_ends = self.at + self.rules.horizon(self.task)
+        self.closes = self.horizon_ends + self.rules.allowed_lateness_us
 
     def reading(self, size: int) -> Reading:
         """What follows from the first `size` statements: ledgers only grow, so the past is a prefix."""
@@ -146,7 +141,9 @@ class Casebook:
         # The rows of calls that have closed stay scheduled: they are given back when their hour comes due.
         self._join.held.index.remove(np.array([case.key for case in self._gone], np.uint64))
         self._store_new([case for case in self._open.values() if case.row < 0])
-        self._store_ledgers([case for case in self._open.values() if not case.known or len(case.statements) > case.size])
+        self._store_ledgers(
+            [case for case in self._open.values() if not case.known or len(case.statements) > case.size]
+        )
 
     def _opened(self, rows: I32) -> Iterable[OpenCase]:
         join, table, singles = self._join, self._join.held.calls, self._join.held.singles
@@ -218,8 +215,15 @@ class Casebook:
                 self._deltas.judge(case.group, case.at, success, at, sign)
                 self._count("successes" if success else "failures", sign)
 
-    def _speak(  # noqa: PLR0913 (the parts of one record)
-        self, case: OpenCase, now: Reading, verdict: Verdict, name: str, source: str | None, decided_at: int, closed: int
+    def _speak(
+        self,
+        case: OpenCase,
+        now: Reading,
+        verdict: Verdict,
+        name: str,
+        source: str | None,
+        decided_at: int,
+        closed: int,
     ) -> None:
         statement = verdict.statement
         implicit = case.error if source == CALL else None
@@ -248,7 +252,16 @@ class Casebook:
                 said = None if s.retract else success(s.source, s.given, s.score)
                 self.statements.append(
                     StatementRow(
-                        case.call_id, case.at, s.outcome_id, s.source, s.at, s.retract, said, s.score, s.reason, stands_now
+                        case.call_id,
+                        case.at,
+                        s.outcome_id,
+                        s.source,
+                        s.at,
+                        s.retract,
+                        said,
+                        s.score,
+                        s.reason,
+                        stands_now,
                     )
                 )
 
@@ -315,5 +328,3 @@ def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:
     if verdict.statement is None:
         return call_at, CALL
     return verdict.statement.at, verdict.statement.source
-
-

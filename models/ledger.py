@@ -181,10 +181,8 @@ class Reading(NamedTuple):
     ends: dict[int, bool | None]
 
 
-def read(
-    call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False
-) -> Reading:
-    """Read a ledger once. O(n log n) where nothing is retracted and statements took effect in their order, else O(n^2)."""
+def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> Reading:
+    """Read a ledger once: O(n log n) where nothing is retracted and statements took effect in order, else O(n^2)."""
     if any(statement.retract for statement in statements):
         return _read_slowly(call_minute, statements, rules, failed=failed)
     verdict = Verdict(success=False, statement=None) if failed else PENDING

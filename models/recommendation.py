@@ -63,7 +63,7 @@ def decide(
 ) -> Decision:
     """Weights for the arms of one task type.
 
-    `weight = (1 - K floor) P(best) + floor` over the K arms within their limits (statistics.md, section 4).
+    `weight = (1 - K floor) P(best) + floor` over the K arms within their limits.
 
     Args:
         known: at least one arm.

@@ -24,7 +24,7 @@ __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 STATE_VERSION = 1
 FOLDED = "__other__"
 KEPT_AFTER_CHANGE_US = 2 * HOUR_US
-"""Evidence kept in any case when an alert resets an arm (statistics.md measured routing with the last 2 h kept)."""
+"""Evidence kept in any case when an alert resets an arm."""
 LARGEST = 1e12
 """One call counts for at most 1,000 USD and 11 days in means, so that integer sums cannot overflow."""
 RECOVERED = "current_after"

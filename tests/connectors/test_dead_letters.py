@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 
 import pytest
 
 from aftercall.records import DeadLetter
-from connectors.dead_letters import CUT_MARK, dead_letter, file_origin, payload_text, topic_origin
+from connectors.dead_letters import CUT_MARK, REDACTED, dead_letter, file_origin, payload_text, topic_origin
 
 
 def test_a_dead_letter_has_size_hash_origin_and_the_call_id_as_key() -> None:
@@ -64,3 +65,15 @@ def test_a_payload_is_never_over_64_kib() -> None:
     text = payload_text(json.dumps({"reason": "ü" * 60_000, "input": "x"}, ensure_ascii=False).encode())
     assert 65_530 <= len(text.encode()) <= 65_536
     assert text.endswith(CUT_MARK)
+
+
+def test_what_matches_a_redaction_is_blotted_out_of_payload_and_detail() -> None:
+    """Also where payloads are kept."""
+    raw = b'{"call_id": "c", "input": "write to ann@example.org", "attrs": {"mail": "bob@example.org"}}'
+    pattern = re.compile(r"[a-z]+@example\.org")
+    _, fields = dead_letter(
+        "wrong_type", "got ann@example.org", file_origin("f", 1), raw, keep_payloads=True, redact=[pattern]
+    )
+    assert "example.org" not in fields["payload"] + fields["detail"]
+    assert fields["payload"].count(REDACTED) == 2
+    assert fields["sha256"] == sha256(raw).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from models.ledger import SourceRule, Statement, VerdictRules, judge, minute_steps, read, revisions, standing
 
 RULES = VerdictRules(precedence=("human", "judge"), sources={"toxicity": SourceRule(fail_at=0.3)})
@@ -35,7 +36,11 @@ def statements(draw: st.DrawFn) -> list[Statement]:
 
 
 @given(statements(), st.integers(0, 4), st.booleans())
-def test_one_reading_equals_the_separate_slow_ones(ledger: list[Statement], call_minute: int, failed: bool) -> None:
+def test_one_reading_equals_the_separate_slow_ones(
+    ledger: list[Statement],
+    call_minute: int,
+    failed: bool,  # noqa: FBT001 - drawn by Hypothesis
+) -> None:
     """Verdict, what stands, revisions, and the verdict at the end of each minute."""
     quick = read(call_minute, ledger, RULES, failed=failed)
     assert quick.verdict == judge(ledger, RULES, failed=failed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from models.ids import IdColumn
 from models.table import HashIndex
 
@@ -16,7 +17,7 @@ def test_the_index_equals_a_dict_under_inserts_and_removals(batches: list[list[t
     """Keys that crowd one place, removed and inserted again, in batches of any size."""
     index, known, free = HashIndex(), dict[int, int](), list(range(1000))[::-1]
     for batch in batches:
-        wanted = {key: insert for key, insert in batch}
+        wanted = dict(batch)
         gone = [key for key, insert in wanted.items() if not insert and key in known]
         index.remove(np.array(gone, np.uint64))
         for key in gone:
