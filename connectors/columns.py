@@ -37,7 +37,6 @@ class Calls(NamedTuple):
         failed: an `error` is given.
         latency_ms: ms, or nan.
         cost_nano: nano-dollars rounded half to even, or -1.
-        tokens: `tokens`, else the sum of `tokens_in` and `tokens_out` as far as given, or -1.
         records: `CallRecord`; `input` and `output` are dropped unless the decoder keeps them.
         raw: the records' bytes.
         partition: index into `Batch.partitions`.
@@ -53,7 +52,6 @@ class Calls(NamedTuple):
     failed: Bools
     latency_ms: F64
     cost_nano: I64
-    tokens: I64
     records: Objects
     raw: Objects
     partition: I32

@@ -35,9 +35,6 @@ _times = attrgetter("occurred_at")
 _call_facts = attrgetter("task_type", "model", "config", "segment", "error")
 _latencies = attrgetter("latency_ms")
 _costs = attrgetter("cost_usd")
-_totals = attrgetter("tokens")
-_tokens_in = attrgetter("tokens_in")
-_tokens_out = attrgetter("tokens_out")
 _payloads = attrgetter("input", "output")
 _outcome_facts = attrgetter("source", "success", "action")
 _call_times = attrgetter("call_occurred_at")
@@ -240,7 +237,6 @@ def _call_columns(
         failed=failed_of[code],
         latency_ms=_floats(list(map(_latencies, records))),
         cost_nano=cost_nano,
-        tokens=_tokens(records),
         records=objects(records),
         raw=origin.raw[rows],
         partition=origin.partition[rows],
@@ -259,20 +255,6 @@ def _floats(values: list[float | None]) -> F64:
     if values.count(None) == len(values):
         return np.full(len(values), np.nan)
     return np.array(values, dtype=np.float64)
-
-
-def _tokens(records: list[CallRecord]) -> I64:
-    total = _counts(list(map(_totals, records)))
-    inward, outward = _counts(list(map(_tokens_in, records))), _counts(list(map(_tokens_out, records)))
-    parts = np.where((inward < 0) & (outward < 0), -1, np.maximum(inward, 0) + np.maximum(outward, 0))
-    return np.where(total >= 0, total, parts)
-
-
-def _counts(values: list[int | None]) -> I64:
-    """A column with -1 where absent. Counts are at most 1e12, so doubles hold them."""
-    if values.count(None) == len(values):
-        return np.full(len(values), -1, dtype=np.int64)
-    return np.nan_to_num(np.array(values, dtype=np.float64), nan=-1).astype(np.int64)
 
 
 def _call_at(records: list[OutcomeRecord]) -> tuple[I64, Bools]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from models import held as tables
 from models.deltas import Deltas
-from models.held import HAS_CASE, NO_STATEMENT, PENDING, Case
-from models.ledger import CALL, SILENCE, Reading, Statement, Verdict, read
+from models.held import HAS_CASE, NO_STATEMENT, Case
+from models.ledger import CALL, PENDING, SILENCE, Reading, Statement, Verdict, read
 from models.rules import JoinRules
 from models.streams import I32, MINUTE_US, NEVER, Group
 
@@ -54,7 +55,7 @@ class StatementRow(NamedTuple):
     stands: bool
 
 
-_NOTHING = Reading(Verdict(None, None), frozenset(), 0, {})
+_NOTHING = Reading(PENDING, frozenset(), 0, {})
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +92,21 @@ class OpenCase:
 
     def reading(self, size: int) -> Reading:
         """What follows from the first `size` statements: ledgers only grow, so the past is a prefix."""
+        if size <= 1 and self.error is None:
+            return self._short(size)
         return read(self.minute, self.statements[:size], self.rules.verdict, failed=self.error is not None)
+
+    def _short(self, size: int) -> Reading:
+        """The same for none or one, by far the commonest past."""
+        ends: dict[int, bool | None] = {self.minute: None}
+        if size == 0 or self.statements[0].retract:
+            if size:
+                ends[max(self.minute, self.statements[0].minute)] = None
+            return Reading(PENDING, frozenset(), 0, ends)
+        only = self.statements[0]
+        success = self.rules.verdict.success(only.source, only.given, only.score)
+        ends[max(self.minute, only.minute)] = success
+        return Reading(Verdict(success, only), frozenset((only.outcome_id,)), 0, ends)
 
 
 class Casebook:
@@ -109,9 +124,9 @@ class Casebook:
         self.judgements: list[Judgement] = []
         self.statements: list[StatementRow] = []
 
-    def load(self, rows: I32) -> None:
-        """Open the held calls at these distinct rows."""
-        for case in self._opened(rows):
+    def load(self, rows: I32, call_ids: dict[int, str]) -> None:
+        """Open the held calls at these distinct rows; `call_ids` by key, as the records say them."""
+        for case in self._opened(rows, call_ids):
             self._open[case.key] = case
 
     def get(self, key: int) -> OpenCase | None:
@@ -131,7 +146,7 @@ class Casebook:
 
     def close_rows(self, rows: I32) -> None:
         """Close held calls that have come due; their rows are given back by the caller."""
-        for case in self._opened(rows):
+        for case in self._opened(rows, {}):
             self._settle(case, closing=True)
 
     def finish(self) -> None:
@@ -145,7 +160,7 @@ class Casebook:
             [case for case in self._open.values() if not case.known or len(case.statements) > case.size]
         )
 
-    def _opened(self, rows: I32) -> Iterable[OpenCase]:
+    def _opened(self, rows: I32, call_ids: dict[int, str]) -> Iterable[OpenCase]:
         join, table, singles = self._join, self._join.held.calls, self._join.held.singles
         columns = (table.group, table.at, table.minute, table.rules, table.digest, table.single)
         keys = join.held.index.row_key[rows].tolist()
@@ -172,7 +187,7 @@ class Casebook:
                     )
                 ]
             rules = join.versions[version]
-            call_id, task = table.ids.get(row), join.groups[group][0]
+            call_id, task = call_ids.get(key) or table.ids.get(row), join.groups[group][0]
             yield OpenCase(key, row, call_id, group, at, minute, version, digest, error, statements, rules, task)
 
     def _settle(self, case: OpenCase, *, closing: bool) -> None:
@@ -278,7 +293,7 @@ class Casebook:
             column = getattr(table, name)
             column[rows] = [getattr(case, name) for case in cases]
         table.rules[rows] = [case.version for case in cases]
-        table.verdict[rows], table.single[rows] = PENDING, NO_STATEMENT
+        table.verdict[rows], table.single[rows] = tables.PENDING, NO_STATEMENT
         for case, row in zip(cases, rows.tolist(), strict=True):
             case.row = row
 
@@ -288,7 +303,7 @@ class Casebook:
             return
         held, table = self._join.held, self._join.held.calls
         rows = np.array([case.row for case in cases], np.int32)
-        table.verdict[rows] = [PENDING if case.success is None else int(case.success) for case in cases]
+        table.verdict[rows] = [tables.PENDING if case.success is None else int(case.success) for case in cases]
         held.forget_singles(rows)
         fitting = [case for case in cases if _fits(case)]
         for case in cases:

@@ -66,11 +66,19 @@ class Cases:
             return
         keys = np.unique(np.concatenate((calls.key[chosen_calls], outcomes.key[chosen_outcomes])))
         rows = self._join.held.index.find(keys)
-        self._book.load(rows[rows >= 0])
-        records = [(pos, 0, i) for pos, i in zip(calls.pos[chosen_calls].tolist(), chosen_calls.tolist(), strict=True)]
+        records = (calls.records[chosen_calls], outcomes.records[chosen_outcomes])
+        call_ids = dict(
+            zip(
+                [*calls.key[chosen_calls].tolist(), *outcomes.key[chosen_outcomes].tolist()],
+                [record.call_id for part in records for record in part],
+                strict=True,
+            )
+        )
+        self._book.load(rows[rows >= 0], call_ids)
+        turns = [(pos, 0, i) for pos, i in zip(calls.pos[chosen_calls].tolist(), chosen_calls.tolist(), strict=True)]
         pos_of = outcomes.pos[chosen_outcomes].tolist()
-        records += [(pos, 1, i) for pos, i in zip(pos_of, chosen_outcomes.tolist(), strict=True)]
-        for _, kind, i in sorted(records):
+        turns += [(pos, 1, i) for pos, i in zip(pos_of, chosen_outcomes.tolist(), strict=True)]
+        for _, kind, i in sorted(turns):
             if kind == 0:
                 self._call(calls, i)
             else:
