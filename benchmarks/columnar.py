@@ -27,7 +27,8 @@ from models.groups import Grouped
 from models.rates import RateCells
 from models.rules import JoinRules
 
-BATCH = 20_000
+BATCH = 50_000
+"""What is waiting when a lane is never idle."""
 TOPICS = ["agent.calls/0", "agent.outcomes/0"]
 _SKEW_US = 300_000_000
 

@@ -167,16 +167,16 @@ class Casebook:
         for key, row, group, at, minute, version, digest, single in zip(
             keys, rows.tolist(), *(column[rows].tolist() for column in columns), strict=True
         ):
-            error, statements = None, []
+            call_id, error, statements = "", None, []
             if single == HAS_CASE:
                 case = join.held.cases[row]
-                error, statements = case.error, case.statements
+                call_id, error, statements = case.call_id, case.error, case.statements
             elif single != NO_STATEMENT:
                 given, score = singles.given.item(single), singles.score.item(single)
                 statements = [
                     Statement(
                         at=singles.at.item(single),
-                        outcome_id=singles.ids.get(single),
+                        outcome_id=table.ids.get(row),
                         source=join.sources[singles.source.item(single)],
                         given=None if given < 0 else given == 1,
                         score=None if score != score else score,  # noqa: PLR0124 (nan: absent)
@@ -186,8 +186,11 @@ class Casebook:
                         minute=singles.minute.item(single),
                     )
                 ]
+            else:
+                call_id = table.ids.get(row)
             rules = join.versions[version]
-            call_id, task = call_ids.get(key) or table.ids.get(row), join.groups[group][0]
+            # A call somebody has spoken of is opened by a record about it, which brings its id.
+            call_id, task = call_ids.get(key, call_id), join.groups[group][0]
             yield OpenCase(key, row, call_id, group, at, minute, version, digest, error, statements, rules, task)
 
     def _settle(self, case: OpenCase, *, closing: bool) -> None:
@@ -308,7 +311,7 @@ class Casebook:
         fitting = [case for case in cases if _fits(case)]
         for case in cases:
             if case.error is not None or (case.statements and not _fits(case)):
-                held.cases[case.row] = Case(case.error, case.statements)
+                held.cases[case.row] = Case(case.call_id, case.error, case.statements)
                 table.single[case.row] = HAS_CASE
         if fitting:
             self._store_singles(fitting)
@@ -322,8 +325,9 @@ class Casebook:
         singles.given[single] = [-1 if s.given is None else int(s.given) for s in said]
         singles.score[single] = [np.nan if s.score is None else s.score for s in said]
         singles.minute[single] = [s.minute for s in said]
-        singles.ids.put(single, [s.outcome_id for s in said])
-        held.calls.single[[case.row for case in cases]] = single
+        rows = np.array([case.row for case in cases], np.int32)
+        held.calls.name(rows, [s.outcome_id for s in said])
+        held.calls.single[rows] = single
         for place, s in zip(single.tolist(), said, strict=True):
             if s.reason is not None:
                 held.reasons[place] = s.reason

@@ -1,4 +1,4 @@
-"""The calls one shard holds until they close, as numpy columns: about 95 bytes a call, half of them with a statement.
+"""The calls one shard holds until they close, as numpy columns: about 90 bytes a call, half of them with a statement.
 
 The common call has no statement or one, which lies in the table `singles` beside the columns. The few calls with more
 statements, or with an error of their own, have a `Case` (a Python object) in `cases`. Calls are grouped by the hour in
@@ -44,6 +44,7 @@ _SINGLE_COLUMNS = {
 class Case:
     """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none."""
 
+    call_id: str
     error: str | None
     statements: list[Statement] = field(default_factory=list)
 
@@ -56,7 +57,6 @@ class Columns:
         self._free: I32 = np.zeros(0, np.int32)
         self._top = 0
         self._capacity = 0
-        self.ids = IdColumn()
         for name, dtype in dtypes.items():
             setattr(self, name, np.zeros(0, dtype))
 
@@ -73,12 +73,11 @@ class Columns:
 
     def give_back(self, rows: I32) -> None:
         """Rows that are used no longer."""
-        self.ids.drop(rows)
         self._free = np.concatenate((self._free, rows))
 
     def taken(self, rows: I32) -> dict[str, Any]:
         """Copies of all columns at `rows`."""
-        return {name: getattr(self, name)[rows] for name in self._dtypes} | {"ids": self.ids.take(rows)}
+        return {name: getattr(self, name)[rows] for name in self._dtypes}
 
     def restore(self, taken: dict[str, Any]) -> None:
         """Fill rows 0..n-1 of an empty table from `taken`."""
@@ -86,7 +85,6 @@ class Columns:
         self.take_rows(count)
         for name in self._dtypes:
             getattr(self, name)[:count] = taken[name]
-        self.ids.restore(taken["ids"])
 
     def _grow(self, capacity: int) -> None:
         for name, dtype in self._dtypes.items():
@@ -94,12 +92,15 @@ class Columns:
             old = getattr(self, name)
             grown[: len(old)] = old
             setattr(self, name, grown)
-        self.ids.resize(capacity)
         self._capacity = capacity
 
 
 class CallTable(Columns):
-    """One row per held call. `single`: row in `singles`, NO_STATEMENT or HAS_CASE."""
+    """One row per held call. `single`: row in `singles`, NO_STATEMENT or HAS_CASE.
+
+    `ids` holds the call's id while nobody has spoken: only then will it be needed, if the call expires. The first
+    statement puts its own `outcome_id` there, since every record about a call brings the call's id with it.
+    """
 
     at: I64
     group: I32
@@ -108,6 +109,33 @@ class CallTable(Columns):
     rules: np.ndarray[Any, np.dtype[np.uint8]]
     digest: np.ndarray[Any, np.dtype[np.uint32]]
     single: I32
+
+    def __init__(self, dtypes: dict[str, Any]) -> None:
+        super().__init__(dtypes)
+        self.ids = IdColumn()
+
+    def give_back(self, rows: I32) -> None:
+        """Rows that are used no longer."""
+        self.ids.drop(rows)
+        super().give_back(rows)
+
+    def taken(self, rows: I32) -> dict[str, Any]:
+        """Copies of all columns at `rows`."""
+        return super().taken(rows) | {"ids": self.ids.take(rows)}
+
+    def restore(self, taken: dict[str, Any]) -> None:
+        """Fill rows 0..n-1 of an empty table from `taken`."""
+        super().restore(taken)
+        self.ids.restore(taken["ids"])
+
+    def name(self, rows: I32, ids: list[str]) -> None:
+        """Put other ids at `rows`."""
+        self.ids.drop(rows)
+        self.ids.put(rows, ids)
+
+    def _grow(self, capacity: int) -> None:
+        super()._grow(capacity)
+        self.ids.resize(capacity)
 
 
 class SingleTable(Columns):
@@ -195,7 +223,7 @@ class HeldCalls:
             "sources": list(sources),
             "reasons": dict(zip(place_of_reason, self.reasons.values(), strict=True)),
             "cases": {
-                at: (case.error, [tuple(s) for s in case.statements])
+                at: (case.call_id, case.error, [tuple(s) for s in case.statements])
                 for at, case in zip(place, self.cases.values(), strict=True)
             },
         }
@@ -210,7 +238,10 @@ class HeldCalls:
         self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_CASE, HAS_CASE, NO_STATEMENT)
         self.calls.single[state["has_single"]] = np.arange(len(state["has_single"]), dtype=np.int32)
         self.reasons = dict(state["reasons"])
-        self.cases = {row: Case(error, [Statement(*s) for s in kept]) for row, (error, kept) in state["cases"].items()}
+        self.cases = {
+            row: Case(call_id, error, [Statement(*s) for s in kept])
+            for row, (call_id, error, kept) in state["cases"].items()
+        }
         self._schedule(rows, self._closing_times(rows))
 
     def _schedule(self, rows: I32, closes: I64) -> None:

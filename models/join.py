@@ -318,7 +318,7 @@ class Join:
             single = singles.take_rows(len(chosen))
             singles.at[single], singles.source[single], singles.given[single] = at, source, given
             singles.score[single], singles.minute[single] = score, minute
-            singles.ids.put(single, [record.outcome_id for record in records])
+            table.name(row, [record.outcome_id for record in records])
             for place, record in zip(single.tolist(), records, strict=True):
                 if record.reason is not None:
                     self.held.reasons[place] = record.reason
