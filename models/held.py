@@ -33,7 +33,7 @@ _CALL_COLUMNS = {
 }
 _SINGLE_COLUMNS = {
     "at": np.int64,
-    "source": np.int16,
+    "source": np.int32,
     "given": np.int8,
     "score": np.float64,
     "minute": np.int32,
@@ -142,7 +142,7 @@ class SingleTable(Columns):
     """One row per call with exactly one statement, an assertion. `source`: the shard's code; `given`: -1 if absent."""
 
     at: I64
-    source: np.ndarray[Any, np.dtype[np.int16]]
+    source: I32
     given: np.ndarray[Any, np.dtype[np.int8]]
     score: np.ndarray[Any, np.dtype[np.float64]]
     minute: I32

@@ -24,6 +24,8 @@ from models.streams import I8, I32, I64, MINUTE_US, NEVER, Bools, Changes, Group
 
 STATE_VERSION = 1
 _FAR = 2**63 - 1
+_MOST_VERSIONS = 255
+"""A held call notes its rules in one byte."""
 
 
 class FirstVerdicts(NamedTuple):
@@ -180,6 +182,12 @@ class Join:
         join = cls(rules)
         versions = [JoinRules.from_plain(plain) for plain in kept["rules"]]
         join.versions = versions if versions[-1] == rules else [*versions, rules]
+        if len(join.versions) > _MOST_VERSIONS:
+            msg = (
+                f"step 'join': settings that decide verdicts may change {_MOST_VERSIONS - 1} times in the life of a "
+                "state; this is one more (start afresh)"
+            )
+            raise ValueError(msg)
         join._local_groups(kept["groups"])
         join.watermark, join._clocks = kept["watermark"], kept["clocks"]
         for source in kept["held"]["sources"]:
