@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import replace
 
@@ -21,15 +22,14 @@ BEFORE = Rules(horizon_us=86_400_000_000, allowed_lateness_us=0, orphan_wait_us=
 
 
 def _call(name: str, hour: int) -> bytes:
-    return b'{"call_id":"%s","occurred_at":"2026-01-01T%02d:00:00Z","task_type":"t","model":"m"}' % (
-        name.encode(),
-        hour,
-    )
+    call = {"call_id": name, "occurred_at": f"2026-01-01T{hour:02d}:00:00Z", "task_type": "t", "model": "m"}
+    return json.dumps(call).encode()
 
 
 def _said(call: str, source: str, hour: int, *, success: bool) -> bytes:
-    text = f'{{"outcome_id":"{source}","call_id":"{call}","occurred_at":"2026-01-01T{hour:02d}:00:00Z","source":"{source}",'
-    return (text + f'"success":{str(success).lower()}}}').encode()
+    at = f"2026-01-01T{hour:02d}:00:00Z"
+    said = {"outcome_id": source, "call_id": call, "occurred_at": at, "source": source, "success": success}
+    return json.dumps(said).encode()
 
 
 @given(st.integers(1, 5))
