@@ -11,6 +11,7 @@ from rich.markup import escape
 from flows.insights import open_snapshot, rows
 
 COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
+SHOWN = 8
 VERDICTS = ("pending", "successes", "failures", "expired")
 
 
@@ -22,8 +23,8 @@ def summary(out: Path) -> dict[str, Any]:
         reasons = rows(base, "SELECT reason, count(*) AS count FROM dead_letters GROUP BY reason ORDER BY 2 DESC, 1")
         alerts = rows(
             base,
-            "SELECT state, severity, reason, task_type, model, config, metric, opened_at FROM alerts "
-            "WHERE direction = 'down' OR metric <> 'success_rate' ORDER BY opened_at",
+            "SELECT state, severity, direction, reason, task_type, model, config, metric, opened_at FROM alerts "
+            "ORDER BY severity = 'info', opened_at DESC, task_type, model, config, metric",
         )
     return {
         "snapshot": str(snapshot),
@@ -42,15 +43,14 @@ def show(found: dict[str, Any], console: Console) -> None:
     if found["dead_letter_reasons"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
-    shown = found["open_alerts"][-8:]
+    shown = found["open_alerts"][:SHOWN]
     if shown:
-        console.print(
-            f"\n{len(found['open_alerts'])} alerts are open, {found['closed_alerts']} have closed; the latest:"
-        )
+        more = f"; {SHOWN} of them" if len(found["open_alerts"]) > SHOWN else ""
+        console.print(f"\nalerts: {len(found['open_alerts'])} open, {found['closed_alerts']} closed{more}:")
         for alert in shown:
             console.print(f"  [bold]{alert['severity']}[/bold] {escape(alert['reason'])}")
     else:
-        console.print(f"\nno alert is open; {found['closed_alerts']} have closed")
+        console.print(f"\nalerts: none open, {found['closed_alerts']} closed")
     # Soft wrapping keeps paths and commands whole, so that they can be copied.
     console.print(f"\nsnapshot: {found['snapshot']}", markup=False, soft_wrap=True)
     console.print(
