@@ -83,12 +83,23 @@ class OpenCase:
     horizon_ends: int = field(init=False)
     closes: int = field(init=False)
     success: bool | None = field(init=False, default=None)
+    _owners: dict[str, Statement] = field(init=False)
 
     def __post_init__(self) -> None:
         self.size = len(self.statements)
         self.known = self.row >= 0
         self.horizon_ends = self.at + self.rules.horizon(self.task)
         self.closes = self.horizon_ends + self.rules.allowed_lateness_us
+        self._owners = {statement.outcome_id: statement for statement in self.statements}
+
+    def owner(self, outcome_id: str) -> Statement | None:
+        """The statement that has this id."""
+        return self._owners.get(outcome_id)
+
+    def enter(self, statement: Statement) -> None:
+        """Add a statement whose id nobody has."""
+        self.statements.append(statement)
+        self._owners[statement.outcome_id] = statement
 
     def reading(self, size: int) -> Reading:
         """What follows from the first `size` statements: ledgers only grow, so the past is a prefix."""

@@ -164,10 +164,10 @@ class Cases:
         """Enter a statement into the ledger of a held call, or say why not."""
         if statement.at > case.horizon_ends:
             return "late", "the statement is later than the call's horizon"
-        owner = next((known for known in case.statements if known.outcome_id == statement.outcome_id), None)
+        owner = case.owner(statement.outcome_id)
         if owner is not None:
             return self._repeated(statement, owner)
-        case.statements.append(statement)
+        case.enter(statement)
         self._count("outcomes")
         return None
 
@@ -179,9 +179,9 @@ class Cases:
         deadline = statement.at + rules.orphan_wait_us
         if deadline < wm:
             return "orphan", "no call with this call_id is held"
-        for waited in self.waiting.of(key):
-            if waited.statement.outcome_id == statement.outcome_id:
-                return self._repeated(statement, waited.statement)
+        owner = self.waiting.owner(key, statement.outcome_id)
+        if owner is not None:
+            return self._repeated(statement, owner.statement)
         raw: bytes = outcomes.raw[i]
         self.waiting.add(
             key,

@@ -6,7 +6,8 @@ statements, so the order in which they arrived cannot matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ CALL = "call"
 SILENCE = "silence"
 RESERVED_SOURCES = frozenset({CALL, SILENCE})
 DEFAULT_PASS_AT = 0.7
+_NEVER = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,6 @@ class Verdict(NamedTuple):
 PENDING = Verdict(None, None)
 
 
-def order(statement: Statement) -> tuple[int, str]:
-    """The ledger's order."""
-    return statement.at, statement.outcome_id
-
-
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
     """The newest statement of each source that is not withdrawn.
 
@@ -119,57 +116,9 @@ def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
         if cut is not None and statement.at <= cut:
             continue
         best = stands.get(statement.source)
-        if best is None or order(statement) > order(best):
+        if best is None or statement > best:
             stands[statement.source] = statement
     return stands
-
-
-def judge(statements: Iterable[Statement], rules: VerdictRules, *, failed: bool = False) -> Verdict:
-    """The verdict of a ledger; `failed` is the implicit statement of a call that has an `error`."""
-    stands = standing(statements)
-    if not stands:
-        return Verdict(success=False, statement=None) if failed else PENDING
-    decides = min(stands.values(), key=lambda s: rules.rank(s.source))
-    rank = rules.rank(decides.source)
-    if rank == len(rules.precedence):
-        decides = max(stands.values(), key=order)
-    return Verdict(rules.success(decides.source, decides.given, decides.score), decides)
-
-
-def revisions(statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> int:
-    """How often the verdict changes when the ledger is read in its order; leaving the first pending is no revision.
-
-    O(n^2) for n statements.
-    """
-    ordered = sorted(statements, key=order)
-    before = judge((), rules, failed=failed).success
-    started = before is not None
-    count = 0
-    for length in range(1, len(ordered) + 1):
-        now = judge(ordered[:length], rules, failed=failed).success
-        if now != before:
-            count += started
-            started = True
-        before = now
-    return count
-
-
-class MinuteStep(NamedTuple):
-    """The verdict at the end of a minute in which something took effect."""
-
-    minute: int
-    success: bool | None
-
-
-def minute_steps(
-    call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False
-) -> list[MinuteStep]:
-    """The verdict at the end of each effective minute: the ledger restricted to what had taken effect by then."""
-    minutes = sorted({call_minute, *(max(call_minute, s.minute) for s in statements)})
-    return [
-        MinuteStep(minute, judge([s for s in statements if s.minute <= minute], rules, failed=failed).success)
-        for minute in minutes
-    ]
 
 
 class Reading(NamedTuple):
@@ -182,39 +131,61 @@ class Reading(NamedTuple):
 
 
 def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> Reading:
-    """Read a ledger once: O(n log n) where nothing is retracted and statements took effect in order, else O(n^2)."""
-    if any(statement.retract for statement in statements):
-        return _read_slowly(call_minute, statements, rules, failed=failed)
-    verdict = Verdict(success=False, statement=None) if failed else PENDING
-    ends: dict[int, bool | None] = {call_minute: verdict.success}
-    best, best_rank, minute, count, started = None, len(rules.precedence), call_minute, 0, failed
-    success: bool | None = verdict.success
-    stands: dict[str | None, str] = {}
+    """Read a ledger at once. O(n log n) for n statements, so that a call with thousands of them holds nobody up."""
     # Tuples sort by (at, outcome_id), and ids are unique in a ledger: this is its order.
-    for statement in sorted(statements):
-        stands[statement.source] = statement.outcome_id
-        rank = rules.rank(statement.source)
-        # The newest of its source stands; among equals (unlisted sources, or the same one) the newest decides.
-        if rank <= best_rank:
-            best, best_rank = statement, rank
-            now = rules.success(statement.source, statement.given, statement.score)
-            if now is not success:
-                count += started
-                success = now
-            started = True
-        if statement.minute < minute:
-            return _read_slowly(call_minute, statements, rules, failed=failed)
-        minute = max(minute, statement.minute)
-        ends[minute] = success
-    if best is not None:
-        verdict = Verdict(success, best)
-    return Reading(verdict, frozenset(stands.values()), count, ends)
+    ordered = sorted(statements)
+    verdict = Verdict(success=False, statement=None) if failed else PENDING
+    before, started, count = verdict.success, failed, 0
+    ends: dict[int, bool | None] = {call_minute: before}
+    minute, in_order = call_minute, True
+    for statement, verdict in zip(ordered, _verdicts(ordered, rules, failed=failed), strict=True):
+        if verdict.success is not before:
+            count += started
+            started, before = True, verdict.success
+        effective = max(call_minute, statement.minute)
+        in_order = in_order and effective >= minute
+        minute = effective
+        ends[minute] = before
+    if not in_order:
+        ends = _ends(call_minute, ordered, rules, failed=failed)
+    stands = frozenset(statement.outcome_id for statement in standing(statements).values())
+    return Reading(verdict, stands, count, ends)
 
 
-def _read_slowly(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool) -> Reading:
-    return Reading(
-        judge(statements, rules, failed=failed),
-        frozenset(statement.outcome_id for statement in standing(statements).values()),
-        revisions(statements, rules, failed=failed),
-        dict(minute_steps(call_minute, statements, rules, failed=failed)),
-    )
+def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> dict[int, bool | None]:
+    """The verdict at the end of each effective minute, where statements did not take effect in the ledger's order."""
+    by_minute = sorted(ordered, key=lambda statement: max(call_minute, statement.minute))
+    ends: dict[int, bool | None] = {call_minute: False if failed else None}
+    for statement, verdict in zip(by_minute, _verdicts(by_minute, rules, failed=failed), strict=True):
+        ends[max(call_minute, statement.minute)] = verdict.success
+    return ends
+
+
+def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: bool) -> Iterator[Verdict]:
+    """The verdict after each statement of `sequence`, in whatever order they come.
+
+    Per rank the assertions lie sorted; the last that is not withdrawn would decide. What is withdrawn stays so, and is
+    taken off when it is met, once.
+    """
+    nothing = Verdict(success=False, statement=None) if failed else PENDING
+    ranked: list[list[Statement]] = [[] for _ in range(len(rules.precedence) + 1)]
+    withdrawn: set[str] = set()
+    until: dict[str | None, int] = {}
+    for statement in sequence:
+        if not statement.retract:
+            insort(ranked[rules.rank(statement.source)], statement)
+        elif statement.retracts is not None:
+            withdrawn.add(statement.retracts)
+        else:
+            until[statement.source] = max(statement.at, until.get(statement.source, statement.at))
+        verdict = nothing
+        for asserted in ranked:
+            while asserted and (
+                asserted[-1].outcome_id in withdrawn or asserted[-1].at <= until.get(asserted[-1].source, _NEVER)
+            ):
+                asserted.pop()
+            if asserted:
+                best = asserted[-1]
+                verdict = Verdict(rules.success(best.source, best.given, best.score), best)
+                break
+        yield verdict

@@ -27,7 +27,9 @@ class WaitingOutcomes:
     """All that wait in one shard, by the key of their call and in the order of their arrival."""
 
     def __init__(self) -> None:
-        self._of: dict[int, list[Waiting]] = {}
+        self._of: dict[int, dict[str, Waiting]] = {}
+        self._first: dict[int, int] = {}
+        """The earliest deadline by key, so that most look-ups end there."""
         # The keys as they were at the last `reindex`, sorted.
         self._keys: U64 = np.zeros(0, np.uint64)
         self._changed = False
@@ -48,23 +50,25 @@ class WaitingOutcomes:
             self._keys = np.sort(np.fromiter(self._of, np.uint64, len(self._of)))
             self._changed = False
 
-    def of(self, key: int) -> list[Waiting]:
-        """What waits for a call."""
-        return self._of.get(key, [])
+    def owner(self, key: int, outcome_id: str) -> Waiting | None:
+        """The outcome with this id that waits for a call."""
+        return self._of.get(key, {}).get(outcome_id)
 
     def add(self, key: int, waiting: Waiting) -> None:
-        """Let an outcome wait."""
+        """Let an outcome wait whose id nobody who waits for this call has."""
         if key not in self._of:
-            self._of[key] = []
+            self._of[key] = {}
             self._changed = True
-        self._of[key].append(waiting)
+        self._of[key][waiting.statement.outcome_id] = waiting
+        self._first[key] = min(waiting.deadline, self._first.get(key, waiting.deadline))
         heapq.heappush(self._deadlines, (waiting.deadline, key))
 
     def take(self, key: int) -> list[Waiting]:
         """What waited for a call, which waits no longer."""
-        waiting = self._of.pop(key, [])
+        waiting = self._of.pop(key, {})
+        self._first.pop(key, None)
         self._changed = self._changed or bool(waiting)
-        return waiting
+        return list(waiting.values())
 
     def expire(self, watermark: int) -> list[Waiting]:
         """Takes those whose wait the watermark has ended."""
@@ -76,20 +80,22 @@ class WaitingOutcomes:
 
     def expire_of(self, key: int, watermark: int) -> list[Waiting]:
         """The same for one call."""
-        if key not in self._of:
+        first = self._first.get(key)
+        if first is None or first >= watermark:
             return []
-        waiting = self._of[key]
-        over = [w for w in waiting if w.deadline < watermark]
-        if over:
-            kept = [w for w in waiting if w.deadline >= watermark]
+        over = [w for w in self._of[key].values() if w.deadline < watermark]
+        for waited in over:
+            del self._of[key][waited.statement.outcome_id]
+        if self._of[key]:
+            self._first[key] = min(w.deadline for w in self._of[key].values())
+        else:
             self.take(key)
-            for waited in kept:
-                self.add(key, waited)
+            self._changed = True
         return over
 
     def state(self) -> list[tuple[int, list[tuple[Any, ...]]]]:
         """Plain values."""
-        return [(key, [(tuple(w.statement), *w[1:]) for w in kept]) for key, kept in self._of.items()]
+        return [(key, [(tuple(w.statement), *w[1:]) for w in kept.values()]) for key, kept in self._of.items()]
 
     def restore(self, state: list[tuple[int, list[tuple[Any, ...]]]]) -> None:
         """Read `state`."""
