@@ -59,17 +59,15 @@ def dead_letter(
     """
     if key is None:
         key = call_id_of(raw)
-    payload = payload_text(raw, keep_payloads=keep_payloads) if with_payload else None
     for pattern in redact:
         detail = pattern.sub(REDACTED, detail)
-        payload = None if payload is None else pattern.sub(REDACTED, payload)
     fields = {
         "reason": reason,
         "detail": detail,
         "origin": origin,
         "size": len(raw),
         "sha256": sha256(raw).hexdigest(),
-        "payload": None if payload is None else _cut(payload, MAX_PAYLOAD_BYTES),
+        "payload": payload_text(raw, keep_payloads=keep_payloads, redact=redact) if with_payload else None,
     }
     return key, fields
 
@@ -84,12 +82,14 @@ def call_id_of(raw: bytes) -> str:
     return call_id if isinstance(call_id, str) else ""
 
 
-def payload_text(raw: bytes, *, keep_payloads: bool = False) -> str:
+def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re.Pattern[str]] = ()) -> str:
     """The text of a record as a dead letter may show it: without `input` and `output`, at most 64 KiB of UTF-8."""
-    text = _object_text(raw, keep_payloads=keep_payloads)
+    text, limit = _object_text(raw, keep_payloads=keep_payloads), MAX_PAYLOAD_BYTES
     if text is None:
-        return _cut(raw[: MAX_UNPARSED_BYTES + 1].decode(errors="replace"), MAX_UNPARSED_BYTES)
-    return _cut(text, MAX_PAYLOAD_BYTES)
+        text, limit = raw.decode(errors="replace"), MAX_UNPARSED_BYTES
+    for pattern in redact:  # before the cut, which might leave half of a match
+        text = pattern.sub(REDACTED, text)
+    return _cut(text, limit)
 
 
 def _object_text(raw: bytes, *, keep_payloads: bool) -> str | None:

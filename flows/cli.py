@@ -39,7 +39,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 LISTS = ("--calls", "--outcomes")
 MOST_CALLS = 50_000_000
 _USAGE_ERRORS = {"SettingsError", "UsageError"}
-_SYSTEM_ERRORS = {"ReplayError", "InputError", "OutputError", "SnapshotError", "InsightError"}
+_SYSTEM_ERRORS = {"ReplayError", "InputError", "OutputError", "SnapshotError", "StateError", "InsightError"}
 
 
 class UsageError(Exception):

@@ -19,7 +19,18 @@ from flows.engine import execute
 from flows.model_settings import microseconds
 from flows.outcomes import Outlets
 from flows.outcomes import outcomes as outcomes_flow
-from flows.run_folder import OUTPUTS, VERSION, Run, locked, open_run, outdated, recovery_store, state_folder, write_run
+from flows.run_folder import (
+    OUTPUTS,
+    VERSION,
+    ReplayError,
+    Run,
+    locked,
+    open_run,
+    outdated,
+    recovery_store,
+    state_folder,
+    write_run,
+)
 from flows.settings import Settings, load
 from flows.snapshot import SnapshotSettings, SnapshotSink
 
@@ -103,13 +114,21 @@ def build(replay: Replay, files: Index, now_us: int, on_progress: Progress | Non
 def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None) -> Dataflow:
     """The dataflow for `python -m bytewax.run "flows.replay:flow(calls=[...], outcomes=[...], out='...')"`.
 
-    Recovery, workers and epochs are then Bytewax's own options (`-r`, `-w`, `-s`); without `-r` the folder is new.
+    Recovery, workers and epochs are then Bytewax's own options (`-r`, `-w`, `-s`).
+
+    Raises:
+        ReplayError: the folder holds another run, or a finished one.
     """
     replay = Replay(
         [Path(p) for p in calls], [Path(p) for p in outcomes], Path(out), load(Path(config) if config else None)
     )
     state = state_folder(replay.out)
-    return build(replay, index(replay.calls, replay.outcomes, state), time.time_ns() // 1000, None)
+    files = index(replay.calls, replay.outcomes, state)
+    known = open_run(replay.out, _described(replay, files), accept_config_change=False)
+    if known["finished"]:
+        raise ReplayError(f"{out}: must not hold a finished run; it does (choose an empty folder)", usage=True)
+    write_run(state, known)
+    return build(replay, files, known["now_us"], None)
 
 
 def _forget(settings: Settings) -> Mapping[str, timedelta]:

@@ -29,6 +29,7 @@ from flows.messages import (
 )
 from models.rate_tables import FrozenRates
 from models.rates import RateCells
+from models.stored import StateError
 from models.streams import MINUTE_US, NEVER
 
 PARTITION: Final = "snapshot"
@@ -217,7 +218,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def _restore(self, state: State) -> int:
         if state.get("version") != STATE_VERSION:
-            raise ValueError(
+            raise StateError(
                 f"step 'snapshot': the stored state must have version {STATE_VERSION}; got {state.get('version')!r} "
                 "(start with an empty recovery directory, or run the release that wrote it)"
             )

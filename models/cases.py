@@ -110,15 +110,16 @@ class Cases:
         key, at, wm, group = calls.key.item(i), calls.at.item(i), calls.wm.item(i), calls.group.item(i)
         record = calls.records[i]
         case = self._case(key, wm)
+        digest = _fold(calls.digest.item(i))
+        if case is not None and (case.at, case.group, case.digest) == (at, group, digest):
+            # Under whichever settings it was accepted: it is held, so its repeat is not too old.
+            self._count("duplicates")
+            return
         if at + self._join.hold_us(group) < wm:
             self._refuse("too_old", "the call arrived after it would have closed", record.call_id, calls, i)
             return
-        digest = _fold(calls.digest.item(i))
         if case is not None:
-            if (case.at, case.group, case.digest) == (at, group, digest):
-                self._count("duplicates")
-            else:
-                self._refuse("conflict", "another call has this call_id", record.call_id, calls, i)
+            self._refuse("conflict", "another call has this call_id", record.call_id, calls, i)
             return
         join = self._join
         task, minute, version = join.groups[group][0], max(at, wm) // MINUTE_US, len(join.versions) - 1

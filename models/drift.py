@@ -9,6 +9,7 @@ from models.alert_book import in_order
 from models.drift_settings import DriftSettings
 from models.numeric import NumericDrift
 from models.rate_drift import RateDrift
+from models.stored import StateError
 from models.streams import Closed
 
 __all__ = ["Drift", "DriftSettings"]
@@ -44,12 +45,12 @@ class Drift:
         """Go on from the `state()` of another instance; `settings` hold from here on.
 
         Raises:
-            ValueError: where the state has another version, or detectors of another version of river.
+            StateError: where the state has another version, or detectors of another version of river.
         """
         settings = DriftSettings() if settings is None else settings
         held = pickle.loads(data)
         if held.get("version") != _VERSION:
-            raise ValueError(
+            raise StateError(
                 f"the state of step 'drift' has version {held.get('version')}; this aftercall reads {_VERSION} "
                 "(resume with the aftercall that wrote it, or start without recovery)"
             )

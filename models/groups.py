@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.stored import unpack
 from models.streams import (
     MINUTE_US,
     NEVER,
@@ -99,15 +100,9 @@ class Groups:
         """The step as it was.
 
         Raises:
-            ValueError: the state is of another version.
+            StateError: the state is of another version.
         """
-        kept: dict[str, Any] = pickle.loads(state)
-        if kept["version"] != STATE_VERSION:
-            msg = (
-                f"step 'groups': state must have version {STATE_VERSION}; got {kept['version']} "
-                "(start afresh, or run the release that wrote it)"
-            )
-            raise ValueError(msg)
+        kept = unpack(state, "groups", STATE_VERSION)
         groups = cls(shards, max_groups)
         groups._clocks, groups._codes, groups._tasks = kept["clocks"], kept["codes"], kept["tasks"]
         groups._admitted, groups._through, groups._folding = kept["admitted"], kept["through"], kept["folding"]

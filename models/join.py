@@ -20,12 +20,14 @@ from models.deltas import Deltas
 from models.held import FAILURE, HAS_CASE, NO_STATEMENT, PENDING, SUCCESS, HeldCalls
 from models.ledger import DEFAULT_PASS_AT
 from models.rules import JoinRules
+from models.stored import StateError, unpack
 from models.streams import I8, I32, I64, MINUTE_US, NEVER, Bools, Changes, Group, Objects
 
 STATE_VERSION = 1
 _FAR = 2**63 - 1
 _MOST_VERSIONS = 255
 """A held call notes its rules in one byte."""
+_MANY_NAMES = 1024
 
 
 class FirstVerdicts(NamedTuple):
@@ -91,9 +93,9 @@ class Join:
         deltas = Deltas()
         self._cases.begin(deltas, arrivals)
         others = self._others(arrivals)
-        calls = calls._replace(group=self._local_groups(arrivals.groups)[calls.group], wm=self._met(calls.wm, others))
+        calls = calls._replace(group=self._local_groups(arrivals.groups, calls.group), wm=self._met(calls.wm, others))
         outcomes = outcomes._replace(
-            source=self._local_sources(arrivals.sources)[outcomes.source], wm=self._met(outcomes.wm, others)
+            source=self._local_sources(arrivals.sources, outcomes.source), wm=self._met(outcomes.wm, others)
         )
         simple_calls, simple_outcomes, rows = self._simple(calls, outcomes)
         taken = np.flatnonzero(simple_calls)
@@ -124,16 +126,6 @@ class Join:
             tally={name: count for name, count in tally.items() if count},
         )
 
-    def closes(self, row: int) -> int:
-        """When the held call at `row` closes: once the watermark is past it."""
-        calls = self.held.calls
-        return int(calls.at[row]) + int(self._hold[calls.rules[row], calls.group[row]])
-
-    def horizon_ends(self, row: int) -> int:
-        """The last instant whose outcomes count for the held call at `row`."""
-        calls = self.held.calls
-        return int(calls.at[row]) + int(self._horizon[calls.rules[row], calls.group[row]])
-
     def rules_of(self, row: int) -> JoinRules:
         """The rules under which the call at `row` was accepted."""
         return self.versions[int(self.held.calls.rules[row])]
@@ -152,6 +144,7 @@ class Join:
 
     def state(self) -> bytes:
         """All of it as a pickle of plain values and arrays."""
+        self._forget_names()
         return pickle.dumps(
             {
                 "version": STATE_VERSION,
@@ -170,15 +163,9 @@ class Join:
         """The shard as it was; other `rules` than the last apply to calls accepted from now on.
 
         Raises:
-            ValueError: the state is of another version.
+            StateError: the state is of another version.
         """
-        kept: dict[str, Any] = pickle.loads(state)
-        if kept["version"] != STATE_VERSION:
-            msg = (
-                f"step 'join': state must have version {STATE_VERSION}; got {kept['version']} "
-                "(start afresh, or run the release that wrote it)"
-            )
-            raise ValueError(msg)
+        kept = unpack(state, "join", STATE_VERSION)
         join = cls(rules)
         versions = [JoinRules.from_plain(plain) for plain in kept["rules"]]
         join.versions = versions if versions[-1] == rules else [*versions, rules]
@@ -187,8 +174,8 @@ class Join:
                 f"step 'join': settings that decide verdicts may change {_MOST_VERSIONS - 1} times in the life of a "
                 "state; this is one more (start afresh)"
             )
-            raise ValueError(msg)
-        join._local_groups(kept["groups"])
+            raise StateError(msg)
+        join._learn_groups(kept["groups"])
         join.watermark, join._clocks = kept["watermark"], kept["clocks"]
         for source in kept["held"]["sources"]:
             join.source_code(source)
@@ -215,8 +202,14 @@ class Join:
         calls = self.held.calls
         return calls.at[rows] + self._hold[calls.rules[rows], calls.group[rows]]
 
-    def _local_groups(self, groups: list[Group]) -> I32:
-        """The shard's codes of a batch's groups."""
+    def _local_groups(self, groups: list[Group], codes: I32) -> I32:
+        """The shard's codes for a batch's codes; only groups that occur in this shard are learned."""
+        here = np.unique(codes)
+        local = np.zeros(len(groups), np.int32)
+        local[here] = self._learn_groups([groups[code] for code in here.tolist()])
+        return local[codes]
+
+    def _learn_groups(self, groups: list[Group]) -> I32:
         new = [group for group in groups if group not in self._group_code]
         for group in new:
             self._group_code[group] = len(self.groups)
@@ -235,8 +228,37 @@ class Join:
                 self._hold[i, at] = self._horizon[i, at] + rules.allowed_lateness_us
         return np.fromiter((self._group_code[group] for group in groups), np.int32, len(groups))
 
-    def _local_sources(self, sources: list[str]) -> I32:
-        return np.fromiter((self.source_code(source or "") for source in sources), np.int32, len(sources))
+    def _local_sources(self, sources: list[str], codes: I32) -> I32:
+        here = np.unique(codes)
+        local = np.zeros(len(sources), np.int32)
+        local[here] = [self.source_code(sources[code]) for code in here.tolist()]
+        return local[codes]
+
+    def _forget_names(self) -> None:
+        """Groups and sources that no held call has any more are forgotten, once they are most of all there are.
+
+        `max_groups` bounds what is counted, not what producers may write into a name. The lists are replaced, not
+        changed: messages under way still look at them.
+        """
+        rows = self.held.index.rows()
+        table, singles = self.held.calls, self.held.singles
+        groups, codes = np.unique(table.group[rows], return_inverse=True)
+        if len(self.groups) > _MANY_NAMES and len(self.groups) > 2 * len(groups):
+            kept = [self.groups[code] for code in groups.tolist()]
+            table.group[:] = 0
+            table.group[rows] = codes
+            self.groups, self._group_code, self._hold = [], {}, np.zeros((0, 0), np.int64)
+            self._learn_groups(kept)
+        single = table.single[rows]
+        single = single[single >= 0]
+        sources, codes = np.unique(singles.source[single], return_inverse=True)
+        if len(self.sources) > _MANY_NAMES and len(self.sources) > 2 * len(sources):
+            kept_sources = [self.sources[code] for code in sources.tolist()]
+            singles.source[:] = 0
+            singles.source[single] = codes
+            self.sources, self._source_code = [], {}
+            for source in kept_sources:
+                self.source_code(source)
 
     def _simple(self, calls: CallColumns, outcomes: OutcomeColumns) -> tuple[Bools, Bools, I32]:
         """Which calls and outcomes take the vectorised way, and the held row of each outcome (-1: not held yet)."""

@@ -17,6 +17,7 @@ import numpy as np
 from aftercall.records import Alert, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
 from models.drift_settings import DriftSettings
+from models.stored import StateError
 from models.streams import F64, MINUTE_US, Group, Values
 
 KIND = "shift"
@@ -133,13 +134,13 @@ class NumericDrift:
         """Start fresh, or from the `state()` of another instance.
 
         Raises:
-            ValueError: where the state's detectors come from another version of river.
+            StateError: where the state's detectors come from another version of river.
         """
         self._series: dict[tuple[Group, int], _Series] = {}
         self._book = AlertBook(settings.new_normal_after_us, None if state is None else state["book"])
         if state is not None:
             if state["river"] not in {None, version("river")}:
-                raise ValueError(
+                raise StateError(
                     f"the state of step 'drift' holds detectors of river {state['river']}; river {version('river')} "
                     f"cannot be trusted to read them (install river=={state['river']}, or start without recovery)"
                 )

@@ -14,6 +14,7 @@ import numpy as np
 from models import delay
 from models.cells import KeyedSums, Sums, pack, unpack
 from models.rate_tables import BUCKET_BITS, DELAY_BITS, FrozenRates
+from models.stored import StateError
 from models.streams import HOUR_US, MINUTE_US, NEVER
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class RateCells:
         """The cells that `state` was made from.
 
         Raises:
-            ValueError: The state has another version.
+            StateError: The state has another version.
         """
         stored: dict[str, Any] = pickle.loads(state)
         if stored.get("version") != STATE_VERSION:
@@ -139,7 +140,7 @@ class RateCells:
                 f"rates: the stored state must have version {STATE_VERSION}; got {stored.get('version')!r} "
                 "(start with an empty recovery directory, or run the release that wrote it)"
             )
-            raise ValueError(msg)
+            raise StateError(msg)
         cells = cls()
         cells._gids([tuple(name) for name in stored["names"]])
         for field in ("minutes", "hours", "days", "latency_minutes", "latency_hours", "latency_days", "delays"):

@@ -16,13 +16,14 @@ import numpy as np
 
 from aftercall.records import EPOCH, Alert, Recommendation
 from models.evidence import COST, COSTED, FAILURES, LATENCY, SUCCESSES, TIMED, Evidence
+from models.groups import OTHER
 from models.recommendation import Known, TaskRouting, decide
+from models.stored import StateError
 from models.streams import HOUR_US, I64, MINUTE_US, NEVER, Closed
 
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
 STATE_VERSION = 1
-FOLDED = "__other__"
 KEPT_AFTER_CHANGE_US = 2 * HOUR_US
 """Evidence kept in any case when an alert resets an arm."""
 LARGEST = 1e12
@@ -100,7 +101,7 @@ class Routing:
         # Task types without news may still owe what they learned earlier in the hour.
         owing = (name for name, task in self._tasks.items() if NEVER < task.due <= end)
         issued: list[Recommendation] = []
-        for name in sorted({*trials, *values, *told, *owing} - {FOLDED}):
+        for name in sorted({*trials, *values, *told, *owing} - {OTHER}):
             task = self._tasks.get(name)
             if task is None:
                 task = self._tasks[name] = _Task(self.settings.memory_us)
@@ -129,7 +130,7 @@ class Routing:
         # Arms are numbered in the order of the rows, which no cut of messages can change.
         for code in _in_order(closed.trials.code, closed.values.code):
             task_name, model, config = closed.names[code]
-            if FOLDED in (task_name, model):
+            if OTHER in (task_name, model):
                 continue
             task = self._tasks.get(task_name)
             if task is None:
@@ -240,7 +241,7 @@ class Routing:
         """Go on from `state()`.
 
         Raises:
-            ValueError: where another version wrote the state.
+            StateError: where another version wrote the state.
         """
         plain: dict[str, Any] = pickle.loads(state)  # our own recovery store
         if plain.get("version") != STATE_VERSION:
@@ -248,7 +249,7 @@ class Routing:
                 f"step 'routing': the stored state must be of version {STATE_VERSION}; got {plain.get('version')!r} "
                 "(resume with the release that wrote it, or start with an empty recovery folder)"
             )
-            raise ValueError(message)
+            raise StateError(message)
         routing = cls(settings)
         routing._through = plain["through"]
         for name, stored in plain["tasks"].items():

@@ -77,3 +77,33 @@ def test_a_state_of_another_version_is_refused_with_what_to_do() -> None:
     state = pickle.dumps({"version": 99})
     with pytest.raises(ValueError, match="start afresh"):
         Join.from_state(state, JoinRules())
+
+
+def test_names_that_no_held_call_has_any_more_are_forgotten() -> None:
+    """A run id in `config` must not grow the state for ever."""
+    rules = Rules(horizon_us=60_000_000, allowed_lateness_us=0, orphan_wait_us=60_000_000, precedence=())
+    made = [
+        {"call_id": f"c{i}", "occurred_at": f"2026-01-01T{i // 60 % 24:02d}:{i % 60:02d}:00Z", "task_type": "t"}
+        | {"model": "m", "config": f"run-{i}"}
+        for i in range(1440)
+    ]
+    calls = File("calls", tuple(json.dumps(call).encode() for call in made))
+    direct = Direct(JoinRules(60_000_000, 0, 60_000_000))
+    for join in direct.joins.values():
+        join._learn_groups([("t", "m", f"earlier-{i}") for i in range(5000)])
+    direct.run(History(rules, (calls,)), list(range(0, 1440, 100)), [True] * 20)
+    assert all(len(join.groups) < 1100 for join in direct.joins.values())
+    assert direct.tally["calls"] == 1440
+    assert direct.tally["expired"] == 1440 - sum(len(join.held) for join in direct.joins.values())
+
+
+def test_a_repeat_of_a_held_call_is_a_duplicate_also_after_the_horizon_was_shortened() -> None:
+    """The call is judged under its own settings, and so is whether it still is held."""
+    rules = JoinRules(BEFORE.horizon_us, 0, BEFORE.orphan_wait_us)
+    direct = Direct(rules)
+    direct.run(History(BEFORE, (File("calls", (_call("old", 1),)),)), [], [])
+    shorter = replace(rules, horizon_us=3_600_000_000)
+    direct.joins = {shard: Join.from_state(join.state(), shorter) for shard, join in direct.joins.items()}
+    direct.run(History(BEFORE, (File("calls", (_call("later", 9), _call("old", 1))),)), [1], [], merged=True)
+    assert direct.tally["duplicates"] == 1
+    assert direct.tally["dead_letters"] == 0

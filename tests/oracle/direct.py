@@ -58,9 +58,9 @@ class Direct:
         self.joins = {shard: Join(self.rules) for shard in SHARDS}
         self.groups = Groups(len(SHARDS), 1000)
 
-    def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool]) -> None:
+    def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool], *, merged: bool = False) -> None:
         """Read the history in batches that end at `cuts`; where `resumes` says so, go on from the state after one."""
-        order = history.order()
+        order = history.order(merged=merged)
         before, last = watermarks(order, len(history.files))
         decoder = Decoder(now_us=2**62, max_future_skew_us=0)
         bounds = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})

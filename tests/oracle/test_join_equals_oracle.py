@@ -15,14 +15,22 @@ PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", 
 VERDICTS = ("successes", "failures", "expired")
 
 
-@given(histories(), st.lists(st.integers(1, 60), max_size=6), st.lists(st.booleans(), max_size=6))
+@given(
+    st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order)),
+    st.lists(st.integers(1, 60), max_size=6),
+    st.lists(st.booleans(), max_size=6),
+    st.booleans(),
+)
 def test_the_join_equals_the_oracle_however_batches_are_cut(
-    history: History, cuts: list[int], resumes: list[bool]
+    history: History,
+    cuts: list[int],
+    resumes: list[bool],
+    merged: bool,  # noqa: FBT001 - drawn by Hypothesis
 ) -> None:
-    """Counters, calls, verdicts, statements, dead letters, cells and closed trials."""
-    oracle = history.oracle()
+    """Counters, calls, verdicts, statements, dead letters, cells and closed trials; also where records come late."""
+    oracle = history.oracle(merged=merged)
     direct = Direct(join_rules(history.rules))
-    direct.run(history, cuts, resumes)
+    direct.run(history, cuts, resumes, merged=merged)
 
     counters = oracle.counters()
     assert {name: direct.tally[name] for name in PIPELINE + VERDICTS} == {n: counters[n] for n in PIPELINE + VERDICTS}
