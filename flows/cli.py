@@ -120,6 +120,10 @@ def replay(
     for warning in warnings:
         _say(warning)
     found = summary(out)
+    if found["records"] and not found["calls"]:
+        _say("no record was a call (are the files of --calls and --outcomes swapped?)")
+    elif found["failures"] and found["expired"] and not found["successes"]:
+        _say("nobody reported a success (if silence means one, set `silence` and `horizon` in [task.NAME])")
     if as_json:
         _print_json(found)
     else:
@@ -170,6 +174,9 @@ def simulate(
             f"--days, --calls-per-day: their product must be at most {MOST_CALLS:,} calls; "
             f"got {days * calls_per_day:,.0f} (write several smaller sets)"
         )
+    for name in ("calls.jsonl", "outcomes.jsonl", "truth.json"):
+        if (out / name).exists():
+            raise UsageError(f"--out: must hold no {name}; {out} does (choose another folder)")
     from flows.simulate import simulate as write
 
     made = write(out, days=days, calls_per_day=calls_per_day, seed=seed)

@@ -31,6 +31,10 @@ def render(insight: Insight, console: Console) -> None:
         console.print("No recommendation has been issued yet.")
     else:
         console.print(route_table(insight.route))
+        if insight.route.valid_until < insight.as_of:
+            console.print(
+                Text("This recommendation has expired: nothing has been heard of the task type since.", "yellow")
+            )
         console.print(Text(insight.route.reason, "dim"))
 
 

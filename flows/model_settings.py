@@ -44,10 +44,16 @@ def drift_settings(settings: Settings) -> DriftSettings:
         false_alarms_per_1000_groups_per_week=drift.false_alarms_per_1000_groups_per_week,
         warmup_us=microseconds(min(drift.warmup, settings.join.horizon)),
         warmup_by_task={
-            name: microseconds(min(drift.warmup, task.horizon))
+            # Where silence decides, its verdicts only begin to come when the first calls close.
+            name: microseconds(
+                min(drift.warmup, task.horizon)
+                if task.silence is None
+                else task.horizon + settings.join.allowed_lateness
+            )
             for name, task in settings.task.items()
             if task.horizon is not None
         },
+        unpromised_tasks=frozenset(name for name, task in settings.task.items() if task.silence is not None),
         min_trials=drift.min_trials,
         margin=drift.margin,
         margin_above_per_day=drift.margin_above_per_day,

@@ -19,6 +19,8 @@ class DriftSettings:
             reported faster than successes, a new group's first trials are mostly failures; after the warm-up the mix
             stands.
         warmup_by_task: other warm-ups by task type, such as a horizon shorter than `warmup_us`.
+        unpromised_tasks: task types whose alerts carry no promise: where silence decides, one kind of verdict comes a
+            whole horizon after the other, so that a change of traffic looks like a change of the rate.
         min_trials: learned before a group is tested. >= 1.
         margin: how much worse a busy group's rate may be without counting as evidence: days differ a little. In [0, 1).
         margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
@@ -28,6 +30,7 @@ class DriftSettings:
     false_alarms_per_1000_groups_per_week: float = 1.0
     warmup_us: int = 72 * HOUR_US
     warmup_by_task: Mapping[str, int] = field(default_factory=dict)
+    unpromised_tasks: frozenset[str] = frozenset()
     min_trials: int = 30
     margin: float = 0.01
     margin_above_per_day: float = 300.0

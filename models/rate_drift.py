@@ -301,7 +301,7 @@ class RateDrift:
             effect_low=low,
             effect_high=high,
             changed_at=changed * MINUTE_US,
-            promise=self._settings.promise,
+            promise=None if watched[1][0] in self._settings.unpromised_tasks else self._settings.promise,
             finding=finding,
             evidence=evidence,
             origin=baseline,

@@ -8,7 +8,7 @@ import numpy as np
 
 from models import delay, sketch
 from models.cells import Sums, pack, unpack
-from models.correction import DelayHistory, correct, expected, shrunken
+from models.correction import Corrected, DelayHistory, correct, expected, shrunken
 from models.intervals import wilson
 from models.streams import HOUR_US, MINUTE_US
 
@@ -217,7 +217,16 @@ class _Tables:
         low, high = wilson(successes, resolved)
         weight = (self._history.weight[0][cells.rank], self._history.weight[1][cells.rank])
         sides = (cells.expected[0], cells.expected[1])
+        rate = np.where(resolved > 0, successes / np.maximum(resolved, 1), np.nan)
         corrected = correct(successes, failures, calls, sides, weight)
+        # Where nothing is open any more, the rate is what it is, and all of it is in.
+        final = (calls - resolved - expired == 0) & ~np.isnan(corrected.maturity)
+        corrected = Corrected(
+            np.where(final, rate, corrected.rate),
+            np.where(final, low, corrected.low),
+            np.where(final, high, corrected.high),
+            np.where(final, 1.0, corrected.maturity),
+        )
         middle, tail = _percentiles(cells, latency)
         return {
             "rank": cells.rank,
@@ -228,7 +237,7 @@ class _Tables:
             "failures": failures,
             "expired": expired,
             "pending": calls - resolved - expired,
-            "rate": np.where(resolved > 0, successes / np.maximum(resolved, 1), np.nan),
+            "rate": rate,
             "rate_low": low,
             "rate_high": high,
             "corrected_rate": corrected.rate,

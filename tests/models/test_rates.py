@@ -291,3 +291,41 @@ def test_a_span_starts_to_the_microsecond_where_the_contract_says(span: str, hou
     made = [Made(GROUPS[0], t, "success", 60, float(i + 1), 10**9) for i, t in enumerate(at)]
     _, current = _cells_of([made]).tables(as_of, live=True)
     _check(_rows(current, "span")[span,], made[1:3])
+
+
+def test_a_window_with_nothing_open_is_final_whatever_the_delays_say() -> None:
+    """Its corrected rate is its rate, and all of it is in; a window with something open is corrected."""
+    rates = RateCells()
+    hour = 500_000
+    none = np.zeros(0, np.int32)
+    for late, (successes, failures, calls) in enumerate(((900, 100, 1000), (7, 1, 8), (7, 1, 20))):
+        at = hour + 200 * (late > 0) + late
+        counts = [np.array([value], np.int32) for value in (calls, successes, failures, 0)]
+        code, minute = np.zeros(1, np.int32), np.array([at * 60], np.int32)
+        cells = CellDeltas(code, minute, counts[0], counts[1], counts[2], counts[3], np.zeros(1, np.int64))
+        delays = DelayDeltas(
+            np.zeros(2, np.int32),
+            np.full(2, at, np.int32),
+            np.array([0, 1], np.int8),
+            np.array([3, 20], np.int16),
+            np.array([failures, successes], np.int32),
+        )
+        rates.apply([("t", "m", "c")], cells, LatencyDeltas(none, none, none.astype(np.int16), none), delays)
+    newest = (hour + 202) * 3_600_000_000
+    rates.advance(newest + 3_600_000_000, newest)
+    table, _ = rates.tables(newest + 3_600_000_000, live=True)
+    rows = {
+        (start, grain): (rate, corrected, maturity)
+        for start, grain, rate, corrected, maturity in zip(
+            table["window_start"],
+            table["grain"],
+            table["rate"],
+            table["corrected_rate"],
+            table["maturity"],
+            strict=True,
+        )
+    }
+    assert rows[(hour + 201) * 3_600_000_000, "1h"] == (0.875, 0.875, 1.0)
+    open_one = rows[(hour + 202) * 3_600_000_000, "1h"]
+    assert open_one[0] == 0.875
+    assert open_one[2] < 1.0

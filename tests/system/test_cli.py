@@ -378,3 +378,24 @@ def test_an_interrupted_demo_can_be_started_again(tmp_path: Path) -> None:
     again.send_signal(signal.SIGINT)
     _, stderr = again.communicate(timeout=30)
     assert "must be empty" not in stderr
+
+
+def test_simulate_writes_over_nothing(tmp_path: Path) -> None:
+    """A second run into the same folder is refused, and the first one's files stay."""
+    first = aftercall(tmp_path, "simulate", "--out", "sim", "--days", "0.1")
+    assert first.returncode == 0
+    before = (tmp_path / "sim" / "calls.jsonl").read_bytes()
+    second = aftercall(tmp_path, "simulate", "--out", "sim", "--days", "0.2")
+    assert second.returncode == 2
+    assert "must hold no calls.jsonl" in second.stderr
+    assert (tmp_path / "sim" / "calls.jsonl").read_bytes() == before
+
+
+def test_swapped_files_are_remarked_on(tmp_path: Path) -> None:
+    """Nothing was a call: everything is a dead letter, and a sentence says what may have happened."""
+    aftercall(tmp_path, "simulate", "--out", "sim", "--days", "0.1")
+    done = aftercall(
+        tmp_path, "replay", "--calls", "sim/outcomes.jsonl", "--outcomes", "sim/calls.jsonl", "--out", "out"
+    )
+    assert done.returncode == 0
+    assert "swapped?" in done.stderr
