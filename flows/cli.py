@@ -150,6 +150,9 @@ def insights(
 
     file = snapshot / "outcomes.duckdb" if snapshot.is_dir() else snapshot
     spans = _span(lookback, "--lookback"), _span(baseline, "--baseline")
+    for option, text, span in (("--lookback", lookback, spans[0]), ("--baseline", baseline, spans[1])):
+        if not span or span % timedelta(hours=1):
+            raise UsageError(f"{option}: must be whole hours, at least 1h; got {text} (rates are kept by the hour)")
     try:
         found = look(file, task, *spans, _moment(as_of))
     except OverflowError:

@@ -59,6 +59,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("simulate", "--out", "out", "--days", "3000", "--calls-per-day", "1e8"), ("--calls-per-day", "50,000,000")),
         (("schema", "--only", "Calls"), ("--only", "'Calls'", "AgentCall")),
         (("insights", "task", "--lookback", "x"), ("--lookback", "'x'")),
+        (("insights", "task", "--lookback", "30m"), ("--lookback", "whole hours", "30m")),
+        (("insights", "task", "--baseline", "90m"), ("--baseline", "whole hours", "90m")),
         (("insights", "task", "--as-of", "today"), ("--as-of", "'today'")),
         (("check", "--config", "nowhere.toml"), ("nowhere.toml",)),
     ],
