@@ -38,7 +38,6 @@ def dead_letter(
     key: str | None = None,
     *,
     keep_payloads: bool = False,
-    with_payload: bool = True,
     redact: Sequence[re.Pattern[str]] = (),
 ) -> tuple[str, dict[str, Any]]:
     """The key and the fields of a dead letter, as `aftercall.records.DeadLetter.sealed` takes them.
@@ -51,7 +50,6 @@ def dead_letter(
         key: the original's key; where there was none, its `call_id`, or `""`.
         keep_payloads: leave `input` and `output` in the payload.
         redact: what matches one of these is replaced by `REDACTED` in the payload and the detail.
-        with_payload: whether to give a payload at all; otherwise it is None and `origin` and `sha256` point to it.
 
     Returns:
         The key, and `reason, detail, origin, size, sha256, payload`. The payload is the original text, or, of a record
@@ -67,7 +65,7 @@ def dead_letter(
         "origin": origin,
         "size": len(raw),
         "sha256": sha256(raw).hexdigest(),
-        "payload": payload_text(raw, keep_payloads=keep_payloads, redact=redact) if with_payload else None,
+        "payload": payload_text(raw, keep_payloads=keep_payloads, redact=redact),
     }
     return key, fields
 

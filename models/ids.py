@@ -6,7 +6,6 @@ in one growing arena that is rewritten once half of it is garbage.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,6 @@ _HYPHENS = (8, 13, 18, 23)
 _DIGITS = np.array([i for i in range(36) if i not in _HYPHENS])
 _NIBBLE = np.full(256, 255, np.uint8)
 _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
-_PACKABLE = re.compile("[0-9a-f]{8}(?:(-)[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{24})")
-_FEW = 8
-"""So few ids are faster packed one by one than with numpy."""
 _COMPACT_AT = 1 << 16
 
 Bytes = NDArray[np.uint8]
@@ -47,10 +43,6 @@ class IdColumn:
 
     def put(self, rows: I32, ids: list[str]) -> None:
         """Set `ids` at `rows`."""
-        if len(ids) <= _FEW:
-            for row, one in zip(rows.tolist(), ids, strict=True):
-                self._put_one(row, one)
-            return
         lengths = np.fromiter(map(len, ids), np.int32, len(ids))
         rest = np.ones(len(ids), np.bool_)
         for length, kind in ((36, _UUID), (32, _HEX)):
@@ -97,15 +89,6 @@ class IdColumn:
         self._high[:count], self._low[:count], self._kind[:count] = taken["high"], taken["low"], taken["kind"]
         for row, text in zip(np.flatnonzero(taken["kind"] == _ARENA).tolist(), taken["texts"], strict=True):
             self._put_text(row, text.encode())
-
-    def _put_one(self, row: int, one: str) -> None:
-        packable = _PACKABLE.fullmatch(one)
-        if packable is None:
-            self._put_text(row, one.encode())
-            return
-        digits = one.replace("-", "")
-        self._high[row], self._low[row] = int(digits[:16], 16), int(digits[16:], 16)
-        self._kind[row] = _HEX if packable[1] is None else _UUID
 
     def _put_text(self, row: int, text: bytes) -> None:
         self._high[row] = (len(self._arena) << 16) | len(text)

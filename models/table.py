@@ -12,12 +12,10 @@ from models.streams import I32, I64, U64
 
 _EMPTY = -1
 _GONE = -2
-_GOLDEN_INT = 0x9E3779B97F4A7C15
-_GOLDEN = np.uint64(_GOLDEN_INT)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SMALLEST = 64
 _FEW = 24
 """So few keys are faster followed one by one than with numpy."""
-_WORD = (1 << 64) - 1
 
 
 class HashIndex:
@@ -41,16 +39,9 @@ class HashIndex:
 
     def find(self, keys: U64) -> I32:
         """Rows of `keys`, -1 where absent. Keys may repeat."""
-        if len(keys) == 1:
-            return np.array([self.find_one(keys.item())], np.int32)
         slots = self._probe(keys)
         # Where a key is absent, slot -1 is any slot; its row is not used.
         return np.where(slots >= 0, self._slots[slots], np.int32(_EMPTY))
-
-    def find_one(self, key: int) -> int:
-        """Row of `key`, -1 where absent."""
-        slot = self._follow(key, self._home_of(key))
-        return -1 if slot < 0 else self._slots.item(slot)
 
     def insert(self, keys: U64, rows: I32) -> None:
         """Add `keys`, which must be distinct and absent, at `rows`."""
@@ -83,8 +74,7 @@ class HashIndex:
     def _allocate(self, wanted: int) -> None:
         bits = max(6, int(wanted - 1).bit_length())
         self._slots = np.full(1 << bits, _EMPTY, np.int32)
-        self._shift_int = 64 - bits
-        self._shift = np.uint64(self._shift_int)
+        self._shift = np.uint64(64 - bits)
 
     def _home(self, keys: U64) -> I64:
         return ((keys * _GOLDEN) >> self._shift).astype(np.int64)
@@ -106,9 +96,6 @@ class HashIndex:
         for i, key, start in zip(active.tolist(), keys.tolist(), at.tolist(), strict=True):
             found[i] = self._follow(key, start)
         return found
-
-    def _home_of(self, key: int) -> int:
-        return ((key * _GOLDEN_INT) & _WORD) >> self._shift_int
 
     def _follow(self, key: int, slot: int) -> int:
         """Slot of one key, looked for from `slot` on; -1 where absent."""
