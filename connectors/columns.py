@@ -108,8 +108,12 @@ class Batch:
         sources: distinct sources in this batch.
         partitions: names of the lane's partitions (of topics `topic/3`, of files their path).
         records: how many were read: `len(calls.pos) + len(outcomes.pos) + len(refused)`.
-        low: the lane's clock after the batch, us: the least over partitions that are not idle, or `NEVER`.
+        low: the lane's clock after the batch, us: the least over partitions that are not idle, or `NEVER` while one of
+            them has yet to speak.
         high: the greatest clock of a partition, us, or `NEVER`.
+        idle: all partitions of the lane are; `low` says nothing then.
+        lane: its name.
+        lanes: how many lanes there are in all.
         marks: where each partition is to be read on: the offset (of a file the line) after the last one read.
     """
 
@@ -122,6 +126,9 @@ class Batch:
     records: int
     low: int = NEVER
     high: int = NEVER
+    idle: bool = False
+    lane: str = "files"
+    lanes: int = 1
     marks: dict[str, int] = field(default_factory=dict)
 
 

@@ -151,7 +151,7 @@ def letter_json(letter: Letter) -> tuple[str, bytes]:
 def read_history(batch: Batch) -> list[Keyed]:
     """How many records were read, and how far."""
     tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
-    return [(SNAPSHOT, tally), (SNAPSHOT, Clock(batch.low, NEVER, dict(batch.marks)))]
+    return [(SNAPSHOT, tally), (SNAPSHOT, Clock(NEVER, NEVER, dict(batch.marks)))]
 
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
@@ -179,11 +179,12 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
 
 
 def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
-    """Differences for the rates."""
+    """Differences for the rates, and the watermark after them."""
     grouped = item[1]
+    clock = (SNAPSHOT, Clock(grouped.watermark, NEVER, {}))
     if not grouped.names:
-        return []
-    return [(SNAPSHOT, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays))]
+        return [clock]
+    return [(SNAPSHOT, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
 
 
 def letter_history(letter: Letter) -> list[Keyed]:

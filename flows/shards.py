@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from connectors.columns import Batch
 from models.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.lane_clocks import LaneClock
 
 SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")
 """Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that
 they spread evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the state: never change them."""
 
-LANE = "files"
 
-
-def split(batch: Batch, lane: str = LANE, lanes: int = 1) -> list[tuple[str, Arrivals]]:
+def split(batch: Batch) -> list[tuple[str, Arrivals]]:
     """One `Arrivals` per shard, empty ones too: each carries the lane's clock."""
+    clock = LaneClock(batch.low, batch.high, batch.idle)
     calls = _by_shard(batch.calls, CallColumns._fields, batch.calls.key)
     outcomes = _by_shard(batch.outcomes, OutcomeColumns._fields, batch.outcomes.key)
     return [
@@ -26,9 +26,9 @@ def split(batch: Batch, lane: str = LANE, lanes: int = 1) -> list[tuple[str, Arr
             shard,
             Arrivals(
                 shard=shard,
-                lane=lane,
-                lanes=lanes,
-                low=batch.low,
+                lane=batch.lane,
+                lanes=batch.lanes,
+                clock=clock,
                 groups=batch.groups,
                 sources=batch.sources,
                 partitions=batch.partitions,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from models.lane_clocks import LaneClock
 from models.streams import F64, I8, I32, I64, U64, Bools, Group, Objects
 
 
@@ -67,12 +68,12 @@ class OutcomeColumns(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """One batch of one lane, cut to one shard. `low`: the lane's clock after the batch; `lanes`: how many there are."""
+    """One batch of one lane, cut to one shard. `clock`: that of the lane after the batch; `lanes`: how many there are."""
 
     shard: str
     lane: str
     lanes: int
-    low: int
+    clock: LaneClock
     groups: list[Group]
     sources: list[str]
     partitions: list[str]

@@ -30,7 +30,10 @@ OTHER = "__other__"
 
 
 class Grouped(NamedTuple):
-    """What one message of one shard led to. `folding_began`: the cap was reached for the first time, at `folded_at`."""
+    """What one message of one shard led to.
+
+    `folding_began`: the cap was reached for the first time, at `folded_at`. `watermark`: that of all shards together.
+    """
 
     names: list[Group]
     cells: CellDeltas
@@ -39,6 +42,7 @@ class Grouped(NamedTuple):
     closed: Closed | None
     folding_began: bool
     folded_at: int
+    watermark: int
 
 
 class Groups:
@@ -76,6 +80,7 @@ class Groups:
             closed=self._close(watermark),
             folding_began=self._folding and not was_folding,
             folded_at=changes.watermark,
+            watermark=watermark,
         )
 
     def state(self) -> bytes:

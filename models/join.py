@@ -18,13 +18,13 @@ from models.casebook import Judgement, StatementRow
 from models.cases import Cases, Refusal
 from models.deltas import Deltas
 from models.held import FAILURE, HAS_CASE, NO_STATEMENT, PENDING, SUCCESS, HeldCalls
+from models.lane_clocks import LaneClocks
 from models.ledger import DEFAULT_PASS_AT
 from models.rules import JoinRules
 from models.stored import StateError, unpack
 from models.streams import I8, I32, I64, MINUTE_US, NEVER, Bools, Changes, Group, Objects
 
-STATE_VERSION = 1
-_FAR = 2**63 - 1
+STATE_VERSION = 2
 _MOST_VERSIONS = 255
 """A held call notes its rules in one byte."""
 _MANY_NAMES = 1024
@@ -75,7 +75,7 @@ class Join:
         self.sources: list[str] = []
         self.held = HeldCalls(self._closing_times)
         self.watermark = NEVER
-        self._clocks: dict[str, int] = {}
+        self._lanes = LaneClocks()
         self._group_code: dict[Group, int] = {}
         self._source_code: dict[str, int] = {}
         self._hold = np.zeros((1, 0), np.int64)
@@ -92,7 +92,7 @@ class Join:
         calls, outcomes = arrivals.calls, arrivals.outcomes
         deltas = Deltas()
         self._cases.begin(deltas, arrivals)
-        others = self._others(arrivals)
+        others = self._lanes.others(arrivals.lane, arrivals.lanes)
         calls = calls._replace(group=self._local_groups(arrivals.groups, calls.group), wm=self._met(calls.wm, others))
         outcomes = outcomes._replace(
             source=self._local_sources(arrivals.sources, outcomes.source), wm=self._met(outcomes.wm, others)
@@ -102,7 +102,7 @@ class Join:
         rows = self._accept(calls, taken, outcomes, simple_outcomes, rows, deltas)
         first = self._first_verdicts(outcomes, np.flatnonzero(simple_outcomes), rows, deltas)
         self._cases.run(calls, np.flatnonzero(~simple_calls), outcomes, np.flatnonzero(~simple_outcomes))
-        self._advance(arrivals, others)
+        self._advance(arrivals)
         expired = self._close(deltas)
         cases = self._cases.finish(self.watermark)
         tally = cases.tally
@@ -151,7 +151,7 @@ class Join:
                 "rules": [rules.plain() for rules in self.versions],
                 "groups": self.groups,
                 "watermark": self.watermark,
-                "clocks": self._clocks,
+                "lanes": self._lanes.plain(),
                 "held": self.held.state(self.sources),
                 "waiting": self._cases.waiting.state(),
             },
@@ -176,27 +176,20 @@ class Join:
             )
             raise StateError(msg)
         join._learn_groups(kept["groups"])
-        join.watermark, join._clocks = kept["watermark"], kept["clocks"]
+        join.watermark, join._lanes = kept["watermark"], LaneClocks.from_plain(kept["lanes"])
         for source in kept["held"]["sources"]:
             join.source_code(source)
         join.held.restore(kept["held"])
         join._cases.waiting.restore(kept["waiting"])
         return join
 
-    def _others(self, arrivals: Arrivals) -> int:
-        """The least clock of the other lanes, NEVER until each has spoken."""
-        others = [clock for lane, clock in self._clocks.items() if lane != arrivals.lane]
-        if len(others) < arrivals.lanes - 1:
-            return NEVER
-        return min(others, default=_FAR)
-
     def _met(self, wm: I64, others: int) -> I64:
         """The watermark that each record met."""
         return np.maximum(np.minimum(wm, others), self.watermark)
 
-    def _advance(self, arrivals: Arrivals, others: int) -> None:
-        self._clocks[arrivals.lane] = arrivals.low
-        self.watermark = max(self.watermark, min(arrivals.low, others))
+    def _advance(self, arrivals: Arrivals) -> None:
+        self._lanes.hear(arrivals.lane, arrivals.clock)
+        self.watermark = max(self.watermark, self._lanes.watermark(arrivals.lanes))
 
     def _closing_times(self, rows: I32) -> I64:
         calls = self.held.calls
