@@ -8,12 +8,15 @@ from pathlib import Path
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
+Block = list[tuple[str, bytes]]
+"""Records as (key, JSON), in order."""
+
 
 class OutputError(Exception):
     """An output file is not as this run left it. The message is one sentence for the user."""
 
 
-class JsonlPartition(StatefulSinkPartition[bytes, int]):
+class JsonlPartition(StatefulSinkPartition[Block, int]):
     """The open file. Its state is the length that is known to be on disk."""
 
     def __init__(self, path: Path, resume_length: int | None) -> None:
@@ -43,10 +46,10 @@ class JsonlPartition(StatefulSinkPartition[bytes, int]):
         self._path = path
 
     @override
-    def write_batch(self, values: list[bytes]) -> None:
-        """Append each value as a line."""
+    def write_batch(self, values: list[Block]) -> None:
+        """Append each record as a line."""
         try:
-            self._file.write(b"".join(value if value.endswith(b"\n") else value + b"\n" for value in values))
+            self._file.write(b"".join(line + b"\n" for block in values for _, line in block))
         except OSError as wrong:
             raise _cannot_write(self._path, wrong) from None
 
@@ -70,8 +73,8 @@ class JsonlPartition(StatefulSinkPartition[bytes, int]):
             raise _cannot_write(self._path, wrong) from None
 
 
-class JsonlSink(FixedPartitionedSink[bytes, int]):
-    """One file, written by one worker: items are `(key, line)`, every line once, whatever crashes."""
+class JsonlSink(FixedPartitionedSink[Block, int]):
+    """One file, written by one worker: every line once, whatever crashes."""
 
     def __init__(self, path: Path) -> None:
         """Write to `path`; a fresh start empties it."""

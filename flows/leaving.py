@@ -32,11 +32,14 @@ from models.streams import NEVER
 SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]
 Letter = tuple[str, DeadLetter]
+Block = tuple[str, list[tuple[str, bytes]]]
+"""What sinks take: which sink partition, and there (key, JSON) of each record."""
 
 
-def verdicts(item: tuple[str, Joined]) -> Iterator[tuple[str, bytes]]:
-    """Topic `agent.verdicts`."""
-    return rows.verdict_records(item[1])
+def verdicts(item: tuple[str, Joined]) -> list[Block]:
+    """Topic `agent.verdicts`, a block per shard: the records of a call always go through the same sink partition."""
+    records = list(rows.verdict_records(item[1]))
+    return [(item[0], records)] if records else []
 
 
 def unreadable(settings: Settings) -> Callable[[Batch], list[Letter]]:
@@ -138,14 +141,15 @@ def recommended(item: tuple[str, Recommendation]) -> Recommendation:
     return item[1]
 
 
-def keyed_json(record: Record) -> tuple[str, bytes]:
+def keyed_json(record: Record) -> Block:
     """A record under its key."""
-    return str(getattr(record, record.key_field or "event_id")), to_json(record)
+    key = str(getattr(record, record.key_field or "event_id"))
+    return key, [(key, to_json(record))]
 
 
-def letter_json(letter: Letter) -> tuple[str, bytes]:
+def letter_json(letter: Letter) -> Block:
     """A dead letter under the original's key."""
-    return letter[0], to_json(letter[1])
+    return letter[0], [(letter[0], to_json(letter[1]))]
 
 
 def read_history(batch: Batch) -> list[Keyed]:

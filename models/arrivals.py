@@ -68,7 +68,7 @@ class OutcomeColumns(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """One batch of one lane, cut to one shard. `clock`: that of the lane after the batch; `lanes`: how many there are."""
+    """One batch of one lane, cut to one shard. `clock`: the lane's after the batch; `lanes`: how many there are."""
 
     shard: str
     lane: str

@@ -1,7 +1,7 @@
 """The watermark over all lanes, as one shard has heard of them.
 
-Each lane tells the least clock of its partitions; lanes whose partitions are all idle are left out, and while every lane
-is idle the watermark is the greatest clock (docs/contract.md, section 2).
+Each lane tells the least clock of its partitions; lanes whose partitions are all idle are left out, and while every
+lane is idle the watermark is the greatest clock (docs/contract.md, section 2).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LaneClocks:
 
     def plain(self) -> dict[str, tuple[int, int, bool]]:
         """For the state."""
-        return {lane: tuple(clock) for lane, clock in self._heard.items()}
+        return {lane: (clock.low, clock.high, clock.idle) for lane, clock in self._heard.items()}
 
     @classmethod
     def from_plain(cls, plain: dict[str, tuple[int, int, bool]]) -> LaneClocks:

@@ -12,7 +12,7 @@ from connectors.jsonl import JsonlSink, OutputError
 def test_lines_are_appended_with_their_ends(tmp_path: Path) -> None:
     sink = JsonlSink(tmp_path / "a.jsonl")
     part = sink.build_part("out", sink.list_parts()[0], None)
-    part.write_batch([b"1", b"2\n"])
+    part.write_batch([[("a", b"1"), ("b", b"2")]])
     part.write_batch([])
     assert part.snapshot() == 4
     part.close()
@@ -22,15 +22,15 @@ def test_lines_are_appended_with_their_ends(tmp_path: Path) -> None:
 def test_what_a_snapshot_counts_is_in_the_file_and_what_came_after_is_cut_at_resume(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     part = JsonlSink(path).build_part("out", "a.jsonl", None)
-    part.write_batch([b"kept"])
+    part.write_batch([[("a", b"kept")]])
     committed = part.snapshot()
     assert path.read_bytes() == b"kept\n"
-    part.write_batch([b"lost and written again"])
+    part.write_batch([[("a", b"lost and written again")]])
     part.snapshot()
     part.close()
     again = JsonlSink(path).build_part("out", "a.jsonl", committed)
     assert again.snapshot() == committed
-    again.write_batch([b"after"])
+    again.write_batch([[("a", b"after")]])
     assert again.snapshot() == len(b"kept\nafter\n")
     again.close()
     assert path.read_bytes() == b"kept\nafter\n"
