@@ -252,3 +252,13 @@ class Recovery(Section):
     """How often the state is written; a crash repeats at most this much work."""
 
     epoch: Span = timedelta(seconds=10)
+
+
+class Service(Section):
+    """Where a running pipeline answers probes, and what it tells."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=9464, ge=0, le=65_535)
+    """Of process 0; process i listens on `port` + i. 0: nobody listens."""
+    stalled_after: Span = timedelta(seconds=60)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -35,6 +35,7 @@ from flows.sections import (
     Retention,
     Routing,
     Section,
+    Service,
     Snapshot,
     Task,
     Verdict,
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     privacy: Privacy = Privacy()
     kafka: Kafka = Kafka()
     recovery: Recovery = Recovery()
+    service: Service = Service()
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - `load` merges the sources, so that it can say where a value stood
