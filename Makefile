@@ -6,7 +6,7 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-.PHONY: setup demo test test-fast check check-real bench-engine
+.PHONY: setup demo test test-fast check check-real bench-engine kafka test-kafka
 
 setup: $(STAMP)
 
@@ -46,3 +46,15 @@ check-real: $(STAMP)
 
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks.engine
+
+# Apache Kafka in the foreground, ctrl-C stops it; needs Java 17, and Maven at the first use.
+KAFKA_PORT ?= 9092
+KAFKA_DATA ?=
+kafka: $(STAMP)
+	@$(BIN)/python -m benchmarks.kafka_broker --port $(KAFKA_PORT) $(if $(KAFKA_DATA),--data "$(KAFKA_DATA)")
+
+# `make test` runs these too, and skips what needs a real broker where Java is absent; this target fails there.
+test-kafka: $(STAMP)
+	@test -n "$$KAFKA_BOOTSTRAP" || $(BIN)/python -m benchmarks.kafka_broker --fetch
+	$(BIN)/pytest -q tests/kafka
+	$(BIN)/pytest -q -m kafka --ignore=tests/kafka || test $$? -eq 5

@@ -1,0 +1,317 @@
+"""Apache Kafka on this machine, one node in KRaft mode on loopback: `make kafka`, the tests and the benchmarks.
+
+    python -m benchmarks.kafka_broker [--port 9092] [--data FOLDER] [--fetch]
+
+Runs until ctrl-C or SIGTERM. Exit code 1, with a sentence, where something is missing or the broker ends by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from benchmarks.kafka_jars import FILES, BrokerError, jars, java
+
+HOST = "127.0.0.1"
+START_S, STOP_S = 60.0, 30.0
+# Below the ports that systems give to outgoing connections: a client that keeps trying the port of a stopped broker
+# could otherwise be given that very port, connect to itself and keep the broker from coming back.
+_PORTS = range(20_000, 32_000)
+# Reads until the process that started it is gone, however it ended, and takes the broker along.
+_WATCHDOG = 'read -r _; kill -9 "$1"'
+
+
+class Broker:
+    """One broker, stopped until `start`; as a context manager it starts, stops and removes its temporary folder.
+
+    It never outlives the process that started it, even where that is killed. `start` after `stop` or `kill` comes back
+    on the same port with the same records.
+
+    Args:
+        port: Where clients connect; by default one that is free.
+        data: A folder to keep; by default a temporary one.
+        properties: Further lines of Kafka's server.properties, such as `{"message.max.bytes": "2000"}`.
+        users: Passwords by user name; then clients must log in (SASL/PLAIN without TLS).
+        heap: Java's memory, as in `-Xmx`.
+        show_log: Kafka's warnings go to standard error instead of `log`.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        data: Path | None = None,
+        properties: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
+        heap: str = "512m",
+        show_log: bool = False,
+    ) -> None:
+        self.port = _free_port() if port is None else port
+        self.data = Path(tempfile.mkdtemp(prefix="aftercall-kafka-")) if data is None else data.resolve()
+        self.log = self.data / "broker.log"
+        self._temporary = data is None
+        self._properties = dict(properties or {})
+        self._users = dict(users or {})
+        self._heap = heap
+        self._show_log = show_log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients call `bootstrap.servers`."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def client(self) -> dict[str, str]:
+        """The settings of librdkafka with which one gets in, as the first user where there are users."""
+        settings = {"bootstrap.servers": self.bootstrap}
+        for name, password in list(self._users.items())[:1]:
+            settings |= {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
+            settings |= {"sasl.username": name, "sasl.password": password}
+        return settings
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Start, and return once clients are served: after about 3 s, 5 s after `kill`.
+
+        Raises:
+            BrokerError: Java, Maven or the port are not to be had, or Kafka did not come up.
+        """
+        if self.pid is not None:
+            raise BrokerError(f"the broker on {self.bootstrap} runs already")
+        command = [java(), "-cp", f"{jars()}/*", f"-Dlog4j2.configurationFile={FILES / 'log4j2.properties'}"]
+        if not _is_free(self.port):
+            raise BrokerError(f"port {self.port} is taken by another program; choose another (make kafka KAFKA_PORT=…)")
+        self.data.mkdir(parents=True, exist_ok=True)
+        configuration = self.data / "server.properties"
+        configuration.touch(mode=0o600)
+        configuration.write_text("".join(f"{key}={value}\n" for key, value in self._configuration().items()))
+        if not (self.data / "records" / "meta.properties").exists():
+            self._format(command, configuration)
+        heap = (f"-Xms{self._heap}", f"-Xmx{self._heap}")
+        try:
+            self._spawn([*command, *heap, "kafka.Kafka", str(configuration)])
+            self._wait_until_served()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """End it as an operator would, with SIGTERM; nothing happens where it does not run."""
+        if self._process is not None and self.pid is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        """End it as a power cut would, with SIGKILL; nothing happens where it does not run."""
+        if self._process is not None:
+            self._process.kill()
+        self._reap()
+
+    def wait(self) -> int:
+        """Return its exit code once it has ended by itself."""
+        if self._process is None:
+            raise BrokerError(f"the broker on {self.bootstrap} does not run")
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Stop it, and remove its folder if that is a temporary one."""
+        self.stop()
+        if self._temporary:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Create a topic; see `create_topic`."""
+        create_topic(self.client, name, partitions, config)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _configuration(self) -> dict[str, str]:
+        controller = _free_port(other_than=self.port)
+        lines = (line.partition("=") for line in (FILES / "server.properties").read_text().splitlines())
+        fixed = {key: value for key, equals, value in lines if equals and not key.startswith("#")}
+        own = {
+            "listeners": f"CLIENTS://{self.bootstrap},CONTROLLER://{HOST}:{controller}",
+            "listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.quorum.voters": f"1@{HOST}:{controller}",
+            "log.dirs": str(self.data / "records"),
+        }
+        for name, password in list(self._users.items())[:1]:
+            everyone = " ".join(f'user_{user}="{word}"' for user, word in self._users.items())
+            module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+            own |= {
+                "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "sasl.enabled.mechanisms": "PLAIN",
+                "sasl.mechanism.inter.broker.protocol": "PLAIN",
+                "listener.name.clients.plain.sasl.jaas.config": (
+                    f'{module} username="{name}" password="{password}" {everyone};'
+                ),
+            }
+        return fixed | own | self._properties
+
+    def _format(self, command: list[str], configuration: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+        done = subprocess.run(
+            [*command, *quick, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+        )
+        if done.returncode:
+            raise BrokerError(f"Kafka could not prepare {self.data}: {(done.stderr or done.stdout)[-1000:].strip()}")
+
+    def _spawn(self, command: list[str]) -> None:
+        """Both in sessions of their own: ctrl-C is for us, and a kill of our group leaves the watchdog to act."""
+        with self.log.open("ab") as log:
+            output = None if self._show_log else log
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        self._watchdog = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCHDOG, "kafka-watchdog", str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _wait_until_served(self) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                raise BrokerError(f"Kafka ended while it started: {self._last_words()}")
+            if not _is_free(self.port) and _answers(self.client):
+                return
+            time.sleep(0.05)
+        raise BrokerError(f"Kafka did not come up within {START_S:g} s: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        return "see above" if self._show_log else self.log.read_text(errors="replace")[-2000:].strip()
+
+    def _reap(self) -> None:
+        """The watchdog ends first, lest it ever act on a number that belongs to another process by then."""
+        if self._watchdog is not None:
+            self._watchdog.kill()
+            self._watchdog.communicate()
+        if self._process is not None:
+            self._process.wait()
+        self._process = self._watchdog = None
+
+
+def create_topic(
+    client: Mapping[str, str], name: str, partitions: int = 1, config: Mapping[str, str] | None = None
+) -> None:
+    """Create a topic and return once every partition has a leader.
+
+    Args:
+        client: Settings of librdkafka.
+        name: It must not exist yet.
+        partitions: How many.
+        config: The topic's settings, such as `{"retention.ms": "1000"}`.
+
+    Raises:
+        confluent_kafka.KafkaException: The broker refuses, or cannot be reached.
+    """
+    admin = AdminClient(dict(client))
+    wanted = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+    for created in admin.create_topics([wanted]).values():
+        created.result(30)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        # Of all topics: asked for one alone, librdkafka would remember that it is unknown.
+        seen = admin.list_topics(timeout=30).topics.get(name)
+        if seen and len(seen.partitions) == partitions and all(one.leader >= 0 for one in seen.partitions.values()):
+            return
+        time.sleep(0.02)
+    raise BrokerError(f"topic {name!r} was created, and after 30 s some of its partitions have no leader")
+
+
+def _answers(client: Mapping[str, str]) -> bool:
+    try:
+        return bool(AdminClient({**client, "log_level": 0}).list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Kafka does: what was just closed may linger
+        try:
+            ours.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port(other_than: int | None = None) -> int:
+    ports = random.SystemRandom().sample(_PORTS, 200)
+    for port in ports:
+        if port != other_than and _is_free(port):
+            return port
+    raise BrokerError(f"none of 200 ports between {_PORTS.start} and {_PORTS.stop} is free")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a broker until it is told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kafka_broker", description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=9092)
+    parser.add_argument("--data", type=Path, help="a folder that keeps the records; by default they are forgotten")
+    parser.add_argument("--fetch", action="store_true", help="only see that Java and the jars are here")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if options.fetch:
+            java()
+            jars()
+            return 0
+        with Broker(port=options.port, data=options.data, show_log=True) as broker:
+            kept = f"kept in {broker.data}" if options.data else "forgotten at the end (KAFKA_DATA=folder keeps them)"
+            print(f"Kafka listens on {broker.bootstrap}; its records are {kept}. ctrl-C stops it.", flush=True)
+            code = broker.wait()
+        print(f"kafka: the broker ended by itself, exit code {code}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 0
+    except BrokerError as error:
+        print(f"kafka: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

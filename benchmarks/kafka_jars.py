@@ -1,0 +1,94 @@
+"""What a Kafka broker needs on this machine: Java 17, and the jars that Maven copies once into `.kafka/`."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ROOT / "deploy" / "kafka"
+POM = FILES / "pom.xml"
+JAVA = 17
+DOWNLOAD_S = 600.0
+_CACHE = ROOT / ".kafka"
+
+
+class BrokerError(Exception):
+    """One sentence: what is missing or went wrong, and what to do."""
+
+
+def java() -> str:
+    """The path of a Java that is new enough.
+
+    Raises:
+        BrokerError: there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    where = "in $JAVA_HOME/bin" if home else "on the path"
+    if found is None:
+        raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; there is no `java` {where}")
+    said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False, timeout=60)
+    version = re.search(r'version "(\d+)', said.stderr)
+    if version is None or int(version[1]) < JAVA:
+        is_one = f"is {version[1]}" if version else "does not say which it is"
+        raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; the one {where} {is_one}")
+    return found
+
+
+def jars_are_here() -> bool:
+    """Whether `jars` will have nothing to download."""
+    return _folder().is_dir()
+
+
+def jars() -> Path:
+    """The folder of the jars that deploy/kafka/pom.xml names; the first use downloads 43 MB.
+
+    Processes that ask at the same time wait for one another.
+
+    Raises:
+        BrokerError: they are not here, and there is no Maven, or it could not fetch them.
+    """
+    folder = _folder()
+    if folder.is_dir():
+        return folder
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise BrokerError("a Kafka broker needs Maven, once, to fetch its jars; there is no `mvn` on the path")
+    _CACHE.mkdir(exist_ok=True)
+    with (_CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _copy(maven, folder)
+    return folder
+
+
+def _folder() -> Path:
+    """Named after what the pom says, so that another version gets other jars."""
+    return _CACHE / f"jars-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+
+
+def _copy(maven: str, folder: Path) -> None:
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={partial}"]
+    try:
+        done = subprocess.run(
+            [maven, "-B", "-q", "-f", str(POM), *goal],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BrokerError(f"Maven did not fetch Kafka's jars within {DOWNLOAD_S:g} s; try again") from None
+    if done.returncode:
+        errors = [line for line in done.stdout.splitlines() if "[ERROR]" in line]
+        raise BrokerError(f"Maven could not fetch Kafka's jars: {errors[0] if errors else done.stderr[-500:]}")
+    partial.rename(folder)
