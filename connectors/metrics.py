@@ -1,0 +1,212 @@
+"""Every Prometheus metric of the pipeline: its name, labels and meaning stand here and nowhere else.
+
+Callers use `METRICS`, the one set of this process. Counters tell what this process saw since it started: a restart sets
+them to zero, and work that is repeated after a crash counts again. What is exact over restarts stands in the snapshot's
+table `pipeline`. Ids of calls, conversations or outcomes are never labels: each value of a label is a series for ever.
+docs/metrics.md says when to worry; a test holds it to this file.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Final, NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from aftercall import DEAD_LETTER_REASONS, __version__
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+KINDS: Final = ("call", "outcome")
+_NEVER: Final = -(2**63)
+_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Definition(NamedTuple):
+    """A metric: its name as Prometheus sees it, its type, its labels and what it says."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+DEFINITIONS: Final = (
+    Definition("aftercall_build_info", "gauge", ("version", "python", "process"), "Always 1; which release runs here"),
+    Definition("aftercall_ready", "gauge", (), "1 while `/readyz` answers 200, else 0"),
+    Definition("aftercall_heartbeat_age_seconds", "gauge", (), "Time since the dataflow last made progress"),
+    Definition("aftercall_recovery_seconds", "gauge", (), "From the start of the process until its state was loaded"),
+    Definition("aftercall_records_total", "counter", ("kind",), "Records read: repeated and refused ones too"),
+    Definition("aftercall_duplicates_total", "counter", (), "Records that repeat one that is held"),
+    Definition("aftercall_dead_letters_total", "counter", ("reason",), "Records that cannot be used"),
+    Definition(
+        "aftercall_consumer_lag_records", "gauge", ("topic", "partition"), "Records in a partition not yet read"
+    ),
+    Definition(
+        "aftercall_partition_paused", "gauge", ("topic", "partition"), "1 while a partition is ahead and waits, else 0"
+    ),
+    Definition("aftercall_broker_errors_total", "counter", ("error",), "Errors of the broker that pass by themselves"),
+    Definition("aftercall_watermark_delay_seconds", "gauge", (), "Wall clock minus watermark"),
+    Definition("aftercall_pending_calls", "gauge", (), "Held calls without a verdict"),
+    Definition("aftercall_waiting_outcomes", "gauge", (), "Outcomes whose call has not come yet"),
+    Definition("aftercall_verdicts_total", "counter", ("verdict",), "Verdict records issued, revisions too"),
+    Definition("aftercall_alerts_total", "counter", ("state", "kind"), "Alert records issued"),
+    Definition("aftercall_recommendations_total", "counter", (), "Recommendations issued"),
+    Definition("aftercall_outputs_total", "counter", ("topic",), "Records that the broker has confirmed"),
+    Definition(
+        "aftercall_outputs_refused_total", "counter", ("topic", "error"), "Records that the broker refused for good"
+    ),
+    Definition("aftercall_state_bytes", "gauge", ("step",), "State that a step wrote at the last epoch's end"),
+    Definition("aftercall_epoch_seconds", "histogram", (), "From one epoch's end to the next"),
+    Definition("aftercall_snapshot_age_seconds", "gauge", (), "Time since a snapshot was last published"),
+    Definition("aftercall_snapshot_version", "gauge", (), "Version of the newest snapshot"),
+    Definition("aftercall_snapshot_publication_seconds", "histogram", (), "How long publishing a snapshot took"),
+)
+"""All metrics. Unlabelled gauges show once their process has something to say."""
+
+
+class Metrics:
+    """A set of metrics with a registry of its own. Methods may be called from any thread."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`wall` gives seconds since 1970, `monotonic` seconds since whenever."""
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._wall, self._monotonic = wall, monotonic
+        self._definitions = {definition.name: definition for definition in DEFINITIONS}
+        self._made: dict[str, Any] = {}
+        self._sizes: dict[str, dict[str, int]] = {}
+        self._watermark = self._published_at = 0.0
+        self._lock = Lock()
+        ProcessCollector(registry=self.registry)  # process_*: memory, CPU, open files
+        for definition in DEFINITIONS:  # from 0, so that the first one shows as an increase
+            if definition.type != "gauge" and not definition.labels:
+                self._of(definition.name)
+        for kind in KINDS:
+            self._of("aftercall_records_total").labels(kind)
+        for reason in DEAD_LETTER_REASONS:
+            self._of("aftercall_dead_letters_total").labels(reason)
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics in the format that a header `Accept` asks for, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def process(self, number: int) -> None:
+        """Once at the start: which process of the cluster this is."""
+        self._of("aftercall_build_info").labels(__version__, platform.python_version(), number).set(1)
+
+    def health(self, ready: Callable[[], bool], heartbeat_age_s: Callable[[], float]) -> None:
+        """Once at the start: what to ask at every scrape."""
+        self._of("aftercall_ready").set_function(lambda: float(ready()))
+        self._of("aftercall_heartbeat_age_seconds").set_function(heartbeat_age_s)
+
+    def recovered(self, took_s: float) -> None:
+        """State is loaded, `took_s` after the start of the process."""
+        self._of("aftercall_recovery_seconds").set(took_s)
+
+    def records(self, kind: str, count: int) -> None:
+        """A lane has read `count` records of `kind`: `call` or `outcome`."""
+        self._of("aftercall_records_total").labels(kind).inc(count)
+
+    def duplicates(self, count: int) -> None:
+        """The join has met `count` records that repeat held ones."""
+        self._of("aftercall_duplicates_total").inc(count)
+
+    def dead_letters(self, reason: str, count: int = 1) -> None:
+        """`count` records became dead letters for this reason."""
+        self._of("aftercall_dead_letters_total").labels(reason).inc(count)
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        """A lane knows that `records` are left to read."""
+        self._of("aftercall_consumer_lag_records").labels(topic, partition).set(records)
+
+    def paused(self, topic: str, partition: int, *, paused: bool) -> None:
+        """A lane pauses a partition, or goes on with it."""
+        self._of("aftercall_partition_paused").labels(topic, partition).set(paused)
+
+    def broker_error(self, error: str) -> None:
+        """The broker's client told of a passing error; `error` is its name, such as `_TRANSPORT`."""
+        self._of("aftercall_broker_errors_total").labels(error).inc()
+
+    def watermark(self, at_us: int) -> None:
+        """The watermark, in µs since 1970; `NEVER` says nothing."""
+        if at_us == _NEVER:
+            return
+        self._watermark = at_us / 1e6
+        self._of("aftercall_watermark_delay_seconds").set_function(lambda: self._wall() - self._watermark)
+
+    def pending(self, calls: int, outcomes: int) -> None:
+        """Held calls without a verdict, and outcomes without a call, in the whole pipeline."""
+        self._of("aftercall_pending_calls").set(calls)
+        self._of("aftercall_waiting_outcomes").set(outcomes)
+
+    def verdicts(self, verdict: str, count: int = 1) -> None:
+        """`count` verdict records say `verdict`."""
+        self._of("aftercall_verdicts_total").labels(verdict).inc(count)
+
+    def alert(self, state: str, kind: str) -> None:
+        """An alert was opened, updated or closed."""
+        self._of("aftercall_alerts_total").labels(state, kind).inc()
+
+    def recommendation(self) -> None:
+        """A recommendation was issued."""
+        self._of("aftercall_recommendations_total").inc()
+
+    def outputs(self, topic: str, count: int) -> None:
+        """The broker has confirmed `count` records."""
+        self._of("aftercall_outputs_total").labels(topic).inc(count)
+
+    def output_refused(self, topic: str, error: str) -> None:
+        """The broker has refused a record for good; `error` is the client's name for it."""
+        self._of("aftercall_outputs_refused_total").labels(topic, error).inc()
+
+    def state_bytes(self, step: str, key: str, size: int) -> None:
+        """A step has written the state of one of its keys: the sizes of its keys in this process add up."""
+        with self._lock:
+            sizes = self._sizes.setdefault(step, {})
+            sizes[key] = size
+            total = sum(sizes.values())
+        self._of("aftercall_state_bytes").labels(step).set(total)
+
+    def epoch(self, took_s: float) -> None:
+        """An epoch has ended, `took_s` after the one before."""
+        self._of("aftercall_epoch_seconds").observe(took_s)
+
+    def snapshot(self, version: int, took_s: float) -> None:
+        """A snapshot was published just now."""
+        self._published_at = self._monotonic()
+        self._of("aftercall_snapshot_age_seconds").set_function(lambda: self._monotonic() - self._published_at)
+        self._of("aftercall_snapshot_version").set(version)
+        self._of("aftercall_snapshot_publication_seconds").observe(took_s)
+
+    def _of(self, name: str) -> Any:
+        """The metric of that name; made when it is first spoken of."""
+        made = self._made.get(name)
+        if made is None:
+            with self._lock:
+                made = self._made.get(name) or self._made.setdefault(name, self._make(self._definitions[name]))
+        return made
+
+    def _make(self, definition: Definition) -> Counter | Gauge | Histogram:
+        name, _, labels, meaning = definition
+        match definition.type:
+            case "counter":
+                return Counter(name, meaning, labels, registry=self.registry)
+            case "gauge":
+                return Gauge(name, meaning, labels, registry=self.registry)
+        return Histogram(name, meaning, labels, registry=self.registry, buckets=_SECONDS)
+
+
+METRICS: Final = Metrics()
+"""The metrics of this process."""
