@@ -87,13 +87,14 @@ class Outcomes(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A record that is not accepted: why (a slug and one sentence), and where it came from."""
+    """A record that is not accepted: why (a slug and one sentence), and where it came from; on Kafka also its key."""
 
     reason: str
     detail: str
     partition: int
     offset: int
     raw: bytes
+    key: str | None = None
 
 
 @dataclass(slots=True)

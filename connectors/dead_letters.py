@@ -30,6 +30,12 @@ def topic_origin(topic: str, partition: int, offset: int) -> dict[str, Any]:
     return {"topic": topic, "partition": partition, "offset": offset}
 
 
+def place_origin(place: str, offset: int) -> dict[str, Any]:
+    """Origin of a record on Kafka, of a place as lanes name it: `agent.calls/3`."""
+    topic, _, partition = place.rpartition("/")
+    return topic_origin(topic, int(partition), offset)
+
+
 def dead_letter(
     reason: str,
     detail: str,

@@ -39,7 +39,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 LISTS = ("--calls", "--outcomes")
 MOST_CALLS = 50_000_000
 _USAGE_ERRORS = {"SettingsError", "UsageError"}
-_SYSTEM_ERRORS = {"ReplayError", "InputError", "OutputError", "SnapshotError", "StateError", "InsightError"}
+_SYSTEM_ERRORS = {"RunError", "InputError", "OutputError", "SnapshotError", "StateError", "InsightError"}
 
 
 class UsageError(Exception):
@@ -256,7 +256,7 @@ def _answer(error: BaseException) -> tuple[str, int] | None:
     for seen in causes(error):
         # By name: a command imports only the modules it needs.
         name = type(seen).__name__
-        if name in _USAGE_ERRORS or (name == "ReplayError" and getattr(seen, "usage", False)):
+        if name in _USAGE_ERRORS or (name == "RunError" and getattr(seen, "usage", False)):
             return str(seen), USAGE
         if name in _SYSTEM_ERRORS:
             return str(seen), FAILED

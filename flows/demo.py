@@ -10,7 +10,7 @@ from rich.console import Console
 from flows.progress import Progress
 from flows.replay import Replay, run
 from flows.report import report
-from flows.run_folder import OUTPUTS, ReplayError, state_folder
+from flows.run_folder import OUTPUTS, RunError, state_folder
 from flows.settings import load
 from flows.simulate import simulate
 
@@ -23,7 +23,7 @@ def demo(out: Path, console: Console, progress_console: Console) -> None:
     """Write traffic to `out`, replay it there, and print what a platform lead wants to know. About 20 s.
 
     Raises:
-        ReplayError: `out` holds something other than an earlier demo, or cannot be written to.
+        RunError: `out` holds something other than an earlier demo, or cannot be written to.
     """
     _make_room(out)
     console.print("Simulating two weeks of traffic; one model will silently get worse in one task.")
@@ -38,7 +38,7 @@ def _make_room(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         if not (out / MARK).exists():
             msg = f"{out}: must be empty or hold an earlier demo; it holds something else (choose another --out)"
-            raise ReplayError(msg, usage=True)
+            raise RunError(msg, usage=True)
         shutil.rmtree(out / "state", ignore_errors=True)
         for path in (*(out / name for name in (*TRAFFIC, *OUTPUTS)), *out.glob("outcomes*.duckdb")):
             path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError, RecoveryConfig
 from bytewax.run import cli_main
 
-from flows.run_folder import ReplayError
+from flows.run_folder import RunError
 
 STANDARD_ERROR = 2
 
@@ -30,7 +30,7 @@ def execute(flow: Dataflow, log: Path, *, workers: int, epoch: timedelta, recove
         recovery: folder of the recovery store.
 
     Raises:
-        ReplayError: the recovery store is not as the run left it.
+        RunError: the recovery store is not as the run left it.
         KeyboardInterrupt: ctrl-C; the run can be resumed.
         BytewaxRuntimeError: a step failed; its `__cause__` is what was raised there.
     """
@@ -39,7 +39,7 @@ def execute(flow: Dataflow, log: Path, *, workers: int, epoch: timedelta, recove
             cli_main(flow, workers_per_process=workers, epoch_interval=epoch, recovery_config=RecoveryConfig(recovery))
         except (InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError) as error:
             message = f"{recovery}: must be as the run left it; {error} (restore it, or choose an empty --out)"
-            raise ReplayError(message) from None
+            raise RunError(message) from None
         except Exception as error:
             # With one worker ctrl-C is raised within a step, and comes wrapped.
             if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):

@@ -10,7 +10,8 @@ from typing import Any
 
 from aftercall.records import EPOCH, Alert, DeadLetter, Recommendation, Record, alert_id, to_json
 from connectors.columns import Batch
-from connectors.dead_letters import dead_letter, file_origin
+from connectors.dead_letters import dead_letter
+from connectors.metrics import METRICS
 from flows import rows
 from flows.messages import (
     AlertRows,
@@ -31,6 +32,8 @@ from models.streams import NEVER
 
 SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]
+Origin = Callable[[str, int], dict[str, Any]]
+"""Where a record is to be found: of a partition's name and the place in it."""
 Letter = tuple[str, DeadLetter]
 Block = tuple[str, list[tuple[str, bytes]]]
 """What sinks take: which sink partition, and there (key, JSON) of each record."""
@@ -42,36 +45,43 @@ def verdicts(item: tuple[str, Joined]) -> list[Block]:
     return [(item[0], records)] if records else []
 
 
-def unreadable(settings: Settings) -> Callable[[Batch], list[Letter]]:
+def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Letter]]:
     """Dead letters of a lane."""
     keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(batch: Batch) -> list[Letter]:
         made = []
         for refused in batch.refused:
-            origin = file_origin(batch.partitions[refused.partition], refused.offset)
             key, fields = dead_letter(
-                refused.reason, refused.detail, origin, refused.raw, keep_payloads=keep, redact=redact
+                refused.reason,
+                refused.detail,
+                origin(batch.partitions[refused.partition], refused.offset),
+                refused.raw,
+                refused.key,
+                keep_payloads=keep,
+                redact=redact,
             )
             made.append((key, DeadLetter.sealed(**fields)))
+            METRICS.dead_letters(refused.reason)
         return made
 
     return letters
 
 
-def unjoined(settings: Settings) -> Callable[[tuple[str, Joined]], list[Letter]]:
+def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]], list[Letter]]:
     """Dead letters of the join."""
     keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(item: tuple[str, Joined]) -> list[Letter]:
         made = []
         for refusal in item[1].refused:
-            origin = file_origin(refusal.partition, refusal.offset)
+            where = origin(refusal.partition, refusal.offset)
+            METRICS.dead_letters(refusal.reason)
             if refusal.raw is None:
                 fields: dict[str, Any] = {
                     "reason": refusal.reason,
                     "detail": refusal.detail,
-                    "origin": origin,
+                    "origin": where,
                     "size": refusal.size,
                     "sha256": refusal.sha256,
                     "payload": None,
@@ -80,7 +90,7 @@ def unjoined(settings: Settings) -> Callable[[tuple[str, Joined]], list[Letter]]
                 _, fields = dead_letter(
                     refusal.reason,
                     refusal.detail,
-                    origin,
+                    where,
                     refusal.raw,
                     refusal.call_id,
                     keep_payloads=keep,

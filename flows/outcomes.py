@@ -14,6 +14,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 from bytewax.outputs import FixedPartitionedSink
 
+from connectors.dead_letters import file_origin
 from flows import leaving
 from flows.model_settings import drift_settings, join_rules, routing_settings
 from flows.settings import Settings
@@ -33,7 +34,9 @@ class Outlets(NamedTuple):
     snapshot: Sink
 
 
-def outcomes(settings: Settings, lanes: Source[Any], outlets: Outlets) -> Dataflow:
+def outcomes(
+    settings: Settings, lanes: Source[Any], outlets: Outlets, origin: leaving.Origin = file_origin
+) -> Dataflow:
     """Calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
     flow = Dataflow("outcomes")
 
@@ -48,8 +51,8 @@ def outcomes(settings: Settings, lanes: Source[Any], outlets: Outlets) -> Datafl
     recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings)))
 
     verdicts = op.flat_map("verdicts", joined, leaving.verdicts)
-    unreadable = op.flat_map("unreadable", batches, leaving.unreadable(settings))
-    unjoined = op.flat_map("unjoined", joined, leaving.unjoined(settings))
+    unreadable = op.flat_map("unreadable", batches, leaving.unreadable(settings, origin))
+    unjoined = op.flat_map("unjoined", joined, leaving.unjoined(settings, origin))
     letters = op.merge("dead_letters", unreadable, unjoined)
     drifted = op.flat_map("drifted", watched, leaving.drifted)
     folded = op.flat_map("folded", grouped, leaving.folded(settings))

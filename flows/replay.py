@@ -22,8 +22,8 @@ from flows.outcomes import outcomes as outcomes_flow
 from flows.run_folder import (
     OUTPUTS,
     VERSION,
-    ReplayError,
     Run,
+    RunError,
     locked,
     open_run,
     outdated,
@@ -56,7 +56,7 @@ def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
         Warnings for the user, a sentence each.
 
     Raises:
-        ReplayError: the folder cannot be used, or holds another run.
+        RunError: the folder cannot be used, or holds another run.
         InputError: a file cannot be read.
     """
     state = state_folder(replay.out)
@@ -117,7 +117,7 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     Recovery, workers and epochs are then Bytewax's own options (`-r`, `-w`, `-s`).
 
     Raises:
-        ReplayError: the folder holds another run, or a finished one.
+        RunError: the folder holds another run, or a finished one.
     """
     replay = Replay(
         [Path(p) for p in calls], [Path(p) for p in outcomes], Path(out), load(Path(config) if config else None)
@@ -126,7 +126,7 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     files = index(replay.calls, replay.outcomes, state)
     known = open_run(replay.out, _described(replay, files), accept_config_change=False)
     if known["finished"]:
-        raise ReplayError(f"{out}: must not hold a finished run; it does (choose an empty folder)", usage=True)
+        raise RunError(f"{out}: must not hold a finished run; it does (choose an empty folder)", usage=True)
     write_run(state, known)
     return build(replay, files, known["now_us"], None)
 

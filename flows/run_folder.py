@@ -1,4 +1,4 @@
-"""The folder of a replay: who may write there, and which run it holds.
+"""The folder of a run: who may write there, and which run it holds.
 
 `<out>/state/run.json` says what was started there and whether it is finished. It never holds half a sentence: it is
 written beside and renamed.
@@ -25,8 +25,8 @@ Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`."""
 
 
-class ReplayError(Exception):
-    """The replay cannot run: one sentence for the user. `usage`: the command was wrong, not the system."""
+class RunError(Exception):
+    """A replay or a service cannot run: one sentence for the user. `usage`: the command was wrong, not the system."""
 
     def __init__(self, message: str, *, usage: bool = False) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ def state_folder(out: Path) -> Path:
     """The folder of a run's state within its output folder, made and found writable.
 
     Raises:
-        ReplayError: it cannot be made or written to.
+        RunError: it cannot be made or written to.
     """
     state = out / "state"
     try:
@@ -47,7 +47,7 @@ def state_folder(out: Path) -> Path:
         probe.unlink()
     except OSError as wrong:
         message = f"{out}: the output folder must be writable; {wrong.strerror} (choose another --out)"
-        raise ReplayError(message) from None
+        raise RunError(message) from None
     return state
 
 
@@ -56,7 +56,7 @@ def locked(state: Path) -> Iterator[None]:
     """Keep other processes out of the folder.
 
     Raises:
-        ReplayError: one is already there.
+        RunError: one is already there.
     """
     with (state / "lock").open("w") as lock:
         try:
@@ -65,7 +65,7 @@ def locked(state: Path) -> Iterator[None]:
             message = (
                 f"{state.parent}: must be this run's alone; another is writing there (wait, or choose another --out)"
             )
-            raise ReplayError(message) from None
+            raise RunError(message) from None
         yield
 
 
@@ -73,15 +73,13 @@ def open_run(out: Path, mine: Run, *, accept_config_change: bool) -> Run:
     """What this folder's run is: `mine` where the folder is fresh, else the one to go on with, or that is finished.
 
     Raises:
-        ReplayError: it is another run, or one under settings that decide verdicts otherwise.
+        RunError: it is another run, or one under settings that decide verdicts otherwise.
     """
     state = out / "state"
     run_file = state / "run.json"
     if not run_file.exists():
         if any((out / name).exists() for name in (*OUTPUTS, SNAPSHOT)):
-            raise ReplayError(
-                f"{out}: must hold no outputs of another run; it does (choose an empty --out)", usage=True
-            )
+            raise RunError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)", usage=True)
         # An earlier run may have died before it wrote down that it was there.
         shutil.rmtree(state / "recovery", ignore_errors=True)
         return mine
@@ -89,17 +87,17 @@ def open_run(out: Path, mine: Run, *, accept_config_change: bool) -> Run:
         known: Run = dict(json.loads(run_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as wrong:
         message = f"{run_file}: the state of a run must be readable; {wrong} (choose an empty --out)"
-        raise ReplayError(message) from None
+        raise RunError(message) from None
     if known.get("version") != VERSION or known.get("fingerprint") != mine["fingerprint"]:
         message = f"{out}: must hold no other run's state; it holds one over {_files(known)} (choose an empty --out)"
-        raise ReplayError(message, usage=True)
+        raise RunError(message, usage=True)
     if known["deciding"] != mine["deciding"] and not accept_config_change:
         what = _difference(known["deciding"], mine["deciding"])
         message = (
             f"{out}: its run was started under other settings ({what}); choose an empty --out, put the setting back, "
             "or give --accept-config-change to apply it to calls accepted from now on"
         )
-        raise ReplayError(message, usage=True)
+        raise RunError(message, usage=True)
     return known if known["finished"] else known | {"deciding": mine["deciding"], "settings": mine["settings"]}
 
 
