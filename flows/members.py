@@ -1,0 +1,85 @@
+"""Several processes of one pipeline: Bytewax's cluster over loopback, started and stopped together."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from flows.run_folder import RunError
+from flows.stopping import WITHIN_S, Stopping
+
+_LOOPBACK: Final = "127.0.0.1"
+_GRACE_S: Final = WITHIN_S + 5
+_log = logging.getLogger("aftercall.run")
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses on loopback on which nobody listens now."""
+    with ExitStack() as stack:
+        addresses = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind((_LOOPBACK, 0))
+            addresses.append(f"{_LOOPBACK}:{listener.getsockname()[1]}")
+        return addresses
+
+
+def run_members(command: Sequence[str], count: int, lock: int, stopping: Stopping) -> None:
+    """Run `count` processes to their end.
+
+    Args:
+        command: the arguments of `aftercall` for a member; its number and all addresses are added.
+        count: how many, > 1.
+        lock: a file that they keep open as long as one of them lives.
+        stopping: ends them all when it says so.
+
+    Raises:
+        RunError: one of them failed; the others were ended too.
+    """
+    addresses = ";".join(free_addresses(count))
+    members = [
+        subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "aftercall", *command, "--member", str(i), "--addresses", addresses],
+            stdin=subprocess.PIPE,
+            pass_fds=[lock],
+            start_new_session=True,  # ctrl-C reaches this process alone, which tells them
+        )
+        for i in range(count)
+    ]
+    try:
+        _watch(members, stopping)
+    finally:
+        for member in members:
+            if member.poll() is None:
+                member.kill()
+            member.wait()
+    failed = [f"{i} (exit code {member.returncode})" for i, member in enumerate(members) if member.returncode != 0]
+    if failed:
+        raise RunError(
+            f"run: every process must end by itself; {', '.join(failed)} did not, so all were ended (see what it said "
+            "above, then start again: the run goes on at its last epoch)"
+        )
+
+
+def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping) -> None:
+    """Until all have ended, or one has failed, or they take too long to stop."""
+    told_at: float | None = None
+    while any(member.poll() is None for member in members):
+        if any(member.poll() not in {None, 0} for member in members):
+            # The others can do nothing without it; a moment for them to say so.
+            time.sleep(0.5)
+            return
+        if stopping() and told_at is None:
+            told_at = time.monotonic()
+            for member in members:
+                member.terminate()
+        if told_at is not None and time.monotonic() - told_at > _GRACE_S:
+            _log.error("the processes did not end within %.0f s and are killed", _GRACE_S)
+            return
+        time.sleep(0.05)
