@@ -51,7 +51,7 @@ bench-engine: $(STAMP)
 KAFKA_PORT ?= 9092
 KAFKA_DATA ?=
 kafka: $(STAMP)
-	@$(BIN)/python -m benchmarks.kafka_broker --port $(KAFKA_PORT) $(if $(KAFKA_DATA),--data "$(KAFKA_DATA)")
+	@exec $(BIN)/python -m benchmarks.kafka_broker --port $(KAFKA_PORT) $(if $(KAFKA_DATA),--data "$(KAFKA_DATA)")
 
 # `make test` runs these too, and skips what needs a real broker where Java is absent; this target fails there.
 test-kafka: $(STAMP)

@@ -33,6 +33,8 @@ START_S, STOP_S = 60.0, 30.0
 # Below the ports that systems give to outgoing connections: a client that keeps trying the port of a stopped broker
 # could otherwise be given that very port, connect to itself and keep the broker from coming back.
 _PORTS = range(20_000, 32_000)
+ClientSettings = dict[str, str | int | float | bool]
+"""What librdkafka is configured with."""
 # Reads until the process that started it is gone, however it ended, and takes the broker along.
 _WATCHDOG = 'read -r _; kill -9 "$1"'
 
@@ -79,9 +81,9 @@ class Broker:
         return f"{HOST}:{self.port}"
 
     @property
-    def client(self) -> dict[str, str]:
+    def client(self) -> ClientSettings:
         """The settings of librdkafka with which one gets in, as the first user where there are users."""
-        settings = {"bootstrap.servers": self.bootstrap}
+        settings: ClientSettings = {"bootstrap.servers": self.bootstrap}
         for name, password in list(self._users.items())[:1]:
             settings |= {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
             settings |= {"sasl.username": name, "sasl.password": password}
@@ -184,7 +186,8 @@ class Broker:
         return fixed | own | self._properties
 
     def _format(self, command: list[str], configuration: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Never with a leading "-", which would be taken for another option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
         done = subprocess.run(
             [*command, *quick, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)],
@@ -236,7 +239,7 @@ class Broker:
 
 
 def create_topic(
-    client: Mapping[str, str], name: str, partitions: int = 1, config: Mapping[str, str] | None = None
+    client: ClientSettings, name: str, partitions: int = 1, config: Mapping[str, str] | None = None
 ) -> None:
     """Create a topic and return once every partition has a leader.
 
@@ -249,7 +252,7 @@ def create_topic(
     Raises:
         confluent_kafka.KafkaException: The broker refuses, or cannot be reached.
     """
-    admin = AdminClient(dict(client))
+    admin = AdminClient(client)
     wanted = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
     for created in admin.create_topics([wanted]).values():
         created.result(30)
@@ -263,7 +266,7 @@ def create_topic(
     raise BrokerError(f"topic {name!r} was created, and after 30 s some of its partitions have no leader")
 
 
-def _answers(client: Mapping[str, str]) -> bool:
+def _answers(client: ClientSettings) -> bool:
     try:
         return bool(AdminClient({**client, "log_level": 0}).list_topics(timeout=2).brokers)
     except KafkaException:

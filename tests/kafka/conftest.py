@@ -1,0 +1,78 @@
+"""Brokers for the tests of this folder: `mock_broker`, `real_broker`, and `broker`, which is each in turn.
+
+`real_broker` starts Apache Kafka once per session; where KAFKA_BOOTSTRAP names one, it takes that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from benchmarks.kafka_broker import Broker
+from benchmarks.kafka_jars import DOWNLOAD_S, BrokerError, jars, jars_are_here, java
+from kafka.clusters import Cluster, MockCluster, RealCluster
+
+BOOTSTRAP = "KAFKA_BOOTSTRAP"
+NEED_KAFKA = {"real_broker", "new_broker"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for a real broker, and leave time for the download before the first of them."""
+    for item in items:
+        if NEED_KAFKA.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kafka)
+        if item.get_closest_marker("kafka") and not jars_are_here():
+            item.add_marker(pytest.mark.timeout(DOWNLOAD_S + 120))
+
+
+@pytest.fixture
+def mock_broker() -> Iterator[MockCluster]:
+    """One of its own for each test: it takes 10 ms."""
+    cluster = MockCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_is_here() -> None:
+    """Skips where a broker cannot be started."""
+    try:
+        java()
+        jars()
+    except BrokerError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def real_broker(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
+    """One for all tests of the session; tests take topics of their own from it."""
+    if given := os.environ.get(BOOTSTRAP):
+        yield RealCluster({"bootstrap.servers": given})
+        return
+    request.getfixturevalue("kafka_is_here")
+    with Broker() as running:
+        yield RealCluster(running.client)
+
+
+@pytest.fixture
+def new_broker(kafka_is_here: None) -> Iterator[Callable[..., Broker]]:
+    """Makes brokers, not yet started, that a test may kill or configure; they end with it."""
+    made: list[Broker] = []
+
+    def make(**arguments: object) -> Broker:
+        made.append(Broker(**arguments))  # type: ignore[arg-type] # whatever Broker takes
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(params=["mock", pytest.param("real", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Cluster:
+    """The same test on both."""
+    cluster: Cluster = request.getfixturevalue(f"{request.param}_broker")
+    return cluster
