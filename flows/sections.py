@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 
 from aftercall.durations import RULE, format_duration, parse_duration
 from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS, RESERVED_SOURCES
+from connectors.kafka_cluster import OWN_KEYS, Cluster, may_be_secret
 
 DEFAULT_PASS_AT = 0.7
 
@@ -222,28 +223,41 @@ class Topics(Section):
         return self
 
 
-_OWN_KEYS = {"bootstrap.servers": "brokers", "metadata.broker.list": "brokers", "group.id": "group_id"}
-_SAFE = re.compile(r"(sasl\.mechanisms?|sasl\.username|ssl\.endpoint\.identification\.algorithm)")
-_SECRET = re.compile(r"^(sasl|ssl)\.|password|secret|token|credential|jaas|pem|key")
-
-
 class Kafka(Section):
-    """Where the broker is; `librdkafka` is handed to the client as it stands."""
+    """Where the broker is; `librdkafka` is handed to the client, but for what the pipeline relies on itself."""
 
     brokers: str = Field(default="localhost:9092", min_length=1)
     group_id: Name = "aftercall"
     topics: Topics = Topics()
     librdkafka: dict[str, str | bool | int | float] = Field(default={}, repr=False)
+    librdkafka_files: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    """Keys whose value stands in a file, such as a mounted secret."""
+
+    @model_validator(mode="after")
+    def _no_key_of_ours(self) -> Self:
+        for table in ("librdkafka", "librdkafka_files"):
+            for key in sorted(OWN_KEYS.keys() & getattr(self, table).keys()):
+                raise ValueError(f"may not have {key} under {table}: {OWN_KEYS[key]}")
+        return self
 
     @model_validator(mode="after")
     def _no_key_twice(self) -> Self:
-        for key in sorted(_OWN_KEYS.keys() & self.librdkafka.keys()):
-            raise ValueError(f"has {key} under librdkafka: set kafka.{_OWN_KEYS[key]} instead")
+        for key in sorted(self.librdkafka.keys() & self.librdkafka_files.keys()):
+            raise ValueError(f"has {key} under librdkafka and under librdkafka_files: only one can be meant")
         return self
+
+    def cluster(self) -> Cluster:
+        """What the connectors want to know of it."""
+        return Cluster(
+            brokers=self.brokers,
+            group_id=self.group_id,
+            librdkafka=self.librdkafka,
+            librdkafka_files=self.librdkafka_files,
+        )
 
     def shown(self) -> dict[str, Any]:
         """The values as they may be printed: what may be a secret is masked."""
-        hidden = {key: "***" for key in self.librdkafka if _SECRET.search(key) and not _SAFE.fullmatch(key)}
+        hidden = {key: "***" for key in self.librdkafka if may_be_secret(key)}
         plain = self.model_dump(mode="json")
         return {**plain, "librdkafka": {**self.librdkafka, **hidden}}
 

@@ -157,6 +157,10 @@ def test_the_environment_reaches_nested_keys_lists_and_json(monkeypatch: pytest.
         ('[privacy]\nredact = ["("]', ["privacy.redact must be a regular expression"]),
         ('[kafka.topics]\ncalls = "agent.outcomes"', ["[kafka.topics]", "'agent.outcomes' stands there twice"]),
         ('[kafka.librdkafka]\n"group.id" = "g"', ["[kafka]", "set kafka.group_id instead"]),
+        ("[kafka.librdkafka]\nacks = 1", ["[kafka] may not have acks under librdkafka", "all replicas"]),
+        ('[kafka.librdkafka]\n"enable.auto.commit" = true', ["enable.auto.commit", "stored with the state"]),
+        ('[kafka.librdkafka_files]\n"bootstrap.servers" = "f"', ["librdkafka_files", "set kafka.brokers instead"]),
+        ('[kafka.librdkafka_files]\n"sasl.password" = ""', ["kafka.librdkafka_files", "at least 1 character"]),
         ("join = 3", ["join must be a table; got 3 (correct it or leave it out)"]),
         ("[join\n", ["must be TOML", "line 1"]),
     ],
@@ -195,16 +199,33 @@ def test_a_wrong_command_line_value_is_named_as_such() -> None:
 
 
 def test_secrets_are_printed_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AFTERCALL_KAFKA__LIBRDKAFKA", '{"sasl.password": "hush", "ssl.key.pem": "hush", "acks": "all"}')
+    monkeypatch.setenv(
+        "AFTERCALL_KAFKA__LIBRDKAFKA", '{"sasl.password": "hush", "ssl.key.pem": "hush", "linger.ms": 9}'
+    )
     settings = load()
     assert settings.kafka.librdkafka["sasl.password"] == "hush"  # the client gets it
     for shown in (repr(settings), str(settings), json.dumps(settings.effective())):
         assert "hush" not in shown
-    assert settings.effective()["kafka"]["librdkafka"]["acks"] == "all"
+    assert settings.effective()["kafka"]["librdkafka"]["linger.ms"] == 9
     monkeypatch.delenv("AFTERCALL_KAFKA__LIBRDKAFKA")
     assert "hush" not in refused(tmp_path, '[kafka.librdkafka]\n"sasl.password" = ["hush"]')
     assert "hush" not in refused(tmp_path, '[kafka]\nlibrdkafka = "hush"')
     assert "hush" not in refused(tmp_path, '[kafka.librdkafka]\n"sasl.password" = "hush"\n"group.id" = "g"')
+
+
+def test_a_secret_may_stand_in_a_file_and_only_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '[kafka.librdkafka]\n"sasl.username" = "u"\n[kafka.librdkafka_files]\n"sasl.password" = "/run/secrets/kafka"'
+    settings = load(written(tmp_path, text))
+    assert settings.kafka.cluster().librdkafka_files == {"sasl.password": "/run/secrets/kafka"}
+    assert settings.effective()["kafka"]["librdkafka_files"] == {"sasl.password": "/run/secrets/kafka"}
+    monkeypatch.setenv("AFTERCALL_KAFKA__LIBRDKAFKA_FILES", '{"ssl.key.pem": "/run/secrets/key"}')
+    assert set(load(written(tmp_path, text)).kafka.librdkafka_files) == {"sasl.password", "ssl.key.pem"}
+    monkeypatch.setenv("AFTERCALL_KAFKA__LIBRDKAFKA", '{"sasl.password": "hush"}')
+    sentence = refused(tmp_path, text)
+    assert "sasl.password under librdkafka and under librdkafka_files" in sentence
+    assert "hush" not in sentence
+    monkeypatch.setenv("AFTERCALL_KAFKA__LIBRDKAFKA", '{"sasl.password": "hush"')
+    assert "hush" not in refused(tmp_path, text)
 
 
 def test_deciding_settings_are_those_that_decide_verdicts_and_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Which Kafka cluster to talk to, which of the client's settings are not the user's, and how secrets stay secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+Value = str | bool | int | float
+
+OWN_KEYS: Final = {
+    "bootstrap.servers": "set kafka.brokers instead",
+    "metadata.broker.list": "set kafka.brokers instead",
+    "group.id": "set kafka.group_id instead",
+    "enable.auto.commit": "positions are stored with the state",
+    "auto.commit.enable": "positions are stored with the state",
+    "enable.auto.offset.store": "positions are stored with the state",
+    "auto.offset.reset": "a position that has expired must be told, not jumped over",
+    "enable.partition.eof": "the watermark needs to know where partitions end",
+    "enable.idempotence": "records must be written in order, and once",
+    "acks": "records must be on all replicas before an epoch counts",
+    "request.required.acks": "records must be on all replicas before an epoch counts",
+    "message.timeout.ms": "no record may be given up because the broker is away",
+    "delivery.timeout.ms": "no record may be given up because the broker is away",
+    "retries": "no record may be given up because the broker is away",
+    "message.send.max.retries": "no record may be given up because the broker is away",
+    "transactional.id": "outputs are not written in transactions",
+    "partitioner": "all records of a key must go to the partition where its older ones are",
+    "delivery.report.only.error": "it is set as the pipeline needs it",
+}
+"""Keys of librdkafka that a user may not set, and why."""
+
+_SECRET = re.compile(r"^(sasl|ssl)\.|password|secret|token|credential|jaas|pem|key|proxy")
+_OPEN = re.compile(r"sasl\.(mechanisms?|username)|ssl\..*\.(algorithm|location)|sasl\.oauthbearer\.method")
+_known: set[str] = set()
+
+
+class KafkaConfigError(Exception):
+    """A setting for Kafka is wrong. The message is one sentence for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Where the brokers are, and how to get in.
+
+    Attributes:
+        brokers: `host:port` with commas between.
+        group_id: under which positions are published for lag tools.
+        librdkafka: handed to the client; none of `OWN_KEYS`.
+        librdkafka_files: keys whose value stands in a file, such as a mounted secret, and that file.
+    """
+
+    brokers: str
+    group_id: str = "aftercall"
+    librdkafka: Mapping[str, Value] = field(default_factory=dict, repr=False)
+    librdkafka_files: Mapping[str, str] = field(default_factory=dict)
+
+    def properties(self) -> dict[str, Value]:
+        """The user's settings for the client. Reads the files anew, so that a changed secret is found.
+
+        From then on `scrub` hides what is secret among them.
+
+        Raises:
+            KafkaConfigError: a file cannot be read.
+        """
+        read = {key: _content(key, Path(path)) for key, path in self.librdkafka_files.items()}
+        _known.update(read.values())
+        _known.update(str(value) for key, value in self.librdkafka.items() if may_be_secret(key))
+        return {**self.librdkafka, **read}
+
+
+class ClientConfig(dict[str, Any]):
+    """A configuration of the client; printed, it shows no secret."""
+
+    def __repr__(self) -> str:
+        return repr({key: "***" if may_be_secret(key) else value for key, value in self.items()})
+
+
+def may_be_secret(key: str) -> bool:
+    """Whether the value of this key of librdkafka may not be shown.
+
+    >>> [key for key in ("sasl.password", "sasl.username", "ssl.key.pem", "linger.ms") if may_be_secret(key)]
+    ['sasl.password', 'ssl.key.pem']
+    """
+    return bool(_SECRET.search(key)) and not _OPEN.fullmatch(key)
+
+
+def scrub(text: str) -> str:
+    """The text on one line, with every secret that was ever read blotted out."""
+    for secret in sorted(_known, key=len, reverse=True):
+        if secret.strip():
+            text = text.replace(secret, "***")
+    return " ".join(text.split())
+
+
+def _content(key: str, path: Path) -> str:
+    place = f'kafka.librdkafka_files: "{key}"'
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as wrong:
+        message = f"{place} must name a file that can be read; {path}: {wrong.strerror} (mount it, or correct the path)"
+    except UnicodeDecodeError:
+        message = f"{place} must name a file of UTF-8 text; {path} is none (save it as such)"
+    else:
+        value = text.removesuffix("\n").removesuffix("\r")  # an editor's or `echo`'s; the rest may belong to it
+        if value and "\0" not in value:
+            return value
+        message = f"{place} must name a file that holds the value; {path} is {'binary' if value else 'empty'} (fill it)"
+    raise KafkaConfigError(message)
