@@ -57,4 +57,3 @@ kafka: $(STAMP)
 test-kafka: $(STAMP)
 	@test -n "$$KAFKA_BOOTSTRAP" || $(BIN)/python -m benchmarks.kafka_broker --fetch
 	$(BIN)/pytest -q tests/kafka
-	$(BIN)/pytest -q -m kafka --ignore=tests/kafka || test $$? -eq 5
