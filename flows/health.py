@@ -55,6 +55,7 @@ class Health:
         self._stalled_after_s = stalled_after.total_seconds()
         self._every_s = snapshot_every.total_seconds()
         self._checks = [_Asked(name, check, monotonic) for name, check in (checks or {}).items()]
+        self._peers: list[_Asked] = []
         self._monotonic = monotonic
         self._loaded = self._stopping = False
         self._silent: set[str] = set()
@@ -82,6 +83,11 @@ class Health:
         """A snapshot was published, which took `took_s`."""
         self._snapshot_at, self._took_s = self._monotonic(), took_s
 
+    def watches(self, name: str, *, alive: Check, ready: Check) -> None:
+        """Another process of the same pipeline: while it is not alive or ready, neither are we (`flows.peers`)."""
+        self._peers.append(_Asked(name, alive, self._monotonic))
+        self._checks.append(_Asked(name, ready, self._monotonic))
+
     def stopping(self) -> None:
         """The process was told to stop."""
         self._stopping = True
@@ -92,17 +98,10 @@ class Health:
         A broker that is away is no reason (waiting for it is progress), and neither is stopping, which takes as long as
         the last snapshot takes.
         """
-        age_s = self.heartbeat.age_s()
         if self._stopping:
             return []
-        if not self._loaded:
-            if age_s <= RECOVERY_WITHIN_S:
-                return []
-            return [f"state is still being loaded after {age_s:.0f} s; {RECOVERY_WITHIN_S:.0f} s are allowed"]
-        if age_s <= self._stalled_after_s:
-            return []
-        allowed = f"{self._stalled_after_s:.0f} s are allowed (service.stalled_after)"
-        return [f"the dataflow has made no progress for {age_s:.0f} s; {allowed}"]
+        # Peers listen before state is loaded, since the processes of a pipeline load it together.
+        return [*self._stuck(), *(_reasons(self._peers) if self._loaded else [])]
 
     def not_ready(self) -> list[str]:
         """Reasons not to count on this process now; none while it is fine."""
@@ -111,8 +110,7 @@ class Health:
         if not self._loaded:
             return ["state is being loaded"]
         silent = [f"lane {name} has not heard from the broker yet" for name in sorted(self._silent)]
-        answers = [reason for check in self._checks if (reason := check.reason()) is not None]
-        return [*self.not_alive(), *silent, *answers, *self._snapshot_too_old()]
+        return [*self._stuck(), *silent, *_reasons(self._checks), *self._snapshot_too_old()]
 
     def snapshot_bound_s(self) -> float:
         """How old a snapshot may be: at least 10 minutes, 3 intervals, and 20 times what publishing last took.
@@ -120,6 +118,17 @@ class Health:
         Between two publications lie nine times what one takes, so the last covers one that doubles.
         """
         return max(SNAPSHOT_BOUND_S, 3 * self._every_s, 20 * self._took_s)
+
+    def _stuck(self) -> list[str]:
+        age_s = self.heartbeat.age_s()
+        if not self._loaded:
+            if age_s <= RECOVERY_WITHIN_S:
+                return []
+            return [f"state is still being loaded after {age_s:.0f} s; {RECOVERY_WITHIN_S:.0f} s are allowed"]
+        if age_s <= self._stalled_after_s:
+            return []
+        allowed = f"{self._stalled_after_s:.0f} s are allowed (service.stalled_after)"
+        return [f"the dataflow has made no progress for {age_s:.0f} s; {allowed}"]
 
     def _snapshot_too_old(self) -> list[str]:
         if self._snapshot_at is None:
@@ -153,3 +162,7 @@ class _Asked:
             return self._check()
         except Exception as error:  # noqa: BLE001 - a probe that fails says why; it must not fail the prober
             return f"{type(error).__name__}: {error}"
+
+
+def _reasons(checks: list[_Asked]) -> list[str]:
+    return [reason for check in checks if (reason := check.reason()) is not None]

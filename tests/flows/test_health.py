@@ -13,6 +13,7 @@ import pytest
 from connectors.metrics import METRICS, Metrics
 from flows.health import ASK_AGAIN_S, RECOVERY_WITHIN_S, Health
 from flows.health_server import Server, ServiceError, listen, serve
+from flows.peers import watch_peers
 from flows.sections import Service
 
 
@@ -239,3 +240,31 @@ def test_process_i_listens_on_the_port_plus_i_and_tells_its_number(health: Healt
 def test_port_0_serves_nothing(health: Health) -> None:
     assert listen(Service(port=0), 3, health) is None
     assert b"aftercall_ready 0.0" in METRICS.exposition()[0]
+
+
+def test_process_0_answers_for_the_others_too(server: Server, health: Health, wheel: Wheel) -> None:
+    first = running(health_of(wheel))
+    watch_peers(first, Service(host="0.0.0.0", port=server.port - 1), 2)  # noqa: S104
+    assert first.not_alive() == []
+    assert first.not_ready() == ["process 1: state is being loaded"]
+    running(health)
+    wheel.now = 100
+    first.heartbeat.beat()
+    stuck = "process 1: the dataflow has made no progress for 100 s; 60 s are allowed (service.stalled_after)"
+    assert first.not_alive() == first.not_ready() == [stuck]
+    server.close()
+    wheel.now = 110
+    first.heartbeat.beat()
+    assert first.not_alive() == [f"process 1: /healthz on port {server.port} cannot be asked (ConnectionRefusedError)"]
+
+
+def test_a_peer_is_not_missed_before_state_is_loaded(wheel: Wheel) -> None:
+    first = health_of(wheel)
+    watch_peers(first, Service(port=1), 2)
+    assert first.not_alive() == []
+
+
+def test_without_a_server_nobody_is_asked(wheel: Wheel) -> None:
+    first = running(health_of(wheel))
+    watch_peers(first, Service(port=0), 3)
+    assert first.not_ready() == []
