@@ -135,6 +135,4 @@ class Batch:
 
 def objects(values: Sequence[object]) -> Objects:
     """A column of Python objects, kept as they are."""
-    column = np.empty(len(values), dtype=np.object_)
-    column[:] = values
-    return column
+    return np.fromiter(values, dtype=np.object_, count=len(values))

@@ -24,8 +24,13 @@ _SECONDS_END = len("2026-03-01T12:00:00")
 _FRACTION_DIGITS = 9
 _OFFSET_WIDTH = len("+01:00")
 _SHORTEST, _LONGEST = _SECONDS_END + 1, _SECONDS_END + len(".123456789") + _OFFSET_WIDTH
-_DIGITS = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]
+_PAIRS = np.array([0, 2, 5, 8, 11, 14, 17])
+"""Where the pairs of digits begin: century, year, month, day, hour, minute, second."""
+_LEAST = np.array([[_FIRST_YEAR // 100], [0], [1], [1], [0], [0], [0]], dtype=np.uint8)
+_MOST = np.array([[_LAST_YEAR // 100], [99], [12], [31], [23], [59], [59]], dtype=np.uint8)
+_BETWEEN = {4: "-", 7: "-", 13: ":", 16: ":"}
 _ZERO = ord("0")
+_SEPARATOR = "\n"
 
 _Bytes = NDArray[np.uint8]
 
@@ -37,22 +42,30 @@ def parse_times(texts: list[str]) -> tuple[I64, Bools]:
         Microseconds since 1970 UTC, `NEVER` where not accepted, and whether each is a time not before 2000.
     """
     count = len(texts)
-    found = np.full(count, NEVER, dtype=np.int64)
-    sure = np.zeros(count, dtype=np.bool_)
     if count == 0:
-        return found, sure
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    width = len(texts[0])
+    joined = _SEPARATOR.join(texts)
+    if len(joined) == count * (width + 1) - 1 and _SHORTEST <= width <= _LONGEST and joined.isascii():
+        rows = np.frombuffer((joined + _SEPARATOR).encode(), dtype=np.uint8).reshape(count, width + 1)
+        # A time has no separator within it: where each row is one and ends with one, the rows are the texts.
+        if (rows[:, -1] == ord(_SEPARATOR)).all():
+            found, sure = _parse(rows[:, :-1])
+            if sure.all():
+                return found, sure
+    return _parse_by_width(texts)
+
+
+def _parse_by_width(texts: list[str]) -> tuple[I64, Bools]:
+    found = np.full(len(texts), NEVER, dtype=np.int64)
+    sure = np.zeros(len(texts), dtype=np.bool_)
     text = np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)
-    lengths = np.fromiter(map(len, texts), np.int64, count)
-    width = int(lengths[0])
-    if (lengths == width).all():
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    starts = np.cumsum(lengths) - lengths
+    for width in np.unique(lengths).tolist():
         if _SHORTEST <= width <= _LONGEST:
-            found, sure = _parse(text.reshape(count, width))
-    else:
-        starts = np.cumsum(lengths) - lengths
-        for width in np.unique(lengths).tolist():
-            if _SHORTEST <= width <= _LONGEST:
-                rows = np.flatnonzero(lengths == width)
-                found[rows], sure[rows] = _parse(text[starts[rows, None] + np.arange(width)])
+            rows = np.flatnonzero(lengths == width)
+            found[rows], sure[rows] = _parse(text[starts[rows, None] + np.arange(width)])
     if not sure.all():
         _parse_one_by_one(texts, found, sure)
     return found, sure
@@ -85,32 +98,39 @@ def _parse(rows: _Bytes) -> tuple[I64, Bools]:
 def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
     """`text[i]` is the i-th character of every row."""
     end = len(text) - zone_width
-    fraction = range(_SECONDS_END + 1, end)
-    sure = (text[4] == ord("-")) & (text[7] == ord("-")) & ((text[10] | 32) == ord("t"))
-    sure &= (text[13] == ord(":")) & (text[16] == ord(":"))
-    if end > _SECONDS_END:
-        sure &= text[_SECONDS_END] == ord(".")
-        sure &= 0 < len(fraction) <= _FRACTION_DIGITS
     digits = text - _ZERO  # wraps below "0", so that everything else is beyond 9
-    for i in (*_DIGITS, *fraction):
-        sure &= digits[i] <= 9
-    year = _number(digits, 0, 4)
-    month, day = _number(digits, 5, 7), _number(digits, 8, 10)
-    hour, minute, second = _number(digits, 11, 13), _number(digits, 14, 16), _number(digits, 17, 19)
-    sure &= (year >= _FIRST_YEAR) & (year <= _LAST_YEAR) & (month >= 1) & (month <= 12)
-    sure &= (hour < 24) & (minute < 60) & (second < 60) & (day >= 1)
-    index = np.where(sure, (year - _FIRST_YEAR) * 12 + month - 1, 0)
-    sure &= day <= _DAYS_IN[index]
-    seconds = (_DAYS_BEFORE[index] + day - 1) * 86_400 + hour * 3600 + minute * 60 + second
+    sure = (text[10] | 32) == ord("t")
+    for i, character in _BETWEEN.items():
+        sure &= text[i] == ord(character)
+    tens, ones = digits[_PAIRS], digits[_PAIRS + 1]
+    pairs = tens * 10 + ones
+    sure &= ((tens <= 9) & (ones <= 9) & (pairs >= _LEAST) & (pairs <= _MOST)).all(axis=0)
+    month = pairs[0].astype(np.int16) * 1200 + pairs[1].astype(np.int16) * 12 + pairs[2]
+    month = np.where(sure, month - (_FIRST_YEAR * 12 + 1), 0)
+    sure &= pairs[3] <= _DAYS_IN[month]
+    hour, minute, second = pairs[4:].astype(np.int32)
+    seconds = (_DAYS_BEFORE[month] + pairs[3] - 1) * 86_400 + ((hour * 60 + minute) * 60 + second)
     if zone_width == _OFFSET_WIDTH:
         offset, known = _offset_s(text[end:], digits[end:])
         seconds -= offset
         sure &= known
     us = seconds * 1_000_000
-    for place, i in enumerate(fraction[:6]):
-        us += digits[i].astype(np.int64) * 10 ** (5 - place)
+    if end > _SECONDS_END:
+        fraction = digits[_SECONDS_END + 1 : end]
+        sure &= (text[_SECONDS_END] == ord(".")) & (0 < len(fraction) <= _FRACTION_DIGITS)
+        sure &= (fraction <= 9).all(axis=0)
+        us += _micros(fraction)
     sure &= us >= YEAR_2000_US
     return us, sure
+
+
+def _micros(fraction: _Bytes) -> NDArray[np.int32]:
+    """Digits behind the point as microseconds; those beyond the sixth are cut off."""
+    six = np.zeros((6, fraction.shape[1]), dtype=np.uint8)
+    six[: len(fraction)] = fraction[:6]
+    high, middle, low = (six[::2] * 10 + six[1::2]).astype(np.int32)
+    us: NDArray[np.int32] = (high * 100 + middle) * 100 + low
+    return us
 
 
 def _offset_s(zone: _Bytes, digits: _Bytes) -> tuple[I64, Bools]:
