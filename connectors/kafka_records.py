@@ -18,7 +18,7 @@ _STRUCTURED: Final = b"application/cloudevents+json"
 
 
 class _Envelope(msgspec.Struct):
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()  # a union with None would take nothing but null
     data_base64: str | None = None
 
 
@@ -58,7 +58,7 @@ def _is_structured(headers: list[tuple[str, Any]]) -> bool:
 def _data(value: bytes) -> bytes:
     try:
         envelope = _envelope.decode(value)
-        if envelope.data is not None:
+        if bytes(envelope.data):
             return bytes(envelope.data)
         if envelope.data_base64 is not None:
             return b64decode(envelope.data_base64, validate=True)

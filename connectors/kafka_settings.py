@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from connectors.kafka_cluster import ClientConfig
 
 Place = tuple[str, int]
 """A topic and a partition."""
@@ -17,26 +18,22 @@ class LaneSettings:
 
     Attributes:
         consumer: configuration of the consumers.
-        admin: configuration of the client that watches the topics.
         topics: that of calls, and that of outcomes.
         lanes: how many lanes there are; part of the state.
         board: file in which lanes tell each other how far they are.
         batch_size: messages per batch, at most.
         idle_after_s: how long a partition must have been at its end to be left out of the watermark.
         max_lead_us: how far a partition may be ahead of the slowest one that is not read to its end.
-        watch_s: how often the broker is asked for ends and new partitions.
         accept_data_loss: go on where a position has expired.
     """
 
-    consumer: Mapping[str, Any]
-    admin: Mapping[str, Any]
+    consumer: ClientConfig
     topics: tuple[str, str]
     lanes: int
     board: Path
     batch_size: int = 20_000
     idle_after_s: float = 60.0
     max_lead_us: int = 3_600_000_000
-    watch_s: float = 10.0
     accept_data_loss: bool = False
 
 
@@ -46,8 +43,12 @@ class LaneHooks:
 
     Attributes:
         stopping: whether to read no further.
-        polled: a lane was asked for its next batch, and the broker has told it which partitions there are.
+        beat: the dataflow is awake.
+        polled: a lane knows its partitions and was asked for its next batch.
+        built: a lane is read in this process.
     """
 
     stopping: Callable[[], bool] = lambda: False
-    polled: Callable[[int], None] = lambda lane: None
+    beat: Callable[[], None] = lambda: None
+    polled: Callable[[str], None] = lambda _lane: None
+    built: Callable[[str], None] = lambda _lane: None

@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from threading import Event, Thread
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from connectors.kafka_client import open_admin
+from connectors.kafka_cluster import ClientConfig
 from connectors.kafka_settings import Place
 
 _TIMEOUT_S: Final = 10.0
@@ -36,18 +38,24 @@ class KafkaWatch:
 
     def __init__(
         self,
-        config: Mapping[str, Any],
+        config: ClientConfig,
         topics: tuple[str, ...],
         interval_s: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`config`: of an admin client."""
-        self._config, self._topics, self._interval_s, self._monotonic = dict(config), topics, interval_s, monotonic
+        self._config, self._topics, self._interval_s, self._monotonic = config, topics, interval_s, monotonic
         self._thread: Thread | None = None
         self._stop = Event()
         self.seen: Seen | None = None
         self.failed_since_s: float | None = None
         """Since when the broker has not answered, by the monotonic clock; None: it does."""
+
+    def trouble(self) -> str | None:
+        """Why the broker cannot be counted on now; None where it can."""
+        if self.failed_since_s is not None:
+            return f"it has not answered for {self._monotonic() - self.failed_since_s:.0f} s"
+        return "it has not been asked yet" if self.seen is None else None
 
     def start(self) -> None:
         """Begin; a second call does nothing."""
@@ -60,7 +68,7 @@ class KafkaWatch:
         self._stop.set()
 
     def _run(self) -> None:
-        admin = AdminClient(self._config)
+        admin = open_admin(self._config)
         while not self._stop.is_set():
             asked = self._monotonic()
             try:
@@ -77,7 +85,7 @@ class KafkaWatch:
             if found.error is None:
                 partitions[name] = len(found.partitions)
         places = [(name, i) for name, count in partitions.items() for i in range(count)]
-        asked_for = {TopicPartition(name, i): OffsetSpec.latest() for name, i in places}
+        asked_for = {TopicPartition(name, i): OffsetSpec.latest() for name, i in places}  # type: ignore[no-untyped-call]
         if not asked_for:
             return Seen(asked, partitions, {})
         answers = admin.list_offsets(

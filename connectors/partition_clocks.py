@@ -53,7 +53,8 @@ class PartitionClocks:
     def left_out(self, now_s: float) -> Bools:
         """Which partitions do not hold the watermark back: idle ones, and those found to be empty."""
         idle = (self._confirmed_at - self._end_at >= self._idle_after_s) & (now_s - self._confirmed_at <= _STALE_S)
-        return self.at_end & (idle | (self.clock == NEVER))
+        left_out: Bools = self.at_end & (idle | (self.clock == NEVER))
+        return left_out
 
     def read(self, partition: I32, at: I64, now_s: float) -> I64:
         """Records were read; they move the clocks.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -19,15 +19,26 @@ from flows.run_folder import RunError
 STANDARD_ERROR = 2
 
 
-def execute(flow: Dataflow, log: Path, *, workers: int, epoch: timedelta, recovery: Path) -> None:
+def execute(
+    flow: Dataflow,
+    log: Path,
+    *,
+    epoch: timedelta,
+    recovery: Path,
+    workers: int = 1,
+    process: int = 0,
+    addresses: Sequence[str] = (),
+) -> None:
     """Run `flow` to the end of its input.
 
     Args:
         flow: the dataflow.
         log: takes what Bytewax prints, such as the panic of a thread whose step raised; gone if that was nothing.
-        workers: threads, >= 1.
         epoch: how often state is stored.
         recovery: folder of the recovery store.
+        workers: threads, >= 1.
+        process: the number of this process among those at `addresses`.
+        addresses: `host:port` of each process of the cluster; none where this one is alone.
 
     Raises:
         RunError: the recovery store is not as the run left it.
@@ -36,7 +47,14 @@ def execute(flow: Dataflow, log: Path, *, workers: int, epoch: timedelta, recove
     """
     with _apart(log), _lazy_collector():
         try:
-            cli_main(flow, workers_per_process=workers, epoch_interval=epoch, recovery_config=RecoveryConfig(recovery))
+            cli_main(
+                flow,
+                workers_per_process=workers,
+                process_id=process if addresses else None,
+                addresses=list(addresses) or None,
+                epoch_interval=epoch,
+                recovery_config=RecoveryConfig(recovery),
+            )
         except (InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError) as error:
             message = f"{recovery}: must be as the run left it; {error} (restore it, or choose an empty --out)"
             raise RunError(message) from None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
+
+import numpy as np
 
 from aftercall.records import EPOCH, Alert, DeadLetter, Recommendation, Record, alert_id, to_json
 from connectors.columns import Batch
@@ -27,6 +30,7 @@ from flows.messages import (
 from flows.settings import Settings
 from flows.steps import Watched
 from models.groups import OTHER, Grouped
+from models.held import FAILURE, PENDING, SUCCESS
 from models.join import Joined
 from models.streams import NEVER
 
@@ -42,7 +46,21 @@ Block = tuple[str, list[tuple[str, bytes]]]
 def verdicts(item: tuple[str, Joined]) -> list[Block]:
     """Topic `agent.verdicts`, a block per shard: the records of a call always go through the same sink partition."""
     records = list(rows.verdict_records(item[1]))
+    if records:
+        _count(item[1])
     return [(item[0], records)] if records else []
+
+
+def _count(joined: Joined) -> None:
+    """Verdicts and duplicates, for operators."""
+    made = Counter(judgement.verdict for judgement in joined.judgements)
+    first, closed = joined.first.success, joined.expired.success
+    made["success"] += int(np.count_nonzero(first == SUCCESS)) + int(np.count_nonzero(closed == SUCCESS))
+    made["failure"] += int(np.count_nonzero(first == FAILURE)) + int(np.count_nonzero(closed == FAILURE))
+    made["expired"] += int(np.count_nonzero(closed == PENDING))
+    for verdict, count in made.items():
+        if count:
+            METRICS.verdicts(verdict, count)
 
 
 def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Letter]]:
@@ -104,6 +122,8 @@ def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]
 
 def drifted(item: tuple[str, Watched]) -> list[Alert]:
     """Alerts of the detectors."""
+    for alert in item[1].alerts:
+        METRICS.alert(alert.state, alert.kind)
     return item[1].alerts
 
 
@@ -148,6 +168,7 @@ def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
 
 def recommended(item: tuple[str, Recommendation]) -> Recommendation:
     """The recommendation without the step's key."""
+    METRICS.recommendation()
     return item[1]
 
 
@@ -174,6 +195,8 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
 
     def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
         joined = item[1]
+        if "duplicates" in joined.tally:
+            METRICS.duplicates(joined.tally["duplicates"])
         if joined.tally:
             yield SNAPSHOT, Tally(joined.tally)
         if len(joined.accepted_at):

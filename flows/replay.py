@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
@@ -104,7 +103,7 @@ def build(replay: Replay, files: Index, now_us: int, on_progress: Progress | Non
         every=settings.snapshot.every,
         keep=settings.snapshot.keep,
         calls=settings.snapshot.calls,
-        forget=_forget(settings),
+        forget=settings.forget_after(settings.retention),
     )
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)
     outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))
@@ -129,11 +128,3 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
         raise RunError(f"{out}: must not hold a finished run; it does (choose an empty folder)", usage=True)
     write_run(state, known)
     return build(replay, files, known["now_us"], None)
-
-
-def _forget(settings: Settings) -> Mapping[str, timedelta]:
-    """A replay drops nothing unless it is told to; what is kept of a call is kept from its closing."""
-    retention = settings.retention
-    held = settings.longest_horizon + settings.join.allowed_lateness
-    ages = {name: age + held for name, age in (("calls", retention.calls), ("statements", retention.statements)) if age}
-    return ages if retention.hourly is None else ages | {"hourly": retention.hourly}

@@ -52,8 +52,8 @@ def state_folder(out: Path) -> Path:
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """Keep other processes out of the folder.
+def locked(state: Path) -> Iterator[int]:
+    """Keep other processes out of the folder, until whoever has the file open that this gives is gone.
 
     Raises:
         RunError: one is already there.
@@ -66,7 +66,7 @@ def locked(state: Path) -> Iterator[None]:
                 f"{state.parent}: must be this run's alone; another is writing there (wait, or choose another --out)"
             )
             raise RunError(message) from None
-        yield
+        yield lock.fileno()
 
 
 def open_run(out: Path, mine: Run, *, accept_config_change: bool) -> Run:
@@ -120,9 +120,18 @@ def write_run(state: Path, run: Run) -> None:
     draft.replace(state / "run.json")
 
 
-def recovery_store(state: Path) -> Path:
-    """Bytewax's recovery store; made under another name, so that it is there whole or not at all."""
+def recovery_store(state: Path, *, begun: bool = False) -> Path:
+    """Bytewax's recovery store; made under another name, so that it is there whole or not at all.
+
+    Raises:
+        RunError: it is gone, though the run has `begun` and cannot be read from its beginning again.
+    """
     folder = state / "recovery"
+    if begun and not folder.exists():
+        raise RunError(
+            f"{folder}: the state of the run that was begun here must be there; it is gone (put it back, or start anew "
+            "with an empty folder: what the topics still hold is then read again)"
+        )
     if not folder.exists():
         draft = state / "recovery.draft"
         shutil.rmtree(draft, ignore_errors=True)

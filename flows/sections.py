@@ -269,7 +269,10 @@ class Recovery(Section):
 
 
 class Service(Section):
-    """Where a running pipeline answers probes, and what it tells."""
+    """Where a running pipeline keeps its files, where it answers probes, and what it tells."""
+
+    folder: str = Field(default="aftercall-data", min_length=1)
+    """Holds `outcomes.duckdb`, and `state/`, which belongs to this pipeline alone."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=9464, ge=0, le=65_535)

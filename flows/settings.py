@@ -93,6 +93,13 @@ class Settings(BaseSettings):
         """The longest horizon of any task type."""
         return max([self.join.horizon, *(task.horizon for task in self.task.values() if task.horizon is not None)])
 
+    def forget_after(self, retention: Retention) -> dict[str, timedelta]:
+        """The age of rows at which they are dropped, by table; what is kept of a call is kept from its closing."""
+        held = self.longest_horizon + self.join.allowed_lateness
+        calls = (("calls", retention.calls), ("statements", retention.statements))
+        ages = {name: age + held for name, age in calls if age}
+        return ages if retention.hourly is None else ages | {"hourly": retention.hourly}
+
     def deciding(self) -> dict[str, Any]:
         """What decides verdicts, as plain JSON values: stored with the state, compared at resume."""
         plain = self.model_dump(mode="json")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from connectors.metrics import METRICS
 from connectors.publish import Publication
 from connectors.snapshot import SnapshotStore
 from flows.messages import (
@@ -59,6 +60,10 @@ class SnapshotSettings:
     forget: Mapping[str, timedelta] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
     wall_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    on_built: Callable[[], None] = lambda: None
+    """Called in the process that holds the sink."""
+    on_published: Callable[[float], None] = lambda _took_s: None
+    """Called after each publication with how long it took."""
 
 
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
@@ -95,6 +100,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._running: Thread | None = None
         self._error: BaseException | None = None
         self._due = settings.monotonic() + settings.every.total_seconds()
+        self._epoch_at = settings.monotonic()
+        settings.on_built()
 
     def write_batch(self, values: list[SnapshotMessage]) -> None:
         """Apply messages; their rows become durable at the next `snapshot`."""
@@ -106,6 +113,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         """Commit, publish in the background where it is time, and return all that is not in the store."""
         self._check()
         self._commit()
+        self._tell()
         if self._running is None and self._settings.monotonic() >= self._due:
             self._publish_beside()
         return {
@@ -173,11 +181,23 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
                 self._error = error
             now = self._settings.monotonic()
+            if self._error is None:
+                METRICS.snapshot(publication.version, now - started)
+                self._settings.on_published(now - started)
             self._due = max(started + self._settings.every.total_seconds(), now + (_SHARE - 1) * (now - started))
 
         # Not a daemon: the interpreter waits, so that a clean end never leaves DuckDB in mid-write.
         self._running = Thread(target=run, name="aftercall-publish")
         self._running.start()
+
+    def _tell(self) -> None:
+        """Let operators see how far we are."""
+        now = self._settings.monotonic()
+        METRICS.epoch(now - self._epoch_at)
+        self._epoch_at = now
+        METRICS.watermark(self._watermark)
+        pipeline = self._pipeline()
+        METRICS.pending(pipeline["pending"], pipeline.get("waiting", 0))
 
     def _check(self) -> None:
         """Note that a publication has ended, and raise its error here."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from bytewax.operators import StatefulBatchLogic
 
 from aftercall.records import Alert, Recommendation
+from connectors.metrics import METRICS
 from flows.shards import SHARDS
 from models.drift import Drift
 from models.drift_settings import DriftSettings
@@ -34,9 +35,9 @@ class _Stateful(Protocol):
 class Step(StatefulBatchLogic[Any, Any, bytes]):
     """Feeds messages to a model one by one; the model's bytes are the state."""
 
-    def __init__(self, model: _Stateful, apply: Callable[[Any], Iterable[Any]]) -> None:
+    def __init__(self, name: str, model: _Stateful, apply: Callable[[Any], Iterable[Any]]) -> None:
         """`apply` takes one message and gives what leaves the step."""
-        self._model = model
+        self._name, self._model = name, model
         self._apply = apply
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
@@ -45,7 +46,9 @@ class Step(StatefulBatchLogic[Any, Any, bytes]):
 
     def snapshot(self) -> bytes:
         """Called at each epoch's end."""
-        return self._model.state()
+        state = self._model.state()
+        METRICS.state_bytes(self._name, str(id(self)), len(state))
+        return state
 
 
 def join_step(rules: JoinRules) -> Build:
@@ -53,7 +56,7 @@ def join_step(rules: JoinRules) -> Build:
 
     def build(state: bytes | None) -> Step:
         join = Join(rules) if state is None else Join.from_state(state, rules)
-        return Step(join, lambda arrivals: (join.process(arrivals),))
+        return Step("join", join, lambda arrivals: (join.process(arrivals),))
 
     return build
 
@@ -64,7 +67,7 @@ def groups_step(max_groups: int) -> Build:
     def build(state: bytes | None) -> Step:
         count = len(SHARDS)
         groups = Groups(count, max_groups) if state is None else Groups.from_state(state, count, max_groups)
-        return Step(groups, lambda changes: (groups.process(changes),))
+        return Step("groups", groups, lambda changes: (groups.process(changes),))
 
     return build
 
@@ -74,7 +77,7 @@ def drift_step(settings: DriftSettings) -> Build:
 
     def build(state: bytes | None) -> Step:
         drift = Drift(settings) if state is None else Drift.from_state(state, settings)
-        return Step(drift, lambda closed: (Watched(closed, drift.close(closed)),))
+        return Step("drift", drift, lambda closed: (Watched(closed, drift.close(closed)),))
 
     return build
 
@@ -88,6 +91,6 @@ def routing_step(settings: RoutingSettings) -> Build:
         def apply(watched: Watched) -> list[Recommendation]:
             return routing.close(watched.closed, watched.alerts)
 
-        return Step(routing, apply)
+        return Step("routing", routing, apply)
 
     return build

@@ -11,8 +11,8 @@ from threading import Thread
 from typing import Any, Final, TextIO
 
 WITHIN_S: Final = 25.0
-"""How long the end may take. After that nothing more is stored, so that nothing half-delivered is: the next start repeats
-the last epoch."""
+"""How long the end may take. After that nothing more is stored, lest an epoch be stored whose output was not delivered;
+the next start repeats it."""
 _log = logging.getLogger("aftercall.run")
 
 

@@ -1,0 +1,186 @@
+"""The pipeline as a service between Kafka topics; killed at any moment, the same command goes on where it was."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bytewax.dataflow import Dataflow
+
+from connectors.dead_letters import place_origin
+from connectors.decode import Decoder
+from connectors.kafka_lanes import KafkaLanes
+from connectors.kafka_settings import LaneHooks, LaneSettings
+from connectors.kafka_watch import KafkaWatch
+from connectors.metrics import METRICS
+from flows import health_server, logs
+from flows.engine import execute
+from flows.health import Health
+from flows.kafka import Connection, connect, outlets, reached
+from flows.members import run_members
+from flows.model_settings import microseconds
+from flows.outcomes import outcomes
+from flows.run_folder import VERSION, Run, locked, open_run, recovery_store, state_folder, write_run
+from flows.settings import Settings
+from flows.snapshot import SnapshotSettings, SnapshotSink
+from flows.stopping import Stopping
+
+_log = logging.getLogger("aftercall.run")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is to run.
+
+    Attributes:
+        settings: all of them.
+        out: folder of the snapshot and the state.
+        accept_config_change: apply other settings that decide verdicts to calls accepted from now on.
+        accept_data_loss: go on where records that were still to be read have expired.
+    """
+
+    settings: Settings
+    out: Path
+    accept_config_change: bool = False
+    accept_data_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Member:
+    """One process of a run: its number, and the addresses of all; none where it is alone."""
+
+    number: int = 0
+    addresses: tuple[str, ...] = ()
+
+
+def run(service: Service, processes: int, command: Sequence[str]) -> None:
+    """Run until stopped.
+
+    Args:
+        service: what.
+        processes: how many.
+        command: arguments of `aftercall` with which each of several processes is started.
+
+    Raises:
+        RunError: the folder cannot be used, or a process failed.
+        KafkaFailure: the broker cannot be used.
+    """
+    logs.configure(service.settings.service.log_level)
+    stopping = Stopping()
+    stopping.install()
+    state = state_folder(service.out)
+    with locked(state) as lock:
+        _prepare(service, state)
+        if processes == 1:
+            work(service, Member(), stopping)
+        else:
+            run_members(command, processes, lock, stopping)
+    _log.info("stopped; the same command goes on from here")
+
+
+def work(service: Service, member: Member, stopping: Stopping) -> None:
+    """Run one process of the dataflow until it is stopped."""
+    settings = service.settings
+    logs.configure(settings.service.log_level, member.number)
+    connection = connect(settings)
+    topics = (settings.kafka.topics.calls, settings.kafka.topics.outcomes)
+    watch = KafkaWatch(connection.admin(), topics, min(10.0, settings.join.idle_after.total_seconds() / 4))
+    health = Health(
+        stalled_after=settings.service.stalled_after,
+        snapshot_every=settings.snapshot.every,
+        checks={"broker": watch.trouble},
+    )
+    server = health_server.listen(settings.service, member.number, health)
+    state = service.out / "state"
+    try:
+        execute(
+            build(service, connection, watch, health, stopping),
+            state / f"engine-{member.number}.log",
+            epoch=settings.recovery.epoch,
+            recovery=state / "recovery",
+            process=member.number,
+            addresses=member.addresses,
+        )
+    finally:
+        watch.close()
+        if server is not None:
+            server.close()
+
+
+def build(
+    service: Service, connection: Connection, watch: KafkaWatch, health: Health, stopping: Stopping
+) -> Dataflow:
+    """The dataflow between the topics."""
+    settings = service.settings
+    began, heard = time.monotonic(), set[str]()
+
+    def decoder() -> Decoder:
+        return Decoder(
+            now_us=lambda: time.time_ns() // 1000,
+            max_future_skew_us=microseconds(settings.join.max_future_skew),
+            keep_payloads=settings.privacy.keep_payloads,
+        )
+
+    def polled(lane: str) -> None:
+        if not heard:
+            health.loaded()
+            METRICS.recovered(time.monotonic() - began)
+        if lane not in heard:
+            heard.add(lane)
+            health.polled(lane)
+
+    def stop() -> bool:
+        if stopping():
+            health.stopping()
+        return stopping()
+
+    lanes = LaneSettings(
+        consumer=connection.consumer(),
+        topics=(settings.kafka.topics.calls, settings.kafka.topics.outcomes),
+        lanes=settings.kafka.lanes,
+        board=service.out / "state" / "lead",
+        idle_after_s=settings.join.idle_after.total_seconds(),
+        max_lead_us=microseconds(settings.join.max_lead),
+        accept_data_loss=service.accept_data_loss,
+    )
+    hooks = LaneHooks(stopping=stop, beat=health.heartbeat.beat, built=health.expects_lane, polled=polled)
+    snapshot = SnapshotSettings(
+        folder=service.out,
+        live=True,
+        every=settings.snapshot.every,
+        keep=settings.snapshot.keep,
+        calls=settings.snapshot.calls,
+        forget=settings.forget_after(settings.retention.on_kafka()),
+        on_built=health.expects_snapshots,
+        on_published=health.published,
+    )
+    source = KafkaLanes(lanes, decoder, watch, hooks)
+    sinks = outlets(settings, connection, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
+    return outcomes(settings, source, sinks, place_origin)
+
+
+def _prepare(service: Service, state: Path) -> None:
+    """Reach the broker, and make sure that the folder's state is of this run."""
+    cluster = reached(service.settings)
+    begun = (state / "run.json").exists()
+    mine = _described(service.settings, cluster)
+    known = open_run(service.out, mine, accept_config_change=service.accept_config_change)
+    recovery_store(state, begun=begun)
+    write_run(state, known)
+
+
+def _described(settings: Settings, cluster: str) -> Run:
+    topics = settings.kafka.topics
+    return {
+        "version": VERSION,
+        "calls": [topics.calls],
+        "outcomes": [topics.outcomes],
+        "fingerprint": f"kafka {cluster} {topics.calls} {topics.outcomes} {settings.kafka.lanes}",
+        "deciding": settings.deciding(),
+        "settings": settings.effective(),
+        "now_us": time.time_ns() // 1000,
+        "finished": False,
+    }
