@@ -34,6 +34,7 @@ OWN_KEYS: Final = {
 
 _SECRET = re.compile(r"^(sasl|ssl)\.|password|secret|token|credential|jaas|pem|key|proxy")
 _OPEN = re.compile(r"sasl\.(mechanisms?|username)|ssl\..*\.(algorithm|location)|sasl\.oauthbearer\.method")
+_SHORTEST: Final = 4
 _known: set[str] = set()
 
 
@@ -67,7 +68,7 @@ class Cluster:
         """
         read = {key: _content(key, Path(path)) for key, path in self.librdkafka_files.items()}
         _known.update(read.values())
-        _known.update(str(value) for key, value in self.librdkafka.items() if may_be_secret(key))
+        _known.update(value for key, value in self.librdkafka.items() if isinstance(value, str) and may_be_secret(key))
         return {**self.librdkafka, **read}
 
 
@@ -88,9 +89,9 @@ def may_be_secret(key: str) -> bool:
 
 
 def scrub(text: str) -> str:
-    """The text on one line, with every secret that was ever read blotted out."""
+    """The text on one line, with every secret that was ever read blotted out; those of 3 letters are parts of words."""
     for secret in sorted(_known, key=len, reverse=True):
-        if secret.strip():
+        if len(secret.strip()) >= _SHORTEST:
             text = text.replace(secret, "***")
     return " ".join(text.split())
 
