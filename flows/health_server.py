@@ -17,7 +17,7 @@ from flows.health import Health
 from flows.sections import Service
 
 _LOG: Final = logging.getLogger("aftercall.health")
-_PATHS: Final = ("/metrics", "/healthz", "/readyz")
+PATHS: Final = ("/metrics", "/healthz", "/readyz")
 
 
 class ServiceError(Exception):
@@ -101,7 +101,7 @@ def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
             elif path == "/readyz":
                 self._judge("ready", "not ready", health.not_ready())
             else:
-                self._json(HTTPStatus.NOT_FOUND, {"error": f"must be one of {', '.join(_PATHS)}"})
+                self._json(HTTPStatus.NOT_FOUND, {"error": f"must be one of {', '.join(PATHS)}"})
 
         do_HEAD = do_GET  # noqa: N815 - the same
 
