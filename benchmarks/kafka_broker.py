@@ -243,6 +243,9 @@ def create_topic(
 ) -> None:
     """Create a topic and return once every partition has a leader.
 
+    For some milliseconds more a partition may answer NOT_LEADER_OR_FOLLOWER, which clients retry by themselves; in
+    order only where they produce with `enable.idempotence`.
+
     Args:
         client: Settings of librdkafka.
         name: It must not exist yet.
@@ -252,7 +255,7 @@ def create_topic(
     Raises:
         confluent_kafka.KafkaException: The broker refuses, or cannot be reached.
     """
-    admin = AdminClient(client)
+    admin = AdminClient(client | {"log_level": 2})
     wanted = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
     for created in admin.create_topics([wanted]).values():
         created.result(30)

@@ -52,7 +52,9 @@ class Cluster(ABC):
     def __init__(self, client: ClientSettings) -> None:
         self.client = client
         self._quiet = client | _QUIET
-        self._producer = Producer(self._quiet | {"linger.ms": 0, "message.timeout.ms": int(DEADLINE_S * 1000)})
+        # Idempotent, or else a retry overtakes: a new topic may refuse the first batch and take the second.
+        settings: ClientSettings = {"enable.idempotence": True, "message.timeout.ms": int(DEADLINE_S * 1000)}
+        self._producer = Producer(self._quiet | settings | {"linger.ms": 0})
 
     @property
     def bootstrap(self) -> str:
