@@ -16,6 +16,7 @@ from models.waiting import Waiting, WaitingOutcomes
 
 if TYPE_CHECKING:
     from models.join import Join
+    from models.ways import Ways
 
 _Problem = tuple[str, str]
 
@@ -60,12 +61,13 @@ class Cases:
         self._tally: dict[str, int] = {}
         self._book.begin(deltas, self._tally)
 
-    def run(self, calls: CallColumns, chosen_calls: I64, outcomes: OutcomeColumns, chosen_outcomes: I64) -> None:
-        """Take the chosen records in reading order."""
+    def run(self, calls: CallColumns, outcomes: OutcomeColumns, way: Ways) -> None:
+        """Take the records that are not simple, in reading order."""
+        chosen_calls, chosen_outcomes = np.flatnonzero(~way.calls), np.flatnonzero(~way.outcomes)
         if not len(chosen_calls) and not len(chosen_outcomes):
             return
-        keys = np.unique(np.concatenate((calls.key[chosen_calls], outcomes.key[chosen_outcomes])))
-        rows = self._join.held.index.find(keys)
+        # Nothing has happened yet to the calls of these records: they are held where they were found.
+        rows = np.unique(np.concatenate((way.call_rows[chosen_calls], way.outcome_rows[chosen_outcomes])))
         records = (calls.records[chosen_calls], outcomes.records[chosen_outcomes])
         call_ids = dict(
             zip(

@@ -95,7 +95,9 @@ _WINDOW_ZERO = 1 << (_WINDOW_BITS - 1)
 _WINDOW_MASK = (1 << _WINDOW_BITS) - 1
 
 
-def pack(group: I64, window: I64, low: NDArray[Any] | int = 0, low_bits: int = 0) -> U64:
+def pack(
+    group: NDArray[np.integer], window: NDArray[np.integer], low: NDArray[Any] | int = 0, low_bits: int = 0
+) -> U64:
     """Key of (group, window, low), shape (n,); keys sort like the triples.
 
     Args:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import delay, sketch
+from models.cells import pack
+from models.rate_tables import BUCKET_BITS, DELAY_BITS
 from models.streams import (
     F64,
     HOUR_US,
@@ -18,6 +20,7 @@ from models.streams import (
     I32,
     I64,
     MINUTE_US,
+    U64,
     CellDeltas,
     Changes,
     DelayDeltas,
@@ -152,12 +155,11 @@ class Deltas:
     def _latencies(self) -> LatencyDeltas:
         group = _join([x[0] for x in self._latency], np.int32)
         minute = _join([x[1] for x in self._latency], np.int32)
-        bucket = sketch.bucket_of(_join([x[2] for x in self._latency], np.float64)).astype(np.int64)
-        key = (_pair(group, minute), bucket)
-        order, starts = _runs(*key)
+        bucket = sketch.bucket_of(_join([x[2] for x in self._latency], np.float64))
+        order, starts = _runs(pack(group, minute, bucket, BUCKET_BITS))
         first = order[starts]
         counts = np.diff(np.append(starts, len(order))).astype(np.int32)
-        return LatencyDeltas(group[first], minute[first], bucket[first].astype(np.int16), counts)
+        return LatencyDeltas(group[first], minute[first], bucket[first], counts)
 
     def _delay_rows(self) -> DelayDeltas:
         group = _join([x[0] for x in self._delays], np.int32)
@@ -165,32 +167,23 @@ class Deltas:
         success = _join([x[2] for x in self._delays], np.int8)
         decided = _join([x[3] for x in self._delays], np.int64)
         sign = _join([x[4] for x in self._delays], np.int32)
-        bucket = delay.bucket_of(np.maximum(decided - call_at, 0)).astype(np.int64)
+        bucket = delay.bucket_of(np.maximum(decided - call_at, 0))
         hour = (call_at // HOUR_US).astype(np.int32)
-        order, starts = _runs(_pair(group, hour), bucket * 2 + success)
+        order, starts = _runs(pack(group, hour, bucket * 2 + success, DELAY_BITS))
         counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
         first = order[starts][counts != 0]
-        return DelayDeltas(
-            group[first], hour[first], success[first], bucket[first].astype(np.int16), counts[counts != 0]
-        )
+        return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
 
 
-def _pair(group: I32, minute: I32) -> I64:
-    """Group and minute as one sortable number; minutes since 1970 fit in 32 bits."""
-    return (group.astype(np.int64) << 32) | minute.astype(np.int64)
-
-
-def _runs(*keys: I64) -> tuple[I64, I64]:
-    """A stable sort order by `keys` (first the strongest) and where each run of equal keys starts in it."""
-    order = np.lexsort(keys[::-1]) if len(keys) > 1 else np.argsort(keys[0], kind="stable")
+def _runs(key: U64) -> tuple[I64, I64]:
+    """An order that sorts `key`, and where each run of equal keys starts in it."""
+    order = np.argsort(key)
     if not len(order):
         return order, order
-    changed = np.zeros(len(order), np.bool_)
-    changed[0] = True
-    for key in keys:
-        ordered = key[order]
-        changed[1:] |= ordered[1:] != ordered[:-1]
-    return order, np.flatnonzero(changed)
+    ordered = key[order]
+    changed = np.ones(len(order), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=changed[1:])
+    return order, changed.nonzero()[0]
 
 
 def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
@@ -203,7 +196,7 @@ def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]
     """Sum `parts` per (group, minute); absent columns of a part are zero; rows of zeros are dropped."""
     group = _join([p["group"] for p in parts], np.int32)
     minute = _join([p["minute"] for p in parts], np.int32)
-    order, starts = _runs(_pair(group, minute))
+    order, starts = _runs(pack(group, minute))
     first = order[starts]
     sums: dict[str, Any] = {}
     kept = np.zeros(len(first), np.bool_)

@@ -58,7 +58,8 @@ class Columns:
         self._top = 0
         self._capacity = 0
         for name, dtype in dtypes.items():
-            setattr(self, name, np.zeros(0, dtype))
+            # One row, so that row 0 of an empty table can be looked at.
+            setattr(self, name, np.zeros(1, dtype))
 
     def take_rows(self, count: int) -> I32:
         """`count` unused rows."""
@@ -187,6 +188,8 @@ class HeldCalls:
 
     def release(self, rows: I32) -> None:
         """Forget calls that `due` gave; those still in the index are removed from it."""
+        if not len(rows):
+            return
         keys = self.index.row_key[rows]
         present = self.index.find(keys) == rows
         self.index.remove(keys[present])
@@ -199,6 +202,8 @@ class HeldCalls:
         """Drop the single statements of `rows`: their ledgers are stored anew."""
         single = self.calls.single[rows]
         held = single[single >= 0]
+        if not len(held):
+            return
         if self.reasons:
             for row in held.tolist():
                 self.reasons.pop(row, None)

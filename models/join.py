@@ -9,6 +9,7 @@ result does not.
 from __future__ import annotations
 
 import pickle
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +23,17 @@ from models.lane_clocks import LaneClocks
 from models.ledger import DEFAULT_PASS_AT
 from models.rules import JoinRules
 from models.stored import StateError, unpack
-from models.streams import I8, I32, I64, MINUTE_US, NEVER, Bools, Changes, Group, Objects
+from models.streams import I8, I32, I64, MINUTE_US, NEVER, Changes, Group, Objects
+from models.ways import Periods, Ways, ways
 
 STATE_VERSION = 2
 _MOST_VERSIONS = 255
 """A held call notes its rules in one byte."""
 _MANY_NAMES = 1024
+
+_call_id = attrgetter("call_id")
+_outcome_id = attrgetter("outcome_id")
+_reason = attrgetter("reason")
 
 
 class FirstVerdicts(NamedTuple):
@@ -78,8 +84,8 @@ class Join:
         self._lanes = LaneClocks()
         self._group_code: dict[Group, int] = {}
         self._source_code: dict[str, int] = {}
-        self._hold = np.zeros((1, 0), np.int64)
-        self._horizon = np.zeros((1, 0), np.int64)
+        self._hold = np.zeros((1, 1), np.int64)
+        self._horizon = np.zeros((1, 1), np.int64)
         self._cases = Cases(self)
 
     @property
@@ -97,11 +103,13 @@ class Join:
         outcomes = outcomes._replace(
             source=self._local_sources(arrivals.sources, outcomes.source), wm=self._met(outcomes.wm, others)
         )
-        simple_calls, simple_outcomes, rows = self._simple(calls, outcomes)
-        taken = np.flatnonzero(simple_calls)
-        rows = self._accept(calls, taken, outcomes, simple_outcomes, rows, deltas)
-        first = self._first_verdicts(outcomes, np.flatnonzero(simple_outcomes), rows, deltas)
-        self._cases.run(calls, np.flatnonzero(~simple_calls), outcomes, np.flatnonzero(~simple_outcomes))
+        awaited = self._cases.waiting.any_for(calls.key)
+        periods = Periods(len(self.versions) - 1, self._hold[-1], self._horizon[-1])
+        way = ways(calls, outcomes, self.held, awaited, periods)
+        taken = np.flatnonzero(way.calls)
+        rows = self._accept(calls, taken, way, deltas)
+        first = self._first_verdicts(outcomes, np.flatnonzero(way.outcomes), rows, deltas)
+        self._cases.run(calls, outcomes, way)
         self._advance(arrivals)
         expired = self._close(deltas)
         cases = self._cases.finish(self.watermark)
@@ -197,7 +205,7 @@ class Join:
 
     def _local_groups(self, groups: list[Group], codes: I32) -> I32:
         """The shard's codes for a batch's codes; only groups that occur in this shard are learned."""
-        here = np.unique(codes)
+        (here,) = np.bincount(codes, minlength=len(groups)).nonzero()
         local = np.zeros(len(groups), np.int32)
         local[here] = self._learn_groups([groups[code] for code in here.tolist()])
         return local[codes]
@@ -219,10 +227,10 @@ class Join:
             for i, rules in enumerate(self.versions):
                 self._horizon[i, at] = [rules.horizon(group[0]) for group in new]
                 self._hold[i, at] = self._horizon[i, at] + rules.allowed_lateness_us
-        return np.fromiter((self._group_code[group] for group in groups), np.int32, len(groups))
+        return np.fromiter(map(self._group_code.__getitem__, groups), np.int32, len(groups))
 
     def _local_sources(self, sources: list[str], codes: I32) -> I32:
-        here = np.unique(codes)
+        (here,) = np.bincount(codes, minlength=len(sources)).nonzero()
         local = np.zeros(len(sources), np.int32)
         local[here] = [self.source_code(sources[code]) for code in here.tolist()]
         return local[codes]
@@ -253,79 +261,24 @@ class Join:
             for source in kept_sources:
                 self.source_code(source)
 
-    def _simple(self, calls: CallColumns, outcomes: OutcomeColumns) -> tuple[Bools, Bools, I32]:
-        """Which calls and outcomes take the vectorised way, and the held row of each outcome (-1: not held yet)."""
-        count = len(calls.key)
-        _, of, times = np.unique(np.concatenate((calls.key, outcomes.key)), return_inverse=True, return_counts=True)
-        calls_per_key = np.bincount(of[:count], minlength=len(times))
-        outcomes_per_key = times - calls_per_key
-        waiting = self._cases.waiting.any_for
-        simple_call = (
-            (calls_per_key[of[:count]] == 1)
-            & (outcomes_per_key[of[:count]] <= 1)
-            & (self.held.index.find(calls.key) < 0)
-            & ~waiting(calls.key)
-            & ~calls.failed
-            & (calls.at + self._hold[-1, calls.group] >= calls.wm)
-        )
-        rows = self.held.index.find(outcomes.key)
-        call_of = np.full(len(times), -1, np.int64)
-        call_of[of[:count][simple_call]] = np.flatnonzero(simple_call)
-        call = call_of[of[count:]]
-        simple = (outcomes_per_key[of[count:]] == 1) & ~outcomes.retract
-        held, table = rows >= 0, self.held.calls
-        at = np.where(held, rows, 0)
-        # An empty table has no row 0 to look at.
-        if len(table.at):
-            group, version = table.group[at], table.rules[at]
-            close = table.at[at] + self._hold[version, group]
-            end = table.at[at] + self._horizon[version, group]
-            clean = (table.single[at] == NO_STATEMENT) & (version == len(self.versions) - 1)
-            clean &= (table.verdict[at] == PENDING) & (calls_per_key[of[count:]] == 0)
-        else:
-            close, end = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-            clean = np.zeros(len(rows), np.bool_)
-        fresh = call >= 0
-        if fresh.any():
-            mine = call[fresh]
-            start, group = calls.at[mine], calls.group[mine]
-            close[fresh] = start + self._hold[-1, group]
-            end[fresh] = start + self._horizon[-1, group]
-        follows = fresh & (outcomes.pos > calls.pos[call] if count else fresh)
-        simple &= ((held & clean) | follows) & (close >= outcomes.wm) & (outcomes.at <= end)
-        # A call whose outcome is no simple one goes with it.
-        complex_key = np.zeros(len(times), np.bool_)
-        complex_key[of[count:][~simple]] = True
-        simple_call &= ~complex_key[of[:count]]
-        return simple_call, simple, rows
-
-    def _accept(
-        self,
-        calls: CallColumns,
-        taken: I64,
-        outcomes: OutcomeColumns,
-        simple_outcomes: Bools,
-        rows: I32,
-        deltas: Deltas,
-    ) -> I32:
+    def _accept(self, calls: CallColumns, taken: I64, way: Ways, deltas: Deltas) -> I32:
         """Hold the simple calls; the rows of outcomes, now with those of calls of the same batch."""
         if not len(taken):
-            return rows
-        ids = np.array([record.call_id for record in calls.records[taken]], np.object_)
+            return way.outcome_rows
+        ids = list(map(_call_id, calls.records[taken]))
         group, at = calls.group[taken], calls.at[taken]
         closes = at + self._hold[-1, group]
-        new = self.held.add(calls.key[taken], closes, ids.tolist())
+        new = self.held.add(calls.key[taken], closes, ids)
         minute = effective_minute(at, calls.wm[taken])
         table = self.held.calls
         table.at[new], table.group[new], table.minute[new] = at, group, minute
         table.verdict[new], table.rules[new] = PENDING, len(self.versions) - 1
         table.digest[new], table.single[new] = fold_digest(calls.digest[taken]), NO_STATEMENT
-        deltas.add_calls(group, at, minute, calls.latency_ms[taken], calls.cost_nano[taken], ids)
-        unknown = np.flatnonzero(simple_outcomes & (rows < 0))
-        if len(unknown):
-            rows = rows.copy()
-            rows[unknown] = self.held.index.find(outcomes.key[unknown])
-        return rows
+        names = np.fromiter(ids, np.object_, len(ids))
+        deltas.add_calls(group, at, minute, calls.latency_ms[taken], calls.cost_nano[taken], names)
+        row_of = np.full(len(calls.key), -1, np.int32)
+        row_of[taken] = new
+        return np.where(way.partner >= 0, row_of[way.partner], way.outcome_rows)
 
     def _first_verdicts(self, outcomes: OutcomeColumns, chosen: I64, rows: I32, deltas: Deltas) -> FirstVerdicts:
         """Apply first outcomes of clean calls."""
@@ -341,10 +294,11 @@ class Join:
             single = singles.take_rows(len(chosen))
             singles.at[single], singles.source[single], singles.given[single] = at, source, given
             singles.score[single], singles.minute[single] = score, minute
-            table.name(row, [record.outcome_id for record in records])
-            for place, record in zip(single.tolist(), records, strict=True):
-                if record.reason is not None:
-                    self.held.reasons[place] = record.reason
+            table.name(row, list(map(_outcome_id, records)))
+            reasons = list(map(_reason, records))
+            if reasons.count(None) < len(reasons):
+                told = zip(single.tolist(), reasons, strict=True)
+                self.held.reasons.update((place, reason) for place, reason in told if reason is not None)
             table.single[row], table.verdict[row] = single, success
             deltas.add_verdicts(group, call_at, success, at)
             deltas.add_trials(group, np.maximum(minute, table.minute[row]), success)

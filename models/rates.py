@@ -15,16 +15,20 @@ from models import delay
 from models.cells import KeyedSums, Sums, pack, unpack
 from models.rate_tables import BUCKET_BITS, DELAY_BITS, FrozenRates
 from models.stored import StateError
-from models.streams import HOUR_US, MINUTE_US, NEVER
+from models.streams import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from models.rate_tables import Columns
-    from models.streams import I64, CellDeltas, DelayDeltas, Group, LatencyDeltas
+    from models.streams import I32, I64, Group
 
 STATE_VERSION: Final = 1
 MINUTES_PER_HOUR: Final = 60
 HOURS_PER_DAY: Final = 24
 _KEPT_HOURS: Final = 2
+_TOGETHER: Final = 1 << 15
+"""Differences that wait until they are added together: many small messages cost as much as few large ones."""
 
 _COUNTS: Final = (np.int32, np.int32, np.int32, np.int32, np.int64)
 """calls, successes, failures, expired, cost in nano-dollars."""
@@ -49,28 +53,20 @@ class RateCells:
         self._minute_floor = NEVER
         self._hour_floor = NEVER
         self._release_floor = NEVER
+        self._waiting: list[tuple[I32, CellDeltas, LatencyDeltas, DelayDeltas]] = []
+        self._rows_waiting = 0
 
     def __len__(self) -> int:
         """Number of (group, minute, hour or day) cells."""
+        self._add_waiting()
         return len(self._minutes) + len(self._hours) + len(self._days)
 
     def apply(self, names: list[Group], cells: CellDeltas, latencies: LatencyDeltas, delays: DelayDeltas) -> None:
         """Add one message's differences; its codes index `names`."""
-        gid = self._gids(names)
-        group, minute = gid[cells.code], cells.minute.astype(np.int64)
-        counts = (cells.calls, cells.successes, cells.failures, cells.expired, cells.cost_nano)
-        _spread(group, minute, counts, (self._minutes, self._hours, self._days), self._floors())
-        group, minute = gid[latencies.code], latencies.minute.astype(np.int64)
-        seen = latencies.bucket >= 0
-        _spread(
-            group[seen],
-            minute[seen],
-            (latencies.count[seen],),
-            (self._latency_minutes, self._latency_hours, self._latency_days),
-            self._floors(),
-            (latencies.bucket[seen], BUCKET_BITS),
-        )
-        self._add_delays(gid[delays.code], delays)
+        self._waiting.append((self._gids(names).astype(np.int32), cells, latencies, delays))
+        self._rows_waiting += len(cells.code) + len(latencies.code) + len(delays.code)
+        if self._rows_waiting >= _TOGETHER:
+            self._add_waiting()
 
     def advance(self, watermark: int, newest_call: int) -> None:
         """Drop the minutes and release the delays that no later table needs.
@@ -85,11 +81,13 @@ class RateCells:
         anchor = min(watermark, newest_call + MINUTE_US)
         floor = (anchor // HOUR_US - _KEPT_HOURS) * MINUTES_PER_HOUR
         if floor > self._minute_floor:
+            self._add_waiting()
             self._minute_floor = floor
             for table, bits in ((self._minutes, 0), (self._latency_minutes, BUCKET_BITS)):
                 table.take(unpack(table.sums(copy=False).keys, bits)[1] < floor)
         released = (anchor - delay.HISTORY_US) // HOUR_US
         if released > self._release_floor:
+            self._add_waiting()
             self._release_floor = released
             held = self._delays.take(unpack(self._delays.sums(copy=False).keys, DELAY_BITS)[1] < released)
             group, _, low = unpack(held.keys, DELAY_BITS)
@@ -100,6 +98,7 @@ class RateCells:
         floor = before_us // (HOUR_US * HOURS_PER_DAY) * HOURS_PER_DAY
         if floor <= self._hour_floor:
             return
+        self._add_waiting()
         self._hour_floor = floor
         for hours, days, bits in (
             (self._hours, self._days, 0),
@@ -153,6 +152,7 @@ class RateCells:
         return cells
 
     def _frozen(self, *, copy: bool) -> FrozenRates:
+        self._add_waiting()
         return FrozenRates(
             names=list(self._names),
             minutes=self._minutes.sums(copy=copy),
@@ -181,7 +181,29 @@ class RateCells:
     def _floors(self) -> tuple[int, int]:
         return self._minute_floor, self._hour_floor
 
-    def _add_delays(self, group: I64, delays: DelayDeltas) -> None:
+    def _add_waiting(self) -> None:
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+        cells = CellDeltas(*_together([cells._replace(code=gid[cells.code]) for gid, cells, _, _ in waiting]))
+        latencies = LatencyDeltas(*_together([seen._replace(code=gid[seen.code]) for gid, _, seen, _ in waiting]))
+        delays = DelayDeltas(*_together([told._replace(code=gid[told.code]) for gid, _, _, told in waiting]))
+        counts = (cells.calls, cells.successes, cells.failures, cells.expired, cells.cost_nano)
+        _spread(
+            cells.code, cells.minute.astype(np.int64), counts, (self._minutes, self._hours, self._days), self._floors()
+        )
+        seen = latencies.bucket >= 0
+        _spread(
+            latencies.code[seen],
+            latencies.minute[seen].astype(np.int64),
+            (latencies.count[seen],),
+            (self._latency_minutes, self._latency_hours, self._latency_days),
+            self._floors(),
+            (latencies.bucket[seen], BUCKET_BITS),
+        )
+        self._add_delays(delays.code, delays)
+
+    def _add_delays(self, group: NDArray[np.integer], delays: DelayDeltas) -> None:
         hour, success, bucket = (a.astype(np.int64) for a in (delays.hour, delays.success, delays.bucket))
         known = hour < self._release_floor
         np.add.at(self._history, (group[known], success[known], bucket[known]), delays.count[known])
@@ -191,8 +213,13 @@ class RateCells:
         )
 
 
+def _together(parts: list[Any]) -> list[Any]:
+    """The columns of all parts, joined."""
+    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+
+
 def _spread(
-    group: I64,
+    group: NDArray[np.integer],
     minute: I64,
     values: tuple[Any, ...],
     tables: tuple[KeyedSums, KeyedSums, KeyedSums],

@@ -1,7 +1,7 @@
 """A vectorised hash index: many 64-bit keys looked up, inserted or removed in a few numpy calls.
 
-Open addressing with linear probing and multiplicative hashing (Knuth, TAOCP 3, 6.4). One turn of a Python loop per
-probe distance serves all keys of a batch at once.
+Open addressing with multiplicative hashing and steps of 1, 2, 3, ... slots, which visit every slot of a table of 2^k
+and leave no long runs (Knuth, TAOCP 3, 6.4, exercise 20). One turn of a Python loop per step serves all keys at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _EMPTY = -1
 _GONE = -2
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SMALLEST = 64
-_FEW = 24
+_FEW = 8
 """So few keys are faster followed one by one than with numpy."""
 
 
@@ -86,44 +86,44 @@ class HashIndex:
             return found
         mask = len(self._slots) - 1
         at = self._home(keys)
-        active = np.arange(len(keys))
+        active, step = np.arange(len(keys)), 1
         while len(active) > _FEW:
             row = self._slots[at]
             hit = (row >= 0) & (self.row_key[row] == keys)
             found[active[hit]] = at[hit]
-            going = np.flatnonzero((row != _EMPTY) & ~hit)
-            active, keys, at = active[going], keys[going], (at[going] + 1) & mask
+            (going,) = ((row != _EMPTY) & ~hit).nonzero()
+            active, keys, at, step = active[going], keys[going], (at[going] + step) & mask, step + 1
         for i, key, start in zip(active.tolist(), keys.tolist(), at.tolist(), strict=True):
-            found[i] = self._follow(key, start)
+            found[i] = self._follow(key, start, step)
         return found
 
-    def _follow(self, key: int, slot: int) -> int:
+    def _follow(self, key: int, slot: int, step: int) -> int:
         """Slot of one key, looked for from `slot` on; -1 where absent."""
         slots, keys, mask = self._slots.item, self.row_key.item, len(self._slots) - 1
         while (row := slots(slot)) != _EMPTY:
             if row >= 0 and keys(row) == key:
                 return slot
-            slot = (slot + 1) & mask
+            slot, step = (slot + step) & mask, step + 1
         return -1
 
     def _place(self, keys: U64, rows: I32) -> None:
         mask = len(self._slots) - 1
-        at = self._home(keys)
+        at, step = self._home(keys), 1
         while len(at) > _FEW:
             row = self._slots[at]
-            free = row < 0
-            fresh = np.flatnonzero(free)
+            (fresh,) = (row < 0).nonzero()
             self._slots[at[fresh]] = rows[fresh]
             # Several keys may have claimed one slot: the last writer holds it, the others move on.
             won = np.zeros(len(at), np.bool_)
             won[fresh] = self._slots[at[fresh]] == rows[fresh]
             self._used += int(np.count_nonzero(won & (row == _EMPTY)))
             lost = ~won
-            at, rows = (at[lost] + 1) & mask, rows[lost]
+            at, rows, step = (at[lost] + step) & mask, rows[lost], step + 1
         slots = self._slots
         for slot, new in zip(at.tolist(), rows.tolist(), strict=True):
+            distance = step
             while (held := slots.item(slot)) >= 0:
-                slot = (slot + 1) & mask  # noqa: PLW2901 (walks on)
+                slot, distance = (slot + distance) & mask, distance + 1  # noqa: PLW2901 (walks on)
             slots[slot] = new
             self._used += held == _EMPTY
 
