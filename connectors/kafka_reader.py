@@ -61,6 +61,8 @@ class KafkaReader:
         self._accept_data_loss = accept_data_loss
         self._consumer: Consumer | None = None
         self._index: dict[Place, int] = {}
+        self._known: dict[str, int] = {}
+        """Partitions of each topic that the client has heard of."""
         self._paused: list[bool] = []
         self._failure: KafkaError | None = None
         self.places: list[Place] = []
@@ -76,6 +78,10 @@ class KafkaReader:
         """
         if self._consumer is None:
             self._consumer = open_consumer(self._config, error_cb=self._trouble)
+        if place[1] >= self._known.get(place[0], 0):
+            # A client does not hear of new partitions by itself.
+            found = self._consumer.list_topics(place[0], timeout=_TIMEOUT_S).topics[place[0]]
+            self._known[place[0]] = len(found.partitions)
         first, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT_S)
         start = first if position is None else self._checked(place, position, first, end)
         self._consumer.incremental_assign([TopicPartition(*place, start)])

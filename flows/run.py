@@ -12,6 +12,7 @@ from bytewax.dataflow import Dataflow
 
 from connectors.dead_letters import place_origin
 from connectors.decode import Decoder
+from connectors.kafka_client import admin_config, consumer_config
 from connectors.kafka_lanes import KafkaLanes
 from connectors.kafka_settings import LaneHooks, LaneSettings
 from connectors.kafka_watch import KafkaWatch
@@ -19,7 +20,7 @@ from connectors.metrics import METRICS
 from flows import health_server, logs
 from flows.engine import execute
 from flows.health import Health
-from flows.kafka import Connection, connect, outlets, reached
+from flows.kafka import inputs, outlets, reached
 from flows.members import run_members
 from flows.model_settings import microseconds
 from flows.outcomes import outcomes
@@ -73,7 +74,7 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
     stopping.install()
     state = state_folder(service.out)
     with locked(state) as lock:
-        _prepare(service, state)
+        _prepare(service, state, stopping)
         if processes == 1:
             work(service, Member(), stopping)
         else:
@@ -85,9 +86,8 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
     """Run one process of the dataflow until it is stopped."""
     settings = service.settings
     logs.configure(settings.service.log_level, member.number)
-    connection = connect(settings)
-    topics = (settings.kafka.topics.calls, settings.kafka.topics.outcomes)
-    watch = KafkaWatch(connection.admin(), topics, min(10.0, settings.join.idle_after.total_seconds() / 4))
+    asked_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
+    watch = KafkaWatch(admin_config(settings.kafka.cluster()), inputs(settings.kafka), asked_every_s)
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
@@ -97,7 +97,7 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
     state = service.out / "state"
     try:
         execute(
-            build(service, connection, watch, health, stopping),
+            build(service, watch, health, stopping),
             state / f"engine-{member.number}.log",
             epoch=settings.recovery.epoch,
             recovery=state / "recovery",
@@ -110,9 +110,7 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
             server.close()
 
 
-def build(
-    service: Service, connection: Connection, watch: KafkaWatch, health: Health, stopping: Stopping
-) -> Dataflow:
+def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stopping) -> Dataflow:
     """The dataflow between the topics."""
     settings = service.settings
     began, heard = time.monotonic(), set[str]()
@@ -138,8 +136,8 @@ def build(
         return stopping()
 
     lanes = LaneSettings(
-        consumer=connection.consumer(),
-        topics=(settings.kafka.topics.calls, settings.kafka.topics.outcomes),
+        consumer=consumer_config(settings.kafka.cluster()),
+        topics=inputs(settings.kafka),
         lanes=settings.kafka.lanes,
         board=service.out / "state" / "lead",
         idle_after_s=settings.join.idle_after.total_seconds(),
@@ -158,27 +156,27 @@ def build(
         on_published=health.published,
     )
     source = KafkaLanes(lanes, decoder, watch, hooks)
-    sinks = outlets(settings, connection, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
+    sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
     return outcomes(settings, source, sinks, place_origin)
 
 
-def _prepare(service: Service, state: Path) -> None:
+def _prepare(service: Service, state: Path, stopping: Stopping) -> None:
     """Reach the broker, and make sure that the folder's state is of this run."""
-    cluster = reached(service.settings)
+    broker = reached(service.settings.kafka, give_up=stopping)
     begun = (state / "run.json").exists()
-    mine = _described(service.settings, cluster)
+    mine = _described(service.settings, broker.cluster_id)
     known = open_run(service.out, mine, accept_config_change=service.accept_config_change)
     recovery_store(state, begun=begun)
     write_run(state, known)
 
 
-def _described(settings: Settings, cluster: str) -> Run:
+def _described(settings: Settings, cluster_id: str) -> Run:
     topics = settings.kafka.topics
     return {
         "version": VERSION,
         "calls": [topics.calls],
         "outcomes": [topics.outcomes],
-        "fingerprint": f"kafka {cluster} {topics.calls} {topics.outcomes} {settings.kafka.lanes}",
+        "fingerprint": f"kafka {cluster_id} {topics.calls} {topics.outcomes} {settings.kafka.lanes}",
         "deciding": settings.deciding(),
         "settings": settings.effective(),
         "now_us": time.time_ns() // 1000,

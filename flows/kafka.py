@@ -1,0 +1,70 @@
+"""The settings of Kafka as the connectors take them: where the broker is, and a sink for each output topic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from bytewax.outputs import FixedPartitionedSink
+
+from connectors.kafka_client import KafkaFailure, Reached, producer_config, reach
+from connectors.kafka_sink import KafkaSink
+from connectors.kafka_writer import KafkaWriter, WriterHooks
+from connectors.metrics import METRICS
+from flows.outcomes import Outlets
+from flows.sections import Kafka
+from flows.snapshot import SnapshotSink
+
+_log = logging.getLogger("aftercall.kafka")
+START_WITHIN_S = 60.0
+
+
+def inputs(kafka: Kafka) -> tuple[str, str]:
+    """The topics that are read: calls, outcomes."""
+    return kafka.topics.calls, kafka.topics.outcomes
+
+
+def output_topics(kafka: Kafka) -> tuple[str, ...]:
+    """The topics that are written."""
+    topics = kafka.topics
+    return topics.verdicts, topics.alerts, topics.recommendations, topics.dead_letters
+
+
+def outlets(
+    kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]
+) -> Outlets:
+    """Sinks that share one producer."""
+    hooks = WriterHooks(
+        beat=beat,
+        give_up=give_up,
+        confirmed=METRICS.outputs,
+        refused=METRICS.output_refused,
+        trouble=METRICS.broker_error,
+    )
+    writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)
+    verdicts, alerts, recommendations, letters = (KafkaSink(writer, topic) for topic in output_topics(kafka))
+    return Outlets(verdicts, alerts, recommendations, letters, snapshot)
+
+
+def reached(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
+    """Wait for the broker, a minute at most, and make sure that all topics are there.
+
+    Raises:
+        KafkaFailure: no broker answered, it refuses us, or a topic is missing.
+    """
+    found = reach(
+        kafka.cluster(), inputs=inputs(kafka), outputs=output_topics(kafka), timeout_s=START_WITHIN_S, give_up=give_up
+    )
+    if found.missing:
+        raise KafkaFailure(
+            f"kafka.topics: all must exist on {kafka.brokers}; missing: {', '.join(found.missing)} (make them with "
+            "`aftercall topics create`, or name others)"
+        )
+    calls, outcomes = (found.partitions[topic] for topic in inputs(kafka))
+    if calls != outcomes:
+        _log.warning(
+            "%s has %d partitions and %s has %d: a call and its outcomes are then read by different lanes, so that "
+            "results may depend on which is faster (give both the same number)",
+            kafka.topics.calls, calls, kafka.topics.outcomes, outcomes,
+        )  # fmt: skip
+    return found

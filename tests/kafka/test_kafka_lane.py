@@ -1,0 +1,288 @@
+"""A lane gives every record once, wherever it is resumed, and knows where partitions end; on both brokers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.columns import NEVER, Batch
+from connectors.decode import Decoder
+from connectors.kafka_client import KafkaFailure, admin_config, consumer_config
+from connectors.kafka_cluster import Cluster as Address
+from connectors.kafka_lane import KafkaLane, State
+from connectors.kafka_settings import LaneHooks, LaneSettings
+from connectors.kafka_watch import KafkaWatch
+from kafka.clusters import Cluster, RealCluster
+
+T0_US = 1_767_225_600_000_000  # 2026-01-01
+DEADLINE_S = 20.0
+
+
+def _call(i: int, minute: int = 0) -> bytes:
+    at = f"2026-01-01T{minute // 60:02d}:{minute % 60:02d}:00Z"
+    return json.dumps({"call_id": f"c{i}", "occurred_at": at, "task_type": "t", "model": "m"}).encode()
+
+
+def _outcome(i: int, minute: int = 0) -> bytes:
+    at = f"2026-01-01T{minute // 60:02d}:{minute % 60:02d}:00Z"
+    said = {"outcome_id": "o", "call_id": f"c{i}", "occurred_at": at, "source": "s", "success": True}
+    return json.dumps(said).encode()
+
+
+class Rig:
+    """A lane over two fresh topics."""
+
+    def __init__(self, broker: Cluster, folder: Path, partitions: int = 2, **settings: Any) -> None:
+        self.broker = broker
+        self.calls, self.outcomes = broker.fresh_topic(partitions, "calls"), broker.fresh_topic(partitions, "outcomes")
+        address = Address(brokers=broker.bootstrap, group_id=f"g-{self.calls}")
+        self.settings = LaneSettings(
+            **{  # type: ignore[arg-type]
+                "consumer": consumer_config(address),
+                "topics": (self.calls, self.outcomes),
+                "lanes": 1,
+                "board": folder / "lead",
+                "idle_after_s": 0.3,
+            }
+            | settings
+        )
+        self.watch = KafkaWatch(admin_config(address), self.settings.topics, 0.1)
+
+    @contextmanager
+    def lane(self, state: State | None = None, number: int = 0, **other: Any) -> Iterator[KafkaLane]:
+        self.watch.start()
+        settings = LaneSettings(**(self.settings.__dict__ | other))
+        decoder = Decoder(now_us=T0_US + 10**15, max_future_skew_us=0)
+        lane = KafkaLane(settings, number, decoder, self.watch, LaneHooks(), state)
+        try:
+            yield lane
+        finally:
+            lane.close()
+
+    def close(self) -> None:
+        self.watch.close()
+
+
+@pytest.fixture
+def rig(broker: Cluster, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    made: list[Rig] = []
+
+    def make(**settings: Any) -> Rig:
+        made.append(Rig(broker, tmp_path, **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def _until(lane: KafkaLane, done: Callable[[list[Batch]], bool]) -> list[Batch]:
+    batches: list[Batch] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while not done(batches):
+        assert time.monotonic() < deadline, [(b.records, b.low, b.high, b.idle, b.marks) for b in batches]
+        batches += lane.next_batch()
+        time.sleep(0.01)
+    return batches
+
+
+def _ids(batches: list[Batch]) -> list[str]:
+    return [r.call_id for b in batches for columns in (b.calls, b.outcomes) for r in columns.records]
+
+
+def _read(count: int) -> Callable[[list[Batch]], bool]:
+    return lambda batches: sum(b.records for b in batches) >= count
+
+
+def _idle(batches: list[Batch]) -> bool:
+    return bool(batches) and batches[-1].idle
+
+
+def test_records_of_all_partitions_arrive_with_their_places_and_the_lane_goes_idle_at_their_ends(
+    rig: Callable[..., Rig],
+) -> None:
+    it = rig()
+    for i in range(10):
+        it.broker.send(it.calls, i % 2, f"c{i}", _call(i, i))
+    it.broker.send(it.outcomes, 1, "c1", _outcome(1, 30))
+    it.broker.flush()
+    with it.lane() as lane:
+        batches = _until(lane, _idle)
+    assert sorted(_ids(batches)) == sorted([*(f"c{i}" for i in range(10)), "c1"])
+    marks = {name: mark for b in batches for name, mark in b.marks.items()}
+    assert marks == {f"{it.calls}/0": 5, f"{it.calls}/1": 5, f"{it.outcomes}/1": 1}
+    assert batches[-1].high == T0_US + 30 * 60_000_000
+    places = {(b.partitions[p], o) for b in batches for p, o in zip(b.calls.partition, b.calls.offset, strict=True)}
+    assert places == {(f"{it.calls}/{i % 2}", i // 2) for i in range(10)}
+
+
+def test_the_watermark_waits_for_a_partition_that_has_not_been_read_yet(rig: Callable[..., Rig]) -> None:
+    it = rig(idle_after_s=1000.0)
+    it.broker.produce(it.calls, 0, "c0", _call(0, 7))
+    it.broker.produce(it.calls, 1, "c1", _call(1, 3))
+    with it.lane() as lane:
+        batches = _until(lane, lambda found: bool(found) and found[-1].low == T0_US + 3 * 60_000_000)
+        assert all(b.low in {NEVER, T0_US + 3 * 60_000_000} for b in batches), "it starts when both have spoken"
+
+
+def test_a_lane_resumed_from_its_state_reads_the_rest_and_nothing_twice(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    for i in range(100):
+        it.broker.send(it.calls, i % 2, f"c{i}", _call(i))
+    it.broker.flush()
+    with it.lane(batch_size=7) as lane:
+        first = _until(lane, _read(30))
+        state = lane.snapshot()
+    for i in range(100, 120):
+        it.broker.send(it.calls, i % 2, f"c{i}", _call(i))
+    it.broker.flush()
+    with it.lane(state) as lane:
+        second = _until(lane, _read(120 - len(_ids(first))))
+    assert sorted(_ids(first) + _ids(second)) == sorted(f"c{i}" for i in range(120))
+
+
+def test_tombstones_are_skipped_and_counted_as_read(rig: Callable[..., Rig]) -> None:
+    it = rig(partitions=1)
+    it.broker.produce(it.calls, 0, "c0", None)
+    it.broker.produce(it.calls, 0, "c1", _call(1))
+    it.broker.produce(it.calls, 0, "c2", None)
+    with it.lane() as lane:
+        batches = _until(lane, _idle)
+        assert lane.snapshot()["partitions"][it.calls, 0][0] == 3
+    assert _ids(batches) == ["c1"]
+    assert sum(b.records for b in batches) == 1
+
+
+def test_a_refused_record_keeps_its_key_and_stops_nothing(rig: Callable[..., Rig]) -> None:
+    it = rig(partitions=1)
+    it.broker.produce(it.calls, 0, "the-key", b"{")
+    it.broker.produce(it.calls, 0, "c1", _call(1))
+    with it.lane() as lane:
+        batches = _until(lane, _read(2))
+    refused = [r for b in batches for r in b.refused]
+    assert [(r.key, r.reason, r.offset) for r in refused] == [("the-key", "not_json", 0)]
+    assert _ids(batches) == ["c1"]
+
+
+def test_lanes_share_the_partitions_by_their_number(rig: Callable[..., Rig]) -> None:
+    it = rig(partitions=4, lanes=3)
+    for i in range(40):
+        it.broker.send(it.calls, i % 4, f"c{i}", _call(i))
+        it.broker.send(it.outcomes, i % 4, f"c{i}", _outcome(i))
+    it.broker.flush()
+    for number, partitions in ((0, (0, 3)), (1, (1,)), (2, (2,))):
+        with it.lane(number=number) as lane:
+            batches = _until(lane, _idle)
+        assert sorted(set(_ids(batches))) == sorted(f"c{i}" for i in range(40) if i % 4 in partitions)
+
+
+def test_a_lane_without_partitions_says_at_once_that_it_is_idle(rig: Callable[..., Rig]) -> None:
+    it = rig(partitions=1, lanes=2)
+    with it.lane(number=1) as lane:
+        batches = _until(lane, lambda found: len(found) == 1)
+    assert (batches[0].idle, batches[0].low, batches[0].high, batches[0].records) == (True, NEVER, NEVER, 0)
+
+
+def test_a_partition_far_ahead_is_paused_until_the_slowest_has_caught_up(rig: Callable[..., Rig]) -> None:
+    """Partition 0 is two hours ahead; the slow one is read by another lane, which tells of it on the board."""
+    it = rig(partitions=2, lanes=2, max_lead_us=3_600_000_000)
+    it.broker.produce(it.calls, 0, "c0", _call(0, 180))
+    with it.lane(number=1) as slow, it.lane(number=0) as fast:
+        slow._board.tell(1, T0_US)
+        _until(fast, _read(1))
+        it.broker.produce(it.calls, 0, "c2", _call(2, 181))
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            assert not any(b.records for b in fast.next_batch())
+            time.sleep(0.02)
+        slow._board.tell(1, T0_US + 150 * 60_000_000)
+        assert _ids(_until(fast, _read(1))) == ["c2"]
+
+
+def test_a_position_behind_the_end_is_told_and_accepted_only_on_demand(rig: Callable[..., Rig]) -> None:
+    it = rig(partitions=1)
+    it.broker.produce(it.calls, 0, "c0", _call(0))
+    state = {"version": 1, "lanes": 1, "partitions": {(it.calls, 0): (500, T0_US)}}
+    with it.lane(state) as lane, pytest.raises(KafkaFailure, match="ends at 1.*--accept-data-loss"):
+        _until(lane, _read(1))
+    with it.lane(state, accept_data_loss=True) as lane:
+        assert _ids(_until(lane, _read(1))) == ["c0"]
+
+
+def test_states_of_another_number_of_lanes_or_of_partitions_are_refused(rig: Callable[..., Rig]) -> None:
+    it = rig(partitions=1)
+    with pytest.raises(KafkaFailure, match="must stay 3"), it.lane({"version": 1, "lanes": 3, "partitions": {}}):
+        pass
+    with pytest.raises(KafkaFailure, match="has version 9"), it.lane({"version": 9}):
+        pass
+    gone = {"version": 1, "lanes": 1, "partitions": {(it.calls, 5): (2, T0_US)}}
+    with it.lane(gone) as lane, pytest.raises(KafkaFailure, match="must still have partition 5"):
+        _until(lane, _read(1))
+
+
+def test_offsets_are_committed_for_lag_tools_one_epoch_behind(rig: Callable[..., Rig]) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    it = rig(partitions=1)
+    for i in range(5):
+        it.broker.produce(it.calls, 0, f"c{i}", _call(i))
+    asking = Consumer({"bootstrap.servers": it.broker.bootstrap, "group.id": f"g-{it.calls}"})
+
+    def committed() -> int:
+        return int(asking.committed([TopicPartition(it.calls, 0)], timeout=10)[0].offset)
+
+    with it.lane() as lane:
+        _until(lane, _read(5))
+        lane.snapshot()
+        assert committed() < 0, "the epoch is not stored yet"
+        lane.snapshot()
+        deadline = time.monotonic() + DEADLINE_S
+        while committed() != 5:
+            assert time.monotonic() < deadline
+            lane.next_batch()
+            time.sleep(0.05)
+    asking.close()
+
+
+def test_partitions_that_are_added_are_read_from_their_beginning(real_broker: Cluster, tmp_path: Path) -> None:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewPartitions
+
+    it = Rig(real_broker, tmp_path, partitions=1)
+    real_broker.produce(it.calls, 0, "c0", _call(0))
+    with it.lane() as lane:
+        _until(lane, _read(1))
+        admin = AdminClient(real_broker.client)
+        for answer in admin.create_partitions([NewPartitions(it.calls, 2)]).values():
+            answer.result()
+        # Another producer: this one may still know the old number of partitions.
+        RealCluster(real_broker.client).produce(it.calls, 1, "c1", _call(1))
+        assert _ids(_until(lane, _read(1))) == ["c1"]
+    it.close()
+
+
+def test_a_position_that_has_expired_is_told_with_what_is_lost(real_broker: Cluster, tmp_path: Path) -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    it = Rig(real_broker, tmp_path, partitions=1)
+    for i in range(10):
+        real_broker.produce(it.calls, 0, f"c{i}", _call(i))
+    with it.lane() as lane:
+        _until(lane, _read(10))
+        state = lane.snapshot()
+    state["partitions"][it.calls, 0] = (4, T0_US)
+    admin = AdminClient(real_broker.client)  # its answers come only as long as it lives
+    for answer in admin.delete_records([TopicPartition(it.calls, 0, 7)]).values():
+        answer.result()
+    with it.lane(state) as lane, pytest.raises(KafkaFailure, match="offset 4.*begins at 7.*3 offsets have expired"):
+        _until(lane, _read(1))
+    with it.lane(state, accept_data_loss=True) as lane:
+        assert _ids(_until(lane, _read(3))) == ["c7", "c8", "c9"]
+    it.close()
