@@ -172,37 +172,50 @@ class Casebook:
         )
 
     def _opened(self, rows: I32, call_ids: dict[int, str]) -> Iterable[OpenCase]:
-        join, table, singles = self._join, self._join.held.calls, self._join.held.singles
-        columns = (table.group, table.at, table.minute, table.rules, table.digest, table.single)
-        keys = join.held.index.row_key[rows].tolist()
-        for key, row, group, at, minute, version, digest, single in zip(
-            keys, rows.tolist(), *(column[rows].tolist() for column in columns), strict=True
+        join, table = self._join, self._join.held.calls
+        single = table.single[rows]
+        said = iter(self._single_statements(rows[single >= 0]))
+        columns = (table.group, table.at, table.minute, table.rules, table.digest)
+        keys, names = join.held.index.row_key[rows].tolist(), table.ids.texts(rows)
+        for key, row, kind, name, group, at, minute, version, digest in zip(
+            keys, rows.tolist(), single.tolist(), names, *(column[rows].tolist() for column in columns), strict=True
         ):
-            call_id, error, statements = "", None, []
-            if single == HAS_CASE:
+            call_id, error, statements = name, None, []
+            if kind == HAS_CASE:
                 case = join.held.cases[row]
                 call_id, error, statements = case.call_id, case.error, case.statements
-            elif single != NO_STATEMENT:
-                given, score = singles.given.item(single), singles.score.item(single)
-                statements = [
-                    Statement(
-                        at=singles.at.item(single),
-                        outcome_id=table.ids.get(row),
-                        source=join.sources[singles.source.item(single)],
-                        given=None if given < 0 else given == 1,
-                        score=None if score != score else score,  # noqa: PLR0124 (nan: absent)
-                        retract=False,
-                        retracts=None,
-                        reason=join.held.reasons.get(single),
-                        minute=singles.minute.item(single),
-                    )
-                ]
-            else:
-                call_id = table.ids.get(row)
+            elif kind != NO_STATEMENT:
+                statements = [next(said)]
             rules = join.versions[version]
             # A call somebody has spoken of is opened by a record about it, which brings its id.
             call_id, task = call_ids.get(key, call_id), join.groups[group][0]
             yield OpenCase(key, row, call_id, group, at, minute, version, digest, error, statements, rules, task)
+
+    def _single_statements(self, rows: I32) -> list[Statement]:
+        """The only statements of the calls at `rows`."""
+        held = self._join.held
+        singles, single = held.singles, held.calls.single[rows]
+        columns = (singles.at, singles.source, singles.given, singles.score, singles.minute)
+        sources, reasons = self._join.sources, held.reasons
+        return [
+            Statement(
+                at,
+                outcome_id,
+                sources[source],
+                None if given < 0 else given == 1,
+                None if score != score else score,  # noqa: PLR0124 (nan: absent)
+                retract=False,
+                retracts=None,
+                reason=reasons.get(place),
+                minute=minute,
+            )
+            for place, outcome_id, at, source, given, score, minute in zip(
+                single.tolist(),
+                held.calls.ids.texts(rows),
+                *(column[single].tolist() for column in columns),
+                strict=True,
+            )
+        ]
 
     def _settle(self, case: OpenCase, *, closing: bool) -> None:
         """Emit the difference since the case was opened."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -77,14 +79,16 @@ class Cases:
             )
         )
         self._book.load(rows[rows >= 0], call_ids)
-        turns = [(pos, 0, i) for pos, i in zip(calls.pos[chosen_calls].tolist(), chosen_calls.tolist(), strict=True)]
-        pos_of = outcomes.pos[chosen_outcomes].tolist()
-        turns += [(pos, 1, i) for pos, i in zip(pos_of, chosen_outcomes.tolist(), strict=True)]
-        for _, kind, i in sorted(turns):
-            if kind == 0:
-                self._call(calls, i)
+        no_statements: repeat[Statement | None] = repeat(None, len(chosen_calls))
+        turns = [
+            *_turns(calls, chosen_calls, no_statements),
+            *_turns(outcomes, chosen_outcomes, _statements(outcomes, chosen_outcomes)),
+        ]
+        for _, i, key, wm, statement in sorted(turns):
+            if statement is None:
+                self._call(calls, i, key, wm)
             else:
-                self._outcome(outcomes, i)
+                self._outcome(outcomes, i, key, wm, statement)
         self._book.finish()
         if self._accepted:
             self._add_calls(calls, np.array(self._accepted, np.int64))
@@ -103,13 +107,13 @@ class Cases:
     def _add_calls(self, calls: CallColumns, accepted: I64) -> None:
         at = calls.at[accepted]
         minute = (np.maximum(at, calls.wm[accepted]) // MINUTE_US).astype(np.int32)
-        ids = np.array([record.call_id for record in calls.records[accepted]], np.object_)
+        ids = np.fromiter((record.call_id for record in calls.records[accepted]), np.object_, len(accepted))
         self._deltas.add_calls(
             calls.group[accepted], at, minute, calls.latency_ms[accepted], calls.cost_nano[accepted], ids
         )
 
-    def _call(self, calls: CallColumns, i: int) -> None:
-        key, at, wm, group = calls.key.item(i), calls.at.item(i), calls.wm.item(i), calls.group.item(i)
+    def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
+        at, group = calls.at.item(i), calls.group.item(i)
         record = calls.records[i]
         case = self._case(key, wm)
         digest = _fold(calls.digest.item(i))
@@ -135,28 +139,16 @@ class Cases:
             if problem is not None:
                 self._refuse_waited(*problem, waited)
 
-    def _outcome(self, outcomes: OutcomeColumns, i: int) -> None:
-        key, at, wm = outcomes.key.item(i), outcomes.at.item(i), outcomes.wm.item(i)
-        record = outcomes.records[i]
-        statement = Statement(
-            at=at,
-            outcome_id=record.outcome_id,
-            source=record.source,
-            given=record.success,
-            score=record.score,
-            retract=outcomes.retract.item(i),
-            retracts=record.retracts,
-            reason=record.reason,
-            minute=max(at, wm) // MINUTE_US,
-        )
+    def _outcome(self, outcomes: OutcomeColumns, i: int, key: int, wm: int, statement: Statement) -> None:
         case = self._case(key, wm)
         problem = self._early(key, statement, outcomes, i) if case is None else self._enter(case, statement)
         if problem is not None:
-            self._refuse(*problem, record.call_id, outcomes, i)
+            self._refuse(*problem, outcomes.records[i].call_id, outcomes, i)
 
     def _case(self, key: int, wm: int) -> OpenCase | None:
         """The held call as a record with this watermark meets it; None where there is none (any more)."""
-        self._orphan(self.waiting.expire_of(key, wm))
+        if over := self.waiting.expire_of(key, wm):
+            self._orphan(over)
         case = self._book.get(key)
         if case is not None and case.closes < wm:
             self._book.close(case)
@@ -233,6 +225,33 @@ class Cases:
 
     def _count(self, name: str, by: int = 1) -> None:
         self._tally[name] = self._tally.get(name, 0) + by
+
+
+def _turns(
+    columns: CallColumns | OutcomeColumns, chosen: I64, statements: Iterable[Statement | None]
+) -> Iterator[tuple[int, int, int, int, Statement | None]]:
+    """(place in the batch, index, key, watermark, statement) of the chosen records; sorts by the first, distinct."""
+    places, keys, wm = columns.pos[chosen].tolist(), columns.key[chosen].tolist(), columns.wm[chosen].tolist()
+    return zip(places, chosen.tolist(), keys, wm, statements, strict=True)
+
+
+def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
+    """What the chosen outcomes say."""
+    at = outcomes.at[chosen]
+    minutes = (np.maximum(at, outcomes.wm[chosen]) // MINUTE_US).tolist()
+    facts = zip(outcomes.records[chosen], at.tolist(), outcomes.retract[chosen].tolist(), minutes, strict=True)
+    for record, time, retract, minute in facts:
+        yield Statement(
+            time,
+            record.outcome_id,
+            record.source,
+            record.success,
+            record.score,
+            retract,
+            record.retracts,
+            record.reason,
+            minute,
+        )
 
 
 def _fold(digest: int) -> int:

@@ -59,15 +59,23 @@ class IdColumn:
 
     def get(self, row: int) -> str:
         """The id at `row`."""
-        kind = int(self._kind[row])
-        if kind == _ARENA:
-            place = int(self._high[row])
-            start, length = place >> 16, place & 0xFFFF
-            return self._arena[start : start + length].decode()
-        text = f"{int(self._high[row]):016x}{int(self._low[row]):016x}"
-        if kind == _HEX:
-            return text
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        if self._kind[row] != _ARENA:
+            return self.texts(np.array([row], np.int32))[0]
+        place = int(self._high[row])
+        start, length = place >> 16, place & 0xFFFF
+        return self._arena[start : start + length].decode()
+
+    def texts(self, rows: I32) -> list[str]:
+        """The ids at `rows`."""
+        words = np.stack((self._high[rows], self._low[rows]), axis=1).astype(">u8").tobytes().hex()
+        texts = [words[i : i + 32] for i in range(0, len(words), 32)]
+        for i, kind in enumerate(self._kind[rows].tolist()):
+            if kind == _UUID:
+                text = texts[i]
+                texts[i] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            elif kind == _ARENA:
+                texts[i] = self.get(int(rows[i]))
+        return texts
 
     def drop(self, rows: I32) -> None:
         """Forget the ids at `rows`."""
@@ -80,7 +88,7 @@ class IdColumn:
     def take(self, rows: I32) -> dict[str, Any]:
         """Plain values of `rows`, in that order, for a snapshot; `from_taken` reads them."""
         kinds = self._kind[rows]
-        texts = [self.get(int(row)) for row in rows[kinds == _ARENA]]
+        texts = self.texts(rows[kinds == _ARENA])
         return {"high": self._high[rows], "low": self._low[rows], "kind": kinds, "texts": texts}
 
     def restore(self, taken: dict[str, Any]) -> None:

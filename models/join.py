@@ -335,7 +335,7 @@ class Join:
                 minute = (closes[spoken] // MINUTE_US).astype(np.int32)
                 deltas.add_trials(group[spoken], minute, silence[spoken])
         expired = Expired(
-            [table.ids.get(row) for row in bare.tolist()],
+            table.ids.texts(bare),
             self.groups,
             group,
             call_at,
