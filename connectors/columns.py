@@ -113,6 +113,7 @@ class Batch:
             them has yet to speak.
         high: the greatest clock of a partition, us, or `NEVER`.
         idle: all partitions of the lane are; `low` says nothing then.
+        news: something was read, or the clock says something else than before; else this is but a sign of life.
         lane: its name.
         lanes: how many lanes there are in all.
         marks: where each partition is to be read on: the offset (of a file the line) after the last one read.
@@ -128,6 +129,7 @@ class Batch:
     low: int = NEVER
     high: int = NEVER
     idle: bool = False
+    news: bool = True
     lane: str = "files"
     lanes: int = 1
     marks: dict[str, int] = field(default_factory=dict)

@@ -31,6 +31,8 @@ _VERSION: Final = 1
 _LEAST_WAIT_S: Final = 0.02
 _MOST_WAIT_S: Final = 0.5
 _NOTHING_WAIT_S: Final = 0.1
+_SIGN_OF_LIFE_S: Final = 5.0
+"""Sinks are asked for their state only where something reached them in an epoch, and publish then."""
 _MISSING_S: Final = 30.0
 """A broker that is starting may not know its topics yet."""
 _REST: Final = 4
@@ -72,6 +74,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         self._missing_since_s: dict[str, float] = {}
         self._stored: dict[Place, int] = {}
         self._said: tuple[int, int, bool] | None = None
+        self._spoke_s = monotonic()
         self._wake: datetime | None = None
         self._cpu_s = time.thread_time()
 
@@ -92,9 +95,10 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         self._reader.hold(self._too_far_ahead())
         self._rest(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
         said = (batch.low, batch.high, batch.idle)
-        if not batch.marks and said == self._said:
+        batch.news = bool(batch.marks) or said != self._said
+        if not batch.news and now - self._spoke_s < _SIGN_OF_LIFE_S:
             return []
-        self._said = said
+        self._said, self._spoke_s = said, now
         return [batch]
 
     @override

@@ -190,6 +190,10 @@ class Metrics:
         self._of("aftercall_snapshot_version").set(version)
         self._of("aftercall_snapshot_publication_seconds").observe(took_s)
 
+    def snapshot_is_current(self) -> None:
+        """Nothing has changed since the last publication, so that there is nothing to publish."""
+        self._published_at = self._monotonic()
+
     def _of(self, name: str) -> Any:
         """The metric of that name; made when it is first spoken of."""
         made = self._made.get(name)

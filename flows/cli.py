@@ -38,8 +38,18 @@ Workers = Annotated[int, typer.Option(min=1, max=12, help="Bytewax workers (thre
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 LISTS = ("--calls", "--outcomes")
 MOST_CALLS = 50_000_000
-_USAGE_ERRORS = {"SettingsError", "UsageError"}
-_SYSTEM_ERRORS = {"RunError", "InputError", "OutputError", "SnapshotError", "StateError", "InsightError"}
+_USAGE_ERRORS = {"SettingsError", "UsageError", "KafkaConfigError"}
+_SYSTEM_ERRORS = {
+    "RunError",
+    "InputError",
+    "OutputError",
+    "SnapshotError",
+    "StateError",
+    "InsightError",
+    "KafkaFailure",
+    "StoppedWaiting",
+    "ServiceError",
+}
 
 
 class UsageError(Exception):
@@ -128,6 +138,44 @@ def replay(
         _print_json(found)
     else:
         show(found, _console())
+
+
+@app.command(short_help="Run the dataflow between Kafka topics.")
+def run(
+    *,
+    config: Config = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the snapshot and the state; else service.folder.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, max=12, help="Processes that share the work.")] = 1,
+    accept_config_change: Annotated[
+        bool,
+        typer.Option("--accept-config-change", help="Go on though settings that decide verdicts changed."),
+    ] = False,
+    accept_data_loss: Annotated[
+        bool,
+        typer.Option("--accept-data-loss", help="Go on though records that were still to be read have expired."),
+    ] = False,
+    member: Annotated[int | None, typer.Option(hidden=True)] = None,
+    addresses: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Run the dataflow between Kafka topics until it is stopped (SIGTERM or ctrl-C).
+
+    Stopped or killed, the same command goes on where it was, also with another number of processes.
+    """
+    from flows.run import Member, Service, be_member
+    from flows.run import run as serve
+    from flows.settings import load
+
+    settings = load(config)
+    service = Service(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
+    if member is not None:
+        be_member(service, Member(member, tuple(addresses.split(";"))))
+        return
+    command = ["run", "--out", str(service.out)]
+    command += [] if config is None else ["--config", str(config)]
+    command += ["--accept-data-loss"] if accept_data_loss else []
+    serve(service, processes, command)
 
 
 @app.command(short_help="Compare the last days of a task type with those before.")

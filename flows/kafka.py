@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from bytewax.outputs import FixedPartitionedSink
-
 from connectors.kafka_client import KafkaFailure, Reached, producer_config, reach
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_writer import KafkaWriter, WriterHooks
@@ -30,9 +28,7 @@ def output_topics(kafka: Kafka) -> tuple[str, ...]:
     return topics.verdicts, topics.alerts, topics.recommendations, topics.dead_letters
 
 
-def outlets(
-    kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]
-) -> Outlets:
+def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]) -> Outlets:
     """Sinks that share one producer."""
     hooks = WriterHooks(
         beat=beat,

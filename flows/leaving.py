@@ -185,6 +185,8 @@ def letter_json(letter: Letter) -> Block:
 
 def read_history(batch: Batch) -> list[Keyed]:
     """How many records were read, and how far."""
+    if not batch.news:
+        return [(SNAPSHOT, Clock(NEVER, NEVER, {}))]
     tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
     return [(SNAPSHOT, tally), (SNAPSHOT, Clock(NEVER, NEVER, dict(batch.marks)))]
 

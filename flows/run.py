@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,10 +25,11 @@ from flows.kafka import inputs, outlets, reached
 from flows.members import run_members
 from flows.model_settings import microseconds
 from flows.outcomes import outcomes
-from flows.run_folder import VERSION, Run, locked, open_run, recovery_store, state_folder, write_run
+from flows.peers import watch_peers
+from flows.run_folder import VERSION, Run, RunError, locked, open_run, recovery_store, state_folder, write_run
 from flows.settings import Settings
 from flows.snapshot import SnapshotSettings, SnapshotSink
-from flows.stopping import Stopping
+from flows.stopping import Stopping, die_with_parent
 
 _log = logging.getLogger("aftercall.run")
 
@@ -70,6 +72,12 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
         KafkaFailure: the broker cannot be used.
     """
     logs.configure(service.settings.service.log_level)
+    lanes = service.settings.kafka.lanes
+    if processes > lanes:
+        raise RunError(
+            f"--processes: must be at most kafka.lanes, {lanes}; got {processes} (more would have no lane to read)",
+            usage=True,
+        )
     stopping = Stopping()
     stopping.install()
     state = state_folder(service.out)
@@ -80,6 +88,14 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
         else:
             run_members(command, processes, lock, stopping)
     _log.info("stopped; the same command goes on from here")
+
+
+def be_member(service: Service, member: Member) -> None:
+    """One of several processes; whoever started it holds our standard input, and has looked at everything."""
+    stopping = Stopping()
+    stopping.install()
+    die_with_parent(sys.stdin)
+    work(service, member, stopping)
 
 
 def work(service: Service, member: Member, stopping: Stopping) -> None:
@@ -93,6 +109,8 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
         snapshot_every=settings.snapshot.every,
         checks={"broker": watch.trouble},
     )
+    if member.number == 0:
+        watch_peers(health, settings.service, len(member.addresses))
     server = health_server.listen(settings.service, member.number, health)
     state = service.out / "state"
     try:

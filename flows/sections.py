@@ -229,6 +229,8 @@ class Kafka(Section):
     brokers: str = Field(default="localhost:9092", min_length=1)
     group_id: Name = "aftercall"
     topics: Topics = Topics()
+    lanes: int = Field(default=6, ge=1, le=64)
+    """Consumers, over all processes; part of the state. Partition p of either topic belongs to lane p % lanes."""
     librdkafka: dict[str, str | bool | int | float] = Field(default={}, repr=False)
     librdkafka_files: dict[str, Annotated[str, Field(min_length=1)]] = {}
     """Keys whose value stands in a file, such as a mounted secret."""

@@ -17,7 +17,9 @@ they spread evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the state
 
 
 def split(batch: Batch) -> list[tuple[str, Arrivals]]:
-    """One `Arrivals` per shard, empty ones too: each carries the lane's clock."""
+    """One `Arrivals` per shard, empty ones too: each carries the lane's clock. None where there is no news."""
+    if not batch.news:
+        return []
     clock = LaneClock(batch.low, batch.high, batch.idle)
     calls = _by_shard(batch.calls, CallColumns._fields, batch.calls.key)
     outcomes = _by_shard(batch.outcomes, OutcomeColumns._fields, batch.outcomes.key)

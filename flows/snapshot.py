@@ -40,6 +40,8 @@ _SHARE: Final = 10
 """Between two publications lies at least this many times what the last one took: a tenth of a core."""
 
 State = dict[str, Any]
+_NO_NEWS: Final = Clock(NEVER, NEVER, {})
+"""Wakes the sink, so that it is asked for its state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
         self._dirty = False
+        self._published_cut = -1
         cut = 0
         if resume_state is not None:
             cut = self._restore(resume_state)
@@ -105,17 +108,23 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def write_batch(self, values: list[SnapshotMessage]) -> None:
         """Apply messages; their rows become durable at the next `snapshot`."""
-        self._dirty = self._dirty or bool(values)
         for message in values:
+            self._dirty = self._dirty or message != _NO_NEWS
             self._write(message)
 
     def snapshot(self) -> State:
         """Commit, publish in the background where it is time, and return all that is not in the store."""
         self._check()
-        self._commit()
+        if self._dirty or self._store.cut == 0:
+            self._commit()
         self._tell()
         if self._running is None and self._settings.monotonic() >= self._due:
-            self._publish_beside()
+            if self._store.cut == self._published_cut:  # nothing has changed
+                self._due = self._settings.monotonic() + self._settings.every.total_seconds()
+                METRICS.snapshot_is_current()
+                self._settings.on_published(0.0)
+            else:
+                self._publish_beside()
         return {
             "version": STATE_VERSION,
             "cut": self._store.cut,
@@ -171,6 +180,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def _publish_beside(self) -> None:
         self._forget()
+        self._published_cut = self._store.cut
         publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._cells.frozen()
         as_of = self._as_of()
 
