@@ -165,7 +165,8 @@ class Casebook:
         for case in self._open.values():
             self._settle(case, closing=False)
         # The rows of calls that have closed stay scheduled: they are given back when their hour comes due.
-        self._join.held.index.remove(np.array([case.key for case in self._gone], np.uint64))
+        if self._gone:
+            self._join.held.index.remove(np.array([case.key for case in self._gone], np.uint64))
         self._store_new([case for case in self._open.values() if case.row < 0])
         self._store_ledgers(
             [case for case in self._open.values() if not case.known or len(case.statements) > case.size]

@@ -107,10 +107,8 @@ class Cases:
     def _add_calls(self, calls: CallColumns, accepted: I64) -> None:
         at = calls.at[accepted]
         minute = (np.maximum(at, calls.wm[accepted]) // MINUTE_US).astype(np.int32)
-        ids = np.fromiter((record.call_id for record in calls.records[accepted]), np.object_, len(accepted))
-        self._deltas.add_calls(
-            calls.group[accepted], at, minute, calls.latency_ms[accepted], calls.cost_nano[accepted], ids
-        )
+        latency_ms, cost_nano, key = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.key[accepted]
+        self._deltas.add_calls(calls.group[accepted], at, minute, latency_ms, cost_nano, key)
 
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         at, group = calls.at.item(i), calls.group.item(i)

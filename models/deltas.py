@@ -26,7 +26,6 @@ from models.streams import (
     DelayDeltas,
     Group,
     LatencyDeltas,
-    Objects,
     TrialDeltas,
     Values,
 )
@@ -54,7 +53,7 @@ class Deltas:
         self._expired: list[tuple[int, int]] = []
         self._steps: list[tuple[int, int, int, int, int, int]] = []
 
-    def add_calls(self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, call_ids: Objects) -> None:
+    def add_calls(self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, key: U64) -> None:
         """Calls accepted: counts, cost, latency, and their values for the numeric detectors."""
         call_minute = (at // MINUTE_US).astype(np.int32)
         ones = np.ones(len(group), np.int32)
@@ -64,7 +63,7 @@ class Deltas:
         known = ~np.isnan(latency_ms)
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
-        self._values.append(Values(group, minute, at, call_ids, latency_ms, cost_usd))
+        self._values.append(Values(group, minute, at, key, latency_ms, cost_usd))
 
     def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
         """Verdicts gained (sign 1, which is meant where there is none) or withdrawn (-1): cells and delay histogram."""
@@ -215,5 +214,5 @@ def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]
 
 
 def _concat(parts: list[Values]) -> Values:
-    dtypes = (np.int32, np.int32, np.int64, np.object_, np.float64, np.float64)
+    dtypes = (np.int32, np.int32, np.int64, np.uint64, np.float64, np.float64)
     return Values(*(_join([part[i] for part in parts], dtype) for i, dtype in enumerate(dtypes)))

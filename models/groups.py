@@ -25,7 +25,7 @@ from models.streams import (
     Values,
 )
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 OTHER = "__other__"
 
 
@@ -175,15 +175,8 @@ def _sum_trials(trials: TrialDeltas) -> TrialDeltas:
 
 
 def _in_order(values: Values) -> Values:
-    """By (minute, time, call_id), so that replays feed detectors alike."""
-    order = np.lexsort((values.at, values.minute))
-    minute, at = values.minute[order], values.at[order]
-    ties = (minute[1:] == minute[:-1]) & (at[1:] == at[:-1])
-    if ties.any():
-        run = np.cumsum(np.concatenate(([0], ~ties)))
-        tied = np.flatnonzero(np.concatenate(([False], ties)) | np.concatenate((ties, [False])))
-        keys = list(zip(run[tied].tolist(), values.call_id[order[tied]].tolist(), strict=True))
-        order[tied] = order[tied[sorted(range(len(keys)), key=keys.__getitem__)]]
+    """By (minute, time, key), so that replays feed detectors alike."""
+    order = np.lexsort((values.key, values.at, values.minute))
     columns: tuple[Any, ...] = tuple(values)
     return Values(*(column[order] for column in columns))
 
@@ -193,7 +186,7 @@ _NO_VALUES = Values(
     np.zeros(0, np.int32),
     np.zeros(0, np.int32),
     np.zeros(0, np.int64),
-    np.zeros(0, np.object_),
+    np.zeros(0, np.uint64),
     np.zeros(0, np.float64),
     np.zeros(0, np.float64),
 )

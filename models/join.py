@@ -274,8 +274,7 @@ class Join:
         table.at[new], table.group[new], table.minute[new] = at, group, minute
         table.verdict[new], table.rules[new] = PENDING, len(self.versions) - 1
         table.digest[new], table.single[new] = fold_digest(calls.digest[taken]), NO_STATEMENT
-        names = np.fromiter(ids, np.object_, len(ids))
-        deltas.add_calls(group, at, minute, calls.latency_ms[taken], calls.cost_nano[taken], names)
+        deltas.add_calls(group, at, minute, calls.latency_ms[taken], calls.cost_nano[taken], calls.key[taken])
         row_of = np.full(len(calls.key), -1, np.int32)
         row_of[taken] = new
         return np.where(way.partner >= 0, row_of[way.partner], way.outcome_rows)
@@ -321,7 +320,9 @@ class Join:
         present = self.held.index.find(self.held.index.row_key[due]) == due
         alive = due[present]
         pending = alive[table.verdict[alive] == PENDING]
-        self._cases.close(pending[table.single[pending] == HAS_CASE])
+        ledgers = pending[table.single[pending] == HAS_CASE]
+        if len(ledgers):
+            self._cases.close(ledgers)
         bare = pending[table.single[pending] == NO_STATEMENT]
         group, call_at = table.group[bare], table.at[bare]
         silence = np.array([self._silence(int(row)) for row in bare.tolist()], np.int8)

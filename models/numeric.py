@@ -147,7 +147,7 @@ class NumericDrift:
             self._series = {key: _Series.of(plain) for key, plain in pickle.loads(state["series"])}
 
     def close(self, names: list[Group], values: Values, through: int) -> list[Alert]:
-        """Take in the values of all minutes < `through`, which come sorted by (minute, at, call_id)."""
+        """Take in the values of all minutes < `through`, which come sorted by (minute, at, key)."""
         alerts: list[Alert] = []
         order = np.argsort(values.code, kind="stable")
         code = values.code[order]

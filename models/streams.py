@@ -79,12 +79,15 @@ class TrialDeltas(NamedTuple):
 
 
 class Values(NamedTuple):
-    """One row per accepted call, for the numeric detectors. `latency_ms`, `cost_usd` are nan where absent."""
+    """One row per accepted call, for the numeric detectors. `key` is that of the join, so distinct; it settles ties.
+
+    `latency_ms` and `cost_usd` are nan where absent.
+    """
 
     code: I32
     minute: I32
     at: I64
-    call_id: Objects
+    key: U64
     latency_ms: F64
     cost_usd: F64
 
@@ -105,7 +108,7 @@ class Changes(NamedTuple):
 class Closed(NamedTuple):
     """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
 
-    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, call_id).
+    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key).
     """
 
     through: int

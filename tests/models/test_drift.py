@@ -48,7 +48,7 @@ def closed(trials: Iterable[Trial], through: int) -> Closed:
 
 def no_values() -> Values:
     none = np.zeros(0, np.int32)
-    return Values(none, none, none.astype(np.int64), np.zeros(0, object), np.zeros(0), np.zeros(0))
+    return Values(none, none, none.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0))
 
 
 def steady(group: Group, rate: float, minutes: range, per_minute: int = 10, seed: int = 0) -> list[Trial]:

@@ -24,7 +24,7 @@ def changes(minute: int, *names: Group, shard: str = "00") -> Changes:
     """One call and one trial in this minute for each of the groups; the watermark is the minute's end."""
     count = len(names)
     code, at, one = np.arange(count, dtype=np.int32), np.full(count, minute, np.int32), np.ones(count, np.int32)
-    none, ids = np.zeros(count, np.int32), np.array([f"{minute}-{name}" for name in names], np.object_)
+    none, key = np.zeros(count, np.int32), np.arange(count, dtype=np.uint64)
     return Changes(
         shard=shard,
         watermark=(minute + 1) * MINUTE_US,
@@ -33,7 +33,7 @@ def changes(minute: int, *names: Group, shard: str = "00") -> Changes:
         latencies=LatencyDeltas(code, at, code.astype(np.int16), one),
         delays=DelayDeltas(code, at, one.astype(np.int8), code.astype(np.int16), one),
         trials=TrialDeltas(code, at, one, none, one, none, one),
-        values=Values(code, at, at.astype(np.int64) * MINUTE_US, ids, np.full(count, 5.0), np.full(count, np.nan)),
+        values=Values(code, at, at.astype(np.int64) * MINUTE_US, key, np.full(count, 5.0), np.full(count, np.nan)),
     )
 
 

@@ -36,7 +36,7 @@ def closed(rows: list[tuple[Group, int, int, float, float]], through: int) -> Cl
         np.array([names.index(row[0]) for row in rows], np.int32),
         np.array([row[1] for row in rows], np.int32),
         np.array([row[2] for row in rows], np.int64),
-        np.array([f"c{i}" for i in range(len(rows))], object),
+        np.arange(len(rows), dtype=np.uint64),
         np.array([row[3] for row in rows], np.float64),
         np.array([row[4] for row in rows], np.float64),
     )

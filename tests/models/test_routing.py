@@ -44,9 +44,13 @@ def closed(rows: list[Row], through: int) -> Closed:
     trials = TrialDeltas(
         code, minute, np.maximum(successes, 0), np.maximum(failures, 0), successes, failures, column("calls")
     )
-    ids = np.array([str(i) for i in range(len(rows))], object)
     values = Values(
-        code, minute, minute.astype(np.int64) * MINUTE_US, ids, column("latency_ms", float), column("cost_usd", float)
+        code,
+        minute,
+        minute.astype(np.int64) * MINUTE_US,
+        np.arange(len(rows), dtype=np.uint64),
+        column("latency_ms", float),
+        column("cost_usd", float),
     )
     return Closed(through, names, trials, values)
 
