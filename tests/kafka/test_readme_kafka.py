@@ -1,0 +1,71 @@
+"""The README's section on Kafka is what happens, on a real broker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from kafka.clusters import Cluster
+from system.test_readme import run, section, shells
+
+BROKER = "localhost:9092"
+DEADLINE_S = 60.0
+SERVICE = "aftercall run"
+
+
+def _table(folder: Path, name: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(folder / "outcomes.duckdb"), read_only=True) as base:
+        return base.execute(f"SELECT {columns} FROM {name} ORDER BY ALL").fetchall()
+
+
+def _records(folder: Path) -> int:
+    if not (folder / "outcomes.duckdb").exists():
+        return 0
+    return sum(count for (count,) in _table(folder, "pipeline", "records"))
+
+
+@pytest.mark.slow
+def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker: Cluster, tmp_path: Path) -> None:
+    data, kafka = section("Your own data"), section("Kafka")
+    example = next(block.commands for block in shells(data) if "mkdir -p mine" in block.commands)
+    run(example, tmp_path)
+    folder = tmp_path / "mine"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCALL_")}
+    hurry = {"JOIN__IDLE_AFTER": "2s", "SNAPSHOT__EVERY": "1s", "RECOVERY__EPOCH": "1s", "SERVICE__PORT": "0"}
+    env |= {f"AFTERCALL_{name}": value for name, value in hurry.items()}
+    service: subprocess.Popen[bytes] | None = None
+    try:
+        for block in shells(kafka):
+            commands = block.commands.replace(BROKER, real_broker.bootstrap)
+            if commands.startswith(SERVICE):
+                command = [f"{Path(sys.executable).parent}/aftercall", *commands.split()[1:]]
+                service = subprocess.Popen(command, cwd=folder, env=env)
+            else:
+                run(commands, folder)
+        assert service is not None
+        deadline = time.monotonic() + DEADLINE_S
+        while _records(folder / "live") < 11:
+            assert time.monotonic() < deadline
+            assert service.poll() is None
+            time.sleep(0.2)
+        # The watermark goes on once the partitions are idle: only then is the orphan told from one that waits.
+        while not any(reason == "orphan" for (reason,) in _table(folder / "live", "dead_letters", "reason")):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        service.send_signal(signal.SIGINT)
+        assert service.wait(30) == 0
+    finally:
+        if service is not None and service.poll() is None:
+            service.kill()
+    for name in ("calls", "statements", "rates"):
+        assert _table(folder / "live", name) == _table(folder / "out", name)
+    counted = "records, calls, outcomes, duplicates, waiting, orphans, dead_letters, pending, successes, failures"
+    assert _table(folder / "live", "pipeline", counted) == _table(folder / "out", "pipeline", counted)
