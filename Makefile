@@ -6,7 +6,7 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-.PHONY: setup demo test test-fast check check-real bench-engine kafka test-kafka
+.PHONY: setup demo test test-fast check check-real bench-engine bench-soak kafka test-kafka
 
 setup: $(STAMP)
 
@@ -46,6 +46,12 @@ check-real: $(STAMP)
 
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks.engine
+
+# `aftercall run` on a real broker at a steady rate; needs Java as `kafka` does. MINUTES=2 for a look, without results.
+HOURS ?= 1
+MINUTES ?=
+bench-soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES),--hours $(HOURS))
 
 # Apache Kafka in the foreground, ctrl-C stops it; needs Java 17, and Maven at the first use.
 KAFKA_PORT ?= 9092
