@@ -34,6 +34,7 @@ class Calls(NamedTuple):
         at: `occurred_at`, us.
         group: index into `Batch.groups`.
         digest: xxh3_64 over `segment` and `error`, the deciding fields not in other columns; absent differs from empty.
+        uuid: shape (n, 2), `call_id` as two words where it is a canonical UUID; zeros tell nothing.
         failed: an `error` is given.
         latency_ms: ms, or nan.
         cost_nano: nano-dollars rounded half to even, or -1.
@@ -49,6 +50,7 @@ class Calls(NamedTuple):
     at: I64
     group: I32
     digest: U64
+    uuid: U64
     failed: Bools
     latency_ms: F64
     cost_nano: I64
@@ -68,6 +70,7 @@ class Outcomes(NamedTuple):
         success: the field as given (0, 1), or -1; nothing is derived from `score` here.
         score: as given, or nan.
         retract: `action` is `retract`.
+        uuid: as in `Calls`, of `outcome_id`.
         records: `OutcomeRecord`.
     """
 
@@ -79,6 +82,7 @@ class Outcomes(NamedTuple):
     success: I8
     score: F64
     retract: Bools
+    uuid: U64
     records: Objects
     raw: Objects
     partition: I32

@@ -5,7 +5,7 @@ A piece is small enough for the processor's cache to hold its records until ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -18,11 +18,13 @@ from aftercall.events import RESERVED_SOURCES
 from connectors.columns import F64, I8, I32, I64, NEVER, U64, Bools
 from connectors.records import CallRecord, OutcomeRecord
 from connectors.time_columns import parse_times
+from connectors.uuids import uuid_words
 
 _NANO: Final = 1e9
 _SUCCESS_CODES: Final = {None: -1, False: 0, True: 1}
 
 _call_id = attrgetter("call_id")
+_outcome_id = attrgetter("outcome_id")
 _time = attrgetter("occurred_at")
 _group = attrgetter("task_type", "model", "config")
 _latency = attrgetter("latency_ms")
@@ -55,6 +57,7 @@ class CallValues(NamedTuple):
     sure: Bools
     group: I32
     digest: U64
+    uuid: U64
     failed: Bools
     latency_ms: F64
     cost_nano: I64
@@ -71,6 +74,7 @@ class OutcomeValues(NamedTuple):
     success: I8
     score: F64
     retract: Bools
+    uuid: U64
 
 
 class CallFields:
@@ -96,14 +100,16 @@ class CallFields:
         """Read one piece."""
         count = len(records)
         at, sure = parse_times(list(map(_time, records)))
+        ids = list(map(_call_id, records))
         cost = np.fromiter(map(_cost, records), np.float64, count)
         digest, failed = self._read_rare(records)
         piece = CallValues(
-            key=_keys(records),
+            key=_keys(ids),
             at=at,
             sure=sure,
             group=self._codes.of(map(_group, records), count),
             digest=digest,
+            uuid=uuid_words(ids),
             failed=failed,
             latency_ms=np.fromiter(map(_latency, records), np.float64, count),
             cost_nano=np.where(np.isnan(cost), -1, np.rint(cost * _NANO)).astype(np.int64),
@@ -162,7 +168,7 @@ class OutcomeFields:
         for i in np.flatnonzero(retract & ~named & ~reserved).tolist():
             enough[i] = records[i].retracts is not None
         piece = OutcomeValues(
-            key=_keys(records),
+            key=_keys(list(map(_call_id, records))),
             at=at,
             sure=sure & call_at_sure & enough,
             call_at=call_at,
@@ -170,6 +176,7 @@ class OutcomeFields:
             success=success,
             score=score,
             retract=retract,
+            uuid=uuid_words(list(map(_outcome_id, records))),
         )
         self._pieces.append(piece)
 
@@ -178,8 +185,8 @@ def _joined(parts: tuple[NDArray[Any], ...]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _keys(records: Sequence[CallRecord] | Sequence[OutcomeRecord]) -> U64:
-    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, map(_call_id, records))), np.uint64, len(records))
+def _keys(ids: list[str]) -> U64:
+    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
 
 
 def _call_at(records: list[OutcomeRecord]) -> tuple[I64, Bools]:

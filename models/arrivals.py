@@ -32,13 +32,17 @@ class OutcomeRecord(Protocol):
 
 
 class CallColumns(NamedTuple):
-    """Calls. `key` = xxh3_64 of the id, `digest` of the other deciding fields, `wm` the watermark each one met."""
+    """Calls. `key` = xxh3_64 of the id, `digest` of the other deciding fields, `wm` the watermark each one met.
+
+    `uuid`, shape (n, 2): the id as two words where it is a canonical UUID; zeros tell nothing.
+    """
 
     pos: I64
     key: U64
     at: I64
     group: I32
     digest: U64
+    uuid: U64
     failed: Bools
     latency_ms: F64
     cost_nano: I64
@@ -50,7 +54,10 @@ class CallColumns(NamedTuple):
 
 
 class OutcomeColumns(NamedTuple):
-    """Outcomes. `key` is that of the call they speak of; `success` -1 where the field is absent."""
+    """Outcomes. `key` is that of the call they speak of; `success` -1 where the field is absent.
+
+    `uuid` is the `outcome_id`'s.
+    """
 
     pos: I64
     key: U64
@@ -60,6 +67,7 @@ class OutcomeColumns(NamedTuple):
     success: I8
     score: F64
     retract: Bools
+    uuid: U64
     records: Objects
     raw: Objects
     partition: I32

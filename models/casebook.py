@@ -316,7 +316,8 @@ class Casebook:
         held, table = self._join.held, self._join.held.calls
         keys = np.array([case.key for case in cases], np.uint64)
         closes = np.array([case.closes for case in cases], np.int64)
-        rows = held.add(keys, closes, [case.call_id for case in cases])
+        rows = held.add(keys, closes)
+        table.ids.put(rows, [case.call_id for case in cases])
         for name in ("at", "group", "minute", "digest"):
             column = getattr(table, name)
             column[rows] = [getattr(case, name) for case in cases]
@@ -351,7 +352,8 @@ class Casebook:
         singles.score[single] = [np.nan if s.score is None else s.score for s in said]
         singles.minute[single] = [s.minute for s in said]
         rows = np.array([case.row for case in cases], np.int32)
-        held.calls.name(rows, [s.outcome_id for s in said])
+        held.calls.ids.drop(rows)
+        held.calls.ids.put(rows, [s.outcome_id for s in said])
         held.calls.single[rows] = single
         for place, s in zip(single.tolist(), said, strict=True):
             if s.reason is not None:

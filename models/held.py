@@ -129,11 +129,6 @@ class CallTable(Columns):
         super().restore(taken)
         self.ids.restore(taken["ids"])
 
-    def name(self, rows: I32, ids: list[str]) -> None:
-        """Put other ids at `rows`."""
-        self.ids.drop(rows)
-        self.ids.put(rows, ids)
-
     def _grow(self, capacity: int) -> None:
         super()._grow(capacity)
         self.ids.resize(capacity)
@@ -168,11 +163,13 @@ class HeldCalls:
     def __len__(self) -> int:
         return len(self.index)
 
-    def add(self, keys: U64, closes: I64, ids: list[str]) -> I32:
-        """Rows for new calls with these distinct, absent keys, which close once the watermark is past `closes`."""
+    def add(self, keys: U64, closes: I64) -> I32:
+        """Rows for new calls with these distinct, absent keys, which close once the watermark is past `closes`.
+
+        Their columns and ids are left to the caller.
+        """
         rows = self.calls.take_rows(len(keys))
         self.index.insert(keys, rows)
-        self.calls.ids.put(rows, ids)
         self._schedule(rows, closes)
         return rows
 

@@ -6,7 +6,7 @@ in one growing arena that is rewritten once half of it is garbage.
 
 from __future__ import annotations
 
-from binascii import unhexlify
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from models.streams import I32, U64
 
 _NONE, _UUID, _HEX, _ARENA = 0, 1, 2, 3
-_LENGTH = 36
 _HYPHENS = (8, 13, 18, 23)
-_SEPARATORS, _EXPECTED = [*_HYPHENS, _LENGTH], np.frombuffer(b"----\n", np.uint8)
 _DIGITS = np.array([i for i in range(36) if i not in _HYPHENS])
 _NIBBLE = np.full(256, 255, np.uint8)
 _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
@@ -46,10 +44,6 @@ class IdColumn:
 
     def put(self, rows: I32, ids: list[str]) -> None:
         """Set `ids` at `rows`."""
-        words = _uuids(ids)
-        if words is not None:
-            self._high[rows], self._low[rows], self._kind[rows] = words[:, 0], words[:, 1], _UUID
-            return
         lengths = np.fromiter(map(len, ids), np.int32, len(ids))
         rest = np.ones(len(ids), np.bool_)
         for length, kind in ((36, _UUID), (32, _HEX)):
@@ -63,6 +57,13 @@ class IdColumn:
                 rest[hit] = False
         for i in np.flatnonzero(rest).tolist():
             self._put_text(int(rows[i]), ids[i].encode())
+
+    def put_words(self, rows: I32, words: U64, text: Callable[[int], str]) -> None:
+        """Set UUIDs given as two words, shape (n, 2); where these are zeros, `text` tells the i-th id."""
+        self._high[rows], self._low[rows], self._kind[rows] = words[:, 0], words[:, 1], _UUID
+        (rest,) = ((words[:, 0] | words[:, 1]) == 0).nonzero()
+        if len(rest):
+            self.put(rows[rest], [text(i) for i in rest.tolist()])
 
     def get(self, row: int) -> str:
         """The id at `row`."""
@@ -116,22 +117,6 @@ class IdColumn:
             place = int(self._high[row])
             start, length = place >> 16, place & 0xFFFF
             self._put_text(row, bytes(old[start : start + length]))
-
-
-def _uuids(ids: list[str]) -> NDArray[np.unsignedinteger] | None:
-    """16 bytes of each id as two big-endian words, where all are canonical UUIDs."""
-    text = "\n".join(ids)
-    if len(text) + 1 != len(ids) * (_LENGTH + 1) or not text.isascii() or text != text.lower():
-        return None
-    lines = f"{text}\n".encode()
-    separators = np.frombuffer(lines, np.uint8).reshape(len(ids), _LENGTH + 1)[:, _SEPARATORS]
-    if not (separators == _EXPECTED).all():
-        return None
-    try:
-        # Hexadecimal throughout, so there are no other separators than those.
-        return np.frombuffer(unhexlify(lines.translate(None, b"-\n")), ">u8").reshape(len(ids), 2)
-    except ValueError:
-        return None
 
 
 def _pack(ids: list[str], length: int) -> tuple[U64, NDArray[np.bool_]]:

@@ -31,8 +31,6 @@ _MOST_VERSIONS = 255
 """A held call notes its rules in one byte."""
 _MANY_NAMES = 1024
 
-_call_id = attrgetter("call_id")
-_outcome_id = attrgetter("outcome_id")
 _reason = attrgetter("reason")
 
 
@@ -265,12 +263,12 @@ class Join:
         """Hold the simple calls; the rows of outcomes, now with those of calls of the same batch."""
         if not len(taken):
             return way.outcome_rows
-        ids = list(map(_call_id, calls.records[taken]))
         group, at = calls.group[taken], calls.at[taken]
         closes = at + self._hold[-1, group]
-        new = self.held.add(calls.key[taken], closes, ids)
+        new = self.held.add(calls.key[taken], closes)
         minute = effective_minute(at, calls.wm[taken])
         table = self.held.calls
+        table.ids.put_words(new, calls.uuid[taken], lambda i: calls.records[taken[i]].call_id)
         table.at[new], table.group[new], table.minute[new] = at, group, minute
         table.verdict[new], table.rules[new] = PENDING, len(self.versions) - 1
         table.digest[new], table.single[new] = fold_digest(calls.digest[taken]), NO_STATEMENT
@@ -293,7 +291,8 @@ class Join:
             single = singles.take_rows(len(chosen))
             singles.at[single], singles.source[single], singles.given[single] = at, source, given
             singles.score[single], singles.minute[single] = score, minute
-            table.name(row, list(map(_outcome_id, records)))
+            table.ids.drop(row)
+            table.ids.put_words(row, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
             reasons = list(map(_reason, records))
             if reasons.count(None) < len(reasons):
                 told = zip(single.tolist(), reasons, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,20 @@ def test_ids_come_back_as_they_were(ids: list[str], dropped: list[int]) -> None:
     again.resize(64)
     again.restore(column.take(np.array(kept, np.int32)))
     assert [again.get(i) for i in range(len(kept))] == [ids[i] for i in kept]
+
+
+GIVEN = st.one_of(st.tuples(st.uuids().map(str), st.booleans()), st.tuples(IDS, st.just(False)))  # noqa: FBT003 (a value)
+
+
+@given(st.lists(GIVEN, max_size=30))
+def test_ids_given_as_words_come_back_as_text(ids: list[tuple[str, bool]]) -> None:
+    """Where there are no words, the text is asked for; the words of the UUID of zeros are none."""
+    column = IdColumn()
+    column.resize(64)
+    packed = [UUID(text).int if given else 0 for text, given in ids]
+    words = np.array([divmod(number, 2**64) for number in packed], np.uint64).reshape(len(ids), 2)
+    column.put_words(np.arange(len(ids), dtype=np.int32), words, lambda i: ids[i][0])
+    assert column.texts(np.arange(len(ids), dtype=np.int32)) == [one for one, _ in ids]
 
 
 def test_the_arena_of_other_ids_does_not_grow_without_end() -> None:
