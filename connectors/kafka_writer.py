@@ -129,7 +129,7 @@ class KafkaWriter:
                     self.settle()
                     producer = self._producer()
                 self._write(producer, topic, block)
-            producer.poll(0)
+            self._served(producer.poll, 0)
             self._check()
 
     def settle(self) -> None:
@@ -207,14 +207,15 @@ class KafkaWriter:
             try:
                 producer.produce(topic, value, key or None)
             except BufferError:
-                producer.poll(_SLICE_S)
+                self._served(producer.poll, _SLICE_S)
                 self._check()
                 self._wait(len(producer))
                 continue
             except KafkaException as wrong:
                 error = wrong.args[0]
                 if is_fatal(error):
-                    raise KafkaFailure(sentence(error, topic)) from None
+                    self._failure = self._failure or KafkaFailure(sentence(error, topic))
+                    self._check()
                 return error  # type: ignore[no-any-return]
             return None
 
@@ -223,7 +224,7 @@ class KafkaWriter:
         producer = self._producer()
         while True:
             # Callbacks of this very call are done before it counts a record as gone.
-            left = producer.flush(_SLICE_S)
+            left = self._served(producer.flush, _SLICE_S)
             self._check()
             if not left:
                 break
@@ -347,6 +348,18 @@ class KafkaWriter:
                 error_cb=self._trouble,
             )
         return self._made
+
+    def _served(self, serve: Callable[[float], int], timeout_s: float) -> int:
+        """Let the client call back, for so long at most."""
+        try:
+            return serve(timeout_s)
+        except (KafkaException, SystemError) as wrong:
+            # That it is dead, the client raises; where it calls back once more after that, Python wraps it.
+            dead = wrong.__cause__ if isinstance(wrong, SystemError) else wrong
+            if not isinstance(dead, KafkaException):
+                raise
+            self._failure = self._failure or KafkaFailure(sentence(dead.args[0]))
+            return 0
 
     def _not_delivered(self, error: KafkaError, message: Message[Any, Any]) -> None:
         """Called by the client from within `poll` and `flush`, where an exception would be lost."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from flows.cli_kafka import topics
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # boxes cut the names of options off
 )
+app.add_typer(topics)
 
 Files = list[Path] | None
 Config = Annotated[
@@ -254,20 +257,41 @@ def schema(
     _print_json(document)
 
 
-@app.command(short_help="Check the settings and print every value in force.")
-def check(*, config: Config = None, as_json: Json = False) -> None:
-    """Check the settings and print every value in force."""
+@app.command(short_help="Check the settings and the broker, and print every value in force.")
+def check(
+    *,
+    config: Config = None,
+    broker: Annotated[
+        bool | None,
+        typer.Option("--broker/--no-broker", help="Reach the broker; by default where [kafka] is set at all."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check the settings, print every value in force as TOML, and see whether the broker has what is needed."""
+    from flows.check import as_toml, ask_broker
     from flows.settings import load
 
-    effective = load(config).effective()
+    settings = load(config)
+    configured = "kafka" in settings.model_fields_set
+    if configured:
+        from connectors.kafka_client import try_settings
+
+        try_settings(settings.kafka.cluster())
+    if not as_json:
+        sys.stdout.write(as_toml(settings.effective()))
+        sys.stdout.flush()
+    reaching = configured if broker is None else broker
+    findings = ask_broker(settings.kafka) if reaching else []
     if as_json:
-        _print_json(effective)
-        return
-    for section, values in effective.items():
-        sys.stdout.write(f"[{section}]\n")
-        for key, value in values.items():
-            sys.stdout.write(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
-        sys.stdout.write("\n")
+        asked = {"broker": [finding._asdict() for finding in findings]} if reaching else {}
+        _print_json(settings.effective() | asked)
+    for finding in findings:
+        if finding.level != "ok":
+            _say(finding.sentence)
+        elif not as_json:
+            sys.stdout.write(f"# {finding.sentence}\n")
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(FAILED)
 
 
 def _fill_standard_streams() -> None:

@@ -1,4 +1,4 @@
-"""How outputs find their way, and what becomes of one that is refused; with a broker: tests/kafka/test_kafka_sink.py."""
+"""How outputs find their way, and what becomes of a refused one; with a broker: tests/kafka/test_kafka_sink.py."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import time
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("insights", "task", "--baseline", "90m"), ("--baseline", "whole hours", "90m")),
         (("insights", "task", "--as-of", "today"), ("--as-of", "'today'")),
         (("check", "--config", "nowhere.toml"), ("nowhere.toml",)),
+        (("topics",), ("topics --help",)),
+        (("topics", "create", "--config", "nowhere.toml"), ("nowhere.toml",)),
+        (("topics", "create", "--partitions", "0"), ("--partitions",)),
     ],
     ids=" ".join,
 )
@@ -277,6 +281,49 @@ def test_what_json_prints_can_be_parsed(finished: Path) -> None:
     assert json.loads(aftercall(finished, "check", "--json").stdout)["join"]["horizon"] == "30d"
     assert json.loads(aftercall(finished, "schema").stdout)["asyncapi"]["asyncapi"].startswith("3.")
     assert json.loads(aftercall(finished, "schema", "--only", "AgentCall").stdout)["title"] == "AgentCall"
+
+
+def test_what_check_prints_is_a_settings_file_that_says_the_same(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text(
+        '[task."a b/c\\u007f"]\nhorizon = "36h"\nsegments = ["x", "ü\\u0007"]\n[verdict.source.tox]\nfail_at = 0.1\n'
+        '[retention]\nhourly = "9d"\n[kafka.librdkafka]\n"linger.ms" = 9\n"log.queue" = true\n',
+        encoding="utf-8",
+    )
+    first = aftercall(tmp_path, "check", "--config", "one.toml", "--no-broker")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert tomllib.loads(first.stdout)["task"]["a b/c\x7f"]["segments"] == ["x", "ü\x07"]
+    (tmp_path / "two.toml").write_text(first.stdout, encoding="utf-8")
+    assert aftercall(tmp_path, "check", "--config", "two.toml", "--no-broker").stdout == first.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ('[kafka.librdkafka]\n"sasl.pasword" = "hush-1"', 'No such configuration property: "sasl.pasword"'),
+        ('[kafka.librdkafka]\nacks = 1\n"sasl.password" = "hush-2"', "may not have acks under librdkafka"),
+        ('[kafka.librdkafka_files]\n"sasl.password" = "nowhere"', "nowhere: No such file or directory"),
+        ('[kafka.librdkafka]\n"security.protocol" = "SASL_SSL"\n"sasl.password" = "hush-3"', "must be set"),
+    ],
+)
+def test_settings_for_kafka_that_cannot_be_used_are_found_without_a_broker(
+    tmp_path: Path, settings: str, part: str
+) -> None:
+    (tmp_path / "aftercall.toml").write_text(settings, encoding="utf-8")
+    done = aftercall(tmp_path, "check", "--config", "aftercall.toml", "--no-broker")
+    assert_one_sentence(done, 2, part)
+    assert "hush" not in done.stderr
+
+
+@pytest.mark.slow
+def test_check_reaches_the_broker_where_one_is_set_and_only_there(tmp_path: Path) -> None:
+    done = aftercall(tmp_path, "check", AFTERCALL_KAFKA__BROKERS="localhost:1")
+    assert done.returncode == 1
+    assert 'brokers = "localhost:1"' in done.stdout
+    assert re.fullmatch(
+        r"aftercall: kafka.brokers: a broker of localhost:1 must answer [^\n]*refused[^\n]*\n", done.stderr
+    )
+    assert aftercall(tmp_path, "check", "--no-broker", AFTERCALL_KAFKA__BROKERS="localhost:1").returncode == 0
+    assert aftercall(tmp_path, "check").returncode == 0
 
 
 def test_tables_fit_80_columns_and_files_get_no_control_codes(finished: Path) -> None:
