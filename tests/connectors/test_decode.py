@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import numpy as np
@@ -277,7 +278,7 @@ def test_calls_become_columns() -> None:
     assert calls.wm.tolist() == [NEVER] * 3
     assert calls.raw.tolist() == [raws[0], raws[2], raws[3]]
     dtypes = [column.dtype.str[1:] for column in calls]
-    assert dtypes == ["i8", "u8", "i8", "i4", "u8", "b1", "f8", "i8", "O", "O", "i4", "i8", "i8"]
+    assert dtypes == ["i8", "u8", "i8", "i4", "u8", "u8", "b1", "f8", "i8", "O", "O", "i4", "i8", "i8"]
 
 
 def test_the_digest_tells_absent_from_empty_and_segment_from_error() -> None:
@@ -308,7 +309,14 @@ def test_outcomes_become_columns() -> None:
     assert outcomes.retract.tolist() == [False, False, True, True]
     assert outcomes.call_at.tolist() == [parse_time("2026-03-01T11:00:00Z"), NEVER, NEVER, NEVER]
     dtypes = [column.dtype.str[1:] for column in outcomes]
-    assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "O", "O", "i4", "i8", "i8"]
+    assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "u8", "O", "O", "i4", "i8", "i8"]
+
+
+def test_uuids_become_words_too() -> None:
+    ids = [str(UUID(int=(i << 64) | 7)) for i in range(1, 4)]
+    batch = decode([line(CALL, call_id=ids[0]), *(line(OUTCOME, outcome_id=one) for one in ids)], [0, 1, 1, 1])
+    assert batch.calls.uuid.tolist() == [[1, 7]]
+    assert batch.outcomes.uuid.tolist() == [[1, 7], [2, 7], [3, 7]]
 
 
 def test_a_refused_outcome_leaves_no_source_behind() -> None:

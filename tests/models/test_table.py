@@ -61,7 +61,7 @@ def test_ids_come_back_as_they_were(ids: list[str], dropped: list[int]) -> None:
     assert [again.get(i) for i in range(len(kept))] == [ids[i] for i in kept]
 
 
-GIVEN = st.one_of(st.tuples(st.uuids().map(str), st.booleans()), st.tuples(IDS, st.just(False)))  # noqa: FBT003 (a value)
+GIVEN = st.one_of(st.tuples(st.uuids().map(str), st.booleans()), st.tuples(IDS, st.just(False)))
 
 
 @given(st.lists(GIVEN, max_size=30))
