@@ -29,13 +29,13 @@ from connectors.partition_clocks import PartitionClocks
 
 _VERSION: Final = 1
 _LEAST_WAIT_S: Final = 0.02
-_MOST_WAIT_S: Final = 0.5
+_MOST_WAIT_S: Final = 1.0
 _NOTHING_WAIT_S: Final = 0.1
 _SIGN_OF_LIFE_S: Final = 5.0
 """Sinks are asked for their state only where something reached them in an epoch, and publish then."""
 _MISSING_S: Final = 30.0
 """A broker that is starting may not know its topics yet."""
-_REST: Final = 4
+_REST: Final = 9
 """A batch that was not full is followed by a rest of this many times what it cost: small batches cost more a record."""
 
 State = dict[str, Any]
