@@ -10,13 +10,15 @@ from bytewax.operators import StatefulBatchLogic
 from aftercall.records import Alert, Recommendation
 from connectors.metrics import METRICS
 from flows.shards import SHARDS
+from models.arrivals import Arrivals
 from models.drift import Drift
 from models.drift_settings import DriftSettings
+from models.erasure import erase
 from models.groups import Groups
-from models.join import Join
+from models.join import Join, Joined
 from models.routing import Routing, RoutingSettings
 from models.rules import JoinRules
-from models.streams import Closed
+from models.streams import Closed, Erasure
 
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 
@@ -52,11 +54,15 @@ class Step(StatefulBatchLogic[Any, Any, bytes]):
 
 
 def join_step(rules: JoinRules) -> Build:
-    """Arrivals -> Joined, one step per shard."""
+    """Arrivals or Erasure -> Joined, one step per shard."""
 
     def build(state: bytes | None) -> Step:
         join = Join(rules) if state is None else Join.from_state(state, rules)
-        return Step("join", join, lambda arrivals: (join.process(arrivals),))
+
+        def apply(message: Arrivals | Erasure) -> tuple[Joined]:
+            return (erase(join, message) if isinstance(message, Erasure) else join.process(message),)
+
+        return Step("join", join, apply)
 
     return build
 

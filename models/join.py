@@ -23,7 +23,8 @@ from models.lane_clocks import LaneClocks
 from models.ledger import DEFAULT_PASS_AT
 from models.rules import JoinRules
 from models.stored import StateError, unpack
-from models.streams import I8, I32, I64, MINUTE_US, NEVER, Changes, Group, Objects
+from models.streams import I8, I32, I64, MINUTE_US, NEVER, Changes, Erased, Group, Objects
+from models.waiting import WaitingOutcomes
 from models.ways import Periods, Ways, ways
 
 STATE_VERSION = 2
@@ -68,6 +69,7 @@ class Joined(NamedTuple):
     statements: list[StatementRow]
     refused: list[Refusal]
     tally: dict[str, int]
+    erased: Erased | None = None
 
 
 class Join:
@@ -90,6 +92,11 @@ class Join:
     def rules(self) -> JoinRules:
         """The rules for calls accepted now."""
         return self.versions[-1]
+
+    @property
+    def waiting(self) -> WaitingOutcomes:
+        """Outcomes whose call has not come."""
+        return self._cases.waiting
 
     def process(self, arrivals: Arrivals) -> Joined:
         """Apply one batch and close what its watermark has passed."""

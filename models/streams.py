@@ -103,6 +103,25 @@ class Changes(NamedTuple):
     delays: DelayDeltas
     trials: TrialDeltas
     values: Values
+    erased: tuple[int, ...] = ()
+    """Keys of calls that nobody may remember any more."""
+
+
+class Erasure(NamedTuple):
+    """Split -> join: what one shard is to forget on behalf of a request, as (key, call_id); see `models.erasure`."""
+
+    request: str
+    shard: str
+    calls: tuple[tuple[int, str], ...]
+
+
+class Erased(NamedTuple):
+    """Join -> sinks: these calls are gone from a shard. `held`, `waiting`: how many calls and early outcomes it had."""
+
+    request: str
+    call_ids: tuple[str, ...]
+    held: int
+    waiting: int
 
 
 class Closed(NamedTuple):
