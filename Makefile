@@ -6,7 +6,7 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-.PHONY: setup demo test test-fast check check-real bench-engine bench-soak kafka test-kafka
+.PHONY: setup demo test test-fast check check-real bench-engine bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -52,6 +52,15 @@ HOURS ?= 1
 MINUTES ?=
 bench-soak: $(STAMP)
 	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES),--hours $(HOURS))
+
+# The decoder under atheris (libFuzzer), which is fetched at the first use and kept out of the environment's packages.
+INPUTS ?= 1000000
+ATHERIS := .venv/atheris-3.0.0
+$(ATHERIS): $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $@ atheris==3.0.0
+
+fuzz: $(ATHERIS)
+	PYTHONPATH=$(ATHERIS) $(BIN)/python -m benchmarks.fuzz_decoder --inputs $(INPUTS)
 
 # Apache Kafka in the foreground, ctrl-C stops it; needs Java 17, and Maven at the first use.
 KAFKA_PORT ?= 9092

@@ -11,12 +11,21 @@ from typing import Any, Final
 import msgspec
 from pydantic_core import from_json
 
+from aftercall.events import MAX_CALL_ID
+
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 MAX_UNPARSED_BYTES: Final = 4 * 1024
 CUT_MARK: Final = " ...[cut]"
 REDACTED: Final = "[redacted]"
 _PRIVATE: Final = ("input", "output")
 
+
+def _spelled(name: str) -> str:
+    """A pattern of a name as JSON may write it, JSON within a JSON text too."""
+    return "".join(rf"(?:{letter}|\\{{1,8}}u00{ord(letter):02x})" for letter in name)
+
+
+_private_member: Final = re.compile(rf"(?:{'|'.join(map(_spelled, _PRIVATE))})\\{{0,8}}[\"']?\s*[:=]", re.IGNORECASE)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -59,7 +68,8 @@ def dead_letter(
 
     Returns:
         The key, and `reason, detail, origin, size, sha256, payload`. The payload is the original text, or, of a record
-        that is not a JSON object, its first 4 KiB; over 64 KiB it is cut, and ends in `CUT_MARK`.
+        that is not a JSON object, its first 4 KiB, or less where an `input` or `output` begins before; over 64 KiB it
+        is cut. What is cut ends in `CUT_MARK`.
     """
     if key is None:
         key = call_id_of(raw)
@@ -83,7 +93,7 @@ def call_id_of(raw: bytes) -> str:
     except ValueError:
         return ""
     call_id = record.get("call_id") if isinstance(record, dict) else None
-    return call_id if isinstance(call_id, str) else ""
+    return call_id if isinstance(call_id, str) and len(call_id) <= MAX_CALL_ID else ""
 
 
 def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re.Pattern[str]] = ()) -> str:
@@ -91,6 +101,9 @@ def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re
     text, limit = _object_text(raw, keep_payloads=keep_payloads), MAX_PAYLOAD_BYTES
     if text is None:
         text, limit = raw.decode(errors="replace"), MAX_UNPARSED_BYTES
+        # What cannot be parsed cannot be told apart: what follows the name may all be private.
+        if not keep_payloads and (private := _private_member.search(text)):
+            text = text[: private.start()] + CUT_MARK
     for pattern in redact:  # before the cut, which might leave half of a match
         text = pattern.sub(REDACTED, text)
     return _cut(text, limit)

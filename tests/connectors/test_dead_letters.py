@@ -52,6 +52,30 @@ def test_private_text_stays_out_however_its_name_is_written_and_whatever_else_is
         assert "input" not in payload_text(raw)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"call_id": "c1", "input": "secret',
+        b'{"call_id": "c1", "output" : "secret", "new": ' + b"[" * 300 + b"]" * 300 + b"}",
+        b'{"call_id": "c1", "\\u0069nput": "secret", "x": "\xff"}',
+        b"{'call_id': 'c1', 'input': 'secret'}",
+        b'[{"call_id": "c1", "input": "secret"}]',
+        json.dumps('{"call_id": "c1", "input": "secret"}').encode(),
+    ],
+)
+def test_of_what_cannot_be_parsed_nothing_is_shown_from_a_private_member_on(raw: bytes) -> None:
+    text = payload_text(raw)
+    assert "c1" in text
+    assert text.endswith(CUT_MARK)
+    assert "secret" not in text
+    assert "secret" in payload_text(raw, keep_payloads=True)
+
+
+def test_what_is_too_long_for_a_call_id_is_no_key() -> None:
+    assert dead_letter("too_long", "why.", file_origin("a", 1), b'{"call_id": "' + b"c" * 128 + b'"}')[0] == "c" * 128
+    assert dead_letter("too_long", "why.", file_origin("a", 1), b'{"call_id": "' + b"c" * 129 + b'"}')[0] == ""
+
+
 def test_a_payload_that_is_not_an_object_shows_at_most_4_kib() -> None:
     for raw in (b"\xff" * 9000, b'{"a": "' + b"x" * 9000, "ü".encode() * 9000, b"[" * 100_000):
         text = payload_text(raw)

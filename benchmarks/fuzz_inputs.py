@@ -1,0 +1,152 @@
+"""Inputs of the fuzzer: two bytes of circumstances, then a message's value; and mutations that know JSON.
+
+Coverage-guided mutation of bytes alone seldom leaves `not_json`: half of the time members of a record are replaced,
+doubled, renamed or dropped instead, or envelopes are put around it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from typing import Any, Final
+from zlib import crc32
+
+from aftercall.events import AgentCall, Outcome
+from benchmarks.fuzz_target import GOOD, Message
+from connectors.decode import CALL, OUTCOME
+
+_STRUCTURED: Final = b"application/cloudevents+json"
+_HEADERS: Final[tuple[list[tuple[str, Any]] | None, ...]] = (
+    None,
+    [("content-type", _STRUCTURED)],
+    [("trace", b"\xff"), ("Content-Type", _STRUCTURED.upper() + b"; charset=UTF-8")],
+    [("content-type", None), ("ce_id", b"1")],
+)
+_KEYS: Final = (None, b"c1", b"\xff\xfe", b"k" * 300)
+_PLENTY: Final = (0, 0, 0, 0, 0, 300, 9_000, 70_000)
+"""By how many characters the first `~` is replaced: what is over a limit need not be invented byte by byte."""
+_TOO_MUCH, _SELDOM = 255, 32
+"""A record over 1 MiB; of the inputs that ask for one, so few get one that they do not take all the time."""
+_NAMES: Final = (
+    sorted({*AgentCall.model_fields, "new", "Call_id", ""}),
+    sorted({*Outcome.model_fields, "new", "Type", ""}),
+)
+TOKENS: Final = (
+    *("null", "true", "false", "{}", "[]", '""', '"~"', '"judge"', '"call"', '"outcome"', '"silence"', '"retract"'),
+    *("0", "-0", "-1", "1", "0.5", "1e12", "1e999", "-1e999", "NaN", "-Infinity", "1" * 30, "9223372036854775808"),
+    *('"2026-03-01T12:00:00Z"', '"2026-03-01T12:00:00.123456789+01:00"', '"2026-06-01T00:05:00.000001Z"'),
+    *('"1999-12-31T23:59:59Z"', '"2026-02-30T12:00:00Z"', '"0001-01-01T00:00:00+23:59"', '"9999-12-31T23:59:59-23:59"'),
+    *('"2026-03-01T12:00:00,5Z"', '"2026-03-01t12:00:00z"', '"２026-03-01T12:00:00Z"', '"2026-03-01T12:00:00\\n"'),
+    *('"\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\u0069nput"', '"\xe4~"', "[" * 250 + "]" * 250),
+    *('{"a":1,"a":"b"}', '{"a":[1]}', '{"a":1e999}', '{"a":"~"}', '{"~":1}', '{"\\ud800":1}'),
+    *('[{"name":"t","ok":true,"attempts":2,"latency_ms":1.5,"error":null}]', '[{"attempts":-1}]', "[1]", '[{"x":~}]'),
+    *('{"id":"r","arm":"canary","step":1}', '{"id":"r","arm":"other"}', '{"arm":"baseline"}'),
+)
+_BYTES: Final = b'\x00\x7f\x80\xc3\xed\xff"{}[],:\\ 1-~eE.'
+
+
+def message(data: bytes) -> Message:
+    """What the fuzzer's bytes mean."""
+    first, second, value = (*data[:2], 0, 0)[0], (*data[:2], 0, 0)[1], data[2:]
+    plenty = 1_100_000 if second == _TOO_MUCH and crc32(data) % _SELDOM == 0 else _PLENTY[second % len(_PLENTY)]
+    if plenty:
+        value = value.replace(b"~", b"x" * plenty, 1)
+    return Message(
+        value,
+        kind=(CALL, OUTCOME)[first & 1],
+        headers=_HEADERS[first >> 2 & 3],
+        key=_KEYS[first >> 4 & 3],
+        keep_payloads=bool(first & 2),
+    )
+
+
+def seeds() -> list[bytes]:
+    """What the corpus begins with: good records, bare and in every envelope, and a full one of each kind."""
+    full = (
+        (
+            b'{"call_id":"c","occurred_at":"2026-03-01T12:00:00.5+01:00","type":"call","task_type":"t","model":"m",'
+            b'"config":"v1","segment":"s","session_id":"i","parent_call_id":"p","latency_ms":1.5,"cost_usd":0.01,'
+            b'"tokens_in":1,"tokens_out":2,"error":"e","tool_calls":[{"name":"t","ok":true}],"input":"secret",'
+            b'"output":"answer","propensity":0.5,"rollout":{"id":"r","arm":"canary","step":1},"attrs":{"a":1}}'
+        ),
+        (
+            b'{"outcome_id":"o","call_id":"c","occurred_at":"2026-03-01T12:00:00Z","type":"outcome","source":"judge",'
+            b'"call_occurred_at":"2026-03-01T11:00:00Z","score":0.5,"action":"retract","retracts":"o0","reason":"r"}'
+        ),
+    )
+    made = []
+    for kind in (CALL, OUTCOME):
+        for record in (GOOD[kind], full[kind]):
+            made.append(bytes([kind, 0]) + record)
+            made.append(bytes([kind, 0]) + b"\0\0\0\0\1" + record)
+            made.append(bytes([kind | 4, 0]) + b'{"specversion":"1.0","id":"1","data":' + record + b"}")
+            encoded = base64.b64encode(record)
+            made.append(bytes([kind | 8, 0]) + b'{"specversion":"1.0","data_base64":"' + encoded + b'"}')
+    return made
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """One to three changes to an input."""
+    head, value = bytearray(data[:2].ljust(2, b"\0")), data[2:]
+    for _ in range(draw.randint(1, 3)):
+        chance = draw.random()
+        if chance < 0.15:
+            head[draw.randrange(2)] = draw.choice((draw.randrange(256), draw.randrange(8), _TOO_MUCH))
+        elif chance < 0.25:
+            value = _wrapped(value, draw)
+            head[0] = head[0] & ~12 | draw.choice((0, 4, 8, 12))
+        elif chance < 0.4:
+            value = _turned(value, draw)
+        else:
+            value = _with_members(value, draw, head[0] & 1)
+    return bytes(head) + value
+
+
+def _with_members(value: bytes, draw: random.Random, kind: int) -> bytes:
+    """Members of the record changed; of what is no JSON object, bytes."""
+    try:
+        members = list(json.loads(value).items())
+    except (ValueError, AttributeError, RecursionError):
+        return _turned(value, draw) if draw.random() < 0.5 else GOOD[kind]
+    said = [(json.dumps(name), json.dumps(content, ensure_ascii=False)) for name, content in members]
+    where = draw.randrange(len(said) + 1)
+    match draw.randrange(5):
+        case 0 if said:
+            said.pop(where % len(said))
+        case 1 if said:
+            said.insert(where, draw.choice(said))
+        case 2 if said:
+            name, _ = said[where % len(said)]
+            said[where % len(said)] = name, draw.choice(TOKENS)
+        case 3:
+            said.insert(where, (draw.choice(TOKENS[5:11]), draw.choice(TOKENS)))
+        case _:
+            said.insert(where, (json.dumps(draw.choice(_NAMES[kind])), draw.choice(TOKENS)))
+    return ("{" + ",".join(f"{name}:{content}" for name, content in said) + "}").encode("utf-8", "surrogatepass")
+
+
+def _turned(value: bytes, draw: random.Random) -> bytes:
+    """Bytes replaced, inserted or cut off."""
+    raw = bytearray(value)
+    spot = draw.randrange(len(raw) + 1)
+    match draw.randrange(3):
+        case 0:
+            raw[spot : spot + 1] = bytes([draw.choice(_BYTES)])
+        case 1:
+            raw[spot:spot] = draw.choice(TOKENS).encode()
+        case _:
+            del raw[spot : spot + draw.randint(1, 8)]
+    return bytes(raw)
+
+
+def _wrapped(value: bytes, draw: random.Random) -> bytes:
+    match draw.randrange(4):
+        case 0:
+            return bytes([0, *(draw.randrange(256) for _ in range(draw.choice((3, 4, 4, 4, 5))))]) + value
+        case 1:
+            return b'{"specversion":"1.0","data":' + value + b"}"
+        case 2:
+            return b'{"data_base64":"' + base64.b64encode(value)[draw.choice((0, 0, 1)) :] + b'"}'
+        case _:
+            return b'{"data":null,"data_base64":' + json.dumps(value.decode(errors="replace")).encode() + b"}"

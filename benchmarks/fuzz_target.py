@@ -1,0 +1,118 @@
+"""What must hold of whatever a Kafka message contains: accepted, or refused with a reason and a dead letter."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from pydantic import ValidationError
+
+from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES, AgentCall, Outcome
+from aftercall.records import DEAD_LETTER_REASONS, DeadLetter, to_json
+from aftercall.times import parse_time
+from connectors.columns import Batch
+from connectors.dead_letters import MAX_PAYLOAD_BYTES, dead_letter, topic_origin
+from connectors.decode import CALL, OUTCOME, Decoder
+from connectors.kafka_records import key_text, payload
+
+NOW_US: Final = parse_time("2026-06-01T00:00:00Z")
+SKEW_US: Final = 300_000_000
+GOOD: Final = (
+    b'{"call_id":"c1","occurred_at":"2026-03-01T12:00:00Z","task_type":"triage","model":"m"}',
+    b'{"outcome_id":"o1","call_id":"c1","occurred_at":"2026-03-01T12:00:00Z","source":"judge","success":true}',
+)
+_MODELS: Final = (AgentCall, Outcome)
+_LONGEST_DETAIL: Final = 1_000
+
+
+class Message(NamedTuple):
+    """A message as the client hands it over, and how the pipeline is set."""
+
+    value: bytes
+    kind: int
+    headers: list[tuple[str, Any]] | None = None
+    key: bytes | None = None
+    keep_payloads: bool = False
+
+
+def check(message: Message) -> str:
+    """Take a message through the edge of the pipeline; returns `call`, `outcome` or the slug of its refusal.
+
+    Raises:
+        AssertionError: something does not hold. Any other exception is a defect too.
+    """
+    raw = payload(message.value, message.headers)
+    batch = _decoded(raw, message)
+    accepted = [(name, columns) for name, columns in (("call", batch.calls), ("outcome", batch.outcomes))
+                if 1 in columns.pos]  # fmt: skip
+    assert batch.records == 3 == len(batch.calls.pos) + len(batch.outcomes.pos) + len(batch.refused)
+    assert len(batch.refused) + len(accepted) == 1, "both or neither; or a neighbour was refused"
+    want = _wanted(raw, message.kind)
+    assert (want is None) == bool(batch.refused), "pydantic sees it otherwise"
+    if accepted:
+        name, columns = accepted[0]
+        assert name == ("call", "outcome")[message.kind]
+        record = columns.records[columns.pos.tolist().index(1)]
+        found = msgspec.to_builtins(record)
+        if want is not None and not message.keep_payloads:
+            want |= {name: None for name in ("input", "output") if name in want}
+        assert repr(found) == repr(want), "another value than pydantic's"
+        _told("conflict", "as the join might say", raw, message)
+        return name
+    refused = batch.refused[0]
+    assert (refused.offset, refused.raw) == (11, raw)
+    _told(refused.reason, refused.detail, raw, message)
+    return refused.reason
+
+
+def _decoded(raw: bytes, message: Message) -> Batch:
+    """The record between two good ones, which must not mind."""
+    decoder = Decoder(now_us=NOW_US, max_future_skew_us=SKEW_US, keep_payloads=message.keep_payloads)
+    kinds = np.array([OUTCOME, message.kind, CALL], np.uint8)
+    return decoder.decode([GOOD[OUTCOME], raw, GOOD[CALL]], kinds, np.zeros(3, np.int32), np.arange(10, 13), ["t/0"])
+
+
+def _wanted(raw: bytes, kind: int) -> dict[str, Any] | None:
+    """What the contract says: the values, or None where it refuses."""
+    if len(raw) > MAX_RECORD_BYTES:
+        return None
+    try:
+        raw.decode()
+        record = _MODELS[kind].model_validate_json(raw)
+    except (ValidationError, UnicodeDecodeError):
+        return None
+    if parse_time(record.occurred_at) > NOW_US + SKEW_US:
+        return None
+    said = record.model_dump()
+    return {name: said[name] for name in _struct_order(kind)}
+
+
+def _struct_order(kind: int) -> tuple[str, ...]:
+    from connectors.records import CallRecord, OutcomeRecord
+
+    return (CallRecord, OutcomeRecord)[kind].__struct_fields__
+
+
+def _told(reason: str, detail: str, raw: bytes, message: Message) -> None:
+    """The dead letter fits its limits, survives the wire, and tells nothing private."""
+    assert reason in DEAD_LETTER_REASONS, reason
+    assert detail.strip(), "an empty detail"
+    assert "\n" not in detail, "a detail of several lines"
+    assert len(detail) <= _LONGEST_DETAIL, "a long detail"
+    key, fields = dead_letter(
+        reason, detail, topic_origin("t", 0, 11), raw, key_text(message.key), keep_payloads=message.keep_payloads
+    )
+    assert message.key is not None or len(key) <= MAX_CALL_ID, "a key that was no call_id"
+    assert (fields["size"], fields["sha256"]) == (len(raw), sha256(raw).hexdigest())
+    assert len(fields["payload"].encode()) <= MAX_PAYLOAD_BYTES, "a payload over its limit"
+    letter = DeadLetter.sealed(**fields)
+    assert DeadLetter.parse(to_json(letter)) == letter, "not what was written"
+    key.encode()
+    if not message.keep_payloads:
+        with suppress(ValueError, RecursionError):
+            shown = json.loads(fields["payload"])
+            assert not (isinstance(shown, dict) and {"input", "output"} & shown.keys()), "a private field is shown"
