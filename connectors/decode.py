@@ -151,15 +151,15 @@ class Decoder:
         refusals: dict[int, Refusal],
     ) -> _Read:
         """Decode the records of one kind piece by piece, and give each to `fields`."""
-        pieces = []
+        read = _Read(rows, np.empty(len(rows), np.object_), np.empty(len(rows), np.object_))
+        taken = np.ones(len(rows), dtype=np.bool_)
         for start in range(0, max(len(rows), 1), _PIECE):
-            mine = rows[start : start + _PIECE]
-            bytes_of = list(map(raws.__getitem__, mine.tolist()))
-            records, keep = self._records(bytes_of, mine, kind, refusals)
+            piece = slice(start, start + _PIECE)
+            mine = list(map(raws.__getitem__, rows[piece].tolist()))
+            records, keep = self._records(mine, rows[piece], kind, refusals)
             fields.add(records if keep.all() else list(compress(records, keep.tolist())))
-            piece = _Read(mine, objects(records), objects(bytes_of))
-            pieces.append(piece if keep.all() else piece.where(keep))
-        return pieces[0] if len(pieces) == 1 else _Read(*map(np.concatenate, zip(*pieces, strict=True)))
+            read.records[piece], read.raw[piece], taken[piece] = objects(records), objects(mine), keep
+        return read if taken.all() else read.where(taken)
 
     def _records(
         self, raws: list[bytes], rows: I64, kind: int, refusals: dict[int, Refusal]
