@@ -163,6 +163,7 @@ def test_all_parts_of_a_process_share_a_producer_until_the_last_one_closes(mock_
 # --- a broker that is away -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
     mock_broker: MockCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +320,7 @@ def test_one_that_cannot_be_shortened_becomes_a_dead_letter(broker: Cluster) -> 
     assert told.confirmed == {topic: 2, dead: 1}
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_too_large_is_sent_in_smaller_ones_and_loses_nothing(real_broker: RealCluster) -> None:
     """The broker's limit is on batches: librdkafka reports every record of one as too large, sound ones too."""
     topic, dead = real_broker.fresh_topic(max_message_bytes="20000"), real_broker.fresh_topic()
@@ -409,6 +411,7 @@ def test_a_topic_that_does_not_exist_ends_it(real_broker: RealCluster) -> None:
         part.snapshot()
 
 
+@pytest.mark.slow
 def test_wrong_credentials_end_it_while_it_waits(new_broker: Callable[..., Broker]) -> None:
     broker = new_broker(users={"u": "right-hush"})
     broker.start()
