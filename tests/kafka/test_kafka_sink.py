@@ -250,6 +250,7 @@ def test_a_process_that_stopped_waiting_ends_at_once(mock_broker: MockCluster) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_in_between_a_real_broker_still_gets_everything_in_order(new_broker: Callable[..., Broker]) -> None:
     broker = new_broker()
     broker.start()
