@@ -13,6 +13,8 @@ import numpy as np
 
 from models.stored import unpack
 from models.streams import (
+    I32,
+    I64,
     MINUTE_US,
     NEVER,
     CellDeltas,
@@ -142,7 +144,8 @@ class Groups:
         trials, self._trials = _cut(self._trials, through, _NO_TRIALS)
         values, self._values = _cut(self._values, through, _NO_VALUES)
         names = list(self._codes)
-        used = sorted({*trials.code.tolist(), *values.code.tolist()}, key=names.__getitem__)
+        used = np.unique(np.concatenate((trials.code, values.code))).tolist()
+        used.sort(key=names.__getitem__)
         rank = np.zeros(len(names), np.int32)
         rank[used] = np.arange(len(used), dtype=np.int32)
         trials = _sum_trials(trials._replace(code=rank[trials.code]))
@@ -184,13 +187,24 @@ def _sum_trials(trials: TrialDeltas) -> TrialDeltas:
 
 def _in_order(values: Values) -> Values:
     """By (minute, time, key), so that replays feed detectors alike."""
-    order = np.argsort(values.at)
-    at, minute = values.at[order], values.minute[order]
-    # Nearly always they are in order now: a minute is that of the time, and no two calls share one.
-    if not ((at[1:] > at[:-1]) & (minute[1:] >= minute[:-1])).all():
-        order = np.lexsort((values.key, values.at, values.minute))
+    order = _by_minute_and_time(values.minute, values.at)
+    minute, at = values.minute[order], values.at[order]
+    same = np.zeros(len(order) + 1, np.bool_)  # as the one before it
+    same[1:-1] = (minute[1:] == minute[:-1]) & (at[1:] == at[:-1])
+    (tied,) = (same[1:] | same[:-1]).nonzero()
+    order[tied] = order[tied][np.lexsort((values.key[order[tied]], at[tied], minute[tied]))]
     columns: tuple[Any, ...] = tuple(values)
     return Values(*(column[order] for column in columns))
+
+
+def _by_minute_and_time(minute: I32, at: I64) -> I64:
+    """An order by both, ties in any; both in one number can be sorted ten times as fast."""
+    if not len(at):
+        return np.zeros(0, np.int64)
+    first, span = int(minute.min()), int(at.max()) - int(at.min()) + 1
+    if (int(minute.max()) - first + 1) * span >= 2**63:
+        return np.lexsort((at, minute))
+    return np.argsort((minute - first).astype(np.int64) * span + (at - at.min()))
 
 
 _NO_TRIALS = TrialDeltas(*(np.zeros(0, np.int32) for _ in range(7)))

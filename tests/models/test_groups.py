@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models.groups import OTHER, Grouped, Groups
+from models.groups import OTHER, Grouped, Groups, _in_order
 from models.streams import (
     MINUTE_US,
     CellDeltas,
@@ -88,3 +91,14 @@ def test_several_folded_groups_of_a_minute_are_summed() -> None:
     assert trials(found) == {A: 1, FOLDED: 9}
     assert found.closed is not None
     assert len(found.closed.values.code) == 10
+
+
+@given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([-(2**62), 0, 1, 2, 2**62])), max_size=30), st.randoms())
+def test_values_leave_by_minute_time_and_key(places: list[tuple[int, int]], random: Random) -> None:
+    """Also where many share an instant, and where minutes and times lie too far apart for one number."""
+    rows = [(minute, at, key) for key, (minute, at) in enumerate(places)]
+    random.shuffle(rows)
+    minute, at, key = np.array(rows, np.int64).reshape(len(rows), 3).T
+    none = np.zeros(len(rows))
+    found = _in_order(Values(none.astype(np.int32), minute.astype(np.int32), at, key.astype(np.uint64), none, none))
+    assert list(zip(found.minute.tolist(), found.at.tolist(), found.key.tolist(), strict=True)) == sorted(rows)
