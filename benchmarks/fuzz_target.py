@@ -18,6 +18,7 @@ from connectors.columns import Batch
 from connectors.dead_letters import MAX_PAYLOAD_BYTES, dead_letter, topic_origin
 from connectors.decode import CALL, OUTCOME, Decoder
 from connectors.kafka_records import key_text, payload
+from connectors.records import CallRecord, OutcomeRecord
 
 NOW_US: Final = parse_time("2026-06-01T00:00:00Z")
 SKEW_US: Final = 300_000_000
@@ -26,6 +27,10 @@ GOOD: Final = (
     b'{"outcome_id":"o1","call_id":"c1","occurred_at":"2026-03-01T12:00:00Z","source":"judge","success":true}',
 )
 _MODELS: Final = (AgentCall, Outcome)
+_FIELDS: Final = (CallRecord.__struct_fields__, OutcomeRecord.__struct_fields__)
+_DECODERS: Final = tuple(
+    Decoder(now_us=NOW_US, max_future_skew_us=SKEW_US, keep_payloads=keep) for keep in (False, True)
+)
 _LONGEST_DETAIL: Final = 1_000
 
 
@@ -71,9 +76,10 @@ def check(message: Message) -> str:
 
 def _decoded(raw: bytes, message: Message) -> Batch:
     """The record between two good ones, which must not mind."""
-    decoder = Decoder(now_us=NOW_US, max_future_skew_us=SKEW_US, keep_payloads=message.keep_payloads)
     kinds = np.array([OUTCOME, message.kind, CALL], np.uint8)
-    return decoder.decode([GOOD[OUTCOME], raw, GOOD[CALL]], kinds, np.zeros(3, np.int32), np.arange(10, 13), ["t/0"])
+    return _DECODERS[message.keep_payloads].decode(
+        [GOOD[OUTCOME], raw, GOOD[CALL]], kinds, np.zeros(3, np.int32), np.arange(10, 13), ["t/0"]
+    )
 
 
 def _wanted(raw: bytes, kind: int) -> dict[str, Any] | None:
@@ -88,13 +94,7 @@ def _wanted(raw: bytes, kind: int) -> dict[str, Any] | None:
     if parse_time(record.occurred_at) > NOW_US + SKEW_US:
         return None
     said = record.model_dump()
-    return {name: said[name] for name in _struct_order(kind)}
-
-
-def _struct_order(kind: int) -> tuple[str, ...]:
-    from connectors.records import CallRecord, OutcomeRecord
-
-    return (CallRecord, OutcomeRecord)[kind].__struct_fields__
+    return {name: said[name] for name in _FIELDS[kind]}
 
 
 def _told(reason: str, detail: str, raw: bytes, message: Message) -> None:
