@@ -46,6 +46,8 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "late": "the statement lies after its call's horizon, or came after the call had closed",
     "too_old": "the call came after it would have closed",
     "orphan": "no call appeared for the outcome within orphan_wait",
+    "erased": "the outcome waited for a call that was erased",
+    "refused_output": "the broker refused a record that the pipeline wrote",
 }
 """Every slug a dead letter's `reason` may be, and what it says."""
 
@@ -280,7 +282,7 @@ class DeadLetter(Record):
 
     reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="slug", examples=sorted(DEAD_LETTER_REASONS))
     detail: str = Field(description="one sentence: place, rule, value")
-    origin: TopicOrigin | FileOrigin
+    origin: TopicOrigin | FileOrigin | None = Field(description="where the original lies; null for `refused_output`")
     size: int = Field(ge=0, description="bytes of the original")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the original's bytes")
     payload: str | None = Field(
