@@ -6,7 +6,7 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-.PHONY: setup demo test test-fast check check-real bench-engine bench-soak fuzz kafka test-kafka
+.PHONY: setup demo test test-fast check check-real bench-engine bench-kills bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -61,6 +61,11 @@ $(ATHERIS): $(STAMP)
 
 fuzz: $(ATHERIS)
 	PYTHONPATH=$(ATHERIS) $(BIN)/python -m benchmarks.fuzz_decoder --inputs $(INPUTS)
+
+# Kills the pipeline that often on a real broker; 50 take about ten minutes.
+KILLS ?= 5
+bench-kills: $(STAMP)
+	$(BIN)/python -m benchmarks.kills --kills $(KILLS) --write
 
 # Apache Kafka in the foreground, ctrl-C stops it; needs Java 17, and Maven at the first use.
 KAFKA_PORT ?= 9092

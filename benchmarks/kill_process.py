@@ -1,0 +1,213 @@
+"""`aftercall run` as a process of this machine, with its members, and the ways in which it can be killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_PROCESSES = 2
+STOP_S = 60.0
+
+
+class RunError(Exception):
+    """The pipeline did what it must not do; the message says what."""
+
+
+class Pipeline:
+    """One pipeline: a configuration and an output folder, started again and again."""
+
+    def __init__(self, folder: Path, name: str, settings: str, broker: str) -> None:
+        """Write the configuration; nothing runs yet.
+
+        Args:
+            folder: where the configuration, the output folder and the log go.
+            name: of this pipeline.
+            settings: further sections of the configuration.
+            broker: host:port.
+        """
+        self.out, self.log = folder / name, folder / f"{name}.log"
+        self._config = folder / f"{name}.toml"
+        self._port = _free_ports(MOST_PROCESSES)
+        own = f'[kafka]\nbrokers = "{broker}"\ngroup_id = "{name}"\n'
+        self._config.write_text(f"{settings}\n[service]\nport = {self._port}\n{own}", encoding="utf-8")
+        self.processes = 0
+        self.begun_s = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_from = 0
+        self.resumed_s: float | None = None
+        """How long the last start took until records were read; None: not yet."""
+
+    def start(self, processes: int) -> None:
+        """Start it; it goes on where it was."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCALL_")}
+        paths = os.pathsep.join((str(ROOT), str(ROOT / "sdk")))
+        command = [sys.executable, "-m", "aftercall", "run", "--config", str(self._config), "--out", str(self.out)]
+        self.processes, self.resumed_s, self.begun_s = processes, None, time.monotonic()
+        with self.log.open("ab") as log:
+            self._log_from = log.tell()
+            self._process = subprocess.Popen(
+                [*command, "--processes", str(processes)],
+                env=kept | {"PYTHONPATH": paths},
+                cwd=self.out.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        Thread(target=self._time_the_resume, args=(self._process,), daemon=True).start()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The one that was started; its members are its children."""
+        assert self._process is not None
+        return self._process
+
+    def runs(self) -> bool:
+        """Whether the parent is alive."""
+        return self.process.poll() is None
+
+    def publishing(self) -> bool:
+        """Whether a snapshot is being written at this moment."""
+        with suppress(OSError):
+            return any(path.name.startswith(".publishing-") for path in self.out.iterdir())
+        return False
+
+    def newest(self) -> str:
+        """The newest snapshot; none: nothing."""
+        with suppress(OSError):
+            return (self.out / "outcomes.duckdb").readlink().name
+        return ""
+
+    def said(self) -> str:
+        """What it has said since it was started."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_from)
+            return log.read().decode(errors="replace")
+
+    def complaints(self) -> list[str]:
+        """Of that, what is no message of its log: sentences, and what nobody wants to see."""
+        return [line for line in self.said().splitlines() if line and not line.startswith("{")]
+
+    def kill_all(self, draw: random.Random) -> None:
+        """SIGKILL for every process, in any order; returns once none is left."""
+        everyone = self._everyone()
+        draw.shuffle(everyone)
+        for pid in everyone:
+            _signal(pid, signal.SIGKILL)
+        self.process.wait()
+        _gone(everyone, 10)
+
+    def kill_parent(self) -> None:
+        """SIGKILL for the parent alone; its members are to end by themselves."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill_member(self, draw: random.Random) -> None:
+        """SIGKILL for one of several members; the parent must end the others, say so, and end with exit code 1.
+
+        Raises:
+            RunError: it does not.
+        """
+        members = self._everyone()[1:]
+        _signal(self.process.pid, signal.SIGCONT)
+        if not members:
+            self.kill_all(draw)
+            return
+        _signal(draw.choice(members), signal.SIGKILL)
+        try:
+            code = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            raise RunError(f"{STOP_S:g} s after a member was killed the others still run: {self.said()}") from None
+        said = self.complaints()
+        if code != 1 or not said or "every process must end by itself" not in said[-1]:
+            raise RunError(f"after a member was killed: exit code {code}, {said}")
+        _gone(members, 0)
+
+    def stop(self) -> None:
+        """End it as an operator would.
+
+        Raises:
+            RunError: it ends with an error, or not at all.
+        """
+        self.process.terminate()
+        try:
+            code = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            raise RunError(f"it did not end within {STOP_S:g} s of SIGTERM: {self.said()}") from None
+        if code or self.complaints():
+            raise RunError(f"after SIGTERM: exit code {code}, {self.complaints()}")
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever has happened."""
+        if self._process is not None and self.runs():
+            self.kill_all(random.Random())
+
+    def _everyone(self) -> list[int]:
+        """The parent, which is stopped so that it makes no more of them, and its members."""
+        parent = self.process.pid
+        _signal(parent, signal.SIGSTOP)
+        return [parent, *(pid for pid, of in _parents().items() if of == parent)]
+
+    def _time_the_resume(self, process: subprocess.Popen[bytes]) -> None:
+        begun = self.begun_s
+        while process.poll() is None and process is self._process:
+            if any(_records_read(self._port + number) for number in range(self.processes)):
+                if process is self._process:
+                    self.resumed_s = time.monotonic() - begun
+                return
+            time.sleep(0.05)
+
+
+def _gone(pids: list[int], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while any(pid in _parents() for pid in pids):
+        if time.monotonic() > deadline:
+            raise RunError(f"processes {pids} should be gone; some are not after {within_s:g} s")
+        time.sleep(0.01)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _parents() -> dict[int, int]:
+    """Of every process that runs, its parent."""
+    found = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state not in {"Z", "X"}:
+                    found[int(process.name)] = int(parent)
+    return found
+
+
+def _records_read(port: int) -> bool:
+    with suppress(OSError, ValueError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1) as answer:
+        lines = answer.read().decode().splitlines()
+        return any(float(line.rpartition(" ")[2]) > 0 for line in lines if line.startswith("aftercall_records_total"))
+    return False
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on."""
+    draw = random.SystemRandom()
+    for _ in range(200):
+        first = draw.randrange(10_000, 19_000)
+        with suppress(OSError):
+            for port in range(first, first + count):
+                with socket.socket() as ours:
+                    ours.bind(("127.0.0.1", port))
+            return first
+    raise RunError("no free ports on loopback")

@@ -1,0 +1,338 @@
+"""Kills the pipeline on a real broker again and again, and counts what that lost or changed: `make bench-kills`.
+
+    python -m benchmarks.kills [--kills 50] [--calls N] [--round SECONDS] [--seed N] [--keep FOLDER] [--write]
+
+While producers write, one or two processes of `aftercall run` are killed with SIGKILL: at random moments, while they
+recover, while a snapshot is being published, one of two only, the parent only, and while the broker is away or has just
+come back. Then a run over the same topics that nobody disturbs, and the truth as the producers wrote it, are what the
+result must equal. Exit code 1 where it does not. `--write` renews benchmarks/results/kills.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final
+
+from benchmarks import kill_compare, report
+from benchmarks.kafka_broker import Broker
+from benchmarks.kafka_jars import BrokerError
+from benchmarks.kill_compare import Differences, Left
+from benchmarks.kill_process import MOST_PROCESSES, Pipeline, RunError
+from benchmarks.kill_traffic import CHANGED, PARTITIONS, Kind, Producers, history
+from benchmarks.kill_truth import Truth
+
+SEED: Final = 7
+INPUTS: Final[dict[Kind, str]] = {"calls": "agent.calls", "outcomes": "agent.outcomes"}
+OUTPUTS: Final = ("verdicts", "alerts", "recommendations", "dead_letters")
+SETTINGS: Final = """
+[join]
+horizon = "72h"
+orphan_wait = "60d"
+idle_after = "8s"
+[recovery]
+epoch = "1s"
+[snapshot]
+every = "2s"
+"""
+CATCH_UP_S: Final = 300.0
+MOMENTS: Final = (
+    "published", "recovery", "publishing", "member", "parent", "broker stopped", "any", "recovery", "any",
+    "broker killed", "publishing", "any", "published", "member", "any", "parent",
+)  # fmt: skip
+"""When the pipeline is killed, in this proportion; `member` and `parent` say which of its processes."""
+ANOTHER_IS_THERE: Final = "must be this run's alone; another is writing there"
+ORPHANS_END_S: Final = 15.0
+"""Members whose parent was killed must be gone after so long."""
+
+
+@dataclass
+class Round:
+    """One start and its kill."""
+
+    moment: str
+    processes: int
+    killed_after_s: float = 0.0
+    read_again_after_s: float | None = None
+    said: list[str] = field(default_factory=list)
+
+
+class Campaign:
+    """Starts and kills, until it is enough."""
+
+    def __init__(
+        self, broker: Broker, pipeline: Pipeline, producers: Producers, round_s: float, draw: random.Random
+    ) -> None:
+        self._broker, self._pipeline, self._producers = broker, pipeline, producers
+        self._round_s, self._draw = round_s, draw
+        self._orphaned_at_s = -ORPHANS_END_S
+        self._broker_starts: Thread | None = None
+        self.rounds: list[Round] = []
+        self.broker_deaths = 0
+        self.sums_that_failed: list[str] = []
+
+    def run(self, kills: int) -> None:
+        """Kill the pipeline so often, while the history is let out bit by bit."""
+        moments = [MOMENTS[number % len(MOMENTS)] for number in range(kills)]
+        self._draw.shuffle(moments)
+        for number, moment in enumerate(moments):
+            self._producers.until((number + 1.5) / (kills + 1), self._round_s)
+            one = Round(moment, 2 if moment == "member" else self._draw.randint(1, MOST_PROCESSES))
+            self.rounds.append(one)
+            self._pipeline.start(one.processes)
+            begun = time.monotonic()
+            self._kill(one)
+            one.killed_after_s = round(time.monotonic() - begun, 2)
+            one.read_again_after_s, one.said = self._pipeline.resumed_s, self._pipeline.complaints()
+            self._look(number, one)
+            if self._draw.random() < 0.2:
+                time.sleep(self._draw.uniform(0.5, 3))
+
+    def finish(self, records: int, watermark: int) -> None:
+        """Let the rest be written and read, and stop.
+
+        Raises:
+            RunError: the pipeline does not get there.
+        """
+        self._producers.until(2, 0)
+        one = Round("end", self._draw.randint(1, MOST_PROCESSES))
+        self._pipeline.start(one.processes)
+        self._live(one, self._producers.done, CATCH_UP_S)
+        self._live(one, lambda: kill_compare.progress(self._pipeline.out) == (records, watermark), CATCH_UP_S)
+        self._producers.join()
+        if (found := kill_compare.progress(self._pipeline.out)) != (records, watermark):
+            raise RunError(f"after {CATCH_UP_S:g} s it must have come to {(records, watermark)}; it is at {found}")
+        self._broker_is_back()
+        self._pipeline.stop()
+
+    def _kill(self, one: Round) -> None:
+        pipeline, draw = self._pipeline, self._draw
+        match one.moment:
+            case "recovery":
+                self._live(one, None, draw.uniform(0.2, self._recovers_within_s()))
+            case "publishing":
+                self._live(one, pipeline.publishing, CATCH_UP_S)
+                time.sleep(draw.choice((0.0, 0.01, 0.05)))
+            case "published":
+                before = pipeline.newest()
+                self._live(one, lambda: pipeline.newest() != before, CATCH_UP_S)
+                self._live(one, None, draw.uniform(0, 2))
+            case "broker stopped" | "broker killed":
+                self._reads(one)
+                self._live(one, None, draw.uniform(0, self._round_s / 2))
+                self._broker_goes(one)
+            case _:
+                self._reads(one)
+                self._live(one, None, draw.uniform(0, self._round_s))
+        if one.moment == "member":
+            pipeline.kill_member(draw)
+        elif one.moment == "parent":
+            pipeline.kill_parent()
+            self._orphaned_at_s = time.monotonic()
+        else:
+            pipeline.kill_all(draw)
+
+    def _reads(self, one: Round) -> None:
+        """Let it come back to where it reads.
+
+        Raises:
+            RunError: it does not.
+        """
+        self._live(one, lambda: self._pipeline.resumed_s is not None, CATCH_UP_S)
+        if self._pipeline.resumed_s is None:
+            raise RunError(f"it must read again within {CATCH_UP_S:g} s of its start; it said: {self._pipeline.said()}")
+
+    def _live(self, one: Round, enough: Callable[[], bool] | None, at_most_s: float) -> None:
+        """Let it live until it is enough, or so long.
+
+        Raises:
+            RunError: it ends by itself; unless the members of a killed parent are still there, and it says so.
+        """
+        deadline = time.monotonic() + at_most_s
+        while time.monotonic() < deadline and not (enough is not None and enough()):
+            if not self._pipeline.runs():
+                said = self._pipeline.complaints()
+                orphans = time.monotonic() - self._orphaned_at_s < ORPHANS_END_S
+                if not (orphans and said and ANOTHER_IS_THERE in said[-1]):
+                    raise RunError(f"it ended by itself, exit code {self._pipeline.process.returncode}: {said}")
+                self._pipeline.start(one.processes)
+            time.sleep(0.002)
+
+    def _broker_goes(self, one: Round) -> None:
+        """The broker dies; it comes back before the pipeline is killed, or some time after."""
+        self._broker_is_back()
+        self.broker_deaths += 1
+        (self._broker.stop if one.moment == "broker stopped" else self._broker.kill)()
+        after_s = self._draw.uniform(0, 4)
+
+        def back() -> None:
+            time.sleep(after_s)
+            self._broker.start()
+
+        self._broker_starts = Thread(target=back)
+        self._broker_starts.start()
+        if self._draw.random() < 0.5:
+            self._broker_is_back()
+            self._live(one, None, self._draw.uniform(0, 3))
+        else:
+            self._live(one, None, self._draw.uniform(0, 2))
+
+    def _broker_is_back(self) -> None:
+        if self._broker_starts is not None:
+            self._broker_starts.join()
+
+    def _recovers_within_s(self) -> float:
+        known = [one.read_again_after_s for one in self.rounds if one.read_again_after_s is not None]
+        return max(1.5, 1.2 * statistics.median(known)) if known else 4.0
+
+    def _look(self, number: int, one: Round) -> None:
+        out = self._pipeline.out
+        failed = kill_compare.sums_that_fail(out)
+        self.sums_that_failed += [f"after kill {number + 1}: {line}" for line in failed]
+        resumed = "not yet" if one.read_again_after_s is None else f"after {one.read_again_after_s:.1f} s"
+        print(
+            f"{number + 1:3d} {one.moment:14s} {one.processes} processes, reading {resumed:11s} "
+            f"killed after {one.killed_after_s:5.1f} s; {kill_compare.progress(out)[0]} records in the snapshot",
+            flush=True,
+        )
+        for line in (*one.said, *failed):
+            print(f"      {line}", flush=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a campaign came to."""
+
+    figures: dict[str, Any]
+    sizes: dict[str, Any]
+    details: dict[str, Any]
+    wrong: list[str]
+
+
+def campaign(folder: Path, *, kills: int, calls: int, round_s: float, seed: int) -> Outcome:
+    """Run a campaign and its reference, and compare.
+
+    Args:
+        folder: for the output folders and logs.
+        kills: how often the pipeline is killed.
+        calls: of the history, about.
+        round_s: how long it lives between two kills, on average.
+        seed: of the history and the moments.
+
+    Raises:
+        RunError: the pipeline ends by itself, or does not come to its end.
+        BrokerError: the broker cannot be started.
+    """
+    begun = time.monotonic()
+    sent = history(calls, seed)
+    truth = Truth(sent, INPUTS)
+    print(f"{len(sent)} records, {truth.counters['calls']} calls", flush=True)
+    with Broker() as broker:
+        for topic in INPUTS.values():
+            broker.topic(topic, PARTITIONS)
+        topics = {name: {output: f"{name}.{output}" for output in OUTPUTS} for name in ("killed", "reference")}
+        for outputs in topics.values():
+            for topic in outputs.values():
+                broker.topic(topic, 3)
+        pipelines = {
+            name: Pipeline(folder, name, SETTINGS + _topics(outputs), broker.bootstrap)
+            for name, outputs in topics.items()
+        }
+        producers = Producers(broker.client, INPUTS, sent, seed)
+        producers.start()
+        run = Campaign(broker, pipelines["killed"], producers, round_s, random.Random(seed))
+        try:
+            run.run(kills)
+            run.finish(len(sent), truth.watermark)
+            print("the run that nobody disturbs", flush=True)
+            Campaign(broker, pipelines["reference"], producers, 0, random.Random(seed)).finish(
+                len(sent), truth.watermark
+            )
+        finally:
+            producers.stop()
+            for pipeline in pipelines.values():
+                pipeline.end()
+        left, reference = (Left(pipelines[name].out, broker.client, topics[name]) for name in topics)
+    wrong = [*run.sums_that_failed, *kill_compare.sums_that_fail(pipelines["killed"].out, whole=True)]
+    compared = kill_compare.against_truth(left, truth), kill_compare.against_run(left, reference)
+    wrong += [line for one in compared for line in one.shown]
+    wrong += [f"the uninterrupted run: {line}" for line in kill_compare.against_truth(reference, truth).shown]
+    wrong += [*left.unlike_its_topics(), *kill_compare.alerts_missing(left, reference, CHANGED)]
+    return Outcome(
+        _figures(kills, run.rounds, compared, left),
+        {"calls": truth.counters["calls"], "records": len(sent), "partitions": PARTITIONS, "round_s": round_s},
+        {
+            "what": "kills of `aftercall run` with SIGKILL; rows against the truth and against an uninterrupted run",
+            "duration_s": round(time.monotonic() - begun),
+            "moments": dict(Counter(one.moment for one in run.rounds)),
+            "processes": dict(Counter(one.processes for one in run.rounds)),
+            "broker_deaths": run.broker_deaths,
+            "alerts": kill_compare.alerts_told(left, reference),
+            "counters": {name: count for name, count in left.counters.items() if name != "watermark"},
+            "rounds": [asdict(one) for one in run.rounds],
+        },
+        wrong,
+    )
+
+
+def _figures(kills: int, rounds: list[Round], compared: Sequence[Differences], left: Left) -> dict[str, Any]:
+    resumed = [one.read_again_after_s for one in rounds if one.read_again_after_s is not None]
+    outputs = (left.verdicts, left.alerts, left.recommendations, left.dead_letters)
+    return {
+        "kills": kills,
+        "rows_lost": sum(one.lost for one in compared),
+        "rows_doubled": sum(one.doubled for one in compared),
+        "rows_differing": sum(one.differing for one in compared),
+        "resume_s_median": round(statistics.median(resumed), 2) if resumed else None,
+        "repeated_outputs_share": round(
+            sum(one.repeats for one in outputs) / max(1, sum(len(one.records) for one in outputs)), 4
+        ),
+    }
+
+
+def _topics(outputs: dict[str, str]) -> str:
+    return "[kafka.topics]\n" + "".join(f'{name} = "{topic}"\n' for name, topic in outputs.items())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a campaign, report; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--calls", type=int, help="by default 60,000, and 6,000 more per kill")
+    parser.add_argument("--round", type=float, default=8.0, help="seconds between two kills, on average")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--keep", type=Path, help="a folder for what the runs leave; by default it is removed")
+    parser.add_argument("--write", action="store_true", help="renew benchmarks/results/kills.json")
+    options = parser.parse_args(arguments)
+    calls = options.calls or 60_000 + 6_000 * options.kills
+    with ExitStack() as stack:
+        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aftercall-kills-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            found = campaign(folder, kills=options.kills, calls=calls, round_s=options.round, seed=options.seed)
+        except (BrokerError, RunError) as error:
+            print(f"kills: {error}", file=sys.stderr)
+            return 1
+    print(json.dumps({"figures": found.figures, "alerts": found.details["alerts"]}, indent=1))
+    if options.write:
+        print(
+            f"wrote {report.write('kills', found.figures, seed=options.seed, sizes=found.sizes, details=found.details)}"
+        )
+    if found.wrong:
+        print("\n".join(["kills: the run that was killed is not what it should be:", *found.wrong]), file=sys.stderr)
+    return 1 if found.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
