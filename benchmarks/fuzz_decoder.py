@@ -78,7 +78,7 @@ def _fuzz(folder: Path, inputs: int, seed: int) -> None:
     """Never returns: libFuzzer ends the process."""
     atheris: Any = importlib.import_module("atheris")
     hook: Any = importlib.import_module("atheris.import_hook")
-    # As `atheris.instrument_imports`, but without the tracing of comparisons, which leaks 5 KB an input (atheris 3.0.0).
+    # As `atheris.instrument_imports`, but without the tracing of comparisons, which leaks 5 KB an input in 3.0.0.
     with hook.HookManager(set(_ROOMS), set(), enable_loader_override=True, trace_dataflow=False):
         from benchmarks import fuzz_inputs, fuzz_target
     seen, slugs, memory = 0, Counter[str](), [0]

@@ -19,6 +19,7 @@ SHOWN: Final = {
     "out_mb": "folder, MB",
     "files": "open files",
     "cores": "cores in use",
+    "load": "load of the machine, all programs",
     "lag": "consumer lag, records",
     "pending": "pending calls",
     "watermark_delay_s": "watermark behind, s",
@@ -40,7 +41,7 @@ def quarters(samples: list[Sample], hours: float) -> tuple[Quarter, Quarter]:
 def slope_per_hour(samples: list[Sample], name: str) -> float:
     """Least squares."""
     points = [(one["hour"], one[name]) for one in samples if name in one and np.isfinite(one[name])]
-    if len(points) < 3:  # noqa: PLR2004 - of two points any slope is chance
+    if len(points) < 3:  # of two points any slope is chance
         return float("nan")
     at, value = np.array(points).T
     return float(np.polyfit(at, value, 1)[0])
@@ -61,7 +62,7 @@ def figures(samples: list[Sample], hours: float, events: int) -> dict[str, float
         what = name.removesuffix("_mb")
         found |= {f"{what}_first_mb": _median(first, name), f"{what}_last_mb": _median(last, name)}
         found[f"{what}_slope_mb_per_h"] = slope_per_hour(half, name)
-    for name in ("latency_p50_s", "latency_p99_s", "watermark_delay_s", "epoch_s", "publication_s", "cores"):
+    for name in ("latency_p50_s", "latency_p99_s", "watermark_delay_s", "epoch_s", "publication_s", "cores", "load"):
         found |= {f"{name}_first": _median(first, name), f"{name}_last": _median(last, name)}
     return {name: round(value, 4) for name, value in found.items()}
 

@@ -60,12 +60,13 @@ class Pipeline:
             spent, count = self._since(found, f"{metric}_sum"), self._since(found, f"{metric}_count")
             if count:
                 taken[name] = spent / count
+        taken["load"] = os.getloadavg()[0]
         taken["cpu_s"] = found["process_cpu_seconds_total"]
         taken["state_mb"] = found["aftercall_state_bytes"] / _MB
         memory = dict(line.split(":", 1) for line in Path(f"/proc/{self._pid}/status").read_text().splitlines())
         taken["rss_mb"] = int(memory["VmRSS"].split()[0]) * 1024 / _MB
         taken["anonymous_mb"] = int(memory["RssAnon"].split()[0]) * 1024 / _MB
-        taken["files"] = len(os.listdir(f"/proc/{self._pid}/fd"))
+        taken["files"] = sum(1 for _ in Path(f"/proc/{self._pid}/fd").iterdir())
         taken["out_mb"] = _size(self._out) / _MB
         taken["recovery_mb"] = _size(self._out / "state" / "recovery") / _MB
         with suppress(FileNotFoundError):  # being replaced
