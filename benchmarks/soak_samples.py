@@ -105,8 +105,9 @@ class VerdictWatch:
     def _run(self) -> None:
         while not self._stop.is_set():
             for message in self._consumer.consume(500, 0.2):
-                if message.error() is None:
-                    self._take(json.loads(message.value()), time.time())
+                value = message.value()
+                if message.error() is None and value is not None:
+                    self._take(json.loads(value), time.time())
 
     def _take(self, verdict: dict[str, Any], now: float) -> None:
         """Verdicts without an outcome (expired, failed calls) say nothing about the time."""

@@ -100,7 +100,7 @@ def produce(brokers: str, *, seconds: float, rate: float, seed: int) -> dict[str
     confirmed: Counter[str] = Counter()
 
     def told(error: KafkaError | None, message: Message) -> None:
-        confirmed[message.topic() if error is None else f"failed: {error.name()}"] += 1
+        confirmed[str(message.topic()) if error is None else f"failed: {error.name()}"] += 1
 
     producer = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20})
     traffic, behind = Traffic(rate, seed), 0.0
