@@ -114,5 +114,10 @@ def _told(reason: str, detail: str, raw: bytes, message: Message) -> None:
     key.encode()
     if not message.keep_payloads:
         with suppress(ValueError, RecursionError):
-            shown = json.loads(fields["payload"])
-            assert not (isinstance(shown, dict) and {"input", "output"} & shown.keys()), "a private field is shown"
+            assert not _private(json.loads(fields["payload"])), "a private field is shown"
+
+
+def _private(shown: Any) -> bool:
+    if isinstance(shown, dict):
+        return bool({"input", "output"} & shown.keys()) or any(map(_private, shown.values()))
+    return isinstance(shown, list) and any(map(_private, shown))

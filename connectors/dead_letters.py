@@ -97,7 +97,7 @@ def call_id_of(raw: bytes) -> str:
 
 
 def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re.Pattern[str]] = ()) -> str:
-    """The text of a record as a dead letter may show it: without `input` and `output`, at most 64 KiB of UTF-8."""
+    """The text of a record as a dead letter may show it: no `input` or `output` at any depth, at most 64 KiB."""
     text, limit = _object_text(raw, keep_payloads=keep_payloads), MAX_PAYLOAD_BYTES
     if text is None:
         text, limit = raw.decode(errors="replace"), MAX_UNPARSED_BYTES
@@ -117,15 +117,30 @@ def _object_text(raw: bytes, *, keep_payloads: bool) -> str | None:
         return None
     if not isinstance(record, dict):
         return None
-    if keep_payloads or not any(name in record for name in _PRIVATE):
+    if keep_payloads or not _holds_private(record):
         return raw.decode()
+    if any(_holds_private(value) for name, value in record.items() if name not in _PRIVATE):
+        return json.dumps(_public(record), ensure_ascii=False)
     try:
         members = _members.decode(raw)  # keeps every number as it was written
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return json.dumps({name: value for name, value in record.items() if name not in _PRIVATE}, ensure_ascii=False)
+        return json.dumps(_public(record), ensure_ascii=False)
     kept = (f"{json.dumps(name, ensure_ascii=False)}: {bytes(value).decode()}" for name, value in members.items()
             if name not in _PRIVATE)  # fmt: skip
     return "{" + ", ".join(kept) + "}"
+
+
+def _holds_private(value: Any) -> bool:
+    """Whether an object, at any depth, has a private member: of a tool call, or in an envelope nobody announced."""
+    if isinstance(value, dict):
+        return any(name in value for name in _PRIVATE) or any(map(_holds_private, value.values()))
+    return isinstance(value, list) and any(map(_holds_private, value))
+
+
+def _public(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _public(inner) for name, inner in value.items() if name not in _PRIVATE}
+    return [_public(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _cut(text: str, limit: int) -> str:

@@ -39,8 +39,14 @@ def test_a_record_without_a_readable_call_id_has_the_empty_key(raw: bytes) -> No
 
 
 def test_input_and_output_are_taken_out_and_the_rest_stays_as_written() -> None:
-    raw = b'{"call_id": "c\\u00fc", "input": "secret", "n": 1.50e3, "output": null, "o": {"input": [1]}}'
-    assert payload_text(raw) == '{"call_id": "c\\u00fc", "n": 1.50e3, "o": {"input": [1]}}'
+    raw = b'{"call_id": "c\\u00fc", "input": "secret", "n": 1.50e3, "output": null, "o": {"put": [1]}}'
+    assert payload_text(raw) == '{"call_id": "c\\u00fc", "n": 1.50e3, "o": {"put": [1]}}'
+    assert payload_text(raw, keep_payloads=True) == raw.decode()
+
+
+def test_input_and_output_are_taken_out_of_tool_calls_and_of_envelopes_too() -> None:
+    raw = b'{"data": {"call_id": "c", "input": "secret"}, "tool_calls": [{"name": "t", "output": {"a": "secret"}}, 1]}'
+    assert payload_text(raw) == '{"data": {"call_id": "c"}, "tool_calls": [{"name": "t"}, 1]}'
     assert payload_text(raw, keep_payloads=True) == raw.decode()
 
 
