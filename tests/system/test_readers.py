@@ -1,0 +1,198 @@
+"""Analysts read the snapshot while it is published 200 times: never an error, never half of one, never an older one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectors.publish import newest_version
+from flows.messages import CallRows, CellChanges, Clock, DeadLetterRows, Row, SnapshotMessage, StatementRows, Tally
+from flows.messages import VerdictRows as Verdicts
+from flows.snapshot import SnapshotPartition, SnapshotSettings
+from models.streams import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
+
+AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
+PUBLICATIONS, READERS, CALLS = 200, 4, 20
+WITHIN_S = 550.0
+GROUP = ("support", "gpt", "v1")
+
+READER = """
+import json, sys, time
+from pathlib import Path
+import duckdb
+
+folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+SUMS = '''
+SELECT version, records = calls + outcomes + duplicates + waiting + dead_letters,
+  calls = pending + successes + failures + expired,
+  calls = (SELECT count(*) FROM calls),
+  dead_letters = (SELECT count(*) FROM dead_letters),
+  outcomes = (SELECT count(*) FROM statements),
+  calls = (SELECT sum(calls) FROM rates WHERE grain = '1h'),
+  successes = (SELECT sum(successes) FROM rates WHERE grain = '1d'),
+  (pending, successes, failures, expired) = (SELECT (count(*) FILTER (verdict = 'pending'),
+    count(*) FILTER (verdict = 'success'), count(*) FILTER (verdict = 'failure'),
+    count(*) FILTER (verdict = 'expired')) FROM calls)
+FROM pipeline
+'''
+JOIN = '''
+SELECT count(*), count(c.call_id), count(*) FILTER (s.stands AND s.success != (c.verdict = 'success')),
+  (SELECT sum(statements) FROM calls) - count(*)
+FROM statements s LEFT JOIN calls c USING (call_id)
+'''
+(folder / f"ready-{sys.argv[3]}").touch()
+versions, looks, last, deadline = set(), 0, 0, time.monotonic() + seconds
+while not (folder / "over").exists() and time.monotonic() < deadline:
+    try:
+        connection = duckdb.connect(str(folder / "outcomes.duckdb"), read_only=True)
+    except duckdb.IOException:
+        if last:  # before the first publication there is nothing to read
+            raise
+        time.sleep(0.01)
+        continue
+    with connection:
+        version, *sums = connection.execute(SUMS).fetchone()
+        assert all(sums), (version, sums)
+        statements, joined, against, missing = connection.execute(JOIN).fetchone()
+        assert (statements, against, missing or 0) == (joined, 0, 0), (version, statements, joined, against, missing)
+        assert connection.execute("SELECT version FROM pipeline").fetchone() == (version,)
+    assert version >= last, (version, last)
+    last, looks = version, looks + 1
+    versions.add(version)
+    time.sleep(0.1)
+print(json.dumps({"looks": looks, "versions": len(versions), "last": last}))
+"""
+
+
+def minute(i: int) -> list[SnapshotMessage]:
+    """What one minute brings.
+
+    A third of its calls fails, a third is pending; of the minute before one is revised, and its pending ones expire.
+    """
+    at = AT + i * MINUTE_US
+    third = CALLS // 3
+    calls = [
+        (f"c{i}-{k}", at + k, *GROUP, None, None, 5.0, 0.1, 3, None, json.dumps({"minute": i})) for k in range(CALLS)
+    ]
+    failed, succeeded = range(third), range(third, CALLS - third)
+    verdicts: list[Row] = [(f"c{i}-{k}", at + k, "failure", None, "judge", at + 9, 1, 0) for k in failed]
+    verdicts += [(f"c{i}-{k}", at + k, "success", None, "judge", at + 9, 1, 0) for k in succeeded]
+    said: list[Row] = [
+        (f"c{i}-{k}", at + k, "o1", "judge", at + 9, "assert", k >= third, None, "because", True)
+        for k in (*failed, *succeeded)
+    ]
+    outcomes, expired, revised = len(said), 0, 0
+    if i:
+        earlier = at - MINUTE_US
+        said += [
+            (f"c{i - 1}-0", earlier, "o1", "judge", earlier + 9, "assert", False, None, "because", False),
+            (f"c{i - 1}-0", earlier, "o2", "judge", earlier + 20, "assert", True, None, None, True),
+        ]
+        verdicts.append((f"c{i - 1}-0", earlier, "success", None, "judge", earlier + 20, 2, 1))
+        for k in range(CALLS - third, CALLS):
+            verdicts.append((f"c{i - 1}-{k}", earlier + k, "expired", None, None, at, 0, 0))
+        outcomes, expired, revised = outcomes + 1, third, 1
+    letter = {"event_id": f"{i:032x}", "reason": "not_json", "detail": "why.", "origin": {"file": "f", "line": i + 1},
+              "size": 1, "sha256": "0" * 64, "payload": "{", "received_at": at}  # fmt: skip
+    counts = {
+        "records": CALLS + outcomes + 2,
+        "calls": CALLS,
+        "outcomes": outcomes,
+        "duplicates": 1,
+        "dead_letters": 1,
+        "successes": len(succeeded) + revised,
+        "failures": third - revised,
+        "expired": expired,
+    }
+    return [
+        CallRows(calls),
+        Verdicts(verdicts),
+        StatementRows(said),
+        DeadLetterRows([letter]),
+        cells(at // MINUTE_US, len(succeeded), third, revised, expired),
+        Tally(counts),
+        Clock(at + 30_000_000, at + CALLS, {"agent.calls/0": i}),
+    ]
+
+
+def cells(at_minute: int, succeeded: int, failed: int, revised: int, expired: int) -> CellChanges:
+    """The same in differences of the rate cells: this minute's, and those of the minute before."""
+    count = 2 if expired else 1
+    code, when = np.zeros(count, np.int32), np.array([at_minute, at_minute - 1], np.int32)[:count]
+
+    def column(now: int, before: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        return np.array([now, before], np.int32)[:count]
+
+    deltas = CellDeltas(
+        code,
+        when,
+        column(CALLS, 0),
+        column(succeeded, revised),
+        column(failed, -revised),
+        column(0, expired),
+        column(CALLS * 1_000, 0).astype(np.int64),
+    )
+    one, none = code[:1], np.zeros(0, np.int32)
+    latencies = LatencyDeltas(one, when[:1], np.array([200], np.int16), column(CALLS, 0)[:1])
+    delays = DelayDeltas(none, none, none.astype(np.int8), none.astype(np.int16), none)
+    return CellChanges([GROUP], deltas, latencies, delays)
+
+
+@pytest.fixture
+def readers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Four, each in a process of its own, who know DuckDB and the path of the link."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", READER, str(tmp_path), str(WITHIN_S), str(number)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(READERS)
+    ]
+    yield started
+    for reader in started:
+        if reader.poll() is None:
+            reader.kill()
+        reader.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # half a minute on two idle cores, ten times that where fifteen processes share them
+def test_four_readers_see_only_whole_snapshots_through_200_publications(
+    tmp_path: Path, readers: list[subprocess.Popen[str]]
+) -> None:
+    while len(list(tmp_path.glob("ready-*"))) < READERS:
+        assert all(reader.poll() is None for reader in readers)
+        time.sleep(0.05)
+    clock = [0.0]
+    partition = SnapshotPartition(
+        SnapshotSettings(folder=tmp_path, live=True, every=timedelta(seconds=1), monotonic=lambda: clock[0]), None
+    )
+    epochs = 0
+    while newest_version(tmp_path) < PUBLICATIONS:
+        partition.write_batch(minute(epochs))
+        clock[0] += 1.0
+        partition.snapshot()  # publishes beside, unless the publication before still runs
+        epochs += 1
+        if epochs % 3:  # two of three epochs wait for it, the third one writes meanwhile
+            for thread in threading.enumerate():
+                if thread.name == "aftercall-publish":
+                    thread.join()
+    partition.close()
+    (tmp_path / "over").touch()
+    for reader in readers:
+        told, trouble = reader.communicate(timeout=30)
+        assert reader.returncode == 0, trouble
+        seen = json.loads(told)
+        assert seen["last"] >= PUBLICATIONS - 5
+        assert seen["versions"] >= PUBLICATIONS // 10, seen
