@@ -101,6 +101,13 @@ class Refused(NamedTuple):
     key: str | None = None
 
 
+class Erase(NamedTuple):
+    """A request to forget calls; see `connectors.erasures`."""
+
+    request: str
+    call_ids: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything a lane read in one go.
@@ -121,6 +128,7 @@ class Batch:
         lane: its name.
         lanes: how many lanes there are in all.
         marks: where each partition is to be read on: the offset (of a file the line) after the last one read.
+        erase: calls to forget, those of this batch too.
     """
 
     calls: Calls
@@ -137,6 +145,7 @@ class Batch:
     lane: str = "files"
     lanes: int = 1
     marks: dict[str, int] = field(default_factory=dict)
+    erase: tuple[Erase, ...] = ()
 
 
 def objects(values: Sequence[object]) -> Objects:

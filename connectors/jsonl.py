@@ -8,8 +8,8 @@ from pathlib import Path
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
-Block = list[tuple[str, bytes]]
-"""Records as (key, JSON), in order."""
+Block = list[tuple[str, bytes | None]]
+"""Records as (key, JSON), in order. A file has no keys, so a tombstone (None) says nothing there and is left out."""
 
 
 class OutputError(Exception):
@@ -49,7 +49,7 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
     def write_batch(self, values: list[Block]) -> None:
         """Append each record as a line."""
         try:
-            self._file.write(b"".join(line + b"\n" for block in values for _, line in block))
+            self._file.write(b"".join(line + b"\n" for block in values for _, line in block if line is not None))
         except OSError as wrong:
             raise _cannot_write(self._path, wrong) from None
 

@@ -95,7 +95,8 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         self._reader.hold(self._too_far_ahead())
         self._rest(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
         said = (batch.low, batch.high, batch.idle)
-        batch.news = bool(batch.marks) or said != self._said
+        batch.erase = self._hooks.erasures() if self._lane == 0 else ()
+        batch.news = bool(batch.marks or batch.erase) or said != self._said
         if not batch.news and now - self._spoke_s < _SIGN_OF_LIFE_S:
             return []
         self._said, self._spoke_s = said, now

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectors.columns import Erase
 from connectors.kafka_cluster import ClientConfig
 
 Place = tuple[str, int]
@@ -46,9 +47,11 @@ class LaneHooks:
         beat: the dataflow is awake.
         polled: a lane knows its partitions and was asked for its next batch.
         built: a lane is read in this process.
+        erasures: requests to erase calls that no lane has been given yet; asked by the first lane.
     """
 
     stopping: Callable[[], bool] = lambda: False
     beat: Callable[[], None] = lambda: None
     polled: Callable[[str], None] = lambda _lane: None
     built: Callable[[str], None] = lambda _lane: None
+    erasures: Callable[[], tuple[Erase, ...]] = tuple

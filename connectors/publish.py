@@ -137,6 +137,16 @@ def versions(folder: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in found if match}
 
 
+def drop_older(folder: Path) -> int:
+    """Remove all snapshots but the newest; gives how many. Who has one open can read it to the end."""
+    older = [path for _, path in sorted(versions(folder).items())][:-1]
+    for path in older:
+        path.unlink(missing_ok=True)
+    if older:
+        _sync(folder)
+    return len(older)
+
+
 def newest_version(folder: Path) -> int:
     """The greatest version ever published that can still be told from the folder, 0 without one."""
     known = list(versions(folder))

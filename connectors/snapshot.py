@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from connectors import snapshot_tables as tables
+from connectors.erase_rows import delete_calls, draft_of, rewrite
 from connectors.publish import Publication, discard, discard_unfinished
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class SnapshotStore:
         self._keep, self._calls, self._memory_mb = keep, calls, memory_mb
         self._live_file = folder / "state" / "live.duckdb"
         self._live_file.parent.mkdir(parents=True, exist_ok=True)
+        discard(draft_of(self._live_file))
         self._connection = self._open()
         # Only the holder of the live database publishes, so nobody else's file can be swept away here.
         discard_unfinished(folder)
@@ -174,6 +176,19 @@ class SnapshotStore:
             for table, column in columns[name]:
                 self._connection.execute(f"DELETE FROM {table} WHERE {column} < ?", [before])
         self._connection.commit()
+
+    def erase(self, call_ids: Sequence[str]) -> dict[str, int]:
+        """Delete all rows of calls and the dead letters that name one; to be called right after `commit`.
+
+        Returns:
+            The number of deleted rows by table. Their bytes stay in the file until `rewrite`.
+        """
+        return delete_calls(self._connection, call_ids)
+
+    def rewrite(self) -> None:
+        """Write the live database anew without what was deleted, while nothing is being published. O(its size)."""
+        rewrite(self._connection, self._live_file)
+        self._connection = self._open()
 
     def begin_publish(self) -> Publication:
         """A publication of the last commit; its `write` may run in another thread. One at a time."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from flows.cli_erase import erase
 from flows.cli_kafka import topics
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # boxes cut the names of options off
 )
 app.add_typer(topics)
+app.command(short_help="Remove calls from state, snapshot and history.")(erase)
 
 Files = list[Path] | None
 Config = Annotated[
@@ -39,7 +41,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 Workers = Annotated[int, typer.Option(min=1, max=12, help="Bytewax workers (threads).")]
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-LISTS = ("--calls", "--outcomes")
+LISTS = ("--calls", "--outcomes", "--call", "--session")
 MOST_CALLS = 50_000_000
 _USAGE_ERRORS = {"SettingsError", "UsageError", "KafkaConfigError"}
 _SYSTEM_ERRORS = {
@@ -332,6 +334,9 @@ def _answer(error: BaseException) -> tuple[str, int] | None:
             return str(seen), USAGE
         if name in _SYSTEM_ERRORS:
             return str(seen), FAILED
+        if type(seen).__module__ == "_duckdb":
+            what = str(seen).partition("\n")[0]
+            return f"snapshot: its database must be usable; {what} (see to the disk, then start again)", FAILED
         if isinstance(seen, OSError) and seen.strerror is not None:
             if seen.filename is None:
                 return f"system: a file or stream cannot be used; {seen.strerror} (see to it, then try again)", FAILED

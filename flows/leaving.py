@@ -22,6 +22,7 @@ from flows.messages import (
     CellChanges,
     Clock,
     DeadLetterRows,
+    EraseRows,
     RecommendationRows,
     StatementRows,
     Tally,
@@ -39,15 +40,18 @@ Keyed = tuple[str, Any]
 Origin = Callable[[str, int], dict[str, Any]]
 """Where a record is to be found: of a partition's name and the place in it."""
 Letter = tuple[str, DeadLetter]
-Block = tuple[str, list[tuple[str, bytes]]]
-"""What sinks take: which sink partition, and there (key, JSON) of each record."""
+Block = tuple[str, list[tuple[str, bytes | None]]]
+"""What sinks take: which sink partition, and there (key, JSON) of each record, or a tombstone (key, None)."""
 
 
 def verdicts(item: tuple[str, Joined]) -> list[Block]:
     """Topic `agent.verdicts`, a block per shard: the records of a call always go through the same sink partition."""
-    records = list(rows.verdict_records(item[1]))
+    records: list[tuple[str, bytes | None]] = list(rows.verdict_records(item[1]))
     if records:
         _count(item[1])
+    if item[1].erased is not None:
+        # Also of calls that are not held any more: their verdict is on the topic as long as nothing takes its place.
+        records += [(call_id, None) for call_id in item[1].erased.call_ids]
     return [(item[0], records)] if records else []
 
 
@@ -203,6 +207,8 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             yield SNAPSHOT, Tally(joined.tally)
         if len(joined.accepted_at):
             yield SNAPSHOT, Clock(NEVER, int(joined.accepted_at.max()), {})
+        if joined.erased is not None:
+            yield SNAPSHOT, EraseRows(*joined.erased)
         if not per_call:
             return
         for make, message in (

@@ -56,6 +56,15 @@ class RecommendationRows(NamedTuple):
     rows: Sequence[Recommendation]
 
 
+class EraseRows(NamedTuple):
+    """Calls that are gone from a shard, and of which no row is to remain; see `models.streams.Erased`."""
+
+    request: str
+    call_ids: tuple[str, ...]
+    held: int
+    waiting: int
+
+
 class CellChanges(NamedTuple):
     """Differences of the rate cells; codes index `names`."""
 
@@ -84,6 +93,7 @@ SnapshotMessage = (
     | DeadLetterRows
     | AlertRows
     | RecommendationRows
+    | EraseRows
     | CellChanges
     | Clock
 )

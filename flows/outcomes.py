@@ -18,7 +18,7 @@ from connectors.dead_letters import file_origin
 from flows import leaving
 from flows.model_settings import drift_settings, join_rules, routing_settings
 from flows.settings import Settings
-from flows.shards import split
+from flows.shards import to_shards
 from flows.steps import drift_step, groups_step, join_step, routing_step
 
 Sink = FixedPartitionedSink[Any, Any]
@@ -41,7 +41,7 @@ def outcomes(
     flow = Dataflow("outcomes")
 
     batches = op.input("lanes", flow, lanes)
-    arrivals = op.flat_map("split", batches, split)
+    arrivals = op.flat_map("split", batches, to_shards)
     joined = op.stateful_batch("join", arrivals, join_step(join_rules(settings)))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = op.stateful_batch("groups", changes, groups_step(settings.join.max_groups))

@@ -20,6 +20,8 @@ from connectors.kafka_watch import KafkaWatch
 from connectors.metrics import METRICS
 from flows import health_server, logs
 from flows.engine import execute
+from flows.erase_stopped import catch_up
+from flows.erasing import Erasing
 from flows.health import Health
 from flows.kafka import inputs, outlets, reached
 from flows.members import run_members
@@ -162,7 +164,14 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         max_lead_us=microseconds(settings.join.max_lead),
         accept_data_loss=service.accept_data_loss,
     )
-    hooks = LaneHooks(stopping=stop, beat=health.heartbeat.beat, built=health.expects_lane, polled=polled)
+    erasing = Erasing(service.out)
+    hooks = LaneHooks(
+        stopping=stop,
+        beat=health.heartbeat.beat,
+        built=health.expects_lane,
+        polled=polled,
+        erasures=erasing.requests.inbox(),
+    )
     snapshot = SnapshotSettings(
         folder=service.out,
         live=True,
@@ -172,6 +181,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         forget=settings.forget_after(settings.retention.on_kafka()),
         on_built=health.expects_snapshots,
         on_published=health.published,
+        erasing=erasing,
     )
     source = KafkaLanes(lanes, decoder, watch, hooks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
@@ -186,6 +196,7 @@ def _prepare(service: Service, state: Path, stopping: Stopping) -> None:
     known = open_run(service.out, mine, accept_config_change=service.accept_config_change)
     recovery_store(state, begun=begun)
     write_run(state, known)
+    catch_up(service.settings.kafka, state)
 
 
 def _described(settings: Settings, cluster_id: str) -> Run:

@@ -6,14 +6,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from connectors.columns import Batch
 from models.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.lane_clocks import LaneClock
+from models.streams import Erasure
 
 SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")
 """Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that
 they spread evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the state: never change them."""
+
+
+def to_shards(batch: Batch) -> list[tuple[str, Arrivals | Erasure]]:
+    """A batch over the shards, and after it what they are to forget."""
+    return [*split(batch), *_erasures(batch)]
 
 
 def split(batch: Batch) -> list[tuple[str, Arrivals]]:
@@ -40,6 +47,17 @@ def split(batch: Batch) -> list[tuple[str, Arrivals]]:
         )
         for i, shard in enumerate(SHARDS)
     ]
+
+
+def _erasures(batch: Batch) -> list[tuple[str, Erasure]]:
+    made = []
+    for request, call_ids in batch.erase:
+        calls = dict[str, list[tuple[int, str]]]()
+        for call_id in call_ids:
+            key = xxh3_64_intdigest(call_id.encode())
+            calls.setdefault(SHARDS[key % len(SHARDS)], []).append((key, call_id))
+        made += [(shard, Erasure(request, shard, tuple(mine))) for shard, mine in calls.items()]
+    return made
 
 
 def _by_shard(columns: Any, names: tuple[str, ...], key: NDArray[np.uint64]) -> list[list[NDArray[Any]]]:

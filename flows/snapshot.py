@@ -16,12 +16,14 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from connectors.metrics import METRICS
 from connectors.publish import Publication
 from connectors.snapshot import SnapshotStore
+from flows.erasing import Erasing
 from flows.messages import (
     AlertRows,
     CallRows,
     CellChanges,
     Clock,
     DeadLetterRows,
+    EraseRows,
     RecommendationRows,
     SnapshotMessage,
     StatementRows,
@@ -66,6 +68,8 @@ class SnapshotSettings:
     """Called in the process that holds the sink."""
     on_published: Callable[[float], None] = lambda _took_s: None
     """Called after each publication with how long it took."""
+    erasing: Erasing | None = None
+    """Does what is asked of it to erase; a replay is asked nothing."""
 
 
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
@@ -118,6 +122,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         if self._dirty or self._store.cut == 0:
             self._commit()
         self._tell()
+        self._erase()
         if self._running is None and self._settings.monotonic() >= self._due:
             if self._store.cut == self._published_cut:  # nothing has changed
                 self._due = self._settings.monotonic() + self._settings.every.total_seconds()
@@ -125,6 +130,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._settings.on_published(0.0)
             else:
                 self._publish_beside()
+        if self._settings.erasing is not None:
+            self._settings.erasing.epoch_ended(published=self._running is None)
         return {
             "version": STATE_VERSION,
             "cut": self._store.cut,
@@ -142,6 +149,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._check()
         if self._dirty:
             self._commit()
+        self._erase()
         self._forget()
         as_of, live = self._as_of(), self._settings.live
         if not live and self._newest_call != NEVER:
@@ -173,10 +181,22 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_alerts(alerts)
             case RecommendationRows(recommendations):
                 self._store.append_recommendations(recommendations)
+            case EraseRows() if self._settings.erasing is not None:
+                self._settings.erasing.hear(message)
 
     def _commit(self) -> None:
         self._store.commit(self._store.cut + 1)
         self._dirty = False
+
+    def _erase(self) -> None:
+        """Right after a commit: take out what was asked for since, and let a snapshot without it be published at once.
+
+        All rows of these calls that were written in this epoch are there by now, whichever way they took.
+        """
+        erasing = self._settings.erasing
+        if erasing is not None and self._running is None and erasing.heard:
+            erasing.delete(self._store)
+            self._due, self._published_cut = self._settings.monotonic(), -1
 
     def _publish_beside(self) -> None:
         self._forget()

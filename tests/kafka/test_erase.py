@@ -1,0 +1,220 @@
+"""`aftercall erase` beside a running pipeline and on a stopped one: nothing that names the call remains on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kafka.clusters import Cluster, MockCluster
+from kafka.service import Pipeline
+from system.runs import environment
+
+GONE = "gone-0000-private"
+UUID = "01957b3e-5c00-7000-8000-0123456789ab"
+OTHER = "stay-0000-private"
+MARKS = (b"gone-", UUID.encode(), bytes.fromhex("80000123456789ab")[::-1], b"secret", b"session-gone")
+
+
+@pytest.fixture
+def pipeline(mock_broker: MockCluster, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
+    """Makes pipelines; what still runs is killed."""
+    made: list[Pipeline] = []
+
+    def make(**join: str) -> Pipeline:
+        made.append(Pipeline(mock_broker, tmp_path, **join))
+        made[-1].settings["recovery"] = {"epoch": "1s"}
+        made[-1].settings["snapshot"] = {"every": "1s"}
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def _send_private(pipeline: Pipeline) -> None:
+    """Calls to be erased, with all that can be known of them, and one beside them that stays; also early outcomes."""
+    at = time.time() - 300
+    for name, mark, session in ((GONE, "secret", "gone"), (UUID, "secret", "gone"), (OTHER, "open", "stay")):
+        call = {"call_id": name, "occurred_at": _time(at), "task_type": "t", "model": "m"}
+        call |= {"session_id": f"session-{session}", "attrs": {"who": mark}}
+        pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call))
+        pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call | {"model": "another"}))
+        for number in range(2 if name != UUID else 0):
+            said = {"outcome_id": f"{mark}-{number}", "call_id": name, "source": "s", "success": number == 0}
+            said |= {"occurred_at": _time(at + 1), "reason": f"{mark} reason {number}"}
+            pipeline.cluster.send(pipeline.topics["outcomes"], 0, name, json.dumps(said))
+    early = {"outcome_id": "secret-early", "call_id": "gone-early", "source": "s", "success": True}
+    pipeline.cluster.send(pipeline.topics["outcomes"], 0, "gone-early", json.dumps(early | {"occurred_at": _time(at)}))
+    pipeline.cluster.flush()
+
+
+SENT = 11
+NAMES = (GONE, UUID, "gone-early")
+
+
+def _time(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _erase(pipeline: Pipeline, *arguments: str, **settings: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "aftercall", "erase", "--config", str(pipeline.folder / "aftercall.toml")),
+            *("--out", str(pipeline.out), "--json", *arguments),
+        ],
+        env=environment(**settings),
+        cwd=pipeline.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _holding(pipeline: Pipeline) -> list[tuple[str, bytes]]:
+    """Files under the output folder that hold a mark."""
+    found = []
+    for path in sorted(pipeline.out.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            found += [(str(path.relative_to(pipeline.out)), mark) for mark in MARKS if mark in content]
+    return found
+
+
+def _others(pipeline: Pipeline) -> dict[str, list[Any]]:
+    """All rows that are of other calls."""
+    kept = " WHERE call_id NOT IN ('" + "', '".join(NAMES) + "') ORDER BY ALL"
+    return {name: pipeline.table(f"SELECT * FROM {name}{kept}") for name in ("calls", "statements")}
+
+
+def _assert_gone(pipeline: Pipeline, others: dict[str, list[Any]]) -> None:
+    assert _holding(pipeline) == []
+    _assert_sums(pipeline)
+    assert _others(pipeline) == others
+    row = pipeline.row()
+    # One was decided, the other pending; what waited is a dead letter.
+    assert (row["calls"], row["expired"], row["waiting"]) == (3 + len(pipeline.verdicts), 1, 0)
+    letters = pipeline.table("SELECT reason, payload FROM dead_letters ORDER BY reason")
+    assert [letter["reason"] for letter in letters] == ["conflict", "erased"]
+    assert letters[1]["payload"] is None
+
+
+def _assert_sums(pipeline: Pipeline) -> None:
+    """Of docs/contract.md, section 4; the rates still count what was erased."""
+    row = pipeline.row()
+    taken = ("calls", "outcomes", "duplicates", "waiting", "dead_letters")
+    verdicts = ("pending", "successes", "failures", "expired")
+    assert row["records"] == sum(row[name] for name in taken), row
+    assert row["calls"] == sum(row[name] for name in verdicts), row
+    sums = ", ".join(f"sum({name}) AS {name}" for name in ("calls", *verdicts))
+    (rates,) = pipeline.table(f"SELECT {sums} FROM rates WHERE grain = '1d'")
+    assert rates == {name: row[name] for name in rates}
+
+
+def _newest(cluster: Cluster, topic: str) -> dict[str, bytes | None]:
+    return {(read.key or b"").decode(): read.value for read in cluster.read_all(topic)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_running_pipeline_forgets_a_call_and_goes_on(pipeline: Callable[..., Pipeline], processes: int) -> None:
+    """State, snapshots, live database and recovery store hold nothing of it; the topic has a tombstone."""
+    made = pipeline()
+    made.send(30)
+    _send_private(made)
+    running = made.start(processes=processes)
+    running.until(lambda: made.row().get("records", 0) >= made.records + SENT)
+    assert _holding(made)
+    others = _others(made)
+    result = _erase(made, "--call", *NAMES)
+    assert (result["calls"], result["sent"], result["scrubbed"]) == (3, True, True)
+    removed = result["removed"]
+    assert (removed["held"], removed["waiting"], removed["calls"], removed["dead_letters"]) == (2, 1, 2, 2)
+    _assert_gone(made, others)
+    newest = _newest(made.cluster, made.topics["verdicts"])
+    assert (newest[GONE], newest[UUID], newest["gone-early"]) == (None, None, None)
+    assert newest[OTHER] is not None
+    again = _erase(made, "--call", *NAMES)
+    assert set(again["removed"].values()) - {again["removed"]["snapshots"]} <= {0}
+    made.send(30)
+    running.until(lambda: made.row()["records"] >= made.records + SENT)
+    running.stop()
+    _assert_sums(made)
+    assert made.row()["calls"] == 60 + 3
+
+
+@pytest.mark.slow
+def test_a_stopped_pipeline_forgets_the_calls_of_a_session_without_a_broker(
+    pipeline: Callable[..., Pipeline],
+) -> None:
+    """What is for the topics waits for the next start, which goes on where the pipeline was."""
+    made = pipeline()
+    made.send(30)
+    _send_private(made)
+    running = made.start()
+    running.until(lambda: made.row().get("records", 0) >= made.records + SENT)
+    running.stop()
+    others = _others(made)
+    result = _erase(made, "--session", "session-gone", AFTERCALL_KAFKA__BROKERS="127.0.0.1:1")
+    assert (result["calls"], result["sent"], result["scrubbed"]) == (2, False, True)
+    assert result["removed"]["held"] == 2
+    _erase(made, "--call", "gone-early", AFTERCALL_KAFKA__BROKERS="127.0.0.1:1")
+    assert {name for name, _ in _holding(made)} == {"state/erase/unsent.jsonl"}
+    running = made.start()
+    made.send(30)
+    running.until(lambda: made.row()["records"] >= made.records + SENT)
+    _assert_gone(made, _others(made))
+    assert {r["call_id"] for r in others["calls"]} <= {r["call_id"] for r in _others(made)["calls"]}
+    newest = _newest(made.cluster, made.topics["verdicts"])
+    assert (newest[GONE], newest[UUID]) == (None, None)
+    letters = [json.loads(read.value or b"") for read in made.cluster.read_all(made.topics["dead_letters"])]
+    assert [letter["reason"] for letter in letters].count("erased") == 1
+    running.stop()
+    assert made.row()["calls"] == 60 + 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.3, 1.5, 2.5])
+def test_a_kill_at_any_moment_of_an_erasure_leaves_it_to_be_done_again(
+    pipeline: Callable[..., Pipeline], after_s: float
+) -> None:
+    """The request outlives both the command and the pipeline; whoever comes next does it."""
+    made = pipeline()
+    made.send(30)
+    _send_private(made)
+    running = made.start()
+    running.until(lambda: made.row().get("records", 0) >= made.records + SENT)
+    others = _others(made)
+    command = [sys.executable, "-m", "aftercall", "erase", "--config", str(made.folder / "aftercall.toml")]
+    with subprocess.Popen(
+        [*command, "--out", str(made.out), "--call", *NAMES],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as erasing:
+        requests = made.out / "state" / "erase"
+        running.until(lambda: requests.exists() and any(requests.iterdir()))
+        time.sleep(after_s)
+        running.kill()
+        os.killpg(erasing.pid, signal.SIGKILL)
+        erasing.wait()
+    running = made.start()
+    running.until(made.all_counted)
+    running.until(lambda: not list(requests.glob("*.request.json")))
+    running.stop()
+    # As documented: free pages are clean after the next start, or the next erasure.
+    _erase(made, "--call", "gone-unknown")
+    _assert_gone(made, others)
