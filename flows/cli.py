@@ -30,7 +30,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # boxes cut the names of options off
 )
 app.add_typer(topics)
-app.command(short_help="Remove calls from state, snapshot and history.")(erase)
 
 Files = list[Path] | None
 Config = Annotated[
@@ -296,6 +295,9 @@ def check(
         raise typer.Exit(FAILED)
 
 
+app.command(short_help="Remove calls from state, snapshot and history.")(erase)
+
+
 def _fill_standard_streams() -> None:
     """Whoever started us may have closed some: files that are opened later must not get their numbers."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -311,7 +313,8 @@ def _spread(arguments: Iterable[str]) -> list[str]:
     for argument in (*arguments, "-"):
         if argument.startswith("-"):
             if option in LISTS and found[-1] == option:
-                raise UsageError(f"{option}: must be followed by a file; got none (name your files)")
+                what = "a file; got none (name your files)" if option in LISTS[:2] else "an id; got none (name it)"
+                raise UsageError(f"{option}: must be followed by {what}")
             option = argument
         elif option in LISTS and found[-1] != option:
             found.append(option)

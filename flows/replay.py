@@ -10,12 +10,11 @@ from pathlib import Path
 
 from bytewax.dataflow import Dataflow
 
-from connectors.decode import Decoder
 from connectors.file_index import Index, index
 from connectors.files import FileLanes
 from connectors.jsonl import JsonlSink
+from flows.decoding import decoder_of
 from flows.engine import execute
-from flows.model_settings import microseconds
 from flows.outcomes import Outlets
 from flows.outcomes import outcomes as outcomes_flow
 from flows.run_folder import (
@@ -92,11 +91,7 @@ def _described(replay: Replay, files: Index) -> Run:
 def build(replay: Replay, files: Index, now_us: int, on_progress: Progress | None) -> Dataflow:
     """The dataflow over these files. `now_us`: the wall clock that tells what is `future`."""
     settings, out = replay.settings, replay.out
-    decoder = Decoder(
-        now_us=now_us,
-        max_future_skew_us=microseconds(settings.join.max_future_skew),
-        keep_payloads=settings.privacy.keep_payloads,
-    )
+    decoder = decoder_of(settings, now_us)
     snapshot = SnapshotSettings(
         folder=out,
         live=False,

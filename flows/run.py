@@ -19,6 +19,7 @@ from connectors.kafka_settings import LaneHooks, LaneSettings
 from connectors.kafka_watch import KafkaWatch
 from connectors.metrics import METRICS
 from flows import health_server, logs
+from flows.decoding import decoder_of
 from flows.engine import execute
 from flows.erase_stopped import catch_up
 from flows.erasing import Erasing
@@ -136,11 +137,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
     began, heard = time.monotonic(), set[str]()
 
     def decoder() -> Decoder:
-        return Decoder(
-            now_us=lambda: time.time_ns() // 1000,
-            max_future_skew_us=microseconds(settings.join.max_future_skew),
-            keep_payloads=settings.privacy.keep_payloads,
-        )
+        return decoder_of(settings, lambda: time.time_ns() // 1000)
 
     def polled(lane: str) -> None:
         if not heard:

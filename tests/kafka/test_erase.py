@@ -29,8 +29,8 @@ def pipeline(mock_broker: MockCluster, tmp_path: Path) -> Iterator[Callable[...,
     """Makes pipelines; what still runs is killed."""
     made: list[Pipeline] = []
 
-    def make(**join: str) -> Pipeline:
-        made.append(Pipeline(mock_broker, tmp_path, **join))
+    def make() -> Pipeline:
+        made.append(Pipeline(mock_broker, tmp_path))
         made[-1].settings["recovery"] = {"epoch": "1s"}
         made[-1].settings["snapshot"] = {"every": "1s"}
         return made[-1]
@@ -44,7 +44,7 @@ def _send_private(pipeline: Pipeline) -> None:
     """Calls to be erased, with all that can be known of them, and one beside them that stays; also early outcomes."""
     at = time.time() - 300
     for name, mark, session in ((GONE, "secret", "gone"), (UUID, "secret", "gone"), (OTHER, "open", "stay")):
-        call = {"call_id": name, "occurred_at": _time(at), "task_type": "t", "model": "m"}
+        call: dict[str, Any] = {"call_id": name, "occurred_at": _time(at), "task_type": "t", "model": "m"}
         call |= {"session_id": f"session-{session}", "attrs": {"who": mark}}
         pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call))
         pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call | {"model": "another"}))
