@@ -1,0 +1,290 @@
+"""The pieces of `aftercall erase`: requests that outlive everybody, rows, free pages, what waits for a broker."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.columns import Erase
+from connectors.erase_lanes import EraseLanes
+from connectors.erase_rows import draft_of, names_one, pattern_of
+from connectors.erasures import Erasures
+from connectors.jsonl import JsonlSink
+from connectors.outbox import OutboxSink, send
+from connectors.recovery_pages import scrub
+from connectors.snapshot import SnapshotStore
+from flows.erasing import Erasing
+from flows.messages import CallRows, DeadLetterRows, EraseRows
+from flows.shards import SHARDS, to_shards
+from flows.snapshot import SnapshotPartition, SnapshotSettings
+from models.streams import Erasure
+from system.commands import aftercall, assert_one_sentence
+
+MARK = b"gone-id"
+
+
+def _call(name: str) -> tuple[Any, ...]:
+    return (name, 1_700_000_000_000_000, "t", "m", "v1", None, "s", 12.5, 0.1, 7, None, None)
+
+
+def _letter(payload: str | None, detail: str = "d") -> dict[str, Any]:
+    return {"event_id": "e", "reason": "conflict", "detail": detail, "payload": payload, "received_at": 1}
+
+
+def _files_with(folder: Path, mark: bytes = MARK) -> list[str]:
+    return [p.name for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and mark in p.read_bytes()]
+
+
+def test_a_request_is_pending_until_its_receipt_and_is_given_once_to_a_process(tmp_path: Path) -> None:
+    """A process that starts anew is given it again."""
+    erasures, now = Erasures(tmp_path), [0.0]
+    assert erasures.pending() == []
+    look = erasures.inbox(lambda: now[0])
+    request = erasures.submit(["a", "b", "a"])
+    assert request.call_ids == ("a", "b")
+    assert look() == (request,)
+    now[0] += 5
+    assert look() == ()
+    assert erasures.inbox(lambda: now[0])() == (request,)
+    assert erasures.receipt(request.request) is None
+    erasures.finish(request.request, {"removed": {}})
+    assert erasures.pending() == []
+    assert erasures.receipt(request.request) == {"removed": {}}
+    assert erasures.unscrubbed
+
+
+def test_a_death_between_receipt_and_removal_leaves_the_request_done(tmp_path: Path) -> None:
+    """Its file, which holds the ids, goes at the next look."""
+    erasures = Erasures(tmp_path)
+    request = erasures.submit(["gone-id"])
+    kept = (erasures.folder / f"{request.request}.request.json").read_bytes()
+    erasures.finish(request.request, {})
+    (erasures.folder / f"{request.request}.request.json").write_bytes(kept)
+    assert erasures.pending() == []
+    assert _files_with(tmp_path) == []
+
+
+def test_requests_are_for_their_owner_alone(tmp_path: Path) -> None:
+    erasures = Erasures(tmp_path)
+    erasures.submit(["a"])
+    assert erasures.folder.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in erasures.folder.iterdir())
+
+
+def test_every_call_goes_to_its_own_shard_after_the_batch() -> None:
+    """All of a request's calls, each once."""
+    lane = EraseLanes(2, (Erase("r", tuple(f"c{i}" for i in range(50))),)).build_part("lanes", "lane00", None)
+    (batch,) = lane.next_batch()
+    messages = to_shards(batch)
+    assert all(isinstance(message, Erasure) and message.shard == shard for shard, message in messages)
+    assert all(SHARDS[key % 12] == shard for shard, message in messages for key, _ in message.calls)
+    assert sorted(name for _, m in messages for _, name in m.calls) == sorted(f"c{i}" for i in range(50))
+    with pytest.raises(StopIteration):
+        lane.next_batch()
+
+
+def test_lanes_that_read_nothing_keep_their_state() -> None:
+    """So the next run goes on where the last one was."""
+    lanes = EraseLanes(2, (Erase("r", ("c",)),))
+    state = {"version": 1}
+    other = lanes.build_part("lanes", "lane01", state)
+    with pytest.raises(StopIteration):
+        other.next_batch()
+    assert other.snapshot() == state
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"call_id": "call-1"}', True),
+        ("call-1 came again", True),
+        ("'call-1'", True),
+        ('{"call_id": "call-10"}', False),
+        ('{"call_id": "a-call-1"}', False),
+        (r'{"call_id": "c\u0061ll-1"}', True),
+        (r'{"call_id": "r\u00e9ponse", "cut', True),
+        ('{"call_id": "réponse"}', True),
+        (r'{"call_id": "c\u0061ll-2"}', False),
+        (None, False),
+    ],
+)
+def test_a_dead_letter_names_a_call_as_a_word_of_its_own(text: str | None, named: bool) -> None:  # noqa: FBT001
+    assert names_one(text, pattern_of(["call-1", "réponse"])) == named
+
+
+def test_rows_and_bytes_of_a_call_are_gone_and_all_others_are_there_in_order(tmp_path: Path) -> None:
+    """Also after a crash in the middle of writing the file anew."""
+    store = SnapshotStore(tmp_path)
+    store.append_calls([_call("stay"), _call("gone-id"), _call("gone-id-too")])
+    for number in range(3):
+        rows = [(name, 1_700_000_000_000_000, f"v{number}", None, "s", 1, 1, 0) for name in ("stay", "gone-id")]
+        store.append_verdicts(rows)
+    store.append_dead_letters([_letter('{"call_id":"gone-id"}'), _letter('{"call_id":"stay"}'), _letter(None)])
+    store.commit(1)
+    assert store.erase(["gone-id", "unknown"]) == {"calls": 1, "verdicts": 3, "statements": 0, "dead_letters": 1}
+    assert store.erase(["gone-id-too"])["calls"] == 1
+    draft_of(tmp_path / "state" / "live.duckdb").write_bytes(b"half a file")
+    store.rewrite()
+    assert _files_with(tmp_path) == []
+    store.append_verdicts([("stay", 1_700_000_000_000_000, "v3", None, "s", 1, 1, 0)])
+    store.commit(2)
+    assert store._connection.execute("SELECT verdict FROM verdicts ORDER BY rowid").fetchall() == [
+        ("v0",), ("v1",), ("v2",), ("v3",),
+    ]  # fmt: skip
+    store.close()
+    again = SnapshotStore(tmp_path)
+    again.resume(1)
+    assert again._connection.execute("SELECT count(*) FROM verdicts").fetchall() == [(3,)]
+    again.close()
+
+
+def _partition(folder: Path, erasing: Erasing, state: dict[str, Any] | None = None) -> SnapshotPartition:
+    return SnapshotPartition(SnapshotSettings(folder=folder, live=True, erasing=erasing), state)
+
+
+def test_the_sink_forgets_what_came_in_the_same_epoch_and_tells_once_it_is_safe(tmp_path: Path) -> None:
+    """Not before a snapshot without the call is published and two more epochs have begun."""
+    erasing = Erasing(tmp_path)
+    sink = _partition(tmp_path, erasing)
+    request = erasing.requests.submit(["gone-id"])
+    # A dead letter takes another way than the rest, and may come after the request.
+    sink.write_batch([CallRows([_call("gone-id")]), EraseRows(request.request, ("gone-id",), 1, 2)])
+    sink.write_batch([DeadLetterRows([_letter('{"call_id":"gone-id"}')]), CallRows([_call("stay")])])
+    told = []
+    for _ in range(8):
+        sink.snapshot()
+        told.append(erasing.requests.receipt(request.request))
+        if sink._running is not None:
+            sink._running.join()
+    assert told[:2] == [None, None]
+    assert told[-1] is not None
+    assert told[-1]["removed"] | {"snapshots": 0} == {
+        "held": 1, "waiting": 2, "calls": 1, "verdicts": 0, "statements": 0, "dead_letters": 1, "snapshots": 0,
+    }  # fmt: skip
+    assert _files_with(tmp_path) == []
+    sink.close()
+
+
+def test_older_snapshots_that_hold_the_call_are_dropped(tmp_path: Path) -> None:
+    """Also where the flow ends in the epoch of the request."""
+    erasing = Erasing(tmp_path)
+    first = _partition(tmp_path, erasing)
+    first.write_batch([CallRows([_call("gone-id"), _call("stay")])])
+    state = first.snapshot()
+    first.close()
+    assert "outcomes-1.duckdb" in _files_with(tmp_path)
+    second = _partition(tmp_path, erasing, state)
+    request = erasing.requests.submit(["gone-id"])
+    second.write_batch([EraseRows(request.request, ("gone-id",), 1, 0)])
+    second.close()
+    erasing.finish()
+    assert _files_with(tmp_path) == []
+    assert erasing.requests.receipt(request.request) is not None
+
+
+def test_free_pages_of_the_recovery_store_are_cleaned_unless_it_is_busy(tmp_path: Path) -> None:
+    """From another process than the dataflow's: see `connectors.recovery_pages`."""
+    path = tmp_path / "part-0.sqlite3"
+    store = sqlite3.connect(path, isolation_level=None)
+    store.execute("PRAGMA journal_mode = WAL")
+    store.execute("CREATE TABLE snaps (step_id, state_key, snap_epoch, ser_change)")
+    store.execute("CREATE TABLE commits (commit_epoch)")
+    store.execute("INSERT INTO snaps VALUES ('join', 's0', 1, ?), ('join', 's0', 2, 'x')", [MARK * 1000])
+    store.execute("INSERT INTO commits VALUES (2)")
+    assert not _scrubbed(tmp_path), "the row of epoch 1 is still to be deleted"
+    store.execute("DELETE FROM snaps WHERE snap_epoch = 1")
+    # In a process of its own: opening and closing the file here would let go of the locks that we hold.
+    assert subprocess.run(["grep", "-rq", MARK, tmp_path], check=False).returncode == 0
+    store.execute("BEGIN IMMEDIATE")
+    assert not _scrubbed(tmp_path), "somebody is writing"
+    store.execute("ROLLBACK")
+    assert _scrubbed(tmp_path)
+    assert subprocess.run(["grep", "-rq", MARK, tmp_path], check=False).returncode == 1
+    store.close()
+    assert scrub(tmp_path, in_use=False)
+
+
+def _scrubbed(folder: Path) -> bool:
+    script = "import sys, pathlib; from connectors.recovery_pages import scrub\n"
+    script += "sys.exit(not scrub(pathlib.Path(sys.argv[1]), in_use=True))"
+    root = Path(__file__).parents[2]
+    return subprocess.run([sys.executable, "-c", script, str(folder)], check=False, cwd=root).returncode == 0
+
+
+class _Writer:
+    """Takes what is sent; `fails` once."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+
+    def open(self) -> None: ...
+    def settle(self) -> None: ...
+    def close(self) -> None: ...
+    def write(self, topic: str, blocks: Any) -> None:
+        self.sent += [(topic, record) for block in blocks for record in block]
+
+
+def test_what_waits_for_a_broker_is_sent_in_order_and_then_gone(tmp_path: Path) -> None:
+    """Half a line is of an epoch that was not stored."""
+    file = tmp_path / "erase" / "unsent.jsonl"
+    verdicts = OutboxSink(file, "v").build_part("s", "p00", None)
+    letters = OutboxSink(file, "d").build_part("s", "p00", None)
+    verdicts.write_batch([[("é", None)]])
+    letters.write_batch([[("", b'{"a": "\xc3\xa9"}')]])
+    verdicts.snapshot()
+    letters.snapshot()
+    with file.open("ab") as half:
+        half.write(b'["v", "half')
+    writer = _Writer()
+    send(file, writer)  # type: ignore[arg-type]
+    assert writer.sent == [("v", ("é", None)), ("d", ("", '{"a": "é"}'.encode()))]
+    assert not file.exists()
+
+
+def test_a_file_of_records_has_no_tombstones(tmp_path: Path) -> None:
+    part = JsonlSink(tmp_path / "verdicts.jsonl").build_part("s", "p", None)
+    part.write_batch([[("a", b"1"), ("b", None), ("c", b"2")]])
+    part.close()
+    assert (tmp_path / "verdicts.jsonl").read_bytes() == b"1\n2\n"
+
+
+def _kafka_run(out: Path, **known: Any) -> None:
+    (out / "state").mkdir(parents=True)
+    run = {"version": 1, "fingerprint": "kafka id agent.calls agent.outcomes 6", "deciding": {}, "finished": False}
+    (out / "state" / "run.json").write_text(json.dumps(run | known))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "code", "part"),
+    [
+        (lambda _: None, [], 2, "one of them must be given"),
+        (lambda _: None, ["--call"], 2, "must be followed by an id"),
+        (lambda _: None, ["--call", "x" * 129], 2, "must have 1 to 128 characters; got 129"),
+        (lambda _: None, ["--call", "a", "--within", "soon"], 2, "--within:"),
+        (lambda _: None, ["--call", "a"], 2, "must hold the state of a run"),
+        (lambda out: _kafka_run(out, fingerprint="1f"), ["--call", "a"], 2, "it is that of a replay"),
+        (lambda out: _kafka_run(out, deciding={"join": {}}), ["--call", "a"], 2, "was started under other settings"),
+    ],
+)
+def test_what_cannot_be_erased_is_told_in_one_sentence(
+    tmp_path: Path, prepare: Callable[[Path], None], arguments: list[str], code: int, part: str
+) -> None:
+    out = tmp_path / "out"
+    prepare(out)
+    assert_one_sentence(aftercall(tmp_path, "erase", "--out", out, *arguments), code, part)
+
+
+def test_sessions_need_calls_in_the_snapshot(tmp_path: Path) -> None:
+    from flows.settings import load
+
+    out = tmp_path / "out"
+    _kafka_run(out, deciding=load().deciding(), settings=load().effective())
+    done = aftercall(tmp_path, "erase", "--out", out, "--session", "s", AFTERCALL_SNAPSHOT__CALLS="none")
+    assert_one_sentence(done, 2, "--session", 'snapshot.calls is "none"')
