@@ -44,7 +44,12 @@ _CONSUMER: Final = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",
 }
+_CONSUMER_DEFAULTS: Final = {
+    "queued.max.messages.kbytes": 16_384,  # per lane; librdkafka's own 64 MiB are many times what a batch needs
+    "reconnect.backoff.max.ms": 2_000,  # a broker that is back is found again within that
+}
 _PRODUCER_DEFAULTS: Final = {
+    "reconnect.backoff.max.ms": 2_000,
     "compression.type": "zstd",
     "linger.ms": 20,
     "queue.buffering.max.messages": 100_000,
@@ -69,7 +74,7 @@ def consumer_config(cluster: Cluster) -> ClientConfig:
     Raises:
         KafkaConfigError: a secret's file cannot be read.
     """
-    return _config(cluster, {"group.id": cluster.group_id}, _CONSUMER)
+    return _config(cluster, _CONSUMER_DEFAULTS | {"group.id": cluster.group_id}, _CONSUMER)
 
 
 def producer_config(cluster: Cluster) -> ClientConfig:

@@ -51,7 +51,7 @@ class SnapshotStore:
         ValueError: `keep` or `calls` is out of range.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3, calls: str = "all", memory_mb: int = 1024) -> None:
+    def __init__(self, folder: Path, *, keep: int = 3, calls: str = "all", memory_mb: int = 256) -> None:
         if keep < 1:
             msg = f"snapshot: keep must be >= 1; got {keep} (set snapshot.keep)"
             raise ValueError(msg)

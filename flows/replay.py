@@ -98,6 +98,7 @@ def build(replay: Replay, files: Index, now_us: int, on_progress: Progress | Non
         every=settings.snapshot.every,
         keep=settings.snapshot.keep,
         calls=settings.snapshot.calls,
+        memory_mb=settings.snapshot.memory_mb,
         forget=settings.forget_after(settings.retention),
     )
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)

@@ -184,6 +184,8 @@ class Snapshot(Section):
     every: Span = timedelta(seconds=60)
     keep: int = Field(default=3, ge=1)
     calls: Literal["all", "decided", "none"] = "all"
+    memory_mb: int = Field(default=256, ge=64)
+    """What DuckDB may take to write it; the rest spills to disk."""
 
 
 class Retention(Section):

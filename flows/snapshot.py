@@ -61,6 +61,7 @@ class SnapshotSettings:
     every: timedelta = timedelta(seconds=60)
     keep: int = 3
     calls: str = "all"
+    memory_mb: int = 256
     forget: Mapping[str, timedelta] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
     wall_us: Callable[[], int] = lambda: time.time_ns() // 1000
@@ -102,7 +103,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         cut = 0
         if resume_state is not None:
             cut = self._restore(resume_state)
-        self._store = SnapshotStore(settings.folder, keep=settings.keep, calls=settings.calls)
+        self._store = SnapshotStore(
+            settings.folder, keep=settings.keep, calls=settings.calls, memory_mb=settings.memory_mb
+        )
         self._store.resume(cut)
         self._running: Thread | None = None
         self._error: BaseException | None = None
