@@ -41,7 +41,7 @@ class Pipeline:
         own = f'[kafka]\nbrokers = "{broker}"\ngroup_id = "{name}"\n'
         self._config.write_text(f"{settings}\n[service]\nport = {self._port}\n{own}", encoding="utf-8")
         self.processes = 0
-        self.begun_s = 0.0
+        self.begun_s = self._begun_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._log_from = 0
         self.resumed_s: float | None = None
@@ -52,7 +52,8 @@ class Pipeline:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCALL_")}
         paths = os.pathsep.join((str(ROOT), str(ROOT / "sdk")))
         command = [sys.executable, "-m", "aftercall", "run", "--config", str(self._config), "--out", str(self.out)]
-        self.processes, self.resumed_s, self.begun_s = processes, None, time.monotonic()
+        self.processes, self.resumed_s = processes, None
+        self.begun_s, self._begun_at = time.monotonic(), time.time()
         with self.log.open("ab") as log:
             self._log_from = log.tell()
             self._process = subprocess.Popen(
@@ -60,7 +61,7 @@ class Pipeline:
                 env=kept | {"PYTHONPATH": paths},
                 cwd=self.out.parent,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.DEVNULL,  # Bytewax tells there how often its processes tried to reach each other
                 stderr=log,
                 start_new_session=True,
             )
@@ -77,9 +78,9 @@ class Pipeline:
         return self.process.poll() is None
 
     def publishing(self) -> bool:
-        """Whether a snapshot is being written at this moment."""
+        """Whether it is writing a snapshot at this moment; files that an earlier kill left behind do not count."""
         with suppress(OSError):
-            return any(path.name.startswith(".publishing-") for path in self.out.iterdir())
+            return any(path.stat().st_mtime > self._begun_at for path in self.out.glob(".publishing-*.duckdb"))
         return False
 
     def newest(self) -> str:

@@ -1,6 +1,6 @@
 """Kills the pipeline on a real broker again and again, and counts what that lost or changed: `make bench-kills`.
 
-    python -m benchmarks.kills [--kills 50] [--calls N] [--round SECONDS] [--seed N] [--keep FOLDER] [--write]
+    python -m benchmarks.kills [--kills 50] [--calls N] [--round SECONDS] [--seed N] [--only MOMENT] [--keep FOLDER]
 
 While producers write, one or two processes of `aftercall run` are killed with SIGKILL: at random moments, while they
 recover, while a snapshot is being published, one of two only, the parent only, and while the broker is away or has just
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import sys
@@ -81,14 +82,16 @@ class Campaign:
         self.rounds: list[Round] = []
         self.broker_deaths = 0
         self.sums_that_failed: list[str] = []
+        self.loads: list[float] = []
+        """Of the machine, over a minute, at each kill."""
 
-    def run(self, kills: int) -> None:
-        """Kill the pipeline so often, while the history is let out bit by bit."""
-        moments = [MOMENTS[number % len(MOMENTS)] for number in range(kills)]
+    def run(self, kills: int, moments: Sequence[str]) -> None:
+        """Kill the pipeline so often, at such moments, while the history is let out bit by bit."""
+        moments = [moments[number % len(moments)] for number in range(kills)]
         self._draw.shuffle(moments)
         for number, moment in enumerate(moments):
             self._producers.until((number + 1.5) / (kills + 1), self._round_s)
-            one = Round(moment, 2 if moment == "member" else self._draw.randint(1, MOST_PROCESSES))
+            one = Round(moment, 2 if moment in {"member", "parent"} else self._draw.randint(1, MOST_PROCESSES))
             self.rounds.append(one)
             self._pipeline.start(one.processes)
             begun = time.monotonic()
@@ -198,6 +201,7 @@ class Campaign:
 
     def _look(self, number: int, one: Round) -> None:
         out = self._pipeline.out
+        self.loads.append(os.getloadavg()[0])
         failed = kill_compare.sums_that_fail(out)
         self.sums_that_failed += [f"after kill {number + 1}: {line}" for line in failed]
         resumed = "not yet" if one.read_again_after_s is None else f"after {one.read_again_after_s:.1f} s"
@@ -220,7 +224,9 @@ class Outcome:
     wrong: list[str]
 
 
-def campaign(folder: Path, *, kills: int, calls: int, round_s: float, seed: int) -> Outcome:
+def campaign(
+    folder: Path, *, kills: int, calls: int, round_s: float, seed: int, moments: Sequence[str] = MOMENTS
+) -> Outcome:
     """Run a campaign and its reference, and compare.
 
     Args:
@@ -228,7 +234,8 @@ def campaign(folder: Path, *, kills: int, calls: int, round_s: float, seed: int)
         kills: how often the pipeline is killed.
         calls: of the history, about.
         round_s: how long it lives between two kills, on average.
-        seed: of the history and the moments.
+        seed: of the history and of what is drawn.
+        moments: when it is killed, one after the other, in an order that is drawn.
 
     Raises:
         RunError: the pipeline ends by itself, or does not come to its end.
@@ -253,7 +260,7 @@ def campaign(folder: Path, *, kills: int, calls: int, round_s: float, seed: int)
         producers.start()
         run = Campaign(broker, pipelines["killed"], producers, round_s, random.Random(seed))
         try:
-            run.run(kills)
+            run.run(kills, moments)
             run.finish(len(sent), truth.watermark)
             print("the run that nobody disturbs", flush=True)
             Campaign(broker, pipelines["reference"], producers, 0, random.Random(seed)).finish(
@@ -278,6 +285,7 @@ def campaign(folder: Path, *, kills: int, calls: int, round_s: float, seed: int)
             "moments": dict(Counter(one.moment for one in run.rounds)),
             "processes": dict(Counter(one.processes for one in run.rounds)),
             "broker_deaths": run.broker_deaths,
+            "load_average": round(statistics.median(run.loads), 1),
             "alerts": kill_compare.alerts_told(left, reference),
             "counters": {name: count for name, count in left.counters.items() if name != "watermark"},
             "rounds": [asdict(one) for one in run.rounds],
@@ -313,6 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--round", type=float, default=8.0, help="seconds between two kills, on average")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--keep", type=Path, help="a folder for what the runs leave; by default it is removed")
+    parser.add_argument("--only", choices=sorted(set(MOMENTS)), help="kill at these moments alone; writes nothing")
     parser.add_argument("--write", action="store_true", help="renew benchmarks/results/kills.json")
     options = parser.parse_args(arguments)
     calls = options.calls or 60_000 + 6_000 * options.kills
@@ -320,12 +329,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aftercall-kills-")))
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            found = campaign(folder, kills=options.kills, calls=calls, round_s=options.round, seed=options.seed)
+            found = campaign(
+                folder,
+                kills=options.kills,
+                calls=calls,
+                round_s=options.round,
+                seed=options.seed,
+                moments=(options.only,) if options.only else MOMENTS,
+            )
         except (BrokerError, RunError) as error:
             print(f"kills: {error}", file=sys.stderr)
             return 1
     print(json.dumps({"figures": found.figures, "alerts": found.details["alerts"]}, indent=1))
-    if options.write:
+    if options.write and not options.only:
         print(
             f"wrote {report.write('kills', found.figures, seed=options.seed, sizes=found.sizes, details=found.details)}"
         )
