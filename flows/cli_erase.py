@@ -123,7 +123,7 @@ def _remains(result: Result, settings: Settings) -> Iterator[str]:
         yield "state/recovery: bytes in free pages of the store, until the pipeline starts next"
     if result.growing:
         yield "the sessions: they are given new calls all the time; erase them again once they have ended"
-    elif settings.snapshot.calls == "decided":
+    elif result.by_session and settings.snapshot.calls == "decided":
         yield "the sessions: calls without a verdict are not in the snapshot, so sessions do not find them"
     yield "counts and rates, which name nobody"
     yield "what is read from now on: outcomes of these calls become orphans, a call with such an id is a new call"

@@ -58,6 +58,7 @@ class Result:
         sent: whether the tombstones and dead letters are on Kafka.
         scrubbed: whether free pages of the recovery store are clean.
         growing: the sessions were given new calls all the time.
+        by_session: calls were looked up by their session.
     """
 
     calls: int
@@ -65,6 +66,7 @@ class Result:
     sent: bool = True
     scrubbed: bool = True
     growing: bool = False
+    by_session: bool = False
 
 
 def erase(job: Job) -> Result:
@@ -85,9 +87,10 @@ def erase(job: Job) -> Result:
         ids = _of_sessions(job) if job.sessions else []
         growing = turn == _ROUNDS - 1 and bool(ids)
     if not done:
-        return Result(0, {})
+        return Result(0, {}, by_session=True)
     state = job.out / "state"
-    return Result(done, dict(removed), not unsent(state).exists(), scrub_while_used(state), growing)
+    sent, scrubbed = not unsent(state).exists(), scrub_while_used(state)
+    return Result(done, dict(removed), sent, scrubbed, growing, bool(job.sessions))
 
 
 def _check(job: Job) -> None:
@@ -97,8 +100,11 @@ def _check(job: Job) -> None:
         raise RunError(
             f"{job.out}: must hold the state of a run; it holds none (give the --out of the run)", usage=True
         )
-    known = dict(json.loads(file.read_text(encoding="utf-8")))
-    kind, _, rest = str(known.get("fingerprint")).partition(" ")
+    try:
+        fingerprint = str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"])
+    except (OSError, ValueError, TypeError, KeyError) as wrong:
+        raise RunError(f"{file}: the state of a run must be readable; {wrong} (put the file back)") from None
+    kind, _, rest = fingerprint.partition(" ")
     if kind != "kafka":
         raise RunError(
             f"{job.out}: must be the folder of `aftercall run`; it is that of a replay (take the call out of the "

@@ -258,7 +258,8 @@ def test_a_file_of_records_has_no_tombstones(tmp_path: Path) -> None:
 def _kafka_run(out: Path, **known: Any) -> None:
     (out / "state").mkdir(parents=True)
     run = {"version": 1, "fingerprint": "kafka id agent.calls agent.outcomes 6", "deciding": {}, "finished": False}
-    (out / "state" / "run.json").write_text(json.dumps(run | known))
+    text = json.dumps(run | known)
+    (out / "state" / "run.json").write_text(text[:9] if "broken" in known else text)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +270,7 @@ def _kafka_run(out: Path, **known: Any) -> None:
         (lambda _: None, ["--call", "x" * 129], 2, "must have 1 to 128 characters; got 129"),
         (lambda _: None, ["--call", "a", "--within", "soon"], 2, "--within:"),
         (lambda _: None, ["--call", "a"], 2, "must hold the state of a run"),
+        (lambda out: _kafka_run(out, broken=True), ["--call", "a"], 1, "must be readable"),
         (lambda out: _kafka_run(out, fingerprint="1f"), ["--call", "a"], 2, "it is that of a replay"),
         (lambda out: _kafka_run(out, deciding={"join": {}}), ["--call", "a"], 2, "was started under other settings"),
     ],
