@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError, RecoveryConfig
 from bytewax.run import cli_main
 
+from flows.failures import Failures
 from flows.run_folder import RunError
 
 STANDARD_ERROR = 2
+_STORE_FAILED: Final = re.compile(r"SqliteFailure\(.*?(?P<why>[^\"(]+)\"?\)+$", re.MULTILINE)
+
+
+class LeftAlone(Exception):  # noqa: N818 - what happened to us, no error of ours
+    """This process had to end because another one of its cluster did, which says why."""
 
 
 def execute(
@@ -42,9 +52,12 @@ def execute(
 
     Raises:
         RunError: the recovery store is not as the run left it.
+        LeftAlone: another process of the cluster is gone.
         KeyboardInterrupt: ctrl-C; the run can be resumed.
         BytewaxRuntimeError: a step failed; its `__cause__` is what was raised there.
     """
+    failures = Failures()
+    failures.watch(flow)
     with _apart(log), _lazy_collector():
         try:
             cli_main(
@@ -58,11 +71,33 @@ def execute(
         except (InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError) as error:
             message = f"{recovery}: must be as the run left it; {error} (restore it, or choose an empty --out)"
             raise RunError(message) from None
-        except Exception as error:
+        except BaseException as error:
             # With one worker ctrl-C is raised within a step, and comes wrapped.
             if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
                 raise KeyboardInterrupt from None
-            raise
+            told = _panicked(f"{error}\n{_read(log)}", recovery) or failures.first
+            if told is None and addresses and _is_panic(error):
+                told = LeftAlone("another process of this run is gone; this one ends too")
+            if told is None:
+                raise
+            raise told from None
+        if failures.first is not None:
+            raise failures.first
+
+
+def _panicked(printed: str, recovery: Path) -> RunError | None:
+    """What a panic means that no step is to blame for; None where nobody knows."""
+    store = _STORE_FAILED.search(printed)
+    if store is None:
+        return None
+    return RunError(
+        f"{recovery}: the state must be stored at each epoch's end; {store['why']} (see to the disk, then start again: "
+        "the run goes on at its last epoch)"
+    )
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__name__ == "PanicException" or "panicked at" in str(error)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -71,6 +106,16 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__ or seen.__context__
+
+
+class _Terminal(io.TextIOWrapper):
+    """Standard error for Python code. What Bytewax writes to it from a thread of its own goes where its panics go."""
+
+    def write(self, text: str) -> int:
+        frame = inspect.currentframe()
+        if frame is not None and frame.f_back is None:  # nobody of ours called
+            return os.write(STANDARD_ERROR, text.encode(errors="replace"))
+        return super().write(text)
 
 
 @contextmanager
@@ -85,7 +130,9 @@ def _apart(log: Path) -> Iterator[None]:
     with log.open("w+", encoding="utf-8", errors="replace") as apart:
         os.dup2(apart.fileno(), STANDARD_ERROR)
         if _is_standard_error(before):
-            sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1, encoding=before.encoding, errors=before.errors)
+            sys.stderr = _Terminal(
+                os.fdopen(os.dup(terminal), "wb", 0), before.encoding, before.errors, write_through=True
+            )
         try:
             yield
         except BaseException as error:

@@ -16,6 +16,7 @@ from flows.stopping import WITHIN_S, Stopping
 
 _LOOPBACK: Final = "127.0.0.1"
 _GRACE_S: Final = WITHIN_S + 5
+_LAST_WORDS_S: Final = 3.0
 _log = logging.getLogger("aftercall.run")
 
 
@@ -47,6 +48,7 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
         subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "aftercall", *command, "--member", str(i), "--addresses", addresses],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # Bytewax tells there how often it tried to reach the others
             pass_fds=[lock],
             start_new_session=True,  # ctrl-C reaches this process alone, which tells them
         )
@@ -72,8 +74,7 @@ def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping) -> No
     told_at: float | None = None
     while any(member.poll() is None for member in members):
         if any(member.poll() not in {None, 0} for member in members):
-            # The others can do nothing without it; a moment for them to say so.
-            time.sleep(0.5)
+            _linger(members)
             return
         if stopping() and told_at is None:
             told_at = time.monotonic()
@@ -82,4 +83,11 @@ def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping) -> No
         if told_at is not None and time.monotonic() - told_at > _GRACE_S:
             _log.error("the processes did not end within %.0f s and are killed", _GRACE_S)
             return
+        time.sleep(0.05)
+
+
+def _linger(members: Sequence[subprocess.Popen[bytes]]) -> None:
+    """One has failed, and the others end with it; that one may not be the first to be gone, and is to say why."""
+    deadline = time.monotonic() + _LAST_WORDS_S
+    while any(member.poll() is None for member in members) and time.monotonic() < deadline:
         time.sleep(0.05)

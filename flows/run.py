@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from bytewax.dataflow import Dataflow
 
@@ -19,8 +22,9 @@ from connectors.kafka_settings import LaneHooks, LaneSettings
 from connectors.kafka_watch import KafkaWatch
 from connectors.metrics import METRICS
 from flows import health_server, logs
+from flows.allocator import keep_memory_together
 from flows.decoding import decoder_of
-from flows.engine import execute
+from flows.engine import LeftAlone, execute
 from flows.erase_stopped import catch_up
 from flows.erasing import Erasing
 from flows.health import Health
@@ -29,11 +33,22 @@ from flows.members import run_members
 from flows.model_settings import microseconds
 from flows.outcomes import outcomes
 from flows.peers import watch_peers
-from flows.run_folder import VERSION, Run, RunError, locked, open_run, recovery_store, state_folder, write_run
+from flows.run_folder import (
+    VERSION,
+    Run,
+    RunError,
+    ensure_room,
+    locked,
+    open_run,
+    recovery_store,
+    state_folder,
+    write_run,
+)
 from flows.settings import Settings
 from flows.snapshot import SnapshotSettings, SnapshotSink
 from flows.stopping import Stopping, die_with_parent
 
+_LOOK_S: Final = 1.0
 _log = logging.getLogger("aftercall.run")
 
 
@@ -98,12 +113,21 @@ def be_member(service: Service, member: Member) -> None:
     stopping = Stopping()
     stopping.install()
     die_with_parent(sys.stdin)
-    work(service, member, stopping)
+    try:
+        work(service, member, stopping)
+    except BaseException as error:
+        # Bytewax may have left threads behind that the interpreter's end would crash over.
+        atexit.register(os._exit, 1)
+        if not isinstance(error, LeftAlone):
+            raise
+        _log.warning("%s", error)
+        sys.exit(1)
 
 
 def work(service: Service, member: Member, stopping: Stopping) -> None:
     """Run one process of the dataflow until it is stopped."""
     settings = service.settings
+    keep_memory_together()
     logs.configure(settings.service.log_level, member.number)
     asked_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
     watch = KafkaWatch(admin_config(settings.kafka.cluster()), inputs(settings.kafka), asked_every_s)
@@ -147,7 +171,12 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
             heard.add(lane)
             health.polled(lane)
 
+    looked = [began]
+
     def stop() -> bool:
+        if (now := time.monotonic()) - looked[0] > _LOOK_S:
+            looked[0] = now
+            ensure_room(service.out)
         if stopping():
             health.stopping()
         return stopping()
@@ -175,6 +204,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         every=settings.snapshot.every,
         keep=settings.snapshot.keep,
         calls=settings.snapshot.calls,
+        memory_mb=settings.snapshot.memory_mb,
         forget=settings.forget_after(settings.retention.on_kafka()),
         on_built=health.expects_snapshots,
         on_published=health.published,
@@ -187,6 +217,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
 
 def _prepare(service: Service, state: Path, stopping: Stopping) -> None:
     """Reach the broker, and make sure that the folder's state is of this run."""
+    ensure_room(service.out)
     broker = reached(service.settings.kafka, give_up=stopping)
     begun = (state / "run.json").exists()
     mine = _described(service.settings, broker.cluster_id)

@@ -10,16 +10,19 @@ import fcntl
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bytewax.recovery import init_db_dir
 
 VERSION = 1
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
 SNAPSHOT = "outcomes.duckdb"
+LEAST_ROOM: Final = 32 * 1024 * 1024
+"""Bytes that must be free on the disk of a service; where a write of its state fails, Bytewax aborts without a word."""
 
 Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`."""
@@ -88,8 +91,17 @@ def open_run(out: Path, mine: Run, *, accept_config_change: bool) -> Run:
     except (OSError, ValueError, TypeError) as wrong:
         message = f"{run_file}: the state of a run must be readable; {wrong} (choose an empty --out)"
         raise RunError(message) from None
-    if known.get("version") != VERSION or known.get("fingerprint") != mine["fingerprint"]:
-        message = f"{out}: must hold no other run's state; it holds one over {_files(known)} (choose an empty --out)"
+    if known.get("version") != VERSION:
+        message = (
+            f"{run_file}: this release reads version {VERSION}; got version {known.get('version')!r} (run the release "
+            "that wrote it, or choose an empty --out)"
+        )
+        raise RunError(message, usage=True)
+    if known.get("fingerprint") != mine["fingerprint"]:
+        what = _other_service(str(known.get("fingerprint")), str(mine["fingerprint"]))
+        message = (
+            f"{out}: must hold no other run's state; it holds one over {_files(known)}{what} (choose an empty --out)"
+        )
         raise RunError(message, usage=True)
     if known["deciding"] != mine["deciding"] and not accept_config_change:
         what = _difference(known["deciding"], mine["deciding"])
@@ -124,7 +136,7 @@ def recovery_store(state: Path, *, begun: bool = False) -> Path:
     """Bytewax's recovery store; made under another name, so that it is there whole or not at all.
 
     Raises:
-        RunError: it is gone, though the run has `begun` and cannot be read from its beginning again.
+        RunError: it is damaged, or gone though the run has `begun` and cannot be read from its beginning again.
     """
     folder = state / "recovery"
     if begun and not folder.exists():
@@ -132,7 +144,9 @@ def recovery_store(state: Path, *, begun: bool = False) -> Path:
             f"{folder}: the state of the run that was begun here must be there; it is gone (put it back, or start anew "
             "with an empty folder: what the topics still hold is then read again)"
         )
-    if not folder.exists():
+    if folder.exists():
+        _check_store(folder)
+    else:
         draft = state / "recovery.draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
@@ -141,9 +155,50 @@ def recovery_store(state: Path, *, begun: bool = False) -> Path:
     return folder
 
 
+def ensure_room(out: Path) -> None:
+    """Make sure that there is room for what an epoch writes.
+
+    Raises:
+        RunError: there is not.
+    """
+    free = shutil.disk_usage(out).free
+    if free < LEAST_ROOM:
+        raise RunError(
+            f"{out}: {LEAST_ROOM >> 20} MiB must be free on its disk for the state and the snapshot; {free >> 20} are "
+            "(make room, then start again: the run goes on at its last epoch)"
+        )
+
+
+def _check_store(folder: Path) -> None:
+    """Bytewax panics over a damaged store, or crashes later. Reads all of it: a second for some 200 MB."""
+    if sqlite3.sqlite_version_info < (3, 37):  # knows nothing of the tables that Bytewax makes
+        return
+    for file in sorted(folder.glob("part-*.sqlite3")):
+        try:
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as store:
+                store.execute("SELECT part_index FROM parts")
+                (found,) = store.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as wrong:
+            found = str(wrong)
+        if found != "ok":
+            raise RunError(
+                f"{file}: the state of the run must be as it was left; {' '.join(found.split())} (put it back from a "
+                "copy of the whole folder, or start anew with an empty one)"
+            )
+
+
 def _files(known: Run) -> str:
     names = [*known.get("calls", []), *known.get("outcomes", [])]
     return ", ".join(names) or "other files"
+
+
+def _other_service(before: str, now: str) -> str:
+    """The first setting in which two fingerprints of a service differ; nothing for those of files."""
+    names = ("", "the cluster's id", "kafka.topics.calls", "kafka.topics.outcomes", "kafka.lanes")
+    both = before.split(" "), now.split(" ")
+    if any(len(words) != len(names) or words[0] != "kafka" for words in both):
+        return ""
+    return next(f": {name} was {one}, is {two}" for name, one, two in zip(names, *both, strict=True) if one != two)
 
 
 def _difference(before: Any, now: Any, place: str = "") -> str:

@@ -1,0 +1,69 @@
+"""What a step raises is remembered, and nothing is closed after it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.testing import TestingSource
+
+from flows.engine import execute
+from flows.run_folder import recovery_store
+
+
+class Part(StatefulSinkPartition[int, None]):
+    def __init__(self, at_close: Exception | None) -> None:
+        self._at_close = at_close
+        self.closed = False
+
+    def write_batch(self, values: list[int]) -> None:
+        pass
+
+    def snapshot(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+        if self._at_close is not None:
+            raise self._at_close
+
+
+class Sink(FixedPartitionedSink[int, None]):
+    def __init__(self, at_close: Exception | None = None) -> None:
+        self.part = Part(at_close)
+
+    def list_parts(self) -> list[str]:
+        return ["only"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> Part:
+        return self.part
+
+
+def run(folder: Path, sink: Sink, mapper: Any = lambda value: value) -> None:
+    flow = Dataflow("flow")
+    numbers = op.map("numbers", op.input("in", flow, TestingSource([1, 2, 3])), mapper)
+    op.output("out", op.map("keyed", numbers, lambda value: ("only", value)), sink)
+    execute(flow, folder / "log", epoch=timedelta(days=1), recovery=recovery_store(folder))
+
+
+def test_a_step_that_fails_ends_the_flow_with_its_own_error_and_nothing_is_closed(tmp_path: Path) -> None:
+    sink = Sink(at_close=OSError("closed after a failure"))
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, sink, lambda value: 1 // (value - 2))
+    assert not sink.part.closed
+
+
+def test_an_error_at_the_end_is_raised_and_does_not_abort_the_process(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no room for the last snapshot"):
+        run(tmp_path, Sink(at_close=OSError("no room for the last snapshot")))
+
+
+def test_a_flow_that_ends_well_closes_its_sinks(tmp_path: Path) -> None:
+    sink = Sink()
+    run(tmp_path, sink)
+    assert sink.part.closed
