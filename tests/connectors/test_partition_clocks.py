@@ -23,7 +23,7 @@ def _clocks(count: int) -> PartitionClocks:
 def _read(clocks: PartitionClocks, records: list[tuple[int, int]], now_s: float = 0.0) -> list[int]:
     partition = np.array([p for p, _ in records], np.int32)
     at = np.array([t for _, t in records], np.int64)
-    return clocks.read(partition, at, now_s).tolist()
+    return [int(wm) for wm in clocks.read(partition, at, now_s)]
 
 
 def test_it_does_not_start_before_each_partition_has_spoken_or_is_known_to_be_empty() -> None:
@@ -34,7 +34,7 @@ def test_it_does_not_start_before_each_partition_has_spoken_or_is_known_to_be_em
     assert clocks.low(0.0) == (5, False)
 
 
-def test_a_partition_is_left_out_once_the_broker_has_confirmed_its_end_for_long_enough_and_while_it_goes_on_to() -> None:
+def test_a_partition_is_left_out_only_while_the_broker_goes_on_confirming_its_end() -> None:
     clocks = _clocks(2)
     _read(clocks, [(0, 5), (1, 9)])
     clocks.reached_end(0, 100, 10.0)

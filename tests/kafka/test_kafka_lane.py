@@ -209,7 +209,7 @@ def test_a_position_behind_the_end_is_told_and_accepted_only_on_demand(rig: Call
     it = rig(partitions=1)
     it.broker.produce(it.calls, 0, "c0", _call(0))
     state = {"version": 1, "lanes": 1, "partitions": {(it.calls, 0): (500, T0_US)}}
-    with it.lane(state) as lane, pytest.raises(KafkaFailure, match="ends at 1.*--accept-data-loss"):
+    with it.lane(state) as lane, pytest.raises(KafkaFailure, match=r"ends at 1.*--accept-data-loss"):
         _until(lane, _read(1))
     with it.lane(state, accept_data_loss=True) as lane:
         assert _ids(_until(lane, _read(1))) == ["c0"]
@@ -281,7 +281,7 @@ def test_a_position_that_has_expired_is_told_with_what_is_lost(real_broker: Clus
     admin = AdminClient(real_broker.client)  # its answers come only as long as it lives
     for answer in admin.delete_records([TopicPartition(it.calls, 0, 7)]).values():
         answer.result()
-    with it.lane(state) as lane, pytest.raises(KafkaFailure, match="offset 4.*begins at 7.*3 offsets have expired"):
+    with it.lane(state) as lane, pytest.raises(KafkaFailure, match=r"offset 4.*begins at 7.*3 offsets have expired"):
         _until(lane, _read(1))
     with it.lane(state, accept_data_loss=True) as lane:
         assert _ids(_until(lane, _read(3))) == ["c7", "c8", "c9"]
