@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from flows.run_folder import RunError
@@ -17,18 +18,28 @@ from flows.stopping import WITHIN_S, Stopping
 _LOOPBACK: Final = "127.0.0.1"
 _GRACE_S: Final = WITHIN_S + 5
 _LAST_WORDS_S: Final = 3.0
+PORTS: Final = range(20_000, 32_000)
+"""Below those that systems give to outgoing connections. Between choosing a port and listening on it a process starts;
+meanwhile a connection could be given that port, even the one that keeps trying to reach it, and talks to itself then."""
 _log = logging.getLogger("aftercall.run")
 
 
 def free_addresses(count: int) -> list[str]:
-    """Addresses on loopback on which nobody listens now."""
+    """Addresses on loopback on which nobody listens now.
+
+    Raises:
+        RunError: there are not so many.
+    """
     with ExitStack() as stack:
-        addresses = []
-        for _ in range(count):
+        addresses: list[str] = []
+        for port in random.SystemRandom().sample(PORTS, len(PORTS)):
             listener = stack.enter_context(socket.socket())
-            listener.bind((_LOOPBACK, 0))
-            addresses.append(f"{_LOOPBACK}:{listener.getsockname()[1]}")
-        return addresses
+            with suppress(OSError):
+                listener.bind((_LOOPBACK, port))
+                addresses.append(f"{_LOOPBACK}:{port}")
+            if len(addresses) == count:
+                return addresses
+    raise RunError(f"run: {count} ports of {PORTS[0]}-{PORTS[-1]} must be free on {_LOOPBACK} (end what listens there)")
 
 
 def run_members(command: Sequence[str], count: int, lock: int, stopping: Stopping) -> None:
