@@ -5,7 +5,8 @@
 While producers write, one or two processes of `aftercall run` are killed with SIGKILL: at random moments, while they
 recover, while a snapshot is being published, one of two only, the parent only, and while the broker is away or has just
 come back. Then a run over the same topics that nobody disturbs, and the truth as the producers wrote it, are what the
-result must equal. Exit code 1 where it does not. `--write` renews benchmarks/results/kills.json.
+result must equal. Exit code 1 where it does not. `--write` renews benchmarks/results/kills.json and its section of
+docs/results.md.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
-from benchmarks import kill_compare, report
+from benchmarks import kill_compare, kill_report, report
 from benchmarks.kafka_broker import Broker
 from benchmarks.kafka_jars import BrokerError
 from benchmarks.kill_compare import Differences, Left
@@ -342,9 +343,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
     print(json.dumps({"figures": found.figures, "alerts": found.details["alerts"]}, indent=1))
     if options.write and not options.only:
-        print(
-            f"wrote {report.write('kills', found.figures, seed=options.seed, sizes=found.sizes, details=found.details)}"
-        )
+        path = report.write("kills", found.figures, seed=options.seed, sizes=found.sizes, details=found.details)
+        print(f"wrote {path} and {kill_report.written(path)}")
     if found.wrong:
         print("\n".join(["kills: the run that was killed is not what it should be:", *found.wrong]), file=sys.stderr)
     return 1 if found.wrong else 0
