@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from benchmarks.kafka_broker import Broker
 from benchmarks.kafka_jars import DOWNLOAD_S, BrokerError, jars, jars_are_here, java
 from kafka.clusters import Cluster, MockCluster, RealCluster
+from kafka.service import Pipeline
 
 BOOTSTRAP = "KAFKA_BOOTSTRAP"
-NEED_KAFKA = {"real_broker", "new_broker"}
+NEED_KAFKA = {"real_broker", "new_broker", "pipeline"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,3 +78,19 @@ def broker(request: pytest.FixtureRequest) -> Cluster:
     """The same test on both."""
     cluster: Cluster = request.getfixturevalue(f"{request.param}_broker")
     return cluster
+
+
+@pytest.fixture
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
+    """Makes pipelines, over topics of their own on `real_broker` unless told of another; they end with the test."""
+    made: list[Pipeline] = []
+
+    def make(cluster: Cluster | None = None, **arguments: object) -> Pipeline:
+        folder = tmp_path / f"pipeline-{len(made)}"
+        folder.mkdir()
+        made.append(Pipeline(cluster or request.getfixturevalue("real_broker"), folder, **arguments))  # type: ignore[arg-type] # whatever Pipeline takes
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -1,0 +1,314 @@
+"""Runs `aftercall run` between topics of its own, as a user would, and knows what must come of what it was sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from prometheus_client.parser import text_string_to_metric_families
+
+from kafka.clusters import Cluster
+from system.runs import environment, sums_that_fail
+
+WITHIN_S = 40.0
+"""How long a condition may take to come true."""
+STOP_S = 30.0
+"""How long an end may take."""
+VERDICTS = ("pending", "success", "failure")
+
+
+class Pipeline:
+    """A configuration, an output folder and six topics; `start` runs the command over them."""
+
+    def __init__(self, cluster: Cluster, folder: Path, *, partitions: int = 2, lanes: int = 2, **join: str) -> None:
+        self.cluster, self.folder, self.out = cluster, folder, folder / "out"
+        self.partitions = partitions
+        names = ("calls", "outcomes", "verdicts", "recommendations", "alerts", "dead_letters")
+        self.topics = {name: cluster.fresh_topic(partitions, name) for name in names}
+        self.settings: dict[str, dict[str, Any]] = {
+            "join": {"idle_after": "1s", **join},
+            "kafka": {"brokers": cluster.bootstrap, "lanes": lanes},
+            "kafka.topics": self.topics,
+            "kafka.librdkafka": {k: v for k, v in cluster.client.items() if k != "bootstrap.servers"},
+            "service": {"port": free_ports(4)},
+        }
+        self.verdicts: dict[str, str] = {}
+        """Of each call that was sent, what must be said of it."""
+        self.outcomes = 0
+        self.dead = Counter[str]()
+        """Reasons of the dead letters that must come."""
+        self.started: list[Running] = []
+
+    # --- what is sent ------------------------------------------------------------------------------------------------
+
+    def send(self, count: int, *, partition: int | None = None, ago_s: float = 600.0) -> None:
+        """Send calls, and an outcome for two of three; the first `ago_s` old, each a millisecond younger."""
+        began = time.time() - ago_s
+        for index in range(count):
+            number = len(self.verdicts)
+            where = number % self.partitions if partition is None else partition
+            name = f"call-{number}"
+            self.verdicts[name] = VERDICTS[number % 3]
+            call = {"call_id": name, "occurred_at": rfc3339(began + index / 1000), "task_type": "t", "model": "m"}
+            self.cluster.send(self.topics["calls"], where, name, json.dumps(call))
+            if number % 3:
+                self.send_outcome(name, where, began + index / 1000 + 1, success=number % 3 == 1)
+        self.cluster.flush()
+
+    def send_outcome(self, call_id: str, partition: int, at: float, *, success: bool, **more: Any) -> None:
+        """Send an outcome."""
+        self.outcomes += 1
+        said = {"outcome_id": f"o-{self.outcomes}", "call_id": call_id, "source": "s", "success": success}
+        said |= {"occurred_at": rfc3339(at), **more}
+        self.cluster.send(self.topics["outcomes"], partition, call_id, json.dumps(said))
+
+    def ran(self, calls: int = 300) -> Pipeline:
+        """Let it count so many calls and stop."""
+        self.send(calls)
+        running = self.start()
+        running.until_counted()
+        running.stop()
+        return self
+
+    def assert_goes_on(self, *options: str, processes: int = 1) -> None:
+        """Started again it counts some more, and everything is right."""
+        self.send(90)
+        running = self.start(*options, processes=processes)
+        running.until_counted()
+        running.stop()
+        self.assert_right()
+
+    def send_refused(self, topic: str, partition: int, value: bytes, reason: str) -> None:
+        """Send a record that must become a dead letter."""
+        self.dead[reason] += 1
+        self.cluster.send(self.topics[topic], partition, f"refused-{self.dead.total()}", value)
+
+    # --- the command -------------------------------------------------------------------------------------------------
+
+    def start(
+        self, *options: str, processes: int = 1, before: Callable[[], None] | None = None, **settings: str
+    ) -> Running:
+        """Start the command; `before` is called in its process first, `settings` are environment variables."""
+        config = self.folder / "aftercall.toml"
+        config.write_text(toml(self.settings))
+        said = self.folder / f"said-{len(self.started)}.txt"
+        with said.open("wb") as errors:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "aftercall", "run", "--config", str(config), "--out", str(self.out)),
+                    *("--processes", str(processes), *options),
+                ],
+                env=environment(**settings),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
+                start_new_session=True,
+            )
+        self.started.append(Running(self, process, said))
+        return self.started[-1]
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for running in self.started:
+            running.kill()
+
+    # --- what came of it ---------------------------------------------------------------------------------------------
+
+    def row(self) -> dict[str, Any]:
+        """The snapshot's table `pipeline`; empty before there is a snapshot."""
+        rows = self.table("SELECT * FROM pipeline")
+        return rows[0] if rows else {}
+
+    def table(self, query: str) -> list[dict[str, Any]]:
+        """Rows of a query on the newest snapshot; none before there is one."""
+        link = self.out / "outcomes.duckdb"
+        if not link.exists():
+            return []
+        with duckdb.connect(str(link.resolve()), read_only=True) as snapshot:
+            found = snapshot.execute(query)
+            names = [str(column[0]) for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    @property
+    def records(self) -> int:
+        """How many records were sent."""
+        return len(self.verdicts) + self.outcomes + self.dead.total()
+
+    def all_counted(self) -> bool:
+        """Whether the newest snapshot has as many records as were sent."""
+        return bool(self.row().get("records", 0) >= self.records)
+
+    def assert_right(self) -> None:
+        """The newest snapshot, and the topics, say what they must of everything that was sent: no more, no less."""
+        row = self.row()
+        expected = {
+            "records": self.records,
+            "calls": len(self.verdicts),
+            "outcomes": self.outcomes,
+            "duplicates": 0,
+            "waiting": 0,
+            "dead_letters": self.dead.total(),
+            **dict(zip(("pending", "successes", "failures"), map(self._count, VERDICTS), strict=True)),
+        }
+        assert {name: row[name] for name in expected} == expected
+        assert sums_that_fail(self.out) == []
+        found = {r["call_id"]: r["verdict"] for r in self.table("SELECT call_id, verdict FROM calls")}
+        assert found == self.verdicts
+        reasons = self.table("SELECT reason, count(*) AS count FROM dead_letters GROUP BY reason")
+        assert {r["reason"]: r["count"] for r in reasons} == dict(self.dead)
+        newest: dict[str, dict[str, Any]] = {}
+        for read in self.cluster.read_all(self.topics["verdicts"]):
+            record = json.loads(read.value or b"")
+            if record["seq"] >= newest.get(record["call_id"], record)["seq"]:
+                newest[record["call_id"]] = record
+        said = {name: record["verdict"] for name, record in newest.items()}
+        assert said == {name: verdict for name, verdict in self.verdicts.items() if verdict != "pending"}
+        letters = {
+            json.loads(read.value or b"")["event_id"]: json.loads(read.value or b"")["reason"]
+            for read in self.cluster.read_all(self.topics["dead_letters"])
+        }
+        assert Counter(letters.values()) == self.dead
+
+    def _count(self, verdict: str) -> int:
+        return sum(each == verdict for each in self.verdicts.values())
+
+
+class Running:
+    """The command while it runs, and what it said."""
+
+    def __init__(self, pipeline: Pipeline, process: subprocess.Popen[bytes], said: Path) -> None:
+        self.pipeline, self.process, self._said = pipeline, process, said
+
+    def until(self, holds: Callable[[], bool], within_s: float = WITHIN_S) -> None:
+        """Wait for a condition; the command must not end meanwhile."""
+        deadline = time.monotonic() + within_s
+        while not holds():
+            assert self.process.poll() is None, (self.process.returncode, self.said())
+            assert time.monotonic() < deadline, (self.pipeline.row(), self.said())
+            time.sleep(0.05)
+
+    def until_counted(self) -> None:
+        """Wait until a snapshot has all that was sent."""
+        self.until(self.pipeline.all_counted)
+
+    def stop(self, number: int = signal.SIGTERM, within_s: float = STOP_S) -> None:
+        """Stop it as an operator does; it must end in time, with exit code 0 and without an error."""
+        self.process.send_signal(number)
+        assert self.ended(within_s) == 0, self.said()
+        assert self.sentences() == [], self.said()
+
+    def kill(self) -> None:
+        """End it as a power cut does; its members follow."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def ended(self, within_s: float = WITHIN_S) -> int:
+        """Its exit code, once it has ended by itself."""
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end within {within_s:g} s; it said: {self.said()}") from None
+
+    def assert_refused(self, code: int, *parts: str, within_s: float = WITHIN_S, members: bool = False) -> None:
+        """It ended by itself with this code, and told why in one line that holds `parts`.
+
+        `members`: it was one of several processes who told why, and another line says that the rest were ended.
+        """
+        assert self.ended(within_s) == code, self.said()
+        sentences = self.sentences()
+        assert all(re.fullmatch(r"aftercall: .+", sentence) for sentence in sentences), self.said()
+        if members:
+            assert "every process must end by itself" in sentences.pop()
+        assert len(sentences) == 1 or members, self.said()
+        for part in parts:
+            assert part in sentences[0], (part, sentences)
+
+    def said(self) -> str:
+        """All that it wrote."""
+        return self._said.read_text(errors="replace")
+
+    def sentences(self) -> list[str]:
+        """The lines that are no log."""
+        return [line for line in self.said().splitlines() if not line.startswith('{"time": ')]
+
+    def logged(self, part: str) -> bool:
+        """Whether a line of the log has this part."""
+        return part in self.said()
+
+    def probe(self, path: str, process: int = 0) -> tuple[int, str]:
+        """The status of `/healthz` or `/readyz`, 0 where nobody answers, and the answer."""
+        connection = HTTPConnection("127.0.0.1", int(self.pipeline.settings["service"]["port"]) + process, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    def ready(self) -> bool:
+        """Whether `/readyz` says so."""
+        return self.probe("/readyz")[0] == 200
+
+    def metric(self, name: str, process: int = 0, **labels: str) -> float | None:
+        """The value of a metric; None where it is not there."""
+        status, text = self.probe("/metrics", process)
+        if status != 200:
+            return None
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return None
+
+    def members(self) -> list[int]:
+        """The processes that it has started."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        return [int(pid) for task in tasks.glob("*/children") for pid in task.read_text().split()]
+
+
+def rfc3339(at: float) -> str:
+    """A time since 1970 as the wire has it."""
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """A TOML file of texts and numbers."""
+    return "".join(
+        f"[{section}]\n" + "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in values.items())
+        for section, values in sections.items()
+    )
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row on which nobody listens; below those that brokers take."""
+    first = 10_000 + os.getpid() * 16 % 9_000
+    while not all(_is_free(first + i) for i in range(count)):
+        first += count
+    return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
