@@ -20,7 +20,7 @@ _GRACE_S: Final = WITHIN_S + 5
 _LAST_WORDS_S: Final = 3.0
 PORTS: Final = range(20_000, 32_000)
 """Below those that systems give to outgoing connections. Between choosing a port and listening on it a process starts;
-meanwhile a connection could be given that port, even the one that keeps trying to reach it, and talks to itself then."""
+meanwhile a connection could be given that port, even the one that keeps trying to reach it and then talks to itself."""
 _log = logging.getLogger("aftercall.run")
 
 
