@@ -42,7 +42,7 @@ SETTINGS: Final = """
 [join]
 horizon = "72h"
 orphan_wait = "60d"
-idle_after = "8s"
+idle_after = "15s"
 [recovery]
 epoch = "1s"
 [snapshot]
@@ -91,7 +91,9 @@ class Campaign:
         moments = [moments[number % len(moments)] for number in range(kills)]
         self._draw.shuffle(moments)
         for number, moment in enumerate(moments):
-            self._producers.until((number + 1.5) / (kills + 1), self._round_s)
+            # As long as rounds have lately been: producers that wait leave partitions idle.
+            lasted = [self._round_s, *(earlier.killed_after_s for earlier in self.rounds[-5:])]
+            self._producers.until((number + 1.5) / (kills + 1), statistics.mean(lasted))
             one = Round(moment, 2 if moment in {"member", "parent"} else self._draw.randint(1, MOST_PROCESSES))
             self.rounds.append(one)
             self._pipeline.start(one.processes)
