@@ -189,11 +189,14 @@ class Snapshot(Section):
 
 
 class Retention(Section):
-    """How long rows stay after their call has closed; absent: for good in a replay, see `on_kafka` otherwise."""
+    """How long rows stay (of a call: once it has closed); absent: for good in a replay, see `on_kafka` otherwise."""
 
     calls: Span | None = None
     statements: Span | None = None
     hourly: Span | None = None
+    dead_letters: Span | None = None
+    alerts: Span | None = None
+    recommendations: Span | None = None
 
     def on_kafka(self) -> Retention:
         """With the defaults of a pipeline that runs for ever: calls and statements 30 d, hourly rates 90 d."""

@@ -96,9 +96,12 @@ class Settings(BaseSettings):
     def forget_after(self, retention: Retention) -> dict[str, timedelta]:
         """The age of rows at which they are dropped, by table; what is kept of a call is kept from its closing."""
         held = self.longest_horizon + self.join.allowed_lateness
-        calls = (("calls", retention.calls), ("statements", retention.statements))
-        ages = {name: age + held for name, age in calls if age}
-        return ages if retention.hourly is None else ages | {"hourly": retention.hourly}
+        ages = {name: getattr(retention, name) for name in Retention.model_fields}
+        return {
+            name: age + held if name in {"calls", "statements"} else age
+            for name, age in ages.items()
+            if age is not None
+        }
 
     def deciding(self) -> dict[str, Any]:
         """What decides verdicts, as plain JSON values: stored with the state, compared at resume."""

@@ -257,3 +257,15 @@ def test_effective_values_read_back_as_the_same_settings(tmp_path: Path) -> None
 def test_kafka_drops_old_rows_where_nothing_else_is_said(tmp_path: Path) -> None:
     kept = load(written(tmp_path, '[retention]\nhourly = "1d"')).retention.on_kafka()
     assert (kept.calls, kept.statements, kept.hourly) == (timedelta(days=30), timedelta(days=30), timedelta(days=1))
+
+
+def test_rows_are_kept_for_as_long_as_their_table_says_and_those_of_a_call_from_its_closing() -> None:
+    settings = load(
+        join={"horizon": "2d", "allowed_lateness": "1h"},
+        retention={"calls": "3d", "dead_letters": "30d", "alerts": "90d"},
+    )
+    held = timedelta(days=2, hours=1)
+    told = settings.forget_after(settings.retention)
+    assert told == {"calls": timedelta(days=3) + held, "dead_letters": timedelta(days=30), "alerts": timedelta(days=90)}
+    on_kafka = settings.forget_after(settings.retention.on_kafka())
+    assert on_kafka == told | {"statements": timedelta(days=30) + held, "hourly": timedelta(days=90)}
