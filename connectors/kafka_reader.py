@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from threading import Thread
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -18,7 +19,10 @@ from connectors.metrics import METRICS
 _TIMEOUT_S: Final = 10.0
 _LOST: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
 _UNKNOWN: Final = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")
+_CLOSE_S: Final = 1.5
 _log = logging.getLogger("aftercall.kafka")
+_slow_to_close = False
+"""Whether the last consumer that was closed took too long: then the next is not waited for at all."""
 
 
 class Read(NamedTuple):
@@ -148,9 +152,13 @@ class KafkaReader:
             _log.debug("offsets were not committed: %s", wrong)
 
     def close(self) -> None:
-        """End the consumer."""
+        """End the consumer; where the broker is away, that would last until it is back, and is not waited for."""
+        global _slow_to_close  # noqa: PLW0603 - consumers are closed one after the other, at the end of the process
         if self._consumer is not None:
-            self._consumer.close()
+            closing = Thread(target=self._consumer.close, name="aftercall-close", daemon=True)
+            closing.start()
+            closing.join(0 if _slow_to_close else _CLOSE_S)
+            _slow_to_close = closing.is_alive()
             self._consumer = None
 
     def _checked(self, place: Place, position: int, first: int, end: int) -> int:

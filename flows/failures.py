@@ -24,8 +24,8 @@ class Failures:
     def watch(self, flow: Dataflow) -> None:
         """Look over the shoulder of all that Bytewax calls in this flow: sources, sinks, mappers and stateful steps.
 
-        From then on nothing is raised by a `close`, which is not even called once something has failed: it might
-        publish what is in no epoch. Whoever runs the flow raises `first`.
+        From then on nothing is raised by a `close`; once something has failed, a part that has a method `abandon` is
+        told that instead, lest it publish what is in no epoch. Whoever runs the flow raises `first`.
         """
         steps: list[Any] = list(flow.substeps)
         for step in steps:
@@ -47,7 +47,7 @@ class Failures:
         if hasattr(part, "build_part"):
             part.build_part = self._watched(part.build_part, self._seen)
         if hasattr(part, "close"):
-            part.close = self._closing(part.close)
+            part.close = self._closing(part.close, getattr(part, "abandon", part.close))
         return part
 
     def _watched(self, function: Callable[..., Any], then: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
@@ -64,13 +64,12 @@ class Failures:
 
         return watched
 
-    def _closing(self, close: Callable[[], None]) -> Callable[[], None]:
+    def _closing(self, close: Callable[[], None], abandon: Callable[[], None]) -> Callable[[], None]:
         @wraps(close)
         def closing() -> None:
-            if self.first is None:
-                try:
-                    close()
-                except BaseException as error:  # noqa: BLE001 - raised by whoever runs the flow
-                    self.first = error
+            try:
+                (close if self.first is None else abandon)()
+            except BaseException as error:  # noqa: BLE001 - raised by whoever runs the flow
+                self.first = self.first or error
 
         return closing

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from connectors.kafka_client import KafkaFailure, Reached, producer_config, reach
+from connectors.kafka_cluster import scrub
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_writer import KafkaWriter, WriterHooks
 from connectors.metrics import METRICS
@@ -15,6 +17,7 @@ from flows.snapshot import SnapshotSink
 
 _log = logging.getLogger("aftercall.kafka")
 START_WITHIN_S = 60.0
+SAY_AFTER_S = 2.0
 
 
 def inputs(kafka: Kafka) -> tuple[str, str]:
@@ -48,8 +51,18 @@ def reached(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
     Raises:
         KafkaFailure: no broker answered, it refuses us, or a topic is missing.
     """
+    began = time.monotonic()
+    told: list[bool] = []
+
+    def patient() -> bool:
+        if not told and time.monotonic() - began > SAY_AFTER_S:
+            told.append(True)
+            where = scrub(kafka.brokers)
+            _log.warning("kafka.brokers: none of %s answers; waiting for one, %.0f s at most", where, START_WITHIN_S)
+        return give_up()
+
     found = reach(
-        kafka.cluster(), inputs=inputs(kafka), outputs=output_topics(kafka), timeout_s=START_WITHIN_S, give_up=give_up
+        kafka.cluster(), inputs=inputs(kafka), outputs=output_topics(kafka), timeout_s=START_WITHIN_S, give_up=patient
     )
     if found.missing:
         raise KafkaFailure(

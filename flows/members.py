@@ -16,7 +16,7 @@ from flows.run_folder import RunError
 from flows.stopping import WITHIN_S, Stopping
 
 _LOOPBACK: Final = "127.0.0.1"
-_GRACE_S: Final = WITHIN_S + 5
+_GRACE_S: Final = WITHIN_S + 9
 _LAST_WORDS_S: Final = 3.0
 PORTS: Final = range(20_000, 32_000)
 """Below those that systems give to outgoing connections. Between choosing a port and listening on it a process starts;

@@ -16,7 +16,7 @@ from bytewax.dataflow import Dataflow
 
 from connectors.dead_letters import place_origin
 from connectors.decode import Decoder
-from connectors.kafka_client import admin_config, consumer_config
+from connectors.kafka_client import KafkaFailure, admin_config, consumer_config
 from connectors.kafka_lanes import KafkaLanes
 from connectors.kafka_settings import LaneHooks, LaneSettings
 from connectors.kafka_watch import KafkaWatch
@@ -100,7 +100,13 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
     stopping.install()
     state = state_folder(service.out)
     with locked(state) as lock:
-        _prepare(service, state, stopping)
+        try:
+            _prepare(service, state, stopping)
+        except KafkaFailure:
+            if not stopping():
+                raise
+            _log.info("stopped before a broker answered")
+            return
         if processes == 1:
             work(service, Member(), stopping)
         else:

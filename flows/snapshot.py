@@ -160,6 +160,12 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         _publish(self._store.begin_publish(), self._pipeline(), self._cells.frozen(), as_of, live=live)
         self._store.close()
 
+    def abandon(self) -> None:
+        """Called instead where any step has failed: what no epoch has stored is not published."""
+        if self._running is not None:
+            self._running.join()
+        self._store.close()
+
     def _write(self, message: SnapshotMessage) -> None:
         match message:
             case CallRows(rows):

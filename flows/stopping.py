@@ -10,7 +10,7 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Any, Final, TextIO
 
-WITHIN_S: Final = 25.0
+WITHIN_S: Final = 20.0
 """How long the end may take. After that nothing more is stored, lest an epoch be stored whose output was not delivered;
 the next start repeats it."""
 _log = logging.getLogger("aftercall.run")

@@ -19,7 +19,7 @@ from flows.run_folder import recovery_store
 class Part(StatefulSinkPartition[int, None]):
     def __init__(self, at_close: Exception | None) -> None:
         self._at_close = at_close
-        self.closed = False
+        self.closed = self.abandoned = False
 
     def write_batch(self, values: list[int]) -> None:
         pass
@@ -31,6 +31,9 @@ class Part(StatefulSinkPartition[int, None]):
         self.closed = True
         if self._at_close is not None:
             raise self._at_close
+
+    def abandon(self) -> None:
+        self.abandoned = True
 
 
 class Sink(FixedPartitionedSink[int, None]):
@@ -51,11 +54,11 @@ def run(folder: Path, sink: Sink, mapper: Any = lambda value: value) -> None:
     execute(flow, folder / "log", epoch=timedelta(days=1), recovery=recovery_store(folder))
 
 
-def test_a_step_that_fails_ends_the_flow_with_its_own_error_and_nothing_is_closed(tmp_path: Path) -> None:
+def test_a_step_that_fails_ends_the_flow_with_its_own_error_and_nothing_is_published(tmp_path: Path) -> None:
     sink = Sink(at_close=OSError("closed after a failure"))
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, sink, lambda value: 1 // (value - 2))
-    assert not sink.part.closed
+    assert (sink.part.closed, sink.part.abandoned) == (False, True)
 
 
 def test_an_error_at_the_end_is_raised_and_does_not_abort_the_process(tmp_path: Path) -> None:
@@ -66,4 +69,4 @@ def test_an_error_at_the_end_is_raised_and_does_not_abort_the_process(tmp_path: 
 def test_a_flow_that_ends_well_closes_its_sinks(tmp_path: Path) -> None:
     sink = Sink()
     run(tmp_path, sink)
-    assert sink.part.closed
+    assert (sink.part.closed, sink.part.abandoned) == (True, False)
