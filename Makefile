@@ -6,6 +6,9 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
+# Many tests wait for brokers and processes: two or more go beside each other.
+BESIDE := -n auto --maxprocesses 4 --dist worksteal
+
 .PHONY: setup demo test test-fast check check-real bench-engine bench-kills bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
@@ -29,10 +32,10 @@ demo: $(STAMP)
 	@$(BIN)/aftercall demo
 
 test: $(STAMP)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(BESIDE)
 
 test-fast: $(STAMP)
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q $(BESIDE) -m "not slow"
 
 check: $(STAMP)
 	$(BIN)/ruff check
