@@ -36,11 +36,10 @@ def fragile(kafka_is_here: None) -> Iterator[Fragile]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120 + AWAY_S)
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_broker_that_is_away_is_waited_for(pipeline: Pipelines, fragile: Fragile, processes: int) -> None:
+def test_a_broker_that_is_away_is_waited_for(pipeline: Pipelines, fragile: Fragile) -> None:
     it = pipeline(fragile.cluster)
     it.send(300)
-    running = it.start(processes=processes)
+    running = it.start(processes=2)
     running.until_counted()
     running.until(running.ready)
     it.send(3_000)
@@ -65,13 +64,12 @@ def test_a_broker_that_is_away_is_waited_for(pipeline: Pipelines, fragile: Fragi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
 def test_stopped_while_the_broker_is_away_it_ends_in_time_and_loses_nothing(
-    pipeline: Pipelines, fragile: Fragile, processes: int
+    pipeline: Pipelines, fragile: Fragile
 ) -> None:
     it = pipeline(fragile.cluster)
     it.send(300)
-    running = it.start(processes=processes)
+    running = it.start()
     running.until_counted()
     it.send(3_000)
     fragile.broker.kill()
@@ -84,13 +82,11 @@ def test_stopped_while_the_broker_is_away_it_ends_in_time_and_loses_nothing(
     # Where something was on its way, that epoch cannot be stored, and it says so.
     sentences = running.sentences()
     assert (code, sentences) == (0, []) or (code == 1 and "must be acknowledged" in sentences[0]), running.said()
-    it.assert_goes_on(processes=processes)
+    it.assert_goes_on()
 
 
 @pytest.mark.slow
-def test_no_broker_at_the_start_is_told_after_a_minute_and_a_stop_ends_the_waiting(
-    pipeline: Pipelines, fragile: Fragile
-) -> None:
+def test_no_broker_at_the_start_is_told_and_a_stop_ends_the_waiting(pipeline: Pipelines, fragile: Fragile) -> None:
     it = pipeline(fragile.cluster)
     it.settings["kafka"]["brokers"] = "127.0.0.1:1"
     running = it.start()

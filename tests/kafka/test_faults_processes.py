@@ -15,9 +15,7 @@ Pipelines = Callable[..., Pipeline]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2), (signal.SIGINT, 2)]
-)
+@pytest.mark.parametrize(("number", "processes"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
 def test_stopped_its_last_snapshot_has_all_that_was_read(
     pipeline: Pipelines, number: signal.Signals, processes: int
 ) -> None:
@@ -65,18 +63,15 @@ def test_members_die_with_their_parent_and_a_new_start_works(pipeline: Pipelines
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
-def test_one_member_killed_ends_the_rest_with_a_sentence(pipeline: Pipelines, victim: int) -> None:
+def test_one_member_killed_ends_the_rest_with_a_sentence(pipeline: Pipelines) -> None:
     it = pipeline()
     it.send(300)
     running = it.start(processes=2)
     running.until_counted()
     members = running.members()
     it.send(300)
-    os.kill(members[victim], signal.SIGKILL)
-    running.assert_refused(
-        1, "every process must end by itself", f"{victim} (exit code -9)", "goes on at its last epoch"
-    )
+    os.kill(members[1], signal.SIGKILL)
+    running.assert_refused(1, "every process must end by itself", "1 (exit code -9)", "goes on at its last epoch")
     assert not any(lives(member) for member in members)
     it.assert_goes_on(processes=2)
 

@@ -141,7 +141,6 @@ def test_other_settings_that_decide_verdicts_need_to_be_accepted(pipeline: Pipel
     it.settings["join"]["horizon"] = "10d"
     it.start(processes=processes).assert_refused(2, "join.horizon was '20d', is '10d'", "--accept-config-change")
     it.assert_goes_on("--accept-config-change", processes=processes)
-    it.assert_goes_on(processes=processes)
 
 
 @pytest.mark.slow
