@@ -199,7 +199,7 @@ def test_when_told_to_stop_it_raises_and_so_does_everything_after(mock_broker: M
     to = writer(mock_broker.client, told=Told(give_up=lambda: True))
     part, other = opened(to, "a"), opened(to, "b")
     part.write_batch([block(range(10))])
-    with pytest.raises(StoppedWaiting, match=r"1\d were not when the time to stop was over"  # the client counts its own requests too):
+    with pytest.raises(StoppedWaiting, match=r"1\d were not when the time to stop was over"):
         part.snapshot()
     for action in (other.snapshot, part.snapshot, lambda: other.write_batch([block([1])])):
         with pytest.raises(StoppedWaiting):
