@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import ctypes
 import itertools
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
