@@ -146,12 +146,17 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         }
 
     def close(self) -> None:
-        """Publish the final state; called at the end of finite input only."""
+        """Publish the final state.
+
+        At the end of its input Bytewax stores the last epoch and closes then. It also closes when another process of the
+        cluster has died, in the middle of an epoch; what is in no epoch then must not be published.
+        """
+        if self._dirty:
+            self.abandon()
+            return
         if self._running is not None:
             self._running.join()
         self._check()
-        if self._dirty:
-            self._commit()
         self._erase()
         self._forget()
         as_of, live = self._as_of(), self._settings.live

@@ -169,6 +169,24 @@ def test_an_error_while_publishing_reaches_the_dataflow(tmp_path: Path, monkeypa
         wait(partition)
 
 
+def test_closed_in_the_middle_of_an_epoch_it_publishes_nothing_of_it(tmp_path: Path) -> None:
+    """As Bytewax does where another process has died."""
+    wheel = Wheel()
+    partition = SnapshotPartition(settings(tmp_path, live=True, wheel=wheel), None)
+    partition.write_batch(minute(0))
+    wheel.now = 60.0
+    state = partition.snapshot()
+    wait(partition)
+    partition.write_batch(minute(1))
+    partition.close()
+    assert read(tmp_path, "SELECT version, calls, (SELECT count(*) FROM calls) FROM pipeline") == [(1, 2, 2)]
+    again = SnapshotPartition(settings(tmp_path, live=True, wheel=wheel), state)
+    again.write_batch(minute(1))
+    again.snapshot()
+    again.close()
+    assert read(tmp_path, "SELECT version, calls, (SELECT count(*) FROM calls) FROM pipeline") == [(2, 4, 4)]
+
+
 def test_old_rows_are_forgotten_at_publication(tmp_path: Path) -> None:
     partition = SnapshotPartition(settings(tmp_path, forget={"calls": timedelta(minutes=10)}), None)
     for i in range(30):
