@@ -148,8 +148,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def close(self) -> None:
         """Publish the final state.
 
-        At the end of its input Bytewax stores the last epoch and closes then. It also closes when another process of the
-        cluster has died, in the middle of an epoch; what is in no epoch then must not be published.
+        At the end of its input Bytewax stores the last epoch and closes then. It also closes when another process of
+        the cluster has died, in the middle of an epoch; what is in no epoch then must not be published.
         """
         if self._dirty:
             self.abandon()
