@@ -48,7 +48,9 @@ def closed(trials: Iterable[Trial], through: int) -> Closed:
 
 def no_values() -> Values:
     none = np.zeros(0, np.int32)
-    return Values(none, none, none.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0))
+    return Values(
+        none, none, none.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
+    )
 
 
 def steady(group: Group, rate: float, minutes: range, per_minute: int = 10, seed: int = 0) -> list[Trial]:

@@ -39,6 +39,7 @@ def closed(rows: list[tuple[Group, int, int, float, float]], through: int) -> Cl
         np.arange(len(rows), dtype=np.uint64),
         np.array([row[3] for row in rows], np.float64),
         np.array([row[4] for row in rows], np.float64),
+        np.full(len(rows), -1),
     )
     return Closed(START + through, names, TrialDeltas(none, none, none, none, none, none, none), values)
 

@@ -105,7 +105,9 @@ def message(minute: int, names: list[tuple[str, str, str]], n: I64, f: I64) -> C
         nothing,
         nothing,
     )
-    values = Values(none, none, none.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0))
+    values = Values(
+        none, none, none.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
+    )
     return Closed(minute + 1, names, trials, values)
 
 

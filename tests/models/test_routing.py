@@ -51,6 +51,7 @@ def closed(rows: list[Row], through: int) -> Closed:
         np.arange(len(rows), dtype=np.uint64),
         column("latency_ms", float),
         column("cost_usd", float),
+        np.full(len(rows), -1),
     )
     return Closed(through, names, trials, values)
 
