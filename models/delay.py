@@ -3,9 +3,9 @@
 41 fixed logarithmic buckets: the first up to one second, 39 up to `LONGEST_US` = 126 days, the last beyond. The edges
 are such that the 31st is `HISTORY_US` = 72 h.
 
-Of a cohort of calls (those of one hour or day) that is a days old, only delays up to a are known: right truncation. So
+Of a cohort of calls (those of one hour or day) that is a old, only delays up to a are known: right truncation. So
 a cohort speaks of the buckets that it has outgrown, and of no others, and a distribution is put together from the
-shares r_k = D_k / C_k of the verdicts up to the end of bucket k that lie in bucket k, over the cohorts that have outgrown k:
+shares r_k = D_k / C_k of the verdicts up to the end of bucket k that lie in it, over the cohorts that have outgrown it:
 
     F(start of bucket k) = prod over j >= k of (1 - r_j),    var ln F = sum over j >= k of D_j / (C_j (C_j - D_j))
 
