@@ -9,7 +9,7 @@ USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys
 # Many tests wait for brokers and processes: two or more go beside each other.
 BESIDE := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test test-fast check check-real bench-engine bench-kills bench-soak fuzz kafka test-kafka
+.PHONY: setup demo test test-fast check check-real bench-engine bench-weeks bench-kills bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -49,6 +49,10 @@ check-real: $(STAMP)
 
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks.engine
+
+# What the corrected rate said of recorded weeks, against what they finally were.
+bench-weeks: $(STAMP)
+	$(BIN)/python -m benchmarks.real_weeks --write
 
 # `aftercall run` on a real broker at a steady rate; needs Java as `kafka` does. MINUTES=2 for a look, without results.
 HOURS ?= 1

@@ -153,6 +153,26 @@ def _tell(
     median = np.where(good, setting.success_median, setting.failure_median) * HOUR_US
     slow = (median * np.exp(rng.normal(0, setting.sigma, len(code)))).astype(np.int64)
     known = (rng.random(len(code)) < setting.answered) & (at + slow < NOW)
+    tell(cells, names, code, at, good, np.where(known, slow, -1))
+    mature = known & (at < NOW - MATURE_H * HOUR_US) & (at >= NOW - setting.window * HOUR_US)
+    return (
+        np.bincount(code[mature & good], minlength=len(names)).astype(np.float64),
+        np.bincount(code[mature & ~good], minlength=len(names)).astype(np.float64),
+    )
+
+
+def tell(cells: RateCells, names: list[Group], code: I64, at: I64, good: Bools, delay_us: I64) -> None:
+    """Tell the cells of calls and their verdicts.
+
+    Args:
+        cells: Are told.
+        names: Of the groups.
+        code: Group of each call, shape (n,), an index into `names`.
+        at: Time of each call, µs.
+        good: Whether its verdict is success.
+        delay_us: How long the verdict took; negative where there is none yet.
+    """
+    known = delay_us >= 0
     minute = at // MINUTE_US
     kinds, inverse = np.unique(code * (1 << 31) + minute, return_inverse=True)
     calls, successes, failures = (
@@ -167,7 +187,7 @@ def _tell(
         np.zeros(len(kinds), np.int32),
         np.zeros(len(kinds), np.int64),
     )
-    bucket = delay.bucket_of(slow[known]).astype(np.int64)
+    bucket = delay.bucket_of(delay_us[known]).astype(np.int64)
     packed = ((code[known] << 24 | at[known] // HOUR_US) << 1 | good[known]) << 6 | bucket
     drawn, counts = np.unique(packed, return_counts=True)
     of_delays = DelayDeltas(
@@ -179,11 +199,6 @@ def _tell(
     )
     none = np.zeros(0, np.int32)
     cells.apply(names, of_cells, LatencyDeltas(none, none, none.astype(np.int16), none), of_delays)
-    mature = known & (at < NOW - MATURE_H * HOUR_US) & (at >= NOW - setting.window * HOUR_US)
-    return (
-        np.bincount(code[mature & good], minlength=len(names)).astype(np.float64),
-        np.bincount(code[mature & ~good], minlength=len(names)).astype(np.float64),
-    )
 
 
 def _sums(inverse: I64, mask: Bools, length: int) -> I32:
