@@ -1,47 +1,83 @@
 """How much more than independent trials the outcomes of a group vary from hour to hour and from day to day.
 
 A rate that wanders a little on its own makes trials within an hour, and within a day, alike. Evidence that treats them
-as independent then raises false alarms, the more the busier the group. So evidence is weighed by
+as independent then raises false alarms, the more the busier the group. So days and hours have random effects, nested,
+with intra-class correlations rho_d and rho_h: the rate that is expected of the next trials is drawn from the baseline
+towards what this day has shown so far, and from there towards what this hour has shown (Polya's urn: the predictive
+rate of a beta-binomial, whose baseline weighs 1 / rho trials),
 
-    hours:  eta = 1 / phi,  phi the dispersion of hourly counts within their day (Pearson's chi-square over its degrees
-            of freedom, McCullagh & Nelder 1989, section 4.5);
-    days:   a random effect of the day with intra-class correlation rho. Evidence L(m) of the m effective trials of a
-            day so far counts 1 / (1 + (m - 1) rho) of it: what a normal random effect leaves of a likelihood ratio, as
-            m trials then tell as much as m / (1 + (m - 1) rho) independent ones (Kish 1965). A large change shows
-            before a day is over and costs next to nothing; a small one has to outlast days that are merely bad.
+    day:   q_1 = (q_0 + rho_d E_d) / (1 + rho_d N_d)        E_d, N_d: events and trials of the day's earlier hours,
+    hour:  q_2 = (q_1 + rho_h E_h) / (1 + rho_h N_h)        an hour's n trials counting as n / (1 + n rho_h).
 
-Days are compared with the day before them (von Neumann 1941), so that one lasting change adds one difference and not a
-spread. A group's own days are few: its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth
-2004), and both are upper confidence bounds. docs/decisions/0010 has the evidence.
+A large change shows before a day is over and costs next to nothing; a small one has to outlast days that are merely
+bad.
+
+The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
+days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
+its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth 2004, section 3), and is an upper
+confidence bound. docs/decisions/0010 has the evidence.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.streams import F64, I64, Bools
+from models.streams import F64, I64
 
 LEVEL_Z: Final = -0.5244005127080409
 """Quantile of the normal distribution at 30 %: dispersions are upper bounds of 70 % confidence."""
 OWN_DF: Final = 12.0
 """Degrees of freedom that all groups' dispersion weighs in that of one."""
 PRIOR_RHO: Final = 0.003
-"""Intra-class correlation of days that is assumed until groups have shown theirs."""
+"""Correlation that is assumed until groups have shown theirs."""
 LEAST_RHO: Final = 0.0003
 MOST_RHO: Final = 0.02
+GRAIN: Final = 64.0
+"""What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
+MINUTES_PER_HOUR: Final = 60
+MINUTES_PER_DAY: Final = 1440
+
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
 """As much as one busy group's four degrees of freedom."""
 _DAYS: Final = 56.0
 """Days after which a day's differences weigh 1/e."""
-MINUTES_PER_HOUR: Final = 60
-MINUTES_PER_DAY: Final = 1440
-
-_COLUMNS: Final = (
-    "hour", "hour_events", "hour_trials", "day_events", "day_trials", "day_within", "day_hours",
-    "last_events", "last_trials", "within", "within_df", "between", "between_count", "between_size", "eta", "rho",
+_TODAY: Final = ("hour", "hour_events", "hour_trials", "past_events", "past_trials", "within_now", "hours_now")
+_LEARNED: Final = (
+    "last_events", "last_trials", "within", "within_df", "within_size", "between", "between_count", "between_size",
 )  # fmt: skip
+_COLUMNS: Final = (*_TODAY, "day_events", "day_trials", "squares_now", *_LEARNED, "rho_hour", "rho_day")
+
+
+class Surroundings(NamedTuple):
+    """What the day and the hour of a batch have shown before it; arrays of shape (rows,).
+
+    Attributes:
+        day_events, day_trials: of the day's earlier hours, as they count.
+        hour_events, hour_trials: of the hour before the batch.
+        rho_day, rho_hour: correlations.
+    """
+
+    day_events: F64
+    day_trials: F64
+    hour_events: F64
+    hour_trials: F64
+    rho_day: F64
+    rho_hour: F64
+
+    def draw(self, rate: F64, events: F64, trials: F64) -> F64:
+        """The rate to expect of a batch: `rate` by the baseline, drawn towards day, hour and half of the batch."""
+        day = (rate + self.rho_day * self.day_events) / (1 + self.rho_day * self.day_trials)
+        hour = day + self.rho_hour * (self.hour_events + events / 2)
+        drawn: F64 = hour / (1 + self.rho_hour * (self.hour_trials + trials / 2))
+        return drawn
+
+
+def shrunk(count: F64, trials: F64, rho: F64) -> F64:
+    """`count` of an hour of `trials` as it counts for its day, in multiples of 1 / GRAIN."""
+    counting: F64 = np.rint(count / (1 + trials * rho) * GRAIN) / GRAIN
+    return counting
 
 
 def upper(dispersion: F64, df: F64) -> F64:
@@ -52,50 +88,105 @@ def upper(dispersion: F64, df: F64) -> F64:
     return bound
 
 
+def correlation(dispersion: F64, df: F64, size: F64) -> F64:
+    """Intra-class correlations of many groups.
+
+    Args:
+        dispersion: Pearson's chi-square over its degrees of freedom, shape (groups,).
+        df: the degrees of freedom; 0 where nothing is known.
+        size: trials that are alike, on average, > 0.
+
+    Returns:
+        Shape (groups,), in [0, 0.02].
+    """
+    weight = df * (size / (1 + PRIOR_RHO * size)) ** 2
+    found = float((weight * (dispersion - 1) / size).sum())
+    everyone = (_PRIOR_WEIGHT * PRIOR_RHO + found) / (_PRIOR_WEIGHT + float(weight.sum()))
+    everyone = min(max(everyone, LEAST_RHO), MOST_RHO)
+    moderated = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
+    rho = (upper(moderated, OWN_DF + df) - 1) / size
+    return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone)
+
+
 class Dispersion:
-    """What `eta` and `rho` of many groups are learned from; 130 bytes each. Rows are the caller's group numbers.
+    """Learns the correlations of many groups, 160 bytes each; rows are the caller's group numbers.
 
     Attributes:
-        eta: weight of evidence for what hours vary, shape (groups,), in (0, 1].
-        rho: intra-class correlation of days, shape (groups,), in [0, 0.02].
         day: UTC day since 1970 that is being counted, -1 before the first.
+        hour: hour since 1970 that each group is in, -1 before its first of the day; shape (groups,), as all others.
+        hour_events, hour_trials: of that hour.
+        past_events, past_trials: of the day's earlier hours, as they count.
+        rho_hour, rho_day: correlations.
     """
+
+    hour: F64
+    hour_events: F64
+    hour_trials: F64
+    past_events: F64
+    past_trials: F64
+    within_now: F64
+    squares_now: F64
+    hours_now: F64
+    day_events: F64
+    day_trials: F64
+    last_events: F64
+    last_trials: F64
+    within: F64
+    within_df: F64
+    within_size: F64
+    between: F64
+    between_count: F64
+    between_size: F64
+    rho_hour: F64
+    rho_day: F64
 
     def __init__(self, groups: int = 0) -> None:
         self.day = -1
         for name in _COLUMNS:
             setattr(self, name, np.zeros(0))
-        self.eta: F64
-        self.rho: F64
         self.grow(groups)
 
     def __len__(self) -> int:
-        return len(self.eta)
+        return len(self.hour)
 
     def grow(self, groups: int) -> None:
         """Make room for at least `groups` groups."""
         more = groups - len(self)
         if more <= 0:
             return
-        start = {"hour": -1.0, "eta": 1.0, "rho": PRIOR_RHO}
+        start = {"hour": -1.0, "rho_hour": PRIOR_RHO, "rho_day": PRIOR_RHO}
         for name in _COLUMNS:
             setattr(self, name, np.concatenate((getattr(self, name), np.full(more, start.get(name, 0.0)))))
+
+    def around(self, rows: I64, minute: I64) -> Surroundings:
+        """What groups have shown today before a batch at `minute`, per row."""
+        rho = self.rho_hour[rows]
+        events, trials = self.hour_events[rows], self.hour_trials[rows]
+        over = minute // MINUTES_PER_HOUR != self.hour[rows]
+        return Surroundings(
+            self.past_events[rows] + np.where(over, shrunk(events, trials, rho), 0.0),
+            self.past_trials[rows] + np.where(over, shrunk(trials, trials, rho), 0.0),
+            np.where(over, 0.0, events),
+            np.where(over, 0.0, trials),
+            self.rho_day[rows],
+            rho,
+        )
 
     def add(self, rows: I64, minute: I64, events: F64, trials: F64) -> None:
         """Count trials of the day `day`; distinct rows, whose minutes never fall."""
         hour = (minute // MINUTES_PER_HOUR).astype(np.float64)
-        over = hour != self._of("hour")[rows]
-        self._end_hours(rows[over])
-        self._of("hour")[rows] = hour
-        self._of("hour_events")[rows] += events
-        self._of("hour_trials")[rows] += trials
+        self._end_hours(rows[hour != self.hour[rows]])
+        self.hour[rows] = hour
+        self.hour_events[rows] += events
+        self.hour_trials[rows] += trials
 
     def roll(self, day: int, events: F64, trials: F64) -> None:
         """End the days before `day`: nobody adds to them any more. O(groups), once a day.
 
         Args:
-            day: UTC day since 1970; not above `day` nothing happens.
-            events, trials: learned baseline of all groups, shape (groups,).
+            day: UTC day since 1970; where it has begun nothing happens.
+            events: of the learned baseline, per group.
+            trials: of the learned baseline, per group.
         """
         if day <= self.day:
             return
@@ -103,19 +194,18 @@ class Dispersion:
         if first:
             return
         self._end_hours(np.arange(len(self)))
-        self._of("hour")[:] = -1.0
         self._end_days((events + 0.5) / (trials + 1.0))
-        self._weigh()
+        self._correlate()
 
     def forget_change(self, row: int) -> None:
         """The rate has changed: what was counted today, and the day before, says nothing about the days to come."""
-        for name in ("hour_events", "hour_trials", "day_events", "day_trials", "day_within", "day_hours"):
-            self._of(name)[row] = 0.0
-        self._of("last_trials")[row] = 0.0
+        for name in (*_TODAY[1:], "day_events", "day_trials", "squares_now"):
+            getattr(self, name)[row] = 0.0
+        self.last_trials[row] = 0.0
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
-        return {"day": self.day} | {name: self._of(name) for name in _COLUMNS}
+        return {"day": self.day} | {name: getattr(self, name) for name in _COLUMNS}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Dispersion:
@@ -125,61 +215,52 @@ class Dispersion:
             setattr(dispersion, name, value)
         return dispersion
 
-    def _of(self, name: str) -> F64:
-        column: F64 = getattr(self, name)
-        return column
-
     def _end_hours(self, rows: I64) -> None:
-        e, n = self._of("hour_events")[rows], self._of("hour_trials")[rows]
-        some = n > 0
-        rows, e, n = rows[some], e[some], n[some]
-        self._of("day_within")[rows] += e * e / n
-        self._of("day_hours")[rows] += 1
-        self._of("day_events")[rows] += e
-        self._of("day_trials")[rows] += n
-        self._of("hour_events")[rows] = 0.0
-        self._of("hour_trials")[rows] = 0.0
+        rows = rows[self.hour_trials[rows] > 0]
+        e, n, rho = self.hour_events[rows], self.hour_trials[rows], self.rho_hour[rows]
+        self.past_events[rows] += shrunk(e, n, rho)
+        self.past_trials[rows] += shrunk(n, n, rho)
+        self.within_now[rows] += e * e / n
+        self.squares_now[rows] += n * n
+        self.hours_now[rows] += 1
+        self.day_events[rows] += e
+        self.day_trials[rows] += n
+        self.hour_events[rows] = 0.0
+        self.hour_trials[rows] = 0.0
 
     def _end_days(self, rate: F64) -> None:
         """Add the day's dispersion within it, and its difference from the day before."""
-        e, n = self._of("day_events"), self._of("day_trials")
-        counted: Bools = n > 0
-        variance = rate * (1 - rate)
-        kept = np.where(counted, np.exp(-1 / _DAYS), 1.0)
-        for name in ("within", "within_df", "between", "between_count", "between_size"):
-            self._of(name)[:] *= kept
-        with np.errstate(invalid="ignore", divide="ignore"):
-            within = (self._of("day_within") - e * e / n) / variance
-            self._of("within")[:] += np.where(counted, np.maximum(within, 0.0), 0.0)
-            self._of("within_df")[:] += np.where(counted, self._of("day_hours") - 1, 0.0)
-            before = self._of("last_trials")
-            both = counted & (before > 0)
-            shares = 1 / n + 1 / before
-            difference = (e / n - self._of("last_events") / before) ** 2 / shares / variance
-            self._of("between")[:] += np.where(both, difference, 0.0)
-            self._of("between_count")[:] += both
-            self._of("between_size")[:] += np.where(both, 2 / shares, 0.0)
-        self._of("last_events")[counted] = e[counted]
-        self._of("last_trials")[counted] = n[counted]
-        for name in ("day_events", "day_trials", "day_within", "day_hours"):
-            self._of(name)[:] = 0.0
+        (rows,) = (self.day_trials > 0).nonzero()
+        e, n = self.day_events[rows], self.day_trials[rows]
+        variance = rate[rows] * (1 - rate[rows])
+        for name in ("within", "within_df", "within_size", "between", "between_count", "between_size"):
+            getattr(self, name)[rows] *= np.exp(-1 / _DAYS)
+        self.within[rows] += np.maximum(self.within_now[rows] - e * e / n, 0.0) / variance
+        self.within_df[rows] += self.hours_now[rows] - 1
+        self.within_size[rows] += n - self.squares_now[rows] / n
+        both = self.last_trials[rows] > 0
+        pair, e1, n1 = rows[both], e[both], n[both]
+        e0, n0 = self.last_events[pair], self.last_trials[pair]
+        shares = 1 / n1 + 1 / n0
+        self.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / variance[both]
+        self.between_count[pair] += 1
+        self.between_size[pair] += 2 / shares
+        self.last_events[rows], self.last_trials[rows] = e, n
+        self.hour[:] = -1.0
+        for name in (*_TODAY[1:], "day_events", "day_trials", "squares_now"):
+            getattr(self, name)[:] = 0.0
 
-    def _weigh(self) -> None:
-        """`eta` and `rho` from all days so far."""
-        df = self._of("within_df")
-        with np.errstate(invalid="ignore", divide="ignore"):
-            hours = np.where(df > 0, self._of("within") / df, 1.0)
-            self.eta = np.where(df > 0, 1 / np.maximum(upper(hours, df), 1.0), 1.0)
-            count = self._of("between_count")
-            known = count > 0
-            inflated = np.maximum(hours, 1.0)
-            days = np.where(known, self._of("between") / count / inflated, 1.0)
-            size = np.where(known, self._of("between_size") / count / inflated, 1.0)
+    def _correlate(self) -> None:
+        """Both correlations from all days so far."""
+        df = self.within_df
+        known = df > 0
+        hours = np.divide(self.within, df, out=np.ones(len(df)), where=known)
+        size = np.divide(self.within_size, df, out=np.ones(len(df)), where=known)
+        self.rho_hour = correlation(hours, df, np.maximum(size, 1.0))
+        count = self.between_count
+        known = count > 0
+        inflated = np.maximum(hours, 1.0)
+        days = np.divide(self.between, count, out=np.ones(len(df)), where=known) / inflated
+        size = np.divide(self.between_size, count, out=np.ones(len(df)), where=known) / inflated
         # Successive differences overlap, so that k of them tell as much as 2k / 3 independent ones.
-        own = 2 / 3 * count
-        weight = own * (size / (1 + PRIOR_RHO * size)) ** 2
-        learned = (weight * (days - 1) / size).sum()
-        everyone = np.clip((_PRIOR_WEIGHT * PRIOR_RHO + learned) / (_PRIOR_WEIGHT + weight.sum()), LEAST_RHO, MOST_RHO)
-        moderated = (OWN_DF * (1 + everyone * size) + own * days) / (OWN_DF + own)
-        rho = (np.maximum(upper(moderated, OWN_DF + own), 1.0) - 1) / size
-        self.rho = np.where(known, np.clip(rho, 0.0, MOST_RHO), everyone)
+        self.rho_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))

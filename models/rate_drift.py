@@ -9,9 +9,19 @@ import numpy as np
 from aftercall.records import Alert, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
 from models.change_point import change_index
+from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion, Surroundings, shrunk
 from models.drift_settings import DriftSettings
 from models.intervals import newcombe
-from models.shiryaev_roberts import DOWN, MINUTES_PER_WEEK, UP, ShiryaevRoberts, advance, growth
+from models.shiryaev_roberts import (
+    DOWN,
+    MINUTES_PER_WEEK,
+    UP,
+    Batch,
+    ShiryaevRoberts,
+    advance,
+    growth,
+    learned_failures,
+)
 from models.streams import F64, I64, MINUTE_US, AnyGroup, Bools, Group, TrialDeltas
 from models.trial_history import TrialHistory, buckets
 
@@ -22,28 +32,36 @@ CRITICAL_POINTS = 0.10
 
 _Z = 2.58
 _NOT_YET = -1
-_MINUTES_PER_DAY = 1440
+_HOURS = 1 << 32
 
 
 class _Rows(NamedTuple):
-    """Trials per watch and minute, sorted by both, each pair once."""
+    """Trials per watch and minute, sorted by both, each pair once; and what the baseline learns from them."""
 
     watch: I64
     minute: I64
     failures: F64
     trials: F64
+    odds: F64
+    learned: F64
+    learned_trials: F64
 
     def part(self, keep: Bools | slice) -> _Rows:
-        return _Rows(self.watch[keep], self.minute[keep], self.failures[keep], self.trials[keep])
+        columns: tuple[Any, ...] = tuple(self)
+        return _Rows(*(column[keep] for column in columns))
 
 
 class _Baseline(NamedTuple):
-    """What each row found learned before it, and the factors that follow."""
+    """What each row found learned before it, and the factors that follow.
+
+    `counted`: rows after the last alarm of their watch in this day.
+    """
 
     failures: F64
     trials: F64
     weeks: F64
     factor: F64
+    counted: Bools
 
 
 class RateDrift:
@@ -73,9 +91,12 @@ class RateDrift:
         rows = self._watched(names, trials)
         if len(rows.minute):
             rows = rows.part(rows.minute >= self._warm_at[rows.watch])
-        if len(rows.minute):
-            self._test(rows, alerts)
-            self._history.add(rows.watch, rows.minute, rows.failures, rows.trials)
+        days = rows.minute // MINUTES_PER_DAY
+        for day in np.unique(days).tolist():
+            self._statistics.begin_day(day)
+            of_day = rows.part(days == day)
+            self._test(of_day, alerts)
+            self._history.add(of_day.watch, of_day.minute, of_day.learned * GRAIN, of_day.learned_trials * GRAIN)
         alerts += self._book.expire(through * MINUTE_US)
         return alerts
 
@@ -88,7 +109,7 @@ class RateDrift:
             "failures": s.failures,
             "trials": s.trials,
             "last": s.last,
-            "eta": s.eta,
+            "dispersion": None if s.dispersion is None else s.dispersion.state(),
             "warm_at": self._warm_at,
             "since": self._since,
             "history": self._history.state(),
@@ -97,7 +118,8 @@ class RateDrift:
 
     def _restore(self, state: dict[str, Any]) -> None:
         s = self._statistics
-        s.r, s.failures, s.trials, s.last, s.eta = (state[name] for name in ("r", "failures", "trials", "last", "eta"))
+        s.r, s.failures, s.trials, s.last = state["r"], state["failures"], state["trials"], state["last"]
+        s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
         self._groups = state["groups"]
         self._row = {group: row for row, group in enumerate(self._groups)}
         self._warm_at, self._since = state["warm_at"], state["since"]
@@ -118,10 +140,13 @@ class RateDrift:
         starts = np.flatnonzero(np.diff(key, prepend=_NOT_YET))
         if not len(starts):
             none = np.zeros(0, np.int64)
-            return _Rows(none, none, np.zeros(0), np.zeros(0))
+            return _Rows(none, none, *(np.zeros(0) for _ in range(5)))
         sums = [np.add.reduceat(np.tile(column, len(levels))[order], starts) for column in (failures, count)]
         key = key[starts]
-        return _Rows(key >> 32, key & 0xFFFFFFFF, *(column.astype(np.float64) for column in sums))
+        failed, tried = (column.astype(np.float64) for column in sums)
+        odds = np.ones(len(key))
+        learned = learned_failures(failed, odds)
+        return _Rows(key >> 32, key & 0xFFFFFFFF, failed, tried, odds, learned, tried - failed + learned)
 
     def _levels(self, names: list[Group], code: np.ndarray[Any, Any], minute: I64) -> I64:
         """Watches of every name that occurs: shape (3, names). New ones start their warm-up at their first minute."""
@@ -149,6 +174,7 @@ class RateDrift:
     # The test
 
     def _test(self, rows: _Rows, alerts: list[Alert]) -> None:
+        """Trials of one UTC day."""
         starts = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
         watches = rows.watch[starts]
         ends = np.append(starts[1:], len(rows.watch))
@@ -157,9 +183,10 @@ class RateDrift:
         before = self._before(rows, starts, ends)
         self._rounds(rows, before, starts, ends, alerts)
         s, last = self._statistics, ends - 1
-        s.failures[watches] = before.failures[last] + rows.failures[last]
-        s.trials[watches] = before.trials[last] + rows.trials[last]
+        s.failures[watches] = before.failures[last] + rows.learned[last]
+        s.trials[watches] = before.trials[last] + rows.learned_trials[last]
         s.last[watches] = rows.minute[last]
+        self._count(rows.part(before.counted))
 
     def _before(self, rows: _Rows, starts: I64, ends: I64) -> _Baseline:
         s, watches, sizes = self._statistics, rows.watch[starts], ends - starts
@@ -168,21 +195,24 @@ class RateDrift:
             sums = np.cumsum(column) - column
             return sums + np.repeat(at_start[watches] - sums[starts], sizes)
 
-        failures, trials = learned(rows.failures, s.failures), learned(rows.trials, s.trials)
+        failures, trials = learned(rows.learned, s.failures), learned(rows.learned_trials, s.trials)
         elapsed = np.diff(rows.minute, prepend=0)
         last = s.last[watches]
         elapsed[starts] = np.where(last < 0, 0, rows.minute[starts] - last)
         factor = self._factor(rows, failures, trials)
-        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, factor)
+        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, factor, np.ones(len(failures), np.bool_))
 
-    def _factor(self, rows: _Rows, failures: F64, trials: F64) -> F64:
+    def _factor(self, rows: _Rows, failures: F64, trials: F64, *, changed: bool = False) -> F64:
+        """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
+        dispersion = self._statistics.dispersion
+        around = None if dispersion is None else _around(dispersion, rows, changed=changed)
         active = trials >= self._settings.min_trials
-        eta = self._statistics.eta[rows.watch]
-        return growth(failures, trials, rows.failures, rows.trials, self._margin(rows, trials), eta, active)
+        margin = self._margin(rows, trials)
+        return growth(Batch(rows.failures, rows.trials, failures, trials, around, rows.odds, margin, active))
 
     def _margin(self, rows: _Rows, trials: F64) -> F64:
         """Per row, from what was learned before it: at least a day counts, so a burst is no busy group."""
-        days = np.maximum(rows.minute - self._since[rows.watch], _MINUTES_PER_DAY) / _MINUTES_PER_DAY
+        days = np.maximum(rows.minute - self._since[rows.watch], MINUTES_PER_DAY) / MINUTES_PER_DAY
         return np.where(trials > self._settings.margin_above_per_day * days, self._settings.margin, 0.0)
 
     def _rounds(self, rows: _Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
@@ -208,14 +238,27 @@ class RateDrift:
                 r[place] = 0.0
         self._statistics.r[watches] = r
 
+    def _count(self, rows: _Rows) -> None:
+        """Let the dispersion see the day's trials, hour by hour."""
+        dispersion = self._statistics.dispersion
+        if dispersion is None or not len(rows.watch):
+            return
+        hour = rows.minute // MINUTES_PER_HOUR
+        starts = np.flatnonzero(np.diff(rows.watch * _HOURS + hour, prepend=_NOT_YET))
+        watch, hour = rows.watch[starts], hour[starts]
+        failures, trials = (np.add.reduceat(column, starts) for column in (rows.learned, rows.learned_trials))
+        for one in np.unique(hour).tolist():
+            now = hour == one
+            dispersion.add(watch[now], hour[now] * MINUTES_PER_HOUR, failures[now], trials[now])
+
     # An alarm
 
     def _alarm(self, rows: _Rows, before: _Baseline, span: slice, at: int, mean: F64, alerts: list[Alert]) -> None:
         """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change."""
         watch, minute = int(rows.watch[at]), int(rows.minute[at])
         worse = bool(mean[DOWN] >= mean[UP])
-        failures = float(before.failures[at] + rows.failures[at])
-        trials = float(before.trials[at] + rows.trials[at])
+        failures = float(before.failures[at] + rows.learned[at])
+        trials = float(before.trials[at] + rows.learned_trials[at])
         since_failures, since_trials, changed = self._change(rows, span.start, at, failures, trials, worse=worse)
         ending = (minute + 1) * MINUTE_US
         watched: Watched = (KIND, self._groups[watch], METRIC)
@@ -232,6 +275,9 @@ class RateDrift:
         alarm = alarm._replace(finding=again + alarm.finding, evidence=evidence | alarm.evidence)
         alerts.append(self._book.raise_alarm(alarm))
         self._since[watch] = changed
+        before.counted[span.start : at + 1] = False
+        if self._statistics.dispersion is not None:
+            self._statistics.dispersion.forget_change(watch)
         self._relearn(rows, before, slice(at + 1, span.stop), since_failures, since_trials)
 
     def _change(
@@ -240,29 +286,29 @@ class RateDrift:
         """Failures and trials since the estimated change, and its minute."""
         watch, now = int(rows.watch[at]), int(rows.minute[at])
         mine = slice(start, at + 1)
-        stored = self._history.of(watch)
-        minutes, f, n = (
-            np.concatenate(pair) for pair in zip(stored, (column[mine] for column in rows[1:]), strict=True)
-        )
+        stored, f, n = self._history.of(watch)
+        minutes = np.concatenate((stored, rows.minute[mine]))
+        f = np.concatenate((f / GRAIN, rows.learned[mine]))
+        n = np.concatenate((n / GRAIN, rows.learned_trials[mine]))
         moments, f, n = buckets(minutes, f, n, now, int(self._since[watch]))
         k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
         if k is None:
             # No split of the stored minutes fits: what was learned before this minute is the baseline.
-            return float(rows.failures[at]), float(rows.trials[at]), now
+            return float(rows.learned[at]), float(rows.learned_trials[at]), now
         return float(f[k:].sum()), float(n[k:].sum()), int(moments[k])
 
     def _relearn(self, rows: _Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
         """Give the later rows of a watch their new baseline: the counts since the change."""
         if rest.start == rest.stop:
-            # No later row in this message: the totals are read from the last row, so put them there.
+            # No later row of this day: the totals are read from the last row, so put them there.
             last = rest.start - 1
-            before.failures[last] = failures - rows.failures[last]
-            before.trials[last] = trials - rows.trials[last]
+            before.failures[last] = failures - rows.learned[last]
+            before.trials[last] = trials - rows.learned_trials[last]
             return
         later = rows.part(rest)
-        before.failures[rest] = failures + np.cumsum(later.failures) - later.failures
-        before.trials[rest] = trials + np.cumsum(later.trials) - later.trials
-        before.factor[rest] = self._factor(later, before.failures[rest], before.trials[rest])
+        before.failures[rest] = failures + np.cumsum(later.learned) - later.learned
+        before.trials[rest] = trials + np.cumsum(later.learned_trials) - later.learned_trials
+        before.factor[rest] = self._factor(later, before.failures[rest], before.trials[rest], changed=True)
 
     def _describe(
         self,
@@ -306,3 +352,48 @@ class RateDrift:
             evidence=evidence,
             origin=baseline,
         )
+
+
+def _around(dispersion: Dispersion, rows: _Rows, *, changed: bool) -> Surroundings:
+    """What the day and hour of each row had shown before it; as `Dispersion.around`, for many rows of a watch.
+
+    `changed`: nothing counts but these rows.
+    """
+    hour = rows.minute // MINUTES_PER_HOUR
+    first = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
+    starts = np.flatnonzero(np.diff(rows.watch * _HOURS + hour, prepend=_NOT_YET))
+    sizes, watch = np.diff(np.append(starts, len(hour))), rows.watch[starts]
+    rho = dispersion.rho_hour[watch]
+    begins = np.flatnonzero(np.diff(watch, prepend=_NOT_YET))
+    spans = np.diff(np.append(begins, len(watch)))
+    carried = np.zeros(len(watch), np.bool_)
+    carried[begins] = (dispersion.hour[watch[begins]] == hour[first]) & (not changed)
+
+    def sums(column: F64, of_hour: F64, of_past: F64) -> tuple[F64, F64, F64]:
+        """Before each row in its hour, and per hour: its total, and what had counted at its watch's first row."""
+        running = np.cumsum(column) - column
+        start = np.where(carried, of_hour[watch], 0.0)
+        before = running - np.repeat(running[starts] - start, sizes)
+        return before, np.add.reduceat(column, starts) + start, of_past[watch] * (not changed)
+
+    hour_events, events, past_events = sums(rows.learned, dispersion.hour_events, dispersion.past_events)
+    hour_trials, trials, past_trials = sums(rows.learned_trials, dispersion.hour_trials, dispersion.past_trials)
+    if not changed:
+        held_events, held_trials = dispersion.hour_events[watch], dispersion.hour_trials[watch]
+        over = ~np.repeat(carried[begins], spans)
+        past_events = past_events + np.where(over, shrunk(held_events, held_trials, rho), 0.0)
+        past_trials = past_trials + np.where(over, shrunk(held_trials, held_trials, rho), 0.0)
+
+    def past(column: F64, at_first: F64) -> F64:
+        counting = shrunk(column, trials, rho)
+        running = np.cumsum(counting) - counting
+        return np.repeat(at_first + running - np.repeat(running[begins], spans), sizes)
+
+    return Surroundings(
+        past(events, past_events),
+        past(trials, past_trials),
+        hour_events,
+        hour_trials,
+        dispersion.rho_day[rows.watch],
+        np.repeat(rho, sizes),
+    )

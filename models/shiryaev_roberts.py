@@ -3,15 +3,14 @@
 Per group and direction eight statistics R_j, one per odds ratio r_j that the change might have. A batch of n trials
 with e events (failures when looking for a drop, successes for a rise), after a time delta in weeks, gives
 
-    q    = (a + E + e/2) / (a + b + N + n/2) + margin        a = b = 1/2; E, N: events and trials before the batch
-    L_j += eta * (e ln r_j - n ln(1 + (r_j - 1) q))          evidence of the UTC day so far, of m += eta n trials
-    R_j  = (R_j + delta) * exp(change of L_j / (1 + (m - 1) rho))
+    q   = (a + E + e/2) / (a + b + N + n/2) + margin         a = b = 1/2; E, N: events and trials before the batch
+    R_j = (R_j + delta) * exp(e ln r_j - n ln(1 + (r_j - 1) q))
 
 and an alarm where the mean of R_j reaches A. With a known rate, mean R minus the elapsed weeks is a supermartingale, so
 the probability of a false alarm within T weeks is at most T / A whatever the traffic (e-detectors: Shin, Ramdas,
 Rinaldo 2022, arXiv 2203.03532). The learned rate makes that approximate; e/2 and n/2 (the middle of the batch) keep it
-below in measurements, and must not be dropped. eta and rho are what hours and days vary of themselves
-(`models.dispersion`); with eta = 1 and rho = 0 all trials count as independent.
+below in measurements, and must not be dropped. What hours and days vary of themselves is no evidence: q is first drawn
+towards what they have shown so far (`models.dispersion`).
 
 Where verdicts of failure and success take different times, the share of failures among those that arrive is not that
 among the calls: the expected odds of failure are multiplied by `odds`, and the baseline learns failures / odds
@@ -24,7 +23,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from models.dispersion import MINUTES_PER_DAY, Dispersion
+from models.dispersion import GRAIN, MINUTES_PER_DAY, Dispersion, Surroundings
 from models.streams import F64, I64, Bools
 
 RATIOS: F64 = np.array([1.1, 1.2, 1.35, 1.6, 2.0, 2.7, 4.0, 8.0])
@@ -39,13 +38,11 @@ _EXPONENT_CAP = 600.0
 _PRIOR = 0.5
 _TOGETHER: Final = 4096
 """Rows that are updated at once: their arrays fit into a core's cache."""
-_GRAIN: Final = 2.0**16
-"""Learned failures are multiples of 1 / this, so that their sums are exact in any order."""
 
 
 def learned_failures(failures: F64, odds: F64 | float) -> F64:
-    """Failures as they would have arrived if they took as long as successes, to 16 binary places."""
-    exact: F64 = np.rint(failures / odds * _GRAIN) / _GRAIN
+    """Failures as they would have arrived if they took as long as successes, in multiples of 1 / GRAIN."""
+    exact: F64 = np.rint(failures / odds * GRAIN) / GRAIN
     return exact
 
 
@@ -55,79 +52,49 @@ class Batch(NamedTuple):
     Attributes:
         failures, trials: of the batch.
         failures_before, trials_before: the learned baseline before it.
+        around: what its day and hour have shown before it; None where all trials count as independent.
         odds: factor on the expected odds of failure.
         margin: added to the expected rate.
-        eta: weight of the evidence, in (0, 1].
+        active: whether it is tested.
     """
 
     failures: F64
     trials: F64
     failures_before: F64
     trials_before: F64
+    around: Surroundings | None
     odds: F64
     margin: F64
-    eta: F64
+    active: Bools
 
 
-def evidence(batch: Batch) -> F64:
-    """What a batch adds to L, shape (rows, 2, 8): direction, odds ratio.
+def growth(batch: Batch) -> F64:
+    """Factors by which a batch multiplies R, shape (rows, 2, 8): direction, odds ratio. 0 where not active.
 
     Row by row: what else is in the arrays does not matter.
     """
-    failures, trials, failures_before, trials_before, odds, margin, eta = batch
-    learned = learned_failures(failures, odds)
-    successes = trials - failures
-    expected_failures = (_PRIOR + failures_before + learned / 2) * odds
-    expected_successes = _PRIOR + (trials_before - failures_before) + successes / 2
-    both = expected_failures + expected_successes
-    q = np.stack((expected_failures / both, expected_successes / both), axis=1) + margin[:, None]
+    failures, trials = batch.failures, batch.trials
+    learned = learned_failures(failures, batch.odds)
+    learned_trials = trials - failures + learned
+    rate = (_PRIOR + batch.failures_before + learned / 2) / (2 * _PRIOR + batch.trials_before + learned_trials / 2)
+    if batch.around is not None:
+        rate = batch.around.draw(rate, learned, learned_trials)
+    failing = rate * batch.odds
+    failing /= failing + (1 - rate)
+    q = np.stack((failing, 1 - failing), axis=1) + batch.margin[:, None]
     # A larger cap than 1 is no rate, a smaller one would break the promise where nearly all calls succeed.
     q = np.minimum(q, 1.0)
-    events = np.stack((failures, successes), axis=1)
-    gain: F64 = events[:, :, None] * _LOG_RATIOS
-    gain -= trials[:, None, None] * np.log1p((RATIOS - 1) * q[:, :, None])
-    gain *= eta[:, None, None]
-    return gain
+    events = np.stack((failures, trials - failures), axis=1)
+    exponent = events[:, :, None] * _LOG_RATIOS
+    exponent -= trials[:, None, None] * np.log1p((RATIOS - 1) * q[:, :, None])
+    np.minimum(exponent, _EXPONENT_CAP, out=exponent)
+    factor: F64 = np.exp(exponent, out=exponent)
+    factor[~batch.active] = 0.0
+    return factor
 
 
-class Blocks(NamedTuple):
-    """Evidence of the day so far.
-
-    Attributes:
-        gain: L, shape (rows, 2, 8).
-        size: effective trials m, shape (rows,).
-        rho: intra-class correlation of days, shape (rows,).
-    """
-
-    gain: F64
-    size: F64
-    rho: F64
-
-
-def advance(r: F64, weeks: F64, gain: F64, size: F64, day: Blocks, active: Bools) -> F64:
-    """Take `r`, shape (rows, 2, 8), and `day` over one batch in place.
-
-    Args:
-        r: statistics.
-        weeks: since the last batch, shape (rows,).
-        gain: evidence of the batch, shape (rows, 2, 8).
-        size: its effective trials, shape (rows,).
-        day: the day's evidence before it.
-        active: shape (rows,); others stay without evidence.
-
-    Returns:
-        Means over the mixture, shape (rows, 2).
-    """
-    before = day.gain / (1 + np.maximum(day.size - 1, 0.0) * day.rho)[:, None, None]
-    day.gain[:] += gain
-    day.size[:] += size
-    factor = day.gain / (1 + np.maximum(day.size - 1, 0.0) * day.rho)[:, None, None]
-    factor -= before
-    np.minimum(factor, _EXPONENT_CAP, out=factor)
-    np.exp(factor, out=factor)
-    factor[~active] = 0.0
-    day.gain[~active] = 0.0
-    day.size[~active] = 0.0
+def advance(r: F64, weeks: F64, factor: F64) -> F64:
+    """Take `r`, shape (rows, 2, 8), over one batch in place; returns the means over the mixture, shape (rows, 2)."""
     r += weeks[:, None, None]
     r *= factor
     np.minimum(r, _CAP, out=r)
@@ -139,14 +106,13 @@ def advance(r: F64, weeks: F64, gain: F64, size: F64, day: Blocks, active: Bools
 
 
 class ShiryaevRoberts:
-    """The state of many groups, about 450 bytes each; rows are the caller's group numbers.
+    """The state of many groups, about 350 bytes each; rows are the caller's group numbers.
 
     Attributes:
         r: statistics, shape (groups, 2, 8).
-        gain, size: evidence and effective trials of the UTC day so far, shapes (groups, 2, 8) and (groups,).
         failures, trials: the learned baseline, shape (groups,).
         last: minute of the group's last batch, -1 before the first.
-        dispersion: what eta and rho are learned from; None where all trials count as independent.
+        dispersion: what hours and days vary of themselves; None where all trials count as independent.
     """
 
     def __init__(self, groups: int = 0, *, min_trials: int = 30, dispersion: bool = True) -> None:
@@ -155,15 +121,13 @@ class ShiryaevRoberts:
         Args:
             groups: how many.
             min_trials: learned before a group is tested, >= 1.
-            dispersion: learn what hours and days vary of themselves; else eta = 1, rho = 0.
+            dispersion: learn what hours and days vary of themselves; else all trials count as independent.
         """
         if min_trials < 1:
             msg = f"ShiryaevRoberts: min_trials must be >= 1; got {min_trials}"
             raise ValueError(msg)
         self.min_trials = min_trials
         self.r: F64 = np.zeros((0, 2, len(RATIOS)))
-        self.gain: F64 = np.zeros((0, 2, len(RATIOS)))
-        self.size: F64 = np.zeros(0)
         self.failures: F64 = np.zeros(0)
         self.trials: F64 = np.zeros(0)
         self.last: I64 = np.zeros(0, np.int64)
@@ -179,8 +143,6 @@ class ShiryaevRoberts:
         if more <= 0:
             return
         self.r = np.concatenate((self.r, np.zeros((more, 2, len(RATIOS)))))
-        self.gain = np.concatenate((self.gain, np.zeros((more, 2, len(RATIOS)))))
-        self.size = np.concatenate((self.size, np.zeros(more)))
         self.failures = np.concatenate((self.failures, np.zeros(more)))
         self.trials = np.concatenate((self.trials, np.zeros(more)))
         self.last = np.concatenate((self.last, np.full(more, -1, np.int64)))
@@ -188,18 +150,9 @@ class ShiryaevRoberts:
             self.dispersion.grow(groups)
 
     def begin_day(self, day: int) -> None:
-        """All later batches are of UTC day `day` (since 1970) or after it; does nothing where it has begun. O(groups)."""
-        if self.dispersion is None or day <= self.dispersion.day:
-            return
-        self.dispersion.roll(day, self.failures, self.trials)
-        self.gain[:] = 0.0
-        self.size[:] = 0.0
-
-    def weights(self, rows: I64) -> tuple[F64, F64]:
-        """eta and rho of groups, shape (rows,) each."""
-        if self.dispersion is None:
-            return np.ones(len(rows)), np.zeros(len(rows))
-        return self.dispersion.eta[rows], self.dispersion.rho[rows]
+        """From now on all batches are of UTC day `day` (since 1970) or later; again it does nothing. O(groups)."""
+        if self.dispersion is not None:
+            self.dispersion.roll(day, self.failures, self.trials)
 
     def update(
         self,
@@ -241,12 +194,13 @@ class ShiryaevRoberts:
     def _update(self, rows: I64, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
         last = self.last[rows]
         weeks = np.where(last < 0, 0, minutes - last) / MINUTES_PER_WEEK
-        eta, rho = self.weights(rows)
         failures_before, trials_before = self.failures[rows], self.trials[rows]
-        gain = evidence(Batch(failures, trials, failures_before, trials_before, odds, margins, eta))
-        r, day = self.r[rows], Blocks(self.gain[rows], self.size[rows], rho)
-        mean = advance(r, weeks, gain, eta * trials, day, trials_before >= self.min_trials)
-        self.r[rows], self.gain[rows], self.size[rows] = r, day.gain, day.size
+        around = None if self.dispersion is None else self.dispersion.around(rows, minutes)
+        active = trials_before >= self.min_trials
+        r = self.r[rows]
+        batch = Batch(failures, trials, failures_before, trials_before, around, odds, margins, active)
+        mean = advance(r, weeks, growth(batch))
+        self.r[rows] = r
         self.learn(rows, minutes, failures, trials, odds)
         return mean
 
@@ -262,8 +216,6 @@ class ShiryaevRoberts:
     def reset(self, row: int, failures: float, trials: float) -> None:
         """After an alarm: no evidence, and a baseline of the counts since the change."""
         self.r[row] = 0.0
-        self.gain[row] = 0.0
-        self.size[row] = 0.0
         self.failures[row] = failures
         self.trials[row] = trials
         if self.dispersion is not None:
