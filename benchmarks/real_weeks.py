@@ -148,7 +148,7 @@ def _asked(history: History, cells: RateCells, end: int, age: int, final: tuple[
     now = end + age * 24 * HOUR_US
     ripe = (hourly["grain"] == "1h") & (hourly["window_start"] >= end - WEEK_US) & (hourly["window_start"] < end)
     ripe &= hourly["window_start"] <= now - (MATURE_DAYS * 24 + 1) * HOUR_US
-    for i in np.flatnonzero((current["span"] == "7d") & (current["calls"] >= LEAST)):
+    for i in np.flatnonzero((current["span"] == "7d") & (current["calls"] >= LEAST)).tolist():
         task, model = current["task_type"][i], current["model"][i]
         mine = week & (history.code == history.names.index((task, model, current["config"][i])))
         resolved = mine & (slow >= 0)
@@ -261,7 +261,7 @@ in points against the rate that the week has at the end of the record, over week
 groups with at least 20 calls in the week. Coverage is the share of intervals that hold the final rate. "older than 3 d"
 counts only calls of the week that are at least three days old, with Wilson's interval. A merge or a close outranks
 reviews; pull requests that were never decided are in no rate."""
-_LIMITS = """"said": how many of the weeks had a corrected rate. Why it misses: pull requests of one repository are decided
+_LIMITS = """"said": how many weeks had a corrected rate. Why it misses: pull requests of one repository are decided
 together, so weeks differ by more than chance and intervals that know only of independent calls are too narrow for some;
 delays change from one month to the next (the distribution is that of all cohorts so far); of the first weeks the long
 delays were not known yet; and reviews that approve count as a verdict until the merge or the close comes, whose delay
