@@ -6,15 +6,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from aftercall.records import Alert, Direction, alert_id
+from aftercall.records import EVERY_TASK, Alert, Direction, alert_id
 from models.alert_book import significant, utc_text
 from models.effect import Effect
 from models.scope import Scope, scope_text
 from models.severity import severity_of
 from models.streams import MINUTE_US
 
-EVERY_TASK: Final = "*"
-"""`task_type` of an alert on all of them."""
 METRICS: Final = {
     "success_rate": "Success rate",
     "latency_ms": "Typical latency",

@@ -51,6 +51,9 @@ DEAD_LETTER_REASONS: dict[str, str] = {
 }
 """Every slug a dead letter's `reason` may be, and what it says."""
 
+EVERY_TASK = "*"
+"""`task_type` of an alert on all of them."""
+
 _UNSEALED = "0" * 32
 
 
