@@ -9,7 +9,7 @@ USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys
 # Many tests wait for brokers and processes: two or more go beside each other.
 BESIDE := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test test-fast check check-real bench-engine bench-weeks bench-kills bench-soak fuzz kafka test-kafka
+.PHONY: setup demo test test-fast check check-real bench-detection bench-engine bench-weeks bench-kills bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -53,6 +53,17 @@ bench-engine: $(STAMP)
 # What the corrected rate said of recorded weeks, against what they finally were.
 bench-weeks: $(STAMP)
 	$(BIN)/python -m benchmarks.real_weeks --write
+
+# Delays and false alarms of drift detection; two minutes, SIZE=full for the record: forty. Its plots need vl-convert,
+# which is fetched at the first use.
+SIZE ?= ci
+REPORT := .venv/.aftercall-report
+$(REPORT): $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group report -c constraints.txt
+	@touch $@
+
+bench-detection: $(REPORT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.detection --size $(SIZE)
 
 # `aftercall run` on a real broker at a steady rate; needs Java as `kafka` does. MINUTES=2 for a look, without results.
 HOURS ?= 1
