@@ -126,23 +126,3 @@ def correct(
         pooled = (n1 * g1 + n0 * g0) / (n1 + n0)
     maturity = np.where(known, rate * g1 + (1 - rate) * g0, pooled)
     return Corrected(rate, low, high, maturity)
-
-
-def anytime(low: F64, high: F64, alpha: float, z: float = Z) -> tuple[F64, F64]:
-    """Widen intervals of `correct` so that they may be read again and again while outcomes come in.
-
-    On the scale of log odds the half-width z se becomes se sqrt((1 + se^2) (2 ln(1/alpha) + ln(1 + 1/se^2))), the
-    boundary of a normal mixture with unit variance (Robbins 1970), valid as the counts grow (asymptotic confidence
-    sequences: Waudby-Smith et al. 2021, arXiv 2103.06476).
-
-    Args:
-        low: As `correct` gave it, with the same `z`; nan stays nan.
-        high: The same.
-        alpha: Probability that the sequence ever misses, in (0, 1).
-        z: Quantile of the given interval.
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ends = [np.log(p) - np.log1p(-p) for p in (low, high)]
-        middle, error = (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / (2 * z)
-        half = error * np.sqrt((1 + error**2) * (2 * np.log(1 / alpha) + np.log1p(1 / error**2)))
-        return np.asarray(1 / (1 + np.exp(half - middle))), np.asarray(1 / (1 + np.exp(-half - middle)))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import delay
-from models.correction import PARENT_WEIGHT, anytime, shrunken
+from models.correction import PARENT_WEIGHT, shrunken
 from models.streams import HOUR_US
 
 DAY_US = 24 * HOUR_US
@@ -123,18 +123,3 @@ def test_a_group_without_a_history_takes_that_of_its_task_and_keeps_the_doubt_of
     np.testing.assert_allclose(spread[:, 0, 15], 0.4 * np.sqrt(0.6 / ((1000 + PARENT_WEIGHT) * 0.4)))
     assert np.isnan(running[:, 2]).all(), "another task type says nothing of this one"
     np.testing.assert_array_equal(history.weight, [[1000 + PARENT_WEIGHT, PARENT_WEIGHT, 0]] * 2)
-
-
-def test_an_estimate_watched_while_it_ripens_stays_within_its_anytime_interval() -> None:
-    """2,000 estimates of ln odds 0, each looked at 60 times as its variance falls from 1 to 1/300."""
-    rng = np.random.default_rng(8)
-    information = np.geomspace(1, 300, 60)
-    steps = np.diff(np.concatenate(([0.0], information)))
-    walk = np.cumsum(rng.normal(0, np.sqrt(steps), (2000, 60)), axis=1)
-    middle, error = walk / information, 1 / np.sqrt(information)
-    low, high = (1 / (1 + np.exp(-(middle + side * 1.96 * error))) for side in (-1, 1))
-    once = ((low > 0.5) | (high < 0.5)).any(axis=1).mean()
-    wide_low, wide_high = anytime(low, high, 0.05)
-    watched = ((wide_low > 0.5) | (wide_high < 0.5)).any(axis=1).mean()
-    assert watched <= 0.05
-    assert once > 0.2
