@@ -2,15 +2,18 @@
 
 A rate that wanders a little on its own makes trials within an hour, and within a day, alike. Evidence that treats them
 as independent then raises false alarms, the more the busier the group. So days and hours have random effects, nested,
-with intra-class correlations rho_d and rho_h: the rate that is expected of the next trials is drawn from the baseline
-towards what this day has shown so far, and from there towards what this hour has shown (Polya's urn: the predictive
-rate of a beta-binomial, whose baseline weighs 1 / rho trials),
+with intra-class correlations rho_d and rho_h, and evidence is taken for two kinds of change:
 
-    day:   q_1 = (q_0 + rho_d E_d) / (1 + rho_d N_d)        E_d, N_d: events and trials of the day's earlier hours,
-    hour:  q_2 = (q_1 + rho_h E_h) / (1 + rho_h N_h)        an hour's n trials counting as n / (1 + n rho_h).
+    in the middle of a day: the rate that is expected next is drawn from the baseline towards what this day has shown so
+        far (Polya's urn: the predictive rate of a beta-binomial, whose baseline weighs 1 / rho_d trials),
+        q_1 = (q_0 + rho_d E_d) / (1 + rho_d N_d)        E_d, N_d: events and trials of the day;
+    from the first minute of a day: evidence against the baseline itself, of which a day of N_d trials counts
+        1 / (1 + rho_d N_d): what a normal random effect leaves of a likelihood ratio, as these trials then tell as much
+        as N_d / (1 + rho_d N_d) independent ones (Kish 1965, section 5.4).
 
-A large change shows before a day is over and costs next to nothing; a small one has to outlast days that are merely
-bad.
+For both the rate is then drawn towards what this hour has shown, q_2 = (q + rho_h E_h) / (1 + rho_h N_h), and an hour
+of n trials counts as n / (1 + n rho_h) in its day. A large change shows before a day is over and costs next to nothing;
+a small one has to outlast days that are merely bad.
 
 The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
 days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
@@ -66,12 +69,28 @@ class Surroundings(NamedTuple):
     rho_day: F64
     rho_hour: F64
 
-    def draw(self, rate: F64, events: F64, trials: F64) -> F64:
-        """The rate to expect of a batch: `rate` by the baseline, drawn towards day, hour and half of the batch."""
-        day = (rate + self.rho_day * self.day_events) / (1 + self.rho_day * self.day_trials)
-        hour = day + self.rho_hour * (self.hour_events + events / 2)
-        drawn: F64 = hour / (1 + self.rho_hour * (self.hour_trials + trials / 2))
-        return drawn
+    def drawn(self, rate: F64, events: F64, trials: F64) -> tuple[F64, F64]:
+        """The rate to expect of a batch, where the baseline's is `rate`: against the baseline, and against the day.
+
+        Both are drawn towards the hour, and towards half of the batch.
+        """
+        events, trials = self.hour_events + events / 2, self.hour_trials + trials / 2
+        counting = 1 / (1 + self.rho_hour * trials)
+        day = rate + self.rho_day * (self.day_events + counting * events)
+        day /= 1 + self.rho_day * (self.day_trials + counting * trials)
+        hour = self.rho_hour * events
+        against_baseline: F64 = (rate + hour) * counting
+        against_day: F64 = (day + hour) * counting
+        return against_baseline, against_day
+
+    def shares(self, trials: F64) -> tuple[F64, F64]:
+        """What counts of the day's evidence before and after a batch of `trials`."""
+        after = self.hour_trials + trials
+        before, now = (
+            1 / (1 + self.rho_day * (self.day_trials + hour / (1 + self.rho_hour * hour)))
+            for hour in (self.hour_trials, after)
+        )
+        return before, now
 
 
 def shrunk(count: F64, trials: F64, rho: F64) -> F64:

@@ -17,9 +17,10 @@ from models.shiryaev_roberts import (
     MINUTES_PER_WEEK,
     UP,
     Batch,
+    Evidence,
     ShiryaevRoberts,
     advance,
-    growth,
+    evidence,
     learned_failures,
 )
 from models.streams import F64, I64, MINUTE_US, AnyGroup, Bools, Group, TrialDeltas
@@ -52,7 +53,7 @@ class _Rows(NamedTuple):
 
 
 class _Baseline(NamedTuple):
-    """What each row found learned before it, and the factors that follow.
+    """What each row found learned before it, and what it tells.
 
     `counted`: rows after the last alarm of their watch in this day.
     """
@@ -60,7 +61,7 @@ class _Baseline(NamedTuple):
     failures: F64
     trials: F64
     weeks: F64
-    factor: F64
+    told: Evidence
     counted: Bools
 
 
@@ -106,6 +107,7 @@ class RateDrift:
         return {
             "groups": self._groups,
             "r": s.r,
+            "today": s.today,
             "failures": s.failures,
             "trials": s.trials,
             "last": s.last,
@@ -118,7 +120,8 @@ class RateDrift:
 
     def _restore(self, state: dict[str, Any]) -> None:
         s = self._statistics
-        s.r, s.failures, s.trials, s.last = state["r"], state["failures"], state["trials"], state["last"]
+        s.r, s.today = state["r"], state["today"]
+        s.failures, s.trials, s.last = state["failures"], state["trials"], state["last"]
         s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
         self._groups = state["groups"]
         self._row = {group: row for row, group in enumerate(self._groups)}
@@ -199,16 +202,16 @@ class RateDrift:
         elapsed = np.diff(rows.minute, prepend=0)
         last = s.last[watches]
         elapsed[starts] = np.where(last < 0, 0, rows.minute[starts] - last)
-        factor = self._factor(rows, failures, trials)
-        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, factor, np.ones(len(failures), np.bool_))
+        told = self._evidence(rows, failures, trials)
+        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, told, np.ones(len(failures), np.bool_))
 
-    def _factor(self, rows: _Rows, failures: F64, trials: F64, *, changed: bool = False) -> F64:
+    def _evidence(self, rows: _Rows, failures: F64, trials: F64, *, changed: bool = False) -> Evidence:
         """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
         dispersion = self._statistics.dispersion
         around = None if dispersion is None else _around(dispersion, rows, changed=changed)
         active = trials >= self._settings.min_trials
         margin = self._margin(rows, trials)
-        return growth(Batch(rows.failures, rows.trials, failures, trials, around, rows.odds, margin, active))
+        return evidence(Batch(rows.failures, rows.trials, failures, trials, around, rows.odds, margin, active))
 
     def _margin(self, rows: _Rows, trials: F64) -> F64:
         """Per row, from what was learned before it: at least a day counts, so a burst is no busy group."""
@@ -218,25 +221,27 @@ class RateDrift:
     def _rounds(self, rows: _Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
         """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
 
-        Factors are known beforehand from sums of counts. Where a watch raises an alarm, its later ones are made anew.
+        What rows tell is known beforehand from sums of counts. Where a watch raises an alarm, its later ones are asked
+        anew.
         """
         sizes = ends - starts
         busiest_first = np.argsort(-sizes, kind="stable")
         starts, ends, sizes = starts[busiest_first], ends[busiest_first], sizes[busiest_first]
         watches = rows.watch[starts]
-        r = self._statistics.r[watches]
+        r, today = self._statistics.r[watches], self._statistics.today[watches]
         threshold = self._settings.threshold
         for turn in range(int(sizes[0])):
             width = int(np.searchsorted(-sizes, -turn))
             at = starts[:width] + turn
-            mean = advance(r[:width], before.weeks[at], before.factor[at])
+            told = Evidence(*(column[at] for column in before.told))
+            mean = advance(r[:width], today[:width], before.weeks[at], told)
             if mean.max() < threshold:
                 continue
             for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
                 span = slice(int(starts[place]), int(ends[place]))
                 self._alarm(rows, before, span, int(at[place]), mean[place], alerts)
-                r[place] = 0.0
-        self._statistics.r[watches] = r
+                r[place] = today[place] = 0.0
+        self._statistics.r[watches], self._statistics.today[watches] = r, today
 
     def _count(self, rows: _Rows) -> None:
         """Let the dispersion see the day's trials, hour by hour."""
@@ -308,7 +313,9 @@ class RateDrift:
         later = rows.part(rest)
         before.failures[rest] = failures + np.cumsum(later.learned) - later.learned
         before.trials[rest] = trials + np.cumsum(later.learned_trials) - later.learned_trials
-        before.factor[rest] = self._factor(later, before.failures[rest], before.trials[rest], changed=True)
+        told = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
+        for column, anew in zip(before.told, told, strict=True):
+            column[rest] = anew
 
     def _describe(
         self,

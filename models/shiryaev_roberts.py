@@ -9,8 +9,9 @@ with e events (failures when looking for a drop, successes for a rise), after a 
 and an alarm where the mean of R_j reaches A. With a known rate, mean R minus the elapsed weeks is a supermartingale, so
 the probability of a false alarm within T weeks is at most T / A whatever the traffic (e-detectors: Shin, Ramdas,
 Rinaldo 2022, arXiv 2203.03532). The learned rate makes that approximate; e/2 and n/2 (the middle of the batch) keep it
-below in measurements, and must not be dropped. What hours and days vary of themselves is no evidence: q is first drawn
-towards what they have shown so far (`models.dispersion`).
+below in measurements, and must not be dropped. What hours and days vary of themselves is no evidence: half of the
+ratios are held against the baseline, with a share of the day's evidence, and half against what the day has shown so
+far (`models.dispersion`).
 
 Where verdicts of failure and success take different times, the share of failures among those that arrive is not that
 among the calls: the expected odds of failure are multiplied by `odds`, and the baseline learns failures / odds
@@ -26,8 +27,9 @@ import numpy as np
 from models.dispersion import GRAIN, MINUTES_PER_DAY, Dispersion, Surroundings
 from models.streams import F64, I64, Bools
 
-RATIOS: F64 = np.array([1.1, 1.2, 1.35, 1.6, 2.0, 2.7, 4.0, 8.0])
-"""Odds ratios of the mixture."""
+RATIOS: F64 = np.array([1.1, 1.35, 2.0, 4.0, 1.2, 1.6, 2.7, 8.0])
+"""Odds ratios of the mixture; the first four are held against the baseline, the others against the day."""
+_HALF: Final = 4
 MINUTES_PER_WEEK = 10_080
 DOWN, UP = 0, 1
 """Directions of the success rate: columns of everything that has two."""
@@ -68,35 +70,66 @@ class Batch(NamedTuple):
     active: Bools
 
 
-def growth(batch: Batch) -> F64:
-    """Factors by which a batch multiplies R, shape (rows, 2, 8): direction, odds ratio. 0 where not active.
+class Evidence(NamedTuple):
+    """What batches tell.
 
-    Row by row: what else is in the arrays does not matter.
+    Attributes:
+        gain: logarithms of likelihood ratios, shape (rows, 2, 8): direction, odds ratio. -inf where not tested.
+        before, after: share of the day's evidence that counts before and after the batch, shape (rows,).
     """
+
+    gain: F64
+    before: F64
+    after: F64
+
+
+def evidence(batch: Batch) -> Evidence:
+    """What a batch tells; row by row: what else is in the arrays does not matter."""
     failures, trials = batch.failures, batch.trials
     learned = learned_failures(failures, batch.odds)
     learned_trials = trials - failures + learned
     rate = (_PRIOR + batch.failures_before + learned / 2) / (2 * _PRIOR + batch.trials_before + learned_trials / 2)
-    if batch.around is not None:
-        rate = batch.around.draw(rate, learned, learned_trials)
-    failing = rate * batch.odds
-    failing /= failing + (1 - rate)
-    q = np.stack((failing, 1 - failing), axis=1) + batch.margin[:, None]
+    if batch.around is None:
+        rates, before, after = (rate, rate), np.ones(len(rate)), np.ones(len(rate))
+    else:
+        rates = batch.around.drawn(rate, learned, learned_trials)
+        before, after = batch.around.shares(learned_trials)
+    failing = np.stack(rates, axis=1)
+    odds = failing * batch.odds[:, None]
+    failing = odds / (odds + (1 - failing))
+    q = np.stack((failing, 1 - failing), axis=1) + batch.margin[:, None, None]
     # A larger cap than 1 is no rate, a smaller one would break the promise where nearly all calls succeed.
     q = np.minimum(q, 1.0)
     events = np.stack((failures, trials - failures), axis=1)
-    exponent = events[:, :, None] * _LOG_RATIOS
-    exponent -= trials[:, None, None] * np.log1p((RATIOS - 1) * q[:, :, None])
+    gain = (RATIOS - 1).reshape(2, _HALF) * q[..., None]
+    np.log1p(gain, out=gain)
+    gain *= -trials[:, None, None, None]
+    gain = gain.reshape(len(trials), 2, 2 * _HALF)
+    gain += events[:, :, None] * _LOG_RATIOS
+    gain[~batch.active] = -np.inf
+    return Evidence(gain, before, after)
+
+
+def advance(r: F64, today: F64, weeks: F64, told: Evidence) -> F64:
+    """Take statistics over one batch, in place.
+
+    Args:
+        r: R, shape (rows, 2, 8).
+        today: evidence of the UTC day against the baseline, shape (rows, 2, 4).
+        weeks: since the last batch, shape (rows,).
+        told: the batch.
+
+    Returns:
+        Means of R over the mixture, shape (rows, 2).
+    """
+    exponent = told.gain.copy()
+    against_baseline = exponent[..., :_HALF]
+    before = told.before[:, None, None] * today
+    today += np.where(np.isneginf(against_baseline), 0.0, against_baseline)
+    np.copyto(against_baseline, told.after[:, None, None] * today - before, where=np.isfinite(against_baseline))
     np.minimum(exponent, _EXPONENT_CAP, out=exponent)
-    factor: F64 = np.exp(exponent, out=exponent)
-    factor[~batch.active] = 0.0
-    return factor
-
-
-def advance(r: F64, weeks: F64, factor: F64) -> F64:
-    """Take `r`, shape (rows, 2, 8), over one batch in place; returns the means over the mixture, shape (rows, 2)."""
     r += weeks[:, None, None]
-    r *= factor
+    r *= np.exp(exponent, out=exponent)
     np.minimum(r, _CAP, out=r)
     # Sums in a written-out order: numpy's own may depend on shape and strides.
     quarters = r[..., :4] + r[..., 4:]
@@ -106,10 +139,11 @@ def advance(r: F64, weeks: F64, factor: F64) -> F64:
 
 
 class ShiryaevRoberts:
-    """The state of many groups, about 350 bytes each; rows are the caller's group numbers.
+    """The state of many groups, about 420 bytes each; rows are the caller's group numbers.
 
     Attributes:
         r: statistics, shape (groups, 2, 8).
+        today: evidence of the UTC day against the baseline, shape (groups, 2, 4).
         failures, trials: the learned baseline, shape (groups,).
         last: minute of the group's last batch, -1 before the first.
         dispersion: what hours and days vary of themselves; None where all trials count as independent.
@@ -128,6 +162,7 @@ class ShiryaevRoberts:
             raise ValueError(msg)
         self.min_trials = min_trials
         self.r: F64 = np.zeros((0, 2, len(RATIOS)))
+        self.today: F64 = np.zeros((0, 2, _HALF))
         self.failures: F64 = np.zeros(0)
         self.trials: F64 = np.zeros(0)
         self.last: I64 = np.zeros(0, np.int64)
@@ -143,6 +178,7 @@ class ShiryaevRoberts:
         if more <= 0:
             return
         self.r = np.concatenate((self.r, np.zeros((more, 2, len(RATIOS)))))
+        self.today = np.concatenate((self.today, np.zeros((more, 2, _HALF))))
         self.failures = np.concatenate((self.failures, np.zeros(more)))
         self.trials = np.concatenate((self.trials, np.zeros(more)))
         self.last = np.concatenate((self.last, np.full(more, -1, np.int64)))
@@ -151,8 +187,9 @@ class ShiryaevRoberts:
 
     def begin_day(self, day: int) -> None:
         """From now on all batches are of UTC day `day` (since 1970) or later; again it does nothing. O(groups)."""
-        if self.dispersion is not None:
+        if self.dispersion is not None and day > self.dispersion.day:
             self.dispersion.roll(day, self.failures, self.trials)
+            self.today[:] = 0.0
 
     def update(
         self,
@@ -197,10 +234,12 @@ class ShiryaevRoberts:
         failures_before, trials_before = self.failures[rows], self.trials[rows]
         around = None if self.dispersion is None else self.dispersion.around(rows, minutes)
         active = trials_before >= self.min_trials
-        r = self.r[rows]
+        r, today = self.r[rows], self.today[rows]
         batch = Batch(failures, trials, failures_before, trials_before, around, odds, margins, active)
-        mean = advance(r, weeks, growth(batch))
+        mean = advance(r, today, weeks, evidence(batch))
         self.r[rows] = r
+        if self.dispersion is not None:
+            self.today[rows] = today
         self.learn(rows, minutes, failures, trials, odds)
         return mean
 
@@ -215,7 +254,7 @@ class ShiryaevRoberts:
 
     def reset(self, row: int, failures: float, trials: float) -> None:
         """After an alarm: no evidence, and a baseline of the counts since the change."""
-        self.r[row] = 0.0
+        self.r[row] = self.today[row] = 0.0
         self.failures[row] = failures
         self.trials[row] = trials
         if self.dispersion is not None:
