@@ -1,14 +1,16 @@
 """Delay, promise, rivals, corrected rates and cost of detection: `make bench-detection`.
 
-    python -m benchmarks.detection [--size ci|full] [--only TABLE ...]
+    python -m benchmarks.detection [--size ci|full] [--only TABLE ...] [--render]
 
 Prints the section of docs/results.md and renews it, benchmarks/results/detection.json and the plots of docs/images.
-`--only` prints those tables and writes nothing.
+`--only` prints those tables and writes nothing; `--render` measures nothing, and renews section and plots from the
+results as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -27,8 +29,6 @@ SECTIONS: Final = (
     "delays", "default_promise", "promise", "parts", "rivals", "defaults", "hours", "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are made."""
-TELLING: Final = 3.0
-"""Promised false alarms without which even none would not show that a promise is kept (the Poisson bound of none)."""
 
 
 class Size(NamedTuple):
@@ -69,22 +69,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__.partition("\n")[0])
     parser.add_argument("--size", choices=tuple(SIZES), default="ci")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--render", action="store_true")
     asked = parser.parse_args(argv)
-    tables, took = measured(asked.size, asked.only)
-    day = datetime.now(UTC).date().isoformat()
-    if asked.only != SECTIONS:
-        print(table.markdown(asked.size, day, {}, tables))
-        return 0
-    found = figures(tables)
-    text = table.markdown(asked.size, day, found, tables)
-    print(text)
-    sizes = {"size": asked.size, "seconds": took}
-    details = {"river": version("river")} | rounded(tables)
-    print(f"wrote {report.write('detection', rounded(found), seed=SEED, sizes=sizes, details=details)}")
-    print(f"wrote {table.written(text)}")
-    for path in plots.drawn(tables):
+    if not asked.render:
+        tables, took = measured(asked.size, asked.only)
+        if asked.only != SECTIONS:
+            print(table.markdown(asked.size, datetime.now(UTC).date().isoformat(), {}, tables))
+            return 0
+        sizes = {"size": asked.size, "seconds": took}
+        details = {"river": version("river")} | rounded(tables)
+        path = report.write("detection", rounded(figures(tables)), seed=SEED, sizes=sizes, details=details)
         print(f"wrote {path}")
+    print(rendered(json.loads((report.RESULTS / "detection.json").read_text())))
     return 0
+
+
+def rendered(result: Mapping[str, Any]) -> str:
+    """Renew section and plots from a results file; returns the section."""
+    text = table.markdown(result["sizes"]["size"], result["date"], result["figures"], result["details"])
+    for path in (table.written(text), *plots.drawn(result["details"])):
+        print(f"wrote {path}")
+    return text
 
 
 def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, float]]:
@@ -150,7 +155,9 @@ def figures(tables: Mapping[str, Any]) -> dict[str, float]:
         if row["method"] == delays.SHIPPED:
             found[f"delay_over_oracle_drop{round(100 * row['drop'])}_shipped_default_promise"] = row["over_oracle"]
     for threshold in promise.THRESHOLDS:
-        rows = [row for row in tables["promise"] if row["threshold"] == threshold and row["promised"] >= TELLING]
+        rows = [
+            row for row in tables["promise"] if row["threshold"] == threshold and row["promised"] >= promise.TELLING
+        ]
         later = [row for row in rows if row["phase"] == "later weeks"]
         name = f"false_alarms_over_promise_A{threshold}"
         found[name] = max(row["ratio"] for row in rows)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.detection import delays
+from benchmarks.detection.promise import TELLING
 
 IMAGES: Final = Path(__file__).resolve().parents[2] / "docs" / "images"
 _SHOWN: Final = (
@@ -50,7 +51,13 @@ def _delays(rows: Sequence[Row]) -> dict[str, Any]:
         encoding={
             "x": {"field": "drop", "type": "ordinal", "title": "drop, points", "axis": {"labelAngle": 0}},
             "y": {"field": "over", "type": "quantitative", "scale": {"type": "log"}, "title": "delay / oracle's delay"},
-            "color": {"field": "method", "type": "nominal", "title": None, "sort": list(_SHOWN)},
+            "color": {
+                "field": "method",
+                "type": "nominal",
+                "title": None,
+                "sort": list(_SHOWN),
+                "legend": {"labelLimit": 300},
+            },
         },
     )
 
@@ -65,13 +72,16 @@ def _promise(rows: Sequence[Row]) -> dict[str, Any]:
             "upper": row["upper"],
         }
         for row in rows
+        if row["promised"] >= TELLING
     ]
-    y = {"field": "stream", "type": "nominal", "title": None}
+    streams = list(dict.fromkeys(value["stream"] for value in values))
+    y = {"field": "stream", "type": "nominal", "title": None, "sort": streams}
+    panels = list(dict.fromkeys(value["threshold"] for value in values))
     color = {"field": "what", "type": "nominal", "title": None}
     offset = {"field": "what"}
     mean = {"field": "ratio", "type": "quantitative", "title": "false alarms / promised; line: 95 % upper bound"}
     chart = _chart("False alarms of the shipped detector over those promised", values)
-    chart["facet"] = {"row": {"field": "threshold", "type": "nominal", "title": None, "sort": None}}
+    chart["facet"] = {"row": {"field": "threshold", "type": "nominal", "title": None, "sort": panels}}
     chart["spec"] = {
         "width": 520,
         "height": {"step": 7},

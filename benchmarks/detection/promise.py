@@ -7,7 +7,7 @@ has none, later ones have a week or more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ from models.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
 from models.streams import F64, I64
 
 THRESHOLDS: Final = (20, 100, 1000, 10_000)
+TELLING: Final = 3.0
+"""Promised false alarms without which even none would not show that a promise is kept: the Poisson bound of none."""
 NEVER: Final = -1
 MIDNIGHT: Final = 2_900 * MINUTES_PER_WEEK
 """The minute at which every simulation begins."""
@@ -148,8 +150,3 @@ def run(stream: Stream, config: Config, *, groups: int, weeks: int, minutes: int
         count = len(people.failure)
         found.append(first_alarms(Lab(count, config), count, traffic, THRESHOLDS))
     return tallies(np.concatenate(found, axis=2), weeks)
-
-
-def worst(all_of: Sequence[Tally], by: Callable[[Tally], float]) -> dict[int, Tally]:
-    """Per threshold, the tally that is greatest by `by`."""
-    return {threshold: max((t for t in all_of if t.threshold == threshold), key=by) for threshold in THRESHOLDS}

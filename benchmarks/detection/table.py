@@ -114,6 +114,8 @@ def _delay_table(rows: Sequence[Row]) -> str:
 
 
 def _delay(row: Row) -> str:
+    if row["mean"] is None:
+        return "all early"
     more = ">" if row["undetected"] else ""
     return f"{more}{row['mean']:.0f} ({more}{row['over_oracle']:.2f})"
 
@@ -158,7 +160,13 @@ def _defaults(rows: Sequence[Row]) -> str:
     return _table(
         head,
         (
-            (r["method"], f"{r['p0']:g}", r["paths"], f"{r['delay_drop10']:.0f}", *(f"{r[s]:.3f}" for s in shares))
+            (
+                r["method"],
+                f"{r['p0']:g}",
+                r["paths"],
+                _number(r["delay_drop10"], 0),
+                *(_number(r[s], 3) for s in shares),
+            )
             for r in rows
         ),
     )
@@ -173,6 +181,10 @@ def _hours(rows: Sequence[Row]) -> str:
             line += ["most not told" if hours is None else f"{hours:g}", f"{row[f'{who}_early']:.3f}"]
         lines.append(line)
     return _table(("outcomes a day", "shipped", "early", "rule", "early"), lines)
+
+
+def _number(value: float | None, places: int) -> str:
+    return "all early" if value is None else f"{value:.{places}f}"
 
 
 def _table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
