@@ -13,6 +13,7 @@ from models.effect import Effect, regained, standardised_effect, surely_regained
 from models.incidents import METRICS, Incident, Incidents, change_text, cost_text, measured
 from models.leaf_trials import KEEP_HOURS, LeafTrials
 from models.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, scope_text, wider
+from models.severity import severity_of, steady
 from models.slices import concentration, slices_of
 from models.streams import F64, I64, MINUTE_US, Bools
 from models.support import caveat
@@ -21,7 +22,7 @@ HOUR: Final = 60
 DAY: Final = 1440
 SLACK: Final = 6 * HOUR
 """Changes are dated with an error of up to 6 h at 100 trials a day: within it, two may be one."""
-LEAST: Final = 10.0
+LEAST: Final = 8.0
 """Log-likelihood ratio that what known incidents leave unexplained must have to be a cause of its own."""
 AGAIN: Final = 48 * HOUR
 """A change that comes back this soon after its end reopens its alert."""
@@ -45,19 +46,20 @@ class RateCauses:
         changed = min(alarm.changed_at // MINUTE_US, now - 1)
         inside = self._within(group)
         told, known, partly = self._recoveries(alarm, changed, now)
+        suspected = known.copy()
         for one in self._incidents.of(kind, metric):
-            if one.direction == alarm.direction and _same_time(one, changed):
+            if one.direction != alarm.direction or one.closed is not None:
+                continue
+            suspected |= self._within(one.scope)
+            if _same_time(one, changed):
                 known |= self._within(one.scope)
-        gains = self._gains(changed, now, alarm)
-        best = self._trials.leaves.best(gains, inside, ~known)
-        if (known & inside).any() and (best is None or best.gain < LEAST):
-            if partly is not None and not told:
-                return [self._moved(partly, alarm, changed, now)]
-            return told
+        # Of open incidents told before `changed`, leaves are compared with their level since: have they moved again?
+        best = self._trials.leaves.best(self._gains(changed, now, alarm), inside, ~known)
         if best is None or best.gain < LEAST:
+            if (suspected & inside).any():
+                return [self._moved(partly, alarm, changed, now)] if partly is not None and not told else told
             best = Explanation(group, 0.0)
-        told += [self._tell(best, alarm, changed, now)]
-        return told
+        return [*told, self._tell(best, alarm, changed, now)]
 
     def due(self, incident: Incident) -> int:
         """When the next look at an open incident is due, microseconds."""
@@ -79,7 +81,7 @@ class RateCauses:
         reported = incident.record["current"]
         if reported is not None and surely_regained(effect, reported):
             return [self._recovered(incident, effect, at, begin)]
-        if incident.checks > TOLD:
+        if incident.checks > TOLD or not _says_more(effect, incident):
             return []
         per_day = self._per_day(incident.scope, effect, now)
         reason = (
@@ -89,6 +91,9 @@ class RateCauses:
         )
         evidence = {**incident.record["evidence"], "trials_after": int(effect.trials)}
         changes = measured(effect, per_day) | self._slices(incident, begin, now)
+        worst = effect.low if incident.direction == "down" else effect.high
+        at_worst = severity_of(worst, per_day * worst / effect.points if effect.points else 0.0)
+        changes["severity"] = steady(incident.record["severity"], changes["severity"], at_worst)
         return [incident.issue(at, state="updated", reason=reason, evidence=evidence, **changes)]
 
     # What an alarm means
@@ -285,13 +290,19 @@ def _same_time(incident: Incident, changed: int) -> bool:
     return incident.closed is None and changed <= incident.opened_minute + SLACK
 
 
+def _says_more(effect: Effect, incident: Incident) -> bool:
+    """Whether an effect is known better than the one that was told: else telling it would be noise."""
+    low, high = incident.record["effect_low"], incident.record["effect_high"]
+    return low is None or high is None or effect.high - effect.low < high - low
+
+
 def _echo(incident: Incident, alarm: Alarm, changed: int) -> bool:
     """Whether an alarm tells, late, of what a closed incident told: its change, or its end."""
     closed = (incident.closed or 0) // MINUTE_US
     if incident.direction == alarm.direction:
         # What came after the recovery is another change, however soon.
         return changed < (incident.moves[-1] if incident.recovered else closed)
-    return incident.recovered and incident.moves[-1] - SLACK <= changed <= closed + SLACK
+    return incident.recovered and incident.moves[0] < changed <= closed + SLACK
 
 
 def _gain(gains: F64, inside: Bools) -> float:

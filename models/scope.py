@@ -15,7 +15,8 @@ from models.shiryaev_roberts import RATIOS
 from models.streams import F64, I64, Bools
 
 Scope = tuple[str | None, str | None, str | None]
-EVERYTHING: Scope = (None, None, None)
+DEFAULT_CONFIG = "default"
+"""Of calls that name none."""
 
 NEAR_TIE = 2.0
 """Natural logarithms of likelihood by which a wider scope must explain more than a narrower one."""
@@ -154,13 +155,26 @@ class Leaves:
             if one.gain >= SHARE * (start.gain + max(others, default=0.0)):
                 accepted.append(one)
         top = max(one.gain for one in accepted)
-        # Of those that explain about as much the one with the fewest leaves. A single leaf has its full name; several
-        # share the fewest words that tell them from the others.
+        best = [one for one in accepted if one.gain >= top - NEAR_TIE]
+        fewest = min(one.size for one in best)
         found = min(
-            (one for one in accepted if one.gain >= top - NEAR_TIE),
-            key=lambda one: (one.size, -one.named if one.size == 1 else one.named, [text or "" for text in one.scope]),
+            (one for one in best if one.size == fewest),
+            key=lambda one: (*self._wording(one), [text or "" for text in one.scope]),
         )
         return Explanation(found.scope, found.gain)
+
+    def _wording(self, one: _Tried) -> tuple[int, int]:
+        """The less, the better the name among those of the same leaves.
+
+        One leaf has its full name; several have no words that say nothing, such as the config that everybody has.
+        """
+        if one.size == 1:
+            return -one.named, 0
+        telling = sum(
+            text is not None and len(part) > 1 and (column, text) != (2, DEFAULT_CONFIG)
+            for column, (part, text) in enumerate(zip(self._parts, one.scope, strict=True))
+        )
+        return -telling, one.named
 
     def _tried(self, gains: F64, seeds: Bools, free: Bools) -> list[_Tried]:
         """All scopes around leaves of `seeds`, over leaves of `free`."""

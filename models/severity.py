@@ -32,3 +32,18 @@ def severity_of(points: float, failures_per_day: float) -> Severity:
         return "info"
     large = points <= -LARGE_DROP and failures_per_day >= FAILURES_MATTER
     return "critical" if large or failures_per_day >= FAILURES_CRITICAL else "warning"
+
+
+def steady(before: Severity, by_estimate: Severity, at_worst: Severity) -> Severity:
+    """Severity at an update: rises with the estimate, falls only as far as the worse end of its interval allows.
+
+    >>> steady("critical", "warning", "critical"), steady("critical", "info", "warning")
+    ('critical', 'warning')
+    >>> steady("info", "warning", "critical")
+    'warning'
+    """
+    kept = min(before, at_worst, key=_ORDER.index)
+    return max(by_estimate, kept, key=_ORDER.index)
+
+
+_ORDER: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
