@@ -1,4 +1,4 @@
-"""Drift detection over closed minutes: success rates with a promise, latency and cost without."""
+"""All detectors over closed minutes: success rates, values of calls and scores, and how much arrives at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from models.numeric import NumericDrift
 from models.rate_drift import RateDrift
 from models.stored import StateError
 from models.streams import Closed
+from models.volume import Volume
 
 __all__ = ["Drift", "DriftSettings"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Drift:
@@ -25,6 +26,7 @@ class Drift:
         settings = DriftSettings() if settings is None else settings
         self._rates = RateDrift(settings)
         self._numeric = NumericDrift(settings)
+        self._volume = Volume(settings)
 
     def close(self, closed: Closed) -> list[Alert]:
         """Take in what happened in minutes that have closed since the last call.
@@ -34,11 +36,17 @@ class Drift:
         """
         rates = self._rates.close(closed.names, closed.trials, closed.through)
         shifts = self._numeric.close(closed.names, closed.values, closed.through)
-        return in_order([*rates, *shifts])
+        arriving = self._volume.close(closed)
+        return in_order([*rates, *shifts, *arriving])
 
     def state(self) -> bytes:
         """Everything `from_state` needs to go on as if nothing had happened."""
-        return pickle.dumps({"version": _VERSION, "rates": self._rates.state(), "numeric": self._numeric.state()})
+        parts: dict[str, RateDrift | NumericDrift | Volume] = {
+            "rates": self._rates,
+            "numeric": self._numeric,
+            "volume": self._volume,
+        }
+        return pickle.dumps({"version": _VERSION} | {name: part.state() for name, part in parts.items()})
 
     @classmethod
     def from_state(cls, data: bytes, settings: DriftSettings | None = None) -> Drift:
@@ -57,4 +65,5 @@ class Drift:
         drift = cls(settings)
         drift._rates = RateDrift(settings, held["rates"])
         drift._numeric = NumericDrift(settings, held["numeric"])
+        drift._volume = Volume(settings, held["volume"])
         return drift

@@ -4,9 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
+
+
+class Budget(NamedTuple):
+    """What a metric may use of its group's promise: `share` of it, spread evenly over its `tests`."""
+
+    share: float
+    tests: int
+
+
+BUDGET: Final = {
+    #                      share   tests
+    "success_rate": Budget(1 / 2, 2),  # a drop, a rise
+    "latency_ms": Budget(1 / 12, 4),  # more and fewer values above the p50, and above the p90
+    "cost_usd": Budget(1 / 12, 4),
+    "tokens": Budget(1 / 12, 4),
+    "score": Budget(1 / 12, 4),  # of each source: see `part_of_source`
+    "responses": Budget(1 / 12, 1),  # of each source: fewer
+    "calls": Budget(1 / 12, 2),  # fewer, more
+}
+"""All statistical tests of a group; the shares sum to 1. A group without some metric does not use up its promise."""
+
+
+def part_of_source(place: int) -> float:
+    """The part of a metric's share that the source in this place (0 the first to be seen) has; all parts sum to 1.
+
+    >>> [part_of_source(place) for place in range(3)] == [1 / 2, 1 / 6, 1 / 12]
+    True
+    """
+    return 1 / ((place + 1) * (place + 2))
 
 
 @dataclass(frozen=True)
@@ -56,14 +86,23 @@ class DriftSettings:
                 got = getattr(self, f"{name}_us", None) if value is None else value
                 raise ValueError(f"[drift] {name} must be {rule}; got {got} (leave it out for {default})")
 
+    def threshold_of(self, metric: str, part: float = 1.0) -> float:
+        """A of each test of a metric that has `part` of its share: 1,000 / (F w) with w its share of the promise.
+
+        >>> round(DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold_of("calls"))
+        24000
+        """
+        share, tests = BUDGET[metric]
+        return 1000 * tests / (self.false_alarms_per_1000_groups_per_week * share * part)
+
     @property
     def threshold(self) -> float:
-        """A of CT-SR: two outcomes (down and up) share the promise of a group.
+        """A of CT-SR on outcomes, for each of its two directions.
 
         >>> DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold
-        2000.0
+        4000.0
         """
-        return 1000 * 2 / self.false_alarms_per_1000_groups_per_week
+        return self.threshold_of("success_rate")
 
     @property
     def promise(self) -> str:

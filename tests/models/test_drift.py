@@ -94,9 +94,9 @@ def test_a_drop_opens_one_alert_that_says_when_and_how_much() -> None:
     assert alert.promise is not None
     assert alert.promise.startswith("At most 1 false alarms per 1,000 watched groups per week")
     assert alert.reason.startswith("Success rate of task 'refund', model 'model-a', config 'v1' fell from 90")
-    assert alert.evidence["threshold"] == 2000.0
+    assert alert.evidence["threshold"] == 4000.0
     assert isinstance(alert.evidence["mean_r"], float)
-    assert alert.evidence["mean_r"] >= 2000
+    assert alert.evidence["mean_r"] >= 4000
 
 
 def test_every_alert_is_raised_on_the_roll_ups_too() -> None:
@@ -290,7 +290,7 @@ def test_one_message_a_minute_gives_what_one_message_for_all_gives() -> None:
 
 
 def test_a_state_of_another_version_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ValueError, match="step 'drift' has version 99; this aftercall reads 1"):
+    with pytest.raises(ValueError, match="step 'drift' has version 99; this aftercall reads 2"):
         Drift.from_state(pickle.dumps({"version": 99}))
 
 
@@ -310,8 +310,8 @@ def test_settings_that_would_break_the_promise_are_refused(setting: str, value: 
 
 
 def test_a_stricter_promise_raises_the_threshold() -> None:
-    assert DriftSettings().threshold == 2000
-    assert DriftSettings(false_alarms_per_1000_groups_per_week=10).threshold == 200
+    assert DriftSettings().threshold == 4000
+    assert DriftSettings(false_alarms_per_1000_groups_per_week=10).threshold == 400
 
 
 def test_where_silence_decides_no_promise_is_made() -> None:
