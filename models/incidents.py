@@ -93,6 +93,16 @@ class Incident:
         self.closed, self.recovered = at, recovered
         return self.issue(at, state="closed", closed_at=moment(at), reason=reason, **changes)
 
+    def merge(self, at: int, other: Incident) -> Alert:
+        """Close it: it has turned out to be part of another."""
+        name = METRICS.get(self.metric, self.metric)
+        reason = (
+            f"{name} of {scope_text(self.scope)} is part of a wider change, that of {scope_text(other.scope)}: the "
+            "alert on that goes on."
+        )
+        evidence = {**self.record["evidence"], "part_of": other.record["alert_id"]}
+        return self.close(at, reason, recovered=False, evidence=evidence)
+
     def normal(self, at: int) -> Alert:
         """Close it: the level has stayed for so long that it is the new normal."""
         opened = utc_text(self.opened)

@@ -59,7 +59,7 @@ class RateCauses:
             if (suspected & inside).any():
                 return [self._moved(partly, alarm, changed, now)] if partly is not None and not told else told
             best = Explanation(group, 0.0)
-        return [*told, self._tell(best, alarm, changed, now)]
+        return [*told, *self._tell(best, alarm, changed, now)]
 
     def due(self, incident: Incident) -> int:
         """When the next look at an open incident is due, microseconds."""
@@ -125,30 +125,40 @@ class RateCauses:
             known |= self._within(one.scope)
         return told, known, partly
 
-    def _tell(self, best: Explanation, alarm: Alarm, changed: int, now: int) -> Alert:
+    def _tell(self, best: Explanation, alarm: Alarm, changed: int, now: int) -> list[Alert]:
         """Of a movement that no incident explains: an old one moved again, became wider, came back; or a new one."""
         kind, _, metric = alarm.watched
         for one in self._incidents.of(kind, metric):
             if one.direction != alarm.direction:
                 continue
             if one.closed is None and not _same_time(one, changed) and self._same(one.scope, best.scope):
-                return self._moved(one, alarm, changed, now)
+                return [self._moved(one, alarm, changed, now)]
             if one.closed is None and _same_time(one, changed):
-                scope = self._joint(one, best, alarm, now)
+                scope = self._joint(one, best, alarm, changed, now)
                 if scope is not None:
                     return self._widened(one, scope, alarm, now)
             soon = one.recovered and one.closed is not None and alarm.at - one.closed <= AGAIN * MINUTE_US
             if soon and (covers(one.scope, best.scope) or covers(best.scope, one.scope)):
-                return self._reopened(one, alarm, changed, now)
-        return self._opened(best.scope, alarm, changed, now)
+                return [self._reopened(one, alarm, changed, now)]
+        return [self._opened(best.scope, alarm, changed, now)]
 
-    def _joint(self, incident: Incident, best: Explanation, alarm: Alarm, now: int) -> Scope | None:
-        """The narrowest scope over both whose one shift explains nearly as much as two of their own would."""
-        gains = self._gains(incident.moves[-1], now, alarm, incident)
-        alone = _gain(gains, self._within(incident.scope))
+    def _joint(self, incident: Incident, best: Explanation, alarm: Alarm, changed: int, now: int) -> Scope | None:
+        """The narrowest scope over both whose one shift explains nearly as much as two of their own would.
+
+        What is outside the incident must support it by itself: a large change must not swallow a small one elsewhere.
+        """
+        mine = self._within(incident.scope)
+        begin = np.where(mine, incident.moves[-1], changed)
+        gains = self._gains(begin, now, alarm, incident)
+        alone = _gain(gains, mine)
         for scope in wider(incident.scope):
-            if covers(scope, best.scope) and _gain(gains, self._within(scope)) >= SHARE * (alone + best.gain):
-                return scope
+            if not covers(scope, best.scope):
+                continue
+            inside = self._within(scope)
+            ratio = int(gains[inside].sum(axis=0).argmax())
+            together, outside = gains[inside, ratio].sum(), gains[inside & ~mine, ratio].sum()
+            if together >= SHARE * (alone + best.gain) and outside >= SHARE * best.gain:
+                return self._trials.leaves.named(scope)
         return None
 
     def _opened(self, scope: Scope, alarm: Alarm, changed: int, now: int) -> Alert:
@@ -164,9 +174,15 @@ class RateCauses:
         incident.moves.append(changed)
         return self._again(incident, alarm, now, "moved again, ")
 
-    def _widened(self, incident: Incident, scope: Scope, alarm: Alarm, now: int) -> Alert:
+    def _widened(self, incident: Incident, scope: Scope, alarm: Alarm, now: int) -> list[Alert]:
         incident.scope = scope
-        return self._again(incident, alarm, now, "changed more widely, ")
+        told = [self._again(incident, alarm, now, "changed more widely, ")]
+        for one in self._incidents.of(incident.kind, incident.metric):
+            same = one is not incident and one.direction == incident.direction and one.closed is None
+            if same and covers(scope, one.scope) and _same_time(incident, one.moves[0]):
+                told.append(one.merge(alarm.at, incident))
+                self._incidents.all.remove(one)
+        return told
 
     def _reopened(self, incident: Incident, alarm: Alarm, changed: int, now: int) -> Alert:
         incident.closed, incident.recovered, incident.checks = None, False, 0
@@ -239,8 +255,9 @@ class RateCauses:
             start[inside] = np.maximum(start[inside], max(past))
         return start
 
-    def _gains(self, changed: int, now: int, alarm: Alarm, of: Incident | None = None) -> F64:
-        end = changed if of is None else of.moves[0]
+    def _gains(self, changed: I64 | int, now: int, alarm: Alarm, of: Incident | None = None) -> F64:
+        """Per leaf, since `changed` (of each, or of all), against its level before that or before the incident."""
+        end = int(np.min(changed)) if of is None else of.moves[0]
         before = self._trials.between(now, self._levels(end, of), end)
         since = self._trials.between(now, changed, now)
         return leaf_gains(before, since, self._trials.leaves.parents(), worse=alarm.direction == "down")

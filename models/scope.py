@@ -7,7 +7,7 @@ one model over all tasks (a provider's incident), everything. A *leaf* is a scop
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -155,26 +155,31 @@ class Leaves:
             if one.gain >= SHARE * (start.gain + max(others, default=0.0)):
                 accepted.append(one)
         top = max(one.gain for one in accepted)
-        best = [one for one in accepted if one.gain >= top - NEAR_TIE]
-        fewest = min(one.size for one in best)
-        found = min(
-            (one for one in best if one.size == fewest),
-            key=lambda one: (*self._wording(one), [text or "" for text in one.scope]),
-        )
-        return Explanation(found.scope, found.gain)
+        found = min((one for one in accepted if one.gain >= top - NEAR_TIE), key=lambda one: (one.size, -one.named))
+        return Explanation(self.named(found.scope), found.gain)
 
-    def _wording(self, one: _Tried) -> tuple[int, int]:
-        """The less, the better the name among those of the same leaves.
+    def named(self, scope: Scope) -> Scope:
+        """The name that says most about the leaves of a scope.
 
         One leaf has its full name; several have no words that say nothing, such as the config that everybody has.
         """
-        if one.size == 1:
-            return -one.named, 0
-        telling = sum(
-            text is not None and len(part) > 1 and (column, text) != (2, DEFAULT_CONFIG)
-            for column, (part, text) in enumerate(zip(self._parts, one.scope, strict=True))
-        )
-        return -telling, one.named
+        inside = self.within(scope)
+        rows = np.flatnonzero(inside)
+        if not len(rows):
+            return scope
+        # Any of them: what covers exactly these leaves covers this one.
+        full = self.names[int(rows[0])]
+        if len(rows) == 1:
+            return full
+
+        def wording(one: Scope) -> tuple[Any, ...]:
+            telling = sum(
+                text is not None and len(part) > 1 and (column, text) != (2, DEFAULT_CONFIG)
+                for column, (part, text) in enumerate(zip(self._parts, one, strict=True))
+            )
+            return -telling, sum(text is not None for text in one), [text or "" for text in one]
+
+        return min((one for one in wider(full) if np.array_equal(self.within(one), inside)), key=wording)
 
     def _tried(self, gains: F64, seeds: Bools, free: Bools) -> list[_Tried]:
         """All scopes around leaves of `seeds`, over leaves of `free`."""

@@ -13,7 +13,9 @@ DIMENSIONS: Final = ("task_type", "model", "config", "source")
 MOST: Final = 5
 """Values told per dimension."""
 MOST_OF_IT: Final = 0.8
-"""Share of the failures at which a single value is worth a sentence, where it has at most half of the trials."""
+"""Share of the failures at which a single value is worth a sentence."""
+UNEVEN: Final = 0.25
+"""By how much that must be more than its share of the trials."""
 
 Counts = tuple[F64, F64, I64, list[str]]
 """Failures, trials, leaf and source per slice; see `LeafTrials.by_slice`."""
@@ -71,11 +73,11 @@ def slices_of(names: list[Group], inside: Bools, before: Counts, since: Counts) 
 
 
 def concentration(slices: list[dict[str, Any]]) -> str:
-    """A sentence for a value that most of the failures share though most of the trials do not; else empty."""
+    """A sentence for a value that has most of the failures, and far more than of the trials; else empty."""
     for dimension in ("source", "config", "model", "task_type"):
         rows = [one for one in slices if one["dimension"] == dimension]
         trials = sum(one["trials"] for one in rows)
-        if rows and rows[0]["share"] >= MOST_OF_IT and 2 * rows[0]["trials"] <= trials:
+        if rows and rows[0]["share"] >= max(MOST_OF_IT, rows[0]["trials"] / max(trials, 1) + UNEVEN):
             what = dimension.replace("_", " ")
             return f" {min(rows[0]['share'], 1.0):.0%} of it shows in {what} '{rows[0]['value']}'."
     return ""

@@ -39,7 +39,11 @@ class Trials(NamedTuple):
 
 
 def simulate(
-    rates: Mapping[Group, Iterable[tuple[int, float]]], end: int, every: int = 10, per_day: float = 2880.0, seed: int = 0
+    rates: Mapping[Group, Iterable[tuple[int, float]]],
+    end: int,
+    every: int = 10,
+    per_day: float = 2880.0,
+    seed: int = 0,
 ) -> Trials:
     """Trials of groups whose success rate is `rate` from minute `begin` on, for each (begin, rate), until `end`.
 
