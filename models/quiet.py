@@ -1,9 +1,10 @@
 """Long silences in proportion to those seen: until a profile of the week is known, there is no more to go by.
 
 A silence counts where it is more than `TIMES` as long as the longest seen before, and at least `MIN_HOURS`; the watch
-has been heard for a day, `MIN_SEEN` events have come, and `MIN_DUE` were due since the last one. Nights of 16 hours
-then need a silence of over 80, so that the first weekend says nothing; an automatic source that was heard in every hour
-is missed after two. No promise is made.
+has been heard for a day, `MIN_SEEN` events have come, and `MIN_DUE` were due since the last one. Where no hour has been
+empty, no more counts as due in an hour than came in the poorest one: it may be night. Nights of 16 hours then need a
+silence of over 128, so that the first weekend says nothing; an automatic source is missed after two or three. No
+promise is made.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from models.hour_of_week import HOURS_PER_DAY
 from models.streams import F64, I64, Bools
 
-TIMES: Final = 5
+TIMES: Final = 8
 MIN_HOURS: Final = 2
 MIN_SEEN: Final = 100
 MIN_DUE: Final = 30.0
@@ -32,7 +33,7 @@ class Quiet:
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         """Start without watches, or from a `state()`."""
         none = np.zeros(0)
-        self._columns = dict.fromkeys(("began", "last", "longest", "seen", "due"), none)
+        self._columns = dict.fromkeys(("began", "last", "longest", "seen", "due", "poorest"), none)
         if state is not None:
             self._columns = state
 
@@ -78,7 +79,12 @@ class Quiet:
         c["longest"] = np.where(heard & learning, np.maximum(c["longest"], gap - 1), c["longest"])
         c["last"] = np.where(heard, float(hour), c["last"])
         c["seen"] = c["seen"] + events
-        c["due"] = np.where(heard, 0.0, c["due"] + due)
+        # The hour in which a watch began was not heard whole.
+        full = heard & learning & (hour > c["began"])
+        poorest = np.where(c["poorest"] > 0, np.minimum(c["poorest"], events), events)
+        c["poorest"] = np.where(full, poorest, c["poorest"])
+        most = np.where((c["longest"] == 0) & (c["poorest"] > 0), c["poorest"], np.inf)
+        c["due"] = np.where(heard, 0.0, c["due"] + np.minimum(due, most))
         old = hour - c["began"] >= HOURS_PER_DAY
         enough = old & (c["seen"] >= MIN_SEEN) & (c["due"] >= MIN_DUE)
         silent: Bools = ~heard & enough & (gap > TIMES * c["longest"]) & (gap >= MIN_HOURS)
