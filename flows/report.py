@@ -11,10 +11,10 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from aftercall.records import EPOCH
+from aftercall.records import EPOCH, EVERY_TASK
 from aftercall.times import parse_time
 from flows.insights import Z_EFFECT, Route, newest_route, open_snapshot, rows
-from flows.insights_view import arm_name, moment, percent, points, route_table
+from flows.insights_view import arm_name, moment, percent, points, printable, route_table
 from models.intervals import newcombe
 
 SNAPSHOT = "outcomes.duckdb"
@@ -60,9 +60,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
 
 def alert_line(alert: Row) -> str:
     """One alert in a sentence: who, since when, by how much with interval, and when it was noticed."""
-    who = alert["task_type"]
-    if alert["model"] is not None:
-        who += " · " + arm_name(alert["model"], alert["config"])
+    who = _who(alert)
     change = ""
     if alert["current"] is not None and alert["baseline"] is not None:
         change = f": {percent(alert['baseline'])} -> {percent(alert['current'])}"
@@ -71,7 +69,17 @@ def alert_line(alert: Row) -> str:
             change += f" ({points(alert['effect_low'])} to {points(alert['effect_high'])})"
     since = "" if alert["changed_at"] is None else f", since about {moment(alert['changed_at'])}"
     over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
-    return f"{who}{change}{since}; noticed {moment(alert['opened_at'])}{over}"
+    per_day = alert.get("failures_per_day") or 0.0
+    cost = f", about {per_day:,.0f} failures a day" if per_day >= 1 else ""
+    return f"{who}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
+
+
+def _who(alert: Row) -> str:
+    """The scope of an alert, in short."""
+    task = "all tasks" if alert["task_type"] == EVERY_TASK else printable(alert["task_type"])
+    if alert["model"] is not None:
+        return f"{task} · {arm_name(alert['model'], alert['config'])}"
+    return task if alert["config"] is None else f"{task} · all models/{printable(alert['config'])}"
 
 
 class ByNow(NamedTuple):
@@ -98,10 +106,11 @@ def by_now(base: duckdb.DuckDBPyConnection, alert: Row) -> ByNow | None:
                coalesce(sum(resolved) FILTER (window_start < ?), 0)::BIGINT AS n0,
                coalesce(sum(successes) FILTER (window_start > ?), 0)::BIGINT AS s1,
                coalesce(sum(resolved) FILTER (window_start > ?), 0)::BIGINT AS n1
-        FROM rates WHERE grain = '1h' AND task_type = ? AND model = coalesce(?, model) AND config = coalesce(?, config)
-          AND window_start >= ?
+        FROM rates WHERE grain = '1h' AND task_type = coalesce(?, task_type) AND model = coalesce(?, model)
+          AND config = coalesce(?, config) AND window_start >= ?
     """
-    group = [alert["task_type"], alert["model"], alert["config"]]
+    task = None if alert["task_type"] == EVERY_TASK else alert["task_type"]
+    group = [task, alert["model"], alert["config"]]
     (n,) = rows(base, query, [hour, hour, hour, hour, *group, hour - timedelta(days=7)])
     if not n["n0"] or not n["n1"]:
         return None
@@ -128,7 +137,8 @@ def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: R
     hits = [
         one
         for one in worse
-        if (one["task_type"], one["model"]) == (incident["task_type"], incident["model"])
+        if one["task_type"] in {EVERY_TASK, incident["task_type"]}
+        and one["model"] == incident["model"]
         and one["opened_at"] >= changed_at
     ]
     if hits:
@@ -138,8 +148,9 @@ def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: R
             lines.append(f"All outcomes known by now: a drop of {_judged(drop, -known.high, -known.low, incident)}.")
     else:
         lines.append("Not found: no alert on this model was opened after the change.")
-    # A task type's own alert is the same incident seen from further away.
-    around = [one for one in worse if one["model"] is None and one["task_type"] == incident["task_type"]]
+    # An alert on all models of the task type, or on everything, is the same incident seen from further away.
+    tasks = {EVERY_TASK, incident["task_type"]}
+    around = [one for one in worse if one["model"] is None and one["task_type"] in tasks]
     false = [one for one in worse if one not in hits and one not in around]
     lines.append("No false alarm." if not false else f"False alarms: {len(false)}.")
     return lines
