@@ -3,7 +3,7 @@
 Simulated: a baseline of as many trials as the group has, a week without a change, then the drop, through the recursion
 of `models.shiryaev_roberts` on a few hundred paths at once, with rates drawn towards day and hour as in
 `models.dispersion` at a given correlation. There is no closed form that holds where traffic is thin: the mean path
-overstates the delay by half there, since it is the lucky stretch of trials that is noticed.
+takes far too long there, since it is the lucky stretch of trials that is noticed.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ _TABLES: Final = (
 class RateCells:
     """Per-(group, window) sums of calls, verdicts, cost, latency and delay.
 
-    Memory: about 45 bytes per (group, hour) and per (group, hour, latency bucket).
+    Memory: about 45 bytes per (group, hour) and per (group, hour, latency bucket); about 25 per (group, verdict, delay
+    bucket) of each of the last 72 hours and of each day of the 126 before.
     """
 
     def __init__(self) -> None:
