@@ -51,7 +51,7 @@ def manski(successes: ArrayLike, failures: ArrayLike, calls: ArrayLike, alpha: f
     """
     s, f, n = (np.asarray(part, np.float64) for part in (successes, failures, calls))
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = s / n, 1 - f / n
+        low, high = s / n, (n - f) / n
     sure_low, _ = confidence_sequence(s, n - s, alpha / 2)
     _, sure_high = confidence_sequence(n - f, f, alpha / 2)
     some = n > 0
