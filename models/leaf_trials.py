@@ -29,6 +29,7 @@ class LeafTrials:
         self.first: list[int] = list(state["first"])
         """Minute of a leaf's first trial."""
         self._slices: dict[tuple[int, str], int] = {key: code for code, key in enumerate(state["slices"])}
+        self._known = {(self.leaves.names[leaf], source): code for (leaf, source), code in self._slices.items()}
         self._merged: I32 = state["rows"]
         self._fresh: list[I32] = []
         self._fresh_rows = 0
@@ -62,13 +63,15 @@ class LeafTrials:
             sources = closed.sources
         some = np.flatnonzero(trials != 0)
         key, place = np.unique(code[some].astype(np.int64) * len(sources) + source[some], return_inverse=True)
-        first = np.full(len(key), np.iinfo(np.int64).max)
-        np.minimum.at(first, place.ravel(), minute[some])
-        slices = np.zeros(len(key), np.int64)
-        # In order of time and name, which no cut of the messages can change.
         texts = [(closed.names[one // len(sources)], sources[one % len(sources)]) for one in key.tolist()]
-        for at in sorted(range(len(key)), key=lambda at: (first[at], texts[at])):
-            slices[at] = self._slice(*texts[at], int(first[at]))
+        slices = np.array([self._known.get(text, -1) for text in texts], np.int64)
+        fresh = np.flatnonzero(slices < 0).tolist()
+        if fresh:
+            first = np.full(len(key), np.iinfo(np.int64).max)
+            np.minimum.at(first, place.ravel(), minute[some])
+            # In order of time and name, which no cut of the messages can change.
+            for at in sorted(fresh, key=lambda at: (first[at], texts[at])):
+                slices[at] = self._slice(*texts[at], int(first[at]))
         rows = np.stack((slices[place.ravel()], minute[some], failures[some], trials[some])).astype(np.int32)
         self._fresh.append(rows)
         self._fresh_rows += rows.shape[1]
@@ -87,7 +90,7 @@ class LeafTrials:
         """
         f, n, leaf, _ = self._sums(now, begin, end)
         count = len(self.leaves.names)
-        return np.bincount(leaf, f, count), np.bincount(leaf, n, count)
+        return np.bincount(leaf, f, count).astype(np.float64), np.bincount(leaf, n, count).astype(np.float64)
 
     def by_slice(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64, I64, list[str]]:
         """As `between`, but per slice: failures, trials, leaf and source of each."""
@@ -112,7 +115,8 @@ class LeafTrials:
         leaf = self.leaves.add(name)
         if leaf == known:
             self.first.append(minute)
-        return self._slices.setdefault((leaf, source), len(self._slices))
+        code = self._known[name, source] = self._slices[leaf, source] = len(self._slices)
+        return code
 
     def _merge(self) -> None:
         rows = np.concatenate([self._merged, *self._fresh], axis=1)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aftercall.records import Alert
 from models.alert_book import Alarm, utc_text
 from models.incidents import METRICS, Incident, Incidents
-from models.scope import Scope, scope_text
+from models.scope import DEFAULT_CONFIG, Scope, scope_text
 from models.streams import MINUTE_US
 
 SLACK: Final = 6 * 60
@@ -58,9 +58,11 @@ def joined(scope: Scope, other: Scope) -> Scope | None:
     >>> joined(("refund", None, None), ("search", None, None))
     (None, None, None)
     """
-    together = tuple(mine if mine == theirs else None for mine, theirs in zip(scope, other, strict=True))
+    task, model, config = (mine if mine == theirs else None for mine, theirs in zip(scope, other, strict=True))
+    if config == DEFAULT_CONFIG and scope != other:
+        config = None  # which says nothing
     roll_ups = scope[1] is None and other[1] is None
-    return (together[0], together[1], together[2]) if roll_ups or together[0] or together[1] else None
+    return (task, model, config) if roll_ups or task or model else None
 
 
 def _left(incident: Incident, group: Scope, alarm: Alarm) -> list[Alert]:

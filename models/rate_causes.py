@@ -54,7 +54,9 @@ class RateCauses:
             if _same_time(one, changed):
                 known |= self._within(one.scope)
         # Of open incidents told before `changed`, leaves are compared with their level since: have they moved again?
-        best = self._trials.leaves.best(self._gains(changed, now, alarm), inside, ~known)
+        best: Explanation | None = None
+        if (inside & ~known).any():  # else there is nothing to ask the counts, of which there are many
+            best = self._trials.leaves.best(self._gains(changed, now, alarm), inside, ~known)
         if best is None or best.gain < LEAST:
             if (suspected & inside).any():
                 return [self._moved(partly, alarm, changed, now)] if partly is not None and not told else told
@@ -272,7 +274,7 @@ class RateCauses:
     def _per_day(self, scope: Scope, effect: Effect, now: int) -> float:
         """Failures a day that a change costs, at the traffic of the last day."""
         inside = self._within(scope)
-        first = min((first for first, mine in zip(self._trials.first, inside, strict=True) if mine), default=now)
+        first = int(np.array(self._trials.first, np.int64)[inside].min(initial=now))
         begin = max(-(-(now - DAY) // HOUR) * HOUR, first)
         _, trials = self._trials.between(now, begin, now)
         return -effect.points * float(trials[inside].sum()) * DAY / max(now - begin, 1)
