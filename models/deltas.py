@@ -249,7 +249,7 @@ class Deltas:
         return Scores(group[first], minute[first], source[first], level[first], count)
 
 
-def total(key: tuple[NDArray[Any], ...], counts: tuple[I32, ...]) -> tuple[I64, list[I32]]:
+def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:
     """Sums of `counts` over rows with equal `key`, integer columns of shape (n,), n > 0.
 
     Returns:

@@ -7,6 +7,7 @@ import pickle
 from aftercall.records import Alert
 from models.alert_book import in_order
 from models.drift_settings import DriftSettings
+from models.exceedance import Exceedance
 from models.numeric import NumericDrift
 from models.rate_drift import RateDrift
 from models.stored import StateError
@@ -26,6 +27,7 @@ class Drift:
         settings = DriftSettings() if settings is None else settings
         self._rates = RateDrift(settings)
         self._numeric = NumericDrift(settings)
+        self._quantiles = Exceedance(settings)
         self._volume = Volume(settings)
 
     def close(self, closed: Closed) -> list[Alert]:
@@ -36,14 +38,16 @@ class Drift:
         """
         rates = self._rates.close(closed.names, closed.trials, closed.through)
         shifts = self._numeric.close(closed.names, closed.values, closed.through)
+        quantiles = self._quantiles.close(closed)
         arriving = self._volume.close(closed)
-        return in_order([*rates, *shifts, *arriving])
+        return in_order([*rates, *shifts, *quantiles, *arriving])
 
     def state(self) -> bytes:
         """Everything `from_state` needs to go on as if nothing had happened."""
-        parts: dict[str, RateDrift | NumericDrift | Volume] = {
+        parts: dict[str, RateDrift | NumericDrift | Exceedance | Volume] = {
             "rates": self._rates,
             "numeric": self._numeric,
+            "quantiles": self._quantiles,
             "volume": self._volume,
         }
         return pickle.dumps({"version": _VERSION} | {name: part.state() for name, part in parts.items()})
@@ -65,5 +69,6 @@ class Drift:
         drift = cls(settings)
         drift._rates = RateDrift(settings, held["rates"])
         drift._numeric = NumericDrift(settings, held["numeric"])
+        drift._quantiles = Exceedance(settings, held["quantiles"])
         drift._volume = Volume(settings, held["volume"])
         return drift
