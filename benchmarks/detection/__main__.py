@@ -129,6 +129,7 @@ def _promise(size: Size) -> list[dict[str, Any]]:
             seed = SEED + 10 * number + minutes
             found = promise.run(stream, SHIPPED, groups=groups, weeks=weeks, minutes=minutes, seed=seed)
             rows += [{"stream": stream.name, "minutes": minutes} | tally.plain() for tally in found]
+            print(f"promise: {stream.name}, batches of {minutes} min", file=sys.stderr, flush=True)
     return rows
 
 

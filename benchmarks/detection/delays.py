@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -116,6 +117,7 @@ def table(size: Size) -> list[dict[str, Any]]:
         cells = [_row(method, at) for method in _methods(size, settings[0]) for at in settings]
         known = {row["drop"]: row["mean"] for row in best}
         rows += [row | {"over_oracle": row["mean"] / known[row["drop"]]} for row in (*best, *cells)]
+        print(f"delays: p0 {p0:g}, ARL0 {arl0:,}, history {history:,}", file=sys.stderr, flush=True)
     return rows
 
 
