@@ -37,7 +37,7 @@ class Drift:
             Alerts opened, updated or closed, sorted by (updated_at, group).
         """
         rates = self._rates.close(closed.names, closed.trials, closed.through)
-        shifts = self._numeric.close(closed.names, closed.values, closed.through)
+        shifts = self._numeric.close(closed)
         quantiles = self._quantiles.close(closed)
         arriving = self._volume.close(closed)
         return in_order([*rates, *shifts, *quantiles, *arriving])
