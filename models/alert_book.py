@@ -154,7 +154,7 @@ class AlertBook:
         at = (closing - _EPOCH) // timedelta(microseconds=1)
         _, group, metric = watched
         reason = (
-            f"{_METRICS.get(metric, metric)} of {group_text(group)} has not come back since "
+            f"{METRICS.get(metric, metric)} of {group_text(group)} has not come back since "
             f"{held['opened_at']:%Y-%m-%d %H:%M} UTC: its present level is taken as the new normal."
         )
         return _issue(held, at, state="closed", closed_at=closing, reason=reason)
@@ -165,7 +165,7 @@ class AlertBook:
 
 
 _MINUTE = "changed_minute"
-_METRICS = {"success_rate": "Success rate", "latency_ms": "Typical latency", "cost_usd": "Typical cost per call"}
+METRICS = {"success_rate": "Success rate", "latency_ms": "Typical latency", "cost_usd": "Typical cost per call"}
 
 
 def _measured(alarm: Alarm) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def alarm_of(record: Alert) -> Alarm | None:
     group: AnyGroup = (record.task_type, record.model, record.config)
     over = record.state == "closed"
     other: Direction = "up" if record.direction == "down" else "down"
-    start = f"{_METRICS.get(record.metric, record.metric)} of {group_text(group)} "
+    start = f"{METRICS.get(record.metric, record.metric)} of {group_text(group)} "
     return Alarm(
         at=(record.updated_at - _EPOCH) // timedelta(microseconds=1),
         watched=(record.kind, group, record.metric),
@@ -214,7 +214,7 @@ def alarm_of(record: Alert) -> Alarm | None:
 
 def _sentence(alarm: Alarm, finding: str) -> str:
     _, group, metric = alarm.watched
-    return f"{_METRICS.get(metric, metric)} of {group_text(group)} {finding}."
+    return f"{METRICS.get(metric, metric)} of {group_text(group)} {finding}."
 
 
 def _issue(held: dict[str, Any], at: int, **changes: Any) -> Alert:

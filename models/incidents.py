@@ -7,17 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from aftercall.records import EVERY_TASK, Alert, Direction, alert_id
-from models.alert_book import significant, utc_text
+from models.alert_book import METRICS, significant, utc_text
 from models.effect import Effect
 from models.scope import Scope, scope_text
 from models.severity import severity_of
 from models.streams import MINUTE_US
 
-METRICS: Final = {
-    "success_rate": "Success rate",
-    "latency_ms": "Typical latency",
-    "cost_usd": "Typical cost per call",
-}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,7 +26,8 @@ class Incident:
         opened: when its alert was opened.
         moves: when its level changed: first the estimated start, last the present level's or the recovery's.
         record: fields of its newest record.
-        members: groups in alarm, of metrics without counts.
+        members: groups that alarmed, of metrics without counts.
+        back: members whose change is over.
         closed: when its alert was closed.
         recovered: it was closed because the change is over.
         checks: how many of the scheduled looks at it are done.
@@ -45,6 +41,7 @@ class Incident:
     moves: list[int]
     record: dict[str, Any] = field(default_factory=dict)
     members: list[Scope] = field(default_factory=list)
+    back: list[Scope] = field(default_factory=list)
     closed: int | None = None
     recovered: bool = False
     checks: int = 0
@@ -134,12 +131,24 @@ class Incidents:
         return incident.open(ordinal, at, **fields)
 
     def of(self, kind: str, metric: str) -> list[Incident]:
-        """Those of a kind and metric, the newest first."""
-        return [one for one in reversed(self.all) if (one.kind, one.metric) == (kind, metric)]
+        """Those of what a kind and metric measure, the newest first."""
+        mine = family(kind, metric)
+        return [one for one in reversed(self.all) if family(one.kind, one.metric) == mine]
 
     def forget(self, before: int) -> None:
         """Drop those that were closed before `before` (microseconds)."""
         self.all = [one for one in self.all if one.closed is None or one.closed >= before]
+
+
+def family(kind: str, metric: str) -> tuple[str, str]:
+    """What is measured: several tests may watch it, such as the mean of the latency and its quantiles.
+
+    >>> family("quantile", "latency_ms:p90") == family("shift", "latency_ms")
+    True
+    >>> family("response", "response_rate:judge") == family("response", "response_rate:user")
+    False
+    """
+    return ("values", metric.partition(":p")[0]) if kind in {"shift", "quantile"} else (kind, metric)
 
 
 def moment(us: int) -> datetime:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aftercall.records import Alert
-from models.alert_book import Alarm, utc_text
-from models.incidents import METRICS, Incident, Incidents
+from models.alert_book import METRICS, Alarm, utc_text
+from models.incidents import Incident, Incidents
 from models.scope import DEFAULT_CONFIG, Scope, scope_text
 from models.streams import MINUTE_US
 
@@ -24,17 +24,20 @@ class OtherCauses:
         """Open an alert, or tell what the alarm means for one that is open, or nothing where it is known."""
         kind, group, metric = alarm.watched
         changed = alarm.changed_at // MINUTE_US
-        known = [one for one in self._incidents.of(kind, metric) if one.closed is None]
+        known = self._incidents.of(kind, metric)
+        mine = [one for one in known if group in one.members]
+        for one in mine:
+            if one.direction != alarm.direction:
+                if one.closed is None:
+                    return _left(one, group, alarm)
+                if one.recovered and changed <= one.closed // MINUTE_US + SLACK:
+                    return []  # another test tells the same end
+            elif one.closed is None:
+                return _again(one, alarm, changed)
+            elif changed < one.closed // MINUTE_US:
+                return []  # another test tells the same change, late
         for one in known:
-            if one.direction != alarm.direction and group in one.members:
-                return _left(one, group, alarm)
-        for one in known:
-            if one.direction == alarm.direction and group in one.members:
-                one.moves.append(changed)
-                alone = len(one.members) == 1
-                return [one.issue(alarm.at, state="updated", **_fields(one, alarm))] if alone else []
-        for one in known:
-            if one.direction != alarm.direction or changed > one.opened_minute + SLACK:
+            if one.direction != alarm.direction or one.closed is not None or changed > one.opened_minute + SLACK:
                 continue
             scope = joined(one.scope, group)
             if scope is None:
@@ -65,12 +68,26 @@ def joined(scope: Scope, other: Scope) -> Scope | None:
     return (task, model, config) if roll_ups or task or model else None
 
 
+def _again(incident: Incident, alarm: Alarm, changed: int) -> list[Alert]:
+    """A member alarms again: its own test says that it moved; another one may bring a promise."""
+    kind, group, metric = alarm.watched
+    if group in incident.back:
+        incident.back.remove(group)
+    if (kind, metric) == (incident.kind, incident.metric) and len(incident.members) == 1:
+        incident.moves.append(changed)
+        return [incident.issue(alarm.at, state="updated", **_fields(incident, alarm))]
+    if incident.record["promise"] is None and alarm.promise is not None:
+        return [incident.issue(alarm.at, state="updated", promise=alarm.promise)]
+    return []
+
+
 def _left(incident: Incident, group: Scope, alarm: Alarm) -> list[Alert]:
     """A member's change is over: the incident is, once it was the last."""
-    incident.members.remove(group)
-    if incident.members:
+    if group not in incident.back:
+        incident.back.append(group)
+    if len(incident.back) < len(incident.members):
         return []
-    name = METRICS.get(incident.metric, incident.metric)
+    name = METRICS.get(alarm.watched[2], alarm.watched[2])
     over = f"the change reported {utc_text(incident.opened)} is over"
     reason = f"{name} of {scope_text(group)} {alarm.finding.removesuffix(over).removesuffix('; ')}; {over}."
     evidence = {**incident.record["evidence"], **alarm.evidence, "current_after": alarm.current}
@@ -80,9 +97,11 @@ def _left(incident: Incident, group: Scope, alarm: Alarm) -> list[Alert]:
 def _fields(incident: Incident, alarm: Alarm) -> dict[str, Any]:
     """Numbers are those of the group that alarmed last; the sentence says so where the incident is wider."""
     group = alarm.watched[1]
-    name = METRICS.get(incident.metric, incident.metric)
+    metric = alarm.watched[2]
+    name = METRICS.get(metric, metric)
     reason = f"{name} of {scope_text(group)} {alarm.finding}."
     if incident.scope != group:
+        name = METRICS.get(incident.metric, incident.metric)
         reason = f"{name} of {scope_text(incident.scope)} has changed in {len(incident.members)} groups. {reason}"
     return {
         "severity": alarm.severity,

@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from aftercall.records import Alert
-from models.alert_book import Alarm, utc_text
+from models.alert_book import METRICS, Alarm, utc_text
 from models.drift_settings import DriftSettings
 from models.effect import Effect, regained, standardised_effect, surely_regained
-from models.incidents import METRICS, Incident, Incidents, change_text, cost_text, measured
+from models.incidents import Incident, Incidents, change_text, cost_text, measured
 from models.leaf_trials import KEEP_HOURS, LeafTrials
 from models.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, scope_text, wider
 from models.severity import severity_of, steady

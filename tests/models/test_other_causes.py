@@ -76,6 +76,25 @@ def test_the_same_group_again_updates_its_alert() -> None:
     assert [(one.state, one.seq, one.current) for one in found] == [("opened", 1, 150.0), ("updated", 2, 200.0)]
 
 
+def test_several_tests_of_one_metric_are_one_alert_and_its_end_is_told_once() -> None:
+    group = ("refund", "atlas", "v1")
+    p90, p50 = (("quantile", group, f"latency_ms:p{level}") for level in (90, 50))
+    found = told(
+        alarm(10, group),
+        alarm(30, group, watched=p90, promise="At most 1.", changed_at=(START + 8) * MINUTE_US),
+        alarm(40, group, watched=p50, promise="At most 1."),
+        alarm(900, group, "down", watched=p90),
+        alarm(950, group, "down", changed_at=(START + 890) * MINUTE_US),
+        alarm(960, group, watched=p50, changed_at=(START + 20) * MINUTE_US),
+    )
+    assert [(one.state, one.promise) for one in found] == [
+        ("opened", None),
+        ("updated", "At most 1."),
+        ("closed", "At most 1."),
+    ]
+    assert len({one.alert_id for one in found}) == 1
+
+
 @given(st.tuples(words, words, words), st.tuples(words, words, words))
 def test_what_is_joined_covers_both_and_names_what_they_share(one: Scope, other: Scope) -> None:
     both = joined(one, other)
