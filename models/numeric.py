@@ -227,7 +227,7 @@ def _dealt(minute: I32) -> F64:
         return np.zeros(0)
     first = np.flatnonzero(np.diff(minute, prepend=int(minute[0]) - 1))
     place = np.arange(len(minute)) - np.repeat(first, np.diff(np.append(first, len(minute))))
-    spread: F64 = (place * _GOLDEN) % 1.0
+    spread: F64 = np.mod(place * _GOLDEN, 1.0)
     return spread
 
 

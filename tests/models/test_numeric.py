@@ -161,7 +161,7 @@ def test_alerts_of_all_detectors_come_in_order_of_time() -> None:
 def test_more_tokens_are_told_as_tokens() -> None:
     rows = series(np.full(3000, np.nan))
     message = closed(rows, 301)
-    counts = np.rint(lognormal(3000) * np.where(np.arange(3000) < 2400, 1.0, 2.5)).astype(np.int64)
+    counts = np.rint(lognormal(3000) * np.where(np.arange(3000) < 2400, 1.0, 4.0)).astype(np.int64)
     alerts = Drift().close(message._replace(values=message.values._replace(tokens=counts)))
     assert [(a.kind, a.metric, a.direction, a.severity) for a in alerts] == [("shift", "tokens", "up", "critical")]
     assert " tokens (+" in alerts[0].reason
