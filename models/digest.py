@@ -53,7 +53,7 @@ def e_bh(e_values: F64, alpha: float) -> I64:
     O(G log G).
 
     >>> e_bh(np.array([200.0, 1.0, 30.0, 50.0]), 0.05)
-    array([0, 3])
+    array([0, 3, 2])
     >>> e_bh(np.array([20.0, 20.0, 20.0]), 0.05)
     array([0, 1, 2])
 

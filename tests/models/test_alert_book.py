@@ -1,0 +1,62 @@
+"""What a detector's own book records can be read back as the alarm that it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.alert_book import Alarm, AlertBook, alarm_of
+from models.streams import MINUTE_US
+from simulated.trials import START
+
+WATCHED = ("drift", ("refund", "atlas", None), "success_rate")
+DAY = 1440
+
+
+def alarm(minute: int, **fields: Any) -> Alarm:
+    known: dict[str, Any] = {
+        "at": (START + minute) * MINUTE_US,
+        "watched": WATCHED,
+        "direction": "down",
+        "severity": "warning",
+        "baseline": 0.9,
+        "current": 0.8,
+        "effect_low": -0.15,
+        "effect_high": -0.05,
+        "changed_at": (START + minute - 30) * MINUTE_US,
+        "promise": "At most 1.",
+        "finding": "fell from 90.0% to 80.0%",
+        "evidence": {"threshold": 2000.0, "trials_since": 123.0},
+        "origin": (1.0, 2.0),
+    }
+    return Alarm(**(known | fields))
+
+
+@given(st.integers(100, 5 * DAY), st.integers(0, 99), st.sampled_from(["down", "up"]))
+def test_an_alarm_that_opens_or_updates_comes_back_whole(minute: int, back: int, direction: str) -> None:
+    book = AlertBook(7 * DAY * MINUTE_US)
+    first = alarm(minute, direction=direction, changed_at=(START + minute - back) * MINUTE_US)
+    again = alarm(minute + 60, direction=direction, current=0.7)
+    for one in (first, again):
+        assert alarm_of(book.raise_alarm(one)) == one._replace(origin=())
+
+
+def test_a_recovery_comes_back_as_the_alarm_in_the_other_direction() -> None:
+    book = AlertBook(7 * DAY * MINUTE_US)
+    book.raise_alarm(alarm(100))
+    found = alarm_of(book.raise_alarm(alarm(900, direction="up", current=0.91, baseline=0.8)))
+    assert found is not None
+    assert (found.direction, found.current, found.at) == ("up", 0.91, (START + 900) * MINUTE_US)
+    assert found.changed_at == (START + 870) * MINUTE_US
+    assert found.watched == WATCHED
+
+
+def test_what_the_passing_of_time_brought_is_no_alarm() -> None:
+    book = AlertBook(DAY * MINUTE_US)
+    book.raise_alarm(alarm(100))
+    (closed,) = book.expire((START + 100 + DAY) * MINUTE_US)
+    assert alarm_of(closed) is None
+    assert closed.evidence["trials_since"] == pytest.approx(123.0)
