@@ -50,8 +50,9 @@ def overlap(scope: Scope, other: Scope) -> bool:
 
 def wider(scope: Scope) -> list[Scope]:
     """The scope and all that cover it, the narrow ones first."""
-    found = {tuple(kept if keep else None for kept, keep in zip(scope, mask, strict=True)) for mask in _MASKS}
-    return sorted(found, key=lambda one: (sum(part is None for part in one), [part or "" for part in one]))  # type: ignore[return-value,arg-type]
+    masked = ((part if keep else None for part, keep in zip(scope, mask, strict=True)) for mask in _MASKS)
+    found = {(task, model, config) for task, model, config in masked}
+    return sorted(found, key=lambda one: (sum(part is None for part in one), [part or "" for part in one]))
 
 
 def scope_text(scope: Scope) -> str:
