@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not asked.render:
         tables, took = measured(asked.size, asked.only)
         if asked.only != SECTIONS:
-            print(table.markdown(asked.size, datetime.now(UTC).date().isoformat(), {}, tables))
+            print(table.markdown(asked.size, datetime.now(UTC).date().isoformat(), {}, rounded(tables)))
             return 0
         sizes = {"size": asked.size, "seconds": took}
         details = {"river": version("river")} | rounded(tables)
