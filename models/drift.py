@@ -40,7 +40,7 @@ class Drift:
         Returns:
             Alerts opened, updated or closed, sorted by (updated_at, group).
         """
-        rates = self._rates.close(closed.names, closed.trials, closed.through)
+        rates = self._rates.close(closed.names, closed.trials, closed.delays, closed.through)
         rates = self._with_opinions(closed, rates)
         shifts = self._numeric.close(closed)
         quantiles = self._quantiles.close(closed)

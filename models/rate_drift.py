@@ -8,7 +8,9 @@ import numpy as np
 
 from aftercall.records import Alert, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
+from models.call_counts import Calls
 from models.change_point import change_index
+from models.delay_odds import DelayOdds
 from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion, Surroundings, shrunk
 from models.drift_settings import DriftSettings
 from models.intervals import newcombe
@@ -23,8 +25,9 @@ from models.shiryaev_roberts import (
     evidence,
     learned_failures,
 )
-from models.streams import F64, I64, MINUTE_US, AnyGroup, Bools, Group, TrialDeltas
+from models.streams import F64, I64, MINUTE_US, Bools, Group, TrialDelays, TrialDeltas
 from models.trial_history import TrialHistory, buckets
+from models.watches import NONE, Watches
 
 KIND = "drift"
 METRIC = "success_rate"
@@ -32,6 +35,8 @@ CRITICAL_POINTS = 0.10
 """A drop of this much or more is critical, a smaller one a warning; a rise is information."""
 
 _Z = 2.58
+_INHERITED = 300.0
+"""Trials that a new watch's baseline, that of its roll-up, weighs at most."""
 _NOT_YET = -1
 _HOURS = 1 << 32
 
@@ -76,28 +81,38 @@ class RateDrift:
         """Start fresh, or from the `state()` of another instance."""
         self._settings = settings
         self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
-        self._groups: list[AnyGroup] = []
-        self._row: dict[AnyGroup, int] = {}
-        # Minutes: end of the warm-up, start of the baseline.
-        self._warm_at: I64 = np.zeros(0, np.int64)
+        self._watches = Watches()
+        self._odds = DelayOdds()
+        self._day = _NOT_YET
+        self._warmup: I64 = np.zeros(0, np.int64)
+        # Minute at which the baseline starts, and whether it is that of the parent.
         self._since: I64 = np.zeros(0, np.int64)
+        self._inherited: Bools = np.zeros(0, np.bool_)
+        # Baselines at the beginning of the day: what those inherit that begin within it.
+        self._heirloom: F64 = np.zeros((2, 0))
         self._history = TrialHistory()
         self._book = AlertBook(settings.new_normal_after_us)
         if state is not None:
             self._restore(state)
 
-    def close(self, names: list[Group], trials: TrialDeltas, through: int) -> list[Alert]:
-        """Take in the trials of all minutes < `through`; returns alerts, those of one group in order of time."""
+    def close(self, names: list[Group], trials: TrialDeltas, delays: TrialDelays, through: int) -> list[Alert]:
+        """Take in all minutes < `through`: their calls and trials, and how long the trials took.
+
+        Returns:
+            Alerts, those of one group in order of time.
+        """
         alerts: list[Alert] = []
-        rows = self._watched(names, trials)
-        if len(rows.minute):
-            rows = rows.part(rows.minute >= self._warm_at[rows.watch])
-        days = rows.minute // MINUTES_PER_DAY
-        for day in np.unique(days).tolist():
-            self._statistics.begin_day(day)
-            of_day = rows.part(days == day)
-            self._test(of_day, alerts)
-            self._history.add(of_day.watch, of_day.minute, of_day.learned * GRAIN, of_day.learned_trials * GRAIN)
+        levels = self._levels(names, trials)
+        for day in np.unique(trials.minute // MINUTES_PER_DAY).tolist():
+            self._begin_day(day)
+            of_day = (day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY)
+            span = slice(*np.searchsorted(trials.minute, of_day).tolist())
+            rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)))
+            if len(rows.minute):
+                self._test(rows, alerts)
+                self._history.add(rows.watch, rows.minute, rows.learned * GRAIN, rows.learned_trials * GRAIN)
+            span = slice(*np.searchsorted(delays.minute, of_day).tolist())
+            self._learn_delays(levels, delays, span)
         alerts += self._book.expire(through * MINUTE_US)
         return alerts
 
@@ -105,14 +120,18 @@ class RateDrift:
         """Plain values and arrays; not a copy."""
         s = self._statistics
         return {
-            "groups": self._groups,
+            "watches": self._watches.state(),
+            "odds": self._odds.state(),
+            "day": self._day,
+            "warmup": self._warmup,
+            "inherited": self._inherited,
+            "heirloom": self._heirloom,
             "r": s.r,
             "today": s.today,
             "failures": s.failures,
             "trials": s.trials,
             "last": s.last,
             "dispersion": None if s.dispersion is None else s.dispersion.state(),
-            "warm_at": self._warm_at,
             "since": self._since,
             "history": self._history.state(),
             "book": self._book.state(),
@@ -123,56 +142,71 @@ class RateDrift:
         s.r, s.today = state["r"], state["today"]
         s.failures, s.trials, s.last = state["failures"], state["trials"], state["last"]
         s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
-        self._groups = state["groups"]
-        self._row = {group: row for row, group in enumerate(self._groups)}
-        self._warm_at, self._since = state["warm_at"], state["since"]
+        self._watches, self._odds = Watches(state["watches"]), DelayOdds(state["odds"])
+        self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
+        self._inherited, self._heirloom = state["inherited"], state["heirloom"]
         self._history = TrialHistory(state["history"])
         self._book = AlertBook(self._settings.new_normal_after_us, state["book"])
 
     # From groups to watches
 
-    def _watched(self, names: list[Group], trials: TrialDeltas) -> _Rows:
-        some = np.flatnonzero(trials.trial_successes + trials.trial_failures > 0)
-        code, minute = trials.code[some], trials.minute[some].astype(np.int64)
-        failures = trials.trial_failures[some].astype(np.int64)
-        count = trials.trial_successes[some] + failures
-        levels = self._levels(names, code, minute)
-        key = ((levels[:, code] << 32) | minute).ravel()
+    def _levels(self, names: list[Group], trials: TrialDeltas) -> I64:
+        """Watches of all names, and room for those that are new."""
+        levels = self._watches.levels(names, trials.code, trials.minute)
+        groups, more = self._watches.groups, len(self._watches) - len(self._since)
+        if more:
+            warmup = [-(-self._settings.warmup_of(group[0]) // MINUTE_US) for group in groups[-more:]]
+            self._warmup = np.concatenate((self._warmup, np.array(warmup, np.int64)))
+            self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
+            self._inherited = np.concatenate((self._inherited, np.zeros(more, np.bool_)))
+            self._heirloom = np.concatenate((self._heirloom, np.zeros((2, more))), axis=1)
+            self._statistics.grow(len(groups))
+            self._odds.grow(groups, self._watches.parent, self._warmup)
+        return levels
+
+    def _begin_day(self, day: int) -> None:
+        if day <= self._day:
+            return
+        self._day = day
+        self._statistics.begin_day(day)
+        self._odds.delays.begin_day(day)
+        self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
+
+    def _watched(self, levels: I64, trials: TrialDeltas) -> _Rows:
+        """Trials of one UTC day, where their watch is tested."""
+        watch = levels[:, trials.code]
+        minute = np.tile(trials.minute.astype(np.int64), (len(levels), 1))
+        called = np.argsort(minute, axis=None, kind="stable")
+        called = called[np.tile(trials.calls, len(levels))[called] != 0]
+        calls = Calls(
+            watch.ravel()[called], minute.ravel()[called], np.tile(trials.calls, len(levels))[called].astype(np.int64)
+        )
+        count = trials.trial_successes + trials.trial_failures
+        some = count > 0
+        key = ((watch[:, some] << 32) | minute[:, some]).ravel()
         order = np.argsort(key, kind="stable")
         key = key[order]
         starts = np.flatnonzero(np.diff(key, prepend=_NOT_YET))
-        if not len(starts):
-            none = np.zeros(0, np.int64)
-            return _Rows(none, none, *(np.zeros(0) for _ in range(5)))
-        sums = [np.add.reduceat(np.tile(column, len(levels))[order], starts) for column in (failures, count)]
-        key = key[starts]
-        failed, tried = (column.astype(np.float64) for column in sums)
-        odds = np.ones(len(key))
+        failed, tried = (
+            np.add.reduceat(np.tile(column[some], len(levels))[order], starts).astype(np.float64)
+            if len(starts)
+            else np.zeros(0)
+            for column in (trials.trial_failures.astype(np.int64), count.astype(np.int64))
+        )
+        watch, minute = key[starts] >> 32, key[starts] & 0xFFFFFFFF
+        odds = self._odds.at(calls, watch, minute)
         learned = learned_failures(failed, odds)
-        return _Rows(key >> 32, key & 0xFFFFFFFF, failed, tried, odds, learned, tried - failed + learned)
+        rows = _Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
+        warmup = self._warmup[watch]
+        warm = minute >= self._watches.began[watch] + warmup
+        return rows.part(warm & ((warmup == 0) | self._odds.known(watch)))
 
-    def _levels(self, names: list[Group], code: np.ndarray[Any, Any], minute: I64) -> I64:
-        """Watches of every name that occurs: shape (3, names). New ones start their warm-up at their first minute."""
-        levels = np.zeros((3, len(names)), np.int64)
-        present, first = np.unique(code, return_index=True)
-        known = len(self._groups)
-        warm_at: list[int] = []
-        for at in np.argsort(first, kind="stable").tolist():
-            task, model, config = names[present[at]]
-            start = int(minute[first[at]])
-            for level, group in enumerate(((task, model, config), (task, model, None), (task, None, None))):
-                row = self._row.get(group)
-                if row is None:
-                    row = self._row[group] = len(self._groups)
-                    self._groups.append(group)
-                    warm_at.append(start - (-self._settings.warmup_of(task) // MINUTE_US))
-                levels[level, present[at]] = row
-        if warm_at:
-            more = len(self._groups) - known
-            self._statistics.grow(len(self._groups))
-            self._warm_at = np.concatenate((self._warm_at, np.array(warm_at, np.int64)))
-            self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
-        return levels
+    def _learn_delays(self, levels: I64, delays: TrialDelays, span: slice) -> None:
+        minute, success, count = (
+            column[span].astype(np.int64) for column in (delays.minute, delays.success, delays.count)
+        )
+        for level in levels[1:]:
+            self._odds.learn(level[delays.code[span]], minute, success, delays.bucket[span], count)
 
     # The test
 
@@ -183,6 +217,7 @@ class RateDrift:
         ends = np.append(starts[1:], len(rows.watch))
         fresh = self._since[watches] < 0
         self._since[watches[fresh]] = rows.minute[starts[fresh]]
+        self._inherit(watches[fresh])
         before = self._before(rows, starts, ends)
         self._rounds(rows, before, starts, ends, alerts)
         s, last = self._statistics, ends - 1
@@ -190,6 +225,19 @@ class RateDrift:
         s.trials[watches] = before.trials[last] + rows.learned_trials[last]
         s.last[watches] = rows.minute[last]
         self._count(rows.part(before.counted))
+
+    def _inherit(self, watches: I64) -> None:
+        """Give new watches the baseline that the nearest roll-up had at the beginning of the day."""
+        trials = self._heirloom[1]
+        for watch in watches.tolist():
+            above = int(self._watches.parent[watch])
+            while above != NONE and trials[above] < self._settings.min_trials:
+                above = int(self._watches.parent[above])
+            if above != NONE:
+                weight = min(1.0, _INHERITED / trials[above])
+                kept = np.rint(weight * self._heirloom[:, above] * GRAIN) / GRAIN
+                self._statistics.failures[watch], self._statistics.trials[watch] = kept
+                self._inherited[watch] = True
 
     def _before(self, rows: _Rows, starts: I64, ends: I64) -> _Baseline:
         s, watches, sizes = self._statistics, rows.watch[starts], ends - starts
@@ -266,7 +314,7 @@ class RateDrift:
         trials = float(before.trials[at] + rows.learned_trials[at])
         since_failures, since_trials, changed = self._change(rows, span.start, at, failures, trials, worse=worse)
         ending = (minute + 1) * MINUTE_US
-        watched: Watched = (KIND, self._groups[watch], METRIC)
+        watched: Watched = (KIND, self._watches.groups[watch], METRIC)
         alerts += self._book.expire(ending, watched)
         direction: Direction = "down" if worse else "up"
         origin = self._book.origin(watched, direction)
@@ -276,10 +324,12 @@ class RateDrift:
             "mean_r": float(mean[DOWN if worse else UP]),
             "margin": float(self._margin(rows.part(slice(at, at + 1)), before.trials[at : at + 1])[0]),
         }
-        again = "" if origin is None else "moved again: it "
+        again = "against what its roll-up had before: it " if self._inherited[watch] else ""
+        again = again if origin is None else "moved again: it "
         alarm = alarm._replace(finding=again + alarm.finding, evidence=evidence | alarm.evidence)
         alerts.append(self._book.raise_alarm(alarm))
         self._since[watch] = changed
+        self._inherited[watch] = False
         before.counted[span.start : at + 1] = False
         if self._statistics.dispersion is not None:
             self._statistics.dispersion.forget_change(watch)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.delay_odds import CallCounts, Calls, Delays, odds
+from models.call_counts import CallCounts, Calls
+from models.delay_odds import Delays, odds
 from models.shiryaev_roberts import ShiryaevRoberts
 from models.streams import F64, I64
 from models.trial_delay import BUCKETS, EDGES, bucket_of
@@ -82,7 +83,7 @@ def test_delays_are_learned_from_cohorts_that_are_old_enough_and_drawn_towards_t
     assert mass.sum(axis=2) == pytest.approx(np.ones((3, 2)))
     assert mass[2] == pytest.approx(mass[0])  # has none of its own
     slow = EDGES[:-1] > 101
-    assert mass[0, 0, slow].sum() == 0.0
+    assert mass[0, 0, slow].sum() < 0.02  # some are lent by the other kind
     assert mass[1, 1, ~slow].sum() < 0.2
     again = Delays.from_state(delays.state())
     assert again.shares.tobytes() == delays.shares.tobytes()

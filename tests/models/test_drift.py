@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aftercall.records import Alert, alert_id, to_json
 from models.drift import Drift, DriftSettings
 from models.rate_drift import RateDrift
-from models.streams import Closed, Group, TrialDeltas, Values
+from models.streams import Closed, Group, TrialDelays, TrialDeltas, Values
 
 Trial = tuple[Group, int, int, int]
 """(group, minute, successes, failures)."""
@@ -41,9 +41,14 @@ def closed(trials: Iterable[Trial], through: int) -> Closed:
         )
     )
     nothing = np.zeros(len(rows), np.int32)
-    return Closed(
-        through, names, TrialDeltas(code, minute, successes, failures, nothing, nothing, nothing), no_values()
-    )
+    counts = np.stack((failures, successes), axis=1).ravel()
+    # Every trial in the minute of its call.
+    some = counts > 0
+    kinds = np.tile(np.array([0, 1], np.int8), len(rows))[some]
+    same = np.zeros(int(some.sum()), np.int16)
+    delays = TrialDelays(np.repeat(code, 2)[some], np.repeat(minute, 2)[some], kinds, same, counts[some])
+    told = TrialDeltas(code, minute, successes, failures, nothing, nothing, successes + failures)
+    return Closed(through, names, told, no_values(), delays=delays)
 
 
 def no_values() -> Values:
@@ -60,7 +65,8 @@ def steady(group: Group, rate: float, minutes: range, per_minute: int = 10, seed
 
 
 def run(drift: Drift, trials: Sequence[Trial], through: int) -> list[Alert]:
-    return drift.close(closed(trials, START + through))
+    """Alerts on success rates; those on volume have tests of their own."""
+    return [alert for alert in drift.close(closed(trials, START + through)) if alert.kind == "drift"]
 
 
 def of_leaf(alerts: Iterable[Alert]) -> list[Alert]:
@@ -192,12 +198,17 @@ def test_during_the_warm_up_nothing_is_tested_or_learned() -> None:
     assert run(Drift(NO_WAIT), early + later, 5000) != []
 
 
-def test_a_new_config_is_seen_through_its_model_while_it_warms_up() -> None:
-    warm = DriftSettings(warmup_us=3000 * 60_000_000)
-    trials = steady(A, 0.9, range(7000)) + steady(A2, 0.2, range(6000, 7000), seed=1)
-    alerts = run(Drift(warm), trials, 7000)
-    assert {(a.model, a.config) for a in alerts} == {("model-a", None), (None, None)}
-    assert alerts[0].opened_at < moment(6100)
+def test_a_new_config_is_held_against_its_model_from_its_first_trial() -> None:
+    warm = DriftSettings(warmup_us=1440 * 60_000_000)
+    trials = steady(A, 0.9, range(14_000)) + steady(A2, 0.5, range(12_000, 14_000), seed=1)
+    alerts = run(Drift(warm), trials, 14_000)
+    first = next(alert for alert in alerts if alert.config == "v2")
+    assert (first.direction, first.state) == ("down", "opened")
+    assert moment(12_000) < first.opened_at < moment(12_120)
+    assert first.baseline == pytest.approx(0.9, abs=0.02)
+    assert "against what its roll-up had before" in first.reason
+    healthy = steady(A, 0.9, range(14_000)) + steady(A2, 0.9, range(12_000, 14_000), seed=1)
+    assert run(Drift(warm), healthy, 14_000) == []
 
 
 def test_a_task_may_have_a_warm_up_of_its_own() -> None:
