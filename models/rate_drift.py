@@ -80,7 +80,7 @@ class RateDrift:
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from the `state()` of another instance."""
         self._settings = settings
-        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
+        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials, min_age=settings.min_age_us // MINUTE_US)
         self._watches = Watches()
         self._odds = DelayOdds()
         self._day = _NOT_YET
@@ -131,6 +131,7 @@ class RateDrift:
             "failures": s.failures,
             "trials": s.trials,
             "last": s.last,
+            "began": s.began,
             "dispersion": None if s.dispersion is None else s.dispersion.state(),
             "since": self._since,
             "history": self._history.state(),
@@ -140,7 +141,7 @@ class RateDrift:
     def _restore(self, state: dict[str, Any]) -> None:
         s = self._statistics
         s.r, s.today = state["r"], state["today"]
-        s.failures, s.trials, s.last = state["failures"], state["trials"], state["last"]
+        s.failures, s.trials, s.last, s.began = (state[name] for name in ("failures", "trials", "last", "began"))
         s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
         self._watches, self._odds = Watches(state["watches"]), DelayOdds(state["odds"])
         self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
@@ -216,7 +217,7 @@ class RateDrift:
         watches = rows.watch[starts]
         ends = np.append(starts[1:], len(rows.watch))
         fresh = self._since[watches] < 0
-        self._since[watches[fresh]] = rows.minute[starts[fresh]]
+        self._since[watches[fresh]] = self._statistics.began[watches[fresh]] = rows.minute[starts[fresh]]
         self._inherit(watches[fresh])
         before = self._before(rows, starts, ends)
         self._rounds(rows, before, starts, ends, alerts)
@@ -238,6 +239,7 @@ class RateDrift:
                 kept = np.rint(weight * self._heirloom[:, above] * GRAIN) / GRAIN
                 self._statistics.failures[watch], self._statistics.trials[watch] = kept
                 self._inherited[watch] = True
+                self._statistics.began[watch] = 0
 
     def _before(self, rows: _Rows, starts: I64, ends: I64) -> _Baseline:
         s, watches, sizes = self._statistics, rows.watch[starts], ends - starts
@@ -257,7 +259,7 @@ class RateDrift:
         """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
         dispersion = self._statistics.dispersion
         around = None if dispersion is None else _around(dispersion, rows, changed=changed)
-        active = trials >= self._settings.min_trials
+        active = self._statistics.tested(rows.watch, rows.minute, trials)
         margin = self._margin(rows, trials)
         return evidence(Batch(rows.failures, rows.trials, failures, trials, around, rows.odds, margin, active))
 

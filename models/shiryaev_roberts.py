@@ -145,26 +145,32 @@ class ShiryaevRoberts:
         r: statistics, shape (groups, 2, 8).
         today: evidence of the UTC day against the baseline, shape (groups, 2, 4).
         failures, trials: the learned baseline, shape (groups,).
+        began: minute of the group's first batch, -1 before it; 0 where the baseline is not of its own making.
         last: minute of the group's last batch, -1 before the first.
         dispersion: what hours and days vary of themselves; None where all trials count as independent.
     """
 
-    def __init__(self, groups: int = 0, *, min_trials: int = 30, dispersion: bool = True) -> None:
+    def __init__(
+        self, groups: int = 0, *, min_trials: int = 30, min_age: int = MINUTES_PER_DAY, dispersion: bool = True
+    ) -> None:
         """Start with `groups` fresh groups.
 
         Args:
             groups: how many.
             min_trials: learned before a group is tested, >= 1.
+            min_age: minutes since its first batch before a group is tested: a baseline of a few hours knows one time
+                of the day.
             dispersion: learn what hours and days vary of themselves; else all trials count as independent.
         """
         if min_trials < 1:
             msg = f"ShiryaevRoberts: min_trials must be >= 1; got {min_trials}"
             raise ValueError(msg)
-        self.min_trials = min_trials
+        self.min_trials, self.min_age = min_trials, min_age
         self.r: F64 = np.zeros((0, 2, len(RATIOS)))
         self.today: F64 = np.zeros((0, 2, _HALF))
         self.failures: F64 = np.zeros(0)
         self.trials: F64 = np.zeros(0)
+        self.began: I64 = np.zeros(0, np.int64)
         self.last: I64 = np.zeros(0, np.int64)
         self.dispersion = Dispersion() if dispersion else None
         self.grow(groups)
@@ -181,6 +187,7 @@ class ShiryaevRoberts:
         self.today = np.concatenate((self.today, np.zeros((more, 2, _HALF))))
         self.failures = np.concatenate((self.failures, np.zeros(more)))
         self.trials = np.concatenate((self.trials, np.zeros(more)))
+        self.began = np.concatenate((self.began, np.full(more, -1, np.int64)))
         self.last = np.concatenate((self.last, np.full(more, -1, np.int64)))
         if self.dispersion is not None:
             self.dispersion.grow(groups)
@@ -213,7 +220,7 @@ class ShiryaevRoberts:
             odds: factor on the expected odds of failure.
 
         Returns:
-            Mean of R per row, for a drop and for a rise of the success rate; 0 until min_trials are learned.
+            Mean of R per row, for a drop and for a rise of the success rate; 0 where not tested.
         """
         failed = np.asarray(failures, np.float64)
         trials = failed + successes
@@ -233,7 +240,7 @@ class ShiryaevRoberts:
         weeks = np.where(last < 0, 0, minutes - last) / MINUTES_PER_WEEK
         failures_before, trials_before = self.failures[rows], self.trials[rows]
         around = None if self.dispersion is None else self.dispersion.around(rows, minutes)
-        active = trials_before >= self.min_trials
+        active = self.tested(rows, minutes, trials_before)
         r, today = self.r[rows], self.today[rows]
         batch = Batch(failures, trials, failures_before, trials_before, around, odds, margins, active)
         mean = advance(r, today, weeks, evidence(batch))
@@ -243,12 +250,19 @@ class ShiryaevRoberts:
         self.learn(rows, minutes, failures, trials, odds)
         return mean
 
+    def tested(self, rows: I64, minutes: I64, trials_before: F64) -> Bools:
+        """Whether baselines can be held against batches: of enough trials, and old enough."""
+        began = self.began[rows]
+        old: Bools = (began >= 0) & (minutes - began >= self.min_age)
+        return old & (trials_before >= self.min_trials)
+
     def learn(self, rows: I64, minutes: I64, failures: F64, trials: F64, odds: F64 | float) -> None:
         """Add a batch to the baseline and the dispersion, without testing it."""
         learned = learned_failures(failures, odds)
         self.failures[rows] += learned
         self.trials[rows] += trials - failures + learned
         self.last[rows] = minutes
+        self.began[rows] = np.where(self.began[rows] < 0, minutes, self.began[rows])
         if self.dispersion is not None:
             self.dispersion.add(rows, minutes, learned, trials - failures + learned)
 

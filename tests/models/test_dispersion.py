@@ -145,7 +145,7 @@ class Slow:
 
 def test_days_and_hours_enter_by_the_formula() -> None:
     rng = np.random.default_rng(5)
-    group = ShiryaevRoberts(1)
+    group = ShiryaevRoberts(1, min_age=0)
     slow = Slow(PRIOR_RHO, PRIOR_RHO)
     before, compared = None, 0
     for minute in range(START, START + 2 * DAY, 7):

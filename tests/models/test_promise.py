@@ -27,6 +27,7 @@ def learned(failing: F64, per_day: F64, rng: np.random.Generator) -> ShiryaevRob
     groups.trials[:] = rng.poisson(per_day * 7)
     groups.failures[:] = rng.binomial(groups.trials.astype(np.int64), failing)
     groups.last[:] = -1
+    groups.began[:] = 0
     return groups
 
 
