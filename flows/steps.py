@@ -86,7 +86,7 @@ def drift_step(settings: DriftSettings) -> Build:
 
     def build(state: bytes | None) -> Step:
         drift = Drift(settings) if state is None else Drift.from_state(state, settings)
-        return Step("drift", drift, lambda closed: (Watched(closed, drift.close(closed)),))
+        return Step("drift", drift, lambda closed: (Watched(closed, drift.close(closed), digests=drift.digests()),))
 
     return build
 

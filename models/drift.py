@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from datetime import UTC, datetime, timedelta
 
-from aftercall.records import Alert
+from aftercall.records import Alert, Digest
 from models.alert_book import in_order, significant
 from models.drift_settings import DriftSettings
 from models.exceedance import Exceedance
@@ -59,6 +59,10 @@ class Drift:
                 numbers = {name: significant(value) for name, value in said.items()}
                 told[at] = Alert.sealed(**fields | {"evidence": fields["evidence"] | numbers})
         return told
+
+    def digests(self) -> list[Digest]:
+        """Digests of the weeks that have ended since this was last asked."""
+        return self._rates.digests()
 
     def state(self) -> bytes:
         """Everything `from_state` needs to go on as if nothing had happened."""

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aftercall.records import Alert, Direction, Severity
+from aftercall.records import Alert, Digest, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
 from models.call_counts import Calls
 from models.change_point import change_index
 from models.delay_odds import DelayOdds
+from models.digest import WEEK_MINUTES, Weekly, digest, week_of
 from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion, Surroundings, shrunk
 from models.drift_settings import DriftSettings
 from models.intervals import newcombe
@@ -28,6 +29,7 @@ from models.shiryaev_roberts import (
 from models.streams import F64, I64, MINUTE_US, Bools, Group, TrialDelays, TrialDeltas
 from models.trial_history import TrialHistory, buckets
 from models.watches import NONE, Watches
+from models.weekly_evidence import mean_r
 
 KIND = "drift"
 METRIC = "success_rate"
@@ -90,6 +92,10 @@ class RateDrift:
         self._inherited: Bools = np.zeros(0, np.bool_)
         # Baselines at the beginning of the day: what those inherit that begin within it.
         self._heirloom: F64 = np.zeros((2, 0))
+        # First minute of the ISO week, and the baselines with which it began.
+        self._week = _NOT_YET
+        self._week_baseline: F64 = np.zeros((2, 0))
+        self._digests: list[Digest] = []
         self._history = TrialHistory()
         self._book = AlertBook(settings.new_normal_after_us)
         if state is not None:
@@ -116,6 +122,11 @@ class RateDrift:
         alerts += self._book.expire(through * MINUTE_US)
         return alerts
 
+    def digests(self) -> list[Digest]:
+        """Digests of the weeks that have ended since this was last asked."""
+        ended, self._digests = self._digests, []
+        return ended
+
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
         s = self._statistics
@@ -124,6 +135,8 @@ class RateDrift:
             "odds": self._odds.state(),
             "day": self._day,
             "warmup": self._warmup,
+            "week": self._week,
+            "week_baseline": self._week_baseline,
             "inherited": self._inherited,
             "heirloom": self._heirloom,
             "r": s.r,
@@ -146,6 +159,7 @@ class RateDrift:
         self._watches, self._odds = Watches(state["watches"]), DelayOdds(state["odds"])
         self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
         self._inherited, self._heirloom = state["inherited"], state["heirloom"]
+        self._week, self._week_baseline = state["week"], state["week_baseline"]
         self._history = TrialHistory(state["history"])
         self._book = AlertBook(self._settings.new_normal_after_us, state["book"])
 
@@ -169,9 +183,34 @@ class RateDrift:
         if day <= self._day:
             return
         self._day = day
+        week = week_of(day * MINUTES_PER_DAY)[0]
+        if self._week != week:
+            if self._week != _NOT_YET:
+                self._digests.append(self._digest())
+            self._week = week
+            self._week_baseline = np.stack((self._statistics.failures, self._statistics.trials))
         self._statistics.begin_day(day)
         self._odds.delays.begin_day(day)
         self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
+
+    def _digest(self) -> Digest:
+        """Of the week that has ended; what began within it had no baseline to be held against."""
+        end = self._week + WEEK_MINUTES
+        hours = self._history.hours(self._week, end)
+        failures, trials = hours.failures / GRAIN, hours.trials / GRAIN
+        count = len(self._watches)
+        before = np.zeros((2, count))
+        before[:, : self._week_baseline.shape[1]] = self._week_baseline
+        s = self._statistics
+        rho_day, rho_hour = (
+            (np.zeros(count), np.zeros(count))
+            if s.dispersion is None
+            else (s.dispersion.rho_day, s.dispersion.rho_hour)
+        )
+        told = hours._replace(failures=failures, trials=trials)
+        found = mean_r(told, self._week, before[0], before[1], rho_day, rho_hour, s.min_trials)
+        failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
+        return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
 
     def _watched(self, levels: I64, trials: TrialDeltas) -> _Rows:
         """Trials of one UTC day, where their watch is tested."""

@@ -29,7 +29,8 @@ from models.streams import F64, I64, Bools
 
 RATIOS: F64 = np.array([1.1, 1.35, 2.0, 4.0, 1.2, 1.6, 2.7, 8.0])
 """Odds ratios of the mixture; the first four are held against the baseline, the others against the day."""
-_HALF: Final = 4
+HALF: Final = 4
+"""So many of the ratios, the first, are held against the baseline."""
 MINUTES_PER_WEEK = 10_080
 DOWN, UP = 0, 1
 """Directions of the success rate: columns of everything that has two."""
@@ -101,10 +102,10 @@ def evidence(batch: Batch) -> Evidence:
     # A larger cap than 1 is no rate, a smaller one would break the promise where nearly all calls succeed.
     q = np.minimum(q, 1.0)
     events = np.stack((failures, trials - failures), axis=1)
-    gain = (RATIOS - 1).reshape(2, _HALF) * q[..., None]
+    gain = (RATIOS - 1).reshape(2, HALF) * q[..., None]
     np.log1p(gain, out=gain)
     gain *= -trials[:, None, None, None]
-    gain = gain.reshape(len(trials), 2, 2 * _HALF)
+    gain = gain.reshape(len(trials), 2, 2 * HALF)
     gain += events[:, :, None] * _LOG_RATIOS
     gain[~batch.active] = -np.inf
     return Evidence(gain, before, after)
@@ -123,7 +124,7 @@ def advance(r: F64, today: F64, weeks: F64, told: Evidence) -> F64:
         Means of R over the mixture, shape (rows, 2).
     """
     exponent = told.gain.copy()
-    against_baseline = exponent[..., :_HALF]
+    against_baseline = exponent[..., :HALF]
     before = told.before[:, None, None] * today
     today += np.where(np.isneginf(against_baseline), 0.0, against_baseline)
     np.copyto(against_baseline, told.after[:, None, None] * today - before, where=np.isfinite(against_baseline))
@@ -167,7 +168,7 @@ class ShiryaevRoberts:
             raise ValueError(msg)
         self.min_trials, self.min_age = min_trials, min_age
         self.r: F64 = np.zeros((0, 2, len(RATIOS)))
-        self.today: F64 = np.zeros((0, 2, _HALF))
+        self.today: F64 = np.zeros((0, 2, HALF))
         self.failures: F64 = np.zeros(0)
         self.trials: F64 = np.zeros(0)
         self.began: I64 = np.zeros(0, np.int64)
@@ -184,7 +185,7 @@ class ShiryaevRoberts:
         if more <= 0:
             return
         self.r = np.concatenate((self.r, np.zeros((more, 2, len(RATIOS)))))
-        self.today = np.concatenate((self.today, np.zeros((more, 2, _HALF))))
+        self.today = np.concatenate((self.today, np.zeros((more, 2, HALF))))
         self.failures = np.concatenate((self.failures, np.zeros(more)))
         self.trials = np.concatenate((self.trials, np.zeros(more)))
         self.began = np.concatenate((self.began, np.full(more, -1, np.int64)))
