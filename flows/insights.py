@@ -7,7 +7,7 @@ told the truth all the same: see `models.comparison`.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 
 from aftercall.durations import format_duration
+from aftercall.records import EVERY_TASK
 from flows.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compared, together, total
 from flows.insights_evidence import Noticed, noticed
 from flows.insights_snapshot import LATEST, InsightError, Route, newest_route, open_snapshot, rows
@@ -46,12 +47,14 @@ TIMED_ARMS = 12
 
 @dataclass(frozen=True)
 class DegradedModel:
-    """An arm that does worse: an alert is open on it, or its two spans differ (`ArmInsight.separated`).
+    """What does worse: the scope of an open alert, or an arm whose two spans differ (`ArmInsight.separated`).
 
-    `effect_*` and `since` (UTC) as the alert saw it, or where none is open, of the two spans.
+    `model` and `config` are None for all of them, `task_type` is `*` where the alert is about all task types. Rates,
+    `effect_*` and `since` (UTC) as the alert saw them, or where none is open, of the two spans.
     """
 
-    model: str
+    task_type: str
+    model: str | None
     config: str | None
     since: datetime | None
     baseline: float | None
@@ -61,6 +64,10 @@ class DegradedModel:
     alert_id: str | None
     severity: str | None
     reason: str
+
+    def covers(self, arm: ArmInsight) -> bool:
+        """Whether the arm is part of it."""
+        return self.model in (None, arm.model) and self.config in (None, arm.config)
 
 
 @dataclass(frozen=True)
@@ -258,40 +265,26 @@ def _degraded(
 ) -> list[DegradedModel]:
     query = """
         SELECT * FROM alerts
-        WHERE task_type = ? AND metric = 'success_rate' AND direction = 'down' AND model IS NOT NULL
+        WHERE task_type IN (?, ?) AND metric = 'success_rate' AND direction = 'down'
           AND opened_at <= ? AND (closed_at IS NULL OR closed_at > ?)
-        ORDER BY opened_at, model, config NULLS LAST
+        ORDER BY opened_at, task_type, model NULLS LAST, config NULLS LAST, alert_id
     """
-    found: list[DegradedModel] = []
-    for row in rows(base, query, [task, limit, limit]):
-        # A roll-up says nothing new where one of its configs has an alert of its own.
-        of_config = any(one.model == row["model"] and one.config is not None for one in found)
-        if row["config"] is None and of_config:
-            continue
-        if row["config"] is not None:
-            found = [one for one in found if one.model != row["model"] or one.config is not None]
-        found.append(
-            DegradedModel(
-                row["model"],
-                row["config"],
-                row["changed_at"],
-                row["baseline"],
-                row["current"],
-                row["effect_low"],
-                row["effect_high"],
-                row["alert_id"],
-                row["severity"],
-                row["reason"],
-            )
-        )
-    told = {(one.model, one.config) for one in found} | {one.model for one in found if one.config is None}
+    names = [one.name for one in fields(DegradedModel) if one.name != "since"]
+    alerts = [
+        DegradedModel(since=row["changed_at"], **{name: row[name] for name in names})
+        for row in rows(base, query, [task, EVERY_TASK, limit, limit])
+    ]
+    # What is wrong with a model elsewhere is no news to a task type that does not call it.
+    found = [one for one in alerts if one.task_type == task or any(map(one.covers, arms))]
+    told = list(found)
     for arm in arms:
-        if not arm.separated or (arm.delta or 0) >= 0 or arm.model in told or (arm.model, arm.config) in told:
+        if not arm.separated or (arm.delta or 0) >= 0 or any(one.covers(arm) for one in told):
             continue
         final = arm.corrected if arm.corrected is not None and arm.corrected.delta is not None else None
         found.append(
             DegradedModel(
-                arm.model or "",
+                task,
+                arm.model,
                 arm.config,
                 _since(base, task, arm, spans),
                 arm.baseline.rate,

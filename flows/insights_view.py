@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aftercall.durations import format_duration
+from aftercall.records import EVERY_TASK
 from flows.insights import ArmInsight, DegradedModel, Insight, Route, Side
 from flows.insights_evidence import Noticed, Silence
 
@@ -148,7 +149,7 @@ def _days(soon: Noticed) -> str:
 
 def degraded_line(one: DegradedModel) -> str:
     """Who got worse, since when, by how much."""
-    name = arm_name(one.model, one.config)
+    name = scope_name(one)
     if one.baseline is None or one.current is None:
         return f"{name}: {one.reason}"
     effect = ""
@@ -170,11 +171,8 @@ def comparison(insight: Insight) -> Group:
             " final: the rate once all outcomes are in, estimated; mature: the share of them that is in; change: to it."
         )
     table = _table(columns)
-    lost = {(one.model, one.config) for one in insight.degraded} | {
-        (one.model, arm.config) for one in insight.degraded for arm in insight.arms if one.config is None
-    }
     for arm in insight.arms:
-        style = "red" if (arm.model, arm.config) in lost else None
+        style = "red" if any(one.covers(arm) for one in insight.degraded) else None
         table.add_row(*_cells(arm, corrected=corrected), style=style)
     table.add_section()
     table.add_row(*_cells(insight.overall, corrected=corrected), style="bold")
@@ -239,6 +237,12 @@ def _interval_of(side: Side) -> str:
 def arm_name(model: str, config: str | None) -> str:
     """`model`, or `model/config` where the config says anything; safe to print."""
     return printable(model if config in (None, "default") else f"{model}/{config}")
+
+
+def scope_name(one: DegradedModel) -> str:
+    """What got worse, in short: `arm_name` with "all models" where none is named, and whether all task types did."""
+    everywhere = " over all task types" if one.task_type == EVERY_TASK else ""
+    return arm_name("all models" if one.model is None else one.model, one.config) + everywhere
 
 
 def printable(name: str) -> str:

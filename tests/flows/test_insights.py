@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -190,10 +191,53 @@ def test_intervals_for_deciding_are_wider_than_those_for_one_look(out: Path) -> 
     assert side.low < side.wilson_low < 0.7
 
 
-def test_an_open_alert_is_told_once_with_its_moment(out: Path) -> None:
-    (one,) = insights(out / "outcomes.duckdb", "triage").degraded
-    assert (one.model, one.config, one.alert_id) == ("atlas", "default", f"{1:032x}")
-    assert one.since == (END - timedelta(hours=40)).replace(tzinfo=UTC)
+def test_every_open_alert_is_told_with_its_scope_and_its_moment(out: Path) -> None:
+    found = insights(out / "outcomes.duckdb", "triage").degraded
+    scopes = [("atlas", "default"), ("atlas", None), (None, None)]
+    assert [(one.model, one.config, one.alert_id) for one in found] == [
+        (*scope, f"{number:032x}") for number, scope in enumerate(scopes, 1)
+    ]
+    assert {one.since for one in found} == {(END - timedelta(hours=40)).replace(tzinfo=UTC)}
+
+
+def test_an_alert_is_told_where_calls_of_the_task_are_in_its_scope(out: Path) -> None:
+    scopes = list(product(["triage", "refund", "*"], ["atlas", "birch", "elsewhere", None], ["default", "v2", None]))
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        base.execute("DELETE FROM alerts")
+        for number, (task, model, config) in enumerate(scopes):
+            alert(base, number, task_type=task, model=model, config=config)
+    found = insights(out / "outcomes.duckdb", "triage").degraded
+    called = {("*", model, config) for model in ("atlas", "birch", None) for config in ("default", None)}
+    expected = {scope for scope in scopes if scope[0] == "triage"} | called
+    assert len(found) == len(expected)
+    assert {(one.task_type, one.model, one.config) for one in found} == expected
+
+
+@pytest.mark.parametrize(("task", "config"), [("refund", None), ("*", "v2"), ("triage", "v2")])
+def test_who_fell_is_named_where_the_open_alerts_are_about_others(out: Path, task: str, config: str | None) -> None:
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        base.execute("DELETE FROM alerts")
+        alert(base, 6, task_type=task, model=None, config=config)
+    found = insights(out / "outcomes.duckdb", "triage").degraded
+    assert [one.model for one in found if one.alert_id is None] == ["atlas"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        (("*", "atlas", None), "● atlas over all task types: 90.0 %"),
+        (("triage", None, "v2"), "● all models/v2: 90.0 %"),
+        (("triage", None, None), "● all models: 90.0 %"),
+        (("*", None, None), "● all models over all task types: 90.0 %"),
+    ],
+)
+def test_the_scope_of_an_alert_is_said_in_words(
+    out: Path, scope: tuple[str, str | None, str | None], said: str
+) -> None:
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        base.execute("DELETE FROM alerts")
+        alert(base, 6, **dict(zip(("task_type", "model", "config"), scope, strict=True)))
+    assert said in shown(lambda console: render(insights(out / "outcomes.duckdb", "triage"), console))
 
 
 def test_without_an_alert_intervals_that_lie_apart_name_the_model(out: Path) -> None:
