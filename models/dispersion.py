@@ -18,7 +18,7 @@ a small one has to outlast days that are merely bad.
 The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
 days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
 its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth 2004, section 3), and is an upper
-confidence bound. docs/decisions/0010 has the evidence.
+confidence bound. docs/decisions/0011 has the evidence.
 """
 
 from __future__ import annotations
