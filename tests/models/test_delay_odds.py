@@ -94,14 +94,14 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
     """Failures are known after 10 minutes, successes after 5 hours, both log-normal."""
     rng = np.random.default_rng(4)
     groups, days = 30, 12
-    hours = np.arange(days * 24)
+    clock = np.arange(days * 24)
     per_hour = (
-        np.where(hours < 9 * 24, 20.0, 200.0) if traffic == "ramp" else 50 * (1 + 0.8 * np.sin(hours * np.pi / 12))
+        np.where(clock < 9 * 24, 20.0, 200.0) if traffic == "ramp" else 50 * (1 + 0.8 * np.sin(clock * np.pi / 12))
     )
     arrivals = np.zeros((2, groups, days * 24 + 200), np.int64)
     calls = np.zeros((groups, days * 24), np.int64)
     parts: list[I64] = []
-    for hour in hours.tolist():
+    for hour in range(days * 24):
         n = rng.poisson(per_hour[hour], groups)
         calls[:, hour] = n
         group = np.repeat(np.arange(groups), n)
@@ -109,8 +109,7 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
         success = (rng.random(len(group)) > failing).astype(np.int64)
         mean = np.where(success, np.log(300), np.log(10))
         lag = np.minimum(np.exp(rng.normal(mean, 1.2)), 4000).astype(np.int64)
-        minute = hour * 60 + rng.integers(0, 60, len(group))
-        at = (minute + lag) // 60
+        at = (hour * 60 + rng.integers(0, 60, len(group)) + lag) // 60
         np.add.at(arrivals, (success, group, np.minimum(at, days * 24 + 199)), 1)
         parts.append(np.stack((at, success, lag)))
     delays, counter = Delays(), CallCounts()
@@ -122,7 +121,7 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
     alarmed = {"aware": np.zeros(groups, np.bool_), "blind": np.zeros(groups, np.bool_)}
     found_after = np.zeros(groups, np.bool_)
     everyone, unit = np.arange(groups), np.zeros(groups, np.int64)
-    for hour in hours.tolist():
+    for hour in range(days * 24):
         minute = START + hour * 60 + 59
         delays.begin_day(minute // DAY)
         # Calls come evenly, trials are told at the end of their hour.
@@ -143,8 +142,8 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
         f, s = arrivals[0, :, hour], arrivals[1, :, hour]
         if not delays.known[0]:
             continue
-        for name, group, factor in (("aware", aware, odds(expected)), ("blind", blind, np.ones(groups))):
-            down, up = group.update(everyone, s, f, minute, odds=factor)
+        for name, detector, factor in (("aware", aware, odds(expected)), ("blind", blind, np.ones(groups))):
+            down, up = detector.update(everyone, s, f, minute, odds=factor)
             if hour < 11 * 24:
                 alarmed[name] |= (down >= 1000) | (up >= 1000)
             elif name == "aware":

@@ -62,7 +62,7 @@ def simulate(
         some = n > 0
         parts.append((minutes[some], np.full(int(some.sum()), code), s[some], (n - s)[some]))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Trials(*columns, names=names)
+    return Trials(columns[0], columns[1], columns[2], columns[3], names)
 
 
 def with_sources(closed: Closed, sources: tuple[str, ...], shares: Mapping[str, tuple[float, float]]) -> Closed:
