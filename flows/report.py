@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
     snapshot = out / SNAPSHOT
     with open_snapshot(snapshot) as base:
         alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
-        worse = _told_once([one for one in alerts if one["direction"] == "down" and one["metric"] == "success_rate"])
+        worse = [one for one in alerts if _on_rates(one, "down") and not _part_of_another(one)]
         incident = _incident(truth)
         console.rule("What got worse")
         if not worse:
@@ -177,34 +178,34 @@ def _judged(drop: float, low: float, high: float, incident: Row) -> str:
     return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true one lies {where}"
 
 
-def _told_once(alerts: list[Row]) -> list[Row]:
-    """Without roll-ups over models, and task types, whose parts have alerts of their own."""
-    leaves = {(one["task_type"], one["model"]) for one in alerts if one["config"] is not None}
-    models = {one["task_type"] for one in alerts if one["model"] is not None}
+def _on_rates(alert: Row, direction: str) -> bool:
+    return (alert["metric"], alert["direction"]) == ("success_rate", direction)
 
-    def told(one: Row) -> bool:
-        if one["model"] is None:
-            return one["task_type"] in models
-        return one["config"] is None and (one["task_type"], one["model"]) in leaves
 
-    return [one for one in alerts if not told(one)]
+def _part_of_another(alert: Row) -> bool:
+    """Whether it was closed because another alert is about the same change, seen as wider later."""
+    return "part_of" in json.loads(alert["evidence"] or "{}")
+
+
+def _about(alert: Row) -> str:
+    """What an alert that is not told by itself is about, in words."""
+    if _part_of_another(alert):
+        return "that turned out to be part of a wider change"
+    if _on_rates(alert, "up"):
+        return "on improvements"
+    if alert["kind"] in {"shift", "quantile"}:
+        return "on latency, cost, tokens or scores"
+    if alert["kind"] == "volume":
+        return "on traffic or on sources of outcomes"
+    return "on the pipeline itself"
 
 
 def _others(alerts: list[Row], worse: list[Row], console: Console) -> None:
-    better = sum(one["direction"] == "up" and one["metric"] == "success_rate" for one in alerts)
-    shifts = sum(one["metric"] != "success_rate" for one in alerts)
-    same = len(alerts) - len(worse) - better - shifts
-    told = [
-        text
-        for count, text in (
-            (same, f"{same} of the same change on roll-ups"),
-            (better, f"{better} on improvements"),
-            (shifts, f"{shifts} on latency, cost or the pipeline itself"),
-        )
-        if count
-    ]
-    if told:
-        console.print(Text(f"Other alerts: {', '.join(told)}.", "dim"))
+    """How many alerts there are beside `worse`."""
+    counts = Counter(_about(one) for one in alerts if one not in worse)
+    if counts:
+        told = ", ".join(f"{count} {text}" for text, count in sorted(counts.items()))
+        console.print(Text(f"Other alerts: {told}.", "dim"))
 
 
 def _incident(truth: Path | None) -> Row | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Direction, Severity, alert_id
 from models.streams import MINUTE_US, AnyGroup
@@ -165,7 +165,49 @@ class AlertBook:
 
 
 _MINUTE = "changed_minute"
-METRICS = {"success_rate": "Success rate", "latency_ms": "Typical latency", "cost_usd": "Typical cost per call"}
+
+
+class _Phrases(Mapping[str, str]):
+    """What a metric is called at the start of a sentence: "... of task 'refund', all models fell from ...".
+
+    >>> METRICS["latency_ms"], METRICS["responses:user_feedback"]
+    ('Typical latency', "Response rate of source 'user_feedback'")
+    >>> METRICS["score:p10:judge"]
+    "Share of scores by 'judge' above their usual p10"
+    >>> METRICS.get("groups", "Number of groups")
+    'Number of groups'
+    """
+
+    _WHOLE: Final = {
+        "success_rate": "Success rate",
+        "latency_ms": "Typical latency",
+        "cost_usd": "Typical cost per call",
+        "tokens": "Typical number of tokens per call",
+        "calls": "Traffic",
+    }
+    _VALUES: Final = {"latency_ms": "latencies", "cost_usd": "costs per call", "tokens": "numbers of tokens"}
+
+    def __getitem__(self, metric: str) -> str:
+        if metric in self._WHOLE:
+            return self._WHOLE[metric]
+        name, _, rest = metric.partition(":")
+        quantile, _, source = rest.partition(":")
+        if name in self._VALUES and rest:
+            return f"Share of {self._VALUES[name]} above their usual {rest}"
+        if name == "score" and source and quantile in {"p10", "p50"}:
+            return f"Share of scores by '{source}' above their usual {quantile}"
+        if name in {"score", "responses"} and rest:
+            return f"Mean score by '{rest}'" if name == "score" else f"Response rate of source '{rest}'"
+        raise KeyError(metric)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._WHOLE)
+
+    def __len__(self) -> int:
+        return len(self._WHOLE)
+
+
+METRICS: Final = _Phrases()
 
 
 def _measured(alarm: Alarm) -> dict[str, Any]:

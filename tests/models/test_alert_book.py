@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alert_book import Alarm, AlertBook, alarm_of
+from models.alert_book import METRICS, Alarm, AlertBook, alarm_of
+from models.drift_settings import BUDGET
+from models.numeric import METRICS as NUMERIC
 from models.streams import MINUTE_US
 from simulated.trials import START
 
@@ -60,3 +62,29 @@ def test_what_the_passing_of_time_brought_is_no_alarm() -> None:
     (closed,) = book.expire((START + 100 + DAY) * MINUTE_US)
     assert alarm_of(closed) is None
     assert closed.evidence["trials_since"] == pytest.approx(123.0)
+
+
+def test_every_metric_of_the_detectors_begins_a_sentence() -> None:
+    quantiles = [f"{name}:{q}" for name in NUMERIC for q in ("p50", "p90")]
+    of_sources = [f"{name}:a:b" for name in ("score", "score:p10", "score:p50", "responses")]
+    names = ["success_rate", "calls", *NUMERIC, *quantiles, *of_sources]
+    assert {name.partition(":")[0] for name in names} == set(BUDGET), "no metric of the promise is left out"
+    phrases = [METRICS[name] for name in names]
+    assert len(set(phrases)) == len(names)
+    assert all(phrase[0].isupper() and "_" not in phrase and ": " not in phrase for phrase in phrases)
+    assert all("'a:b'" in METRICS[name] for name in of_sources)
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("calls", "Traffic of task 'refund', model 'atlas', all configs fell."),
+        ("responses:judge", "Response rate of source 'judge' of task 'refund', model 'atlas', all configs fell."),
+        ("tokens:p90", "Share of numbers of tokens above their usual p90 of task 'refund', model 'atlas', all"),
+    ],
+)
+def test_a_sentence_on_any_metric_comes_back_as_its_alarm(metric: str, said: str) -> None:
+    one = alarm(100, watched=("any", WATCHED[1], metric), finding="fell")
+    record = AlertBook(DAY * MINUTE_US).raise_alarm(one)
+    assert record.reason.startswith(said)
+    assert alarm_of(record) == one._replace(origin=())
