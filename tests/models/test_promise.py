@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from models.drift import Drift, DriftSettings
+from aftercall.records import Alert
+from models.drift_settings import DriftSettings
 from models.rate_drift import RateDrift
 from models.shiryaev_roberts import ShiryaevRoberts
 from models.streams import F64, I64, Closed, TrialDeltas, Values
@@ -114,19 +115,22 @@ def message(minute: int, names: list[tuple[str, str, str]], n: I64, f: I64) -> C
     return Closed(minute + 1, names, trials, values)
 
 
+def rates(drift: RateDrift, closed: Closed) -> list[Alert]:
+    """Without the other detectors, for which there is nothing, and ADWIN's opinion, which takes minutes."""
+    return drift.close(closed.names, closed.trials, closed.delays, closed.through)
+
+
 @pytest.mark.slow
 def test_groups_and_their_roll_ups_keep_the_promise_that_alerts_print() -> None:
     rng = np.random.default_rng(6)
     count, weeks = 6000, 4
     failing, per_day = population(count, rng)
     names = [("task", "model", f"config-{i:05d}") for i in range(count)]
-    # Not all of `Drift`: ADWIN's opinion on 370 million trials takes minutes and raises no alarm.
     drift = RateDrift(DriftSettings(warmup_us=0, margin=0.0))
     alerts = 0
     for minute in range(0, weeks * WEEK, HOUR):
         n = rng.poisson(per_day / 24)
-        closed = message(minute, names, n, rng.binomial(n, failing))
-        told = drift.close(closed.names, closed.trials, closed.delays, closed.through)
+        told = rates(drift, message(minute, names, n, rng.binomial(n, failing)))
         alerts += sum(alert.state == "opened" for alert in told)
     thousands = count * weeks / 1000
     assert upper_bound(alerts) / thousands <= 1.0, f"{alerts} false alarms in {thousands:g} thousand group-weeks"
@@ -138,13 +142,13 @@ def test_after_a_drop_in_the_middle_of_an_hour_no_second_alarm_follows() -> None
     rng = np.random.default_rng(8)
     count = 150
     names = [("task", f"model-{i:03d}", "v1") for i in range(count)]
-    drift = Drift(DriftSettings(warmup_us=0, margin=0.0))
+    drift = RateDrift(DriftSettings(warmup_us=0, margin=0.0))
     begun = 3 * 1440 + 37
     states: list[str] = []
     for minute in range(0, begun + 3 * 1440, 3):
         n = rng.poisson(21, count)
         f = rng.binomial(n, 0.1 if minute < begun else 0.2)
-        alerts = drift.close(message(29_000_000 + minute, names, n, f))
+        alerts = rates(drift, message(29_000_000 + minute, names, n, f))
         states += [alert.state for alert in alerts if alert.config is not None]
     assert states.count("opened") == count
     assert len(states) - count <= 2
