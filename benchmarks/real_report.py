@@ -145,8 +145,8 @@ def _permutations(permuted: Sequence[Lesson]) -> list[str]:
         )
     notes = [
         f"No group is tested in the first {lesson['tested_after_h']:.0f} h of its outcomes. At a call every "
-        f"{_span(lesson['pace_s'])} none has more than {lesson['longest_h']:.1f} h of them, so that nothing can be found\n"
-        "at that pace, and that there is no false alarm says nothing."
+        f"{_span(lesson['pace_s'])} none has more than {lesson['longest_h']:.1f} h of them, so that nothing can be\n"
+        "found at that pace, and that there is no false alarm says nothing."
         for lesson in permuted
         if lesson["longest_h"] <= lesson["tested_after_h"]
     ]
