@@ -107,8 +107,8 @@ def upper(dispersion: F64, df: F64) -> F64:
     return bound
 
 
-def correlation(dispersion: F64, df: F64, size: F64) -> F64:
-    """Intra-class correlations of many groups.
+def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
+    """Intra-class correlations of many groups, and that of one without any days of its own.
 
     Args:
         dispersion: Pearson's chi-square over its degrees of freedom, shape (groups,).
@@ -116,7 +116,7 @@ def correlation(dispersion: F64, df: F64, size: F64) -> F64:
         size: trials that are alike, on average, > 0.
 
     Returns:
-        Shape (groups,), in [0, 0.02].
+        Shape (groups,), in [0, 0.02]; and one in [0.0003, 0.02].
     """
     weight = df * (size / (1 + PRIOR_RHO * size)) ** 2
     found = float((weight * (dispersion - 1) / size).sum())
@@ -124,7 +124,7 @@ def correlation(dispersion: F64, df: F64, size: F64) -> F64:
     everyone = min(max(everyone, LEAST_RHO), MOST_RHO)
     moderated = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
     rho = (upper(moderated, OWN_DF + df) - 1) / size
-    return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone)
+    return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone), everyone
 
 
 class Dispersion:
@@ -136,6 +136,7 @@ class Dispersion:
         hour_events, hour_trials: of that hour.
         past_events, past_trials: of the day's earlier hours, as they count.
         rho_hour, rho_day: correlations.
+        everyone_hour, everyone_day: those of a group that has shown none of its own.
     """
 
     hour: F64
@@ -161,6 +162,7 @@ class Dispersion:
 
     def __init__(self, groups: int = 0) -> None:
         self.day = -1
+        self.everyone_hour = self.everyone_day = PRIOR_RHO
         for name in _COLUMNS:
             setattr(self, name, np.zeros(0))
         self.grow(groups)
@@ -173,7 +175,8 @@ class Dispersion:
         more = groups - len(self)
         if more <= 0:
             return
-        start = {"hour": -1.0, "rho_hour": PRIOR_RHO, "rho_day": PRIOR_RHO}
+        # As if they had been there when the day began: groups must not depend on when they are first told of.
+        start = {"hour": -1.0, "rho_hour": self.everyone_hour, "rho_day": self.everyone_day}
         for name in _COLUMNS:
             setattr(self, name, np.concatenate((getattr(self, name), np.full(more, start.get(name, 0.0)))))
 
@@ -224,7 +227,7 @@ class Dispersion:
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
-        return {"day": self.day} | {name: getattr(self, name) for name in _COLUMNS}
+        return {name: getattr(self, name) for name in ("day", "everyone_hour", "everyone_day", *_COLUMNS)}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Dispersion:
@@ -275,11 +278,11 @@ class Dispersion:
         known = df > 0
         hours = np.divide(self.within, df, out=np.ones(len(df)), where=known)
         size = np.divide(self.within_size, df, out=np.ones(len(df)), where=known)
-        self.rho_hour = correlation(hours, df, np.maximum(size, 1.0))
+        self.rho_hour, self.everyone_hour = correlation(hours, df, np.maximum(size, 1.0))
         count = self.between_count
         known = count > 0
         inflated = np.maximum(hours, 1.0)
         days = np.divide(self.between, count, out=np.ones(len(df)), where=known) / inflated
         size = np.divide(self.between_size, count, out=np.ones(len(df)), where=known) / inflated
         # Successive differences overlap, so that k of them tell as much as 2k / 3 independent ones.
-        self.rho_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))
+        self.rho_day, self.everyone_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))

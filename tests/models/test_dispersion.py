@@ -42,7 +42,7 @@ def learned(stream: Iterator[tuple[int, F64, F64]], groups: int) -> Dispersion:
     group = ShiryaevRoberts(groups)
     for minute, n, f in stream:
         group.begin_day(minute // DAY)
-        group.learn(np.arange(groups), np.full(groups, minute), f, n, 1.0)
+        group.learn(np.arange(len(n)), np.full(len(n), minute), f, n, 1.0)
     group.begin_day(minute // DAY + 1)
     assert group.dispersion is not None
     return group.dispersion
@@ -66,6 +66,17 @@ def test_a_group_without_days_of_its_own_is_taken_for_one_of_the_others() -> Non
     assert group.dispersion is not None
     assert group.dispersion.rho_day[100] == pytest.approx(0.005, rel=0.3)
     assert Dispersion(1).rho_day[0] == PRIOR_RHO
+
+
+def test_a_group_first_told_of_amid_a_day_is_taken_for_what_it_is_if_it_was_told_of_before() -> None:
+    late, early = (learned(hours(20, 14, 400, day_icc=0.005), groups) for groups in (20, 21))
+    late.grow(21)
+    again = Dispersion.from_state(late.state())
+    again.grow(22)
+    for rho in ("rho_day", "rho_hour"):
+        expected = getattr(early, rho)[20]
+        assert expected != PRIOR_RHO
+        assert getattr(again, rho)[20:].tolist() == [expected, expected]
 
 
 def test_a_lasting_change_is_not_taken_for_days_that_vary() -> None:
