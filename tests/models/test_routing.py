@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import datetime, timedelta
-from time import perf_counter
+from time import thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -362,9 +362,9 @@ def test_an_issue_for_ten_arms_costs_about_a_millisecond() -> None:
     rows = [Row(START + 60 * hour, ten[i], 85 + i % 3, 15, 100) for hour in range(100) for i in range(10)]
     message = closed(rows, START + 6000)
     routing = Routing(RoutingSettings())
-    begun = perf_counter()
+    begun = thread_time()
     issued = routing.close(message, [])
-    each_ms = (perf_counter() - begun) / len(issued) * 1e3
+    each_ms = (thread_time() - begun) / len(issued) * 1e3
     assert len(issued) == 100
     assert each_ms < 6, "the target is 1 ms; the rest is room for a busy machine"
 

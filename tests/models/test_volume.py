@@ -112,7 +112,7 @@ def test_a_source_that_falls_silent_at_noon_is_missed_within_two_hours() -> None
     assert alert.effect_high is not None
     assert alert.effect_high < -0.25
     assert alert.reason.startswith(
-        "responses:human_review of task 'task-02', all models fell to 0 statements per call "
+        "Response rate of source 'human_review' of task 'task-02', all models fell to 0 statements per call "
     )
 
 
