@@ -94,8 +94,8 @@ class ReferenceDrift:
 
     def minute(self, minute: int, facts: Mapping[tuple[str, str, str], Facts]) -> list[Found]:
         """Alarms at the end of this minute."""
-        for group in sorted(facts):
-            self._watch(group, minute)
+        for leaf in sorted(facts):
+            self._watch(leaf, minute)
         if facts and minute // DAY != self._day:
             self._begin_day(minute // DAY)
         sums: dict[Group, Facts] = {}
@@ -121,7 +121,8 @@ class ReferenceDrift:
         task, model, config = group
         wait = -(-self._settings.warmup_of(task) // MINUTE_US)
         above: Watch | None = None
-        for one in ((task, None, None), (task, model, None), (task, model, config)):
+        levels: tuple[Group, ...] = ((task, None, None), (task, model, None), (task, model, config))
+        for one in levels:
             if one not in self.watches:
                 if one[2] is None:
                     self._units[one] = Delays(None if above is None else above.delays, wait)

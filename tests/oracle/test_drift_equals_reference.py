@@ -100,10 +100,10 @@ def message(told: Traffic, begin: int, end: int) -> tuple[list[Group], TrialDelt
         rows.append((code, minute, successes, failures, successes - gone, failures, facts.calls))
         lags += [(code, minute, int(success), delay) for success, delay in facts.trials]
     columns = np.array(rows, np.int32).reshape(-1, 7).T
-    code, minutes, success, delay = np.array(sorted(lags), np.int32).reshape(-1, 4).T
-    order = np.lexsort((delay, success, code, minutes))
+    codes, minutes, success, delay = np.array(lags, np.int32).reshape(-1, 4).T
+    order = np.lexsort((delay, success, codes, minutes))
     delays = TrialDelays(
-        code[order],
+        codes[order],
         minutes[order],
         success[order].astype(np.int8),
         bucket_of(delay[order]),
