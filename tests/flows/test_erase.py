@@ -183,6 +183,7 @@ def test_older_snapshots_that_hold_the_call_are_dropped(tmp_path: Path) -> None:
     second = _partition(tmp_path, erasing, state)
     request = erasing.requests.submit(["gone-id"])
     second.write_batch([EraseRows(request.request, ("gone-id",), 1, 0)])
+    second.snapshot()
     second.close()
     erasing.finish()
     assert _files_with(tmp_path) == []
