@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from itertools import product
@@ -282,6 +283,35 @@ def test_the_json_has_the_names_of_the_contract(out: Path) -> None:
     assert told["degraded_models"][0]["since"] == "2026-09-19T08:00:00Z"
     assert told["routing_recommendation"]["arms"][0]["model"] == "atlas"
     assert told["models"][0]["current"]["resolved"] == 1000
+
+
+def test_the_contract_names_every_field_of_the_json(out: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
+    section = text.partition("\n## 5. ")[2].partition("\n## 6. ")[0]
+    names = keys(insights(out / "outcomes.duckdb", "triage").to_dict()) - ROUTE
+    assert len(names) > 40
+    assert names <= set(re.findall(r"\w+", section))
+
+
+ROUTE = {
+    "recommendation_id",
+    "issued_at",
+    "valid_until",
+    "arms",
+    "weight",
+    "p_best",
+    "rate_low",
+    "rate_high",
+    "n",
+    "status",
+}
+"""Of recommendations, which section 3 describes."""
+
+
+def keys(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(value) | keys(list(value.values()))
+    return set().union(*map(keys, value)) if isinstance(value, list) else set()
 
 
 def test_a_task_without_resolved_calls_has_nothing_to_compare(out: Path) -> None:
