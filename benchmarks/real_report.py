@@ -138,11 +138,11 @@ def _alert_row(lesson: Lesson) -> tuple[object, ...]:
 def _too_young(lesson: Lesson) -> str:
     """Why nothing can be found at a pace at which no group lives long enough to be tested."""
     return (
-        f"**At the set's own pace, a call every {_span(lesson['pace_s'])}, nothing can be found**: no group is tested in\n"
-        f"the first {lesson['tested_after_h']:.0f} h of its outcomes, and none has more than "
-        f"{lesson['longest_h']:.1f} h of them. That its permutations\nraise no false alarm says nothing either. The "
-        "times are invented; so the same rows are read at a slower pace too, as\ninvented, at which the change of prime "
-        "comes after a week."
+        f"**At the set's own pace, a call every {_span(lesson['pace_s'])}, nothing can be found**: no group is tested "
+        f"in\nthe first {lesson['tested_after_h']:.0f} h of its outcomes, and none has more than "
+        f"{lesson['longest_h']:.1f} h of them. That its permutations\nraise no false alarm says nothing either. "
+        "The times are invented; so the same rows are read at a slower pace too, as\ninvented, at which the change of "
+        "prime comes after a week."
     )
 
 
