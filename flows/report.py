@@ -71,7 +71,7 @@ def alert_line(alert: Row) -> str:
     since = "" if alert["changed_at"] is None else f", since about {moment(alert['changed_at'])}"
     over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
     per_day = alert.get("failures_per_day") or 0.0
-    cost = f", about {per_day:,.0f} failures a day" if per_day >= 1 else ""
+    cost = f", about {per_day:,.0f} more failures a day" if per_day >= 1 else ""
     return f"{who}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
 
 

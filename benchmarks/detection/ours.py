@@ -51,10 +51,10 @@ def promised(arl0_events: float) -> float:
 
 
 class Formula(Watcher):
-    """CT-SR with eta 1, no margin, for a drop."""
+    """CT-SR with eta 1, no margin, for a drop; its minutes only number the events, so no baseline is too young."""
 
     def __init__(self, paths: int, threshold: float) -> None:
-        self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, dispersion=False)
+        self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, min_age=0, dispersion=False)
         self._rows = np.arange(paths)
         self._threshold, self._minute = threshold, 0
 
