@@ -6,8 +6,8 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-# Many tests wait for brokers and processes: two or more go beside each other.
-BESIDE := -n auto --maxprocesses 4 --dist worksteal
+# Many tests wait for brokers and processes: three go beside each other, on two cores too.
+BESIDE := -n 3 --dist worksteal
 
 .PHONY: setup demo test test-fast check check-real bench-detection bench-engine bench-weeks bench-kills bench-soak fuzz kafka test-kafka
 
@@ -32,7 +32,7 @@ demo: $(STAMP)
 	@$(BIN)/aftercall demo
 
 test: $(STAMP)
-	$(BIN)/pytest -q $(BESIDE)
+	$(BIN)/pytest -q $(BESIDE) --durations=15
 
 test-fast: $(STAMP)
 	$(BIN)/pytest -q $(BESIDE) -m "not slow"

@@ -8,11 +8,12 @@ import io
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TextIO, cast
 
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError, RecoveryConfig
@@ -58,7 +59,7 @@ def execute(
     """
     failures = Failures()
     failures.watch(flow)
-    with _apart(log), _lazy_collector():
+    with _apart(log, among_others=bool(addresses)), _lazy_collector():
         try:
             cli_main(
                 flow,
@@ -118,11 +119,29 @@ class _Terminal(io.TextIOWrapper):
         return super().write(text)
 
 
+class Ours:
+    """A stream without what threads of Bytewax write to it: among several processes some panic once it has returned."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, unless a thread says it that runs nothing of Python."""
+        frame = inspect.currentframe()
+        if threading.current_thread() is not threading.main_thread() and frame is not None and frame.f_back is None:
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
-def _apart(log: Path) -> Iterator[None]:
+def _apart(log: Path, *, among_others: bool) -> Iterator[None]:
     """Standard error goes to `log`, except for what Python code writes to `sys.stderr`.
 
-    A file and not a pipe: it is still there when the process dies. A failing block gets it as a note.
+    A file and not a pipe: it is still there when the process dies. A failing block gets it as a note. Where it fails as
+    one of several processes, Bytewax stays unheard from then on.
     """
     before = sys.stderr
     before.flush()
@@ -137,11 +156,13 @@ def _apart(log: Path) -> Iterator[None]:
             yield
         except BaseException as error:
             error.add_note(_read(log))
+            if among_others:
+                before = cast("TextIO", Ours(before))
             raise
         finally:
-            if sys.stderr is not before:
+            if isinstance(sys.stderr, _Terminal):
                 sys.stderr.close()
-                sys.stderr = before
+            sys.stderr = before
             os.dup2(terminal, STANDARD_ERROR)
             os.close(terminal)
     printed = _read(log)

@@ -10,6 +10,7 @@ from typing import Final
 from bytewax.dataflow import Dataflow
 
 from connectors import outbox
+from connectors.after_epoch import AfterEpoch
 from connectors.columns import Erase
 from connectors.dead_letters import place_origin
 from connectors.erase_lanes import EraseLanes
@@ -103,7 +104,7 @@ def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Er
     )
     file = unsent(out / "state")
     verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
-    outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))
+    outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
     return outcomes(settings, EraseLanes(settings.kafka.lanes, pending), outlets, place_origin)
 
 

@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from connectors.kafka_client import KafkaFailure, Reached, producer_config, reach
+from connectors.after_epoch import AfterEpoch
+from connectors.kafka_client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
 from connectors.kafka_cluster import scrub
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_writer import KafkaWriter, WriterHooks
@@ -42,7 +43,17 @@ def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], g
     )
     writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)
     verdicts, alerts, recommendations, letters = (KafkaSink(writer, topic) for topic in output_topics(kafka))
-    return Outlets(verdicts, alerts, recommendations, letters, snapshot)
+    return Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, snapshot)
+
+
+def finish(sinks: Outlets) -> None:
+    """Send what the last epoch held back, now that it is stored. Where that fails, the next start does it."""
+    for sink in (sinks.alerts, sinks.recommendations):
+        if isinstance(sink, AfterEpoch):
+            try:
+                sink.finish()
+            except (KafkaFailure, StoppedWaiting) as wrong:
+                _log.warning("alerts and recommendations of the last epoch will be sent at the next start: %s", wrong)
 
 
 def reached(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:

@@ -62,9 +62,15 @@ def outcomes(
     recommended = op.map("recommended", recommendations, leaving.recommended)
 
     op.output("verdicts_out", verdicts, outlets.verdicts)
-    op.output("alerts_out", op.map("alerts_json", alerts, leaving.keyed_json), outlets.alerts)
+    alerts_json = op.map("alerts_json", alerts, leaving.keyed_json)
+    recommendations_json = op.map("recommendations_json", recommended, leaving.keyed_json)
+    # These two go only when their epoch is stored, so their sinks have to hear of every epoch.
+    signs = op.map("signs_of_life", batches, leaving.sign_of_life)
+    op.output("alerts_out", op.merge("alerts_and_signs", alerts_json, signs), outlets.alerts)
     op.output(
-        "recommendations_out", op.map("recommendations_json", recommended, leaving.keyed_json), outlets.recommendations
+        "recommendations_out",
+        op.merge("recommendations_and_signs", recommendations_json, signs),
+        outlets.recommendations,
     )
     op.output("dead_letters_out", op.map("letters_json", letters, leaving.letter_json), outlets.dead_letters)
 

@@ -28,10 +28,10 @@ from flows.engine import LeftAlone, execute
 from flows.erase_stopped import catch_up
 from flows.erasing import Erasing
 from flows.health import Health
-from flows.kafka import inputs, outlets, reached
+from flows.kafka import finish, inputs, outlets, reached
 from flows.members import run_members
 from flows.model_settings import microseconds
-from flows.outcomes import outcomes
+from flows.outcomes import Outlets, outcomes
 from flows.peers import watch_peers
 from flows.run_folder import (
     VERSION,
@@ -146,23 +146,25 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
         watch_peers(health, settings.service, len(member.addresses))
     server = health_server.listen(settings.service, member.number, health)
     state = service.out / "state"
+    flow, sinks = build(service, watch, health, stopping)
     try:
         execute(
-            build(service, watch, health, stopping),
+            flow,
             state / f"engine-{member.number}.log",
             epoch=settings.recovery.epoch,
             recovery=state / "recovery",
             process=member.number,
             addresses=member.addresses,
         )
+        finish(sinks)
     finally:
         watch.close()
         if server is not None:
             server.close()
 
 
-def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stopping) -> Dataflow:
-    """The dataflow between the topics."""
+def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stopping) -> tuple[Dataflow, Outlets]:
+    """The dataflow between the topics, and its ends, which `finish` wants to see when it has ended."""
     settings = service.settings
     began, heard = time.monotonic(), set[str]()
 
@@ -218,7 +220,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
     )
     source = KafkaLanes(lanes, decoder, watch, hooks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
-    return outcomes(settings, source, sinks, place_origin)
+    return outcomes(settings, source, sinks, place_origin), sinks
 
 
 def _prepare(service: Service, state: Path, stopping: Stopping) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
+import sys
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.testing import TestingSource
 
-from flows.engine import execute
+from flows.engine import Ours, execute
 from flows.run_folder import recovery_store
 
 
@@ -70,3 +74,15 @@ def test_a_flow_that_ends_well_closes_its_sinks(tmp_path: Path) -> None:
     sink = Sink()
     run(tmp_path, sink)
     assert (sink.part.closed, sink.part.abandoned) == (True, False)
+
+
+def test_a_thread_of_bytewax_that_panics_late_is_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its threads run nothing of Python, and may panic after all has been said."""
+    stream: Any = Ours(sys.stderr)
+    _thread.start_new_thread(stream.write, ("late panic\n",))
+    ours = threading.Thread(target=lambda: stream.write("one of ours\n"))
+    ours.start()
+    ours.join()
+    stream.write("the main thread\n")
+    time.sleep(0.2)
+    assert capsys.readouterr().err == "one of ours\nthe main thread\n"

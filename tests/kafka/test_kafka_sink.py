@@ -212,12 +212,13 @@ def test_closing_gets_off_what_it_can_and_never_raises(
     mock_broker: MockCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Bytewax closes sinks from a destructor when another step has failed: an exception there aborts the process."""
-    monkeypatch.setattr(kafka_writer, "CLOSE_S", 1.0)
+    monkeypatch.setattr(kafka_writer, "CLOSE_S", 30.0)
     topic = mock_broker.fresh_topic()
     part = opened(writer(mock_broker.client), topic)
     part.write_batch([block(range(10))])
     part.close()
     assert len(mock_broker.read_all(topic)) == 10
+    monkeypatch.setattr(kafka_writer, "CLOSE_S", 1.0)
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
     to = writer(mock_broker.client)
     parts = [opened(to, topic) for _ in range(20)]
