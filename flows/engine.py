@@ -126,9 +126,8 @@ class Ours:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, unless a thread says it that runs nothing of Python."""
-        frame = inspect.currentframe()
-        if threading.current_thread() is not threading.main_thread() and frame is not None and frame.f_back is None:
+        """Write, unless a thread says it that Python has not started, directly or by way of `sys.excepthook`."""
+        if isinstance(threading.current_thread(), threading._DummyThread):  # noqa: SLF001 - there is no public way
             return len(text)
         return self._stream.write(text)
 

@@ -80,6 +80,7 @@ def test_a_thread_of_bytewax_that_panics_late_is_not_heard(capsys: pytest.Captur
     """Its threads run nothing of Python, and may panic after all has been said."""
     stream: Any = Ours(sys.stderr)
     _thread.start_new_thread(stream.write, ("late panic\n",))
+    _thread.start_new_thread(lambda: stream.write("another, printed by a hook\n"), ())
     ours = threading.Thread(target=lambda: stream.write("one of ours\n"))
     ours.start()
     ours.join()
