@@ -114,9 +114,15 @@ class _Terminal(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         frame = inspect.currentframe()
-        if frame is not None and frame.f_back is None:  # nobody of ours called
+        # Nobody of ours called; a hook of ours may still be between.
+        if _in_thread_of_bytewax() or (frame is not None and frame.f_back is None):
             return os.write(STANDARD_ERROR, text.encode(errors="replace"))
         return super().write(text)
+
+
+def _in_thread_of_bytewax() -> bool:
+    """Whether Python has not started this thread."""
+    return isinstance(threading.current_thread(), threading._DummyThread)  # noqa: SLF001 - there is no public way
 
 
 class Ours:
@@ -126,8 +132,8 @@ class Ours:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, unless a thread says it that Python has not started, directly or by way of `sys.excepthook`."""
-        if isinstance(threading.current_thread(), threading._DummyThread):  # noqa: SLF001 - there is no public way
+        """Write, unless such a thread says it, directly or by way of `sys.excepthook`."""
+        if _in_thread_of_bytewax():
             return len(text)
         return self._stream.write(text)
 
