@@ -114,8 +114,7 @@ class _Terminal(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         frame = inspect.currentframe()
-        # Nobody of ours called; a hook of ours may still be between.
-        if _in_thread_of_bytewax() or (frame is not None and frame.f_back is None):
+        if frame is not None and frame.f_back is None:  # nobody of ours called
             return os.write(STANDARD_ERROR, text.encode(errors="replace"))
         return super().write(text)
 
@@ -150,6 +149,8 @@ def _apart(log: Path, *, among_others: bool) -> Iterator[None]:
     """
     before = sys.stderr
     before.flush()
+    # A hook of the command line would stand between a thread of Bytewax and what it prints.
+    hook, sys.excepthook = sys.excepthook, sys.__excepthook__
     terminal = os.dup(STANDARD_ERROR)
     with log.open("w+", encoding="utf-8", errors="replace") as apart:
         os.dup2(apart.fileno(), STANDARD_ERROR)
@@ -167,7 +168,7 @@ def _apart(log: Path, *, among_others: bool) -> Iterator[None]:
         finally:
             if isinstance(sys.stderr, _Terminal):
                 sys.stderr.close()
-            sys.stderr = before
+            sys.stderr, sys.excepthook = before, hook
             os.dup2(terminal, STANDARD_ERROR)
             os.close(terminal)
     printed = _read(log)
