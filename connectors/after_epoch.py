@@ -78,7 +78,7 @@ class AfterEpoch(FixedPartitionedSink[Block, State]):
     def finish(self) -> None:
         """Send the rest, once the dataflow has come to its end and its last epoch is stored.
 
-        In the process that holds the part; in others nothing happens. What cannot be sent now, the next start sends.
+        In the process that holds the part; in others nothing happens. The next start sends it again: it cannot know.
         """
         rest = [] if self._part is None else self._part.take()
         if rest:

@@ -119,11 +119,6 @@ class _Terminal(io.TextIOWrapper):
         return super().write(text)
 
 
-def _in_thread_of_bytewax() -> bool:
-    """Whether Python has not started this thread."""
-    return isinstance(threading.current_thread(), threading._DummyThread)  # noqa: SLF001 - there is no public way
-
-
 class Ours:
     """A stream without what threads of Bytewax write to it: among several processes some panic once it has returned."""
 
@@ -131,8 +126,8 @@ class Ours:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, unless such a thread says it, directly or by way of `sys.excepthook`."""
-        if _in_thread_of_bytewax():
+        """Write, unless a thread says it that Python has not started, directly or by way of `sys.excepthook`."""
+        if isinstance(threading.current_thread(), threading._DummyThread):  # noqa: SLF001 - there is no public way
             return len(text)
         return self._stream.write(text)
 
