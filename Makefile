@@ -9,7 +9,7 @@ USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys
 # Many tests wait for brokers and processes: three go beside each other, on two cores too.
 BESIDE := -n 3 --dist worksteal
 
-.PHONY: setup demo test test-fast check check-real bench-engine bench-kills bench-soak fuzz kafka test-kafka
+.PHONY: setup demo test test-fast check check-real bench-detection bench-engine bench-weeks bench-kills bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -49,6 +49,21 @@ check-real: $(STAMP)
 
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks.engine
+
+# What the corrected rate said of recorded weeks, against what they finally were.
+bench-weeks: $(STAMP)
+	$(BIN)/python -m benchmarks.real_weeks --write
+
+# Delays and false alarms of drift detection; two minutes, SIZE=full for the record: forty. Its plots need vl-convert,
+# which is fetched at the first use.
+SIZE ?= ci
+REPORT := .venv/.aftercall-report
+$(REPORT): $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group report -c constraints.txt
+	@touch $@
+
+bench-detection: $(REPORT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.detection --size $(SIZE)
 
 # `aftercall run` on a real broker at a steady rate; needs Java as `kafka` does. MINUTES=2 for a look, without results.
 HOURS ?= 1

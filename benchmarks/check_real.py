@@ -1,9 +1,10 @@
 """Replays recorded sets and holds the results to polars, count by count: `make check-real`.
 
-    python -m benchmarks.check_real [--only NAME] [--write]
+    python -m benchmarks.check_real [--only NAME] [--permutations N] [--write]
 
-Exit code 1 where a count differs, which is printed; 0 with a sentence where the sets are absent. `--write` renews the
-generated block of docs/results.md and benchmarks/results/real.json.
+Exit code 1 where a count differs, which is printed; 0 with a sentence where the sets are absent. Then the rows of
+llmdrift are permuted, and the alerts counted that come all the same (`benchmarks.real_permutations`; some minutes).
+`--write` renews the generated block of docs/results.md, benchmarks/results/real.json and permutations.json.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,13 +23,15 @@ from typing import Any
 import duckdb
 
 from aftercall.durations import format_duration
-from benchmarks.real_changes import Alert, judge
+from benchmarks.real_changes import Alert, judge, told
+from benchmarks.real_permutations import FAST, PERMUTATIONS, SLOW, Stream, lesson
 from benchmarks.real_reference import CALL_COLUMNS, COUNTS, Reference
 from benchmarks.real_report import markdown, written
 from benchmarks.real_sets import DATA, ROOT, SETS, RealSet, Rules
 from flows.replay import Replay, run
 
-RESULTS = ROOT / "benchmarks" / "results" / "real.json"
+RESULTS = ROOT / "benchmarks" / "results"
+PERMUTED = "permutations"
 SHOWN = 5
 RATE_KEYS = ("task_type", "model", "config", "grain", "window_start")
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
@@ -44,8 +48,9 @@ class Checked:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay, compare, report; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.check_real", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=[one.name for one in SETS], help="just this set")
-    parser.add_argument("--write", action="store_true", help="renew docs/results.md and benchmarks/results/real.json")
+    parser.add_argument("--only", choices=[*(one.name for one in SETS), PERMUTED], help="just this set")
+    parser.add_argument("--permutations", type=int, default=PERMUTATIONS, help="how many, of each pace")
+    parser.add_argument("--write", action="store_true", help="renew docs/results.md and benchmarks/results/")
     options = parser.parse_args(arguments)
     if options.write and options.only:
         parser.error("--write needs all sets; leave out --only")
@@ -65,20 +70,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{one.name}, {replay} (horizon {format_duration(rules.horizon)}): {verdict}", flush=True)
                 lessons.append(checked.lessons)
                 differences += [f"{one.name}, {replay}: {line}" for line in checked.differences]
-    if not lessons:
+    permuted = _permuted(options.permutations) if options.only in {None, PERMUTED} and not differences else []
+    if not lessons and not permuted:
         print("check-real: no recorded set is beside this checkout, so nothing was checked")
         return 0
     if differences:
         print("\n".join(["the replay differs from polars:", *differences]), file=sys.stderr)
         return 1
-    print("\n" + markdown(lessons))
+    print("\n" + markdown(lessons, permuted))
     if options.write and len(lessons) < sum(len(one.rules) for one in SETS):
         print("check-real: nothing was written, as sets were skipped (put all of them beside this checkout)")
     elif options.write:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(lessons, indent=1) + "\n")
-        print(f"wrote {written(lessons)} and {RESULTS.relative_to(ROOT)}")
+        RESULTS.mkdir(exist_ok=True)
+        for name, found in (("real", lessons), (PERMUTED, permuted)):
+            (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        print(f"wrote {written(lessons, permuted)} and {RESULTS.relative_to(ROOT)}")
     return 0
+
+
+def _permuted(count: int) -> list[dict[str, Any]]:
+    """Of llmdrift at its own pace and at a slower one."""
+    found = []
+    for pace in (FAST, SLOW):
+        stream = Stream.read(pace)
+        if stream is None:
+            print(f"{PERMUTED}: skipped, as llmdrift is")
+            return []
+        found.append(lesson(stream, count))
+        print(f"{PERMUTED}, {count} at a call every {format_duration(pace)}: {found[-1]['cpu_s']} s", flush=True)
+    return found
 
 
 def _check(one: RealSet, replay: str, rules: Rules, files: tuple[Path, Path], out: Path) -> Checked:
@@ -193,48 +213,14 @@ def _opened(out: Path) -> list[Alert]:
 
 
 def _tally(alerts: list[Alert]) -> dict[str, int]:
-    """Numbers of alerts; the same shift may be told of a config, its model and its task."""
-    levels = [("leaf" if a.config else "model" if a.model else "task", a.direction) for a in alerts]
-    return {f"{level} {way}": levels.count((level, way)) for level, way in sorted(set(levels))}
+    """Numbers of alerts by how wide their scope is, and their direction."""
+    return dict(sorted(Counter(f"{alert.width} {alert.direction}" for alert in alerts).items()))
 
 
 def _changes(one: RealSet, alerts: list[Alert]) -> dict[str, Any] | None:
     """The labelled changes, where the set has labels and the replay let alerts arise from its outcomes."""
     labels = DATA / (one.folder or one.name) / "labels.json"
-    if not labels.exists():
-        return None
-    found, false = judge(json.loads(labels.read_text()), alerts)
-    return {
-        "found": [
-            {
-                "task_type": change.label["task_type"],
-                "model": change.label["model"],
-                "change_at": change.change_at.isoformat(),
-                "before": round(change.label["rate_before"], 3),
-                "after": round(change.label["rate_after"], 3),
-                "calls_after": change.label["n_after"],
-                "alerts": [
-                    {
-                        "group": alert.group,
-                        "after_s": round((alert.opened_at - change.change_at).total_seconds()),
-                        "dated_off_s": round((alert.changed_at - change.change_at).total_seconds()),
-                    }
-                    for alert in change.alerts
-                ],
-                "by": "model" if change.direct else "task" if change.alerts else None,
-            }
-            for change in found
-        ],
-        "false_alarms": [
-            {
-                "group": a.group,
-                "direction": a.direction,
-                "opened_at": a.opened_at.isoformat(),
-                "changed_at": a.changed_at.isoformat(),
-            }
-            for a in false
-        ],
-    }
+    return told(*judge(json.loads(labels.read_text()), alerts)) if labels.exists() else None
 
 
 if __name__ == "__main__":

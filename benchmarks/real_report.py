@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Any
 
+from benchmarks.real_changes import WIDTHS
 from benchmarks.real_sets import ROOT
+from models.drift_settings import DriftSettings
 
 DOCUMENT = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- check-real: begin -->", "<!-- check-real: end -->"
@@ -21,18 +23,26 @@ Written by `python -m benchmarks.check_real --write`; edit what is outside the m
 _SAME = """Each set was replayed with a horizon that fits and with a short one. Every call's verdict, source, score,
 time and revisions, every count of table `rates` and every counter equals what polars computes from the files alone.
 The columns `success` to `pending` are calls, `accepted` to `waiting` outcomes."""
-_ALERTS = """A shift is often told three times: of a config, of its model, of its task. Of these sets only llmdrift says
-which shifts are real. The models of openhands_index came one after another, so the rates of its tasks really did
-move; its times are invented, as are those of llmdrift."""
-_EVIDENCE = """`evidence` is what a test that knew both rates would have gathered in the calls after the change, in
-nats. One false alarm per 1,000 groups and week asks for about 14 of them within minutes; and as the rate before must
-be learned from as many calls before the change, a part of them is lost."""
+_ALERTS = """One cause has one alert; the columns say how wide it was when it opened. Of these sets only llmdrift says
+which shifts are real. The models of openhands_index came one after another, so the rates of its tasks really did move;
+its times are invented, as are those of llmdrift."""
+_THRESHOLD = DriftSettings().threshold
+_EVIDENCE = f"""A change counts as found where an alert covers it, has its direction and dates it within half an hour (a
+day where calls are 10 minutes apart). `evidence` is what a test that knew both rates would have gathered in the calls
+after the change, in nats. The default promise asks for about {log(_THRESHOLD):.0f} of them within a week and for
+{log(_THRESHOLD * 10_080 / 5):.0f} within five minutes; and as the rate before must be learned from as many calls before
+the change, a part of them is lost."""
+_PERMUTED = """The calls of each task type and model, each with its outcome, in random order over the times of that
+model: nothing changes in such a stream, so an alert with a promise is a false one. The promise allows `allowed` of them
+in all, for the weeks in which the groups (task type and model, and task type) are called. Alerts without a promise are
+counted apart; those on traffic are left out, as it does end when the rows of a task type are used up. `found` are
+the labelled changes in the stream as recorded, by the same code: silence alone would be no merit."""
 
 Lesson = dict[str, Any]
 
 
-def markdown(lessons: Sequence[Lesson]) -> str:
-    """The block: what was replayed, what came out, delays, and the labelled changes."""
+def markdown(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
+    """The block: what was replayed, what came out, delays, the labelled changes, and what permutations raise."""
     parts = [
         _SAME,
         _table(
@@ -67,22 +77,30 @@ def markdown(lessons: Sequence[Lesson]) -> str:
         ),
         "## Alerts on success rates",
         _ALERTS,
-        _table(("set", "replay", "groups", "leaf", "model", "task"), (_alert_row(lesson) for lesson in lessons)),
+        _table(("set", "replay", "groups", *WIDTHS), (_alert_row(lesson) for lesson in lessons)),
+        "## The ten labelled changes",
+        _EVIDENCE,
+        *(_too_young(lesson) for lesson in permuted if lesson["longest_h"] <= lesson["tested_after_h"]),
     ]
     for lesson in lessons:
         if lesson["changes"] is not None and lesson["replay"] == "fitting":
-            parts += _changes(lesson)
+            parts += _changes(f"{lesson['set']}, as replayed", lesson["changes"])
+    for lesson in permuted:
+        if lesson["pace_s"] > permuted[0]["pace_s"]:
+            parts += _changes(f"llmdrift_hidden, a call every {_span(lesson['pace_s'])}", lesson["changes"])
+    if permuted:
+        parts += ["## Permutations of llmdrift", _PERMUTED, *_permutations(permuted)]
     return "\n\n".join(parts) + "\n"
 
 
-def written(lessons: Sequence[Lesson]) -> str:
+def written(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
     """Renew the block in docs/results.md; returns the file's name within the repository."""
     text = DOCUMENT.read_text() if DOCUMENT.exists() else _FRAME
     if BEGIN not in text or END not in text:
         text += f"\n{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{markdown(lessons)}{END}{after}")
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{markdown(lessons, permuted)}{END}{after}")
     return str(DOCUMENT.relative_to(ROOT))
 
 
@@ -113,26 +131,53 @@ def _revision_row(lesson: Lesson) -> tuple[object, ...]:
 
 def _alert_row(lesson: Lesson) -> tuple[object, ...]:
     tally = lesson["alerts"]
-    cells = [
-        f"{tally.get(f'{level} down', 0)} down, {tally.get(f'{level} up', 0)} up" for level in ("leaf", "model", "task")
-    ]
+    cells = [f"{tally.get(f'{width} down', 0)} down, {tally.get(f'{width} up', 0)} up" for width in WIDTHS]
     return (lesson["set"], lesson["replay"], lesson["groups"], *cells)
 
 
-def _changes(lesson: Lesson) -> list[str]:
-    changes = lesson["changes"]
+def _too_young(lesson: Lesson) -> str:
+    """Why nothing can be found at a pace at which no group lives long enough to be tested."""
+    return (
+        f"**At the set's own pace, a call every {_span(lesson['pace_s'])}, nothing can be found**: no group is tested "
+        f"in\nthe first {lesson['tested_after_h']:.0f} h of its outcomes, and none has more than "
+        f"{lesson['longest_h']:.1f} h of them. That its permutations\nraise no false alarm says nothing either. "
+        "The times are invented; so the same rows are read at a slower pace too, as\ninvented, at which the change of "
+        "prime comes after a week."
+    )
+
+
+def _permutations(permuted: Sequence[Lesson]) -> list[str]:
+    columns = ("a call every", "permutations", "group-weeks", "allowed", "false alarms", "without promise", "found")
+    rows = []
+    for lesson in permuted:
+        found = lesson["changes"]["found"]
+        counts = (lesson[name] for name in ("permutations", "group_weeks", "allowed", "false_alarms", "unpromised"))
+        rows.append(
+            (_span(lesson["pace_s"]), *counts, f"{sum(one['by'] is not None for one in found)} of {len(found)}")
+        )
+    kinds = [
+        f"{_span(lesson['pace_s'])}: " + (", ".join(f"{n:,} {kind}" for kind, n in lesson["alerts"].items()) or "none")
+        for lesson in permuted
+    ]
+    return [
+        _table(columns, rows),
+        f"All alerts by kind and metric, at a call every {'; at one every '.join(kinds)}.",
+    ]
+
+
+def _changes(name: str, changes: Lesson) -> list[str]:
     found, false = changes["found"], changes["false_alarms"]
     direct = sum(change["by"] == "model" for change in found)
-    rolled = sum(change["by"] == "task" for change in found)
-    heading = f"## The ten labelled changes: {lesson['set']}"
+    wider = sum(change["by"] == "wider" for change in found)
+    heading = f"### {name}"
     count = f"{direct} of {len(found)} were found with the model named"
-    count += f", {rolled} more in the task's roll-up only" if rolled else ""
-    count += f"; {len(false)} false alarms."
+    count += f", {wider} more by alerts on all models" if wider else ""
+    count += f", {len(found) - direct - wider} missed; {len(false)} false alarms."
     rows = []
     for change in sorted(found, key=lambda one: -abs(one["after"] - one["before"])):
         before, after = 100 * change["before"], 100 * change["after"]
         first = change["alerts"][0] if change["alerts"] else None
-        verdict = {"model": "found", "task": "roll-up only", None: "missed"}[change["by"]]
+        verdict = {"model": "found", "wider": "all models", None: "missed"}[change["by"]]
         detail = (
             (_span(first["after_s"]), f"{round(first['dated_off_s'] / 60):+d} min", first["group"])
             if first
@@ -152,7 +197,7 @@ def _changes(lesson: Lesson) -> list[str]:
             )
         )
     columns = ("task", "model", "rate", "points", "calls after", "evidence", "", "after", "dated", "first alert on")
-    parts = [heading, count, _EVIDENCE, _table(columns, rows)]
+    parts = [heading, count, _table(columns, rows)]
     if false:
         parts.append(
             "False alarms: "

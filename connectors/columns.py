@@ -38,6 +38,7 @@ class Calls(NamedTuple):
         failed: an `error` is given.
         latency_ms: ms, or nan.
         cost_nano: nano-dollars rounded half to even, or -1.
+        tokens: `tokens`, else the sum of `tokens_in` and `tokens_out`, or -1.
         records: `CallRecord`; `input` and `output` are dropped unless the decoder keeps them.
         raw: the records' bytes.
         partition: index into `Batch.partitions`.
@@ -54,6 +55,7 @@ class Calls(NamedTuple):
     failed: Bools
     latency_ms: F64
     cost_nano: I64
+    tokens: I64
     records: Objects
     raw: Objects
     partition: I32

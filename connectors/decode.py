@@ -105,6 +105,7 @@ class Decoder:
             failed=said.failed,
             latency_ms=said.latency_ms,
             cost_nano=said.cost_nano,
+            tokens=said.tokens,
             records=read.records,
             raw=read.raw,
             partition=origin.partition[read.rows],

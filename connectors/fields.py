@@ -29,6 +29,9 @@ _time = attrgetter("occurred_at")
 _group = attrgetter("task_type", "model", "config")
 _latency = attrgetter("latency_ms")
 _cost = attrgetter("cost_usd")
+_tokens = attrgetter("tokens")
+_tokens_in = attrgetter("tokens_in")
+_tokens_out = attrgetter("tokens_out")
 _rare = attrgetter("segment", "error", "input", "output")
 _facts = attrgetter("source", "success", "action")
 _call_time = attrgetter("call_occurred_at")
@@ -61,6 +64,7 @@ class CallValues(NamedTuple):
     failed: Bools
     latency_ms: F64
     cost_nano: I64
+    tokens: I64
 
 
 class OutcomeValues(NamedTuple):
@@ -113,6 +117,7 @@ class CallFields:
             failed=failed,
             latency_ms=np.fromiter(map(_latency, records), np.float64, count),
             cost_nano=np.where(np.isnan(cost), -1, np.rint(cost * _NANO)).astype(np.int64),
+            tokens=_token_counts(records),
         )
         self._pieces.append(piece)
 
@@ -134,6 +139,18 @@ class CallFields:
         if digest is None:
             digest = self._digests[deciding] = xxh3_64_intdigest(msgspec.json.encode(deciding))
         return digest
+
+
+def _token_counts(records: list[CallRecord]) -> I64:
+    """`tokens`, or where a call has none the sum of those it has of `tokens_in` and `tokens_out`; -1 without any."""
+    count = len(records)
+    whole = np.fromiter(map(_tokens, records), np.float64, count)
+    if np.isnan(whole).any():
+        sides = [np.fromiter(map(side, records), np.float64, count) for side in (_tokens_in, _tokens_out)]
+        none = np.isnan(sides[0]) & np.isnan(sides[1])
+        parts = np.where(none, -1.0, np.nan_to_num(sides[0]) + np.nan_to_num(sides[1]))
+        whole = np.where(np.isnan(whole), parts, whole)
+    return whole.astype(np.int64)  # exact: counts are at most 10^12
 
 
 class OutcomeFields:

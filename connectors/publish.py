@@ -89,7 +89,7 @@ class Publication:
             else:
                 self._insert("statements", tables.NEWEST_STATEMENTS)
         self._insert("alerts", tables.NEWEST_ALERTS)
-        for table in ("recommendations", "dead_letters"):
+        for table in ("digests", "recommendations", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
         for table, arrays in computed.items():
             if len(arrays["calls"]):

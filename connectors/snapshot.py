@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from aftercall.records import Alert, Recommendation
+    from aftercall.records import Alert, Digest, Recommendation
 
 Row = tuple[Any, ...]
 
@@ -134,6 +134,10 @@ class SnapshotStore:
         fields = tuple(tables.LOGS["alerts"])
         self._append("alerts", [tuple(_plain(getattr(alert, name)) for name in fields) for alert in alerts])
 
+    def append_digests(self, digests: Iterable[Digest]) -> None:
+        """Weekly digests; each becomes one row per entry, or a single one without where it has none."""
+        self._append("digests", [row for item in digests for row in _digest_rows(item)])
+
     def append_recommendations(self, recommendations: Iterable[Recommendation]) -> None:
         """Recommendations; each becomes one row per segment and arm, or a single one with neither where it has none."""
         self._append("recommendations", [row for item in recommendations for row in _arm_rows(item)])
@@ -162,13 +166,14 @@ class SnapshotStore:
         """Drop old rows of logs, by time; to be called right after `commit`.
 
         Args:
-            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` or `recommendations` -> µs.
+            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` (with digests) or
+                `recommendations` -> µs.
         """
         columns = {
             "calls": (("calls", "occurred_at"), ("verdicts", "call_occurred_at")),
             "statements": (("statements", "call_occurred_at"),),
             "dead_letters": (("dead_letters", "received_at"),),
-            "alerts": (("alerts", "updated_at"),),
+            "alerts": (("alerts", "updated_at"), ("digests", "issued_at")),
             "recommendations": (("recommendations", "issued_at"),),
         }
         self._connection.begin()
@@ -254,7 +259,18 @@ def _plain(value: Any) -> Any:
         return (value - _EPOCH) // timedelta(microseconds=1)
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if isinstance(value, list):
+        return json.dumps([part.model_dump(mode="json") for part in value], ensure_ascii=False)
     return value
+
+
+def _digest_rows(item: Digest) -> Iterable[Row]:
+    head = (item.event_id, item.week, _plain(item.issued_at), item.groups, item.false_discovery_rate)
+    fields = ("task_type", "model", "config", "direction", "baseline", "current", "trials", "e_value")
+    for rank, entry in enumerate(item.entries, 1):
+        yield (*head, rank, *(getattr(entry, name) for name in fields))
+    if not item.entries:
+        yield (*head, *(None for _ in ("rank", *fields)))
 
 
 def _arm_rows(item: Recommendation) -> Iterable[Row]:

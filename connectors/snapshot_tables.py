@@ -77,6 +77,25 @@ LOGS: Final[dict[str, Table]] = {
         "promise": "VARCHAR",
         "reason": "VARCHAR",
         "evidence": "VARCHAR",
+        "failures_per_day": "DOUBLE",
+        "caveat": "VARCHAR",
+        "slices": "VARCHAR",
+    },
+    "digests": {
+        "event_id": "VARCHAR",
+        "week": "VARCHAR",
+        "issued_at": "BIGINT",
+        "groups": "BIGINT",
+        "false_discovery_rate": "DOUBLE",
+        "rank": "BIGINT",
+        "task_type": "VARCHAR",
+        "model": "VARCHAR",
+        "config": "VARCHAR",
+        "direction": "VARCHAR",
+        "baseline": "DOUBLE",
+        "current": "DOUBLE",
+        "trials": "BIGINT",
+        "e_value": "DOUBLE",
     },
     "recommendations": {
         "event_id": "VARCHAR",
@@ -176,6 +195,7 @@ PUBLISHED: Final[dict[str, Table]] = {
     "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
     "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP"},
     "alerts": _published("alerts"),
+    "digests": _published("digests"),
     "recommendations": _published("recommendations"),
     "dead_letters": _published("dead_letters"),
     "pipeline": {
@@ -186,7 +206,10 @@ PUBLISHED: Final[dict[str, Table]] = {
         "positions": "VARCHAR",
     },
 }
-"""The tables readers see (docs/contract.md, section 4); attrs, origin, evidence, degraded, positions are JSON text."""
+"""The tables readers see (docs/contract.md, section 4).
+
+attrs, origin, evidence, slices, degraded, positions are JSON text.
+"""
 
 _NEVER: Final = -(2**63)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from flows.cli_digest import digest
 from flows.cli_erase import erase
 from flows.cli_kafka import topics
 
@@ -295,6 +296,7 @@ def check(
         raise typer.Exit(FAILED)
 
 
+app.command(short_help="What changed within a week, of all groups together.")(digest)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
 
 

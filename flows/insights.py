@@ -1,85 +1,60 @@
 """The comparison report: what has changed in a task type, read from a snapshot alone.
 
-The lookback is compared with the baseline span before it, by the time of the calls, in whole hours.
+The lookback is compared with the baseline span before it, by the time of the calls, in whole hours. Who looks often is
+told the truth all the same: see `models.comparison`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from aftercall.durations import format_duration
-from models.intervals import confidence_sequence, newcombe, wilson
+from aftercall.records import EVERY_TASK
+from flows.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compared, together, total
+from flows.insights_evidence import Noticed, noticed
+from flows.insights_snapshot import LATEST, InsightError, Route, newest_route, open_snapshot, rows
+from models.change_point import change_index
+from models.drift_settings import DriftSettings
+
+__all__ = [
+    "ArmInsight",
+    "Corrected",
+    "DegradedModel",
+    "Insight",
+    "InsightError",
+    "Route",
+    "Side",
+    "insights",
+    "newest_route",
+    "open_snapshot",
+    "rows",
+]
 
 HOUR = timedelta(hours=1)
 Z_EFFECT = 2.58
 """Of the interval of a change: where the change was looked for, 1.96 would cover too rarely."""
 
-LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by contract, with naive times
-
-
-class InsightError(Exception):
-    """A question the snapshot cannot answer; its text is one sentence for the person who asked."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """Calls of one span. Rates are shares of the resolved; None where nothing is resolved.
-
-    `low`, `high` are anytime-valid (decide on these), `wilson_*` hold for a single look.
-    """
-
-    calls: int
-    resolved: int
-    successes: int
-    failures: int
-    pending: int
-    expired: int
-    rate: float | None
-    low: float | None
-    high: float | None
-    wilson_low: float | None
-    wilson_high: float | None
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """The delay-corrected rate of the lookback, where the snapshot holds that very span, and how mature it is."""
-
-    rate: float | None
-    low: float | None
-    high: float | None
-    maturity: float | None
-
-
-@dataclass(frozen=True)
-class ArmInsight:
-    """One (model, config); both None on the line over all of them. `delta` = current - baseline, absolute."""
-
-    model: str | None
-    config: str | None
-    baseline: Side
-    current: Side
-    corrected: Corrected | None
-    delta: float | None
-    delta_low: float | None
-    delta_high: float | None
-    separated: bool
+TIMED_ARMS = 12
+"""Of as many (model, config), the busiest, it is told how soon a drop would be noticed."""
 
 
 @dataclass(frozen=True)
 class DegradedModel:
-    """An arm that does worse: an alert is open on it, or the intervals of its two spans lie apart.
+    """What does worse: the scope of an open alert, or an arm whose two spans differ (`ArmInsight.separated`).
 
-    `effect_*` as the alert saw it: times in UTC, None where no alert is open.
+    `model` and `config` are None for all of them, `task_type` is `*` where the alert is about all task types. Rates,
+    `effect_*` and `since` (UTC) as the alert saw them, or where none is open, of the two spans.
     """
 
-    model: str
+    task_type: str
+    model: str | None
     config: str | None
     since: datetime | None
     baseline: float | None
@@ -90,16 +65,9 @@ class DegradedModel:
     severity: str | None
     reason: str
 
-
-@dataclass(frozen=True)
-class Route:
-    """The newest recommendation; `arms` as in `aftercall.records.Arm`, of the segment None."""
-
-    recommendation_id: str
-    issued_at: datetime
-    valid_until: datetime
-    reason: str
-    arms: list[dict[str, Any]]
+    def covers(self, arm: ArmInsight) -> bool:
+        """Whether the arm is part of it."""
+        return self.model in (None, arm.model) and self.config in (None, arm.config)
 
 
 @dataclass(frozen=True)
@@ -127,6 +95,7 @@ class Insight:
             "performance_delta": self.overall.delta,
             "performance_delta_low": self.overall.delta_low,
             "performance_delta_high": self.overall.delta_high,
+            "response_rate": None if self.overall.silence is None else self.overall.silence.answered,
             "degraded_models": [_plain(one) for one in self.degraded],
             "routing_recommendation": None if self.route is None else _plain(self.route),
             "overall": _plain(self.overall),
@@ -172,11 +141,13 @@ def insights(
         before = _sides(base, task, start - baseline, start)
         after = _sides(base, task, start, end)
         corrected = {} if as_of is not None else _corrected(base, task, lookback)
-        arms = [
-            _compare(arm, before.get(arm, EMPTY), after.get(arm, EMPTY), corrected.get(arm))
-            for arm in sorted(set(before) | set(after))
-        ]
-        overall = _compare((None, None), _total(list(before.values())), _total(list(after.values())), None)
+        keys = sorted(set(before) | set(after))
+        arms = compared(keys, before, after, corrected)
+        soon = _noticed(base, task, (start - baseline, end), arms)
+        arms = [replace(arm, power=soon.get((arm.model, arm.config))) for arm in arms]
+        whole: ArmKey = (None, None)
+        sums = {whole: total(list(before.values()))}, {whole: total(list(after.values()))}
+        (overall,) = compared([whole], *sums, {whole: together(arms)})
         return Insight(
             task,
             end,
@@ -184,47 +155,9 @@ def insights(
             baseline,
             overall,
             arms,
-            _degraded(base, task, limit, arms),
+            _degraded(base, task, limit, arms, (start - baseline, end)),
             newest_route(base, task, limit),
         )
-
-
-def open_snapshot(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open a snapshot for reading.
-
-    Raises:
-        InsightError: where there is none, or it is not one.
-    """
-    if not path.exists():
-        message = (
-            f"snapshot: {path} must be a file; there is none (run `aftercall demo` or `replay`, or give --snapshot)"
-        )
-        raise InsightError(message)
-    try:
-        # Resolved: the link may point to a newer file while this one is still being read.
-        base = duckdb.connect(str(path.resolve()), read_only=True)
-        base.execute("SELECT count(*) FROM rates").fetchall()
-    except duckdb.Error as wrong:
-        line = str(wrong).splitlines()[0]
-        message = f"snapshot: {path} must be a DuckDB file that aftercall wrote; got: {line} (give --snapshot)"
-        raise InsightError(message) from None
-    return base
-
-
-def rows(base: duckdb.DuckDBPyConnection, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
-    """Rows of a query as dicts; times aware, in UTC."""
-    found = base.execute(query, values or [])
-    names = [column[0] for column in found.description or []]
-    return [
-        {name: v.replace(tzinfo=UTC) if isinstance(v, datetime) else v for name, v in zip(names, row, strict=True)}
-        for row in found.fetchall()
-    ]
-
-
-EMPTY = (0, 0, 0, 0, 0)
-"""calls, successes, failures, pending, expired."""
-Counts = tuple[int, int, int, int, int]
-ArmKey = tuple[str, str]
 
 
 def _known_task(base: duckdb.DuckDBPyConnection, snapshot: Path, task: str) -> None:
@@ -283,122 +216,87 @@ def _corrected(base: duckdb.DuckDBPyConnection, task: str, lookback: timedelta) 
     }
 
 
-def _total(sides: list[Counts]) -> Counts:
-    calls, successes, failures, pending, expired = (sum(column) for column in zip(EMPTY, *sides, strict=True))
-    return calls, successes, failures, pending, expired
-
-
-def _compare(
-    arm: tuple[str | None, str | None], before: Counts, after: Counts, corrected: Corrected | None
-) -> ArmInsight:
-    model, config = arm
-    baseline, current = _side(before), _side(after)
-    if baseline.rate is None or current.rate is None:
-        return ArmInsight(model, config, baseline, current, corrected, None, None, None, separated=False)
-    low, high = newcombe(baseline.successes, baseline.resolved, current.successes, current.resolved, Z_EFFECT)
-    apart = _apart(baseline, current, corrected)
-    delta = current.rate - baseline.rate
-    return ArmInsight(model, config, baseline, current, corrected, delta, float(low), float(high), separated=apart)
-
-
-def _apart(baseline: Side, current: Side, corrected: Corrected | None) -> bool:
-    below, above = [current.high or 0.0], [current.low or 0.0]
-    if corrected is not None and corrected.low is not None and corrected.high is not None:
-        # A young window looks bad where failures are reported first: the corrected rate must lie apart too.
-        below.append(corrected.high)
-        above.append(corrected.low)
-    return (baseline.low or 0.0) > max(below) or min(above) > (baseline.high or 0.0)
-
-
-def _side(counts: Counts) -> Side:
-    calls, successes, failures, pending, expired = counts
-    resolved = successes + failures
-    if not resolved:
-        return Side(calls, 0, 0, 0, pending, expired, None, None, None, None, None)
-    low, high = confidence_sequence(successes, failures)
-    at_once = wilson(successes, resolved)
-    return Side(
-        calls,
-        resolved,
-        successes,
-        failures,
-        pending,
-        expired,
-        successes / resolved,
-        float(low),
-        float(high),
-        float(at_once[0]),
-        float(at_once[1]),
-    )
-
-
-def _degraded(
-    base: duckdb.DuckDBPyConnection, task: str, limit: datetime, arms: list[ArmInsight]
-) -> list[DegradedModel]:
+def _noticed(
+    base: duckdb.DuckDBPyConnection, task: str, spans: tuple[datetime, datetime], arms: list[ArmInsight]
+) -> dict[ArmKey, Noticed]:
+    """How soon drops would be noticed, of the busiest arms, by their whole history and their traffic of these spans."""
     query = """
-        SELECT * FROM alerts
-        WHERE task_type = ? AND metric = 'success_rate' AND direction = 'down' AND model IS NOT NULL
-          AND opened_at <= ? AND (closed_at IS NULL OR closed_at > ?)
-        ORDER BY opened_at, model, config NULLS LAST
+        SELECT model, config, sum(successes)::BIGINT AS successes, sum(failures)::BIGINT AS failures,
+               min(window_start) AS since
+        FROM rates WHERE grain = '1d' AND task_type = ? AND window_start < ? GROUP BY model, config
     """
-    found: list[DegradedModel] = []
-    for row in rows(base, query, [task, limit, limit]):
-        # A roll-up says nothing new where one of its configs has an alert of its own.
-        of_config = any(one.model == row["model"] and one.config is not None for one in found)
-        if row["config"] is None and of_config:
-            continue
-        if row["config"] is not None:
-            found = [one for one in found if one.model != row["model"] or one.config is not None]
-        found.append(
-            DegradedModel(
-                row["model"],
-                row["config"],
-                row["changed_at"],
-                row["baseline"],
-                row["current"],
-                row["effect_low"],
-                row["effect_high"],
-                row["alert_id"],
-                row["severity"],
-                row["reason"],
-            )
-        )
-    told = {(one.model, one.config) for one in found} | {one.model for one in found if one.config is None}
-    for arm in arms:
-        if not arm.separated or (arm.delta or 0) >= 0 or arm.model in told or (arm.model, arm.config) in told:
-            continue
-        reason = "the intervals of baseline and lookback lie apart; no alert is open"
-        found.append(
-            DegradedModel(
-                arm.model or "",
-                arm.config,
-                None,
-                arm.baseline.rate,
-                arm.current.rate,
-                arm.delta_low,
-                arm.delta_high,
-                None,
-                None,
-                reason,
-            )
-        )
+    start, end = spans
+    past = {(row["model"], row["config"]): row for row in rows(base, query, [task, end.replace(tzinfo=None)])}
+    found: dict[ArmKey, Noticed] = {}
+    for arm in sorted(arms, key=lambda one: -one.baseline.resolved - one.current.resolved)[:TIMED_ARMS]:
+        sides = (arm.baseline, arm.current)
+        good, bad = sum(side.successes for side in sides), sum(side.failures for side in sides)
+        known = past.get((arm.model, arm.config))
+        since = start if known is None else max(start, known["since"])
+        per_day = (good + bad) / max((end - since) / timedelta(days=1), 1.0)
+        if known is not None:
+            good, bad = max(good, known["successes"] or 0), max(bad, known["failures"] or 0)
+        soon = noticed(good, bad, per_day, DriftSettings())
+        if soon is not None:
+            found[arm.model, arm.config] = soon
     return found
 
 
-def newest_route(base: duckdb.DuckDBPyConnection, task: str, limit: datetime = LATEST) -> Route | None:
-    """The newest recommendation for a task type issued by `limit` (naive, UTC)."""
+def _since(base: duckdb.DuckDBPyConnection, task: str, arm: ArmInsight, spans: tuple[datetime, datetime]) -> Any:
+    """The hour from which the rates of an arm that differs are most likely worse."""
     query = """
-        SELECT * FROM recommendations WHERE task_type = ? AND segment IS NULL AND seq = (
-            SELECT max(seq) FROM recommendations WHERE task_type = ? AND issued_at <= ?)
-        ORDER BY model, config
+        SELECT window_start, successes, failures FROM rates
+        WHERE grain = '1h' AND task_type = ? AND model = ? AND config = ? AND window_start >= ? AND window_start < ?
+        ORDER BY window_start
     """
-    found = rows(base, query, [task, task, limit])
-    if not found:
-        return None
-    first = found[0]
-    names = ("model", "config", "weight", "p_best", "rate", "rate_low", "rate_high", "n", "status")
-    arms = [{name: row[name] for name in names} for row in found]
-    return Route(first["recommendation_id"], first["issued_at"], first["valid_until"], first["reason"], arms)
+    start, end = (moment.replace(tzinfo=None) for moment in spans)
+    hours = rows(base, query, [task, arm.model, arm.config, start, end])
+    bad, good = (np.array([row[name] for row in hours], np.float64) for name in ("failures", "successes"))
+    index = change_index(bad, bad + good, 0, 0, worse=True)
+    return None if index is None else hours[index]["window_start"]
+
+
+def _degraded(
+    base: duckdb.DuckDBPyConnection,
+    task: str,
+    limit: datetime,
+    arms: list[ArmInsight],
+    spans: tuple[datetime, datetime],
+) -> list[DegradedModel]:
+    query = """
+        SELECT * FROM alerts
+        WHERE task_type IN (?, ?) AND metric = 'success_rate' AND direction = 'down'
+          AND opened_at <= ? AND (closed_at IS NULL OR closed_at > ?)
+        ORDER BY opened_at, task_type, model NULLS LAST, config NULLS LAST, alert_id
+    """
+    names = [one.name for one in fields(DegradedModel) if one.name != "since"]
+    alerts = [
+        DegradedModel(since=row["changed_at"], **{name: row[name] for name in names})
+        for row in rows(base, query, [task, EVERY_TASK, limit, limit])
+    ]
+    # What is wrong with a model elsewhere is no news to a task type that does not call it.
+    found = [one for one in alerts if one.task_type == task or any(map(one.covers, arms))]
+    told = list(found)
+    for arm in arms:
+        if not arm.separated or (arm.delta or 0) >= 0 or any(one.covers(arm) for one in told):
+            continue
+        final = arm.corrected if arm.corrected is not None and arm.corrected.delta is not None else None
+        found.append(
+            DegradedModel(
+                task,
+                arm.model,
+                arm.config,
+                _since(base, task, arm, spans),
+                arm.baseline.rate,
+                arm.current.rate if final is None else final.rate,
+                arm.delta_low if final is None else final.delta_low,
+                arm.delta_high if final is None else final.delta_high,
+                None,
+                None,
+                "the rates of baseline and lookback differ; no alert is open",
+            )
+        )
+    return found
 
 
 def _plain(record: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from flows.messages import (
     CellChanges,
     Clock,
     DeadLetterRows,
+    DigestRows,
     EraseRows,
     RecommendationRows,
     StatementRows,
@@ -125,7 +126,7 @@ def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]
 
 
 def drifted(item: tuple[str, Watched]) -> list[Alert]:
-    """Alerts of the detectors."""
+    """Alerts on what the detectors found."""
     for alert in item[1].alerts:
         METRICS.alert(alert.state, alert.kind)
     return item[1].alerts
@@ -246,6 +247,11 @@ def letter_history(letter: Letter) -> list[Keyed]:
 def alert_history(alert: Alert) -> list[Keyed]:
     """A row of `alerts`."""
     return [(SNAPSHOT, AlertRows([alert]))]
+
+
+def digest_history(item: tuple[str, Watched]) -> list[Keyed]:
+    """Rows of `digests`: they are for somebody who looks, so no topic has them."""
+    return [(SNAPSHOT, DigestRows(item[1].digests))] if item[1].digests else []
 
 
 def recommendation_history(recommendation: Recommendation) -> list[Keyed]:

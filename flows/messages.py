@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aftercall.records import Alert, Recommendation
+from aftercall.records import Alert, Digest, Recommendation
 from models.streams import CellDeltas, DelayDeltas, Group, LatencyDeltas
 
 Row = tuple[Any, ...]
@@ -50,6 +50,12 @@ class AlertRows(NamedTuple):
     rows: Sequence[Alert]
 
 
+class DigestRows(NamedTuple):
+    """Weekly digests."""
+
+    rows: Sequence[Digest]
+
+
 class RecommendationRows(NamedTuple):
     """Recommendations issued."""
 
@@ -92,6 +98,7 @@ SnapshotMessage = (
     | StatementRows
     | DeadLetterRows
     | AlertRows
+    | DigestRows
     | RecommendationRows
     | EraseRows
     | CellChanges

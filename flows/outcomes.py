@@ -1,4 +1,4 @@
-"""The dataflow, on one screen: lanes -> split -> join -> groups -> drift -> routing, and a sink for every output.
+"""The dataflow on one screen: lanes, split, join, groups, drift, alerting, routing, and a sink for every output.
 
 Run it with `aftercall replay`, or with Bytewax itself:
 
@@ -19,7 +19,7 @@ from flows import leaving
 from flows.model_settings import drift_settings, join_rules, routing_settings
 from flows.settings import Settings
 from flows.shards import to_shards
-from flows.steps import drift_step, groups_step, join_step, routing_step
+from flows.steps import alerting_step, drift_step, groups_step, join_step, routing_step
 
 Sink = FixedPartitionedSink[Any, Any]
 
@@ -46,7 +46,9 @@ def outcomes(
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = op.stateful_batch("groups", changes, groups_step(settings.join.max_groups))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
-    watched = op.stateful_batch("drift", closed, drift_step(drift_settings(settings)))
+    found = op.stateful_batch("drift", closed, drift_step(drift_settings(settings)))
+    to_alerting = op.map("to_alerting", found, lambda item: ("alerting", item[1]))
+    watched = op.stateful_batch("alerting", to_alerting, alerting_step(drift_settings(settings)))
     to_routing = op.map("to_routing", watched, lambda item: ("routing", item[1]))
     recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings)))
 
@@ -79,6 +81,7 @@ def outcomes(
         op.flat_map("cells", grouped, leaving.cell_history),
         op.flat_map("letter_history", letters, leaving.letter_history),
         op.flat_map("alert_history", alerts, leaving.alert_history),
+        op.flat_map("digest_history", watched, leaving.digest_history),
         op.flat_map("recommendation_history", recommended, leaving.recommendation_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +12,10 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from aftercall.records import EPOCH
+from aftercall.records import EPOCH, EVERY_TASK
 from aftercall.times import parse_time
 from flows.insights import Z_EFFECT, Route, newest_route, open_snapshot, rows
-from flows.insights_view import arm_name, moment, percent, points, route_table
+from flows.insights_view import arm_name, moment, percent, points, printable, route_table
 from models.intervals import newcombe
 
 SNAPSHOT = "outcomes.duckdb"
@@ -35,7 +36,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
     snapshot = out / SNAPSHOT
     with open_snapshot(snapshot) as base:
         alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
-        worse = _told_once([one for one in alerts if one["direction"] == "down" and one["metric"] == "success_rate"])
+        worse = [one for one in alerts if _on_rates(one, "down") and not _part_of_another(one)]
         incident = _incident(truth)
         console.rule("What got worse")
         if not worse:
@@ -60,9 +61,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
 
 def alert_line(alert: Row) -> str:
     """One alert in a sentence: who, since when, by how much with interval, and when it was noticed."""
-    who = alert["task_type"]
-    if alert["model"] is not None:
-        who += " · " + arm_name(alert["model"], alert["config"])
+    who = _who(alert)
     change = ""
     if alert["current"] is not None and alert["baseline"] is not None:
         change = f": {percent(alert['baseline'])} -> {percent(alert['current'])}"
@@ -71,7 +70,17 @@ def alert_line(alert: Row) -> str:
             change += f" ({points(alert['effect_low'])} to {points(alert['effect_high'])})"
     since = "" if alert["changed_at"] is None else f", since about {moment(alert['changed_at'])}"
     over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
-    return f"{who}{change}{since}; noticed {moment(alert['opened_at'])}{over}"
+    per_day = alert.get("failures_per_day") or 0.0
+    cost = f", about {per_day:,.0f} more failures a day" if per_day >= 1 else ""
+    return f"{who}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
+
+
+def _who(alert: Row) -> str:
+    """The scope of an alert, in short."""
+    task = "all tasks" if alert["task_type"] == EVERY_TASK else printable(alert["task_type"])
+    if alert["model"] is not None:
+        return f"{task} · {arm_name(alert['model'], alert['config'])}"
+    return task if alert["config"] is None else f"{task} · all models/{printable(alert['config'])}"
 
 
 class ByNow(NamedTuple):
@@ -98,10 +107,11 @@ def by_now(base: duckdb.DuckDBPyConnection, alert: Row) -> ByNow | None:
                coalesce(sum(resolved) FILTER (window_start < ?), 0)::BIGINT AS n0,
                coalesce(sum(successes) FILTER (window_start > ?), 0)::BIGINT AS s1,
                coalesce(sum(resolved) FILTER (window_start > ?), 0)::BIGINT AS n1
-        FROM rates WHERE grain = '1h' AND task_type = ? AND model = coalesce(?, model) AND config = coalesce(?, config)
-          AND window_start >= ?
+        FROM rates WHERE grain = '1h' AND task_type = coalesce(?, task_type) AND model = coalesce(?, model)
+          AND config = coalesce(?, config) AND window_start >= ?
     """
-    group = [alert["task_type"], alert["model"], alert["config"]]
+    task = None if alert["task_type"] == EVERY_TASK else alert["task_type"]
+    group = [task, alert["model"], alert["config"]]
     (n,) = rows(base, query, [hour, hour, hour, hour, *group, hour - timedelta(days=7)])
     if not n["n0"] or not n["n1"]:
         return None
@@ -128,7 +138,8 @@ def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: R
     hits = [
         one
         for one in worse
-        if (one["task_type"], one["model"]) == (incident["task_type"], incident["model"])
+        if one["task_type"] in {EVERY_TASK, incident["task_type"]}
+        and one["model"] == incident["model"]
         and one["opened_at"] >= changed_at
     ]
     if hits:
@@ -138,8 +149,9 @@ def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: R
             lines.append(f"All outcomes known by now: a drop of {_judged(drop, -known.high, -known.low, incident)}.")
     else:
         lines.append("Not found: no alert on this model was opened after the change.")
-    # A task type's own alert is the same incident seen from further away.
-    around = [one for one in worse if one["model"] is None and one["task_type"] == incident["task_type"]]
+    # An alert on all models of the task type, or on everything, is the same incident seen from further away.
+    tasks = {EVERY_TASK, incident["task_type"]}
+    around = [one for one in worse if one["model"] is None and one["task_type"] in tasks]
     false = [one for one in worse if one not in hits and one not in around]
     lines.append("No false alarm." if not false else f"False alarms: {len(false)}.")
     return lines
@@ -166,34 +178,34 @@ def _judged(drop: float, low: float, high: float, incident: Row) -> str:
     return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true one lies {where}"
 
 
-def _told_once(alerts: list[Row]) -> list[Row]:
-    """Without roll-ups over models, and task types, whose parts have alerts of their own."""
-    leaves = {(one["task_type"], one["model"]) for one in alerts if one["config"] is not None}
-    models = {one["task_type"] for one in alerts if one["model"] is not None}
+def _on_rates(alert: Row, direction: str) -> bool:
+    return (alert["metric"], alert["direction"]) == ("success_rate", direction)
 
-    def told(one: Row) -> bool:
-        if one["model"] is None:
-            return one["task_type"] in models
-        return one["config"] is None and (one["task_type"], one["model"]) in leaves
 
-    return [one for one in alerts if not told(one)]
+def _part_of_another(alert: Row) -> bool:
+    """Whether it was closed because another alert is about the same change, seen as wider later."""
+    return "part_of" in json.loads(alert["evidence"] or "{}")
+
+
+def _about(alert: Row) -> str:
+    """What an alert that is not told by itself is about, in words."""
+    if _part_of_another(alert):
+        return "that turned out to be part of a wider change"
+    if _on_rates(alert, "up"):
+        return "on improvements"
+    if alert["kind"] in {"shift", "quantile"}:
+        return "on latency, cost, tokens or scores"
+    if alert["kind"] == "volume":
+        return "on traffic or on sources of outcomes"
+    return "on the pipeline itself"
 
 
 def _others(alerts: list[Row], worse: list[Row], console: Console) -> None:
-    better = sum(one["direction"] == "up" and one["metric"] == "success_rate" for one in alerts)
-    shifts = sum(one["metric"] != "success_rate" for one in alerts)
-    same = len(alerts) - len(worse) - better - shifts
-    told = [
-        text
-        for count, text in (
-            (same, f"{same} of the same change on roll-ups"),
-            (better, f"{better} on improvements"),
-            (shifts, f"{shifts} on latency, cost or the pipeline itself"),
-        )
-        if count
-    ]
-    if told:
-        console.print(Text(f"Other alerts: {', '.join(told)}.", "dim"))
+    """How many alerts there are beside `worse`."""
+    counts = Counter(_about(one) for one in alerts if one not in worse)
+    if counts:
+        told = ", ".join(f"{count} {text}" for text, count in sorted(counts.items()))
+        console.print(Text(f"Other alerts: {told}.", "dim"))
 
 
 def _incident(truth: Path | None) -> Row | None:

@@ -23,6 +23,7 @@ from flows.messages import (
     CellChanges,
     Clock,
     DeadLetterRows,
+    DigestRows,
     EraseRows,
     RecommendationRows,
     SnapshotMessage,
@@ -37,7 +38,7 @@ from models.streams import MINUTE_US, NEVER
 
 PARTITION: Final = "snapshot"
 """Key of every message to the sink, and its only partition."""
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 _SHARE: Final = 10
 """Between two publications lies at least this many times what the last one took: a tenth of a core."""
 
@@ -193,6 +194,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_dead_letters(letters)
             case AlertRows(alerts):
                 self._store.append_alerts(alerts)
+            case DigestRows(digests):
+                self._store.append_digests(digests)
             case RecommendationRows(recommendations):
                 self._store.append_recommendations(recommendations)
             case EraseRows() if self._settings.erasing is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bytewax.operators import StatefulBatchLogic
 
-from aftercall.records import Alert, Recommendation
+from aftercall.records import Alert, Digest, Recommendation
 from connectors.metrics import METRICS
 from flows.shards import SHARDS
+from models.alert_book import alarm_of
+from models.alerting import Alerting
 from models.arrivals import Arrivals
 from models.drift import Drift
 from models.drift_settings import DriftSettings
@@ -24,10 +26,11 @@ Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 
 
 class Watched(NamedTuple):
-    """Closed minutes and the alerts that the detectors drew from them."""
+    """Closed minutes, what was found in them (by single detectors, then as alerts), and the digests of weeks ended."""
 
     closed: Closed
     alerts: list[Alert]
+    digests: Sequence[Digest] = ()
 
 
 class _Stateful(Protocol):
@@ -83,7 +86,22 @@ def drift_step(settings: DriftSettings) -> Build:
 
     def build(state: bytes | None) -> Step:
         drift = Drift(settings) if state is None else Drift.from_state(state, settings)
-        return Step("drift", drift, lambda closed: (Watched(closed, drift.close(closed)),))
+        return Step("drift", drift, lambda closed: (Watched(closed, drift.close(closed), digests=drift.digests()),))
+
+    return build
+
+
+def alerting_step(settings: DriftSettings) -> Build:
+    """Watched -> Watched: what single detectors found becomes one alert for one cause."""
+
+    def build(state: bytes | None) -> Step:
+        alerting = Alerting(settings) if state is None else Alerting.from_state(state, settings)
+
+        def apply(watched: Watched) -> tuple[Watched]:
+            alarms = [alarm for record in watched.alerts if (alarm := alarm_of(record)) is not None]
+            return (watched._replace(alerts=alerting.close(watched.closed, alarms)),)
+
+        return Step("alerting", alerting, apply)
 
     return build
 

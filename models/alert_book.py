@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Direction, Severity, alert_id
-from models.streams import AnyGroup
+from models.streams import MINUTE_US, AnyGroup
 
 Watched = tuple[str, AnyGroup, str]
 """(kind, group, metric): at most one alert is open for each."""
@@ -141,7 +142,7 @@ class AlertBook:
     def _recovered(self, held: dict[str, Any], alarm: Alarm) -> Alert:
         # What the alert reported stays as it was; what has been seen since then goes into the evidence.
         self._forget(alarm.watched)
-        evidence = _rounded(alarm.evidence) | {"current_after": significant(alarm.current)}
+        evidence = _evidence(alarm) | {"current_after": significant(alarm.current)}
         reported = f"{held['opened_at']:%Y-%m-%d %H:%M} UTC"
         reason = _sentence(alarm, f"{alarm.finding}; the change reported {reported} is over")
         return _issue(held, alarm.at, state="closed", closed_at=_time(alarm.at), evidence=evidence, reason=reason)
@@ -153,7 +154,7 @@ class AlertBook:
         at = (closing - _EPOCH) // timedelta(microseconds=1)
         _, group, metric = watched
         reason = (
-            f"{_METRICS.get(metric, metric)} of {group_text(group)} has not come back since "
+            f"{METRICS.get(metric, metric)} of {group_text(group)} has not come back since "
             f"{held['opened_at']:%Y-%m-%d %H:%M} UTC: its present level is taken as the new normal."
         )
         return _issue(held, at, state="closed", closed_at=closing, reason=reason)
@@ -163,7 +164,50 @@ class AlertBook:
         del self._origin[watched]
 
 
-_METRICS = {"success_rate": "Success rate", "latency_ms": "Typical latency", "cost_usd": "Typical cost per call"}
+_MINUTE = "changed_minute"
+
+
+class _Phrases(Mapping[str, str]):
+    """What a metric is called at the start of a sentence: "... of task 'refund', all models fell from ...".
+
+    >>> METRICS["latency_ms"], METRICS["responses:user_feedback"]
+    ('Typical latency', "Response rate of source 'user_feedback'")
+    >>> METRICS["score:p10:judge"]
+    "Share of scores by 'judge' above their usual p10"
+    >>> METRICS.get("groups", "Number of groups")
+    'Number of groups'
+    """
+
+    _WHOLE: Final = {
+        "success_rate": "Success rate",
+        "latency_ms": "Typical latency",
+        "cost_usd": "Typical cost per call",
+        "tokens": "Typical number of tokens per call",
+        "calls": "Traffic",
+    }
+    _VALUES: Final = {"latency_ms": "latencies", "cost_usd": "costs per call", "tokens": "numbers of tokens"}
+
+    def __getitem__(self, metric: str) -> str:
+        if metric in self._WHOLE:
+            return self._WHOLE[metric]
+        name, _, rest = metric.partition(":")
+        quantile, _, source = rest.partition(":")
+        if name in self._VALUES and rest:
+            return f"Share of {self._VALUES[name]} above their usual {rest}"
+        if name == "score" and source and quantile in {"p10", "p50"}:
+            return f"Share of scores by '{source}' above their usual {quantile}"
+        if name in {"score", "responses"} and rest:
+            return f"Mean score by '{rest}'" if name == "score" else f"Response rate of source '{rest}'"
+        raise KeyError(metric)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._WHOLE)
+
+    def __len__(self) -> int:
+        return len(self._WHOLE)
+
+
+METRICS: Final = _Phrases()
 
 
 def _measured(alarm: Alarm) -> dict[str, Any]:
@@ -173,17 +217,46 @@ def _measured(alarm: Alarm) -> dict[str, Any]:
         "current": alarm.current,
         "effect_low": alarm.effect_low,
         "effect_high": alarm.effect_high,
-        "evidence": _rounded(alarm.evidence),
+        "evidence": _evidence(alarm),
     }
 
 
-def _rounded(evidence: dict[str, float]) -> dict[str, float]:
-    return {name: significant(value) for name, value in evidence.items()}
+def _evidence(alarm: Alarm) -> dict[str, float]:
+    """Numbers, and the minute of this very change: `changed_at` of a record is that of its alert's first."""
+    rounded = {name: significant(value) for name, value in alarm.evidence.items()}
+    return rounded | {_MINUTE: alarm.changed_at // MINUTE_US}
+
+
+def alarm_of(record: Alert) -> Alarm | None:
+    """The alarm that a record of a book tells of; None where it tells of the passing of time."""
+    if _MINUTE not in record.evidence or (record.state == "closed" and "current_after" not in record.evidence):
+        return None
+    evidence = {name: float(value) for name, value in record.evidence.items() if isinstance(value, int | float)}
+    changed = int(evidence.pop(_MINUTE)) * MINUTE_US
+    group: AnyGroup = (record.task_type, record.model, record.config)
+    over = record.state == "closed"
+    other: Direction = "up" if record.direction == "down" else "down"
+    start = f"{METRICS.get(record.metric, record.metric)} of {group_text(group)} "
+    return Alarm(
+        at=(record.updated_at - _EPOCH) // timedelta(microseconds=1),
+        watched=(record.kind, group, record.metric),
+        direction=other if over else record.direction,
+        severity=record.severity,
+        baseline=math.nan if record.baseline is None else record.baseline,
+        current=evidence.pop("current_after") if over else math.nan if record.current is None else record.current,
+        effect_low=None if over else record.effect_low,
+        effect_high=None if over else record.effect_high,
+        changed_at=changed,
+        promise=record.promise,
+        finding=record.reason.removeprefix(start).removesuffix("."),
+        evidence=evidence,
+        origin=(),
+    )
 
 
 def _sentence(alarm: Alarm, finding: str) -> str:
     _, group, metric = alarm.watched
-    return f"{_METRICS.get(metric, metric)} of {group_text(group)} {finding}."
+    return f"{METRICS.get(metric, metric)} of {group_text(group)} {finding}."
 
 
 def _issue(held: dict[str, Any], at: int, **changes: Any) -> Alert:

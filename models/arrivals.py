@@ -34,7 +34,8 @@ class OutcomeRecord(Protocol):
 class CallColumns(NamedTuple):
     """Calls. `key` = xxh3_64 of the id, `digest` of the other deciding fields, `wm` the watermark each one met.
 
-    `uuid`, shape (n, 2): the id as two words where it is a canonical UUID; zeros tell nothing.
+    `uuid`, shape (n, 2): the id as two words where it is a canonical UUID; zeros tell nothing. `tokens`: in and out
+    together, or -1.
     """
 
     pos: I64
@@ -46,6 +47,7 @@ class CallColumns(NamedTuple):
     failed: Bools
     latency_ms: F64
     cost_nano: I64
+    tokens: I64
     records: Objects
     raw: Objects
     partition: I32

@@ -15,7 +15,7 @@ import numpy as np
 from models import held as tables
 from models.deltas import Deltas
 from models.held import HAS_CASE, NO_STATEMENT, Case
-from models.ledger import CALL, PENDING, SILENCE, Reading, Statement, Verdict, read
+from models.ledger import CALL, PENDING, SILENCE, End, Reading, Statement, Verdict, end_of, read
 from models.rules import JoinRules
 from models.streams import I32, MINUTE_US, NEVER, Group
 
@@ -109,15 +109,16 @@ class OpenCase:
 
     def _short(self, size: int) -> Reading:
         """The same for none or one, by far the commonest past."""
-        ends: dict[int, bool | None] = {self.minute: None}
+        ends: dict[int, End] = {self.minute: (None, None)}
         if size == 0 or self.statements[0].retract:
             if size:
-                ends[max(self.minute, self.statements[0].minute)] = None
+                ends[max(self.minute, self.statements[0].minute)] = (None, None)
             return Reading(PENDING, frozenset(), 0, ends)
         only = self.statements[0]
         success = self.rules.verdict.success(only.source, only.given, only.score)
-        ends[max(self.minute, only.minute)] = success
-        return Reading(Verdict(success, only), frozenset((only.outcome_id,)), 0, ends)
+        verdict = Verdict(success, only)
+        ends[max(self.minute, only.minute)] = end_of(verdict)
+        return Reading(verdict, frozenset((only.outcome_id,)), 0, ends)
 
 
 class Casebook:
@@ -239,14 +240,23 @@ class Casebook:
                 self._count("expired")
             else:
                 name, source, decided_at = "success" if silence else "failure", SILENCE, case.horizon_ends
-                verdict, ends = Verdict(silence, None), ends | {case.closes // MINUTE_US: silence}
+                verdict, ends = Verdict(silence, None), ends | {case.closes // MINUTE_US: (silence, SILENCE)}
         if grew or closed:
-            self._deltas.step(case.group, before.ends, -1)
-            self._deltas.step(case.group, ends, 1)
+            self._deltas.step(case.group, case.minute, before.ends, -1)
+            self._deltas.step(case.group, case.minute, ends, 1)
             self._exchange(case, before.verdict, verdict, decided_at)
             self._speak(case, now, verdict, name, source, decided_at, closed)
         if len(statements) > size:
+            self._heard(case)
             self._changed_statements(case, before.stands, now.stands)
+
+    def _heard(self, case: OpenCase) -> None:
+        """Count the assertions that are new."""
+        success = case.rules.verdict.success
+        for s in case.statements[case.size :]:
+            if not s.retract:
+                said = bool(success(s.source, s.given, s.score))
+                self._deltas.hear(case.group, case.minute, max(case.minute, s.minute), s.source, said, s.score)
 
     def _exchange(self, case: OpenCase, old: Verdict, new: Verdict, decided_at: int) -> None:
         """Cells and delays: the old verdict leaves, the new one comes."""

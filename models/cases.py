@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -107,8 +107,8 @@ class Cases:
     def _add_calls(self, calls: CallColumns, accepted: I64) -> None:
         at = calls.at[accepted]
         minute = (np.maximum(at, calls.wm[accepted]) // MINUTE_US).astype(np.int32)
-        latency_ms, cost_nano, key = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.key[accepted]
-        self._deltas.add_calls(calls.group[accepted], at, minute, latency_ms, cost_nano, key)
+        columns: tuple[Any, ...] = (calls.latency_ms, calls.cost_nano, calls.tokens, calls.key)
+        self._deltas.add_calls(calls.group[accepted], at, minute, *(column[accepted] for column in columns))
 
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         at, group = calls.at.item(i), calls.group.item(i)

@@ -5,13 +5,16 @@ All sums are of integers, so they do not depend on order.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import delay, sketch
+from models import delay, sketch, trial_delay
 from models.cells import pack
+from models.ledger import End
 from models.rate_tables import BUCKET_BITS, DELAY_BITS
 from models.streams import (
     F64,
@@ -20,12 +23,17 @@ from models.streams import (
     I32,
     I64,
     MINUTE_US,
+    NO_RESPONSES,
+    NO_SCORES,
+    NO_VALUES,
     U64,
     CellDeltas,
     Changes,
     DelayDeltas,
     Group,
     LatencyDeltas,
+    Responses,
+    Scores,
     TrialDeltas,
     Values,
 )
@@ -40,10 +48,17 @@ _TRIAL = {
 }
 
 
-class Deltas:
-    """Differences of one batch. Groups are the shard's own codes; `changes` translates them to names."""
+LEVELS = 100
+"""Levels of a score per 1."""
+_FARTHEST_LEVEL = 2**31 - 1
 
-    def __init__(self) -> None:
+
+class Deltas:
+    """Differences of one batch. Groups and sources are the shard's own codes; `changes` translates them to names."""
+
+    def __init__(self, source_code: Callable[[str], int]) -> None:
+        """`source_code` gives the shard's code of a source, a new one where it has none."""
+        self._source_code = source_code
         self._cells: list[dict[str, Any]] = []
         self._trials: list[dict[str, Any]] = []
         self._latency: list[tuple[I32, I32, F64]] = []
@@ -52,8 +67,14 @@ class Deltas:
         self._judged: list[tuple[int, int, bool, int, int]] = []
         self._expired: list[tuple[int, int]] = []
         self._steps: list[tuple[int, int, int, int, int, int]] = []
+        self._responses: list[tuple[I32, I32, I32, I8, I32, I32, I32]] = []
+        self._replies: list[tuple[int, int, int, bool, int, int, int]] = []
+        self._scores: list[tuple[I32, I32, I32, F64]] = []
+        self._marks: list[tuple[int, int, int, float]] = []
 
-    def add_calls(self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, key: U64) -> None:
+    def add_calls(
+        self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64
+    ) -> None:
         """Calls accepted: counts, cost, latency, and their values for the numeric detectors."""
         call_minute = (at // MINUTE_US).astype(np.int32)
         ones = np.ones(len(group), np.int32)
@@ -63,7 +84,7 @@ class Deltas:
         known = ~np.isnan(latency_ms)
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
-        self._values.append(Values(group, minute, at, key, latency_ms, cost_usd))
+        self._values.append(Values(group, minute, at, key, latency_ms, cost_usd, tokens))
 
     def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
         """Verdicts gained (sign 1, which is meant where there is none) or withdrawn (-1): cells and delay histogram."""
@@ -82,24 +103,44 @@ class Deltas:
         """One call closed with nothing standing."""
         self._expired.append((group, call_at))
 
-    def step(self, group: int, ends: dict[int, bool | None], sign: int) -> None:
+    def step(self, group: int, call_minute: int, ends: dict[int, End], sign: int) -> None:
         """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn."""
         before: bool | None = None
         for minute in sorted(ends) if len(ends) > 1 else ends:
-            now = ends[minute]
+            now, source = ends[minute]
             if now is not before:
                 good, bad = now is True, now is False
                 net = (good - (before is True), bad - (before is False))
                 self._steps.append((group, minute, sign * good, sign * bad, sign * net[0], sign * net[1]))
+                if now is not None:
+                    by = self._source_code(source or "")
+                    self._replies.append((group, minute, by, now, minute - call_minute, 0, sign))
             before = now
+
+    def hear(
+        self,
+        group: int,
+        call_minute: int,
+        minute: int,
+        source: str | None,
+        success: bool,  # noqa: FBT001
+        score: float | None,
+    ) -> None:
+        """One assertion entered a ledger and takes effect in `minute`."""
+        by = self._source_code(source or "")
+        self._replies.append((group, minute, by, success, minute - call_minute, 1, 0))
+        if score is not None:
+            self._marks.append((group, minute, by, score))
 
     def add_expired(self, group: I32, call_at: I64) -> None:
         """Calls that closed with nothing standing."""
         minute = (call_at // MINUTE_US).astype(np.int32)
         self._cells.append({"group": group, "minute": minute, "expired": np.ones(len(group), np.int32)})
 
-    def add_trials(self, group: I32, minute: I32, success: I8) -> None:
-        """First verdicts of calls: a trial each, and a net gain."""
+    def add_trials(
+        self, group: I32, call_minute: I32, minute: I32, success: I8, source: I32, *, spoken: bool = True
+    ) -> None:
+        """First verdicts of calls: a trial each, and a net gain. Those by silence are not `spoken`."""
         good = (success == 1).astype(np.int32)
         bad = 1 - good
         self._trials.append(
@@ -112,6 +153,16 @@ class Deltas:
                 "failures": bad,
             }
         )
+        ones = np.ones(len(group), np.int32)
+        self._responses.append(
+            (group, minute, source, success, minute - call_minute, ones if spoken else 0 * ones, ones)
+        )
+
+    def add_scores(self, group: I32, minute: I32, source: I32, score: F64) -> None:
+        """Scores of assertions, nan where there is none; for those that `hear` is not told."""
+        (given,) = (~np.isnan(score)).nonzero()
+        if len(given):
+            self._scores.append((group[given], minute[given], source[given], score[given]))
 
     def _gather(self) -> None:
         """The differences of single calls, as columns."""
@@ -125,8 +176,15 @@ class Deltas:
         if self._steps:
             columns = np.array(self._steps, np.int32).T
             self._trials.append(dict(zip(("group", "minute", *tuple(_TRIAL)[:4]), columns, strict=True)))
+        if self._replies:
+            columns = np.array(self._replies, np.int32).T
+            self._responses.append((*columns[:3], columns[3].astype(np.int8), *columns[4:]))
+        if self._marks:
+            marks = np.array([mark[:3] for mark in self._marks], np.int32).T
+            scores = np.array([score for *_, score in self._marks], np.float64)
+            self._scores.append((marks[0], marks[1], marks[2], scores))
 
-    def changes(self, shard: str, watermark: int, groups: list[Group]) -> Changes:
+    def changes(self, shard: str, watermark: int, groups: list[Group], sources: list[str]) -> Changes:
         """The message to the group step; rows whose differences cancelled out are left out."""
         self._gather()
         cells = _sum(self._cells, _CELL)
@@ -134,12 +192,10 @@ class Deltas:
         latencies = self._latencies()
         delays = self._delay_rows()
         values = _concat(self._values)
-        used = np.zeros(len(groups), np.bool_)
-        for codes in (cells["group"], trials["group"], latencies.code, delays.code, values.code):
-            used[codes] = True
-        chosen = np.flatnonzero(used)
-        code = np.zeros(len(groups), np.int32)
-        code[chosen] = np.arange(len(chosen), dtype=np.int32)
+        responses, scores = self._response_rows(), self._score_rows()
+        tables = (latencies, delays, values, responses, scores)
+        chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
+        spoke, by = _renumbered(len(sources), [responses.source, scores.source])
         return Changes(
             shard=shard,
             watermark=watermark,
@@ -149,6 +205,9 @@ class Deltas:
             delays=delays._replace(code=code[delays.code]),
             trials=TrialDeltas(code[trials.pop("group")], **trials),
             values=values._replace(code=code[values.code]),
+            sources=tuple(sources[i] for i in spoke.tolist()),
+            responses=responses._replace(code=code[responses.code], source=by[responses.source]),
+            scores=scores._replace(code=code[scores.code], source=by[scores.source]),
         )
 
     def _latencies(self) -> LatencyDeltas:
@@ -173,8 +232,68 @@ class Deltas:
         first = order[starts][counts != 0]
         return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
 
+    def _response_rows(self) -> Responses:
+        if not self._responses:
+            return NO_RESPONSES
+        group, minute, source, success, late, statements, trials = _columns(self._responses)
+        bucket = trial_delay.bucket_of(late)
+        first, sums = total((group, minute, source, success, bucket), (statements, trials))
+        return Responses(group[first], minute[first], source[first], success[first], bucket[first], *sums)
 
-def _runs(key: U64) -> tuple[I64, I64]:
+    def _score_rows(self) -> Scores:
+        if not self._scores:
+            return NO_SCORES
+        group, minute, source, score = _columns(self._scores)
+        level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
+        first, (count,) = total((group, minute, source, level), (np.ones(len(group), np.int32),))
+        return Scores(group[first], minute[first], source[first], level[first], count)
+
+
+def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:
+    """Sums of `counts` over rows with equal `key`, integer columns of shape (n,), n > 0.
+
+    Returns:
+        Of each distinct key whose sums are not all zero, ascending: the index of one of its rows, and its sums.
+    """
+    order, starts = _runs_of(key)
+    sums = [np.add.reduceat(column[order], starts) for column in counts]
+    kept = np.any([column != 0 for column in sums], axis=0)
+    return order[starts][kept], [column[kept].astype(np.int32) for column in sums]
+
+
+def _runs_of(key: tuple[NDArray[Any], ...]) -> tuple[I64, I64]:
+    """As `_runs`, for keys of several columns: in one number where they fit, which sorts ten times as fast."""
+    lows = [int(column.min()) for column in key]
+    spans = [int(column.max()) - low + 1 for column, low in zip(key, lows, strict=True)]
+    if math.prod(spans) < 2**63:
+        packed = np.zeros(len(key[0]), np.int64)
+        for column, low, span in zip(key, lows, spans, strict=True):
+            packed *= span
+            packed += column
+            packed -= low
+        return _runs(packed)
+    order = np.lexsort(key[::-1])
+    changed = np.ones(len(order), np.bool_)
+    changed[1:] = np.any([column[order][1:] != column[order][:-1] for column in key], axis=0)
+    return order, changed.nonzero()[0]
+
+
+def _columns(parts: Sequence[tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+    return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _renumbered(count: int, used: list[I32]) -> tuple[I64, I32]:
+    """Which of `count` codes are `used`, ascending; and by old code the new one, its place among those."""
+    mask = np.zeros(count, np.bool_)
+    for codes in used:
+        mask[codes] = True
+    (chosen,) = mask.nonzero()
+    new = np.zeros(count, np.int32)
+    new[chosen] = np.arange(len(chosen), dtype=np.int32)
+    return chosen, new
+
+
+def _runs(key: U64 | I64) -> tuple[I64, I64]:
     """An order that sorts `key`, and where each run of equal keys starts in it."""
     order = np.argsort(key)
     if not len(order):
@@ -214,5 +333,4 @@ def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]
 
 
 def _concat(parts: list[Values]) -> Values:
-    dtypes = (np.int32, np.int32, np.int64, np.uint64, np.float64, np.float64)
-    return Values(*(_join([part[i] for part in parts], dtype) for i, dtype in enumerate(dtypes)))
+    return Values(*_columns(parts)) if parts else NO_VALUES

@@ -4,9 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
+
+
+class Budget(NamedTuple):
+    """What a metric may use of its group's promise: `share` of it, spread evenly over its `tests`."""
+
+    share: float
+    tests: int
+
+
+BUDGET: Final = {
+    #                      share   tests
+    "success_rate": Budget(1 / 2, 2),  # a drop, a rise
+    "latency_ms": Budget(1 / 12, 4),  # more and fewer values above the p50, and above the p90
+    "cost_usd": Budget(1 / 12, 4),
+    "tokens": Budget(1 / 12, 4),
+    "score": Budget(1 / 12, 4),  # of each source: see `part_of_source`
+    "responses": Budget(1 / 12, 1),  # of each source: fewer
+    "calls": Budget(1 / 12, 2),  # fewer, more
+}
+"""All statistical tests of a group; the shares sum to 1. A group without some metric does not use up its promise."""
+
+
+def part_of_source(place: int) -> float:
+    """The part of a metric's share that the source in this place (0 the first to be seen) has; all parts sum to 1.
+
+    >>> [part_of_source(place) for place in range(3)] == [1 / 2, 1 / 6, 1 / 12]
+    True
+    """
+    return 1 / ((place + 1) * (place + 2))
 
 
 @dataclass(frozen=True)
@@ -22,6 +52,7 @@ class DriftSettings:
         unpromised_tasks: task types whose alerts carry no promise: where silence decides, one kind of verdict comes a
             whole horizon after the other, so that a change of traffic looks like a change of the rate.
         min_trials: learned before a group is tested. >= 1.
+        min_age_us: for how long before it is tested: a baseline of a few hours knows one time of the day.
         margin: how much worse a busy group's rate may be without counting as evidence: days differ a little. In [0, 1).
         margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
         new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
@@ -32,6 +63,7 @@ class DriftSettings:
     warmup_by_task: Mapping[str, int] = field(default_factory=dict)
     unpromised_tasks: frozenset[str] = frozenset()
     min_trials: int = 30
+    min_age_us: int = DAY_US
     margin: float = 0.01
     margin_above_per_day: float = 300.0
     new_normal_after_us: int = 7 * DAY_US
@@ -56,14 +88,23 @@ class DriftSettings:
                 got = getattr(self, f"{name}_us", None) if value is None else value
                 raise ValueError(f"[drift] {name} must be {rule}; got {got} (leave it out for {default})")
 
+    def threshold_of(self, metric: str, part: float = 1.0) -> float:
+        """A of each test of a metric that has `part` of its share: 1,000 / (F w) with w its share of the promise.
+
+        >>> round(DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold_of("calls"))
+        24000
+        """
+        share, tests = BUDGET[metric]
+        return 1000 * tests / (self.false_alarms_per_1000_groups_per_week * share * part)
+
     @property
     def threshold(self) -> float:
-        """A of CT-SR: two outcomes (down and up) share the promise of a group.
+        """A of CT-SR on outcomes, for each of its two directions.
 
         >>> DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold
-        2000.0
+        4000.0
         """
-        return 1000 * 2 / self.false_alarms_per_1000_groups_per_week
+        return self.threshold_of("success_rate")
 
     @property
     def promise(self) -> str:

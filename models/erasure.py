@@ -29,15 +29,16 @@ def erase(join: Join, erasure: Erasure) -> Joined:
     rows = rows[rows >= 0]
     table = join.held.calls
     pending = rows[table.verdict[rows] == PENDING]
-    deltas = Deltas()
+    deltas = Deltas(join.source_code)
     deltas.add_expired(table.group[pending], table.at[pending])
     _forget(join.held, rows)
     waited = [outcome for key in keys.tolist() for outcome in join.waiting.take(key)]
     join.waiting.reindex()
     call_ids = tuple(dict.fromkeys(call_id for _, call_id in erasure.calls))
     tally = {"expired": len(pending), "waiting": -len(waited), "dead_letters": len(waited)}
+    changes = deltas.changes(erasure.shard, join.watermark, join.groups, join.sources)
     return Joined(
-        changes=deltas.changes(erasure.shard, join.watermark, join.groups)._replace(erased=tuple(keys.tolist())),
+        changes=changes._replace(erased=tuple(keys.tolist())),
         accepted=np.zeros(0, np.object_),
         accepted_at=np.zeros(0, np.int64),
         first=_NO_VERDICTS,

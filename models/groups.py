@@ -7,28 +7,44 @@ being one makes the cap exact and a closed minute the same for everybody (docs/d
 from __future__ import annotations
 
 import pickle
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from models.deltas import total
+from models.ledger import RESERVED_SOURCES
 from models.stored import unpack
 from models.streams import (
     I32,
     I64,
     MINUTE_US,
     NEVER,
+    NO_DELAYS,
+    NO_RESPONSES,
+    NO_SCORES,
+    NO_SLICES,
+    NO_TRIALS,
+    NO_VALUES,
     CellDeltas,
     Changes,
     Closed,
     DelayDeltas,
     Group,
     LatencyDeltas,
+    Responses,
+    Scores,
+    SliceTrials,
+    TrialDelays,
     TrialDeltas,
     Values,
 )
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 OTHER = "__other__"
+MAX_SOURCES = 256
+"""Sources told apart; those that come later are one, `OTHER`: a source is free text."""
+
+_Name = TypeVar("_Name", Group, str)
 
 
 class Grouped(NamedTuple):
@@ -61,6 +77,9 @@ class Groups:
         self._through = NEVER
         self._trials: list[TrialDeltas] = []
         self._values: list[Values] = []
+        self._sources: dict[str, int] = {}
+        self._responses: list[Responses] = []
+        self._scores: list[Scores] = []
         self._folding = False
 
     def process(self, changes: Changes) -> Grouped:
@@ -72,6 +91,7 @@ class Groups:
             self._trials.append(changes.trials._replace(code=local[changes.trials.code]))
         if len(changes.values.code):
             self._values.append(changes.values._replace(code=local[changes.values.code]))
+        self._take_responses(changes, local)
         if changes.erased:
             self._values = [_nameless(part, changes.erased) for part in self._values]
         self._clocks[changes.shard] = max(changes.watermark, self._clocks.get(changes.shard, NEVER))
@@ -99,6 +119,9 @@ class Groups:
                 "through": self._through,
                 "trials": [tuple(part) for part in self._trials],
                 "values": [tuple(part) for part in self._values],
+                "sources": self._sources,
+                "responses": [tuple(part) for part in self._responses],
+                "scores": [tuple(part) for part in self._scores],
                 "folding": self._folding,
             },
             protocol=5,
@@ -117,6 +140,9 @@ class Groups:
         groups._admitted, groups._through, groups._folding = kept["admitted"], kept["through"], kept["folding"]
         groups._trials = [TrialDeltas(*part) for part in kept["trials"]]
         groups._values = [Values(*part) for part in kept["values"]]
+        groups._sources = kept["sources"]
+        groups._responses = [Responses(*part) for part in kept["responses"]]
+        groups._scores = [Scores(*part) for part in kept["scores"]]
         return groups
 
     def _admit(self, name: Group) -> Group:
@@ -135,22 +161,55 @@ class Groups:
         self._codes.setdefault(folded, len(self._codes))
         return folded
 
+    def _take_responses(self, changes: Changes, code: I32) -> None:
+        """Keep what a message says of sources; `code` translates its groups."""
+        by = np.fromiter(map(self._source, changes.sources), np.int32, len(changes.sources))
+        responses, scores = changes.responses, changes.scores
+        if len(responses.code):
+            self._responses.append(responses._replace(code=code[responses.code], source=by[responses.source]))
+        if len(scores.code):
+            self._scores.append(scores._replace(code=code[scores.code], source=by[scores.source]))
+
+    def _source(self, name: str) -> int:
+        known = self._sources.get(name)
+        if known is None:
+            folded = name if len(self._sources) < MAX_SOURCES or name in RESERVED_SOURCES else OTHER
+            known = self._sources.setdefault(folded, len(self._sources))
+        return known
+
     def _close(self, watermark: int) -> Closed | None:
         """What lies in minutes that the watermark has passed, None where it passed none."""
         through = watermark // MINUTE_US if watermark != NEVER else NEVER
         if through <= self._through:
             return None
         self._through = through
-        trials, self._trials = _cut(self._trials, through, _NO_TRIALS)
-        values, self._values = _cut(self._values, through, _NO_VALUES)
-        names = list(self._codes)
-        used = np.unique(np.concatenate((trials.code, values.code))).tolist()
-        used.sort(key=names.__getitem__)
-        rank = np.zeros(len(names), np.int32)
-        rank[used] = np.arange(len(used), dtype=np.int32)
-        trials = _sum_trials(trials._replace(code=rank[trials.code]))
-        values = _in_order(values._replace(code=rank[values.code]))
-        return Closed(through, [names[code] for code in used], trials, values)
+        trials, self._trials = _cut(self._trials, through, NO_TRIALS)
+        values, self._values = _cut(self._values, through, NO_VALUES)
+        responses, self._responses = _cut(self._responses, through, NO_RESPONSES)
+        scores, self._scores = _cut(self._scores, through, NO_SCORES)
+        names, code = _ranked(list(self._codes), (trials, values, responses, scores), "code")
+        sources, source = _ranked(list(self._sources), (responses, scores), "source")
+        responses = _sum_responses(responses._replace(code=code[responses.code], source=source[responses.source]))
+        return Closed(
+            through,
+            names,
+            trials=_sum_trials(trials._replace(code=code[trials.code])),
+            values=_in_order(values._replace(code=code[values.code])),
+            sources=tuple(sources),
+            delays=_by_delay(responses),
+            slices=_by_source(responses),
+            scores=_sum_scores(scores._replace(code=code[scores.code], source=source[scores.source])),
+            responses=responses,
+        )
+
+
+def _ranked(names: list[_Name], tables: tuple[Any, ...], column: str) -> tuple[list[_Name], I32]:
+    """The names that occur in a column of `tables`, in their order; and by old code the place among them."""
+    used = np.unique(np.concatenate([getattr(table, column) for table in tables])).tolist()
+    used.sort(key=names.__getitem__)
+    rank = np.zeros(len(names), np.int32)
+    rank[used] = np.arange(len(used), dtype=np.int32)
+    return [names[code] for code in used], rank
 
 
 def _nameless(values: Values, erased: tuple[int, ...]) -> Values:
@@ -175,14 +234,38 @@ def _sum_trials(trials: TrialDeltas) -> TrialDeltas:
     """One row per (minute, group), in that order; rows that cancelled out are dropped."""
     if not len(trials.code):
         return trials
-    key = (trials.minute.astype(np.int64) << 32) | trials.code
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    first = order[starts]
-    sums = [np.add.reduceat(column[order], starts).astype(np.int32) for column in trials[2:]]
-    kept = np.any([column != 0 for column in sums], axis=0)
-    return TrialDeltas(trials.code[first][kept], trials.minute[first][kept], *(column[kept] for column in sums))
+    first, sums = total((trials.minute, trials.code), trials[2:])
+    return TrialDeltas(trials.code[first], trials.minute[first], *sums)
+
+
+def _sum_responses(rows: Responses) -> Responses:
+    if not len(rows.code):
+        return rows
+    key = (rows.minute, rows.code, rows.source, rows.success, rows.bucket)
+    first, sums = total(key, (rows.statements, rows.trials))
+    columns: tuple[Any, ...] = rows[:5]
+    return Responses(*(column[first] for column in columns), *sums)
+
+
+def _by_delay(rows: Responses) -> TrialDelays:
+    if not len(rows.code):
+        return NO_DELAYS
+    first, (count,) = total((rows.minute, rows.code, rows.success, rows.bucket), (rows.trials,))
+    return TrialDelays(rows.code[first], rows.minute[first], rows.success[first], rows.bucket[first], count)
+
+
+def _by_source(rows: Responses) -> SliceTrials:
+    if not len(rows.code):
+        return NO_SLICES
+    first, (count,) = total((rows.minute, rows.code, rows.source, rows.success), (rows.trials,))
+    return SliceTrials(rows.code[first], rows.minute[first], rows.source[first], rows.success[first], count)
+
+
+def _sum_scores(rows: Scores) -> Scores:
+    if not len(rows.code):
+        return rows
+    first, (count,) = total((rows.minute, rows.code, rows.source, rows.level), (rows.count,))
+    return Scores(rows.code[first], rows.minute[first], rows.source[first], rows.level[first], count)
 
 
 def _in_order(values: Values) -> Values:
@@ -205,14 +288,3 @@ def _by_minute_and_time(minute: I32, at: I64) -> I64:
     if (int(minute.max()) - first + 1) * span >= 2**63:
         return np.lexsort((at, minute))
     return np.argsort((minute - first).astype(np.int64) * span + (at - at.min()))
-
-
-_NO_TRIALS = TrialDeltas(*(np.zeros(0, np.int32) for _ in range(7)))
-_NO_VALUES = Values(
-    np.zeros(0, np.int32),
-    np.zeros(0, np.int32),
-    np.zeros(0, np.int64),
-    np.zeros(0, np.uint64),
-    np.zeros(0, np.float64),
-    np.zeros(0, np.float64),
-)

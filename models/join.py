@@ -20,7 +20,7 @@ from models.cases import Cases, Refusal
 from models.deltas import Deltas
 from models.held import FAILURE, HAS_CASE, NO_STATEMENT, PENDING, SUCCESS, HeldCalls
 from models.lane_clocks import LaneClocks
-from models.ledger import DEFAULT_PASS_AT
+from models.ledger import DEFAULT_PASS_AT, SILENCE
 from models.rules import JoinRules
 from models.stored import StateError, unpack
 from models.streams import I8, I32, I64, MINUTE_US, NEVER, Changes, Erased, Group, Objects
@@ -101,7 +101,7 @@ class Join:
     def process(self, arrivals: Arrivals) -> Joined:
         """Apply one batch and close what its watermark has passed."""
         calls, outcomes = arrivals.calls, arrivals.outcomes
-        deltas = Deltas()
+        deltas = Deltas(self.source_code)
         self._cases.begin(deltas, arrivals)
         others = self._lanes.others(arrivals.lane, arrivals.lanes)
         calls = calls._replace(group=self._local_groups(arrivals.groups, calls.group), wm=self._met(calls.wm, others))
@@ -128,7 +128,7 @@ class Join:
         tally["failures"] = tally.get("failures", 0) + bad
         fresh = np.concatenate((taken, cases.accepted)) if len(cases.accepted) else taken
         return Joined(
-            changes=deltas.changes(arrivals.shard, self.watermark, self.groups),
+            changes=deltas.changes(arrivals.shard, self.watermark, self.groups, self.sources),
             accepted=calls.records[fresh],
             accepted_at=calls.at[fresh],
             first=first,
@@ -279,7 +279,8 @@ class Join:
         table.at[new], table.group[new], table.minute[new] = at, group, minute
         table.verdict[new], table.rules[new] = PENDING, len(self.versions) - 1
         table.digest[new], table.single[new] = fold_digest(calls.digest[taken]), NO_STATEMENT
-        deltas.add_calls(group, at, minute, calls.latency_ms[taken], calls.cost_nano[taken], calls.key[taken])
+        latency_ms, cost_nano, tokens = calls.latency_ms[taken], calls.cost_nano[taken], calls.tokens[taken]
+        deltas.add_calls(group, at, minute, latency_ms, cost_nano, tokens, calls.key[taken])
         row_of = np.full(len(calls.key), -1, np.int32)
         row_of[taken] = new
         return np.where(way.partner >= 0, row_of[way.partner], way.outcome_rows)
@@ -306,7 +307,10 @@ class Join:
                 self.held.reasons.update((place, reason) for place, reason in told if reason is not None)
             table.single[row], table.verdict[row] = single, success
             deltas.add_verdicts(group, call_at, success, at)
-            deltas.add_trials(group, np.maximum(minute, table.minute[row]), success)
+            call_minute = table.minute[row]
+            counts = np.maximum(minute, call_minute)
+            deltas.add_trials(group, call_minute, counts, success, source)
+            deltas.add_scores(group, counts, source, score)
         return FirstVerdicts(records, self.groups, group, call_at, at, success)
 
     def _passes(self, source: I32, score: Any) -> I8:
@@ -340,7 +344,9 @@ class Join:
             if spoken.any():
                 deltas.add_verdicts(group[spoken], call_at[spoken], silence[spoken], ends[spoken])
                 minute = (closes[spoken] // MINUTE_US).astype(np.int32)
-                deltas.add_trials(group[spoken], minute, silence[spoken])
+                by = np.full(len(minute), self.source_code(SILENCE), np.int32)
+                call_minute = table.minute[bare[spoken]]
+                deltas.add_trials(group[spoken], call_minute, minute, silence[spoken], by, spoken=False)
         expired = Expired(
             table.ids.texts(bare),
             self.groups,

@@ -91,6 +91,9 @@ class Verdict(NamedTuple):
 
 PENDING = Verdict(None, None)
 
+End = tuple[bool | None, str | None]
+"""The verdict at the end of a minute, and whose it is: `call` for the call's own error, None with None."""
+
 
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
     """The newest statement of each source that is not withdrawn.
@@ -127,7 +130,18 @@ class Reading(NamedTuple):
     verdict: Verdict
     stands: frozenset[str]
     revisions: int
-    ends: dict[int, bool | None]
+    ends: dict[int, End]
+
+
+def end_of(verdict: Verdict) -> End:
+    """A verdict as the end of a minute."""
+    success, statement = verdict
+    if success is None:
+        return _OPEN
+    return success, CALL if statement is None else statement.source
+
+
+_OPEN: End = (None, None)
 
 
 def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> Reading:
@@ -138,7 +152,7 @@ def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules,
     ordered = sorted(statements)
     verdict = Verdict(success=False, statement=None) if failed else PENDING
     before, started, count = verdict.success, failed, 0
-    ends: dict[int, bool | None] = {call_minute: before}
+    ends: dict[int, End] = {call_minute: end_of(verdict)}
     minute, in_order = call_minute, True
     for statement, verdict in zip(ordered, _verdicts(ordered, rules, failed=failed), strict=True):
         if verdict.success is not before:
@@ -147,7 +161,7 @@ def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules,
         effective = max(call_minute, statement.minute)
         in_order = in_order and effective >= minute
         minute = effective
-        ends[minute] = before
+        ends[minute] = end_of(verdict)
     if not in_order:
         ends = _ends(call_minute, ordered, rules, failed=failed)
     stands = frozenset(statement.outcome_id for statement in standing(statements).values())
@@ -162,21 +176,22 @@ def _read_two(call_minute: int, first: Statement, second: Statement, rules: Verd
     success = alone if best is first else last
     early, late = max(call_minute, first.minute), max(call_minute, second.minute)
     if late < early:
-        early, late, before = late, early, last
+        early, late, before = late, early, (last, second.source)
     else:
-        before = alone
+        before = (alone, first.source)
     replaced = first.source == second.source
     stands = frozenset((second.outcome_id,)) if replaced else frozenset((first.outcome_id, second.outcome_id))
     revisions = int(alone is not None and success is not alone)
-    return Reading(Verdict(success, best), stands, revisions, {call_minute: None, early: before, late: success})
+    ends: dict[int, End] = {call_minute: _OPEN, early: before, late: (success, best.source)}
+    return Reading(Verdict(success, best), stands, revisions, ends)
 
 
-def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> dict[int, bool | None]:
+def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> dict[int, End]:
     """The verdict at the end of each effective minute, where statements did not take effect in the ledger's order."""
     by_minute = sorted(ordered, key=lambda statement: max(call_minute, statement.minute))
-    ends: dict[int, bool | None] = {call_minute: False if failed else None}
+    ends: dict[int, End] = {call_minute: (False, CALL) if failed else _OPEN}
     for statement, verdict in zip(by_minute, _verdicts(by_minute, rules, failed=failed), strict=True):
-        ends[max(call_minute, statement.minute)] = verdict.success
+        ends[max(call_minute, statement.minute)] = end_of(verdict)
     return ends
 
 

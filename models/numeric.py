@@ -1,4 +1,7 @@
-"""Shifts of latency and cost: Page-Hinkley on standardised logarithms, per group and metric.
+"""Shifts of latency, cost, tokens and scores: Page-Hinkley on standardised values, per group and metric.
+
+Amounts are taken as logarithms, scores as they are. Scores come as counts per minute: within a minute they are dealt
+evenly, as their order is not known and must not matter.
 
 No promise is made for these alerts. On log-normal values the settings gave no false alarm in 1.5 million values, and
 found a shift of the log by a sixth of its standard deviation after about 800 values, by 0.4 after 170, by 0.8 after 80.
@@ -16,12 +19,15 @@ import numpy as np
 
 from aftercall.records import Alert, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
+from models.deltas import LEVELS
 from models.drift_settings import DriftSettings
 from models.stored import StateError
-from models.streams import F64, MINUTE_US, Group, Values
+from models.streams import F64, I32, MINUTE_US, Closed, Group
 
 KIND = "shift"
-METRICS = ("latency_ms", "cost_usd")
+METRICS = ("latency_ms", "cost_usd", "tokens")
+SCORE = "score"
+"""Followed by a colon and the source."""
 REFERENCE = 1000
 """Values that make up a reference."""
 CRITICAL_FACTOR = 2.0
@@ -32,6 +38,7 @@ _THRESHOLD = 60.0
 _LEAST_DEVIATION = 0.05  # of the log: prices that never varied may still vary by 5 % before it means something
 _FARTHEST = 6.0  # deviations: no single value is a shift
 _Z = 2.58
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class _Side:
@@ -128,7 +135,7 @@ def _page_hinkley() -> Any:
 
 
 class NumericDrift:
-    """Watches latency and cost of every (task, model, config); about 3 kB per group once it watches."""
+    """Watches latency, cost, tokens and scores of every (task, model, config); about 3 kB per group once it watches."""
 
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from the `state()` of another instance.
@@ -136,7 +143,7 @@ class NumericDrift:
         Raises:
             StateError: where the state's detectors come from another version of river.
         """
-        self._series: dict[tuple[Group, int], _Series] = {}
+        self._series: dict[tuple[Group, str], _Series] = {}
         self._book = AlertBook(settings.new_normal_after_us, None if state is None else state["book"])
         if state is not None:
             if state["river"] not in {None, version("river")}:
@@ -146,18 +153,41 @@ class NumericDrift:
                 )
             self._series = {key: _Series.of(plain) for key, plain in pickle.loads(state["series"])}
 
-    def close(self, names: list[Group], values: Values, through: int) -> list[Alert]:
-        """Take in the values of all minutes < `through`, which come sorted by (minute, at, key)."""
+    def close(self, closed: Closed) -> list[Alert]:
+        """Take in the values and scores of all minutes that have closed."""
+        names, values = closed.names, closed.values
         alerts: list[Alert] = []
         order = np.argsort(values.code, kind="stable")
         code = values.code[order]
         starts = np.flatnonzero(np.diff(code, prepend=-1))
         for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(code)], strict=False):
             span = order[start:end]
-            for metric, column in enumerate((values.latency_ms, values.cost_usd)):
-                self._feed((names[code[start]], metric), column[span], values, span, alerts)
-        alerts += self._book.expire(through * MINUTE_US)
+            for metric, column in zip(METRICS, (values.latency_ms, values.cost_usd, values.tokens), strict=True):
+                known = column[span] > 0
+                rows = span[known]
+                if len(rows):
+                    logs = [math.log(value) for value in column[rows].tolist()]
+                    self._feed(
+                        (names[code[start]], metric), logs, values.at[rows].tolist(), values.minute[rows], alerts
+                    )
+        self._close_scores(closed, alerts)
+        alerts += self._book.expire(closed.through * MINUTE_US)
         return alerts
+
+    def _close_scores(self, closed: Closed, alerts: list[Alert]) -> None:
+        scores = closed.scores
+        order = np.lexsort((scores.level, scores.minute, scores.source, scores.code))
+        key = scores.code[order].astype(np.int64) * max(len(closed.sources), 1) + scores.source[order]
+        starts = np.flatnonzero(np.diff(key, prepend=-1))
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(key)], strict=False):
+            rows = order[start:end]
+            minute, level = (np.repeat(column[rows], scores.count[rows]) for column in (scores.minute, scores.level))
+            dealt = np.lexsort((_dealt(minute), minute))
+            metric = f"{SCORE}:{closed.sources[scores.source[rows[0]]]}"
+            times = (minute.astype(np.int64) * MINUTE_US).tolist()
+            self._feed(
+                (closed.names[scores.code[rows[0]]], metric), (level[dealt] / LEVELS).tolist(), times, minute, alerts
+            )
 
     def state(self) -> dict[str, Any]:
         """Plain values, and river's detectors pickled beside river's version."""
@@ -169,30 +199,64 @@ class NumericDrift:
         }
 
     def _feed(
-        self, key: tuple[Group, int], column: F64, values: Values, span: np.ndarray[Any, Any], alerts: list[Alert]
+        self, key: tuple[Group, str], values: list[float], times: list[int], minutes: I32, alerts: list[Alert]
     ) -> None:
-        positive = column > 0
-        rows = span[positive]
-        if not len(rows):
-            return
-        logs = [math.log(value) for value in column[positive].tolist()]
-        times = values.at[rows].tolist()
+        """Values of one series with their times and effective minutes, in their order."""
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = _Series()
-        at = series.feed(logs, times, 0)
-        while at < len(logs):
-            self._alarm(key, series, (int(values.minute[rows[at]]) + 1) * MINUTE_US, alerts)
+        at = series.feed(values, times, 0)
+        while at < len(values):
+            self._alarm(key, series, (int(minutes[at]) + 1) * MINUTE_US, alerts)
             series = self._series[key] = _Series()
-            at = series.feed(logs, times, at + 1)
+            at = series.feed(values, times, at + 1)
 
-    def _alarm(self, key: tuple[Group, int], series: _Series, ending: int, alerts: list[Alert]) -> None:
+    def _alarm(self, key: tuple[Group, str], series: _Series, ending: int, alerts: list[Alert]) -> None:
         group, metric = key
-        watched: Watched = (KIND, group, METRICS[metric])
+        watched: Watched = (KIND, group, metric)
         alerts += self._book.expire(ending, watched)
         direction: Direction = "up" if series.rising.height >= series.falling.height else "down"
         origin = self._book.origin(watched, direction)
-        alerts.append(self._book.raise_alarm(_describe(watched, direction, ending, series, origin)))
+        tell = _describe_score if metric.startswith(SCORE) else _describe
+        alerts.append(self._book.raise_alarm(tell(watched, direction, ending, series, origin)))
+
+
+def _dealt(minute: I32) -> F64:
+    """Places within each minute that spread equal neighbours evenly (multiples of the golden ratio, modulo 1)."""
+    if not len(minute):
+        return np.zeros(0)
+    first = np.flatnonzero(np.diff(minute, prepend=int(minute[0]) - 1))
+    place = np.arange(len(minute)) - np.repeat(first, np.diff(np.append(first, len(minute))))
+    spread: F64 = np.mod(place * _GOLDEN, 1.0)
+    return spread
+
+
+def _describe_score(
+    watched: Watched, direction: Direction, ending: int, series: _Series, origin: tuple[float, ...] | None
+) -> Alarm:
+    """An alarm in terms of means; a fall is a warning, a rise information."""
+    side = series.rising if direction == "up" else series.falling
+    baseline = series.mean if origin is None else origin[0]
+    count = max(side.count, 1)
+    current = series.mean + series.deviation * side.total / count
+    half = _Z * series.deviation * math.sqrt(1 / count + 1 / REFERENCE)
+    changed = side.since if side.count else ending
+    verb = "rose" if direction == "up" else "fell"
+    return Alarm(
+        at=ending,
+        watched=watched,
+        direction=direction,
+        severity="warning" if direction == "down" else "info",
+        baseline=baseline,
+        current=current,
+        effect_low=current - baseline - half,
+        effect_high=current - baseline + half,
+        changed_at=changed,
+        promise=None,
+        finding=f"{verb} from {baseline:.3f} to {current:.3f} since about {utc_text(changed)}",
+        evidence={"values_since": side.count, "deviation": series.deviation},
+        origin=(baseline,),
+    )
 
 
 def _describe(
@@ -208,7 +272,7 @@ def _describe(
     factor = math.exp(change)
     severity: Severity = "info" if direction == "down" else "critical" if factor >= CRITICAL_FACTOR else "warning"
     changed = side.since if side.count else ending
-    unit = "ms" if watched[2] == "latency_ms" else "USD"
+    unit = {"latency_ms": "ms", "cost_usd": "USD", "tokens": "tokens"}[watched[2]]
     again = "" if origin is None else "moved again: it "
     finding = (
         f"{again}{'rose' if direction == 'up' else 'fell'} from {baseline:.4g} to {current:.4g} {unit} "

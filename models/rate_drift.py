@@ -6,14 +6,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aftercall.records import Alert, Direction, Severity
+from aftercall.records import Alert, Digest, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
+from models.call_counts import Calls
 from models.change_point import change_index
+from models.delay_odds import DelayOdds
+from models.digest import WEEK_MINUTES, Weekly, digest, week_of
+from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion, Surroundings, shrunk
 from models.drift_settings import DriftSettings
 from models.intervals import newcombe
-from models.shiryaev_roberts import DOWN, MINUTES_PER_WEEK, UP, ShiryaevRoberts, advance, growth
-from models.streams import F64, I64, MINUTE_US, AnyGroup, Bools, Group, TrialDeltas
+from models.shiryaev_roberts import (
+    DOWN,
+    MINUTES_PER_WEEK,
+    UP,
+    Batch,
+    Evidence,
+    ShiryaevRoberts,
+    advance,
+    evidence,
+    learned_failures,
+)
+from models.streams import F64, I64, MINUTE_US, Bools, Group, TrialDelays, TrialDeltas
 from models.trial_history import TrialHistory, buckets
+from models.watches import NONE, Watches
+from models.weekly_evidence import mean_r
 
 KIND = "drift"
 METRIC = "success_rate"
@@ -21,29 +37,39 @@ CRITICAL_POINTS = 0.10
 """A drop of this much or more is critical, a smaller one a warning; a rise is information."""
 
 _Z = 2.58
+_INHERITED = 300.0
+"""Trials that a new watch's baseline, that of its roll-up, weighs at most."""
 _NOT_YET = -1
-_MINUTES_PER_DAY = 1440
+_HOURS = 1 << 32
 
 
 class _Rows(NamedTuple):
-    """Trials per watch and minute, sorted by both, each pair once."""
+    """Trials per watch and minute, sorted by both, each pair once; and what the baseline learns from them."""
 
     watch: I64
     minute: I64
     failures: F64
     trials: F64
+    odds: F64
+    learned: F64
+    learned_trials: F64
 
     def part(self, keep: Bools | slice) -> _Rows:
-        return _Rows(self.watch[keep], self.minute[keep], self.failures[keep], self.trials[keep])
+        columns: tuple[Any, ...] = tuple(self)
+        return _Rows(*(column[keep] for column in columns))
 
 
 class _Baseline(NamedTuple):
-    """What each row found learned before it, and the factors that follow."""
+    """What each row found learned before it, and what it tells.
+
+    `counted`: rows after the last alarm of their watch in this day.
+    """
 
     failures: F64
     trials: F64
     weeks: F64
-    factor: F64
+    told: Evidence
+    counted: Bools
 
 
 class RateDrift:
@@ -56,40 +82,70 @@ class RateDrift:
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from the `state()` of another instance."""
         self._settings = settings
-        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
-        self._groups: list[AnyGroup] = []
-        self._row: dict[AnyGroup, int] = {}
-        # Minutes: end of the warm-up, start of the baseline.
-        self._warm_at: I64 = np.zeros(0, np.int64)
+        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials, min_age=settings.min_age_us // MINUTE_US)
+        self._watches = Watches()
+        self._odds = DelayOdds()
+        self._day = _NOT_YET
+        self._warmup: I64 = np.zeros(0, np.int64)
+        # Minute at which the baseline starts, and whether it is that of the parent.
         self._since: I64 = np.zeros(0, np.int64)
+        self._inherited: Bools = np.zeros(0, np.bool_)
+        # Baselines at the beginning of the day: what those inherit that begin within it.
+        self._heirloom: F64 = np.zeros((2, 0))
+        # First minute of the ISO week, and the baselines with which it began.
+        self._week = _NOT_YET
+        self._week_baseline: F64 = np.zeros((2, 0))
+        self._digests: list[Digest] = []
         self._history = TrialHistory()
         self._book = AlertBook(settings.new_normal_after_us)
         if state is not None:
             self._restore(state)
 
-    def close(self, names: list[Group], trials: TrialDeltas, through: int) -> list[Alert]:
-        """Take in the trials of all minutes < `through`; returns alerts, those of one group in order of time."""
+    def close(self, names: list[Group], trials: TrialDeltas, delays: TrialDelays, through: int) -> list[Alert]:
+        """Take in all minutes < `through`: their calls and trials, and how long the trials took.
+
+        Returns:
+            Alerts, those of one group in order of time.
+        """
         alerts: list[Alert] = []
-        rows = self._watched(names, trials)
-        if len(rows.minute):
-            rows = rows.part(rows.minute >= self._warm_at[rows.watch])
-        if len(rows.minute):
-            self._test(rows, alerts)
-            self._history.add(rows.watch, rows.minute, rows.failures, rows.trials)
+        levels = self._levels(names, trials)
+        for day in np.unique(trials.minute // MINUTES_PER_DAY).tolist():
+            self._begin_day(day)
+            of_day = (day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY)
+            span = slice(*np.searchsorted(trials.minute, of_day).tolist())
+            rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)))
+            if len(rows.minute):
+                self._test(rows, alerts)
+                self._history.add(rows.watch, rows.minute, rows.learned * GRAIN, rows.learned_trials * GRAIN)
+            span = slice(*np.searchsorted(delays.minute, of_day).tolist())
+            self._learn_delays(levels, delays, span)
         alerts += self._book.expire(through * MINUTE_US)
         return alerts
+
+    def digests(self) -> list[Digest]:
+        """Digests of the weeks that have ended since this was last asked."""
+        ended, self._digests = self._digests, []
+        return ended
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
         s = self._statistics
         return {
-            "groups": self._groups,
+            "watches": self._watches.state(),
+            "odds": self._odds.state(),
+            "day": self._day,
+            "warmup": self._warmup,
+            "week": self._week,
+            "week_baseline": self._week_baseline,
+            "inherited": self._inherited,
+            "heirloom": self._heirloom,
             "r": s.r,
+            "today": s.today,
             "failures": s.failures,
             "trials": s.trials,
             "last": s.last,
-            "eta": s.eta,
-            "warm_at": self._warm_at,
+            "began": s.began,
+            "dispersion": None if s.dispersion is None else s.dispersion.state(),
             "since": self._since,
             "history": self._history.state(),
             "book": self._book.state(),
@@ -97,69 +153,132 @@ class RateDrift:
 
     def _restore(self, state: dict[str, Any]) -> None:
         s = self._statistics
-        s.r, s.failures, s.trials, s.last, s.eta = (state[name] for name in ("r", "failures", "trials", "last", "eta"))
-        self._groups = state["groups"]
-        self._row = {group: row for row, group in enumerate(self._groups)}
-        self._warm_at, self._since = state["warm_at"], state["since"]
+        s.r, s.today = state["r"], state["today"]
+        s.failures, s.trials, s.last, s.began = (state[name] for name in ("failures", "trials", "last", "began"))
+        s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
+        self._watches, self._odds = Watches(state["watches"]), DelayOdds(state["odds"])
+        self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
+        self._inherited, self._heirloom = state["inherited"], state["heirloom"]
+        self._week, self._week_baseline = state["week"], state["week_baseline"]
         self._history = TrialHistory(state["history"])
         self._book = AlertBook(self._settings.new_normal_after_us, state["book"])
 
     # From groups to watches
 
-    def _watched(self, names: list[Group], trials: TrialDeltas) -> _Rows:
-        some = np.flatnonzero(trials.trial_successes + trials.trial_failures > 0)
-        code, minute = trials.code[some], trials.minute[some].astype(np.int64)
-        failures = trials.trial_failures[some].astype(np.int64)
-        count = trials.trial_successes[some] + failures
-        levels = self._levels(names, code, minute)
-        key = ((levels[:, code] << 32) | minute).ravel()
+    def _levels(self, names: list[Group], trials: TrialDeltas) -> I64:
+        """Watches of all names, and room for those that are new."""
+        levels = self._watches.levels(names, trials.code, trials.minute)
+        groups, more = self._watches.groups, len(self._watches) - len(self._since)
+        if more:
+            warmup = [-(-self._settings.warmup_of(group[0]) // MINUTE_US) for group in groups[-more:]]
+            self._warmup = np.concatenate((self._warmup, np.array(warmup, np.int64)))
+            self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
+            self._inherited = np.concatenate((self._inherited, np.zeros(more, np.bool_)))
+            self._heirloom = np.concatenate((self._heirloom, np.zeros((2, more))), axis=1)
+            self._statistics.grow(len(groups))
+            self._odds.grow(groups, self._watches.parent, self._warmup)
+        return levels
+
+    def _begin_day(self, day: int) -> None:
+        if day <= self._day:
+            return
+        self._day = day
+        week = week_of(day * MINUTES_PER_DAY)[0]
+        if self._week != week:
+            if self._week != _NOT_YET:
+                self._digests.append(self._digest())
+            self._week = week
+            self._week_baseline = np.stack((self._statistics.failures, self._statistics.trials))
+        self._statistics.begin_day(day)
+        self._odds.delays.begin_day(day)
+        self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
+
+    def _digest(self) -> Digest:
+        """Of the week that has ended; what began within it had no baseline to be held against."""
+        end = self._week + WEEK_MINUTES
+        hours = self._history.hours(self._week, end)
+        failures, trials = hours.failures / GRAIN, hours.trials / GRAIN
+        count = len(self._watches)
+        before = np.zeros((2, count))
+        before[:, : self._week_baseline.shape[1]] = self._week_baseline
+        s = self._statistics
+        rho_day, rho_hour = (
+            (np.zeros(count), np.zeros(count))
+            if s.dispersion is None
+            else (s.dispersion.rho_day, s.dispersion.rho_hour)
+        )
+        told = hours._replace(failures=failures, trials=trials)
+        found = mean_r(told, self._week, before[0], before[1], rho_day, rho_hour, s.min_trials)
+        failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
+        return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
+
+    def _watched(self, levels: I64, trials: TrialDeltas) -> _Rows:
+        """Trials of one UTC day, where their watch is tested."""
+        watch = levels[:, trials.code]
+        minute = np.tile(trials.minute.astype(np.int64), (len(levels), 1))
+        called = np.argsort(minute, axis=None, kind="stable")
+        called = called[np.tile(trials.calls, len(levels))[called] != 0]
+        calls = Calls(
+            watch.ravel()[called], minute.ravel()[called], np.tile(trials.calls, len(levels))[called].astype(np.int64)
+        )
+        count = trials.trial_successes + trials.trial_failures
+        some = count > 0
+        key = ((watch[:, some] << 32) | minute[:, some]).ravel()
         order = np.argsort(key, kind="stable")
         key = key[order]
         starts = np.flatnonzero(np.diff(key, prepend=_NOT_YET))
-        if not len(starts):
-            none = np.zeros(0, np.int64)
-            return _Rows(none, none, np.zeros(0), np.zeros(0))
-        sums = [np.add.reduceat(np.tile(column, len(levels))[order], starts) for column in (failures, count)]
-        key = key[starts]
-        return _Rows(key >> 32, key & 0xFFFFFFFF, *(column.astype(np.float64) for column in sums))
+        failed, tried = (
+            np.add.reduceat(np.tile(column[some], len(levels))[order], starts).astype(np.float64)
+            if len(starts)
+            else np.zeros(0)
+            for column in (trials.trial_failures.astype(np.int64), count.astype(np.int64))
+        )
+        watch, minute = key[starts] >> 32, key[starts] & 0xFFFFFFFF
+        odds = self._odds.at(calls, watch, minute)
+        learned = learned_failures(failed, odds)
+        rows = _Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
+        warmup = self._warmup[watch]
+        warm = minute >= self._watches.began[watch] + warmup
+        return rows.part(warm & ((warmup == 0) | self._odds.known(watch)))
 
-    def _levels(self, names: list[Group], code: np.ndarray[Any, Any], minute: I64) -> I64:
-        """Watches of every name that occurs: shape (3, names). New ones start their warm-up at their first minute."""
-        levels = np.zeros((3, len(names)), np.int64)
-        present, first = np.unique(code, return_index=True)
-        known = len(self._groups)
-        warm_at: list[int] = []
-        for at in np.argsort(first, kind="stable").tolist():
-            task, model, config = names[present[at]]
-            start = int(minute[first[at]])
-            for level, group in enumerate(((task, model, config), (task, model, None), (task, None, None))):
-                row = self._row.get(group)
-                if row is None:
-                    row = self._row[group] = len(self._groups)
-                    self._groups.append(group)
-                    warm_at.append(start - (-self._settings.warmup_of(task) // MINUTE_US))
-                levels[level, present[at]] = row
-        if warm_at:
-            more = len(self._groups) - known
-            self._statistics.grow(len(self._groups))
-            self._warm_at = np.concatenate((self._warm_at, np.array(warm_at, np.int64)))
-            self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
-        return levels
+    def _learn_delays(self, levels: I64, delays: TrialDelays, span: slice) -> None:
+        minute, success, count = (
+            column[span].astype(np.int64) for column in (delays.minute, delays.success, delays.count)
+        )
+        for level in levels[1:]:
+            self._odds.learn(level[delays.code[span]], minute, success, delays.bucket[span], count)
 
     # The test
 
     def _test(self, rows: _Rows, alerts: list[Alert]) -> None:
+        """Trials of one UTC day."""
         starts = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
         watches = rows.watch[starts]
         ends = np.append(starts[1:], len(rows.watch))
         fresh = self._since[watches] < 0
-        self._since[watches[fresh]] = rows.minute[starts[fresh]]
+        self._since[watches[fresh]] = self._statistics.began[watches[fresh]] = rows.minute[starts[fresh]]
+        self._inherit(watches[fresh])
         before = self._before(rows, starts, ends)
         self._rounds(rows, before, starts, ends, alerts)
         s, last = self._statistics, ends - 1
-        s.failures[watches] = before.failures[last] + rows.failures[last]
-        s.trials[watches] = before.trials[last] + rows.trials[last]
+        s.failures[watches] = before.failures[last] + rows.learned[last]
+        s.trials[watches] = before.trials[last] + rows.learned_trials[last]
         s.last[watches] = rows.minute[last]
+        self._count(rows.part(before.counted))
+
+    def _inherit(self, watches: I64) -> None:
+        """Give new watches the baseline that the nearest roll-up had at the beginning of the day."""
+        trials = self._heirloom[1]
+        for watch in watches.tolist():
+            above = int(self._watches.parent[watch])
+            while above != NONE and trials[above] < self._settings.min_trials:
+                above = int(self._watches.parent[above])
+            if above != NONE:
+                weight = min(1.0, _INHERITED / trials[above])
+                kept = np.rint(weight * self._heirloom[:, above] * GRAIN) / GRAIN
+                self._statistics.failures[watch], self._statistics.trials[watch] = kept
+                self._inherited[watch] = True
+                self._statistics.began[watch] = 0
 
     def _before(self, rows: _Rows, starts: I64, ends: I64) -> _Baseline:
         s, watches, sizes = self._statistics, rows.watch[starts], ends - starts
@@ -168,45 +287,63 @@ class RateDrift:
             sums = np.cumsum(column) - column
             return sums + np.repeat(at_start[watches] - sums[starts], sizes)
 
-        failures, trials = learned(rows.failures, s.failures), learned(rows.trials, s.trials)
+        failures, trials = learned(rows.learned, s.failures), learned(rows.learned_trials, s.trials)
         elapsed = np.diff(rows.minute, prepend=0)
         last = s.last[watches]
         elapsed[starts] = np.where(last < 0, 0, rows.minute[starts] - last)
-        factor = self._factor(rows, failures, trials)
-        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, factor)
+        told = self._evidence(rows, failures, trials)
+        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, told, np.ones(len(failures), np.bool_))
 
-    def _factor(self, rows: _Rows, failures: F64, trials: F64) -> F64:
-        active = trials >= self._settings.min_trials
-        eta = self._statistics.eta[rows.watch]
-        return growth(failures, trials, rows.failures, rows.trials, self._margin(rows, trials), eta, active)
+    def _evidence(self, rows: _Rows, failures: F64, trials: F64, *, changed: bool = False) -> Evidence:
+        """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
+        dispersion = self._statistics.dispersion
+        around = None if dispersion is None else _around(dispersion, rows, changed=changed)
+        active = self._statistics.tested(rows.watch, rows.minute, trials)
+        margin = self._margin(rows, trials)
+        return evidence(Batch(rows.failures, rows.trials, failures, trials, around, rows.odds, margin, active))
 
     def _margin(self, rows: _Rows, trials: F64) -> F64:
         """Per row, from what was learned before it: at least a day counts, so a burst is no busy group."""
-        days = np.maximum(rows.minute - self._since[rows.watch], _MINUTES_PER_DAY) / _MINUTES_PER_DAY
+        days = np.maximum(rows.minute - self._since[rows.watch], MINUTES_PER_DAY) / MINUTES_PER_DAY
         return np.where(trials > self._settings.margin_above_per_day * days, self._settings.margin, 0.0)
 
     def _rounds(self, rows: _Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
         """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
 
-        Factors are known beforehand from sums of counts. Where a watch raises an alarm, its later ones are made anew.
+        What rows tell is known beforehand from sums of counts. Where a watch raises an alarm, its later ones are asked
+        anew.
         """
         sizes = ends - starts
         busiest_first = np.argsort(-sizes, kind="stable")
         starts, ends, sizes = starts[busiest_first], ends[busiest_first], sizes[busiest_first]
         watches = rows.watch[starts]
-        r = self._statistics.r[watches]
+        r, today = self._statistics.r[watches], self._statistics.today[watches]
         threshold = self._settings.threshold
         for turn in range(int(sizes[0])):
             width = int(np.searchsorted(-sizes, -turn))
             at = starts[:width] + turn
-            mean = advance(r[:width], before.weeks[at], before.factor[at])
+            told = Evidence(*(column[at] for column in before.told))
+            mean = advance(r[:width], today[:width], before.weeks[at], told)
             if mean.max() < threshold:
                 continue
             for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
                 span = slice(int(starts[place]), int(ends[place]))
                 self._alarm(rows, before, span, int(at[place]), mean[place], alerts)
-                r[place] = 0.0
-        self._statistics.r[watches] = r
+                r[place] = today[place] = 0.0
+        self._statistics.r[watches], self._statistics.today[watches] = r, today
+
+    def _count(self, rows: _Rows) -> None:
+        """Let the dispersion see the day's trials, hour by hour."""
+        dispersion = self._statistics.dispersion
+        if dispersion is None or not len(rows.watch):
+            return
+        hour = rows.minute // MINUTES_PER_HOUR
+        starts = np.flatnonzero(np.diff(rows.watch * _HOURS + hour, prepend=_NOT_YET))
+        watch, hour = rows.watch[starts], hour[starts]
+        failures, trials = (np.add.reduceat(column, starts) for column in (rows.learned, rows.learned_trials))
+        for one in np.unique(hour).tolist():
+            now = hour == one
+            dispersion.add(watch[now], hour[now] * MINUTES_PER_HOUR, failures[now], trials[now])
 
     # An alarm
 
@@ -214,11 +351,11 @@ class RateDrift:
         """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change."""
         watch, minute = int(rows.watch[at]), int(rows.minute[at])
         worse = bool(mean[DOWN] >= mean[UP])
-        failures = float(before.failures[at] + rows.failures[at])
-        trials = float(before.trials[at] + rows.trials[at])
+        failures = float(before.failures[at] + rows.learned[at])
+        trials = float(before.trials[at] + rows.learned_trials[at])
         since_failures, since_trials, changed = self._change(rows, span.start, at, failures, trials, worse=worse)
         ending = (minute + 1) * MINUTE_US
-        watched: Watched = (KIND, self._groups[watch], METRIC)
+        watched: Watched = (KIND, self._watches.groups[watch], METRIC)
         alerts += self._book.expire(ending, watched)
         direction: Direction = "down" if worse else "up"
         origin = self._book.origin(watched, direction)
@@ -228,10 +365,15 @@ class RateDrift:
             "mean_r": float(mean[DOWN if worse else UP]),
             "margin": float(self._margin(rows.part(slice(at, at + 1)), before.trials[at : at + 1])[0]),
         }
-        again = "" if origin is None else "moved again: it "
+        again = "against what its roll-up had before: it " if self._inherited[watch] else ""
+        again = again if origin is None else "moved again: it "
         alarm = alarm._replace(finding=again + alarm.finding, evidence=evidence | alarm.evidence)
         alerts.append(self._book.raise_alarm(alarm))
         self._since[watch] = changed
+        self._inherited[watch] = False
+        before.counted[span.start : at + 1] = False
+        if self._statistics.dispersion is not None:
+            self._statistics.dispersion.forget_change(watch)
         self._relearn(rows, before, slice(at + 1, span.stop), since_failures, since_trials)
 
     def _change(
@@ -240,29 +382,31 @@ class RateDrift:
         """Failures and trials since the estimated change, and its minute."""
         watch, now = int(rows.watch[at]), int(rows.minute[at])
         mine = slice(start, at + 1)
-        stored = self._history.of(watch)
-        minutes, f, n = (
-            np.concatenate(pair) for pair in zip(stored, (column[mine] for column in rows[1:]), strict=True)
-        )
+        stored, f, n = self._history.of(watch)
+        minutes = np.concatenate((stored, rows.minute[mine]))
+        f = np.concatenate((f / GRAIN, rows.learned[mine]))
+        n = np.concatenate((n / GRAIN, rows.learned_trials[mine]))
         moments, f, n = buckets(minutes, f, n, now, int(self._since[watch]))
         k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
         if k is None:
             # No split of the stored minutes fits: what was learned before this minute is the baseline.
-            return float(rows.failures[at]), float(rows.trials[at]), now
+            return float(rows.learned[at]), float(rows.learned_trials[at]), now
         return float(f[k:].sum()), float(n[k:].sum()), int(moments[k])
 
     def _relearn(self, rows: _Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
         """Give the later rows of a watch their new baseline: the counts since the change."""
         if rest.start == rest.stop:
-            # No later row in this message: the totals are read from the last row, so put them there.
+            # No later row of this day: the totals are read from the last row, so put them there.
             last = rest.start - 1
-            before.failures[last] = failures - rows.failures[last]
-            before.trials[last] = trials - rows.trials[last]
+            before.failures[last] = failures - rows.learned[last]
+            before.trials[last] = trials - rows.learned_trials[last]
             return
         later = rows.part(rest)
-        before.failures[rest] = failures + np.cumsum(later.failures) - later.failures
-        before.trials[rest] = trials + np.cumsum(later.trials) - later.trials
-        before.factor[rest] = self._factor(later, before.failures[rest], before.trials[rest])
+        before.failures[rest] = failures + np.cumsum(later.learned) - later.learned
+        before.trials[rest] = trials + np.cumsum(later.learned_trials) - later.learned_trials
+        told = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
+        for column, anew in zip(before.told, told, strict=True):
+            column[rest] = anew
 
     def _describe(
         self,
@@ -306,3 +450,48 @@ class RateDrift:
             evidence=evidence,
             origin=baseline,
         )
+
+
+def _around(dispersion: Dispersion, rows: _Rows, *, changed: bool) -> Surroundings:
+    """What the day and hour of each row had shown before it; as `Dispersion.around`, for many rows of a watch.
+
+    `changed`: nothing counts but these rows.
+    """
+    hour = rows.minute // MINUTES_PER_HOUR
+    first = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
+    starts = np.flatnonzero(np.diff(rows.watch * _HOURS + hour, prepend=_NOT_YET))
+    sizes, watch = np.diff(np.append(starts, len(hour))), rows.watch[starts]
+    rho = dispersion.rho_hour[watch]
+    begins = np.flatnonzero(np.diff(watch, prepend=_NOT_YET))
+    spans = np.diff(np.append(begins, len(watch)))
+    carried = np.zeros(len(watch), np.bool_)
+    carried[begins] = (dispersion.hour[watch[begins]] == hour[first]) & (not changed)
+
+    def sums(column: F64, of_hour: F64, of_past: F64) -> tuple[F64, F64, F64]:
+        """Before each row in its hour, and per hour: its total, and what had counted at its watch's first row."""
+        running = np.cumsum(column) - column
+        start = np.where(carried, of_hour[watch], 0.0)
+        before = running - np.repeat(running[starts] - start, sizes)
+        return before, np.add.reduceat(column, starts) + start, of_past[watch] * (not changed)
+
+    hour_events, events, past_events = sums(rows.learned, dispersion.hour_events, dispersion.past_events)
+    hour_trials, trials, past_trials = sums(rows.learned_trials, dispersion.hour_trials, dispersion.past_trials)
+    if not changed:
+        held_events, held_trials = dispersion.hour_events[watch], dispersion.hour_trials[watch]
+        over = ~np.repeat(carried[begins], spans)
+        past_events = past_events + np.where(over, shrunk(held_events, held_trials, rho), 0.0)
+        past_trials = past_trials + np.where(over, shrunk(held_trials, held_trials, rho), 0.0)
+
+    def past(column: F64, at_first: F64) -> F64:
+        counting = shrunk(column, trials, rho)
+        running = np.cumsum(counting) - counting
+        return np.repeat(at_first + running - np.repeat(running[begins], spans), sizes)
+
+    return Surroundings(
+        past(events, past_events),
+        past(trials, past_trials),
+        hour_events,
+        hour_trials,
+        dispersion.rho_day[rows.watch],
+        np.repeat(rho, sizes),
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from models import delay, sketch
 from models.cells import Sums, pack, unpack
-from models.correction import Corrected, DelayHistory, correct, expected, shrunken
+from models.correction import Corrected, DelayHistory, Expected, correct, expected, shrunken
 from models.intervals import wilson
 from models.streams import HOUR_US, MINUTE_US
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Columns = dict[str, "NDArray[Any]"]
 
 BUCKET_BITS: Final = 10
-DELAY_BITS: Final = 6
+DELAY_BITS: Final = 7
 SPANS: Final = {"1h": 1, "24h": 24, "48h": 48, "7d": 168}
 """Span of `current_rates` -> hours."""
 _DAY_US: Final = 24 * HOUR_US
@@ -36,7 +36,7 @@ class _Cells(NamedTuple):
     counts: I64
     """Shape (5, n): calls, successes, failures, expired, cost_nano."""
     expected: F64
-    """Shape (2, n): failures, successes; see models.correction."""
+    """Shape (4, n): the fields of `correction.Expected`."""
 
     def where(self, mask: Bools) -> _Cells:
         return _Cells(self.key[mask], self.rank[mask], self.window[mask], self.counts[:, mask], self.expected[:, mask])
@@ -65,7 +65,11 @@ class FrozenRates(NamedTuple):
     latency_hours: Sums
     latency_days: Sums
     delays: Sums
+    """By hour of the call, success and bucket of models.delay: calls of the last days."""
+    delay_days: Sums
+    """The same by day (UTC): older ones, until no bucket tells their ages apart."""
     history: I64
+    """Shape (groups, 2, 41): the oldest."""
     watermark: int
     minute_floor: int
 
@@ -113,13 +117,25 @@ class _Tables:
         return self._named(rates), self._named(current)
 
     def _delay_history(self, frozen: FrozenRates, order: I64) -> DelayHistory:
-        histogram = frozen.history.copy()
-        group, hour, low = unpack(frozen.delays.keys, DELAY_BITS)
-        old = (hour + 1) * HOUR_US <= self._known - delay.HISTORY_US
-        np.add.at(histogram, (group[old], low[old] >> 5, low[old] & 31), frozen.delays.columns[0][old])
+        within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
+        # A cohort speaks of the buckets it has outgrown: it enters C at its verdict's bucket and leaves after the last.
+        for sums, hours in ((frozen.delays, 1), (frozen.delay_days, 24)):
+            group, window, low = unpack(sums.keys, DELAY_BITS)
+            last = delay.outgrown(self._cohort_age(window * hours))
+            success, bucket = delay_side(low)
+            told = bucket <= last
+            count = sums.columns[0][told]
+            np.add.at(within, (group[told], success[told], bucket[told]), count)
+            np.add.at(gone, (group[told], success[told], last[told] + 1), count)
+        through = np.cumsum(within - gone, axis=-1)
         tasks = {task: i for i, task in enumerate(dict.fromkeys(name[0] for name in self._names))}
         task = np.array([tasks[name[0]] for name in self._names], np.int64)
-        return shrunken(histogram[order], task)
+        return shrunken(within[order], through[order], task)
+
+    def _cohort_age(self, hour: I64) -> I64:
+        """Age of the youngest call of an hour's cohort, or of its day's where that has settled, told from now alone."""
+        of_day = self._known - (hour // 24 + 1) * _DAY_US
+        return np.where(of_day >= delay.HISTORY_US, of_day, self._known - (hour + 1) * HOUR_US)
 
     def _sorted(self, sums: Sums) -> _Cells:
         group, window, _ = unpack(sums.keys)
@@ -127,7 +143,7 @@ class _Tables:
         key = pack(rank, window)
         order = np.argsort(key)
         counts = np.array([column[order] for column in sums.columns], np.int64)
-        cells = _Cells(key[order], rank[order], window[order], counts, np.zeros((2, len(order))))
+        cells = _Cells(key[order], rank[order], window[order], counts, np.zeros((4, len(order))))
         # A window without a call has nothing to say, and divides by zero.
         return cells.where(counts[0] > 0)
 
@@ -144,7 +160,7 @@ class _Tables:
         row = np.searchsorted(hours.key, pack(young.rank, young.window // 60))
         exact = hours.expected.copy()
         exact[:, hours.window >= detail] = 0.0
-        for side in (0, 1):
+        for side in range(4):
             np.add.at(exact[side], row, young.expected[side])
         return hours._replace(expected=exact)
 
@@ -201,7 +217,7 @@ class _Tables:
             pieces.append(cells.where((cells.window >= low) & (cells.window < high)))
             latency.append(lat.where((lat.window >= low) & (lat.window < high)))
         counts = np.zeros((5, len(self._names)), np.int64)
-        expected_verdicts = np.zeros((2, len(self._names)))
+        expected_verdicts = np.zeros((4, len(self._names)))
         for piece in pieces:
             for sums, values in ((counts, piece.counts), (expected_verdicts, piece.expected)):
                 for total, value in zip(sums, values, strict=True):
@@ -216,9 +232,8 @@ class _Tables:
         resolved = successes + failures
         low, high = wilson(successes, resolved)
         weight = (self._history.weight[0][cells.rank], self._history.weight[1][cells.rank])
-        sides = (cells.expected[0], cells.expected[1])
         rate = np.where(resolved > 0, successes / np.maximum(resolved, 1), np.nan)
-        corrected = correct(successes, failures, calls, sides, weight)
+        corrected = correct(successes, failures, calls, Expected(*cells.expected), weight)
         # Where nothing is open any more, the rate is what it is, and all of it is in.
         final = (calls - resolved - expired == 0) & ~np.isnan(corrected.maturity)
         corrected = Corrected(
@@ -258,6 +273,16 @@ class _Tables:
             text[:] = [name[i] for name in self._names]
             out[field] = text[rank]
         return {**out, **columns}
+
+
+def delay_low(success: NDArray[np.integer], bucket: NDArray[np.integer]) -> I64:
+    """The low part of a delay cell's key, in 0 .. 81."""
+    return bucket.astype(np.int64) * 2 + success
+
+
+def delay_side(low: I64) -> tuple[I64, I64]:
+    """Success and bucket of a `delay_low`."""
+    return low & 1, low >> 1
 
 
 def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from models import delay
 from models.cells import KeyedSums, Sums, pack, unpack
-from models.rate_tables import BUCKET_BITS, DELAY_BITS, FrozenRates
+from models.rate_tables import BUCKET_BITS, DELAY_BITS, FrozenRates, delay_low, delay_side
 from models.stored import StateError
 from models.streams import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.rate_tables import Columns
     from models.streams import I32, I64, Group
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 MINUTES_PER_HOUR: Final = 60
 HOURS_PER_DAY: Final = 24
 _KEPT_HOURS: Final = 2
@@ -33,11 +33,23 @@ _TOGETHER: Final = 1 << 15
 _COUNTS: Final = (np.int32, np.int32, np.int32, np.int32, np.int64)
 """calls, successes, failures, expired, cost in nano-dollars."""
 
+_TABLES: Final = (
+    "minutes",
+    "hours",
+    "days",
+    "latency_minutes",
+    "latency_hours",
+    "latency_days",
+    "delays",
+    "delay_days",
+)
+
 
 class RateCells:
     """Per-(group, window) sums of calls, verdicts, cost, latency and delay.
 
-    Memory: about 45 bytes per (group, hour) and per (group, hour, latency bucket).
+    Memory: about 45 bytes per (group, hour) and per (group, hour, latency bucket); about 25 per (group, verdict, delay
+    bucket) of each of the last 72 hours and of each day of the 126 before.
     """
 
     def __init__(self) -> None:
@@ -47,11 +59,12 @@ class RateCells:
         self._latency_minutes = KeyedSums((np.int32,))
         self._latency_hours = KeyedSums((np.int32,))
         self._latency_days = KeyedSums((np.int64,))
-        self._delays = KeyedSums((np.int32,))
+        self._delays, self._delay_days = KeyedSums((np.int32,)), KeyedSums((np.int32,))
         self._history: I64 = np.zeros((0, 2, delay.BUCKETS), np.int64)
         self._watermark = NEVER
         self._minute_floor = NEVER
         self._hour_floor = NEVER
+        self._delay_day_floor = NEVER
         self._release_floor = NEVER
         self._waiting: list[tuple[I32, CellDeltas, LatencyDeltas, DelayDeltas]] = []
         self._rows_waiting = 0
@@ -69,7 +82,7 @@ class RateCells:
             self._add_waiting()
 
     def advance(self, watermark: int, newest_call: int) -> None:
-        """Drop the minutes and release the delays that no later table needs.
+        """Drop the minutes that no later table needs, and join the cohorts of delays that none tells apart.
 
         Args:
             watermark: µs, or `NEVER`; never falls.
@@ -85,13 +98,10 @@ class RateCells:
             self._minute_floor = floor
             for table, bits in ((self._minutes, 0), (self._latency_minutes, BUCKET_BITS)):
                 table.take(unpack(table.sums(copy=False).keys, bits)[1] < floor)
-        released = (anchor - delay.HISTORY_US) // HOUR_US
-        if released > self._release_floor:
-            self._add_waiting()
-            self._release_floor = released
-            held = self._delays.take(unpack(self._delays.sums(copy=False).keys, DELAY_BITS)[1] < released)
-            group, _, low = unpack(held.keys, DELAY_BITS)
-            np.add.at(self._history, (group, low >> 5, low & 31), held.columns[0])
+        self._join_cohorts(
+            (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
+            (anchor - delay.LONGEST_US) // (HOUR_US * HOURS_PER_DAY),
+        )
 
     def forget_hours(self, before_us: int) -> None:
         """Fold the hours of the full days (UTC) before a time: their hourly rates go, the daily ones stay."""
@@ -123,7 +133,7 @@ class RateCells:
             field: (value.keys, list(value.columns)) if isinstance(value, Sums) else value
             for field, value in frozen._asdict().items()
         }
-        floors = {"hour_floor": self._hour_floor, "release_floor": self._release_floor}
+        floors = {field: getattr(self, f"_{field}") for field in ("hour_floor", "delay_day_floor", "release_floor")}
         return pickle.dumps({"version": STATE_VERSION, **plain, **floors}, protocol=5)
 
     @classmethod
@@ -142,12 +152,12 @@ class RateCells:
             raise StateError(msg)
         cells = cls()
         cells._gids([tuple(name) for name in stored["names"]])
-        for field in ("minutes", "hours", "days", "latency_minutes", "latency_hours", "latency_days", "delays"):
+        for field in _TABLES:
             keys, columns = stored[field]
             dtypes = getattr(cells, f"_{field}").dtypes
             setattr(cells, f"_{field}", KeyedSums(dtypes, Sums(keys, tuple(columns))))
         cells._history = np.array(stored["history"], np.int64)
-        for field in ("watermark", "minute_floor", "hour_floor", "release_floor"):
+        for field in ("watermark", "minute_floor", "hour_floor", "delay_day_floor", "release_floor"):
             setattr(cells, f"_{field}", stored[field])
         return cells
 
@@ -162,6 +172,7 @@ class RateCells:
             latency_hours=self._latency_hours.sums(copy=copy),
             latency_days=self._latency_days.sums(copy=copy),
             delays=self._delays.sums(copy=copy),
+            delay_days=self._delay_days.sums(copy=copy),
             history=self._history[: len(self._names)].copy(),
             watermark=self._watermark,
             minute_floor=self._minute_floor,
@@ -204,13 +215,34 @@ class RateCells:
         self._add_delays(delays.code, delays)
 
     def _add_delays(self, group: NDArray[np.integer], delays: DelayDeltas) -> None:
-        hour, success, bucket = (a.astype(np.int64) for a in (delays.hour, delays.success, delays.bucket))
-        known = hour < self._release_floor
-        np.add.at(self._history, (group[known], success[known], bucket[known]), delays.count[known])
-        young = ~known
-        self._delays.add(
-            pack(group[young], hour[young], (success[young] << 5) | bucket[young], DELAY_BITS), delays.count[young]
-        )
+        """To the hour of the call while that is young, then to its day, then to the history without a time."""
+        hour, low = delays.hour.astype(np.int64), delay_low(delays.success, delays.bucket)
+        day = hour // HOURS_PER_DAY
+        young, old = day >= self._delay_day_floor, day < self._release_floor
+        middle = ~young & ~old
+        self._delays.add(pack(group[young], hour[young], low[young], DELAY_BITS), delays.count[young])
+        self._delay_days.add(pack(group[middle], day[middle], low[middle], DELAY_BITS), delays.count[middle])
+        self._release(group[old], low[old], delays.count[old])
+
+    def _join_cohorts(self, day_floor: int, release_floor: int) -> None:
+        """Fold hours before one day (UTC) into days, and days before another into the history."""
+        if day_floor > self._delay_day_floor:
+            self._add_waiting()
+            self._delay_day_floor = day_floor
+            hours = unpack(self._delays.sums(copy=False).keys, DELAY_BITS)[1]
+            held = self._delays.take(hours < day_floor * HOURS_PER_DAY)
+            group, hour, low = unpack(held.keys, DELAY_BITS)
+            self._delay_days.add(pack(group, hour // HOURS_PER_DAY, low, DELAY_BITS), *held.columns)
+        if release_floor > self._release_floor:
+            self._add_waiting()
+            self._release_floor = release_floor
+            days = unpack(self._delay_days.sums(copy=False).keys, DELAY_BITS)[1]
+            held = self._delay_days.take(days < release_floor)
+            group, _, low = unpack(held.keys, DELAY_BITS)
+            self._release(group, low, held.columns[0])
+
+    def _release(self, group: NDArray[np.integer], low: I64, count: NDArray[np.integer]) -> None:
+        np.add.at(self._history, (group, *delay_side(low)), count)
 
 
 def _together(parts: list[Any]) -> list[Any]:

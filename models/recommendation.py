@@ -131,9 +131,13 @@ def _relative_costs(facts: list[Known], value: float | None) -> F64 | None:
 
 
 def _alert_on(arm: Arm, alerts: Sequence[Alert]) -> Alert | None:
-    """The open alert that says this arm does worse: its own, else that of its model."""
-    on = [a for a in alerts if a.direction == "down" and a.model == arm[0] and a.config in (None, arm[1])]
-    return min(on, key=lambda alert: (alert.config is None, alert.opened_at, alert.alert_id)) if on else None
+    """The open alert that says this arm does worse: its own, else that of its config or its model."""
+    on = [a for a in alerts if a.direction == "down" and a.model in {None, arm[0]} and a.config in {None, arm[1]}]
+
+    def nearest(alert: Alert) -> tuple[Any, ...]:
+        return alert.config is None, alert.model is None, alert.opened_at, alert.alert_id
+
+    return min(on, key=nearest) if on else None
 
 
 def _over_limit(fact: Known, wishes: TaskRouting, min_evidence: int) -> bool:

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aftercall.records import EPOCH, Alert, Recommendation
-from models.evidence import COST, COSTED, FAILURES, LATENCY, SUCCESSES, TIMED, Evidence
+from aftercall.records import EPOCH, EVERY_TASK, Alert, Recommendation
+from models.evidence import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, Evidence
 from models.groups import OTHER
 from models.recommendation import Known, TaskRouting, decide
 from models.stored import StateError
@@ -97,7 +97,9 @@ class Routing:
         end = max(closed.through * MINUTE_US, self._through)
         told: dict[str, list[tuple[int, Alert]]] = {}
         for alert in alerts:
-            told.setdefault(alert.task_type, []).append((min(max(_minute_end(alert), self._through), end), alert))
+            of = [alert.task_type] if alert.task_type != EVERY_TASK else list(self._tasks)
+            for name in of:
+                told.setdefault(name, []).append((min(max(_minute_end(alert), self._through), end), alert))
         # Task types without news may still owe what they learned earlier in the hour.
         owing = (name for name, task in self._tasks.items() if NEVER < task.due <= end)
         issued: list[Recommendation] = []
@@ -155,9 +157,8 @@ class Routing:
             self._take(task, trials, values, seen, now)
             fresh = False
             while seen[2] < len(alerts) and alerts[seen[2]][0] <= now:
-                _apply(task, alerts[seen[2]][1], now)
+                fresh |= _apply(task, alerts[seen[2]][1], now)
                 seen[2] += 1
-                fresh = True
             if fresh or NEVER < task.due <= now:
                 task.due = NEVER
                 recommendation = self._issue(name, task, now)
@@ -305,22 +306,32 @@ def _upto(entries: _Entries | None, seen: list[int], which: int, now: int | None
     return _Entries(entries.arms[cut], entries.minutes[cut], tuple(column[cut] for column in entries.counts))
 
 
-def _apply(task: _Task, alert: Alert, now: int) -> None:
-    if alert.metric != OUTCOMES or alert.model is None:
-        return
+def _apply(task: _Task, alert: Alert, now: int) -> bool:
+    """Take in an alert; returns whether it concerns the task type: one on all of them only where it has such an arm."""
+    arms = [
+        index
+        for index, (model, config) in enumerate(task.evidence.arms)
+        # An arm that is called later in this message is not known yet.
+        if task.evidence.last_call[index] != NEVER_CALLED
+        and alert.model in {None, model}
+        and alert.config in {None, config}
+    ]
+    concerns = alert.task_type != EVERY_TASK or bool(arms)
+    if alert.metric != OUTCOMES or (alert.model is None and alert.config is None) or not concerns:
+        return concerns
     changed = now if alert.changed_at is None else (alert.changed_at - EPOCH) // timedelta(microseconds=1)
     if alert.state == "closed":
         task.open_alerts.pop(alert.alert_id, None)
         if RECOVERED not in alert.evidence:
-            return
+            return True
         # The bad hours would hold back an arm that is well again; when it recovered is not told, so the last ones stay.
         changed = now
     else:
         task.open_alerts[alert.alert_id] = alert
     since = min(changed, now - KEPT_AFTER_CHANGE_US)
-    for index, (model, config) in enumerate(task.evidence.arms):
-        if model == alert.model and alert.config in (None, config):
-            task.evidence.forget_before(index, since)
+    for index in arms:
+        task.evidence.forget_before(index, since)
+    return True
 
 
 def _known(counts: list[float]) -> Known:

@@ -4,22 +4,33 @@ Per group and direction eight statistics R_j, one per odds ratio r_j that the ch
 with e events (failures when looking for a drop, successes for a rise), after a time delta in weeks, gives
 
     q   = (a + E + e/2) / (a + b + N + n/2) + margin         a = b = 1/2; E, N: events and trials before the batch
-    R_j = (R_j + delta) * exp(eta * (e ln r_j - n ln(1 + (r_j - 1) q)))
+    R_j = (R_j + delta) * exp(e ln r_j - n ln(1 + (r_j - 1) q))
 
 and an alarm where the mean of R_j reaches A. With a known rate, mean R minus the elapsed weeks is a supermartingale, so
 the probability of a false alarm within T weeks is at most T / A whatever the traffic (e-detectors: Shin, Ramdas,
 Rinaldo 2022, arXiv 2203.03532). The learned rate makes that approximate; e/2 and n/2 (the middle of the batch) keep it
-below in measurements, and must not be dropped.
+below in measurements, and must not be dropped. What hours and days vary of themselves is no evidence: half of the
+ratios are held against the baseline, with a share of the day's evidence, and half against what the day has shown so
+far (`models.dispersion`).
+
+Where verdicts of failure and success take different times, the share of failures among those that arrive is not that
+among the calls: the expected odds of failure are multiplied by `odds`, and the baseline learns failures / odds
+(`models.delay_odds`).
 """
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 import numpy as np
 
+from models.dispersion import GRAIN, MINUTES_PER_DAY, Dispersion, Surroundings
 from models.streams import F64, I64, Bools
 
-RATIOS: F64 = np.array([1.1, 1.2, 1.35, 1.6, 2.0, 2.7, 4.0, 8.0])
-"""Odds ratios of the mixture."""
+RATIOS: F64 = np.array([1.1, 1.35, 2.0, 4.0, 1.2, 1.6, 2.7, 8.0])
+"""Odds ratios of the mixture; the first four are held against the baseline, the others against the day."""
+HALF: Final = 4
+"""So many of the ratios, the first, are held against the baseline."""
 MINUTES_PER_WEEK = 10_080
 DOWN, UP = 0, 1
 """Directions of the success rate: columns of everything that has two."""
@@ -28,33 +39,98 @@ _LOG_RATIOS: F64 = np.log(RATIOS)
 _CAP = 1e15
 _EXPONENT_CAP = 600.0
 _PRIOR = 0.5
+_TOGETHER: Final = 4096
+"""Rows that are updated at once: their arrays fit into a core's cache."""
 
 
-def growth(
-    failures_before: F64, trials_before: F64, failures: F64, trials: F64, margin: F64, eta: F64, active: Bools
-) -> F64:
-    """Factors by which a batch multiplies R, shape (rows, 2, 8): direction, odds ratio. 0 where not `active`.
+def learned_failures(failures: F64, odds: F64 | float) -> F64:
+    """Failures as they would have arrived if they took as long as successes, in multiples of 1 / GRAIN."""
+    exact: F64 = np.rint(failures / odds * GRAIN) / GRAIN
+    return exact
 
-    All arguments have shape (rows,). Row by row: what else is in the arrays does not matter.
+
+class Batch(NamedTuple):
+    """One batch for each of some groups; arrays of shape (rows,).
+
+    Attributes:
+        failures, trials: of the batch.
+        failures_before, trials_before: the learned baseline before it.
+        around: what its day and hour have shown before it; None where all trials count as independent.
+        odds: factor on the expected odds of failure.
+        margin: added to the expected rate.
+        active: whether it is tested.
     """
-    events = np.stack((failures, trials - failures), axis=1)
-    before = np.stack((failures_before, trials_before - failures_before), axis=1)
-    q = (_PRIOR + before + events / 2) / (2 * _PRIOR + trials_before + trials / 2)[:, None] + margin[:, None]
+
+    failures: F64
+    trials: F64
+    failures_before: F64
+    trials_before: F64
+    around: Surroundings | None
+    odds: F64
+    margin: F64
+    active: Bools
+
+
+class Evidence(NamedTuple):
+    """What batches tell.
+
+    Attributes:
+        gain: logarithms of likelihood ratios, shape (rows, 2, 8): direction, odds ratio. -inf where not tested.
+        before, after: share of the day's evidence that counts before and after the batch, shape (rows,).
+    """
+
+    gain: F64
+    before: F64
+    after: F64
+
+
+def evidence(batch: Batch) -> Evidence:
+    """What a batch tells; row by row: what else is in the arrays does not matter."""
+    failures, trials = batch.failures, batch.trials
+    learned = learned_failures(failures, batch.odds)
+    learned_trials = trials - failures + learned
+    rate = (_PRIOR + batch.failures_before + learned / 2) / (2 * _PRIOR + batch.trials_before + learned_trials / 2)
+    if batch.around is None:
+        rates, before, after = (rate, rate), np.ones(len(rate)), np.ones(len(rate))
+    else:
+        rates = batch.around.drawn(rate, learned, learned_trials)
+        before, after = batch.around.shares(learned_trials)
+    failing = np.stack(rates, axis=1)
+    odds = failing * batch.odds[:, None]
+    failing = odds / (odds + (1 - failing))
+    q = np.stack((failing, 1 - failing), axis=1) + batch.margin[:, None, None]
     # A larger cap than 1 is no rate, a smaller one would break the promise where nearly all calls succeed.
     q = np.minimum(q, 1.0)
-    exponent = events[:, :, None] * _LOG_RATIOS
-    exponent -= trials[:, None, None] * np.log1p((RATIOS - 1) * q[:, :, None])
-    exponent *= eta[:, None, None]
+    events = np.stack((failures, trials - failures), axis=1)
+    gain = (RATIOS - 1).reshape(2, HALF) * q[..., None]
+    np.log1p(gain, out=gain)
+    gain *= -trials[:, None, None, None]
+    gain = gain.reshape(len(trials), 2, 2 * HALF)
+    gain += events[:, :, None] * _LOG_RATIOS
+    gain[~batch.active] = -np.inf
+    return Evidence(gain, before, after)
+
+
+def advance(r: F64, today: F64, weeks: F64, told: Evidence) -> F64:
+    """Take statistics over one batch, in place.
+
+    Args:
+        r: R, shape (rows, 2, 8).
+        today: evidence of the UTC day against the baseline, shape (rows, 2, 4).
+        weeks: since the last batch, shape (rows,).
+        told: the batch.
+
+    Returns:
+        Means of R over the mixture, shape (rows, 2).
+    """
+    exponent = told.gain.copy()
+    against_baseline = exponent[..., :HALF]
+    before = told.before[:, None, None] * today
+    today += np.where(np.isneginf(against_baseline), 0.0, against_baseline)
+    np.copyto(against_baseline, told.after[:, None, None] * today - before, where=np.isfinite(against_baseline))
     np.minimum(exponent, _EXPONENT_CAP, out=exponent)
-    factor: F64 = np.exp(exponent, out=exponent)
-    factor[~active] = 0.0
-    return factor
-
-
-def advance(r: F64, weeks: F64, factor: F64) -> F64:
-    """Take `r`, shape (rows, 2, 8), over one batch in place; returns the means over the mixture, shape (rows, 2)."""
     r += weeks[:, None, None]
-    r *= factor
+    r *= np.exp(exponent, out=exponent)
     np.minimum(r, _CAP, out=r)
     # Sums in a written-out order: numpy's own may depend on shape and strides.
     quarters = r[..., :4] + r[..., 4:]
@@ -64,26 +140,40 @@ def advance(r: F64, weeks: F64, factor: F64) -> F64:
 
 
 class ShiryaevRoberts:
-    """The state of many groups, about 180 bytes each; rows are the caller's group numbers.
+    """The state of many groups, about 420 bytes each; rows are the caller's group numbers.
 
     Attributes:
         r: statistics, shape (groups, 2, 8).
+        today: evidence of the UTC day against the baseline, shape (groups, 2, 4).
         failures, trials: the learned baseline, shape (groups,).
+        began: minute of the group's first batch, -1 before it; 0 where the baseline is not of its own making.
         last: minute of the group's last batch, -1 before the first.
-        eta: power <= 1 on the evidence, below 1 where outcomes are not independent.
+        dispersion: what hours and days vary of themselves; None where all trials count as independent.
     """
 
-    def __init__(self, groups: int = 0, *, min_trials: int = 30) -> None:
-        """Start with `groups` fresh groups; a group is tested once it has learned `min_trials` >= 1 trials."""
+    def __init__(
+        self, groups: int = 0, *, min_trials: int = 30, min_age: int = MINUTES_PER_DAY, dispersion: bool = True
+    ) -> None:
+        """Start with `groups` fresh groups.
+
+        Args:
+            groups: how many.
+            min_trials: learned before a group is tested, >= 1.
+            min_age: minutes since its first batch before a group is tested: a baseline of a few hours knows one time
+                of the day.
+            dispersion: learn what hours and days vary of themselves; else all trials count as independent.
+        """
         if min_trials < 1:
             msg = f"ShiryaevRoberts: min_trials must be >= 1; got {min_trials}"
             raise ValueError(msg)
-        self.min_trials = min_trials
+        self.min_trials, self.min_age = min_trials, min_age
         self.r: F64 = np.zeros((0, 2, len(RATIOS)))
+        self.today: F64 = np.zeros((0, 2, HALF))
         self.failures: F64 = np.zeros(0)
         self.trials: F64 = np.zeros(0)
+        self.began: I64 = np.zeros(0, np.int64)
         self.last: I64 = np.zeros(0, np.int64)
-        self.eta: F64 = np.ones(0)
+        self.dispersion = Dispersion() if dispersion else None
         self.grow(groups)
 
     def __len__(self) -> int:
@@ -95,13 +185,28 @@ class ShiryaevRoberts:
         if more <= 0:
             return
         self.r = np.concatenate((self.r, np.zeros((more, 2, len(RATIOS)))))
+        self.today = np.concatenate((self.today, np.zeros((more, 2, HALF))))
         self.failures = np.concatenate((self.failures, np.zeros(more)))
         self.trials = np.concatenate((self.trials, np.zeros(more)))
+        self.began = np.concatenate((self.began, np.full(more, -1, np.int64)))
         self.last = np.concatenate((self.last, np.full(more, -1, np.int64)))
-        self.eta = np.concatenate((self.eta, np.ones(more)))
+        if self.dispersion is not None:
+            self.dispersion.grow(groups)
+
+    def begin_day(self, day: int) -> None:
+        """From now on all batches are of UTC day `day` (since 1970) or later; again it does nothing. O(groups)."""
+        if self.dispersion is not None and day > self.dispersion.day:
+            self.dispersion.roll(day, self.failures, self.trials)
+            self.today[:] = 0.0
 
     def update(
-        self, rows: I64, successes: I64 | F64, failures: I64 | F64, minute: int | I64, margin: float | F64 = 0.0
+        self,
+        rows: I64,
+        successes: I64 | F64,
+        failures: I64 | F64,
+        minute: int | I64,
+        margin: float | F64 = 0.0,
+        odds: float | F64 = 1.0,
     ) -> tuple[F64, F64]:
         """One batch for each of the distinct groups `rows`; a minute without trials need not be told.
 
@@ -111,31 +216,61 @@ class ShiryaevRoberts:
             rows: groups, distinct.
             successes: trials that succeeded, per row.
             failures: trials that failed, per row.
-            minute: of the batch, one for all or per row; never falls for a group.
+            minute: of the batch, since 1970 UTC; one for all or per row, all within one UTC day. Never falls.
             margin: added to q.
+            odds: factor on the expected odds of failure.
 
         Returns:
-            Mean of R per row, for a drop and for a rise of the success rate; 0 until min_trials are learned.
+            Mean of R per row, for a drop and for a rise of the success rate; 0 where not tested.
         """
         failed = np.asarray(failures, np.float64)
         trials = failed + successes
-        minutes = np.broadcast_to(np.asarray(minute, np.int64), trials.shape)
+        minutes, margins, factors = (np.broadcast_to(each, trials.shape) for each in (minute, margin, odds))
+        means = np.zeros((len(trials), 2))
+        if len(trials):
+            self.begin_day(int(minutes[0]) // MINUTES_PER_DAY)
+        for start in range(0, len(trials), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            means[part] = self._update(
+                rows[part], failed[part], trials[part], minutes[part], margins[part], factors[part].astype(np.float64)
+            )
+        return means[:, DOWN], means[:, UP]
+
+    def _update(self, rows: I64, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
         last = self.last[rows]
         weeks = np.where(last < 0, 0, minutes - last) / MINUTES_PER_WEEK
         failures_before, trials_before = self.failures[rows], self.trials[rows]
-        margins = np.broadcast_to(np.asarray(margin, np.float64), trials.shape)
-        active = trials_before >= self.min_trials
-        factor = growth(failures_before, trials_before, failed, trials, margins, self.eta[rows], active)
-        r = self.r[rows]
-        mean = advance(r, weeks, factor)
+        around = None if self.dispersion is None else self.dispersion.around(rows, minutes)
+        active = self.tested(rows, minutes, trials_before)
+        r, today = self.r[rows], self.today[rows]
+        batch = Batch(failures, trials, failures_before, trials_before, around, odds, margins, active)
+        mean = advance(r, today, weeks, evidence(batch))
         self.r[rows] = r
-        self.failures[rows] = failures_before + failed
-        self.trials[rows] = trials_before + trials
+        if self.dispersion is not None:
+            self.today[rows] = today
+        self.learn(rows, minutes, failures, trials, odds)
+        return mean
+
+    def tested(self, rows: I64, minutes: I64, trials_before: F64) -> Bools:
+        """Whether baselines can be held against batches: of enough trials, and old enough."""
+        began = self.began[rows]
+        old: Bools = (began >= 0) & (minutes - began >= self.min_age)
+        return old & (trials_before >= self.min_trials)
+
+    def learn(self, rows: I64, minutes: I64, failures: F64, trials: F64, odds: F64 | float) -> None:
+        """Add a batch to the baseline and the dispersion, without testing it."""
+        learned = learned_failures(failures, odds)
+        self.failures[rows] += learned
+        self.trials[rows] += trials - failures + learned
         self.last[rows] = minutes
-        return mean[:, DOWN], mean[:, UP]
+        self.began[rows] = np.where(self.began[rows] < 0, minutes, self.began[rows])
+        if self.dispersion is not None:
+            self.dispersion.add(rows, minutes, learned, trials - failures + learned)
 
     def reset(self, row: int, failures: float, trials: float) -> None:
         """After an alarm: no evidence, and a baseline of the counts since the change."""
-        self.r[row] = 0.0
+        self.r[row] = self.today[row] = 0.0
         self.failures[row] = failures
         self.trials[row] = trials
+        if self.dispersion is not None:
+            self.dispersion.forget_change(row)

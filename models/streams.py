@@ -81,7 +81,7 @@ class TrialDeltas(NamedTuple):
 class Values(NamedTuple):
     """One row per accepted call, for the numeric detectors. `key` is that of the join, so distinct; it settles ties.
 
-    `latency_ms` and `cost_usd` are nan where absent.
+    `latency_ms` and `cost_usd` are nan where absent, `tokens` (in and out together) is -1.
     """
 
     code: I32
@@ -90,6 +90,38 @@ class Values(NamedTuple):
     key: U64
     latency_ms: F64
     cost_usd: F64
+    tokens: I64
+
+
+class Responses(NamedTuple):
+    """Statements and trials per (group, effective minute, source, success, bucket of models.trial_delay), each once.
+
+    A statement is an assertion that entered a ledger: counted once, in the minute in which it took effect, whatever
+    becomes of it. A trial (see `TrialDeltas`) counts for the source whose statement decided at the end of its minute:
+    `call` for the call's own error, `silence` where nobody spoke. Statements are never taken back; trials only in
+    minutes still open. `source` indexes the message's `sources`.
+    """
+
+    code: I32
+    minute: I32
+    source: I32
+    success: I8
+    bucket: I16
+    statements: I32
+    trials: I32
+
+
+class Scores(NamedTuple):
+    """Scores of statements as they entered, per (group, effective minute, source, level); distinct rows.
+
+    `level` is the score in hundredths, rounded half to even, within +-2^31.
+    """
+
+    code: I32
+    minute: I32
+    source: I32
+    level: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
 class Changes(NamedTuple):
@@ -103,6 +135,9 @@ class Changes(NamedTuple):
     delays: DelayDeltas
     trials: TrialDeltas
     values: Values
+    sources: tuple[str, ...]
+    responses: Responses
+    scores: Scores
     erased: tuple[int, ...] = ()
     """Keys of calls that nobody may remember any more."""
 
@@ -124,13 +159,51 @@ class Erased(NamedTuple):
     waiting: int
 
 
+class TrialDelays(NamedTuple):
+    """Trials by how long after their call's effective minute theirs is: bucket of models.trial_delay; distinct rows."""
+
+    code: I32
+    minute: I32
+    success: I8
+    bucket: I16
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+class SliceTrials(NamedTuple):
+    """Trials by the source whose statement decided: its text is `sources[source]`; distinct rows."""
+
+    code: I32
+    minute: I32
+    source: I32
+    success: I8
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_TRIALS = TrialDeltas(*(_NONE,) * 7)
+NO_VALUES = Values(
+    _NONE, _NONE, _NONE.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0), _NONE.astype(np.int64)
+)
+NO_RESPONSES = Responses(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE, _NONE)
+NO_DELAYS = TrialDelays(_NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE)
+NO_SLICES = SliceTrials(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE)
+NO_SCORES = Scores(*(_NONE,) * 5)
+
+
 class Closed(NamedTuple):
     """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
 
-    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key).
+    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key), the
+    others by minute, names[code] and then their further columns from left to right (sources by name). `delays` and
+    `slices` are sums of `responses.trials` over what they do not tell apart, and those of `trials` again.
     """
 
     through: int
     names: list[Group]
     trials: TrialDeltas
     values: Values
+    sources: tuple[str, ...] = ()
+    delays: TrialDelays = NO_DELAYS
+    slices: SliceTrials = NO_SLICES
+    scores: Scores = NO_SCORES
+    responses: Responses = NO_RESPONSES

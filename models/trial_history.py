@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.streams import F64, I32, I64, Bools
+from models.weekly_evidence import Hours
 
 KEEP_HOURS = 28 * 24
 """How far back a change is looked for."""
@@ -40,6 +41,19 @@ class TrialHistory:
         """The watch's minutes, failures and trials, in any order; minutes may repeat, hours be merged or not."""
         found = np.concatenate([part[1:, part[0] == watch] for part in self._rows()], axis=1)
         return found[0].astype(np.int64), found[1].astype(np.float64), found[2].astype(np.float64)
+
+    def hours(self, first: int, end: int) -> Hours:
+        """Trials of the minutes from `first` to before `end`, both full hours of the last 28 days, by the hour."""
+        rows = np.concatenate([part[:, (part[1] >= first) & (part[1] < end)] for part in self._rows()], axis=1)
+        watch, hour = rows[0].astype(np.int64), rows[1].astype(np.int64) // 60
+        key = (hour << 32) | watch
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        starts = np.flatnonzero(np.diff(key, prepend=-1))
+        if not len(starts):
+            return Hours(key, key, np.zeros(0), np.zeros(0))
+        counts = np.add.reduceat(rows[2:, order].astype(np.float64), starts, axis=1)
+        return Hours(key[starts] & 0xFFFFFFFF, (key[starts] >> 32) * 60, *counts)
 
     def state(self) -> tuple[I32, I32]:
         """Merged and other rows, shape (4, rows) each; not a copy."""

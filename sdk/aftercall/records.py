@@ -51,6 +51,9 @@ DEAD_LETTER_REASONS: dict[str, str] = {
 }
 """Every slug a dead letter's `reason` may be, and what it says."""
 
+EVERY_TASK = "*"
+"""`task_type` of an alert on all of them."""
+
 _UNSEALED = "0" * 32
 
 
@@ -234,8 +237,19 @@ class Recommendation(Record):
         return super().sealed(recommendation_id=content_hash(_body(draft)), **fields)
 
 
+class Slice(Part):
+    """One value of one dimension within an alert's scope: how its rate changed, and its share of the trouble."""
+
+    dimension: Literal["task_type", "model", "config", "source"]
+    value: str
+    baseline: Share | None = Field(description="success rate before the change; null without trials")
+    current: Share | None = Field(description="success rate since the change; null without trials")
+    trials: int = Field(ge=0, description="since the change")
+    share: float = Field(description="of the failures that the change costs; the shares of a dimension sum to 1")
+
+
 class Alert(Record):
-    """Something changed, or ended; topic `agent.alerts`."""
+    """Something changed, or ended; topic `agent.alerts`. One cause has one alert."""
 
     key_field: ClassVar[str | None] = "alert_id"
 
@@ -247,9 +261,9 @@ class Alert(Record):
     opened_at: Time
     updated_at: Time
     closed_at: Time | None
-    task_type: str
-    model: str | None = Field(description="null on the roll-up over all models of the task type")
-    config: str | None = Field(description="null on roll-ups")
+    task_type: str = Field(description="`*`: all task types")
+    model: str | None = Field(description="null: all models")
+    config: str | None = Field(description="null: all configs")
     metric: str
     direction: Direction
     baseline: float | None = Field(description="the metric before the change")
@@ -260,6 +274,39 @@ class Alert(Record):
     promise: str | None = Field(description="the false-alarm promise this alert falls under; null where none is made")
     reason: str
     evidence: dict[str, JsonValue]
+    failures_per_day: float | None = Field(
+        default=None, description="what the change costs at the present traffic; negative where it saves"
+    )
+    caveat: str | None = Field(default=None, description="why no promise can be made, in a sentence")
+    slices: list[Slice] = Field(default=[], description="where within the scope the change shows, the worst first")
+
+
+class DigestEntry(Part):
+    """One group that changed within the week."""
+
+    task_type: str
+    model: str | None = Field(description="null: all models")
+    config: str | None = Field(description="null: all configs")
+    direction: Direction
+    baseline: Share | None = Field(description="success rate learned before the week; null without trials")
+    current: Share | None = Field(description="success rate within the week; null without trials")
+    trials: int = Field(ge=0, description="within the week")
+    e_value: float = Field(ge=0, description="mean of the detector's statistic at the end of the week")
+
+
+class Digest(Record):
+    """What changed within one ISO week, of all groups together; in the snapshot only, as nobody is to be called for it.
+
+    Of the changes listed, on average at most the share `false_discovery_rate` is none.
+    """
+
+    key_field: ClassVar[str | None] = "week"
+
+    week: str = Field(pattern=r"^[0-9]{4}-W[0-9]{2}$", description="ISO 8601, UTC")
+    issued_at: Time = Field(description="the end of the week")
+    groups: int = Field(ge=0, description="watched groups")
+    false_discovery_rate: Share
+    entries: list[DigestEntry] = Field(description="strongest evidence first")
 
 
 class TopicOrigin(Part):

@@ -276,10 +276,11 @@ def test_calls_become_columns() -> None:
     assert calls.latency_ms[0] == 5.0
     assert math.isnan(calls.latency_ms[1])
     assert calls.cost_nano.tolist() == [2, -1, -1]
+    assert calls.tokens.tolist() == [7, 9, 2]
     assert calls.wm.tolist() == [NEVER] * 3
     assert calls.raw.tolist() == [raws[0], raws[2], raws[3]]
     dtypes = [column.dtype.str[1:] for column in calls]
-    assert dtypes == ["i8", "u8", "i8", "i4", "u8", "u8", "b1", "f8", "i8", "O", "O", "i4", "i8", "i8"]
+    assert dtypes == ["i8", "u8", "i8", "i4", "u8", "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
 
 
 def test_the_digest_tells_absent_from_empty_and_segment_from_error() -> None:

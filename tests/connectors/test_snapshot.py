@@ -407,4 +407,4 @@ def test_the_snapshot_opens_in_duckdb_1(tmp_path: Path, tmp_path_factory: pytest
     out = subprocess.run(
         [str(python), "-c", code, str(tmp_path / "outcomes.duckdb")], capture_output=True, text=True, check=True
     )
-    assert out.stdout == "1.4.3 [(1000, 500)] 0 1000 0 0 1 0 0 0\n"
+    assert out.stdout == "1.4.3 [(1000, 500)] 0 1000 0 0 0 1 0 0 0\n"

@@ -9,16 +9,30 @@ from typing import Any
 
 import pytest
 
-from aftercall import DEAD_LETTER_REASONS, AgentCall, Alert, DeadLetter, Outcome, Recommendation, VerdictRecord
+from aftercall import (
+    DEAD_LETTER_REASONS,
+    AgentCall,
+    Alert,
+    DeadLetter,
+    Digest,
+    DigestEntry,
+    Outcome,
+    Recommendation,
+    Slice,
+    VerdictRecord,
+)
 from flows.sections import Section, SourceScore, Task
 from flows.settings import Settings, load
 
 TEXT = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("record", [AgentCall, Outcome, VerdictRecord, Recommendation, Alert, DeadLetter])
+@pytest.mark.parametrize(
+    "record",
+    [AgentCall, Outcome, VerdictRecord, Recommendation, Alert, Slice, Digest, DigestEntry, DeadLetter],
+)
 def test_every_field_of_every_record_is_documented(record: type[AgentCall]) -> None:
-    words = set(TEXT.replace("`", " ").replace(",", " ").replace(":", " ").split())
+    words = set(re.sub("[`,:{}]", " ", TEXT).split())
     assert set(record.model_fields) <= words
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,7 @@ def alert(base: duckdb.DuckDBPyConnection, number: int, **changes: Any) -> None:
         "effect_high": -0.15,
         "changed_at": END - timedelta(hours=40),
         "reason": "Success rate of atlas fell.",
+        "evidence": "{}",
     }
     insert(base, "alerts", **(row | changes))
 
@@ -120,9 +123,9 @@ def out(tmp_path: Path) -> Path:
             as_of=END,
         )
         alert(base, 1)
-        alert(base, 2, config=None)
-        alert(base, 3, model=None, config=None)
-        alert(base, 4, metric="latency_ms", direction="down", model="birch")
+        over = END - timedelta(hours=20)
+        alert(base, 2, config=None, state="closed", closed_at=over, evidence=f'{{"part_of": "{1:032x}"}}')
+        alert(base, 4, kind="shift", metric="latency_ms", direction="down", model="birch")
         alert(base, 5, direction="up", model="birch")
         for seq, hours, weight in ((1, 35, 0.9), (2, 30, 0.02)):
             for model, share in (("atlas", weight), ("birch", 1 - weight)):
@@ -196,11 +199,52 @@ def test_an_open_alert_is_told_once_with_its_moment(out: Path) -> None:
     assert one.since == (END - timedelta(hours=40)).replace(tzinfo=UTC)
 
 
+def test_an_alert_is_told_where_calls_of_the_task_are_in_its_scope(out: Path) -> None:
+    scopes = list(product(["triage", "refund", "*"], ["atlas", "birch", "elsewhere", None], ["default", "v2", None]))
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        base.execute("DELETE FROM alerts")
+        for number, (task, model, config) in enumerate(scopes):
+            alert(base, number, task_type=task, model=model, config=config)
+    found = insights(out / "outcomes.duckdb", "triage").degraded
+    called = {("*", model, config) for model in ("atlas", "birch", None) for config in ("default", None)}
+    expected = {scope for scope in scopes if scope[0] == "triage"} | called
+    assert len(found) == len(expected)
+    assert {(one.task_type, one.model, one.config) for one in found} == expected
+
+
+@pytest.mark.parametrize(("task", "config"), [("refund", None), ("*", "v2"), ("triage", "v2")])
+def test_who_fell_is_named_where_the_open_alerts_are_about_others(out: Path, task: str, config: str | None) -> None:
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        base.execute("DELETE FROM alerts")
+        alert(base, 6, task_type=task, model=None, config=config)
+    found = insights(out / "outcomes.duckdb", "triage").degraded
+    assert [one.model for one in found if one.alert_id is None] == ["atlas"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        (("*", "atlas", None), "● atlas over all task types: 90.0 %"),
+        (("triage", None, "v2"), "● all models/v2: 90.0 %"),
+        (("triage", None, None), "● all models: 90.0 %"),
+        (("*", None, None), "● all models over all task types: 90.0 %"),
+    ],
+)
+def test_the_scope_of_an_alert_is_said_in_words(
+    out: Path, scope: tuple[str, str | None, str | None], said: str
+) -> None:
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        base.execute("DELETE FROM alerts")
+        alert(base, 6, **dict(zip(("task_type", "model", "config"), scope, strict=True)))
+    assert said in shown(lambda console: render(insights(out / "outcomes.duckdb", "triage"), console))
+
+
 def test_without_an_alert_intervals_that_lie_apart_name_the_model(out: Path) -> None:
     with duckdb.connect(str(out / "outcomes.duckdb")) as base:
         base.execute("DELETE FROM alerts")
     (one,) = insights(out / "outcomes.duckdb", "triage").degraded
-    assert (one.model, one.alert_id, one.since) == ("atlas", None, None)
+    assert (one.model, one.alert_id) == ("atlas", None)
+    assert one.since == (END - timedelta(hours=48)).replace(tzinfo=UTC), "from where the hours are worse"
     assert "no alert is open" in one.reason
 
 
@@ -239,6 +283,35 @@ def test_the_json_has_the_names_of_the_contract(out: Path) -> None:
     assert told["degraded_models"][0]["since"] == "2026-09-19T08:00:00Z"
     assert told["routing_recommendation"]["arms"][0]["model"] == "atlas"
     assert told["models"][0]["current"]["resolved"] == 1000
+
+
+def test_the_contract_names_every_field_of_the_json(out: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
+    section = text.partition("\n## 5. ")[2].partition("\n## 6. ")[0]
+    names = keys(insights(out / "outcomes.duckdb", "triage").to_dict()) - ROUTE
+    assert len(names) > 40
+    assert names <= set(re.findall(r"\w+", section))
+
+
+ROUTE = {
+    "recommendation_id",
+    "issued_at",
+    "valid_until",
+    "arms",
+    "weight",
+    "p_best",
+    "rate_low",
+    "rate_high",
+    "n",
+    "status",
+}
+"""Of recommendations, which section 3 describes."""
+
+
+def keys(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(value) | keys(list(value.values()))
+    return set().union(*map(keys, value)) if isinstance(value, list) else set()
 
 
 def test_a_task_without_resolved_calls_has_nothing_to_compare(out: Path) -> None:
@@ -301,7 +374,27 @@ def test_the_demo_report_compares_with_the_truth_and_adds_up(out: Path) -> None:
     assert "atlas: 90.0 % of the calls before the alert, 2.0 % now." in text
     assert "120 records = 60 calls + 50 outcomes + 5 duplicates + 2 waiting + 3 dead letters" in text
     assert "60 calls = 10 pending + 30 successes + 15 failures + 5 expired" in text
-    assert "2 of the same change on roll-ups, 1 on improvements, 1 on latency" in text
+    assert "Other alerts: 1 on improvements, 1 on latency, cost, tokens or scores, 1 that turned out" in text
+
+
+def test_the_demo_report_counts_the_other_alerts_by_what_they_are_about(out: Path) -> None:
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        base.execute("DELETE FROM alerts")
+        alert(base, 1)
+        alert(base, 2, config=None, state="closed", closed_at=END, evidence='{"part_of": "1"}')
+        alert(base, 3, kind="quantile", metric="score:p10:judge")
+        alert(base, 4, kind="shift", metric="cost_usd", direction="up")
+        alert(base, 5, kind="volume", model=None, config=None, metric="responses:judge")
+        alert(base, 6, kind="group_cap", model=None, config=None, metric="groups", direction="up")
+    text = " ".join(shown(lambda console: report(out, console)).split())
+    assert text.count("●") == 1
+    for said in (
+        "2 on latency, cost, tokens or scores",
+        "1 on traffic or on sources of outcomes",
+        "1 on the pipeline itself",
+        "1 that turned out to be part of a wider change",
+    ):
+        assert said in text
 
 
 def test_the_demo_report_owns_up_to_a_miss_and_to_false_alarms(out: Path) -> None:

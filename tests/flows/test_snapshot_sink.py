@@ -14,7 +14,8 @@ import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSource, cluster_main
 
-from flows.messages import CallRows, CellChanges, Clock, SnapshotMessage, Tally, VerdictRows
+from aftercall.records import Digest
+from flows.messages import CallRows, CellChanges, Clock, DigestRows, SnapshotMessage, Tally, VerdictRows
 from flows.snapshot import SnapshotPartition, SnapshotSettings, SnapshotSink
 from models.streams import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
 
@@ -194,3 +195,19 @@ def test_old_rows_are_forgotten_at_publication(tmp_path: Path) -> None:
     partition.snapshot()
     partition.close()
     assert read(tmp_path, "SELECT count(*), (SELECT any_value(calls) FROM pipeline) FROM calls") == [(20, 60)]
+
+
+def test_a_digest_that_a_week_brought_is_in_the_snapshot_once_also_after_a_restart(tmp_path: Path) -> None:
+    week = Digest.sealed(
+        week="2025-W41", issued_at=datetime(2025, 10, 13, tzinfo=UTC), groups=9, false_discovery_rate=0.05, entries=[]
+    )
+    first = SnapshotPartition(settings(tmp_path), None)
+    state = first.snapshot()
+    first.write_batch([*minute(1), DigestRows([week])])
+    first.snapshot()
+    first.abandon()
+    again = SnapshotPartition(settings(tmp_path), state)
+    again.write_batch([*minute(1), DigestRows([week])])
+    again.snapshot()
+    again.close()
+    assert read(tmp_path, "SELECT week, groups, rank FROM digests") == [("2025-W41", 9, None)]

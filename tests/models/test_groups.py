@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.groups import OTHER, Grouped, Groups, _in_order
+from models.groups import MAX_SOURCES, OTHER, Grouped, Groups, _in_order
 from models.streams import (
     MINUTE_US,
     CellDeltas,
@@ -18,6 +18,8 @@ from models.streams import (
     DelayDeltas,
     Group,
     LatencyDeltas,
+    Responses,
+    Scores,
     TrialDeltas,
     Values,
 )
@@ -36,7 +38,18 @@ def changes(minute: int, *names: Group, shard: str = "00") -> Changes:
         latencies=LatencyDeltas(code, at, code.astype(np.int16), one),
         delays=DelayDeltas(code, at, one.astype(np.int8), code.astype(np.int16), one),
         trials=TrialDeltas(code, at, one, none, one, none, one),
-        values=Values(code, at, at.astype(np.int64) * MINUTE_US, key, np.full(count, 5.0), np.full(count, np.nan)),
+        values=Values(
+            code,
+            at,
+            at.astype(np.int64) * MINUTE_US,
+            key,
+            np.full(count, 5.0),
+            np.full(count, np.nan),
+            at.astype(np.int64),
+        ),
+        sources=("judge",),
+        responses=Responses(code, at, none, one.astype(np.int8), none.astype(np.int16), one, one),
+        scores=Scores(code, at, none, none + 70, one),
     )
 
 
@@ -93,6 +106,20 @@ def test_several_folded_groups_of_a_minute_are_summed() -> None:
     assert len(found.closed.values.code) == 10
 
 
+def test_a_source_is_free_text_so_beyond_a_number_they_are_one() -> None:
+    """What the pipeline says itself keeps its name, and what was told apart stays so over a restart."""
+    groups = Groups(1, max_groups=9)
+    told: Counter[str] = Counter()
+    for minute in range(MAX_SOURCES + 3):
+        groups = Groups.from_state(groups.state(), 1, max_groups=9)
+        message = changes(minute, A, B)._replace(sources=("silence" if minute == MAX_SOURCES else f"run-{minute}",))
+        closed = groups.process(message).closed
+        assert closed is not None
+        assert closed.slices.count.tolist() == closed.delays.count.tolist() == closed.scores.count.tolist() == [1, 1]
+        told.update(closed.sources)
+    assert (told["silence"], told[OTHER], told["run-0"], len(told)) == (1, 2, 1, MAX_SOURCES + 2)
+
+
 @given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([-(2**62), 0, 1, 2, 2**62])), max_size=30), st.randoms())
 def test_values_leave_by_minute_time_and_key(places: list[tuple[int, int]], random: Random) -> None:
     """Also where many share an instant, and where minutes and times lie too far apart for one number."""
@@ -100,5 +127,5 @@ def test_values_leave_by_minute_time_and_key(places: list[tuple[int, int]], rand
     random.shuffle(rows)
     minute, at, key = np.array(rows, np.int64).reshape(len(rows), 3).T
     none = np.zeros(len(rows))
-    found = _in_order(Values(none.astype(np.int32), minute.astype(np.int32), at, key.astype(np.uint64), none, none))
+    found = _in_order(Values(none.astype(np.int32), minute.astype(np.int32), at, key.astype(np.uint64), none, none, at))
     assert list(zip(found.minute.tolist(), found.at.tolist(), found.key.tolist(), strict=True)) == sorted(rows)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ledger import PENDING, SourceRule, Statement, Verdict, VerdictRules, read, standing
+from models.ledger import CALL, PENDING, SourceRule, Statement, Verdict, VerdictRules, read, standing
 
 RULES = VerdictRules(precedence=("human", "judge"), sources={"toxicity": SourceRule(fail_at=0.3)})
 SOURCES = st.sampled_from(["human", "judge", "toxicity", "feedback"])
@@ -50,6 +50,13 @@ def judge(statements: Iterable[Statement], *, failed: bool) -> Verdict:
     return Verdict(RULES.success(decides.source, decides.given, decides.score), decides)
 
 
+def end(verdict: Verdict) -> tuple[bool | None, str | None]:
+    """A verdict and its source."""
+    if verdict.statement is None:
+        return verdict.success, None if verdict.success is None else CALL
+    return verdict.success, verdict.statement.source
+
+
 def revisions(statements: list[Statement], *, failed: bool) -> int:
     """Changes between the prefixes of the ordered ledger, but for the one that first leaves pending."""
     ordered = sorted(statements, key=lambda s: (s.at, s.outcome_id))
@@ -64,14 +71,14 @@ def test_one_reading_equals_the_separate_slow_ones(
     call_minute: int,
     failed: bool,  # noqa: FBT001 - drawn by Hypothesis
 ) -> None:
-    """Verdict, what stands, revisions, and the verdict at the end of each minute."""
+    """Verdict, what stands, revisions, and at the end of each minute the verdict and whose it is."""
     quick = read(call_minute, ledger, RULES, failed=failed)
     assert quick.verdict == judge(ledger, failed=failed)
     assert quick.stands == {s.outcome_id for s in standing(ledger).values()}
     assert quick.revisions == revisions(ledger, failed=failed)
     minutes = {call_minute, *(max(call_minute, s.minute) for s in ledger)}
     assert quick.ends == {
-        minute: judge([s for s in ledger if max(call_minute, s.minute) <= minute], failed=failed).success
+        minute: end(judge([s for s in ledger if max(call_minute, s.minute) <= minute], failed=failed))
         for minute in minutes
     }
 

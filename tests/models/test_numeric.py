@@ -10,7 +10,7 @@ import pytest
 from aftercall.records import Alert, to_json
 from models.drift import Drift, DriftSettings
 from models.numeric import NumericDrift
-from models.streams import F64, MINUTE_US, Closed, Group, TrialDeltas, Values
+from models.streams import F64, MINUTE_US, Closed, Group, Scores, TrialDeltas, Values
 
 G: Group = ("refund", "model-a", "v1")
 H: Group = ("refund", "model-b", "v1")
@@ -39,6 +39,7 @@ def closed(rows: list[tuple[Group, int, int, float, float]], through: int) -> Cl
         np.arange(len(rows), dtype=np.uint64),
         np.array([row[3] for row in rows], np.float64),
         np.array([row[4] for row in rows], np.float64),
+        np.full(len(rows), -1),
     )
     return Closed(START + through, names, TrialDeltas(none, none, none, none, none, none, none), values)
 
@@ -137,7 +138,7 @@ def test_cuts_and_restores_change_nothing() -> None:
 def test_a_state_of_another_river_is_refused_with_a_remedy() -> None:
     numeric = NumericDrift(DriftSettings())
     message = closed(series(lognormal(1001)), 200)
-    numeric.close(message.names, message.values, message.through)
+    numeric.close(message)
     state = pickle.loads(pickle.dumps(numeric.state()))
     NumericDrift(DriftSettings(), state)
     state["river"] = "0.1.0"
@@ -152,6 +153,42 @@ def test_alerts_of_all_detectors_come_in_order_of_time() -> None:
     nothing = np.zeros(350, np.int32)
     trials = TrialDeltas(nothing, minute, (10 - failures).astype(np.int32), failures, nothing, nothing, nothing)
     message = closed(rows, 351)._replace(trials=trials)
-    alerts = Drift(DriftSettings(warmup_us=0)).close(message)
+    alerts = Drift(DriftSettings(warmup_us=0, min_age_us=0)).close(message)
     assert {alert.kind for alert in alerts} == {"drift", "shift"}
     assert [alert.updated_at for alert in alerts] == sorted(alert.updated_at for alert in alerts)
+
+
+def test_more_tokens_are_told_as_tokens() -> None:
+    rows = series(np.full(3000, np.nan))
+    message = closed(rows, 301)
+    counts = np.rint(lognormal(3000) * np.where(np.arange(3000) < 2400, 1.0, 4.0)).astype(np.int64)
+    alerts = Drift().close(message._replace(values=message.values._replace(tokens=counts)))
+    assert [(a.kind, a.metric, a.direction) for a in alerts] == [("shift", "tokens", "up")]
+    assert " tokens (+" in alerts[0].reason
+
+
+def judged(scores: F64, source: str = "critic", per_minute: int = PER_MINUTE) -> Closed:
+    """Scores of one source, so many a minute, as the group step counts them."""
+    minute = (START + np.arange(len(scores)) // per_minute).astype(np.int32)
+    rows, count = np.unique(np.stack((minute, np.rint(scores * 100).astype(np.int32))), axis=1, return_counts=True)
+    none = np.zeros(rows.shape[1], np.int32)
+    table = Scores(none, rows[0], none, rows[1], count.astype(np.int32))
+    return closed([], int(minute[-1]) - START + 1)._replace(names=[G], sources=(source,), scores=table)
+
+
+def test_a_judge_that_gives_less_is_told_by_its_name_with_means() -> None:
+    rng = np.random.default_rng(3)
+    alerts = Drift().close(judged(np.concatenate((rng.beta(8, 2, 3000), rng.beta(7, 3, 500)))))
+    assert [(a.metric, a.direction, a.severity, a.promise) for a in alerts] == [
+        ("score:critic", "down", "warning", None)
+    ]
+    assert alerts[0].baseline == pytest.approx(0.8, abs=0.01)
+    assert alerts[0].current == pytest.approx(0.7, abs=0.03)
+    assert alerts[0].effect_high is not None
+    assert alerts[0].effect_high < 0
+
+
+def test_many_scores_in_one_minute_are_dealt_evenly() -> None:
+    """In their order as counted, the lower half of a minute's scores would be a shift every minute."""
+    scores = np.random.default_rng(4).beta(8, 2, 30_000)
+    assert Drift().close(judged(scores, per_minute=1000)) == []

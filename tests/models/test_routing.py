@@ -50,6 +50,7 @@ def closed(rows: list[Row], through: int) -> Closed:
         np.arange(len(rows), dtype=np.uint64),
         column("latency_ms", float),
         column("cost_usd", float),
+        np.full(len(rows), -1),
     )
     return Closed(through, names, trials, values)
 
@@ -156,6 +157,25 @@ def test_an_alert_on_a_model_degrades_all_its_configs_and_one_on_latency_none() 
     found = recommend(rows, alert(START + 10, ("triage", "a", None)))
     assert [(one.model, one.config) for one in found.degraded] == [("a", "default"), ("a", "v2")]
     assert recommend(rows, alert(START + 10, metric="latency_ms", direction="up")).degraded == []
+
+
+def test_an_alert_on_a_model_over_all_task_types_degrades_it_where_it_is_called() -> None:
+    other: Group = ("search", "b", "default")
+    rows = [*GOOD_AND_BAD, Row(START, other, 60, 1, 61), Row(START + 20, B, 1)]
+    told = alert(START + 10, ("*", "a", None))
+    routing = Routing(RoutingSettings())
+    found = routing.close(closed(rows, START + 60), [told])
+    at_once = [one for one in found if one.issued_at == when(START + 11)]
+    assert [(one.task_type, [part.model for part in one.degraded]) for one in at_once] == [("triage", ["a"])]
+    ended = routing.close(closed([], START + 90), [alert(START + 70, ("*", "a", None), state="closed")])
+    assert [(one.task_type, one.degraded) for one in ended] == [("triage", [])]
+
+
+def test_an_alert_on_a_config_degrades_it_on_all_models() -> None:
+    rows = [Row(START, ("triage", model, config), 60, 1, 61) for model in "ab" for config in ("v1", "v2")]
+    found = recommend(rows, alert(START + 10, ("triage", None, "v2")))
+    assert [(one.model, one.config) for one in found.degraded] == [("a", "v2"), ("b", "v2")]
+    assert recommend(rows, alert(START + 10, ("triage", None, None))).degraded == []
 
 
 def test_a_reset_keeps_only_evidence_since_the_change() -> None:
@@ -267,7 +287,9 @@ raised = st.lists(
             changed_at=when(minute - back),
         ),
         st.integers(START, START + 60 * 30),
-        st.sampled_from([A, B, ("triage", "a", None), ("triage", None, None), OTHER_TASK]),
+        st.sampled_from(
+            [A, B, ("triage", "a", None), ("triage", None, None), OTHER_TASK, ("*", "a", None), ("*", None, "v2")]
+        ),
         st.sampled_from(["opened", "updated", "closed"]),
         st.integers(0, 2000),
         st.sampled_from(["up", "down"]),

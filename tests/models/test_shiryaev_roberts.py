@@ -12,17 +12,17 @@ from models.shiryaev_roberts import RATIOS, ShiryaevRoberts
 
 
 class Scalar:
-    """The formula, one group and one direction at a time, minute by minute."""
+    """The formula, one group and one direction at a time, minute by minute, all trials independent."""
 
-    def __init__(self, min_trials: int, margin: float, eta: float) -> None:
+    def __init__(self, min_trials: int, margin: float) -> None:
         self.r = [0.0] * 8
         self.events = self.trials = 0.0
-        self.min_trials, self.margin, self.eta = min_trials, margin, eta
+        self.min_trials, self.margin = min_trials, margin
 
     def minute(self, e: int, n: int) -> float:
         q = min((0.5 + self.events + e / 2) / (1 + self.trials + n / 2) + self.margin, 1.0)
         for j, ratio in enumerate(RATIOS):
-            power = self.eta * (e * math.log(ratio) - n * math.log(1 + (ratio - 1) * q))
+            power = e * math.log(ratio) - n * math.log(1 + (ratio - 1) * q)
             active = self.trials >= self.min_trials
             self.r[j] = min((self.r[j] + 1 / 10_080) * math.exp(power), 1e15) if active else 0.0
         self.events += e
@@ -30,12 +30,11 @@ class Scalar:
         return sum(self.r) / 8
 
 
-@pytest.mark.parametrize(("margin", "eta"), [(0.0, 1.0), (0.01, 1.0), (0.0, 0.5)])
-def test_untold_minutes_count_as_if_they_had_been_told(margin: float, eta: float) -> None:
+@pytest.mark.parametrize("margin", [0.0, 0.01])
+def test_untold_minutes_count_as_if_they_had_been_told(margin: float) -> None:
     rng = np.random.default_rng(3)
-    group = ShiryaevRoberts(1, min_trials=30)
-    group.eta[0] = eta
-    down, up = Scalar(30, margin, eta), Scalar(30, margin, eta)
+    group = ShiryaevRoberts(1, min_trials=30, dispersion=False, min_age=0)
+    down, up = Scalar(30, margin), Scalar(30, margin)
     compared = 0
     for minute in range(1, 3000):
         n = int(rng.poisson(0.2))
@@ -51,12 +50,26 @@ def test_untold_minutes_count_as_if_they_had_been_told(margin: float, eta: float
     assert expected[0] > 1e3
 
 
+def test_odds_shift_what_is_expected_and_not_what_is_learned() -> None:
+    """Where failures arrive twice as fast for an hour, their share is expected, and learned as what it will come to."""
+    plain, told = ShiryaevRoberts(1, dispersion=False, min_age=0), ShiryaevRoberts(1, dispersion=False, min_age=0)
+    for group in (plain, told):
+        group.update(np.array([0]), np.array([9000]), np.array([1000]), 0)
+    for minute in range(1, 61):
+        blind, _ = plain.update(np.array([0]), np.array([90]), np.array([20]), minute)
+        aware, rise = told.update(np.array([0]), np.array([90]), np.array([20]), minute, odds=2.0)
+    assert blind[0] > 1e6
+    assert aware[0] < 1
+    assert rise[0] < 1
+    assert (told.failures[0], told.trials[0]) == (1000 + 60 * 10, 10_000 + 60 * 100)
+
+
 def test_the_result_of_a_group_does_not_depend_on_who_is_updated_with_it() -> None:
     rng = np.random.default_rng(4)
     count, minutes = 37, 60
     n = rng.poisson(rng.uniform(0.5, 300, count), (minutes, count))
     f = rng.binomial(n, rng.uniform(0.01, 0.9, count))
-    together, alone, halves = (ShiryaevRoberts(count, min_trials=5) for _ in range(3))
+    together, alone, halves = (ShiryaevRoberts(count, min_trials=5, min_age=0) for _ in range(3))
     for minute in range(minutes):
         rows = np.arange(count)
         s = n[minute] - f[minute]
@@ -76,7 +89,7 @@ def test_the_result_of_a_group_does_not_depend_on_who_is_updated_with_it() -> No
 def test_drops_and_rises_are_found_at_pinned_minutes() -> None:
     """Three groups of 5 trials a minute: a drop, a rise and no change at minute 2,000."""
     rng = np.random.default_rng(99)
-    group = ShiryaevRoberts(3)
+    group = ShiryaevRoberts(3, dispersion=False, min_age=0)
     found: dict[tuple[int, str], int] = {}
     for minute in range(4000):
         rate = [0.1, 0.3, 0.1] if minute < 2000 else [0.2, 0.2, 0.1]
@@ -89,7 +102,7 @@ def test_drops_and_rises_are_found_at_pinned_minutes() -> None:
 
 
 def test_a_group_is_not_tested_before_it_has_learned_min_trials() -> None:
-    group = ShiryaevRoberts(1, min_trials=30)
+    group = ShiryaevRoberts(1, min_trials=30, min_age=0)
     rows = np.array([0])
     for minute, expected_active in enumerate([False, False, False, True]):
         down, _ = group.update(rows, np.array([0]), np.array([10]), minute)
@@ -97,7 +110,7 @@ def test_a_group_is_not_tested_before_it_has_learned_min_trials() -> None:
 
 
 def test_a_long_run_of_failures_stays_finite() -> None:
-    group = ShiryaevRoberts(1)
+    group = ShiryaevRoberts(1, dispersion=False, min_age=0)
     rows = np.array([0])
     group.update(rows, np.array([1_000_000]), np.array([0]), 0)
     for minute in range(1, 50):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import delay, sketch
+from models import sketch
 
 LATENCIES = st.lists(st.floats(min_value=2e-3, max_value=9e11), min_size=1, max_size=200)
 
@@ -55,33 +55,3 @@ def test_cells_whose_counts_came_back_to_zero_have_no_quantile() -> None:
     held, out = sketch.quantiles(np.array([1, 2]), np.array([5, 5]), np.array([0, 3]), (0.5,))
     assert held.tolist() == [2]
     assert out.shape == (1, 1)
-
-
-def test_delay_buckets_cover_a_second_to_three_days_and_beyond() -> None:
-    edges = delay.edges_us()
-    assert len(edges) == delay.BEYOND
-    assert edges[-1] == pytest.approx(delay.HISTORY_US)
-    just_below, just_above = edges.astype(np.int64) - 2, edges.astype(np.int64) + 2
-    assert delay.bucket_of(just_below).tolist() == list(range(31))
-    assert delay.bucket_of(just_above).tolist() == list(range(1, 32))
-    assert delay.bucket_of(np.array([-5, 0, delay.HISTORY_US])).tolist() == [0, 0, 30]
-
-
-@given(st.lists(st.integers(0, delay.HISTORY_US), min_size=1, max_size=300), st.integers(0, delay.HISTORY_US))
-def test_the_delay_distribution_lies_between_the_exact_shares_at_the_bucket_edges(delays: list[int], age: int) -> None:
-    exact = np.sort(delays)
-    histogram = np.bincount(delay.bucket_of(exact), minlength=delay.BUCKETS)[None, :]
-    share = float(delay.cdf(delay.cumulative(histogram), np.array([0]), np.array([age]))[0])
-    bucket = int(delay.bucket_of(np.array([age]))[0])
-    below = np.count_nonzero(delay.bucket_of(exact) < bucket) / len(exact)
-    through = np.count_nonzero(delay.bucket_of(exact) <= bucket) / len(exact)
-    assert below - 1e-9 <= share <= through + 1e-9
-
-
-def test_the_delay_distribution_is_full_at_three_days_and_unknown_without_history() -> None:
-    histogram = np.zeros((2, delay.BUCKETS), np.int64)
-    histogram[0, [3, delay.BEYOND]] = 4
-    share = delay.cdf(delay.cumulative(histogram), np.array([0, 0, 1]), np.array([delay.HISTORY_US, -1, 5]))
-    assert share[0] == 1.0
-    assert share[1] == 0.0
-    assert np.isnan(share[2])

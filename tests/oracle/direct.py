@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,7 +18,7 @@ from models.groups import Groups
 from models.join import Join, Joined
 from models.ledger import SourceRule, VerdictRules
 from models.rules import JoinRules, TaskRules
-from models.streams import NEVER
+from models.streams import NEVER, Closed
 from oracle.histories import History
 from oracle.order import watermarks
 from oracle.records import Rules
@@ -53,6 +53,7 @@ class Direct:
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
     cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
 
     def __post_init__(self) -> None:
         self.joins = {shard: Join(self.rules) for shard in SHARDS}
@@ -111,11 +112,31 @@ class Direct:
                 assert minute < closed.through
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
                     self.trials[closed.names[code], minute, name] += count
+            self._hear(closed)
+
+    def _hear(self, closed: Closed) -> None:
+        names, sources = closed.names, closed.sources
+        for code, minute, source, *rest, statements, trials in rows(closed.responses):
+            self.responses["statements"][names[code], minute, sources[source], *rest] += statements
+            self.responses["trials"][names[code], minute, sources[source], *rest] += trials
+        for code, minute, source, level, count in rows(closed.scores):
+            self.responses["scores"][names[code], minute, sources[source], level] += count
+        for code, minute, success, bucket, count in rows(closed.delays):
+            self.responses["delays"][names[code], minute, success, bucket] += count
+        for code, minute, source, success, count in rows(closed.slices):
+            self.responses["slices"][names[code], minute, sources[source], success] += count
 
     @property
     def watermark(self) -> int:
         """The final watermark."""
         return min(join.watermark for join in self.joins.values())
+
+
+def rows(table: Any) -> list[tuple[int, ...]]:
+    """The rows of a message's table; none may have come before, as (minute, code, ...) they ascend."""
+    listed = list(zip(*(column.tolist() for column in table), strict=True))
+    assert all((a[1], a[0], *a[2:]) < (b[1], b[0], *b[2:]) for a, b in pairwise(listed))
+    return listed
 
 
 Cut = Callable[[int], list[int]]

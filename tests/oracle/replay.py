@@ -242,10 +242,28 @@ class Oracle:
         found: dict[Group, dict[int, tuple[int, int]]] = {}
         for held in self._calls:
             per_minute = found.setdefault((held.call.task_type, held.call.model, held.call.config), {})
-            for minute, verdict in trials_of(held):
+            for minute, verdict, _ in trials_of(held):
                 successes, failures = per_minute.get(minute, (0, 0))
                 per_minute[minute] = (successes + (verdict == "success"), failures + (verdict == "failure"))
         return {group: per_minute for group, per_minute in found.items() if per_minute}
+
+    def responses(self) -> dict[str, Counter[tuple[Any, ...]]]:
+        """One entry (group, minute, source, success, minutes since the call's) per trial and per assertion.
+
+        Under "scores" (group, minute, source, hundredths).
+        """
+        found: dict[str, Counter[tuple[Any, ...]]] = {"trials": Counter(), "statements": Counter(), "scores": Counter()}
+        for held in self._calls:
+            group = (held.call.task_type, held.call.model, held.call.config)
+            for minute, verdict, source in trials_of(held):
+                found["trials"][group, minute, source, verdict == "success", minute - held.minute] += 1
+            for said, minute in held.ledger:
+                if said.action == "assert":
+                    success = succeeded(said, held.rules)
+                    found["statements"][group, minute, said.source, success, minute - held.minute] += 1
+                    if said.score is not None:
+                        found["scores"][group, minute, said.source, round(said.score * 100)] += 1
+        return found
 
 
 def owner_of(outcome: Outcome, others: Iterable[Outcome]) -> Outcome | None:
@@ -253,16 +271,17 @@ def owner_of(outcome: Outcome, others: Iterable[Outcome]) -> Outcome | None:
     return next((other for other in others if other.outcome_id == outcome.outcome_id), None)
 
 
-def trials_of(held: Held) -> list[tuple[int, str]]:
-    """(minute, verdict) wherever the verdict at a minute's end is decided and differs from the minute before."""
+def trials_of(held: Held) -> list[tuple[int, str, str | None]]:
+    """(minute, verdict, source) where the verdict at a minute's end is decided and differs from the minute before."""
     minutes = {held.minute, *(arrived.minute for arrived in held.ledger)}
     if held.closed:
         minutes.add(held.close // MINUTE_US)
     found, before = [], "pending"
     for minute in sorted(minutes):
-        now = held.verdict(by_minute=minute).verdict
+        verdict = held.verdict(by_minute=minute)
+        now = verdict.verdict
         if now in ("success", "failure") and now != before:
-            found.append((minute, now))
+            found.append((minute, now, verdict.source))
         before = now
     return found
 

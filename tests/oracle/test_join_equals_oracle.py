@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.trial_delay import bucket_of
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
 
@@ -96,3 +100,25 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
                 trials[group, minute, "ts"] += good
                 trials[group, minute, "tf"] += bad
     assert +Counter({key: n for key, n in direct.trials.items() if key[2] in {"ts", "tf"}}) == +trials
+
+    responses = {
+        name: Counter({key: n for key, n in counted.items() if key[1] < through})
+        for name, counted in oracle.responses().items()
+    }
+    for name in ("statements", "trials"):
+        assert +direct.responses[name] == bucketed(
+            responses[name], lambda g, m, source, good, late: (g, m, source, good, late)
+        )
+    assert direct.responses["scores"] == responses["scores"]
+    assert direct.responses["delays"] == bucketed(responses["trials"], lambda g, m, _, good, late: (g, m, good, late))
+    assert direct.responses["slices"] == bucketed(
+        responses["trials"], lambda g, m, source, good, _: (g, m, source, good)
+    )
+
+
+def bucketed(counted: Counter[tuple[Any, ...]], key: Callable[..., tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
+    """Counts of (group, minute, source, success, minutes) under another key, minutes as their bucket."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for (*rest, minutes), count in counted.items():
+        found[key(*rest, int(bucket_of(np.array([minutes]))[0]))] += count
+    return found

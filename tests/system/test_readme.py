@@ -117,6 +117,7 @@ def test_outputs_are_where_the_readme_says(example: tuple[Path, list[tuple[Shell
 @pytest.mark.slow
 def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
     (shown,) = [block.shown for block in shells(README) if "make demo" in block.commands]
+    assert shown != ""
     assert missing(shown, run("aftercall demo", tmp_path)) == []
     for block in shells(README):
         if DEMO in block.commands:

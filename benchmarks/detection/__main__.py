@@ -1,0 +1,186 @@
+"""Delay, promise, rivals, corrected rates and cost of detection: `make bench-detection`.
+
+    python -m benchmarks.detection [--size ci|full] [--only TABLE ...] [--render]
+
+Prints the section of docs/results.md and renews it, benchmarks/results/detection.json and the plots of docs/images.
+`--only` prints those tables and writes nothing; `--render` measures nothing, and renews section and plots from the
+results as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final, NamedTuple
+
+from benchmarks import coverage, report
+from benchmarks.detection import cost, delays, hours, plots, promise, rivals, table
+from benchmarks.detection.ours import DISPERSED, PLAIN, SHIPPED
+from benchmarks.detection.populations import STREAMS
+
+SEED: Final = 5
+SECTIONS: Final = (
+    "delays", "default_promise", "promise", "parts", "rivals", "defaults", "hours", "coverage", "cost",
+)  # fmt: skip
+"""Tables, in the order in which they are made."""
+
+
+class Size(NamedTuple):
+    """How much of everything; (groups, weeks) where there are two.
+
+    Attributes:
+        delays: of the protocol.
+        default_promise: paths.
+        defaults: success rates, and paths of river's fast and slow detectors.
+        by_hour, by_minute: groups and weeks of the promise.
+        parts: groups per configuration, over three weeks.
+        rivals: groups of river's, of the rule, and weeks.
+        hours: groups per traffic.
+        cost: groups.
+    """
+
+    delays: delays.Size
+    default_promise: int
+    defaults: tuple[tuple[float, ...], tuple[int, int]]
+    by_hour: tuple[int, int]
+    by_minute: tuple[int, int]
+    parts: int
+    rivals: tuple[int, int, int]
+    hours: int
+    cost: int
+
+
+SIZES: Final = {
+    "ci": Size(delays.CI, 300, ((0.9,), (200, 40)), (8_000, 5), (400, 2), 2_000, (40, 500, 1), 200, 100_000),
+    "full": Size(
+        delays.FULL, 2_000, ((0.9, 0.6), (1500, 200)), (80_000, 5), (20_000, 2), 10_000, (200, 5_000, 2), 400, 100_000
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", choices=tuple(SIZES), default="ci")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--render", action="store_true")
+    asked = parser.parse_args(argv)
+    if not asked.render:
+        tables, took = measured(asked.size, asked.only)
+        if asked.only != SECTIONS:
+            print(table.markdown(asked.size, datetime.now(UTC).date().isoformat(), {}, rounded(tables)))
+            return 0
+        sizes = {"size": asked.size, "seconds": took}
+        details = {"river": version("river")} | rounded(tables)
+        path = report.write("detection", rounded(figures(tables)), seed=SEED, sizes=sizes, details=details)
+        print(f"wrote {path}")
+    print(rendered(json.loads((report.RESULTS / "detection.json").read_text())))
+    return 0
+
+
+def rendered(result: Mapping[str, Any]) -> str:
+    """Renew section and plots from a results file; returns the section."""
+    text = table.markdown(result["sizes"]["size"], result["date"], result["figures"], result["details"])
+    for path in (table.written(text), *plots.drawn(result["details"])):
+        print(f"wrote {path}")
+    return text
+
+
+def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Tables, and the seconds that each took."""
+    size = SIZES[name]
+    measures: dict[str, Callable[[], Any]] = {
+        "delays": lambda: delays.table(size.delays),
+        "default_promise": lambda: delays.at_default_promise((0.05, 0.1, 0.2), size.default_promise),
+        "promise": lambda: _promise(size),
+        "parts": lambda: _parts(size.parts),
+        "rivals": lambda: rivals.table(*size.rivals),
+        "defaults": lambda: delays.defaults(*size.defaults),
+        "hours": lambda: hours.table(size.hours),
+        "coverage": lambda: coverage.figures(name),
+        "cost": lambda: {
+            way: cost.ns_per_group_batch(dispersion=way == "shipped", groups=size.cost)
+            for way in ("shipped", "formula")
+        },
+    }
+    tables: dict[str, Any] = {}
+    took: dict[str, float] = {}
+    for section in SECTIONS:
+        if section in only:
+            begun = time.monotonic()
+            tables[section] = measures[section]()
+            took[section] = round(time.monotonic() - begun, 1)
+            print(f"{section}: {took[section]} s", file=sys.stderr, flush=True)
+    if "coverage" in tables:
+        tables["coverage_figures"], tables["coverage"] = tables["coverage"]
+    return tables, took
+
+
+def _promise(size: Size) -> list[dict[str, Any]]:
+    rows = []
+    for number, stream in enumerate(STREAMS):
+        for minutes, (groups, weeks) in ((60, size.by_hour), (1, size.by_minute)):
+            seed = SEED + 10 * number + minutes
+            found = promise.run(stream, SHIPPED, groups=groups, weeks=weeks, minutes=minutes, seed=seed)
+            rows += [{"stream": stream.name, "minutes": minutes} | tally.plain() for tally in found]
+            print(f"promise: {stream.name}, batches of {minutes} min", file=sys.stderr, flush=True)
+    return rows
+
+
+def _parts(groups: int) -> list[dict[str, Any]]:
+    rows = []
+    for stream in STREAMS:
+        for config in (PLAIN, DISPERSED, SHIPPED):
+            found = promise.run(stream, config, groups=groups, weeks=3, minutes=60, seed=SEED)
+            (tally,) = (t for t in found if t.phase == "later weeks" and t.threshold == 1000)
+            rows.append({"stream": stream.name, "config": config.name} | tally.plain())
+    return rows
+
+
+def figures(tables: Mapping[str, Any]) -> dict[str, float]:
+    """What is compared from one run to the next."""
+    found: dict[str, float] = {}
+    for method, suffix in ((delays.FORMULA, ""), (delays.SHIPPED, "_shipped")):
+        for row in tables["delays"]:
+            if (row["p0"], row["arl0"], row["history"], row["method"]) == (0.9, 10_000, 10_000, method):
+                points = round(100 * row["drop"])
+                if points in {5, 10, 20}:
+                    found[f"delay_over_oracle_drop{points}{suffix}"] = row["over_oracle"]
+    for row in tables["default_promise"]:
+        if row["method"] == delays.SHIPPED:
+            found[f"delay_over_oracle_drop{round(100 * row['drop'])}_shipped_default_promise"] = row["over_oracle"]
+    for threshold in promise.THRESHOLDS:
+        rows = [
+            row for row in tables["promise"] if row["threshold"] == threshold and row["promised"] >= promise.TELLING
+        ]
+        later = [row for row in rows if row["phase"] == "later weeks"]
+        name = f"false_alarms_over_promise_A{threshold}"
+        found[name] = max(row["ratio"] for row in rows)
+        found[f"{name}_upper95"] = max(row["upper"] for row in rows)
+        found[f"{name}_with_history"] = max(row["ratio"] for row in later)
+        found[f"{name}_with_history_upper95"] = max(row["upper"] for row in later)
+    found |= tables["coverage_figures"]
+    found["ns_per_group_batch"] = tables["cost"]["shipped"]
+    found["ns_per_group_batch_formula"] = tables["cost"]["formula"]
+    return found
+
+
+def rounded(value: Any) -> Any:
+    """Plain values, floats to 5 significant digits; None for nan."""
+    if isinstance(value, Mapping):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(f"{value:.5g}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

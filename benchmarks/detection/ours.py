@@ -1,0 +1,118 @@
+"""CT-SR on event paths, as the formula stands and as users get it.
+
+The formula alone knows no clock but that of its weight: the history comes at minute 0, where nothing is added to R,
+then one event per minute. R is then the Shiryaev-Roberts statistic of the events divided by 10,080, and so is the
+threshold. As shipped, a path is a group with 1,000 outcomes a day: 10,000 events of history are ten days from a
+midnight on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.detection.watcher import Watcher
+from models.drift_settings import DriftSettings
+from models.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
+from models.streams import F64, I64, Bools
+
+MINUTES_PER_DAY = 1440
+PER_DAY = 1000
+EVENTS_PER_WEEK = 7 * PER_DAY
+DEFAULTS = DriftSettings()
+
+
+class Config(NamedTuple):
+    """What of the detector is on; a margin < 0 stands for none, whatever the traffic."""
+
+    name: str
+    dispersion: bool
+    margin: float
+
+
+PLAIN = Config("plain formula", dispersion=False, margin=0.0)
+DISPERSED = Config("learned dispersion", dispersion=True, margin=0.0)
+SHIPPED = Config("shipped", dispersion=True, margin=DEFAULTS.margin)
+
+
+def margins(config: Config, trials: F64, days: F64 | float) -> F64:
+    """The margin of each group that has learned `trials` in `days` of its baseline (at least one day counts).
+
+    As `models.rate_drift` has it.
+    """
+    busy = trials > DEFAULTS.margin_above_per_day * np.maximum(days, 1.0)
+    return np.where(busy, config.margin, 0.0)
+
+
+def promised(arl0_events: float) -> float:
+    """The threshold A that promises one false alarm in that many events at 1,000 a day, both directions together."""
+    return 2 * arl0_events / EVENTS_PER_WEEK
+
+
+class Formula(Watcher):
+    """CT-SR with eta 1, no margin, for a drop; its minutes only number the events, so no baseline is too young."""
+
+    def __init__(self, paths: int, threshold: float) -> None:
+        self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, min_age=0, dispersion=False)
+        self._rows = np.arange(paths)
+        self._threshold, self._minute = threshold, 0
+
+    def learn(self, failed: Bools) -> None:
+        """At minute 0."""
+        _learn(self._detector, self._rows, failed, 0)
+
+    def step(self, failed: Bools) -> F64:
+        """A minute later."""
+        self._minute += 1
+        drop, _ = self._detector.update(self._rows, *_counts(failed), self._minute)
+        return drop - self._threshold
+
+
+class Shipped(Watcher):
+    """CT-SR as a group of a service has it: both directions, minutes of real days, margin by traffic."""
+
+    def __init__(self, paths: int, threshold: float, config: Config = SHIPPED) -> None:
+        self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, dispersion=config.dispersion)
+        self._rows = np.arange(paths)
+        self._threshold, self._config, self._events = threshold, config, 0
+
+    def learn(self, failed: Bools) -> None:
+        """By the hour."""
+        hours = minute_of(self._events + np.arange(len(failed))) // 60
+        starts = np.flatnonzero(np.diff(hours, prepend=-1))
+        for hour, part in zip(hours[starts].tolist(), np.split(failed, starts[1:]), strict=True):
+            _learn(self._detector, self._rows, part, hour * 60)
+        self._events += len(failed)
+
+    def step(self, failed: Bools) -> F64:
+        """1.44 minutes later."""
+        minute = int(minute_of(self._events))
+        drop, rise = self._detector.update(self._rows, *_counts(failed), minute, self._margin())
+        self._events += 1
+        return np.maximum(drop, rise) - self._threshold
+
+    def _margin(self) -> F64:
+        # All paths have learned the same number of trials.
+        return margins(self._config, np.full(len(self._rows), float(self._events)), self._events / PER_DAY)
+
+
+def _learn(detector: ShiryaevRoberts, rows: I64, failed: Bools, minute: int) -> None:
+    """Add history, which is not tested."""
+    detector.begin_day(minute // MINUTES_PER_DAY)
+    trials = np.full(len(rows), float(len(failed)))
+    detector.learn(rows, np.full(len(rows), minute), failed.sum(axis=0).astype(np.float64), trials, 1.0)
+
+
+def _counts(failed: Bools) -> tuple[F64, F64]:
+    """Successes and failures of one event per path."""
+    return (~failed).astype(np.float64), failed.astype(np.float64)
+
+
+def minute_of(event: I64 | int) -> I64:
+    """Minute of the event with that number (from 0) of a group with 1,000 a day."""
+    minute: I64 = np.asarray(event) * MINUTES_PER_DAY // PER_DAY
+    return minute
+
+
+assert MINUTES_PER_WEEK == 7 * MINUTES_PER_DAY

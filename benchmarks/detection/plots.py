@@ -1,0 +1,110 @@
+"""The plots of docs/images, as Vega-Lite; drawn where vl-convert is installed (dependency group `report`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.detection import delays
+from benchmarks.detection.promise import TELLING
+
+IMAGES: Final = Path(__file__).resolve().parents[2] / "docs" / "images"
+_SHOWN: Final = (
+    delays.FORMULA, delays.SHIPPED, "ADWIN", "PageHinkley up, delta .01, alpha 1", "DDM, warm start 1,000",
+    "EDDM", "HDDM_A", "HDDM_W", "KSWIN",
+)  # fmt: skip
+
+Row = Mapping[str, Any]
+
+
+def drawn(tables: Mapping[str, Sequence[Row]], folder: Path = IMAGES) -> list[Path]:
+    """Draw what `specifications` says into `folder`; nothing where vl-convert is absent."""
+    try:
+        import vl_convert
+    except ModuleNotFoundError:
+        return []
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for name, specification in specifications(tables).items():
+        path = folder / f"detection-{name}.svg"
+        path.write_text(vl_convert.vegalite_to_svg(specification) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def specifications(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
+    """Vega-Lite by name."""
+    return {"delays": _delays(tables["delays"]), "promise": _promise(tables["promise"])}
+
+
+def _delays(rows: Sequence[Row]) -> dict[str, Any]:
+    values = [
+        {"drop": round(100 * row["drop"]), "over": row["over_oracle"], "method": row["method"]}
+        for row in rows
+        if (row["p0"], row["arl0"], row["history"]) == (0.9, 10_000, 10_000) and row["drop"] and row["method"] in _SHOWN
+    ]
+    return _chart(
+        "Mean delay over the oracle's, at p0 .9 and one false alarm in 10,000 events",
+        values,
+        mark={"type": "line", "point": True},
+        encoding={
+            "x": {"field": "drop", "type": "ordinal", "title": "drop, points", "axis": {"labelAngle": 0}},
+            "y": {"field": "over", "type": "quantitative", "scale": {"type": "log"}, "title": "delay / oracle's delay"},
+            "color": {
+                "field": "method",
+                "type": "nominal",
+                "title": None,
+                "sort": list(_SHOWN),
+                "legend": {"labelLimit": 300},
+            },
+        },
+    )
+
+
+def _promise(rows: Sequence[Row]) -> dict[str, Any]:
+    values = [
+        {
+            "threshold": f"A = {row['threshold']:,}",
+            "stream": row["stream"],
+            "what": f"{row['phase']}, by the {'hour' if row['minutes'] == 60 else 'minute'}",
+            "ratio": row["ratio"],
+            "upper": row["upper"],
+        }
+        for row in rows
+        if row["promised"] >= TELLING
+    ]
+    streams = list(dict.fromkeys(value["stream"] for value in values))
+    y = {"field": "stream", "type": "nominal", "title": None, "sort": streams}
+    panels = list(dict.fromkeys(value["threshold"] for value in values))
+    color = {"field": "what", "type": "nominal", "title": None}
+    offset = {"field": "what"}
+    mean = {"field": "ratio", "type": "quantitative", "title": "false alarms / promised; line: 95 % upper bound"}
+    chart = _chart("False alarms of the shipped detector over those promised", values)
+    chart["facet"] = {"row": {"field": "threshold", "type": "nominal", "title": None, "sort": panels}}
+    chart["spec"] = {
+        "width": 520,
+        "height": {"step": 7},
+        "layer": [
+            {
+                "mark": "rule",
+                "encoding": {"x": mean, "x2": {"field": "upper"}, "y": y, "yOffset": offset, "color": color},
+            },
+            {"mark": "point", "encoding": {"x": mean, "y": y, "yOffset": offset, "color": color}},
+            {"mark": {"type": "rule", "strokeDash": [4, 4]}, "encoding": {"x": {"datum": 1}}},
+        ],
+    }
+    chart["resolve"] = {"scale": {"x": "independent"}}
+    return chart
+
+
+def _chart(title: str, values: Sequence[Row], **more: Any) -> dict[str, Any]:
+    size = {"width": 520, "height": 320} if more else {}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "title": title,
+        "background": "white",
+        "data": {"values": list(values)},
+        **size,
+        **more,
+    }

@@ -1,0 +1,74 @@
+"""Groups without a change, whose outcomes are independent or not: what a promise has to survive."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.streams import F64
+
+
+class Stream(NamedTuple):
+    """What makes a group's failure rate move about its mean.
+
+    Attributes:
+        name: for tables.
+        hourly: intraclass correlation of the outcomes of one hour.
+        daily: that of one UTC day.
+        cycle: amplitude of a sine over the day.
+    """
+
+    name: str
+    hourly: float = 0.0
+    daily: float = 0.0
+    cycle: float = 0.0
+
+
+STREAMS = (
+    Stream("independent"),
+    Stream("hourly ICC .01", hourly=0.01),
+    Stream("day cycle ±2 points", cycle=0.02),
+    Stream("day effects ICC .002", daily=0.002),
+    Stream("day effects ICC .005", daily=0.005),
+)
+
+
+class Population(NamedTuple):
+    """Mean failure rate and outcomes per day, shape (groups,)."""
+
+    failure: F64
+    per_day: F64
+
+
+def population(groups: int, rng: np.random.Generator) -> Population:
+    """Failure rates from Beta(2, 8), traffic from 30 to 10,000 a day, uniform in its logarithm."""
+    failure = np.clip(rng.beta(2, 8, groups), 0.003, 0.9)
+    return Population(failure, np.exp(rng.uniform(np.log(30), np.log(10_000), groups)))
+
+
+class Levels:
+    """The failure rates of a population, hour by hour."""
+
+    def __init__(self, stream: Stream, people: Population, rng: np.random.Generator) -> None:
+        self._stream, self._mean, self._rng = stream, people.failure, rng
+        self._day = -1
+        self._of_day = people.failure
+
+    def hour(self, hour: int, rise: float = 0.0) -> F64:
+        """Rates in an hour (from a midnight on), each told once and in order; `rise` is added to the mean."""
+        stream = self._stream
+        if stream.daily and hour // 24 != self._day:
+            self._day = hour // 24
+            self._of_day = self._drawn(self._mean, stream.daily)
+        level = self._of_day + rise
+        if stream.cycle:
+            level = level + stream.cycle * np.sin(2 * np.pi * hour / 24)
+        if rise or stream.cycle:
+            level = np.clip(level, 0.001, 0.999)
+        return self._drawn(level, stream.hourly) if stream.hourly else level
+
+    def _drawn(self, mean: F64, correlation: float) -> F64:
+        weight = 1 / correlation - 1
+        drawn: F64 = self._rng.beta(mean * weight, (1 - mean) * weight)
+        return drawn

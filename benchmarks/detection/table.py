@@ -1,0 +1,192 @@
+"""The section on detection of docs/results.md."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.detection import delays
+
+DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "results.md"
+BEGIN, END = "<!-- bench-detection: begin -->", "<!-- bench-detection: end -->"
+
+Row = Mapping[str, Any]
+
+
+def written(markdown: str, document: Path = DOCUMENT) -> Path:
+    """Renew the section between its marks, at the document's end where there is none yet; returns the document."""
+    text = document.read_text(encoding="utf-8")
+    if BEGIN not in text:
+        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
+    head, _, rest = text.partition(BEGIN)
+    document.write_text(f"{head}{BEGIN}\n{markdown.strip()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    return document
+
+
+def markdown(size: str, day: str, figures: Mapping[str, float], tables: Mapping[str, Any]) -> str:
+    """The section, from figures and those tables that are there."""
+    parts = [
+        f"## Detection\n\n`make bench-detection SIZE={size}` on {day}. {_ABOUT}",
+        _table(("figure", ""), ((f"`{name}`", f"{value:.4g}") for name, value in figures.items())),
+    ]
+    for name, (text, render, image) in _sections().items():
+        if name in tables:
+            parts += [text, render(tables[name])]
+            parts += [f"![{image.capitalize()}](images/detection-{image}.svg)"] if image else []
+    return "\n\n".join(parts)
+
+
+def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
+    """By table: what stands before it, how it is rendered, and the plot behind it."""
+    return {
+        "delays": (_DELAY, _delays, "delays"),
+        "default_promise": ("At the threshold that is the default, p0 .9 after 10,000 events:", _default_promise, ""),
+        "promise": (_PROMISE, _promise, "promise"),
+        "parts": ("What the parts do, batches by the hour, later weeks, A = 1,000:", _parts, ""),
+        "rivals": ("Others on independent outcomes, after a week of history:", _rivals, ""),
+        "defaults": (_DEFAULTS, _defaults, ""),
+        "hours": (_HOURS, _hours, ""),
+        "coverage": (_COVERAGE, lambda rows: _table(rows[0], rows[1:]), ""),
+    }
+
+
+_ABOUT: Final = """Figures: `benchmarks/results/detection.json`; what is measured how:
+`benchmarks/detection/`; formulas: `docs/statistics.md`. `with_history`: after the first week; `upper95`: one-sided 95 %
+Poisson bound; both of the worst stream that is promised 3 false alarms at least: fewer can show nothing."""
+
+_DELAY: Final = """### Delay
+
+Mean delay in events, and in brackets over that of a CUSUM that knows both rates. `CT-SR formula`: one direction, eta
+1, margin 0, threshold calibrated so that a share 1 - 1/e of paths alarms falsely within ARL0 events, as with river's
+detectors. `CT-SR shipped`: nothing is calibrated; the threshold is that which promises one false alarm in ARL0 events
+of a group with 1,000 a day, both directions together, and such are its minutes. The change comes 1,000
+events after the history; `early`: share of paths that alarmed before it, the greatest of the row. `>`: some paths were
+not detected and count with the cap."""
+
+_PROMISE: Final = """### Promise
+
+False alarms of the shipped detector over those promised, both directions together, with the one-sided 95 % Poisson
+bound of the ratio, then alarms / promised ones. Groups with 30 to 10,000 outcomes a day and failure rates from
+Beta(2, 8), each watched until its first alarm in a direction. In the first week there is no history, in later ones a
+week or more."""
+
+_DEFAULTS: Final = """River's defaults event by event: share of paths with a false alarm within 1,000 and 10,000 events
+of a fresh start; delay of a drop of 10 points that comes after 2,000 events:"""
+
+_HOURS: Final = """### Hours
+
+Median hours until a drop of 10 points at p0 .9 is told, by the hour, after two weeks: as shipped at the default
+promise, and by the rule "last 48 h against 7 days, more than 5 points" (100 outcomes at least). `early`: share of
+groups alarmed in the week before."""
+
+_COVERAGE: Final = """### Corrected rates
+
+`benchmarks/coverage.py`: mean error, and coverage of 95 % intervals."""
+
+
+def _delays(rows: Sequence[Row]) -> str:
+    parts = []
+    for (p0, arl0, history), block in itertools.groupby(rows, key=lambda r: (r["p0"], r["arl0"], r["history"])):
+        parts += [f"p0 {p0:g}, ARL0 {arl0:,}, history {history:,}:", _delay_table(list(block))]
+    return "\n\n".join(parts)
+
+
+def _default_promise(rows: Sequence[Row]) -> str:
+    arl0 = rows[0]["arl0"]
+    about = (
+        f"(Outcomes of a group with 1,000 a day alarm falsely once in {arl0:,} events at most, the oracle's as well.)"
+    )
+    return f"{_delay_table(rows)}\n\n{about}"
+
+
+def _delay_table(rows: Sequence[Row]) -> str:
+    drops = list(dict.fromkeys(row["drop"] for row in rows))
+    names = ["ramp" if drop == delays.RAMP else f"{100 * drop:g}" for drop in drops]
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        of = {row["drop"]: row for row in rows if row["method"] == method}
+        paths = sorted({row["paths"] for row in of.values()})
+        early = max(row["early"] for row in of.values())
+        lines.append([method, *(_delay(of[d]) for d in drops), f"{early:.3f}", " to ".join(f"{n:,}" for n in paths)])
+    return _table(("points", *names, "early", "paths"), lines)
+
+
+def _delay(row: Row) -> str:
+    if row["mean"] is None:
+        return "all early"
+    more = ">" if row["undetected"] else ""
+    return f"{more}{row['mean']:.0f} ({more}{row['over_oracle']:.2f})"
+
+
+def _promise(rows: Sequence[Row]) -> str:
+    keys = dict.fromkeys((row["stream"], row["minutes"], row["phase"]) for row in rows)
+    thresholds = dict.fromkeys(row["threshold"] for row in rows)
+    lines = []
+    for stream, minutes, phase in keys:
+        of = {r["threshold"]: r for r in rows if (r["stream"], r["minutes"], r["phase"]) == (stream, minutes, phase)}
+        lines.append([stream, "hour" if minutes == 60 else "minute", phase, *(_ratio(of[a]) for a in thresholds)])
+    return _table(("stream", "batches", "phase", *(f"A = {a:,}" for a in thresholds)), lines)
+
+
+def _parts(rows: Sequence[Row]) -> str:
+    configs = dict.fromkeys(row["config"] for row in rows)
+    streams = dict.fromkeys(row["stream"] for row in rows)
+    of = {(row["stream"], row["config"]): row for row in rows}
+    names = {"plain formula": "eta 1, no margin", "learned dispersion": "learned dispersion, no margin"}
+    head = ("stream", *(names.get(config, config) for config in configs))
+    return _table(head, ([stream, *(_ratio(of[stream, config]) for config in configs)] for stream in streams))
+
+
+def _ratio(row: Row) -> str:
+    return f"{row['ratio']:.2f} (≤ {row['upper']:.2f}) {row['drops'] + row['rises']} / {row['promised']:.1f}"
+
+
+def _rivals(rows: Sequence[Row]) -> str:
+    head = ("detector", "groups", "group-weeks", "false alarms", "per 1,000 group-weeks")
+    return _table(
+        head,
+        (
+            (r["method"], r["groups"], f"{r['group_weeks']:.0f}", r["alarms"], f"{r['per_1000_group_weeks']:.1f}")
+            for r in rows
+        ),
+    )
+
+
+def _defaults(rows: Sequence[Row]) -> str:
+    shares = ("within_1000", "within_all", "early", "undetected")
+    head = ("detector", "p0", "paths", "delay", "within 1,000", "within 10,000", "early", "undetected")
+    return _table(
+        head,
+        (
+            (
+                r["method"],
+                f"{r['p0']:g}",
+                r["paths"],
+                _number(r["delay_drop10"], 0),
+                *(_number(r[s], 3) for s in shares),
+            )
+            for r in rows
+        ),
+    )
+
+
+def _hours(rows: Sequence[Row]) -> str:
+    lines = []
+    for row in rows:
+        line = [f"{row['per_day']:,}"]
+        for who in ("ours", "rule"):
+            hours = row[f"{who}_h"]
+            line += ["most not told" if hours is None else f"{hours:g}", f"{row[f'{who}_early']:.3f}"]
+        lines.append(line)
+    return _table(("outcomes a day", "shipped", "early", "rule", "early"), lines)
+
+
+def _number(value: float | None, places: int) -> str:
+    return "all early" if value is None else f"{value:.{places}f}"
+
+
+def _table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

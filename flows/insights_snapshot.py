@@ -1,0 +1,75 @@
+"""Reading a snapshot for the reports: opening it, rows as dicts, the newest recommendation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by contract, with naive times
+
+
+class InsightError(Exception):
+    """A question the snapshot cannot answer; its text is one sentence for the person who asked."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """The newest recommendation; `arms` as in `aftercall.records.Arm`, of the segment None."""
+
+    recommendation_id: str
+    issued_at: datetime
+    valid_until: datetime
+    reason: str
+    arms: list[dict[str, Any]]
+
+
+def open_snapshot(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a snapshot for reading.
+
+    Raises:
+        InsightError: where there is none, or it is not one.
+    """
+    if not path.exists():
+        message = (
+            f"snapshot: {path} must be a file; there is none (run `aftercall demo` or `replay`, or give --snapshot)"
+        )
+        raise InsightError(message)
+    try:
+        # Resolved: the link may point to a newer file while this one is still being read.
+        base = duckdb.connect(str(path.resolve()), read_only=True)
+        base.execute("SELECT count(*) FROM rates").fetchall()
+    except duckdb.Error as wrong:
+        line = str(wrong).splitlines()[0]
+        message = f"snapshot: {path} must be a DuckDB file that aftercall wrote; got: {line} (give --snapshot)"
+        raise InsightError(message) from None
+    return base
+
+
+def rows(base: duckdb.DuckDBPyConnection, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+    """Rows of a query as dicts; times aware, in UTC."""
+    found = base.execute(query, values or [])
+    names = [column[0] for column in found.description or []]
+    return [
+        {name: v.replace(tzinfo=UTC) if isinstance(v, datetime) else v for name, v in zip(names, row, strict=True)}
+        for row in found.fetchall()
+    ]
+
+
+def newest_route(base: duckdb.DuckDBPyConnection, task: str, limit: datetime = LATEST) -> Route | None:
+    """The newest recommendation for a task type issued by `limit` (naive, UTC)."""
+    query = """
+        SELECT * FROM recommendations WHERE task_type = ? AND segment IS NULL AND seq = (
+            SELECT max(seq) FROM recommendations WHERE task_type = ? AND issued_at <= ?)
+        ORDER BY model, config
+    """
+    found = rows(base, query, [task, task, limit])
+    if not found:
+        return None
+    first = found[0]
+    names = ("model", "config", "weight", "p_best", "rate", "rate_low", "rate_high", "n", "status")
+    arms = [{name: row[name] for name in names} for row in found]
+    return Route(first["recommendation_id"], first["issued_at"], first["valid_until"], first["reason"], arms)

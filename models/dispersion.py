@@ -1,0 +1,288 @@
+"""How much more than independent trials the outcomes of a group vary from hour to hour and from day to day.
+
+A rate that wanders a little on its own makes trials within an hour, and within a day, alike. Evidence that treats them
+as independent then raises false alarms, the more the busier the group. So days and hours have random effects, nested,
+with intra-class correlations rho_d and rho_h, and evidence is taken for two kinds of change:
+
+    in the middle of a day: the rate that is expected next is drawn from the baseline towards what this day has shown so
+        far (Polya's urn: the predictive rate of a beta-binomial, whose baseline weighs 1 / rho_d trials),
+        q_1 = (q_0 + rho_d E_d) / (1 + rho_d N_d)        E_d, N_d: events and trials of the day;
+    from the first minute of a day: evidence against the baseline itself, of which a day of N_d trials counts
+        1 / (1 + rho_d N_d): what a normal random effect leaves of a likelihood ratio, as these trials then tell as much
+        as N_d / (1 + rho_d N_d) independent ones (Kish 1965, section 5.4).
+
+For both the rate is then drawn towards what this hour has shown, q_2 = (q + rho_h E_h) / (1 + rho_h N_h), and an hour
+of n trials counts as n / (1 + n rho_h) in its day. A large change shows before a day is over and costs next to nothing;
+a small one has to outlast days that are merely bad.
+
+The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
+days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
+its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth 2004, section 3), and is an upper
+confidence bound. docs/decisions/0011 has the evidence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from models.streams import F64, I64
+
+LEVEL_Z: Final = -0.5244005127080409
+"""Quantile of the normal distribution at 30 %: dispersions are upper bounds of 70 % confidence."""
+OWN_DF: Final = 12.0
+"""Degrees of freedom that all groups' dispersion weighs in that of one."""
+PRIOR_RHO: Final = 0.003
+"""Correlation that is assumed until groups have shown theirs."""
+LEAST_RHO: Final = 0.0003
+MOST_RHO: Final = 0.02
+GRAIN: Final = 64.0
+"""What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
+MINUTES_PER_HOUR: Final = 60
+MINUTES_PER_DAY: Final = 1440
+
+_PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
+"""As much as one busy group's four degrees of freedom."""
+_DAYS: Final = 56.0
+"""Days after which a day's differences weigh 1/e."""
+_TODAY: Final = ("hour", "hour_events", "hour_trials", "past_events", "past_trials", "within_now", "hours_now")
+_LEARNED: Final = (
+    "last_events", "last_trials", "within", "within_df", "within_size", "between", "between_count", "between_size",
+)  # fmt: skip
+_COLUMNS: Final = (*_TODAY, "day_events", "day_trials", "squares_now", *_LEARNED, "rho_hour", "rho_day")
+
+
+class Surroundings(NamedTuple):
+    """What the day and the hour of a batch have shown before it; arrays of shape (rows,).
+
+    Attributes:
+        day_events, day_trials: of the day's earlier hours, as they count.
+        hour_events, hour_trials: of the hour before the batch.
+        rho_day, rho_hour: correlations.
+    """
+
+    day_events: F64
+    day_trials: F64
+    hour_events: F64
+    hour_trials: F64
+    rho_day: F64
+    rho_hour: F64
+
+    def drawn(self, rate: F64, events: F64, trials: F64) -> tuple[F64, F64]:
+        """The rate to expect of a batch, where the baseline's is `rate`: against the baseline, and against the day.
+
+        Both are drawn towards the hour, and towards half of the batch.
+        """
+        events, trials = self.hour_events + events / 2, self.hour_trials + trials / 2
+        counting = 1 / (1 + self.rho_hour * trials)
+        day = rate + self.rho_day * (self.day_events + counting * events)
+        day /= 1 + self.rho_day * (self.day_trials + counting * trials)
+        hour = self.rho_hour * events
+        against_baseline: F64 = (rate + hour) * counting
+        against_day: F64 = (day + hour) * counting
+        return against_baseline, against_day
+
+    def shares(self, trials: F64) -> tuple[F64, F64]:
+        """What counts of the day's evidence before and after a batch of `trials`."""
+        after = self.hour_trials + trials
+        before, now = (
+            1 / (1 + self.rho_day * (self.day_trials + hour / (1 + self.rho_hour * hour)))
+            for hour in (self.hour_trials, after)
+        )
+        return before, now
+
+
+def shrunk(count: F64, trials: F64, rho: F64) -> F64:
+    """`count` of an hour of `trials` as it counts for its day, in multiples of 1 / GRAIN."""
+    counting: F64 = np.rint(count / (1 + trials * rho) * GRAIN) / GRAIN
+    return counting
+
+
+def upper(dispersion: F64, df: F64) -> F64:
+    """Upper confidence bound of a dispersion, its degrees of freedom > 0 (Wilson & Hilferty 1931)."""
+    spread = 2 / (9 * df)
+    quantile = np.maximum(1 - spread + LEVEL_Z * np.sqrt(spread), 1e-2) ** 3
+    bound: F64 = dispersion / quantile
+    return bound
+
+
+def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
+    """Intra-class correlations of many groups, and that of one without any days of its own.
+
+    Args:
+        dispersion: Pearson's chi-square over its degrees of freedom, shape (groups,).
+        df: the degrees of freedom; 0 where nothing is known.
+        size: trials that are alike, on average, > 0.
+
+    Returns:
+        Shape (groups,), in [0, 0.02]; and one in [0.0003, 0.02].
+    """
+    weight = df * (size / (1 + PRIOR_RHO * size)) ** 2
+    found = float((weight * (dispersion - 1) / size).sum())
+    everyone = (_PRIOR_WEIGHT * PRIOR_RHO + found) / (_PRIOR_WEIGHT + float(weight.sum()))
+    everyone = min(max(everyone, LEAST_RHO), MOST_RHO)
+    moderated = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
+    rho = (upper(moderated, OWN_DF + df) - 1) / size
+    return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone), everyone
+
+
+class Dispersion:
+    """Learns the correlations of many groups, 160 bytes each; rows are the caller's group numbers.
+
+    Attributes:
+        day: UTC day since 1970 that is being counted, -1 before the first.
+        hour: hour since 1970 that each group is in, -1 before its first of the day; shape (groups,), as all others.
+        hour_events, hour_trials: of that hour.
+        past_events, past_trials: of the day's earlier hours, as they count.
+        rho_hour, rho_day: correlations.
+        everyone_hour, everyone_day: those of a group that has shown none of its own.
+    """
+
+    hour: F64
+    hour_events: F64
+    hour_trials: F64
+    past_events: F64
+    past_trials: F64
+    within_now: F64
+    squares_now: F64
+    hours_now: F64
+    day_events: F64
+    day_trials: F64
+    last_events: F64
+    last_trials: F64
+    within: F64
+    within_df: F64
+    within_size: F64
+    between: F64
+    between_count: F64
+    between_size: F64
+    rho_hour: F64
+    rho_day: F64
+
+    def __init__(self, groups: int = 0) -> None:
+        self.day = -1
+        self.everyone_hour = self.everyone_day = PRIOR_RHO
+        for name in _COLUMNS:
+            setattr(self, name, np.zeros(0))
+        self.grow(groups)
+
+    def __len__(self) -> int:
+        return len(self.hour)
+
+    def grow(self, groups: int) -> None:
+        """Make room for at least `groups` groups."""
+        more = groups - len(self)
+        if more <= 0:
+            return
+        # As if they had been there when the day began: groups must not depend on when they are first told of.
+        start = {"hour": -1.0, "rho_hour": self.everyone_hour, "rho_day": self.everyone_day}
+        for name in _COLUMNS:
+            setattr(self, name, np.concatenate((getattr(self, name), np.full(more, start.get(name, 0.0)))))
+
+    def around(self, rows: I64, minute: I64) -> Surroundings:
+        """What groups have shown today before a batch at `minute`, per row."""
+        rho = self.rho_hour[rows]
+        events, trials = self.hour_events[rows], self.hour_trials[rows]
+        over = minute // MINUTES_PER_HOUR != self.hour[rows]
+        return Surroundings(
+            self.past_events[rows] + np.where(over, shrunk(events, trials, rho), 0.0),
+            self.past_trials[rows] + np.where(over, shrunk(trials, trials, rho), 0.0),
+            np.where(over, 0.0, events),
+            np.where(over, 0.0, trials),
+            self.rho_day[rows],
+            rho,
+        )
+
+    def add(self, rows: I64, minute: I64, events: F64, trials: F64) -> None:
+        """Count trials of the day `day`; distinct rows, whose minutes never fall."""
+        hour = (minute // MINUTES_PER_HOUR).astype(np.float64)
+        self._end_hours(rows[hour != self.hour[rows]])
+        self.hour[rows] = hour
+        self.hour_events[rows] += events
+        self.hour_trials[rows] += trials
+
+    def roll(self, day: int, events: F64, trials: F64) -> None:
+        """End the days before `day`: nobody adds to them any more. O(groups), once a day.
+
+        Args:
+            day: UTC day since 1970; where it has begun nothing happens.
+            events: of the learned baseline, per group.
+            trials: of the learned baseline, per group.
+        """
+        if day <= self.day:
+            return
+        first, self.day = self.day < 0, day
+        if first:
+            return
+        self._end_hours(np.arange(len(self)))
+        self._end_days((events + 0.5) / (trials + 1.0))
+        self._correlate()
+
+    def forget_change(self, row: int) -> None:
+        """The rate has changed: what was counted today, and the day before, says nothing about the days to come."""
+        for name in (*_TODAY[1:], "day_events", "day_trials", "squares_now"):
+            getattr(self, name)[row] = 0.0
+        self.last_trials[row] = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy."""
+        return {name: getattr(self, name) for name in ("day", "everyone_hour", "everyone_day", *_COLUMNS)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Dispersion:
+        """The reverse of `state`."""
+        dispersion = cls()
+        for name, value in state.items():
+            setattr(dispersion, name, value)
+        return dispersion
+
+    def _end_hours(self, rows: I64) -> None:
+        rows = rows[self.hour_trials[rows] > 0]
+        e, n, rho = self.hour_events[rows], self.hour_trials[rows], self.rho_hour[rows]
+        self.past_events[rows] += shrunk(e, n, rho)
+        self.past_trials[rows] += shrunk(n, n, rho)
+        self.within_now[rows] += e * e / n
+        self.squares_now[rows] += n * n
+        self.hours_now[rows] += 1
+        self.day_events[rows] += e
+        self.day_trials[rows] += n
+        self.hour_events[rows] = 0.0
+        self.hour_trials[rows] = 0.0
+
+    def _end_days(self, rate: F64) -> None:
+        """Add the day's dispersion within it, and its difference from the day before."""
+        (rows,) = (self.day_trials > 0).nonzero()
+        e, n = self.day_events[rows], self.day_trials[rows]
+        variance = rate[rows] * (1 - rate[rows])
+        for name in ("within", "within_df", "within_size", "between", "between_count", "between_size"):
+            getattr(self, name)[rows] *= np.exp(-1 / _DAYS)
+        self.within[rows] += np.maximum(self.within_now[rows] - e * e / n, 0.0) / variance
+        self.within_df[rows] += self.hours_now[rows] - 1
+        self.within_size[rows] += n - self.squares_now[rows] / n
+        both = self.last_trials[rows] > 0
+        pair, e1, n1 = rows[both], e[both], n[both]
+        e0, n0 = self.last_events[pair], self.last_trials[pair]
+        shares = 1 / n1 + 1 / n0
+        self.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / variance[both]
+        self.between_count[pair] += 1
+        self.between_size[pair] += 2 / shares
+        self.last_events[rows], self.last_trials[rows] = e, n
+        self.hour[:] = -1.0
+        for name in (*_TODAY[1:], "day_events", "day_trials", "squares_now"):
+            getattr(self, name)[:] = 0.0
+
+    def _correlate(self) -> None:
+        """Both correlations from all days so far."""
+        df = self.within_df
+        known = df > 0
+        hours = np.divide(self.within, df, out=np.ones(len(df)), where=known)
+        size = np.divide(self.within_size, df, out=np.ones(len(df)), where=known)
+        self.rho_hour, self.everyone_hour = correlation(hours, df, np.maximum(size, 1.0))
+        count = self.between_count
+        known = count > 0
+        inflated = np.maximum(hours, 1.0)
+        days = np.divide(self.between, count, out=np.ones(len(df)), where=known) / inflated
+        size = np.divide(self.between_size, count, out=np.ones(len(df)), where=known) / inflated
+        # Successive differences overlap, so that k of them tell as much as 2k / 3 independent ones.
+        self.rho_day, self.everyone_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))

@@ -1,0 +1,63 @@
+"""What a week's trials say against the baselines with which it began: the statistics that the digest lists."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.dispersion import MINUTES_PER_DAY, MINUTES_PER_HOUR, Surroundings, shrunk
+from models.shiryaev_roberts import HALF, MINUTES_PER_WEEK, RATIOS, Batch, advance, evidence
+from models.streams import F64, I64
+
+
+class Hours(NamedTuple):
+    """Trials per group and hour, sorted by hour; each pair once. `minute` is the hour's first."""
+
+    group: I64
+    minute: I64
+    failures: F64
+    trials: F64
+
+
+def mean_r(hours: Hours, first: int, failures: F64, trials: F64, rho_day: F64, rho_hour: F64, min_trials: int) -> F64:
+    """CT-SR from the beginning of a week to its end, in batches of an hour. O(168 groups).
+
+    Args:
+        hours: of the week.
+        first: first minute of the week.
+        failures: learned before the week, shape (groups,).
+        trials: learned before the week.
+        rho_day: correlations of `models.dispersion`, shape (groups,).
+        rho_hour: likewise.
+        min_trials: learned before a group is tested.
+
+    Returns:
+        Mean of R at the end of the week for a drop and a rise of the success rate, shape (groups, 2); 0 where not
+        tested.
+    """
+    groups = len(failures)
+    learned = np.stack((failures, trials))
+    r, today = np.zeros((groups, 2, len(RATIOS))), np.zeros((groups, 2, HALF))
+    last, past = np.full(groups, first, np.int64), np.zeros((2, groups))
+    mean = np.zeros((groups, 2))
+    day = first // MINUTES_PER_DAY
+    for minute in np.unique(hours.minute).tolist():
+        if minute // MINUTES_PER_DAY != day:
+            day = minute // MINUTES_PER_DAY
+            today[:], past[:] = 0.0, 0.0
+        span = slice(*np.searchsorted(hours.minute, (minute, minute + 1)).tolist())
+        rows, f, n = hours.group[span], hours.failures[span], hours.trials[span]
+        none = np.zeros(len(rows))
+        around = Surroundings(past[0, rows], past[1, rows], none, none, rho_day[rows], rho_hour[rows])
+        active = trials[rows] >= min_trials
+        batch = Batch(f, n, learned[0, rows], learned[1, rows], around, none + 1.0, none, active)
+        end = minute + MINUTES_PER_HOUR
+        one, of_day = r[rows], today[rows]
+        mean[rows] = advance(one, of_day, (end - last[rows]) / MINUTES_PER_WEEK, evidence(batch))
+        r[rows], today[rows], last[rows] = one, of_day, end
+        learned[0, rows] += f
+        learned[1, rows] += n
+        past[0, rows] += shrunk(f, n, rho_hour[rows])
+        past[1, rows] += shrunk(n, n, rho_hour[rows])
+    return mean

@@ -1,0 +1,299 @@
+"""From simulated streams through the real detectors: one cause, one alert."""
+
+from __future__ import annotations
+
+import pickle
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aftercall.records import EPOCH, Alert, to_json
+from models.alert_book import Alarm
+from models.alerting import Alerting
+from models.drift import Drift, DriftSettings
+from models.streams import MINUTE_US, Group
+from simulated.trials import (
+    DAY,
+    HOUR,
+    NO_WAIT,
+    START,
+    Trials,
+    alarms,
+    alerts,
+    simulate,
+    with_sources,
+)
+
+WEEK = 7 * DAY
+TASKS = ("quote", "refund", "search", "triage")
+MODELS = ("atlas", "birch", "cedar")
+ALL: list[Group] = [(task, model, "default") for task in TASKS for model in MODELS]
+Levels = dict[Group, list[tuple[int, float]]]
+
+
+def levels(*hit: Group, low: float = 0.75, back: int | None = None) -> Levels:
+    """Everybody at 90 %; those `hit` fall to `low` after a week, until minute `back`."""
+    found: Levels = {group: [(0, 0.9)] for group in [*ALL, *hit]}
+    for group in hit:
+        found[group] += [(WEEK, low)] + ([] if back is None else [(back, 0.9)])
+    return found
+
+
+def scopes(told: list[Alert]) -> set[tuple[str, str | None, str | None]]:
+    return {(one.task_type, one.model, one.config) for one in told}
+
+
+def minute_of(alert: Alert) -> int:
+    return int((alert.updated_at - EPOCH).total_seconds()) // 60 - START
+
+
+def lawful(told: list[Alert]) -> None:
+    """Each alert's records follow each other as they must, and no two open alerts say the same."""
+    newest: dict[str, Alert] = {}
+    for one in told:
+        before = newest.get(one.alert_id)
+        assert one.seq == (1 if before is None else before.seq + 1)
+        if before is None or before.state == "closed":
+            assert one.state == "opened"
+        else:
+            assert one.state != "opened"
+            assert one.updated_at >= before.updated_at
+        assert (one.closed_at is not None) == (one.state == "closed")
+        newest[one.alert_id] = one
+        subjects = [
+            (a.kind, a.metric, a.direction, a.task_type, a.model, a.config)
+            for a in newest.values()
+            if a.state != "closed"
+        ]
+        assert len(subjects) == len(set(subjects))
+
+
+def test_a_providers_incident_is_one_alert_and_its_end_closes_it() -> None:
+    hit = [(task, "atlas", "default") for task in TASKS]
+    told = alerts(simulate(levels(*hit, back=WEEK + 4 * DAY), WEEK + 10 * DAY), WEEK + 10 * DAY)
+    lawful(told)
+    assert len({one.alert_id for one in told}) == 1
+    assert scopes(told) == {("*", "atlas", None)}
+    assert [one.state for one in told] == ["opened", *["updated"] * (len(told) - 2), "closed"]
+    assert told[0].reason.startswith("Success rate of model 'atlas' over all task types fell from 9")
+    assert WEEK < minute_of(told[0]) < WEEK + 3 * HOUR
+    assert WEEK + 4 * DAY < minute_of(told[-1]) < WEEK + 4 * DAY + 6 * HOUR
+    assert "that is over" in told[-1].reason
+    assert {one.value for one in told[0].slices if one.dimension == "task_type"} == set(TASKS)
+
+
+def test_a_config_gone_bad_is_one_alert_that_names_it() -> None:
+    told = alerts(simulate(levels(("refund", "atlas", "v2")), WEEK + 2 * DAY), WEEK + 2 * DAY)
+    lawful(told)
+    assert len({one.alert_id for one in told}) == 1
+    assert scopes(told) == {("refund", "atlas", "v2")}
+
+
+def test_a_config_gone_bad_over_all_its_models_is_one_alert() -> None:
+    hit: list[Group] = [("refund", model, "v2") for model in MODELS]
+    told = alerts(simulate(levels(*hit), WEEK + 2 * DAY), WEEK + 2 * DAY)
+    assert len({one.alert_id for one in told}) == 1
+    assert scopes(told) == {("refund", None, "v2")}
+    assert "task 'refund', all models, config 'v2'" in told[0].reason
+
+
+def test_everything_at_once_is_one_alert_on_everything() -> None:
+    told = alerts(simulate(levels(*ALL), WEEK + 2 * DAY), WEEK + 2 * DAY)
+    assert len({one.alert_id for one in told}) == 1
+    assert scopes(told) == {("*", None, None)}
+
+
+def test_two_causes_at_about_the_same_time_are_two_alerts() -> None:
+    changed = levels(("refund", "atlas", "default")) | {("search", "birch", "default"): [(0, 0.9), (WEEK + 30, 0.7)]}
+    told = alerts(simulate(changed, WEEK + 2 * DAY), WEEK + 2 * DAY)
+    lawful(told)
+    assert scopes(told) == {("refund", "atlas", "default"), ("search", "birch", "default")}
+    assert len({one.alert_id for one in told}) == 2
+
+
+def test_where_nothing_changes_nothing_is_told() -> None:
+    assert alerts(simulate(levels(), 28 * DAY), 28 * DAY) == []
+
+
+def test_an_incident_that_spreads_widens_its_alert() -> None:
+    spread: Levels = {group: [(0, 0.9)] for group in ALL}
+    for number, task in enumerate(TASKS):
+        spread[task, "atlas", "default"] += [(WEEK + number * 2 * HOUR, 0.6)]
+    told = alerts(simulate(spread, WEEK + 2 * DAY), WEEK + 2 * DAY)
+    lawful(told)
+    assert (told[0].task_type, told[0].model) == ("quote", "atlas")
+    first = [one for one in told if one.alert_id == told[0].alert_id]
+    assert (first[-1].task_type, first[-1].model) == ("*", "atlas")
+    assert any("more widely" in one.reason for one in first)
+    # Alerts that were opened on the way are part of it, and closed.
+    others = {one.alert_id: one for one in told if one.alert_id != told[0].alert_id}
+    assert len(others) <= 1
+    assert all((one.state, one.evidence["part_of"]) == ("closed", told[0].alert_id) for one in others.values())
+
+
+def test_a_change_that_comes_back_at_once_opens_the_same_alert_again() -> None:
+    turns: Levels = {group: [(0, 0.9)] for group in ALL}
+    turns["refund", "atlas", "default"] += [(WEEK, 0.7), (WEEK + DAY, 0.9), (WEEK + 2 * DAY, 0.7)]
+    told = alerts(simulate(turns, WEEK + 3 * DAY), WEEK + 3 * DAY)
+    lawful(told)
+    assert len({one.alert_id for one in told}) == 1
+    assert [one.state for one in told if one.state != "updated"] == ["opened", "closed", "opened"]
+    assert {one.opened_at for one in told} == {told[0].opened_at}
+
+
+def test_a_further_drop_updates_its_alert_against_the_first_baseline() -> None:
+    deeper: Levels = {group: [(0, 0.9)] for group in ALL}
+    deeper["refund", "atlas", "default"] += [(WEEK, 0.8), (WEEK + 2 * DAY, 0.5)]
+    told = alerts(simulate(deeper, WEEK + 3 * DAY), WEEK + 3 * DAY)
+    lawful(told)
+    assert len({one.alert_id for one in told}) == 1
+    moved = next(one for one in told if "moved again" in one.reason)
+    assert moved.baseline == pytest.approx(0.9, abs=0.01)
+    assert moved.current is not None
+    assert moved.current < 0.65
+
+
+def test_after_seven_days_the_new_level_is_normal_and_the_next_drop_a_new_alert() -> None:
+    steps: Levels = {group: [(0, 0.9)] for group in ALL}
+    steps["refund", "atlas", "default"] += [(WEEK, 0.75), (3 * WEEK, 0.5)]
+    told = alerts(simulate(steps, 3 * WEEK + DAY), 3 * WEEK + DAY)
+    lawful(told)
+    closed = next(one for one in told if one.state == "closed")
+    assert closed.closed_at is not None
+    assert (closed.closed_at - told[0].opened_at).days == 7
+    assert "new normal" in closed.reason
+    assert "current_after" not in closed.evidence
+    assert len({one.alert_id for one in told}) == 2
+    assert told[-1].baseline == pytest.approx(0.75, abs=0.02)
+
+
+def test_a_rise_is_information_and_costs_nothing() -> None:
+    better: Levels = {group: [(0, 0.8)] for group in ALL}
+    better["refund", "atlas", "default"] += [(WEEK, 0.95)]
+    told = alerts(simulate(better, WEEK + DAY), WEEK + DAY)
+    assert {(one.direction, one.severity) for one in told} == {("up", "info")}
+    assert all(one.failures_per_day is not None and one.failures_per_day < 0 for one in told)
+
+
+def test_severity_says_what_the_change_costs() -> None:
+    """20 points each, at 2,880 trials a day and at 40."""
+    for per_day, severity in ((2880.0, "critical"), (40.0, "warning")):
+        calls = simulate({ALL[0]: [(0, 0.95), (4 * WEEK, 0.6)]}, 6 * WEEK, every=30, per_day=per_day)
+        first = alerts(calls, 6 * WEEK)[0]
+        assert first.severity == severity
+        assert first.failures_per_day == pytest.approx(0.35 * per_day, rel=0.6)
+
+
+def test_the_first_update_is_not_biased_by_the_alarm() -> None:
+    """An alarm comes of bad luck on top of the change; outcomes after it know nothing of that."""
+    opened, updated, covered = [], [], []
+    for seed in range(60):
+        calls = simulate({ALL[0]: [(0, 0.9), (WEEK, 0.8)]}, WEEK + 4 * DAY, every=30, per_day=960.0, seed=seed)
+        told = alerts(calls, WEEK + 4 * DAY)
+        late = [one for one in told if one.state == "updated" and "24 h" in one.reason]
+        if not late:
+            continue
+        first, one = told[0], late[0]
+        assert None not in {first.current, one.current, one.baseline, one.effect_low, one.effect_high}
+        opened.append(first.current - 0.8)  # type: ignore[operator]
+        updated.append(one.current - 0.8)  # type: ignore[operator]
+        covered.append(one.effect_low <= -0.1 <= one.effect_high)  # type: ignore[operator]
+    assert len(updated) > 30
+    assert sum(opened) / len(opened) < -0.01
+    assert abs(sum(updated) / len(updated)) < 0.006
+    assert sum(covered) / len(covered) > 0.95
+
+
+def test_the_source_that_tells_it_is_named() -> None:
+    calls = simulate({("refund", "atlas", "default"): [(0, 0.9), (WEEK, 0.6)]}, WEEK + HOUR * 4)
+    drift, stage = Drift(NO_WAIT), Alerting(NO_WAIT)
+    before = with_sources(calls.between(0, WEEK), ("judge", "user_feedback"), {"judge": (0.5, 0.5)})
+    after = with_sources(calls.between(WEEK, WEEK + HOUR * 4), ("judge", "user_feedback"), {"judge": (0.3, 0.95)})
+    told = [one for part in (before, after) for one in stage.close(part, alarms(drift, part))]
+    by_source = [one for one in told[0].slices if one.dimension == "source"]
+    assert by_source[0].value == "judge"
+    assert by_source[0].share > 0.8
+    assert sum(one.share for one in by_source) == pytest.approx(1.0, abs=1e-4)
+    assert told[0].reason.count("shows in source 'judge'") == 1
+
+
+def test_where_the_baseline_is_too_short_the_alert_says_that_no_promise_is_made() -> None:
+    """30 outcomes at 90 % cannot tell 60 % apart at the threshold, whatever a detector says."""
+    calls = simulate({ALL[0]: [(0, 0.9)]}, 60, every=1, per_day=1440.0)
+    group = ALL[0]
+    evidence = {
+        "threshold": 2000.0,
+        "trials_before": 30.0,
+        "failures_before": 3.0,
+        "trials_since": 50.0,
+        "failures_since": 20.0,
+    }
+    found = Alarm(
+        at=(START + 60) * MINUTE_US,
+        watched=("drift", group, "success_rate"),
+        direction="down",
+        severity="critical",
+        baseline=0.9,
+        current=0.6,
+        effect_low=-0.5,
+        effect_high=-0.1,
+        changed_at=(START + 40) * MINUTE_US,
+        promise="At most 1.",
+        finding="fell",
+        evidence=evidence,
+        origin=(),
+    )
+    (told,) = Alerting(NO_WAIT).close(calls.between(0, 60), [found])
+    assert told.promise is None
+    assert told.caveat is not None
+    assert "30 outcomes before the change are too few" in told.caveat
+    assert told.reason.endswith(told.caveat)
+    known = found._replace(evidence=evidence | {"trials_before": 4000.0, "failures_before": 400.0})
+    (sure,) = Alerting(NO_WAIT).close(calls.between(0, 60), [known])
+    assert (sure.promise, sure.caveat) == ("At most 1.", None)
+
+
+def test_a_state_of_another_version_is_refused_with_a_remedy() -> None:
+    with pytest.raises(ValueError, match="step 'alerting': stored state must have version 1; got 99"):
+        Alerting.from_state(pickle.dumps({"version": 99}), NO_WAIT)
+
+
+@st.composite
+def troubles(draw: st.DrawFn) -> Trials:
+    """Up to three changes, each of a config, a model or everything, some of which end, within three weeks."""
+    found: Levels = {(t, m, c): [(0, 0.9)] for t in TASKS[:2] for m in MODELS[:2] for c in ("v1", "v2")}
+    for _ in range(draw(st.integers(1, 3))):
+        begin = draw(st.integers(2 * DAY, 12 * DAY))
+        level = draw(st.sampled_from([0.4, 0.7, 0.97]))
+        width = draw(st.sampled_from([1, 2, 4, 8]))
+        end = begin + draw(st.sampled_from([HOUR, DAY, 4 * DAY, 30 * DAY]))
+        for group in list(found)[:width]:
+            found[group] += [(begin, level), (end, 0.9)]
+    for changes in found.values():
+        changes.sort()
+    return simulate(
+        found, 16 * DAY, every=20, per_day=draw(st.sampled_from([100.0, 1000.0])), seed=draw(st.integers(0, 99))
+    )
+
+
+@given(troubles(), st.lists(st.integers(1, 16 * DAY - 1), max_size=8), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_what_is_told_does_not_depend_on_how_minutes_are_cut_into_messages(
+    calls: Trials,
+    cuts: list[int],
+    restore: bool,  # noqa: FBT001
+) -> None:
+    end = 16 * DAY
+    rules = DriftSettings(warmup_us=6 * HOUR * MINUTE_US, new_normal_after_us=3 * DAY * MINUTE_US)
+    found = alarms(Drift(rules), calls.between(0, end))
+    whole = Alerting(rules).close(calls.between(0, end), found)
+    lawful(whole)
+    stage, parts = Alerting(rules), []
+    for begin, until in pairwise(sorted({0, end, *cuts})):
+        mine = [one for one in found if begin < one.at // MINUTE_US - START <= until]
+        parts += stage.close(calls.between(begin, until), mine[::-1])
+        if restore:
+            stage = Alerting.from_state(stage.state(), rules)
+    assert [to_json(one) for one in parts] == [to_json(one) for one in whole]

@@ -1,0 +1,107 @@
+"""Alarms without counts: what moves together is one, and closes when all of it is back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aftercall.records import Alert, Direction
+from models.alert_book import Alarm
+from models.incidents import Incidents
+from models.other_causes import OtherCauses, joined
+from models.scope import Scope, covers
+from models.streams import MINUTE_US, AnyGroup
+from simulated.trials import START
+
+words = st.sampled_from(["a", "b"])
+
+
+def alarm(minute: int, group: AnyGroup, direction: Direction = "up", **fields: Any) -> Alarm:
+    known: dict[str, Any] = {
+        "at": (START + minute) * MINUTE_US,
+        "watched": ("shift", group, "latency_ms"),
+        "direction": direction,
+        "severity": "warning",
+        "baseline": 100.0,
+        "current": 150.0,
+        "effect_low": 40.0,
+        "effect_high": 60.0,
+        "changed_at": (START + minute - 5) * MINUTE_US,
+        "promise": None,
+        "finding": "rose from 100 to 150 ms",
+        "evidence": {},
+        "origin": (),
+    }
+    return Alarm(**(known | fields))
+
+
+def told(*alarms: Alarm) -> list[Alert]:
+    causes = OtherCauses(Incidents())
+    return [record for one in alarms for record in causes.alarm(one)]
+
+
+def test_a_slow_provider_is_one_alert_over_all_its_tasks() -> None:
+    found = told(*(alarm(10 + at, (task, "atlas", "v1")) for at, task in enumerate(("refund", "search", "triage"))))
+    assert len({one.alert_id for one in found}) == 1
+    assert [one.state for one in found] == ["opened", "updated"]
+    assert (found[-1].task_type, found[-1].model) == ("*", "atlas")
+    assert "has changed in 2 groups" in found[-1].reason
+
+
+def test_a_source_gone_silent_in_all_tasks_is_one_alert() -> None:
+    found = told(alarm(10, ("refund", None, None)), alarm(12, ("search", None, None)))
+    assert len({one.alert_id for one in found}) == 1
+    assert (found[-1].task_type, found[-1].model) == ("*", None)
+
+
+def test_what_has_nothing_in_common_or_came_much_later_is_another_alert() -> None:
+    apart = told(alarm(10, ("refund", "atlas", "v1")), alarm(11, ("search", "birch", "v1")))
+    later = told(alarm(10, ("refund", "atlas", "v1")), alarm(2000, ("search", "atlas", "v1")))
+    assert [len({one.alert_id for one in found}) for found in (apart, later)] == [2, 2]
+
+
+def test_it_closes_when_the_last_member_is_back() -> None:
+    group, other = ("refund", "atlas", "v1"), ("search", "atlas", "v1")
+    found = told(alarm(10, group), alarm(11, other), alarm(500, group, "down"), alarm(600, other, "down"))
+    assert [one.state for one in found] == ["opened", "updated", "closed"]
+    assert found[-1].closed_at is not None
+    assert found[-1].reason.endswith("is over.")
+
+
+def test_the_same_group_again_updates_its_alert() -> None:
+    group = ("refund", "atlas", "v1")
+    found = told(alarm(10, group), alarm(900, group, current=200.0))
+    assert [(one.state, one.seq, one.current) for one in found] == [("opened", 1, 150.0), ("updated", 2, 200.0)]
+
+
+def test_several_tests_of_one_metric_are_one_alert_and_its_end_is_told_once() -> None:
+    group = ("refund", "atlas", "v1")
+    p90, p50 = (("quantile", group, f"latency_ms:p{level}") for level in (90, 50))
+    found = told(
+        alarm(10, group),
+        alarm(30, group, watched=p90, promise="At most 1.", changed_at=(START + 8) * MINUTE_US),
+        alarm(40, group, watched=p50, promise="At most 1."),
+        alarm(900, group, "down", watched=p90),
+        alarm(950, group, "down", changed_at=(START + 890) * MINUTE_US),
+        alarm(960, group, watched=p50, changed_at=(START + 20) * MINUTE_US),
+    )
+    assert [(one.state, one.promise) for one in found] == [
+        ("opened", None),
+        ("updated", "At most 1."),
+        ("closed", "At most 1."),
+    ]
+    assert len({one.alert_id for one in found}) == 1
+
+
+@given(st.tuples(words, words, words), st.tuples(words, words, words))
+def test_what_is_joined_covers_both_and_names_what_they_share(one: Scope, other: Scope) -> None:
+    both = joined(one, other)
+    if both is None:
+        assert one[:2] != other[:2]
+        return
+    assert covers(both, one)
+    assert covers(both, other)
+    assert both == joined(other, one)
+    assert both[0] is not None or both[1] is not None

@@ -1,0 +1,225 @@
+"""Silent sources and traffic that stops or multiplies: noticed in time, and no night or weekend is taken for one."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from aftercall.records import Alert, to_json
+from models.drift_settings import BUDGET, DriftSettings, part_of_source
+from models.streams import F64, I64, NO_VALUES, Closed, Responses, TrialDeltas
+from models.trial_delay import bucket_of
+from models.volume import Volume
+
+DAY = 1440
+START = 20_139 * DAY
+"""A Thursday."""
+
+
+class Traffic(NamedTuple):
+    """Calls per minute of each task, and statements (task, minute, delay), minutes after START."""
+
+    calls: I64
+    said: I64
+
+    def closed(self, begin: int, end: int) -> Closed:
+        """What closes between two minutes."""
+        tasks, minute = np.nonzero(self.calls[:, begin:end])
+        count, zero = self.calls[tasks, begin + minute].astype(np.int32), np.zeros(len(tasks), np.int32)
+        trials = TrialDeltas(
+            tasks.astype(np.int32), (START + begin + minute).astype(np.int32), zero, zero, zero, zero, count
+        )
+        first, last = np.searchsorted(self.said[1], [begin, end])
+        task, at, delay = self.said[:, first:last].astype(np.int32)
+        one = np.ones(len(task), np.int32)
+        responses = Responses(task, START + at, 0 * one, one.astype(np.int8), bucket_of(delay), one, one)
+        names = [(f"task-{i:02}", "m", "c") for i in range(len(self.calls))]
+        return Closed(START + end, names, trials, NO_VALUES, ("human_review",), responses=responses)
+
+    def without(self, task: int, after: int) -> Traffic:
+        """Nobody speaks of this task's calls any more."""
+        kept = (self.said[0] != task) | (self.said[1] < after)
+        return self._replace(said=self.said[:, kept])
+
+
+def working(days: int, night: float, weekend: float) -> F64:
+    """Relative traffic by the minute: full from 8 to 20 UTC on five days."""
+    minute = START + np.arange(days * DAY)
+    awake = (minute // 60 % 24 >= 8) & (minute // 60 % 24 < 20)
+    return np.where(awake, 1.0, night) * np.where((minute // DAY + 3) % 7 >= 5, weekend, 1.0)
+
+
+def traffic(
+    profile: F64,
+    per_hour: float = 60.0,
+    tasks: int = 4,
+    *,
+    people: bool = False,
+    seed: int = 1,
+    days_differ: float = 0.0,
+) -> Traffic:
+    """Half the calls are spoken of, half an hour later on the median; by `people` only when they work, 9 to 18."""
+    rng, length = np.random.default_rng(seed), len(profile)
+    daily = np.ones((tasks, length // DAY))
+    if days_differ:
+        daily = rng.gamma(1 / days_differ**2, days_differ**2, daily.shape)
+    calls = rng.poisson(per_hour / 60 * profile * np.repeat(daily, DAY, axis=1))
+    task, at = (np.repeat(each, calls.ravel()) for each in np.indices(calls.shape).reshape(2, -1))
+    spoken = rng.random(len(at)) < 0.5
+    task, at = task[spoken], at[spoken]
+    said = at + np.exp(rng.normal(np.log(30), 1.2, len(at))).astype(np.int64)
+    if people:
+        minute = START + np.arange(length)
+        hour = minute // 60 % 24
+        (there,) = ((hour >= 9) & (hour < 18) & ((minute // DAY + 3) % 7 < 5)).nonzero()
+        place = np.searchsorted(there, said)
+        said = np.append(there, length)[place]
+    known = said < length
+    order = np.argsort(said[known], kind="stable")
+    return Traffic(calls, np.stack((task, said, said - at))[:, known][:, order])
+
+
+def run(stream: Traffic, cuts: list[int] | None = None, volume: Volume | None = None) -> list[Alert]:
+    bounds = range(0, stream.calls.shape[1] + 1, DAY) if cuts is None else cuts
+    volume = volume or Volume(DriftSettings())
+    return [alert for begin, end in pairwise(bounds) for alert in volume.close(stream.closed(begin, end))]
+
+
+def hours(alert: Alert, minute: int) -> float:
+    """From a minute after START to the opening."""
+    return (alert.opened_at.timestamp() / 60 - START - minute) / 60
+
+
+def test_a_source_that_falls_silent_at_noon_is_missed_within_two_hours() -> None:
+    stop = 25 * DAY + 720
+    alerts = run(traffic(working(27, 0.2, 0.5)).without(2, stop))
+    assert [(a.task_type, a.metric, a.direction, a.state) for a in alerts] == [
+        ("task-02", "responses:human_review", "down", "opened")
+    ]
+    alert = alerts[0]
+    assert hours(alert, stop) <= 2
+    assert alert.changed_at is not None
+    assert abs(alert.changed_at.timestamp() / 60 - START - stop) <= 60
+    assert alert.severity == "critical"
+    assert alert.promise is not None
+    assert alert.baseline == pytest.approx(0.5, rel=0.1)
+    assert alert.current == 0
+    assert alert.effect_high is not None
+    assert alert.effect_high < -0.25
+    assert alert.reason.startswith(
+        "Response rate of source 'human_review' of task 'task-02', all models fell to 0 statements per call "
+    )
+
+
+def test_people_who_work_in_office_hours_raise_no_alarm_and_are_missed_when_they_stop() -> None:
+    stream = traffic(working(35, 0.2, 0.5), people=True)
+    assert run(stream) == []
+    stop = 28 * DAY + 600
+    missed = run(stream.without(1, stop))
+    assert [(a.task_type, a.direction) for a in missed] == [("task-01", "down")]
+    assert hours(missed[0], stop) <= 26
+
+
+def test_before_two_weeks_are_known_only_a_long_silence_counts_and_without_a_promise() -> None:
+    stop = 3 * DAY + 720
+    stream = traffic(working(5, 0.5, 1.0), per_hour=600.0)
+    assert run(stream) == []
+    missed = run(stream.without(0, stop))
+    assert [(a.task_type, a.metric, a.promise) for a in missed] == [("task-00", "responses:human_review", None)]
+    assert hours(missed[0], stop) <= 4
+    weekend = traffic(working(12, 0.0, 0.0), people=True)
+    assert run(weekend) == []
+
+
+def test_where_calls_stop_their_responses_are_not_missed() -> None:
+    stream = traffic(working(27, 0.2, 0.5))
+    stop = 25 * DAY + 720
+    calls = stream.calls.copy()
+    calls[1, stop:] = 0
+    kept = (stream.said[0] != 1) | (stream.said[1] - stream.said[2] < stop)
+    alerts = run(Traffic(calls, stream.said[:, kept]))
+    assert [(a.task_type, a.metric, a.direction) for a in alerts] == [("task-01", "calls", "down")]
+    assert hours(alerts[0], stop) <= 2
+
+
+def test_a_flood_opens_an_alert_that_its_end_closes() -> None:
+    stream = traffic(working(26, 0.2, 0.5))
+    calls = stream.calls.copy()
+    begin, end = 22 * DAY + 600, 22 * DAY + 1000
+    calls[3, begin:end] *= 8
+    alerts = run(stream._replace(calls=calls))
+    mine = [(a.metric, a.direction, a.state) for a in alerts if a.metric == "calls"]
+    assert mine == [("calls", "up", "opened"), ("calls", "up", "closed")]
+    opened, closed = (a for a in alerts if a.metric == "calls")
+    assert hours(opened, begin) <= 2
+    assert opened.current == pytest.approx(8 * 60, rel=0.2)
+    assert closed.closed_at is not None
+    assert 0 < closed.closed_at.timestamp() / 60 - START - end < 12 * 60
+
+
+def test_a_silence_that_lasts_becomes_normal_and_the_watch_learns_anew() -> None:
+    stop = 20 * DAY
+    stream = traffic(working(45, 0.2, 0.5), tasks=1).without(0, stop)
+    alerts = run(stream)
+    assert [(a.metric, a.state) for a in alerts] == [("responses:human_review", s) for s in ("opened", "closed")]
+
+
+def test_a_few_calls_a_day_ask_for_patience() -> None:
+    assert run(traffic(working(30, 0.2, 0.5), per_hour=1.0)) == []
+
+
+def test_cuts_and_restores_change_nothing() -> None:
+    stream = traffic(working(20, 0.2, 0.5), tasks=2).without(1, 17 * DAY)
+    whole = run(stream)
+    rng, volume, parts = np.random.default_rng(4), Volume(DriftSettings()), list[Alert]()
+    cuts = [0, *np.unique(rng.integers(0, 20 * DAY, 60)).tolist(), 20 * DAY]
+    for begin, end in pairwise(cuts):
+        parts += volume.close(stream.closed(begin, end))
+        volume = Volume(DriftSettings(), pickle.loads(pickle.dumps(volume.state())))
+    assert whole
+    assert [to_json(alert) for alert in parts] == [to_json(alert) for alert in whole]
+
+
+def test_who_is_not_heard_of_for_weeks_is_forgotten() -> None:
+    volume = Volume(DriftSettings())
+    assert volume.close(traffic(working(1, 1.0, 1.0), per_hour=3.0).closed(0, DAY)) == []
+    empty = traffic(working(1, 0.0, 0.0)).closed(0, 0)
+    volume.close(empty._replace(through=START + 2 * DAY))
+    assert len(volume.state()["calls"]["keys"]) == 4
+    volume.close(empty._replace(through=START + 40 * DAY))
+    state = volume.state()
+    assert (state["calls"]["keys"], state["responses"]["keys"], state["sources"]) == ([], [], {})
+
+
+def test_the_tests_of_a_group_share_one_promise() -> None:
+    assert sum(budget.share for budget in BUDGET.values()) == pytest.approx(1.0)
+    assert sum(part_of_source(place) for place in range(10_000)) == pytest.approx(1.0, abs=1e-3)
+    settings = DriftSettings(false_alarms_per_1000_groups_per_week=3.0)
+    spent = sum(budget.tests * 1000 / settings.threshold_of(metric) for metric, budget in BUDGET.items())
+    assert spent == pytest.approx(3.0)
+
+
+GROWTH = 1.1 ** (np.arange(63 * DAY) / DAY / 7)
+PLAIN = working(63, 0.1, 0.3)
+NOTHING_WRONG: dict[str, Callable[[], Traffic]] = {
+    "day cycle and weekends": lambda: traffic(PLAIN, tasks=20),
+    "people answer in office hours": lambda: traffic(PLAIN, tasks=20, people=True, seed=2),
+    "busy, people answer in office hours": lambda: traffic(PLAIN, 300.0, 20, people=True, seed=3),
+    "five calls an hour": lambda: traffic(PLAIN, 5.0, 20, seed=4),
+    "days differ by 20 %": lambda: traffic(PLAIN, tasks=20, seed=5, days_differ=0.2),
+    "days differ by 30 %, growing": lambda: traffic(PLAIN * GROWTH, tasks=20, seed=6, days_differ=0.3),
+    "traffic falls by half": lambda: traffic(PLAIN * np.where(GROWTH < 1.1**4.4, 1, 0.5), tasks=20, seed=7),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(NOTHING_WRONG))
+def test_no_alarm_where_nothing_is_wrong(name: str) -> None:
+    """Nine weeks of twenty task types each."""
+    found = [alert for alert in run(NOTHING_WRONG[name]()) if alert.state == "opened"]
+    assert len(found) == 0, f"{name}: {len(found)} false alarms in 180 group-weeks"

@@ -1,0 +1,74 @@
+"""The digest of a week: what its trials say against the baselines with which it began."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from models.drift_settings import DriftSettings
+from models.rate_drift import RateDrift
+from models.shiryaev_roberts import ShiryaevRoberts
+from models.streams import NO_DELAYS, Group, TrialDeltas
+from models.weekly_evidence import Hours, mean_r
+
+HOUR, WEEK = 60, 10_080
+MONDAY = 4 * 1440 + 2900 * WEEK
+
+
+def test_with_independent_trials_it_is_the_statistic_restarted_on_monday() -> None:
+    rng = np.random.default_rng(3)
+    groups = 40
+    failures, trials = np.full(groups, 100.0), np.full(groups, 1000.0)
+    slow = ShiryaevRoberts(groups, min_age=0, dispersion=False)
+    slow.failures[:], slow.trials[:], slow.began[:] = failures, trials, 0
+    slow.last[:] = MONDAY - 1  # a batch is known at the end of its hour
+    rows, found = [], np.zeros((groups, 2))
+    for hour in range(168):
+        n = rng.poisson(3, groups)
+        f = rng.binomial(n, np.where(np.arange(groups) < 20, 0.1, 0.25))
+        some = np.flatnonzero(n)
+        minute = MONDAY + hour * HOUR
+        rows.append(np.stack((some, np.full(len(some), minute), f[some], n[some])))
+        found[some] = np.stack(slow.update(some, (n - f)[some], f[some], minute + HOUR - 1), axis=1)
+    group, minutes, failed, tried = np.concatenate(rows, axis=1)
+    hours = Hours(group, minutes, failed.astype(float), tried.astype(float))
+    none = np.zeros(groups)
+    got = mean_r(hours, MONDAY, failures, trials, none, none, 30)
+    assert got == pytest.approx(found, rel=1e-9)
+    assert (got[20:, 0] > 100).mean() > 0.8
+    assert (mean_r(hours, MONDAY, failures / 100, np.full(groups, 29.0), none, none, 30) == 0).all()
+
+
+@pytest.mark.parametrize("together", [1, 24, 400])
+def test_a_drop_within_the_week_is_listed_at_its_end_however_minutes_come(together: int) -> None:
+    """Ten configs, one of which falls in the second week."""
+    names: list[Group] = [("task", "model", f"v{number}") for number in range(10)]
+    rng = np.random.default_rng(5)
+    drift = RateDrift(DriftSettings(warmup_us=0, min_age_us=0))
+    hours = np.arange(2 * 168 + 1)
+    n = np.full((len(hours), 10), 20)
+    rate = np.full((len(hours), 10), 0.1)
+    rate[168 + 80 :, 3] = 0.35
+    f = rng.binomial(n, rate)
+    listed = []
+    for begin in range(0, len(hours), together):
+        part = hours[begin : begin + together]
+        code = np.tile(np.arange(10, dtype=np.int32), len(part))
+        minute = np.repeat(MONDAY + part * HOUR + 30, 10).astype(np.int32)
+        failed, tried = f[part].ravel().astype(np.int32), n[part].ravel().astype(np.int32)
+        none = np.zeros(len(code), np.int32)
+        trials = TrialDeltas(code, minute, tried - failed, failed, none, none, tried)
+        drift.close(names, trials, NO_DELAYS, int(minute[-1]) + 1)
+        listed += drift.digests()
+        drift = RateDrift(DriftSettings(warmup_us=0, min_age_us=0), pickle.loads(pickle.dumps(drift.state())))
+    first, second = listed
+    assert first.entries == []
+    assert second.groups == 12
+    worst = second.entries[0]
+    assert (worst.config, worst.direction) == ("v3", "down")
+    assert {(entry.config, entry.direction) for entry in second.entries} <= {("v3", "down"), (None, "down")}
+    assert worst.baseline == pytest.approx(0.9, abs=0.02)
+    assert worst.trials == 168 * 20
+    assert drift.digests() == []

@@ -1,0 +1,259 @@
+"""The detector of success rates as its documentation has it: one watch and one minute at a time, in plain Python.
+
+What is written in words in `models/shiryaev_roberts.py`, `models/dispersion.py`, `models/delay_odds.py`,
+`models/change_point.py` and docs/contract.md, section 3; slow, and without any of their code.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from oracle.expected import DAY, HOUR, Calls, Delays, odds
+from oracle.variation import Everyone, Variation, grained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.drift_settings import DriftSettings
+
+Group = tuple[str, str | None, str | None]
+MINUTE_US = 60_000_000
+WEEK = 7 * DAY
+AGAINST_BASELINE, AGAINST_DAY = (1.1, 1.35, 2.0, 4.0), (1.2, 1.6, 2.7, 8.0)
+RATIOS = (*AGAINST_BASELINE, *AGAINST_DAY)
+MOST_INHERITED = 300.0
+MOST_R = 1e15
+SEARCH_HOURS, FINE_HOURS = 28 * 24, 6
+
+
+@dataclass
+class Facts:
+    """What happened to a group in a minute: calls accepted, and of each trial whether it succeeded and its delay."""
+
+    calls: int = 0
+    trials: list[tuple[bool, int]] = field(default_factory=list)
+
+
+class Found(NamedTuple):
+    """An alarm at the end of `minute`; `before` and `since` the change are (failures, trials)."""
+
+    minute: int
+    group: Group
+    worse: bool
+    mean_r: float
+    changed: int
+    before: tuple[float, float]
+    since: tuple[float, float]
+    margin: float
+    inherited: bool
+
+
+@dataclass
+class Watch:
+    """A group or a roll-up."""
+
+    group: Group
+    above: Watch | None
+    began: int
+    """First minute of its task type."""
+    delays: Delays
+    variation: Variation
+    calls: Calls = field(default_factory=Calls)
+    failures: float = 0.0
+    trials: float = 0.0
+    at_midnight: tuple[float, float] = (0.0, 0.0)
+    """Failures and trials at the beginning of the day."""
+    since: int | None = None
+    """Minute at which the baseline starts."""
+    tested_since: int | None = None
+    """Minute of the first batch; 0 where the baseline was inherited, which is old."""
+    inherited: bool = False
+    last: int | None = None
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+    """(minute, failures, trials) of every batch."""
+    r: list[list[float]] = field(default_factory=lambda: [[0.0] * 8, [0.0] * 8])
+    """Of a drop, of a rise; per odds ratio."""
+    today: list[list[float]] = field(default_factory=lambda: [[0.0] * 4, [0.0] * 4])
+
+    def means(self) -> tuple[float, float]:
+        """Mean of R for a drop, for a rise."""
+        return sum(self.r[0]) / 8, sum(self.r[1]) / 8
+
+
+class ReferenceDrift:
+    """Takes minutes in order, each with what happened to whom."""
+
+    def __init__(self, settings: DriftSettings) -> None:
+        self._settings = settings
+        self._everyone = Everyone()
+        self._day: int | None = None
+        self.watches: dict[Group, Watch] = {}
+        self._units: dict[Group, Delays] = {}
+
+    def minute(self, minute: int, facts: Mapping[tuple[str, str, str], Facts]) -> list[Found]:
+        """Alarms at the end of this minute."""
+        for leaf in sorted(facts):
+            self._watch(leaf, minute)
+        if facts and minute // DAY != self._day:
+            self._begin_day(minute // DAY)
+        sums: dict[Group, Facts] = {}
+        for (task, model, config), told in facts.items():
+            for wide in ((task, None, None), (task, model, None), (task, model, config)):
+                both = sums.setdefault(wide, Facts())
+                both.calls += told.calls
+                both.trials += told.trials
+        found = []
+        for group, told in sums.items():
+            watch = self.watches[group]
+            watch.calls.add(minute, told.calls)
+            if told.trials and self._warm(watch, minute):
+                alarm = self._batch(watch, minute, sum(not success for success, _ in told.trials), len(told.trials))
+                found += [] if alarm is None else [alarm]
+        for (task, model, _), told in facts.items():
+            for unit in ((task, None, None), (task, model, None)):
+                for success, delay in told.trials:
+                    self._units[unit].add(minute, delay, success=success)
+        return found
+
+    def _watch(self, group: tuple[str, str, str], minute: int) -> None:
+        task, model, config = group
+        wait = -(-self._settings.warmup_of(task) // MINUTE_US)
+        above: Watch | None = None
+        levels: tuple[Group, ...] = ((task, None, None), (task, model, None), (task, model, config))
+        for one in levels:
+            if one not in self.watches:
+                if one[2] is None:
+                    self._units[one] = Delays(None if above is None else above.delays, wait)
+                unit = self._units[task, None if one[1] is None else model, None]
+                variation = Variation(self._everyone.rho_hour, self._everyone.rho_day)
+                self.watches[one] = Watch(one, above, minute if above is None else above.began, unit, variation)
+            above = self.watches[one]
+
+    def _begin_day(self, day: int) -> None:
+        gap = 0 if self._day is None else day - self._day
+        for watch in self.watches.values():
+            watch.at_midnight = watch.failures, watch.trials
+            watch.today = [[0.0] * 4, [0.0] * 4]
+        if self._day is not None:
+            for watch in self.watches.values():
+                watch.variation.end_day((watch.failures + 0.5) / (watch.trials + 1))
+            self._everyone.correlate([watch.variation for watch in self.watches.values()])
+            for unit in self._units.values():
+                unit.begin_day(day, gap)
+        self._day = day
+
+    def _warm(self, watch: Watch, minute: int) -> bool:
+        wait = -(-self._settings.warmup_of(watch.group[0]) // MINUTE_US)
+        return minute >= watch.began + wait and (wait == 0 or watch.delays.known())
+
+    def _inherit(self, watch: Watch) -> None:
+        above = watch.above
+        while above is not None and above.at_midnight[1] < self._settings.min_trials:
+            above = above.above
+        if above is None:
+            return
+        f, n = above.at_midnight
+        weight = min(1.0, MOST_INHERITED / n)
+        watch.failures, watch.trials = grained(weight * f), grained(weight * n)
+        watch.inherited, watch.tested_since = True, 0
+
+    def _batch(self, watch: Watch, minute: int, failures: int, trials: int) -> Found | None:
+        if watch.since is None:
+            watch.since = watch.tested_since = minute
+            self._inherit(watch)
+        assert watch.tested_since is not None
+        assert watch.since is not None
+        c = odds(watch.calls, minute, watch.delays.shares()) if watch.delays.known() else 1.0
+        learned = grained(failures / c)
+        both = trials - failures + learned
+        days = max(minute - watch.since, DAY) / DAY
+        margin = self._settings.margin if watch.trials > self._settings.margin_above_per_day * days else 0.0
+        old = (minute - watch.tested_since) * MINUTE_US >= self._settings.min_age_us
+        if old and watch.trials >= self._settings.min_trials:
+            self._update(watch, minute, (failures, trials), (learned, both), c, margin)
+        else:
+            watch.r = [[0.0] * 8, [0.0] * 8]
+        watch.last = minute
+        watch.failures += learned
+        watch.trials += both
+        watch.history.append((minute, learned, both))
+        means = watch.means()
+        if max(means) < self._settings.threshold:
+            watch.variation.add(minute // HOUR, learned, both)
+            return None
+        worse = means[0] >= means[1]
+        changed, f, n = self._changed(watch, minute, worse=worse)
+        before = watch.failures - f, watch.trials - n
+        found = Found(minute, watch.group, worse, max(means), changed, before, (f, n), margin, watch.inherited)
+        watch.failures, watch.trials, watch.since, watch.inherited = f, n, changed, False
+        watch.r, watch.today = [[0.0] * 8, [0.0] * 8], [[0.0] * 4, [0.0] * 4]
+        watch.variation.forget_change()
+        return found
+
+    @staticmethod
+    def _update(
+        watch: Watch, minute: int, told: tuple[int, int], learned: tuple[float, float], c: float, margin: float
+    ) -> None:
+        """R_j = (R_j + weeks) times the likelihood ratio of the batch, for both directions."""
+        failures, trials = told
+        f, n = learned
+        around, hour = watch.variation, minute // HOUR
+        rho_h, rho_d = around.rho_hour, around.rho_day
+        f_hour, n_hour = around.of_hour(hour)
+        f_day, n_day = around.of_day(hour)
+        q0 = (0.5 + watch.failures + f / 2) / (1 + watch.trials + n / 2)
+        # The middle of the batch is part of its hour, and the hour, as it counts, of its day.
+        e, m = f_hour + f / 2, n_hour + n / 2
+        counting = 1 / (1 + rho_h * m)
+        q1 = (q0 + rho_d * (f_day + counting * e)) / (1 + rho_d * (n_day + counting * m))
+        rates = [(q + rho_h * e) / (1 + rho_h * m) for q in (q0, q1)]
+        failing = [q * c / (q * c + 1 - q) for q in rates]
+        before, after = (
+            1 / (1 + rho_d * (n_day + seen / (1 + rho_h * seen))) for seen in (n_hour, n_hour + n)
+        )  # shares of the day's evidence
+        weeks = 0.0 if watch.last is None else (minute - watch.last) / WEEK
+        for direction in (0, 1):
+            events = failures if direction == 0 else trials - failures
+            for j, ratio in enumerate(RATIOS):
+                q = failing[j // 4] if direction == 0 else 1 - failing[j // 4]
+                gain = events * math.log(ratio) - trials * math.log1p((ratio - 1) * min(q + margin, 1.0))
+                if j < len(AGAINST_BASELINE):
+                    then = watch.today[direction][j]
+                    watch.today[direction][j] = now = then + gain
+                    gain = after * now - before * then
+                r = (watch.r[direction][j] + weeks) * math.exp(min(gain, 600.0))
+                watch.r[direction][j] = min(r, MOST_R)
+
+    @staticmethod
+    def _changed(watch: Watch, now: int, *, worse: bool) -> tuple[int, float, float]:
+        """The likeliest minute of the change, and failures and trials since it; hours that are not recent are whole."""
+        assert watch.since is not None
+        told: dict[int, list[float]] = {}
+        for minute, f, n in watch.history:
+            hour = minute // HOUR
+            moment = hour * HOUR if hour < now // HOUR - FINE_HOURS else minute
+            if hour > now // HOUR - SEARCH_HOURS and moment >= watch.since:
+                counts = told.setdefault(moment, [0.0, 0.0])
+                counts[0] += f
+                counts[1] += n
+        best: tuple[float, int, float, float] | None = None
+        f1 = n1 = 0.0
+        for moment in sorted(told, reverse=True):
+            f1, n1 = f1 + told[moment][0], n1 + told[moment][1]
+            f0, n0 = watch.failures - f1, watch.trials - n1
+            if n0 > 0 and n1 > 0 and (f1 * n0 > f0 * n1 if worse else f1 * n0 < f0 * n1):
+                score = likelihood(f0, n0) + likelihood(f1, n1)
+                if best is None or score >= best[0]:
+                    best = score, moment, f1, n1
+        if best is None:
+            _, f, n = watch.history[-1]
+            return now, f, n
+        return best[1:]
+
+
+def likelihood(failures: float, trials: float) -> float:
+    """Greatest binomial log-likelihood."""
+    parts: Sequence[float] = (failures, trials - failures)
+    return sum(count * math.log(count / trials) for count in parts if count > 0)

@@ -1,0 +1,193 @@
+"""The detector of success rates raises the alarms of the slow reference, however its minutes come together."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from models.alert_book import alarm_of, significant
+from models.drift_settings import DAY_US, HOUR_US, DriftSettings
+from models.rate_drift import RateDrift
+from models.streams import MINUTE_US, Group, TrialDelays, TrialDeltas
+from models.trial_delay import bucket_of
+from oracle.drift import Facts, Found, ReferenceDrift
+
+DAY = 1440
+START = 20_000 * DAY + 600
+DAYS = 10
+EAGER = DriftSettings(
+    # A low threshold, and a margin for some: more happens in ten days than in a year of the defaults.
+    false_alarms_per_1000_groups_per_week=100.0,
+    warmup_us=24 * HOUR_US,
+    warmup_by_task={"at once": 0, "soon": 90 * 60_000_000},
+    margin_above_per_day=100.0,
+    new_normal_after_us=2 * DAY_US,
+)
+
+Minutes = Mapping[int, Mapping[Group, Facts]]
+
+
+class Traffic(NamedTuple):
+    """What happened, by minute and group; withdrawals are no trials, but rows all the same."""
+
+    facts: Minutes
+    withdrawn: frozenset[tuple[int, Group]]
+
+
+def traffic(seed: int) -> Traffic:
+    """Ten days of three task types: day cycles, delays by verdict, revisions; rates move, a config comes later."""
+    draw = random.Random(seed)
+    facts: dict[int, dict[Group, Facts]] = {}
+    withdrawn: set[tuple[int, Group]] = set()
+
+    def of(minute: int, group: Group) -> Facts:
+        return facts.setdefault(minute, {}).setdefault(group, Facts())
+
+    for task in ("by tomorrow", "at once", "soon"):
+        fast, slow = draw.uniform(2, 60), draw.uniform(60, 500)
+        for model, config in (("m-1", "v1"), ("m-1", "v2"), ("m-2", "v1")):
+            group = (task, model, config)
+            begins = draw.uniform(3, 7) if config == "v2" else draw.uniform(0, 0.3)
+            rate, moves = draw.uniform(0.6, 0.95), draw.uniform(4, 9)
+            moved = min(max(rate + draw.choice((-0.35, -0.15, 0.0, 0.3)), 0.02), 0.98)
+            per_day = draw.choice((40, 120, 250))
+            for _ in range(int(per_day * (DAYS - begins))):
+                day = draw.uniform(begins, DAYS)
+                day = math.floor(day) + (day % 1) ** draw.choice((1.0, 2.0)) if int(day) > begins else day
+                minute = START + int(day * DAY)
+                of(minute, group).calls += 1
+                if draw.random() < 0.2:
+                    continue  # never answered
+                success = draw.random() < (rate if day < moves else moved)
+                delay = int(draw.lognormvariate(math.log(slow if success else fast), 1.5))
+                of(minute + delay, group).trials.append((success, delay))
+                if draw.random() < 0.05:
+                    delay += draw.randrange(1, 2000)
+                    of(minute + delay, group).trials.append((not success, delay))
+                if draw.random() < 0.02:
+                    withdrawn.add((minute + delay + 7, group))
+    end = START + DAYS * DAY
+    kept = {minute: facts[minute] for minute in sorted(facts) if minute < end}
+    return Traffic(kept, frozenset(one for one in withdrawn if one[0] < end))
+
+
+def message(told: Traffic, begin: int, end: int) -> tuple[list[Group], TrialDeltas, TrialDelays]:
+    """What `groups` sends when minutes < `end` have closed, after those < `begin`."""
+    both: dict[tuple[int, Group], Facts] = {
+        (minute, group): facts
+        for minute in range(begin, end)
+        for group, facts in told.facts.get(minute, {}).items()
+    }  # fmt: skip
+    for one in told.withdrawn:
+        if begin <= one[0] < end:
+            both.setdefault(one, Facts())
+    names = sorted({group for _, group in both})
+    rows, lags = [], []
+    for (minute, group), facts in sorted(both.items()):
+        code = names.index(group)
+        successes = sum(success for success, _ in facts.trials)
+        failures = len(facts.trials) - successes
+        gone = (minute, group) in told.withdrawn
+        rows.append((code, minute, successes, failures, successes - gone, failures, facts.calls))
+        lags += [(code, minute, int(success), delay) for success, delay in facts.trials]
+    columns = np.array(rows, np.int32).reshape(-1, 7).T
+    codes, minutes, success, delay = np.array(lags, np.int32).reshape(-1, 4).T
+    order = np.lexsort((delay, success, codes, minutes))
+    delays = TrialDelays(
+        codes[order],
+        minutes[order],
+        success[order].astype(np.int8),
+        bucket_of(delay[order]),
+        np.ones(len(order), np.int32),
+    )
+    return names, TrialDeltas(*columns), delays
+
+
+@lru_cache
+def reference(seed: int) -> tuple[list[Found], ReferenceDrift]:
+    """What the reference finds, and how it stands in the end."""
+    detector = ReferenceDrift(EAGER)
+    told = traffic(seed)
+    found = [alarm for minute, facts in told.facts.items() for alarm in detector.minute(minute, facts)]
+    return found, detector
+
+
+SEEDS = (1, 2)
+spans = st.one_of(st.integers(1, 3), st.just(60), st.integers(30, 400), st.just(DAY), st.integers(DAY, 4 * DAY))
+
+
+def test_the_traffic_has_what_makes_it_hard() -> None:
+    found = [alarm for seed in SEEDS for alarm in reference(seed)[0]]
+    assert {alarm.worse for alarm in found} == {True, False}
+    assert {sum(part is None for part in alarm.group) for alarm in found} == {0, 1, 2}
+    assert {alarm.margin > 0 for alarm in found} == {True, False}
+    assert any(alarm.inherited for alarm in found)
+    of = [(seed, alarm.group) for seed in SEEDS for alarm in reference(seed)[0]]
+    assert len(set(of)) < len(of), "none is found twice on one watch"
+
+
+@settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking would take minutes
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(spans, st.integers(1, 30), st.booleans()), min_size=1, max_size=12))
+def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[tuple[int, int, bool]]) -> None:
+    """`cuts`: spans of minutes that close together, how often in a row, and whether a resume follows."""
+    told, (found, slow) = traffic(seed), reference(seed)
+    detector, records = RateDrift(EAGER), []
+    begin, last, turn = START, START + DAYS * DAY, 0
+    while begin < last:
+        span, times, resumed = cuts[turn] if turn < len(cuts) else (DAY, 1, False)
+        turn += 1
+        for _ in range(times):
+            end = min(begin + span, last)
+            records += detector.close(*message(told, begin, end), end)
+            begin = end
+        if resumed:
+            detector = RateDrift(EAGER, pickle.loads(pickle.dumps(detector.state())))
+    got = sorted(
+        (
+            alarm.at // MINUTE_US - 1,
+            str(alarm.watched[1]),
+            alarm.direction == "down",
+            alarm.changed_at // MINUTE_US,
+            alarm.evidence["failures_since"],
+            alarm.evidence["trials_since"],
+            alarm.evidence["margin"],
+            alarm.evidence["mean_r"],
+        )
+        for record in records
+        if (alarm := alarm_of(record)) is not None
+    )
+    expected = sorted(
+        (
+            a.minute,
+            str(a.group),
+            a.worse,
+            a.changed,
+            significant(a.since[0]),
+            significant(a.since[1]),
+            a.margin,
+            a.mean_r,
+        )
+        for a in found
+    )
+    assert [row[:-1] for row in got] == [row[:-1] for row in expected]
+    # Records have six digits; the state has them all.
+    assert [row[-1] for row in got] == pytest.approx([row[-1] for row in expected], rel=1e-5)
+    state = detector.state()
+    assert {tuple(group) for group in state["watches"]["groups"]} == slow.watches.keys()
+    watches = [slow.watches[group] for group in state["watches"]["groups"]]
+    assert state["failures"].tolist() == [watch.failures for watch in watches]
+    assert state["trials"].tolist() == [watch.trials for watch in watches]
+    means = np.array([watch.means() for watch in watches])
+    assert state["r"].mean(axis=2) == pytest.approx(means, rel=1e-6)
+    for name in ("rho_hour", "rho_day"):
+        rhos = [getattr(watch.variation, name) for watch in watches]
+        assert state["dispersion"][name] == pytest.approx(np.array(rhos), rel=1e-9)

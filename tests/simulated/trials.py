@@ -1,0 +1,100 @@
+"""Simulated streams of trials, the real detectors, and the stage that makes alerts of what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from aftercall.records import Alert
+from models.alert_book import Alarm, alarm_of
+from models.alerting import Alerting
+from models.drift import Drift, DriftSettings
+from models.streams import NO_VALUES, Closed, Group, SliceTrials, TrialDeltas
+
+START = 29_000_160  # midnight, in minutes since 1970
+HOUR, DAY = 60, 1440
+NO_WAIT = DriftSettings(warmup_us=0)
+
+
+class Trials(NamedTuple):
+    """Per (minute after START, group): how many trials succeeded, how many failed."""
+
+    minute: np.ndarray
+    group: np.ndarray
+    successes: np.ndarray
+    failures: np.ndarray
+    names: list[Group]
+
+    def between(self, begin: int, end: int) -> Closed:
+        """The message that `groups` sends when minutes < end have closed, after those < begin."""
+        rows = np.flatnonzero((self.minute >= begin) & (self.minute < end))
+        rows = rows[np.lexsort((self.group[rows], self.minute[rows]))]
+        code, minute = self.group[rows].astype(np.int32), (START + self.minute[rows]).astype(np.int32)
+        ok, bad = self.successes[rows].astype(np.int32), self.failures[rows].astype(np.int32)
+        nothing = np.zeros(len(rows), np.int32)
+        trials = TrialDeltas(code, minute, ok, bad, ok, bad, nothing)
+        return Closed(START + end, self.names, trials, NO_VALUES)
+
+
+def simulate(
+    rates: Mapping[Group, Iterable[tuple[int, float]]],
+    end: int,
+    every: int = 10,
+    per_day: float = 2880.0,
+    seed: int = 0,
+) -> Trials:
+    """Trials of groups whose success rate is `rate` from minute `begin` on, for each (begin, rate), until `end`.
+
+    One batch every `every` minutes, Poisson many.
+    """
+    rng = np.random.default_rng(seed)
+    names = sorted(rates)
+    parts = []
+    minutes = np.arange(0, end, every)
+    for code, name in enumerate(names):
+        rate = np.zeros(len(minutes))
+        for begin, level in rates[name]:
+            rate[minutes >= begin] = level
+        n = rng.poisson(per_day * every / DAY, len(minutes))
+        s = rng.binomial(n, rate)
+        some = n > 0
+        parts.append((minutes[some], np.full(int(some.sum()), code), s[some], (n - s)[some]))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Trials(columns[0], columns[1], columns[2], columns[3], names)
+
+
+def with_sources(closed: Closed, sources: tuple[str, ...], shares: Mapping[str, tuple[float, float]]) -> Closed:
+    """The same with slices: sources decide a share (of successes, of failures), the last of them the rest."""
+    rng = np.random.default_rng(int(closed.through))
+    t = closed.trials
+    rows: list[tuple[int, int, int, int, int]] = []
+    for at in range(len(t.code)):
+        for success, count, which in ((0, t.trial_failures[at], 1), (1, t.trial_successes[at], 0)):
+            left = int(count)
+            for number, source in enumerate(sources):
+                mine = left if number == len(sources) - 1 else int(rng.binomial(left, shares[source][which]))
+                left -= mine
+                if mine:
+                    rows.append((int(t.code[at]), int(t.minute[at]), number, success, mine))
+    columns = np.array(sorted(rows, key=lambda row: (row[1], row[0], row[2], row[3])), np.int32).reshape(-1, 5).T
+    slices = SliceTrials(columns[0], columns[1], columns[2], columns[3].astype(np.int8), columns[4])
+    return closed._replace(sources=sources, slices=slices)
+
+
+def alarms(drift: Drift, closed: Closed) -> list[Alarm]:
+    """What the detectors found."""
+    return [alarm for record in drift.close(closed) if (alarm := alarm_of(record)) is not None]
+
+
+def alerts(trials: Trials, end: int, settings: DriftSettings = NO_WAIT, cuts: Iterable[int] = ()) -> list[Alert]:
+    """All that is told of a stream, read in messages that end at `cuts` and at `end`."""
+    drift, stage = Drift(settings), Alerting(settings)
+    told: list[Alert] = []
+    begin = 0
+    for until in [*sorted({cut for cut in cuts if 0 < cut < end}), end]:
+        closed = trials.between(begin, until)
+        told += stage.close(closed, alarms(drift, closed))
+        begin = until
+    return told

@@ -1,0 +1,216 @@
+"""The alerts on success rates that a replay writes are those of the slow references, killed on its way or not."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from aftercall.records import Direction, to_json
+from flows.model_settings import drift_settings
+from flows.settings import load
+from flows.simulate import simulate
+from models.alert_book import Alarm, AlertBook, alarm_of
+from models.alerting import Alerting
+from models.drift_settings import DriftSettings
+from models.intervals import newcombe
+from models.scenario import DEMO, Incident, Scenario
+from models.streams import NO_VALUES, Closed, Group, SliceTrials, TrialDeltas
+from oracle.drift import Facts, Found, ReferenceDrift
+from oracle.order import File, reading_order, watermarks
+from oracle.records import MINUTE_US, Record, Rules
+from oracle.replay import Held, Oracle, trials_of
+from system.runs import History, replay
+from system.test_kill import killed
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = load(None, join={"horizon": "12h"})
+RULES = Rules(horizon_us=12 * 60 * MINUTE_US, precedence=tuple(SETTINGS.verdict.precedence))
+DAYS = 9.0
+Alert = dict[str, Any]
+
+
+def scenario(task: int, incident: Incident, arms: tuple[int, ...]) -> Scenario:
+    """One task type of the demo, and some of its arms."""
+    chosen = tuple(DEMO.arms[arm] for arm in arms)
+    whole = sum(arm.share for arm in chosen)
+    return replace(
+        DEMO,
+        tasks=(replace(DEMO.tasks[task], share=1.0),),
+        arms=tuple(replace(arm, share=arm.share / whole) for arm in chosen),
+        incident=incident,
+    )
+
+
+TRAFFIC = (
+    (scenario(0, Incident("support_triage", "atlas-large", at=0.7, drop=0.25), (0, 3)), 700.0),
+    (scenario(1, Incident("invoice_extraction", "birch-2", at=0.82, drop=0.5), (0, 1, 2)), 400.0),
+    (scenario(2, Incident("code_review", "cedar-mini", at=0.62, drop=-0.3), (3,)), 300.0),
+)
+"""Scenarios and calls a day: a model gets worse, another, of two configs, too; one gets better."""
+
+
+class Expected(NamedTuple):
+    """Files, and the alerts on success rates that follow from them."""
+
+    history: History
+    found: list[Found]
+    alerts: list[Alert]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
+    folder = tmp_path_factory.mktemp("drift")
+    draw = random.Random(3)
+    written = History(folder / "calls.jsonl", folder / "outcomes.jsonl")
+    parts = [
+        simulate(folder / str(index), days=DAYS, calls_per_day=per_day, seed=20 + index, scenario=one)
+        for index, (one, per_day) in enumerate(TRAFFIC)
+    ]
+    files = []
+    for kind, path, sources in (
+        ("calls", written.calls, [part.calls for part in parts]),
+        ("outcomes", written.outcomes, [part.outcomes for part in parts]),
+    ):
+        lines = [line for source in sources for line in source.read_bytes().splitlines()]
+        draw.shuffle(lines)
+        files.append(File(kind, tuple(lines)))
+        path.write_bytes(files[-1].content())
+    held, watermark = joined(files)
+    found, alerts = told(held, watermark // MINUTE_US, drift_settings(SETTINGS))
+    return Expected(written, found, alerts)
+
+
+def joined(files: list[File]) -> tuple[list[Held], int]:
+    """All calls as the oracle holds them in the end, and the final watermark; it asks about one call at a time."""
+    order = reading_order(files)
+    before, last = watermarks(order, len(files))
+    of: dict[str, list[tuple[Record, int]]] = {}
+    for read, watermark in zip(order, before, strict=True):
+        of.setdefault(read.record.call_id, []).append((read.record, watermark))
+    held = []
+    for records in of.values():
+        oracle = Oracle(RULES)
+        for record, watermark in records:
+            oracle.feed(record, watermark)
+        oracle.finish(last)
+        held += oracle._calls
+    return held, last
+
+
+def told(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[Found], list[Alert]]:
+    """What the reference finds in the minutes that have closed, and the alerts that become of it."""
+    facts: dict[int, dict[Group, Facts]] = {}
+    slices: dict[tuple[int, Group, str, bool], int] = {}
+    for one in held:
+        group = (one.call.task_type, one.call.model, one.call.config)
+        facts.setdefault(one.minute, {}).setdefault(group, Facts()).calls += 1
+        for minute, verdict, source in trials_of(one):
+            success = verdict == "success"
+            facts.setdefault(minute, {}).setdefault(group, Facts()).trials.append((success, minute - one.minute))
+            key = (minute, group, str(source), success)
+            slices[key] = slices.get(key, 0) + 1
+    reference = ReferenceDrift(settings)
+    found = [alarm for at in sorted(facts) if at < through for alarm in reference.minute(at, facts[at])]
+    book = AlertBook(settings.new_normal_after_us)
+    alarms = []
+    for one_found in found:
+        alarm = as_alarm(one_found, book, settings)
+        book.expire(alarm.at, alarm.watched)
+        known = alarm_of(book.raise_alarm(alarm))
+        assert known is not None
+        alarms.append(known)
+    alerts = Alerting(settings).close(
+        as_closed({key: n for key, n in slices.items() if key[0] < through}, through), alarms
+    )
+    return found, [json.loads(to_json(alert)) for alert in alerts]
+
+
+def as_alarm(found: Found, book: AlertBook, settings: DriftSettings) -> Alarm:
+    """As the detector would put it, against the baseline of the alert that is open."""
+    watched = ("drift", found.group, "success_rate")
+    at = (found.minute + 1) * MINUTE_US
+    book.expire(at, watched)
+    direction: Direction = "down" if found.worse else "up"
+    f0, n0 = book.origin(watched, direction) or found.before
+    f1, n1 = found.since
+    low, high = newcombe(n0 - f0, n0, n1 - f1, n1, 2.58)
+    evidence = {"failures_before": f0, "trials_before": n0, "failures_since": f1, "trials_since": n1}
+    evidence |= {"mean_r": found.mean_r, "margin": found.margin, "threshold": settings.threshold}
+    return Alarm(
+        at=at,
+        watched=watched,
+        direction=direction,
+        severity="warning",
+        baseline=1 - f0 / n0,
+        current=1 - f1 / n1,
+        effect_low=float(low),
+        effect_high=float(high),
+        changed_at=found.changed * MINUTE_US,
+        promise=settings.promise,
+        finding="",
+        evidence=evidence,
+        origin=(f0, n0),
+    )
+
+
+def as_closed(slices: dict[tuple[int, Group, str, bool], int], through: int) -> Closed:
+    """All minutes in one message."""
+    names = sorted({group for _, group, _, _ in slices})
+    sources = sorted({source for _, _, source, _ in slices})
+    rows = sorted((minute, names.index(g), sources.index(s), int(ok), n) for (minute, g, s, ok), n in slices.items())
+    minute, code, source, success, count = np.array(rows, np.int32).T
+    by_source = SliceTrials(code, minute, source, success.astype(np.int8), count)
+    nothing = np.zeros(len(rows), np.int32)
+    trials = TrialDeltas(code, minute, count * success, count * (1 - success), nothing, nothing, nothing)
+    return Closed(through, names, trials, NO_VALUES, tuple(sources), slices=by_source)
+
+
+def assert_told(out: Path, expected: Expected) -> None:
+    """The alerts on success rates in `alerts.jsonl` are the expected ones; ADWIN's opinion is not of the reference."""
+    lines = [json.loads(line) for line in (out / "alerts.jsonl").read_text().splitlines()]
+    got = [line for line in lines if line["kind"] == "drift"]
+    assert len(got) == len(expected.alerts)
+    for alert, wanted in zip(got, expected.alerts, strict=True):
+        numbers = {name: value for name, value in alert["evidence"].items() if not name.startswith("adwin_")}
+        assert numbers == pytest.approx(wanted["evidence"], rel=1e-5)
+        # The hash is one of the evidence too.
+        assert {**alert, "evidence": {}, "event_id": ""} == {**wanted, "evidence": {}, "event_id": ""}
+
+
+def test_the_traffic_raises_alarms_of_every_kind(expected: Expected) -> None:
+    assert {alarm.group[0] for alarm in expected.found} == {"support_triage", "invoice_extraction", "code_review"}
+    assert {alarm.worse for alarm in expected.found} == {True, False}
+    assert {alert["state"] for alert in expected.alerts} >= {"opened", "updated"}
+    assert len({alert["alert_id"] for alert in expected.alerts}) >= len(TRAFFIC)
+
+
+def test_a_replay_writes_the_alerts_of_the_reference(expected: Expected, tmp_path: Path) -> None:
+    replay(expected.history, tmp_path / "out", workers=2)
+    assert_told(tmp_path / "out", expected)
+
+
+def test_a_replay_killed_again_and_again_writes_the_alerts_of_the_reference(expected: Expected, tmp_path: Path) -> None:
+    """Killed as soon as a snapshot has been published: then an epoch has ended whose state it goes on from."""
+    out = tmp_path / "out"
+    alive = [killed(expected.history, out, 1, 60.0, partial(published_after, snapshot_of(out))) for _ in range(3)]
+    replay(expected.history, out)
+    assert_told(out, expected)
+    assert any(alive), "each time it ended before it could be killed"
+
+
+def published_after(before: str | None, out: Path) -> bool:
+    return snapshot_of(out) not in {None, before}
+
+
+def snapshot_of(out: Path) -> str | None:
+    """The name of the newest snapshot."""
+    link = out / "outcomes.duckdb"
+    return str(link.readlink()) if link.is_symlink() else None
