@@ -36,7 +36,7 @@ from models.alerting import Alerting
 from models.drift import Drift
 from models.groups import Groups
 from models.join import Join
-from models.streams import HOUR_US, Closed
+from models.streams import Closed
 
 FOLDER = DATA / "llmdrift"
 FAST, SLOW = timedelta(seconds=5), timedelta(minutes=10)
@@ -154,7 +154,6 @@ def lesson(stream: Stream, count: int = PERMUTATIONS) -> Record:
     return {
         "pace_s": stream.pace.total_seconds(),
         "longest_h": max(map(len, stream.rows.values())) * stream.pace / _HOUR,
-        "tested_after_h": drift.min_age_us / HOUR_US,
         "changes": changes,
         "permutations": count,
         "seed": SEED,

@@ -80,7 +80,6 @@ def markdown(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
         _table(("set", "replay", "groups", *WIDTHS), (_alert_row(lesson) for lesson in lessons)),
         "## The ten labelled changes",
         _EVIDENCE,
-        *(_too_young(lesson) for lesson in permuted if lesson["longest_h"] <= lesson["tested_after_h"]),
     ]
     for lesson in lessons:
         if lesson["changes"] is not None and lesson["replay"] == "fitting":
@@ -133,17 +132,6 @@ def _alert_row(lesson: Lesson) -> tuple[object, ...]:
     tally = lesson["alerts"]
     cells = [f"{tally.get(f'{width} down', 0)} down, {tally.get(f'{width} up', 0)} up" for width in WIDTHS]
     return (lesson["set"], lesson["replay"], lesson["groups"], *cells)
-
-
-def _too_young(lesson: Lesson) -> str:
-    """Why nothing can be found at a pace at which no group lives long enough to be tested."""
-    return (
-        f"**At the set's own pace, a call every {_span(lesson['pace_s'])}, nothing can be found**: no group is tested "
-        f"in\nthe first {lesson['tested_after_h']:.0f} h of its outcomes, and none has more than "
-        f"{lesson['longest_h']:.1f} h of them. That its permutations\nraise no false alarm says nothing either. "
-        "The times are invented; so the same rows are read at a slower pace too, as\ninvented, at which the change of "
-        "prime comes after a week."
-    )
 
 
 def _permutations(permuted: Sequence[Lesson]) -> list[str]:

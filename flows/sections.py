@@ -157,7 +157,7 @@ class Drift(Section):
     false_alarms_per_1000_groups_per_week: float = Field(default=1.0, gt=0)
     warmup: Duration = timedelta(hours=72)
     min_trials: int = Field(default=30, ge=1)
-    margin: float = Field(default=0.01, ge=0, lt=1)
+    margin: float = Field(default=0.0, ge=0, lt=1)
     margin_above_per_day: float = Field(default=300, ge=0)
     new_normal_after: Span = timedelta(days=7)
 

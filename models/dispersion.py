@@ -1,8 +1,9 @@
 """How much more than independent trials the outcomes of a group vary from hour to hour and from day to day.
 
 A rate that wanders a little on its own makes trials within an hour, and within a day, alike. Evidence that treats them
-as independent then raises false alarms, the more the busier the group. So days and hours have random effects, nested,
-with intra-class correlations rho_d and rho_h, and evidence is taken for two kinds of change:
+as independent then raises false alarms, the more the busier the group. So days have random effects, and so have their
+quarters (six hours) and hours, nested, with intra-class correlations rho_d, rho_h and rho_h, and evidence is taken for
+two kinds of change:
 
     in the middle of a day: the rate that is expected next is drawn from the baseline towards what this day has shown so
         far (Polya's urn: the predictive rate of a beta-binomial, whose baseline weighs 1 / rho_d trials),
@@ -11,9 +12,11 @@ with intra-class correlations rho_d and rho_h, and evidence is taken for two kin
         1 / (1 + rho_d N_d): what a normal random effect leaves of a likelihood ratio, as these trials then tell as much
         as N_d / (1 + rho_d N_d) independent ones (Kish 1965, section 5.4).
 
-For both the rate is then drawn towards what this hour has shown, q_2 = (q + rho_h E_h) / (1 + rho_h N_h), and an hour
-of n trials counts as n / (1 + n rho_h) in its day. A large change shows before a day is over and costs next to nothing;
-a small one has to outlast days that are merely bad.
+For both the rate is then drawn in the same way towards what this quarter has shown, and towards what this hour has,
+with rho_h: an hour of n trials counts as n / (1 + n rho_h) in its quarter, and a quarter likewise in its day. Quarters
+are there for the time of day, by which hours that follow each other are off by the same; they are taken to vary as
+much as hours do. A large change shows before a day is over and costs next to nothing; a small one has to outlast days
+that are merely bad.
 
 The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
 days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
@@ -29,72 +32,90 @@ import numpy as np
 
 from models.streams import F64, I64
 
-LEVEL_Z: Final = -0.5244005127080409
-"""Quantile of the normal distribution at 30 %: dispersions are upper bounds of 70 % confidence."""
+LEVEL_Z: Final = -0.2533471031357997
+"""Quantile of the normal distribution at 40 %: dispersions are upper bounds of 60 % confidence."""
 OWN_DF: Final = 12.0
 """Degrees of freedom that all groups' dispersion weighs in that of one."""
-PRIOR_RHO: Final = 0.003
+PRIOR_RHO: Final = 0.005
 """Correlation that is assumed until groups have shown theirs."""
-LEAST_RHO: Final = 0.0003
+LEAST_RHO: Final = 0.0001
 MOST_RHO: Final = 0.02
 GRAIN: Final = 64.0
 """What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
 MINUTES_PER_HOUR: Final = 60
+MINUTES_PER_QUARTER: Final = 360
 MINUTES_PER_DAY: Final = 1440
 
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
 """As much as one busy group's four degrees of freedom."""
 _DAYS: Final = 56.0
 """Days after which a day's differences weigh 1/e."""
-_TODAY: Final = ("hour", "hour_events", "hour_trials", "past_events", "past_trials", "within_now", "hours_now")
+_TODAY: Final = (
+    "hour", "quarter", "hour_events", "hour_trials", "quarter_events", "quarter_trials", "past_events", "past_trials",
+    "within_now", "squares_now", "hours_now", "day_events", "day_trials",
+)  # fmt: skip
+_NEVER: Final = ("hour", "quarter")
 _LEARNED: Final = (
     "last_events", "last_trials", "within", "within_df", "within_size", "between", "between_count", "between_size",
 )  # fmt: skip
-_COLUMNS: Final = (*_TODAY, "day_events", "day_trials", "squares_now", *_LEARNED, "rho_hour", "rho_day")
+_COLUMNS: Final = (*_TODAY, *_LEARNED, "rho_hour", "rho_day")
 
 
 class Surroundings(NamedTuple):
-    """What the day and the hour of a batch have shown before it; arrays of shape (rows,).
+    """What the day, its quarter and the hour of a batch have shown before it; arrays of shape (rows,).
 
     Attributes:
-        day_events, day_trials: of the day's earlier hours, as they count.
+        day_events, day_trials: of the day's earlier quarters, as they count.
+        quarter_events, quarter_trials: of the quarter's earlier hours, as they count.
         hour_events, hour_trials: of the hour before the batch.
         rho_day, rho_hour: correlations.
     """
 
     day_events: F64
     day_trials: F64
+    quarter_events: F64
+    quarter_trials: F64
     hour_events: F64
     hour_trials: F64
     rho_day: F64
     rho_hour: F64
 
+    def against(self, days: F64) -> Surroundings:
+        """The same, held against baselines of so many days: what days vary is in their mean as well."""
+        return self._replace(rho_day=self.rho_day * (1 + 1 / days))
+
     def drawn(self, rate: F64, events: F64, trials: F64) -> tuple[F64, F64]:
         """The rate to expect of a batch, where the baseline's is `rate`: against the baseline, and against the day.
 
-        Both are drawn towards the hour, and towards half of the batch.
+        Both are drawn towards the quarter and the hour, and towards half of the batch.
         """
+        rho_day, rho_hour = self.rho_day, self.rho_hour
         events, trials = self.hour_events + events / 2, self.hour_trials + trials / 2
-        counting = 1 / (1 + self.rho_hour * trials)
-        day = rate + self.rho_day * (self.day_events + counting * events)
-        day /= 1 + self.rho_day * (self.day_trials + counting * trials)
-        hour = self.rho_hour * events
-        against_baseline: F64 = (rate + hour) * counting
-        against_day: F64 = (day + hour) * counting
+        of_hour = 1 / (1 + rho_hour * trials)
+        quarter_events = self.quarter_events + of_hour * events
+        quarter_trials = self.quarter_trials + of_hour * trials
+        of_quarter = 1 / (1 + rho_hour * quarter_trials)
+        day = rate + rho_day * (self.day_events + of_quarter * quarter_events)
+        day /= 1 + rho_day * (self.day_trials + of_quarter * quarter_trials)
+        drawn = of_quarter * of_hour
+        towards = rho_hour * (quarter_events * drawn + events * of_hour)
+        against_baseline: F64 = rate * drawn + towards
+        against_day: F64 = day * drawn + towards
         return against_baseline, against_day
 
     def shares(self, trials: F64) -> tuple[F64, F64]:
         """What counts of the day's evidence before and after a batch of `trials`."""
-        after = self.hour_trials + trials
-        before, now = (
-            1 / (1 + self.rho_day * (self.day_trials + hour / (1 + self.rho_hour * hour)))
-            for hour in (self.hour_trials, after)
-        )
+        before, now = (self._share(self.hour_trials + more) for more in (0.0, trials))
         return before, now
+
+    def _share(self, hour: F64) -> F64:
+        quarter = self.quarter_trials + hour / (1 + self.rho_hour * hour)
+        share: F64 = 1 / (1 + self.rho_day * (self.day_trials + quarter / (1 + self.rho_hour * quarter)))
+        return share
 
 
 def shrunk(count: F64, trials: F64, rho: F64) -> F64:
-    """`count` of an hour of `trials` as it counts for its day, in multiples of 1 / GRAIN."""
+    """`count` of an hour or quarter of `trials` as it counts for what it is part of, in multiples of 1 / GRAIN."""
     counting: F64 = np.rint(count / (1 + trials * rho) * GRAIN) / GRAIN
     return counting
 
@@ -116,7 +137,7 @@ def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
         size: trials that are alike, on average, > 0.
 
     Returns:
-        Shape (groups,), in [0, 0.02]; and one in [0.0003, 0.02].
+        Shape (groups,), in [0, 0.02]; and one in [0.0001, 0.02].
     """
     weight = df * (size / (1 + PRIOR_RHO * size)) ** 2
     found = float((weight * (dispersion - 1) / size).sum())
@@ -128,20 +149,24 @@ def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
 
 
 class Dispersion:
-    """Learns the correlations of many groups, 160 bytes each; rows are the caller's group numbers.
+    """Learns the correlations of many groups, 184 bytes each; rows are the caller's group numbers.
 
     Attributes:
         day: UTC day since 1970 that is being counted, -1 before the first.
-        hour: hour since 1970 that each group is in, -1 before its first of the day; shape (groups,), as all others.
+        hour, quarter: since 1970, that each group is in, -1 before its first of the day; shape (groups,), as all others.
         hour_events, hour_trials: of that hour.
-        past_events, past_trials: of the day's earlier hours, as they count.
+        quarter_events, quarter_trials: of the quarter's earlier hours, as they count.
+        past_events, past_trials: of the day's earlier quarters, as they count.
         rho_hour, rho_day: correlations.
         everyone_hour, everyone_day: those of a group that has shown none of its own.
     """
 
     hour: F64
+    quarter: F64
     hour_events: F64
     hour_trials: F64
+    quarter_events: F64
+    quarter_trials: F64
     past_events: F64
     past_trials: F64
     within_now: F64
@@ -176,29 +201,31 @@ class Dispersion:
         if more <= 0:
             return
         # As if they had been there when the day began: groups must not depend on when they are first told of.
-        start = {"hour": -1.0, "rho_hour": self.everyone_hour, "rho_day": self.everyone_day}
+        start = {**dict.fromkeys(_NEVER, -1.0), "rho_hour": self.everyone_hour, "rho_day": self.everyone_day}
         for name in _COLUMNS:
             setattr(self, name, np.concatenate((getattr(self, name), np.full(more, start.get(name, 0.0)))))
 
     def around(self, rows: I64, minute: I64) -> Surroundings:
         """What groups have shown today before a batch at `minute`, per row."""
         rho = self.rho_hour[rows]
-        events, trials = self.hour_events[rows], self.hour_trials[rows]
+        of_hour = np.stack((self.hour_events[rows], self.hour_trials[rows]))
+        of_quarter = np.stack((self.quarter_events[rows], self.quarter_trials[rows]))
+        of_day = np.stack((self.past_events[rows], self.past_trials[rows]))
         over = minute // MINUTES_PER_HOUR != self.hour[rows]
-        return Surroundings(
-            self.past_events[rows] + np.where(over, shrunk(events, trials, rho), 0.0),
-            self.past_trials[rows] + np.where(over, shrunk(trials, trials, rho), 0.0),
-            np.where(over, 0.0, events),
-            np.where(over, 0.0, trials),
-            self.rho_day[rows],
-            rho,
-        )
+        of_quarter += np.where(over, shrunk(of_hour, of_hour[1], rho), 0.0)
+        of_hour[:, over] = 0.0
+        over = minute // MINUTES_PER_QUARTER != self.quarter[rows]
+        of_day += np.where(over, shrunk(of_quarter, of_quarter[1], rho), 0.0)
+        of_quarter[:, over] = 0.0
+        counts = (of_day[0], of_day[1], of_quarter[0], of_quarter[1], of_hour[0], of_hour[1])
+        return Surroundings(*counts, self.rho_day[rows], rho)
 
     def add(self, rows: I64, minute: I64, events: F64, trials: F64) -> None:
         """Count trials of the day `day`; distinct rows, whose minutes never fall."""
-        hour = (minute // MINUTES_PER_HOUR).astype(np.float64)
+        hour, quarter = minute // MINUTES_PER_HOUR, minute // MINUTES_PER_QUARTER
         self._end_hours(rows[hour != self.hour[rows]])
-        self.hour[rows] = hour
+        self._end_quarters(rows[quarter != self.quarter[rows]])
+        self.hour[rows], self.quarter[rows] = hour, quarter
         self.hour_events[rows] += events
         self.hour_trials[rows] += trials
 
@@ -221,7 +248,7 @@ class Dispersion:
 
     def forget_change(self, row: int) -> None:
         """The rate has changed: what was counted today, and the day before, says nothing about the days to come."""
-        for name in (*_TODAY[1:], "day_events", "day_trials", "squares_now"):
+        for name in _TODAY[len(_NEVER) :]:
             getattr(self, name)[row] = 0.0
         self.last_trials[row] = 0.0
 
@@ -240,8 +267,8 @@ class Dispersion:
     def _end_hours(self, rows: I64) -> None:
         rows = rows[self.hour_trials[rows] > 0]
         e, n, rho = self.hour_events[rows], self.hour_trials[rows], self.rho_hour[rows]
-        self.past_events[rows] += shrunk(e, n, rho)
-        self.past_trials[rows] += shrunk(n, n, rho)
+        self.quarter_events[rows] += shrunk(e, n, rho)
+        self.quarter_trials[rows] += shrunk(n, n, rho)
         self.within_now[rows] += e * e / n
         self.squares_now[rows] += n * n
         self.hours_now[rows] += 1
@@ -249,6 +276,13 @@ class Dispersion:
         self.day_trials[rows] += n
         self.hour_events[rows] = 0.0
         self.hour_trials[rows] = 0.0
+
+    def _end_quarters(self, rows: I64) -> None:
+        e, n, rho = self.quarter_events[rows], self.quarter_trials[rows], self.rho_hour[rows]
+        self.past_events[rows] += shrunk(e, n, rho)
+        self.past_trials[rows] += shrunk(n, n, rho)
+        self.quarter_events[rows] = 0.0
+        self.quarter_trials[rows] = 0.0
 
     def _end_days(self, rate: F64) -> None:
         """Add the day's dispersion within it, and its difference from the day before."""
@@ -268,9 +302,8 @@ class Dispersion:
         self.between_count[pair] += 1
         self.between_size[pair] += 2 / shares
         self.last_events[rows], self.last_trials[rows] = e, n
-        self.hour[:] = -1.0
-        for name in (*_TODAY[1:], "day_events", "day_trials", "squares_now"):
-            getattr(self, name)[:] = 0.0
+        for name in _TODAY:
+            getattr(self, name)[:] = -1.0 if name in _NEVER else 0.0
 
     def _correlate(self) -> None:
         """Both correlations from all days so far."""

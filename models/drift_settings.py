@@ -52,8 +52,8 @@ class DriftSettings:
         unpromised_tasks: task types whose alerts carry no promise: where silence decides, one kind of verdict comes a
             whole horizon after the other, so that a change of traffic looks like a change of the rate.
         min_trials: learned before a group is tested. >= 1.
-        min_age_us: for how long before it is tested: a baseline of a few hours knows one time of the day.
-        margin: how much worse a busy group's rate may be without counting as evidence: days differ a little. In [0, 1).
+        margin: how much worse or better a busy group's rate may be without counting as evidence: a point or two, for
+            those who do not want to hear of them. In [0, 1).
         margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
         new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
     """
@@ -63,8 +63,7 @@ class DriftSettings:
     warmup_by_task: Mapping[str, int] = field(default_factory=dict)
     unpromised_tasks: frozenset[str] = frozenset()
     min_trials: int = 30
-    min_age_us: int = DAY_US
-    margin: float = 0.01
+    margin: float = 0.0
     margin_above_per_day: float = 300.0
     new_normal_after_us: int = 7 * DAY_US
 
@@ -78,7 +77,7 @@ class DriftSettings:
             ("false_alarms_per_1000_groups_per_week", self.false_alarms_per_1000_groups_per_week > 0, "> 0", "1"),
             ("warmup", min(self.warmup_us, *self.warmup_by_task.values(), self.warmup_us) >= 0, ">= 0 s", "72h"),
             ("min_trials", self.min_trials >= 1, ">= 1", "30"),
-            ("margin", 0 <= self.margin < 1, "in [0, 1)", "0.01"),
+            ("margin", 0 <= self.margin < 1, "in [0, 1)", "0"),
             ("margin_above_per_day", self.margin_above_per_day >= 0, ">= 0", "300"),
             ("new_normal_after", self.new_normal_after_us > 0, "> 0 s", "7d"),
         )

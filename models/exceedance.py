@@ -40,6 +40,8 @@ TESTED_AFTER: Final = 14 * 1440
 """Minutes from the first value to the first test."""
 QUANTILES: Final = {"latency_ms": (0.5, 0.9), "cost_usd": (0.5, 0.9), "tokens": (0.5, 0.9), "score": (0.5, 0.1)}
 """Of a score the low values tell."""
+MARGIN: Final = 0.01
+"""A share of values that is off by this much is no news."""
 _UNITS: Final = {"latency_ms": "ms", "cost_usd": "USD", "tokens": "tokens", "score": ""}
 _NANO: Final = 1e9
 _TESTS: Final = 2
@@ -225,8 +227,7 @@ class Exceedance:
         if not tested.any():
             return
         rows, events, of = rows[tested], events[tested], of[tested]
-        margin = np.full(len(rows), self._settings.margin)
-        more, fewer = s.update(rows, of - events, events, minute, margin)
+        more, fewer = s.update(rows, of - events, events, minute, MARGIN)
         limit = self._threshold[rows // _TESTS]
         for at in np.flatnonzero(np.maximum(more, fewer) >= limit).tolist():
             self._alarm(int(rows[at]), minute, float(more[at]), float(fewer[at]), alerts)

@@ -12,14 +12,15 @@ from models.call_counts import Calls
 from models.change_point import change_index
 from models.delay_odds import DelayOdds
 from models.digest import WEEK_MINUTES, Weekly, digest, week_of
-from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion, Surroundings, shrunk
+from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion
 from models.drift_settings import DriftSettings
 from models.intervals import newcombe
+from models.rate_rows import Rows, around
 from models.shiryaev_roberts import (
     DOWN,
-    MINUTES_PER_WEEK,
     UP,
     Batch,
+    Elapsed,
     Evidence,
     ShiryaevRoberts,
     advance,
@@ -40,23 +41,6 @@ _Z = 2.58
 _INHERITED = 300.0
 """Trials that a new watch's baseline, that of its roll-up, weighs at most."""
 _NOT_YET = -1
-_HOURS = 1 << 32
-
-
-class _Rows(NamedTuple):
-    """Trials per watch and minute, sorted by both, each pair once; and what the baseline learns from them."""
-
-    watch: I64
-    minute: I64
-    failures: F64
-    trials: F64
-    odds: F64
-    learned: F64
-    learned_trials: F64
-
-    def part(self, keep: Bools | slice) -> _Rows:
-        columns: tuple[Any, ...] = tuple(self)
-        return _Rows(*(column[keep] for column in columns))
 
 
 class _Baseline(NamedTuple):
@@ -67,7 +51,7 @@ class _Baseline(NamedTuple):
 
     failures: F64
     trials: F64
-    weeks: F64
+    weeks: Elapsed
     told: Evidence
     counted: Bools
 
@@ -82,7 +66,7 @@ class RateDrift:
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from the `state()` of another instance."""
         self._settings = settings
-        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials, min_age=settings.min_age_us // MINUTE_US)
+        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
         self._watches = Watches()
         self._odds = DelayOdds()
         self._day = _NOT_YET
@@ -212,7 +196,7 @@ class RateDrift:
         failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
         return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
 
-    def _watched(self, levels: I64, trials: TrialDeltas) -> _Rows:
+    def _watched(self, levels: I64, trials: TrialDeltas) -> Rows:
         """Trials of one UTC day, where their watch is tested."""
         watch = levels[:, trials.code]
         minute = np.tile(trials.minute.astype(np.int64), (len(levels), 1))
@@ -236,7 +220,7 @@ class RateDrift:
         watch, minute = key[starts] >> 32, key[starts] & 0xFFFFFFFF
         odds = self._odds.at(calls, watch, minute)
         learned = learned_failures(failed, odds)
-        rows = _Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
+        rows = Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
         warmup = self._warmup[watch]
         warm = minute >= self._watches.began[watch] + warmup
         return rows.part(warm & ((warmup == 0) | self._odds.known(watch)))
@@ -250,7 +234,7 @@ class RateDrift:
 
     # The test
 
-    def _test(self, rows: _Rows, alerts: list[Alert]) -> None:
+    def _test(self, rows: Rows, alerts: list[Alert]) -> None:
         """Trials of one UTC day."""
         starts = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
         watches = rows.watch[starts]
@@ -280,7 +264,7 @@ class RateDrift:
                 self._inherited[watch] = True
                 self._statistics.began[watch] = 0
 
-    def _before(self, rows: _Rows, starts: I64, ends: I64) -> _Baseline:
+    def _before(self, rows: Rows, starts: I64, ends: I64) -> _Baseline:
         s, watches, sizes = self._statistics, rows.watch[starts], ends - starts
 
         def learned(column: F64, at_start: F64) -> F64:
@@ -288,26 +272,29 @@ class RateDrift:
             return sums + np.repeat(at_start[watches] - sums[starts], sizes)
 
         failures, trials = learned(rows.learned, s.failures), learned(rows.learned_trials, s.trials)
-        elapsed = np.diff(rows.minute, prepend=0)
-        last = s.last[watches]
-        elapsed[starts] = np.where(last < 0, 0, rows.minute[starts] - last)
+        last = np.concatenate(([_NOT_YET], rows.minute[:-1]))
+        last[starts] = s.last[watches]
+        weeks = Elapsed.between(last, rows.minute, dispersion=s.dispersion is not None)
         told = self._evidence(rows, failures, trials)
-        return _Baseline(failures, trials, elapsed / MINUTES_PER_WEEK, told, np.ones(len(failures), np.bool_))
+        return _Baseline(failures, trials, weeks, told, np.ones(len(failures), np.bool_))
 
-    def _evidence(self, rows: _Rows, failures: F64, trials: F64, *, changed: bool = False) -> Evidence:
+    def _evidence(self, rows: Rows, failures: F64, trials: F64, *, changed: bool = False) -> Evidence:
         """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
         dispersion = self._statistics.dispersion
-        around = None if dispersion is None else _around(dispersion, rows, changed=changed)
-        active = self._statistics.tested(rows.watch, rows.minute, trials)
+        days = self._statistics.days(rows.watch, rows.minute)
+        surrounding = None if dispersion is None else around(dispersion, rows, changed=changed).against(days)
+        active = self._statistics.tested(trials)
         margin = self._margin(rows, trials)
-        return evidence(Batch(rows.failures, rows.trials, failures, trials, around, rows.odds, margin, active))
+        return evidence(Batch(rows.failures, rows.trials, failures, trials, surrounding, rows.odds, margin, active))
 
-    def _margin(self, rows: _Rows, trials: F64) -> F64:
+    def _margin(self, rows: Rows, trials: F64) -> F64:
         """Per row, from what was learned before it: at least a day counts, so a burst is no busy group."""
         days = np.maximum(rows.minute - self._since[rows.watch], MINUTES_PER_DAY) / MINUTES_PER_DAY
-        return np.where(trials > self._settings.margin_above_per_day * days, self._settings.margin, 0.0)
+        busy = trials > self._settings.margin_above_per_day * days
+        of_age = self._statistics.margin_of_age(rows.watch, rows.minute)
+        return np.maximum(np.where(busy, self._settings.margin, 0.0), of_age)
 
-    def _rounds(self, rows: _Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
+    def _rounds(self, rows: Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
         """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
 
         What rows tell is known beforehand from sums of counts. Where a watch raises an alarm, its later ones are asked
@@ -323,7 +310,8 @@ class RateDrift:
             width = int(np.searchsorted(-sizes, -turn))
             at = starts[:width] + turn
             told = Evidence(*(column[at] for column in before.told))
-            mean = advance(r[:width], today[:width], before.weeks[at], told)
+            weeks = Elapsed(*(column[at] for column in before.weeks))
+            mean = advance(r[:width], today[:width], weeks, told)
             if mean.max() < threshold:
                 continue
             for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
@@ -332,13 +320,13 @@ class RateDrift:
                 r[place] = today[place] = 0.0
         self._statistics.r[watches], self._statistics.today[watches] = r, today
 
-    def _count(self, rows: _Rows) -> None:
+    def _count(self, rows: Rows) -> None:
         """Let the dispersion see the day's trials, hour by hour."""
         dispersion = self._statistics.dispersion
         if dispersion is None or not len(rows.watch):
             return
         hour = rows.minute // MINUTES_PER_HOUR
-        starts = np.flatnonzero(np.diff(rows.watch * _HOURS + hour, prepend=_NOT_YET))
+        starts = np.flatnonzero(np.diff((rows.watch << 32) | hour, prepend=_NOT_YET))
         watch, hour = rows.watch[starts], hour[starts]
         failures, trials = (np.add.reduceat(column, starts) for column in (rows.learned, rows.learned_trials))
         for one in np.unique(hour).tolist():
@@ -347,7 +335,7 @@ class RateDrift:
 
     # An alarm
 
-    def _alarm(self, rows: _Rows, before: _Baseline, span: slice, at: int, mean: F64, alerts: list[Alert]) -> None:
+    def _alarm(self, rows: Rows, before: _Baseline, span: slice, at: int, mean: F64, alerts: list[Alert]) -> None:
         """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change."""
         watch, minute = int(rows.watch[at]), int(rows.minute[at])
         worse = bool(mean[DOWN] >= mean[UP])
@@ -369,7 +357,7 @@ class RateDrift:
         again = again if origin is None else "moved again: it "
         alarm = alarm._replace(finding=again + alarm.finding, evidence=evidence | alarm.evidence)
         alerts.append(self._book.raise_alarm(alarm))
-        self._since[watch] = changed
+        self._since[watch] = self._statistics.began[watch] = changed
         self._inherited[watch] = False
         before.counted[span.start : at + 1] = False
         if self._statistics.dispersion is not None:
@@ -377,7 +365,7 @@ class RateDrift:
         self._relearn(rows, before, slice(at + 1, span.stop), since_failures, since_trials)
 
     def _change(
-        self, rows: _Rows, start: int, at: int, failures: float, trials: float, *, worse: bool
+        self, rows: Rows, start: int, at: int, failures: float, trials: float, *, worse: bool
     ) -> tuple[float, float, int]:
         """Failures and trials since the estimated change, and its minute."""
         watch, now = int(rows.watch[at]), int(rows.minute[at])
@@ -393,7 +381,7 @@ class RateDrift:
             return float(rows.learned[at]), float(rows.learned_trials[at]), now
         return float(f[k:].sum()), float(n[k:].sum()), int(moments[k])
 
-    def _relearn(self, rows: _Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
+    def _relearn(self, rows: Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
         """Give the later rows of a watch their new baseline: the counts since the change."""
         if rest.start == rest.stop:
             # No later row of this day: the totals are read from the last row, so put them there.
@@ -450,48 +438,3 @@ class RateDrift:
             evidence=evidence,
             origin=baseline,
         )
-
-
-def _around(dispersion: Dispersion, rows: _Rows, *, changed: bool) -> Surroundings:
-    """What the day and hour of each row had shown before it; as `Dispersion.around`, for many rows of a watch.
-
-    `changed`: nothing counts but these rows.
-    """
-    hour = rows.minute // MINUTES_PER_HOUR
-    first = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
-    starts = np.flatnonzero(np.diff(rows.watch * _HOURS + hour, prepend=_NOT_YET))
-    sizes, watch = np.diff(np.append(starts, len(hour))), rows.watch[starts]
-    rho = dispersion.rho_hour[watch]
-    begins = np.flatnonzero(np.diff(watch, prepend=_NOT_YET))
-    spans = np.diff(np.append(begins, len(watch)))
-    carried = np.zeros(len(watch), np.bool_)
-    carried[begins] = (dispersion.hour[watch[begins]] == hour[first]) & (not changed)
-
-    def sums(column: F64, of_hour: F64, of_past: F64) -> tuple[F64, F64, F64]:
-        """Before each row in its hour, and per hour: its total, and what had counted at its watch's first row."""
-        running = np.cumsum(column) - column
-        start = np.where(carried, of_hour[watch], 0.0)
-        before = running - np.repeat(running[starts] - start, sizes)
-        return before, np.add.reduceat(column, starts) + start, of_past[watch] * (not changed)
-
-    hour_events, events, past_events = sums(rows.learned, dispersion.hour_events, dispersion.past_events)
-    hour_trials, trials, past_trials = sums(rows.learned_trials, dispersion.hour_trials, dispersion.past_trials)
-    if not changed:
-        held_events, held_trials = dispersion.hour_events[watch], dispersion.hour_trials[watch]
-        over = ~np.repeat(carried[begins], spans)
-        past_events = past_events + np.where(over, shrunk(held_events, held_trials, rho), 0.0)
-        past_trials = past_trials + np.where(over, shrunk(held_trials, held_trials, rho), 0.0)
-
-    def past(column: F64, at_first: F64) -> F64:
-        counting = shrunk(column, trials, rho)
-        running = np.cumsum(counting) - counting
-        return np.repeat(at_first + running - np.repeat(running[begins], spans), sizes)
-
-    return Surroundings(
-        past(events, past_events),
-        past(trials, past_trials),
-        hour_events,
-        hour_trials,
-        dispersion.rho_day[rows.watch],
-        np.repeat(rho, sizes),
-    )

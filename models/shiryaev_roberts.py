@@ -11,7 +11,9 @@ the probability of a false alarm within T weeks is at most T / A whatever the tr
 Rinaldo 2022, arXiv 2203.03532). The learned rate makes that approximate; e/2 and n/2 (the middle of the batch) keep it
 below in measurements, and must not be dropped. What hours and days vary of themselves is no evidence: half of the
 ratios are held against the baseline, with a share of the day's evidence, and half against what the day has shown so
-far (`models.dispersion`).
+far (`models.dispersion`). As that share is one of a whole day, R of the first half starts at midnights only: it is
+given the time of its days as they begin. A baseline that is not yet a day old knows one time of the day, from which
+others may differ: until then the margin is FIRST_DAY_MARGIN at least.
 
 Where verdicts of failure and success take different times, the share of failures among those that arrive is not that
 among the calls: the expected odds of failure are multiplied by `odds`, and the baseline learns failures / odds
@@ -27,11 +29,16 @@ import numpy as np
 from models.dispersion import GRAIN, MINUTES_PER_DAY, Dispersion, Surroundings
 from models.streams import F64, I64, Bools
 
-RATIOS: F64 = np.array([1.1, 1.35, 2.0, 4.0, 1.2, 1.6, 2.7, 8.0])
-"""Odds ratios of the mixture; the first four are held against the baseline, the others against the day."""
+RATIOS: F64 = np.array([1.1, 1.25, 1.6, 2.2, 1.4, 1.9, 3.0, 6.0])
+"""Odds ratios of the mixture; the first four are held against the baseline, the others against the day.
+
+Small changes take days to show, large ones hours."""
 HALF: Final = 4
 """So many of the ratios, the first, are held against the baseline."""
 MINUTES_PER_WEEK = 10_080
+DAYS_PER_WEEK = 7
+FIRST_DAY_MARGIN: Final = 0.04
+"""How far two times of a day may be apart: the ends of a cycle of +-2 points."""
 DOWN, UP = 0, 1
 """Directions of the success rate: columns of everything that has two."""
 
@@ -111,13 +118,36 @@ def evidence(batch: Batch) -> Evidence:
     return Evidence(gain, before, after)
 
 
-def advance(r: F64, today: F64, weeks: F64, told: Evidence) -> F64:
+class Elapsed(NamedTuple):
+    """Weeks that R is given before a batch, shape (rows,).
+
+    Attributes:
+        day: what is held against the day: since the last batch.
+        baseline: what is held against the baseline: as `day` where all trials count as independent; else the UTC days
+            that began since the last batch, in weeks.
+    """
+
+    day: F64
+    baseline: F64
+
+    @classmethod
+    def between(cls, last: I64, minute: I64, *, dispersion: bool) -> Elapsed:
+        """From the last batch, -1 where there was none, to one at `minute`."""
+        first = last < 0
+        day = np.where(first, 0, minute - last) / MINUTES_PER_WEEK
+        if not dispersion:
+            return cls(day, day)
+        begun = np.where(first, 1, minute // MINUTES_PER_DAY - last // MINUTES_PER_DAY)
+        return cls(day, begun / DAYS_PER_WEEK)
+
+
+def advance(r: F64, today: F64, weeks: Elapsed, told: Evidence) -> F64:
     """Take statistics over one batch, in place.
 
     Args:
         r: R, shape (rows, 2, 8).
         today: evidence of the UTC day against the baseline, shape (rows, 2, 4).
-        weeks: since the last batch, shape (rows,).
+        weeks: that R is given.
         told: the batch.
 
     Returns:
@@ -129,7 +159,8 @@ def advance(r: F64, today: F64, weeks: F64, told: Evidence) -> F64:
     today += np.where(np.isneginf(against_baseline), 0.0, against_baseline)
     np.copyto(against_baseline, told.after[:, None, None] * today - before, where=np.isfinite(against_baseline))
     np.minimum(exponent, _EXPONENT_CAP, out=exponent)
-    r += weeks[:, None, None]
+    r[..., :HALF] += weeks.baseline[:, None, None]
+    r[..., HALF:] += weeks.day[:, None, None]
     r *= np.exp(exponent, out=exponent)
     np.minimum(r, _CAP, out=r)
     # Sums in a written-out order: numpy's own may depend on shape and strides.
@@ -140,33 +171,30 @@ def advance(r: F64, today: F64, weeks: F64, told: Evidence) -> F64:
 
 
 class ShiryaevRoberts:
-    """The state of many groups, about 420 bytes each; rows are the caller's group numbers.
+    """The state of many groups, about 440 bytes each; rows are the caller's group numbers.
 
     Attributes:
         r: statistics, shape (groups, 2, 8).
         today: evidence of the UTC day against the baseline, shape (groups, 2, 4).
         failures, trials: the learned baseline, shape (groups,).
-        began: minute of the group's first batch, -1 before it; 0 where the baseline is not of its own making.
+        began: minute at which the baseline begins, -1 before it; 0 where the baseline is not of its own making.
         last: minute of the group's last batch, -1 before the first.
         dispersion: what hours and days vary of themselves; None where all trials count as independent.
     """
 
-    def __init__(
-        self, groups: int = 0, *, min_trials: int = 30, min_age: int = MINUTES_PER_DAY, dispersion: bool = True
-    ) -> None:
+    def __init__(self, groups: int = 0, *, min_trials: int = 30, dispersion: bool = True) -> None:
         """Start with `groups` fresh groups.
 
         Args:
             groups: how many.
             min_trials: learned before a group is tested, >= 1.
-            min_age: minutes since its first batch before a group is tested: a baseline of a few hours knows one time
-                of the day.
-            dispersion: learn what hours and days vary of themselves; else all trials count as independent.
+            dispersion: learn what hours and days vary of themselves; else all trials count as independent, and no
+                baseline is too young.
         """
         if min_trials < 1:
             msg = f"ShiryaevRoberts: min_trials must be >= 1; got {min_trials}"
             raise ValueError(msg)
-        self.min_trials, self.min_age = min_trials, min_age
+        self.min_trials = min_trials
         self.r: F64 = np.zeros((0, 2, len(RATIOS)))
         self.today: F64 = np.zeros((0, 2, HALF))
         self.failures: F64 = np.zeros(0)
@@ -237,11 +265,13 @@ class ShiryaevRoberts:
         return means[:, DOWN], means[:, UP]
 
     def _update(self, rows: I64, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
-        last = self.last[rows]
-        weeks = np.where(last < 0, 0, minutes - last) / MINUTES_PER_WEEK
+        weeks = Elapsed.between(self.last[rows], minutes, dispersion=self.dispersion is not None)
         failures_before, trials_before = self.failures[rows], self.trials[rows]
-        around = None if self.dispersion is None else self.dispersion.around(rows, minutes)
-        active = self.tested(rows, minutes, trials_before)
+        around = None
+        if self.dispersion is not None:
+            around = self.dispersion.around(rows, minutes).against(self.days(rows, minutes))
+        active = self.tested(trials_before)
+        margins = np.maximum(margins, self.margin_of_age(rows, minutes))
         r, today = self.r[rows], self.today[rows]
         batch = Batch(failures, trials, failures_before, trials_before, around, odds, margins, active)
         mean = advance(r, today, weeks, evidence(batch))
@@ -251,11 +281,23 @@ class ShiryaevRoberts:
         self.learn(rows, minutes, failures, trials, odds)
         return mean
 
-    def tested(self, rows: I64, minutes: I64, trials_before: F64) -> Bools:
-        """Whether baselines can be held against batches: of enough trials, and old enough."""
+    def tested(self, trials_before: F64) -> Bools:
+        """Whether baselines of so many trials can be held against batches."""
+        return trials_before >= self.min_trials
+
+    def days(self, rows: I64, minutes: I64) -> F64:
+        """How many days baselines span, at least one."""
         began = self.began[rows]
-        old: Bools = (began >= 0) & (minutes - began >= self.min_age)
-        return old & (trials_before >= self.min_trials)
+        span: F64 = np.maximum(np.where(began < 0, 0, minutes - began) / MINUTES_PER_DAY, 1.0)
+        return span
+
+    def margin_of_age(self, rows: I64, minutes: I64) -> F64:
+        """FIRST_DAY_MARGIN where the baseline is not yet a day old, else 0."""
+        if self.dispersion is None:
+            return np.zeros(len(rows))
+        began = self.began[rows]
+        young = (began < 0) | (minutes - began < MINUTES_PER_DAY)
+        return np.where(young, FIRST_DAY_MARGIN, 0.0)
 
     def learn(self, rows: I64, minutes: I64, failures: F64, trials: F64, odds: F64 | float) -> None:
         """Add a batch to the baseline and the dispersion, without testing it."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.dispersion import MINUTES_PER_DAY, MINUTES_PER_HOUR, Surroundings, shrunk
-from models.shiryaev_roberts import HALF, MINUTES_PER_WEEK, RATIOS, Batch, advance, evidence
+from models.dispersion import MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTES_PER_QUARTER, Surroundings, shrunk
+from models.shiryaev_roberts import HALF, RATIOS, Batch, Elapsed, advance, evidence
 from models.streams import F64, I64
 
 
@@ -39,25 +39,31 @@ def mean_r(hours: Hours, first: int, failures: F64, trials: F64, rho_day: F64, r
     groups = len(failures)
     learned = np.stack((failures, trials))
     r, today = np.zeros((groups, 2, len(RATIOS))), np.zeros((groups, 2, HALF))
-    last, past = np.full(groups, first, np.int64), np.zeros((2, groups))
+    # The minute at which a group's R was last given its time: as if it had been tested until the week began.
+    last = np.full(groups, first - 1, np.int64)
+    of_day, of_quarter = np.zeros((2, groups)), np.zeros((2, groups))
     mean = np.zeros((groups, 2))
-    day = first // MINUTES_PER_DAY
+    day, quarter = first // MINUTES_PER_DAY, first // MINUTES_PER_QUARTER
     for minute in np.unique(hours.minute).tolist():
+        if minute // MINUTES_PER_QUARTER != quarter:
+            quarter = minute // MINUTES_PER_QUARTER
+            of_day += shrunk(of_quarter, of_quarter[1], rho_hour)
+            of_quarter[:] = 0.0
         if minute // MINUTES_PER_DAY != day:
             day = minute // MINUTES_PER_DAY
-            today[:], past[:] = 0.0, 0.0
+            today[:], of_day[:] = 0.0, 0.0
         span = slice(*np.searchsorted(hours.minute, (minute, minute + 1)).tolist())
         rows, f, n = hours.group[span], hours.failures[span], hours.trials[span]
         none = np.zeros(len(rows))
-        around = Surroundings(past[0, rows], past[1, rows], none, none, rho_day[rows], rho_hour[rows])
+        counts = (of_day[0, rows], of_day[1, rows], of_quarter[0, rows], of_quarter[1, rows], none, none)
+        around = Surroundings(*counts, rho_day[rows], rho_hour[rows])
         active = trials[rows] >= min_trials
         batch = Batch(f, n, learned[0, rows], learned[1, rows], around, none + 1.0, none, active)
-        end = minute + MINUTES_PER_HOUR
-        one, of_day = r[rows], today[rows]
-        mean[rows] = advance(one, of_day, (end - last[rows]) / MINUTES_PER_WEEK, evidence(batch))
-        r[rows], today[rows], last[rows] = one, of_day, end
+        end = minute + MINUTES_PER_HOUR - 1
+        one, evidence_of_day = r[rows], today[rows]
+        mean[rows] = advance(one, evidence_of_day, Elapsed.between(last[rows], end, dispersion=True), evidence(batch))
+        r[rows], today[rows], last[rows] = one, evidence_of_day, end
         learned[0, rows] += f
         learned[1, rows] += n
-        past[0, rows] += shrunk(f, n, rho_hour[rows])
-        past[1, rows] += shrunk(n, n, rho_hour[rows])
+        of_quarter[:, rows] += shrunk(np.stack((f, n)), n, rho_hour[rows])
     return mean

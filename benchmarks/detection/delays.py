@@ -22,7 +22,7 @@ RAMP: Final = 0.0
 ORACLE: Final = "oracle CUSUM"
 FORMULA: Final = "CT-SR formula"
 SHIPPED: Final = "CT-SR shipped"
-UNMARGINED: Final = "CT-SR shipped, no margin"
+MARGINED: Final = "CT-SR shipped, margin .01"
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ def _methods(size: Size, at: Setting) -> Iterator[Method]:
     if at.arl0 <= 10_000:
         # What is shipped is not calibrated: its threshold is what a user with this wish is given.
         yield Method(SHIPPED, ours.Shipped, ours.promised(at.arl0), count // 3, size.precise)
-        bare = partial(ours.Shipped, config=ours.DISPERSED)
-        yield Method(UNMARGINED, bare, ours.promised(at.arl0), count // 3, size.precise)
+        wide = partial(ours.Shipped, config=ours.MARGIN)
+        yield Method(MARGINED, wide, ours.promised(at.arl0), count // 3, size.precise)
     if (at.arl0, at.history) not in size.peers_at:
         return
     for peer in CALIBRATED:

@@ -2,8 +2,8 @@
 
 The formula alone knows no clock but that of its weight: the history comes at minute 0, where nothing is added to R,
 then one event per minute. R is then the Shiryaev-Roberts statistic of the events divided by 10,080, and so is the
-threshold. As shipped, a path is a group with 1,000 outcomes a day: 10,000 events of history are ten days from a
-midnight on.
+threshold. As shipped, a path is a group with 1,000 outcomes a day, whose first event comes at BEGINS: 10,000 events of
+history are ten days, and a change after 1,000 more comes at that time of the day.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from models.streams import F64, I64, Bools
 
 MINUTES_PER_DAY = 1440
 PER_DAY = 1000
+BEGINS = 10 * 60
+"""Minute of a day: in the middle of the working day, and of a quarter of the detector's."""
 EVENTS_PER_WEEK = 7 * PER_DAY
 DEFAULTS = DriftSettings()
 
@@ -32,7 +34,7 @@ class Config(NamedTuple):
 
 
 PLAIN = Config("plain formula", dispersion=False, margin=0.0)
-DISPERSED = Config("learned dispersion", dispersion=True, margin=0.0)
+MARGIN = Config("a margin of one point", dispersion=True, margin=0.01)
 SHIPPED = Config("shipped", dispersion=True, margin=DEFAULTS.margin)
 
 
@@ -54,7 +56,7 @@ class Formula(Watcher):
     """CT-SR with eta 1, no margin, for a drop; its minutes only number the events, so no baseline is too young."""
 
     def __init__(self, paths: int, threshold: float) -> None:
-        self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, min_age=0, dispersion=False)
+        self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, dispersion=False)
         self._rows = np.arange(paths)
         self._threshold, self._minute = threshold, 0
 
@@ -110,8 +112,8 @@ def _counts(failed: Bools) -> tuple[F64, F64]:
 
 
 def minute_of(event: I64 | int) -> I64:
-    """Minute of the event with that number (from 0) of a group with 1,000 a day."""
-    minute: I64 = np.asarray(event) * MINUTES_PER_DAY // PER_DAY
+    """Minute since a midnight of the event with that number (from 0) of a group with 1,000 a day."""
+    minute: I64 = BEGINS + np.asarray(event) * MINUTES_PER_DAY // PER_DAY
     return minute
 
 

@@ -99,67 +99,90 @@ def test_the_bound_is_that_of_chi_square() -> None:
     assert upper(np.ones(4), df) == pytest.approx(df / chi2.ppf(level, df), rel=0.01)
 
 
+Pair = tuple[float, float]
+
+
 class Slow:
-    """One group, its own arithmetic, under given correlations: hours and days kept as lists."""
+    """One group, its own arithmetic, under given correlations: hours, quarters and days kept as lists."""
 
     def __init__(self, rho_day: float, rho_hour: float) -> None:
         self.rho_day, self.rho_hour = rho_day, rho_hour
         self.failures = self.trials = 0.0
-        self.day: list[tuple[float, float]] = []
+        self.day: list[Pair] = []
+        self.quarter: list[Pair] = []
         self.hour = [0.0, 0.0]
-        self.at = (-1, -1)
+        self.at = (-1, -1, -1)
+        self.began = -1
         self.today = np.zeros((2, 8))
         self.r = np.zeros((2, 8))
 
-    def effective(self) -> float:
-        return sum(m for _, m in self.day) + self.hour[1] / (1 + self.hour[1] * self.rho_hour)
+    def counting(self, e: float, n: float) -> Pair:
+        weight = 1 / (1 + n * self.rho_hour)
+        return e * weight, n * weight
+
+    def grained(self, e: float, n: float) -> Pair:
+        e, n = self.counting(e, n)
+        return round(e * 64) / 64, round(n * 64) / 64
+
+    def with_hour(self, e: float, n: float) -> tuple[Pair, Pair]:
+        """The quarter and the day, if its hour has shown e in n."""
+        quarter = sums([*self.quarter, self.counting(e, n)])
+        return quarter, sums([*self.day, self.counting(*quarter)])
 
     def batch(self, minute: int, f: float, n: float, weeks: float) -> F64:
-        now = (minute // DAY, minute // 60)
-        if now[1] != self.at[1]:
-            e, m = self.hour
-            weight = 1 / (1 + m * self.rho_hour)
-            self.day.append((round(e * weight * 64) / 64, round(m * weight * 64) / 64))
+        now = (minute // DAY, minute // 360, minute // 60)
+        days_begun = now[0] - self.at[0] if self.at[0] >= 0 else 1
+        self.began = minute if self.began < 0 else self.began
+        if now[2] != self.at[2]:
+            self.quarter.append(self.grained(*self.hour))
             self.hour = [0.0, 0.0]
+        if now[1] != self.at[1]:
+            self.day.append(self.grained(*sums(self.quarter)))
+            self.quarter = []
         if now[0] != self.at[0]:
             self.day, self.today = [], np.zeros((2, 8))
         self.at = now
+        age = (minute - self.began) / DAY
+        rho_day = self.rho_day * (1 + 1 / max(age, 1))
+        margin = 0.04 if age < 1 else 0.0
         base = (0.5 + self.failures + f / 2) / (1 + self.trials + n / 2)
-        e_hour, n_hour = self.hour[0] + f / 2, self.hour[1] + n / 2
-        weight = 1 / (1 + n_hour * self.rho_hour)
-        e_day = sum(e for e, _ in self.day) + e_hour * weight
-        n_day = sum(m for _, m in self.day) + n_hour * weight
-        day = (base + self.rho_day * e_day) / (1 + self.rho_day * n_day)
-        against_baseline, against_day = (
-            (q + self.rho_hour * e_hour) / (1 + self.rho_hour * n_hour) for q in (base, day)
-        )
-        before = 1 / (1 + self.rho_day * self.effective())
+        middle = self.hour[0] + f / 2, self.hour[1] + n / 2
+        quarter, day = self.with_hour(*middle)
+        rates = [base, (base + rho_day * day[0]) / (1 + rho_day * day[1])]
+        for e, m in (quarter, middle):
+            rates = [(q + self.rho_hour * e) / (1 + self.rho_hour * m) for q in rates]
+        before = 1 / (1 + rho_day * self.with_hour(0, self.hour[1])[1][1])
         self.hour[0] += f
         self.hour[1] += n
-        after = 1 / (1 + self.rho_day * self.effective())
+        after = 1 / (1 + rho_day * self.with_hour(0, self.hour[1])[1][1])
         active = self.trials >= 30
         for side, events in enumerate((f, n - f)):
             for j, ratio in enumerate(RATIOS):
-                q = against_baseline if j < 4 else against_day
-                q = q if side == 0 else 1 - q
+                q = rates[j // 4]
+                q = min((q if side == 0 else 1 - q) + margin, 1)
                 gain = events * math.log(ratio) - n * math.log(1 + (ratio - 1) * q)
                 if j < 4 and active:
                     held = self.today[side, j]
                     self.today[side, j] += gain
                     gain = after * self.today[side, j] - before * held
-                self.r[side, j] = (self.r[side, j] + weeks) * math.exp(gain) if active else 0.0
+                given = days_begun / 7 if j < 4 else weeks
+                self.r[side, j] = (self.r[side, j] + given) * math.exp(gain) if active else 0.0
         self.failures += f
         self.trials += n
         means: F64 = self.r.mean(axis=1)
         return means
 
 
-def test_days_and_hours_enter_by_the_formula() -> None:
+def sums(pairs: list[Pair]) -> Pair:
+    return sum(e for e, _ in pairs), sum(n for _, n in pairs)
+
+
+def test_days_quarters_and_hours_enter_by_the_formula() -> None:
     rng = np.random.default_rng(5)
-    group = ShiryaevRoberts(1, min_age=0)
+    group = ShiryaevRoberts(1)
     slow = Slow(PRIOR_RHO, PRIOR_RHO)
     before, compared = None, 0
-    for minute in range(START, START + 2 * DAY, 7):
+    for minute in range(START + 200, START + 3 * DAY, 7):
         n = float(rng.poisson(3))
         f = float(rng.binomial(int(n), 0.1 if minute < START + 2000 else 0.3))
         if n:

@@ -23,7 +23,7 @@ A: Group = ("refund", "model-a", "v1")
 A2: Group = ("refund", "model-a", "v2")
 B: Group = ("refund", "model-b", "v1")
 START = 29_000_000  # a full hour, in minutes since 1970
-NO_WAIT = DriftSettings(warmup_us=0, min_age_us=0, margin=0.0)
+NO_WAIT = DriftSettings(warmup_us=0, margin=0.0)
 WEEK = 10_080
 
 
@@ -212,7 +212,7 @@ def test_a_new_config_is_held_against_its_model_from_its_first_trial() -> None:
 
 
 def test_a_task_may_have_a_warm_up_of_its_own() -> None:
-    own = DriftSettings(warmup_by_task={"refund": 0}, min_age_us=0)
+    own = DriftSettings(warmup_by_task={"refund": 0})
     trials = steady(A, 0.9, range(1000)) + steady(A, 0.3, range(1000, 1100), seed=1)
     assert run(Drift(own), trials, 1100) != []
     assert run(Drift(DriftSettings()), trials, 1100) == []

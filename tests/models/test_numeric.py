@@ -153,7 +153,7 @@ def test_alerts_of_all_detectors_come_in_order_of_time() -> None:
     nothing = np.zeros(350, np.int32)
     trials = TrialDeltas(nothing, minute, (10 - failures).astype(np.int32), failures, nothing, nothing, nothing)
     message = closed(rows, 351)._replace(trials=trials)
-    alerts = Drift(DriftSettings(warmup_us=0, min_age_us=0)).close(message)
+    alerts = Drift(DriftSettings(warmup_us=0)).close(message)
     assert {alert.kind for alert in alerts} == {"drift", "shift"}
     assert [alert.updated_at for alert in alerts] == sorted(alert.updated_at for alert in alerts)
 

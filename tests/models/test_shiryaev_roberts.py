@@ -33,7 +33,7 @@ class Scalar:
 @pytest.mark.parametrize("margin", [0.0, 0.01])
 def test_untold_minutes_count_as_if_they_had_been_told(margin: float) -> None:
     rng = np.random.default_rng(3)
-    group = ShiryaevRoberts(1, min_trials=30, dispersion=False, min_age=0)
+    group = ShiryaevRoberts(1, min_trials=30, dispersion=False)
     down, up = Scalar(30, margin), Scalar(30, margin)
     compared = 0
     for minute in range(1, 3000):
@@ -52,7 +52,7 @@ def test_untold_minutes_count_as_if_they_had_been_told(margin: float) -> None:
 
 def test_odds_shift_what_is_expected_and_not_what_is_learned() -> None:
     """Where failures arrive twice as fast for an hour, their share is expected, and learned as what it will come to."""
-    plain, told = ShiryaevRoberts(1, dispersion=False, min_age=0), ShiryaevRoberts(1, dispersion=False, min_age=0)
+    plain, told = ShiryaevRoberts(1, dispersion=False), ShiryaevRoberts(1, dispersion=False)
     for group in (plain, told):
         group.update(np.array([0]), np.array([9000]), np.array([1000]), 0)
     for minute in range(1, 61):
@@ -69,7 +69,7 @@ def test_the_result_of_a_group_does_not_depend_on_who_is_updated_with_it() -> No
     count, minutes = 37, 60
     n = rng.poisson(rng.uniform(0.5, 300, count), (minutes, count))
     f = rng.binomial(n, rng.uniform(0.01, 0.9, count))
-    together, alone, halves = (ShiryaevRoberts(count, min_trials=5, min_age=0) for _ in range(3))
+    together, alone, halves = (ShiryaevRoberts(count, min_trials=5) for _ in range(3))
     for minute in range(minutes):
         rows = np.arange(count)
         s = n[minute] - f[minute]
@@ -89,7 +89,7 @@ def test_the_result_of_a_group_does_not_depend_on_who_is_updated_with_it() -> No
 def test_drops_and_rises_are_found_at_pinned_minutes() -> None:
     """Three groups of 5 trials a minute: a drop, a rise and no change at minute 2,000."""
     rng = np.random.default_rng(99)
-    group = ShiryaevRoberts(3, dispersion=False, min_age=0)
+    group = ShiryaevRoberts(3, dispersion=False)
     found: dict[tuple[int, str], int] = {}
     for minute in range(4000):
         rate = [0.1, 0.3, 0.1] if minute < 2000 else [0.2, 0.2, 0.1]
@@ -102,7 +102,7 @@ def test_drops_and_rises_are_found_at_pinned_minutes() -> None:
 
 
 def test_a_group_is_not_tested_before_it_has_learned_min_trials() -> None:
-    group = ShiryaevRoberts(1, min_trials=30, min_age=0)
+    group = ShiryaevRoberts(1, min_trials=30)
     rows = np.array([0])
     for minute, expected_active in enumerate([False, False, False, True]):
         down, _ = group.update(rows, np.array([0]), np.array([10]), minute)
@@ -110,7 +110,7 @@ def test_a_group_is_not_tested_before_it_has_learned_min_trials() -> None:
 
 
 def test_a_long_run_of_failures_stays_finite() -> None:
-    group = ShiryaevRoberts(1, dispersion=False, min_age=0)
+    group = ShiryaevRoberts(1, dispersion=False)
     rows = np.array([0])
     group.update(rows, np.array([1_000_000]), np.array([0]), 0)
     for minute in range(1, 50):

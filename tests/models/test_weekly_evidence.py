@@ -21,7 +21,7 @@ def test_with_independent_trials_it_is_the_statistic_restarted_on_monday() -> No
     rng = np.random.default_rng(3)
     groups = 40
     failures, trials = np.full(groups, 100.0), np.full(groups, 1000.0)
-    slow = ShiryaevRoberts(groups, min_age=0, dispersion=False)
+    slow = ShiryaevRoberts(groups, dispersion=False)
     slow.failures[:], slow.trials[:], slow.began[:] = failures, trials, 0
     slow.last[:] = MONDAY - 1  # a batch is known at the end of its hour
     rows, found = [], np.zeros((groups, 2))
@@ -46,7 +46,7 @@ def test_a_drop_within_the_week_is_listed_at_its_end_however_minutes_come(togeth
     """Ten configs, one of which falls in the second week."""
     names: list[Group] = [("task", "model", f"v{number}") for number in range(10)]
     rng = np.random.default_rng(5)
-    drift = RateDrift(DriftSettings(warmup_us=0, min_age_us=0))
+    drift = RateDrift(DriftSettings(warmup_us=0))
     hours = np.arange(2 * 168 + 1)
     n = np.full((len(hours), 10), 20)
     rate = np.full((len(hours), 10), 0.1)
@@ -62,7 +62,7 @@ def test_a_drop_within_the_week_is_listed_at_its_end_however_minutes_come(togeth
         trials = TrialDeltas(code, minute, tried - failed, failed, none, none, tried)
         drift.close(names, trials, NO_DELAYS, int(minute[-1]) + 1)
         listed += drift.digests()
-        drift = RateDrift(DriftSettings(warmup_us=0, min_age_us=0), pickle.loads(pickle.dumps(drift.state())))
+        drift = RateDrift(DriftSettings(warmup_us=0), pickle.loads(pickle.dumps(drift.state())))
     first, second = listed
     assert first.entries == []
     assert second.groups == 12

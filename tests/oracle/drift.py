@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Group = tuple[str, str | None, str | None]
 MINUTE_US = 60_000_000
 WEEK = 7 * DAY
-AGAINST_BASELINE, AGAINST_DAY = (1.1, 1.35, 2.0, 4.0), (1.2, 1.6, 2.7, 8.0)
+AGAINST_BASELINE, AGAINST_DAY = (1.1, 1.25, 1.6, 2.2), (1.4, 1.9, 3.0, 6.0)
 RATIOS = (*AGAINST_BASELINE, *AGAINST_DAY)
 MOST_INHERITED = 300.0
 MOST_R = 1e15
@@ -67,8 +67,8 @@ class Watch:
     """Failures and trials at the beginning of the day."""
     since: int | None = None
     """Minute at which the baseline starts."""
-    tested_since: int | None = None
-    """Minute of the first batch; 0 where the baseline was inherited, which is old."""
+    baseline_began: int | None = None
+    """As `since`; 0 where the baseline was inherited, which is old."""
     inherited: bool = False
     last: int | None = None
     history: list[tuple[int, float, float]] = field(default_factory=list)
@@ -157,21 +157,22 @@ class ReferenceDrift:
         f, n = above.at_midnight
         weight = min(1.0, MOST_INHERITED / n)
         watch.failures, watch.trials = grained(weight * f), grained(weight * n)
-        watch.inherited, watch.tested_since = True, 0
+        watch.inherited, watch.baseline_began = True, 0
 
     def _batch(self, watch: Watch, minute: int, failures: int, trials: int) -> Found | None:
         if watch.since is None:
-            watch.since = watch.tested_since = minute
+            watch.since = watch.baseline_began = minute
             self._inherit(watch)
-        assert watch.tested_since is not None
+        assert watch.baseline_began is not None
         assert watch.since is not None
         c = odds(watch.calls, minute, watch.delays.shares()) if watch.delays.known() else 1.0
         learned = grained(failures / c)
         both = trials - failures + learned
         days = max(minute - watch.since, DAY) / DAY
         margin = self._settings.margin if watch.trials > self._settings.margin_above_per_day * days else 0.0
-        old = (minute - watch.tested_since) * MINUTE_US >= self._settings.min_age_us
-        if old and watch.trials >= self._settings.min_trials:
+        if minute - watch.baseline_began < DAY:
+            margin = max(margin, 0.04)
+        if watch.trials >= self._settings.min_trials:
             self._update(watch, minute, (failures, trials), (learned, both), c, margin)
         else:
             watch.r = [[0.0] * 8, [0.0] * 8]
@@ -187,7 +188,8 @@ class ReferenceDrift:
         changed, f, n = self._changed(watch, minute, worse=worse)
         before = watch.failures - f, watch.trials - n
         found = Found(minute, watch.group, worse, max(means), changed, before, (f, n), margin, watch.inherited)
-        watch.failures, watch.trials, watch.since, watch.inherited = f, n, changed, False
+        watch.failures, watch.trials, watch.inherited = f, n, False
+        watch.since = watch.baseline_began = changed
         watch.r, watch.today = [[0.0] * 8, [0.0] * 8], [[0.0] * 4, [0.0] * 4]
         watch.variation.forget_change()
         return found
@@ -200,20 +202,33 @@ class ReferenceDrift:
         failures, trials = told
         f, n = learned
         around, hour = watch.variation, minute // HOUR
-        rho_h, rho_d = around.rho_hour, around.rho_day
+        assert watch.baseline_began is not None
+        rho_h = around.rho_hour
+        # The mean of a baseline's days varies as well.
+        rho_d = around.rho_day * (1 + 1 / max((minute - watch.baseline_began) / DAY, 1))
         f_hour, n_hour = around.of_hour(hour)
+        f_quarter, n_quarter = around.of_quarter(hour)
         f_day, n_day = around.of_day(hour)
         q0 = (0.5 + watch.failures + f / 2) / (1 + watch.trials + n / 2)
-        # The middle of the batch is part of its hour, and the hour, as it counts, of its day.
-        e, m = f_hour + f / 2, n_hour + n / 2
-        counting = 1 / (1 + rho_h * m)
-        q1 = (q0 + rho_d * (f_day + counting * e)) / (1 + rho_d * (n_day + counting * m))
-        rates = [(q + rho_h * e) / (1 + rho_h * m) for q in (q0, q1)]
+
+        def nested(e: float, m: float) -> tuple[tuple[float, float], ...]:
+            """Of the day, the quarter and the hour, of which e events in m trials are known."""
+            of_hour = 1 / (1 + rho_h * m)
+            e_quarter, m_quarter = f_quarter + of_hour * e, n_quarter + of_hour * m
+            of_quarter = 1 / (1 + rho_h * m_quarter)
+            return (f_day + of_quarter * e_quarter, n_day + of_quarter * m_quarter), (e_quarter, m_quarter), (e, m)
+
+        # The middle of the batch is part of its hour, and the hour, as it counts, of its quarter and day.
+        (e_day, m_day), *closer = nested(f_hour + f / 2, n_hour + n / 2)
+        rates = [q0, (q0 + rho_d * e_day) / (1 + rho_d * m_day)]
+        for e, m in closer:
+            rates = [(q + rho_h * e) / (1 + rho_h * m) for q in rates]
         failing = [q * c / (q * c + 1 - q) for q in rates]
         before, after = (
-            1 / (1 + rho_d * (n_day + seen / (1 + rho_h * seen))) for seen in (n_hour, n_hour + n)
+            1 / (1 + rho_d * nested(0.0, seen)[0][1]) for seen in (n_hour, n_hour + n)
         )  # shares of the day's evidence
         weeks = 0.0 if watch.last is None else (minute - watch.last) / WEEK
+        days_begun = 1 if watch.last is None else minute // DAY - watch.last // DAY
         for direction in (0, 1):
             events = failures if direction == 0 else trials - failures
             for j, ratio in enumerate(RATIOS):
@@ -223,7 +238,8 @@ class ReferenceDrift:
                     then = watch.today[direction][j]
                     watch.today[direction][j] = now = then + gain
                     gain = after * now - before * then
-                r = (watch.r[direction][j] + weeks) * math.exp(min(gain, 600.0))
+                given = days_begun / 7 if j < len(AGAINST_BASELINE) else weeks
+                r = (watch.r[direction][j] + given) * math.exp(min(gain, 600.0))
                 watch.r[direction][j] = min(r, MOST_R)
 
     @staticmethod

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PRIOR, LEAST, MOST = 0.003, 0.0003, 0.02
+PRIOR, LEAST, MOST = 0.005, 0.0001, 0.02
 PRIOR_WEIGHT = 4 * (1 / (2 * PRIOR)) ** 2
 OWN_DF = 12.0
 MEMORY_DAYS = 56.0
-QUANTILE_30 = -0.5244005127080409
+QUANTILE_40 = -0.2533471031357997
 
 
 def grained(value: float) -> float:
@@ -52,13 +52,21 @@ class Variation:
         events, trials = self.hours.get(hour, (0.0, 0.0))
         return events, trials
 
+    def of_quarter(self, hour: int) -> tuple[float, float]:
+        """What the earlier hours of this quarter of the day have shown: one of n trials counts as n / (1 + n rho_h)."""
+        return self._counted([c for at, c in self.hours.items() if at // 6 == hour // 6 and at != hour])
+
     def of_day(self, hour: int) -> tuple[float, float]:
-        """What the day's earlier hours have shown: an hour of n trials counts as n / (1 + n rho_h)."""
-        earlier = [counts for at, counts in self.hours.items() if at != hour]
-        return (
-            sum(grained(e / (1 + n * self.rho_hour)) for e, n in earlier),
-            sum(grained(n / (1 + n * self.rho_hour)) for _, n in earlier),
-        )
+        """What the day's earlier quarters have shown, of which each counts likewise."""
+        quarters: dict[int, list[list[float]]] = {}
+        for at, counts in self.hours.items():
+            if at // 6 != hour // 6:
+                quarters.setdefault(at // 6, []).append(counts)
+        return self._counted([list(self._counted(hours)) for hours in quarters.values()])
+
+    def _counted(self, parts: Sequence[Sequence[float]]) -> tuple[float, float]:
+        events, trials = (sum(grained(part[i] / (1 + part[1] * self.rho_hour)) for part in parts) for i in (0, 1))
+        return events, trials
 
     def add(self, hour: int, events: float, trials: float) -> None:
         """Count a batch."""
@@ -128,10 +136,10 @@ def pooled(groups: Sequence[tuple[float, float, float]]) -> float:
 
 
 def moderated(dispersion: float, df: float, size: float, everyone: float) -> float:
-    """Smyth's moderated dispersion, its upper 70 % bound by Wilson and Hilferty, as a correlation."""
+    """Smyth's moderated dispersion, its upper 60 % bound by Wilson and Hilferty, as a correlation."""
     if df == 0:
         return everyone
     mean = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
     spread = 2 / (9 * (OWN_DF + df))
-    bound = mean / max(1 - spread + QUANTILE_30 * math.sqrt(spread), 0.01) ** 3
+    bound = mean / max(1 - spread + QUANTILE_40 * math.sqrt(spread), 0.01) ** 3
     return min(max((bound - 1) / size, 0.0), MOST)
