@@ -120,10 +120,10 @@ def shrunk(count: F64, trials: F64, rho: F64) -> F64:
     return counting
 
 
-def upper(dispersion: F64, df: F64) -> F64:
-    """Upper confidence bound of a dispersion, its degrees of freedom > 0 (Wilson & Hilferty 1931)."""
+def upper(dispersion: F64, df: F64, z: float = LEVEL_Z) -> F64:
+    """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931)."""
     spread = 2 / (9 * df)
-    quantile = np.maximum(1 - spread + LEVEL_Z * np.sqrt(spread), 1e-2) ** 3
+    quantile = np.maximum(1 - spread + z * np.sqrt(spread), 1e-2) ** 3
     bound: F64 = dispersion / quantile
     return bound
 
@@ -153,7 +153,7 @@ class Dispersion:
 
     Attributes:
         day: UTC day since 1970 that is being counted, -1 before the first.
-        hour, quarter: since 1970, that each group is in, -1 before its first of the day; shape (groups,), as all others.
+        hour, quarter: that each group is in, since 1970, -1 before the first of the day; all of shape (groups,).
         hour_events, hour_trials: of that hour.
         quarter_events, quarter_trials: of the quarter's earlier hours, as they count.
         past_events, past_trials: of the day's earlier quarters, as they count.

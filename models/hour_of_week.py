@@ -38,6 +38,8 @@ _PRIOR = 0.1
 """Events, at an exposure of as many, before any are seen: so few that an hour without events is soon one without."""
 _WEEKLY = 0.7
 """What a week counts for one week later."""
+_LEVEL_Z = -0.5244005127080409
+"""Quantile of the normal distribution at 30 %: variations are upper bounds of 70 % confidence."""
 _LEAST_VARIATION = 0.05
 """tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to say."""
 _EXPONENT_CAP = 600.0
@@ -150,7 +152,7 @@ class HourOfWeek:
         c = self._columns
         count = np.maximum(c[of], 1.0)
         learned = np.maximum(c[f"{of}_off"], 0.0) / np.maximum(c[f"{of}_scale"], 1e-9)
-        return np.maximum(upper(learned, count), _LEAST_VARIATION)
+        return np.maximum(upper(learned, count, _LEVEL_Z), _LEAST_VARIATION)
 
     def _track(self, hour: int, change: F64, events: F64, due: F64) -> None:
         """Page's cusum of the same evidence: since when, and what came since."""

@@ -30,7 +30,7 @@ from models.shiryaev_roberts import (
 from models.streams import F64, I64, MINUTE_US, Bools, Group, TrialDelays, TrialDeltas
 from models.trial_history import TrialHistory, buckets
 from models.watches import NONE, Watches
-from models.weekly_evidence import mean_r
+from models.weekly_evidence import Learned, mean_r
 
 KIND = "drift"
 METRIC = "success_rate"
@@ -192,7 +192,7 @@ class RateDrift:
             else (s.dispersion.rho_day, s.dispersion.rho_hour)
         )
         told = hours._replace(failures=failures, trials=trials)
-        found = mean_r(told, self._week, before[0], before[1], rho_day, rho_hour, s.min_trials)
+        found = mean_r(told, self._week, Learned(before[0], before[1], s.began, rho_day, rho_hour), s.min_trials)
         failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
         return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
 

@@ -20,24 +20,37 @@ class Hours(NamedTuple):
     trials: F64
 
 
-def mean_r(hours: Hours, first: int, failures: F64, trials: F64, rho_day: F64, rho_hour: F64, min_trials: int) -> F64:
+class Learned(NamedTuple):
+    """Baselines as a week begins, shape (groups,).
+
+    Attributes:
+        failures, trials: learned.
+        began: minute at which they begin.
+        rho_day, rho_hour: correlations of `models.dispersion`.
+    """
+
+    failures: F64
+    trials: F64
+    began: I64
+    rho_day: F64
+    rho_hour: F64
+
+
+def mean_r(hours: Hours, first: int, learned: Learned, min_trials: int) -> F64:
     """CT-SR from the beginning of a week to its end, in batches of an hour. O(168 groups).
 
     Args:
         hours: of the week.
         first: first minute of the week.
-        failures: learned before the week, shape (groups,).
-        trials: learned before the week.
-        rho_day: correlations of `models.dispersion`, shape (groups,).
-        rho_hour: likewise.
+        learned: before the week.
         min_trials: learned before a group is tested.
 
     Returns:
         Mean of R at the end of the week for a drop and a rise of the success rate, shape (groups, 2); 0 where not
         tested.
     """
-    groups = len(failures)
-    learned = np.stack((failures, trials))
+    groups = len(learned.failures)
+    baseline = np.stack((learned.failures, learned.trials))
     r, today = np.zeros((groups, 2, len(RATIOS))), np.zeros((groups, 2, HALF))
     # The minute at which a group's R was last given its time: as if it had been tested until the week began.
     last = np.full(groups, first - 1, np.int64)
@@ -47,7 +60,7 @@ def mean_r(hours: Hours, first: int, failures: F64, trials: F64, rho_day: F64, r
     for minute in np.unique(hours.minute).tolist():
         if minute // MINUTES_PER_QUARTER != quarter:
             quarter = minute // MINUTES_PER_QUARTER
-            of_day += shrunk(of_quarter, of_quarter[1], rho_hour)
+            of_day += shrunk(of_quarter, of_quarter[1], learned.rho_hour)
             of_quarter[:] = 0.0
         if minute // MINUTES_PER_DAY != day:
             day = minute // MINUTES_PER_DAY
@@ -56,14 +69,15 @@ def mean_r(hours: Hours, first: int, failures: F64, trials: F64, rho_day: F64, r
         rows, f, n = hours.group[span], hours.failures[span], hours.trials[span]
         none = np.zeros(len(rows))
         counts = (of_day[0, rows], of_day[1, rows], of_quarter[0, rows], of_quarter[1, rows], none, none)
-        around = Surroundings(*counts, rho_day[rows], rho_hour[rows])
-        active = trials[rows] >= min_trials
-        batch = Batch(f, n, learned[0, rows], learned[1, rows], around, none + 1.0, none, active)
         end = minute + MINUTES_PER_HOUR - 1
+        days = np.maximum((end - learned.began[rows]) / MINUTES_PER_DAY, 1.0)
+        around = Surroundings(*counts, learned.rho_day[rows], learned.rho_hour[rows]).against(days)
+        active = learned.trials[rows] >= min_trials
+        batch = Batch(f, n, baseline[0, rows], baseline[1, rows], around, none + 1.0, none, active)
         one, evidence_of_day = r[rows], today[rows]
         mean[rows] = advance(one, evidence_of_day, Elapsed.between(last[rows], end, dispersion=True), evidence(batch))
         r[rows], today[rows], last[rows] = one, evidence_of_day, end
-        learned[0, rows] += f
-        learned[1, rows] += n
-        of_quarter[:, rows] += shrunk(np.stack((f, n)), n, rho_hour[rows])
+        baseline[0, rows] += f
+        baseline[1, rows] += n
+        of_quarter[:, rows] += shrunk(np.stack((f, n)), n, learned.rho_hour[rows])
     return mean

@@ -117,8 +117,8 @@ def test_every_alert_is_raised_on_the_roll_ups_too() -> None:
 def test_a_roll_up_sums_the_trials_of_its_groups() -> None:
     """Each config alone has too few trials to show what both show together."""
     trials = [row for g, seed in ((A, 1), (A2, 2)) for row in steady(g, 0.95, range(0, 4000, 10), 1, seed)]
-    trials += [row for g, seed in ((A, 3), (A2, 4)) for row in steady(g, 0.35, range(4000, 4110, 10), 1, seed)]
-    alerts = run(Drift(NO_WAIT), trials, 4110)
+    trials += [row for g, seed in ((A, 3), (A2, 4)) for row in steady(g, 0.35, range(4000, 4150, 10), 1, seed)]
+    alerts = run(Drift(NO_WAIT), trials, 4150)
     assert {(a.model, a.config) for a in alerts} == {("model-a", None), (None, None)}
     assert alerts[0].evidence["trials_before"] + alerts[0].evidence["trials_since"] > 800  # type: ignore[operator]
 
@@ -222,9 +222,9 @@ def test_the_margin_holds_for_busy_groups_only() -> None:
     def margin(per_minute: int, every: int, after: int) -> object:
         trials = steady(A, 0.9, range(0, 10_000, every), per_minute)
         trials += steady(A, 0.3, range(10_000, after, every), per_minute, seed=1)
-        return of_leaf(run(Drift(DriftSettings(warmup_us=0)), trials, after))[0].evidence["margin"]
+        return of_leaf(run(Drift(DriftSettings(warmup_us=0, margin=0.02)), trials, after))[0].evidence["margin"]
 
-    assert margin(1, 1, 10_400) == 0.01
+    assert margin(1, 1, 10_400) == 0.02
     assert margin(1, 10, 12_000) == 0.0
 
 

@@ -98,7 +98,7 @@ def test_drops_and_rises_are_found_at_pinned_minutes() -> None:
         for name, mean in zip(("down", "up"), means, strict=True):
             for row in np.flatnonzero(mean >= 1000).tolist():
                 found.setdefault((row, name), minute)
-    assert found == {(0, "down"): 2069, (1, "up"): 2071}
+    assert found == {(0, "down"): 2069, (1, "up"): 2070}
 
 
 def test_a_group_is_not_tested_before_it_has_learned_min_trials() -> None:

@@ -11,18 +11,20 @@ from models.drift_settings import DriftSettings
 from models.rate_drift import RateDrift
 from models.shiryaev_roberts import ShiryaevRoberts
 from models.streams import NO_DELAYS, Group, TrialDeltas
-from models.weekly_evidence import Hours, mean_r
+from models.weekly_evidence import Hours, Learned, mean_r
 
 HOUR, WEEK = 60, 10_080
 MONDAY = 4 * 1440 + 2900 * WEEK
 
 
-def test_with_independent_trials_it_is_the_statistic_restarted_on_monday() -> None:
+def test_it_is_the_statistic_restarted_on_monday() -> None:
     rng = np.random.default_rng(3)
     groups = 40
+    began = MONDAY - rng.integers(2, 30, groups) * 1440
+    rho_day, rho_hour = rng.uniform(0, 0.005, groups), rng.uniform(0, 0.02, groups)
     failures, trials = np.full(groups, 100.0), np.full(groups, 1000.0)
-    slow = ShiryaevRoberts(groups, dispersion=False)
-    slow.failures[:], slow.trials[:], slow.began[:] = failures, trials, 0
+    slow = ShiryaevRoberts(groups)
+    slow.failures[:], slow.trials[:], slow.began[:] = failures, trials, began
     slow.last[:] = MONDAY - 1  # a batch is known at the end of its hour
     rows, found = [], np.zeros((groups, 2))
     for hour in range(168):
@@ -31,14 +33,18 @@ def test_with_independent_trials_it_is_the_statistic_restarted_on_monday() -> No
         some = np.flatnonzero(n)
         minute = MONDAY + hour * HOUR
         rows.append(np.stack((some, np.full(len(some), minute), f[some], n[some])))
+        slow.begin_day(minute // 1440)
+        assert slow.dispersion is not None
+        slow.dispersion.rho_day[:], slow.dispersion.rho_hour[:] = rho_day, rho_hour
         found[some] = np.stack(slow.update(some, (n - f)[some], f[some], minute + HOUR - 1), axis=1)
     group, minutes, failed, tried = np.concatenate(rows, axis=1)
     hours = Hours(group, minutes, failed.astype(float), tried.astype(float))
-    none = np.zeros(groups)
-    got = mean_r(hours, MONDAY, failures, trials, none, none, 30)
+    learned = Learned(failures, trials, began, rho_day, rho_hour)
+    got = mean_r(hours, MONDAY, learned, 30)
     assert got == pytest.approx(found, rel=1e-9)
     assert (got[20:, 0] > 100).mean() > 0.8
-    assert (mean_r(hours, MONDAY, failures / 100, np.full(groups, 29.0), none, none, 30) == 0).all()
+    few = learned._replace(failures=failures / 100, trials=np.full(groups, 29.0))
+    assert (mean_r(hours, MONDAY, few, 30) == 0).all()
 
 
 @pytest.mark.parametrize("together", [1, 24, 400])

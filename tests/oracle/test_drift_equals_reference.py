@@ -29,6 +29,7 @@ EAGER = DriftSettings(
     false_alarms_per_1000_groups_per_week=100.0,
     warmup_us=24 * HOUR_US,
     warmup_by_task={"at once": 0, "soon": 90 * 60_000_000},
+    margin=0.01,
     margin_above_per_day=100.0,
     new_normal_after_us=2 * DAY_US,
 )
