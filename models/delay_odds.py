@@ -31,6 +31,8 @@ ENOUGH: Final = 30.0
 """Trials that a task type's delays must rest on."""
 MOST: Final = 50.0
 """Odds are taken for at most this, and at least its inverse: further out nothing was seen that they could rest on."""
+BRIEF: Final = 60
+"""Minutes: where all trials come within so many, their delays cannot move what arrives for longer."""
 _COHORTS: Final = 6
 _DAYS: Final = 28.0
 """Days after which a delay weighs 1/e."""

@@ -10,7 +10,7 @@ from aftercall.records import Alert, Digest, Direction, Severity
 from models.alert_book import Alarm, AlertBook, Watched, utc_text
 from models.call_counts import Calls
 from models.change_point import change_index
-from models.delay_odds import DelayOdds
+from models.delay_odds import BRIEF, DelayOdds
 from models.digest import WEEK_MINUTES, Weekly, digest, week_of
 from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion
 from models.drift_settings import DriftSettings
@@ -223,7 +223,7 @@ class RateDrift:
         rows = Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
         warmup = self._warmup[watch]
         warm = minute >= self._watches.began[watch] + warmup
-        return rows.part(warm & ((warmup == 0) | self._odds.known(watch)))
+        return rows.part(warm & ((warmup <= BRIEF) | self._odds.known(watch)))
 
     def _learn_delays(self, levels: I64, delays: TrialDelays, span: slice) -> None:
         minute, success, count = (

@@ -146,7 +146,7 @@ class ReferenceDrift:
 
     def _warm(self, watch: Watch, minute: int) -> bool:
         wait = -(-self._settings.warmup_of(watch.group[0]) // MINUTE_US)
-        return minute >= watch.began + wait and (wait == 0 or watch.delays.known())
+        return minute >= watch.began + wait and (wait <= 60 or watch.delays.known())
 
     def _inherit(self, watch: Watch) -> None:
         above = watch.above
