@@ -117,7 +117,8 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
     counter.grow(groups)
     told = np.concatenate(parts, axis=1)
     told = told[:, np.argsort(told[0], kind="stable")]
-    aware, blind = ShiryaevRoberts(groups), ShiryaevRoberts(groups)
+    # Without the random effects, which would take the day and night for what hours vary of themselves.
+    aware, blind = (ShiryaevRoberts(groups, dispersion=False) for _ in range(2))
     alarmed = {"aware": np.zeros(groups, np.bool_), "blind": np.zeros(groups, np.bool_)}
     found_after = np.zeros(groups, np.bool_)
     everyone, unit = np.arange(groups), np.zeros(groups, np.int64)
@@ -148,6 +149,6 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
                 alarmed[name] |= (down >= 1000) | (up >= 1000)
             elif name == "aware":
                 found_after |= down >= 1000
-    assert alarmed["aware"].sum() == 0
-    assert alarmed["blind"].sum() >= (3 if traffic == "ramp" else 1)
+    assert alarmed["aware"].sum() <= 1
+    assert alarmed["blind"].sum() == groups
     assert found_after.mean() > 0.9
