@@ -262,7 +262,10 @@ def test_of_two_runs_in_one_folder_the_second_is_refused(tmp_path: Path) -> None
     many(tmp_path, 20_000)
     running = start(tmp_path, *REPLAY)
     wait_for(tmp_path / "out" / "state" / "run.json")
+    # It stands still meanwhile: a fast machine would have ended it before the second begins.
+    running.send_signal(signal.SIGSTOP)
     assert_one_sentence(aftercall(tmp_path, *REPLAY), 1, "out: must be this run's alone", "choose another --out")
+    running.send_signal(signal.SIGCONT)
     _, stderr = running.communicate(timeout=60)
     assert (running.returncode, stderr) == (0, "")
 
