@@ -30,7 +30,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.streams import F64, I64
+from models.streams import F64, I64, Bools
+
+Rows = I64 | slice
+"""Distinct groups; a slice where they follow each other, so that their columns are views."""
+
+Pair = tuple[F64, F64]
+"""Events and trials."""
 
 LEVEL_Z: Final = -0.2533471031357997
 """Quantile of the normal distribution at 40 %: dispersions are upper bounds of 60 % confidence."""
@@ -120,6 +126,20 @@ def shrunk(count: F64, trials: F64, rho: F64) -> F64:
     return counting
 
 
+def _ended(inner: Pair, outer: Pair, rho: F64, over: Bools) -> tuple[Pair, Pair]:
+    """Events and trials of an hour (a quarter), and of what it is part of, where the former is over."""
+    (e, n), (events, trials) = inner, outer
+    ended = events + np.where(over, shrunk(e, n, rho), 0.0), trials + np.where(over, shrunk(n, n, rho), 0.0)
+    return (np.where(over, 0.0, e), np.where(over, 0.0, n)), ended
+
+
+def _those(rows: Rows, some: Bools) -> Rows:
+    """Those of `rows` where `some` holds; `rows` itself where it holds for all."""
+    if some.all():
+        return rows
+    return rows[some] if not isinstance(rows, slice) else rows.start + np.flatnonzero(some)
+
+
 def upper(dispersion: F64, df: F64, z: float = LEVEL_Z) -> F64:
     """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931)."""
     spread = 2 / (9 * df)
@@ -205,27 +225,34 @@ class Dispersion:
         for name in _COLUMNS:
             setattr(self, name, np.concatenate((getattr(self, name), np.full(more, start.get(name, 0.0)))))
 
-    def around(self, rows: I64, minute: I64) -> Surroundings:
-        """What groups have shown today before a batch at `minute`, per row."""
-        rho = self.rho_hour[rows]
-        of_hour = np.stack((self.hour_events[rows], self.hour_trials[rows]))
-        of_quarter = np.stack((self.quarter_events[rows], self.quarter_trials[rows]))
-        of_day = np.stack((self.past_events[rows], self.past_trials[rows]))
+    def around(self, rows: Rows, minute: I64) -> Surroundings:
+        """What groups have shown today before a batch at `minute`, per row; some of it may be views."""
+        rho, of_hour = self.rho_hour[rows], (self.hour_events[rows], self.hour_trials[rows])
+        of_quarter = (self.quarter_events[rows], self.quarter_trials[rows])
+        of_day = (self.past_events[rows], self.past_trials[rows])
         over = minute // MINUTES_PER_HOUR != self.hour[rows]
-        of_quarter += np.where(over, shrunk(of_hour, of_hour[1], rho), 0.0)
-        of_hour[:, over] = 0.0
-        over = minute // MINUTES_PER_QUARTER != self.quarter[rows]
-        of_day += np.where(over, shrunk(of_quarter, of_quarter[1], rho), 0.0)
-        of_quarter[:, over] = 0.0
-        counts = (of_day[0], of_day[1], of_quarter[0], of_quarter[1], of_hour[0], of_hour[1])
-        return Surroundings(*counts, self.rho_day[rows], rho)
+        if over.any():
+            of_hour, of_quarter = _ended(of_hour, of_quarter, rho, over)
+            over = minute // MINUTES_PER_QUARTER != self.quarter[rows]
+            of_quarter, of_day = _ended(of_quarter, of_day, rho, over)
+        return Surroundings(*of_day, *of_quarter, *of_hour, self.rho_day[rows], rho)
 
-    def add(self, rows: I64, minute: I64, events: F64, trials: F64) -> None:
-        """Count trials of the day `day`; distinct rows, whose minutes never fall."""
-        hour, quarter = minute // MINUTES_PER_HOUR, minute // MINUTES_PER_QUARTER
-        self._end_hours(rows[hour != self.hour[rows]])
-        self._end_quarters(rows[quarter != self.quarter[rows]])
+    def turn(self, rows: Rows, minute: I64) -> None:
+        """End hours and quarters that are over at `minute`, which never falls; again it does nothing."""
+        hour = minute // MINUTES_PER_HOUR
+        over = hour != self.hour[rows]
+        if not over.any():
+            return
+        quarter = minute // MINUTES_PER_QUARTER
+        self._end_hours(_those(rows, over))
+        over = quarter != self.quarter[rows]
+        if over.any():
+            self._end_quarters(_those(rows, over))
         self.hour[rows], self.quarter[rows] = hour, quarter
+
+    def add(self, rows: Rows, minute: I64, events: F64, trials: F64) -> None:
+        """Count trials of the day `day`; distinct rows, whose minutes never fall."""
+        self.turn(rows, minute)
         self.hour_events[rows] += events
         self.hour_trials[rows] += trials
 
@@ -242,7 +269,7 @@ class Dispersion:
         first, self.day = self.day < 0, day
         if first:
             return
-        self._end_hours(np.arange(len(self)))
+        self._end_hours(slice(0, len(self)))
         self._end_days((events + 0.5) / (trials + 1.0))
         self._correlate()
 
@@ -264,8 +291,8 @@ class Dispersion:
             setattr(dispersion, name, value)
         return dispersion
 
-    def _end_hours(self, rows: I64) -> None:
-        rows = rows[self.hour_trials[rows] > 0]
+    def _end_hours(self, rows: Rows) -> None:
+        rows = _those(rows, self.hour_trials[rows] > 0)
         e, n, rho = self.hour_events[rows], self.hour_trials[rows], self.rho_hour[rows]
         self.quarter_events[rows] += shrunk(e, n, rho)
         self.quarter_trials[rows] += shrunk(n, n, rho)
@@ -277,7 +304,7 @@ class Dispersion:
         self.hour_events[rows] = 0.0
         self.hour_trials[rows] = 0.0
 
-    def _end_quarters(self, rows: I64) -> None:
+    def _end_quarters(self, rows: Rows) -> None:
         e, n, rho = self.quarter_events[rows], self.quarter_trials[rows], self.rho_hour[rows]
         self.past_events[rows] += shrunk(e, n, rho)
         self.past_trials[rows] += shrunk(n, n, rho)

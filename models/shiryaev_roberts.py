@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from models.dispersion import GRAIN, MINUTES_PER_DAY, Dispersion, Surroundings
+from models.dispersion import GRAIN, MINUTES_PER_DAY, Dispersion, Rows, Surroundings
 from models.streams import F64, I64, Bools
 
 RATIOS: F64 = np.array([1.1, 1.25, 1.6, 2.2, 1.4, 1.9, 3.0, 6.0])
@@ -46,7 +46,7 @@ _LOG_RATIOS: F64 = np.log(RATIOS)
 _CAP = 1e15
 _EXPONENT_CAP = 600.0
 _PRIOR = 0.5
-_TOGETHER: Final = 4096
+_TOGETHER: Final = 8192
 """Rows that are updated at once: their arrays fit into a core's cache."""
 
 
@@ -102,20 +102,21 @@ def evidence(batch: Batch) -> Evidence:
     else:
         rates = batch.around.drawn(rate, learned, learned_trials)
         before, after = batch.around.shares(learned_trials)
-    failing = np.stack(rates, axis=1)
-    odds = failing * batch.odds[:, None]
+    failing = np.stack(rates)
+    odds = failing * batch.odds
     failing = odds / (odds + (1 - failing))
-    q = np.stack((failing, 1 - failing), axis=1) + batch.margin[:, None, None]
+    q = np.stack((failing, 1 - failing), axis=1)
+    q += batch.margin
     # A larger cap than 1 is no rate, a smaller one would break the promise where nearly all calls succeed.
-    q = np.minimum(q, 1.0)
-    events = np.stack((failures, trials - failures), axis=1)
-    gain = (RATIOS - 1).reshape(2, HALF) * q[..., None]
+    np.minimum(q, 1.0, out=q)
+    # Half, ratio, direction, row: rows last, so that each operation runs along them.
+    gain = (RATIOS - 1).reshape(2, HALF, 1, 1) * q[:, None]
     np.log1p(gain, out=gain)
-    gain *= -trials[:, None, None, None]
-    gain = gain.reshape(len(trials), 2, 2 * HALF)
-    gain += events[:, :, None] * _LOG_RATIOS
-    gain[~batch.active] = -np.inf
-    return Evidence(gain, before, after)
+    gain *= -trials
+    gain = gain.reshape(2 * HALF, 2, -1)
+    gain += _LOG_RATIOS[:, None, None] * np.stack((failures, trials - failures))
+    gain[..., ~batch.active] = -np.inf
+    return Evidence(gain.T, before, after)
 
 
 class Elapsed(NamedTuple):
@@ -153,21 +154,33 @@ def advance(r: F64, today: F64, weeks: Elapsed, told: Evidence) -> F64:
     Returns:
         Means of R over the mixture, shape (rows, 2).
     """
-    exponent = told.gain.copy()
-    against_baseline = exponent[..., :HALF]
-    before = told.before[:, None, None] * today
-    today += np.where(np.isneginf(against_baseline), 0.0, against_baseline)
-    np.copyto(against_baseline, told.after[:, None, None] * today - before, where=np.isfinite(against_baseline))
+    r, today, exponent = r.T, today.T, told.gain.T.copy()
+    against_baseline = exponent[:HALF]
+    (untested,) = np.isneginf(exponent[0, DOWN]).nonzero()
+    held = today[..., untested]
+    # What counts of the day now, less what counted before: after (today + gain) - before today.
+    rest = (told.after - told.before) * today
+    today += against_baseline
+    today[..., untested] = held
+    against_baseline *= told.after
+    against_baseline += rest
     np.minimum(exponent, _EXPONENT_CAP, out=exponent)
-    r[..., :HALF] += weeks.baseline[:, None, None]
-    r[..., HALF:] += weeks.day[:, None, None]
+    r[:HALF] += weeks.baseline
+    r[HALF:] += weeks.day
     r *= np.exp(exponent, out=exponent)
     np.minimum(r, _CAP, out=r)
     # Sums in a written-out order: numpy's own may depend on shape and strides.
-    quarters = r[..., :4] + r[..., 4:]
-    halves = quarters[..., :2] + quarters[..., 2:]
-    mean: F64 = (halves[..., 0] + halves[..., 1]) / len(RATIOS)
-    return mean
+    quarters = r[:4] + r[4:]
+    halves = quarters[:2] + quarters[2:]
+    mean: F64 = (halves[0] + halves[1]) / len(RATIOS)
+    return mean.T
+
+
+def _rows(rows: I64) -> Rows:
+    """As a slice where each follows the one before, so that state is changed where it stands."""
+    if (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 class ShiryaevRoberts:
@@ -195,8 +208,9 @@ class ShiryaevRoberts:
             msg = f"ShiryaevRoberts: min_trials must be >= 1; got {min_trials}"
             raise ValueError(msg)
         self.min_trials = min_trials
-        self.r: F64 = np.zeros((0, 2, len(RATIOS)))
-        self.today: F64 = np.zeros((0, 2, HALF))
+        # Columns by ratio and direction, so that neighbouring groups are neighbours in memory.
+        self.r: F64 = np.zeros((0, 2, len(RATIOS)), order="F")
+        self.today: F64 = np.zeros((0, 2, HALF), order="F")
         self.failures: F64 = np.zeros(0)
         self.trials: F64 = np.zeros(0)
         self.began: I64 = np.zeros(0, np.int64)
@@ -212,8 +226,8 @@ class ShiryaevRoberts:
         more = groups - len(self)
         if more <= 0:
             return
-        self.r = np.concatenate((self.r, np.zeros((more, 2, len(RATIOS)))))
-        self.today = np.concatenate((self.today, np.zeros((more, 2, HALF))))
+        self.r = np.concatenate((self.r.T, np.zeros((len(RATIOS), 2, more))), axis=2).T
+        self.today = np.concatenate((self.today.T, np.zeros((HALF, 2, more))), axis=2).T
         self.failures = np.concatenate((self.failures, np.zeros(more)))
         self.trials = np.concatenate((self.trials, np.zeros(more)))
         self.began = np.concatenate((self.began, np.full(more, -1, np.int64)))
@@ -254,30 +268,33 @@ class ShiryaevRoberts:
         failed = np.asarray(failures, np.float64)
         trials = failed + successes
         minutes, margins, factors = (np.broadcast_to(each, trials.shape) for each in (minute, margin, odds))
-        means = np.zeros((len(trials), 2))
+        means = np.zeros((len(trials), 2), order="F")
         if len(trials):
             self.begin_day(int(minutes[0]) // MINUTES_PER_DAY)
         for start in range(0, len(trials), _TOGETHER):
             part = slice(start, start + _TOGETHER)
             means[part] = self._update(
-                rows[part], failed[part], trials[part], minutes[part], margins[part], factors[part].astype(np.float64)
+                _rows(rows[part]), failed[part], trials[part], minutes[part], margins[part], factors[part]
             )
         return means[:, DOWN], means[:, UP]
 
-    def _update(self, rows: I64, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
+    def _update(self, rows: Rows, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
         weeks = Elapsed.between(self.last[rows], minutes, dispersion=self.dispersion is not None)
         failures_before, trials_before = self.failures[rows], self.trials[rows]
-        around = None
+        around, today = None, np.zeros((len(trials), 2, HALF), order="F")
         if self.dispersion is not None:
+            self.dispersion.turn(rows, minutes)
             around = self.dispersion.around(rows, minutes).against(self.days(rows, minutes))
+            today = self.today[rows]
         active = self.tested(trials_before)
         margins = np.maximum(margins, self.margin_of_age(rows, minutes))
-        r, today = self.r[rows], self.today[rows]
+        r = self.r[rows]
         batch = Batch(failures, trials, failures_before, trials_before, around, odds, margins, active)
         mean = advance(r, today, weeks, evidence(batch))
-        self.r[rows] = r
-        if self.dispersion is not None:
-            self.today[rows] = today
+        if not isinstance(rows, slice):
+            self.r[rows] = r
+            if self.dispersion is not None:
+                self.today[rows] = today
         self.learn(rows, minutes, failures, trials, odds)
         return mean
 
@@ -285,21 +302,21 @@ class ShiryaevRoberts:
         """Whether baselines of so many trials can be held against batches."""
         return trials_before >= self.min_trials
 
-    def days(self, rows: I64, minutes: I64) -> F64:
+    def days(self, rows: Rows, minutes: I64) -> F64:
         """How many days baselines span, at least one."""
         began = self.began[rows]
         span: F64 = np.maximum(np.where(began < 0, 0, minutes - began) / MINUTES_PER_DAY, 1.0)
         return span
 
-    def margin_of_age(self, rows: I64, minutes: I64) -> F64:
+    def margin_of_age(self, rows: Rows, minutes: I64) -> F64:
         """FIRST_DAY_MARGIN where the baseline is not yet a day old, else 0."""
         if self.dispersion is None:
-            return np.zeros(len(rows))
+            return np.zeros(minutes.shape)
         began = self.began[rows]
         young = (began < 0) | (minutes - began < MINUTES_PER_DAY)
         return np.where(young, FIRST_DAY_MARGIN, 0.0)
 
-    def learn(self, rows: I64, minutes: I64, failures: F64, trials: F64, odds: F64 | float) -> None:
+    def learn(self, rows: Rows, minutes: I64, failures: F64, trials: F64, odds: F64 | float) -> None:
         """Add a batch to the baseline and the dispersion, without testing it."""
         learned = learned_failures(failures, odds)
         self.failures[rows] += learned
