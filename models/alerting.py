@@ -19,7 +19,7 @@ from models.rate_causes import RateCauses
 from models.stored import unpack
 from models.streams import MINUTE_US, NEVER, Closed
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 REMEMBERED_US: Final = 14 * 86_400_000_000
 """How long a closed incident explains late alarms."""
 _RATE: Final = ("drift", "success_rate")

@@ -242,8 +242,8 @@ class Casebook:
                 name, source, decided_at = "success" if silence else "failure", SILENCE, case.horizon_ends
                 verdict, ends = Verdict(silence, None), ends | {case.closes // MINUTE_US: (silence, SILENCE)}
         if grew or closed:
-            self._deltas.step(case.group, case.minute, before.ends, -1)
-            self._deltas.step(case.group, case.minute, ends, 1)
+            self._deltas.step(case.group, case.minute, before.ends, -1, case.error)
+            self._deltas.step(case.group, case.minute, ends, 1, case.error)
             self._exchange(case, before.verdict, verdict, decided_at)
             self._speak(case, now, verdict, name, source, decided_at, closed)
         if len(statements) > size:

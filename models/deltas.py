@@ -30,6 +30,7 @@ from models.streams import (
     CellDeltas,
     Changes,
     DelayDeltas,
+    ErrorTrials,
     Group,
     LatencyDeltas,
     Responses,
@@ -50,6 +51,8 @@ _TRIAL = {
 
 LEVELS = 100
 """Levels of a score per 1."""
+ERROR_LENGTH = 80
+"""Characters by which errors are told apart."""
 _FARTHEST_LEVEL = 2**31 - 1
 
 
@@ -71,6 +74,7 @@ class Deltas:
         self._replies: list[tuple[int, int, int, bool, int, int, int]] = []
         self._scores: list[tuple[I32, I32, I32, F64]] = []
         self._marks: list[tuple[int, int, int, float]] = []
+        self._failed: dict[tuple[int, int, str], int] = {}
 
     def add_calls(
         self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64
@@ -103,8 +107,8 @@ class Deltas:
         """One call closed with nothing standing."""
         self._expired.append((group, call_at))
 
-    def step(self, group: int, call_minute: int, ends: dict[int, End], sign: int) -> None:
-        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn."""
+    def step(self, group: int, call_minute: int, ends: dict[int, End], sign: int, error: str | None = None) -> None:
+        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `error`: its own."""
         before: bool | None = None
         for minute in sorted(ends) if len(ends) > 1 else ends:
             now, source = ends[minute]
@@ -112,6 +116,9 @@ class Deltas:
                 good, bad = now is True, now is False
                 net = (good - (before is True), bad - (before is False))
                 self._steps.append((group, minute, sign * good, sign * bad, sign * net[0], sign * net[1]))
+                if bad and error is not None:
+                    key = (group, minute, error_text(error))
+                    self._failed[key] = self._failed.get(key, 0) + sign
                 if now is not None:
                     by = self._source_code(source or "")
                     self._replies.append((group, minute, by, now, minute - call_minute, 0, sign))
@@ -193,7 +200,8 @@ class Deltas:
         delays = self._delay_rows()
         values = _concat(self._values)
         responses, scores = self._response_rows(), self._score_rows()
-        tables = (latencies, delays, values, responses, scores)
+        errors, failed = self._error_rows()
+        tables = (latencies, delays, values, responses, scores, failed)
         chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
         spoke, by = _renumbered(len(sources), [responses.source, scores.source])
         return Changes(
@@ -208,6 +216,8 @@ class Deltas:
             sources=tuple(sources[i] for i in spoke.tolist()),
             responses=responses._replace(code=code[responses.code], source=by[responses.source]),
             scores=scores._replace(code=code[scores.code], source=by[scores.source]),
+            errors=errors,
+            failed=failed._replace(code=code[failed.code]),
         )
 
     def _latencies(self) -> LatencyDeltas:
@@ -247,6 +257,17 @@ class Deltas:
         level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
         first, (count,) = total((group, minute, source, level), (np.ones(len(group), np.int32),))
         return Scores(group[first], minute[first], source[first], level[first], count)
+
+    def _error_rows(self) -> tuple[tuple[str, ...], ErrorTrials]:
+        found = sorted((key, count) for key, count in self._failed.items() if count)
+        place: dict[str, int] = {}
+        rows = [(group, minute, place.setdefault(text, len(place)), n) for (group, minute, text), n in found]
+        return tuple(place), ErrorTrials(*np.array(rows, np.int32).reshape(-1, 4).T)
+
+
+def error_text(error: str) -> str:
+    """What errors are told apart by: the beginning of the first line that is not empty."""
+    return error.strip().partition("\n")[0].rstrip()[:ERROR_LENGTH]
 
 
 def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:

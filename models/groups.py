@@ -20,6 +20,7 @@ from models.streams import (
     MINUTE_US,
     NEVER,
     NO_DELAYS,
+    NO_ERRORS,
     NO_RESPONSES,
     NO_SCORES,
     NO_SLICES,
@@ -29,6 +30,7 @@ from models.streams import (
     Changes,
     Closed,
     DelayDeltas,
+    ErrorTrials,
     Group,
     LatencyDeltas,
     Responses,
@@ -39,7 +41,7 @@ from models.streams import (
     Values,
 )
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 OTHER = "__other__"
 MAX_SOURCES = 256
 """Sources told apart; those that come later are one, `OTHER`: a source is free text."""
@@ -80,6 +82,8 @@ class Groups:
         self._sources: dict[str, int] = {}
         self._responses: list[Responses] = []
         self._scores: list[Scores] = []
+        self._failed: dict[tuple[int, int, str], int] = {}
+        """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
         self._folding = False
 
     def process(self, changes: Changes) -> Grouped:
@@ -92,6 +96,7 @@ class Groups:
         if len(changes.values.code):
             self._values.append(changes.values._replace(code=local[changes.values.code]))
         self._take_responses(changes, local)
+        self._take_errors(changes, local)
         if changes.erased:
             self._values = [_nameless(part, changes.erased) for part in self._values]
         self._clocks[changes.shard] = max(changes.watermark, self._clocks.get(changes.shard, NEVER))
@@ -122,6 +127,7 @@ class Groups:
                 "sources": self._sources,
                 "responses": [tuple(part) for part in self._responses],
                 "scores": [tuple(part) for part in self._scores],
+                "failed": self._failed,
                 "folding": self._folding,
             },
             protocol=5,
@@ -143,6 +149,7 @@ class Groups:
         groups._sources = kept["sources"]
         groups._responses = [Responses(*part) for part in kept["responses"]]
         groups._scores = [Scores(*part) for part in kept["scores"]]
+        groups._failed = kept["failed"]
         return groups
 
     def _admit(self, name: Group) -> Group:
@@ -170,6 +177,24 @@ class Groups:
         if len(scores.code):
             self._scores.append(scores._replace(code=code[scores.code], source=by[scores.source]))
 
+    def _take_errors(self, changes: Changes, code: I32) -> None:
+        part, failed = changes.failed, self._failed
+        columns = (code[part.code], part.minute, part.error, part.count)
+        for group, minute, error, count in zip(*(column.tolist() for column in columns), strict=True):
+            key = (group, minute, changes.errors[error])
+            failed[key] = failed.get(key, 0) + count
+
+    def _cut_errors(self, through: int) -> tuple[list[str], ErrorTrials]:
+        """Texts, ascending, and rows of minutes before `through`, which are forgotten."""
+        closed = [(key, count) for key, count in self._failed.items() if key[1] < through and count]
+        self._failed = {key: count for key, count in self._failed.items() if key[1] >= through}
+        if not closed:
+            return [], NO_ERRORS
+        texts = sorted({text for (_, _, text), _ in closed})
+        place = {text: at for at, text in enumerate(texts)}
+        rows = [(code, minute, place[text], count) for (code, minute, text), count in closed]
+        return texts, ErrorTrials(*np.array(rows, np.int32).T)
+
     def _source(self, name: str) -> int:
         known = self._sources.get(name)
         if known is None:
@@ -187,7 +212,8 @@ class Groups:
         values, self._values = _cut(self._values, through, NO_VALUES)
         responses, self._responses = _cut(self._responses, through, NO_RESPONSES)
         scores, self._scores = _cut(self._scores, through, NO_SCORES)
-        names, code = _ranked(list(self._codes), (trials, values, responses, scores), "code")
+        errors, failed = self._cut_errors(through)
+        names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed), "code")
         sources, source = _ranked(list(self._sources), (responses, scores), "source")
         responses = _sum_responses(responses._replace(code=code[responses.code], source=source[responses.source]))
         return Closed(
@@ -200,6 +226,8 @@ class Groups:
             slices=_by_source(responses),
             scores=_sum_scores(scores._replace(code=code[scores.code], source=source[scores.source])),
             responses=responses,
+            errors=tuple(errors),
+            failed=_sum_errors(failed._replace(code=code[failed.code])),
         )
 
 
@@ -266,6 +294,13 @@ def _sum_scores(rows: Scores) -> Scores:
         return rows
     first, (count,) = total((rows.minute, rows.code, rows.source, rows.level), (rows.count,))
     return Scores(rows.code[first], rows.minute[first], rows.source[first], rows.level[first], count)
+
+
+def _sum_errors(rows: ErrorTrials) -> ErrorTrials:
+    if not len(rows.code):
+        return rows
+    first, (count,) = total((rows.minute, rows.code, rows.error), (rows.count,))
+    return ErrorTrials(rows.code[first], rows.minute[first], rows.error[first], count)
 
 
 def _in_order(values: Values) -> Values:

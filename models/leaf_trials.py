@@ -6,33 +6,29 @@ from typing import Any
 
 import numpy as np
 
+from models.leaf_errors import LeafErrors
+from models.minute_rows import MinuteRows
 from models.scope import Leaves
-from models.streams import F64, I32, I64, Closed, Group
-
-KEEP_HOURS = 14 * 24
-"""How far back a baseline reaches."""
-FINE_HOURS = 6
-"""Whole hours before the present one that are told apart by the minute."""
-_SLACK = 16_384
+from models.streams import F64, I64, Closed, Group
 
 
 class LeafTrials:
     """Rows (slice, minute, failures, trials) of 16 bytes, a slice being a leaf and the source that decided.
 
-    Older minutes are merged into the first minute of their hour. What is read at a minute does not depend on when.
+    Which of the failures were of calls with an error is in `errors`.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         """Start empty, or with the `state()` of another instance."""
-        state = {"names": [], "slices": [], "first": [], "rows": np.zeros((4, 0), np.int32)} if state is None else state
+        if state is None:
+            state = {"names": [], "slices": [], "first": [], "rows": np.zeros((4, 0), np.int32), "errors": None}
         self.leaves = Leaves(state["names"])
         self.first: list[int] = list(state["first"])
         """Minute of a leaf's first trial."""
         self._slices: dict[tuple[int, str], int] = {key: code for code, key in enumerate(state["slices"])}
         self._known = {(self.leaves.names[leaf], source): code for (leaf, source), code in self._slices.items()}
-        self._merged: I32 = state["rows"]
-        self._fresh: list[I32] = []
-        self._fresh_rows = 0
+        self._rows = MinuteRows(state["rows"])
+        self._errors = LeafErrors(state["errors"])
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
@@ -40,7 +36,8 @@ class LeafTrials:
             "names": self.leaves.names,
             "slices": list(self._slices),
             "first": self.first,
-            "rows": np.concatenate([self._merged, *self._fresh], axis=1),
+            "rows": self._rows.rows(),
+            "errors": self._errors.state(),
         }
 
     def add(self, closed: Closed, begin: int, end: int) -> None:
@@ -73,20 +70,16 @@ class LeafTrials:
             for at in sorted(fresh, key=lambda at: (first[at], texts[at])):
                 slices[at] = self._slice(*texts[at], int(first[at]))
         rows = np.stack((slices[place.ravel()], minute[some], failures[some], trials[some])).astype(np.int32)
-        self._fresh.append(rows)
-        self._fresh_rows += rows.shape[1]
-        if self._fresh_rows > _SLACK + self._merged.shape[1] // 2:
-            self._merge()
+        self._rows.add(rows)
+        self._add_errors(closed, begin, end)
 
     def between(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64]:
         """Failures and trials per leaf in minutes `begin` <= minute < `end`, as they are told apart at minute `now`.
 
-        An hour that is told apart no longer, and lies only in part between the two, is left out whole.
-
         Args:
             now: the present minute; >= end.
             begin: per leaf, or one for all.
-            end: one for all.
+            end: one for all; see `MinuteRows.between`.
         """
         f, n, leaf, _ = self._sums(now, begin, end)
         count = len(self.leaves.names)
@@ -96,19 +89,31 @@ class LeafTrials:
         """As `between`, but per slice: failures, trials, leaf and source of each."""
         return self._sums(now, begin, end)
 
+    def by_error(self, now: int, begin: I64 | int, end: int) -> tuple[F64, I64, list[str]]:
+        """As `between`, of calls with an error: failures, leaf and error of each pair of those."""
+        leaf, text = self._errors.keys(self.leaves.names)
+        return self._errors.between(now, self._starts(begin), end), leaf, text
+
     def _sums(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64, I64, list[str]]:
         keys = list(self._slices)
         leaf = np.array([one for one, _ in keys], np.int64)
-        starts = np.broadcast_to(np.asarray(begin, np.int64), len(self.leaves.names))
-        rows = np.concatenate([self._merged, *self._fresh], axis=1)
-        self._merged, self._fresh = rows, []  # joined, which the next call is spared; merged by the hour at its time
-        minute = rows[1].astype(np.int64)
-        fine = minute // 60 >= now // 60 - FINE_HOURS
-        told = np.where(fine, minute, minute // 60 * 60)
-        inside = (told >= starts[leaf[rows[0]]]) & (told + np.where(fine, 1, 60) <= end)
-        inside &= minute // 60 > now // 60 - KEEP_HOURS
-        f, n = (np.bincount(rows[0, inside], rows[row, inside], len(keys)).astype(np.float64) for row in (2, 3))
+        rows = self._rows.between(now, self._starts(begin)[leaf], end)
+        f, n = (np.bincount(rows[0], counts, len(keys)).astype(np.float64) for counts in rows[2:])
         return f, n, leaf, [source for _, source in keys]
+
+    def _starts(self, begin: I64 | int) -> I64:
+        return np.broadcast_to(np.asarray(begin, np.int64), len(self.leaves.names))
+
+    def _add_errors(self, closed: Closed, begin: int, end: int) -> None:
+        part = closed.failed
+        rows = slice(*(int(at) for at in np.searchsorted(part.minute, (begin, end))))
+        columns = (part.code[rows], part.minute[rows], part.error[rows], part.count[rows])
+        told = []
+        for code, minute, error, count in zip(*(column.tolist() for column in columns), strict=True):
+            name = closed.names[code]
+            # It is known: a trial that failed by an error is a trial.
+            told.append((self.leaves.index[name], name[0], minute, closed.errors[error], count))
+        self._errors.add(told)
 
     def _slice(self, name: Group, source: str, minute: int) -> int:
         known = len(self.leaves.names)
@@ -117,17 +122,3 @@ class LeafTrials:
             self.first.append(minute)
         code = self._known[name, source] = self._slices[leaf, source] = len(self._slices)
         return code
-
-    def _merge(self) -> None:
-        rows = np.concatenate([self._merged, *self._fresh], axis=1)
-        self._fresh, self._fresh_rows = [], 0
-        newest = int(rows[1].max())
-        minute = rows[1].astype(np.int64)
-        minute = np.where(minute // 60 < newest // 60 - FINE_HOURS, minute // 60 * 60, minute)
-        kept = minute // 60 > newest // 60 - KEEP_HOURS
-        key = (rows[0, kept].astype(np.int64) << 32) | minute[kept]
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        starts = np.flatnonzero(np.diff(key, prepend=-1))
-        counts = np.add.reduceat(rows[2:, kept][:, order], starts, axis=1)
-        self._merged = np.stack((key[starts] >> 32, key[starts] & 0xFFFFFFFF, *counts)).astype(np.int32)

@@ -11,10 +11,11 @@ from models.alert_book import METRICS, Alarm, utc_text
 from models.drift_settings import DriftSettings
 from models.effect import Effect, regained, standardised_effect, surely_regained
 from models.incidents import Incident, Incidents, change_text, cost_text, measured
-from models.leaf_trials import KEEP_HOURS, LeafTrials
+from models.leaf_trials import LeafTrials
+from models.minute_rows import KEEP_HOURS
 from models.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, scope_text, wider
 from models.severity import severity_of, steady
-from models.slices import concentration, slices_of
+from models.slices import ErrorCounts, concentration, slices_of
 from models.streams import F64, I64, MINUTE_US, Bools
 from models.support import caveat
 
@@ -280,11 +281,11 @@ class RateCauses:
         return -effect.points * float(trials[inside].sum()) * DAY / max(now - begin, 1)
 
     def _slices(self, incident: Incident, begin: int, now: int) -> dict[str, Any]:
-        end = incident.moves[0]
-        inside = self._within(incident.scope)
-        before = self._trials.by_slice(now, self._levels(end, incident), end)
-        since = self._trials.by_slice(now, begin, now)
-        return {"slices": slices_of(self._trials.leaves.names, inside, before, since)}
+        end, trials = incident.moves[0], self._trials
+        inside, levels = self._within(incident.scope), self._levels(end, incident)
+        before, since = trials.by_slice(now, levels, end), trials.by_slice(now, begin, now)
+        (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
+        return {"slices": slices_of(trials.leaves.names, inside, before, since, ErrorCounts(f0, f1, leaf, text))}
 
     def _caveat(self, incident: Incident, effect: Effect, alarm: Alarm, now: int) -> str | None:
         inside, end = self._within(incident.scope), incident.moves[0]

@@ -124,6 +124,19 @@ class Scores(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class ErrorTrials(NamedTuple):
+    """Trials that are failures of calls with an error: differences per (group, effective minute, error); distinct rows.
+
+    `error` indexes the message's `errors`, see `error_text`. A trial counts whichever source decided it. As trials,
+    only ever for minutes still open.
+    """
+
+    code: I32
+    minute: I32
+    error: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
 class Changes(NamedTuple):
     """Join -> groups: what one batch changed in one shard, and how far that shard has seen."""
 
@@ -138,6 +151,8 @@ class Changes(NamedTuple):
     sources: tuple[str, ...]
     responses: Responses
     scores: Scores
+    errors: tuple[str, ...]
+    failed: ErrorTrials
     erased: tuple[int, ...] = ()
     """Keys of calls that nobody may remember any more."""
 
@@ -188,14 +203,15 @@ NO_RESPONSES = Responses(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE.astyp
 NO_DELAYS = TrialDelays(_NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE)
 NO_SLICES = SliceTrials(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE)
 NO_SCORES = Scores(*(_NONE,) * 5)
+NO_ERRORS = ErrorTrials(*(_NONE,) * 4)
 
 
 class Closed(NamedTuple):
     """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
 
     Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key), the
-    others by minute, names[code] and then their further columns from left to right (sources by name). `delays` and
-    `slices` are sums of `responses.trials` over what they do not tell apart, and those of `trials` again.
+    others by minute, names[code] and then their further columns from left to right (sources and errors by name).
+    `delays` and `slices` are sums of `responses.trials` over what they do not tell apart, and those of `trials` again.
     """
 
     through: int
@@ -207,3 +223,5 @@ class Closed(NamedTuple):
     slices: SliceTrials = NO_SLICES
     scores: Scores = NO_SCORES
     responses: Responses = NO_RESPONSES
+    errors: tuple[str, ...] = ()
+    failed: ErrorTrials = NO_ERRORS

@@ -240,10 +240,12 @@ class Recommendation(Record):
 class Slice(Part):
     """One value of one dimension within an alert's scope: how its rate changed, and its share of the trouble."""
 
-    dimension: Literal["task_type", "model", "config", "source"]
+    dimension: Literal["task_type", "model", "config", "source", "error"]
     value: str
-    baseline: Share | None = Field(description="success rate before the change; null without trials")
-    current: Share | None = Field(description="success rate since the change; null without trials")
+    baseline: Share | None = Field(
+        description="success rate before the change, of an error the share not failed by it; null without trials"
+    )
+    current: Share | None = Field(description="the same since the change; null without trials")
     trials: int = Field(ge=0, description="since the change")
     share: float = Field(description="of the failures that the change costs; the shares of a dimension sum to 1")
 

@@ -256,7 +256,7 @@ def test_where_the_baseline_is_too_short_the_alert_says_that_no_promise_is_made(
 
 
 def test_a_state_of_another_version_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ValueError, match="step 'alerting': stored state must have version 1; got 99"):
+    with pytest.raises(ValueError, match="step 'alerting': stored state must have version 2; got 99"):
         Alerting.from_state(pickle.dumps({"version": 99}), NO_WAIT)
 
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from models.groups import MAX_SOURCES, OTHER, Grouped, Groups, _in_order
 from models.streams import (
     MINUTE_US,
+    NO_ERRORS,
     CellDeltas,
     Changes,
     DelayDeltas,
+    ErrorTrials,
     Group,
     LatencyDeltas,
     Responses,
@@ -50,6 +52,8 @@ def changes(minute: int, *names: Group, shard: str = "00") -> Changes:
         sources=("judge",),
         responses=Responses(code, at, none, one.astype(np.int8), none.astype(np.int16), one, one),
         scores=Scores(code, at, none, none + 70, one),
+        errors=("timeout",),
+        failed=ErrorTrials(code, at, none, one),
     )
 
 
@@ -118,6 +122,43 @@ def test_a_source_is_free_text_so_beyond_a_number_they_are_one() -> None:
         assert closed.slices.count.tolist() == closed.delays.count.tolist() == closed.scores.count.tolist() == [1, 1]
         told.update(closed.sources)
     assert (told["silence"], told[OTHER], told["run-0"], len(told)) == (1, 2, 1, MAX_SOURCES + 2)
+
+
+def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> None:
+    """Over shards, groups that fold, withdrawals and a restart; a minute still open keeps its own."""
+    groups = Groups(2, max_groups=1)
+    names = [A, *(("t", f"id-{n}", "1") for n in range(3))]
+    for shard, texts in (("00", ("timeout", "refused")), ("01", ("refused", "quota"))):
+        code, minute, error, count = np.array(
+            [(0, 5, 0, 2), (1, 5, 0, 1), (2, 5, 0, 1), (3, 5, 1, 1), (0, 6, 1, 1), (0, 5, 1, 1), (0, 4, 1, 1)], np.int32
+        ).T
+        gained = changes(4, *names, shard=shard)._replace(errors=texts, failed=ErrorTrials(code, minute, error, count))
+        one = np.ones(1, np.int32)
+        lost = gained._replace(failed=ErrorTrials(one - 1, one + 3, one, -one))
+        for message in (gained, lost):
+            groups = Groups.from_state(groups.state(), 2, max_groups=1)
+            groups.process(message._replace(watermark=4 * MINUTE_US))
+    told = {}
+    for until in (6, 7, 8):
+        for shard in ("00", "01"):
+            clock = changes(until, A, shard=shard)._replace(watermark=until * MINUTE_US, failed=NO_ERRORS)
+            found = groups.process(clock)
+        assert found.closed is not None
+        closed, columns = found.closed, [column.tolist() for column in found.closed.failed]
+        rows = [(m, closed.names[g], closed.errors[e], n) for g, m, e, n in zip(*columns, strict=True)]
+        assert rows == sorted(rows)
+        told[until] = rows
+        groups = Groups.from_state(groups.state(), 2, max_groups=1)
+    assert told[6] == [
+        (5, FOLDED, "quota", 1),
+        (5, FOLDED, "refused", 3),
+        (5, FOLDED, "timeout", 2),
+        (5, A, "quota", 1),
+        (5, A, "refused", 3),
+        (5, A, "timeout", 2),
+    ]
+    assert told[7] == [(6, A, "quota", 1), (6, A, "refused", 1)]
+    assert told[8] == []
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([-(2**62), 0, 1, 2, 2**62])), max_size=30), st.randoms())

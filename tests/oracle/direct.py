@@ -125,6 +125,8 @@ class Direct:
             self.responses["delays"][names[code], minute, success, bucket] += count
         for code, minute, source, success, count in rows(closed.slices):
             self.responses["slices"][names[code], minute, sources[source], success] += count
+        for code, minute, error, count in rows(closed.failed):
+            self.responses["errors"][names[code], minute, closed.errors[error]] += count
 
     @property
     def watermark(self) -> int:

@@ -129,7 +129,7 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
             "model": draw(st.sampled_from(MODELS)),
             "config": draw(st.sampled_from([None, None, "default", "v2"])),
             "segment": draw(st.sampled_from([None, None, "long_input"])),
-            "error": draw(st.sampled_from([None, None, None, "timeout"])),
+            "error": draw(st.sampled_from([None, None, None, "timeout", "refused\n by host"])),
             "session_id": draw(st.sampled_from([None, "s-1"])),
             "latency_ms": draw(st.sampled_from([None, 0, 12.5, 1800])),
             "cost_usd": draw(st.sampled_from([None, 0, 0.25, 0.000125])),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.trial_delay import bucket_of
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
+from oracle.replay import trials_of
 
 MINUTE_US = 60_000_000
 PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", "late", "conflicts", "dead_letters")
@@ -114,6 +115,13 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert direct.responses["slices"] == bucketed(
         responses["trials"], lambda g, m, source, good, _: (g, m, source, good)
     )
+    errors = Counter(
+        ((held.call.task_type, held.call.model, held.call.config), minute, held.call.error.split("\n")[0])
+        for held in oracle._calls
+        for minute, verdict, _ in trials_of(held)
+        if held.call.error is not None and verdict == "failure" and minute < through
+    )
+    assert direct.responses["errors"] == errors
 
 
 def bucketed(counted: Counter[tuple[Any, ...]], key: Callable[..., tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:

@@ -21,7 +21,7 @@ from models.alerting import Alerting
 from models.drift_settings import DriftSettings
 from models.intervals import newcombe
 from models.scenario import DEMO, Incident, Scenario
-from models.streams import NO_VALUES, Closed, Group, SliceTrials, TrialDeltas
+from models.streams import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
 from oracle.drift import Facts, Found, ReferenceDrift
 from oracle.order import File, reading_order, watermarks
 from oracle.records import MINUTE_US, Record, Rules
@@ -109,6 +109,7 @@ def told(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[
     """What the reference finds in the minutes that have closed, and the alerts that become of it."""
     facts: dict[int, dict[Group, Facts]] = {}
     slices: dict[tuple[int, Group, str, bool], int] = {}
+    errors: dict[tuple[int, Group, str], int] = {}
     for one in held:
         group = (one.call.task_type, one.call.model, one.call.config)
         facts.setdefault(one.minute, {}).setdefault(group, Facts()).calls += 1
@@ -117,6 +118,9 @@ def told(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[
             facts.setdefault(minute, {}).setdefault(group, Facts()).trials.append((success, minute - one.minute))
             key = (minute, group, str(source), success)
             slices[key] = slices.get(key, 0) + 1
+            if not success and one.call.error is not None:
+                failed = (minute, group, one.call.error)
+                errors[failed] = errors.get(failed, 0) + 1
     reference = ReferenceDrift(settings)
     found = [alarm for at in sorted(facts) if at < through for alarm in reference.minute(at, facts[at])]
     book = AlertBook(settings.new_normal_after_us)
@@ -127,9 +131,9 @@ def told(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[
         known = alarm_of(book.raise_alarm(alarm))
         assert known is not None
         alarms.append(known)
-    alerts = Alerting(settings).close(
-        as_closed({key: n for key, n in slices.items() if key[0] < through}, through), alarms
-    )
+    slices = {key: n for key, n in slices.items() if key[0] < through}
+    errors = {key: n for key, n in errors.items() if key[0] < through}
+    alerts = Alerting(settings).close(as_closed(slices, errors, through), alarms)
     return found, [json.loads(to_json(alert)) for alert in alerts]
 
 
@@ -161,7 +165,9 @@ def as_alarm(found: Found, book: AlertBook, settings: DriftSettings) -> Alarm:
     )
 
 
-def as_closed(slices: dict[tuple[int, Group, str, bool], int], through: int) -> Closed:
+def as_closed(
+    slices: dict[tuple[int, Group, str, bool], int], errors: dict[tuple[int, Group, str], int], through: int
+) -> Closed:
     """All minutes in one message."""
     names = sorted({group for _, group, _, _ in slices})
     sources = sorted({source for _, _, source, _ in slices})
@@ -170,7 +176,12 @@ def as_closed(slices: dict[tuple[int, Group, str, bool], int], through: int) -> 
     by_source = SliceTrials(code, minute, source, success.astype(np.int8), count)
     nothing = np.zeros(len(rows), np.int32)
     trials = TrialDeltas(code, minute, count * success, count * (1 - success), nothing, nothing, nothing)
-    return Closed(through, names, trials, NO_VALUES, tuple(sources), slices=by_source)
+    texts = sorted({text for _, _, text in errors})
+    cells = sorted((minute, names.index(g), texts.index(text), n) for (minute, g, text), n in errors.items())
+    minute, code, error, count = np.array(cells, np.int32).T
+    failed = ErrorTrials(code, minute, error, count)
+    sent = Closed(through, names, trials, NO_VALUES, tuple(sources), slices=by_source)
+    return sent._replace(errors=tuple(texts), failed=failed)
 
 
 def assert_told(out: Path, expected: Expected) -> None:
