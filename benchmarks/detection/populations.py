@@ -16,7 +16,7 @@ class Stream(NamedTuple):
         name: for tables.
         hourly: intraclass correlation of the outcomes of one hour.
         daily: that of one UTC day.
-        cycle: amplitude of a sine over the day.
+        cycle: amplitude of a sine over the day, whose peak is at another time for each group.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Levels:
         self._stream, self._mean, self._rng = stream, people.failure, rng
         self._day = -1
         self._of_day = people.failure
+        self._peak = rng.uniform(0, 24, len(people.failure)) if stream.cycle else np.zeros(0)
 
     def hour(self, hour: int, rise: float = 0.0) -> F64:
         """Rates in an hour (from a midnight on), each told once and in order; `rise` is added to the mean."""
@@ -63,7 +64,7 @@ class Levels:
             self._of_day = self._drawn(self._mean, stream.daily)
         level = self._of_day + rise
         if stream.cycle:
-            level = level + stream.cycle * np.sin(2 * np.pi * hour / 24)
+            level = level + stream.cycle * np.cos(2 * np.pi * (hour - self._peak) / 24)
         if rise or stream.cycle:
             level = np.clip(level, 0.001, 0.999)
         return self._drawn(level, stream.hourly) if stream.hourly else level

@@ -139,6 +139,16 @@ def tallies(found: I64, weeks: int) -> list[Tally]:
     return rows
 
 
+def together(found: Sequence[Tally]) -> list[Tally]:
+    """All phases in one, per threshold."""
+    sums = []
+    for threshold in dict.fromkeys(tally.threshold for tally in found):
+        same = [tally for tally in found if tally.threshold == threshold]
+        drops, rises = sum(tally.drops for tally in same), sum(tally.rises for tally in same)
+        sums.append(Tally("all weeks", threshold, drops, rises, sum(tally.exposure for tally in same)))
+    return sums
+
+
 def run(stream: Stream, config: Config, *, groups: int, weeks: int, minutes: int, seed: int) -> list[Tally]:
     """Tallies of a simulation of `groups` groups, 10,000 at a time."""
     found = []

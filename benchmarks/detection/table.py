@@ -70,7 +70,7 @@ _PROMISE: Final = """### Promise
 False alarms of the shipped detector over those promised, both directions together, with the one-sided 95 % Poisson
 bound of the ratio, then alarms / promised ones. Groups with 30 to 10,000 outcomes a day and failure rates from
 Beta(2, 8), each watched until its first alarm in a direction. In the first week there is no history, in later ones a
-week or more."""
+week or more; by the minute both are counted together."""
 
 _DEFAULTS: Final = """River's defaults event by event: share of paths with a false alarm within 1,000 and 10,000 events
 of a fresh start; delay of a drop of 10 points that comes after 2,000 events:"""
