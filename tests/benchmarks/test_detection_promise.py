@@ -87,7 +87,7 @@ def test_levels_vary_as_much_as_their_stream_says() -> None:
         assert together == pytest.approx((1.0, 0.0) if stream.daily else (0.0, 0.0), abs=0.06)
     cycle = Levels(Stream("c", cycle=0.02), people, np.random.default_rng(5))
     course = [float(cycle.hour(hour)[0]) for hour in range(24)]
-    assert (max(course), min(course), np.mean(course)) == pytest.approx((0.22, 0.18, 0.2), abs=1e-6)
+    assert (max(course), min(course), np.mean(course)) == pytest.approx((0.22, 0.18, 0.2), abs=5e-4)
 
 
 def test_the_plain_formula_breaks_its_promise_on_day_effects_and_keeps_it_on_independent_outcomes() -> None:
