@@ -23,6 +23,7 @@ from simulated.trials import (
     alarms,
     alerts,
     simulate,
+    with_errors,
     with_sources,
 )
 
@@ -217,6 +218,30 @@ def test_the_source_that_tells_it_is_named() -> None:
     assert by_source[0].share > 0.8
     assert sum(one.share for one in by_source) == pytest.approx(1.0, abs=1e-4)
     assert told[0].reason.count("shows in source 'judge'") == 1
+
+
+@pytest.mark.parametrize("cut", [1, 7, 20, 100, 239])
+def test_the_error_that_tells_it_is_named_wherever_the_stream_is_cut_and_resumed(cut: int) -> None:
+    """Before, one failure in five is a timeout and one a refusal; of those that come on top nearly all time out."""
+    calls = simulate({("refund", "atlas", "default"): [(0, 0.9), (WEEK, 0.6)]}, WEEK + HOUR * 4)
+    usual, since = {"refused": 0.2, "timeout": 0.2}, {"refused": 0.05, "timeout": 0.75}
+
+    def told(*ends: int) -> list[Alert]:
+        drift, stage, found = Drift(NO_WAIT), Alerting(NO_WAIT), []
+        for begin, end in pairwise((0, *ends)):
+            shares = usual if end <= WEEK else since
+            part = with_errors(calls.between(begin, end), ("refused", "timeout"), shares)
+            found += stage.close(part, alarms(drift, part))
+            stage = Alerting.from_state(stage.state(), NO_WAIT)
+        return found
+
+    whole = told(WEEK, WEEK + HOUR * 4)
+    by_error = {one.value: one for one in whole[0].slices if one.dimension == "error"}
+    assert by_error["timeout"].share > 0.8
+    assert abs(by_error["refused"].share) < 0.1
+    assert by_error["timeout"].baseline == pytest.approx(0.98, abs=0.005)
+    assert "of it shows in error 'timeout'." in whole[0].reason
+    assert told(WEEK - cut, WEEK, WEEK + cut, WEEK + HOUR * 4) == whole
 
 
 def test_where_the_baseline_is_too_short_the_alert_says_that_no_promise_is_made() -> None:

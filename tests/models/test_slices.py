@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aftercall.records import Slice
-from models.slices import MOST, concentration, slices_of
+from models.groups import OTHER
+from models.slices import MOST, Counts, ErrorCounts, concentration, slices_of
 from models.streams import Group
 
 NAMES: list[Group] = [("t", model, config) for model in "ab" for config in "xyz"]
 LEAF = np.repeat(np.arange(6), 2)
 SOURCE = ["judge", "user"] * 6
+WITH_CALL = ["judge", "call"] * 6
+ERRORS = [(leaf, error) for leaf in range(6) for error in ("refused", "timeout", OTHER)]
 cells = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=12, max_size=12)
 
 
@@ -51,3 +56,107 @@ def test_outside_the_scope_nothing_counts() -> None:
     since = [(10, 90)] * 10 + [(100, 0)] * 2
     only_a = np.array([True] * 3 + [False] * 3)
     assert slices_of(NAMES, only_a, counts(before), counts(since)) == []  # type: ignore[arg-type]
+
+
+def with_call(rows: list[tuple[int, int]]) -> Counts:
+    failures, successes = (np.array(column, np.float64) for column in zip(*rows, strict=True))
+    return failures, failures + successes, LEAF, WITH_CALL
+
+
+def failed(rows: list[list[int]]) -> ErrorCounts:
+    """Failures by (before, since) per pair of `ERRORS`."""
+    before, since = np.array(rows, np.float64).T
+    return ErrorCounts(before, since, np.array([leaf for leaf, _ in ERRORS]), [error for _, error in ERRORS])
+
+
+def excess(f0: int, n0: int, f1: int, n1: int, usual: Fraction) -> Fraction:
+    return f1 - n1 * (Fraction(f0, n0) if n0 else usual)
+
+
+def plain_shares(
+    inside: list[bool], before: list[tuple[int, int]], since: list[tuple[int, int]], errors: list[list[int]]
+) -> dict[tuple[str, str], Fraction] | None:
+    """Share of each source and error, leaf by leaf, in fractions; None where nothing has changed or is known."""
+    rows = [
+        (leaf, source, f0, f0 + s0, f1, f1 + s1)
+        for leaf, source, (f0, s0), (f1, s1) in zip(LEAF.tolist(), WITH_CALL, before, since, strict=True)
+        if inside[leaf]
+    ]
+    n0 = {leaf: sum(row[3] for row in rows if row[0] == leaf) for leaf in range(6)}
+    n1 = {leaf: sum(row[5] for row in rows if row[0] == leaf) for leaf in range(6)}
+    whole = sum(n0.values())
+    if not whole:
+        return None
+    found: dict[tuple[str, str], Fraction] = {}
+    for leaf, source, f0, m0, f1, m1 in rows:
+        if source == "call":  # always a failure, so held against all trials of the leaf
+            usual = Fraction(sum(row[2] for row in rows if row[1] == "call"), whole)
+            one = excess(f0, n0[leaf], f1, n1[leaf], usual) if m0 + m1 else Fraction(0)
+        else:
+            one = excess(f0, m0, f1, m1, Fraction(sum(row[2] for row in rows), whole))
+        found["source", source] = found.get(("source", source), Fraction(0)) + one
+    total = sum(found.values())
+    for (leaf, error), (f0, f1) in zip(ERRORS, errors, strict=True):
+        if inside[leaf] and f0 + f1:
+            mine = sum(e[0] for (at, text), e in zip(ERRORS, errors, strict=True) if text == error and inside[at])
+            one = excess(f0, n0[leaf], f1, n1[leaf], Fraction(mine, whole))
+            found["error", error] = found.get(("error", error), Fraction(0)) + one
+    return {key: one / total for key, one in found.items()} if total else None
+
+
+@given(
+    st.lists(st.booleans(), min_size=6, max_size=6),
+    cells,
+    cells,
+    st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2), min_size=len(ERRORS), max_size=len(ERRORS)),
+)
+def test_shares_of_sources_and_errors_are_those_of_fractions(
+    inside: list[bool], before: list[tuple[int, int]], since: list[tuple[int, int]], errors: list[list[int]]
+) -> None:
+    """Rows of calls' own errors are failures only; errors count whichever source decided."""
+    before, since = (
+        [(f, 0 if source == "call" else ok) for (f, ok), source in zip(rows, WITH_CALL, strict=True)]
+        for rows in (before, since)
+    )
+    wanted = plain_shares(inside, before, since, errors)
+    found = slices_of(NAMES, np.array(inside), with_call(before), with_call(since), failed(errors))
+    assume(wanted is not None and abs(max(wanted.values(), key=abs)) < 1e6)
+    assert wanted is not None
+    got = {(one["dimension"], one["value"]): one["share"] for one in found}
+    for key, share in wanted.items():
+        if key[0] == "error" or {("source", "call"), ("source", "judge")} <= got.keys():
+            assert got[key] == pytest.approx(float(share), rel=1e-3, abs=1e-9)
+    assert {key[1] for key in got if key[0] == "error"} == {key[1] for key in wanted if key[0] == "error"}
+    assert all(Slice(**one) for one in found)
+
+
+def test_an_error_that_comes_up_is_named_with_its_share_and_the_rate_at_which_calls_escape_it() -> None:
+    """In one config 40 of 100 time out, so that 60 are judged; refusals come as they always did."""
+    before = [(8, 88), (4, 0)] * 6
+    since = [(8, 88), (4, 0)] * 6
+    since[4], since[5] = (5, 55), (40, 0)
+    errors = [[4, 4], [0, 0], [0, 0]] * 6
+    errors[6:9] = [[4, 4], [0, 36], [0, 0]]
+    found = slices_of(NAMES, np.ones(6, np.bool_), with_call(before), with_call(since), failed(errors))
+    top = {one["dimension"]: one for one in reversed(found)}
+    assert top["error"] == {
+        "dimension": "error",
+        "value": "timeout",
+        "baseline": 1.0,
+        "current": 0.94,
+        "trials": 600,
+        "share": 1.0,
+    }
+    assert [(one["value"], one["share"]) for one in found if one["dimension"] == "error"][1:] == [("refused", 0.0)]
+    assert (top["config"]["value"], top["config"]["share"]) == ("z", 1.0)
+    assert (top["source"]["value"], top["source"]["share"]) == ("call", 1.0)
+    assert concentration(found) == " 100% of it shows in error 'timeout'."
+
+
+def test_many_errors_that_are_one_name_explain_nothing() -> None:
+    rows = [{"dimension": "error", "value": OTHER, "trials": 9, "share": 0.9}]
+    assert concentration(rows) == ""
+    rows += [{"dimension": "error", "value": "timeout", "trials": 9, "share": 0.79}]
+    assert concentration(rows) == ""
+    rows[1]["share"] = 0.8
+    assert concentration(rows) == " 80% of it shows in error 'timeout'."

@@ -11,7 +11,7 @@ from aftercall.records import Alert
 from models.alert_book import Alarm, alarm_of
 from models.alerting import Alerting
 from models.drift import Drift, DriftSettings
-from models.streams import NO_VALUES, Closed, Group, SliceTrials, TrialDeltas
+from models.streams import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
 
 START = 29_000_160  # midnight, in minutes since 1970
 HOUR, DAY = 60, 1440
@@ -81,6 +81,24 @@ def with_sources(closed: Closed, sources: tuple[str, ...], shares: Mapping[str, 
     columns = np.array(sorted(rows, key=lambda row: (row[1], row[0], row[2], row[3])), np.int32).reshape(-1, 5).T
     slices = SliceTrials(columns[0], columns[1], columns[2], columns[3].astype(np.int8), columns[4])
     return closed._replace(sources=sources, slices=slices)
+
+
+def with_errors(closed: Closed, errors: tuple[str, ...], shares: Mapping[str, float]) -> Closed:
+    """The same with errors: each has about a share of the failures of every minute, the rest has none."""
+    t = closed.trials
+    # Seeded by the minute, so that a cut of the messages changes nothing.
+    rows = [
+        (int(code), int(minute), number, int(count))
+        for code, minute, failures in zip(t.code, t.minute, t.trial_failures, strict=True)
+        for number, count in enumerate(
+            np.random.default_rng([int(code), int(minute)]).multinomial(
+                failures, [*(shares[error] for error in errors), 1 - sum(shares.values())]
+            )[:-1]
+        )
+        if count
+    ]
+    failed = ErrorTrials(*np.array(rows, np.int32).reshape(-1, 4).T)
+    return closed._replace(errors=errors, failed=failed)
 
 
 def alarms(drift: Drift, closed: Closed) -> list[Alarm]:
