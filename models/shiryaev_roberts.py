@@ -46,8 +46,8 @@ _LOG_RATIOS: F64 = np.log(RATIOS)
 _CAP = 1e15
 _EXPONENT_CAP = 600.0
 _PRIOR = 0.5
-_TOGETHER: Final = 8192
-"""Rows that are updated at once: their arrays fit into a core's cache."""
+_TOGETHER: Final = 16_384
+"""Rows that are updated at once: enough to make up for numpy's cost per call, few enough for a core's cache."""
 
 
 def learned_failures(failures: F64, odds: F64 | float) -> F64:
@@ -63,8 +63,8 @@ class Batch(NamedTuple):
         failures, trials: of the batch.
         failures_before, trials_before: the learned baseline before it.
         around: what its day and hour have shown before it; None where all trials count as independent.
-        odds: factor on the expected odds of failure.
-        margin: added to the expected rate.
+        odds: factor on the expected odds of failure; one for all or per row.
+        margin: added to the expected rate; one for all or per row.
         active: whether it is tested.
     """
 
@@ -102,19 +102,21 @@ def evidence(batch: Batch) -> Evidence:
     else:
         rates = batch.around.drawn(rate, learned, learned_trials)
         before, after = batch.around.shares(learned_trials)
-    failing = np.stack(rates)
-    odds = failing * batch.odds
-    failing = odds / (odds + (1 - failing))
-    q = np.stack((failing, 1 - failing), axis=1)
+    # Half, ratio, direction, row: rows last, so that each operation runs along them.
+    q = np.empty((2, 2, len(trials)))
+    for failing, expected in zip(q[:, DOWN], rates, strict=True):
+        odds = expected * batch.odds
+        np.divide(odds, odds + (1 - expected), out=failing)
+    np.subtract(1, q[:, DOWN], out=q[:, UP])
     q += batch.margin
     # A larger cap than 1 is no rate, a smaller one would break the promise where nearly all calls succeed.
-    np.minimum(q, 1.0, out=q)
-    # Half, ratio, direction, row: rows last, so that each operation runs along them.
+    _cap(q, 1.0)
     gain = (RATIOS - 1).reshape(2, HALF, 1, 1) * q[:, None]
     np.log1p(gain, out=gain)
     gain *= -trials
-    gain = gain.reshape(2 * HALF, 2, -1)
-    gain += _LOG_RATIOS[:, None, None] * np.stack((failures, trials - failures))
+    gain = gain.reshape(len(RATIOS), 2, len(trials))
+    gain[:, DOWN] += _LOG_RATIOS[:, None] * failures
+    gain[:, UP] += _LOG_RATIOS[:, None] * (trials - failures)
     gain[..., ~batch.active] = -np.inf
     return Evidence(gain.T, before, after)
 
@@ -133,7 +135,7 @@ class Elapsed(NamedTuple):
 
     @classmethod
     def between(cls, last: I64, minute: I64, *, dispersion: bool) -> Elapsed:
-        """From the last batch, -1 where there was none, to one at `minute`."""
+        """From the last batch, -1 where there was none, to one at `minute`, one for all or per row."""
         first = last < 0
         day = np.where(first, 0, minute - last) / MINUTES_PER_WEEK
         if not dispersion:
@@ -149,12 +151,12 @@ def advance(r: F64, today: F64, weeks: Elapsed, told: Evidence) -> F64:
         r: R, shape (rows, 2, 8).
         today: evidence of the UTC day against the baseline, shape (rows, 2, 4).
         weeks: that R is given.
-        told: the batch.
+        told: the batch; its `gain` is used up.
 
     Returns:
         Means of R over the mixture, shape (rows, 2).
     """
-    r, today, exponent = r.T, today.T, told.gain.T.copy()
+    r, today, exponent = r.T, today.T, told.gain.T
     against_baseline = exponent[:HALF]
     (untested,) = np.isneginf(exponent[0, DOWN]).nonzero()
     held = today[..., untested]
@@ -164,11 +166,11 @@ def advance(r: F64, today: F64, weeks: Elapsed, told: Evidence) -> F64:
     today[..., untested] = held
     against_baseline *= told.after
     against_baseline += rest
-    np.minimum(exponent, _EXPONENT_CAP, out=exponent)
+    _cap(exponent, _EXPONENT_CAP)
     r[:HALF] += weeks.baseline
     r[HALF:] += weeks.day
     r *= np.exp(exponent, out=exponent)
-    np.minimum(r, _CAP, out=r)
+    _cap(r, _CAP)
     # Sums in a written-out order: numpy's own may depend on shape and strides.
     quarters = r[:4] + r[4:]
     halves = quarters[:2] + quarters[2:]
@@ -181,6 +183,12 @@ def _rows(rows: I64) -> Rows:
     if (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
+
+
+def _cap(values: F64, most: float) -> None:
+    """Nothing is above `most` any more; in place. Few ever are, and the maximum is found faster than all are capped."""
+    if not values.max(initial=0.0) <= most:
+        np.minimum(values, most, out=values)
 
 
 class ShiryaevRoberts:
@@ -267,15 +275,14 @@ class ShiryaevRoberts:
         """
         failed = np.asarray(failures, np.float64)
         trials = failed + successes
-        minutes, margins, factors = (np.broadcast_to(each, trials.shape) for each in (minute, margin, odds))
+        minutes, margins, factors = (np.asarray(each) for each in (minute, margin, odds))
         means = np.zeros((len(trials), 2), order="F")
         if len(trials):
-            self.begin_day(int(minutes[0]) // MINUTES_PER_DAY)
+            self.begin_day(int(minutes.flat[0]) // MINUTES_PER_DAY)
         for start in range(0, len(trials), _TOGETHER):
             part = slice(start, start + _TOGETHER)
-            means[part] = self._update(
-                _rows(rows[part]), failed[part], trials[part], minutes[part], margins[part], factors[part]
-            )
+            one = (each[part] if each.size > 1 else each for each in (minutes, margins, factors))
+            means[part] = self._update(_rows(rows[part]), failed[part], trials[part], *one)
         return means[:, DOWN], means[:, UP]
 
     def _update(self, rows: Rows, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
@@ -311,7 +318,7 @@ class ShiryaevRoberts:
     def margin_of_age(self, rows: Rows, minutes: I64) -> F64:
         """FIRST_DAY_MARGIN where the baseline is not yet a day old, else 0."""
         if self.dispersion is None:
-            return np.zeros(minutes.shape)
+            return np.zeros(self.began[rows].shape)
         began = self.began[rows]
         young = (began < 0) | (minutes - began < MINUTES_PER_DAY)
         return np.where(young, FIRST_DAY_MARGIN, 0.0)
@@ -322,7 +329,9 @@ class ShiryaevRoberts:
         self.failures[rows] += learned
         self.trials[rows] += trials - failures + learned
         self.last[rows] = minutes
-        self.began[rows] = np.where(self.began[rows] < 0, minutes, self.began[rows])
+        fresh = self.began[rows] < 0
+        if fresh.any():
+            self.began[rows] = np.where(fresh, minutes, self.began[rows])
         if self.dispersion is not None:
             self.dispersion.add(rows, minutes, learned, trials - failures + learned)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.change_point import change_index
 from models.shiryaev_roberts import RATIOS, ShiryaevRoberts
+from models.streams import F64
 
 
 class Scalar:
@@ -84,6 +85,41 @@ def test_the_result_of_a_group_does_not_depend_on_who_is_updated_with_it() -> No
             assert (single[:, 0] == means[:, row]).all()
     for other in (alone, halves):
         assert other.r.tobytes() == together.r.tobytes()
+
+
+@pytest.mark.parametrize("together", [1, 3, 8, 61])
+@pytest.mark.parametrize("dispersion", [True, False])
+def test_nor_on_how_rows_are_split_and_lie_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+    together: int,
+    dispersion: bool,  # noqa: FBT001
+) -> None:
+    """Slices and scattered rows, whole vectors and their tails, columns of either order; over midnights."""
+    rng = np.random.default_rng(together)
+    count = 133
+    whole, parts = (ShiryaevRoberts(count, min_trials=5, dispersion=dispersion) for _ in range(2))
+    parts.r, parts.today = np.ascontiguousarray(parts.r), np.ascontiguousarray(parts.today)
+    rate, busy = rng.uniform(0.01, 0.9, count), rng.uniform(0.5, 3000, count)
+    change = np.where(np.arange(count) % 2, 0.3, 1.0)
+    for minute in range(1_440_000, 1_440_000 + 3 * 1440, 55):
+        # All rows, a range that begins anywhere, or some here and there.
+        chosen = (np.full(count, True), np.arange(count) >= minute % 50, rng.random(count) < 0.6)[minute % 3]
+        rows = np.flatnonzero(chosen)
+        n = rng.poisson(busy[rows])
+        f = rng.binomial(n, (rate * change if minute >= 1_440_000 + 3000 else rate)[rows])
+        odds = rng.uniform(0.9, 1.1, len(rows)) if minute % 2 else np.ones(len(rows))
+        means = np.stack(whole.update(rows, n - f, f, minute, 0.01, odds))
+        with monkeypatch.context() as patch:
+            patch.setattr("models.shiryaev_roberts._TOGETHER", together)
+            minutes, margins = np.full(len(rows), minute), np.full(len(rows), 0.01)
+            factors: float | F64 = odds if minute % 2 else 1.0
+            again = np.stack(parts.update(rows, n - f, f, minutes, margins, factors))
+        assert again.tobytes() == means.tobytes()
+    assert (whole.r.max(axis=(1, 2)) > 1e3).sum() > 10
+    states = [{**vars(one), **(one.dispersion.state() if one.dispersion else {})} for one in (whole, parts)]
+    for name, value in states[0].items():
+        if isinstance(value, np.ndarray):
+            assert value.tobytes() == states[1][name].tobytes(), name
 
 
 def test_drops_and_rises_are_found_at_pinned_minutes() -> None:
