@@ -18,7 +18,7 @@ from models.volume import Volume
 
 __all__ = ["Drift", "DriftSettings"]
 
-_VERSION = 3
+_VERSION = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
