@@ -28,7 +28,7 @@ _OLDEST_DAYS: Final = 366
 _LEARNED_DAYS: Final = 35
 _WEEK: Final = 7
 _BUSY: Final = 1000.0
-"""Trials a day from which a drop may be a matter of hours."""
+"""Trials a day from which the delay may be hours."""
 
 
 class Power(NamedTuple):
@@ -83,8 +83,8 @@ def power(
     begin = (24 * drop_day + rows * 24 // GROUPS).astype(np.float64)
     noticed = np.full(GROUPS, math.inf)
     # One length throughout: hours are what correlations are learned from, and the detector takes a batch for an hour.
-    # It adds half its length to the delay.
-    hours = 1 if per_day >= _BUSY else 3
+    # It adds half its length to the delay, which counts where that is hours: not with little traffic, nor a few days old.
+    hours = 1 if per_day >= _BUSY and age >= _WEEK else 3
     for hour in range(24 * (drop_day - learned), 24 * (drop_day + 1 + LONGEST_DAYS), hours):
         minute = hour * MINUTES_PER_HOUR
         trials_now = rng.poisson(per_day * hours / 24, GROUPS)
