@@ -83,7 +83,7 @@ def power(
     begin = (24 * drop_day + rows * 24 // GROUPS).astype(np.float64)
     noticed = np.full(GROUPS, math.inf)
     # One length throughout: hours are what correlations are learned from, and the detector takes a batch for an hour.
-    # It adds half its length to the delay, which counts where that is hours: not with little traffic, nor a few days old.
+    # It adds half its length to the delay, which counts only where that is hours.
     hours = 1 if per_day >= _BUSY and age >= _WEEK else 3
     for hour in range(24 * (drop_day - learned), 24 * (drop_day + 1 + LONGEST_DAYS), hours):
         minute = hour * MINUTES_PER_HOUR
