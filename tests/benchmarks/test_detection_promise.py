@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from benchmarks.detection import hours, promise, rule
-from benchmarks.detection.ours import PLAIN, SHIPPED, margins
+from benchmarks.detection.ours import MARGIN, PLAIN, SHIPPED, margins
 from benchmarks.detection.populations import STREAMS, Levels, Population, Stream, population
 from benchmarks.detection.promise import NEVER, THRESHOLDS, Batch, Lab, poisson_upper, tallies
 
@@ -113,7 +113,7 @@ def test_chunks_of_groups_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_margin_holds_for_busy_groups_only() -> None:
     trials, days = np.array([299.0, 301.0, 3000.0, 3001.0]), np.array([0.1, 0.5, 10.0, 10.0])
-    assert margins(SHIPPED, trials, days).tolist() == [0.0, SHIPPED.margin, 0.0, SHIPPED.margin]
+    assert margins(MARGIN, trials, days).tolist() == [0.0, 0.01, 0.0, 0.01]
     assert not margins(PLAIN, trials, days).any()
 
 
@@ -141,3 +141,11 @@ def test_the_rule_of_thumb_fires_as_counted_by_hand(seed: int) -> None:
 
 def test_the_rule_says_nothing_before_its_spans_are_whole() -> None:
     assert not rule.firing(np.full((50, 2), 9), np.full((50, 2), 10), 1).any()
+
+
+@pytest.mark.parametrize("stream", STREAMS[1:], ids=lambda stream: stream.name)
+def test_as_shipped_the_promise_is_kept_from_the_first_day_on(stream: Stream) -> None:
+    """1,500 group-weeks at A = 100 allow 15 false alarms."""
+    found = promise.run(stream, SHIPPED, groups=1500, weeks=1, minutes=10, seed=9)
+    (tally,) = (t for t in found if t.phase == "first week" and t.threshold == 100)
+    assert tally.upper <= 1.0, (tally.drops, tally.rises, tally.promised)
