@@ -89,6 +89,18 @@ def test_counts_are_the_plain_sums_however_the_minutes_came(
     assert told == plain(rows, now, begin, end)
 
 
+def test_a_slot_is_given_away_in_the_very_hour_from_which_its_old_text_is_read_no_more() -> None:
+    last, hour = 59, KEEP_HOURS * 60
+    rows = [(0, 0, "x"), (last, 0, "y"), (hour - 1, 0, "z"), (hour, 0, "z"), (hour, 0, "w"), (hour + 1, 0, "v")]
+    kept = LeafTrials()
+    with patch("models.leaf_errors.MOST_ERRORS", SLOTS):
+        kept.add(closed(rows, 0, hour + 2), START, START + hour + 2)
+        counts, _, text = kept.by_error(START + hour + 2, START, START + hour + 2)
+        wanted = plain(rows, hour + 2, 0, hour + 2)
+    assert dict(zip(text, counts.tolist(), strict=True)) == {"z": 1, "w": 1, OTHER: 2}
+    assert {error: n for (_, error), n in wanted.items()} == {"z": 1, "w": 1, OTHER: 2}
+
+
 def test_a_flood_of_texts_takes_a_bounded_number_of_codes() -> None:
     kept = LeafErrors()
     with patch("models.leaf_errors.MOST_ERRORS", SLOTS):
