@@ -28,8 +28,8 @@ _RATE: Final = ("drift", "success_rate")
 class Alerting:
     """Alarms and closed minutes in, alert records out. Nothing depends on how minutes are cut into messages.
 
-    Memory: per (task, model, config) and source 16 bytes per hour with trials of the last 14 days, 12 per error and hour
-    with failures by it, and the incidents.
+    Memory: per (task, model, config) and source 16 bytes per hour with trials of the last 14 days, 12 per error and
+    hour with failures by it, and the incidents.
     """
 
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
