@@ -54,6 +54,7 @@ MINUTES_PER_DAY: Final = 1440
 
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
 """As much as one busy group's four degrees of freedom."""
+_RARE: Final = 5.0
 _DAYS: Final = 56.0
 """Days after which a day's differences weigh 1/e."""
 _TODAY: Final = (
@@ -166,6 +167,17 @@ def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
     moderated = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
     rho = (upper(moderated, OWN_DF + df) - 1) / size
     return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone), everyone
+
+
+def _variance(events: F64, trials: F64, rate: F64) -> F64:
+    """Of a trial, at the rate that was seen, drawn towards a learned one by as many trials as have _RARE events.
+
+    By the learned rate alone, a change would be taken for dispersion, and hide itself.
+    """
+    weight = _RARE / np.minimum(rate, 1 - rate)
+    seen = (events + weight * rate) / (trials + weight)
+    variance: F64 = seen * (1 - seen)
+    return variance
 
 
 class Dispersion:
@@ -315,17 +327,18 @@ class Dispersion:
         """Add the day's dispersion within it, and its difference from the day before."""
         (rows,) = (self.day_trials > 0).nonzero()
         e, n = self.day_events[rows], self.day_trials[rows]
-        variance = rate[rows] * (1 - rate[rows])
+        rate = rate[rows]
+        alone = _variance(e, n, rate)
         for name in ("within", "within_df", "within_size", "between", "between_count", "between_size"):
             getattr(self, name)[rows] *= np.exp(-1 / _DAYS)
-        self.within[rows] += np.maximum(self.within_now[rows] - e * e / n, 0.0) / variance
+        self.within[rows] += np.maximum(self.within_now[rows] - e * e / n, 0.0) / alone
         self.within_df[rows] += self.hours_now[rows] - 1
         self.within_size[rows] += n - self.squares_now[rows] / n
         both = self.last_trials[rows] > 0
         pair, e1, n1 = rows[both], e[both], n[both]
         e0, n0 = self.last_events[pair], self.last_trials[pair]
         shares = 1 / n1 + 1 / n0
-        self.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / variance[both]
+        self.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / _variance(e1 + e0, n1 + n0, rate[both])
         self.between_count[pair] += 1
         self.between_size[pair] += 2 / shares
         self.last_events[rows], self.last_trials[rows] = e, n

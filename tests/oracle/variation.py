@@ -82,18 +82,20 @@ class Variation:
         """Pearson's chi-square of the hours within their day, and the difference from the day before."""
         if not self.hours:
             return
-        variance = rate * (1 - rate)
         counts = list(self.hours.values())
         events, trials = sum(e for e, _ in counts), sum(n for _, n in counts)
         self.within.forget()
         self.between.forget()
-        self.within.chi_square += max(sum(e * e / n for e, n in counts) - events * events / trials, 0.0) / variance
+        self.within.chi_square += max(sum(e * e / n for e, n in counts) - events * events / trials, 0.0) / variance(
+            events, trials, rate
+        )
         self.within.count += len(counts) - 1
         self.within.size += trials - sum(n * n for _, n in counts) / trials
         if self.yesterday is not None:
             e0, n0 = self.yesterday
             shares = 1 / trials + 1 / n0
-            self.between.chi_square += (events / trials - e0 / n0) ** 2 / shares / variance
+            difference = events / trials - e0 / n0
+            self.between.chi_square += difference**2 / shares / variance(events + e0, trials + n0, rate)
             self.between.count += 1
             self.between.size += 2 / shares
         self.yesterday = events, trials
@@ -102,6 +104,13 @@ class Variation:
     def inflation(self) -> float:
         """Dispersion of hours within a day: 1 where trials are independent."""
         return self.within.chi_square / self.within.count if self.within.count > 0 else 1.0
+
+
+def variance(events: float, trials: float, rate: float) -> float:
+    """Of a trial, at the rate that was seen together with five events at the learned rate."""
+    weight = 5 / min(rate, 1 - rate)
+    seen = (events + weight * rate) / (trials + weight)
+    return seen * (1 - seen)
 
 
 @dataclass
