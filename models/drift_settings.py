@@ -110,7 +110,7 @@ class DriftSettings:
         """The sentence that alerts carry."""
         return (
             f"At most {self.false_alarms_per_1000_groups_per_week:g} false alarms per 1,000 watched groups per week, "
-            "over all statistical alerts together, if outcomes are independent."
+            "over all statistical alerts together, if outcomes are independent but for what hours and days vary."
         )
 
     def warmup_of(self, task_type: str) -> int:

@@ -75,7 +75,7 @@ def caveat(
         )
     if days is not None and days_differ_too_much(np.asarray(days[0]), np.asarray(days[1])):
         return (
-            "No promise is made: the rate of this group differs from day to day by more than chance and the margin "
-            "allow for, so such a change may be one of its days."
+            "No promise is made: the rate of this group differs from day to day by more than the promise was shown to "
+            "hold for, so such a change may be one of its days."
         )
     return None
