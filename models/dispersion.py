@@ -55,6 +55,7 @@ MINUTES_PER_DAY: Final = 1440
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
 """As much as one busy group's four degrees of freedom."""
 _RARE: Final = 5.0
+"""Events that a learned rate weighs in what is taken for the variance of a trial."""
 _DAYS: Final = 56.0
 """Days after which a day's differences weigh 1/e."""
 _TODAY: Final = (

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aftercall.records import Alert, Digest, Direction, Severity
-from models.alert_book import Alarm, AlertBook, Watched, utc_text
+from aftercall.records import Alert, Digest, Direction
+from models.alert_book import AlertBook, Watched
 from models.call_counts import Calls
 from models.change_point import change_index
 from models.delay_odds import BRIEF, DelayOdds
 from models.digest import WEEK_MINUTES, Weekly, digest, week_of
 from models.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion
 from models.drift_settings import DriftSettings
-from models.intervals import newcombe
+from models.rate_alarm import described
 from models.rate_rows import Rows, around
 from models.shiryaev_roberts import (
     DOWN,
@@ -34,10 +34,7 @@ from models.weekly_evidence import Learned, mean_r
 
 KIND = "drift"
 METRIC = "success_rate"
-CRITICAL_POINTS = 0.10
-"""A drop of this much or more is critical, a smaller one a warning; a rise is information."""
 
-_Z = 2.58
 _INHERITED = 300.0
 """Trials that a new watch's baseline, that of its roll-up, weighs at most."""
 _NOT_YET = -1
@@ -348,7 +345,7 @@ class RateDrift:
         direction: Direction = "down" if worse else "up"
         origin = self._book.origin(watched, direction)
         baseline = (failures - since_failures, trials - since_trials) if origin is None else (origin[0], origin[1])
-        alarm = self._describe(watched, direction, ending, baseline, (since_failures, since_trials), changed)
+        alarm = described(self._settings, watched, direction, ending, baseline, (since_failures, since_trials), changed)
         evidence = {
             "mean_r": float(mean[DOWN if worse else UP]),
             "margin": float(self._margin(rows.part(slice(at, at + 1)), before.trials[at : at + 1])[0]),
@@ -395,46 +392,3 @@ class RateDrift:
         told = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
         for column, anew in zip(before.told, told, strict=True):
             column[rest] = anew
-
-    def _describe(
-        self,
-        watched: Watched,
-        direction: Direction,
-        at: int,
-        baseline: tuple[float, float],
-        since: tuple[float, float],
-        changed: int,
-    ) -> Alarm:
-        """An alarm in terms of success rates; `baseline` and `since` are (failures, trials)."""
-        (f0, n0), (f1, n1) = baseline, since
-        rate0, rate1 = (n0 - f0) / n0, (n1 - f1) / n1
-        low, high = (float(bound) for bound in newcombe(n0 - f0, n0, n1 - f1, n1, _Z))
-        points = rate1 - rate0
-        severity: Severity = "info" if direction == "up" else "critical" if points <= -CRITICAL_POINTS else "warning"
-        finding = (
-            f"{'fell' if direction == 'down' else 'rose'} from {rate0:.1%} to {rate1:.1%} "
-            f"({100 * points:+.1f} points, 99% interval {100 * low:+.1f} to {100 * high:+.1f}) "
-            f"since about {utc_text(changed * MINUTE_US)}"
-        )
-        evidence = {
-            "threshold": self._settings.threshold,
-            "trials_before": n0,
-            "failures_before": f0,
-            "trials_since": n1,
-            "failures_since": f1,
-        }
-        return Alarm(
-            at=at,
-            watched=watched,
-            direction=direction,
-            severity=severity,
-            baseline=rate0,
-            current=rate1,
-            effect_low=low,
-            effect_high=high,
-            changed_at=changed * MINUTE_US,
-            promise=None if watched[1][0] in self._settings.unpromised_tasks else self._settings.promise,
-            finding=finding,
-            evidence=evidence,
-            origin=baseline,
-        )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aftercall.records import Alert, alert_id, to_json
 from models.drift import Drift, DriftSettings
+from models.rate_alarm import described
 from models.rate_drift import RateDrift
 from models.streams import Closed, Group, TrialDelays, TrialDeltas, Values
 
@@ -328,9 +329,9 @@ def test_a_stricter_promise_raises_the_threshold() -> None:
 def test_where_silence_decides_no_promise_is_made() -> None:
     """Failures at once and successes a horizon later: a burst of calls looks like a fall."""
     settings = DriftSettings(unpromised_tasks=frozenset({"quiet"}))
-    drift = RateDrift(settings)
     watched = {task: ("drift", (task, None, None), "success_rate") for task in ("quiet", "loud")}
     told = {
-        task: drift._describe(key, "down", 0, (10.0, 100.0), (30.0, 60.0), 0).promise for task, key in watched.items()
+        task: described(settings, key, "down", 0, (10.0, 100.0), (30.0, 60.0), 0).promise
+        for task, key in watched.items()
     }
     assert told == {"quiet": None, "loud": settings.promise}
