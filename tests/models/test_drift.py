@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from aftercall.records import Alert, alert_id, to_json
 from models.drift import Drift, DriftSettings
 from models.rate_alarm import described
-from models.rate_drift import RateDrift
 from models.streams import Closed, Group, TrialDelays, TrialDeltas, Values
 
 Trial = tuple[Group, int, int, int]
