@@ -17,7 +17,7 @@ from models.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap,
 from models.severity import severity_of, steady
 from models.slices import ErrorCounts, concentration, slices_of
 from models.streams import F64, I64, MINUTE_US, Bools
-from models.support import caveat
+from models.support import caveat, new_kind_of_day
 
 HOUR: Final = 60
 DAY: Final = 1440
@@ -291,17 +291,22 @@ class RateCauses:
         inside, end = self._within(incident.scope), incident.moves[0]
         start = self._levels(end, incident)[inside]
         first = max(int(start.max(initial=0)), (now // HOUR - KEEP_HOURS + 1) * HOUR)
+        whole = range(-(-first // DAY), end // DAY)
         days = [
             tuple(float(column[inside].sum()) for column in self._trials.between(now, day * DAY, (day + 1) * DAY))
-            for day in range(-(-first // DAY), end // DAY)
+            for day in whole
         ]
         columns = np.array(days).reshape(-1, 2)
+        before = {day for day, trials in zip(whole, columns[:, 1], strict=True) if trials}
+        # Midway from the change, as its moment is an estimate.
+        since = set(range((end + now) // 2 // DAY, now // DAY + 1))
         return caveat(
             rate=effect.baseline,
             changed=effect.current,
             trials=effect.baseline_trials,
             threshold=alarm.evidence.get("threshold", 2000.0),
             days=(columns[:, 0], columns[:, 1]),
+            new_kind=new_kind_of_day(before, since),
         )
 
 

@@ -15,6 +15,7 @@ MIN_DAYS = 7
 MOST_CORRELATION = 0.005
 """Intra-class correlation of days beyond which the promise broke in measurements."""
 _LEVEL = 0.05
+_SATURDAY = 5
 
 
 def divergence(p: float, q: float) -> float:
@@ -56,8 +57,31 @@ def days_differ_too_much(failures: F64, trials: F64) -> bool:
     return float(((f - n * rate) ** 2 / expected).sum()) > float(chi2.ppf(1 - _LEVEL, len(n) - 1))
 
 
+def is_weekend(day: int) -> bool:
+    """Whether a UTC day since 1970 is a Saturday or Sunday.
+
+    >>> [day for day in range(9) if is_weekend(day)]  # 1970 began with a Thursday
+    [2, 3]
+    """
+    return (day + 3) % 7 >= _SATURDAY
+
+
+def new_kind_of_day(before: set[int], since: set[int]) -> str | None:
+    """`weekend` or `working day` where all days `since` the change are such, and none `before` it was; else None."""
+    known, now = ({is_weekend(day) for day in days} for days in (before, since))
+    if not known or len(now) != 1 or known & now:
+        return None
+    return "weekend" if now == {True} else "working day"
+
+
 def caveat(
-    *, rate: float, changed: float, trials: float, threshold: float, days: tuple[F64, F64] | None = None
+    *,
+    rate: float,
+    changed: float,
+    trials: float,
+    threshold: float,
+    days: tuple[F64, F64] | None = None,
+    new_kind: str | None = None,
 ) -> str | None:
     """The sentence that goes with an alert whose evidence cannot support the promise; None where it can.
 
@@ -67,6 +91,7 @@ def caveat(
         trials: behind the baseline.
         threshold: A of the detector.
         days: failures and trials per whole day of the baseline.
+        new_kind: see `new_kind_of_day`.
     """
     if baseline_too_small(trials, rate, changed, threshold):
         return (
@@ -78,4 +103,6 @@ def caveat(
             "No promise is made: the rate of this group differs from day to day by more than the promise was shown to "
             "hold for, so such a change may be one of its days."
         )
+    if new_kind is not None:
+        return f"No promise is made: the change began on a {new_kind}, and nothing is known yet of how others are."
     return None

@@ -280,6 +280,21 @@ def test_where_the_baseline_is_too_short_the_alert_says_that_no_promise_is_made(
     assert (sure.promise, sure.caveat) == ("At most 1.", None)
 
 
+@pytest.mark.parametrize("weeks", [0, 1])
+def test_a_first_weekend_carries_no_promise_and_a_second_does(weeks: int) -> None:
+    """15 points are lost on a Saturday; before it there were five working days, or these and a whole week."""
+    monday = -(START // DAY + 3) % 7 * DAY
+    saturday = monday + weeks * WEEK + 5 * DAY
+    calls = simulate({ALL[0]: [(0, 0.9), (saturday, 0.75)]}, saturday + DAY, every=10, per_day=1440.0)
+    begun = calls.minute >= monday
+    calls = Trials(calls.minute[begun], calls.group[begun], calls.successes[begun], calls.failures[begun], calls.names)
+    opened = [one for one in alerts(calls, saturday + DAY) if one.state == "opened"]
+    assert opened
+    for one in opened:
+        assert (one.promise is None) == (weeks == 0)
+        assert weeks or "began on a weekend" in str(one.caveat)
+
+
 def test_a_state_of_another_version_is_refused_with_a_remedy() -> None:
     with pytest.raises(ValueError, match="step 'alerting': stored state must have version 2; got 99"):
         Alerting.from_state(pickle.dumps({"version": 99}), NO_WAIT)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.support import baseline_too_small, caveat, days_differ_too_much, divergence
+from models.support import baseline_too_small, caveat, days_differ_too_much, divergence, is_weekend, new_kind_of_day
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
@@ -69,3 +70,21 @@ def test_the_sentence_names_the_reason() -> None:
     assert days is not None
     assert "from day to day" in days
     assert caveat(rate=0.9, changed=0.5, trials=10_000, threshold=2000, days=(np.zeros(0), np.zeros(0))) is None
+
+
+@given(st.integers(0, 40_000))
+def test_weekends_are_those_of_the_calendar(day: int) -> None:
+    assert is_weekend(day) == ((date(1970, 1, 1) + timedelta(days=day)).weekday() >= 5)
+
+
+def test_a_kind_of_day_is_new_where_no_day_before_was_one() -> None:
+    monday = 4
+    assert new_kind_of_day({monday, monday + 4}, {monday + 5}) == "weekend"
+    assert new_kind_of_day({monday + 5, monday + 6}, {monday + 7}) == "working day"
+    assert new_kind_of_day({monday, monday + 6}, {monday + 12}) is None
+    assert new_kind_of_day({monday}, {monday + 5, monday + 7}) is None
+    assert new_kind_of_day({monday}, {monday + 1}) is None
+    assert new_kind_of_day(set(), {monday + 5}) is None
+    told = caveat(rate=0.9, changed=0.5, trials=10_000, threshold=2000, new_kind="weekend")
+    assert told is not None
+    assert "began on a weekend" in told
