@@ -56,8 +56,8 @@ class _Baseline(NamedTuple):
 class RateDrift:
     """Watches (task, model, config), (task, model) and (task); a roll-up's trials are the sums of its groups' trials.
 
-    Per watch: 230 bytes, 16 more per hour with trials of the last 28 days, and the open alert. What comes out does not
-    depend on how minutes are cut into calls of `close`.
+    Per watch: about 540 bytes, 16 more per hour with trials of the last 28 days, and the open alert. What comes out
+    does not depend on how minutes are cut into calls of `close`.
     """
 
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:

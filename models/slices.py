@@ -41,8 +41,9 @@ def slices_of(
     it (that of the whole scope, where it had no trials). Sums over the finest slices, so the shares of a dimension sum
     to 1, values left out included; some may be negative.
 
-    A call's own error and silence have one verdict, so their rate never moves: it is their failures per trial *of the
-    leaf* that are held against those before. So too with errors, which are causes of failure and have no trials of
+    A call's own error and silence have one verdict, and so have sources that only tell of failures, such as reopened
+    tickets; their rate never moves, so it is their failures per trial *of the leaf* that are held against those
+    before. So too with errors, which are causes of failure and have no trials of
     their own (cause-specific rates of competing risks: Kalbfleisch and Prentice 2002, chapter 8). What the shares of
     errors lack to 1 are failures without any.
 
@@ -67,7 +68,10 @@ def slices_of(
     excess = f1[chosen] - n1[chosen] * rate
     said = np.array([source[at] for at in chosen.tolist()], np.object_)
     caused = _excess_of_causes(f0[chosen], f1[chosen], leaf[chosen], said, trials, inside)
-    excess = np.where(np.isin(said, list(RESERVED_SOURCES)), caused, excess)
+    distinct, place = np.unique(said, return_inverse=True)
+    escaped = _sums(place.ravel(), ((n0 - f0) + (n1 - f1))[chosen], len(distinct))
+    one_verdict = (escaped == 0)[place.ravel()] | np.isin(said, list(RESERVED_SOURCES))
+    excess = np.where(one_verdict, caused, excess)
     total = excess.sum()
     if total == 0:
         return []

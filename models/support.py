@@ -13,7 +13,7 @@ from models.streams import F64
 MIN_DAYS = 7
 """Whole days of the baseline from which day effects can be judged."""
 MOST_CORRELATION = 0.005
-"""Intra-class correlation of days beyond which the promise broke in measurements."""
+"""Intra-class correlation of days up to which the benchmark shows that the promise holds."""
 _LEVEL = 0.05
 _SATURDAY = 5
 

@@ -53,7 +53,7 @@ def promised(arl0_events: float) -> float:
 
 
 class Formula(Watcher):
-    """CT-SR with eta 1, no margin, for a drop; its minutes only number the events, so no baseline is too young."""
+    """CT-SR with all trials independent, no margin, for a drop; its minutes only number events."""
 
     def __init__(self, paths: int, threshold: float) -> None:
         self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, dispersion=False)

@@ -58,10 +58,10 @@ Poisson bound; both of the worst stream that is promised 3 false alarms at least
 
 _DELAY: Final = """### Delay
 
-Mean delay in events, and in brackets over that of a CUSUM that knows both rates. `CT-SR formula`: one direction, eta
-1, margin 0, threshold calibrated so that a share 1 - 1/e of paths alarms falsely within ARL0 events, as with river's
-detectors. `CT-SR shipped`: nothing is calibrated; the threshold is that which promises one false alarm in ARL0 events
-of a group with 1,000 a day, both directions together, and such are its minutes. The change comes 1,000
+Mean delay in events, and in brackets over that of a CUSUM that knows both rates. `CT-SR formula`: one direction, all
+trials independent, margin 0, threshold calibrated so that a share 1 - 1/e of paths alarms falsely within ARL0 events,
+as with river's detectors. `CT-SR shipped`: nothing is calibrated; the threshold is that which promises one false alarm
+in ARL0 events of a group with 1,000 a day, both directions together, and such are its minutes. The change comes 1,000
 events after the history; `early`: share of paths that alarmed before it, the greatest of the row. `>`: some paths were
 not detected and count with the cap."""
 
