@@ -79,14 +79,13 @@ def noticed(successes: int, failures: int, per_day: float, settings: DriftSettin
     """
     if per_day <= 0 or not successes + failures:
         return None
-    margin = settings.margin if per_day > settings.margin_above_per_day else 0.0
     found = power(
         successes,
         failures,
         per_day,
         settings.threshold,
         drop=DROP,
-        margin=margin,
+        margin=settings.margin_of(per_day, 1.0).item(),
         min_trials=settings.min_trials,
     )
     return Noticed(DROP, per_day, None if math.isinf(found.days) else found.days, found.within_week)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from models.streams import F64
+
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 
@@ -45,9 +49,9 @@ class DriftSettings:
 
     Attributes:
         false_alarms_per_1000_groups_per_week: the promise, over all statistical alerts together. > 0.
-        warmup_us: trials of a group before its first trial + warmup are neither tested nor learned. Where failures are
-            reported faster than successes, a new group's first trials are mostly failures; after the warm-up the mix
-            stands.
+        warmup_us: trials of a task type before its first call or trial + warmup are neither tested nor learned. Where
+            failures are reported faster than successes, the first trials are mostly failures; after the warm-up the
+            mix stands, and how long either takes is known.
         warmup_by_task: other warm-ups by task type, such as a horizon shorter than `warmup_us`.
         unpromised_tasks: task types whose alerts carry no promise: where silence decides, one kind of verdict comes a
             whole horizon after the other, so that a change of traffic looks like a change of the rate.
@@ -112,6 +116,15 @@ class DriftSettings:
             f"At most {self.false_alarms_per_1000_groups_per_week:g} false alarms per 1,000 watched groups per week, "
             "over all statistical alerts together, if outcomes are independent but for what hours and days vary."
         )
+
+    def margin_of(self, trials: F64 | float, days: F64 | float) -> F64:
+        """The margin of groups that have learned `trials` in `days`; a day counts at least, so a burst is no traffic.
+
+        >>> DriftSettings(margin=0.02).margin_of(301.0, 0.1).item()
+        0.02
+        """
+        busy = trials > self.margin_above_per_day * np.maximum(days, 1.0)
+        return np.where(busy, self.margin, 0.0)
 
     def warmup_of(self, task_type: str) -> int:
         """Warm-up of a task type's groups, microseconds."""

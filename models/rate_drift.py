@@ -285,11 +285,9 @@ class RateDrift:
         return evidence(Batch(rows.failures, rows.trials, failures, trials, surrounding, rows.odds, margin, active))
 
     def _margin(self, rows: Rows, trials: F64) -> F64:
-        """Per row, from what was learned before it: at least a day counts, so a burst is no busy group."""
-        days = np.maximum(rows.minute - self._since[rows.watch], MINUTES_PER_DAY) / MINUTES_PER_DAY
-        busy = trials > self._settings.margin_above_per_day * days
-        of_age = self._statistics.margin_of_age(rows.watch, rows.minute)
-        return np.maximum(np.where(busy, self._settings.margin, 0.0), of_age)
+        """Per row, from what was learned before it."""
+        of_traffic = self._settings.margin_of(trials, (rows.minute - self._since[rows.watch]) / MINUTES_PER_DAY)
+        return np.maximum(of_traffic, self._statistics.margin_of_age(rows.watch, rows.minute))
 
     def _rounds(self, rows: Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
         """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.

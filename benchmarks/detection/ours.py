@@ -8,6 +8,7 @@ history are ten days, and a change after 1,000 more comes at that time of the da
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,25 +27,20 @@ DEFAULTS = DriftSettings()
 
 
 class Config(NamedTuple):
-    """What of the detector is on; a margin < 0 stands for none, whatever the traffic."""
+    """What of the detector is on."""
 
     name: str
     dispersion: bool
     margin: float
 
+    def margin_of(self, trials: F64, days: F64 | float) -> F64:
+        """As the shipped detector's, where users set this margin."""
+        return replace(DEFAULTS, margin=self.margin).margin_of(trials, days)
+
 
 PLAIN = Config("plain formula", dispersion=False, margin=0.0)
 MARGIN = Config("a margin of one point", dispersion=True, margin=0.01)
 SHIPPED = Config("shipped", dispersion=True, margin=DEFAULTS.margin)
-
-
-def margins(config: Config, trials: F64, days: F64 | float) -> F64:
-    """The margin of each group that has learned `trials` in `days` of its baseline (at least one day counts).
-
-    As `models.rate_drift` has it.
-    """
-    busy = trials > DEFAULTS.margin_above_per_day * np.maximum(days, 1.0)
-    return np.where(busy, config.margin, 0.0)
 
 
 def promised(arl0_events: float) -> float:
@@ -96,7 +92,7 @@ class Shipped(Watcher):
 
     def _margin(self) -> F64:
         # All paths have learned the same number of trials.
-        return margins(self._config, np.full(len(self._rows), float(self._events)), self._events / PER_DAY)
+        return self._config.margin_of(np.full(len(self._rows), float(self._events)), self._events / PER_DAY)
 
 
 def _learn(detector: ShiryaevRoberts, rows: I64, failed: Bools, minute: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from scipy.stats import chi2
 
-from benchmarks.detection.ours import DEFAULTS, MINUTES_PER_DAY, Config, margins
+from benchmarks.detection.ours import DEFAULTS, MINUTES_PER_DAY, Config
 from benchmarks.detection.populations import Levels, Population, Stream, population
 from models.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
 from models.streams import F64, I64
@@ -102,7 +102,7 @@ class Lab:
         fresh = rows[self._since[rows] == NEVER]
         self._since[fresh] = batch.minute
         days = (batch.minute - self._since[rows]) / MINUTES_PER_DAY
-        margin = margins(self._config, self._trials[rows], days)
+        margin = self._config.margin_of(self._trials[rows], days)
         self._trials[rows] += batch.successes + batch.failures
         return self._detector.update(rows, batch.successes, batch.failures, MIDNIGHT + batch.minute, margin)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from benchmarks.detection import hours, promise, rule
-from benchmarks.detection.ours import MARGIN, PLAIN, SHIPPED, margins
+from benchmarks.detection.ours import MARGIN, PLAIN, SHIPPED
 from benchmarks.detection.populations import STREAMS, Levels, Population, Stream, population
 from benchmarks.detection.promise import NEVER, THRESHOLDS, Batch, Lab, poisson_upper, tallies
 
@@ -113,8 +113,8 @@ def test_chunks_of_groups_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_margin_holds_for_busy_groups_only() -> None:
     trials, days = np.array([299.0, 301.0, 3000.0, 3001.0]), np.array([0.1, 0.5, 10.0, 10.0])
-    assert margins(MARGIN, trials, days).tolist() == [0.0, 0.01, 0.0, 0.01]
-    assert not margins(PLAIN, trials, days).any()
+    assert MARGIN.margin_of(trials, days).tolist() == [0.0, 0.01, 0.0, 0.01]
+    assert not PLAIN.margin_of(trials, days).any()
 
 
 @given(st.integers(0, 5))
