@@ -24,8 +24,8 @@ from connectors.decode import Decoder
 from flows.shards import split
 from flows.steps import groups_step, join_step
 from models.groups import Grouped
-from models.rates import RateCells
-from models.rules import JoinRules
+from models.join.rules import JoinRules
+from models.rates.rate_cells import RateCells
 
 BATCH = 50_000
 """What is waiting when a lane is never idle."""

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models import delay
-from models.correction import correct, expected, shrunken
-from models.intervals import wilson
-from models.rates import RateCells
-from models.streams import F64, HOUR_US, I32, I64, MINUTE_US, Bools, CellDeltas, DelayDeltas, Group, LatencyDeltas
+from models.messages import F64, HOUR_US, I32, I64, MINUTE_US, Bools, CellDeltas, DelayDeltas, Group, LatencyDeltas
+from models.rates.rate_cells import RateCells
+from models.stats import delay_distribution as delay
+from models.stats.delay_correction import correct, expected, shrunken
+from models.stats.intervals import wilson
 
 NOW = 500_000 * HOUR_US
 MATURE_H = 21

@@ -25,7 +25,7 @@ from confluent_kafka import Producer
 from aftercall.times import format_time, parse_time
 from benchmarks.kafka_broker import ClientSettings
 from flows.simulate import simulate
-from models.scenario import DEMO
+from models.simulation.scenario import DEMO
 
 Kind = Literal["calls", "outcomes"]
 PARTITIONS: Final = 7

@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.columnar import Lane
 from benchmarks.traffic import Traffic, held_calls
 from flows.shards import SHARDS, split
-from models.join import Join
-from models.rules import JoinRules
+from models.join.join import Join
+from models.join.rules import JoinRules
 
 CALLS = 1_000_000
 BATCH = 10_000

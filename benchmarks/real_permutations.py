@@ -31,12 +31,12 @@ from benchmarks.traffic import CALL, OUTCOME, Traffic
 from flows.model_settings import drift_settings, join_rules
 from flows.settings import Settings
 from flows.shards import SHARDS, split
-from models.alert_book import alarm_of
-from models.alerting import Alerting
-from models.drift import Drift
+from models.alarms.book import alarm_of
+from models.alerts.alerting import Alerting
+from models.drift.detectors import Drift
 from models.groups import Groups
-from models.join import Join
-from models.streams import Closed
+from models.join.join import Join
+from models.messages import Closed
 
 FOLDER = DATA / "llmdrift"
 FAST, SLOW = timedelta(seconds=5), timedelta(minutes=10)

@@ -23,10 +23,10 @@ import polars as pl
 from benchmarks import report
 from benchmarks.coverage import printed, tell
 from benchmarks.real_sets import DATA, ROOT
-from models.intervals import wilson
-from models.rate_tables import Columns
-from models.rates import RateCells
-from models.streams import HOUR_US, I64, Bools
+from models.messages import HOUR_US, I64, Bools
+from models.rates.rate_cells import RateCells
+from models.rates.tables import Columns
+from models.stats.intervals import wilson
 
 NAME = "aidev_pop_dev"
 WEEK_US = 168 * HOUR_US

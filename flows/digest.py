@@ -16,7 +16,7 @@ from aftercall.records import EPOCH, DigestEntry
 from aftercall.times import format_time
 from flows.insights import InsightError, open_snapshot, rows
 from flows.insights_view import arm_name, percent, points, printable
-from models.alert_book import significant
+from models.alarms.book import significant
 
 SHOWN = 40
 

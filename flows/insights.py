@@ -1,7 +1,7 @@
 """The comparison report: what has changed in a task type, read from a snapshot alone.
 
 The lookback is compared with the baseline span before it, by the time of the calls, in whole hours. Who looks often is
-told the truth all the same: see `models.comparison`.
+told the truth all the same: see `models.stats.comparison`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from aftercall.records import EVERY_TASK
 from flows.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compared, together, total
 from flows.insights_evidence import Noticed, noticed
 from flows.insights_snapshot import LATEST, InsightError, Route, newest_route, open_snapshot, rows
-from models.change_point import change_index
-from models.drift_settings import DriftSettings
+from models.drift.settings import DriftSettings
+from models.stats.change_point import change_index
 
 __all__ = [
     "ArmInsight",

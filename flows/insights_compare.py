@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flows.insights_evidence import Noticed, Silence, silence
-from models.comparison import Compared, Span, compare
-from models.correction import Z
-from models.intervals import confidence_sequence, wilson
+from models.stats.comparison import Compared, Span, compare
+from models.stats.delay_correction import Z
+from models.stats.intervals import confidence_sequence, wilson
 
 
 @dataclass(frozen=True)

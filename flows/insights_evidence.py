@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from models.bounds import GAMMA, if_answered_unevenly, manski
-from models.drift_settings import DriftSettings
-from models.power import power
+from models.drift.settings import DriftSettings
+from models.stats.bounds import GAMMA, if_answered_unevenly, manski
+from models.stats.power import power
 
 DROP = 0.05
 """The drop whose discovery is timed, in shares."""

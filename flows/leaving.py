@@ -32,9 +32,9 @@ from flows.messages import (
 from flows.settings import Settings
 from flows.steps import Watched
 from models.groups import OTHER, Grouped
-from models.held import FAILURE, PENDING, SUCCESS
-from models.join import Joined
-from models.streams import NEVER
+from models.join.held_calls import FAILURE, PENDING, SUCCESS
+from models.join.join import Joined
+from models.messages import NEVER
 
 SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
-from models.streams import CellDeltas, DelayDeltas, Group, LatencyDeltas
+from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
 
 Row = tuple[Any, ...]
 
@@ -63,7 +63,7 @@ class RecommendationRows(NamedTuple):
 
 
 class EraseRows(NamedTuple):
-    """Calls that are gone from a shard, and of which no row is to remain; see `models.streams.Erased`."""
+    """Calls that are gone from a shard, and of which no row is to remain; see `models.messages.Erased`."""
 
     request: str
     call_ids: tuple[str, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flows.settings import Settings
-from models.drift_settings import DriftSettings
-from models.ledger import SourceRule, VerdictRules
-from models.routing import RoutingSettings, TaskRouting
-from models.rules import JoinRules, TaskRules
+from models.drift.settings import DriftSettings
+from models.join.ledger import SourceRule, VerdictRules
+from models.join.rules import JoinRules, TaskRules
+from models.routing.routing import RoutingSettings, TaskRouting
 
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -16,7 +16,7 @@ from aftercall.records import EPOCH, EVERY_TASK
 from aftercall.times import parse_time
 from flows.insights import Z_EFFECT, Route, newest_route, open_snapshot, rows
 from flows.insights_view import arm_name, moment, percent, points, printable, route_table
-from models.intervals import newcombe
+from models.stats.intervals import newcombe
 
 SNAPSHOT = "outcomes.duckdb"
 Row = dict[str, Any]

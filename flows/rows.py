@@ -9,10 +9,10 @@ import orjson
 
 from aftercall.records import seal_json
 from aftercall.times import format_time
-from models.casebook import Judgement
-from models.held import PENDING
-from models.join import Joined
-from models.streams import NEVER
+from models.join.held_calls import PENDING
+from models.join.join import Joined
+from models.join.open_ledgers import Judgement
+from models.messages import NEVER
 
 Row = tuple[Any, ...]
 _NAMES = ("failure", "success", "expired")

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from connectors.columns import Batch
-from models.arrivals import Arrivals, CallColumns, OutcomeColumns
-from models.lane_clocks import LaneClock
-from models.streams import Erasure
+from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.join.watermark import LaneClock
+from models.messages import Erasure
 
 SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")
 """Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that

@@ -14,8 +14,8 @@ import orjson
 
 from aftercall.records import EPOCH
 from aftercall.times import format_time
-from models.scenario import DEMO, Scenario
-from models.simulation import SimCalls, SimOutcomes, Traffic, simulate_traffic
+from models.simulation.scenario import DEMO, Scenario
+from models.simulation.traffic import SimCalls, SimOutcomes, Traffic, simulate_traffic
 
 DEMO_START = datetime(2026, 9, 7, tzinfo=UTC)
 DEMO_DAYS = 14.0

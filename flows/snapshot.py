@@ -31,10 +31,10 @@ from flows.messages import (
     Tally,
     VerdictRows,
 )
-from models.rate_tables import FrozenRates
-from models.rates import RateCells
-from models.stored import StateError
-from models.streams import MINUTE_US, NEVER
+from models.messages import MINUTE_US, NEVER
+from models.rates.rate_cells import RateCells
+from models.rates.tables import FrozenRates
+from models.state import StateError
 
 PARTITION: Final = "snapshot"
 """Key of every message to the sink, and its only partition."""

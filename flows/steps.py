@@ -10,17 +10,17 @@ from bytewax.operators import StatefulBatchLogic
 from aftercall.records import Alert, Digest, Recommendation
 from connectors.metrics import METRICS
 from flows.shards import SHARDS
-from models.alert_book import alarm_of
-from models.alerting import Alerting
-from models.arrivals import Arrivals
-from models.drift import Drift
-from models.drift_settings import DriftSettings
-from models.erasure import erase
+from models.alarms.book import alarm_of
+from models.alerts.alerting import Alerting
+from models.drift.detectors import Drift
+from models.drift.settings import DriftSettings
 from models.groups import Groups
-from models.join import Join, Joined
-from models.routing import Routing, RoutingSettings
-from models.rules import JoinRules
-from models.streams import Closed, Erasure
+from models.join.arrivals import Arrivals
+from models.join.erasure import erase
+from models.join.join import Join, Joined
+from models.join.rules import JoinRules
+from models.messages import Closed, Erasure
+from models.routing.routing import Routing, RoutingSettings
 
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from models.deltas import total
-from models.ledger import RESERVED_SOURCES
-from models.stored import unpack
-from models.streams import (
+from models.join.deltas import total
+from models.join.ledger import RESERVED_SOURCES
+from models.messages import (
     I32,
     I64,
     MINUTE_US,
@@ -40,6 +39,7 @@ from models.streams import (
     TrialDeltas,
     Values,
 )
+from models.state import unpack
 
 STATE_VERSION = 4
 OTHER = "__other__"

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from benchmarks.detection.promise import MIDNIGHT
-from models.shiryaev_roberts import ShiryaevRoberts
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 GROUPS = 100_000
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.detection.watcher import Watcher
-from models.drift_settings import DriftSettings
-from models.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
-from models.streams import F64, I64, Bools
+from models.drift.settings import DriftSettings
+from models.messages import F64, I64, Bools
+from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
 
 MINUTES_PER_DAY = 1440
 PER_DAY = 1000

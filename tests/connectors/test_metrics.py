@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aftercall import DEAD_LETTER_REASONS, __version__
 from connectors.metrics import DEFINITIONS, METRICS, Definition, Metrics
-from models.streams import NEVER
+from models.messages import NEVER
 
 ROOT = Path(__file__).parents[2]
 

@@ -24,7 +24,7 @@ from flows.erasing import Erasing
 from flows.messages import CallRows, DeadLetterRows, EraseRows
 from flows.shards import SHARDS, to_shards
 from flows.snapshot import SnapshotPartition, SnapshotSettings
-from models.streams import Erasure
+from models.messages import Erasure
 from system.commands import aftercall, assert_one_sentence
 
 MARK = b"gone-id"

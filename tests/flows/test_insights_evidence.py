@@ -17,9 +17,9 @@ from benchmarks.coverage import tell
 from flows.insights import Insight, insights
 from flows.insights_evidence import noticed, silence
 from flows.insights_view import NONE_WORSE, power_line, render, silence_line
-from models.drift_settings import DriftSettings
-from models.rates import RateCells
-from models.streams import HOUR_US
+from models.drift.settings import DriftSettings
+from models.messages import HOUR_US
+from models.rates.rate_cells import RateCells
 
 ARMS = [("triage", f"m{i}", "default") for i in range(6)]
 START = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) * 1_000_000

@@ -17,7 +17,7 @@ from bytewax.testing import TestingSource, cluster_main
 from aftercall.records import Digest
 from flows.messages import CallRows, CellChanges, Clock, DigestRows, SnapshotMessage, Tally, VerdictRows
 from flows.snapshot import SnapshotPartition, SnapshotSettings, SnapshotSink
-from models.streams import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
+from models.messages import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
 NAMES = [("support", "gpt", "v1")]

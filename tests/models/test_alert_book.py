@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alert_book import METRICS, Alarm, AlertBook, alarm_of
-from models.drift_settings import BUDGET
-from models.numeric import METRICS as NUMERIC
-from models.streams import MINUTE_US
+from models.alarms.book import METRICS, Alarm, AlertBook, alarm_of
+from models.drift.settings import BUDGET
+from models.drift.values.mean_shift import METRICS as NUMERIC
+from models.messages import MINUTE_US
 from simulated.trials import START
 
 WATCHED = ("drift", ("refund", "atlas", None), "success_rate")

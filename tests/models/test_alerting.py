@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aftercall.records import EPOCH, Alert, to_json
-from models.alert_book import Alarm
-from models.alerting import Alerting
-from models.drift import Drift, DriftSettings
-from models.streams import MINUTE_US, Group
+from models.alarms.book import Alarm
+from models.alerts.alerting import Alerting
+from models.drift.detectors import Drift, DriftSettings
+from models.messages import MINUTE_US, Group
 from simulated.trials import (
     DAY,
     HOUR,

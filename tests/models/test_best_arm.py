@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.best_arm import probability_of_best
+from models.stats.best_arm import probability_of_best
 
 DRAWS = 400_000
 TOLERANCE = 0.002 + 3 * 0.5 / DRAWS**0.5

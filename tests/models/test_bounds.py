@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.bounds import if_answered_unevenly, manski, sensitivity
+from models.stats.bounds import if_answered_unevenly, manski, sensitivity
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))

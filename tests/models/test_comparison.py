@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 
-from models import delay
-from models.comparison import LOOKS, Span, compare, level, reach
-from models.correction import Expected, correct, expected, shrunken
-from models.intervals import newcombe, wilson
-from models.streams import HOUR_US
+from models.messages import HOUR_US
+from models.stats import delay_distribution as delay
+from models.stats.comparison import LOOKS, Span, compare, level, reach
+from models.stats.delay_correction import Expected, correct, expected, shrunken
+from models.stats.intervals import newcombe, wilson
 
 LOOKBACK, BASELINE = 48, 168
 FIRST = LOOKBACK + BASELINE

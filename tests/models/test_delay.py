@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import delay
-from models.correction import PARENT_WEIGHT, shrunken
-from models.streams import HOUR_US
+from models.messages import HOUR_US
+from models.stats import delay_distribution as delay
+from models.stats.delay_correction import PARENT_WEIGHT, shrunken
 
 DAY_US = 24 * HOUR_US
 

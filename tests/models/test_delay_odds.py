@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.call_counts import CallCounts, Calls
-from models.delay_odds import Delays, odds
-from models.shiryaev_roberts import ShiryaevRoberts
-from models.streams import F64, I64
-from models.trial_delay import BUCKETS, EDGES, bucket_of
+from models.drift.success_rate.call_counts import CallCounts, Calls
+from models.drift.success_rate.delay_odds import Delays, odds
+from models.messages import F64, I64
+from models.stats.minute_delays import BUCKETS, EDGES, bucket_of
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 DAY = 1440
 START = 20_000 * DAY

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.deltas import ERROR_LENGTH, Deltas
-from models.ledger import End
-from models.streams import Group
+from models.join.deltas import ERROR_LENGTH, Deltas
+from models.join.ledger import End
+from models.messages import Group
 
 NAMES: list[Group] = [("t", "a", "1"), ("t", "b", "1")]
 FAILED: End = (False, "call")

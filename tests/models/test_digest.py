@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.digest import ALPHA, WEEK_MINUTES, Weekly, digest, e_bh, week_of
-from models.shiryaev_roberts import ShiryaevRoberts
-from models.streams import AnyGroup
+from models.drift.success_rate.digest import ALPHA, WEEK_MINUTES, Weekly, digest, e_bh, week_of
+from models.messages import AnyGroup
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 HOUR = 60
 MONDAY = week_of(29_000_000)[0]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from models.dispersion import LEVEL_Z, PRIOR_RHO, Dispersion, upper
-from models.shiryaev_roberts import RATIOS, ShiryaevRoberts
-from models.streams import F64
+from models.messages import F64
+from models.stats.dispersion import LEVEL_Z, PRIOR_RHO, Dispersion, upper
+from models.stats.shiryaev_roberts import RATIOS, ShiryaevRoberts
 
 DAY = 1440
 START = 20_000 * DAY

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aftercall.records import Alert, alert_id, to_json
-from models.drift import Drift, DriftSettings
-from models.rate_alarm import described
-from models.streams import Closed, Group, TrialDelays, TrialDeltas, Values
+from models.drift.detectors import Drift, DriftSettings
+from models.drift.success_rate.alarm import described
+from models.messages import Closed, Group, TrialDelays, TrialDeltas, Values
 
 Trial = tuple[Group, int, int, int]
 """(group, minute, successes, failures)."""
@@ -277,7 +277,7 @@ def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
     whole = run(Drift(rules), trials, 45_000)
     drift = Drift(rules)
     parts: list[Alert] = []
-    with patch("models.trial_history._SLACK", slack):
+    with patch("models.drift.trial_history._SLACK", slack):
         for begin, end in pairwise(sorted({0, 45_000, *cuts, *(cut % 700 for cut in cuts)})):
             parts += run(drift, [row for row in trials if begin <= row[1] - START < end], end)
             if restore:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.records import Severity
-from models.effect import Effect, regained, standardised_effect, surely_regained
-from models.intervals import newcombe
-from models.severity import severity_of, steady
+from models.alerts.severity import severity_of, steady
+from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
+from models.stats.intervals import newcombe
 
 counts = st.tuples(st.integers(0, 50), st.integers(1, 500)).map(lambda pair: (min(pair), max(pair)))
 

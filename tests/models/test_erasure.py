@@ -12,10 +12,10 @@ from xxhash import xxh3_64_intdigest
 
 from connectors.decode import Decoder
 from flows.shards import SHARDS, split
-from models.erasure import erase
 from models.groups import Groups
-from models.join import Join
-from models.streams import Erasure
+from models.join.erasure import erase
+from models.join.join import Join
+from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import CALL_IDS, History, histories
 from oracle.order import File, Read, watermarks

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, to_json
-from models.drift_settings import DriftSettings
-from models.exceedance import Exceedance
-from models.reference import Reference, offsets
-from models.streams import F64, I32, MINUTE_US, NO_TRIALS, Closed, Scores, Values
+from models.drift.settings import DriftSettings
+from models.drift.values.quantile_shift import Exceedance
+from models.drift.values.reference import Reference, offsets
+from models.messages import F64, I32, MINUTE_US, NO_TRIALS, Closed, Scores, Values
 
 DAY = 1440
 START = 20_139 * DAY

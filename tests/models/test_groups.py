@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.groups import MAX_SOURCES, OTHER, Grouped, Groups, _in_order
-from models.streams import (
+from models.messages import (
     MINUTE_US,
     NO_ERRORS,
     CellDeltas,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betaln
 
-from models.intervals import confidence_sequence, newcombe, wilson
+from models.stats.intervals import confidence_sequence, newcombe, wilson
 
 
 def test_wilson_gives_the_textbook_values() -> None:

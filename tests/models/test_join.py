@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.join import Join
-from models.ledger import VerdictRules
-from models.rules import JoinRules
+from models.join.join import Join
+from models.join.ledger import VerdictRules
+from models.join.rules import JoinRules
 from oracle.direct import Direct
 from oracle.histories import History
 from oracle.order import File

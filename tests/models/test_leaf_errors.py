@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.alerts.leaf_errors import LeafErrors
+from models.alerts.leaf_trials import LeafTrials
+from models.columns.minute_rows import FINE_HOURS, KEEP_HOURS
 from models.groups import OTHER
-from models.leaf_errors import LeafErrors
-from models.leaf_trials import LeafTrials
-from models.minute_rows import FINE_HOURS, KEEP_HOURS
-from models.streams import NO_VALUES, Closed, ErrorTrials, Group, TrialDeltas
+from models.messages import NO_VALUES, Closed, ErrorTrials, Group, TrialDeltas
 from simulated.trials import DAY, START
 
 NAMES: list[Group] = [("t", "a", "1"), ("t", "b", "1"), ("u", "a", "1")]
@@ -77,7 +77,7 @@ def test_counts_are_the_plain_sums_however_the_minutes_came(
 ) -> None:
     begin, end = sorted((begin, end))
     now, kept = END + 1, LeafTrials()
-    with patch("models.minute_rows._SLACK", slack), patch("models.leaf_errors.MOST_ERRORS", SLOTS):
+    with patch("models.columns.minute_rows._SLACK", slack), patch("models.alerts.leaf_errors.MOST_ERRORS", SLOTS):
         for start, until in pairwise(sorted({0, now, *cuts})):
             kept.add(closed(rows, start, until), START + start, START + until)
             if restore:
@@ -93,7 +93,7 @@ def test_a_slot_is_given_away_in_the_very_hour_from_which_its_old_text_is_read_n
     last, hour = 59, KEEP_HOURS * 60
     rows = [(0, 0, "x"), (last, 0, "y"), (hour - 1, 0, "z"), (hour, 0, "z"), (hour, 0, "w"), (hour + 1, 0, "v")]
     kept = LeafTrials()
-    with patch("models.leaf_errors.MOST_ERRORS", SLOTS):
+    with patch("models.alerts.leaf_errors.MOST_ERRORS", SLOTS):
         kept.add(closed(rows, 0, hour + 2), START, START + hour + 2)
         counts, _, text = kept.by_error(START + hour + 2, START, START + hour + 2)
         wanted = plain(rows, hour + 2, 0, hour + 2)
@@ -103,7 +103,7 @@ def test_a_slot_is_given_away_in_the_very_hour_from_which_its_old_text_is_read_n
 
 def test_a_flood_of_texts_takes_a_bounded_number_of_codes() -> None:
     kept = LeafErrors()
-    with patch("models.leaf_errors.MOST_ERRORS", SLOTS):
+    with patch("models.alerts.leaf_errors.MOST_ERRORS", SLOTS):
         for minute in range(0, 100 * DAY, 60):
             kept.add([(0, "t", minute, f"id-{minute}", 1)])
         leaf, text = kept.keys(NAMES)

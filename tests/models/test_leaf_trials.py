@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.leaf_trials import LeafTrials
-from models.minute_rows import FINE_HOURS, KEEP_HOURS
-from models.streams import Closed
+from models.alerts.leaf_trials import LeafTrials
+from models.columns.minute_rows import FINE_HOURS, KEEP_HOURS
+from models.messages import Closed
 from simulated.trials import DAY, START, Trials, simulate, with_sources
 
 END = 16 * DAY
@@ -59,7 +59,7 @@ def test_counts_are_the_plain_sums_however_the_minutes_came(
 ) -> None:
     begin, end = sorted((min(begin, now), min(end, now)))
     kept = LeafTrials()
-    with patch("models.minute_rows._SLACK", slack):
+    with patch("models.columns.minute_rows._SLACK", slack):
         for start, until in pairwise(sorted({0, now, *(cut for cut in cuts if cut < now)})):
             kept.add(calls.between(start, until), START + start, START + until)
             if restore:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from models.streams import Group
+from models.messages import Group
 from simulated.trials import DAY, alerts, simulate
 
 WEEK = 7 * DAY

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.records import Alert, Direction
-from models.alert_book import Alarm
-from models.incidents import Incidents
-from models.other_causes import OtherCauses, joined
-from models.scope import Scope, covers
-from models.streams import MINUTE_US, AnyGroup
+from models.alarms.book import Alarm
+from models.alerts.incidents import Incidents
+from models.alerts.other_causes import OtherCauses, joined
+from models.alerts.scope import Scope, covers
+from models.messages import MINUTE_US, AnyGroup
 from simulated.trials import START
 
 words = st.sampled_from(["a", "b"])

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import power as module
-from models.drift_settings import DriftSettings
-from models.power import LONGEST_DAYS, Power, power
-from models.shiryaev_roberts import ShiryaevRoberts
+from models.drift.settings import DriftSettings
+from models.stats import power as module
+from models.stats.power import LONGEST_DAYS, Power, power
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 MEASURED = {
     0.95: {30: 19, 50: 11, 100: 5.2, 300: 1.8, 1000: 0.7},

@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import chi2
 
 from aftercall.records import Alert
-from models.drift_settings import DriftSettings
-from models.rate_drift import RateDrift
-from models.shiryaev_roberts import ShiryaevRoberts
-from models.streams import F64, I64, Closed, TrialDeltas, Values
+from models.drift.settings import DriftSettings
+from models.drift.success_rate.detector import RateDrift
+from models.messages import F64, I64, Closed, TrialDeltas, Values
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 HOUR = 60
 WEEK = 168 * HOUR

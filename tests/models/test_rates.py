@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import delay, sketch
-from models.correction import Expected, correct
-from models.intervals import wilson
-from models.rates import RateCells
-from models.streams import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
+from models.messages import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
+from models.rates.rate_cells import RateCells
+from models.stats import delay_distribution as delay
+from models.stats import quantile_sketch as sketch
+from models.stats.delay_correction import Expected, correct
+from models.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from models.streams import Group
+    from models.messages import Group
 
 START = 1_760_000_000_000_000 // (24 * HOUR_US) * 24 * HOUR_US
 GROUPS = [("support", "gpt", "v1"), ("support", "gpt", "v2"), ("bills", "opus", "default")]

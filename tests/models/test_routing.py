@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aftercall.records import EPOCH, Alert, Recommendation, to_json
-from models.routing import Routing, RoutingSettings, TaskRouting
-from models.streams import HOUR_US, MINUTE_US, Closed, Group, TrialDeltas, Values
+from models.messages import HOUR_US, MINUTE_US, Closed, Group, TrialDeltas, Values
+from models.routing.routing import Routing, RoutingSettings, TaskRouting
 
 START = 491_000 * 60
 """A full hour, in minutes."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.scope import Leaves, Scope, covers, leaf_gains, overlap, scope_text, wider
-from models.shiryaev_roberts import RATIOS
-from models.streams import F64, Group
+from models.alerts.scope import Leaves, Scope, covers, leaf_gains, overlap, scope_text, wider
+from models.messages import F64, Group
+from models.stats.shiryaev_roberts import RATIOS
 
 WORDS = ("a", "b", "c")
 EVERY: list[Group] = [(task, model, config) for task, model, config in product(WORDS, repeat=3)]

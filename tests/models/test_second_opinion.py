@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from river.drift import ADWIN
 
-from models.second_opinion import BUSY, SecondOpinion
-from models.streams import I64, MINUTE_US, NO_VALUES, AnyGroup, Closed, TrialDeltas
+from models.drift.adwin import BUSY, SecondOpinion
+from models.messages import I64, MINUTE_US, NO_VALUES, AnyGroup, Closed, TrialDeltas
 
 DAY = 1440
 START = 20_139 * DAY

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.change_point import change_index
-from models.shiryaev_roberts import RATIOS, ShiryaevRoberts
-from models.streams import F64
+from models.messages import F64
+from models.stats.change_point import change_index
+from models.stats.shiryaev_roberts import RATIOS, ShiryaevRoberts
 
 
 class Scalar:
@@ -110,7 +110,7 @@ def test_nor_on_how_rows_are_split_and_lie_in_memory(
         odds = rng.uniform(0.9, 1.1, len(rows)) if minute % 2 else np.ones(len(rows))
         means = np.stack(whole.update(rows, n - f, f, minute, 0.01, odds))
         with monkeypatch.context() as patch:
-            patch.setattr("models.shiryaev_roberts._TOGETHER", together)
+            patch.setattr("models.stats.shiryaev_roberts._TOGETHER", together)
             minutes, margins = np.full(len(rows), minute), np.full(len(rows), 0.01)
             factors: float | F64 = odds if minute % 2 else 1.0
             again = np.stack(parts.update(rows, n - f, f, minutes, margins, factors))

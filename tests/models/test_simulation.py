@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from models.scenario import DEMO
-from models.simulation import Traffic, simulate_traffic, uuid7
+from models.simulation.scenario import DEMO
+from models.simulation.traffic import Traffic, simulate_traffic, uuid7
 
 START = 1_788_739_200_000_000
 DAY_US = 86_400_000_000

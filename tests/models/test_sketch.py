@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import sketch
+from models.stats import quantile_sketch as sketch
 
 LATENCIES = st.lists(st.floats(min_value=2e-3, max_value=9e11), min_size=1, max_size=200)
 

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.support import baseline_too_small, caveat, days_differ_too_much, divergence, is_weekend, new_kind_of_day
+from models.alerts.caveat import (
+    baseline_too_small,
+    caveat,
+    days_differ_too_much,
+    divergence,
+    is_weekend,
+    new_kind_of_day,
+)
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ids import IdColumn
-from models.table import HashIndex
+from models.columns.hash_index import HashIndex
+from models.columns.id_column import IdColumn
 
 KEYS = st.one_of(st.integers(0, 40), st.sampled_from([2**64 - 1, 2**63, 2**63 - 1]))
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.trial_delay import BUCKETS, EDGES, HORIZON, MIDDLES, bucket_of
+from models.stats.minute_delays import BUCKETS, EDGES, HORIZON, MIDDLES, bucket_of
 
 
 @given(st.integers(0, 10**6))

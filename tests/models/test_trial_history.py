@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.streams import F64, I64
-from models.trial_history import FINE_HOURS, KEEP_HOURS, TrialHistory, buckets
+from models.drift.trial_history import FINE_HOURS, KEEP_HOURS, TrialHistory, buckets
+from models.messages import F64, I64
 
 
 def told(history: TrialHistory, watch: int, now: int, since: int) -> tuple[list[float], ...]:
@@ -49,7 +49,7 @@ def test_what_is_told_does_not_depend_on_when_rows_were_merged(
             column([row[2] for row in rows]),
         )
         lazy.add(*added)
-        with patch("models.trial_history._SLACK", 0):
+        with patch("models.drift.trial_history._SLACK", 0):
             eager.add(*added)
         eager = TrialHistory(eager.state())
     for watch in range(3):
@@ -67,7 +67,7 @@ def test_recent_trials_are_told_by_the_minute_and_older_ones_by_the_hour() -> No
 
 def test_trials_of_more_than_four_weeks_ago_take_no_memory() -> None:
     history = TrialHistory()
-    with patch("models.trial_history._SLACK", 0):
+    with patch("models.drift.trial_history._SLACK", 0):
         for hour in range(3 * KEEP_HOURS):
             history.add(minutes([0, 1]), minutes([60 * hour] * 2), column([1, 0]), column([2, 2]))
     assert sum(part.shape[1] for part in history.state()) <= 3 * KEEP_HOURS

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, to_json
-from models.drift_settings import BUDGET, DriftSettings, part_of_source
-from models.streams import F64, I64, NO_VALUES, Closed, Responses, TrialDeltas
-from models.trial_delay import bucket_of
-from models.volume import Volume
+from models.drift.settings import BUDGET, DriftSettings, part_of_source
+from models.drift.volume.volume import Volume
+from models.messages import F64, I64, NO_VALUES, Closed, Responses, TrialDeltas
+from models.stats.minute_delays import bucket_of
 
 DAY = 1440
 START = 20_139 * DAY

@@ -7,11 +7,11 @@ import pickle
 import numpy as np
 import pytest
 
-from models.drift_settings import DriftSettings
-from models.rate_drift import RateDrift
-from models.shiryaev_roberts import ShiryaevRoberts
-from models.streams import NO_DELAYS, Group, TrialDeltas
-from models.weekly_evidence import Hours, Learned, mean_r
+from models.drift.settings import DriftSettings
+from models.drift.success_rate.detector import RateDrift
+from models.drift.success_rate.weekly import Hours, Learned, mean_r
+from models.messages import NO_DELAYS, Group, TrialDeltas
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 HOUR, WEEK = 60, 10_080
 MONDAY = 4 * 1440 + 2900 * WEEK

@@ -15,10 +15,10 @@ from connectors.decode import Decoder
 from flows.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.shards import SHARDS, split
 from models.groups import Groups
-from models.join import Join, Joined
-from models.ledger import SourceRule, VerdictRules
-from models.rules import JoinRules, TaskRules
-from models.streams import NEVER, Closed
+from models.join.join import Join, Joined
+from models.join.ledger import SourceRule, VerdictRules
+from models.join.rules import JoinRules, TaskRules
+from models.messages import NEVER, Closed
 from oracle.histories import History
 from oracle.order import watermarks
 from oracle.records import Rules

@@ -1,7 +1,8 @@
 """The detector of success rates as its documentation has it: one watch and one minute at a time, in plain Python.
 
-What is written in words in `models/shiryaev_roberts.py`, `models/dispersion.py`, `models/delay_odds.py`,
-`models/change_point.py` and docs/contract.md, section 3; slow, and without any of their code.
+What is written in words in `models/stats/shiryaev_roberts.py`, `models/stats/dispersion.py`,
+`models/drift/success_rate/delay_odds.py`, `models/stats/change_point.py` and docs/contract.md, section 3; slow, and
+without any of their code.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from oracle.variation import Everyone, Variation, grained
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from models.drift_settings import DriftSettings
+    from models.drift.settings import DriftSettings
 
 Group = tuple[str, str | None, str | None]
 MINUTE_US = 60_000_000

@@ -1,4 +1,4 @@
-"""What may be expected to arrive, as `models/delay_odds.py` has it in words: one call, one delay at a time."""
+"""What may be expected to arrive, one call and one delay at a time; the words are those of `delay_odds.py`."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from models.alert_book import alarm_of, significant
-from models.drift_settings import DAY_US, HOUR_US, DriftSettings
-from models.rate_drift import RateDrift
-from models.streams import MINUTE_US, Group, TrialDelays, TrialDeltas
-from models.trial_delay import bucket_of
+from models.alarms.book import alarm_of, significant
+from models.drift.settings import DAY_US, HOUR_US, DriftSettings
+from models.drift.success_rate.detector import RateDrift
+from models.messages import MINUTE_US, Group, TrialDelays, TrialDeltas
+from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
 
 DAY = 1440

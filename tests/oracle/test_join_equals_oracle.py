@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.trial_delay import bucket_of
+from models.stats.minute_delays import bucket_of
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
 from oracle.replay import trials_of

@@ -1,4 +1,4 @@
-"""What hours and days vary of themselves, as `models/dispersion.py` has it in words: one number at a time."""
+"""What hours and days vary of themselves, as `models/stats/dispersion.py` has it in words: one number at a time."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from aftercall.records import Alert
-from models.alert_book import Alarm, alarm_of
-from models.alerting import Alerting
-from models.drift import Drift, DriftSettings
-from models.streams import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
+from models.alarms.book import Alarm, alarm_of
+from models.alerts.alerting import Alerting
+from models.drift.detectors import Drift, DriftSettings
+from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
 
 START = 29_000_160  # midnight, in minutes since 1970
 HOUR, DAY = 60, 1440

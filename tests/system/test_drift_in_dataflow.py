@@ -16,12 +16,12 @@ from aftercall.records import Direction, to_json
 from flows.model_settings import drift_settings
 from flows.settings import load
 from flows.simulate import simulate
-from models.alert_book import Alarm, AlertBook, alarm_of
-from models.alerting import Alerting
-from models.drift_settings import DriftSettings
-from models.intervals import newcombe
-from models.scenario import DEMO, Incident, Scenario
-from models.streams import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
+from models.alarms.book import Alarm, AlertBook, alarm_of
+from models.alerts.alerting import Alerting
+from models.drift.settings import DriftSettings
+from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
+from models.simulation.scenario import DEMO, Incident, Scenario
+from models.stats.intervals import newcombe
 from oracle.drift import Facts, Found, ReferenceDrift
 from oracle.order import File, reading_order, watermarks
 from oracle.records import MINUTE_US, Record, Rules

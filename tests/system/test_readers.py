@@ -18,7 +18,7 @@ from connectors.publish import newest_version
 from flows.messages import CallRows, CellChanges, Clock, DeadLetterRows, Row, SnapshotMessage, StatementRows, Tally
 from flows.messages import VerdictRows as Verdicts
 from flows.snapshot import SnapshotPartition, SnapshotSettings
-from models.streams import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
+from models.messages import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
 PUBLICATIONS, READERS, CALLS = 200, 4, 20

@@ -1,0 +1,116 @@
+"""The stage after the detectors: one alert for one cause, told at the level that explains it best.
+
+Detectors alarm on every (task_type, model, config) and on two roll-ups, each by itself: one cause gives many alarms,
+over hours. What is known already opens nothing; what comes together is told together (docs/contract.md, section 3).
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, Final
+
+from aftercall.records import Alert
+from models.alarms.book import Alarm
+from models.alerts.incidents import Incident, Incidents
+from models.alerts.leaf_trials import LeafTrials
+from models.alerts.other_causes import OtherCauses
+from models.alerts.rate_causes import RateCauses
+from models.drift.settings import DriftSettings
+from models.messages import MINUTE_US, NEVER, Closed
+from models.state import unpack
+
+STATE_VERSION: Final = 2
+REMEMBERED_US: Final = 14 * 86_400_000_000
+"""How long a closed incident explains late alarms."""
+_RATE: Final = ("drift", "success_rate")
+
+
+class Alerting:
+    """Alarms and closed minutes in, alert records out. Nothing depends on how minutes are cut into messages.
+
+    Memory: per (task, model, config) and source 16 bytes per hour with trials of the last 14 days, 12 per error and
+    hour with failures by it, and the incidents.
+    """
+
+    def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
+        """Start fresh, or from what `state()` pickled."""
+        self._settings = settings
+        self._through = NEVER if state is None else state["through"]
+        self._trials = LeafTrials(None if state is None else state["trials"])
+        self._incidents = Incidents(None if state is None else state["incidents"])
+        self._rates = RateCauses(self._incidents, self._trials, settings)
+        self._others = OtherCauses(self._incidents)
+
+    def close(self, closed: Closed, alarms: list[Alarm]) -> list[Alert]:
+        """Take in the minutes that have closed, and what the detectors found in them.
+
+        Args:
+            closed: as the detectors read it.
+            alarms: in any order; each at the end of one of these minutes.
+
+        Returns:
+            Records by time; those of one alert in the order of `seq`.
+        """
+        waiting = sorted(alarms, key=_order, reverse=True)
+        told: list[Alert] = []
+        end = closed.through * MINUTE_US
+        while True:
+            due = min((self._due(one) for one in self._incidents.all if one.closed is None), default=end + 1)
+            at = min(waiting[-1].at if waiting else end + 1, due)
+            if at > end:
+                break
+            self._take(closed, at // MINUTE_US)
+            for one in [one for one in self._incidents.all if one.closed is None and self._due(one) <= at]:
+                told += self._pass(one, at)
+            while waiting and waiting[-1].at <= at:
+                alarm = waiting.pop()
+                by = self._rates if (alarm.watched[0], alarm.watched[2]) == _RATE else self._others
+                told += by.alarm(alarm)
+            self._incidents.forget(at - REMEMBERED_US)
+        self._take(closed, closed.through)
+        return told
+
+    def state(self) -> bytes:
+        """All of it as a pickle of plain values and arrays."""
+        return pickle.dumps(
+            {
+                "version": STATE_VERSION,
+                "through": self._through,
+                "trials": self._trials.state(),
+                "incidents": self._incidents.state(),
+            },
+            protocol=5,
+        )
+
+    @classmethod
+    def from_state(cls, state: bytes, settings: DriftSettings) -> Alerting:
+        """The stage as it was; `settings` hold from here on.
+
+        Raises:
+            StateError: the state is of another version.
+        """
+        return cls(settings, unpack(state, "alerting", STATE_VERSION))
+
+    def _take(self, closed: Closed, until: int) -> None:
+        if until > self._through:
+            self._trials.add(closed, self._through, until)
+            self._through = until
+
+    def _due(self, incident: Incident) -> int:
+        normal = incident.opened + self._settings.new_normal_after_us
+        if (incident.kind, incident.metric) != _RATE:
+            return normal
+        return min(normal, self._rates.due(incident))
+
+    def _pass(self, incident: Incident, at: int) -> list[Alert]:
+        """What the passing of time means for an open incident."""
+        if at >= incident.opened + self._settings.new_normal_after_us:
+            return [incident.normal(at)]
+        return self._rates.look(incident, at)
+
+
+def _order(alarm: Alarm) -> tuple[Any, ...]:
+    kind, group, metric = alarm.watched
+    # At one instant the narrow watches first, so that who speaks first does not depend on the detectors' order.
+    width = sum(part is None for part in group)
+    return (alarm.at, width, kind, metric, *(part or "" for part in group), alarm.direction)

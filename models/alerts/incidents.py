@@ -1,0 +1,191 @@
+"""An incident: one cause, its alert, and the records that tell of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from aftercall.records import EVERY_TASK, Alert, Direction, alert_id
+from models.alarms.book import METRICS, significant, utc_text
+from models.alerts.scope import Scope, scope_text
+from models.alerts.severity import severity_of
+from models.messages import MINUTE_US
+from models.stats.effect_size import Effect
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Incident:
+    """Times in minutes since 1970, `opened` and `closed` in microseconds.
+
+    Attributes:
+        kind, metric, direction: of the alarms.
+        scope: what it is about.
+        opened: when its alert was opened.
+        moves: when its level changed: first the estimated start, last the present level's or the recovery's.
+        record: fields of its newest record.
+        members: groups that alarmed, of metrics without counts.
+        back: members whose change is over.
+        closed: when its alert was closed.
+        recovered: it was closed because the change is over.
+        checks: how many of the scheduled looks at it are done.
+    """
+
+    kind: str
+    metric: str
+    direction: Direction
+    scope: Scope
+    opened: int
+    moves: list[int]
+    record: dict[str, Any] = field(default_factory=dict)
+    members: list[Scope] = field(default_factory=list)
+    back: list[Scope] = field(default_factory=list)
+    closed: int | None = None
+    recovered: bool = False
+    checks: int = 0
+
+    @property
+    def opened_minute(self) -> int:
+        """The minute after the alarm: what lies from here on did not raise it."""
+        return self.opened // MINUTE_US
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Incident:
+        """The reverse of `plain`."""
+        return cls(**plain)
+
+    def open(self, ordinal: int, at: int, **fields: Any) -> Alert:
+        """The first record. `ordinal` counts the alerts of this kind, scope, metric and direction."""
+        task, model, config = self.scope
+        self.record = {
+            "alert_id": alert_id(self.kind, (task or EVERY_TASK, model, config), self.metric, self.direction, ordinal),
+            "seq": 0,
+            "kind": self.kind,
+            "metric": self.metric,
+            "direction": self.direction,
+            "opened_at": moment(at),
+            "closed_at": None,
+            "changed_at": moment(self.moves[0] * MINUTE_US),
+            "failures_per_day": None,
+            "caveat": None,
+            "slices": [],
+        }
+        return self.issue(at, state="opened", **fields)
+
+    def issue(self, at: int, **changes: Any) -> Alert:
+        """The next record: the last one with changes."""
+        task, model, config = self.scope
+        scope = {"task_type": task or EVERY_TASK, "model": model, "config": config}
+        self.record.update(changes, **scope, seq=self.record["seq"] + 1, updated_at=moment(at))
+        return Alert.sealed(**self.record)
+
+    def close(self, at: int, reason: str, *, recovered: bool, **changes: Any) -> Alert:
+        """The last record: over, or the new normal."""
+        self.closed, self.recovered = at, recovered
+        return self.issue(at, state="closed", closed_at=moment(at), reason=reason, **changes)
+
+    def merge(self, at: int, other: Incident) -> Alert:
+        """Close it: it has turned out to be part of another."""
+        name = METRICS.get(self.metric, self.metric)
+        reason = (
+            f"{name} of {scope_text(self.scope)} is part of a wider change, that of {scope_text(other.scope)}: the "
+            "alert on that goes on."
+        )
+        evidence = {**self.record["evidence"], "part_of": other.record["alert_id"]}
+        return self.close(at, reason, recovered=False, evidence=evidence)
+
+    def normal(self, at: int) -> Alert:
+        """Close it: the level has stayed for so long that it is the new normal."""
+        opened = utc_text(self.opened)
+        name = METRICS.get(self.metric, self.metric)
+        reason = (
+            f"{name} of {scope_text(self.scope)} has not come back since {opened}: its present level is taken as the "
+            "new normal."
+        )
+        return self.close(at, reason, recovered=False)
+
+
+class Incidents:
+    """All incidents that matter yet: open ones, and closed ones as long as late alarms may come of them."""
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        """Start empty, or with the `state()` of another."""
+        self.all: list[Incident] = [] if state is None else [Incident.of(plain) for plain in state["all"]]
+        self._count: dict[tuple[str, Scope, str, str], int] = {} if state is None else dict(state["count"])
+
+    def state(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"all": [one.plain() for one in self.all], "count": self._count}
+
+    def begin(self, incident: Incident, at: int, **fields: Any) -> Alert:
+        """Open a new incident's alert."""
+        key = (incident.kind, incident.scope, incident.metric, incident.direction)
+        ordinal = self._count[key] = self._count.get(key, 0) + 1
+        self.all.append(incident)
+        return incident.open(ordinal, at, **fields)
+
+    def of(self, kind: str, metric: str) -> list[Incident]:
+        """Those of what a kind and metric measure, the newest first."""
+        mine = family(kind, metric)
+        return [one for one in reversed(self.all) if family(one.kind, one.metric) == mine]
+
+    def forget(self, before: int) -> None:
+        """Drop those that were closed before `before` (microseconds)."""
+        self.all = [one for one in self.all if one.closed is None or one.closed >= before]
+
+
+def family(kind: str, metric: str) -> tuple[str, str]:
+    """What is measured: several tests may watch it, such as the mean of the latency and its quantiles.
+
+    >>> family("quantile", "latency_ms:p90") == family("shift", "latency_ms")
+    True
+    >>> family("response", "response_rate:judge") == family("response", "response_rate:user")
+    False
+    """
+    return ("values", metric.partition(":p")[0]) if kind in {"shift", "quantile"} else (kind, metric)
+
+
+def moment(us: int) -> datetime:
+    """An instant for a record."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def measured(effect: Effect, per_day: float) -> dict[str, Any]:
+    """The fields of a record that an effect gives; `per_day`: failures that it costs."""
+    return {
+        "severity": severity_of(effect.points, per_day),
+        "baseline": significant(effect.baseline),
+        "current": significant(effect.current),
+        "effect_low": significant(effect.low),
+        "effect_high": significant(effect.high),
+        "failures_per_day": significant(per_day),
+    }
+
+
+def change_text(effect: Effect) -> str:
+    """A change for a sentence.
+
+    >>> change_text(Effect(0.9, 0.8, -0.13, -0.07, 20.0, 100.0, 10.0, 100.0))
+    'from 90.0% to 80.0% (-10.0 points, 99% interval -13.0 to -7.0)'
+    """
+    return (
+        f"from {effect.baseline:.1%} to {effect.current:.1%} ({100 * effect.points:+.1f} points, "
+        f"99% interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
+    )
+
+
+def cost_text(per_day: float) -> str:
+    """What a change costs, for a sentence.
+
+    >>> cost_text(1234.5), cost_text(-3.0)
+    (' It costs about 1,200 failures a day.', '')
+    """
+    if per_day < 0.5:
+        return ""
+    return f" It costs about {float(f'{per_day:.2g}'):,.0f} failures a day."

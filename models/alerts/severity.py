@@ -1,0 +1,49 @@
+"""How severe an alert is: by how much a rate changed, and by how many failures a day that costs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aftercall.records import Severity
+
+LARGE_DROP: Final = 0.10
+"""A drop by this much is critical where the group is busy enough to matter."""
+FAILURES_MATTER: Final = 24.0
+"""A day, from which a large drop is critical: one an hour."""
+FAILURES_CRITICAL: Final = 240.0
+"""A day, from which any drop is critical: ten an hour."""
+FAILURES_SMALL: Final = 1.0
+"""A day, below which a drop is information."""
+
+
+def severity_of(points: float, failures_per_day: float) -> Severity:
+    """Severity of a change of the success rate.
+
+    Args:
+        points: current minus baseline, in rates: -0.1 is a drop of 10 points.
+        failures_per_day: what it costs, see `models.stats.effect_size`.
+
+    >>> severity_of(-0.12, 30.0), severity_of(-0.12, 3.0), severity_of(-0.02, 400.0), severity_of(-0.3, 0.5)
+    ('critical', 'warning', 'critical', 'info')
+    >>> severity_of(0.3, -1000.0)
+    'info'
+    """
+    if points >= 0 or failures_per_day < FAILURES_SMALL:
+        return "info"
+    large = points <= -LARGE_DROP and failures_per_day >= FAILURES_MATTER
+    return "critical" if large or failures_per_day >= FAILURES_CRITICAL else "warning"
+
+
+def steady(before: Severity, by_estimate: Severity, at_worst: Severity) -> Severity:
+    """Severity at an update: rises with the estimate, falls only as far as the worse end of its interval allows.
+
+    >>> steady("critical", "warning", "critical"), steady("critical", "info", "warning")
+    ('critical', 'warning')
+    >>> steady("info", "warning", "critical")
+    'warning'
+    """
+    kept = min(before, at_worst, key=_ORDER.index)
+    return max(by_estimate, kept, key=_ORDER.index)
+
+
+_ORDER: Final[tuple[Severity, ...]] = ("info", "warning", "critical")

@@ -1,0 +1,138 @@
+"""A column of identifiers that takes 17 bytes for a UUID instead of 90 for a Python string.
+
+Canonical UUIDs (lower case, hyphens) and bare 32-digit hex ids are packed into 16 bytes; every other id lies as UTF-8
+in one growing arena that is rewritten once half of it is garbage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.messages import I32, U64
+
+_NONE, _UUID, _HEX, _ARENA = 0, 1, 2, 3
+_HYPHENS = (8, 13, 18, 23)
+_DIGITS = np.array([i for i in range(36) if i not in _HYPHENS])
+_NIBBLE = np.full(256, 255, np.uint8)
+_NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
+_COMPACT_AT = 1 << 16
+
+Bytes = NDArray[np.uint8]
+
+
+class IdColumn:
+    """Strings by row. Rows are the owner's; a row must be dropped before it is set again."""
+
+    def __init__(self) -> None:
+        self._high: U64 = np.zeros(0, np.uint64)
+        self._low: U64 = np.zeros(0, np.uint64)
+        self._kind: Bytes = np.zeros(0, np.uint8)
+        self._arena = bytearray()
+        self._garbage = 0
+
+    def resize(self, rows: int) -> None:
+        """Make room for `rows` rows."""
+        for name in ("_high", "_low", "_kind"):
+            old = getattr(self, name)
+            grown = np.zeros(rows, old.dtype)
+            grown[: len(old)] = old
+            setattr(self, name, grown)
+
+    def put(self, rows: I32, ids: list[str]) -> None:
+        """Set `ids` at `rows`."""
+        lengths = np.fromiter(map(len, ids), np.int32, len(ids))
+        rest = np.ones(len(ids), np.bool_)
+        for length, kind in ((36, _UUID), (32, _HEX)):
+            where = np.flatnonzero(lengths == length)
+            if len(where):
+                packed, good = _pack([ids[i] for i in where.tolist()] if len(where) < len(ids) else ids, length)
+                hit = where[good]
+                self._high[rows[hit]] = packed[good, 0]
+                self._low[rows[hit]] = packed[good, 1]
+                self._kind[rows[hit]] = kind
+                rest[hit] = False
+        for i in np.flatnonzero(rest).tolist():
+            self._put_text(int(rows[i]), ids[i].encode())
+
+    def put_words(self, rows: I32, words: U64, text: Callable[[int], str]) -> None:
+        """Set UUIDs given as two words, shape (n, 2); where these are zeros, `text` tells the i-th id."""
+        self._high[rows], self._low[rows], self._kind[rows] = words[:, 0], words[:, 1], _UUID
+        (rest,) = ((words[:, 0] | words[:, 1]) == 0).nonzero()
+        if len(rest):
+            self.put(rows[rest], [text(i) for i in rest.tolist()])
+
+    def get(self, row: int) -> str:
+        """The id at `row`."""
+        if self._kind[row] != _ARENA:
+            return self.texts(np.array([row], np.int32))[0]
+        place = int(self._high[row])
+        start, length = place >> 16, place & 0xFFFF
+        return self._arena[start : start + length].decode()
+
+    def texts(self, rows: I32) -> list[str]:
+        """The ids at `rows`."""
+        words = np.stack((self._high[rows], self._low[rows]), axis=1).astype(">u8").tobytes().hex()
+        texts = [words[i : i + 32] for i in range(0, len(words), 32)]
+        for i, kind in enumerate(self._kind[rows].tolist()):
+            if kind == _UUID:
+                text = texts[i]
+                texts[i] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            elif kind == _ARENA:
+                texts[i] = self.get(int(rows[i]))
+        return texts
+
+    def drop(self, rows: I32) -> None:
+        """Forget the ids at `rows`."""
+        held = rows[self._kind[rows] == _ARENA]
+        self._garbage += int((self._high[held] & np.uint64(0xFFFF)).sum())
+        self._kind[rows] = _NONE
+        if self._garbage > _COMPACT_AT and self._garbage * 2 > len(self._arena):
+            self._compact()
+
+    def take(self, rows: I32) -> dict[str, Any]:
+        """Plain values of `rows`, in that order, for a snapshot; `from_taken` reads them."""
+        kinds = self._kind[rows]
+        texts = self.texts(rows[kinds == _ARENA])
+        return {"high": self._high[rows], "low": self._low[rows], "kind": kinds, "texts": texts}
+
+    def restore(self, taken: dict[str, Any]) -> None:
+        """Set rows 0..n-1 from `take`."""
+        count = len(taken["kind"])
+        self._high[:count], self._low[:count], self._kind[:count] = taken["high"], taken["low"], taken["kind"]
+        for row, text in zip(np.flatnonzero(taken["kind"] == _ARENA).tolist(), taken["texts"], strict=True):
+            self._put_text(row, text.encode())
+
+    def _put_text(self, row: int, text: bytes) -> None:
+        self._high[row] = (len(self._arena) << 16) | len(text)
+        self._kind[row] = _ARENA
+        self._arena += text
+
+    def _compact(self) -> None:
+        old, self._arena, self._garbage = self._arena, bytearray(), 0
+        for row in np.flatnonzero(self._kind == _ARENA).tolist():
+            place = int(self._high[row])
+            start, length = place >> 16, place & 0xFFFF
+            self._put_text(row, bytes(old[start : start + length]))
+
+
+def _pack(ids: list[str], length: int) -> tuple[U64, NDArray[np.bool_]]:
+    """16 bytes of each id as two big-endian words, and which ids are of the packable form."""
+    text = "".join(ids)
+    if not text.isascii():
+        good = np.zeros(len(ids), np.bool_)
+        ascii_at = [i for i, one in enumerate(ids) if one.isascii()]
+        packed = np.zeros((len(ids), 2), np.uint64)
+        if ascii_at:
+            packed[ascii_at], good[ascii_at] = _pack([ids[i] for i in ascii_at], length)
+        return packed, good
+    chars = np.frombuffer(text.encode("ascii"), np.uint8).reshape(len(ids), length)
+    digits = _NIBBLE[chars[:, _DIGITS] if length == 36 else chars]
+    good = (digits != 255).all(axis=1)
+    if length == 36:
+        good &= (chars[:, _HYPHENS] == ord("-")).all(axis=1)
+    pairs = np.ascontiguousarray((digits[:, ::2] << 4) | digits[:, 1::2])
+    return pairs.view(">u8").astype(np.uint64).reshape(len(ids), 2), good

@@ -1,0 +1,72 @@
+"""Counts by the minute over the last weeks, in rows that become hours as they age."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from models.messages import I32, I64
+
+KEEP_HOURS: Final = 14 * 24
+"""How far back a baseline reaches."""
+FINE_HOURS: Final = 6
+"""Whole hours before the present one that are told apart by the minute."""
+_SLACK = 16_384
+
+
+class MinuteRows:
+    """Rows (code, minute, count, ...); older minutes are merged into the first minute of their hour.
+
+    What is read at a minute does not depend on when they are merged.
+    """
+
+    def __init__(self, rows: I32) -> None:
+        """`rows`: those of another instance, shape (2 + counts, n); with n = 0 it starts empty."""
+        self._merged = rows
+        self._fresh: list[I32] = []
+        self._fresh_rows = 0
+
+    def rows(self) -> I32:
+        """All of them."""
+        return np.concatenate([self._merged, *self._fresh], axis=1)
+
+    def add(self, rows: I32) -> None:
+        """Take in rows of minutes that are not before those taken in so far."""
+        self._fresh.append(rows)
+        self._fresh_rows += rows.shape[1]
+        if self._fresh_rows > _SLACK + self._merged.shape[1] // 2:
+            self._merge()
+
+    def between(self, now: int, begin: I64, end: int) -> I32:
+        """Rows in minutes `begin` <= minute < `end`, as they are told apart at minute `now`.
+
+        An hour that is told apart no longer, and lies only in part between the two, is left out whole.
+
+        Args:
+            now: the present minute; >= end.
+            begin: per code.
+            end: one for all.
+        """
+        rows = self.rows()
+        self._merged, self._fresh = rows, []  # joined, which the next call is spared; merged by the hour at its time
+        minute = rows[1].astype(np.int64)
+        fine = minute // 60 >= now // 60 - FINE_HOURS
+        told = np.where(fine, minute, minute // 60 * 60)
+        inside = (told >= begin[rows[0]]) & (told + np.where(fine, 1, 60) <= end)
+        inside &= minute // 60 > now // 60 - KEEP_HOURS
+        return rows[:, inside]
+
+    def _merge(self) -> None:
+        rows = self.rows()
+        self._fresh, self._fresh_rows = [], 0
+        newest = int(rows[1].max())
+        minute = rows[1].astype(np.int64)
+        minute = np.where(minute // 60 < newest // 60 - FINE_HOURS, minute // 60 * 60, minute)
+        kept = minute // 60 > newest // 60 - KEEP_HOURS
+        key = (rows[0, kept].astype(np.int64) << 32) | minute[kept]
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        starts = np.flatnonzero(np.diff(key, prepend=-1))
+        counts = np.add.reduceat(rows[2:, kept][:, order], starts, axis=1)
+        self._merged = np.stack((key[starts] >> 32, key[starts] & 0xFFFFFFFF, *counts)).astype(np.int32)

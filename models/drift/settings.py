@@ -1,0 +1,131 @@
+"""What the drift detectors may be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from models.messages import F64
+
+DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
+
+
+class Budget(NamedTuple):
+    """What a metric may use of its group's promise: `share` of it, spread evenly over its `tests`."""
+
+    share: float
+    tests: int
+
+
+BUDGET: Final = {
+    #                      share   tests
+    "success_rate": Budget(1 / 2, 2),  # a drop, a rise
+    "latency_ms": Budget(1 / 12, 4),  # more and fewer values above the p50, and above the p90
+    "cost_usd": Budget(1 / 12, 4),
+    "tokens": Budget(1 / 12, 4),
+    "score": Budget(1 / 12, 4),  # of each source: see `part_of_source`
+    "responses": Budget(1 / 12, 1),  # of each source: fewer
+    "calls": Budget(1 / 12, 2),  # fewer, more
+}
+"""All statistical tests of a group; the shares sum to 1. A group without some metric does not use up its promise."""
+
+
+def part_of_source(place: int) -> float:
+    """The part of a metric's share that the source in this place (0 the first to be seen) has; all parts sum to 1.
+
+    >>> [part_of_source(place) for place in range(3)] == [1 / 2, 1 / 6, 1 / 12]
+    True
+    """
+    return 1 / ((place + 1) * (place + 2))
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """Settings of section `[drift]`; times in microseconds.
+
+    Attributes:
+        false_alarms_per_1000_groups_per_week: the promise, over all statistical alerts together. > 0.
+        warmup_us: trials of a task type before its first call or trial + warmup are neither tested nor learned. Where
+            failures are reported faster than successes, the first trials are mostly failures; after the warm-up the
+            mix stands, and how long either takes is known.
+        warmup_by_task: other warm-ups by task type, such as a horizon shorter than `warmup_us`.
+        unpromised_tasks: task types whose alerts carry no promise: where silence decides, one kind of verdict comes a
+            whole horizon after the other, so that a change of traffic looks like a change of the rate.
+        min_trials: learned before a group is tested. >= 1.
+        margin: how much worse or better a busy group's rate may be without counting as evidence: a point or two, for
+            those who do not want to hear of them. In [0, 1).
+        margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
+        new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
+    """
+
+    false_alarms_per_1000_groups_per_week: float = 1.0
+    warmup_us: int = 72 * HOUR_US
+    warmup_by_task: Mapping[str, int] = field(default_factory=dict)
+    unpromised_tasks: frozenset[str] = frozenset()
+    min_trials: int = 30
+    margin: float = 0.0
+    margin_above_per_day: float = 300.0
+    new_normal_after_us: int = 7 * DAY_US
+
+    def __post_init__(self) -> None:
+        """Refuse what would break the promise.
+
+        Raises:
+            ValueError: naming the setting, the rule, the value and the remedy.
+        """
+        rules = (
+            ("false_alarms_per_1000_groups_per_week", self.false_alarms_per_1000_groups_per_week > 0, "> 0", "1"),
+            ("warmup", min(self.warmup_us, *self.warmup_by_task.values(), self.warmup_us) >= 0, ">= 0 s", "72h"),
+            ("min_trials", self.min_trials >= 1, ">= 1", "30"),
+            ("margin", 0 <= self.margin < 1, "in [0, 1)", "0"),
+            ("margin_above_per_day", self.margin_above_per_day >= 0, ">= 0", "300"),
+            ("new_normal_after", self.new_normal_after_us > 0, "> 0 s", "7d"),
+        )
+        for name, holds, rule, default in rules:
+            if not holds:
+                value = getattr(self, name, None)
+                got = getattr(self, f"{name}_us", None) if value is None else value
+                raise ValueError(f"[drift] {name} must be {rule}; got {got} (leave it out for {default})")
+
+    def threshold_of(self, metric: str, part: float = 1.0) -> float:
+        """A of each test of a metric that has `part` of its share: 1,000 / (F w) with w its share of the promise.
+
+        >>> round(DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold_of("calls"))
+        24000
+        """
+        share, tests = BUDGET[metric]
+        return 1000 * tests / (self.false_alarms_per_1000_groups_per_week * share * part)
+
+    @property
+    def threshold(self) -> float:
+        """A of CT-SR on outcomes, for each of its two directions.
+
+        >>> DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold
+        4000.0
+        """
+        return self.threshold_of("success_rate")
+
+    @property
+    def promise(self) -> str:
+        """The sentence that alerts carry."""
+        return (
+            f"At most {self.false_alarms_per_1000_groups_per_week:g} false alarms per 1,000 watched groups per week, "
+            "over all statistical alerts together, if outcomes are independent but for what hours and days vary."
+        )
+
+    def margin_of(self, trials: F64 | float, days: F64 | float) -> F64:
+        """The margin of groups that have learned `trials` in `days`; a day counts at least, so a burst is no traffic.
+
+        >>> DriftSettings(margin=0.02).margin_of(301.0, 0.1).item()
+        0.02
+        """
+        busy = trials > self.margin_above_per_day * np.maximum(days, 1.0)
+        return np.where(busy, self.margin, 0.0)
+
+    def warmup_of(self, task_type: str) -> int:
+        """Warm-up of a task type's groups, microseconds."""
+        return self.warmup_by_task.get(task_type, self.warmup_us)

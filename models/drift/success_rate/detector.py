@@ -1,0 +1,392 @@
+"""CT-SR over the closed minutes of every watched group: alarms on success rates, and what changed when."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aftercall.records import Alert, Digest, Direction
+from models.alarms.book import AlertBook, Watched
+from models.drift.settings import DriftSettings
+from models.drift.success_rate.alarm import described
+from models.drift.success_rate.call_counts import Calls
+from models.drift.success_rate.daily_trials import Rows, around
+from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
+from models.drift.success_rate.digest import WEEK_MINUTES, Weekly, digest, week_of
+from models.drift.success_rate.series import NONE, Watches
+from models.drift.success_rate.weekly import Learned, mean_r
+from models.drift.trial_history import TrialHistory, buckets
+from models.messages import F64, I64, MINUTE_US, Bools, Group, TrialDelays, TrialDeltas
+from models.stats.change_point import change_index
+from models.stats.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion
+from models.stats.shiryaev_roberts import (
+    DOWN,
+    UP,
+    Batch,
+    Elapsed,
+    Evidence,
+    ShiryaevRoberts,
+    advance,
+    evidence,
+    learned_failures,
+)
+
+KIND = "drift"
+METRIC = "success_rate"
+
+_INHERITED = 300.0
+"""Trials that a new watch's baseline, that of its roll-up, weighs at most."""
+_NOT_YET = -1
+
+
+class _Baseline(NamedTuple):
+    """What each row found learned before it, and what it tells.
+
+    `counted`: rows after the last alarm of their watch in this day.
+    """
+
+    failures: F64
+    trials: F64
+    weeks: Elapsed
+    told: Evidence
+    counted: Bools
+
+
+class RateDrift:
+    """Watches (task, model, config), (task, model) and (task); a roll-up's trials are the sums of its groups' trials.
+
+    Per watch: about 540 bytes, 16 more per hour with trials of the last 28 days, and the open alert. What comes out
+    does not depend on how minutes are cut into calls of `close`.
+    """
+
+    def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
+        """Start fresh, or from the `state()` of another instance."""
+        self._settings = settings
+        self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
+        self._watches = Watches()
+        self._odds = DelayOdds()
+        self._day = _NOT_YET
+        self._warmup: I64 = np.zeros(0, np.int64)
+        # Minute at which the baseline starts, and whether it is that of the parent.
+        self._since: I64 = np.zeros(0, np.int64)
+        self._inherited: Bools = np.zeros(0, np.bool_)
+        # Baselines at the beginning of the day: what those inherit that begin within it.
+        self._heirloom: F64 = np.zeros((2, 0))
+        # First minute of the ISO week, and the baselines with which it began.
+        self._week = _NOT_YET
+        self._week_baseline: F64 = np.zeros((2, 0))
+        self._digests: list[Digest] = []
+        self._history = TrialHistory()
+        self._book = AlertBook(settings.new_normal_after_us)
+        if state is not None:
+            self._restore(state)
+
+    def close(self, names: list[Group], trials: TrialDeltas, delays: TrialDelays, through: int) -> list[Alert]:
+        """Take in all minutes < `through`: their calls and trials, and how long the trials took.
+
+        Returns:
+            Alerts, those of one group in order of time.
+        """
+        alerts: list[Alert] = []
+        levels = self._levels(names, trials)
+        for day in np.unique(trials.minute // MINUTES_PER_DAY).tolist():
+            self._begin_day(day)
+            of_day = (day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY)
+            span = slice(*np.searchsorted(trials.minute, of_day).tolist())
+            rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)))
+            if len(rows.minute):
+                self._test(rows, alerts)
+                self._history.add(rows.watch, rows.minute, rows.learned * GRAIN, rows.learned_trials * GRAIN)
+            span = slice(*np.searchsorted(delays.minute, of_day).tolist())
+            self._learn_delays(levels, delays, span)
+        alerts += self._book.expire(through * MINUTE_US)
+        return alerts
+
+    def digests(self) -> list[Digest]:
+        """Digests of the weeks that have ended since this was last asked."""
+        ended, self._digests = self._digests, []
+        return ended
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy."""
+        s = self._statistics
+        return {
+            "watches": self._watches.state(),
+            "odds": self._odds.state(),
+            "day": self._day,
+            "warmup": self._warmup,
+            "week": self._week,
+            "week_baseline": self._week_baseline,
+            "inherited": self._inherited,
+            "heirloom": self._heirloom,
+            "r": s.r,
+            "today": s.today,
+            "failures": s.failures,
+            "trials": s.trials,
+            "last": s.last,
+            "began": s.began,
+            "dispersion": None if s.dispersion is None else s.dispersion.state(),
+            "since": self._since,
+            "history": self._history.state(),
+            "book": self._book.state(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        s = self._statistics
+        s.r, s.today = state["r"], state["today"]
+        s.failures, s.trials, s.last, s.began = (state[name] for name in ("failures", "trials", "last", "began"))
+        s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
+        self._watches, self._odds = Watches(state["watches"]), DelayOdds(state["odds"])
+        self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
+        self._inherited, self._heirloom = state["inherited"], state["heirloom"]
+        self._week, self._week_baseline = state["week"], state["week_baseline"]
+        self._history = TrialHistory(state["history"])
+        self._book = AlertBook(self._settings.new_normal_after_us, state["book"])
+
+    # From groups to watches
+
+    def _levels(self, names: list[Group], trials: TrialDeltas) -> I64:
+        """Watches of all names, and room for those that are new."""
+        levels = self._watches.levels(names, trials.code, trials.minute)
+        groups, more = self._watches.groups, len(self._watches) - len(self._since)
+        if more:
+            warmup = [-(-self._settings.warmup_of(group[0]) // MINUTE_US) for group in groups[-more:]]
+            self._warmup = np.concatenate((self._warmup, np.array(warmup, np.int64)))
+            self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
+            self._inherited = np.concatenate((self._inherited, np.zeros(more, np.bool_)))
+            self._heirloom = np.concatenate((self._heirloom, np.zeros((2, more))), axis=1)
+            self._statistics.grow(len(groups))
+            self._odds.grow(groups, self._watches.parent, self._warmup)
+        return levels
+
+    def _begin_day(self, day: int) -> None:
+        if day <= self._day:
+            return
+        self._day = day
+        week = week_of(day * MINUTES_PER_DAY)[0]
+        if self._week != week:
+            if self._week != _NOT_YET:
+                self._digests.append(self._digest())
+            self._week = week
+            self._week_baseline = np.stack((self._statistics.failures, self._statistics.trials))
+        self._statistics.begin_day(day)
+        self._odds.delays.begin_day(day)
+        self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
+
+    def _digest(self) -> Digest:
+        """Of the week that has ended; what began within it had no baseline to be held against."""
+        end = self._week + WEEK_MINUTES
+        hours = self._history.hours(self._week, end)
+        failures, trials = hours.failures / GRAIN, hours.trials / GRAIN
+        count = len(self._watches)
+        before = np.zeros((2, count))
+        before[:, : self._week_baseline.shape[1]] = self._week_baseline
+        s = self._statistics
+        rho_day, rho_hour = (
+            (np.zeros(count), np.zeros(count))
+            if s.dispersion is None
+            else (s.dispersion.rho_day, s.dispersion.rho_hour)
+        )
+        told = hours._replace(failures=failures, trials=trials)
+        found = mean_r(told, self._week, Learned(before[0], before[1], s.began, rho_day, rho_hour), s.min_trials)
+        failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
+        return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
+
+    def _watched(self, levels: I64, trials: TrialDeltas) -> Rows:
+        """Trials of one UTC day, where their watch is tested."""
+        watch = levels[:, trials.code]
+        minute = np.tile(trials.minute.astype(np.int64), (len(levels), 1))
+        called = np.argsort(minute, axis=None, kind="stable")
+        called = called[np.tile(trials.calls, len(levels))[called] != 0]
+        calls = Calls(
+            watch.ravel()[called], minute.ravel()[called], np.tile(trials.calls, len(levels))[called].astype(np.int64)
+        )
+        count = trials.trial_successes + trials.trial_failures
+        some = count > 0
+        key = ((watch[:, some] << 32) | minute[:, some]).ravel()
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        starts = np.flatnonzero(np.diff(key, prepend=_NOT_YET))
+        failed, tried = (
+            np.add.reduceat(np.tile(column[some], len(levels))[order], starts).astype(np.float64)
+            if len(starts)
+            else np.zeros(0)
+            for column in (trials.trial_failures.astype(np.int64), count.astype(np.int64))
+        )
+        watch, minute = key[starts] >> 32, key[starts] & 0xFFFFFFFF
+        odds = self._odds.at(calls, watch, minute)
+        learned = learned_failures(failed, odds)
+        rows = Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
+        warmup = self._warmup[watch]
+        warm = minute >= self._watches.began[watch] + warmup
+        return rows.part(warm & ((warmup <= BRIEF) | self._odds.known(watch)))
+
+    def _learn_delays(self, levels: I64, delays: TrialDelays, span: slice) -> None:
+        minute, success, count = (
+            column[span].astype(np.int64) for column in (delays.minute, delays.success, delays.count)
+        )
+        for level in levels[1:]:
+            self._odds.learn(level[delays.code[span]], minute, success, delays.bucket[span], count)
+
+    # The test
+
+    def _test(self, rows: Rows, alerts: list[Alert]) -> None:
+        """Trials of one UTC day."""
+        starts = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
+        watches = rows.watch[starts]
+        ends = np.append(starts[1:], len(rows.watch))
+        fresh = self._since[watches] < 0
+        self._since[watches[fresh]] = self._statistics.began[watches[fresh]] = rows.minute[starts[fresh]]
+        self._inherit(watches[fresh])
+        before = self._before(rows, starts, ends)
+        self._rounds(rows, before, starts, ends, alerts)
+        s, last = self._statistics, ends - 1
+        s.failures[watches] = before.failures[last] + rows.learned[last]
+        s.trials[watches] = before.trials[last] + rows.learned_trials[last]
+        s.last[watches] = rows.minute[last]
+        self._count(rows.part(before.counted))
+
+    def _inherit(self, watches: I64) -> None:
+        """Give new watches the baseline that the nearest roll-up had at the beginning of the day."""
+        trials = self._heirloom[1]
+        for watch in watches.tolist():
+            above = int(self._watches.parent[watch])
+            while above != NONE and trials[above] < self._settings.min_trials:
+                above = int(self._watches.parent[above])
+            if above != NONE:
+                weight = min(1.0, _INHERITED / trials[above])
+                kept = np.rint(weight * self._heirloom[:, above] * GRAIN) / GRAIN
+                self._statistics.failures[watch], self._statistics.trials[watch] = kept
+                self._inherited[watch] = True
+                self._statistics.began[watch] = 0
+
+    def _before(self, rows: Rows, starts: I64, ends: I64) -> _Baseline:
+        s, watches, sizes = self._statistics, rows.watch[starts], ends - starts
+
+        def learned(column: F64, at_start: F64) -> F64:
+            sums = np.cumsum(column) - column
+            return sums + np.repeat(at_start[watches] - sums[starts], sizes)
+
+        failures, trials = learned(rows.learned, s.failures), learned(rows.learned_trials, s.trials)
+        last = np.concatenate(([_NOT_YET], rows.minute[:-1]))
+        last[starts] = s.last[watches]
+        weeks = Elapsed.between(last, rows.minute, dispersion=s.dispersion is not None)
+        told = self._evidence(rows, failures, trials)
+        return _Baseline(failures, trials, weeks, told, np.ones(len(failures), np.bool_))
+
+    def _evidence(self, rows: Rows, failures: F64, trials: F64, *, changed: bool = False) -> Evidence:
+        """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
+        dispersion = self._statistics.dispersion
+        days = self._statistics.days(rows.watch, rows.minute)
+        surrounding = None if dispersion is None else around(dispersion, rows, changed=changed).against(days)
+        active = self._statistics.tested(trials)
+        margin = self._margin(rows, trials)
+        return evidence(Batch(rows.failures, rows.trials, failures, trials, surrounding, rows.odds, margin, active))
+
+    def _margin(self, rows: Rows, trials: F64) -> F64:
+        """Per row, from what was learned before it."""
+        of_traffic = self._settings.margin_of(trials, (rows.minute - self._since[rows.watch]) / MINUTES_PER_DAY)
+        return np.maximum(of_traffic, self._statistics.margin_of_age(rows.watch, rows.minute))
+
+    def _rounds(self, rows: Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
+        """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
+
+        What rows tell is known beforehand from sums of counts. Where a watch raises an alarm, its later ones are asked
+        anew.
+        """
+        sizes = ends - starts
+        busiest_first = np.argsort(-sizes, kind="stable")
+        starts, ends, sizes = starts[busiest_first], ends[busiest_first], sizes[busiest_first]
+        watches = rows.watch[starts]
+        r, today = self._statistics.r[watches], self._statistics.today[watches]
+        threshold = self._settings.threshold
+        for turn in range(int(sizes[0])):
+            width = int(np.searchsorted(-sizes, -turn))
+            at = starts[:width] + turn
+            told = Evidence(*(column[at] for column in before.told))
+            weeks = Elapsed(*(column[at] for column in before.weeks))
+            mean = advance(r[:width], today[:width], weeks, told)
+            if mean.max() < threshold:
+                continue
+            for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
+                span = slice(int(starts[place]), int(ends[place]))
+                self._alarm(rows, before, span, int(at[place]), mean[place], alerts)
+                r[place] = today[place] = 0.0
+        self._statistics.r[watches], self._statistics.today[watches] = r, today
+
+    def _count(self, rows: Rows) -> None:
+        """Let the dispersion see the day's trials, hour by hour."""
+        dispersion = self._statistics.dispersion
+        if dispersion is None or not len(rows.watch):
+            return
+        hour = rows.minute // MINUTES_PER_HOUR
+        starts = np.flatnonzero(np.diff((rows.watch << 32) | hour, prepend=_NOT_YET))
+        watch, hour = rows.watch[starts], hour[starts]
+        failures, trials = (np.add.reduceat(column, starts) for column in (rows.learned, rows.learned_trials))
+        for one in np.unique(hour).tolist():
+            now = hour == one
+            dispersion.add(watch[now], hour[now] * MINUTES_PER_HOUR, failures[now], trials[now])
+
+    # An alarm
+
+    def _alarm(self, rows: Rows, before: _Baseline, span: slice, at: int, mean: F64, alerts: list[Alert]) -> None:
+        """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change."""
+        watch, minute = int(rows.watch[at]), int(rows.minute[at])
+        worse = bool(mean[DOWN] >= mean[UP])
+        failures = float(before.failures[at] + rows.learned[at])
+        trials = float(before.trials[at] + rows.learned_trials[at])
+        since_failures, since_trials, changed = self._change(rows, span.start, at, failures, trials, worse=worse)
+        ending = (minute + 1) * MINUTE_US
+        watched: Watched = (KIND, self._watches.groups[watch], METRIC)
+        alerts += self._book.expire(ending, watched)
+        direction: Direction = "down" if worse else "up"
+        origin = self._book.origin(watched, direction)
+        baseline = (failures - since_failures, trials - since_trials) if origin is None else (origin[0], origin[1])
+        alarm = described(self._settings, watched, direction, ending, baseline, (since_failures, since_trials), changed)
+        evidence = {
+            "mean_r": float(mean[DOWN if worse else UP]),
+            "margin": float(self._margin(rows.part(slice(at, at + 1)), before.trials[at : at + 1])[0]),
+        }
+        again = "against what its roll-up had before: it " if self._inherited[watch] else ""
+        again = again if origin is None else "moved again: it "
+        alarm = alarm._replace(finding=again + alarm.finding, evidence=evidence | alarm.evidence)
+        alerts.append(self._book.raise_alarm(alarm))
+        self._since[watch] = self._statistics.began[watch] = changed
+        self._inherited[watch] = False
+        before.counted[span.start : at + 1] = False
+        if self._statistics.dispersion is not None:
+            self._statistics.dispersion.forget_change(watch)
+        self._relearn(rows, before, slice(at + 1, span.stop), since_failures, since_trials)
+
+    def _change(
+        self, rows: Rows, start: int, at: int, failures: float, trials: float, *, worse: bool
+    ) -> tuple[float, float, int]:
+        """Failures and trials since the estimated change, and its minute."""
+        watch, now = int(rows.watch[at]), int(rows.minute[at])
+        mine = slice(start, at + 1)
+        stored, f, n = self._history.of(watch)
+        minutes = np.concatenate((stored, rows.minute[mine]))
+        f = np.concatenate((f / GRAIN, rows.learned[mine]))
+        n = np.concatenate((n / GRAIN, rows.learned_trials[mine]))
+        moments, f, n = buckets(minutes, f, n, now, int(self._since[watch]))
+        k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
+        if k is None:
+            # No split of the stored minutes fits: what was learned before this minute is the baseline.
+            return float(rows.learned[at]), float(rows.learned_trials[at]), now
+        return float(f[k:].sum()), float(n[k:].sum()), int(moments[k])
+
+    def _relearn(self, rows: Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
+        """Give the later rows of a watch their new baseline: the counts since the change."""
+        if rest.start == rest.stop:
+            # No later row of this day: the totals are read from the last row, so put them there.
+            last = rest.start - 1
+            before.failures[last] = failures - rows.learned[last]
+            before.trials[last] = trials - rows.learned_trials[last]
+            return
+        later = rows.part(rest)
+        before.failures[rest] = failures + np.cumsum(later.learned) - later.learned
+        before.trials[rest] = trials + np.cumsum(later.learned_trials) - later.learned_trials
+        told = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
+        for column, anew in zip(before.told, told, strict=True):
+            column[rest] = anew

@@ -1,0 +1,68 @@
+"""What the detectors of success rates watch: every (task, model, config), and its roll-ups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.messages import I64, AnyGroup, Group
+
+NONE = -1
+_LEVELS = 3
+
+
+class Watches:
+    """Numbers watches in the order in which their first calls or trials came about; 100 bytes each.
+
+    Attributes:
+        groups: by number.
+        parent: number of the roll-up above, `NONE` for a task type; shape (watches,).
+        began: first minute of the watch's task type, shape (watches,).
+    """
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        """Start empty, or from the `state()` of another instance."""
+        self.groups: list[AnyGroup] = [] if state is None else state["groups"]
+        self.parent: I64 = np.zeros(0, np.int64) if state is None else state["parent"]
+        self.began: I64 = np.zeros(0, np.int64) if state is None else state["began"]
+        self._row = {group: row for row, group in enumerate(self.groups)}
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def levels(self, names: list[Group], code: NDArray[Any], minute: NDArray[Any]) -> I64:
+        """Watches of every name that occurs, adding new ones.
+
+        Args:
+            names: of the message.
+            code: index into `names`, per row.
+            minute: per row, ascending.
+
+        Returns:
+            Shape (3, names): config, model, task type. 0 for names that do not occur.
+        """
+        levels = np.zeros((_LEVELS, len(names)), np.int64)
+        present, first = np.unique(code, return_index=True)
+        parents: list[int] = []
+        began = self.began.tolist()
+        for at in np.argsort(first, kind="stable").tolist():
+            task, model, config = names[present[at]]
+            above = NONE
+            for level, group in enumerate(((task, None, None), (task, model, None), (task, model, config))):
+                row = self._row.get(group)
+                if row is None:
+                    row = self._row[group] = len(self.groups)
+                    self.groups.append(group)
+                    parents.append(above)
+                    began.append(int(minute[first[at]]) if above == NONE else began[above])
+                levels[_LEVELS - 1 - level, present[at]] = above = row
+        if parents:
+            self.parent = np.concatenate((self.parent, np.array(parents, np.int64)))
+            self.began = np.array(began, np.int64)
+        return levels
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy."""
+        return {"groups": self.groups, "parent": self.parent, "began": self.began}

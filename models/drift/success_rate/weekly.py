@@ -1,0 +1,83 @@
+"""What a week's trials say against the baselines with which it began: the statistics that the digest lists."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.messages import F64, I64
+from models.stats.dispersion import MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTES_PER_QUARTER, Surroundings, shrunk
+from models.stats.shiryaev_roberts import HALF, RATIOS, Batch, Elapsed, advance, evidence
+
+
+class Hours(NamedTuple):
+    """Trials per group and hour, sorted by hour; each pair once. `minute` is the hour's first."""
+
+    group: I64
+    minute: I64
+    failures: F64
+    trials: F64
+
+
+class Learned(NamedTuple):
+    """Baselines as a week begins, shape (groups,).
+
+    Attributes:
+        failures, trials: learned.
+        began: minute at which they begin.
+        rho_day, rho_hour: correlations of `models.stats.dispersion`.
+    """
+
+    failures: F64
+    trials: F64
+    began: I64
+    rho_day: F64
+    rho_hour: F64
+
+
+def mean_r(hours: Hours, first: int, learned: Learned, min_trials: int) -> F64:
+    """CT-SR from the beginning of a week to its end, in batches of an hour. O(168 groups).
+
+    Args:
+        hours: of the week.
+        first: first minute of the week.
+        learned: before the week.
+        min_trials: learned before a group is tested.
+
+    Returns:
+        Mean of R at the end of the week for a drop and a rise of the success rate, shape (groups, 2); 0 where not
+        tested.
+    """
+    groups = len(learned.failures)
+    baseline = np.stack((learned.failures, learned.trials))
+    r, today = np.zeros((groups, 2, len(RATIOS))), np.zeros((groups, 2, HALF))
+    # The minute at which a group's R was last given its time: as if it had been tested until the week began.
+    last = np.full(groups, first - 1, np.int64)
+    of_day, of_quarter = np.zeros((2, groups)), np.zeros((2, groups))
+    mean = np.zeros((groups, 2))
+    day, quarter = first // MINUTES_PER_DAY, first // MINUTES_PER_QUARTER
+    for minute in np.unique(hours.minute).tolist():
+        if minute // MINUTES_PER_QUARTER != quarter:
+            quarter = minute // MINUTES_PER_QUARTER
+            of_day += shrunk(of_quarter, of_quarter[1], learned.rho_hour)
+            of_quarter[:] = 0.0
+        if minute // MINUTES_PER_DAY != day:
+            day = minute // MINUTES_PER_DAY
+            today[:], of_day[:] = 0.0, 0.0
+        span = slice(*np.searchsorted(hours.minute, (minute, minute + 1)).tolist())
+        rows, f, n = hours.group[span], hours.failures[span], hours.trials[span]
+        none = np.zeros(len(rows))
+        counts = (of_day[0, rows], of_day[1, rows], of_quarter[0, rows], of_quarter[1, rows], none, none)
+        end = minute + MINUTES_PER_HOUR - 1
+        days = np.maximum((end - learned.began[rows]) / MINUTES_PER_DAY, 1.0)
+        around = Surroundings(*counts, learned.rho_day[rows], learned.rho_hour[rows]).against(days)
+        active = learned.trials[rows] >= min_trials
+        batch = Batch(f, n, baseline[0, rows], baseline[1, rows], around, none + 1.0, none, active)
+        one, evidence_of_day = r[rows], today[rows]
+        mean[rows] = advance(one, evidence_of_day, Elapsed.between(last[rows], end, dispersion=True), evidence(batch))
+        r[rows], today[rows], last[rows] = one, evidence_of_day, end
+        baseline[0, rows] += f
+        baseline[1, rows] += n
+        of_quarter[:, rows] += shrunk(np.stack((f, n)), n, learned.rho_hour[rows])
+    return mean

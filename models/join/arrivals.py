@@ -1,0 +1,91 @@
+"""What the split sends to one join shard: columns of accepted records, in reading order.
+
+They are those of `connectors.columns`, declared again because neither room may know the other; `flows.shards` maps one
+onto the other by name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from models.join.watermark import LaneClock
+from models.messages import F64, I8, I32, I64, U64, Bools, Group, Objects
+
+
+class CallRecord(Protocol):
+    """What the join needs of a decoded call."""
+
+    call_id: str
+    error: str | None
+
+
+class OutcomeRecord(Protocol):
+    """What the join needs of a decoded outcome."""
+
+    outcome_id: str
+    call_id: str
+    source: str | None
+    success: bool | None
+    score: float | None
+    retracts: str | None
+    reason: str | None
+
+
+class CallColumns(NamedTuple):
+    """Calls. `key` = xxh3_64 of the id, `digest` of the other deciding fields, `wm` the watermark each one met.
+
+    `uuid`, shape (n, 2): the id as two words where it is a canonical UUID; zeros tell nothing. `tokens`: in and out
+    together, or -1.
+    """
+
+    pos: I64
+    key: U64
+    at: I64
+    group: I32
+    digest: U64
+    uuid: U64
+    failed: Bools
+    latency_ms: F64
+    cost_nano: I64
+    tokens: I64
+    records: Objects
+    raw: Objects
+    partition: I32
+    offset: I64
+    wm: I64
+
+
+class OutcomeColumns(NamedTuple):
+    """Outcomes. `key` is that of the call they speak of; `success` -1 where the field is absent.
+
+    `uuid` is the `outcome_id`'s.
+    """
+
+    pos: I64
+    key: U64
+    at: I64
+    call_at: I64
+    source: I32
+    success: I8
+    score: F64
+    retract: Bools
+    uuid: U64
+    records: Objects
+    raw: Objects
+    partition: I32
+    offset: I64
+    wm: I64
+
+
+class Arrivals(NamedTuple):
+    """One batch of one lane, cut to one shard. `clock`: the lane's after the batch; `lanes`: how many there are."""
+
+    shard: str
+    lane: str
+    lanes: int
+    clock: LaneClock
+    groups: list[Group]
+    sources: list[str]
+    partitions: list[str]
+    calls: CallColumns
+    outcomes: OutcomeColumns

@@ -1,0 +1,359 @@
+"""Collects the differences that one batch makes in one shard and sums them per group and minute.
+
+All sums are of integers, so they do not depend on order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.columns.keyed_sums import pack
+from models.join.ledger import End
+from models.messages import (
+    F64,
+    HOUR_US,
+    I8,
+    I32,
+    I64,
+    MINUTE_US,
+    NO_RESPONSES,
+    NO_SCORES,
+    NO_VALUES,
+    U64,
+    CellDeltas,
+    Changes,
+    DelayDeltas,
+    ErrorTrials,
+    Group,
+    LatencyDeltas,
+    Responses,
+    Scores,
+    TrialDeltas,
+    Values,
+)
+from models.rates.tables import BUCKET_BITS, DELAY_BITS
+from models.stats import delay_distribution as delay
+from models.stats import minute_delays as trial_delay
+from models.stats import quantile_sketch as sketch
+
+_CELL = {"calls": np.int32, "successes": np.int32, "failures": np.int32, "expired": np.int32, "cost_nano": np.int64}
+_TRIAL = {
+    "trial_successes": np.int32,
+    "trial_failures": np.int32,
+    "successes": np.int32,
+    "failures": np.int32,
+    "calls": np.int32,
+}
+
+
+LEVELS = 100
+"""Levels of a score per 1."""
+ERROR_LENGTH = 80
+"""Characters by which errors are told apart."""
+_FARTHEST_LEVEL = 2**31 - 1
+
+
+class Deltas:
+    """Differences of one batch. Groups and sources are the shard's own codes; `changes` translates them to names."""
+
+    def __init__(self, source_code: Callable[[str], int]) -> None:
+        """`source_code` gives the shard's code of a source, a new one where it has none."""
+        self._source_code = source_code
+        self._cells: list[dict[str, Any]] = []
+        self._trials: list[dict[str, Any]] = []
+        self._latency: list[tuple[I32, I32, F64]] = []
+        self._delays: list[tuple[I32, I64, I8, I64, I32]] = []
+        self._values: list[Values] = []
+        self._judged: list[tuple[int, int, bool, int, int]] = []
+        self._expired: list[tuple[int, int]] = []
+        self._steps: list[tuple[int, int, int, int, int, int]] = []
+        self._responses: list[tuple[I32, I32, I32, I8, I32, I32, I32]] = []
+        self._replies: list[tuple[int, int, int, bool, int, int, int]] = []
+        self._scores: list[tuple[I32, I32, I32, F64]] = []
+        self._marks: list[tuple[int, int, int, float]] = []
+        self._failed: dict[tuple[int, int, str], int] = {}
+
+    def add_calls(
+        self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64
+    ) -> None:
+        """Calls accepted: counts, cost, latency, and their values for the numeric detectors."""
+        call_minute = (at // MINUTE_US).astype(np.int32)
+        ones = np.ones(len(group), np.int32)
+        cost = np.maximum(cost_nano, 0)
+        self._cells.append({"group": group, "minute": call_minute, "calls": ones, "cost_nano": cost})
+        self._trials.append({"group": group, "minute": minute, "calls": ones})
+        known = ~np.isnan(latency_ms)
+        self._latency.append((group[known], call_minute[known], latency_ms[known]))
+        cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
+        self._values.append(Values(group, minute, at, key, latency_ms, cost_usd, tokens))
+
+    def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
+        """Verdicts gained (sign 1, which is meant where there is none) or withdrawn (-1): cells and delay histogram."""
+        if sign is None:
+            sign = np.ones(len(group), np.int32)
+        good = (success == 1).astype(np.int32)
+        minute = (call_at // MINUTE_US).astype(np.int32)
+        self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
+        self._delays.append((group, call_at, success, decided_at, sign))
+
+    def judge(self, group: int, call_at: int, success: bool, decided_at: int, sign: int) -> None:  # noqa: FBT001
+        """One verdict gained or withdrawn."""
+        self._judged.append((group, call_at, success, decided_at, sign))
+
+    def expire(self, group: int, call_at: int) -> None:
+        """One call closed with nothing standing."""
+        self._expired.append((group, call_at))
+
+    def step(self, group: int, call_minute: int, ends: dict[int, End], sign: int, error: str | None = None) -> None:
+        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `error`: its own."""
+        before: bool | None = None
+        for minute in sorted(ends) if len(ends) > 1 else ends:
+            now, source = ends[minute]
+            if now is not before:
+                good, bad = now is True, now is False
+                net = (good - (before is True), bad - (before is False))
+                self._steps.append((group, minute, sign * good, sign * bad, sign * net[0], sign * net[1]))
+                if bad and error is not None:
+                    key = (group, minute, error_text(error))
+                    self._failed[key] = self._failed.get(key, 0) + sign
+                if now is not None:
+                    by = self._source_code(source or "")
+                    self._replies.append((group, minute, by, now, minute - call_minute, 0, sign))
+            before = now
+
+    def hear(
+        self,
+        group: int,
+        call_minute: int,
+        minute: int,
+        source: str | None,
+        success: bool,  # noqa: FBT001
+        score: float | None,
+    ) -> None:
+        """One assertion entered a ledger and takes effect in `minute`."""
+        by = self._source_code(source or "")
+        self._replies.append((group, minute, by, success, minute - call_minute, 1, 0))
+        if score is not None:
+            self._marks.append((group, minute, by, score))
+
+    def add_expired(self, group: I32, call_at: I64) -> None:
+        """Calls that closed with nothing standing."""
+        minute = (call_at // MINUTE_US).astype(np.int32)
+        self._cells.append({"group": group, "minute": minute, "expired": np.ones(len(group), np.int32)})
+
+    def add_trials(
+        self, group: I32, call_minute: I32, minute: I32, success: I8, source: I32, *, spoken: bool = True
+    ) -> None:
+        """First verdicts of calls: a trial each, and a net gain. Those by silence are not `spoken`."""
+        good = (success == 1).astype(np.int32)
+        bad = 1 - good
+        self._trials.append(
+            {
+                "group": group,
+                "minute": minute,
+                "trial_successes": good,
+                "trial_failures": bad,
+                "successes": good,
+                "failures": bad,
+            }
+        )
+        ones = np.ones(len(group), np.int32)
+        self._responses.append(
+            (group, minute, source, success, minute - call_minute, ones if spoken else 0 * ones, ones)
+        )
+
+    def add_scores(self, group: I32, minute: I32, source: I32, score: F64) -> None:
+        """Scores of assertions, nan where there is none; for those that `hear` is not told."""
+        (given,) = (~np.isnan(score)).nonzero()
+        if len(given):
+            self._scores.append((group[given], minute[given], source[given], score[given]))
+
+    def _gather(self) -> None:
+        """The differences of single calls, as columns."""
+        if self._judged:
+            rows = np.array(self._judged, np.int64).T
+            success, sign = rows[2].astype(np.int8), rows[4].astype(np.int32)
+            self.add_verdicts(rows[0].astype(np.int32), rows[1], success, rows[3], sign)
+        if self._expired:
+            rows = np.array(self._expired, np.int64).T
+            self.add_expired(rows[0].astype(np.int32), rows[1])
+        if self._steps:
+            columns = np.array(self._steps, np.int32).T
+            self._trials.append(dict(zip(("group", "minute", *tuple(_TRIAL)[:4]), columns, strict=True)))
+        if self._replies:
+            columns = np.array(self._replies, np.int32).T
+            self._responses.append((*columns[:3], columns[3].astype(np.int8), *columns[4:]))
+        if self._marks:
+            marks = np.array([mark[:3] for mark in self._marks], np.int32).T
+            scores = np.array([score for *_, score in self._marks], np.float64)
+            self._scores.append((marks[0], marks[1], marks[2], scores))
+
+    def changes(self, shard: str, watermark: int, groups: list[Group], sources: list[str]) -> Changes:
+        """The message to the group step; rows whose differences cancelled out are left out."""
+        self._gather()
+        cells = _sum(self._cells, _CELL)
+        trials = _sum(self._trials, _TRIAL)
+        latencies = self._latencies()
+        delays = self._delay_rows()
+        values = _concat(self._values)
+        responses, scores = self._response_rows(), self._score_rows()
+        errors, failed = self._error_rows()
+        tables = (latencies, delays, values, responses, scores, failed)
+        chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
+        spoke, by = _renumbered(len(sources), [responses.source, scores.source])
+        return Changes(
+            shard=shard,
+            watermark=watermark,
+            names=[groups[i] for i in chosen.tolist()],
+            cells=CellDeltas(code[cells.pop("group")], **cells),
+            latencies=latencies._replace(code=code[latencies.code]),
+            delays=delays._replace(code=code[delays.code]),
+            trials=TrialDeltas(code[trials.pop("group")], **trials),
+            values=values._replace(code=code[values.code]),
+            sources=tuple(sources[i] for i in spoke.tolist()),
+            responses=responses._replace(code=code[responses.code], source=by[responses.source]),
+            scores=scores._replace(code=code[scores.code], source=by[scores.source]),
+            errors=errors,
+            failed=failed._replace(code=code[failed.code]),
+        )
+
+    def _latencies(self) -> LatencyDeltas:
+        group = _join([x[0] for x in self._latency], np.int32)
+        minute = _join([x[1] for x in self._latency], np.int32)
+        bucket = sketch.bucket_of(_join([x[2] for x in self._latency], np.float64))
+        order, starts = _runs(pack(group, minute, bucket, BUCKET_BITS))
+        first = order[starts]
+        counts = np.diff(np.append(starts, len(order))).astype(np.int32)
+        return LatencyDeltas(group[first], minute[first], bucket[first], counts)
+
+    def _delay_rows(self) -> DelayDeltas:
+        group = _join([x[0] for x in self._delays], np.int32)
+        call_at = _join([x[1] for x in self._delays], np.int64)
+        success = _join([x[2] for x in self._delays], np.int8)
+        decided = _join([x[3] for x in self._delays], np.int64)
+        sign = _join([x[4] for x in self._delays], np.int32)
+        bucket = delay.bucket_of(np.maximum(decided - call_at, 0))
+        hour = (call_at // HOUR_US).astype(np.int32)
+        order, starts = _runs(pack(group, hour, bucket * 2 + success, DELAY_BITS))
+        counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
+        first = order[starts][counts != 0]
+        return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
+
+    def _response_rows(self) -> Responses:
+        if not self._responses:
+            return NO_RESPONSES
+        group, minute, source, success, late, statements, trials = _columns(self._responses)
+        bucket = trial_delay.bucket_of(late)
+        first, sums = total((group, minute, source, success, bucket), (statements, trials))
+        return Responses(group[first], minute[first], source[first], success[first], bucket[first], *sums)
+
+    def _score_rows(self) -> Scores:
+        if not self._scores:
+            return NO_SCORES
+        group, minute, source, score = _columns(self._scores)
+        level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
+        first, (count,) = total((group, minute, source, level), (np.ones(len(group), np.int32),))
+        return Scores(group[first], minute[first], source[first], level[first], count)
+
+    def _error_rows(self) -> tuple[tuple[str, ...], ErrorTrials]:
+        found = sorted((key, count) for key, count in self._failed.items() if count)
+        place: dict[str, int] = {}
+        rows = [(group, minute, place.setdefault(text, len(place)), n) for (group, minute, text), n in found]
+        return tuple(place), ErrorTrials(*np.array(rows, np.int32).reshape(-1, 4).T)
+
+
+def error_text(error: str) -> str:
+    """What errors are told apart by: the beginning of the first line that is not empty."""
+    return error.strip().partition("\n")[0].rstrip()[:ERROR_LENGTH]
+
+
+def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:
+    """Sums of `counts` over rows with equal `key`, integer columns of shape (n,), n > 0.
+
+    Returns:
+        Of each distinct key whose sums are not all zero, ascending: the index of one of its rows, and its sums.
+    """
+    order, starts = _runs_of(key)
+    sums = [np.add.reduceat(column[order], starts) for column in counts]
+    kept = np.any([column != 0 for column in sums], axis=0)
+    return order[starts][kept], [column[kept].astype(np.int32) for column in sums]
+
+
+def _runs_of(key: tuple[NDArray[Any], ...]) -> tuple[I64, I64]:
+    """As `_runs`, for keys of several columns: in one number where they fit, which sorts ten times as fast."""
+    lows = [int(column.min()) for column in key]
+    spans = [int(column.max()) - low + 1 for column, low in zip(key, lows, strict=True)]
+    if math.prod(spans) < 2**63:
+        packed = np.zeros(len(key[0]), np.int64)
+        for column, low, span in zip(key, lows, spans, strict=True):
+            packed *= span
+            packed += column
+            packed -= low
+        return _runs(packed)
+    order = np.lexsort(key[::-1])
+    changed = np.ones(len(order), np.bool_)
+    changed[1:] = np.any([column[order][1:] != column[order][:-1] for column in key], axis=0)
+    return order, changed.nonzero()[0]
+
+
+def _columns(parts: Sequence[tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+    return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _renumbered(count: int, used: list[I32]) -> tuple[I64, I32]:
+    """Which of `count` codes are `used`, ascending; and by old code the new one, its place among those."""
+    mask = np.zeros(count, np.bool_)
+    for codes in used:
+        mask[codes] = True
+    (chosen,) = mask.nonzero()
+    new = np.zeros(count, np.int32)
+    new[chosen] = np.arange(len(chosen), dtype=np.int32)
+    return chosen, new
+
+
+def _runs(key: U64 | I64) -> tuple[I64, I64]:
+    """An order that sorts `key`, and where each run of equal keys starts in it."""
+    order = np.argsort(key)
+    if not len(order):
+        return order, order
+    ordered = key[order]
+    changed = np.ones(len(order), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=changed[1:])
+    return order, changed.nonzero()[0]
+
+
+def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    if not parts:
+        return np.zeros(0, dtype)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]:
+    """Sum `parts` per (group, minute); absent columns of a part are zero; rows of zeros are dropped."""
+    group = _join([p["group"] for p in parts], np.int32)
+    minute = _join([p["minute"] for p in parts], np.int32)
+    order, starts = _runs(pack(group, minute))
+    first = order[starts]
+    sums: dict[str, Any] = {}
+    kept = np.zeros(len(first), np.bool_)
+    for name, dtype in columns.items():
+        column = np.zeros(len(group), dtype)
+        at = 0
+        for part in parts:
+            end = at + len(part["group"])
+            if name in part:
+                column[at:end] = part[name]
+            at = end
+        total = np.add.reduceat(column[order], starts) if len(starts) else column
+        sums[name] = total.astype(dtype)
+        kept |= sums[name] != 0
+    return {"group": group[first][kept], "minute": minute[first][kept]} | {n: c[kept] for n, c in sums.items()}
+
+
+def _concat(parts: list[Values]) -> Values:
+    return Values(*_columns(parts)) if parts else NO_VALUES

@@ -1,0 +1,277 @@
+"""The calls one shard holds until they close, as numpy columns: about 90 bytes a call, half of them with a statement.
+
+The common call has no statement or one, which lies in the table `singles` beside the columns. The few calls with more
+statements, or with an error of their own, have a `Case` (a Python object) in `cases`. Calls are grouped by the hour in
+which they close, so closing never scans what is not due and never needs a timer per call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.columns.hash_index import HashIndex
+from models.columns.id_column import IdColumn
+from models.join.ledger import Statement
+from models.messages import HOUR_US, I32, I64, NEVER, U64
+
+NO_STATEMENT = -1
+HAS_CASE = -2
+PENDING, FAILURE, SUCCESS = -1, 0, 1
+
+_CALL_COLUMNS = {
+    "at": np.int64,
+    "group": np.int32,
+    "minute": np.int32,
+    "verdict": np.int8,
+    "rules": np.uint8,
+    "digest": np.uint32,
+    "single": np.int32,
+}
+_SINGLE_COLUMNS = {
+    "at": np.int64,
+    "source": np.int32,
+    "given": np.int8,
+    "score": np.float64,
+    "minute": np.int32,
+}
+
+
+@dataclass(slots=True)
+class Case:
+    """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none."""
+
+    call_id: str
+    error: str | None
+    statements: list[Statement] = field(default_factory=list)
+
+
+class Columns:
+    """Growable columns of equal length with a free list of rows."""
+
+    def __init__(self, dtypes: dict[str, Any]) -> None:
+        self._dtypes = dtypes
+        self._free: I32 = np.zeros(0, np.int32)
+        self._top = 0
+        self._capacity = 0
+        for name, dtype in dtypes.items():
+            # One row, so that row 0 of an empty table can be looked at.
+            setattr(self, name, np.zeros(1, dtype))
+
+    def take_rows(self, count: int) -> I32:
+        """`count` unused rows."""
+        reused = self._free[len(self._free) - min(count, len(self._free)) :]
+        self._free = self._free[: len(self._free) - len(reused)]
+        fresh = count - len(reused)
+        if self._top + fresh > self._capacity:
+            self._grow(max(self._top + fresh, 256, self._capacity + self._capacity // 16))
+        rows = np.concatenate((reused, np.arange(self._top, self._top + fresh, dtype=np.int32)))
+        self._top += fresh
+        return rows
+
+    def give_back(self, rows: I32) -> None:
+        """Rows that are used no longer."""
+        self._free = np.concatenate((self._free, rows))
+
+    def taken(self, rows: I32) -> dict[str, Any]:
+        """Copies of all columns at `rows`."""
+        return {name: getattr(self, name)[rows] for name in self._dtypes}
+
+    def restore(self, taken: dict[str, Any]) -> None:
+        """Fill rows 0..n-1 of an empty table from `taken`."""
+        count = len(taken[next(iter(self._dtypes))])
+        self.take_rows(count)
+        for name in self._dtypes:
+            getattr(self, name)[:count] = taken[name]
+
+    def _grow(self, capacity: int) -> None:
+        for name, dtype in self._dtypes.items():
+            grown = np.zeros(capacity, dtype)
+            old = getattr(self, name)
+            grown[: len(old)] = old
+            setattr(self, name, grown)
+        self._capacity = capacity
+
+
+class CallTable(Columns):
+    """One row per held call. `single`: row in `singles`, NO_STATEMENT or HAS_CASE.
+
+    `ids` holds the call's id while nobody has spoken: only then will it be needed, if the call expires. The first
+    statement puts its own `outcome_id` there, since every record about a call brings the call's id with it.
+    """
+
+    at: I64
+    group: I32
+    minute: I32
+    verdict: np.ndarray[Any, np.dtype[np.int8]]
+    rules: np.ndarray[Any, np.dtype[np.uint8]]
+    digest: np.ndarray[Any, np.dtype[np.uint32]]
+    single: I32
+
+    def __init__(self, dtypes: dict[str, Any]) -> None:
+        super().__init__(dtypes)
+        self.ids = IdColumn()
+
+    def give_back(self, rows: I32) -> None:
+        """Rows that are used no longer."""
+        self.ids.drop(rows)
+        super().give_back(rows)
+
+    def taken(self, rows: I32) -> dict[str, Any]:
+        """Copies of all columns at `rows`."""
+        return super().taken(rows) | {"ids": self.ids.take(rows)}
+
+    def restore(self, taken: dict[str, Any]) -> None:
+        """Fill rows 0..n-1 of an empty table from `taken`."""
+        super().restore(taken)
+        self.ids.restore(taken["ids"])
+
+    def _grow(self, capacity: int) -> None:
+        super()._grow(capacity)
+        self.ids.resize(capacity)
+
+
+class SingleTable(Columns):
+    """One row per call with exactly one statement, an assertion. `source`: the shard's code; `given`: -1 if absent."""
+
+    at: I64
+    source: I32
+    given: np.ndarray[Any, np.dtype[np.int8]]
+    score: np.ndarray[Any, np.dtype[np.float64]]
+    minute: I32
+
+
+class HeldCalls:
+    """All calls of a shard that are not closed yet."""
+
+    def __init__(self, closing_times: Callable[[I32], I64]) -> None:
+        """`closing_times` computes when the calls at some rows close: the rules belong to the owner."""
+        self._closing_times = closing_times
+        self.index = HashIndex()
+        self.calls = CallTable(_CALL_COLUMNS)
+        self.singles = SingleTable(_SINGLE_COLUMNS)
+        self.cases: dict[int, Case] = {}
+        self.reasons: dict[int, str] = {}
+        """Reasons of single statements, by their row in `singles`."""
+        self._hours: dict[int, list[I32]] = {}
+        self._due: I32 = np.zeros(0, np.int32)
+        self._due_close: I64 = np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def add(self, keys: U64, closes: I64) -> I32:
+        """Rows for new calls with these distinct, absent keys, which close once the watermark is past `closes`.
+
+        Their columns and ids are left to the caller.
+        """
+        rows = self.calls.take_rows(len(keys))
+        self.index.insert(keys, rows)
+        self._schedule(rows, closes)
+        return rows
+
+    def due(self, watermark: int) -> I32:
+        """Takes out of the schedule the rows whose closing time the watermark has passed, in order of (time, key)."""
+        if watermark == NEVER:
+            return self._due[:0]
+        self._bring_forward(watermark // HOUR_US)
+        count = int(np.searchsorted(self._due_close, watermark, side="left"))
+        rows = self._due[:count]
+        self._due, self._due_close = self._due[count:], self._due_close[count:]
+        return rows
+
+    def release(self, rows: I32) -> None:
+        """Forget calls that `due` gave; those still in the index are removed from it."""
+        if not len(rows):
+            return
+        keys = self.index.row_key[rows]
+        present = self.index.find(keys) == rows
+        self.index.remove(keys[present])
+        self.forget_singles(rows)
+        for row in rows[self.calls.single[rows] == HAS_CASE].tolist():
+            self.cases.pop(row, None)
+        self.calls.give_back(rows)
+
+    def forget_singles(self, rows: I32) -> None:
+        """Drop the single statements of `rows`: their ledgers are stored anew."""
+        single = self.calls.single[rows]
+        held = single[single >= 0]
+        if not len(held):
+            return
+        if self.reasons:
+            for row in held.tolist():
+                self.reasons.pop(row, None)
+        self.singles.give_back(held)
+        self.calls.single[rows[single >= 0]] = NO_STATEMENT
+
+    def state(self, sources: list[str]) -> dict[str, Any]:
+        """Plain values and arrays; `sources` names the codes in `singles`."""
+        rows = np.sort(self.index.rows())
+        single = self.calls.single[rows]
+        has_single = np.flatnonzero(single >= 0)
+        single_rows = single[has_single]
+        place = np.searchsorted(rows, np.fromiter(self.cases, np.int32, len(self.cases))).tolist()
+        by_single = np.argsort(single_rows)
+        told = np.fromiter(self.reasons, np.int32, len(self.reasons))
+        place_of_reason = by_single[np.searchsorted(single_rows, told, sorter=by_single)].tolist() if len(told) else []
+        return {
+            "keys": self.index.row_key[rows],
+            "calls": self.calls.taken(rows),
+            "has_single": has_single.astype(np.int32),
+            "singles": self.singles.taken(single_rows),
+            "sources": list(sources),
+            "reasons": dict(zip(place_of_reason, self.reasons.values(), strict=True)),
+            "cases": {
+                at: (case.call_id, case.error, [tuple(s) for s in case.statements])
+                for at, case in zip(place, self.cases.values(), strict=True)
+            },
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Fill an empty table from `state`."""
+        keys: U64 = state["keys"]
+        self.calls.restore(state["calls"])
+        rows = np.arange(len(keys), dtype=np.int32)
+        self.index.insert(keys, rows)
+        self.singles.restore(state["singles"])
+        self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_CASE, HAS_CASE, NO_STATEMENT)
+        self.calls.single[state["has_single"]] = np.arange(len(state["has_single"]), dtype=np.int32)
+        self.reasons = dict(state["reasons"])
+        self.cases = {
+            row: Case(call_id, error, [Statement(*s) for s in kept])
+            for row, (call_id, error, kept) in state["cases"].items()
+        }
+        self._schedule(rows, self._closing_times(rows))
+
+    def _schedule(self, rows: I32, closes: I64) -> None:
+        hours = closes // HOUR_US
+        if not len(hours):
+            return
+        if (hours == hours[0]).all():
+            self._put_in_hour(int(hours[0]), rows)
+        else:
+            by_hour = np.argsort(hours, kind="stable")
+            values, starts = np.unique(hours[by_hour], return_index=True)
+            for hour, part in zip(values.tolist(), np.split(rows[by_hour], starts[1:]), strict=True):
+                self._put_in_hour(hour, part)
+
+    def _put_in_hour(self, hour: int, rows: I32) -> None:
+        # Merged as a binary counter carries: many small arrays would lie scattered and keep the memory between them.
+        parts = self._hours.setdefault(hour, [])
+        while parts and len(parts[-1]) <= len(rows):
+            rows = np.concatenate((parts.pop(), rows))
+        parts.append(rows)
+
+    def _bring_forward(self, hour: int) -> None:
+        arrived = sorted(h for h in self._hours if h <= hour)
+        if not arrived:
+            return
+        rows = np.concatenate([part for h in arrived for part in self._hours.pop(h)])
+        closes = self._closing_times(rows)
+        rows = np.concatenate((self._due, rows))
+        closes = np.concatenate((self._due_close, closes))
+        by_time = np.lexsort((self.index.row_key[rows], closes))
+        self._due, self._due_close = rows[by_time], closes[by_time]

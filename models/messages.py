@@ -1,0 +1,227 @@
+"""The messages between the steps of the dataflow: columns, never single events.
+
+Codes index the `names` of the same message. Minutes are integers since 1970 UTC, times are microseconds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEVER = -(2**63)
+"""Watermark before every partition has spoken; absent time."""
+MINUTE_US = 60_000_000
+HOUR_US = 3_600_000_000
+
+I8 = NDArray[np.int8]
+I16 = NDArray[np.int16]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Objects = NDArray[np.object_]
+
+Group = tuple[str, str, str]
+"""(task_type, model, config)."""
+AnyGroup = tuple[str, str | None, str | None]
+"""A group or a roll-up: (task, model, None), (task, None, None)."""
+
+
+class CellDeltas(NamedTuple):
+    """Differences per (group, minute of the call's time); each row is distinct."""
+
+    code: I32
+    minute: I32
+    calls: I32
+    successes: I32
+    failures: I32
+    expired: I32
+    cost_nano: I64
+
+
+class LatencyDeltas(NamedTuple):
+    """Calls added per (group, minute of the call's time, latency bucket of `quantile_sketch`)."""
+
+    code: I32
+    minute: I32
+    bucket: I16
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+class DelayDeltas(NamedTuple):
+    """Verdicts gained (+) or withdrawn (-) per (group, hour of the call, success, bucket of `delay_distribution`)."""
+
+    code: I32
+    hour: I32
+    success: I8
+    bucket: I16
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+class TrialDeltas(NamedTuple):
+    """Differences per (group, effective minute), only ever for minutes still open.
+
+    `trial_*`: calls whose verdict at the end of the minute is success or failure and differs from the minute before.
+    `successes`, `failures`: net change of the number of calls that stand as such (may be negative).
+    `calls`: calls accepted.
+    """
+
+    code: I32
+    minute: I32
+    trial_successes: I32
+    trial_failures: I32
+    successes: I32
+    failures: I32
+    calls: I32
+
+
+class Values(NamedTuple):
+    """One row per accepted call, for the numeric detectors. `key` is that of the join, so distinct; it settles ties.
+
+    `latency_ms` and `cost_usd` are nan where absent, `tokens` (in and out together) is -1.
+    """
+
+    code: I32
+    minute: I32
+    at: I64
+    key: U64
+    latency_ms: F64
+    cost_usd: F64
+    tokens: I64
+
+
+class Responses(NamedTuple):
+    """Statements and trials per (group, effective minute, source, success, bucket of `minute_delays`), each once.
+
+    A statement is an assertion that entered a ledger: counted once, in the minute in which it took effect, whatever
+    becomes of it. A trial (see `TrialDeltas`) counts for the source whose statement decided at the end of its minute:
+    `call` for the call's own error, `silence` where nobody spoke. Statements are never taken back; trials only in
+    minutes still open. `source` indexes the message's `sources`.
+    """
+
+    code: I32
+    minute: I32
+    source: I32
+    success: I8
+    bucket: I16
+    statements: I32
+    trials: I32
+
+
+class Scores(NamedTuple):
+    """Scores of statements as they entered, per (group, effective minute, source, level); distinct rows.
+
+    `level` is the score in hundredths, rounded half to even, within +-2^31.
+    """
+
+    code: I32
+    minute: I32
+    source: I32
+    level: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+class ErrorTrials(NamedTuple):
+    """Trials that are failures of calls with an error: differences per (group, effective minute, error); distinct rows.
+
+    `error` indexes the message's `errors`, see `error_text`. A trial counts whichever source decided it. As trials,
+    only ever for minutes still open.
+    """
+
+    code: I32
+    minute: I32
+    error: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+class Changes(NamedTuple):
+    """Join -> groups: what one batch changed in one shard, and how far that shard has seen."""
+
+    shard: str
+    watermark: int
+    names: list[Group]
+    cells: CellDeltas
+    latencies: LatencyDeltas
+    delays: DelayDeltas
+    trials: TrialDeltas
+    values: Values
+    sources: tuple[str, ...]
+    responses: Responses
+    scores: Scores
+    errors: tuple[str, ...]
+    failed: ErrorTrials
+    erased: tuple[int, ...] = ()
+    """Keys of calls that nobody may remember any more."""
+
+
+class Erasure(NamedTuple):
+    """Split -> join: what one shard is to forget on behalf of a request, as (key, call_id); see `join.erasure`."""
+
+    request: str
+    shard: str
+    calls: tuple[tuple[int, str], ...]
+
+
+class Erased(NamedTuple):
+    """Join -> sinks: these calls are gone from a shard. `held`, `waiting`: how many calls and early outcomes it had."""
+
+    request: str
+    call_ids: tuple[str, ...]
+    held: int
+    waiting: int
+
+
+class TrialDelays(NamedTuple):
+    """Trials by how long after their call's effective minute theirs is: bucket of `minute_delays`; distinct rows."""
+
+    code: I32
+    minute: I32
+    success: I8
+    bucket: I16
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+class SliceTrials(NamedTuple):
+    """Trials by the source whose statement decided: its text is `sources[source]`; distinct rows."""
+
+    code: I32
+    minute: I32
+    source: I32
+    success: I8
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_TRIALS = TrialDeltas(*(_NONE,) * 7)
+NO_VALUES = Values(
+    _NONE, _NONE, _NONE.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0), _NONE.astype(np.int64)
+)
+NO_RESPONSES = Responses(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE, _NONE)
+NO_DELAYS = TrialDelays(_NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE)
+NO_SLICES = SliceTrials(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE)
+NO_SCORES = Scores(*(_NONE,) * 5)
+NO_ERRORS = ErrorTrials(*(_NONE,) * 4)
+
+
+class Closed(NamedTuple):
+    """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
+
+    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key), the
+    others by minute, names[code] and then their further columns from left to right (sources and errors by name).
+    `delays` and `slices` are sums of `responses.trials` over what they do not tell apart, and those of `trials` again.
+    """
+
+    through: int
+    names: list[Group]
+    trials: TrialDeltas
+    values: Values
+    sources: tuple[str, ...] = ()
+    delays: TrialDelays = NO_DELAYS
+    slices: SliceTrials = NO_SLICES
+    scores: Scores = NO_SCORES
+    responses: Responses = NO_RESPONSES
+    errors: tuple[str, ...] = ()
+    failed: ErrorTrials = NO_ERRORS

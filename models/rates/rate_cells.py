@@ -1,0 +1,274 @@
+"""Counts per group and window of the call's time, fed by differences: what every rate and quantile is read from.
+
+Hours and days cover all of time; minutes only the last hours, for the spans that end within an hour. Sums of integers
+only, so the state depends neither on the order of the differences nor on how they were cut into batches.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from models.columns.keyed_sums import KeyedSums, Sums, pack, unpack
+from models.messages import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
+from models.rates.tables import BUCKET_BITS, DELAY_BITS, FrozenRates, delay_low, delay_side
+from models.state import StateError
+from models.stats import delay_distribution as delay
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.messages import I32, I64, Group
+    from models.rates.tables import Columns
+
+STATE_VERSION: Final = 2
+MINUTES_PER_HOUR: Final = 60
+HOURS_PER_DAY: Final = 24
+_KEPT_HOURS: Final = 2
+_TOGETHER: Final = 1 << 15
+"""Differences that wait until they are added together: many small messages cost as much as few large ones."""
+
+_COUNTS: Final = (np.int32, np.int32, np.int32, np.int32, np.int64)
+"""calls, successes, failures, expired, cost in nano-dollars."""
+
+_TABLES: Final = (
+    "minutes",
+    "hours",
+    "days",
+    "latency_minutes",
+    "latency_hours",
+    "latency_days",
+    "delays",
+    "delay_days",
+)
+
+
+class RateCells:
+    """Per-(group, window) sums of calls, verdicts, cost, latency and delay.
+
+    Memory: about 45 bytes per (group, hour) and per (group, hour, latency bucket); about 25 per (group, verdict, delay
+    bucket) of each of the last 72 hours and of each day of the 126 before.
+    """
+
+    def __init__(self) -> None:
+        self._names: list[Group] = []
+        self._gid: dict[Group, int] = {}
+        self._minutes, self._hours, self._days = KeyedSums(_COUNTS), KeyedSums(_COUNTS), KeyedSums(_COUNTS)
+        self._latency_minutes = KeyedSums((np.int32,))
+        self._latency_hours = KeyedSums((np.int32,))
+        self._latency_days = KeyedSums((np.int64,))
+        self._delays, self._delay_days = KeyedSums((np.int32,)), KeyedSums((np.int32,))
+        self._history: I64 = np.zeros((0, 2, delay.BUCKETS), np.int64)
+        self._watermark = NEVER
+        self._minute_floor = NEVER
+        self._hour_floor = NEVER
+        self._delay_day_floor = NEVER
+        self._release_floor = NEVER
+        self._waiting: list[tuple[I32, CellDeltas, LatencyDeltas, DelayDeltas]] = []
+        self._rows_waiting = 0
+
+    def __len__(self) -> int:
+        """Number of (group, minute, hour or day) cells."""
+        self._add_waiting()
+        return len(self._minutes) + len(self._hours) + len(self._days)
+
+    def apply(self, names: list[Group], cells: CellDeltas, latencies: LatencyDeltas, delays: DelayDeltas) -> None:
+        """Add one message's differences; its codes index `names`."""
+        self._waiting.append((self._gids(names).astype(np.int32), cells, latencies, delays))
+        self._rows_waiting += len(cells.code) + len(latencies.code) + len(delays.code)
+        if self._rows_waiting >= _TOGETHER:
+            self._add_waiting()
+
+    def advance(self, watermark: int, newest_call: int) -> None:
+        """Drop the minutes that no later table needs, and join the cohorts of delays that none tells apart.
+
+        Args:
+            watermark: µs, or `NEVER`; never falls.
+            newest_call: Time of the newest call in µs, or `NEVER`.
+        """
+        self._watermark = max(self._watermark, watermark)
+        if NEVER in {watermark, newest_call}:
+            return
+        anchor = min(watermark, newest_call + MINUTE_US)
+        floor = (anchor // HOUR_US - _KEPT_HOURS) * MINUTES_PER_HOUR
+        if floor > self._minute_floor:
+            self._add_waiting()
+            self._minute_floor = floor
+            for table, bits in ((self._minutes, 0), (self._latency_minutes, BUCKET_BITS)):
+                table.take(unpack(table.sums(copy=False).keys, bits)[1] < floor)
+        self._join_cohorts(
+            (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
+            (anchor - delay.LONGEST_US) // (HOUR_US * HOURS_PER_DAY),
+        )
+
+    def forget_hours(self, before_us: int) -> None:
+        """Fold the hours of the full days (UTC) before a time: their hourly rates go, the daily ones stay."""
+        floor = before_us // (HOUR_US * HOURS_PER_DAY) * HOURS_PER_DAY
+        if floor <= self._hour_floor:
+            return
+        self._add_waiting()
+        self._hour_floor = floor
+        for hours, days, bits in (
+            (self._hours, self._days, 0),
+            (self._latency_hours, self._latency_days, BUCKET_BITS),
+        ):
+            old = hours.take(unpack(hours.sums(copy=False).keys, bits)[1] < floor)
+            group, hour, low = unpack(old.keys, bits)
+            days.add(pack(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
+
+    def frozen(self) -> FrozenRates:
+        """A consistent copy for another thread: one memory copy, no computation."""
+        return self._frozen(copy=True)
+
+    def tables(self, as_of_us: int, *, live: bool) -> tuple[Columns, Columns]:
+        """The columns of `rates` and `current_rates`; see `FrozenRates.tables`."""
+        return self._frozen(copy=False).tables(as_of_us, live=live)
+
+    def state(self) -> bytes:
+        """Everything, as a pickled dict of plain values and arrays."""
+        frozen = self._frozen(copy=False)
+        plain = {
+            field: (value.keys, list(value.columns)) if isinstance(value, Sums) else value
+            for field, value in frozen._asdict().items()
+        }
+        floors = {field: getattr(self, f"_{field}") for field in ("hour_floor", "delay_day_floor", "release_floor")}
+        return pickle.dumps({"version": STATE_VERSION, **plain, **floors}, protocol=5)
+
+    @classmethod
+    def from_state(cls, state: bytes) -> RateCells:
+        """The cells that `state` was made from.
+
+        Raises:
+            StateError: The state has another version.
+        """
+        stored: dict[str, Any] = pickle.loads(state)
+        if stored.get("version") != STATE_VERSION:
+            msg = (
+                f"rates: the stored state must have version {STATE_VERSION}; got {stored.get('version')!r} "
+                "(start with an empty recovery directory, or run the release that wrote it)"
+            )
+            raise StateError(msg)
+        cells = cls()
+        cells._gids([tuple(name) for name in stored["names"]])
+        for field in _TABLES:
+            keys, columns = stored[field]
+            dtypes = getattr(cells, f"_{field}").dtypes
+            setattr(cells, f"_{field}", KeyedSums(dtypes, Sums(keys, tuple(columns))))
+        cells._history = np.array(stored["history"], np.int64)
+        for field in ("watermark", "minute_floor", "hour_floor", "delay_day_floor", "release_floor"):
+            setattr(cells, f"_{field}", stored[field])
+        return cells
+
+    def _frozen(self, *, copy: bool) -> FrozenRates:
+        self._add_waiting()
+        return FrozenRates(
+            names=list(self._names),
+            minutes=self._minutes.sums(copy=copy),
+            hours=self._hours.sums(copy=copy),
+            days=self._days.sums(copy=copy),
+            latency_minutes=self._latency_minutes.sums(copy=copy),
+            latency_hours=self._latency_hours.sums(copy=copy),
+            latency_days=self._latency_days.sums(copy=copy),
+            delays=self._delays.sums(copy=copy),
+            delay_days=self._delay_days.sums(copy=copy),
+            history=self._history[: len(self._names)].copy(),
+            watermark=self._watermark,
+            minute_floor=self._minute_floor,
+        )
+
+    def _gids(self, names: list[Group]) -> I64:
+        for name in names:
+            if name not in self._gid:
+                self._gid[name] = len(self._names)
+                self._names.append(name)
+        if len(self._names) > len(self._history):
+            grown = np.zeros((max(64, 2 * len(self._names)), 2, delay.BUCKETS), np.int64)
+            grown[: len(self._history)] = self._history
+            self._history = grown
+        return np.fromiter((self._gid[name] for name in names), np.int64, len(names))
+
+    def _floors(self) -> tuple[int, int]:
+        return self._minute_floor, self._hour_floor
+
+    def _add_waiting(self) -> None:
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+        cells = CellDeltas(*_together([cells._replace(code=gid[cells.code]) for gid, cells, _, _ in waiting]))
+        latencies = LatencyDeltas(*_together([seen._replace(code=gid[seen.code]) for gid, _, seen, _ in waiting]))
+        delays = DelayDeltas(*_together([told._replace(code=gid[told.code]) for gid, _, _, told in waiting]))
+        counts = (cells.calls, cells.successes, cells.failures, cells.expired, cells.cost_nano)
+        _spread(
+            cells.code, cells.minute.astype(np.int64), counts, (self._minutes, self._hours, self._days), self._floors()
+        )
+        seen = latencies.bucket >= 0
+        _spread(
+            latencies.code[seen],
+            latencies.minute[seen].astype(np.int64),
+            (latencies.count[seen],),
+            (self._latency_minutes, self._latency_hours, self._latency_days),
+            self._floors(),
+            (latencies.bucket[seen], BUCKET_BITS),
+        )
+        self._add_delays(delays.code, delays)
+
+    def _add_delays(self, group: NDArray[np.integer], delays: DelayDeltas) -> None:
+        """To the hour of the call while that is young, then to its day, then to the history without a time."""
+        hour, low = delays.hour.astype(np.int64), delay_low(delays.success, delays.bucket)
+        day = hour // HOURS_PER_DAY
+        young, old = day >= self._delay_day_floor, day < self._release_floor
+        middle = ~young & ~old
+        self._delays.add(pack(group[young], hour[young], low[young], DELAY_BITS), delays.count[young])
+        self._delay_days.add(pack(group[middle], day[middle], low[middle], DELAY_BITS), delays.count[middle])
+        self._release(group[old], low[old], delays.count[old])
+
+    def _join_cohorts(self, day_floor: int, release_floor: int) -> None:
+        """Fold hours before one day (UTC) into days, and days before another into the history."""
+        if day_floor > self._delay_day_floor:
+            self._add_waiting()
+            self._delay_day_floor = day_floor
+            hours = unpack(self._delays.sums(copy=False).keys, DELAY_BITS)[1]
+            held = self._delays.take(hours < day_floor * HOURS_PER_DAY)
+            group, hour, low = unpack(held.keys, DELAY_BITS)
+            self._delay_days.add(pack(group, hour // HOURS_PER_DAY, low, DELAY_BITS), *held.columns)
+        if release_floor > self._release_floor:
+            self._add_waiting()
+            self._release_floor = release_floor
+            days = unpack(self._delay_days.sums(copy=False).keys, DELAY_BITS)[1]
+            held = self._delay_days.take(days < release_floor)
+            group, _, low = unpack(held.keys, DELAY_BITS)
+            self._release(group, low, held.columns[0])
+
+    def _release(self, group: NDArray[np.integer], low: I64, count: NDArray[np.integer]) -> None:
+        np.add.at(self._history, (group, *delay_side(low)), count)
+
+
+def _together(parts: list[Any]) -> list[Any]:
+    """The columns of all parts, joined."""
+    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+
+
+def _spread(
+    group: NDArray[np.integer],
+    minute: I64,
+    values: tuple[Any, ...],
+    tables: tuple[KeyedSums, KeyedSums, KeyedSums],
+    floors: tuple[int, int],
+    low: tuple[Any, int] | None = None,
+) -> None:
+    """Add values to the minute where it is kept, and to the hour, or to the day where the hour is kept no more."""
+    minutes, hours, days = tables
+    part, bits = low if low is not None else (np.zeros(len(group), np.int64), 0)
+    hour = minute // MINUTES_PER_HOUR
+    recent, old = minute >= floors[0], hour < floors[1]
+    for table, window, chosen in (
+        (minutes, minute, recent),
+        (hours, hour, ~old),
+        (days, hour // HOURS_PER_DAY, old),
+    ):
+        if chosen.all():
+            table.add(pack(group, window, part, bits), *values)
+        elif chosen.any():
+            table.add(pack(group[chosen], window[chosen], part[chosen], bits), *(value[chosen] for value in values))

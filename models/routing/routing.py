@@ -1,0 +1,340 @@
+"""Where the next calls of a task type should go: Thompson weights over what is known at an instant of event time.
+
+Recommendations follow from closed minutes and alerts alone, never from how these were cut into messages: evidence is
+summed in integers per hour, and every issue happens at an instant that the minutes themselves determine.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aftercall.records import EPOCH, EVERY_TASK, Alert, Recommendation
+from models.groups import OTHER
+from models.messages import HOUR_US, I64, MINUTE_US, NEVER, Closed
+from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, Evidence
+from models.routing.recommendation import Known, TaskRouting, decide
+from models.state import StateError
+
+__all__ = ["Routing", "RoutingSettings", "TaskRouting"]
+
+STATE_VERSION = 1
+KEPT_AFTER_CHANGE_US = 2 * HOUR_US
+"""Evidence kept in any case when an alert resets an arm."""
+LARGEST = 1e12
+"""One call counts for at most 1,000 USD and 11 days in means, so that integer sums cannot overflow."""
+RECOVERED = "current_after"
+"""Evidence that an alert was closed because the change is over, not because it has become normal."""
+OUTCOMES = "success_rate"
+"""The metric of alerts that reset arms and call them degraded; others are about latency and cost."""
+
+
+@dataclass(frozen=True)
+class RoutingSettings:
+    """Times in microseconds of event time.
+
+    Attributes:
+        every: issue at multiples of this, where anything changed.
+        valid_for_us: life of a recommendation.
+        floor: least weight of an arm within its limits, in [0, 1).
+        min_evidence: resolved calls below which an arm is still `exploring`.
+        memory_us: time constant with which older outcomes lose weight; arms not called for this long are dropped.
+        tasks: what each task type asks for.
+    """
+
+    every_us: int = HOUR_US
+    valid_for_us: int = 6 * HOUR_US
+    floor: float = 0.01
+    min_evidence: int = 30
+    memory_us: int = 7 * 24 * HOUR_US
+    tasks: Mapping[str, TaskRouting] = field(default_factory=dict)
+
+
+class _Entries(NamedTuple):
+    """Trials or values of one task type in one message, ascending in minute."""
+
+    arms: I64
+    minutes: I64
+    counts: tuple[I64, ...]
+
+
+class _Task:
+    """Evidence, open alerts and issue counter of one task type."""
+
+    def __init__(self, memory_us: int) -> None:
+        self.evidence = Evidence(memory_us)
+        self.open_alerts: dict[str, Alert] = {}
+        self.seq = 0
+        self.due = NEVER
+        """The boundary at which what changed since the last issue will be published."""
+
+
+class Routing:
+    """Turns closed minutes and alerts into recommendations; one object for all task types."""
+
+    def __init__(self, settings: RoutingSettings) -> None:
+        self.settings = settings
+        self._tasks: dict[str, _Task] = {}
+        self._through = NEVER
+
+    def close(self, closed: Closed, alerts: list[Alert]) -> list[Recommendation]:
+        """Take in the minutes that have closed and the alerts they raised.
+
+        Args:
+            closed: what happened in these minutes; see `streams.Closed`.
+            alerts: of these minutes, in order.
+
+        Returns:
+            Recommendations by (issued_at, task_type): one per task type at each multiple of `every_us` where something
+            changed since the last, and one at the end of every minute with an alert of that task type.
+        """
+        trials, values = self._by_task(closed)
+        end = max(closed.through * MINUTE_US, self._through)
+        told: dict[str, list[tuple[int, Alert]]] = {}
+        for alert in alerts:
+            of = [alert.task_type] if alert.task_type != EVERY_TASK else list(self._tasks)
+            for name in of:
+                told.setdefault(name, []).append((min(max(_minute_end(alert), self._through), end), alert))
+        # Task types without news may still owe what they learned earlier in the hour.
+        owing = (name for name, task in self._tasks.items() if NEVER < task.due <= end)
+        issued: list[Recommendation] = []
+        for name in sorted({*trials, *values, *told, *owing} - {OTHER}):
+            task = self._tasks.get(name)
+            if task is None:
+                task = self._tasks[name] = _Task(self.settings.memory_us)
+            issued += self._advance(name, task, trials.get(name), values.get(name), told.get(name, []), end)
+        self._through = end
+        issued.sort(key=lambda one: (one.issued_at, one.task_type))
+        return issued
+
+    def _by_task(self, closed: Closed) -> tuple[dict[str, _Entries], dict[str, _Entries]]:
+        trials, values = closed.trials, closed.values
+        task_names, task_of, arm_of = self._codes(closed)
+        cost, costed = _whole(values.cost_usd, 1e9)
+        latency, timed = _whole(values.latency_ms, 1e3)
+        measured = (cost, costed, latency, timed)
+        net = (trials.successes.astype(np.int64), trials.failures.astype(np.int64), trials.calls.astype(np.int64))
+        return (
+            _split(task_names, task_of[trials.code], arm_of[trials.code], trials.minute, net),
+            _split(task_names, task_of[values.code], arm_of[values.code], values.minute, measured),
+        )
+
+    def _codes(self, closed: Closed) -> tuple[list[str], I64, I64]:
+        """Task index and arm index per code; -1 for groups that are not arms."""
+        task_of = np.full(len(closed.names), -1, np.int64)
+        arm_of = np.zeros(len(closed.names), np.int64)
+        index: dict[str, int] = {}
+        # Arms are numbered in the order of the rows, which no cut of messages can change.
+        for code in _in_order(closed.trials.code, closed.values.code):
+            task_name, model, config = closed.names[code]
+            if OTHER in (task_name, model):
+                continue
+            task = self._tasks.get(task_name)
+            if task is None:
+                task = self._tasks[task_name] = _Task(self.settings.memory_us)
+            task_of[code] = index.setdefault(task_name, len(index))
+            arm_of[code] = task.evidence.arm((model, config))
+        return list(index), task_of, arm_of
+
+    def _advance(
+        self,
+        name: str,
+        task: _Task,
+        trials: _Entries | None,
+        values: _Entries | None,
+        alerts: list[tuple[int, Alert]],
+        end: int,
+    ) -> Iterator[Recommendation]:
+        alerts.sort(key=lambda told: told[0])
+        instants = self._instants(task, trials, alerts)
+        seen = [0, 0, 0]
+        for now in [one for one in instants if one <= end]:
+            self._take(task, trials, values, seen, now)
+            fresh = False
+            while seen[2] < len(alerts) and alerts[seen[2]][0] <= now:
+                fresh |= _apply(task, alerts[seen[2]][1], now)
+                seen[2] += 1
+            if fresh or NEVER < task.due <= now:
+                task.due = NEVER
+                recommendation = self._issue(name, task, now)
+                if recommendation is not None:
+                    yield recommendation
+        self._take(task, trials, values, seen, None)
+
+    def _instants(self, task: _Task, trials: _Entries | None, alerts: list[tuple[int, Alert]]) -> list[int]:
+        instants = {at for at, _ in alerts}
+        if task.due > NEVER:
+            instants.add(task.due)
+        if trials is not None:
+            instants.update(np.unique(self._boundary(trials.minutes)).tolist())
+        return sorted(instants)
+
+    def _boundary(self, minutes: I64) -> I64:
+        """The first multiple of `every` at or after the end of each minute."""
+        every = self.settings.every_us
+        boundary: I64 = -(-((minutes + 1) * MINUTE_US) // every) * every
+        return boundary
+
+    def _take(
+        self, task: _Task, trials: _Entries | None, values: _Entries | None, seen: list[int], now: int | None
+    ) -> None:
+        """Read on up to the minutes that end by `now`; hour by hour, because trials and values share the open hour."""
+        parts = [_upto(trials, seen, 0, now), _upto(values, seen, 1, now)]
+        if parts[0] is not None:
+            called = parts[0].counts[2] > 0
+            task.evidence.called(parts[0].arms[called], parts[0].minutes[called])
+            if task.due == NEVER:
+                task.due = int(self._boundary(parts[0].minutes[:1])[0])
+        hours = np.unique(np.concatenate([part.minutes // 60 for part in parts if part] or [np.zeros(0, np.int64)]))
+        for hour in hours.tolist():
+            for part, rows in zip(parts, ((SUCCESSES, FAILURES), (COST, COSTED, LATENCY, TIMED)), strict=True):
+                if part is None:
+                    continue
+                low, high = np.searchsorted(part.minutes, [hour * 60, hour * 60 + 60])
+                if low < high:
+                    cut = slice(int(low), int(high))
+                    task.evidence.add(
+                        part.arms[cut], part.minutes[cut], rows, tuple(c[cut] for c in part.counts[: len(rows)])
+                    )
+
+    def _issue(self, name: str, task: _Task, now: int) -> Recommendation | None:
+        wishes = self.settings.tasks.get(name, TaskRouting())
+        counts = task.evidence.at(now)
+        arms = {task.evidence.arms[index]: _known(counts[:, index].tolist()) for index in task.evidence.in_use(now)}
+        if wishes.pinned is not None:
+            arms.setdefault(wishes.pinned, Known())
+        if not arms:
+            return None
+        alerts = list(task.open_alerts.values())
+        decision = decide(arms, alerts, wishes, self.settings.floor, self.settings.min_evidence)
+        task.seq += 1
+        issued_at = EPOCH + timedelta(microseconds=now)
+        return Recommendation.sealed(
+            seq=task.seq,
+            task_type=name,
+            issued_at=issued_at,
+            valid_until=issued_at + timedelta(microseconds=self.settings.valid_for_us),
+            segments=[{"segment": None, "arms": decision.arms}],
+            degraded=decision.degraded,
+            reason=decision.reason,
+        )
+
+    def state(self) -> bytes:
+        """Everything needed to go on elsewhere."""
+        tasks = {
+            name: {
+                "evidence": task.evidence.plain(),
+                "open_alerts": [alert.model_dump(mode="json") for alert in task.open_alerts.values()],
+                "seq": task.seq,
+                "due": task.due,
+            }
+            for name, task in self._tasks.items()
+        }
+        return pickle.dumps({"version": STATE_VERSION, "through": self._through, "tasks": tasks})
+
+    @classmethod
+    def from_state(cls, state: bytes, settings: RoutingSettings) -> Routing:
+        """Go on from `state()`.
+
+        Raises:
+            StateError: where another version wrote the state.
+        """
+        plain: dict[str, Any] = pickle.loads(state)  # our own recovery store
+        if plain.get("version") != STATE_VERSION:
+            message = (
+                f"step 'routing': the stored state must be of version {STATE_VERSION}; got {plain.get('version')!r} "
+                "(resume with the release that wrote it, or start with an empty recovery folder)"
+            )
+            raise StateError(message)
+        routing = cls(settings)
+        routing._through = plain["through"]
+        for name, stored in plain["tasks"].items():
+            task = routing._tasks[name] = _Task(settings.memory_us)
+            task.evidence = Evidence.from_plain(stored["evidence"], settings.memory_us)
+            task.open_alerts = {one["alert_id"]: Alert.model_validate(one) for one in stored["open_alerts"]}
+            task.seq = stored["seq"]
+            task.due = stored["due"]
+        return routing
+
+
+def _minute_end(alert: Alert) -> int:
+    at = ((alert.closed_at or alert.updated_at) - EPOCH) // timedelta(microseconds=1)
+    return -(-at // MINUTE_US) * MINUTE_US
+
+
+def _in_order(*codes: Any) -> Iterable[int]:
+    joined = np.concatenate(codes)
+    _, first = np.unique(joined, return_index=True)
+    ordered: list[int] = joined[np.sort(first)].tolist()
+    return ordered
+
+
+def _whole(values: Any, unit: float) -> tuple[I64, I64]:
+    known = ~np.isnan(values)
+    scaled = np.where(known, np.minimum(np.round(np.nan_to_num(values) * unit), LARGEST), 0.0)
+    return scaled.astype(np.int64), known.astype(np.int64)
+
+
+def _split(task_names: list[str], tasks: I64, arms: I64, minutes: Any, counts: tuple[I64, ...]) -> dict[str, _Entries]:
+    order = np.argsort(tasks, kind="stable")
+    bounds = np.searchsorted(tasks[order], np.arange(len(task_names) + 1))
+    entries = {}
+    for index, name in enumerate(task_names):
+        rows = order[bounds[index] : bounds[index + 1]]
+        if rows.shape[0]:
+            entries[name] = _Entries(arms[rows], minutes[rows].astype(np.int64), tuple(c[rows] for c in counts))
+    return entries
+
+
+def _upto(entries: _Entries | None, seen: list[int], which: int, now: int | None) -> _Entries | None:
+    if entries is None:
+        return None
+    start = seen[which]
+    if now is None:
+        stop = entries.minutes.shape[0]
+    else:
+        stop = int(np.searchsorted(entries.minutes, now // MINUTE_US, side="left"))
+    seen[which] = stop
+    if stop <= start:
+        return None
+    cut = slice(start, stop)
+    return _Entries(entries.arms[cut], entries.minutes[cut], tuple(column[cut] for column in entries.counts))
+
+
+def _apply(task: _Task, alert: Alert, now: int) -> bool:
+    """Take in an alert; returns whether it concerns the task type: one on all of them only where it has such an arm."""
+    arms = [
+        index
+        for index, (model, config) in enumerate(task.evidence.arms)
+        # An arm that is called later in this message is not known yet.
+        if task.evidence.last_call[index] != NEVER_CALLED
+        and alert.model in {None, model}
+        and alert.config in {None, config}
+    ]
+    concerns = alert.task_type != EVERY_TASK or bool(arms)
+    if alert.metric != OUTCOMES or (alert.model is None and alert.config is None) or not concerns:
+        return concerns
+    changed = now if alert.changed_at is None else (alert.changed_at - EPOCH) // timedelta(microseconds=1)
+    if alert.state == "closed":
+        task.open_alerts.pop(alert.alert_id, None)
+        if RECOVERED not in alert.evidence:
+            return True
+        # The bad hours would hold back an arm that is well again; when it recovered is not told, so the last ones stay.
+        changed = now
+    else:
+        task.open_alerts[alert.alert_id] = alert
+    since = min(changed, now - KEPT_AFTER_CHANGE_US)
+    for index in arms:
+        task.evidence.forget_before(index, since)
+    return True
+
+
+def _known(counts: list[float]) -> Known:
+    cost = counts[COST] / counts[COSTED] / 1e9 if counts[COSTED] > 0 else None
+    latency = counts[LATENCY] / counts[TIMED] / 1e3 if counts[TIMED] > 0 else None
+    return Known(counts[SUCCESSES], counts[FAILURES], cost, counts[COSTED], latency, counts[TIMED])

@@ -1,0 +1,362 @@
+"""How much more than independent trials the outcomes of a group vary from hour to hour and from day to day.
+
+A rate that wanders a little on its own makes trials within an hour, and within a day, alike. Evidence that treats them
+as independent then raises false alarms, the more the busier the group. So days have random effects, and so have their
+quarters (six hours) and hours, nested, with intra-class correlations rho_d, rho_h and rho_h, and evidence is taken for
+two kinds of change:
+
+    in the middle of a day: the rate that is expected next is drawn from the baseline towards what this day has shown so
+        far (Polya's urn: the predictive rate of a beta-binomial, whose baseline weighs 1 / rho_d trials),
+        q_1 = (q_0 + rho_d E_d) / (1 + rho_d N_d)        E_d, N_d: events and trials of the day;
+    from the first minute of a day: evidence against the baseline itself, of which a day of N_d trials counts
+        1 / (1 + rho_d N_d): what a normal random effect leaves of a likelihood ratio, as these trials then tell as much
+        as N_d / (1 + rho_d N_d) independent ones (Kish 1965, section 5.4).
+
+For both the rate is then drawn in the same way towards what this quarter has shown, and towards what this hour has,
+with rho_h: an hour of n trials counts as n / (1 + n rho_h) in its quarter, and a quarter likewise in its day. Quarters
+are there for the time of day, by which hours that follow each other are off by the same; they are taken to vary as
+much as hours do. A large change shows before a day is over and costs next to nothing; a small one has to outlast days
+that are merely bad.
+
+The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
+days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
+its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth 2004, section 3), and is an upper
+confidence bound. docs/decisions/0011 has the evidence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from models.messages import F64, I64, Bools
+
+Rows = I64 | slice
+"""Distinct groups; a slice where they follow each other, so that their columns are views."""
+
+Pair = tuple[F64, F64]
+"""Events and trials."""
+
+LEVEL_Z: Final = -0.2533471031357997
+"""Quantile of the normal distribution at 40 %: dispersions are upper bounds of 60 % confidence."""
+OWN_DF: Final = 12.0
+"""Degrees of freedom that all groups' dispersion weighs in that of one."""
+PRIOR_RHO: Final = 0.005
+"""Correlation that is assumed until groups have shown theirs."""
+LEAST_RHO: Final = 0.0001
+MOST_RHO: Final = 0.02
+GRAIN: Final = 64.0
+"""What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
+MINUTES_PER_HOUR: Final = 60
+MINUTES_PER_QUARTER: Final = 360
+MINUTES_PER_DAY: Final = 1440
+
+_PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
+"""As much as one busy group's four degrees of freedom."""
+_RARE: Final = 5.0
+"""Events that a learned rate weighs in what is taken for the variance of a trial."""
+_DAYS: Final = 56.0
+"""Days after which a day's differences weigh 1/e."""
+_TODAY: Final = (
+    "hour", "quarter", "hour_events", "hour_trials", "quarter_events", "quarter_trials", "past_events", "past_trials",
+    "within_now", "squares_now", "hours_now", "day_events", "day_trials",
+)  # fmt: skip
+_NEVER: Final = ("hour", "quarter")
+_LEARNED: Final = (
+    "last_events", "last_trials", "within", "within_df", "within_size", "between", "between_count", "between_size",
+)  # fmt: skip
+_COLUMNS: Final = (*_TODAY, *_LEARNED, "rho_hour", "rho_day")
+
+
+class Surroundings(NamedTuple):
+    """What the day, its quarter and the hour of a batch have shown before it; arrays of shape (rows,).
+
+    Attributes:
+        day_events, day_trials: of the day's earlier quarters, as they count.
+        quarter_events, quarter_trials: of the quarter's earlier hours, as they count.
+        hour_events, hour_trials: of the hour before the batch.
+        rho_day, rho_hour: correlations.
+    """
+
+    day_events: F64
+    day_trials: F64
+    quarter_events: F64
+    quarter_trials: F64
+    hour_events: F64
+    hour_trials: F64
+    rho_day: F64
+    rho_hour: F64
+
+    def against(self, days: F64) -> Surroundings:
+        """The same, held against baselines of so many days: what days vary is in their mean as well."""
+        return self._replace(rho_day=self.rho_day * (1 + 1 / days))
+
+    def drawn(self, rate: F64, events: F64, trials: F64) -> tuple[F64, F64]:
+        """The rate to expect of a batch, where the baseline's is `rate`: against the baseline, and against the day.
+
+        Both are drawn towards the quarter and the hour, and towards half of the batch.
+        """
+        rho_day, rho_hour = self.rho_day, self.rho_hour
+        events, trials = self.hour_events + events / 2, self.hour_trials + trials / 2
+        of_hour = 1 / (1 + rho_hour * trials)
+        quarter_events = self.quarter_events + of_hour * events
+        quarter_trials = self.quarter_trials + of_hour * trials
+        of_quarter = 1 / (1 + rho_hour * quarter_trials)
+        day = rate + rho_day * (self.day_events + of_quarter * quarter_events)
+        day /= 1 + rho_day * (self.day_trials + of_quarter * quarter_trials)
+        drawn = of_quarter * of_hour
+        towards = rho_hour * (quarter_events * drawn + events * of_hour)
+        against_baseline: F64 = rate * drawn + towards
+        against_day: F64 = day * drawn + towards
+        return against_baseline, against_day
+
+    def shares(self, trials: F64) -> tuple[F64, F64]:
+        """What counts of the day's evidence before and after a batch of `trials`."""
+        before, now = (self._share(self.hour_trials + more) for more in (0.0, trials))
+        return before, now
+
+    def _share(self, hour: F64) -> F64:
+        quarter = self.quarter_trials + hour / (1 + self.rho_hour * hour)
+        share: F64 = 1 / (1 + self.rho_day * (self.day_trials + quarter / (1 + self.rho_hour * quarter)))
+        return share
+
+
+def shrunk(count: F64, trials: F64, rho: F64) -> F64:
+    """`count` of an hour or quarter of `trials` as it counts for what it is part of, in multiples of 1 / GRAIN."""
+    counting: F64 = np.rint(count / (1 + trials * rho) * GRAIN) / GRAIN
+    return counting
+
+
+def _ended(inner: Pair, outer: Pair, rho: F64, over: Bools) -> tuple[Pair, Pair]:
+    """Events and trials of an hour (a quarter), and of what it is part of, where the former is over."""
+    (e, n), (events, trials) = inner, outer
+    ended = events + np.where(over, shrunk(e, n, rho), 0.0), trials + np.where(over, shrunk(n, n, rho), 0.0)
+    return (np.where(over, 0.0, e), np.where(over, 0.0, n)), ended
+
+
+def _those(rows: Rows, some: Bools) -> Rows:
+    """Those of `rows` where `some` holds; `rows` itself where it holds for all."""
+    if some.all():
+        return rows
+    return rows[some] if not isinstance(rows, slice) else rows.start + np.flatnonzero(some)
+
+
+def upper(dispersion: F64, df: F64, z: float = LEVEL_Z) -> F64:
+    """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931)."""
+    spread = 2 / (9 * df)
+    quantile = np.maximum(1 - spread + z * np.sqrt(spread), 1e-2) ** 3
+    bound: F64 = dispersion / quantile
+    return bound
+
+
+def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
+    """Intra-class correlations of many groups, and that of one without any days of its own.
+
+    Args:
+        dispersion: Pearson's chi-square over its degrees of freedom, shape (groups,).
+        df: the degrees of freedom; 0 where nothing is known.
+        size: trials that are alike, on average, > 0.
+
+    Returns:
+        Shape (groups,), in [0, 0.02]; and one in [0.0001, 0.02].
+    """
+    weight = df * (size / (1 + PRIOR_RHO * size)) ** 2
+    found = float((weight * (dispersion - 1) / size).sum())
+    everyone = (_PRIOR_WEIGHT * PRIOR_RHO + found) / (_PRIOR_WEIGHT + float(weight.sum()))
+    everyone = min(max(everyone, LEAST_RHO), MOST_RHO)
+    moderated = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
+    rho = (upper(moderated, OWN_DF + df) - 1) / size
+    return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone), everyone
+
+
+def _variance(events: F64, trials: F64, rate: F64) -> F64:
+    """Of a trial, at the rate that was seen, drawn towards a learned one by as many trials as have _RARE events.
+
+    By the learned rate alone, a change would be taken for dispersion, and hide itself.
+    """
+    weight = _RARE / np.minimum(rate, 1 - rate)
+    seen = (events + weight * rate) / (trials + weight)
+    variance: F64 = seen * (1 - seen)
+    return variance
+
+
+class Dispersion:
+    """Learns the correlations of many groups, 184 bytes each; rows are the caller's group numbers.
+
+    Attributes:
+        day: UTC day since 1970 that is being counted, -1 before the first.
+        hour, quarter: that each group is in, since 1970, -1 before the first of the day; all of shape (groups,).
+        hour_events, hour_trials: of that hour.
+        quarter_events, quarter_trials: of the quarter's earlier hours, as they count.
+        past_events, past_trials: of the day's earlier quarters, as they count.
+        rho_hour, rho_day: correlations.
+        everyone_hour, everyone_day: those of a group that has shown none of its own.
+    """
+
+    hour: F64
+    quarter: F64
+    hour_events: F64
+    hour_trials: F64
+    quarter_events: F64
+    quarter_trials: F64
+    past_events: F64
+    past_trials: F64
+    within_now: F64
+    squares_now: F64
+    hours_now: F64
+    day_events: F64
+    day_trials: F64
+    last_events: F64
+    last_trials: F64
+    within: F64
+    within_df: F64
+    within_size: F64
+    between: F64
+    between_count: F64
+    between_size: F64
+    rho_hour: F64
+    rho_day: F64
+
+    def __init__(self, groups: int = 0) -> None:
+        self.day = -1
+        self.everyone_hour = self.everyone_day = PRIOR_RHO
+        for name in _COLUMNS:
+            setattr(self, name, np.zeros(0))
+        self.grow(groups)
+
+    def __len__(self) -> int:
+        return len(self.hour)
+
+    def grow(self, groups: int) -> None:
+        """Make room for at least `groups` groups."""
+        more = groups - len(self)
+        if more <= 0:
+            return
+        # As if they had been there when the day began: groups must not depend on when they are first told of.
+        start = {**dict.fromkeys(_NEVER, -1.0), "rho_hour": self.everyone_hour, "rho_day": self.everyone_day}
+        for name in _COLUMNS:
+            setattr(self, name, np.concatenate((getattr(self, name), np.full(more, start.get(name, 0.0)))))
+
+    def around(self, rows: Rows, minute: I64) -> Surroundings:
+        """What groups have shown today before a batch at `minute`, per row; some of it may be views."""
+        rho, of_hour = self.rho_hour[rows], (self.hour_events[rows], self.hour_trials[rows])
+        of_quarter = (self.quarter_events[rows], self.quarter_trials[rows])
+        of_day = (self.past_events[rows], self.past_trials[rows])
+        over = minute // MINUTES_PER_HOUR != self.hour[rows]
+        if over.any():
+            of_hour, of_quarter = _ended(of_hour, of_quarter, rho, over)
+            over = minute // MINUTES_PER_QUARTER != self.quarter[rows]
+            of_quarter, of_day = _ended(of_quarter, of_day, rho, over)
+        return Surroundings(*of_day, *of_quarter, *of_hour, self.rho_day[rows], rho)
+
+    def turn(self, rows: Rows, minute: I64) -> None:
+        """End hours and quarters that are over at `minute`, which never falls; again it does nothing."""
+        hour = minute // MINUTES_PER_HOUR
+        over = hour != self.hour[rows]
+        if not over.any():
+            return
+        quarter = minute // MINUTES_PER_QUARTER
+        self._end_hours(_those(rows, over))
+        over = quarter != self.quarter[rows]
+        if over.any():
+            self._end_quarters(_those(rows, over))
+        self.hour[rows], self.quarter[rows] = hour, quarter
+
+    def add(self, rows: Rows, minute: I64, events: F64, trials: F64) -> None:
+        """Count trials of the day `day`; distinct rows, whose minutes never fall."""
+        self.turn(rows, minute)
+        self.hour_events[rows] += events
+        self.hour_trials[rows] += trials
+
+    def roll(self, day: int, events: F64, trials: F64) -> None:
+        """End the days before `day`: nobody adds to them any more. O(groups), once a day.
+
+        Args:
+            day: UTC day since 1970; where it has begun nothing happens.
+            events: of the learned baseline, per group.
+            trials: of the learned baseline, per group.
+        """
+        if day <= self.day:
+            return
+        first, self.day = self.day < 0, day
+        if first:
+            return
+        self._end_hours(slice(0, len(self)))
+        self._end_days((events + 0.5) / (trials + 1.0))
+        self._correlate()
+
+    def forget_change(self, row: int) -> None:
+        """The rate has changed: what was counted today, and the day before, says nothing about the days to come."""
+        for name in _TODAY[len(_NEVER) :]:
+            getattr(self, name)[row] = 0.0
+        self.last_trials[row] = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy."""
+        return {name: getattr(self, name) for name in ("day", "everyone_hour", "everyone_day", *_COLUMNS)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Dispersion:
+        """The reverse of `state`."""
+        dispersion = cls()
+        for name, value in state.items():
+            setattr(dispersion, name, value)
+        return dispersion
+
+    def _end_hours(self, rows: Rows) -> None:
+        rows = _those(rows, self.hour_trials[rows] > 0)
+        e, n, rho = self.hour_events[rows], self.hour_trials[rows], self.rho_hour[rows]
+        self.quarter_events[rows] += shrunk(e, n, rho)
+        self.quarter_trials[rows] += shrunk(n, n, rho)
+        self.within_now[rows] += e * e / n
+        self.squares_now[rows] += n * n
+        self.hours_now[rows] += 1
+        self.day_events[rows] += e
+        self.day_trials[rows] += n
+        self.hour_events[rows] = 0.0
+        self.hour_trials[rows] = 0.0
+
+    def _end_quarters(self, rows: Rows) -> None:
+        e, n, rho = self.quarter_events[rows], self.quarter_trials[rows], self.rho_hour[rows]
+        self.past_events[rows] += shrunk(e, n, rho)
+        self.past_trials[rows] += shrunk(n, n, rho)
+        self.quarter_events[rows] = 0.0
+        self.quarter_trials[rows] = 0.0
+
+    def _end_days(self, rate: F64) -> None:
+        """Add the day's dispersion within it, and its difference from the day before."""
+        (rows,) = (self.day_trials > 0).nonzero()
+        e, n = self.day_events[rows], self.day_trials[rows]
+        rate = rate[rows]
+        alone = _variance(e, n, rate)
+        for name in ("within", "within_df", "within_size", "between", "between_count", "between_size"):
+            getattr(self, name)[rows] *= np.exp(-1 / _DAYS)
+        self.within[rows] += np.maximum(self.within_now[rows] - e * e / n, 0.0) / alone
+        self.within_df[rows] += self.hours_now[rows] - 1
+        self.within_size[rows] += n - self.squares_now[rows] / n
+        both = self.last_trials[rows] > 0
+        pair, e1, n1 = rows[both], e[both], n[both]
+        e0, n0 = self.last_events[pair], self.last_trials[pair]
+        shares = 1 / n1 + 1 / n0
+        self.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / _variance(e1 + e0, n1 + n0, rate[both])
+        self.between_count[pair] += 1
+        self.between_size[pair] += 2 / shares
+        self.last_events[rows], self.last_trials[rows] = e, n
+        for name in _TODAY:
+            getattr(self, name)[:] = -1.0 if name in _NEVER else 0.0
+
+    def _correlate(self) -> None:
+        """Both correlations from all days so far."""
+        df = self.within_df
+        known = df > 0
+        hours = np.divide(self.within, df, out=np.ones(len(df)), where=known)
+        size = np.divide(self.within_size, df, out=np.ones(len(df)), where=known)
+        self.rho_hour, self.everyone_hour = correlation(hours, df, np.maximum(size, 1.0))
+        count = self.between_count
+        known = count > 0
+        inflated = np.maximum(hours, 1.0)
+        days = np.divide(self.between, count, out=np.ones(len(df)), where=known) / inflated
+        size = np.divide(self.between_size, count, out=np.ones(len(df)), where=known) / inflated
+        # Successive differences overlap, so that k of them tell as much as 2k / 3 independent ones.
+        self.rho_day, self.everyone_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))
