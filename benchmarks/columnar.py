@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from benchmarks.in_memory import CountingSink
 from benchmarks.traffic import CALL, OUTCOME, Traffic
-from connectors.columns import NEVER, Batch
-from connectors.decode import Decoder
+from connectors.batch import NEVER, Batch
+from connectors.decode.decoder import Decoder
 from flows.shards import split
 from flows.steps import groups_step, join_step
 from models.groups import Grouped

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from aftercall.events import AgentCall, Outcome
 from benchmarks.fuzz_target import GOOD, Message
-from connectors.decode import CALL, OUTCOME
+from connectors.decode.decoder import CALL, OUTCOME
 
 _STRUCTURED: Final = b"application/cloudevents+json"
 _HEADERS: Final[tuple[list[tuple[str, Any]] | None, ...]] = (

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES, AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS, DeadLetter, to_json
 from aftercall.times import parse_time
-from connectors.columns import Batch
+from connectors.batch import Batch
 from connectors.dead_letters import MAX_PAYLOAD_BYTES, dead_letter, topic_origin
-from connectors.decode import CALL, OUTCOME, Decoder
-from connectors.kafka_records import key_text, payload
-from connectors.records import CallRecord, OutcomeRecord
+from connectors.decode.decoder import CALL, OUTCOME, Decoder
+from connectors.decode.structs import CallRecord, OutcomeRecord
+from connectors.kafka.envelopes import key_text, payload
 
 NOW_US: Final = parse_time("2026-06-01T00:00:00Z")
 SKEW_US: Final = 300_000_000

@@ -42,8 +42,8 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
         KafkaConfigError: the settings for the client cannot be used.
         KafkaFailure: no broker answers, or it refuses the credentials.
     """
-    from connectors.kafka_client import admin_config, open_admin, reach
-    from connectors.kafka_topics import INPUTS, differences
+    from connectors.kafka.client import admin_config, open_admin, reach
+    from connectors.kafka.topics import INPUTS, differences
 
     cluster, names = kafka.cluster(), kafka.topics.model_dump()
     inputs = [name for key, name in names.items() if key in INPUTS]

@@ -276,7 +276,7 @@ def check(
     settings = load(config)
     configured = "kafka" in settings.model_fields_set
     if configured:
-        from connectors.kafka_client import try_settings
+        from connectors.kafka.client import try_settings
 
         try_settings(settings.kafka.cluster())
     if not as_json:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from connectors.decode import Decoder
-from connectors.redaction import RedactingDecoder
+from connectors.decode.decoder import Decoder
+from connectors.decode.redaction import RedactingDecoder
 from flows.model_settings import microseconds
 from flows.settings import Settings
 

@@ -18,8 +18,8 @@ from typing import Final
 
 import duckdb
 
-from connectors.erasures import Erasures
-from connectors.publish import LINK
+from connectors.erasure.requests import Erasures
+from connectors.snapshot.publish import LINK
 from flows.erase_stopped import scrub_while_used, take_its_place, unsent
 from flows.run_folder import RunError, open_run, state_folder
 from flows.settings import Settings

@@ -9,16 +9,16 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
-from connectors import outbox
-from connectors.after_epoch import AfterEpoch
-from connectors.columns import Erase
+from connectors.batch import Erase
 from connectors.dead_letters import place_origin
-from connectors.erase_lanes import EraseLanes
-from connectors.erasures import FOLDER, Erasures
-from connectors.kafka_client import KafkaFailure, StoppedWaiting, producer_config, reach
-from connectors.kafka_writer import KafkaWriter, WriterHooks
-from connectors.outbox import OutboxSink
-from connectors.recovery_pages import scrub, too_large
+from connectors.erasure.lanes import EraseLanes
+from connectors.erasure.recovery_pages import scrub, too_large
+from connectors.erasure.requests import FOLDER, Erasures
+from connectors.kafka import outbox
+from connectors.kafka.after_epoch import AfterEpoch
+from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config, reach
+from connectors.kafka.outbox import OutboxSink
+from connectors.kafka.writer import KafkaWriter, WriterHooks
 from flows.engine import execute
 from flows.erasing import Erasing
 from flows.kafka import output_topics

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from connectors.erasures import Erasures
-from connectors.publish import drop_older
-from connectors.snapshot import SnapshotStore
+from connectors.erasure.requests import Erasures
+from connectors.snapshot.publish import drop_older
+from connectors.snapshot.store import SnapshotStore
 from flows.messages import EraseRows
 
 _EPOCHS: Final = 3

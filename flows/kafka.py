@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from connectors.after_epoch import AfterEpoch
-from connectors.kafka_client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
-from connectors.kafka_cluster import scrub
-from connectors.kafka_sink import KafkaSink
-from connectors.kafka_writer import KafkaWriter, WriterHooks
+from connectors.kafka.after_epoch import AfterEpoch
+from connectors.kafka.client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
+from connectors.kafka.cluster import scrub
+from connectors.kafka.sink import KafkaSink
+from connectors.kafka.writer import KafkaWriter, WriterHooks
 from connectors.metrics import METRICS
 from flows.outcomes import Outlets
 from flows.sections import Kafka

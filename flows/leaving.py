@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from aftercall.records import EPOCH, Alert, DeadLetter, Recommendation, Record, alert_id, to_json
-from connectors.columns import Batch
+from connectors.batch import Batch
 from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows import rows

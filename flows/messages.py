@@ -12,7 +12,7 @@ Row = tuple[Any, ...]
 
 
 class Tally(NamedTuple):
-    """Counts to add to those of the table `pipeline`; keys from `connectors.snapshot_tables.COUNTERS`.
+    """Counts to add to those of the table `pipeline`; keys from `connectors.snapshot.tables.COUNTERS`.
 
     `pending` is not sent: it is what remains of the calls.
     """

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bytewax.dataflow import Dataflow
 
-from connectors.file_index import Index, index
-from connectors.files import FileLanes
-from connectors.jsonl import JsonlSink
+from connectors.files.index import Index, index
+from connectors.files.jsonl_sink import JsonlSink
+from connectors.files.lane import FileLanes
 from flows.decoding import decoder_of
 from flows.engine import execute
 from flows.outcomes import Outlets

@@ -15,11 +15,11 @@ from typing import Final
 from bytewax.dataflow import Dataflow
 
 from connectors.dead_letters import place_origin
-from connectors.decode import Decoder
-from connectors.kafka_client import KafkaFailure, admin_config, consumer_config
-from connectors.kafka_lanes import KafkaLanes
-from connectors.kafka_settings import LaneHooks, LaneSettings
-from connectors.kafka_watch import KafkaWatch
+from connectors.decode.decoder import Decoder
+from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
+from connectors.kafka.lane_settings import LaneHooks, LaneSettings
+from connectors.kafka.metadata import KafkaWatch
+from connectors.kafka.source import KafkaLanes
 from connectors.metrics import METRICS
 from flows import health_server, logs
 from flows.allocator import keep_memory_together

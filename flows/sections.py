@@ -13,7 +13,7 @@ from pydantic_settings import NoDecode
 
 from aftercall.durations import RULE, format_duration, parse_duration
 from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS, RESERVED_SOURCES
-from connectors.kafka_cluster import OWN_KEYS, Cluster, may_be_secret
+from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
 
 DEFAULT_PASS_AT = 0.7
 

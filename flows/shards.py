@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from connectors.columns import Batch
+from connectors.batch import Batch
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.join.watermark import LaneClock
 from models.messages import Erasure

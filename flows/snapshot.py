@@ -14,8 +14,8 @@ from typing import Any, Final
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from connectors.metrics import METRICS
-from connectors.publish import Publication
-from connectors.snapshot import SnapshotStore
+from connectors.snapshot.publish import Publication
+from connectors.snapshot.store import SnapshotStore
 from flows.erasing import Erasing
 from flows.messages import (
     AlertRows,

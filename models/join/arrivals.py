@@ -1,6 +1,6 @@
 """What the split sends to one join shard: columns of accepted records, in reading order.
 
-They are those of `connectors.columns`, declared again because neither room may know the other; `flows.shards` maps one
+They are those of `connectors.batch`, declared again because neither room may know the other; `flows.shards` maps one
 onto the other by name.
 """
 

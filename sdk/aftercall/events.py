@@ -3,8 +3,8 @@
 What holds for both: `null` means absent; unknown fields are ignored; of a repeated key the last one counts; types are
 strict (no text for a number, no bool for a number; a whole number serves as a float); every number in the record is
 finite, those in unknown fields included; texts are at most 256 characters, `reason` and `error` 8,192; times are RFC
-3339 with seconds and an offset or `Z`, not before 2000. `connectors.decode` reads records faster and by the same rules;
-where the two differ, this file is right.
+3339 with seconds and an offset or `Z`, not before 2000. `connectors.decode.decoder` reads records faster and by the
+same rules; where the two differ, this file is right.
 
 Refusals made here carry the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
 `no_verdict`, `empty_retraction`, `reserved_source`, `type_mismatch`.

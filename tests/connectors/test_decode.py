@@ -18,9 +18,9 @@ from xxhash import xxh3_64_intdigest
 from aftercall.events import AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS
 from aftercall.times import format_time, parse_time
-from connectors.columns import NEVER, Batch
-from connectors.decode import CALL, OUTCOME, Decoder
-from connectors.time_columns import parse_times
+from connectors.batch import NEVER, Batch
+from connectors.decode.decoder import CALL, OUTCOME, Decoder
+from connectors.decode.times import parse_times
 
 NOW = parse_time("2026-06-01T00:00:00Z")
 SKEW = 300_000_000

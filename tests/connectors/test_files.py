@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aftercall.times import format_time, parse_time
-from connectors.columns import NEVER, Batch
-from connectors.decode import Decoder
-from connectors.files import FileLane, FileLanes, InputError, index
+from connectors.batch import NEVER, Batch
+from connectors.decode.decoder import Decoder
+from connectors.files.lane import FileLane, FileLanes, InputError, index
 
 START = parse_time("2026-03-01T00:00:00Z")
 NOW = parse_time("2026-06-01T00:00:00Z")
@@ -323,8 +323,8 @@ def test_a_line_without_a_time_stays_behind_the_line_before_it(tmp_path: Path) -
 
 
 def test_lines_across_scan_chunks_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.file_index._SCAN_BYTES", 64)
-    monkeypatch.setattr("connectors.file_index._PARSE_LINES", 3)
+    monkeypatch.setattr("connectors.files.index._SCAN_BYTES", 64)
+    monkeypatch.setattr("connectors.files.index._PARSE_LINES", 3)
     path = write(tmp_path, "a.jsonl", [call(START + i) for i in range(50)])
     (batch,) = read(lane([path], [], tmp_path))
     assert batch.calls.offset.tolist() == list(range(1, 51))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aftercall.records import DEAD_LETTER_REASONS
 from benchmarks import fuzz_inputs
 from benchmarks.fuzz_target import GOOD, NOW_US, SKEW_US, Message, check
-from connectors.decode import CALL, OUTCOME, Decoder
+from connectors.decode.decoder import CALL, OUTCOME, Decoder
 
 ENDS = {"call", "outcome", *DEAD_LETTER_REASONS}
 STRUCTURED: list[tuple[str, Any]] = [("content-type", b"application/cloudevents+json")]

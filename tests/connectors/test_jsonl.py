@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.jsonl import JsonlSink, OutputError
+from connectors.files.jsonl_sink import JsonlSink, OutputError
 
 
 def test_lines_are_appended_with_their_ends(tmp_path: Path) -> None:

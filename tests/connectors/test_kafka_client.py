@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError
 
-from connectors.kafka_client import (
+from connectors.kafka.client import (
     KafkaConfigError,
     KafkaFailure,
     admin_config,
@@ -20,8 +20,8 @@ from connectors.kafka_client import (
     sentence,
     try_settings,
 )
-from connectors.kafka_cluster import OWN_KEYS, Cluster, may_be_secret, scrub
-from connectors.kafka_log import ClientLog
+from connectors.kafka.client_log import ClientLog
+from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret, scrub
 
 MARK = "hush-3f9c"
 NOWHERE = "localhost:1"

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from connectors.kafka_records import key_text, payload
+from connectors.kafka.envelopes import key_text, payload
 
 CALL = b'{"call_id": "c"}'
 STRUCTURED = [("content-type", b"application/cloudevents+json; charset=UTF-8")]

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from hashlib import blake2b, sha256
 
 from aftercall.records import Alert, DeadLetter, Recommendation, VerdictRecord, to_json
-from connectors.kafka_client import producer_config
-from connectors.kafka_cluster import Cluster
-from connectors.kafka_refused import refused_output, shortened
-from connectors.kafka_sink import KafkaSink
-from connectors.kafka_writer import KafkaWriter
+from connectors.kafka.client import producer_config
+from connectors.kafka.cluster import Cluster
+from connectors.kafka.sink import KafkaSink
+from connectors.kafka.undeliverable import refused_output, shortened
+from connectors.kafka.writer import KafkaWriter
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LONG = "ü" * 70_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aftercall.schema import TOPICS
-from connectors.kafka_topics import SETTINGS, _compared, uneven_inputs
+from connectors.kafka.topics import SETTINGS, _compared, uneven_inputs
 
 
 def test_every_topic_is_made_with_the_cleanup_policies_of_the_contract() -> None:

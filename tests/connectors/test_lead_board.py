@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from connectors.lead_board import LeadBoard
+from connectors.kafka.progress_board import LeadBoard
 
 
 def test_what_one_lane_tells_all_see_also_through_another_mapping(tmp_path: Path) -> None:

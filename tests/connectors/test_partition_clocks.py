@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.columns import NEVER
-from connectors.partition_clocks import PartitionClocks
+from connectors.batch import NEVER
+from connectors.kafka.partition_clocks import PartitionClocks
 
 IDLE_S = 60.0
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, Recommendation
-from connectors.publish import versions
-from connectors.snapshot import SnapshotError, SnapshotStore
-from connectors.snapshot_tables import PUBLISHED
+from connectors.snapshot.publish import versions
+from connectors.snapshot.store import SnapshotError, SnapshotStore
+from connectors.snapshot.tables import PUBLISHED
 
 AT = 1_760_000_000_000_000
 ROOT = Path(__file__).resolve().parents[2]
@@ -320,7 +320,7 @@ def test_readers_in_other_processes_never_see_half_a_snapshot(tmp_path: Path) ->
 WRITER = """
 import sys
 from pathlib import Path
-from connectors.snapshot import SnapshotStore
+from connectors.snapshot.store import SnapshotStore
 store = SnapshotStore(Path(sys.argv[1]))
 row = ("support", "gpt", "v1", None, None, 1.0, 1.0, 1, None, None)
 n = 0
@@ -368,7 +368,7 @@ def test_a_second_pipeline_on_the_same_folder_is_told_so(tmp_path: Path) -> None
     store.commit(1)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "sdk")])}
     code = (
-        "import sys; from pathlib import Path; from connectors.snapshot import SnapshotStore;"
+        "import sys; from pathlib import Path; from connectors.snapshot.store import SnapshotStore;"
         "SnapshotStore(Path(sys.argv[1]))"
     )
     second = subprocess.run(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.uuids import uuid_words
+from connectors.decode.uuids import uuid_words
 
 UUIDS = st.lists(st.uuids().map(str), max_size=8)
 ONE = "01957b3e-5c00-7000-8000-00000000000a"

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aftercall.records import Digest, DigestEntry
-from connectors.snapshot import SnapshotStore
+from connectors.snapshot.store import SnapshotStore
 from flows.cli import app
 from flows.digest import read_digest
 from flows.insights import InsightError

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from connectors.columns import Erase
-from connectors.erase_lanes import EraseLanes
-from connectors.erase_rows import draft_of, names_one, pattern_of
-from connectors.erasures import Erasures
-from connectors.jsonl import JsonlSink
-from connectors.outbox import OutboxSink, send
-from connectors.recovery_pages import scrub
-from connectors.snapshot import SnapshotStore
+from connectors.batch import Erase
+from connectors.erasure.lanes import EraseLanes
+from connectors.erasure.recovery_pages import scrub
+from connectors.erasure.requests import Erasures
+from connectors.files.jsonl_sink import JsonlSink
+from connectors.kafka.outbox import OutboxSink, send
+from connectors.snapshot.erase import draft_of, names_one, pattern_of
+from connectors.snapshot.store import SnapshotStore
 from flows.erasing import Erasing
 from flows.messages import CallRows, DeadLetterRows, EraseRows
 from flows.shards import SHARDS, to_shards
@@ -191,7 +191,7 @@ def test_older_snapshots_that_hold_the_call_are_dropped(tmp_path: Path) -> None:
 
 
 def test_free_pages_of_the_recovery_store_are_cleaned_unless_it_is_busy(tmp_path: Path) -> None:
-    """From another process than the dataflow's: see `connectors.recovery_pages`."""
+    """From another process than the dataflow's: see `connectors.erasure.recovery_pages`."""
     path = tmp_path / "part-0.sqlite3"
     store = sqlite3.connect(path, isolation_level=None)
     store.execute("PRAGMA journal_mode = WAL")
@@ -213,7 +213,7 @@ def test_free_pages_of_the_recovery_store_are_cleaned_unless_it_is_busy(tmp_path
 
 
 def _scrubbed(folder: Path) -> bool:
-    script = "import sys, pathlib; from connectors.recovery_pages import scrub\n"
+    script = "import sys, pathlib; from connectors.erasure.recovery_pages import scrub\n"
     script += "sys.exit(not scrub(pathlib.Path(sys.argv[1]), in_use=True))"
     root = Path(__file__).parents[2]
     return subprocess.run([sys.executable, "-c", script, str(folder)], check=False, cwd=root).returncode == 0

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from connectors.columns import NEVER, Batch
-from connectors.decode import Decoder
-from connectors.kafka_client import KafkaFailure, admin_config, consumer_config
-from connectors.kafka_cluster import Cluster as Address
-from connectors.kafka_lane import KafkaLane, State
-from connectors.kafka_settings import LaneHooks, LaneSettings
-from connectors.kafka_watch import KafkaWatch
+from connectors.batch import NEVER, Batch
+from connectors.decode.decoder import Decoder
+from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
+from connectors.kafka.cluster import Cluster as Address
+from connectors.kafka.lane import KafkaLane, State
+from connectors.kafka.lane_settings import LaneHooks, LaneSettings
+from connectors.kafka.metadata import KafkaWatch
 from kafka.clusters import Cluster, RealCluster
 
 T0_US = 1_767_225_600_000_000  # 2026-01-01

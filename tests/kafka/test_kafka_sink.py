@@ -29,11 +29,11 @@ from bytewax.testing import TestingSource
 
 from aftercall.records import VerdictRecord, to_json
 from benchmarks.kafka_broker import Broker
-from connectors import kafka_writer
-from connectors.kafka_client import KafkaFailure, StoppedWaiting, producer_config
-from connectors.kafka_cluster import Cluster as Settings
-from connectors.kafka_sink import KafkaPart, KafkaSink
-from connectors.kafka_writer import Block, KafkaWriter, WriterHooks
+from connectors.kafka import writer as kafka_writer
+from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config
+from connectors.kafka.cluster import Cluster as Settings
+from connectors.kafka.sink import KafkaPart, KafkaSink
+from connectors.kafka.writer import Block, KafkaWriter, WriterHooks
 from kafka.clusters import Cluster, MockCluster, Read, RealCluster
 
 PRODUCE = 0  # the protocol's number of the request
@@ -233,8 +233,8 @@ def test_closing_gets_off_what_it_can_and_never_raises(
 @pytest.mark.slow
 def test_a_process_that_stopped_waiting_ends_at_once(mock_broker: MockCluster) -> None:
     program = (
-        "from connectors.kafka_client import *; from connectors.kafka_cluster import Cluster;"
-        "from connectors.kafka_writer import *; from connectors.kafka_sink import *;"
+        "from connectors.kafka.client import *; from connectors.kafka.cluster import Cluster;"
+        "from connectors.kafka.writer import *; from connectors.kafka.sink import *;"
         "w = KafkaWriter(producer_config(Cluster(brokers='localhost:1')), 'd', WriterHooks(give_up=lambda: True));"
         "p = KafkaPart(w, 't'); p.write_batch([[('k', b'1')] * 1000]); p.snapshot()"
     )

@@ -22,11 +22,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # they are pub
 )
 
 from benchmarks.kafka_broker import Broker
-from connectors.kafka_client import KafkaFailure, producer_config, reach
-from connectors.kafka_cluster import Cluster as Settings
-from connectors.kafka_sink import KafkaPart
-from connectors.kafka_topics import SETTINGS, create_topics
-from connectors.kafka_writer import KafkaWriter
+from connectors.kafka.client import KafkaFailure, producer_config, reach
+from connectors.kafka.cluster import Cluster as Settings
+from connectors.kafka.sink import KafkaPart
+from connectors.kafka.topics import SETTINGS, create_topics
+from connectors.kafka.writer import KafkaWriter
 from kafka.clusters import Cluster, MockCluster, RealCluster
 from system.commands import aftercall, assert_one_sentence
 

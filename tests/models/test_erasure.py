@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from connectors.decode import Decoder
+from connectors.decode.decoder import Decoder
 from flows.shards import SHARDS, split
 from models.groups import Groups
 from models.join.erasure import erase

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from connectors.decode import Decoder
+from connectors.decode.decoder import Decoder
 from flows.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.shards import SHARDS, split
 from models.groups import Groups

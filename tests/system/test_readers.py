@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectors.publish import newest_version
+from connectors.snapshot.publish import newest_version
 from flows.messages import CallRows, CellChanges, Clock, DeadLetterRows, Row, SnapshotMessage, StatementRows, Tally
 from flows.messages import VerdictRows as Verdicts
 from flows.snapshot import SnapshotPartition, SnapshotSettings

@@ -1,0 +1,155 @@
+"""What a lane hands to the dataflow: columns of calls and outcomes, and the records it refused.
+
+All columns of a `Calls` or `Outcomes` have the same length, in reading order. Absent: `nan` for floats, `-1` for
+counts, money and `success`, `NEVER` for times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEVER = -(2**63)
+"""A clock before its partition has spoken; an absent time."""
+
+I8 = NDArray[np.int8]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Objects = NDArray[np.object_]
+
+
+class Calls(NamedTuple):
+    """Accepted calls.
+
+    Attributes:
+        pos: index in the batch as read, calls, outcomes and refused counted together.
+        key: xxh3_64 of the UTF-8 of `call_id`.
+        at: `occurred_at`, us.
+        group: index into `Batch.groups`.
+        digest: xxh3_64 over `segment` and `error`, the deciding fields not in other columns; absent differs from empty.
+        uuid: shape (n, 2), `call_id` as two words where it is a canonical UUID; zeros tell nothing.
+        failed: an `error` is given.
+        latency_ms: ms, or nan.
+        cost_nano: nano-dollars rounded half to even, or -1.
+        tokens: `tokens`, else the sum of `tokens_in` and `tokens_out`, or -1.
+        records: `CallRecord`; `input` and `output` are dropped unless the decoder keeps them.
+        raw: the records' bytes.
+        partition: index into `Batch.partitions`.
+        offset: in its partition; of a file the line, from 1.
+        wm: watermark in force before the record, us; filled by the lane.
+    """
+
+    pos: I64
+    key: U64
+    at: I64
+    group: I32
+    digest: U64
+    uuid: U64
+    failed: Bools
+    latency_ms: F64
+    cost_nano: I64
+    tokens: I64
+    records: Objects
+    raw: Objects
+    partition: I32
+    offset: I64
+    wm: I64
+
+
+class Outcomes(NamedTuple):
+    """Accepted outcomes; what is not listed is as in `Calls`.
+
+    Attributes:
+        call_at: `call_occurred_at`, us, or `NEVER`.
+        source: index into `Batch.sources`; a retraction by `retracts` that names no source has the source `""`.
+        success: the field as given (0, 1), or -1; nothing is derived from `score` here.
+        score: as given, or nan.
+        retract: `action` is `retract`.
+        uuid: as in `Calls`, of `outcome_id`.
+        records: `OutcomeRecord`.
+    """
+
+    pos: I64
+    key: U64
+    at: I64
+    call_at: I64
+    source: I32
+    success: I8
+    score: F64
+    retract: Bools
+    uuid: U64
+    records: Objects
+    raw: Objects
+    partition: I32
+    offset: I64
+    wm: I64
+
+
+class Refused(NamedTuple):
+    """A record that is not accepted: why (a slug and one sentence), and where it came from; on Kafka also its key."""
+
+    reason: str
+    detail: str
+    partition: int
+    offset: int
+    raw: bytes
+    key: str | None = None
+
+
+class Erase(NamedTuple):
+    """A request to forget calls; see `connectors.erasure.requests`."""
+
+    request: str
+    call_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything a lane read in one go.
+
+    Attributes:
+        calls: accepted calls.
+        outcomes: accepted outcomes.
+        refused: the others, in reading order.
+        groups: distinct (task_type, model, config) in this batch.
+        sources: distinct sources in this batch.
+        partitions: names of the lane's partitions (of topics `topic/3`, of files their path).
+        records: how many were read: `len(calls.pos) + len(outcomes.pos) + len(refused)`.
+        low: the lane's clock after the batch, us: the least over partitions that are not idle, or `NEVER` while one of
+            them has yet to speak.
+        high: the greatest clock of a partition, us, or `NEVER`.
+        idle: all partitions of the lane are; `low` says nothing then.
+        news: something was read, or the clock says something else than before; else this is but a sign of life.
+        lane: its name.
+        lanes: how many lanes there are in all.
+        marks: where each partition is to be read on: the offset (of a file the line) after the last one read.
+        erase: calls to forget, those of this batch too.
+    """
+
+    calls: Calls
+    outcomes: Outcomes
+    refused: list[Refused]
+    groups: list[tuple[str, str, str]]
+    sources: list[str]
+    partitions: list[str]
+    records: int
+    low: int = NEVER
+    high: int = NEVER
+    idle: bool = False
+    news: bool = True
+    lane: str = "files"
+    lanes: int = 1
+    marks: dict[str, int] = field(default_factory=dict)
+    erase: tuple[Erase, ...] = ()
+
+
+def objects(values: Sequence[object]) -> Objects:
+    """A column of Python objects, kept as they are."""
+    return np.fromiter(values, dtype=np.object_, count=len(values))

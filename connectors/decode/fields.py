@@ -1,0 +1,216 @@
+"""What many records say, field by field: from structs to columns, a piece of a batch at a time.
+
+A piece is small enough for the processor's cache to hold its records until every field has been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
+
+from aftercall.events import RESERVED_SOURCES
+from connectors.batch import F64, I8, I32, I64, NEVER, U64, Bools
+from connectors.decode.structs import CallRecord, OutcomeRecord
+from connectors.decode.times import parse_times
+from connectors.decode.uuids import uuid_words
+
+_NANO: Final = 1e9
+_SUCCESS_CODES: Final = {None: -1, False: 0, True: 1}
+
+_call_id = attrgetter("call_id")
+_outcome_id = attrgetter("outcome_id")
+_time = attrgetter("occurred_at")
+_group = attrgetter("task_type", "model", "config")
+_latency = attrgetter("latency_ms")
+_cost = attrgetter("cost_usd")
+_tokens = attrgetter("tokens")
+_tokens_in = attrgetter("tokens_in")
+_tokens_out = attrgetter("tokens_out")
+_rare = attrgetter("segment", "error", "input", "output")
+_facts = attrgetter("source", "success", "action")
+_call_time = attrgetter("call_occurred_at")
+_score = attrgetter("score")
+
+_Key = TypeVar("_Key")
+
+
+class _Codes(dict[_Key, int]):
+    """Numbers the distinct values it is asked for, in the order of asking."""
+
+    def __missing__(self, key: _Key) -> int:
+        code = self[key] = len(self)
+        return code
+
+    def of(self, values: Iterable[_Key], count: int) -> I32:
+        """Their numbers."""
+        return np.fromiter(map(self.__getitem__, values), np.int32, count)
+
+
+class CallValues(NamedTuple):
+    """Columns of `connectors.batch.Calls`; `sure` where they are enough for a call to be accepted."""
+
+    key: U64
+    at: I64
+    sure: Bools
+    group: I32
+    digest: U64
+    uuid: U64
+    failed: Bools
+    latency_ms: F64
+    cost_nano: I64
+    tokens: I64
+
+
+class OutcomeValues(NamedTuple):
+    """Columns of `connectors.batch.Outcomes`; `sure` as in `CallValues`."""
+
+    key: U64
+    at: I64
+    sure: Bools
+    call_at: I64
+    source: I32
+    success: I8
+    score: F64
+    retract: Bools
+    uuid: U64
+
+
+class CallFields:
+    """Calls, a piece after the other. `names` are the groups of all pieces."""
+
+    def __init__(self, *, keep_payloads: bool) -> None:
+        """Without `keep_payloads`, `input` and `output` are taken out of the records."""
+        self._keep_payloads = keep_payloads
+        self._codes: _Codes[tuple[str, str, str]] = _Codes()
+        self._digests: dict[tuple[str | None, str | None], int] = {}
+        self._pieces: list[CallValues] = []
+
+    @property
+    def names(self) -> list[tuple[str, str, str]]:
+        """By code."""
+        return list(self._codes)
+
+    def values(self) -> CallValues:
+        """The columns of all pieces."""
+        return CallValues(*map(_joined, zip(*self._pieces, strict=True)))
+
+    def add(self, records: list[CallRecord]) -> None:
+        """Read one piece."""
+        count = len(records)
+        at, sure = parse_times(list(map(_time, records)))
+        ids = list(map(_call_id, records))
+        cost = np.fromiter(map(_cost, records), np.float64, count)
+        digest, failed = self._read_rare(records)
+        piece = CallValues(
+            key=_keys(ids),
+            at=at,
+            sure=sure,
+            group=self._codes.of(map(_group, records), count),
+            digest=digest,
+            uuid=uuid_words(ids),
+            failed=failed,
+            latency_ms=np.fromiter(map(_latency, records), np.float64, count),
+            cost_nano=np.where(np.isnan(cost), -1, np.rint(cost * _NANO)).astype(np.int64),
+            tokens=_token_counts(records),
+        )
+        self._pieces.append(piece)
+
+    def _read_rare(self, records: list[CallRecord]) -> tuple[U64, Bools]:
+        """Digests of segment and error, and which calls failed."""
+        rare = list(map(_rare, records))
+        if rare.count((None, None, None, None)) == len(rare):
+            return np.full(len(rare), self._digest((None, None)), np.uint64), np.zeros(len(rare), np.bool_)
+        if not self._keep_payloads:
+            for record, (_, _, given, made) in zip(records, rare, strict=True):
+                if given is not None or made is not None:
+                    msgspec.structs.force_setattr(record, "input", None)
+                    msgspec.structs.force_setattr(record, "output", None)
+        digest = np.fromiter((self._digest(values[:2]) for values in rare), np.uint64, len(rare))
+        return digest, np.array([values[1] is not None for values in rare], np.bool_)
+
+    def _digest(self, deciding: tuple[str | None, str | None]) -> int:
+        digest = self._digests.get(deciding)
+        if digest is None:
+            digest = self._digests[deciding] = xxh3_64_intdigest(msgspec.json.encode(deciding))
+        return digest
+
+
+def _token_counts(records: list[CallRecord]) -> I64:
+    """`tokens`, or where a call has none the sum of those it has of `tokens_in` and `tokens_out`; -1 without any."""
+    count = len(records)
+    whole = np.fromiter(map(_tokens, records), np.float64, count)
+    if np.isnan(whole).any():
+        sides = [np.fromiter(map(side, records), np.float64, count) for side in (_tokens_in, _tokens_out)]
+        none = np.isnan(sides[0]) & np.isnan(sides[1])
+        parts = np.where(none, -1.0, np.nan_to_num(sides[0]) + np.nan_to_num(sides[1]))
+        whole = np.where(np.isnan(whole), parts, whole)
+    return whole.astype(np.int64)  # exact: counts are at most 10^12
+
+
+class OutcomeFields:
+    """Outcomes, a piece after the other. `names` are the sources of all pieces."""
+
+    def __init__(self) -> None:
+        self._codes: _Codes[str] = _Codes()
+        self._pieces: list[OutcomeValues] = []
+
+    @property
+    def names(self) -> list[str]:
+        """By code."""
+        return list(self._codes)
+
+    def values(self) -> OutcomeValues:
+        """The columns of all pieces."""
+        return OutcomeValues(*map(_joined, zip(*self._pieces, strict=True)))
+
+    def add(self, records: list[OutcomeRecord]) -> None:
+        """Read one piece."""
+        count = len(records)
+        at, sure = parse_times(list(map(_time, records)))
+        call_at, call_at_sure = _call_at(records)
+        codes: _Codes[tuple[str | None, bool | None, str]] = _Codes()
+        code = codes.of(map(_facts, records), count)
+        success = np.array([_SUCCESS_CODES[success] for _, success, _ in codes], dtype=np.int8)[code]
+        retract = np.array([action == "retract" for _, _, action in codes], dtype=np.bool_)[code]
+        reserved = np.array([source in RESERVED_SOURCES for source, _, _ in codes], np.bool_)[code]
+        named = np.array([source is not None for source, _, _ in codes], np.bool_)[code] & ~reserved
+        score = np.fromiter(map(_score, records), np.float64, count)
+        enough = named & (retract | (success >= 0) | ~np.isnan(score))
+        for i in np.flatnonzero(retract & ~named & ~reserved).tolist():
+            enough[i] = records[i].retracts is not None
+        piece = OutcomeValues(
+            key=_keys(list(map(_call_id, records))),
+            at=at,
+            sure=sure & call_at_sure & enough,
+            call_at=call_at,
+            source=self._codes.of([source or "" for source, _, _ in codes], len(codes))[code],
+            success=success,
+            score=score,
+            retract=retract,
+            uuid=uuid_words(list(map(_outcome_id, records))),
+        )
+        self._pieces.append(piece)
+
+
+def _joined(parts: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _keys(ids: list[str]) -> U64:
+    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
+
+
+def _call_at(records: list[OutcomeRecord]) -> tuple[I64, Bools]:
+    texts: list[str | None] = list(map(_call_time, records))
+    found, sure = np.full(len(texts), NEVER, dtype=np.int64), np.ones(len(texts), dtype=np.bool_)
+    if texts.count(None) < len(texts):
+        given = [(i, text) for i, text in enumerate(texts) if text is not None]
+        rows = [i for i, _ in given]
+        found[rows], sure[rows] = parse_times([text for _, text in given])
+    return found, sure

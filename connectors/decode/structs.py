@@ -1,0 +1,114 @@
+"""The records of the wire as msgspec structs: the fast tier of `connectors.decode.decoder`.
+
+They accept a subset of what `aftercall.events` accepts, with equal values: unknown fields and a `null` for a field with
+a default are left to pydantic. Times are text here and checked when they become columns.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from aftercall.events import (
+    MAX_CALL_ID,
+    MAX_COST_USD,
+    MAX_COUNT,
+    MAX_LATENCY_MS,
+    MAX_LONG_TEXT,
+    MAX_TEXT,
+    AgentCall,
+    Outcome,
+)
+
+_Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+_LongText = Annotated[str, Meta(max_length=MAX_LONG_TEXT)]
+_CallId = Annotated[str, Meta(min_length=1, max_length=MAX_CALL_ID)]
+_Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+_LatencyMs = Annotated[float, Meta(ge=0, le=MAX_LATENCY_MS)]
+_CostUsd = Annotated[float, Meta(ge=0, le=MAX_COST_USD)]
+_Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""Parsers treat longer integers differently: those go to pydantic."""
+_Attrs = dict[_Text, _Text | bool | _Int64 | _Finite | None]
+
+
+class ToolCallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`aftercall.events.ToolCall`."""
+
+    name: _Text | None = None
+    ok: bool | None = None
+    attempts: _Count | None = None
+    latency_ms: _LatencyMs | None = None
+    error: _LongText | None = None
+    stale: bool | None = None
+
+
+class RolloutRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`aftercall.events.Rollout`."""
+
+    id: _Text
+    arm: Literal["baseline", "canary"]
+    step: _Count | None = None
+
+
+class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`aftercall.events.AgentCall`."""
+
+    call_id: _CallId
+    occurred_at: str
+    task_type: _Text
+    model: _Text
+    type: Literal["call"] | None = None
+    config: _Text = "default"
+    segment: _Text | None = None
+    session_id: _Text | None = None
+    parent_call_id: _Text | None = None
+    latency_ms: _LatencyMs | None = None
+    cost_usd: _CostUsd | None = None
+    tokens_in: _Count | None = None
+    tokens_out: _Count | None = None
+    tokens: _Count | None = None
+    error: _LongText | None = None
+    tool_calls: _Count | list[ToolCallRecord] | None = None
+    policy_version: _Text | None = None
+    input: str | None = None
+    output: str | None = None
+    recommendation_id: _Text | None = None
+    propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
+    rollout: RolloutRecord | None = None
+    attrs: _Attrs | None = None
+
+
+class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`aftercall.events.Outcome`; what it must say is checked in its columns."""
+
+    outcome_id: _Text
+    call_id: _CallId
+    occurred_at: str
+    type: Literal["outcome"] | None = None
+    call_occurred_at: str | None = None
+    source: _Text | None = None
+    success: bool | None = None
+    score: _Finite | None = None
+    action: Literal["assert", "retract"] = "assert"
+    retracts: _Text | None = None
+    reason: _LongText | None = None
+    error: _LongText | None = None
+    attrs: _Attrs | None = None
+
+
+def call_record(call: AgentCall) -> CallRecord:
+    """The struct of a call that pydantic accepted."""
+    fields = {name: getattr(call, name) for name in CallRecord.__struct_fields__}
+    if isinstance(call.tool_calls, list):
+        fields["tool_calls"] = [ToolCallRecord(**tool.model_dump()) for tool in call.tool_calls]
+    if call.rollout is not None:
+        fields["rollout"] = RolloutRecord(**call.rollout.model_dump())
+    return CallRecord(**fields)
+
+
+def outcome_record(outcome: Outcome) -> OutcomeRecord:
+    """The struct of an outcome that pydantic accepted."""
+    return OutcomeRecord(**{name: getattr(outcome, name) for name in OutcomeRecord.__struct_fields__})

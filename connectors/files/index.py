@@ -1,0 +1,249 @@
+"""Where every line of the given files is and when it happened: the reading order of a replay."""
+
+from __future__ import annotations
+
+import gzip
+import mmap
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import msgspec
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+from pydantic_core import from_json
+from xxhash import xxh3_64
+
+from aftercall.events import MAX_RECORD_BYTES
+from connectors.batch import I32, I64, NEVER
+from connectors.decode.times import parse_times
+from connectors.decode.validation import CALL, OUTCOME
+
+_SCAN_BYTES: Final = 16 * 1024 * 1024
+_COPY_BYTES: Final = 1024 * 1024
+_PARSE_LINES: Final = 50_000
+_BOM: Final = b"\xef\xbb\xbf"
+_BLANK: Final = np.frombuffer(b" \t\r", dtype=np.uint8)
+
+Data = mmap.mmap | bytes
+
+
+class InputError(Exception):
+    """An input file cannot be read as what it is said to be. The message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """All records of all files, in reading order: by time, then file, then line.
+
+    Attributes:
+        names: the files as they were given, calls first.
+        kinds: per file `CALL` or `OUTCOME`.
+        data: per file its bytes, decompressed.
+        file: per record its file.
+        line: per record its line, from 1; blank lines count but are no records.
+        start: per record its first byte.
+        length: per record its bytes, without the line's end.
+        truncated: (file, line) of half-written last lines.
+        warnings: what a user should be told, a sentence each.
+        fingerprint: of content and reading order, to know at resume that the files are the same.
+    """
+
+    names: list[str]
+    kinds: NDArray[np.uint8]
+    data: list[Data]
+    file: I32
+    line: I64
+    start: I64
+    length: I64
+    truncated: frozenset[tuple[int, int]]
+    warnings: list[str] = field(default_factory=list)
+    fingerprint: int = 0
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self.file)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most about `size`; empty at the end."""
+
+
+class _Stamp(msgspec.Struct, gc=False):
+    occurred_at: str
+
+
+def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path) -> Index:
+    """Read every file once and put its records into order.
+
+    A line whose time cannot be read takes the time of the line before it. Costs about 0.5 us and 28 bytes of memory
+    per record.
+
+    Args:
+        calls: files of calls: `.jsonl`, `.jsonl.gz` or `.jsonl.zst`.
+        outcomes: files of outcomes.
+        spool: folder for the unpacked content of compressed files; these have no name and vanish with the process.
+
+    Raises:
+        InputError: a file is missing, cannot be read, or is not compressed as its name says.
+    """
+    paths = [*calls, *outcomes]
+    kinds = np.array([CALL] * len(calls) + [OUTCOME] * len(outcomes), dtype=np.uint8)
+    data = [_open(path, spool) for path in paths]
+    truncated: set[tuple[int, int]] = set()
+    warnings = []
+    files, lines, starts, lengths, times = [], [], [], [], []
+    for i, content in enumerate(data):
+        start, length, line = _lines(content)
+        files.append(np.full(len(start), i, dtype=np.int64))
+        lines.append(line)
+        starts.append(start)
+        lengths.append(length)
+        times.append(_times(content, start, length))
+        if len(start) and _is_cut_off(content, int(start[-1]), int(length[-1])):
+            truncated.add((i, int(line[-1])))
+            warnings.append(
+                f"{paths[i]}, line {line[-1]}: is half-written (no line end, and not JSON), so it is refused; "
+                "was the file still being written?"
+            )
+    at = _joined(times)
+    order = np.argsort(at, kind="stable")
+    file = _joined(files)[order].astype(np.int32)
+    line, start, length = (_joined(column)[order] for column in (lines, starts, lengths))
+    digest = xxh3_64(kinds.tobytes())
+    for content in data:
+        digest.update(content)
+    for column in (file, line, start, length, at[order]):
+        digest.update(column.tobytes())
+    return Index(
+        names=[str(path) for path in paths],
+        kinds=kinds,
+        data=data,
+        file=file,
+        line=line,
+        start=start,
+        length=length,
+        truncated=frozenset(truncated),
+        warnings=warnings,
+        fingerprint=digest.intdigest(),
+    )
+
+
+def _joined(columns: list[I64]) -> I64:
+    return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)
+
+
+def _open(path: Path, spool: Path) -> Data:
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as packed:
+                return _spooled(packed, spool)
+        with path.open("rb") as file:
+            if path.suffix == ".zst":
+                return _spooled(_Unpacked(file), spool)
+            return _mapped(file)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; check the path") from None
+    except EOFError:
+        raise InputError(f"{path}: ends in the middle of its compressed data; copy it again") from None
+    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as wrong:
+        raise InputError(f"{path}: is not compressed as its name says ({wrong}); rename it or copy it again") from None
+    except OSError as wrong:
+        raise InputError(f"{path}: cannot be read ({wrong.strerror or wrong}); check the file and its rights") from None
+
+
+def _spooled(packed: _Readable, spool: Path) -> Data:
+    with tempfile.TemporaryFile(dir=spool) as plain:
+        while chunk := packed.read(_COPY_BYTES):
+            plain.write(chunk)
+        plain.flush()
+        return _mapped(plain)
+
+
+def _mapped(file: IO[bytes]) -> Data:
+    if file.seek(0, 2) == 0:
+        return b""
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class _Unpacked:
+    """A zstd file as a stream. zstandard's own reader takes a cut-off file for a complete one."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._within = False
+        self._left = b""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, about `size` of them packed; empty at the end."""
+        while True:
+            packed = self._left or self._packed.read(size)
+            if not packed:
+                if self._within:
+                    raise EOFError
+                return b""
+            plain = self._frame.decompress(packed)
+            self._left = self._frame.unused_data
+            self._within = not self._frame.eof
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            if plain:
+                return plain
+
+
+def _lines(data: Data) -> tuple[I64, I64, I64]:
+    """Start, length and number of every line that is not blank."""
+    first = len(_BOM) if data[: len(_BOM)] == _BOM else 0
+    ends = [np.flatnonzero(chunk == ord("\n")) + offset for offset, chunk in _chunks(data)]
+    if len(data) > 0 and data[len(data) - 1] != ord("\n"):
+        ends.append(np.array([len(data)], dtype=np.int64))
+    end = _joined(ends)
+    start = np.concatenate([[first], end[:-1] + 1]).astype(np.int64)[: len(end)]
+    content = np.frombuffer(data, dtype=np.uint8) if len(data) else np.empty(0, np.uint8)
+    filled = end > start
+    filled[filled] = ~np.isin(content[start[filled]], _BLANK)
+    for i in np.flatnonzero(~filled & (end > start)).tolist():
+        filled[i] = bool(bytes(data[start[i] : end[i]]).strip(b" \t\r"))
+    number = np.flatnonzero(filled) + 1
+    start, end = start[filled], end[filled]
+    end -= content[end - 1] == ord("\r")
+    return start, end - start, number
+
+
+def _chunks(data: Data) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    for offset in range(0, len(data), _SCAN_BYTES):
+        yield offset, np.frombuffer(data, dtype=np.uint8, count=min(_SCAN_BYTES, len(data) - offset), offset=offset)
+
+
+def _times(data: Data, start: I64, length: I64) -> I64:
+    """The time of each line, or that of the last line before it that has one."""
+    decode = msgspec.json.Decoder(_Stamp).decode
+    found = np.full(len(start), NEVER, dtype=np.int64)
+    for low in range(0, len(start), _PARSE_LINES):
+        rows = slice(low, low + _PARSE_LINES)
+        texts = []
+        for first, size in zip(start[rows].tolist(), length[rows].tolist(), strict=True):
+            try:
+                texts.append(decode(data[first : first + size]).occurred_at if size <= MAX_RECORD_BYTES else "")
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                texts.append("")
+        found[rows] = parse_times(texts)[0]
+    known = np.where(found == NEVER, -1, np.arange(len(found)))
+    latest = np.maximum.accumulate(known) if len(known) else known
+    return np.where(latest >= 0, found[latest], NEVER)
+
+
+def _is_cut_off(data: Data, start: int, length: int) -> bool:
+    if data[len(data) - 1] == ord("\n"):
+        return False
+    try:
+        from_json(data[start : start + length])
+    except ValueError:
+        return True
+    return False

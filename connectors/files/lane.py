@@ -1,0 +1,185 @@
+"""Replay: records of files in the order of their event times, with the watermark each of them meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from typing_extensions import override
+
+from connectors.batch import I32, I64, NEVER, Batch, Refused
+from connectors.decode.decoder import Decoder
+from connectors.files.index import Index, InputError, index
+
+__all__ = ["FileLane", "FileLanes", "Index", "InputError", "index"]
+
+PART: Final = "files"
+_VERSION: Final = 1
+_AT_END: Final = 2**63 - 1
+
+State = dict[str, Any]
+
+
+class FileLane(StatefulSourcePartition[Batch, State]):
+    """Reads all files as one lane. The watermarks depend on the files alone, not on how they are cut into batches."""
+
+    def __init__(
+        self,
+        files: Index,
+        decoder: Decoder,
+        batch_size: int,
+        on_progress: Callable[[int, int], None] | None,
+        resume_state: State | None,
+    ) -> None:
+        """Start at the beginning, or where `resume_state` says.
+
+        Raises:
+            InputError: the files are not those of the run to be resumed.
+        """
+        self._files = files
+        self._decoder = decoder
+        self._batch_size = batch_size
+        self._on_progress = on_progress
+        self._position = 0
+        self._spoke = len(files) > 0  # empty files give one empty batch, so that sinks open and publish
+        self._clocks = np.full(len(files.names), NEVER, dtype=np.int64)
+        self._last = np.full(len(files.names), -1, dtype=np.int64)
+        np.maximum.at(self._last, files.file, np.arange(len(files)))
+        if resume_state is not None:
+            self._resume(resume_state)
+
+    def _resume(self, state: State) -> None:
+        if state["version"] != _VERSION:
+            raise InputError(f"step 'files': state has version {state['version']}, this program reads {_VERSION}; "
+                             "resume with the program that wrote it, or start anew in an empty folder")  # fmt: skip
+        if state["fingerprint"] != self._files.fingerprint:
+            raise InputError(f"{', '.join(self._files.names)}: not the files this run was started with; "
+                             "give the same ones again, or start anew in an empty folder")  # fmt: skip
+        self._position = state["position"]
+        self._clocks[:] = state["clocks"]
+
+    @override
+    def next_batch(self) -> list[Batch]:
+        """Decode the next records; called until it raises `StopIteration`, which it does at the end of all files."""
+        start, stop = self._position, min(self._position + self._batch_size, len(self._files))
+        if start == stop and self._spoke:
+            raise StopIteration
+        self._spoke = True
+        rows = slice(start, stop)
+        file, line = self._files.file[rows], self._files.line[rows]
+        batch = self._decoder.decode(self._raws(rows), self._files.kinds[file], file, line, self._files.names)
+        batch.refused = [self._named(refused) for refused in batch.refused]
+        watermark = self._advance(file, start, _accepted_times(batch))
+        batch.calls.wm[:] = watermark[batch.calls.pos]
+        batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
+        self._position = stop
+        batch.low, batch.high = self._low(stop), self._high()
+        seen = dict(zip(file.tolist(), line.tolist(), strict=True))
+        batch.marks = {self._files.names[i]: last for i, last in seen.items()}
+        if self._on_progress is not None:
+            self._on_progress(stop, len(self._files))
+        return [batch]
+
+    @override
+    def snapshot(self) -> State:
+        """Where to go on."""
+        return {
+            "version": _VERSION,
+            "position": self._position,
+            "clocks": self._clocks.tolist(),
+            "fingerprint": self._files.fingerprint,
+        }
+
+    def _raws(self, rows: slice) -> list[bytes]:
+        data = self._files.data
+        starts, lengths = self._files.start[rows].tolist(), self._files.length[rows].tolist()
+        return [
+            data[i][start : start + length]
+            for i, start, length in zip(self._files.file[rows].tolist(), starts, lengths, strict=True)
+        ]
+
+    def _named(self, refused: Refused) -> Refused:
+        if (refused.partition, refused.offset) not in self._files.truncated:
+            return refused
+        return refused._replace(reason="truncated", detail=f"the file's last line is half-written; {refused.detail}")
+
+    def _advance(self, file: I32, start: int, at: I64) -> I64:
+        """The watermark before each record, and the files' clocks after them.
+
+        Only files that have records here are walked; the clocks of the others stand still meanwhile.
+        """
+        present = np.unique(file)
+        absent = np.ones(len(self._clocks), dtype=np.bool_)
+        absent[present] = False
+        absent &= self._last >= start
+        least = int(self._clocks[absent].min()) if absent.any() else _AT_END
+        watermark = np.full(len(file), least, dtype=np.int64)
+        position = np.arange(start, start + len(file))
+        for i in present.tolist():
+            newest = np.maximum.accumulate(np.where(file == i, at, NEVER))
+            after = np.maximum(newest, self._clocks[i])
+            before = np.concatenate([self._clocks[i : i + 1], after[:-1]])
+            np.minimum(watermark, np.where(position <= self._last[i], before, _AT_END), out=watermark)
+            self._clocks[i] = after[-1]
+        return watermark
+
+    def _low(self, position: int) -> int:
+        unread = self._last >= position
+        return int(self._clocks[unread].min()) if unread.any() else self._high()
+
+    def _high(self) -> int:
+        return int(self._clocks.max(initial=NEVER))
+
+
+class FileLanes(FixedPartitionedSource[Batch, State]):
+    """One lane over all files: give it what `index` found."""
+
+    def __init__(
+        self,
+        files: Index,
+        decoder: Decoder,
+        *,
+        batch_size: int = 20_000,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Prepare the source.
+
+        Args:
+            files: from `index`.
+            decoder: decodes the records.
+            batch_size: records per batch, at most.
+            on_progress: called after each batch with the records read so far, and all of them.
+        """
+        self._files = files
+        self._decoder = decoder
+        self._batch_size = batch_size
+        self._on_progress = on_progress
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should be told about the files."""
+        return self._files.warnings
+
+    @property
+    def total(self) -> int:
+        """Records in all files."""
+        return len(self._files)
+
+    @override
+    def list_parts(self) -> list[str]:
+        """The one lane."""
+        return [PART]
+
+    @override
+    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> FileLane:
+        """Called once, on the worker that reads."""
+        return FileLane(self._files, self._decoder, self._batch_size, self._on_progress, resume_state)
+
+
+def _accepted_times(batch: Batch) -> I64:
+    at = np.full(batch.records, NEVER, dtype=np.int64)
+    at[batch.calls.pos] = batch.calls.at
+    at[batch.outcomes.pos] = batch.outcomes.at
+    return at

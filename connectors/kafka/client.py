@@ -1,0 +1,245 @@
+"""From the settings to librdkafka's configurations, and the first contact with the broker.
+
+What the pipeline's promises rest on is fixed here: users may not set `OWN_KEYS` of `connectors.kafka.cluster`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from connectors.kafka.client_log import ClientLog
+from connectors.kafka.cluster import ClientConfig, Cluster, KafkaConfigError, scrub
+from connectors.kafka.errors import KafkaFailure, StoppedWaiting, is_fatal, is_passing, said, sentence
+
+__all__ = [
+    "Cluster",
+    "KafkaConfigError",
+    "KafkaFailure",
+    "Reached",
+    "StoppedWaiting",
+    "admin_config",
+    "consumer_config",
+    "is_fatal",
+    "is_passing",
+    "open_admin",
+    "open_consumer",
+    "open_producer",
+    "producer_config",
+    "reach",
+    "sentence",
+    "try_settings",
+]
+
+Client = TypeVar("Client", Consumer, Producer, AdminClient)
+
+_DEFAULTS: Final = {"client.id": "aftercall"}
+_CONSUMER: Final = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "auto.offset.reset": "error",
+}
+_CONSUMER_DEFAULTS: Final = {
+    "queued.max.messages.kbytes": 16_384,  # per lane; librdkafka's own 64 MiB are many times what a batch needs
+    "reconnect.backoff.max.ms": 2_000,  # a broker that is back is found again within that
+}
+_PRODUCER_DEFAULTS: Final = {
+    "reconnect.backoff.max.ms": 2_000,
+    "compression.type": "zstd",
+    "linger.ms": 20,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 131_072,
+}
+_PRODUCER: Final = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "message.timeout.ms": 0,  # waits for ever; `KafkaWriter` decides when to give up
+    "partitioner": "murmur2_random",  # as Java's producers: streams of other tools can be joined by key
+    "delivery.report.only.error": True,  # nothing of ours runs per delivered record
+}
+_SLICE_S: Final = 0.5
+_RIGHTS_S: Final = 5.0
+
+
+def consumer_config(cluster: Cluster) -> ClientConfig:
+    """The configuration of a consumer whose partitions and positions are ours to say.
+
+    A position that has expired is an error, `_AUTO_OFFSET_RESET`.
+
+    Raises:
+        KafkaConfigError: a secret's file cannot be read.
+    """
+    return _config(cluster, _CONSUMER_DEFAULTS | {"group.id": cluster.group_id}, _CONSUMER)
+
+
+def producer_config(cluster: Cluster) -> ClientConfig:
+    """The configuration of an idempotent producer that never gives a record up.
+
+    Raises:
+        KafkaConfigError: a secret's file cannot be read.
+    """
+    return _config(cluster, _PRODUCER_DEFAULTS, _PRODUCER)
+
+
+def admin_config(cluster: Cluster) -> ClientConfig:
+    """The configuration of a client that asks about topics and makes them.
+
+    Raises:
+        KafkaConfigError: a secret's file cannot be read.
+    """
+    return _config(cluster, {}, {})
+
+
+def open_consumer(config: ClientConfig, **callbacks: Any) -> Consumer:
+    """A consumer; see `_opened`."""
+    return _opened(Consumer, config, callbacks)
+
+
+def open_producer(config: ClientConfig, **callbacks: Any) -> Producer:
+    """A producer; see `_opened`."""
+    return _opened(Producer, config, callbacks)
+
+
+def open_admin(config: ClientConfig, **callbacks: Any) -> AdminClient:
+    """A client for topics; see `_opened`."""
+    return _opened(AdminClient, config, callbacks)
+
+
+def try_settings(cluster: Cluster) -> None:
+    """Make one client of each kind, without a broker to talk to: finds settings that librdkafka does not take.
+
+    Raises:
+        KafkaConfigError: it does not take them, or a secret's file cannot be read.
+    """
+    alone = {"bootstrap.servers": ""}
+    open_consumer(consumer_config(cluster), **alone).close()
+    open_producer(producer_config(cluster), **alone)
+    open_admin(admin_config(cluster), **alone)
+
+
+class Reached(NamedTuple):
+    """What the broker said of itself.
+
+    Attributes:
+        cluster_id: which cluster this is; never changes.
+        brokers: how many brokers it has.
+        partitions: of each topic asked for that exists, how many partitions it has.
+        missing: topics that do not exist, or that this user may not see.
+        forbidden: topics, and what this user may not do with them: `read` or `write`; only where it was asked.
+    """
+
+    cluster_id: str
+    brokers: int
+    partitions: dict[str, int]
+    missing: tuple[str, ...]
+    forbidden: tuple[tuple[str, str], ...] = ()
+
+
+def reach(
+    cluster: Cluster,
+    *,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    timeout_s: float = 15.0,
+    rights: bool = False,
+    give_up: Callable[[], bool] = lambda: False,
+) -> Reached:
+    """Connect, and ask for topics; makes none.
+
+    Args:
+        cluster: where to.
+        inputs: topics to read.
+        outputs: topics to write.
+        timeout_s: how long to try; refused credentials end it at once.
+        rights: ask too what this user may do, which takes up to 5 s more with brokers that cannot tell.
+        give_up: asked every 0.5 s; True ends it like the timeout.
+
+    Raises:
+        KafkaConfigError: librdkafka does not take the settings, or a secret's file cannot be read.
+        KafkaFailure: no broker answered in time, or it refuses the credentials.
+    """
+    config = admin_config(cluster)
+    errors: list[KafkaError] = []
+    admin = open_admin(config, error_cb=errors.append)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            seen = admin.list_topics(timeout=max(min(_SLICE_S, deadline - time.monotonic()), 0.01))
+            break
+        except KafkaException as wrong:
+            admin.poll(0)  # hands over what the client has logged, and the errors
+            for error in (wrong.args[0], *errors):
+                if is_fatal(error):
+                    raise KafkaFailure(sentence(error)) from None
+            if time.monotonic() >= deadline or give_up():
+                raise KafkaFailure(_unreachable(cluster, wrong.args[0], errors, config["logger"], timeout_s)) from None
+    wanted = dict.fromkeys((*inputs, *outputs))
+    there = {name: seen.topics[name] for name in wanted if name in seen.topics}
+    partitions = {name: len(topic.partitions) for name, topic in there.items() if topic.partitions}
+    missing = tuple(name for name in wanted if name not in partitions)
+    forbidden = _forbidden(admin, partitions, inputs, outputs) if rights else ()
+    return Reached(str(seen.cluster_id), len(seen.brokers), partitions, missing, forbidden)
+
+
+def _config(cluster: Cluster, defaults: dict[str, Any], fixed: dict[str, Any]) -> ClientConfig:
+    found = ClientConfig(_DEFAULTS | defaults)
+    for key, value in cluster.properties().items():
+        found.pop({"compression.codec": "compression.type", "queue.buffering.max.ms": "linger.ms"}.get(key, key), None)
+        found[key] = value
+    found.update(fixed)
+    found["bootstrap.servers"] = cluster.brokers
+    found["logger"] = ClientLog()
+    return found
+
+
+def _opened(kind: type[Client], config: ClientConfig, callbacks: dict[str, Any]) -> Client:
+    """A client of this kind; `callbacks` are further entries, such as `error_cb`.
+
+    Raises:
+        KafkaConfigError: librdkafka does not take the settings.
+    """
+    try:
+        return kind({**config, **callbacks})  # a copy: the client takes entries out
+    except KafkaException as wrong:
+        reason = said(wrong.args[0].str())
+    except (TypeError, ValueError) as wrong:
+        reason = said(str(wrong))
+    raise KafkaConfigError(
+        f"kafka.librdkafka: must be settings that librdkafka takes; it says: {reason} (correct or remove that key)"
+    )
+
+
+def _unreachable(cluster: Cluster, last: KafkaError, errors: list[KafkaError], log: ClientLog, timeout_s: float) -> str:
+    # What stopped a connection says more than that there is none; some of it is only logged.
+    reasons = [error.str() for error in errors if error.name() not in {"_ALL_BROKERS_DOWN", "_TIMED_OUT"}]
+    reason = reasons[-1] if reasons else log.reason or last.str()
+    return (
+        f"kafka.brokers: a broker of {scrub(cluster.brokers)} must answer within {timeout_s:g} s; none did, the last "
+        f"error was: {said(reason)} (check the address, that it runs, and security.protocol under kafka.librdkafka)"
+    )
+
+
+def _forbidden(
+    admin: AdminClient, partitions: dict[str, int], inputs: Sequence[str], outputs: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """What this user may not do; nothing where the broker cannot tell."""
+    if not partitions:
+        return ()
+    found = []
+    asked = admin.describe_topics(
+        TopicCollection(list(partitions)), include_authorized_operations=True, request_timeout=_RIGHTS_S
+    )
+    for name, answer in asked.items():
+        try:
+            may = {operation.name.lower() for operation in answer.result().authorized_operations or ()}
+        except KafkaException:
+            continue
+        for right, topics in (("read", inputs), ("write", outputs)):
+            if may and name in topics and right not in may:
+                found.append((name, right))
+    return tuple(found)

@@ -1,0 +1,102 @@
+"""Takes calls out of the live database, and their bytes out of its file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from connectors.fsync import sync
+from connectors.snapshot import tables
+from connectors.snapshot.publish import discard
+
+_PER_CALL: Final = ("calls", "verdicts", "statements")
+_ID: Final = r"[\w-]"
+"""What ids are usually made of: `call-1` is not named by `call-10`."""
+
+
+def delete_calls(live: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) -> dict[str, int]:
+    """Delete all rows of these calls, and the dead letters that name one; gives the number of rows by table."""
+    ids = list(call_ids)
+    live.begin()
+    counts = {
+        table: _count(live.execute(f"DELETE FROM {table} WHERE list_contains(?::VARCHAR[], call_id)", [ids]))
+        for table in _PER_CALL
+    }
+    letters = _letters(live, ids)
+    if letters:
+        live.execute("DELETE FROM dead_letters WHERE list_contains(?::BIGINT[], rowid)", [letters])
+    live.commit()
+    return counts | {"dead_letters": len(letters)}
+
+
+def rewrite(live: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Write the database anew in place of `file`, and close it; O(its size).
+
+    Deleting and `CHECKPOINT` leave the bytes of deleted rows in the file (tried, with `FORCE CHECKPOINT` and `VACUUM`
+    too). A process killed meanwhile leaves the old file, whole.
+    """
+    draft = draft_of(file)
+    discard(draft)
+    quoted = str(draft).replace("'", "''")
+    live.execute(f"ATTACH '{quoted}' AS anew")
+    for table in (*tables.LOGS, "last_cut"):
+        # One thread reads in order: which row is the newest of a key is told by that.
+        live.execute(f"CREATE TABLE anew.{table} AS SELECT * FROM {table}")
+    live.execute("CHECKPOINT anew")
+    live.execute("DETACH anew")
+    live.execute("CHECKPOINT")  # so that no log is left that somebody could apply to the new file
+    live.close()
+    sync(draft)
+    draft.replace(file)
+    discard(draft)
+    sync(file.parent)
+
+
+def draft_of(file: Path) -> Path:
+    """Where `rewrite` writes."""
+    return file.with_name(f"{file.name}.anew")
+
+
+def names_one(text: str | None, pattern: re.Pattern[str]) -> bool:
+    """Whether a dead letter's payload or detail names a call, also where its JSON spells the id with escapes."""
+    if text is None:
+        return False
+    if pattern.search(text):
+        return True
+    if "\\" not in text:
+        return False
+    try:
+        return bool(pattern.search(json.dumps(json.loads(text), ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return False
+
+
+def pattern_of(call_ids: Sequence[str]) -> re.Pattern[str]:
+    """Finds one of the ids as a word of its own, as it is or as JSON may escape it."""
+    spelled = [json.dumps(one, ensure_ascii=ascii_only)[1:-1] for one in call_ids for ascii_only in (True, False)]
+    either = "|".join(re.escape(form) for form in sorted({*call_ids, *spelled}))
+    return re.compile(rf"(?<!{_ID})(?:{either})(?!{_ID})")
+
+
+def _letters(live: duckdb.DuckDBPyConnection, ids: list[str]) -> list[int]:
+    if not ids:
+        return []
+    # The database finds those that may name one, in C; escapes are left to Python.
+    found = live.execute(
+        """
+        SELECT DISTINCT d.rowid, d.payload, d.detail FROM dead_letters d, (SELECT unnest(?::VARCHAR[]) AS id) named
+        WHERE contains(d.payload, named.id) OR contains(d.detail, named.id) OR contains(d.payload, '\\')
+        """,
+        [ids],
+    ).fetchall()
+    pattern = pattern_of(ids)
+    return [row for row, payload, detail in found if names_one(payload, pattern) or names_one(detail, pattern)]
+
+
+def _count(done: duckdb.DuckDBPyConnection) -> int:
+    return int(done.fetchall()[0][0])

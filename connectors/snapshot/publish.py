@@ -1,0 +1,183 @@
+"""Publishing a snapshot: one complete, read-only DuckDB file per version, and a link to the newest.
+
+Readers never wait and never see half a file: it is written under a temporary name, synced, renamed, and only then
+linked. The name carries the version because within one process DuckDB keeps serving the old content of a path that is
+still open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+
+from connectors.snapshot import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LINK: Final = "outcomes.duckdb"
+STORAGE_VERSION: Final = "v1.0.0"
+"""What DuckDB 1.0 and later can read."""
+
+_FILE: Final = re.compile(r"outcomes-(\d+)\.duckdb")
+_TEMPORARY: Final = ".publishing-"
+
+
+class Publication:
+    """One snapshot in the making: it sees the live database as it was when this was built.
+
+    Build it in the thread that commits; `write` may then run in another one while that thread goes on appending.
+    Exactly one of `write` and `abandon` must be called.
+    """
+
+    def __init__(self, live: duckdb.DuckDBPyConnection, folder: Path, *, keep: int, calls: str) -> None:
+        self._folder, self._keep, self._calls = folder, keep, calls
+        self.version = newest_version(folder) + 1
+        self._temporary = folder / f"{_TEMPORARY}{self.version}.duckdb"
+        self._cursor = live.cursor()
+        discard(self._temporary)
+        path = str(self._temporary).replace("'", "''")
+        self._cursor.execute(f"ATTACH '{path}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
+        self._cursor.execute("BEGIN")
+        # A transaction sees a database as of its first look at it, not as of BEGIN.
+        self._cursor.execute("SELECT count(*) FROM live.last_cut").fetchall()
+
+    def write(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
+        """Write the file, make it the newest, and drop all but the last `keep`.
+
+        Args:
+            pipeline: The counters of `snapshot_tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs
+                (absent: NULL, now), `positions` as a dict.
+            rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
+            current_rates: The same.
+
+        Returns:
+            The file that `outcomes.duckdb` now links to.
+        """
+        try:
+            self._fill(pipeline, {"rates": rates, "current_rates": current_rates})
+        except BaseException:
+            self.abandon()
+            raise
+        return self._release()
+
+    def abandon(self) -> None:
+        """Give up: nothing is published."""
+        with suppress(duckdb.Error):
+            self._cursor.execute("ROLLBACK")
+        with suppress(duckdb.Error):
+            self._cursor.execute("DETACH published")
+        self._cursor.close()
+        discard(self._temporary)
+
+    def _fill(self, pipeline: Mapping[str, Any], computed: Mapping[str, Mapping[str, Any]]) -> None:
+        execute = self._cursor.execute
+        for table, columns in tables.PUBLISHED.items():
+            execute(tables.create(f"published.{table}", columns))
+        if self._calls != "none":
+            decided = " WHERE verdict != 'pending'" if self._calls == "decided" else ""
+            self._insert("calls", f"SELECT * FROM ({tables.MERGED_CALLS}){decided}")
+            if self._calls == "decided":
+                execute(f"INSERT INTO published.statements {_of_decided_calls()}")
+            else:
+                self._insert("statements", tables.NEWEST_STATEMENTS)
+        self._insert("alerts", tables.NEWEST_ALERTS)
+        for table in ("digests", "recommendations", "dead_letters"):
+            self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
+        for table, arrays in computed.items():
+            if len(arrays["calls"]):
+                self._cursor.register("computed", dict(arrays))
+                self._insert(table, f"SELECT {tables.select(table)} FROM computed")
+                self._cursor.unregister("computed")
+        row = {
+            "version": self.version,
+            "written_at": pipeline.get("written_at", time.time_ns() // 1000),
+            "watermark": pipeline.get("watermark"),
+            **{name: pipeline.get(name, 0) for name in tables.COUNTERS},
+            "positions": json.dumps(pipeline.get("positions", {}), sort_keys=True),
+        }
+        fields = ", ".join(
+            tables.read(name, kind).replace(f'"{name}"', "?") if kind == "TIMESTAMP" else "?"
+            for name, kind in tables.PUBLISHED["pipeline"].items()
+        )
+        execute(f"INSERT INTO published.pipeline SELECT {fields}", list(row.values()))
+        execute("COMMIT")
+        execute("DETACH published")
+        self._cursor.close()
+
+    def _insert(self, table: str, query: str) -> None:
+        self._cursor.execute(f"INSERT INTO published.{table} {query}")
+
+    def _release(self) -> Path:
+        final = self._folder / f"outcomes-{self.version}.duckdb"
+        self._temporary.chmod(0o444)
+        _sync(self._temporary)
+        self._temporary.replace(final)
+        link = self._folder / f"{_TEMPORARY}link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(final.name)
+        link.replace(self._folder / LINK)
+        _sync(self._folder)
+        for version, path in sorted(versions(self._folder).items())[: -self._keep]:
+            if version < self.version:
+                path.unlink(missing_ok=True)
+        return final
+
+
+def versions(folder: Path) -> dict[int, Path]:
+    """The complete snapshots of a folder by version."""
+    found = ((_FILE.fullmatch(path.name), path) for path in folder.iterdir())
+    return {int(match[1]): path for match, path in found if match}
+
+
+def drop_older(folder: Path) -> int:
+    """Remove all snapshots but the newest; gives how many. Who has one open can read it to the end."""
+    older = [path for _, path in sorted(versions(folder).items())][:-1]
+    for path in older:
+        path.unlink(missing_ok=True)
+    if older:
+        _sync(folder)
+    return len(older)
+
+
+def newest_version(folder: Path) -> int:
+    """The greatest version ever published that can still be told from the folder, 0 without one."""
+    known = list(versions(folder))
+    link = folder / LINK
+    if link.is_symlink() and (match := _FILE.fullmatch(link.readlink().name)):
+        known.append(int(match[1]))
+    return max(known, default=0)
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Remove what a publication that was killed left behind."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a database file and its log."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+
+
+def _of_decided_calls() -> str:
+    return (
+        f"SELECT * FROM ({tables.NEWEST_STATEMENTS}) s "
+        "WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = s.call_id)"
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

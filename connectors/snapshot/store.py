@@ -1,0 +1,291 @@
+"""The snapshot store: a live database that only the pipeline opens, and the complete files it publishes from it.
+
+The live database holds append-only logs. Every row carries the *cut* it became durable with; a pipeline that resumes at
+a cut drops the rows of later ones and writes them again.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+
+from connectors.snapshot import tables
+from connectors.snapshot.erase import delete_calls, draft_of, rewrite
+from connectors.snapshot.publish import Publication, discard, discard_unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from aftercall.records import Alert, Digest, Recommendation
+
+Row = tuple[Any, ...]
+
+MODES: Final = ("all", "decided", "none")
+_FLUSH_ROWS: Final = 50_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SnapshotError(RuntimeError):
+    """The snapshot cannot be kept as it is; the message says where, why, and what to do."""
+
+
+class SnapshotStore:
+    """Logs rows, commits them in cuts, publishes snapshots of them.
+
+    Not safe for several threads, apart from `Publication.write`. Memory: at most `memory_mb` within DuckDB, the rest
+    spills to `<folder>/state/spill`.
+
+    Args:
+        folder: Where `outcomes.duckdb` is to be; created if absent.
+        keep: Published files that are kept, >= 1.
+        calls: `all`, `decided` (published calls have a verdict or are expired) or `none` (neither calls nor
+            statements).
+        memory_mb: Memory limit of DuckDB.
+
+    Raises:
+        SnapshotError: Another process holds the live database.
+        ValueError: `keep` or `calls` is out of range.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 3, calls: str = "all", memory_mb: int = 256) -> None:
+        if keep < 1:
+            msg = f"snapshot: keep must be >= 1; got {keep} (set snapshot.keep)"
+            raise ValueError(msg)
+        if calls not in MODES:
+            msg = f"snapshot: calls must be one of {', '.join(MODES)}; got {calls!r} (set snapshot.calls)"
+            raise ValueError(msg)
+        self.folder = folder
+        self._keep, self._calls, self._memory_mb = keep, calls, memory_mb
+        self._live_file = folder / "state" / "live.duckdb"
+        self._live_file.parent.mkdir(parents=True, exist_ok=True)
+        discard(draft_of(self._live_file))
+        self._connection = self._open()
+        # Only the holder of the live database publishes, so nobody else's file can be swept away here.
+        discard_unfinished(folder)
+        self._cut = self._committed_cut()
+        self._buffers: dict[str, list[Row]] = {name: [] for name in tables.LOGS}
+        self._writing = False
+
+    @property
+    def cut(self) -> int:
+        """The last cut that is durable, 0 at first."""
+        return self._cut
+
+    def resume(self, cut: int) -> None:
+        """Go back to a cut: later rows are dropped, at cut 0 all of them. Nothing may have been appended yet.
+
+        Raises:
+            SnapshotError: The live database ends before that cut.
+        """
+        if cut == 0:
+            self._connection.close()
+            discard(self._live_file)
+            self._connection = self._open()
+        elif cut > self._cut:
+            msg = (
+                f"snapshot {self._live_file}: it must reach cut {cut}, at which the pipeline resumes; it ends at cut "
+                f"{self._cut} (restore the file, or start anew with an empty recovery directory)"
+            )
+            raise SnapshotError(msg)
+        else:
+            self._connection.begin()
+            for table in tables.LOGS:
+                self._connection.execute(f"DELETE FROM {table} WHERE cut > ?", [cut])
+            self._connection.execute("UPDATE last_cut SET cut = ?", [cut])
+            self._connection.commit()
+        self._cut = cut
+
+    def append_calls(self, rows: Sequence[Row]) -> None:
+        """Log accepted calls, each once.
+
+        Rows (call_id, occurred_at µs, task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens,
+        error, attrs as JSON text). Absent: None, nan, or -1 for tokens.
+        """
+        if self._calls != "none":
+            self._append("calls", rows)
+
+    def append_verdicts(self, rows: Sequence[Row]) -> None:
+        """Log verdicts; the last appended of a call is current.
+
+        Rows (call_id, call_occurred_at µs, verdict, score, source, verdict_at µs, statements, revisions).
+        """
+        if self._calls != "none":
+            self._append("verdicts", rows)
+
+    def append_statements(self, rows: Sequence[Row]) -> None:
+        """Log statements; the last appended of an outcome is current.
+
+        Rows (call_id, call_occurred_at µs, outcome_id, source, occurred_at µs, action, success, score, reason, stands).
+        """
+        if self._calls != "none":
+            self._append("statements", rows)
+
+    def append_dead_letters(self, letters: Iterable[Mapping[str, Any]]) -> None:
+        """Dead letters as in section 3 of the contract, `origin` a dict or None, and `received_at` in µs."""
+        fields = tuple(tables.LOGS["dead_letters"])
+        self._append("dead_letters", [tuple(_plain(letter.get(name)) for name in fields) for letter in letters])
+
+    def append_alerts(self, alerts: Iterable[Alert]) -> None:
+        """Alerts; of one `alert_id` the greatest `seq` is published."""
+        fields = tuple(tables.LOGS["alerts"])
+        self._append("alerts", [tuple(_plain(getattr(alert, name)) for name in fields) for alert in alerts])
+
+    def append_digests(self, digests: Iterable[Digest]) -> None:
+        """Weekly digests; each becomes one row per entry, or a single one without where it has none."""
+        self._append("digests", [row for item in digests for row in _digest_rows(item)])
+
+    def append_recommendations(self, recommendations: Iterable[Recommendation]) -> None:
+        """Recommendations; each becomes one row per segment and arm, or a single one with neither where it has none."""
+        self._append("recommendations", [row for item in recommendations for row in _arm_rows(item)])
+
+    def commit(self, cut: int) -> None:
+        """Make all rows appended since the last commit durable under a cut, in one transaction.
+
+        Args:
+            cut: The previous cut plus one: rows are already being written under it.
+
+        Raises:
+            ValueError: It is not.
+        """
+        if cut != self._cut + 1:
+            msg = f"snapshot: the next cut must be {self._cut + 1}; got {cut} (call resume first)"
+            raise ValueError(msg)
+        self._begin()
+        for table in self._buffers:
+            self._flush(table)
+        self._connection.execute("UPDATE last_cut SET cut = ?", [cut])
+        self._connection.commit()
+        self._writing = False
+        self._cut = cut
+
+    def forget(self, before_us: Mapping[str, int]) -> None:
+        """Drop old rows of logs, by time; to be called right after `commit`.
+
+        Args:
+            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` (with digests) or
+                `recommendations` -> µs.
+        """
+        columns = {
+            "calls": (("calls", "occurred_at"), ("verdicts", "call_occurred_at")),
+            "statements": (("statements", "call_occurred_at"),),
+            "dead_letters": (("dead_letters", "received_at"),),
+            "alerts": (("alerts", "updated_at"), ("digests", "issued_at")),
+            "recommendations": (("recommendations", "issued_at"),),
+        }
+        self._connection.begin()
+        for name, before in before_us.items():
+            for table, column in columns[name]:
+                self._connection.execute(f"DELETE FROM {table} WHERE {column} < ?", [before])
+        self._connection.commit()
+
+    def erase(self, call_ids: Sequence[str]) -> dict[str, int]:
+        """Delete all rows of calls and the dead letters that name one; to be called right after `commit`.
+
+        Returns:
+            The number of deleted rows by table. Their bytes stay in the file until `rewrite`.
+        """
+        return delete_calls(self._connection, call_ids)
+
+    def rewrite(self) -> None:
+        """Write the live database anew without what was deleted, while nothing is being published. O(its size)."""
+        rewrite(self._connection, self._live_file)
+        self._connection = self._open()
+
+    def begin_publish(self) -> Publication:
+        """A publication of the last commit; its `write` may run in another thread. One at a time."""
+        return Publication(self._connection, self.folder, keep=self._keep, calls=self._calls)
+
+    def publish(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
+        """Publish the last commit now; see `Publication.write`."""
+        return self.begin_publish().write(pipeline, rates, current_rates)
+
+    def close(self) -> None:
+        """Let go of the live database; rows that were not committed are lost."""
+        self._connection.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        spill = str(self._live_file.parent / "spill")
+        settings: dict[str, Any] = {
+            "threads": 1,
+            "memory_limit": f"{self._memory_mb}MB",
+            "temp_directory": spill,
+            "preserve_insertion_order": True,
+        }
+        try:
+            connection = duckdb.connect(str(self._live_file), config=settings)
+        except duckdb.IOException as error:
+            reason = str(error).splitlines()[0]
+            msg = (
+                f"snapshot {self._live_file}: it must be this pipeline's alone and readable; {reason} "
+                "(stop the other pipeline, or choose another output folder)"
+            )
+            raise SnapshotError(msg) from error
+        for table, columns in tables.LOGS.items():
+            statement = tables.create(table, {**columns, "cut": "BIGINT"})
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
+        connection.execute("CREATE TABLE IF NOT EXISTS last_cut (cut BIGINT)")
+        connection.execute("INSERT INTO last_cut SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM last_cut)")
+        return connection
+
+    def _committed_cut(self) -> int:
+        return int(self._connection.execute("SELECT cut FROM last_cut").fetchall()[0][0])
+
+    def _append(self, table: str, rows: Iterable[Row]) -> None:
+        buffer = self._buffers[table]
+        buffer.extend(rows)
+        if len(buffer) >= _FLUSH_ROWS:
+            self._begin()
+            self._flush(table)
+
+    def _begin(self) -> None:
+        if not self._writing:
+            self._connection.begin()
+            self._writing = True
+
+    def _flush(self, table: str) -> None:
+        rows, self._buffers[table] = self._buffers[table], []
+        if rows:
+            cut = self._cut + 1
+            with self._connection.appender(table) as appender:
+                appender.append_rows([(*row, cut) for row in rows])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return (value - _EPOCH) // timedelta(microseconds=1)
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if isinstance(value, list):
+        return json.dumps([part.model_dump(mode="json") for part in value], ensure_ascii=False)
+    return value
+
+
+def _digest_rows(item: Digest) -> Iterable[Row]:
+    head = (item.event_id, item.week, _plain(item.issued_at), item.groups, item.false_discovery_rate)
+    fields = ("task_type", "model", "config", "direction", "baseline", "current", "trials", "e_value")
+    for rank, entry in enumerate(item.entries, 1):
+        yield (*head, rank, *(getattr(entry, name) for name in fields))
+    if not item.entries:
+        yield (*head, *(None for _ in ("rank", *fields)))
+
+
+def _arm_rows(item: Recommendation) -> Iterable[Row]:
+    degraded = json.dumps([entry.model_dump() for entry in item.degraded], sort_keys=True, ensure_ascii=False)
+    head = (
+        item.event_id,
+        item.seq,
+        item.recommendation_id,
+        item.task_type,
+        _plain(item.issued_at),
+        _plain(item.valid_until),
+    )
+    fields = ("model", "config", "weight", "p_best", "rate", "rate_low", "rate_high", "n", "status")
+    arms = [(segment.segment, arm) for segment in item.segments for arm in segment.arms]
+    for segment, arm in arms:
+        yield (*head, segment, *(getattr(arm, name) for name in fields), degraded, item.reason)
+    if not arms:
+        yield (*head, *(None for _ in ("segment", *fields)), degraded, item.reason)
