@@ -21,8 +21,8 @@ from benchmarks.in_memory import CountingSink
 from benchmarks.traffic import CALL, OUTCOME, Traffic
 from connectors.batch import NEVER, Batch
 from connectors.decode.decoder import Decoder
-from flows.shards import split
-from flows.steps import groups_step, join_step
+from flows.dataflow.shards import split
+from flows.dataflow.steps import groups_step, join_step
 from models.groups import Grouped
 from models.join.rules import JoinRules
 from models.rates.rate_cells import RateCells

@@ -24,7 +24,7 @@ from confluent_kafka import Producer
 
 from aftercall.times import format_time, parse_time
 from benchmarks.kafka_broker import ClientSettings
-from flows.simulate import simulate
+from flows.demo.simulate import simulate
 from models.simulation.scenario import DEMO
 
 Kind = Literal["calls", "outcomes"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.columnar import Lane
 from benchmarks.traffic import Traffic, held_calls
-from flows.shards import SHARDS, split
+from flows.dataflow.shards import SHARDS, split
 from models.join.join import Join
 from models.join.rules import JoinRules
 

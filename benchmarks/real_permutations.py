@@ -28,9 +28,9 @@ from benchmarks.columnar import Lane
 from benchmarks.real_changes import NEAR, judge, told
 from benchmarks.real_sets import DATA, Rules
 from benchmarks.traffic import CALL, OUTCOME, Traffic
-from flows.model_settings import drift_settings, join_rules
-from flows.settings import Settings
-from flows.shards import SHARDS, split
+from flows.dataflow.shards import SHARDS, split
+from flows.settings.for_models import drift_settings, join_rules
+from flows.settings.loading import Settings
 from models.alarms.book import alarm_of
 from models.alerts.alerting import Alerting
 from models.drift.detectors import Drift

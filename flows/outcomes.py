@@ -15,11 +15,11 @@ from bytewax.inputs import Source
 from bytewax.outputs import FixedPartitionedSink
 
 from connectors.dead_letters import file_origin
-from flows import leaving
-from flows.model_settings import drift_settings, join_rules, routing_settings
-from flows.settings import Settings
-from flows.shards import to_shards
-from flows.steps import alerting_step, drift_step, groups_step, join_step, routing_step
+from flows.dataflow import outputs as leaving
+from flows.dataflow.shards import to_shards
+from flows.dataflow.steps import alerting_step, drift_step, groups_step, join_step, routing_step
+from flows.settings.for_models import drift_settings, join_rules, routing_settings
+from flows.settings.loading import Settings
 
 Sink = FixedPartitionedSink[Any, Any]
 

@@ -13,11 +13,11 @@ from bytewax.dataflow import Dataflow
 from connectors.files.index import Index, index
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
-from flows.decoding import decoder_of
-from flows.engine import execute
+from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.outcomes import Outlets
 from flows.outcomes import outcomes as outcomes_flow
-from flows.run_folder import (
+from flows.runtime.engine import execute
+from flows.runtime.run_folder import (
     OUTPUTS,
     VERSION,
     Run,
@@ -29,8 +29,8 @@ from flows.run_folder import (
     state_folder,
     write_run,
 )
-from flows.settings import Settings, load
-from flows.snapshot import SnapshotSettings, SnapshotSink
+from flows.settings.for_decoder import decoder_of
+from flows.settings.loading import Settings, load
 
 Progress = Callable[[int, int], None]
 

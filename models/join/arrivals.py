@@ -1,7 +1,7 @@
 """What the split sends to one join shard: columns of accepted records, in reading order.
 
-They are those of `connectors.batch`, declared again because neither room may know the other; `flows.shards` maps one
-onto the other by name.
+They are those of `connectors.batch`, declared again because neither room may know the other; `flows.dataflow.shards`
+maps one onto the other by name.
 """
 
 from __future__ import annotations

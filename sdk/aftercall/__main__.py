@@ -13,13 +13,13 @@ NO_PIPELINE = (
 
 
 def main() -> None:
-    """Run `flows.cli:main`; where there is no pipeline, say how to get it and end with exit code 2."""
+    """Run `flows.cli.main:main`; where there is no pipeline, say how to get it and end with exit code 2."""
     # By name: a producer's environment has no `flows`, and the SDK may not import it.
-    if find_spec("flows") is None or find_spec("flows.cli") is None:
+    if find_spec("flows") is None or find_spec("flows.cli.main") is None:
         print(NO_PIPELINE, file=sys.stderr)  # noqa: T201 - the command line's own voice
         raise SystemExit(2)
     try:
-        import_module("flows.cli").main()
+        import_module("flows.cli.main").main()
     except KeyboardInterrupt:  # before a command has begun
         raise SystemExit(130) from None
 

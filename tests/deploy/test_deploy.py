@@ -16,9 +16,9 @@ import typer
 from aftercall import __version__
 from connectors.metrics import DEFINITIONS
 from deploy.manifests import DEPLOY, KUBERNETES, dockerfile, document, image_environment, within
-from flows.cli import app
-from flows.health_server import PATHS
-from flows.settings import Settings, load
+from flows.cli.main import app
+from flows.service.health_server import PATHS
+from flows.settings.loading import Settings, load
 
 YAML = sorted(DEPLOY.rglob("*.yaml"))
 CUSTOM = {"kustomization.yaml", "podmonitor.yaml"}  # schemas of their own, which no package holds
@@ -168,7 +168,7 @@ def test_the_pod_is_one_and_its_user_is_the_image_s() -> None:
 
 
 def test_a_stop_is_given_more_time_than_it_takes() -> None:
-    stopping = pytest.importorskip("flows.stopping", reason="stopping is being built")
+    stopping = pytest.importorskip("flows.service.signals", reason="stopping is being built")
     assert pod()["terminationGracePeriodSeconds"] > 2 * stopping.WITHIN_S
     assert compose("pipeline")["stop_grace_period"] == f"{pod()['terminationGracePeriodSeconds']}s"
 

@@ -14,7 +14,7 @@ import tomllib
 import pytest
 
 from deploy.manifests import DEPLOY, ROOT, dockerfile, image_environment
-from flows.settings import Settings
+from flows.settings.loading import Settings
 
 ROOMS = ("connectors", "models", "flows", "sdk")
 
@@ -75,7 +75,7 @@ def test_versions_of_packages_come_from_constraints() -> None:
 
 
 def test_the_environment_of_the_image_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.settings import load
+    from flows.settings.loading import load
 
     given = image_environment()
     for name, value in given.items():
@@ -98,8 +98,8 @@ def test_the_port_and_the_path_of_the_health_check_are_those_of_the_server() -> 
 def test_the_health_check_runs(path: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 
-    from flows.health import Health
-    from flows.health_server import serve
+    from flows.service.health import Health
+    from flows.service.health_server import serve
 
     minute = timedelta(minutes=1)
     server = serve(Health(stalled_after=minute, snapshot_every=minute), "127.0.0.1", 0)

@@ -21,8 +21,8 @@ from aftercall import (
     Slice,
     VerdictRecord,
 )
-from flows.sections import Section, SourceScore, Task
-from flows.settings import Settings, load
+from flows.settings.loading import Settings, load
+from flows.settings.sections import Section, SourceScore, Task
 
 TEXT = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
 

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from aftercall.records import Digest, DigestEntry
 from connectors.snapshot.store import SnapshotStore
-from flows.cli import app
-from flows.digest import read_digest
-from flows.insights import InsightError
+from flows.cli.main import app
+from flows.reports.digest import read_digest
+from flows.reports.insights import InsightError
 
 NOTHING: dict[str, list[int]] = {"calls": []}
 

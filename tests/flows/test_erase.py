@@ -20,10 +20,10 @@ from connectors.files.jsonl_sink import JsonlSink
 from connectors.kafka.outbox import OutboxSink, send
 from connectors.snapshot.erase import draft_of, names_one, pattern_of
 from connectors.snapshot.store import SnapshotStore
-from flows.erasing import Erasing
-from flows.messages import CallRows, DeadLetterRows, EraseRows
-from flows.shards import SHARDS, to_shards
-from flows.snapshot import SnapshotPartition, SnapshotSettings
+from flows.dataflow.erasing import Erasing
+from flows.dataflow.shards import SHARDS, to_shards
+from flows.dataflow.snapshot_messages import CallRows, DeadLetterRows, EraseRows
+from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings
 from models.messages import Erasure
 from system.commands import aftercall, assert_one_sentence
 
@@ -285,7 +285,7 @@ def test_what_cannot_be_erased_is_told_in_one_sentence(
 
 
 def test_sessions_need_calls_in_the_snapshot(tmp_path: Path) -> None:
-    from flows.settings import load
+    from flows.settings.loading import load
 
     out = tmp_path / "out"
     _kafka_run(out, deciding=load().deciding(), settings=load().effective())

@@ -16,8 +16,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.testing import TestingSource
 
-from flows.engine import Ours, execute
-from flows.run_folder import recovery_store
+from flows.runtime.engine import Ours, execute
+from flows.runtime.run_folder import recovery_store
 
 
 class Part(StatefulSinkPartition[int, None]):

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from connectors.metrics import METRICS, Metrics
-from flows.health import ASK_AGAIN_S, RECOVERY_WITHIN_S, Health
-from flows.health_server import Server, ServiceError, listen, serve
-from flows.peers import watch_peers
-from flows.sections import Service
+from flows.service.health import ASK_AGAIN_S, RECOVERY_WITHIN_S, Health
+from flows.service.health_server import Server, ServiceError, listen, serve
+from flows.service.peer_health import watch_peers
+from flows.settings.sections import Service
 
 
 class Wheel:

@@ -14,9 +14,9 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from flows.insights import InsightError, insights
-from flows.insights_view import render
-from flows.report import report
+from flows.reports.demo_report import report
+from flows.reports.insights import InsightError, insights
+from flows.reports.insights_view import render
 
 END = datetime(2026, 9, 21)  # noqa: DTZ001 - the snapshot's TIMESTAMPs are naive, UTC by contract
 COUNTS = "calls BIGINT, resolved BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, pending BIGINT"

@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks.coverage import tell
-from flows.insights import Insight, insights
-from flows.insights_evidence import noticed, silence
-from flows.insights_view import NONE_WORSE, power_line, render, silence_line
+from flows.reports.insights import Insight, insights
+from flows.reports.insights_evidence import noticed, silence
+from flows.reports.insights_view import NONE_WORSE, power_line, render, silence_line
 from models.drift.settings import DriftSettings
 from models.messages import HOUR_US
 from models.rates.rate_cells import RateCells

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from flows.logs import BROKER, configure
+from flows.service.logs import BROKER, configure
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_positional_arguments_are_filled_in(error: Error) -> None:
 def test_the_level_is_that_of_our_own_loggers_others_say_warnings_only(error: Error) -> None:
     configure("debug")
     logging.getLogger("aftercall.lane").debug("shown")
-    structlog.get_logger("flows.run").debug("shown too")
+    structlog.get_logger("flows.service.run").debug("shown too")
     logging.getLogger("somebody.else").info("not shown")
     logging.getLogger("somebody.else").warning("shown as well")
     assert [line["event"] for line in lines(error)] == ["shown", "shown too", "shown as well"]

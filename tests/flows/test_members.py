@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from flows import members
-from flows.run_folder import RunError
+from flows.runtime.run_folder import RunError
+from flows.service import processes as members
 
 
 def test_addresses_differ_and_are_none_that_a_system_gives_to_outgoing_connections() -> None:

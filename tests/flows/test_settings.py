@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import Settings, SettingsError, load
+from flows.settings.loading import Settings, SettingsError, load
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.simulate import simulate
+from flows.demo.simulate import simulate
 
 
 def test_the_files_hold_what_the_truth_says(tmp_path: Path) -> None:

@@ -15,8 +15,16 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSource, cluster_main
 
 from aftercall.records import Digest
-from flows.messages import CallRows, CellChanges, Clock, DigestRows, SnapshotMessage, Tally, VerdictRows
-from flows.snapshot import SnapshotPartition, SnapshotSettings, SnapshotSink
+from flows.dataflow.snapshot_messages import (
+    CallRows,
+    CellChanges,
+    Clock,
+    DigestRows,
+    SnapshotMessage,
+    Tally,
+    VerdictRows,
+)
+from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings, SnapshotSink
 from models.messages import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
@@ -148,7 +156,7 @@ def test_the_interval_stretches_until_publication_takes_a_tenth(
         publication.abandon()
         wheel.now += 20.0
 
-    monkeypatch.setattr("flows.snapshot._publish", slow)
+    monkeypatch.setattr("flows.dataflow.snapshot_sink._publish", slow)
     wheel.now = 60.0
     partition.snapshot()
     wait(partition)
@@ -163,7 +171,7 @@ def test_an_error_while_publishing_reaches_the_dataflow(tmp_path: Path, monkeypa
         publication.abandon()
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("flows.snapshot._publish", full)
+    monkeypatch.setattr("flows.dataflow.snapshot_sink._publish", full)
     wheel.now = 60.0
     partition.snapshot()
     with pytest.raises(OSError, match="No space left"):

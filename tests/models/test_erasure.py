@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
 from connectors.decode.decoder import Decoder
-from flows.shards import SHARDS, split
+from flows.dataflow.shards import SHARDS, split
 from models.groups import Groups
 from models.join.erasure import erase
 from models.join.join import Join

@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 
 from connectors.decode.decoder import Decoder
-from flows.rows import call_rows, statement_rows, verdict_records, verdict_rows
-from flows.shards import SHARDS, split
+from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
+from flows.dataflow.shards import SHARDS, split
 from models.groups import Groups
 from models.join.join import Join, Joined
 from models.join.ledger import SourceRule, VerdictRules

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from aftercall.records import Direction, to_json
-from flows.model_settings import drift_settings
-from flows.settings import load
-from flows.simulate import simulate
+from flows.demo.simulate import simulate
+from flows.settings.for_models import drift_settings
+from flows.settings.loading import load
 from models.alarms.book import Alarm, AlertBook, alarm_of
 from models.alerts.alerting import Alerting
 from models.drift.settings import DriftSettings

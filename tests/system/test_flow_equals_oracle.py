@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flows.replay import Replay, run
-from flows.settings import Settings, load
+from flows.settings.loading import Settings, load
 from oracle.against import compare, compare_verdicts
 from oracle.histories import History, histories
 from oracle.order import File, Read, watermarks

@@ -15,9 +15,18 @@ import numpy as np
 import pytest
 
 from connectors.snapshot.publish import newest_version
-from flows.messages import CallRows, CellChanges, Clock, DeadLetterRows, Row, SnapshotMessage, StatementRows, Tally
-from flows.messages import VerdictRows as Verdicts
-from flows.snapshot import SnapshotPartition, SnapshotSettings
+from flows.dataflow.snapshot_messages import (
+    CallRows,
+    CellChanges,
+    Clock,
+    DeadLetterRows,
+    Row,
+    SnapshotMessage,
+    StatementRows,
+    Tally,
+)
+from flows.dataflow.snapshot_messages import VerdictRows as Verdicts
+from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings
 from models.messages import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US

@@ -1,0 +1,129 @@
+"""`aftercall erase`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.erase.erase import Result
+    from flows.settings.loading import Settings
+
+
+def erase(
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; else service.folder.")] = None,
+    call: Annotated[list[str] | None, typer.Option("--call", metavar="ID...", help="Calls.")] = None,
+    session: Annotated[
+        list[str] | None, typer.Option("--session", metavar="ID...", help="All calls of these sessions.")
+    ] = None,
+    within: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait for a running pipeline.")] = "10m",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Remove calls from state, snapshot and history, and tell what remains on Kafka.
+
+    A running pipeline does it within some epochs and the command waits; a stopped one need not be started, and no
+    broker need be there.
+    """
+    from aftercall.durations import parse_duration
+    from aftercall.events import MAX_CALL_ID, MAX_TEXT
+    from flows.runtime.run_folder import RunError
+
+    _check(call or [], "--call", MAX_CALL_ID)
+    _check(session or [], "--session", MAX_TEXT)
+    if not call and not session:
+        raise RunError("--call, --session: one of them must be given; got none (name what to erase)", usage=True)
+    try:
+        span = parse_duration(within)
+    except ValueError as wrong:
+        raise RunError(f"--within: {wrong}", usage=True) from None
+
+    from flows.erase.erase import Job
+    from flows.erase.erase import erase as run
+    from flows.settings.loading import load
+
+    settings = load(config)
+    job = Job(settings, out or Path(settings.service.folder), tuple(call or ()), tuple(session or ()), span)
+    result = run(job)
+    if as_json:
+        sys.stdout.write(json.dumps(_plain(result, settings), indent=2) + "\n")
+    else:
+        sys.stdout.write("".join(line + "\n" for line in _lines(result, settings)))
+
+
+def _check(ids: list[str], option: str, longest: int) -> None:
+    from flows.runtime.run_folder import RunError
+
+    for one in ids:
+        if not 1 <= len(one) <= longest:
+            message = f"{option}: must have 1 to {longest} characters; got {len(one)} (name an id)"
+            raise RunError(message, usage=True)
+
+
+def _plain(result: Result, settings: Settings) -> dict[str, Any]:
+    return {
+        "calls": result.calls,
+        "removed": result.removed,
+        "sent": result.sent,
+        "scrubbed": result.scrubbed,
+        "remains": list(_remains(result, settings)),
+    }
+
+
+def _lines(result: Result, settings: Settings) -> Iterator[str]:
+    """What was removed where, and what remains."""
+    if not result.calls:
+        yield "no call of these sessions is in the snapshot: nothing was removed"
+    else:
+        many = "calls" if result.calls > 1 else "call"
+        if any(count for name, count in result.removed.items() if name != "snapshots"):
+            yield f"erased {result.calls} {many}"
+        else:
+            yield f"nothing was held of the {result.calls} {many}, and no row was there"
+        yield from (f"  {place}: {result.removed.get(name, 0)}" for name, place in _PLACES.items())
+    yield "what remains:"
+    yield from (f"  {sentence}" for sentence in _remains(result, settings))
+
+
+_PLACES = {
+    "held": "calls held in the state",
+    "waiting": "outcomes that waited for one, now dead letters",
+    "calls": "rows of calls",
+    "verdicts": "rows of verdicts, steps in between counted",
+    "statements": "rows of statements, steps in between counted",
+    "dead_letters": "rows of dead_letters",
+    "snapshots": "older snapshots dropped",
+}
+
+
+def _remains(result: Result, settings: Settings) -> Iterator[str]:
+    topics = settings.kafka.topics
+    yield (
+        f"{topics.calls}, {topics.outcomes}: the original records, as long as the topics keep them; their offsets are "
+        "not remembered"
+    )
+    yield f"{topics.dead_letters}: dead letters of these records, as long as the topic keeps them"
+    if result.sent:
+        yield f"{topics.verdicts}: verdicts written before, until the broker compacts the topic after the tombstones"
+    else:
+        yield (
+            f"{topics.verdicts}: verdicts; the broker did not answer, so the tombstones wait, with the ids, in "
+            "state/erase until the pipeline starts"
+        )
+    if not result.scrubbed:
+        yield "state/recovery: bytes in free pages of the store, until the pipeline starts next"
+    if result.growing:
+        yield "the sessions: they are given new calls all the time; erase them again once they have ended"
+    elif result.by_session and settings.snapshot.calls == "decided":
+        yield "the sessions: calls without a verdict are not in the snapshot, so sessions do not find them"
+    yield "counts and rates, which name nobody"
+    yield "what is read from now on: outcomes of these calls become orphans, a call with such an id is a new call"

@@ -1,0 +1,259 @@
+"""What leaves the dataflow: each function turns what a step gave into records of a topic or rows of the snapshot."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from aftercall.records import EPOCH, Alert, DeadLetter, Recommendation, Record, alert_id, to_json
+from connectors.batch import Batch
+from connectors.dead_letters import dead_letter
+from connectors.metrics import METRICS
+from flows.dataflow import rows
+from flows.dataflow.snapshot_messages import (
+    AlertRows,
+    CallRows,
+    CellChanges,
+    Clock,
+    DeadLetterRows,
+    DigestRows,
+    EraseRows,
+    RecommendationRows,
+    StatementRows,
+    Tally,
+    VerdictRows,
+)
+from flows.dataflow.steps import Watched
+from flows.settings.loading import Settings
+from models.groups import OTHER, Grouped
+from models.join.held_calls import FAILURE, PENDING, SUCCESS
+from models.join.join import Joined
+from models.messages import NEVER
+
+SNAPSHOT = "snapshot"
+Keyed = tuple[str, Any]
+Origin = Callable[[str, int], dict[str, Any]]
+"""Where a record is to be found: of a partition's name and the place in it."""
+Letter = tuple[str, DeadLetter]
+Block = tuple[str, list[tuple[str, bytes | None]]]
+"""What sinks take: which sink partition, and there (key, JSON) of each record, or a tombstone (key, None)."""
+
+
+def verdicts(item: tuple[str, Joined]) -> list[Block]:
+    """Topic `agent.verdicts`, a block per shard: the records of a call always go through the same sink partition."""
+    records: list[tuple[str, bytes | None]] = list(rows.verdict_records(item[1]))
+    if records:
+        _count(item[1])
+    if item[1].erased is not None:
+        # Also of calls that are not held any more: their verdict is on the topic as long as nothing takes its place.
+        records += [(call_id, None) for call_id in item[1].erased.call_ids]
+    return [(item[0], records)] if records else []
+
+
+def _count(joined: Joined) -> None:
+    """Verdicts and duplicates, for operators."""
+    made = Counter(judgement.verdict for judgement in joined.judgements)
+    first, closed = joined.first.success, joined.expired.success
+    made["success"] += int(np.count_nonzero(first == SUCCESS)) + int(np.count_nonzero(closed == SUCCESS))
+    made["failure"] += int(np.count_nonzero(first == FAILURE)) + int(np.count_nonzero(closed == FAILURE))
+    made["expired"] += int(np.count_nonzero(closed == PENDING))
+    for verdict, count in made.items():
+        if count:
+            METRICS.verdicts(verdict, count)
+
+
+def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Letter]]:
+    """Dead letters of a lane."""
+    keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
+
+    def letters(batch: Batch) -> list[Letter]:
+        made = []
+        for refused in batch.refused:
+            key, fields = dead_letter(
+                refused.reason,
+                refused.detail,
+                origin(batch.partitions[refused.partition], refused.offset),
+                refused.raw,
+                refused.key,
+                keep_payloads=keep,
+                redact=redact,
+            )
+            made.append((key, DeadLetter.sealed(**fields)))
+            METRICS.dead_letters(refused.reason)
+        return made
+
+    return letters
+
+
+def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]], list[Letter]]:
+    """Dead letters of the join."""
+    keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
+
+    def letters(item: tuple[str, Joined]) -> list[Letter]:
+        made = []
+        for refusal in item[1].refused:
+            where = origin(refusal.partition, refusal.offset)
+            METRICS.dead_letters(refusal.reason)
+            if refusal.raw is None:
+                fields: dict[str, Any] = {
+                    "reason": refusal.reason,
+                    "detail": refusal.detail,
+                    "origin": where,
+                    "size": refusal.size,
+                    "sha256": refusal.sha256,
+                    "payload": None,
+                }
+            else:
+                _, fields = dead_letter(
+                    refusal.reason,
+                    refusal.detail,
+                    where,
+                    refusal.raw,
+                    refusal.call_id,
+                    keep_payloads=keep,
+                    redact=redact,
+                )
+            made.append((refusal.call_id, DeadLetter.sealed(**fields)))
+        return made
+
+    return letters
+
+
+def drifted(item: tuple[str, Watched]) -> list[Alert]:
+    """Alerts on what the detectors found."""
+    for alert in item[1].alerts:
+        METRICS.alert(alert.state, alert.kind)
+    return item[1].alerts
+
+
+def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
+    """The alert that the cap on groups was reached."""
+
+    def alert(item: tuple[str, Grouped]) -> list[Alert]:
+        at = item[1].folded_at
+        if not item[1].folding_began:
+            return []
+        when = EPOCH + timedelta(microseconds=max(at, 0))
+        cap = settings.join.max_groups
+        return [
+            Alert.sealed(
+                seq=1,
+                alert_id=alert_id("group_cap", (OTHER, None, None), "groups", "up", 1),
+                state="opened",
+                kind="group_cap",
+                severity="warning",
+                opened_at=when,
+                updated_at=when,
+                closed_at=None,
+                task_type=OTHER,
+                model=None,
+                config=None,
+                metric="groups",
+                direction="up",
+                baseline=None,
+                current=float(cap),
+                effect_low=None,
+                effect_high=None,
+                changed_at=when,
+                promise=None,
+                reason=f"There are more than {cap} groups: new ones are counted together as {OTHER} of their task type "
+                "(look for ids in task_type, model or config, or, for a new run, raise join.max_groups).",
+                evidence={"max_groups": cap},
+            )
+        ]
+
+    return alert
+
+
+def recommended(item: tuple[str, Recommendation]) -> Recommendation:
+    """The recommendation without the step's key."""
+    METRICS.recommendation()
+    return item[1]
+
+
+def keyed_json(record: Record) -> Block:
+    """A record under its key."""
+    key = str(getattr(record, record.key_field or "event_id"))
+    return key, [(key, to_json(record))]
+
+
+def sign_of_life(batch: Batch) -> Block:
+    """An empty block: the dataflow is in another epoch, perhaps."""
+    return batch.lane, []
+
+
+def letter_json(letter: Letter) -> Block:
+    """A dead letter under the original's key."""
+    return letter[0], [(letter[0], to_json(letter[1]))]
+
+
+def read_history(batch: Batch) -> list[Keyed]:
+    """How many records were read, and how far."""
+    if not batch.news:
+        return [(SNAPSHOT, Clock(NEVER, NEVER, {}))]
+    tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
+    return [(SNAPSHOT, tally), (SNAPSHOT, Clock(NEVER, NEVER, dict(batch.marks)))]
+
+
+def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
+    """Calls, verdicts, statements and counts."""
+    per_call = settings.snapshot.calls != "none"
+
+    def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
+        joined = item[1]
+        if "duplicates" in joined.tally:
+            METRICS.duplicates(joined.tally["duplicates"])
+        if joined.tally:
+            yield SNAPSHOT, Tally(joined.tally)
+        if len(joined.accepted_at):
+            yield SNAPSHOT, Clock(NEVER, int(joined.accepted_at.max()), {})
+        if joined.erased is not None:
+            yield SNAPSHOT, EraseRows(*joined.erased)
+        if not per_call:
+            return
+        for make, message in (
+            (rows.call_rows, CallRows),
+            (rows.verdict_rows, VerdictRows),
+            (rows.statement_rows, StatementRows),
+        ):
+            made = make(joined)
+            if made:
+                yield SNAPSHOT, message(made)
+
+    return history
+
+
+def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
+    """Differences for the rates, and the watermark after them."""
+    grouped = item[1]
+    clock = (SNAPSHOT, Clock(grouped.watermark, NEVER, {}))
+    if not grouped.names:
+        return [clock]
+    return [(SNAPSHOT, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
+
+
+def letter_history(letter: Letter) -> list[Keyed]:
+    """A row of `dead_letters`; `received_at` is the one time by the wall clock."""
+    row = letter[1].model_dump() | {"received_at": time.time_ns() // 1000}
+    return [(SNAPSHOT, DeadLetterRows([row]))]
+
+
+def alert_history(alert: Alert) -> list[Keyed]:
+    """A row of `alerts`."""
+    return [(SNAPSHOT, AlertRows([alert]))]
+
+
+def digest_history(item: tuple[str, Watched]) -> list[Keyed]:
+    """Rows of `digests`: they are for somebody who looks, so no topic has them."""
+    return [(SNAPSHOT, DigestRows(item[1].digests))] if item[1].digests else []
+
+
+def recommendation_history(recommendation: Recommendation) -> list[Keyed]:
+    """Rows of `recommendations`."""
+    return [(SNAPSHOT, RecommendationRows([recommendation]))]

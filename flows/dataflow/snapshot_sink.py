@@ -1,0 +1,312 @@
+"""The snapshot sink: keeps the rate cells, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from connectors.metrics import METRICS
+from connectors.snapshot.publish import Publication
+from connectors.snapshot.store import SnapshotStore
+from flows.dataflow.erasing import Erasing
+from flows.dataflow.snapshot_messages import (
+    AlertRows,
+    CallRows,
+    CellChanges,
+    Clock,
+    DeadLetterRows,
+    DigestRows,
+    EraseRows,
+    RecommendationRows,
+    SnapshotMessage,
+    StatementRows,
+    Tally,
+    VerdictRows,
+)
+from models.messages import MINUTE_US, NEVER
+from models.rates.rate_cells import RateCells
+from models.rates.tables import FrozenRates
+from models.state import StateError
+
+PARTITION: Final = "snapshot"
+"""Key of every message to the sink, and its only partition."""
+STATE_VERSION: Final = 2
+_SHARE: Final = 10
+"""Between two publications lies at least this many times what the last one took: a tenth of a core."""
+
+State = dict[str, Any]
+_NO_NEWS: Final = Clock(NEVER, NEVER, {})
+"""Wakes the sink, so that it is asked for its state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotSettings:
+    """What the sink is told.
+
+    `forget` maps `calls`, `statements`, `dead_letters`, `alerts`, `recommendations`, `hourly` to the age, measured from
+    the watermark to the row's own time (that of the call, for the first two), after which rows are dropped; absent:
+    never.
+    """
+
+    folder: Path
+    live: bool
+    """From Kafka; else a replay, whose last snapshot is as of the minute after the newest call."""
+    every: timedelta = timedelta(seconds=60)
+    keep: int = 3
+    calls: str = "all"
+    memory_mb: int = 256
+    forget: Mapping[str, timedelta] = field(default_factory=dict)
+    monotonic: Callable[[], float] = time.monotonic
+    wall_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    on_built: Callable[[], None] = lambda: None
+    """Called in the process that holds the sink."""
+    on_published: Callable[[float], None] = lambda _took_s: None
+    """Called after each publication with how long it took."""
+    erasing: Erasing | None = None
+    """Does what is asked of it to erase; a replay is asked nothing."""
+
+
+class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
+    """Takes `("snapshot", message)`; see `flows.dataflow.snapshot_messages`. Runs on one worker, whichever Bytewax
+    chooses."""
+
+    def __init__(self, settings: SnapshotSettings) -> None:
+        self._settings = settings
+
+    def list_parts(self) -> list[str]:
+        """One partition."""
+        return [PARTITION]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> SnapshotPartition:
+        """Open the live database and drop what lies after the resume point."""
+        del step_id, for_part
+        return SnapshotPartition(self._settings, resume_state)
+
+
+class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
+    """The rate cells, the counters and the store."""
+
+    def __init__(self, settings: SnapshotSettings, resume_state: State | None) -> None:
+        self._settings = settings
+        self._tallies: Counter[str] = Counter()
+        self._cells = RateCells()
+        self._watermark = self._newest_call = NEVER
+        self._positions: dict[str, Any] = {}
+        self._dirty = False
+        self._published_cut = -1
+        cut = 0
+        if resume_state is not None:
+            cut = self._restore(resume_state)
+        self._store = SnapshotStore(
+            settings.folder, keep=settings.keep, calls=settings.calls, memory_mb=settings.memory_mb
+        )
+        self._store.resume(cut)
+        self._running: Thread | None = None
+        self._error: BaseException | None = None
+        self._due = settings.monotonic() + settings.every.total_seconds()
+        self._epoch_at = settings.monotonic()
+        settings.on_built()
+
+    def write_batch(self, values: list[SnapshotMessage]) -> None:
+        """Apply messages; their rows become durable at the next `snapshot`."""
+        for message in values:
+            self._dirty = self._dirty or message != _NO_NEWS
+            self._write(message)
+
+    def snapshot(self) -> State:
+        """Commit, publish in the background where it is time, and return all that is not in the store."""
+        self._check()
+        if self._dirty or self._store.cut == 0:
+            self._commit()
+        self._tell()
+        self._erase()
+        if self._running is None and self._settings.monotonic() >= self._due:
+            if self._store.cut == self._published_cut:  # nothing has changed
+                self._due = self._settings.monotonic() + self._settings.every.total_seconds()
+                METRICS.snapshot_is_current()
+                self._settings.on_published(0.0)
+            else:
+                self._publish_beside()
+        if self._settings.erasing is not None:
+            self._settings.erasing.epoch_ended(published=self._running is None)
+        return {
+            "version": STATE_VERSION,
+            "cut": self._store.cut,
+            "tallies": dict(self._tallies),
+            "cells": self._cells.state(),
+            "watermark": self._watermark,
+            "newest_call": self._newest_call,
+            "positions": dict(self._positions),
+        }
+
+    def close(self) -> None:
+        """Publish the final state.
+
+        At the end of its input Bytewax stores the last epoch and closes then. It also closes when another process of
+        the cluster has died, in the middle of an epoch; what is in no epoch then must not be published.
+        """
+        if self._dirty:
+            self.abandon()
+            return
+        if self._running is not None:
+            self._running.join()
+        self._check()
+        self._erase()
+        self._forget()
+        as_of, live = self._as_of(), self._settings.live
+        if not live and self._newest_call != NEVER:
+            as_of = _minute_after(self._newest_call)
+        _publish(self._store.begin_publish(), self._pipeline(), self._cells.frozen(), as_of, live=live)
+        self._store.close()
+
+    def abandon(self) -> None:
+        """Called instead where any step has failed: what no epoch has stored is not published."""
+        if self._running is not None:
+            self._running.join()
+        self._store.close()
+
+    def _write(self, message: SnapshotMessage) -> None:
+        match message:
+            case CallRows(rows):
+                self._store.append_calls(rows)
+            case VerdictRows(rows):
+                self._store.append_verdicts(rows)
+            case StatementRows(rows):
+                self._store.append_statements(rows)
+            case CellChanges():
+                self._cells.apply(*message)
+            case Tally(counts):
+                # Adds; a count such as `waiting` may go down.
+                self._tallies.update(counts)
+            case Clock(watermark, newest_call, positions):
+                self._watermark = max(self._watermark, watermark)
+                self._newest_call = max(self._newest_call, newest_call)
+                self._positions.update(positions)
+                self._cells.advance(self._watermark, self._newest_call)
+            case DeadLetterRows(letters):
+                self._store.append_dead_letters(letters)
+            case AlertRows(alerts):
+                self._store.append_alerts(alerts)
+            case DigestRows(digests):
+                self._store.append_digests(digests)
+            case RecommendationRows(recommendations):
+                self._store.append_recommendations(recommendations)
+            case EraseRows() if self._settings.erasing is not None:
+                self._settings.erasing.hear(message)
+
+    def _commit(self) -> None:
+        self._store.commit(self._store.cut + 1)
+        self._dirty = False
+
+    def _erase(self) -> None:
+        """Right after a commit: take out what was asked for since, and let a snapshot without it be published at once.
+
+        All rows of these calls that were written in this epoch are there by now, whichever way they took.
+        """
+        erasing = self._settings.erasing
+        if erasing is not None and self._running is None and erasing.heard:
+            erasing.delete(self._store)
+            self._due, self._published_cut = self._settings.monotonic(), -1
+
+    def _publish_beside(self) -> None:
+        self._forget()
+        self._published_cut = self._store.cut
+        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._cells.frozen()
+        as_of = self._as_of()
+
+        def run() -> None:
+            started = self._settings.monotonic()
+            try:
+                _publish(publication, pipeline, frozen, as_of, live=True)
+            except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
+                self._error = error
+            now = self._settings.monotonic()
+            if self._error is None:
+                METRICS.snapshot(publication.version, now - started)
+                self._settings.on_published(now - started)
+            self._due = max(started + self._settings.every.total_seconds(), now + (_SHARE - 1) * (now - started))
+
+        # Not a daemon: the interpreter waits, so that a clean end never leaves DuckDB in mid-write.
+        self._running = Thread(target=run, name="aftercall-publish")
+        self._running.start()
+
+    def _tell(self) -> None:
+        """Let operators see how far we are."""
+        now = self._settings.monotonic()
+        METRICS.epoch(now - self._epoch_at)
+        self._epoch_at = now
+        METRICS.watermark(self._watermark)
+        pipeline = self._pipeline()
+        METRICS.pending(pipeline["pending"], pipeline.get("waiting", 0))
+
+    def _check(self) -> None:
+        """Note that a publication has ended, and raise its error here."""
+        if self._running is not None and not self._running.is_alive():
+            self._running.join()
+            self._running = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _pipeline(self) -> dict[str, Any]:
+        tallies = dict(self._tallies)
+        decided = sum(tallies.get(name, 0) for name in ("successes", "failures", "expired"))
+        return {
+            **tallies,
+            "pending": tallies.get("calls", 0) - decided,
+            "written_at": self._settings.wall_us(),
+            "watermark": self._watermark,
+            "positions": dict(self._positions),
+        }
+
+    def _as_of(self) -> int:
+        """The watermark cut to the minute; before there is one, the minute after the newest call."""
+        if self._watermark != NEVER:
+            return self._watermark // MINUTE_US * MINUTE_US
+        return 0 if self._newest_call == NEVER else _minute_after(self._newest_call)
+
+    def _forget(self) -> None:
+        ages = dict(self._settings.forget)
+        if not ages or self._watermark == NEVER:
+            return
+        before = {name: self._watermark - age // timedelta(microseconds=1) for name, age in ages.items()}
+        hourly = before.pop("hourly", None)
+        if hourly is not None:
+            self._cells.forget_hours(hourly)
+        if before:
+            self._store.forget(before)
+
+    def _restore(self, state: State) -> int:
+        if state.get("version") != STATE_VERSION:
+            raise StateError(
+                f"step 'snapshot': the stored state must have version {STATE_VERSION}; got {state.get('version')!r} "
+                "(start with an empty recovery directory, or run the release that wrote it)"
+            )
+        self._tallies.update(state["tallies"])
+        self._cells = RateCells.from_state(state["cells"])
+        self._watermark, self._newest_call = state["watermark"], state["newest_call"]
+        self._positions = dict(state["positions"])
+        return int(state["cut"])
+
+
+def _publish(
+    publication: Publication, pipeline: dict[str, Any], frozen: FrozenRates, as_of: int, *, live: bool
+) -> None:
+    try:
+        rates, current = frozen.tables(as_of, live=live)
+    except BaseException:
+        publication.abandon()
+        raise
+    publication.write(pipeline, rates, current)
+
+
+def _minute_after(at_us: int) -> int:
+    return (at_us // MINUTE_US + 1) * MINUTE_US

@@ -1,0 +1,162 @@
+"""Erasing calls: asks the running pipeline, or, where none runs, takes its place for a moment.
+
+Either way the request goes through the dataflow, so that state, snapshots and recovery agree
+(docs/decisions/0009-erasure.md).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from connectors.erasure.requests import Erasures
+from connectors.snapshot.publish import LINK
+from flows.erase.stopped import scrub_while_used, take_its_place, unsent
+from flows.runtime.run_folder import RunError, open_run, state_folder
+from flows.settings.loading import Settings
+
+_LOOK_EVERY_S: Final = 0.2
+_ROUNDS: Final = 3
+"""A session may be given calls while it is being erased."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be erased, and where.
+
+    Attributes:
+        settings: those of the run.
+        out: its output folder.
+        call_ids: calls.
+        sessions: of which all calls are meant that the newest snapshot has.
+        within: how long to wait for a running pipeline.
+    """
+
+    settings: Settings
+    out: Path
+    call_ids: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    within: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was done.
+
+    Attributes:
+        calls: how many ids were erased.
+        removed: how many calls, outcomes, rows and files, by what they were.
+        sent: whether the tombstones and dead letters are on Kafka.
+        scrubbed: whether free pages of the recovery store are clean.
+        growing: the sessions were given new calls all the time.
+        by_session: calls were looked up by their session.
+    """
+
+    calls: int
+    removed: dict[str, int]
+    sent: bool = True
+    scrubbed: bool = True
+    growing: bool = False
+    by_session: bool = False
+
+
+def erase(job: Job) -> Result:
+    """Erase, and come back when it is done.
+
+    Raises:
+        RunError: the folder holds no run of these settings, or the running pipeline was not done in time.
+    """
+    _check(job)
+    done, removed, ids = 0, Counter[str](), _asked(job)
+    growing = False
+    for turn in range(_ROUNDS):
+        if not ids:
+            break
+        removed.update(_erased(job, ids))
+        done += len(ids)
+        # What a session was given between the snapshot that was looked at and the erasure is in the new one.
+        ids = _of_sessions(job) if job.sessions else []
+        growing = turn == _ROUNDS - 1 and bool(ids)
+    if not done:
+        return Result(0, {}, by_session=True)
+    state = job.out / "state"
+    sent, scrubbed = not unsent(state).exists(), scrub_while_used(state)
+    return Result(done, dict(removed), sent, scrubbed, growing, bool(job.sessions))
+
+
+def _check(job: Job) -> None:
+    """The settings must be those of the run, or the state would be stored under others."""
+    file = job.out / "state" / "run.json"
+    if not file.exists():
+        raise RunError(
+            f"{job.out}: must hold the state of a run; it holds none (give the --out of the run)", usage=True
+        )
+    try:
+        fingerprint = str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"])
+    except (OSError, ValueError, TypeError, KeyError) as wrong:
+        raise RunError(f"{file}: the state of a run must be readable; {wrong} (put the file back)") from None
+    kind, _, rest = fingerprint.partition(" ")
+    if kind != "kafka":
+        raise RunError(
+            f"{job.out}: must be the folder of `aftercall run`; it is that of a replay (take the call out of the "
+            "files, and replay them into a new folder)",
+            usage=True,
+        )
+    kafka = job.settings.kafka
+    mine = f"kafka {rest.split(' ')[0]} {kafka.topics.calls} {kafka.topics.outcomes} {kafka.lanes}"
+    described = {"fingerprint": mine, "deciding": job.settings.deciding(), "settings": job.settings.effective()}
+    open_run(job.out, described, accept_config_change=False)
+    if job.sessions and job.settings.snapshot.calls == "none":
+        raise RunError(
+            '--session: its calls are looked up in the snapshot, which must hold calls; snapshot.calls is "none" '
+            "(name the calls with --call)",
+            usage=True,
+        )
+
+
+def _asked(job: Job) -> list[str]:
+    return list(dict.fromkeys([*job.call_ids, *(_of_sessions(job) if job.sessions else [])]))
+
+
+def _of_sessions(job: Job) -> list[str]:
+    """The calls of the sessions in the newest snapshot."""
+    link = job.out / LINK
+    for _ in range(5):
+        if not link.exists():
+            return []
+        # Between looking and opening, the file may have been replaced by a newer one.
+        with suppress(duckdb.IOException), duckdb.connect(str(link.resolve()), read_only=True) as snapshot:
+            query = "SELECT DISTINCT call_id FROM calls WHERE list_contains(?::VARCHAR[], session_id) ORDER BY 1"
+            return [row[0] for row in snapshot.execute(query, [list(job.sessions)]).fetchall()]
+        time.sleep(_LOOK_EVERY_S)
+    raise RunError(
+        f"{link}: the snapshot must be readable; it is not (see that the pipeline publishes, then try again)"
+    )
+
+
+def _erased(job: Job, ids: Sequence[str]) -> dict[str, int]:
+    """Have one request done, by whoever can; gives what was removed."""
+    state = state_folder(job.out)
+    requests = Erasures(state)
+    request = requests.submit(ids)
+    deadline = time.monotonic() + job.within.total_seconds()
+    while (receipt := requests.receipt(request.request)) is None:
+        if take_its_place(job.settings, job.out):
+            continue
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"{job.out}: the running pipeline must finish an epoch and a snapshot; it did not within "
+                f"{job.within.total_seconds():g} s (see /readyz for why; the request is kept and will be done)"
+            )
+        time.sleep(_LOOK_EVERY_S)
+    removed: dict[str, int] = receipt["removed"]
+    return removed

@@ -1,0 +1,114 @@
+"""Erasing where no pipeline runs: its dataflow over its stored state, reading nothing and needing no broker."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+from bytewax.dataflow import Dataflow
+
+from connectors.batch import Erase
+from connectors.dead_letters import place_origin
+from connectors.erasure.lanes import EraseLanes
+from connectors.erasure.recovery_pages import scrub, too_large
+from connectors.erasure.requests import FOLDER, Erasures
+from connectors.kafka import outbox
+from connectors.kafka.after_epoch import AfterEpoch
+from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config, reach
+from connectors.kafka.outbox import OutboxSink
+from connectors.kafka.writer import KafkaWriter, WriterHooks
+from flows.dataflow.erasing import Erasing
+from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.outcomes import Outlets, outcomes
+from flows.runtime.engine import execute
+from flows.runtime.kafka import output_topics
+from flows.runtime.run_folder import RunError, locked
+from flows.settings.loading import Settings
+from flows.settings.sections import Kafka
+
+_BROKER_S: Final = 10.0
+_SCRUB_S: Final = 60.0
+_LOOK_EVERY_S: Final = 0.2
+
+
+def take_its_place(settings: Settings, out: Path) -> bool:
+    """Do all requests of a stopped pipeline; False where one is running, which will do them itself."""
+    state = out / "state"
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(locked(state))
+        except RunError:
+            return False
+        requests, erasing = Erasures(state), Erasing(out)
+        flow = _flow(settings, out, tuple(requests.pending()), erasing)
+        execute(flow, state / "engine-erase.log", epoch=settings.recovery.epoch, recovery=state / "recovery")
+        # The flow has come to its end: its last epoch is stored, and its last snapshot published.
+        erasing.finish()
+        if scrub(state / "recovery", in_use=False):
+            requests.scrubbed()
+        if unsent(state).exists():
+            with suppress(KafkaFailure, StoppedWaiting):  # the next run sends it
+                reach(settings.kafka.cluster(), outputs=output_topics(settings.kafka), timeout_s=_BROKER_S)
+                outbox.send(unsent(state), _writer(settings.kafka))
+    return True
+
+
+def catch_up(kafka: Kafka, state: Path) -> None:
+    """Before a run begins, and the broker is there: do what erasing on the stopped pipeline had to leave.
+
+    Raises:
+        KafkaFailure: the broker refuses us.
+    """
+    if unsent(state).exists():
+        outbox.send(unsent(state), _writer(kafka))
+    requests = Erasures(state)
+    if requests.unscrubbed and scrub(state / "recovery", in_use=False):
+        requests.scrubbed()
+
+
+def scrub_while_used(state: Path) -> bool:
+    """See to the free pages of a recovery store that a running pipeline uses; that must not do so itself.
+
+    Returns:
+        Whether they are clean; else the next start sees to them.
+    """
+    requests, recovery = Erasures(state), state / "recovery"
+    deadline = time.monotonic() + _SCRUB_S
+    while requests.unscrubbed:
+        if scrub(recovery, in_use=True):
+            requests.scrubbed()
+        elif too_large(recovery) or time.monotonic() > deadline:
+            return False
+        else:
+            time.sleep(_LOOK_EVERY_S)
+    return True
+
+
+def unsent(state: Path) -> Path:
+    """Tombstones and dead letters that are still to be sent."""
+    return state / FOLDER / outbox.FILE
+
+
+def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Erasing) -> Dataflow:
+    """That of `aftercall run`: the same steps under the same names, between other ends."""
+    snapshot = SnapshotSettings(
+        folder=out,
+        live=True,
+        every=settings.snapshot.every,
+        keep=settings.snapshot.keep,
+        calls=settings.snapshot.calls,
+        forget=settings.forget_after(settings.retention.on_kafka()),
+        erasing=erasing,
+    )
+    file = unsent(out / "state")
+    verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
+    outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
+    return outcomes(settings, EraseLanes(settings.kafka.lanes, pending), outlets, place_origin)
+
+
+def _writer(kafka: Kafka) -> KafkaWriter:
+    deadline = time.monotonic() + 3 * _BROKER_S
+    hooks = WriterHooks(give_up=lambda: time.monotonic() > deadline)
+    return KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)

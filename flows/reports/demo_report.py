@@ -1,0 +1,282 @@
+"""What `aftercall demo` shows at the end: what got worse, against the truth, what to do. Only reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+from rich.console import Console
+from rich.text import Text
+
+from aftercall.records import EPOCH, EVERY_TASK
+from aftercall.times import parse_time
+from flows.reports.insights import Z_EFFECT, Route, newest_route, open_snapshot, rows
+from flows.reports.insights_view import arm_name, moment, percent, points, printable, route_table
+from models.stats.intervals import newcombe
+
+SNAPSHOT = "outcomes.duckdb"
+Row = dict[str, Any]
+
+
+def report(out: Path, console: Console, truth: Path | None = None) -> None:
+    """Print the report on a finished run.
+
+    Args:
+        out: the folder the run wrote to.
+        console: where to print.
+        truth: `truth.json` of the simulation; absent: nothing is compared with it.
+
+    Raises:
+        InsightError: where `out` holds no snapshot.
+    """
+    snapshot = out / SNAPSHOT
+    with open_snapshot(snapshot) as base:
+        alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
+        worse = [one for one in alerts if _on_rates(one, "down") and not _part_of_another(one)]
+        incident = _incident(truth)
+        console.rule("What got worse")
+        if not worse:
+            console.print("No model got worse.")
+        for alert in worse:
+            console.print(Text("● ", "red") + Text(alert_line(alert)))
+            if (known := by_now(base, alert)) is not None:
+                console.print(Text(f"  All outcomes known by now: {effect_line(known)}"))
+        _others(alerts, worse, console)
+        if truth is not None:
+            console.rule("Against the truth, which the pipeline did not know")
+            for line in against_truth(base, worse, incident):
+                console.print(Text(line))
+        task = _task(base, worse, incident)
+        if task is not None:
+            console.rule(Text(f"Where the calls of {task} should go now"))
+            _routing(base, task, worse, console)
+        console.rule("All accounted for")
+        console.print(Text(_accounts(base)))
+    _invitation(snapshot, task, console)
+
+
+def alert_line(alert: Row) -> str:
+    """One alert in a sentence: who, since when, by how much with interval, and when it was noticed."""
+    who = _who(alert)
+    change = ""
+    if alert["current"] is not None and alert["baseline"] is not None:
+        change = f": {percent(alert['baseline'])} -> {percent(alert['current'])}"
+        change += f", {points(alert['current'] - alert['baseline'])}"
+        if alert["effect_low"] is not None and alert["effect_high"] is not None:
+            change += f" ({points(alert['effect_low'])} to {points(alert['effect_high'])})"
+    since = "" if alert["changed_at"] is None else f", since about {moment(alert['changed_at'])}"
+    over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
+    per_day = alert.get("failures_per_day") or 0.0
+    cost = f", about {per_day:,.0f} more failures a day" if per_day >= 1 else ""
+    return f"{who}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
+
+
+def _who(alert: Row) -> str:
+    """The scope of an alert, in short."""
+    task = "all tasks" if alert["task_type"] == EVERY_TASK else printable(alert["task_type"])
+    if alert["model"] is not None:
+        return f"{task} · {arm_name(alert['model'], alert['config'])}"
+    return task if alert["config"] is None else f"{task} · all models/{printable(alert['config'])}"
+
+
+class ByNow(NamedTuple):
+    """Resolved calls of the week before a change and of all the time since, and the interval of the difference."""
+
+    before: float
+    n_before: int
+    since: float
+    n_since: int
+    low: float
+    high: float
+
+
+def by_now(base: duckdb.DuckDBPyConnection, alert: Row) -> ByNow | None:
+    """What the outcomes say now: an alert speaks from the first it saw, and early ones exaggerate.
+
+    The hour of the change is left out. None where either side has no resolved calls, or the change no estimate.
+    """
+    if alert["changed_at"] is None:
+        return None
+    hour = alert["changed_at"].replace(tzinfo=None, minute=0, second=0, microsecond=0)
+    query = """
+        SELECT coalesce(sum(successes) FILTER (window_start < ?), 0)::BIGINT AS s0,
+               coalesce(sum(resolved) FILTER (window_start < ?), 0)::BIGINT AS n0,
+               coalesce(sum(successes) FILTER (window_start > ?), 0)::BIGINT AS s1,
+               coalesce(sum(resolved) FILTER (window_start > ?), 0)::BIGINT AS n1
+        FROM rates WHERE grain = '1h' AND task_type = coalesce(?, task_type) AND model = coalesce(?, model)
+          AND config = coalesce(?, config) AND window_start >= ?
+    """
+    task = None if alert["task_type"] == EVERY_TASK else alert["task_type"]
+    group = [task, alert["model"], alert["config"]]
+    (n,) = rows(base, query, [hour, hour, hour, hour, *group, hour - timedelta(days=7)])
+    if not n["n0"] or not n["n1"]:
+        return None
+    low, high = newcombe(n["s0"], n["n0"], n["s1"], n["n1"], Z_EFFECT)
+    return ByNow(n["s0"] / n["n0"], n["n0"], n["s1"] / n["n1"], n["n1"], float(low), float(high))
+
+
+def effect_line(known: ByNow) -> str:
+    """Before, since, and by how much."""
+    return (
+        f"{percent(known.before)} of {known.n_before:,} before, {percent(known.since)} of {known.n_since:,} since, "
+        f"{points(known.since - known.before)} ({points(known.low)} to {points(known.high)})"
+    )
+
+
+def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> list[str]:
+    """How well the hidden incident was found, and what else was reported."""
+    if incident is None:
+        return [f"There was no incident; {len(worse)} were reported."]
+    changed_at = EPOCH + timedelta(microseconds=parse_time(incident["changed_at"]))
+    fall = f"{100 * incident['drop']:.1f} points"
+    rates = f"{percent(incident['rate_before'])} -> {percent(incident['rate_after'])}"
+    lines = [f"Truth: {incident['task_type']} · {incident['model']} fell by {fall} ({rates}) at {moment(changed_at)}."]
+    hits = [
+        one
+        for one in worse
+        if one["task_type"] in {EVERY_TASK, incident["task_type"]}
+        and one["model"] == incident["model"]
+        and one["opened_at"] >= changed_at
+    ]
+    if hits:
+        lines += _found(hits[0], incident, changed_at)
+        if (known := by_now(base, hits[0])) is not None:
+            drop = known.before - known.since
+            lines.append(f"All outcomes known by now: a drop of {_judged(drop, -known.high, -known.low, incident)}.")
+    else:
+        lines.append("Not found: no alert on this model was opened after the change.")
+    # An alert on all models of the task type, or on everything, is the same incident seen from further away.
+    tasks = {EVERY_TASK, incident["task_type"]}
+    around = [one for one in worse if one["model"] is None and one["task_type"] in tasks]
+    false = [one for one in worse if one not in hits and one not in around]
+    lines.append("No false alarm." if not false else f"False alarms: {len(false)}.")
+    return lines
+
+
+def _found(alert: Row, incident: Row, changed_at: datetime) -> list[str]:
+    lines = [f"Found {_hours(alert['opened_at'] - changed_at)} after it happened."]
+    if alert["changed_at"] is not None:
+        off = alert["changed_at"] - changed_at
+        side = "late" if off >= timedelta(0) else "early"
+        lines.append(f"The estimated moment is {_hours(abs(off))} too {side}.")
+    if alert["current"] is not None and alert["baseline"] is not None:
+        estimate = f"When it was noticed: a drop of {100 * (alert['baseline'] - alert['current']):.1f} points"
+        if alert["effect_low"] is not None and alert["effect_high"] is not None:
+            drop = alert["baseline"] - alert["current"]
+            judged = _judged(drop, -alert["effect_high"], -alert["effect_low"], incident)
+            estimate = f"When it was noticed: a drop of {judged}"
+        lines.append(estimate + ".")
+    return lines
+
+
+def _judged(drop: float, low: float, high: float, incident: Row) -> str:
+    where = "within" if low <= incident["drop"] <= high else "outside"
+    return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true one lies {where}"
+
+
+def _on_rates(alert: Row, direction: str) -> bool:
+    return (alert["metric"], alert["direction"]) == ("success_rate", direction)
+
+
+def _part_of_another(alert: Row) -> bool:
+    """Whether it was closed because another alert is about the same change, seen as wider later."""
+    return "part_of" in json.loads(alert["evidence"] or "{}")
+
+
+def _about(alert: Row) -> str:
+    """What an alert that is not told by itself is about, in words."""
+    if _part_of_another(alert):
+        return "that turned out to be part of a wider change"
+    if _on_rates(alert, "up"):
+        return "on improvements"
+    if alert["kind"] in {"shift", "quantile"}:
+        return "on latency, cost, tokens or scores"
+    if alert["kind"] == "volume":
+        return "on traffic or on sources of outcomes"
+    return "on the pipeline itself"
+
+
+def _others(alerts: list[Row], worse: list[Row], console: Console) -> None:
+    """How many alerts there are beside `worse`."""
+    counts = Counter(_about(one) for one in alerts if one not in worse)
+    if counts:
+        told = ", ".join(f"{count} {text}" for text, count in sorted(counts.items()))
+        console.print(Text(f"Other alerts: {told}.", "dim"))
+
+
+def _incident(truth: Path | None) -> Row | None:
+    if truth is None:
+        return None
+    found: Row | None = json.loads(truth.read_text(encoding="utf-8")).get("incident")
+    return found
+
+
+def _task(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> str | None:
+    if incident is not None:
+        task: str = incident["task_type"]
+        return task
+    if worse:
+        first: str = worse[0]["task_type"]
+        return first
+    busiest = rows(base, "SELECT task_type FROM rates GROUP BY task_type ORDER BY sum(calls) DESC, task_type LIMIT 1")
+    return busiest[0]["task_type"] if busiest else None
+
+
+def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[Row], console: Console) -> None:
+    route = newest_route(base, task)
+    if route is None:
+        console.print("No recommendation has been issued.")
+        return
+    console.print(route_table(route))
+    console.print(Text(route.reason, "dim"))
+    for alert in worse:
+        if alert["task_type"] != task or alert["model"] is None:
+            continue
+        before = newest_route(base, task, alert["opened_at"].replace(tzinfo=None) - timedelta(minutes=1))
+        if before is not None:
+            name = arm_name(alert["model"], alert["config"])
+            was, now = _weight(before, alert), _weight(route, alert)
+            console.print(Text(f"{name}: {percent(was)} of the calls before the alert, {percent(now)} now."))
+
+
+def _weight(route: Route, alert: Row) -> float:
+    """Of the arms an alert is about."""
+    mine = [one for one in route.arms if one["model"] == alert["model"] and alert["config"] in (None, one["config"])]
+    return float(sum(one["weight"] for one in mine))
+
+
+def _accounts(base: duckdb.DuckDBPyConnection) -> str:
+    found = rows(base, "SELECT * FROM pipeline")
+    if not found:
+        return "The snapshot holds no counts."
+    n = found[0]
+    parts = n["calls"] + n["outcomes"] + n["duplicates"] + n["waiting"] + n["dead_letters"]
+    verdicts = n["pending"] + n["successes"] + n["failures"] + n["expired"]
+    return (
+        f"{n['records']:,} records {'=' if n['records'] == parts else '!='} {n['calls']:,} calls + "
+        f"{n['outcomes']:,} outcomes + {n['duplicates']:,} duplicates + {n['waiting']:,} waiting + "
+        f"{n['dead_letters']:,} dead letters\n"
+        f"{n['calls']:,} calls {'=' if n['calls'] == verdicts else '!='} {n['pending']:,} pending + "
+        f"{n['successes']:,} successes + {n['failures']:,} failures + {n['expired']:,} expired"
+    )
+
+
+def _invitation(snapshot: Path, task: str | None, console: Console) -> None:
+    console.rule("Go on from here")
+    # Soft wrapping keeps the commands whole, so that they can be copied.
+    console.print(Text(f"Snapshot: {snapshot}"), soft_wrap=True)
+    if task is not None:
+        console.print(Text(f"  aftercall insights {task} --snapshot {snapshot}"), soft_wrap=True)
+        query = (
+            "SELECT model, config, window_start::DATE AS day, successes, resolved, round(rate, 3) AS rate "
+            f"FROM rates WHERE grain = '1d' AND task_type = '{task}' ORDER BY model, config, day"
+        )
+        console.print(Text(f"  {query}"), soft_wrap=True)
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span / timedelta(hours=1):.1f} h"

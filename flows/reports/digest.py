@@ -1,0 +1,95 @@
+"""The weekly digest as the snapshot has it: what changed within a week, of all groups together. Only reads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aftercall.records import EPOCH, DigestEntry
+from aftercall.times import format_time
+from flows.reports.insights import InsightError, open_snapshot, rows
+from flows.reports.insights_view import arm_name, percent, points, printable
+from models.alarms.book import significant
+
+SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Week:
+    """One digest; fields and `entries` as in `aftercall.records.Digest`. Times are aware, UTC."""
+
+    week: str
+    issued_at: datetime
+    groups: int
+    false_discovery_rate: float
+    entries: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        issued_at = (self.issued_at - EPOCH) // timedelta(microseconds=1)
+        return asdict(self) | {"issued_at": format_time(issued_at)}
+
+
+def read_digest(snapshot: Path, week: str | None = None) -> Week:
+    """The digest of an ISO week such as `2026-W47`, or the newest.
+
+    Raises:
+        InsightError: no such snapshot, no digest in it, or none of that week.
+    """
+    with open_snapshot(snapshot) as base:
+        known = _weeks(base, snapshot)
+        if not known:
+            message = f"digest: {snapshot} must hold the digest of a week; none has ended yet (wait for Monday, UTC)"
+            raise InsightError(message)
+        chosen = known[-1] if week is None else week
+        if chosen not in known:
+            message = (
+                f"digest: the week must be one in {snapshot} ({known[0]} to {known[-1]}); got {chosen} "
+                "(choose one of these)"
+            )
+            raise InsightError(message)
+        found = rows(base, "SELECT * FROM digests WHERE week = ? ORDER BY rank", [chosen])
+    entries = [{name: row[name] for name in DigestEntry.model_fields} for row in found if row["rank"] is not None]
+    first = found[0]
+    return Week(chosen, first["issued_at"], first["groups"], first["false_discovery_rate"], entries)
+
+
+def show_digest(found: Week, console: Console) -> None:
+    """Print it."""
+    promise = f"of these, at most {found.false_discovery_rate:.0%} are no change, on average"
+    until = f"week {found.week}, until {found.issued_at:%Y-%m-%d %H:%M} UTC"
+    if not found.entries:
+        console.print(f"Nothing has changed for sure in {found.groups:,} groups, {until}.")
+        return
+    table = Table("", "before", "within the week", "change", "outcomes", "e-value", box=None, header_style="dim")
+    for one in found.entries[:SHOWN]:
+        known = one["baseline"] is not None and one["current"] is not None
+        model = "all models" if one["model"] is None else arm_name(one["model"], one["config"])
+        name = f"{printable(one['task_type'])} · {model}"
+        table.add_row(
+            Text(("▼ " if one["direction"] == "down" else "▲ ") + name),
+            percent(one["baseline"]),
+            percent(one["current"]),
+            points(one["current"] - one["baseline"] if known else None),
+            f"{one['trials']:,}",
+            f"{significant(one['e_value']):,}",
+        )
+    console.print(f"{len(found.entries):,} changes in {found.groups:,} groups, {until}; {promise}:")
+    console.print(table)
+    if len(found.entries) > SHOWN:
+        console.print(f"and {len(found.entries) - SHOWN:,} more (--json has them all)")
+
+
+def _weeks(base: duckdb.DuckDBPyConnection, snapshot: Path) -> list[str]:
+    try:
+        return [row["week"] for row in rows(base, "SELECT DISTINCT week FROM digests ORDER BY week")]
+    except duckdb.CatalogException:
+        message = f"digest: {snapshot} must be of an aftercall that writes digests; it is older (run it with this one)"
+        raise InsightError(message) from None

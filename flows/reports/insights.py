@@ -1,0 +1,318 @@
+"""The comparison report: what has changed in a task type, read from a snapshot alone.
+
+The lookback is compared with the baseline span before it, by the time of the calls, in whole hours. Who looks often is
+told the truth all the same: see `models.stats.comparison`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from aftercall.durations import format_duration
+from aftercall.records import EVERY_TASK
+from flows.reports.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compared, together, total
+from flows.reports.insights_evidence import Noticed, noticed
+from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
+from models.drift.settings import DriftSettings
+from models.stats.change_point import change_index
+
+__all__ = [
+    "ArmInsight",
+    "Corrected",
+    "DegradedModel",
+    "Insight",
+    "InsightError",
+    "Route",
+    "Side",
+    "insights",
+    "newest_route",
+    "open_snapshot",
+    "rows",
+]
+
+HOUR = timedelta(hours=1)
+Z_EFFECT = 2.58
+"""Of the interval of a change: where the change was looked for, 1.96 would cover too rarely."""
+
+TIMED_ARMS = 12
+"""Of as many (model, config), the busiest, it is told how soon a drop would be noticed."""
+
+
+@dataclass(frozen=True)
+class DegradedModel:
+    """What does worse: the scope of an open alert, or an arm whose two spans differ (`ArmInsight.separated`).
+
+    `model` and `config` are None for all of them, `task_type` is `*` where the alert is about all task types. Rates,
+    `effect_*` and `since` (UTC) as the alert saw them, or where none is open, of the two spans.
+    """
+
+    task_type: str
+    model: str | None
+    config: str | None
+    since: datetime | None
+    baseline: float | None
+    current: float | None
+    effect_low: float | None
+    effect_high: float | None
+    alert_id: str | None
+    severity: str | None
+    reason: str
+
+    def covers(self, arm: ArmInsight) -> bool:
+        """Whether the arm is part of it."""
+        return self.model in (None, arm.model) and self.config in (None, arm.config)
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What `insights` found. Times are aware, UTC."""
+
+    task_type: str
+    as_of: datetime
+    lookback: timedelta
+    baseline: timedelta
+    overall: ArmInsight
+    arms: list[ArmInsight]
+    degraded: list[DegradedModel]
+    route: Route | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the names of docs/contract.md, section 5, then intervals and counts."""
+        return {
+            "task_type": self.task_type,
+            "as_of": _text(self.as_of),
+            "lookback": format_duration(self.lookback),
+            "baseline": format_duration(self.baseline),
+            "baseline_success_rate": self.overall.baseline.rate,
+            "current_success_rate": self.overall.current.rate,
+            "performance_delta": self.overall.delta,
+            "performance_delta_low": self.overall.delta_low,
+            "performance_delta_high": self.overall.delta_high,
+            "response_rate": None if self.overall.silence is None else self.overall.silence.answered,
+            "degraded_models": [_plain(one) for one in self.degraded],
+            "routing_recommendation": None if self.route is None else _plain(self.route),
+            "overall": _plain(self.overall),
+            "models": [_plain(one) for one in self.arms],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+
+def insights(
+    snapshot: Path,
+    task: str,
+    lookback: timedelta = timedelta(hours=48),
+    baseline: timedelta = timedelta(hours=168),
+    as_of: datetime | None = None,
+) -> Insight:
+    """Compare the last `lookback` of a task type with the `baseline` span before it.
+
+    Args:
+        snapshot: `outcomes.duckdb`; opened read-only.
+        task: the task type.
+        lookback: whole hours, > 0.
+        baseline: whole hours, > 0.
+        as_of: end of the lookback, rounded up to a full hour; absent: where the snapshot ends. Rates are what is known
+            now about calls of that time, not what was known then.
+
+    Raises:
+        InsightError: no such snapshot, no such task type, or a span that is not of whole hours.
+    """
+    for name, span in (("lookback", lookback), ("baseline", baseline)):
+        if span < HOUR or span % HOUR:
+            message = (
+                f"insights: {name} must be whole hours, at least 1h; got {_span(span)} (rates are kept by the hour)"
+            )
+            raise InsightError(message)
+    with open_snapshot(snapshot) as base:
+        _known_task(base, snapshot, task)
+        end = _end(base, as_of)
+        start = end - lookback
+        limit = LATEST if as_of is None else end.replace(tzinfo=None)
+        before = _sides(base, task, start - baseline, start)
+        after = _sides(base, task, start, end)
+        corrected = {} if as_of is not None else _corrected(base, task, lookback)
+        keys = sorted(set(before) | set(after))
+        arms = compared(keys, before, after, corrected)
+        soon = _noticed(base, task, (start - baseline, end), arms)
+        arms = [replace(arm, power=soon.get((arm.model, arm.config))) for arm in arms]
+        whole: ArmKey = (None, None)
+        sums = {whole: total(list(before.values()))}, {whole: total(list(after.values()))}
+        (overall,) = compared([whole], *sums, {whole: together(arms)})
+        return Insight(
+            task,
+            end,
+            lookback,
+            baseline,
+            overall,
+            arms,
+            _degraded(base, task, limit, arms, (start - baseline, end)),
+            newest_route(base, task, limit),
+        )
+
+
+def _known_task(base: duckdb.DuckDBPyConnection, snapshot: Path, task: str) -> None:
+    known = [row["task_type"] for row in rows(base, "SELECT DISTINCT task_type FROM rates ORDER BY task_type")]
+    if task not in known:
+        listed = ", ".join(known) or "none yet"
+        message = f"insights: the task type must be one in {snapshot} ({listed}); got {task!r} (choose one of these)"
+        raise InsightError(message)
+
+
+def _end(base: duckdb.DuckDBPyConnection, as_of: datetime | None) -> datetime:
+    if as_of is None:
+        newest = rows(
+            base,
+            "SELECT coalesce((SELECT max(as_of) FROM current_rates), max(window_start) + INTERVAL 1 HOUR) AS until "
+            "FROM rates WHERE grain = '1h'",
+        )
+        found: datetime = newest[0]["until"]
+    else:
+        found = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
+    whole = found.replace(minute=0, second=0, microsecond=0)
+    return whole if whole == found else whole + HOUR
+
+
+def _sides(base: duckdb.DuckDBPyConnection, task: str, start: datetime, end: datetime) -> dict[ArmKey, Counts]:
+    query = """
+        SELECT model, config, sum(calls)::BIGINT AS calls, sum(successes)::BIGINT AS successes,
+               sum(failures)::BIGINT AS failures, sum(pending)::BIGINT AS pending, sum(expired)::BIGINT AS expired
+        FROM rates WHERE grain = '1h' AND task_type = ? AND window_start >= ? AND window_start < ?
+        GROUP BY model, config
+    """
+    found = rows(base, query, [task, start.replace(tzinfo=None), end.replace(tzinfo=None)])
+    return {
+        (row["model"], row["config"]): (
+            row["calls"],
+            row["successes"],
+            row["failures"],
+            row["pending"],
+            row["expired"],
+        )
+        for row in found
+    }
+
+
+def _corrected(base: duckdb.DuckDBPyConnection, task: str, lookback: timedelta) -> dict[ArmKey, Corrected]:
+    query = """
+        SELECT model, config, corrected_rate, corrected_low, corrected_high, maturity FROM current_rates
+        WHERE task_type = ? AND span = ?
+    """
+    span = {1: "1h", 24: "24h", 48: "48h", 168: "7d"}.get(int(lookback / HOUR))
+    return {
+        (row["model"], row["config"]): Corrected(
+            row["corrected_rate"], row["corrected_low"], row["corrected_high"], row["maturity"]
+        )
+        for row in rows(base, query, [task, span])
+    }
+
+
+def _noticed(
+    base: duckdb.DuckDBPyConnection, task: str, spans: tuple[datetime, datetime], arms: list[ArmInsight]
+) -> dict[ArmKey, Noticed]:
+    """How soon drops would be noticed, of the busiest arms, by their whole history and their traffic of these spans."""
+    query = """
+        SELECT model, config, sum(successes)::BIGINT AS successes, sum(failures)::BIGINT AS failures,
+               min(window_start) AS since
+        FROM rates WHERE grain = '1d' AND task_type = ? AND window_start < ? GROUP BY model, config
+    """
+    start, end = spans
+    past = {(row["model"], row["config"]): row for row in rows(base, query, [task, end.replace(tzinfo=None)])}
+    found: dict[ArmKey, Noticed] = {}
+    for arm in sorted(arms, key=lambda one: -one.baseline.resolved - one.current.resolved)[:TIMED_ARMS]:
+        sides = (arm.baseline, arm.current)
+        good, bad = sum(side.successes for side in sides), sum(side.failures for side in sides)
+        known = past.get((arm.model, arm.config))
+        since = start if known is None else max(start, known["since"])
+        per_day = (good + bad) / max((end - since) / timedelta(days=1), 1.0)
+        if known is not None:
+            good, bad = max(good, known["successes"] or 0), max(bad, known["failures"] or 0)
+        soon = noticed(good, bad, per_day, DriftSettings())
+        if soon is not None:
+            found[arm.model, arm.config] = soon
+    return found
+
+
+def _since(base: duckdb.DuckDBPyConnection, task: str, arm: ArmInsight, spans: tuple[datetime, datetime]) -> Any:
+    """The hour from which the rates of an arm that differs are most likely worse."""
+    query = """
+        SELECT window_start, successes, failures FROM rates
+        WHERE grain = '1h' AND task_type = ? AND model = ? AND config = ? AND window_start >= ? AND window_start < ?
+        ORDER BY window_start
+    """
+    start, end = (moment.replace(tzinfo=None) for moment in spans)
+    hours = rows(base, query, [task, arm.model, arm.config, start, end])
+    bad, good = (np.array([row[name] for row in hours], np.float64) for name in ("failures", "successes"))
+    index = change_index(bad, bad + good, 0, 0, worse=True)
+    return None if index is None else hours[index]["window_start"]
+
+
+def _degraded(
+    base: duckdb.DuckDBPyConnection,
+    task: str,
+    limit: datetime,
+    arms: list[ArmInsight],
+    spans: tuple[datetime, datetime],
+) -> list[DegradedModel]:
+    query = """
+        SELECT * FROM alerts
+        WHERE task_type IN (?, ?) AND metric = 'success_rate' AND direction = 'down'
+          AND opened_at <= ? AND (closed_at IS NULL OR closed_at > ?)
+        ORDER BY opened_at, task_type, model NULLS LAST, config NULLS LAST, alert_id
+    """
+    names = [one.name for one in fields(DegradedModel) if one.name != "since"]
+    alerts = [
+        DegradedModel(since=row["changed_at"], **{name: row[name] for name in names})
+        for row in rows(base, query, [task, EVERY_TASK, limit, limit])
+    ]
+    # What is wrong with a model elsewhere is no news to a task type that does not call it.
+    found = [one for one in alerts if one.task_type == task or any(map(one.covers, arms))]
+    told = list(found)
+    for arm in arms:
+        if not arm.separated or (arm.delta or 0) >= 0 or any(one.covers(arm) for one in told):
+            continue
+        final = arm.corrected if arm.corrected is not None and arm.corrected.delta is not None else None
+        found.append(
+            DegradedModel(
+                task,
+                arm.model,
+                arm.config,
+                _since(base, task, arm, spans),
+                arm.baseline.rate,
+                arm.current.rate if final is None else final.rate,
+                arm.delta_low if final is None else final.delta_low,
+                arm.delta_high if final is None else final.delta_high,
+                None,
+                None,
+                "the rates of baseline and lookback differ; no alert is open",
+            )
+        )
+    return found
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    return {name: _value(value) for name, value in asdict(record).items()}
+
+
+def _value(value: Any) -> Any:
+    return _text(value) if isinstance(value, datetime) else value
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def _span(span: timedelta) -> str:
+    try:
+        return format_duration(span)
+    except ValueError:
+        return str(span)

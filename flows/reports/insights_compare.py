@@ -1,0 +1,164 @@
+"""Two spans of (model, config) arms side by side: rates, intervals, and whether they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from flows.reports.insights_evidence import Noticed, Silence, silence
+from models.stats.comparison import Compared, Span, compare
+from models.stats.delay_correction import Z
+from models.stats.intervals import confidence_sequence, wilson
+
+
+@dataclass(frozen=True)
+class Side:
+    """Calls of one span. Rates are shares of the resolved; None where nothing is resolved.
+
+    `low`, `high` are anytime-valid (decide on these), `wilson_*` hold for a single look.
+    """
+
+    calls: int
+    resolved: int
+    successes: int
+    failures: int
+    pending: int
+    expired: int
+    rate: float | None
+    low: float | None
+    high: float | None
+    wilson_low: float | None
+    wilson_high: float | None
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """The delay-corrected rate of the lookback, where the snapshot holds that very span, and how mature it is.
+
+    `delta_*`: its difference from the baseline's rate, with an interval that may be read at any moment.
+    """
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    maturity: float | None
+    delta: float | None = None
+    delta_low: float | None = None
+    delta_high: float | None = None
+
+
+@dataclass(frozen=True)
+class ArmInsight:
+    """One (model, config); both None on the line over all of them. `delta` = current - baseline, absolute.
+
+    `separated`: the rates differ, for certain enough to say so to somebody who looks every hour for four weeks.
+    """
+
+    model: str | None
+    config: str | None
+    baseline: Side
+    current: Side
+    corrected: Corrected | None
+    delta: float | None
+    delta_low: float | None
+    delta_high: float | None
+    separated: bool
+    silence: Silence | None = None
+    power: Noticed | None = None
+
+
+EMPTY = (0, 0, 0, 0, 0)
+"""calls, successes, failures, pending, expired."""
+Counts = tuple[int, int, int, int, int]
+ArmKey = tuple[str | None, str | None]
+
+
+def total(sides: list[Counts]) -> Counts:
+    """Counts of several arms as one."""
+    calls, successes, failures, pending, expired = (sum(column) for column in zip(EMPTY, *sides, strict=True))
+    return calls, successes, failures, pending, expired
+
+
+def together(arms: list[ArmInsight]) -> Corrected | None:
+    """The corrected rate over all arms, each weighing the verdicts it will have; None where one is unknown."""
+    weight = rate = variance = inside = 0.0
+    for arm in arms:
+        if not arm.current.resolved:
+            continue
+        known = arm.corrected
+        if known is None or known.rate is None or known.low is None or known.high is None or not known.maturity:
+            return None
+        expected = arm.current.resolved / known.maturity
+        weight, inside, rate = weight + expected, inside + arm.current.resolved, rate + expected * known.rate
+        variance += (expected * (known.high - known.low) / (2 * Z)) ** 2
+    if not weight:
+        return None
+    rate, error = rate / weight, variance**0.5 / weight
+    return Corrected(rate, max(rate - Z * error, 0.0), min(rate + Z * error, 1.0), inside / weight)
+
+
+def compared(
+    keys: list[ArmKey],
+    before: dict[ArmKey, Counts],
+    after: dict[ArmKey, Counts],
+    corrected: Mapping[ArmKey, Corrected | None],
+) -> list[ArmInsight]:
+    """The two spans of every arm, compared; `keys` share the level of certainty."""
+    pairs = [(before.get(key, EMPTY), after.get(key, EMPTY), corrected.get(key)) for key in keys]
+    ends = np.array([[getattr(one, side, None) for _, _, one in pairs] for side in ("low", "high")], np.float64)
+    found = compare(
+        _span_of([first for first, _, _ in pairs]), _span_of([second for _, second, _ in pairs]), (ends[0], ends[1])
+    )
+    return [_arm(key, *pair, found, row) for row, (key, pair) in enumerate(zip(keys, pairs, strict=True))]
+
+
+def _span_of(sides: list[Counts]) -> Span:
+    calls, successes, failures, _, _ = np.array(sides, np.int64).reshape(-1, 5).T
+    return Span(calls, successes, failures)
+
+
+def _arm(
+    key: ArmKey, before: Counts, after: Counts, corrected: Corrected | None, found: Compared, row: int
+) -> ArmInsight:
+    baseline, current = _side(before), _side(after)
+    if corrected is not None:
+        names = {"delta": found.final, "delta_low": found.final_low, "delta_high": found.final_high}
+        corrected = replace(corrected, **{name: _known(values[row]) for name, values in names.items()})
+    best = current.rate if corrected is None or corrected.rate is None else corrected.rate
+    mature = None if corrected is None else corrected.maturity
+    quiet = silence(
+        current.successes, current.failures, current.calls, rate=best, maturity=mature, pending=current.pending
+    )
+    both = baseline.rate is not None and current.rate is not None
+    delta = (current.rate or 0.0) - (baseline.rate or 0.0) if both else None
+    apart = bool(found.worse[row] or found.better[row])
+    low, high = _known(found.low[row]), _known(found.high[row])
+    return ArmInsight(*key, baseline, current, corrected, delta, low, high, separated=apart, silence=quiet)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _side(counts: Counts) -> Side:
+    calls, successes, failures, pending, expired = counts
+    resolved = successes + failures
+    if not resolved:
+        return Side(calls, 0, 0, 0, pending, expired, None, None, None, None, None)
+    low, high = confidence_sequence(successes, failures)
+    at_once = wilson(successes, resolved)
+    return Side(
+        calls,
+        resolved,
+        successes,
+        failures,
+        pending,
+        expired,
+        successes / resolved,
+        float(low),
+        float(high),
+        float(at_once[0]),
+        float(at_once[1]),
+    )

@@ -1,0 +1,60 @@
+"""What a replay ends with: the counts, the open alerts, and where to look on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from flows.reports.insights import open_snapshot, rows
+
+COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
+SHOWN = 8
+VERDICTS = ("pending", "successes", "failures", "expired")
+
+
+def summary(out: Path) -> dict[str, Any]:
+    """Counts, dead letters by reason, and alerts of the snapshot in `out`."""
+    snapshot = out / "outcomes.duckdb"
+    with open_snapshot(snapshot) as base:
+        (pipeline,) = rows(base, f"SELECT {', '.join((*COUNTS, *VERDICTS))}, watermark FROM pipeline")
+        reasons = rows(base, "SELECT reason, count(*) AS count FROM dead_letters GROUP BY reason ORDER BY 2 DESC, 1")
+        alerts = rows(
+            base,
+            "SELECT state, severity, direction, reason, task_type, model, config, metric, opened_at FROM alerts "
+            "ORDER BY severity = 'info', opened_at DESC, task_type, model, config, metric",
+        )
+    return {
+        "snapshot": str(snapshot),
+        **pipeline,
+        "dead_letter_reasons": {row["reason"]: row["count"] for row in reasons},
+        "open_alerts": [alert for alert in alerts if alert["state"] != "closed"],
+        "closed_alerts": sum(alert["state"] == "closed" for alert in alerts),
+    }
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    """Print `summary` for a person."""
+    parts = " + ".join(f"{found[name]:,} {name.replace('_', ' ')}" for name in COUNTS[1:])
+    console.print(f"{found['records']:,} records = {parts}")
+    console.print(f"{found['calls']:,} calls = " + " + ".join(f"{found[name]:,} {name}" for name in VERDICTS))
+    if found["dead_letter_reasons"]:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["dead_letter_reasons"].items())
+        console.print(f"dead letters: {reasons} (see the table dead_letters)")
+    shown = found["open_alerts"][:SHOWN]
+    if shown:
+        more = f"; {SHOWN} of them" if len(found["open_alerts"]) > SHOWN else ""
+        console.print(f"\nalerts: {len(found['open_alerts'])} open, {found['closed_alerts']} closed{more}:")
+        for alert in shown:
+            console.print(f"  [bold]{alert['severity']}[/bold] {escape(alert['reason'])}")
+    else:
+        console.print(f"\nalerts: none open, {found['closed_alerts']} closed")
+    # Soft wrapping keeps paths and commands whole, so that they can be copied.
+    console.print(f"\nsnapshot: {found['snapshot']}", markup=False, soft_wrap=True)
+    console.print(
+        "  SELECT task_type, model, config, calls, rate, rate_low, rate_high FROM current_rates WHERE span = '7d'",
+        markup=False,
+        soft_wrap=True,
+    )

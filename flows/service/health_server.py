@@ -1,0 +1,129 @@
+"""The HTTP server of a running pipeline: `/metrics`, `/healthz` and `/readyz`, in a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Thread
+from typing import Any, Final
+
+from connectors.metrics import METRICS, Metrics
+from flows.service.health import Health
+from flows.settings.sections import Service
+
+_LOG: Final = logging.getLogger("aftercall.health")
+PATHS: Final = ("/metrics", "/healthz", "/readyz")
+
+
+class ServiceError(Exception):
+    """One sentence: where we should listen, and why we cannot."""
+
+
+class Server:
+    """Answers until it is closed."""
+
+    def __init__(self, http: ThreadingHTTPServer) -> None:
+        self._http = http
+        # A daemon: who waits for a probe must not keep a failed process alive.
+        self._thread = Thread(target=http.serve_forever, args=(0.1,), name="aftercall-health", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._http.server_address[1])
+
+    def close(self) -> None:
+        """Stop listening. Takes up to 0.1 s."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+def listen(service: Service, process: int, health: Health) -> Server | None:
+    """Serve process `process` on `service.port` + `process`; None where the port is 0.
+
+    Raises:
+        ServiceError: the address cannot be had.
+    """
+    METRICS.process(process)
+    METRICS.health(lambda: not health.not_ready(), health.heartbeat.age_s)
+    return serve(health, service.host, service.port + process) if service.port else None
+
+
+def serve(health: Health, host: str, port: int, metrics: Metrics = METRICS) -> Server:
+    """Serve on exactly this port (0: one that is free).
+
+    Raises:
+        ServiceError: the address cannot be had.
+    """
+    remedy = "set service.host and service.port, or service.port = 0 for no server"
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return Server(_http(family)((host, port), _handler(health, metrics)))
+    except (OSError, OverflowError, UnicodeError) as error:
+        number = getattr(error, "errno", None) or 0
+        why = os.strerror(number) if number > 0 else str(error)  # names that cannot be resolved have negative ones
+    raise ServiceError(f"service: {host}:{port} must be free to listen on; {why} ({remedy})")
+
+
+def _http(family: int) -> type[ThreadingHTTPServer]:
+    class Http(ThreadingHTTPServer):
+        address_family = family
+
+        def server_bind(self) -> None:
+            # Not HTTPServer's, which looks the host's full name up: seconds where the resolver does not answer.
+            TCPServer.server_bind(self)
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            del request, client_address
+            _LOG.debug("a probe went away before it was answered", exc_info=True)
+
+    return Http
+
+
+def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        server_version, sys_version = "aftercall", ""
+        timeout = 5  # whoever says nothing holds a thread
+
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            if path == "/metrics":
+                self._answer(HTTPStatus.OK, *metrics.exposition(self.headers.get("Accept", "")))
+            elif path == "/healthz":
+                self._judge("ok", "stuck", health.not_alive())
+            elif path == "/readyz":
+                self._judge("ready", "not ready", health.not_ready())
+            else:
+                self._json(HTTPStatus.NOT_FOUND, {"error": f"must be one of {', '.join(PATHS)}"})
+
+        do_HEAD = do_GET  # noqa: N815 - the same
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the same
+            """Probes come every few seconds: nothing to write home about."""
+
+        def _judge(self, good: str, bad: str, reasons: list[str]) -> None:
+            status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+            beat_s = round(health.heartbeat.age_s(), 3)
+            document = {"status": bad if reasons else good, "reasons": reasons, "heartbeat_age_s": beat_s}
+            self._json(status, document)
+
+        def _json(self, status: HTTPStatus, document: dict[str, Any]) -> None:
+            self._answer(status, json.dumps(document).encode() + b"\n", "application/json")
+
+        def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+    return Handler

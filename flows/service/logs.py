@@ -1,0 +1,119 @@
+"""Logs on standard error: JSON lines, or lines for people where standard error is a terminal.
+
+Anything that logs with `logging` or `structlog` comes out alike: `time` (UTC), `level`, `event`, `process`, `logger`,
+and whatever else was said. What may be a payload or a secret is left out by its name, but the first line of defence is
+not to log it: dead letters are where payloads go.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+
+BROKER: Final = "aftercall.broker"
+"""The logger for the broker's client: `Consumer(config, logger=logging.getLogger(BROKER))`."""
+
+_PRIVATE: Final = frozenset({"input", "output", "payload", "raw", "value", "record", "environ"})
+_SECRET: Final = re.compile(r"passw|secret|credential|jaas|sasl|authorization|(^|[._-])(token|key)$", re.IGNORECASE)
+_OURS: Final = ("aftercall", "connectors", "flows")
+_FIRST: Final = ("time", "level", "event", "process", "logger")
+_LONGEST: Final = 2_000
+
+
+def configure(level: str = "info", process: int = 0, *, terminal: bool | None = None) -> None:
+    """Route all logs of this process; may be called again.
+
+    Args:
+        level: least level of our own loggers (`aftercall.*`, and those named for a module of ours): debug, info,
+            warning or error. Others say warnings and errors.
+        process: which process of the cluster this is; stands in every line.
+        terminal: lines for people; None: as standard error is a terminal.
+    """
+    people = sys.stderr.isatty() if terminal is None else terminal
+
+    def with_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["process"] = process
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        with_process,
+        _discreet,
+    ]
+    if people:
+        last: list[Any] = [
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, timestamp_key="time")
+        ]
+    else:
+        last = [structlog.processors.format_exc_info, _ordered, structlog.processors.JSONRenderer()]
+    handler = _StandardError()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _StandardError)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: a run may put another file there (`flows.runtime.engine`)."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        """What the base class sets is of no account."""
+
+
+def _discreet(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave out what may be a payload or a secret, and cut what is long."""
+    for key in ("message", "asctime"):  # another handler's formatter left them on the record; `event` says it
+        event.pop(key, None)
+    for key, value in event.items():
+        if key == "event" or key in _FIRST or key.startswith("_"):
+            continue
+        if key.lower() in _PRIVATE or isinstance(value, bytes):
+            event[key] = "[left out]"
+        elif _SECRET.search(key):
+            event[key] = "***"
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > _LONGEST:
+            event[key] = f"{value[:_LONGEST]} [{len(value) - _LONGEST} more characters]"
+    return event
+
+
+def _ordered(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The fields that every line has come first."""
+    first = {key: event[key] for key in _FIRST if key in event}
+    return {**first, **{key: value for key, value in event.items() if key not in first}}

@@ -1,0 +1,104 @@
+"""Several processes of one pipeline: Bytewax's cluster over loopback, started and stopped together."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import Final
+
+from flows.runtime.run_folder import RunError
+from flows.service.signals import WITHIN_S, Stopping
+
+_LOOPBACK: Final = "127.0.0.1"
+_GRACE_S: Final = WITHIN_S + 9
+_LAST_WORDS_S: Final = 3.0
+PORTS: Final = range(20_000, 32_000)
+"""Below those that systems give to outgoing connections. Between choosing a port and listening on it a process starts;
+meanwhile a connection could be given that port, even the one that keeps trying to reach it and then talks to itself."""
+_log = logging.getLogger("aftercall.run")
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses on loopback on which nobody listens now.
+
+    Raises:
+        RunError: there are not so many.
+    """
+    with ExitStack() as stack:
+        addresses: list[str] = []
+        for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+            listener = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                listener.bind((_LOOPBACK, port))
+                addresses.append(f"{_LOOPBACK}:{port}")
+            if len(addresses) == count:
+                return addresses
+    raise RunError(f"run: {count} ports of {PORTS[0]}-{PORTS[-1]} must be free on {_LOOPBACK} (end what listens there)")
+
+
+def run_members(command: Sequence[str], count: int, lock: int, stopping: Stopping) -> None:
+    """Run `count` processes to their end.
+
+    Args:
+        command: the arguments of `aftercall` for a member; its number and all addresses are added.
+        count: how many, > 1.
+        lock: a file that they keep open as long as one of them lives.
+        stopping: ends them all when it says so.
+
+    Raises:
+        RunError: one of them failed; the others were ended too.
+    """
+    addresses = ";".join(free_addresses(count))
+    members = [
+        subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "aftercall", *command, "--member", str(i), "--addresses", addresses],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # Bytewax tells there how often it tried to reach the others
+            pass_fds=[lock],
+            start_new_session=True,  # ctrl-C reaches this process alone, which tells them
+        )
+        for i in range(count)
+    ]
+    try:
+        _watch(members, stopping)
+    finally:
+        for member in members:
+            if member.poll() is None:
+                member.kill()
+            member.wait()
+    failed = [f"{i} (exit code {member.returncode})" for i, member in enumerate(members) if member.returncode != 0]
+    if failed:
+        raise RunError(
+            f"run: every process must end by itself; {', '.join(failed)} did not, so all were ended (see what it said "
+            "above, then start again: the run goes on at its last epoch)"
+        )
+
+
+def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping) -> None:
+    """Until all have ended, or one has failed, or they take too long to stop."""
+    told_at: float | None = None
+    while any(member.poll() is None for member in members):
+        if any(member.poll() not in {None, 0} for member in members):
+            _linger(members)
+            return
+        if stopping() and told_at is None:
+            told_at = time.monotonic()
+            for member in members:
+                member.terminate()
+        if told_at is not None and time.monotonic() - told_at > _GRACE_S:
+            _log.error("the processes did not end within %.0f s and are killed", _GRACE_S)
+            return
+        time.sleep(0.05)
+
+
+def _linger(members: Sequence[subprocess.Popen[bytes]]) -> None:
+    """One has failed, and the others end with it; that one may not be the first to be gone, and is to say why."""
+    deadline = time.monotonic() + _LAST_WORDS_S
+    while any(member.poll() is None for member in members) and time.monotonic() < deadline:
+        time.sleep(0.05)

@@ -1,0 +1,249 @@
+"""The pipeline as a service between Kafka topics; killed at any moment, the same command goes on where it was."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bytewax.dataflow import Dataflow
+
+from connectors.dead_letters import place_origin
+from connectors.decode.decoder import Decoder
+from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
+from connectors.kafka.lane_settings import LaneHooks, LaneSettings
+from connectors.kafka.metadata import KafkaWatch
+from connectors.kafka.source import KafkaLanes
+from connectors.metrics import METRICS
+from flows.dataflow.erasing import Erasing
+from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.erase.stopped import catch_up
+from flows.outcomes import Outlets, outcomes
+from flows.runtime.engine import LeftAlone, execute
+from flows.runtime.kafka import finish, inputs, outlets, reached
+from flows.runtime.run_folder import (
+    VERSION,
+    Run,
+    RunError,
+    ensure_room,
+    locked,
+    open_run,
+    recovery_store,
+    state_folder,
+    write_run,
+)
+from flows.service import health_server, logs
+from flows.service.allocator import keep_memory_together
+from flows.service.health import Health
+from flows.service.peer_health import watch_peers
+from flows.service.processes import run_members
+from flows.service.signals import Stopping, die_with_parent
+from flows.settings.for_decoder import decoder_of
+from flows.settings.for_models import microseconds
+from flows.settings.loading import Settings
+
+_LOOK_S: Final = 1.0
+_log = logging.getLogger("aftercall.run")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is to run.
+
+    Attributes:
+        settings: all of them.
+        out: folder of the snapshot and the state.
+        accept_config_change: apply other settings that decide verdicts to calls accepted from now on.
+        accept_data_loss: go on where records that were still to be read have expired.
+    """
+
+    settings: Settings
+    out: Path
+    accept_config_change: bool = False
+    accept_data_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Member:
+    """One process of a run: its number, and the addresses of all; none where it is alone."""
+
+    number: int = 0
+    addresses: tuple[str, ...] = ()
+
+
+def run(service: Service, processes: int, command: Sequence[str]) -> None:
+    """Run until stopped.
+
+    Args:
+        service: what.
+        processes: how many.
+        command: arguments of `aftercall` with which each of several processes is started.
+
+    Raises:
+        RunError: the folder cannot be used, or a process failed.
+        KafkaFailure: the broker cannot be used.
+    """
+    logs.configure(service.settings.service.log_level)
+    lanes = service.settings.kafka.lanes
+    if processes > lanes:
+        raise RunError(
+            f"--processes: must be at most kafka.lanes, {lanes}; got {processes} (more would have no lane to read)",
+            usage=True,
+        )
+    stopping = Stopping()
+    stopping.install()
+    state = state_folder(service.out)
+    with locked(state) as lock:
+        try:
+            _prepare(service, state, stopping)
+        except KafkaFailure:
+            if not stopping():
+                raise
+            _log.info("stopped before a broker answered")
+            return
+        if processes == 1:
+            work(service, Member(), stopping)
+        else:
+            run_members(command, processes, lock, stopping)
+    _log.info("stopped; the same command goes on from here")
+
+
+def be_member(service: Service, member: Member) -> None:
+    """One of several processes; whoever started it holds our standard input, and has looked at everything."""
+    stopping = Stopping()
+    stopping.install()
+    die_with_parent(sys.stdin)
+    try:
+        work(service, member, stopping)
+    except BaseException as error:
+        # Bytewax may have left threads behind that the interpreter's end would crash over.
+        atexit.register(os._exit, 1)
+        if not isinstance(error, LeftAlone):
+            raise
+        _log.warning("%s", error)
+        sys.exit(1)
+
+
+def work(service: Service, member: Member, stopping: Stopping) -> None:
+    """Run one process of the dataflow until it is stopped."""
+    settings = service.settings
+    keep_memory_together()
+    logs.configure(settings.service.log_level, member.number)
+    asked_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
+    watch = KafkaWatch(admin_config(settings.kafka.cluster()), inputs(settings.kafka), asked_every_s)
+    health = Health(
+        stalled_after=settings.service.stalled_after,
+        snapshot_every=settings.snapshot.every,
+        checks={"broker": watch.trouble},
+    )
+    if member.number == 0:
+        watch_peers(health, settings.service, len(member.addresses))
+    server = health_server.listen(settings.service, member.number, health)
+    state = service.out / "state"
+    flow, sinks = build(service, watch, health, stopping)
+    try:
+        execute(
+            flow,
+            state / f"engine-{member.number}.log",
+            epoch=settings.recovery.epoch,
+            recovery=state / "recovery",
+            process=member.number,
+            addresses=member.addresses,
+        )
+        finish(sinks)
+    finally:
+        watch.close()
+        if server is not None:
+            server.close()
+
+
+def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stopping) -> tuple[Dataflow, Outlets]:
+    """The dataflow between the topics, and its ends, which `finish` wants to see when it has ended."""
+    settings = service.settings
+    began, heard = time.monotonic(), set[str]()
+
+    def decoder() -> Decoder:
+        return decoder_of(settings, lambda: time.time_ns() // 1000)
+
+    def polled(lane: str) -> None:
+        if not heard:
+            health.loaded()
+            METRICS.recovered(time.monotonic() - began)
+        if lane not in heard:
+            heard.add(lane)
+            health.polled(lane)
+
+    looked = [began]
+
+    def stop() -> bool:
+        if (now := time.monotonic()) - looked[0] > _LOOK_S:
+            looked[0] = now
+            ensure_room(service.out)
+        if stopping():
+            health.stopping()
+        return stopping()
+
+    lanes = LaneSettings(
+        consumer=consumer_config(settings.kafka.cluster()),
+        topics=inputs(settings.kafka),
+        lanes=settings.kafka.lanes,
+        board=service.out / "state" / "lead",
+        idle_after_s=settings.join.idle_after.total_seconds(),
+        max_lead_us=microseconds(settings.join.max_lead),
+        accept_data_loss=service.accept_data_loss,
+    )
+    erasing = Erasing(service.out)
+    hooks = LaneHooks(
+        stopping=stop,
+        beat=health.heartbeat.beat,
+        built=health.expects_lane,
+        polled=polled,
+        erasures=erasing.requests.inbox(),
+    )
+    snapshot = SnapshotSettings(
+        folder=service.out,
+        live=True,
+        every=settings.snapshot.every,
+        keep=settings.snapshot.keep,
+        calls=settings.snapshot.calls,
+        memory_mb=settings.snapshot.memory_mb,
+        forget=settings.forget_after(settings.retention.on_kafka()),
+        on_built=health.expects_snapshots,
+        on_published=health.published,
+        erasing=erasing,
+    )
+    source = KafkaLanes(lanes, decoder, watch, hooks)
+    sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
+    return outcomes(settings, source, sinks, place_origin), sinks
+
+
+def _prepare(service: Service, state: Path, stopping: Stopping) -> None:
+    """Reach the broker, and make sure that the folder's state is of this run."""
+    ensure_room(service.out)
+    broker = reached(service.settings.kafka, give_up=stopping)
+    begun = (state / "run.json").exists()
+    mine = _described(service.settings, broker.cluster_id)
+    known = open_run(service.out, mine, accept_config_change=service.accept_config_change)
+    recovery_store(state, begun=begun)
+    write_run(state, known)
+    catch_up(service.settings.kafka, state)
+
+
+def _described(settings: Settings, cluster_id: str) -> Run:
+    topics = settings.kafka.topics
+    return {
+        "version": VERSION,
+        "calls": [topics.calls],
+        "outcomes": [topics.outcomes],
+        "fingerprint": f"kafka {cluster_id} {topics.calls} {topics.outcomes} {settings.kafka.lanes}",
+        "deciding": settings.deciding(),
+        "settings": settings.effective(),
+        "now_us": time.time_ns() // 1000,
+        "finished": False,
+    }

@@ -1,0 +1,82 @@
+"""The user's settings as the models take them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flows.settings.loading import Settings
+from models.drift.settings import DriftSettings
+from models.join.ledger import SourceRule, VerdictRules
+from models.join.rules import JoinRules, TaskRules
+from models.routing.routing import RoutingSettings, TaskRouting
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(span: timedelta) -> int:
+    """A duration as the models count it."""
+    return span // _MICROSECOND
+
+
+def join_rules(settings: Settings) -> JoinRules:
+    """Horizons, waits, precedence."""
+    sources = {
+        name: SourceRule(fail_at=score.fail_at) if score.pass_at is None else SourceRule(pass_at=score.pass_at)
+        for name, score in settings.verdict.source.items()
+    }
+    return JoinRules(
+        horizon_us=microseconds(settings.join.horizon),
+        allowed_lateness_us=microseconds(settings.join.allowed_lateness),
+        orphan_wait_us=microseconds(settings.join.orphan_wait),
+        tasks={
+            name: TaskRules(microseconds(task.horizon), None if task.silence is None else task.silence == "success")
+            for name, task in settings.task.items()
+            if task.horizon is not None
+        },
+        verdict=VerdictRules(precedence=tuple(settings.verdict.precedence), sources=sources),
+    )
+
+
+def drift_settings(settings: Settings) -> DriftSettings:
+    """The promise; a group's warm-up is never longer than its horizon, after which its outcomes are in."""
+    drift = settings.drift
+    return DriftSettings(
+        false_alarms_per_1000_groups_per_week=drift.false_alarms_per_1000_groups_per_week,
+        warmup_us=microseconds(min(drift.warmup, settings.join.horizon)),
+        warmup_by_task={
+            # Where silence decides, its verdicts only begin to come when the first calls close.
+            name: microseconds(
+                min(drift.warmup, task.horizon)
+                if task.silence is None
+                else task.horizon + settings.join.allowed_lateness
+            )
+            for name, task in settings.task.items()
+            if task.horizon is not None
+        },
+        unpromised_tasks=frozenset(name for name, task in settings.task.items() if task.silence is not None),
+        min_trials=drift.min_trials,
+        margin=drift.margin,
+        margin_above_per_day=drift.margin_above_per_day,
+        new_normal_after_us=microseconds(drift.new_normal_after),
+    )
+
+
+def routing_settings(settings: Settings) -> RoutingSettings:
+    """When recommendations are issued, and what is particular to a task type."""
+    routing = settings.routing
+    return RoutingSettings(
+        every_us=microseconds(routing.every),
+        valid_for_us=microseconds(routing.valid_for),
+        floor=routing.floor,
+        min_evidence=routing.min_evidence,
+        memory_us=microseconds(routing.memory),
+        tasks={
+            name: TaskRouting(
+                value=task.value,
+                max_cost_usd=task.max_cost_usd,
+                max_latency_ms=task.max_latency_ms,
+                pinned=task.pinned_arm,
+            )
+            for name, task in settings.task.items()
+        },
+    )

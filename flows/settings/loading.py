@@ -1,0 +1,267 @@
+"""What a user may set: one TOML file, every key also as environment variable `AFTERCALL_SECTION__KEY`.
+
+The command line overrides the environment, the environment overrides the file (docs/contract.md, section 6).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as EnvironmentUnreadable
+
+from aftercall.durations import format_duration
+from flows.settings.sections import (
+    DEFAULT_PASS_AT,
+    Drift,
+    Join,
+    Kafka,
+    Name,
+    Privacy,
+    Recovery,
+    Retention,
+    Routing,
+    Section,
+    Service,
+    Snapshot,
+    Task,
+    Verdict,
+)
+
+PREFIX = "AFTERCALL_"
+DELIMITER = "__"
+
+
+class SettingsError(Exception):
+    """One sentence: where the setting stands, the rule it breaks, its value and what to do."""
+
+
+class Settings(BaseSettings):
+    """All settings, each with its default. `load` reads them."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        allow_inf_nan=False,
+    )
+
+    join: Join = Join()
+    verdict: Verdict = Verdict()
+    task: dict[Name, Task] = {}
+    drift: Drift = Drift()
+    routing: Routing = Routing()
+    snapshot: Snapshot = Snapshot()
+    retention: Retention = Retention()
+    privacy: Privacy = Privacy()
+    kafka: Kafka = Kafka()
+    recovery: Recovery = Recovery()
+    service: Service = Service()
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - `load` merges the sources, so that it can say where a value stood
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    def horizon(self, task_type: str) -> timedelta:
+        """How long outcomes of this task type's calls count."""
+        own = self.task.get(task_type)
+        return self.join.horizon if own is None or own.horizon is None else own.horizon
+
+    @property
+    def longest_horizon(self) -> timedelta:
+        """The longest horizon of any task type."""
+        return max([self.join.horizon, *(task.horizon for task in self.task.values() if task.horizon is not None)])
+
+    def forget_after(self, retention: Retention) -> dict[str, timedelta]:
+        """The age of rows at which they are dropped, by table; what is kept of a call is kept from its closing."""
+        held = self.longest_horizon + self.join.allowed_lateness
+        ages = {name: getattr(retention, name) for name in Retention.model_fields}
+        return {
+            name: age + held if name in {"calls", "statements"} else age
+            for name, age in ages.items()
+            if age is not None
+        }
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides verdicts, as plain JSON values: stored with the state, compared at resume."""
+        plain = self.model_dump(mode="json")
+        scores = plain["verdict"]["source"]
+        tasks = plain["task"]
+        return {
+            "join": {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")},
+            "verdict": {
+                "precedence": plain["verdict"]["precedence"],
+                # What only repeats the defaults decides nothing.
+                "source": {
+                    name: scores[name]
+                    for name in sorted(scores)
+                    if scores[name] != {"pass_at": DEFAULT_PASS_AT, "fail_at": None}
+                },
+            },
+            "task": {
+                name: {"horizon": tasks[name]["horizon"], "silence": tasks[name]["silence"]}
+                for name in sorted(tasks)
+                if tasks[name]["horizon"] is not None
+            },
+        }
+
+    def effective(self) -> dict[str, Any]:
+        """Every value in force, as plain JSON values, secrets masked."""
+        return {**self.model_dump(mode="json"), "kafka": self.kafka.shown()}
+
+
+class _Place(NamedTuple):
+    """One of the places that settings come from."""
+
+    name: str
+    values: dict[str, Any]
+
+
+def load(path: Path | None = None, **overrides: Mapping[str, Any]) -> Settings:
+    """Read the settings: defaults, then the file, then the environment, then `overrides`.
+
+    Args:
+        path: the TOML file; None for none.
+        **overrides: sections with values from the command line, such as `join={"horizon": "14d"}`; a None value means
+            that the option was not given.
+
+    Raises:
+        SettingsError: where a place cannot be read or a value breaks a rule.
+    """
+    given = {
+        section: {key: value for key, value in values.items() if value is not None}
+        for section, values in overrides.items()
+    }
+    places = [_Place("command line", given), _Place("environment", _environment())]
+    if path is not None:
+        places.append(_Place(str(path), _toml(path)))
+    merged: dict[str, Any] = {}
+    for place in reversed(places):
+        merged = _merged(merged, place.values)
+    try:
+        return Settings(**merged)
+    except ValidationError as refused:
+        message = _sentence(refused.errors(include_url=False)[0], places)
+    raise SettingsError(message)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as wrong:
+        message = f"{path}: the settings cannot be read: {wrong.strerror} (give --config a TOML file)"
+    except UnicodeDecodeError:
+        message = f"{path}: the settings must be UTF-8 text (save the file as such)"
+    except tomllib.TOMLDecodeError as wrong:
+        message = f"{path}: the settings must be TOML: {wrong} (correct that line)"
+    raise SettingsError(message)
+
+
+def _environment() -> dict[str, Any]:
+    for name in sorted(os.environ):
+        section, delimiter, _ = name.upper().removeprefix(PREFIX).partition(DELIMITER)
+        if name.upper().startswith(PREFIX) and delimiter and section.lower() not in Settings.model_fields:
+            known = ", ".join(Settings.model_fields)
+            raise SettingsError(
+                f"environment: {name} names no section of the settings (unset it, or name one of {known})"
+            )
+    try:
+        return dict(EnvSettingsSource(Settings)())
+    except EnvironmentUnreadable as wrong:
+        message = f"environment: {wrong} (a whole section in one variable is written as JSON)"
+    raise SettingsError(message)
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(low)
+    for key, value in high.items():
+        below = both.get(key)
+        both[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return both
+
+
+def _sentence(error: ErrorDetails, places: list[_Place]) -> str:
+    path = _keys(error["loc"], places)
+    dotted = ".".join(path)
+    place = next((place for place in places if _holds(place.values, path)), places[-1]).name
+    if place == "environment":
+        place = f"environment variable {PREFIX}{DELIMITER.join(path).upper()}"
+    if error["type"] == "extra_forbidden":
+        return f"{place}: {dotted} is no setting ({_instead(path)})"
+    rule = error["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("String should", "must")
+    if error["type"] in {"model_type", "dict_type", "model_attributes_type"}:
+        rule = "must be a table"
+    if isinstance(error["input"], Mapping | Section):  # a rule over several keys
+        return f"{place}: [{dotted}] {rule} (correct one of its keys)"
+    # A value for the broker's client may be a password.
+    value = "a value that is not shown" if path[:1] == ["kafka"] else repr(error["input"])
+    return f"{place}: {dotted} {rule}; got {value} ({_remedy(path)})"
+
+
+def _keys(loc: tuple[int | str, ...], places: list[_Place]) -> list[str]:
+    """The keys as the user wrote them: pydantic adds list positions, `[key]` and the branches of unions."""
+    keys = [str(key) for key in loc]
+    while keys and not any(_holds(place.values, keys) for place in places):
+        keys.pop()
+    return keys
+
+
+def _holds(values: object, path: list[str]) -> bool:
+    for key in path:
+        if not isinstance(values, Mapping) or key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def _section(path: list[str]) -> type[BaseSettings | Section] | None:
+    """The class that holds the last key of `path`."""
+    holder: Any = Settings
+    for key in path[:-1]:
+        field = getattr(holder, "model_fields", {}).get(key)
+        if field is not None:
+            holder = field.annotation
+        elif getattr(holder, "__origin__", None) is dict:
+            holder = holder.__args__[1]
+        else:
+            return None
+    return holder if isinstance(holder, type) and issubclass(holder, BaseSettings | Section) else None
+
+
+def _instead(path: list[str]) -> str:
+    holder = _section(path)
+    known = [] if holder is None else list(holder.model_fields)
+    close = get_close_matches(path[-1], known, n=1)
+    return f"did you mean {close[0]}?" if close else f"remove it, or use one of {', '.join(known)}"
+
+
+def _remedy(path: list[str]) -> str:
+    holder = _section(path)
+    field = None if holder is None else holder.model_fields.get(path[-1])
+    default = None if field is None else field.default
+    if isinstance(default, timedelta):
+        default = format_duration(default)
+    if isinstance(default, str | int | float):
+        return f"correct it, or leave it out for the default {default!r}"
+    return "correct it or leave it out"
