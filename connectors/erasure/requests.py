@@ -73,8 +73,7 @@ class Erasures:
 
     @property
     def unscrubbed(self) -> bool:
-        """Whether free pages of the recovery store may still hold what was erased; see
-        `connectors.erasure.recovery_pages`."""
+        """Whether free pages of the recovery store may still hold what was erased (`recovery_pages.py`)."""
         return (self.folder / _UNSCRUBBED).exists()
 
     def scrubbed(self) -> None:

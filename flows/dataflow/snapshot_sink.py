@@ -75,8 +75,7 @@ class SnapshotSettings:
 
 
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
-    """Takes `("snapshot", message)`; see `flows.dataflow.snapshot_messages`. Runs on one worker, whichever Bytewax
-    chooses."""
+    """Takes `("snapshot", message)`; see `snapshot_messages.py`. Runs on one worker, whichever Bytewax chooses."""
 
     def __init__(self, settings: SnapshotSettings) -> None:
         self._settings = settings

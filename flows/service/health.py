@@ -84,8 +84,7 @@ class Health:
         self._snapshot_at, self._took_s = self._monotonic(), took_s
 
     def watches(self, name: str, *, alive: Check, ready: Check) -> None:
-        """Another process of the same pipeline: while it is not alive or ready, neither are we
-        (`flows.service.peer_health`)."""
+        """Another process of the same pipeline: while it is not alive or ready, neither are we (`peer_health.py`)."""
         self._peers.append(_Asked(name, alive, self._monotonic))
         self._checks.append(_Asked(name, ready, self._monotonic))
 
