@@ -94,4 +94,4 @@ kafka: $(STAMP)
 # `make test` runs these too, and skips what needs a real broker where Java is absent; this target fails there.
 test-kafka: $(STAMP)
 	@test -n "$$KAFKA_BOOTSTRAP" || $(BIN)/python -m benchmarks.kafka_broker --fetch
-	$(BIN)/pytest -q tests/kafka
+	$(BIN)/pytest -q -m kafka

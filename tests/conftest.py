@@ -1,4 +1,4 @@
-"""What every room's tests share: Hypothesis profiles and the recorded data."""
+"""What every room's tests share: Hypothesis profiles, brokers and the recorded data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["kafka.fixtures"]
 
 # No deadline: the first example pays for imports, and two shared cores stutter.
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,7 +2,7 @@
 
 Two tiers. msgspec decodes and checks nearly every record; whatever it does not take at once goes to pydantic
 (`connectors.decode.validation`), whose word is final. The fast tier never accepts what pydantic refuses, nor gives
-other values: `tests/connectors/test_decode.py` holds it to that.
+other values: `tests/connectors/decode/test_decoder.py` holds it to that.
 """
 
 from __future__ import annotations

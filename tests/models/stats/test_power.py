@@ -1,6 +1,6 @@
 """How long a drop takes to be noticed, against the detector itself, a prototype and the documents.
 
-`pytest -s tests/models/test_power.py` prints what is compared.
+`pytest -s tests/models/stats/test_power.py` prints what is compared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEASURED = {
 
 Of the plain formula, with other odds ratios (1.1 to 8), all of them held against the baseline.
 """
-DOCUMENT = Path(__file__).parents[2] / "docs" / "statistics.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "statistics.md"
 
 
 @pytest.mark.parametrize("rate", MEASURED)

@@ -215,7 +215,7 @@ def test_free_pages_of_the_recovery_store_are_cleaned_unless_it_is_busy(tmp_path
 def _scrubbed(folder: Path) -> bool:
     script = "import sys, pathlib; from connectors.erasure.recovery_pages import scrub\n"
     script += "sys.exit(not scrub(pathlib.Path(sys.argv[1]), in_use=True))"
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     return subprocess.run([sys.executable, "-c", script, str(folder)], check=False, cwd=root).returncode == 0
 
 

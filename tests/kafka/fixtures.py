@@ -1,4 +1,4 @@
-"""Brokers for the tests of this folder: `mock_broker`, `real_broker`, and `broker`, which is each in turn.
+"""Brokers for all tests: `mock_broker`, `real_broker`, and `broker`, which is each in turn.
 
 `real_broker` starts Apache Kafka once per session; where KAFKA_BOOTSTRAP names one, it takes that.
 """

@@ -239,7 +239,7 @@ def test_a_process_that_stopped_waiting_ends_at_once(mock_broker: MockCluster) -
         "p = KafkaPart(w, 't'); p.write_batch([[('k', b'1')] * 1000]); p.snapshot()"
     )
     start = time.monotonic()
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     path = os.pathsep.join([str(root), str(root / "sdk")])
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,

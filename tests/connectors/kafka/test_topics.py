@@ -1,4 +1,4 @@
-"""The topics as the contract wants them; made on a broker in tests/kafka/test_kafka_topics.py."""
+"""The topics as the contract wants them; made on a broker in tests/connectors/kafka/test_topics_on_brokers.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How outputs find their way, and what becomes of a refused one; with a broker: tests/kafka/test_kafka_sink.py."""
+"""How outputs find their keys, and what becomes of a refused one. On brokers: `test_sink_on_brokers.py`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from connectors.snapshot.store import SnapshotError, SnapshotStore
 from connectors.snapshot.tables import PUBLISHED
 
 AT = 1_760_000_000_000_000
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NOTHING: dict[str, Any] = {"calls": []}
 
 

@@ -286,7 +286,7 @@ def test_the_json_has_the_names_of_the_contract(out: Path) -> None:
 
 
 def test_the_contract_names_every_field_of_the_json(out: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
     section = text.partition("\n## 5. ")[2].partition("\n## 6. ")[0]
     names = keys(insights(out / "outcomes.duckdb", "triage").to_dict()) - ROUTE
     assert len(names) > 40
