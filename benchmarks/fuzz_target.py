@@ -83,7 +83,7 @@ def _decoded(raw: bytes, message: Message) -> Batch:
 
 
 def _wanted(raw: bytes, kind: int) -> dict[str, Any] | None:
-    """What the contract says: the values, or None where it refuses."""
+    """What the reference says: the values, or None where it refuses."""
     if len(raw) > MAX_RECORD_BYTES:
         return None
     try:

@@ -21,7 +21,7 @@ _LEFT_OUT: Final = {
     "dead_letters": ("received_at", "event_id", "payload"),
     "pipeline": ("version", "written_at", "positions"),
 }
-"""What contract section 4 leaves out where two runs are compared. The dead letter of an outcome that had to wait
+"""What reference section 4 leaves out where two runs are compared. The dead letter of an outcome that had to wait
 for its call has no payload; which ones wait depends on how partitions interleave, and `event_id` hashes all that."""
 KEYS: Final = {
     "calls": ("call_id",),
@@ -231,7 +231,7 @@ def alerts_told(left: Left, reference: Left) -> dict[str, int]:
 
 
 def sums_that_fail(out: Path, *, whole: bool = False) -> list[str]:
-    """The sums of contract section 4 that do not hold in the newest snapshot; none where there is none yet.
+    """The sums of reference section 4 that do not hold in the newest snapshot; none where there is none yet.
 
     Args:
         out: the output folder.

@@ -83,8 +83,8 @@ def _decode(raws: list[bytes]) -> list[tuple[str, Call | Outcome]]:
     return [(event.call_id, event) for event in map(_validate, raws)]
 
 
-def decode_contract(raws: list[bytes]) -> list[tuple[str, Call | Outcome]]:
-    """The same with the contract's own models, which check all that the columnar decoder checks."""
+def decode_pydantic(raws: list[bytes]) -> list[tuple[str, Call | Outcome]]:
+    """The same with the pydantic models of `aftercall.events`, which check all that the columnar decoder checks."""
     decoded: list[tuple[str, Call | Outcome]] = []
     for raw in raws:
         if b'"outcome_id":' in raw:

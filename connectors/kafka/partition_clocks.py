@@ -1,4 +1,4 @@
-"""The clocks of a lane's partitions, and which of them hold the watermark back (docs/contract.md, section 2)."""
+"""The clocks of a lane's partitions, and which of them hold the watermark back (docs/reference.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The six topics: how the contract wants them, making those that are missing, and where others differ."""
+"""The six topics: how the reference wants them, making those that are missing, and where others differ."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Of each topic, by its name in `[kafka.topics]`, what it is made with."""
 _LEAST_RETENTION_MS: Final = _DAY_MS
-_LEAST_BYTES: Final = 1_048_576  # the contract's 1 MiB
+_LEAST_BYTES: Final = 1_048_576  # the 1 MiB of the reference
 _LEAST_OUTPUT_BYTES: Final = 131_072  # a dead letter with its payload of 64 KiB, escaped
 _TIMEOUT_S, _ASK_S = 30.0, 10.0
 
@@ -105,7 +105,7 @@ def create_topics(
 
 
 def differences(admin: AdminClient, names: Mapping[str, str], partitions: Mapping[str, int]) -> dict[str, list[str]]:
-    """Where existing topics are not as the contract needs them; a sentence each, by topic.
+    """Where existing topics are not as the reference needs them; a sentence each, by topic.
 
     Args:
         admin: asked for the topics' settings; at most 10 s.

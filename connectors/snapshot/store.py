@@ -125,7 +125,7 @@ class SnapshotStore:
             self._append("statements", rows)
 
     def append_dead_letters(self, letters: Iterable[Mapping[str, Any]]) -> None:
-        """Dead letters as in section 3 of the contract, `origin` a dict or None, and `received_at` in µs."""
+        """Dead letters as in section 3 of the reference, `origin` a dict or None, and `received_at` in µs."""
         fields = tuple(tables.LOGS["dead_letters"])
         self._append("dead_letters", [tuple(_plain(letter.get(name)) for name in fields) for letter in letters])
 

@@ -206,7 +206,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "positions": "VARCHAR",
     },
 }
-"""The tables readers see (docs/contract.md, section 4).
+"""The tables readers see (docs/reference.md, section 4).
 
 attrs, origin, evidence, slices, degraded, positions are JSON text.
 """

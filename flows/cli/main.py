@@ -1,6 +1,6 @@
 """The command line. Each command is thin; errors a user can cause are one sentence and an exit code.
 
-Where the exit codes and sentences are promised: docs/contract.md, section 5.
+Where the exit codes and sentences are promised: docs/reference.md, section 5.
 """
 
 from __future__ import annotations

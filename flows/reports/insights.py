@@ -84,7 +84,7 @@ class Insight:
     route: Route | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: the names of docs/contract.md, section 5, then intervals and counts."""
+        """Plain values for JSON: the names of docs/reference.md, section 5, then intervals and counts."""
         return {
             "task_type": self.task_type,
             "as_of": _text(self.as_of),

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by contract, with naive times
+LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by definition, with naive times
 
 
 class InsightError(Exception):

@@ -1,6 +1,6 @@
 """What a user may set: one TOML file, every key also as environment variable `AFTERCALL_SECTION__KEY`.
 
-The command line overrides the environment, the environment overrides the file (docs/contract.md, section 6).
+The command line overrides the environment, the environment overrides the file (docs/reference.md, section 6).
 """
 
 from __future__ import annotations

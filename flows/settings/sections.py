@@ -1,4 +1,4 @@
-"""The sections of `aftercall.toml`, with their defaults and rules (docs/contract.md, section 6)."""
+"""The sections of `aftercall.toml`, with their defaults and rules (docs/reference.md, section 6)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The stage after the detectors: one alert for one cause, told at the level that explains it best.
 
 Detectors alarm on every (task_type, model, config) and on two roll-ups, each by itself: one cause gives many alarms,
-over hours. What is known already opens nothing; what comes together is told together (docs/contract.md, section 3).
+over hours. What is known already opens nothing; what comes together is told together (docs/reference.md, section 3).
 """
 
 from __future__ import annotations

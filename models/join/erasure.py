@@ -2,7 +2,7 @@
 
 A held call leaves its shard as if it had closed: one on which nothing stands becomes `expired`, a decided one keeps its
 verdict in the rates. Outcomes that wait for it become dead letters without key and payload. So the sums of
-docs/contract.md, section 4, hold before and after. Erasing what is not there changes nothing.
+docs/reference.md, section 4, hold before and after. Erasing what is not there changes nothing.
 """
 
 from __future__ import annotations

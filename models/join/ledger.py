@@ -1,6 +1,6 @@
 """The verdict ledger of one call: its statements in order, what stands, and the verdict that follows.
 
-The rules are those of docs/contract.md, "Ledger" and "Verdict". Everything here is a function of the *set* of
+The rules are those of docs/reference.md, "Ledger" and "Verdict". Everything here is a function of the *set* of
 statements, so the order in which they arrived cannot matter.
 """
 

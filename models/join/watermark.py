@@ -1,7 +1,7 @@
 """The watermark over all lanes, as one shard has heard of them.
 
 Each lane tells the least clock of its partitions; lanes whose partitions are all idle are left out, and while every
-lane is idle the watermark is the greatest clock (docs/contract.md, section 2).
+lane is idle the watermark is the greatest clock (docs/reference.md, section 2).
 """
 
 from __future__ import annotations

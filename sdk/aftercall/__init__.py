@@ -1,4 +1,4 @@
-"""aftercall: joins LLM agent calls with their delayed outcomes. This package is the wire contract.
+"""aftercall: joins LLM agent calls with their delayed outcomes. This package is the wire format.
 
 `AgentCall` and `Outcome` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out.
 """

@@ -1,4 +1,4 @@
-"""The two events a producer sends: a call an agent made, and what became of it. This is the wire contract.
+"""The two events a producer sends: a call an agent made, and what became of it. This is the wire format.
 
 What holds for both: `null` means absent; unknown fields are ignored; of a repeated key the last one counts; types are
 strict (no text for a number, no bool for a number; a whole number serves as a float); every number in the record is

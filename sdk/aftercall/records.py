@@ -1,4 +1,4 @@
-"""What the pipeline publishes: verdicts, recommendations, alerts and dead letters (docs/contract.md, section 3).
+"""What the pipeline publishes: verdicts, recommendations, alerts and dead letters (docs/reference.md, section 3).
 
 A record is built with `Alert.sealed(...)`, which computes its `event_id` from its content, and read with
 `Alert.parse(data)`, which lets fields pass that a newer pipeline has added. Building refuses unknown fields.
@@ -29,7 +29,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "too_deep": "the JSON is nested too deep",
     "too_large": "the record is over 1 MiB",
     "missing_field": "a required field is absent",
-    "wrong_type": "a field has another type than the contract gives it",
+    "wrong_type": "a field has another type than the reference gives it",
     "too_long": "a text is over its limit",
     "not_finite": "a number is NaN or infinite",
     "negative": "a number that cannot be negative is",

@@ -1,4 +1,4 @@
-"""The wire contract for machines: JSON Schemas of all records, and an AsyncAPI 3 document of all topics."""
+"""The wire format for machines: JSON Schemas of all records, and an AsyncAPI 3 document of all topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/contract.md names what the code has."""
+"""docs/reference.md names what the code has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aftercall import (
 from flows.settings.loading import Settings, load
 from flows.settings.sections import Section, SourceScore, Task
 
-TEXT = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

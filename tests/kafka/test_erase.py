@@ -113,7 +113,7 @@ def _assert_gone(pipeline: Pipeline, others: dict[str, list[Any]]) -> None:
 
 
 def _assert_sums(pipeline: Pipeline) -> None:
-    """Of docs/contract.md, section 4; the rates still count what was erased."""
+    """Of docs/reference.md, section 4; the rates still count what was erased."""
     row = pipeline.row()
     taken = ("calls", "outcomes", "duplicates", "waiting", "dead_letters")
     verdicts = ("pending", "successes", "failures", "expired")

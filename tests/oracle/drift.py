@@ -1,7 +1,7 @@
 """The detector of success rates as its documentation has it: one watch and one minute at a time, in plain Python.
 
 What is written in words in `models/stats/shiryaev_roberts.py`, `models/stats/dispersion.py`,
-`models/drift/success_rate/delay_odds.py`, `models/stats/change_point.py` and docs/contract.md, section 3; slow, and
+`models/drift/success_rate/delay_odds.py`, `models/stats/change_point.py` and docs/reference.md, section 3; slow, and
 without any of their code.
 """
 

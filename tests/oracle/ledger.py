@@ -1,6 +1,6 @@
 """The verdict on one call, read off its statements from scratch each time: slow, and hard to get wrong.
 
-Choices where contract section 2 leaves one: "newest" is greatest (`occurred_at`, `outcome_id`), so that ties go to the
+Choices where reference section 2 leaves one: "newest" is greatest (`occurred_at`, `outcome_id`), so that ties go to the
 greatest id; the implicit failure of a call with an `error` is there before the first statement; a call that expired was
 not decided, so it has no `decided_at`.
 """

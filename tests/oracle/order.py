@@ -1,4 +1,4 @@
-"""The order in which records are read, and the naive watermark before each of them (contract section 2)."""
+"""The order in which records are read, and the naive watermark before each of them (reference section 2)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def partitions_of(files: Sequence[File]) -> list[list[Read]]:
 
 
 def reading_order(files: Sequence[File]) -> list[Read]:
-    """All records by (event time, file, line), as the contract has it for a replay; files of calls come first."""
+    """All records by (event time, file, line), as the reference has it for a replay; files of calls come first."""
     everything = [read for partition in partitions_of(files) for read in partition]
     return sorted(everything, key=lambda read: (read.record.at, read.file, read.line))
 

@@ -1,4 +1,4 @@
-"""The sentences of contract section 2, one by one, as the oracle reads them."""
+"""The sentences of reference section 2, one by one, as the oracle reads them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def by_call(history: History) -> list[list[Read]]:
 
 
 def final(oracle: Oracle) -> dict[str, Any]:
-    """The final state of contract section 2, in an order of its own."""
+    """The final state of reference section 2, in an order of its own."""
     return {
         "calls": sorted(map(repr, oracle.calls_rows())),
         "statements": sorted(map(repr, oracle.statements_rows())),
@@ -62,7 +62,7 @@ def test_it_adds_up_after_every_record(history: History) -> None:
 
 
 def check_sums(oracle: Oracle) -> None:
-    """The sums of contract section 4, and the rates against the calls."""
+    """The sums of reference section 4, and the rates against the calls."""
     n = oracle.counters()
     assert n["records"] == n["calls"] + n["outcomes"] + n["duplicates"] + n["waiting"] + n["dead_letters"]
     assert n["calls"] == n["pending"] + n["successes"] + n["failures"] + n["expired"]

@@ -43,13 +43,13 @@ def test_every_reference_of_a_schema_resolves_and_unknown_fields_pass(name: str)
     assert "'additionalProperties': False" not in str(schema)
 
 
-def test_the_required_fields_of_events_are_those_of_the_contract() -> None:
+def test_the_required_fields_of_events_are_those_of_the_reference() -> None:
     schemas = json_schemas()
     assert set(schemas["AgentCall"]["required"]) == {"call_id", "occurred_at", "task_type", "model"}
     assert {"outcome_id", "call_id", "occurred_at"} <= set(schemas["Outcome"]["required"])
 
 
-def test_the_verdict_schema_has_the_fields_of_the_contract_in_their_order() -> None:
+def test_the_verdict_schema_has_the_fields_of_the_reference_in_their_order() -> None:
     seal, call = ["event_id", "seq"], ["call_id", "task_type", "model", "config"]
     rest = ["verdict", "score", "source", "outcome_id", "reason", "decided_at", "age_s"]
     fields = [*seal, *call, *rest]

@@ -19,7 +19,7 @@ OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_lett
 SETTINGS = {"AFTERCALL_RECOVERY__EPOCH": "1s", "AFTERCALL_SNAPSHOT__EVERY": "1s"}
 """Epochs and snapshots as often as settings allow, so that a kill finds something half done."""
 EXCEPT = {"dead_letters": ("received_at",), "pipeline": ("version", "written_at", "positions")}
-"""What contract section 4 leaves out where two runs are compared."""
+"""What reference section 4 leaves out where two runs are compared."""
 
 _START = datetime(2025, 3, 1, tzinfo=UTC)
 _DAYS_S = 6 * 86_400.0
@@ -171,7 +171,7 @@ def _same(where: str, found: Counter[Any], expected: Counter[Any]) -> None:
 
 
 def sums_that_fail(out: Path) -> list[str]:
-    """The sums of contract section 4 that do not hold in the newest snapshot; none where there is no snapshot yet."""
+    """The sums of reference section 4 that do not hold in the newest snapshot; none where there is no snapshot yet."""
     if not (out / "outcomes.duckdb").exists():
         return []
     with _opened(out) as snapshot:

@@ -57,7 +57,7 @@ def line(kind: int, **changes: Any) -> bytes:
 
 
 def expected(raw: bytes, kind: int) -> dict[str, Any] | None:
-    """What the contract says: the record's values, or None where it is refused."""
+    """What the reference says: the record's values, or None where it is refused."""
     if len(raw) > 1024 * 1024:
         return None
     try:
@@ -190,7 +190,7 @@ REASONABLE: dict[str, st.SearchStrategy[str]] = {
 
 @st.composite
 def records(draw: st.DrawFn) -> tuple[bytes, int]:
-    """A record near the contract: a good one, with members replaced, added, repeated, dropped and bytes turned."""
+    """A record near the rules: a good one, with members replaced, added, repeated, dropped and bytes turned."""
     kind = draw(st.sampled_from([CALL, OUTCOME]))
     members = [(name, json.dumps(value)) for name, value in BASES[kind].items()]
     for _ in range(draw(st.integers(0, 3))):
@@ -429,7 +429,7 @@ def test_a_bad_record_is_refused_with_its_slug_and_its_neighbours_stay(slug: str
     assert batch.records == 5
 
 
-def test_every_slug_the_decoder_gives_is_a_reason_of_the_contract() -> None:
+def test_every_slug_the_decoder_gives_is_a_reason_of_the_reference() -> None:
     assert {slug for slug, _, _ in REFUSED.values()} <= set(DEAD_LETTER_REASONS)
 
 

@@ -1,4 +1,4 @@
-"""The topics as the contract wants them; made on a broker in tests/connectors/kafka/test_topics_on_brokers.py."""
+"""The topics as the reference wants them; made on a broker in tests/connectors/kafka/test_topics_on_brokers.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aftercall.schema import TOPICS
 from connectors.kafka.topics import SETTINGS, _compared, uneven_inputs
 
 
-def test_every_topic_is_made_with_the_cleanup_policies_of_the_contract() -> None:
+def test_every_topic_is_made_with_the_cleanup_policies_of_the_reference() -> None:
     assert {topic.name: ",".join(topic.policies) for topic in TOPICS} == {
         name: settings["cleanup.policy"] for name, settings in SETTINGS.items()
     }

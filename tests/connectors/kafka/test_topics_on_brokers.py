@@ -174,7 +174,7 @@ def test_who_may_not_write_is_told_before_anything_starts_and_when_writing(guard
 # --- making topics ---------------------------------------------------------------------------------------------------
 
 
-def test_missing_topics_are_made_as_the_contract_wants_them_and_a_second_time_nothing_is(
+def test_missing_topics_are_made_as_the_reference_wants_them_and_a_second_time_nothing_is(
     real_broker: RealCluster,
 ) -> None:
     names, settings = fresh_names(), settings_of(real_broker)

@@ -18,7 +18,7 @@ from flows.reports.demo_report import report
 from flows.reports.insights import InsightError, insights
 from flows.reports.insights_view import render
 
-END = datetime(2026, 9, 21)  # noqa: DTZ001 - the snapshot's TIMESTAMPs are naive, UTC by contract
+END = datetime(2026, 9, 21)  # noqa: DTZ001 - the snapshot's TIMESTAMPs are naive, UTC by definition
 COUNTS = "calls BIGINT, resolved BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, pending BIGINT"
 MEASURES = (
     f"{COUNTS}, rate DOUBLE, rate_low DOUBLE, rate_high DOUBLE, corrected_rate DOUBLE, corrected_low DOUBLE, "
@@ -276,7 +276,7 @@ def test_the_newest_recommendation_is_taken_and_as_of_goes_back(out: Path) -> No
     assert [one.alert_id for one in then.degraded] == [None], "the alert had not been opened, the rates had fallen"
 
 
-def test_the_json_has_the_names_of_the_contract(out: Path) -> None:
+def test_the_json_has_the_names_of_the_reference(out: Path) -> None:
     told = json.loads(insights(out / "outcomes.duckdb", "triage").to_json())
     assert told["task_type"] == "triage"
     assert told["performance_delta"] == pytest.approx(told["current_success_rate"] - told["baseline_success_rate"])
@@ -285,8 +285,8 @@ def test_the_json_has_the_names_of_the_contract(out: Path) -> None:
     assert told["models"][0]["current"]["resolved"] == 1000
 
 
-def test_the_contract_names_every_field_of_the_json(out: Path) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
+def test_the_reference_names_every_field_of_the_json(out: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding="utf-8")
     section = text.partition("\n## 5. ")[2].partition("\n## 6. ")[0]
     names = keys(insights(out / "outcomes.duckdb", "triage").to_dict()) - ROUTE
     assert len(names) > 40

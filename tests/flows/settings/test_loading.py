@@ -33,7 +33,7 @@ def refused(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_every_default_of_the_contract_stands_without_a_file() -> None:
+def test_every_default_of_the_reference_stands_without_a_file() -> None:
     settings = load(None)
     assert settings.join.horizon == timedelta(days=30)
     assert settings.join.allowed_lateness == timedelta(hours=1)

@@ -52,7 +52,7 @@ class Erasing(Direct):
         return b"".join(join.state() for join in self.joins.values()) + self.groups.state()
 
     def sums_hold(self) -> bool:
-        """Both sums of docs/contract.md, section 4, and that of the cells."""
+        """Both sums of docs/reference.md, section 4, and that of the cells."""
         t = self.tally
         decided = t["successes"] + t["failures"] + t["expired"]
         cells = sum(n for key, n in self.cells.items() if key[2] in {"successes", "failures", "expired"})

@@ -287,7 +287,7 @@ def test_state_of_another_version_is_refused_with_the_remedy() -> None:
 
 
 @pytest.mark.parametrize(("span", "hours"), [("1h", 1), ("24h", 24), ("48h", 48), ("7d", 168)])
-def test_a_span_starts_to_the_microsecond_where_the_contract_says(span: str, hours: int) -> None:
+def test_a_span_starts_to_the_microsecond_where_the_reference_says(span: str, hours: int) -> None:
     as_of = START + 9 * 24 * HOUR_US + 25 * MINUTE_US
     # An hour counts to the minute; longer spans start at the full hour at or before their start.
     first = as_of - HOUR_US if hours == 1 else as_of - 25 * MINUTE_US - hours * HOUR_US

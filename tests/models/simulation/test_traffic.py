@@ -1,4 +1,4 @@
-"""Simulated traffic: reproducible, within the contract, and true to its scenario."""
+"""Simulated traffic: reproducible, within the reference, and true to its scenario."""
 
 from __future__ import annotations
 
