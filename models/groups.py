@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from models.join.deltas import total
-from models.join.ledger import RESERVED_SOURCES
+from aftercall.events import RESERVED_SOURCES
+from models.columns.group_sums import total
 from models.messages import (
     I32,
     I64,
@@ -25,6 +25,7 @@ from models.messages import (
     NO_SLICES,
     NO_TRIALS,
     NO_VALUES,
+    OTHER,
     CellDeltas,
     Changes,
     Closed,
@@ -42,7 +43,6 @@ from models.messages import (
 from models.state import unpack
 
 STATE_VERSION = 4
-OTHER = "__other__"
 MAX_SOURCES = 256
 """Sources told apart; those that come later are one, `OTHER`: a source is free text."""
 

@@ -30,6 +30,12 @@ AnyGroup = tuple[str, str | None, str | None]
 """A group or a roll-up: (task, model, None), (task, None, None)."""
 
 
+OTHER = "__other__"
+"""What groups, task types and sources beyond their caps are counted as."""
+LEVELS = 100
+"""Levels of a score per 1."""
+
+
 class CellDeltas(NamedTuple):
     """Differences per (group, minute of the call's time); each row is distinct."""
 

@@ -31,10 +31,10 @@ from flows.dataflow.snapshot_messages import (
 )
 from flows.dataflow.steps import Watched
 from flows.settings.loading import Settings
-from models.groups import OTHER, Grouped
+from models.groups import Grouped
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.join import Joined
-from models.messages import NEVER
+from models.messages import NEVER, OTHER
 
 SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]

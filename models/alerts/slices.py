@@ -6,10 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from aftercall.events import RESERVED_SOURCES
 from models.alarms.book import significant
-from models.groups import OTHER
-from models.join.ledger import RESERVED_SOURCES
-from models.messages import F64, I64, Bools, Group, Objects
+from models.messages import F64, I64, OTHER, Bools, Group, Objects
 
 DIMENSIONS: Final = ("task_type", "model", "config", "source")
 MOST: Final = 5

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from models.drift.success_rate.weekly import Hours
 from models.messages import F64, I32, I64, Bools
 
 KEEP_HOURS = 28 * 24
@@ -14,6 +15,15 @@ FINE_HOURS = 6
 and counts by the hour would mix old trials into its new baseline."""
 
 _SLACK = 16_384
+
+
+class Hours(NamedTuple):
+    """Trials per group and hour, sorted by hour; each pair once. `minute` is the hour's first."""
+
+    group: I64
+    minute: I64
+    failures: F64
+    trials: F64
 
 
 class TrialHistory:

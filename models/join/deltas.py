@@ -5,13 +5,13 @@ All sums are of integers, so they do not depend on order.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.columns.group_sums import runs, total
 from models.columns.keyed_sums import pack
 from models.join.ledger import End
 from models.messages import (
@@ -20,6 +20,7 @@ from models.messages import (
     I8,
     I32,
     I64,
+    LEVELS,
     MINUTE_US,
     NO_RESPONSES,
     NO_SCORES,
@@ -36,7 +37,6 @@ from models.messages import (
     TrialDeltas,
     Values,
 )
-from models.rates.tables import BUCKET_BITS, DELAY_BITS
 from models.stats import delay_distribution as delay
 from models.stats import minute_delays as trial_delay
 from models.stats import quantile_sketch as sketch
@@ -51,8 +51,6 @@ _TRIAL = {
 }
 
 
-LEVELS = 100
-"""Levels of a score per 1."""
 ERROR_LENGTH = 80
 """Characters by which errors are told apart."""
 _FARTHEST_LEVEL = 2**31 - 1
@@ -226,7 +224,7 @@ class Deltas:
         group = _join([x[0] for x in self._latency], np.int32)
         minute = _join([x[1] for x in self._latency], np.int32)
         bucket = sketch.bucket_of(_join([x[2] for x in self._latency], np.float64))
-        order, starts = _runs(pack(group, minute, bucket, BUCKET_BITS))
+        order, starts = runs(pack(group, minute, bucket, sketch.KEY_BITS))
         first = order[starts]
         counts = np.diff(np.append(starts, len(order))).astype(np.int32)
         return LatencyDeltas(group[first], minute[first], bucket[first], counts)
@@ -239,7 +237,7 @@ class Deltas:
         sign = _join([x[4] for x in self._delays], np.int32)
         bucket = delay.bucket_of(np.maximum(decided - call_at, 0))
         hour = (call_at // HOUR_US).astype(np.int32)
-        order, starts = _runs(pack(group, hour, bucket * 2 + success, DELAY_BITS))
+        order, starts = runs(pack(group, hour, bucket * 2 + success, delay.KEY_BITS))
         counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
         first = order[starts][counts != 0]
         return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
@@ -272,35 +270,6 @@ def error_text(error: str) -> str:
     return error.strip().partition("\n")[0].rstrip()[:ERROR_LENGTH]
 
 
-def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:
-    """Sums of `counts` over rows with equal `key`, integer columns of shape (n,), n > 0.
-
-    Returns:
-        Of each distinct key whose sums are not all zero, ascending: the index of one of its rows, and its sums.
-    """
-    order, starts = _runs_of(key)
-    sums = [np.add.reduceat(column[order], starts) for column in counts]
-    kept = np.any([column != 0 for column in sums], axis=0)
-    return order[starts][kept], [column[kept].astype(np.int32) for column in sums]
-
-
-def _runs_of(key: tuple[NDArray[Any], ...]) -> tuple[I64, I64]:
-    """As `_runs`, for keys of several columns: in one number where they fit, which sorts ten times as fast."""
-    lows = [int(column.min()) for column in key]
-    spans = [int(column.max()) - low + 1 for column, low in zip(key, lows, strict=True)]
-    if math.prod(spans) < 2**63:
-        packed = np.zeros(len(key[0]), np.int64)
-        for column, low, span in zip(key, lows, spans, strict=True):
-            packed *= span
-            packed += column
-            packed -= low
-        return _runs(packed)
-    order = np.lexsort(key[::-1])
-    changed = np.ones(len(order), np.bool_)
-    changed[1:] = np.any([column[order][1:] != column[order][:-1] for column in key], axis=0)
-    return order, changed.nonzero()[0]
-
-
 def _columns(parts: Sequence[tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
     return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
 
@@ -316,17 +285,6 @@ def _renumbered(count: int, used: list[I32]) -> tuple[I64, I32]:
     return chosen, new
 
 
-def _runs(key: U64 | I64) -> tuple[I64, I64]:
-    """An order that sorts `key`, and where each run of equal keys starts in it."""
-    order = np.argsort(key)
-    if not len(order):
-        return order, order
-    ordered = key[order]
-    changed = np.ones(len(order), np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=changed[1:])
-    return order, changed.nonzero()[0]
-
-
 def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
     if not parts:
         return np.zeros(0, dtype)
@@ -337,7 +295,7 @@ def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]
     """Sum `parts` per (group, minute); absent columns of a part are zero; rows of zeros are dropped."""
     group = _join([p["group"] for p in parts], np.int32)
     minute = _join([p["minute"] for p in parts], np.int32)
-    order, starts = _runs(pack(group, minute))
+    order, starts = runs(pack(group, minute))
     first = order[starts]
     sums: dict[str, Any] = {}
     kept = np.zeros(len(first), np.bool_)

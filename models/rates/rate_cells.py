@@ -13,9 +13,10 @@ import numpy as np
 
 from models.columns.keyed_sums import KeyedSums, Sums, pack, unpack
 from models.messages import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
-from models.rates.tables import BUCKET_BITS, DELAY_BITS, FrozenRates, delay_low, delay_side
+from models.rates.tables import FrozenRates, delay_low, delay_side
 from models.state import StateError
 from models.stats import delay_distribution as delay
+from models.stats import quantile_sketch as sketch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +97,7 @@ class RateCells:
         if floor > self._minute_floor:
             self._add_waiting()
             self._minute_floor = floor
-            for table, bits in ((self._minutes, 0), (self._latency_minutes, BUCKET_BITS)):
+            for table, bits in ((self._minutes, 0), (self._latency_minutes, sketch.KEY_BITS)):
                 table.take(unpack(table.sums(copy=False).keys, bits)[1] < floor)
         self._join_cohorts(
             (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
@@ -112,7 +113,7 @@ class RateCells:
         self._hour_floor = floor
         for hours, days, bits in (
             (self._hours, self._days, 0),
-            (self._latency_hours, self._latency_days, BUCKET_BITS),
+            (self._latency_hours, self._latency_days, sketch.KEY_BITS),
         ):
             old = hours.take(unpack(hours.sums(copy=False).keys, bits)[1] < floor)
             group, hour, low = unpack(old.keys, bits)
@@ -210,7 +211,7 @@ class RateCells:
             (latencies.count[seen],),
             (self._latency_minutes, self._latency_hours, self._latency_days),
             self._floors(),
-            (latencies.bucket[seen], BUCKET_BITS),
+            (latencies.bucket[seen], sketch.KEY_BITS),
         )
         self._add_delays(delays.code, delays)
 
@@ -220,8 +221,8 @@ class RateCells:
         day = hour // HOURS_PER_DAY
         young, old = day >= self._delay_day_floor, day < self._release_floor
         middle = ~young & ~old
-        self._delays.add(pack(group[young], hour[young], low[young], DELAY_BITS), delays.count[young])
-        self._delay_days.add(pack(group[middle], day[middle], low[middle], DELAY_BITS), delays.count[middle])
+        self._delays.add(pack(group[young], hour[young], low[young], delay.KEY_BITS), delays.count[young])
+        self._delay_days.add(pack(group[middle], day[middle], low[middle], delay.KEY_BITS), delays.count[middle])
         self._release(group[old], low[old], delays.count[old])
 
     def _join_cohorts(self, day_floor: int, release_floor: int) -> None:
@@ -229,16 +230,16 @@ class RateCells:
         if day_floor > self._delay_day_floor:
             self._add_waiting()
             self._delay_day_floor = day_floor
-            hours = unpack(self._delays.sums(copy=False).keys, DELAY_BITS)[1]
+            hours = unpack(self._delays.sums(copy=False).keys, delay.KEY_BITS)[1]
             held = self._delays.take(hours < day_floor * HOURS_PER_DAY)
-            group, hour, low = unpack(held.keys, DELAY_BITS)
-            self._delay_days.add(pack(group, hour // HOURS_PER_DAY, low, DELAY_BITS), *held.columns)
+            group, hour, low = unpack(held.keys, delay.KEY_BITS)
+            self._delay_days.add(pack(group, hour // HOURS_PER_DAY, low, delay.KEY_BITS), *held.columns)
         if release_floor > self._release_floor:
             self._add_waiting()
             self._release_floor = release_floor
-            days = unpack(self._delay_days.sums(copy=False).keys, DELAY_BITS)[1]
+            days = unpack(self._delay_days.sums(copy=False).keys, delay.KEY_BITS)[1]
             held = self._delay_days.take(days < release_floor)
-            group, _, low = unpack(held.keys, DELAY_BITS)
+            group, _, low = unpack(held.keys, delay.KEY_BITS)
             self._release(group, low, held.columns[0])
 
     def _release(self, group: NDArray[np.integer], low: I64, count: NDArray[np.integer]) -> None:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Columns = dict[str, "NDArray[Any]"]
 
-BUCKET_BITS: Final = 10
-DELAY_BITS: Final = 7
 SPANS: Final = {"1h": 1, "24h": 24, "48h": 48, "7d": 168}
 """Span of `current_rates` -> hours."""
 _DAY_US: Final = 24 * HOUR_US
@@ -121,7 +119,7 @@ class _Tables:
         within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
         # A cohort speaks of the buckets it has outgrown: it enters C at its verdict's bucket and leaves after the last.
         for sums, hours in ((frozen.delays, 1), (frozen.delay_days, 24)):
-            group, window, low = unpack(sums.keys, DELAY_BITS)
+            group, window, low = unpack(sums.keys, delay.KEY_BITS)
             last = delay.outgrown(self._cohort_age(window * hours))
             success, bucket = delay_side(low)
             told = bucket <= last
@@ -189,17 +187,17 @@ class _Tables:
             np.concatenate((hours.rank, folded.rank)),
             np.concatenate((hours.window // 24, folded.window)),
             np.concatenate((hours.bucket, folded.bucket)),
-            BUCKET_BITS,
+            sketch.KEY_BITS,
         )
         distinct, inverse = np.unique(key, return_inverse=True)
         count = np.zeros(len(distinct), np.int64)
         np.add.at(count, inverse, np.concatenate((hours.number, folded.number)))
-        return _Latency(*unpack(distinct, BUCKET_BITS), count)
+        return _Latency(*unpack(distinct, sketch.KEY_BITS), count)
 
     def _latency(self, sums: Sums) -> _Latency:
-        group, window, bucket = unpack(sums.keys, BUCKET_BITS)
+        group, window, bucket = unpack(sums.keys, sketch.KEY_BITS)
         rank = self._rank[group]
-        order = np.argsort(pack(rank, window, bucket, BUCKET_BITS))
+        order = np.argsort(pack(rank, window, bucket, sketch.KEY_BITS))
         return _Latency(rank[order], window[order], bucket[order], sums.columns[0][order].astype(np.int64))
 
     def _span(self, hours: int) -> Columns:
@@ -300,10 +298,10 @@ def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:
 def _merged(pieces: list[_Latency]) -> _Latency:
     """All windows of the pieces as one, window 0."""
     rank, bucket, count = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("rank", "bucket", "number"))
-    key, inverse = np.unique(pack(rank, np.zeros_like(rank), bucket, BUCKET_BITS), return_inverse=True)
+    key, inverse = np.unique(pack(rank, np.zeros_like(rank), bucket, sketch.KEY_BITS), return_inverse=True)
     total = np.zeros(len(key), np.int64)
     np.add.at(total, inverse, count)
-    return _Latency(*unpack(key, BUCKET_BITS), total)
+    return _Latency(*unpack(key, sketch.KEY_BITS), total)
 
 
 def _reduce(values: NDArray[Any], first: I64) -> NDArray[Any]:

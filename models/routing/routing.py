@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aftercall.records import EPOCH, EVERY_TASK, Alert, Recommendation
-from models.groups import OTHER
-from models.messages import HOUR_US, I64, MINUTE_US, NEVER, Closed
+from models.messages import HOUR_US, I64, MINUTE_US, NEVER, OTHER, Closed
 from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, Evidence
 from models.routing.recommendation import Known, TaskRouting, decide
 from models.state import StateError

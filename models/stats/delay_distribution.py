@@ -38,6 +38,8 @@ BEYOND: Final = BUCKETS - 1
 _LOG_STEP: Final = math.log(HISTORY_US / FIRST_US) / SETTLED
 LONGEST_US: Final = int(FIRST_US * math.exp((BEYOND - 1) * _LOG_STEP))
 """Longest delay that is told apart, µs: 126 days."""
+KEY_BITS = 7
+"""Of a packed key: they hold every bucket, twice."""
 
 
 class Distribution(NamedTuple):

@@ -28,6 +28,8 @@ _LOG_GAMMA: Final = math.log((1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR))
 _LAST: Final = math.ceil(math.log(LARGEST_MS / SMALLEST_MS) / _LOG_GAMMA) + 1
 BUCKETS: Final = _LAST + 1
 """Buckets are `0 .. BUCKETS - 1`; 0 holds exact zeros."""
+KEY_BITS = 10
+"""Of a packed key: they hold every bucket."""
 
 
 def bucket_of(ms: F64) -> I16:

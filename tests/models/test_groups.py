@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.groups import MAX_SOURCES, OTHER, Grouped, Groups, _in_order
+from models.groups import MAX_SOURCES, Grouped, Groups, _in_order
 from models.messages import (
     MINUTE_US,
     NO_ERRORS,
+    OTHER,
     CellDeltas,
     Changes,
     DelayDeltas,

@@ -6,18 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.drift.trial_history import Hours
 from models.messages import F64, I64
 from models.stats.dispersion import MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTES_PER_QUARTER, Surroundings, shrunk
 from models.stats.shiryaev_roberts import HALF, RATIOS, Batch, Elapsed, advance, evidence
-
-
-class Hours(NamedTuple):
-    """Trials per group and hour, sorted by hour; each pair once. `minute` is the hour's first."""
-
-    group: I64
-    minute: I64
-    failures: F64
-    trials: F64
 
 
 class Learned(NamedTuple):

@@ -20,8 +20,7 @@ import numpy as np
 from aftercall.records import Alert, Direction, Severity
 from models.alarms.book import Alarm, AlertBook, Watched, utc_text
 from models.drift.settings import DriftSettings
-from models.join.deltas import LEVELS
-from models.messages import F64, I32, MINUTE_US, Closed, Group
+from models.messages import F64, I32, LEVELS, MINUTE_US, Closed, Group
 from models.state import StateError
 
 KIND = "shift"

@@ -18,11 +18,11 @@ import numpy as np
 
 from aftercall.records import Alert, Direction, Severity
 from models.alarms.book import Alarm, AlertBook, Watched, utc_text
+from models.columns.group_sums import total
 from models.drift.settings import DriftSettings, part_of_source
 from models.drift.trial_history import TrialHistory, buckets
 from models.drift.values.reference import SLOTS, Reference, offsets
-from models.join.deltas import LEVELS, total
-from models.messages import F64, I64, MINUTE_US, Closed, Group
+from models.messages import F64, I64, LEVELS, MINUTE_US, Closed, Group
 from models.stats import quantile_sketch as sketch
 from models.stats.change_point import change_index
 from models.stats.dispersion import Dispersion

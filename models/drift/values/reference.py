@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from models.join.deltas import total
+from models.columns.group_sums import total
 from models.messages import I64
 
 SLOTS: Final = 168

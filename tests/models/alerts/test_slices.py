@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from aftercall.records import Slice
 from models.alerts.slices import MOST, Counts, ErrorCounts, concentration, slices_of
-from models.groups import OTHER
-from models.messages import Group
+from models.messages import OTHER, Group
 
 NAMES: list[Group] = [("t", model, config) for model in "ab" for config in "xyz"]
 LEAF = np.repeat(np.arange(6), 2)

@@ -9,7 +9,8 @@ import pytest
 
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import RateDrift
-from models.drift.success_rate.weekly import Hours, Learned, mean_r
+from models.drift.success_rate.weekly import Learned, mean_r
+from models.drift.trial_history import Hours
 from models.messages import NO_DELAYS, Group, TrialDeltas
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 

@@ -1,0 +1,51 @@
+"""Sums of integer columns over rows with equal keys."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.messages import I32, I64, U64
+
+
+def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:
+    """Sums of `counts` over rows with equal `key`, integer columns of shape (n,), n > 0.
+
+    Returns:
+        Of each distinct key whose sums are not all zero, ascending: the index of one of its rows, and its sums.
+    """
+    order, starts = runs_of(key)
+    sums = [np.add.reduceat(column[order], starts) for column in counts]
+    kept = np.any([column != 0 for column in sums], axis=0)
+    return order[starts][kept], [column[kept].astype(np.int32) for column in sums]
+
+
+def runs_of(key: tuple[NDArray[Any], ...]) -> tuple[I64, I64]:
+    """As `runs`, for keys of several columns: in one number where they fit, which sorts ten times as fast."""
+    lows = [int(column.min()) for column in key]
+    spans = [int(column.max()) - low + 1 for column, low in zip(key, lows, strict=True)]
+    if math.prod(spans) < 2**63:
+        packed = np.zeros(len(key[0]), np.int64)
+        for column, low, span in zip(key, lows, spans, strict=True):
+            packed *= span
+            packed += column
+            packed -= low
+        return runs(packed)
+    order = np.lexsort(key[::-1])
+    changed = np.ones(len(order), np.bool_)
+    changed[1:] = np.any([column[order][1:] != column[order][:-1] for column in key], axis=0)
+    return order, changed.nonzero()[0]
+
+
+def runs(key: U64 | I64) -> tuple[I64, I64]:
+    """An order that sorts `key`, and where each run of equal keys starts in it."""
+    order = np.argsort(key)
+    if not len(order):
+        return order, order
+    ordered = key[order]
+    changed = np.ones(len(order), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=changed[1:])
+    return order, changed.nonzero()[0]
