@@ -17,9 +17,10 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
 from typing_extensions import override
 
+from aftercall.times import NEVER
 from benchmarks.in_memory import CountingSink
 from benchmarks.traffic import CALL, OUTCOME, Traffic
-from connectors.batch import NEVER, Batch
+from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from flows.dataflow.shards import split
 from flows.dataflow.steps import groups_step, join_step

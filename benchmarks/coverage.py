@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.messages import F64, HOUR_US, I32, I64, MINUTE_US, Bools, CellDeltas, DelayDeltas, Group, LatencyDeltas
+from aftercall.times import HOUR_US, MINUTE_US
+from models.arrays import F64, I32, I64, Bools
+from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
 from models.rates.rate_cells import RateCells
 from models.stats import delay_distribution as delay
 from models.stats.delay_correction import correct, expected, shrunken

@@ -22,8 +22,7 @@ from bytewax.dataflow import Dataflow
 from pydantic import BaseModel, Field, TypeAdapter
 
 import aftercall
-from aftercall.records import EPOCH
-from aftercall.times import parse_time
+from aftercall.times import EPOCH, parse_time
 from benchmarks.in_memory import CountingSink, ListSource
 from benchmarks.traffic import Traffic
 

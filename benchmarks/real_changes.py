@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from aftercall.records import EVERY_TASK
+from aftercall.vocabulary import EVERY_TASK
 
 NEAR = timedelta(minutes=30)
 """An alert dates its change; it speaks of a labelled one where that date is this near."""

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aftercall.records import EPOCH, Alert
-from aftercall.times import format_time
+from aftercall.records import Alert
+from aftercall.times import EPOCH, format_time
 from benchmarks import real_changes
 from benchmarks.columnar import Lane
 from benchmarks.real_changes import NEAR, judge, told

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from aftercall.times import HOUR_US
 from benchmarks import report
 from benchmarks.coverage import printed, tell
 from benchmarks.real_sets import DATA, ROOT
-from models.messages import HOUR_US, I64, Bools
+from models.arrays import I64, Bools
 from models.rates.rate_cells import RateCells
 from models.rates.tables import Columns
 from models.stats.intervals import wilson

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-NEVER = -(2**63)
-"""A clock before its partition has spoken; an absent time."""
+from aftercall.times import NEVER
 
 I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]

@@ -25,11 +25,11 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from aftercall import DEAD_LETTER_REASONS, __version__
+from aftercall.times import NEVER
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 KINDS: Final = ("call", "outcome")
-_NEVER: Final = -(2**63)
 _SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -141,7 +141,7 @@ class Metrics:
 
     def watermark(self, at_us: int) -> None:
         """The watermark, in µs since 1970; `NEVER` says nothing."""
-        if at_us == _NEVER:
+        if at_us == NEVER:
             return
         self._watermark = at_us / 1e6
         self._of("aftercall_watermark_delay_seconds").set_function(lambda: self._wall() - self._watermark)

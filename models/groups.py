@@ -11,13 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from aftercall.events import RESERVED_SOURCES
+from aftercall.times import MINUTE_US, NEVER
+from aftercall.vocabulary import OTHER, RESERVED_SOURCES
+from models.arrays import I32, I64
 from models.columns.group_sums import total
 from models.messages import (
-    I32,
-    I64,
-    MINUTE_US,
-    NEVER,
     NO_DELAYS,
     NO_ERRORS,
     NO_RESPONSES,
@@ -25,7 +23,6 @@ from models.messages import (
     NO_SLICES,
     NO_TRIALS,
     NO_VALUES,
-    OTHER,
     CellDeltas,
     Changes,
     Closed,

@@ -8,21 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-NEVER = -(2**63)
-"""Watermark before every partition has spoken; absent time."""
-MINUTE_US = 60_000_000
-HOUR_US = 3_600_000_000
-
-I8 = NDArray[np.int8]
-I16 = NDArray[np.int16]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
-U64 = NDArray[np.uint64]
-F64 = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Objects = NDArray[np.object_]
+from models.arrays import F64, I8, I16, I32, I64, U64
 
 Group = tuple[str, str, str]
 """(task_type, model, config)."""
@@ -30,8 +17,6 @@ AnyGroup = tuple[str, str | None, str | None]
 """A group or a roll-up: (task, model, None), (task, None, None)."""
 
 
-OTHER = "__other__"
-"""What groups, task types and sources beyond their caps are counted as."""
 LEVELS = 100
 """Levels of a score per 1."""
 

@@ -10,7 +10,7 @@ from benchmarks.detection import rule
 from benchmarks.detection.ours import DEFAULTS, SHIPPED
 from benchmarks.detection.populations import STREAMS, Levels, Population
 from benchmarks.detection.promise import NEVER, Batch, Lab, batches, first_alarms
-from models.messages import F64, I64
+from models.arrays import F64, I64
 
 TRAFFIC: Final = (100, 300, 1000, 10_000)
 WEEKS_BEFORE, WEEKS_AFTER = 2, 2

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from benchmarks.detection.watcher import Start, Watcher
-from models.messages import F64, Bools
+from models.arrays import F64, Bools
 
 _CELLS = 1000
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from benchmarks.detection.watcher import Start, Watcher
-from models.messages import F64, I64, Bools
+from models.arrays import F64, I64, Bools
 
 if TYPE_CHECKING:
     from river.drift import ADWIN

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.messages import F64
+from models.arrays import F64
 
 
 class Stream(NamedTuple):

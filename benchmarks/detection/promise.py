@@ -15,7 +15,7 @@ from scipy.stats import chi2
 
 from benchmarks.detection.ours import DEFAULTS, MINUTES_PER_DAY, Config
 from benchmarks.detection.populations import Levels, Population, Stream, population
-from models.messages import F64, I64
+from models.arrays import F64, I64
 from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
 
 THRESHOLDS: Final = (20, 100, 1000, 10_000)

@@ -14,7 +14,7 @@ from benchmarks.detection.hours import counts
 from benchmarks.detection.peers import PEERS, Peer
 from benchmarks.detection.populations import STREAMS, Levels, Population, population
 from benchmarks.detection.promise import NEVER
-from models.messages import I64
+from models.arrays import I64
 
 _SEED = 23
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.detection.promise import NEVER
-from models.messages import I64, Bools
+from models.arrays import I64, Bools
 
 RECENT_HOURS, BASELINE_HOURS = 48, 168
 POINTS = 0.05

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.detection.watcher import Start, Watcher
-from models.messages import F64, I64, Bools
+from models.arrays import F64, I64, Bools
 
 BEFORE_CHANGE = 1000
 """Events between the history and the change."""

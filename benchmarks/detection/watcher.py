@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.messages import F64, I64, Bools
+from models.arrays import F64, I64, Bools
 
 
 class Watcher:

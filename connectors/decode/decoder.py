@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.events import MAX_RECORD_BYTES, AgentCall
-from aftercall.times import format_time
-from connectors.batch import I32, I64, NEVER, Batch, Bools, Calls, Objects, Outcomes, Refused, objects
+from aftercall.times import NEVER, format_time
+from connectors.batch import I32, I64, Batch, Bools, Calls, Objects, Outcomes, Refused, objects
 from connectors.decode.fields import CallFields, OutcomeFields
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.decode.validation import CALL, OUTCOME, Refusal, examine

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from aftercall.events import RESERVED_SOURCES
-from connectors.batch import F64, I8, I32, I64, NEVER, U64, Bools
+from aftercall.times import NEVER
+from aftercall.vocabulary import RESERVED_SOURCES
+from connectors.batch import F64, I8, I32, I64, U64, Bools
 from connectors.decode.structs import CallRecord, OutcomeRecord
 from connectors.decode.times import parse_times
 from connectors.decode.uuids import uuid_words

@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from aftercall.times import YEAR_2000_US, parse_time
-from connectors.batch import I64, NEVER, Bools
+from aftercall.times import EPOCH, NEVER, YEAR_2000_US, parse_time
+from connectors.batch import I64, Bools
 
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = [(year, month) for year in range(_FIRST_YEAR, _LAST_YEAR + 1) for month in range(1, 13)]
-_DAYS_BEFORE = np.array([(datetime(y, m, 1, tzinfo=UTC) - _EPOCH).days for y, m in _MONTHS], dtype=np.int64)
+_DAYS_BEFORE = np.array([(datetime(y, m, 1, tzinfo=UTC) - EPOCH).days for y, m in _MONTHS], dtype=np.int64)
 _DAYS_IN = np.array([calendar.monthrange(y, m)[1] for y, m in _MONTHS], dtype=np.int64)
 _SECONDS_END = len("2026-03-01T12:00:00")
 _FRACTION_DIGITS = 9

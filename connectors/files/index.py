@@ -19,7 +19,8 @@ from pydantic_core import from_json
 from xxhash import xxh3_64
 
 from aftercall.events import MAX_RECORD_BYTES
-from connectors.batch import I32, I64, NEVER
+from aftercall.times import NEVER
+from connectors.batch import I32, I64
 from connectors.decode.times import parse_times
 from connectors.decode.validation import CALL, OUTCOME
 

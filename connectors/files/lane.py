@@ -9,7 +9,8 @@ import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
-from connectors.batch import I32, I64, NEVER, Batch, Refused
+from aftercall.times import NEVER
+from connectors.batch import I32, I64, Batch, Refused
 from connectors.decode.decoder import Decoder
 from connectors.files.index import Index, InputError, index
 

@@ -17,7 +17,8 @@ from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import KafkaException
 from typing_extensions import override
 
-from connectors.batch import NEVER, Batch, Bools
+from aftercall.times import NEVER
+from connectors.batch import Batch, Bools
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from connectors.kafka.client import KafkaFailure
 from connectors.kafka.lane_settings import LaneHooks, LaneSettings, Place

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from aftercall.times import HOUR_US
 from connectors.batch import Erase
 from connectors.kafka.cluster import ClientConfig
 
@@ -34,7 +35,7 @@ class LaneSettings:
     board: Path
     batch_size: int = 20_000
     idle_after_s: float = 60.0
-    max_lead_us: int = 3_600_000_000
+    max_lead_us: int = HOUR_US
     accept_data_loss: bool = False
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from connectors.batch import I32, I64, NEVER, Bools
+from aftercall.times import NEVER
+from connectors.batch import I32, I64, Bools
 
 _AT_END: Final = 2**63 - 1
 _STALE_S: Final = 30.0

@@ -7,11 +7,12 @@ a cut drops the rows of later ones and writes them again.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
+from aftercall.times import to_us
 from connectors.snapshot import tables
 from connectors.snapshot.erase import delete_calls, draft_of, rewrite
 from connectors.snapshot.publish import Publication, discard, discard_unfinished
@@ -26,7 +27,6 @@ Row = tuple[Any, ...]
 
 MODES: Final = ("all", "decided", "none")
 _FLUSH_ROWS: Final = 50_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SnapshotError(RuntimeError):
@@ -256,7 +256,7 @@ class SnapshotStore:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return (value - _EPOCH) // timedelta(microseconds=1)
+        return to_us(value)
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
     if isinstance(value, list):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from aftercall.times import NEVER
+
 Table = dict[str, str]
 """Column name -> DuckDB type, in order."""
 
@@ -211,8 +213,6 @@ PUBLISHED: Final[dict[str, Table]] = {
 attrs, origin, evidence, slices, degraded, positions are JSON text.
 """
 
-_NEVER: Final = -(2**63)
-
 
 def create(table: str, columns: Table) -> str:
     """The statement that creates a table."""
@@ -224,7 +224,7 @@ def read(column: str, kind: str, prefix: str = "") -> str:
     """The expression that makes a published column of a logged or computed one: times from µs, no nan, no sentinel."""
     name = f'{prefix}"{column}"'
     if kind == "TIMESTAMP":
-        return f"make_timestamp(nullif({name}, {_NEVER}))"
+        return f"make_timestamp(nullif({name}, {NEVER}))"
     if kind == "DOUBLE":
         return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
     if column == "tokens":

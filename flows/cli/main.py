@@ -9,13 +9,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
+from aftercall.times import to_datetime, to_us
 from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.kafka import topics
@@ -367,7 +368,7 @@ def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=parse_time(text))
+        return to_datetime(parse_time(text))
     except ValueError as wrong:
         raise UsageError(f"--as-of: {wrong}") from None
 
@@ -384,7 +385,7 @@ def _plain(value: Any) -> str:
     from aftercall.times import format_time
 
     if isinstance(value, datetime):
-        return format_time((value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
+        return format_time(to_us(value))
     return str(value)
 
 

@@ -6,12 +6,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
-from aftercall.records import EPOCH, Alert, DeadLetter, Recommendation, Record, alert_id, to_json
+from aftercall.records import Alert, DeadLetter, Recommendation, Record, alert_id, to_json
+from aftercall.times import NEVER, to_datetime
+from aftercall.vocabulary import OTHER
 from connectors.batch import Batch
 from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
@@ -34,7 +35,6 @@ from flows.settings.loading import Settings
 from models.groups import Grouped
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.join import Joined
-from models.messages import NEVER, OTHER
 
 SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]
@@ -139,7 +139,7 @@ def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
         at = item[1].folded_at
         if not item[1].folding_began:
             return []
-        when = EPOCH + timedelta(microseconds=max(at, 0))
+        when = to_datetime(max(at, 0))
         cap = settings.join.max_groups
         return [
             Alert.sealed(

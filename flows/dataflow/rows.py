@@ -8,11 +8,10 @@ from typing import Any
 import orjson
 
 from aftercall.records import seal_json
-from aftercall.times import format_time
+from aftercall.times import NEVER, format_time
 from models.join.held_calls import PENDING
 from models.join.join import Joined
 from models.join.open_ledgers import Judgement
-from models.messages import NEVER
 
 Row = tuple[Any, ...]
 _NAMES = ("failure", "success", "expired")

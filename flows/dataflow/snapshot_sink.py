@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from aftercall.times import MINUTE_US, NEVER, duration_us
 from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
@@ -31,7 +32,6 @@ from flows.dataflow.snapshot_messages import (
     Tally,
     VerdictRows,
 )
-from models.messages import MINUTE_US, NEVER
 from models.rates.rate_cells import RateCells
 from models.rates.tables import FrozenRates
 from models.state import StateError
@@ -276,7 +276,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         ages = dict(self._settings.forget)
         if not ages or self._watermark == NEVER:
             return
-        before = {name: self._watermark - age // timedelta(microseconds=1) for name, age in ages.items()}
+        before = {name: self._watermark - duration_us(age) for name, age in ages.items()}
         hourly = before.pop("hourly", None)
         if hourly is not None:
             self._cells.forget_hours(hourly)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
-from aftercall.records import EPOCH
-from aftercall.times import format_time
+from aftercall.times import DAY_US, format_time, to_us
 from models.simulation.scenario import DEMO, Scenario
 from models.simulation.traffic import SimCalls, SimOutcomes, Traffic, simulate_traffic
 
@@ -59,7 +58,7 @@ def simulate(
         if not value > 0:
             message = f"simulate: {name} must be > 0; got {value:g} (give a positive number)"
             raise ValueError(message)
-    begin = (start - EPOCH) // timedelta(microseconds=1)
+    begin = to_us(start)
     traffic = simulate_traffic(scenario, start=begin, days=days, calls_per_day=calls_per_day, seed=seed)
     rng = np.random.default_rng([seed, 1])
     out.mkdir(parents=True, exist_ok=True)
@@ -139,7 +138,7 @@ def _truth(
     return {
         "seed": seed,
         "start": format_time(start),
-        "end": format_time(start + int(days * 86_400_000_000)),
+        "end": format_time(start + int(days * DAY_US)),
         "incident": incident,
         "rates": [
             {"task_type": task.name, "model": model, "config": config, "success_rate": rate}

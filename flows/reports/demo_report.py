@@ -12,11 +12,11 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from aftercall.records import EPOCH, EVERY_TASK
-from aftercall.times import parse_time
-from flows.reports.insights import Z_EFFECT, Route, newest_route, open_snapshot, rows
+from aftercall.times import parse_time, to_datetime
+from aftercall.vocabulary import EVERY_TASK
+from flows.reports.insights import Route, newest_route, open_snapshot, rows
 from flows.reports.insights_view import arm_name, moment, percent, points, printable, route_table
-from models.stats.intervals import newcombe
+from models.stats.intervals import Z_99, newcombe
 
 SNAPSHOT = "outcomes.duckdb"
 Row = dict[str, Any]
@@ -115,7 +115,7 @@ def by_now(base: duckdb.DuckDBPyConnection, alert: Row) -> ByNow | None:
     (n,) = rows(base, query, [hour, hour, hour, hour, *group, hour - timedelta(days=7)])
     if not n["n0"] or not n["n1"]:
         return None
-    low, high = newcombe(n["s0"], n["n0"], n["s1"], n["n1"], Z_EFFECT)
+    low, high = newcombe(n["s0"], n["n0"], n["s1"], n["n1"], Z_99)
     return ByNow(n["s0"] / n["n0"], n["n0"], n["s1"] / n["n1"], n["n1"], float(low), float(high))
 
 
@@ -131,7 +131,7 @@ def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: R
     """How well the hidden incident was found, and what else was reported."""
     if incident is None:
         return [f"There was no incident; {len(worse)} were reported."]
-    changed_at = EPOCH + timedelta(microseconds=parse_time(incident["changed_at"]))
+    changed_at = to_datetime(parse_time(incident["changed_at"]))
     fall = f"{100 * incident['drop']:.1f} points"
     rates = f"{percent(incident['rate_before'])} -> {percent(incident['rate_after'])}"
     lines = [f"Truth: {incident['task_type']} · {incident['model']} fell by {fall} ({rates}) at {moment(changed_at)}."]

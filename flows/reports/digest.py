@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aftercall.records import EPOCH, DigestEntry
-from aftercall.times import format_time
+from aftercall.records import DigestEntry
+from aftercall.times import format_time, to_us
 from flows.reports.insights import InsightError, open_snapshot, rows
 from flows.reports.insights_view import arm_name, percent, points, printable
-from models.alarms.book import significant
+from models.alarms.phrases import significant
 
 SHOWN = 40
 
@@ -33,7 +33,7 @@ class Week:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        issued_at = (self.issued_at - EPOCH) // timedelta(microseconds=1)
+        issued_at = to_us(self.issued_at)
         return asdict(self) | {"issued_at": format_time(issued_at)}
 
 

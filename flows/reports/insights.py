@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 
 from aftercall.durations import format_duration
-from aftercall.records import EVERY_TASK
+from aftercall.vocabulary import EVERY_TASK
 from flows.reports.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compared, together, total
 from flows.reports.insights_evidence import Noticed, noticed
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 HOUR = timedelta(hours=1)
-Z_EFFECT = 2.58
-"""Of the interval of a change: where the change was looked for, 1.96 would cover too rarely."""
 
 TIMED_ARMS = 12
 """Of as many (model, config), the busiest, it is told how soon a drop would be noticed."""

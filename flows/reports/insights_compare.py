@@ -9,8 +9,7 @@ import numpy as np
 
 from flows.reports.insights_evidence import Noticed, Silence, silence
 from models.stats.comparison import Compared, Span, compare
-from models.stats.delay_correction import Z
-from models.stats.intervals import confidence_sequence, wilson
+from models.stats.intervals import Z_95, confidence_sequence, wilson
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,11 @@ def together(arms: list[ArmInsight]) -> Corrected | None:
             return None
         expected = arm.current.resolved / known.maturity
         weight, inside, rate = weight + expected, inside + arm.current.resolved, rate + expected * known.rate
-        variance += (expected * (known.high - known.low) / (2 * Z)) ** 2
+        variance += (expected * (known.high - known.low) / (2 * Z_95)) ** 2
     if not weight:
         return None
     rate, error = rate / weight, variance**0.5 / weight
-    return Corrected(rate, max(rate - Z * error, 0.0), min(rate + Z * error, 1.0), inside / weight)
+    return Corrected(rate, max(rate - Z_95 * error, 0.0), min(rate + Z_95 * error, 1.0), inside / weight)
 
 
 def compared(

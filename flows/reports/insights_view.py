@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aftercall.durations import format_duration
-from aftercall.records import EVERY_TASK
+from aftercall.vocabulary import EVERY_TASK
 from flows.reports.insights import ArmInsight, DegradedModel, Insight, Route, Side
 from flows.reports.insights_evidence import Noticed, Silence
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
+from aftercall.times import duration_us
 from connectors.dead_letters import place_origin
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
@@ -45,7 +46,6 @@ from flows.service.peer_health import watch_peers
 from flows.service.processes import run_members
 from flows.service.signals import Stopping, die_with_parent
 from flows.settings.for_decoder import decoder_of
-from flows.settings.for_models import microseconds
 from flows.settings.loading import Settings
 
 _LOOK_S: Final = 1.0
@@ -195,7 +195,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         lanes=settings.kafka.lanes,
         board=service.out / "state" / "lead",
         idle_after_s=settings.join.idle_after.total_seconds(),
-        max_lead_us=microseconds(settings.join.max_lead),
+        max_lead_us=duration_us(settings.join.max_lead),
         accept_data_loss=service.accept_data_loss,
     )
     erasing = Erasing(service.out)

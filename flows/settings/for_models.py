@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from aftercall.times import duration_us
 from flows.settings.loading import Settings
 from models.drift.settings import DriftSettings
 from models.join.ledger import SourceRule, VerdictRules
 from models.join.rules import JoinRules, TaskRules
 from models.routing.routing import RoutingSettings, TaskRouting
-
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(span: timedelta) -> int:
-    """A duration as the models count it."""
-    return span // _MICROSECOND
 
 
 def join_rules(settings: Settings) -> JoinRules:
@@ -25,11 +17,11 @@ def join_rules(settings: Settings) -> JoinRules:
         for name, score in settings.verdict.source.items()
     }
     return JoinRules(
-        horizon_us=microseconds(settings.join.horizon),
-        allowed_lateness_us=microseconds(settings.join.allowed_lateness),
-        orphan_wait_us=microseconds(settings.join.orphan_wait),
+        horizon_us=duration_us(settings.join.horizon),
+        allowed_lateness_us=duration_us(settings.join.allowed_lateness),
+        orphan_wait_us=duration_us(settings.join.orphan_wait),
         tasks={
-            name: TaskRules(microseconds(task.horizon), None if task.silence is None else task.silence == "success")
+            name: TaskRules(duration_us(task.horizon), None if task.silence is None else task.silence == "success")
             for name, task in settings.task.items()
             if task.horizon is not None
         },
@@ -42,10 +34,10 @@ def drift_settings(settings: Settings) -> DriftSettings:
     drift = settings.drift
     return DriftSettings(
         false_alarms_per_1000_groups_per_week=drift.false_alarms_per_1000_groups_per_week,
-        warmup_us=microseconds(min(drift.warmup, settings.join.horizon)),
+        warmup_us=duration_us(min(drift.warmup, settings.join.horizon)),
         warmup_by_task={
             # Where silence decides, its verdicts only begin to come when the first calls close.
-            name: microseconds(
+            name: duration_us(
                 min(drift.warmup, task.horizon)
                 if task.silence is None
                 else task.horizon + settings.join.allowed_lateness
@@ -57,7 +49,7 @@ def drift_settings(settings: Settings) -> DriftSettings:
         min_trials=drift.min_trials,
         margin=drift.margin,
         margin_above_per_day=drift.margin_above_per_day,
-        new_normal_after_us=microseconds(drift.new_normal_after),
+        new_normal_after_us=duration_us(drift.new_normal_after),
     )
 
 
@@ -65,11 +57,11 @@ def routing_settings(settings: Settings) -> RoutingSettings:
     """When recommendations are issued, and what is particular to a task type."""
     routing = settings.routing
     return RoutingSettings(
-        every_us=microseconds(routing.every),
-        valid_for_us=microseconds(routing.valid_for),
+        every_us=duration_us(routing.every),
+        valid_for_us=duration_us(routing.valid_for),
         floor=routing.floor,
         min_evidence=routing.min_evidence,
-        memory_us=microseconds(routing.memory),
+        memory_us=duration_us(routing.memory),
         tasks={
             name: TaskRouting(
                 value=task.value,

@@ -24,8 +24,8 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as EnvironmentUnreadable
 
 from aftercall.durations import format_duration
+from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.sections import (
-    DEFAULT_PASS_AT,
     Drift,
     Join,
     Kafka,

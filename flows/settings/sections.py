@@ -12,10 +12,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import NoDecode
 
 from aftercall.durations import RULE, format_duration, parse_duration
-from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS, RESERVED_SOURCES
+from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS
+from aftercall.vocabulary import DEFAULT_PASS_AT, RESERVED_SOURCES
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
-
-DEFAULT_PASS_AT = 0.7
 
 
 def _duration(value: object) -> timedelta:

@@ -3,69 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
 
-from aftercall.records import Alert, Direction, Severity, alert_id
-from models.messages import MINUTE_US, AnyGroup
-
-Watched = tuple[str, AnyGroup, str]
-"""(kind, group, metric): at most one alert is open for each."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Alarm(NamedTuple):
-    """What a detector found, at event time `at` (microseconds, like all times here).
-
-    `origin` is whatever the detector needs to compare a later alarm with the baseline of this one. `finding` follows
-    the group's name in a sentence: "fell from ... to ...". Evidence is finite.
-    """
-
-    at: int
-    watched: Watched
-    direction: Direction
-    severity: Severity
-    baseline: float
-    current: float
-    effect_low: float | None
-    effect_high: float | None
-    changed_at: int
-    promise: str | None
-    finding: str
-    evidence: dict[str, float]
-    origin: tuple[float, ...]
-
-
-def significant(value: float) -> float:
-    """`value` to 6 significant digits.
-
-    >>> significant(2731.0987654321)
-    2731.1
-    """
-    return float(f"{value:.6g}")
-
-
-def utc_text(us: int) -> str:
-    """A time for a sentence.
-
-    >>> utc_text(0)
-    '1970-01-01 00:00 UTC'
-    """
-    return f"{_time(us):%Y-%m-%d %H:%M} UTC"
-
-
-def group_text(group: AnyGroup) -> str:
-    """A group for a sentence.
-
-    >>> group_text(("refund", "model-a", None))
-    "task 'refund', model 'model-a', all configs"
-    """
-    task, model, config = group
-    if model is None:
-        return f"task '{task}', all models"
-    return f"task '{task}', model '{model}', " + ("all configs" if config is None else f"config '{config}'")
+from aftercall.records import Alert, Direction, alert_id
+from aftercall.times import MINUTE_US, to_datetime, to_us
+from models.alarms.alarm import Alarm, Watched
+from models.alarms.phrases import METRICS, group_text, significant
+from models.messages import AnyGroup
 
 
 def in_order(alerts: Iterable[Alert]) -> list[Alert]:
@@ -109,7 +55,7 @@ class AlertBook:
         keys = list(self._open) if watched is None else [watched] if watched in self._open else []
         if not keys:
             return []
-        limit = _time(until - self._new_normal_after_us)
+        limit = to_datetime(until - self._new_normal_after_us)
         return [self._new_normal(key) for key in keys if self._open[key]["opened_at"] <= limit]
 
     def _opened(self, alarm: Alarm) -> Alert:
@@ -126,9 +72,9 @@ class AlertBook:
             "model": group[1],
             "config": group[2],
             "direction": alarm.direction,
-            "opened_at": _time(alarm.at),
+            "opened_at": to_datetime(alarm.at),
             "closed_at": None,
-            "changed_at": _time(alarm.changed_at),
+            "changed_at": to_datetime(alarm.changed_at),
             "promise": alarm.promise,
         }
         self._open[alarm.watched] = held
@@ -145,13 +91,13 @@ class AlertBook:
         evidence = _evidence(alarm) | {"current_after": significant(alarm.current)}
         reported = f"{held['opened_at']:%Y-%m-%d %H:%M} UTC"
         reason = _sentence(alarm, f"{alarm.finding}; the change reported {reported} is over")
-        return _issue(held, alarm.at, state="closed", closed_at=_time(alarm.at), evidence=evidence, reason=reason)
+        return _issue(held, alarm.at, state="closed", closed_at=to_datetime(alarm.at), evidence=evidence, reason=reason)
 
     def _new_normal(self, watched: Watched) -> Alert:
         held = self._open[watched]
         self._forget(watched)
         closing = held["opened_at"] + timedelta(microseconds=self._new_normal_after_us)
-        at = (closing - _EPOCH) // timedelta(microseconds=1)
+        at = to_us(closing)
         _, group, metric = watched
         reason = (
             f"{METRICS.get(metric, metric)} of {group_text(group)} has not come back since "
@@ -165,49 +111,6 @@ class AlertBook:
 
 
 _MINUTE = "changed_minute"
-
-
-class _Phrases(Mapping[str, str]):
-    """What a metric is called at the start of a sentence: "... of task 'refund', all models fell from ...".
-
-    >>> METRICS["latency_ms"], METRICS["responses:user_feedback"]
-    ('Typical latency', "Response rate of source 'user_feedback'")
-    >>> METRICS["score:p10:judge"]
-    "Share of scores by 'judge' above their usual p10"
-    >>> METRICS.get("groups", "Number of groups")
-    'Number of groups'
-    """
-
-    _WHOLE: Final = {
-        "success_rate": "Success rate",
-        "latency_ms": "Typical latency",
-        "cost_usd": "Typical cost per call",
-        "tokens": "Typical number of tokens per call",
-        "calls": "Traffic",
-    }
-    _VALUES: Final = {"latency_ms": "latencies", "cost_usd": "costs per call", "tokens": "numbers of tokens"}
-
-    def __getitem__(self, metric: str) -> str:
-        if metric in self._WHOLE:
-            return self._WHOLE[metric]
-        name, _, rest = metric.partition(":")
-        quantile, _, source = rest.partition(":")
-        if name in self._VALUES and rest:
-            return f"Share of {self._VALUES[name]} above their usual {rest}"
-        if name == "score" and source and quantile in {"p10", "p50"}:
-            return f"Share of scores by '{source}' above their usual {quantile}"
-        if name in {"score", "responses"} and rest:
-            return f"Mean score by '{rest}'" if name == "score" else f"Response rate of source '{rest}'"
-        raise KeyError(metric)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._WHOLE)
-
-    def __len__(self) -> int:
-        return len(self._WHOLE)
-
-
-METRICS: Final = _Phrases()
 
 
 def _measured(alarm: Alarm) -> dict[str, Any]:
@@ -238,7 +141,7 @@ def alarm_of(record: Alert) -> Alarm | None:
     other: Direction = "up" if record.direction == "down" else "down"
     start = f"{METRICS.get(record.metric, record.metric)} of {group_text(group)} "
     return Alarm(
-        at=(record.updated_at - _EPOCH) // timedelta(microseconds=1),
+        at=to_us(record.updated_at),
         watched=(record.kind, group, record.metric),
         direction=other if over else record.direction,
         severity=record.severity,
@@ -261,9 +164,5 @@ def _sentence(alarm: Alarm, finding: str) -> str:
 
 def _issue(held: dict[str, Any], at: int, **changes: Any) -> Alert:
     """The alert's next record; `held` becomes what it says."""
-    held.update(changes, seq=held["seq"] + 1, updated_at=_time(at))
+    held.update(changes, seq=held["seq"] + 1, updated_at=to_datetime(at))
     return Alert.sealed(**held)
-
-
-def _time(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)

@@ -10,17 +10,18 @@ import pickle
 from typing import Any, Final
 
 from aftercall.records import Alert
-from models.alarms.book import Alarm
+from aftercall.times import DAY_US, MINUTE_US, NEVER
+from models.alarms.alarm import Alarm
 from models.alerts.incidents import Incident, Incidents
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.other_causes import OtherCauses
 from models.alerts.rate_causes import RateCauses
 from models.drift.settings import DriftSettings
-from models.messages import MINUTE_US, NEVER, Closed
+from models.messages import Closed
 from models.state import unpack
 
 STATE_VERSION: Final = 2
-REMEMBERED_US: Final = 14 * 86_400_000_000
+REMEMBERED_US: Final = 14 * DAY_US
 """How long a closed incident explains late alarms."""
 _RATE: Final = ("drift", "success_rate")
 

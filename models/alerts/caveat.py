@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import xlogy
 from scipy.stats import chi2
 
-from models.messages import F64
+from models.arrays import F64
 
 MIN_DAYS = 7
 """Whole days of the baseline from which day effects can be judged."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-from aftercall.records import EVERY_TASK, Alert, Direction, alert_id
-from models.alarms.book import METRICS, significant, utc_text
+from aftercall.records import Alert, Direction, alert_id
+from aftercall.times import MINUTE_US, to_datetime
+from aftercall.vocabulary import EVERY_TASK
+from models.alarms.phrases import METRICS, significant, utc_text
 from models.alerts.scope import Scope, scope_text
 from models.alerts.severity import severity_of
-from models.messages import MINUTE_US
 from models.stats.effect_size import Effect
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -69,9 +67,9 @@ class Incident:
             "kind": self.kind,
             "metric": self.metric,
             "direction": self.direction,
-            "opened_at": moment(at),
+            "opened_at": to_datetime(at),
             "closed_at": None,
-            "changed_at": moment(self.moves[0] * MINUTE_US),
+            "changed_at": to_datetime(self.moves[0] * MINUTE_US),
             "failures_per_day": None,
             "caveat": None,
             "slices": [],
@@ -82,13 +80,13 @@ class Incident:
         """The next record: the last one with changes."""
         task, model, config = self.scope
         scope = {"task_type": task or EVERY_TASK, "model": model, "config": config}
-        self.record.update(changes, **scope, seq=self.record["seq"] + 1, updated_at=moment(at))
+        self.record.update(changes, **scope, seq=self.record["seq"] + 1, updated_at=to_datetime(at))
         return Alert.sealed(**self.record)
 
     def close(self, at: int, reason: str, *, recovered: bool, **changes: Any) -> Alert:
         """The last record: over, or the new normal."""
         self.closed, self.recovered = at, recovered
-        return self.issue(at, state="closed", closed_at=moment(at), reason=reason, **changes)
+        return self.issue(at, state="closed", closed_at=to_datetime(at), reason=reason, **changes)
 
     def merge(self, at: int, other: Incident) -> Alert:
         """Close it: it has turned out to be part of another."""
@@ -149,11 +147,6 @@ def family(kind: str, metric: str) -> tuple[str, str]:
     False
     """
     return ("values", metric.partition(":p")[0]) if kind in {"shift", "quantile"} else (kind, metric)
-
-
-def moment(us: int) -> datetime:
-    """An instant for a record."""
-    return _EPOCH + timedelta(microseconds=us)
 
 
 def measured(effect: Effect, per_day: float) -> dict[str, Any]:

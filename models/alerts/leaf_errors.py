@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from aftercall.vocabulary import OTHER
+from models.arrays import F64, I64
 from models.columns.minute_rows import KEEP_HOURS, MinuteRows
-from models.messages import F64, I64, OTHER
 
 MOST_ERRORS: Final = 64
 """Errors of a task type told apart at a time: an error is free text. The others are one, `OTHER`."""

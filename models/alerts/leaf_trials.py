@@ -8,8 +8,9 @@ import numpy as np
 
 from models.alerts.leaf_errors import LeafErrors
 from models.alerts.scope import Leaves
+from models.arrays import F64, I64
 from models.columns.minute_rows import MinuteRows
-from models.messages import F64, I64, Closed, Group
+from models.messages import Closed, Group
 
 
 class LeafTrials:

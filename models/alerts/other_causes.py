@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aftercall.records import Alert
-from models.alarms.book import METRICS, Alarm, utc_text
+from aftercall.times import MINUTE_US
+from models.alarms.alarm import Alarm
+from models.alarms.phrases import METRICS, utc_text
 from models.alerts.incidents import Incident, Incidents
 from models.alerts.scope import DEFAULT_CONFIG, Scope, scope_text
-from models.messages import MINUTE_US
 
 SLACK: Final = 6 * 60
 """Minutes between the dates of two changes that may be one."""

@@ -7,20 +7,21 @@ from typing import Any, Final
 import numpy as np
 
 from aftercall.records import Alert
-from models.alarms.book import METRICS, Alarm, utc_text
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from models.alarms.alarm import Alarm
+from models.alarms.phrases import METRICS, utc_text
 from models.alerts.caveat import caveat, new_kind_of_day
 from models.alerts.incidents import Incident, Incidents, change_text, cost_text, measured
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, scope_text, wider
 from models.alerts.severity import severity_of, steady
 from models.alerts.slices import ErrorCounts, concentration, slices_of
+from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import KEEP_HOURS
 from models.drift.settings import DriftSettings
-from models.messages import F64, I64, MINUTE_US, Bools
 from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
 
 HOUR: Final = 60
-DAY: Final = 1440
 SLACK: Final = 6 * HOUR
 """Changes are dated with an error of up to 6 h at 100 trials a day: within it, two may be one."""
 LEAST: Final = 8.0
@@ -276,9 +277,9 @@ class RateCauses:
         """Failures a day that a change costs, at the traffic of the last day."""
         inside = self._within(scope)
         first = int(np.array(self._trials.first, np.int64)[inside].min(initial=now))
-        begin = max(-(-(now - DAY) // HOUR) * HOUR, first)
+        begin = max(-(-(now - MINUTES_PER_DAY) // HOUR) * HOUR, first)
         _, trials = self._trials.between(now, begin, now)
-        return -effect.points * float(trials[inside].sum()) * DAY / max(now - begin, 1)
+        return -effect.points * float(trials[inside].sum()) * MINUTES_PER_DAY / max(now - begin, 1)
 
     def _slices(self, incident: Incident, begin: int, now: int) -> dict[str, Any]:
         end, trials = incident.moves[0], self._trials
@@ -291,15 +292,18 @@ class RateCauses:
         inside, end = self._within(incident.scope), incident.moves[0]
         start = self._levels(end, incident)[inside]
         first = max(int(start.max(initial=0)), (now // HOUR - KEEP_HOURS + 1) * HOUR)
-        whole = range(-(-first // DAY), end // DAY)
+        whole = range(-(-first // MINUTES_PER_DAY), end // MINUTES_PER_DAY)
         days = [
-            tuple(float(column[inside].sum()) for column in self._trials.between(now, day * DAY, (day + 1) * DAY))
+            tuple(
+                float(column[inside].sum())
+                for column in self._trials.between(now, day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY)
+            )
             for day in whole
         ]
         columns = np.array(days).reshape(-1, 2)
         before = {day for day, trials in zip(whole, columns[:, 1], strict=True) if trials}
         # Midway from the change, as its moment is an estimate.
-        since = set(range((end + now) // 2 // DAY, now // DAY + 1))
+        since = set(range((end + now) // 2 // MINUTES_PER_DAY, now // MINUTES_PER_DAY + 1))
         return caveat(
             rate=effect.baseline,
             changed=effect.current,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.messages import F64, I64, Bools
+from models.arrays import F64, I64, Bools
 from models.stats.shiryaev_roberts import RATIOS
 
 Scope = tuple[str | None, str | None, str | None]

@@ -6,9 +6,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aftercall.events import RESERVED_SOURCES
-from models.alarms.book import significant
-from models.messages import F64, I64, OTHER, Bools, Group, Objects
+from aftercall.vocabulary import OTHER, RESERVED_SOURCES
+from models.alarms.phrases import significant
+from models.arrays import F64, I64, Bools, Objects
+from models.messages import Group
 
 DIMENSIONS: Final = ("task_type", "model", "config", "source")
 MOST: Final = 5

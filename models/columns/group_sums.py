@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.messages import I32, I64, U64
+from models.arrays import I32, I64, U64
 
 
 def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.messages import I32, I64, U64
+from models.arrays import I32, I64, U64
 
 _EMPTY = -1
 _GONE = -2

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.messages import I32, U64
+from models.arrays import I32, U64
 
 _NONE, _UUID, _HEX, _ARENA = 0, 1, 2, 3
 _HYPHENS = (8, 13, 18, 23)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from models.messages import I64, U64, Bools
+    from models.arrays import I64, U64, Bools
 
 
 class Sums(NamedTuple):

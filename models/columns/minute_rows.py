@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from models.messages import I32, I64
+from models.arrays import I32, I64
 
 KEEP_HOURS: Final = 14 * 24
 """How far back a baseline reaches."""

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.messages import I64, MINUTE_US, AnyGroup, Closed, Group
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from models.arrays import I64
+from models.messages import AnyGroup, Closed, Group
 from models.state import StateError
 
 BUSY: Final = 300
 """Trials on a UTC day from which the group has an opinion the day after."""
-_MINUTES_PER_DAY = 1440
 
 
 class _Window:
@@ -31,7 +32,7 @@ class _Window:
         self.day, self.count, self.adwin = day, count, adwin
 
     def feed(self, minute: int, failures: int, trials: int) -> None:
-        day = minute // _MINUTES_PER_DAY
+        day = minute // MINUTES_PER_DAY
         if day != self.day:
             busy = day == self.day + 1 and self.count >= BUSY
             self.adwin = (self.adwin or _adwin()) if busy else None

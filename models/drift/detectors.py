@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from datetime import UTC, datetime, timedelta
 
 from aftercall.records import Alert, Digest
-from models.alarms.book import in_order, significant
+from aftercall.times import to_us
+from models.alarms.book import in_order
+from models.alarms.phrases import significant
 from models.drift.adwin import SecondOpinion
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import KIND, RateDrift
@@ -19,7 +20,6 @@ from models.state import StateError
 __all__ = ["Drift", "DriftSettings"]
 
 _VERSION = 2
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Drift:
@@ -51,7 +51,7 @@ class Drift:
         """The alerts on success rates that say something new, with what ADWIN says of their groups at that instant."""
         asked = [at for at, alert in enumerate(alerts) if alert.kind == KIND and alert.state != "closed"]
         groups = [(alerts[at].task_type, alerts[at].model, alerts[at].config) for at in asked]
-        moments = [(alerts[at].updated_at - _EPOCH) // timedelta(microseconds=1) for at in asked]
+        moments = [to_us(alerts[at].updated_at) for at in asked]
         told = list(alerts)
         for at, said in zip(asked, self._opinion.close(closed, list(zip(groups, moments, strict=True))), strict=True):
             if said:

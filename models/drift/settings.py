@@ -8,10 +8,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from models.messages import F64
-
-DAY_US = 86_400_000_000
-HOUR_US = 3_600_000_000
+from aftercall.times import DAY_US, HOUR_US
+from models.arrays import F64
 
 
 class Budget(NamedTuple):

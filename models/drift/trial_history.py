@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.messages import F64, I32, I64, Bools
+from models.arrays import F64, I32, I64, Bools
 
 KEEP_HOURS = 28 * 24
 """How far back a change is looked for."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from models.arrays import F64, I8, I32, I64, U64, Bools, Objects
 from models.join.watermark import LaneClock
-from models.messages import F64, I8, I32, I64, U64, Bools, Group, Objects
+from models.messages import Group
 
 
 class CallRecord(Protocol):

@@ -11,21 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aftercall.times import HOUR_US, MINUTE_US
+from models.arrays import F64, I8, I32, I64, U64
 from models.columns.group_sums import runs, total
 from models.columns.keyed_sums import pack
 from models.join.ledger import End
 from models.messages import (
-    F64,
-    HOUR_US,
-    I8,
-    I32,
-    I64,
     LEVELS,
-    MINUTE_US,
     NO_RESPONSES,
     NO_SCORES,
     NO_VALUES,
-    U64,
     CellDeltas,
     Changes,
     DelayDeltas,

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.arrays import U64, Bools
 from models.join.ledger import Statement
-from models.messages import U64, Bools
 
 
 class Waiting(NamedTuple):

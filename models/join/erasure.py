@@ -11,12 +11,13 @@ from typing import Final
 
 import numpy as np
 
+from models.arrays import I32
 from models.join.deltas import Deltas
 from models.join.early_outcomes import Waiting
 from models.join.held_calls import HAS_CASE, NO_STATEMENT, PENDING, HeldCalls
 from models.join.join import Expired, FirstVerdicts, Join, Joined
 from models.join.slow_path import Refusal
-from models.messages import I32, Erased, Erasure
+from models.messages import Erased, Erasure
 
 REASON: Final = "erased"
 _DETAIL: Final = "it waited for a call that was erased"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from models.arrays import I32, I64, U64, Bools
 from models.join.held_calls import NO_STATEMENT
-from models.messages import I32, I64, U64, Bools
 
 if TYPE_CHECKING:
     from models.join.arrivals import CallColumns, OutcomeColumns

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from aftercall.times import HOUR_US, NEVER
+from models.arrays import I32, I64, U64
 from models.columns.hash_index import HashIndex
 from models.columns.id_column import IdColumn
 from models.join.ledger import Statement
-from models.messages import HOUR_US, I32, I64, NEVER, U64
 
 NO_STATEMENT = -1
 HAS_CASE = -2

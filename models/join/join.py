@@ -14,17 +14,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTE_US, NEVER
+from aftercall.vocabulary import DEFAULT_PASS_AT, SILENCE
+from models.arrays import I8, I32, I64, Objects
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.join.deltas import Deltas
 from models.join.early_outcomes import WaitingOutcomes
 from models.join.fast_path import Periods, Ways, ways
 from models.join.held_calls import FAILURE, HAS_CASE, NO_STATEMENT, PENDING, SUCCESS, HeldCalls
-from models.join.ledger import DEFAULT_PASS_AT, SILENCE
 from models.join.open_ledgers import Judgement, StatementRow
 from models.join.rules import JoinRules
 from models.join.slow_path import Cases, Refusal
 from models.join.watermark import LaneClocks
-from models.messages import I8, I32, I64, MINUTE_US, NEVER, Changes, Erased, Group, Objects
+from models.messages import Changes, Erased, Group
 from models.state import StateError, unpack
 
 STATE_VERSION = 2

@@ -11,11 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-CALL = "call"
-SILENCE = "silence"
-RESERVED_SOURCES = frozenset({CALL, SILENCE})
-DEFAULT_PASS_AT = 0.7
-_NEVER = -(2**63)
+from aftercall.times import NEVER
+from aftercall.vocabulary import CALL, DEFAULT_PASS_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +212,7 @@ def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: boo
         verdict = nothing
         for asserted in ranked:
             while asserted and (
-                asserted[-1].outcome_id in withdrawn or asserted[-1].at <= until.get(asserted[-1].source, _NEVER)
+                asserted[-1].outcome_id in withdrawn or asserted[-1].at <= until.get(asserted[-1].source, NEVER)
             ):
                 asserted.pop()
             if asserted:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTE_US, NEVER
+from aftercall.vocabulary import CALL, SILENCE
+from models.arrays import I32
 from models.join import held_calls as tables
 from models.join.deltas import Deltas
 from models.join.held_calls import HAS_CASE, NO_STATEMENT, Case
-from models.join.ledger import CALL, PENDING, SILENCE, End, Reading, Statement, Verdict, end_of, read
+from models.join.ledger import PENDING, End, Reading, Statement, Verdict, end_of, read
 from models.join.rules import JoinRules
-from models.messages import I32, MINUTE_US, NEVER, Group
+from models.messages import Group
 
 if TYPE_CHECKING:
     from models.join.join import Join

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aftercall.times import DAY_US
 from models.join.ledger import SourceRule, VerdictRules
-
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTE_US, NEVER
+from models.arrays import I32, I64
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.join.deltas import Deltas
 from models.join.early_outcomes import Waiting, WaitingOutcomes
 from models.join.ledger import Statement
 from models.join.open_ledgers import Casebook, Judgement, OpenCase, StatementRow
-from models.messages import I32, I64, MINUTE_US, NEVER
 
 if TYPE_CHECKING:
     from models.join.fast_path import Ways

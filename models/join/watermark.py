@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models.messages import NEVER
+from aftercall.times import NEVER
 
 NO_OTHER = 2**63 - 1
 """Nothing but the lane itself holds the watermark back."""

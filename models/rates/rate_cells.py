@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aftercall.times import HOUR_US, MINUTE_US, NEVER
 from models.columns.keyed_sums import KeyedSums, Sums, pack, unpack
-from models.messages import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
+from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 from models.rates.tables import FrozenRates, delay_low, delay_side
 from models.state import StateError
 from models.stats import delay_distribution as delay
@@ -21,7 +22,8 @@ from models.stats import quantile_sketch as sketch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.messages import I32, I64, Group
+    from models.arrays import I32, I64
+    from models.messages import Group
     from models.rates.tables import Columns
 
 STATE_VERSION: Final = 2

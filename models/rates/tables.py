@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from aftercall.times import DAY_US, HOUR_US, MINUTE_US
 from models.columns.keyed_sums import Sums, pack, unpack
-from models.messages import HOUR_US, MINUTE_US
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
 from models.stats.delay_correction import Corrected, DelayHistory, Expected, correct, expected, shrunken
@@ -16,13 +16,13 @@ from models.stats.intervals import wilson
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.messages import F64, I64, Bools, Group
+    from models.arrays import F64, I64, Bools
+    from models.messages import Group
 
 Columns = dict[str, "NDArray[Any]"]
 
 SPANS: Final = {"1h": 1, "24h": 24, "48h": 48, "7d": 168}
 """Span of `current_rates` -> hours."""
-_DAY_US: Final = 24 * HOUR_US
 _NANO: Final = 1e-9
 
 
@@ -101,7 +101,7 @@ class _Tables:
         self._hours = self._with_minutes(
             self._with_ages(self._sorted(frozen.hours), HOUR_US), frozen.minute_floor // 60
         )
-        self._folded = self._with_ages(self._sorted(frozen.days), _DAY_US)
+        self._folded = self._with_ages(self._sorted(frozen.days), DAY_US)
         self._latency_minutes = self._latency(frozen.latency_minutes)
         self._latency_hours = self._latency(frozen.latency_hours)
         self._latency_folded = self._latency(frozen.latency_days)
@@ -109,7 +109,7 @@ class _Tables:
     def build(self) -> tuple[Columns, Columns]:
         hourly = self._columns(self._hours, self._latency_hours)
         daily = self._columns(self._days(), self._latency_days())
-        rates = _stack([("1h", HOUR_US, hourly), ("1d", _DAY_US, daily)], "grain", "window_start")
+        rates = _stack([("1h", HOUR_US, hourly), ("1d", DAY_US, daily)], "grain", "window_start")
         spans = [(span, 0, self._span(hours)) for span, hours in SPANS.items()]
         current = _stack(spans, "span", None)
         current["as_of"] = np.full(len(current["rank"]), self._as_of, np.int64)
@@ -133,7 +133,7 @@ class _Tables:
 
     def _cohort_age(self, hour: I64) -> I64:
         """Age of the youngest call of an hour's cohort, or of its day's where that has settled, told from now alone."""
-        of_day = self._known - (hour // 24 + 1) * _DAY_US
+        of_day = self._known - (hour // 24 + 1) * DAY_US
         return np.where(of_day >= delay.HISTORY_US, of_day, self._known - (hour + 1) * HOUR_US)
 
     def _sorted(self, sums: Sums) -> _Cells:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from models.messages import F64, HOUR_US, I32, I64, MINUTE_US
+from aftercall.times import HOUR_US, MINUTE_US
+from models.arrays import F64, I32, I64
 
 Arm = tuple[str, str]
 """(model, config)."""

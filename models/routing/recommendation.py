@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aftercall.records import Alert, ArmStatus
-from models.messages import F64
+from models.arrays import F64
 from models.routing.arm_counts import Arm
 from models.stats.best_arm import probability_of_best
 from models.stats.intervals import confidence_sequence

@@ -14,8 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aftercall.records import EPOCH, EVERY_TASK, Alert, Recommendation
-from models.messages import HOUR_US, I64, MINUTE_US, NEVER, OTHER, Closed
+from aftercall.records import Alert, Recommendation
+from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
+from aftercall.vocabulary import EVERY_TASK, OTHER
+from models.arrays import I64
+from models.messages import Closed
 from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, Evidence
 from models.routing.recommendation import Known, TaskRouting, decide
 from models.state import StateError
@@ -212,7 +215,7 @@ class Routing:
         alerts = list(task.open_alerts.values())
         decision = decide(arms, alerts, wishes, self.settings.floor, self.settings.min_evidence)
         task.seq += 1
-        issued_at = EPOCH + timedelta(microseconds=now)
+        issued_at = to_datetime(now)
         return Recommendation.sealed(
             seq=task.seq,
             task_type=name,
@@ -262,7 +265,7 @@ class Routing:
 
 
 def _minute_end(alert: Alert) -> int:
-    at = ((alert.closed_at or alert.updated_at) - EPOCH) // timedelta(microseconds=1)
+    at = to_us(alert.closed_at or alert.updated_at)
     return -(-at // MINUTE_US) * MINUTE_US
 
 
@@ -318,7 +321,7 @@ def _apply(task: _Task, alert: Alert, now: int) -> bool:
     concerns = alert.task_type != EVERY_TASK or bool(arms)
     if alert.metric != OUTCOMES or (alert.model is None and alert.config is None) or not concerns:
         return concerns
-    changed = now if alert.changed_at is None else (alert.changed_at - EPOCH) // timedelta(microseconds=1)
+    changed = now if alert.changed_at is None else to_us(alert.changed_at)
     if alert.state == "closed":
         task.open_alerts.pop(alert.alert_id, None)
         if RECOVERED not in alert.evidence:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.messages import F64, I64, Bools, Objects
+from aftercall.times import DAY_US, MINUTE_US, MINUTES_PER_DAY
+from models.arrays import F64, I64, Bools, Objects
 from models.simulation.scenario import Scenario, SimTask
 
-DAY_US = 86_400_000_000
 PASS_AT = 0.7
 
 
@@ -89,7 +89,7 @@ def _changed_at(scenario: Scenario, start: int, days: float, rng: np.random.Gene
     if scenario.incident is None:
         return None
     jitter = rng.uniform(-0.01, 0.01)
-    return start + int((scenario.incident.at + jitter) * days * 1440) * (DAY_US // 1440)
+    return start + int((scenario.incident.at + jitter) * days * MINUTES_PER_DAY) * MINUTE_US
 
 
 def _calls(
@@ -208,7 +208,7 @@ def _first_statements(
     by_id = rng.random(back.shape[0]) < 0.5  # half name the statement, half only the source
     pile.retract(back, rows[withdrawn], source[withdrawn], np.where(by_id, first[withdrawn], -2))
     again = rng.random(back.shape[0]) < 0.5  # the other half stays unanswered
-    pile.add(back[again] + 60_000_000, rows[withdrawn][again], source[withdrawn][again], truth[withdrawn][again])
+    pile.add(back[again] + MINUTE_US, rows[withdrawn][again], source[withdrawn][again], truth[withdrawn][again])
     return np.array([reopened.sum(), corrected.sum(), withdrawn.sum()])
 
 
@@ -229,7 +229,7 @@ def _ordered(pile: _Pile, calls: SimCalls, end: int, rng: np.random.Generator) -
     place = np.full(pile.size, -1)
     place[order] = np.arange(order.shape[0])
     ids = uuid7(at[order], rng)
-    call_ids = np.where(call[order] >= 0, calls.ids[call[order]], uuid7(at[order] - 60_000_000, rng))
+    call_ids = np.where(call[order] >= 0, calls.ids[call[order]], uuid7(at[order] - MINUTE_US, rng))
     target = retracts[order]
     target = np.where(target >= 0, place[target], target)
     return SimOutcomes(at[order], call[order], source[order], success[order], score[order], target, ids, call_ids)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betaln
 
-from models.messages import F64
+from models.arrays import F64
 
 POINTS = 64
 """Grid points per arm."""

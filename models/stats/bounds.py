@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.messages import F64
+from models.arrays import F64
 from models.stats.intervals import confidence_sequence
 
 GAMMA: Final = 2.0

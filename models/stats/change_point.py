@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import xlogy
 
-from models.messages import F64
+from models.arrays import F64
 
 
 def change_index(

@@ -21,9 +21,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.messages import F64, I64, Bools
-from models.stats.delay_correction import Z
-from models.stats.intervals import newcombe, wilson
+from models.arrays import F64, I64, Bools
+from models.stats.intervals import Z_95, newcombe, wilson
 
 ALPHA: Final = 0.05
 LOOKS: Final = 672
@@ -75,7 +74,7 @@ def compare(
     one = level(len(before) if groups is None else groups, alpha)
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = [np.log(p) - np.log1p(-p) for p in corrected]
-    final, doubt = (ends[0] + ends[1]) / 2, ((ends[1] - ends[0]) / (2 * Z)) ** 2
+    final, doubt = (ends[0] + ends[1]) / 2, ((ends[1] - ends[0]) / (2 * Z_95)) ** 2
     known = ~np.isnan(final) & ~np.isnan(doubt)
     coming = np.where(known, 0.0, _still_to_come(baseline, current))
     odds, variance = _log_odds(baseline.successes, baseline.failures)

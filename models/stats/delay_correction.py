@@ -21,9 +21,10 @@ import numpy as np
 
 from models.stats import delay_distribution as delay
 from models.stats.delay_distribution import Distribution
+from models.stats.intervals import Z_95
 
 if TYPE_CHECKING:
-    from models.messages import F64, I64
+    from models.arrays import F64, I64
 
 PARENT_WEIGHT: Final = 10.0
 """Verdicts that a group's own delays need to weigh as much as those of its task type.
@@ -31,8 +32,6 @@ PARENT_WEIGHT: Final = 10.0
 Few: with 50, intervals of groups that differ from their task type by a factor of exp(0.6) cover in 82 % of cases
 instead of 95, and groups that do not differ gain little (`python -m benchmarks.coverage`).
 """
-Z: Final = 1.96
-"""Quantile of the intervals in the tables."""
 
 
 class Corrected(NamedTuple):
@@ -97,7 +96,7 @@ def expected(history: DelayHistory, group: I64, calls: I64, age_us: I64) -> Expe
 
 
 def correct(
-    successes: I64, failures: I64, calls: I64, expected: Expected, weight: tuple[F64, F64], z: float = Z
+    successes: I64, failures: I64, calls: I64, expected: Expected, weight: tuple[F64, F64], z: float = Z_95
 ) -> Corrected:
     """Delay-corrected rates of windows.
 

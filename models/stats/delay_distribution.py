@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from aftercall.times import HOUR_US
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.messages import F64, I16, I64
+    from models.arrays import F64, I16, I64
 
-HISTORY_US: Final = 72 * 3_600_000_000
+HISTORY_US: Final = 72 * HOUR_US
 """Age in µs that the oldest cohort must have before a distribution is given at all."""
 FIRST_US: Final = 1_000_000
 SETTLED: Final = 30

@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.messages import F64, I64, Bools
+from models.arrays import F64, I64, Bools
 
 Rows = I64 | slice
 """Distinct groups; a slice where they follow each other, so that their columns are views."""
@@ -50,7 +50,6 @@ GRAIN: Final = 64.0
 """What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
 MINUTES_PER_HOUR: Final = 60
 MINUTES_PER_QUARTER: Final = 360
-MINUTES_PER_DAY: Final = 1440
 
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
 """As much as one busy group's four degrees of freedom."""

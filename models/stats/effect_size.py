@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models.messages import F64
-from models.stats.intervals import newcombe
-
-Z = 2.58
-"""The interval covers the true change 95-99 % of the time although the alarm chose the data; 1.96 only 85-94 %."""
+from models.arrays import F64
+from models.stats.intervals import Z_99, newcombe
 
 
 class Effect(NamedTuple):
@@ -52,7 +49,7 @@ def standardised_effect(before: tuple[F64, F64], since: tuple[F64, F64]) -> Effe
     failing = float((weights * f0[known] / n0[known]).sum())
     trials = float(1 / (weights**2 / n0[known]).sum())
     total_f, total_n = float(f1.sum()), float(n1.sum())
-    bounds = newcombe(trials * (1 - failing), trials, total_n - total_f, total_n, Z)
+    bounds = newcombe(trials * (1 - failing), trials, total_n - total_f, total_n, Z_99)
     low, high = (float(bound) for bound in bounds)
     return Effect(
         1 - failing, 1 - total_f / total_n, low, high, total_f, total_n, float(f0[known].sum()), float(n0[known].sum())

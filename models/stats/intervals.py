@@ -6,16 +6,22 @@ Results do not depend on what else is in the array.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, expit
 
-from models.messages import F64
+from models.arrays import F64
 
+Z_95: Final = 1.96
+"""Standard errors to either side of a two-sided interval of 95 %."""
+Z_99: Final = 2.58
+"""The same for 99 %; used where an alarm chose what to look at, as 1.96 would cover too rarely there."""
 _NEWTON_STEPS = 48
 
 
-def wilson(successes: ArrayLike, trials: ArrayLike, z: float = 1.96) -> tuple[F64, F64]:
+def wilson(successes: ArrayLike, trials: ArrayLike, z: float = Z_95) -> tuple[F64, F64]:
     """Wilson score interval of a rate, nan where there are no trials (Wilson 1927, JASA 22, 209-212).
 
     Right about 95 % of the time when read once. Somebody who looks until it says what they hope for is wrong in
@@ -41,7 +47,7 @@ def newcombe(
     trials_before: ArrayLike,
     successes_after: ArrayLike,
     trials_after: ArrayLike,
-    z: float = 1.96,
+    z: float = Z_95,
 ) -> tuple[F64, F64]:
     """Interval of the rate after minus the rate before (Newcombe 1998, Statistics in Medicine 17, 873-890, method 10).
 

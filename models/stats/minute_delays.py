@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.messages import F64, I16, I32, I64
+from models.arrays import F64, I16, I32, I64
 
 HORIZON = 72 * 60
 """Minutes; what comes later lies in the last bucket."""

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from models.messages import F64
-from models.stats.dispersion import MINUTES_PER_DAY, MINUTES_PER_HOUR
+from aftercall.times import MINUTES_PER_DAY
+from models.arrays import F64
+from models.stats.dispersion import MINUTES_PER_HOUR
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 LONGEST_DAYS: Final = 56

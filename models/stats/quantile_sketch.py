@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.messages import F64, I16, I64
+    from models.arrays import F64, I16, I64
 
 RELATIVE_ERROR: Final = 0.02
 SMALLEST_MS: Final = 1e-3

@@ -26,8 +26,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from models.messages import F64, I64, Bools
-from models.stats.dispersion import GRAIN, MINUTES_PER_DAY, Dispersion, Rows, Surroundings
+from aftercall.times import MINUTES_PER_DAY
+from models.arrays import F64, I64, Bools
+from models.stats.dispersion import GRAIN, Dispersion, Rows, Surroundings
 
 RATIOS: F64 = np.array([1.1, 1.25, 1.6, 2.2, 1.4, 1.9, 3.0, 6.0])
 """Odds ratios of the mixture; the first four are held against the baseline, the others against the day.

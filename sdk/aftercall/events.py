@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aftercall.times import YEAR_2000_US, parse_time
+from aftercall.vocabulary import RESERVED_SOURCES
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
 MAX_TEXT: Final = 256
@@ -37,8 +38,6 @@ MAX_CALL_ID: Final = 128
 MAX_COST_USD: Final = 1e6
 MAX_LATENCY_MS: Final = 1e12
 MAX_COUNT: Final = 10**12
-RESERVED_SOURCES: Final = ("call", "silence")
-"""Names of statements that the pipeline makes itself."""
 _MAX_DOUBLE = int(sys.float_info.max)
 
 

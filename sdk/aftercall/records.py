@@ -12,9 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from aftercall.times import parse_time
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from aftercall.times import EPOCH, parse_time
 
 Verdict = Literal["pending", "success", "failure", "expired"]
 AlertState = Literal["opened", "updated", "closed"]
@@ -50,9 +48,6 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "refused_output": "the broker refused a record that the pipeline wrote",
 }
 """Every slug a dead letter's `reason` may be, and what it says."""
-
-EVERY_TASK = "*"
-"""`task_type` of an alert on all of them."""
 
 _UNSEALED = "0" * 32
 

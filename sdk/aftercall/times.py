@@ -1,4 +1,8 @@
-"""Times on the wire: RFC 3339 text, inside the pipeline: integer microseconds since 1970 UTC."""
+"""Times: RFC 3339 text on the wire, integer microseconds since 1970 UTC inside the pipeline.
+
+Every room takes its units of time from here. A minute, an hour or a day in a name without `_US` is a number of whole
+ones since 1970 UTC: `us // MINUTE_US`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,16 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MINUTE_US: Final = 60_000_000
+HOUR_US: Final = 60 * MINUTE_US
+DAY_US: Final = 24 * HOUR_US
+WEEK_US: Final = 7 * DAY_US
+MINUTES_PER_HOUR: Final = 60
+MINUTES_PER_DAY: Final = 1440
+HOURS_PER_DAY: Final = 24
+NEVER: Final = -(2**63)
+"""An absent time; a clock before its partition has given a record."""
 YEAR_2000_US: Final = 946_684_800_000_000
 """The earliest time an event may carry."""
 
@@ -13,11 +27,10 @@ _SHAPE = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
-_EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
-_DAY_US = 86_400_000_000
-_MIN_US = -_EPOCH_DAY * _DAY_US + _DAY_US
-_MAX_US = (datetime(9999, 12, 31, tzinfo=UTC).toordinal() + 1 - _EPOCH_DAY) * _DAY_US - 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = EPOCH.toordinal()
+_MICROSECOND = timedelta(microseconds=1)
+_MIN_US = -_EPOCH_DAY * DAY_US + DAY_US
+_MAX_US = (datetime(9999, 12, 31, tzinfo=UTC).toordinal() + 1 - _EPOCH_DAY) * DAY_US - 1
 _MAX_FRACTION_DIGITS = 9
 
 
@@ -61,7 +74,7 @@ def parse_time(text: str) -> int:
         raise ValueError(message) from None
     seconds_of_day = local.hour * 3600 + local.minute * 60 + local.second - _offset_s(zone, text)
     micros = int((fraction or "")[:6].ljust(6, "0"))
-    found = (local.toordinal() - _EPOCH_DAY) * _DAY_US + seconds_of_day * 1_000_000 + micros
+    found = (local.toordinal() - _EPOCH_DAY) * DAY_US + seconds_of_day * 1_000_000 + micros
     if not _MIN_US <= found <= _MAX_US:
         message = f"is not in the calendar (in UTC, years are 1 to 9999); got {_shown(text)}"
         raise ValueError(message)
@@ -78,11 +91,41 @@ def format_time(us: int) -> str:
     ('1970-01-01T00:00:01.500000Z', '1970-01-01T00:00:00Z')
     """
     try:
-        moment = _EPOCH + timedelta(microseconds=int(us))
+        moment = to_datetime(int(us))
     except OverflowError:
         message = f"{us} us is outside the years 1 to 9999"
         raise ValueError(message) from None
     return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def to_datetime(us: int) -> datetime:
+    """An aware datetime in UTC from microseconds since 1970 UTC.
+
+    Raises:
+        OverflowError: outside the years 1 to 9999.
+
+    >>> to_datetime(1_500_000).isoformat()
+    '1970-01-01T00:00:01.500000+00:00'
+    """
+    return EPOCH + us * _MICROSECOND
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since 1970 UTC of an aware datetime: the reverse of `to_datetime`.
+
+    >>> to_us(to_datetime(1_500_000))
+    1500000
+    """
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def duration_us(span: timedelta) -> int:
+    """Whole microseconds of a span of time, exactly.
+
+    >>> duration_us(timedelta(hours=1)) == HOUR_US
+    True
+    """
+    return span // _MICROSECOND
 
 
 def _offset_s(zone: str, text: str) -> int:

@@ -11,7 +11,7 @@ from benchmarks.detection import oracle, ours, runs
 from benchmarks.detection.peers import CALIBRATED, Adwin, Eddm, HddmA, HddmW, Kswin, kswin_default
 from benchmarks.detection.runs import NEVER, Paths
 from benchmarks.detection.watcher import Start
-from models.messages import Bools
+from models.arrays import Bools
 from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, RATIOS
 
 PEER = {peer.name: peer for peer in CALIBRATED}

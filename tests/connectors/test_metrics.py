@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aftercall import DEAD_LETTER_REASONS, __version__
+from aftercall.times import NEVER
 from connectors.metrics import DEFINITIONS, METRICS, Definition, Metrics
-from models.messages import NEVER
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aftercall.times import MINUTE_US
+from aftercall.vocabulary import OTHER
 from models.groups import MAX_SOURCES, Grouped, Groups, _in_order
 from models.messages import (
-    MINUTE_US,
     NO_ERRORS,
-    OTHER,
     CellDeltas,
     Changes,
     DelayDeltas,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from aftercall.times import NEVER
 from connectors.decode.decoder import Decoder
 from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
@@ -18,7 +19,7 @@ from models.groups import Groups
 from models.join.join import Join, Joined
 from models.join.ledger import SourceRule, VerdictRules
 from models.join.rules import JoinRules, TaskRules
-from models.messages import NEVER, Closed
+from models.messages import Closed
 from oracle.histories import History
 from oracle.order import watermarks
 from oracle.records import Rules

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from models.alarms.book import alarm_of, significant
-from models.drift.settings import DAY_US, HOUR_US, DriftSettings
+from aftercall.times import DAY_US, HOUR_US, MINUTE_US
+from models.alarms.book import alarm_of
+from models.alarms.phrases import significant
+from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import RateDrift
-from models.messages import MINUTE_US, Group, TrialDelays, TrialDeltas
+from models.messages import Group, TrialDelays, TrialDeltas
 from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
 

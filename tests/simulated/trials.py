@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from aftercall.records import Alert
-from models.alarms.book import Alarm, alarm_of
+from models.alarms.alarm import Alarm
+from models.alarms.book import alarm_of
 from models.alerts.alerting import Alerting
 from models.drift.detectors import Drift, DriftSettings
 from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas

@@ -16,7 +16,8 @@ from aftercall.records import Direction, to_json
 from flows.demo.simulate import simulate
 from flows.settings.for_models import drift_settings
 from flows.settings.loading import load
-from models.alarms.book import Alarm, AlertBook, alarm_of
+from models.alarms.alarm import Alarm
+from models.alarms.book import AlertBook, alarm_of
 from models.alerts.alerting import Alerting
 from models.drift.settings import DriftSettings
 from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aftercall.times import MINUTE_US
 from connectors.snapshot.publish import newest_version
 from flows.dataflow.snapshot_messages import (
     CallRows,
@@ -27,7 +28,7 @@ from flows.dataflow.snapshot_messages import (
 )
 from flows.dataflow.snapshot_messages import VerdictRows as Verdicts
 from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings
-from models.messages import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
+from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
 PUBLICATIONS, READERS, CALLS = 200, 4, 20

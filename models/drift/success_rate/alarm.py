@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from aftercall.records import Direction, Severity
-from models.alarms.book import Alarm, Watched, utc_text
+from aftercall.times import MINUTE_US
+from models.alarms.alarm import Alarm, Watched
+from models.alarms.phrases import utc_text
 from models.drift.settings import DriftSettings
-from models.messages import MINUTE_US
-from models.stats.intervals import newcombe
+from models.stats.intervals import Z_99, newcombe
 
 CRITICAL_POINTS: Final = 0.10
 """A drop of this much or more is critical, a smaller one a warning; a rise is information."""
-_Z: Final = 2.58
-"""An alarm is raised where the effect looks large; 1.96 would cover too rarely."""
 
 Counts = tuple[float, float]
 """Failures and trials."""
@@ -31,7 +30,7 @@ def described(
     """The alarm at `at` (microseconds), from the counts before and since the minute `changed`; both of some trials."""
     (f0, n0), (f1, n1) = baseline, since
     rate0, rate1 = (n0 - f0) / n0, (n1 - f1) / n1
-    low, high = (float(bound) for bound in newcombe(n0 - f0, n0, n1 - f1, n1, _Z))
+    low, high = (float(bound) for bound in newcombe(n0 - f0, n0, n1 - f1, n1, Z_99))
     points = rate1 - rate0
     severity: Severity = "info" if direction == "up" else "critical" if points <= -CRITICAL_POINTS else "warning"
     finding = (

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.messages import F64, I64, Bools
+from models.arrays import F64, I64, Bools
 from models.stats.dispersion import MINUTES_PER_HOUR, MINUTES_PER_QUARTER, Dispersion, Surroundings, shrunk
 
 _NONE = -1

@@ -18,9 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from aftercall.times import MINUTES_PER_DAY
+from models.arrays import F64, I16, I64, Bools
 from models.drift.success_rate.call_counts import CallCounts, Calls
-from models.messages import F64, I16, I64, AnyGroup, Bools
-from models.stats.dispersion import MINUTES_PER_DAY
+from models.messages import AnyGroup
 from models.stats.minute_delays import BUCKETS, EDGES, HORIZON, MIDDLES
 
 PARENT_WEIGHT: Final = 50.0

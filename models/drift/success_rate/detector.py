@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aftercall.records import Alert, Digest, Direction
-from models.alarms.book import AlertBook, Watched
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from models.alarms.alarm import Watched
+from models.alarms.book import AlertBook
+from models.arrays import F64, I64, Bools
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.alarm import described
 from models.drift.success_rate.call_counts import Calls
@@ -17,9 +20,9 @@ from models.drift.success_rate.digest import WEEK_MINUTES, Weekly, digest, week_
 from models.drift.success_rate.series import NONE, Watches
 from models.drift.success_rate.weekly import Learned, mean_r
 from models.drift.trial_history import TrialHistory, buckets
-from models.messages import F64, I64, MINUTE_US, Bools, Group, TrialDelays, TrialDeltas
+from models.messages import Group, TrialDelays, TrialDeltas
 from models.stats.change_point import change_index
-from models.stats.dispersion import GRAIN, MINUTES_PER_DAY, MINUTES_PER_HOUR, Dispersion
+from models.stats.dispersion import GRAIN, MINUTES_PER_HOUR, Dispersion
 from models.stats.shiryaev_roberts import (
     DOWN,
     UP,

@@ -12,21 +12,22 @@ learned rate makes that approximate. It holds at the week's end; whoever looks a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from aftercall.records import Digest, DigestEntry, Direction
-from models.messages import F64, I64, AnyGroup
+from aftercall.times import EPOCH, MINUTES_PER_DAY
+from models.arrays import F64, I64
+from models.messages import AnyGroup
 
 ALPHA: Final = 0.05
 """Share of the listed changes that are none, on average, at most."""
 WEEK_MINUTES: Final = 10_080
-_MONDAY: Final = 4 * 1440
+_MONDAY: Final = 4 * MINUTES_PER_DAY
 """Minute of the first Monday since 1970, which began on a Thursday."""
 _DIRECTIONS: Final[tuple[Direction, Direction]] = ("down", "up")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Weekly(NamedTuple):
@@ -72,7 +73,7 @@ def e_bh(e_values: F64, alpha: float) -> I64:
 def week_of(minute: int) -> tuple[int, int]:
     """First minute of the ISO week (UTC) that a minute lies in, and of the next.
 
-    >>> week_of(0), week_of(4 * 1440)
+    >>> week_of(0), week_of(4 * MINUTES_PER_DAY)
     ((-4320, 5760), (5760, 15840))
     """
     first = (minute - _MONDAY) // WEEK_MINUTES * WEEK_MINUTES + _MONDAY
@@ -89,14 +90,14 @@ def digest(end: int, weekly: Weekly, alpha: float = ALPHA) -> Digest:
     """
     begin = week_of(end - 1)[0]
     if begin + WEEK_MINUTES != end:
-        raise ValueError(f"digest: the week must end on a Monday at 00:00 UTC; got {_EPOCH + timedelta(minutes=end)}")
+        raise ValueError(f"digest: the week must end on a Monday at 00:00 UTC; got {EPOCH + timedelta(minutes=end)}")
     # By name, so that ties are settled alike whatever the detector's numbering.
     names = sorted(range(len(weekly.groups)), key=lambda at: [part or "" for part in weekly.groups[at]])
     listed = e_bh(weekly.mean_r[names].ravel(), alpha)
-    year, week, _ = (_EPOCH + timedelta(minutes=begin)).isocalendar()
+    year, week, _ = (EPOCH + timedelta(minutes=begin)).isocalendar()
     return Digest.sealed(
         week=f"{year}-W{week:02}",
-        issued_at=_EPOCH + timedelta(minutes=end),
+        issued_at=EPOCH + timedelta(minutes=end),
         groups=len(weekly.groups),
         false_discovery_rate=alpha,
         entries=[_entry(weekly, names[place // 2], place % 2) for place in listed.tolist()],

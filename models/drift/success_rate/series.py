@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.messages import I64, AnyGroup, Group
+from models.arrays import I64
+from models.messages import AnyGroup, Group
 
 NONE = -1
 _LEVELS = 3

@@ -18,10 +18,15 @@ from typing import Any
 import numpy as np
 
 from aftercall.records import Alert, Direction, Severity
-from models.alarms.book import Alarm, AlertBook, Watched, utc_text
+from aftercall.times import MINUTE_US
+from models.alarms.alarm import Alarm, Watched
+from models.alarms.book import AlertBook
+from models.alarms.phrases import utc_text
+from models.arrays import F64, I32
 from models.drift.settings import DriftSettings
-from models.messages import F64, I32, LEVELS, MINUTE_US, Closed, Group
+from models.messages import LEVELS, Closed, Group
 from models.state import StateError
+from models.stats.intervals import Z_99
 
 KIND = "shift"
 METRICS = ("latency_ms", "cost_usd", "tokens")
@@ -36,7 +41,6 @@ _DELTA = 0.1
 _THRESHOLD = 60.0
 _LEAST_DEVIATION = 0.05  # of the log: prices that never varied may still vary by 5 % before it means something
 _FARTHEST = 6.0  # deviations: no single value is a shift
-_Z = 2.58
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -238,7 +242,7 @@ def _describe_score(
     baseline = series.mean if origin is None else origin[0]
     count = max(side.count, 1)
     current = series.mean + series.deviation * side.total / count
-    half = _Z * series.deviation * math.sqrt(1 / count + 1 / REFERENCE)
+    half = Z_99 * series.deviation * math.sqrt(1 / count + 1 / REFERENCE)
     changed = side.since if side.count else ending
     verb = "rose" if direction == "up" else "fell"
     return Alarm(
@@ -266,7 +270,7 @@ def _describe(
     reference = series.mean if origin is None else origin[0]
     count = max(side.count, 1)
     change = series.mean + series.deviation * side.total / count - reference
-    half = _Z * series.deviation * math.sqrt(1 / count + 1 / REFERENCE)
+    half = Z_99 * series.deviation * math.sqrt(1 / count + 1 / REFERENCE)
     baseline, current = math.exp(reference), math.exp(reference + change)
     factor = math.exp(change)
     severity: Severity = "info" if direction == "down" else "critical" if factor >= CRITICAL_FACTOR else "warning"

@@ -17,16 +17,20 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from aftercall.records import Alert, Direction, Severity
-from models.alarms.book import Alarm, AlertBook, Watched, utc_text
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from models.alarms.alarm import Alarm, Watched
+from models.alarms.book import AlertBook
+from models.alarms.phrases import utc_text
+from models.arrays import F64, I64
 from models.columns.group_sums import total
 from models.drift.settings import DriftSettings, part_of_source
 from models.drift.trial_history import TrialHistory, buckets
 from models.drift.values.reference import SLOTS, Reference, offsets
-from models.messages import F64, I64, LEVELS, MINUTE_US, Closed, Group
+from models.messages import LEVELS, Closed, Group
 from models.stats import quantile_sketch as sketch
 from models.stats.change_point import change_index
 from models.stats.dispersion import Dispersion
-from models.stats.intervals import newcombe
+from models.stats.intervals import Z_99, newcombe
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 KIND: Final = "quantile"
@@ -34,9 +38,9 @@ BATCH: Final = 10
 """Minutes: values are tested so often."""
 REFERENCE: Final = 1000
 """Values that a reference has at least."""
-REFERENCE_MINUTES: Final = 7 * 1440
+REFERENCE_MINUTES: Final = 7 * MINUTES_PER_DAY
 """Minutes that it spans at least."""
-TESTED_AFTER: Final = 14 * 1440
+TESTED_AFTER: Final = 14 * MINUTES_PER_DAY
 """Minutes from the first value to the first test."""
 QUANTILES: Final = {"latency_ms": (0.5, 0.9), "cost_usd": (0.5, 0.9), "tokens": (0.5, 0.9), "score": (0.5, 0.1)}
 """Of a score the low values tell."""
@@ -46,7 +50,6 @@ _UNITS: Final = {"latency_ms": "ms", "cost_usd": "USD", "tokens": "tokens", "sco
 _NANO: Final = 1e9
 _TESTS: Final = 2
 _UNKNOWN: Final = -(2**62)
-_Z = 2.58
 
 Key = tuple[Group, str, str | None]
 """(group, metric, source of a score)."""
@@ -220,7 +223,7 @@ class Exceedance:
         ready = minute - self._began[watch] >= TESTED_AFTER
         tested = np.repeat(ready, _TESTS)
         s = self._statistics
-        s.begin_day(minute // 1440)
+        s.begin_day(minute // MINUTES_PER_DAY)
         if not tested.all():
             quiet = ~tested
             s.learn(rows[quiet], minutes[quiet], events[quiet], of[quiet], 1.0)
@@ -271,7 +274,7 @@ class Exceedance:
         direction: Direction = "up" if worse else "down"
         alerts += self._book.expire(ending, watched)
         share0, share1 = before / before_of, since / of
-        low, high = (float(bound) for bound in newcombe(before, before_of, since, of, _Z))
+        low, high = (float(bound) for bound in newcombe(before, before_of, since, of, Z_99))
         level = _value(metric, int(self._level[row // _TESTS, row % _TESTS]))
         finding = (
             f"{'rose' if worse else 'fell'}: {share1:.1%} of the values are above {level:.4g} {_UNITS[metric]}".rstrip()

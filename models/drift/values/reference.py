@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from models.arrays import I64
 from models.columns.group_sums import total
-from models.messages import I64
 
 SLOTS: Final = 168
 """Hours of the week, counted from a Thursday 00:00 UTC."""

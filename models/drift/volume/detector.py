@@ -9,10 +9,13 @@ import numpy as np
 from scipy.stats import chi2
 
 from aftercall.records import Alert, Direction, Severity
-from models.alarms.book import Alarm, AlertBook, Watched, utc_text
+from aftercall.times import HOUR_US, HOURS_PER_DAY
+from models.alarms.alarm import Alarm, Watched
+from models.alarms.book import AlertBook
+from models.alarms.phrases import utc_text
+from models.arrays import F64, I64, Bools
 from models.drift.volume.silence import Quiet
-from models.drift.volume.weekly_profile import FEWER, HOURS_PER_DAY, MORE, HourOfWeek
-from models.messages import F64, HOUR_US, I64, Bools
+from models.drift.volume.weekly_profile import FEWER, MORE, HourOfWeek
 
 FORGOTTEN: Final = 28 * HOURS_PER_DAY
 """Hours without an event after which a watch is given up."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.drift.volume.weekly_profile import HOURS_PER_DAY
-from models.messages import F64, I64, Bools
+from aftercall.times import HOURS_PER_DAY
+from models.arrays import F64, I64, Bools
 
 TIMES: Final = 8
 MIN_HOURS: Final = 2

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.records import Alert
+from models.arrays import F64, I32
 from models.drift.settings import DriftSettings, part_of_source
 from models.drift.volume.detector import ArrivalWatch, Telling
 from models.drift.volume.expected_responses import AGES, RecentCalls, ResponseDelays, day_ends
-from models.messages import F64, I32, Closed
+from models.messages import Closed
 from models.stats.minute_delays import BUCKETS
 
 CALLS: Final = ("volume", "calls")

@@ -24,7 +24,7 @@ from typing import Final
 
 import numpy as np
 
-from models.messages import F64, I64, Bools
+from models.arrays import F64, I64, Bools
 from models.stats.dispersion import upper
 
 HOURS_PER_DAY: Final = 24

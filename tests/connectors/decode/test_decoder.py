@@ -17,8 +17,8 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.events import AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS
-from aftercall.times import format_time, parse_time
-from connectors.batch import NEVER, Batch
+from aftercall.times import NEVER, format_time, parse_time
+from connectors.batch import Batch
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from connectors.decode.times import parse_times
 

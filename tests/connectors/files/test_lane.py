@@ -13,8 +13,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aftercall.times import format_time, parse_time
-from connectors.batch import NEVER, Batch
+from aftercall.times import NEVER, format_time, parse_time
+from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from connectors.files.lane import FileLane, FileLanes, InputError, index
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from connectors.batch import NEVER, Batch
+from aftercall.times import NEVER
+from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
 from connectors.kafka.cluster import Cluster as Address

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.batch import NEVER
+from aftercall.times import NEVER
 from connectors.kafka.partition_clocks import PartitionClocks
 
 IDLE_S = 60.0

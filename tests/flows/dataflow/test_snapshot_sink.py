@@ -15,6 +15,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSource, cluster_main
 
 from aftercall.records import Digest
+from aftercall.times import MINUTE_US
 from flows.dataflow.snapshot_messages import (
     CallRows,
     CellChanges,
@@ -25,7 +26,7 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
 )
 from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings, SnapshotSink
-from models.messages import MINUTE_US, CellDeltas, DelayDeltas, LatencyDeltas
+from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
 NAMES = [("support", "gpt", "v1")]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from aftercall.times import HOUR_US
 from benchmarks.coverage import tell
 from flows.reports.insights import Insight, insights
 from flows.reports.insights_evidence import noticed, silence
 from flows.reports.insights_view import NONE_WORSE, power_line, render, silence_line
 from models.drift.settings import DriftSettings
-from models.messages import HOUR_US
 from models.rates.rate_cells import RateCells
 
 ARMS = [("triage", f"m{i}", "default") for i in range(6)]

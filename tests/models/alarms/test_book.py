@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alarms.book import METRICS, Alarm, AlertBook, alarm_of
+from aftercall.times import MINUTE_US
+from models.alarms.alarm import Alarm
+from models.alarms.book import AlertBook, alarm_of
+from models.alarms.phrases import METRICS
 from models.drift.settings import BUDGET
 from models.drift.values.mean_shift import METRICS as NUMERIC
-from models.messages import MINUTE_US
 from simulated.trials import START
 
 WATCHED = ("drift", ("refund", "atlas", None), "success_rate")

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aftercall.records import EPOCH, Alert, to_json
-from models.alarms.book import Alarm
+from aftercall.records import Alert, to_json
+from aftercall.times import EPOCH, MINUTE_US
+from models.alarms.alarm import Alarm
 from models.alerts.alerting import Alerting
 from models.drift.detectors import Drift, DriftSettings
-from models.messages import MINUTE_US, Group
+from models.messages import Group
 from simulated.trials import (
     DAY,
     HOUR,

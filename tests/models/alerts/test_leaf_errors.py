@@ -9,10 +9,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aftercall.vocabulary import OTHER
 from models.alerts.leaf_errors import LeafErrors
 from models.alerts.leaf_trials import LeafTrials
 from models.columns.minute_rows import FINE_HOURS, KEEP_HOURS
-from models.messages import NO_VALUES, OTHER, Closed, ErrorTrials, Group, TrialDeltas
+from models.messages import NO_VALUES, Closed, ErrorTrials, Group, TrialDeltas
 from simulated.trials import DAY, START
 
 NAMES: list[Group] = [("t", "a", "1"), ("t", "b", "1"), ("u", "a", "1")]

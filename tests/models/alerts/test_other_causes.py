@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.records import Alert, Direction
-from models.alarms.book import Alarm
+from aftercall.times import MINUTE_US
+from models.alarms.alarm import Alarm
 from models.alerts.incidents import Incidents
 from models.alerts.other_causes import OtherCauses, joined
 from models.alerts.scope import Scope, covers
-from models.messages import MINUTE_US, AnyGroup
+from models.messages import AnyGroup
 from simulated.trials import START
 
 words = st.sampled_from(["a", "b"])

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.alerts.scope import Leaves, Scope, covers, leaf_gains, overlap, scope_text, wider
-from models.messages import F64, Group
+from models.arrays import F64
+from models.messages import Group
 from models.stats.shiryaev_roberts import RATIOS
 
 WORDS = ("a", "b", "c")

@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aftercall.records import Slice
+from aftercall.vocabulary import OTHER
 from models.alerts.slices import MOST, Counts, ErrorCounts, concentration, slices_of
-from models.messages import OTHER, Group
+from models.messages import Group
 
 NAMES: list[Group] = [("t", model, config) for model in "ab" for config in "xyz"]
 LEAF = np.repeat(np.arange(6), 2)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from river.drift import ADWIN
 
+from aftercall.times import MINUTE_US
+from models.arrays import I64
 from models.drift.adwin import BUSY, SecondOpinion
-from models.messages import I64, MINUTE_US, NO_VALUES, AnyGroup, Closed, TrialDeltas
+from models.messages import NO_VALUES, AnyGroup, Closed, TrialDeltas
 
 DAY = 1440
 START = 20_139 * DAY

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.arrays import F64, I64
 from models.drift.trial_history import FINE_HOURS, KEEP_HOURS, TrialHistory, buckets
-from models.messages import F64, I64
 
 
 def told(history: TrialHistory, watch: int, now: int, since: int) -> tuple[list[float], ...]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.join.ledger import CALL, PENDING, SourceRule, Statement, Verdict, VerdictRules, read, standing
+from aftercall.vocabulary import CALL
+from models.join.ledger import PENDING, SourceRule, Statement, Verdict, VerdictRules, read, standing
 
 RULES = VerdictRules(precedence=("human", "judge"), sources={"toxicity": SourceRule(fail_at=0.3)})
 SOURCES = st.sampled_from(["human", "judge", "toxicity", "feedback"])

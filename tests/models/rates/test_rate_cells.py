@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.messages import HOUR_US, MINUTE_US, NEVER, CellDeltas, DelayDeltas, LatencyDeltas
+from aftercall.times import HOUR_US, MINUTE_US, NEVER
+from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 from models.rates.rate_cells import RateCells
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aftercall.records import EPOCH, Alert, Recommendation, to_json
-from models.messages import HOUR_US, MINUTE_US, Closed, Group, TrialDeltas, Values
+from aftercall.records import Alert, Recommendation, to_json
+from aftercall.times import EPOCH, HOUR_US, MINUTE_US
+from models.messages import Closed, Group, TrialDeltas, Values
 from models.routing.routing import Routing, RoutingSettings, TaskRouting
 
 START = 491_000 * 60

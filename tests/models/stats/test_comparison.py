@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from models.messages import HOUR_US
+from aftercall.times import HOUR_US
 from models.stats import delay_distribution as delay
 from models.stats.comparison import LOOKS, Span, compare, level, reach
 from models.stats.delay_correction import Expected, correct, expected, shrunken

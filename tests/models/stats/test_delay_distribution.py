@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.messages import HOUR_US
+from aftercall.times import HOUR_US
 from models.stats import delay_distribution as delay
 from models.stats.delay_correction import PARENT_WEIGHT, shrunken
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from models.messages import F64
+from models.arrays import F64
 from models.stats.dispersion import LEVEL_Z, PRIOR_RHO, Dispersion, upper
 from models.stats.shiryaev_roberts import RATIOS, ShiryaevRoberts
 

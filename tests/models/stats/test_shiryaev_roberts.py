@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.messages import F64
+from models.arrays import F64
 from models.stats.change_point import change_index
 from models.stats.shiryaev_roberts import RATIOS, ShiryaevRoberts
 

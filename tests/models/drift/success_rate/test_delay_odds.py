@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.arrays import F64, I64
 from models.drift.success_rate.call_counts import CallCounts, Calls
 from models.drift.success_rate.delay_odds import Delays, odds
-from models.messages import F64, I64
 from models.stats.minute_delays import BUCKETS, EDGES, bucket_of
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 

@@ -7,9 +7,10 @@ import pytest
 from scipy.stats import chi2
 
 from aftercall.records import Alert
+from models.arrays import F64, I64
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import RateDrift
-from models.messages import F64, I64, Closed, TrialDeltas, Values
+from models.messages import Closed, TrialDeltas, Values
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 HOUR = 60

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, to_json
+from aftercall.times import MINUTE_US
+from models.arrays import F64
 from models.drift.detectors import Drift, DriftSettings
 from models.drift.values.mean_shift import NumericDrift
-from models.messages import F64, MINUTE_US, Closed, Group, Scores, TrialDeltas, Values
+from models.messages import Closed, Group, Scores, TrialDeltas, Values
 
 G: Group = ("refund", "model-a", "v1")
 H: Group = ("refund", "model-b", "v1")

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, to_json
+from aftercall.times import MINUTE_US
+from models.arrays import F64, I32
 from models.drift.settings import DriftSettings
 from models.drift.values.quantile_shift import Exceedance
 from models.drift.values.reference import Reference, offsets
-from models.messages import F64, I32, MINUTE_US, NO_TRIALS, Closed, Scores, Values
+from models.messages import NO_TRIALS, Closed, Scores, Values
 
 DAY = 1440
 START = 20_139 * DAY

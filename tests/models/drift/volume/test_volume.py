@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, to_json
+from models.arrays import F64, I64
 from models.drift.settings import BUDGET, DriftSettings, part_of_source
 from models.drift.volume.volume import Volume
-from models.messages import F64, I64, NO_VALUES, Closed, Responses, TrialDeltas
+from models.messages import NO_VALUES, Closed, Responses, TrialDeltas
 from models.stats.minute_delays import bucket_of
 
 DAY = 1440

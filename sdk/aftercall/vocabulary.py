@@ -1,0 +1,18 @@
+"""Words with a fixed meaning on the wire and in every room of the pipeline."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CALL: Final = "call"
+"""Source of the failure that a call's own `error` implies."""
+SILENCE: Final = "silence"
+"""Source of the verdict that a task type's `silence` setting gives at the horizon."""
+RESERVED_SOURCES: Final = (CALL, SILENCE)
+"""Sources of statements that the pipeline makes itself; producers may not use them."""
+OTHER: Final = "__other__"
+"""Stands for groups, task types, sources and errors beyond their caps."""
+EVERY_TASK: Final = "*"
+"""`task_type` of an alert over all task types."""
+DEFAULT_PASS_AT: Final = 0.7
+"""A score from here on is a success, unless its source has a rule."""
