@@ -25,8 +25,8 @@ from connectors.decode.decoder import Decoder
 from flows.dataflow.shards import split
 from flows.dataflow.steps import groups_step, join_step
 from models.groups import Grouped
-from models.join.rules import JoinRules
-from models.rates.rate_cells import RateCells
+from models.join import JoinRules
+from models.rates import RateCells
 
 BATCH = 50_000
 """What is waiting when a lane is never idle."""

@@ -19,7 +19,7 @@ import numpy as np
 from aftercall.times import HOUR_US, MINUTE_US
 from models.arrays import F64, I32, I64, Bools
 from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
-from models.rates.rate_cells import RateCells
+from models.rates import RateCells
 from models.stats import delay_distribution as delay
 from models.stats.delay_correction import correct, expected, shrunken
 from models.stats.intervals import wilson

@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks import columnar, memory, per_item, reference, report
 from benchmarks.in_memory import CountingSink
 from benchmarks.traffic import SEED, Traffic, traffic
-from models.rates.rate_cells import RateCells
+from models.rates import RateCells
 
 CALLS = 520_000
 EVENTS = "events.jsonl"

@@ -25,7 +25,7 @@ from confluent_kafka import Producer
 from aftercall.times import format_time, parse_time
 from benchmarks.kafka_broker import ClientSettings
 from flows.demo.simulate import simulate
-from models.simulation.scenario import DEMO
+from models.simulation import DEMO
 
 Kind = Literal["calls", "outcomes"]
 PARTITIONS: Final = 7

@@ -14,8 +14,7 @@ import numpy as np
 from benchmarks.columnar import Lane
 from benchmarks.traffic import Traffic, held_calls
 from flows.dataflow.shards import SHARDS, split
-from models.join.join import Join
-from models.join.rules import JoinRules
+from models.join import Join, JoinRules
 
 CALLS = 1_000_000
 BATCH = 10_000

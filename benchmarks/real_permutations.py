@@ -29,13 +29,13 @@ from benchmarks.real_changes import NEAR, judge, told
 from benchmarks.real_sets import DATA, Rules
 from benchmarks.traffic import CALL, OUTCOME, Traffic
 from flows.dataflow.shards import SHARDS, split
+from flows.settings import Settings
 from flows.settings.for_models import drift_settings, join_rules
-from flows.settings.loading import Settings
 from models.alarms.book import alarm_of
-from models.alerts.alerting import Alerting
-from models.drift.detectors import Drift
+from models.alerts import Alerting
+from models.drift import Drift
 from models.groups import Groups
-from models.join.join import Join
+from models.join import Join
 from models.messages import Closed
 
 FOLDER = DATA / "llmdrift"

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.real_changes import WIDTHS
 from benchmarks.real_sets import ROOT
-from models.drift.settings import DriftSettings
+from models.drift import DriftSettings
 
 DOCUMENT = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- check-real: begin -->", "<!-- check-real: end -->"

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from aftercall.durations import format_duration
-from flows.settings.loading import Settings, load
+from flows.settings import Settings, load
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

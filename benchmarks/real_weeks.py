@@ -25,8 +25,7 @@ from benchmarks import report
 from benchmarks.coverage import printed, tell
 from benchmarks.real_sets import DATA, ROOT
 from models.arrays import I64, Bools
-from models.rates.rate_cells import RateCells
-from models.rates.tables import Columns
+from models.rates import Columns, RateCells
 from models.stats.intervals import wilson
 
 NAME = "aidev_pop_dev"

@@ -18,8 +18,8 @@ from connectors.dead_letters import file_origin
 from flows.dataflow import outputs as leaving
 from flows.dataflow.shards import to_shards
 from flows.dataflow.steps import alerting_step, drift_step, groups_step, join_step, routing_step
+from flows.settings import Settings
 from flows.settings.for_models import drift_settings, join_rules, routing_settings
-from flows.settings.loading import Settings
 
 Sink = FixedPartitionedSink[Any, Any]
 

@@ -29,8 +29,8 @@ from flows.runtime.run_folder import (
     state_folder,
     write_run,
 )
+from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
-from flows.settings.loading import Settings, load
 
 Progress = Callable[[int, int], None]
 

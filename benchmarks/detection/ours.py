@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.detection.watcher import Watcher
 from models.arrays import F64, I64, Bools
-from models.drift.settings import DriftSettings
+from models.drift import DriftSettings
 from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
 
 MINUTES_PER_DAY = 1440

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""From bytes to columns: parse, validate, redact."""

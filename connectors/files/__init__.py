@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Read and write JSON Lines files."""

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Keep the DuckDB tables and publish them as files."""

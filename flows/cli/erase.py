@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from flows.erase.erase import Result
-    from flows.settings.loading import Settings
+    from flows.settings import Settings
 
 
 def erase(
@@ -49,7 +49,7 @@ def erase(
 
     from flows.erase.erase import Job
     from flows.erase.erase import erase as run
-    from flows.settings.loading import load
+    from flows.settings import load
 
     settings = load(config)
     job = Job(settings, out or Path(settings.service.folder), tuple(call or ()), tuple(session or ()), span)

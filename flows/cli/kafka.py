@@ -46,7 +46,7 @@ def create(
     Those that exist are left as they are; where they differ from what is needed, a line on standard error says so.
     """
     from connectors.kafka.topics import BROKERS_CHOICE, create_topics
-    from flows.settings.loading import load
+    from flows.settings import load
 
     kafka = load(config).kafka
     reports = create_topics(

@@ -127,7 +127,7 @@ def replay(
     from flows.replay import Replay, run
     from flows.reports.summary import show, summary
     from flows.runtime.progress import Progress
-    from flows.settings.loading import load
+    from flows.settings import load
 
     settings = load(config, join={"horizon": horizon})
     with Progress(_console(stderr=True), "replaying") as progress:
@@ -171,7 +171,7 @@ def run(
     """
     from flows.service.run import Member, Service, be_member
     from flows.service.run import run as serve
-    from flows.settings.loading import load
+    from flows.settings import load
 
     settings = load(config)
     service = Service(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
@@ -272,7 +272,7 @@ def check(
 ) -> None:
     """Check the settings, print every value in force as TOML, and see whether the broker has what is needed."""
     from flows.cli.check import as_toml, ask_broker
-    from flows.settings.loading import load
+    from flows.settings import load
 
     settings = load(config)
     configured = "kafka" in settings.model_fields_set

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""The stateful steps, their messages and the outputs of the dataflow."""

@@ -31,10 +31,9 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
 )
 from flows.dataflow.steps import Watched
-from flows.settings.loading import Settings
+from flows.settings import Settings
 from models.groups import Grouped
-from models.join.held_calls import FAILURE, PENDING, SUCCESS
-from models.join.join import Joined
+from models.join import FAILURE, PENDING, SUCCESS, Joined
 
 SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]

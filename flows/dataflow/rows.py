@@ -9,9 +9,7 @@ import orjson
 
 from aftercall.records import seal_json
 from aftercall.times import NEVER, format_time
-from models.join.held_calls import PENDING
-from models.join.join import Joined
-from models.join.open_ledgers import Judgement
+from models.join import PENDING, Joined, Judgement
 
 Row = tuple[Any, ...]
 _NAMES = ("failure", "success", "expired")

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from connectors.batch import Batch
-from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
-from models.join.watermark import LaneClock
+from models.join import Arrivals, CallColumns, LaneClock, OutcomeColumns
 from models.messages import Erasure
 
 SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")

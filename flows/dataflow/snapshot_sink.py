@@ -32,8 +32,7 @@ from flows.dataflow.snapshot_messages import (
     Tally,
     VerdictRows,
 )
-from models.rates.rate_cells import RateCells
-from models.rates.tables import FrozenRates
+from models.rates import FrozenRates, RateCells
 from models.state import StateError
 
 PARTITION: Final = "snapshot"

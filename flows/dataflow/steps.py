@@ -11,16 +11,12 @@ from aftercall.records import Alert, Digest, Recommendation
 from connectors.metrics import METRICS
 from flows.dataflow.shards import SHARDS
 from models.alarms.book import alarm_of
-from models.alerts.alerting import Alerting
-from models.drift.detectors import Drift
-from models.drift.settings import DriftSettings
+from models.alerts import Alerting
+from models.drift import Drift, DriftSettings
 from models.groups import Groups
-from models.join.arrivals import Arrivals
-from models.join.erasure import erase
-from models.join.join import Join, Joined
-from models.join.rules import JoinRules
+from models.join import Arrivals, Join, Joined, JoinRules, erase
 from models.messages import Closed, Erasure
-from models.routing.routing import Routing, RoutingSettings
+from models.routing import Routing, RoutingSettings
 
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 

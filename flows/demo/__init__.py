@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""`aftercall demo` and `aftercall simulate`."""

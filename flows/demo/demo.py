@@ -12,7 +12,7 @@ from flows.replay import Replay, run
 from flows.reports.demo_report import report
 from flows.runtime.progress import Progress
 from flows.runtime.run_folder import OUTPUTS, RunError, state_folder
-from flows.settings.loading import load
+from flows.settings import load
 
 TRAFFIC = ("calls.jsonl", "outcomes.jsonl", "truth.json")
 MARK = ".aftercall-demo"

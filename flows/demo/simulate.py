@@ -13,8 +13,7 @@ import numpy as np
 import orjson
 
 from aftercall.times import DAY_US, format_time, to_us
-from models.simulation.scenario import DEMO, Scenario
-from models.simulation.traffic import SimCalls, SimOutcomes, Traffic, simulate_traffic
+from models.simulation import DEMO, Scenario, SimCalls, SimOutcomes, Traffic, simulate_traffic
 
 DEMO_START = datetime(2026, 9, 7, tzinfo=UTC)
 DEMO_DAYS = 14.0

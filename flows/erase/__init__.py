@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""`aftercall erase`, on a running and on a stopped service."""

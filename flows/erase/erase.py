@@ -22,7 +22,7 @@ from connectors.erasure.requests import Erasures
 from connectors.snapshot.publish import LINK
 from flows.erase.stopped import scrub_while_used, take_its_place, unsent
 from flows.runtime.run_folder import RunError, open_run, state_folder
-from flows.settings.loading import Settings
+from flows.settings import Settings
 
 _LOOK_EVERY_S: Final = 0.2
 _ROUNDS: Final = 3

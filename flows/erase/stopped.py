@@ -25,7 +25,7 @@ from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import execute
 from flows.runtime.kafka import output_topics
 from flows.runtime.run_folder import RunError, locked
-from flows.settings.loading import Settings
+from flows.settings import Settings
 from flows.settings.sections import Kafka
 
 _BROKER_S: Final = 10.0

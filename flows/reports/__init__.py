@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""What commands print of a snapshot: insights, digest, summary."""

@@ -20,7 +20,7 @@ from aftercall.vocabulary import EVERY_TASK
 from flows.reports.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compared, together, total
 from flows.reports.insights_evidence import Noticed, noticed
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
-from models.drift.settings import DriftSettings
+from models.drift import DriftSettings
 from models.stats.change_point import change_index
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from models.drift.settings import DriftSettings
+from models.drift import DriftSettings
 from models.stats.bounds import GAMMA, if_answered_unevenly, manski
 from models.stats.power import power
 

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Run a dataflow: engine, run folder, failures, progress."""

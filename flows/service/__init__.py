@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""`aftercall run`: processes, health, signals, logs."""

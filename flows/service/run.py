@@ -45,8 +45,8 @@ from flows.service.health import Health
 from flows.service.peer_health import watch_peers
 from flows.service.processes import run_members
 from flows.service.signals import Stopping, die_with_parent
+from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
-from flows.settings.loading import Settings
 
 _LOOK_S: Final = 1.0
 _log = logging.getLogger("aftercall.run")

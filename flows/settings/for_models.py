@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from aftercall.times import duration_us
 from flows.settings.loading import Settings
-from models.drift.settings import DriftSettings
-from models.join.ledger import SourceRule, VerdictRules
-from models.join.rules import JoinRules, TaskRules
-from models.routing.routing import RoutingSettings, TaskRouting
+from models.drift import DriftSettings
+from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
+from models.routing import RoutingSettings, TaskRouting
 
 
 def join_rules(settings: Settings) -> JoinRules:

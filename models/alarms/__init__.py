@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""What detectors find: the alarm, its phrases, the open alarms of each series."""

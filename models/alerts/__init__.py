@@ -1,1 +1,7 @@
-"""See docs/architecture.md."""
+"""Make one alert of all alarms that have one cause; update and close it."""
+
+from __future__ import annotations
+
+from models.alerts.alerting import Alerting
+
+__all__ = ["Alerting"]

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Vectorised containers; they know nothing of calls. Every file is public."""

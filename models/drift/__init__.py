@@ -1,1 +1,11 @@
-"""See docs/architecture.md."""
+"""Watch success rates, values and volumes of closed minutes for changes.
+
+`success_rate`, `values` and `volume` hold a detector each; `detectors.py` runs them in order.
+"""
+
+from __future__ import annotations
+
+from models.drift.detectors import Drift
+from models.drift.settings import DriftSettings
+
+__all__ = ["Drift", "DriftSettings"]

@@ -1,1 +1,8 @@
-"""See docs/architecture.md."""
+"""Count calls and verdicts per group and window; publish rates, intervals and delay-corrected rates."""
+
+from __future__ import annotations
+
+from models.rates.rate_cells import RateCells
+from models.rates.tables import Columns, FrozenRates
+
+__all__ = ["Columns", "FrozenRates", "RateCells"]

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Pure functions and estimators, each with its source. Every file is public."""

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Detect changes of success rates with a promised false-alarm rate."""

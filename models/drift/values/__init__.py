@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Detect shifts of latencies, costs, tokens and scores."""

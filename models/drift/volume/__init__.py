@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Detect silence and surges of calls and responses."""
