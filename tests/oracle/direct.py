@@ -16,9 +16,7 @@ from connectors.decode.decoder import Decoder
 from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
 from models.groups import Groups
-from models.join.join import Join, Joined
-from models.join.ledger import SourceRule, VerdictRules
-from models.join.rules import JoinRules, TaskRules
+from models.join import Join, Joined, JoinRules, SourceRule, TaskRules, VerdictRules
 from models.messages import Closed
 from oracle.histories import History
 from oracle.order import watermarks

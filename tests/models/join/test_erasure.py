@@ -13,8 +13,7 @@ from xxhash import xxh3_64_intdigest
 from connectors.decode.decoder import Decoder
 from flows.dataflow.shards import SHARDS, split
 from models.groups import Groups
-from models.join.erasure import erase
-from models.join.join import Join
+from models.join import Join, erase
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import CALL_IDS, History, histories
@@ -130,8 +129,8 @@ def _forgotten(erasing: Erasing, gone: set[str]) -> None:
     for name in gone:
         key = xxh3_64_intdigest(name.encode())
         join = erasing.joins[SHARDS[key % 12]]
-        assert join.held.index.find(np.array([key], np.uint64)).tolist() == [-1]
-        assert not join.waiting.take(key)
+        assert join.shard.held.index.find(np.array([key], np.uint64)).tolist() == [-1]
+        assert not join.early.pop(key)
 
 
 RULES = Rules(horizon_us=30 * DAY_US, allowed_lateness_us=0, orphan_wait_us=DAY_US)
@@ -177,7 +176,7 @@ def test_nothing_that_names_an_erased_call_is_in_the_state() -> None:
     assert tuple(map(sum, zip(*held.values(), strict=True))) == (7, 1)
     assert [mark for mark in marks if mark in erasing.state()] == []
     erasing.resume()
-    assert sum(map(len, (join.held for join in erasing.joins.values()))) == 7
+    assert sum(map(len, (join.shard.held for join in erasing.joins.values()))) == 7
 
 
 def test_what_is_pending_expires_what_is_decided_stays_counted_and_what_waits_becomes_a_dead_letter() -> None:

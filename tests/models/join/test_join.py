@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.join.join import Join
-from models.join.ledger import VerdictRules
-from models.join.rules import JoinRules
+from models.join import Join, JoinRules, VerdictRules
 from oracle.direct import Direct
 from oracle.histories import History
 from oracle.order import File
@@ -63,7 +61,7 @@ def test_forty_thousand_sources_do_not_end_the_pipeline() -> None:
     sources = [f"s{i}" for i in range(40_000)]
     join = Join(JoinRules())
     for source in sources:
-        join.source_code(source)
+        join.shard.source_code(source)
     calls = File("calls", (_call("c", 1),))
     history = History(BEFORE, (calls, File("outcomes", (_said("c", sources[-1], 2, success=True),))))
     direct = Direct(JoinRules())
@@ -75,7 +73,7 @@ def test_forty_thousand_sources_do_not_end_the_pipeline() -> None:
 def test_a_state_of_another_version_is_refused_with_what_to_do() -> None:
     """Not read wrongly."""
     state = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match="start afresh"):
+    with pytest.raises(ValueError, match="empty --out"):
         Join.from_state(state, JoinRules())
 
 
@@ -90,11 +88,11 @@ def test_names_that_no_held_call_has_any_more_are_forgotten() -> None:
     calls = File("calls", tuple(json.dumps(call).encode() for call in made))
     direct = Direct(JoinRules(60_000_000, 0, 60_000_000))
     for join in direct.joins.values():
-        join._learn_groups([("t", "m", f"earlier-{i}") for i in range(5000)])
+        join.shard.learn_groups([("t", "m", f"earlier-{i}") for i in range(5000)])
     direct.run(History(rules, (calls,)), list(range(0, 1440, 100)), [True] * 20)
-    assert all(len(join.groups) < 1100 for join in direct.joins.values())
+    assert all(len(join.shard.groups) < 1100 for join in direct.joins.values())
     assert direct.tally["calls"] == 1440
-    assert direct.tally["expired"] == 1440 - sum(len(join.held) for join in direct.joins.values())
+    assert direct.tally["expired"] == 1440 - sum(len(join.shard.held) for join in direct.joins.values())
 
 
 def test_a_repeat_of_a_held_call_is_a_duplicate_also_after_the_horizon_was_shortened() -> None:
