@@ -131,12 +131,8 @@ class Join:
 def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:
     """Close calls without statements: each takes the silence verdict of its task type, or expires."""
     table = shard.held.calls
-    group, call_at, silence, ends = (
-        table.group[rows],
-        table.at[rows],
-        shard.silence_verdicts(rows),
-        shard.horizon_ends(rows),
-    )
+    group, call_at = table.group[rows], table.at[rows]
+    silence, ends = shard.silence_verdicts(rows), shard.horizon_ends(rows)
     decided = silence != PENDING
     if len(rows):
         deltas.add_expired_calls(group[~decided], call_at[~decided])

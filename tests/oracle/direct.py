@@ -111,9 +111,9 @@ class Direct:
                 assert minute < closed.through
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
                     self.trials[closed.names[code], minute, name] += count
-            self._hear(closed)
+            self._add_responses(closed)
 
-    def _hear(self, closed: Closed) -> None:
+    def _add_responses(self, closed: Closed) -> None:
         names, sources = closed.names, closed.sources
         for code, minute, source, *rest, statements, trials in rows(closed.responses):
             self.responses["statements"][names[code], minute, sources[source], *rest] += statements
