@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from aftercall.errors import NEW_OUT
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import DEFAULT_PASS_AT, SILENCE
 from models.arrays import I8, I32, I64, Objects
@@ -187,7 +188,7 @@ class Join:
         if len(join.versions) > _MOST_VERSIONS:
             msg = (
                 f"step 'join': settings that decide verdicts may change {_MOST_VERSIONS - 1} times in the life of a "
-                "state; this is one more (start afresh)"
+                f"state; this is one more (put the settings back, or {NEW_OUT})"
             )
             raise StateError(msg)
         join._learn_groups(kept["groups"])

@@ -75,7 +75,7 @@ def test_forty_thousand_sources_do_not_end_the_pipeline() -> None:
 def test_a_state_of_another_version_is_refused_with_what_to_do() -> None:
     """Not read wrongly."""
     state = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match="start afresh"):
+    with pytest.raises(ValueError, match="give the same command a new --out"):
         Join.from_state(state, JoinRules())
 
 
