@@ -1,4 +1,4 @@
-"""`aftercall digest`."""
+"""`aftercall digest`: prints what changed within a week."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aftercall erase`."""
+"""`aftercall erase`: removes calls, and prints what was removed where and what remains."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _lines(result: Result, settings: Settings) -> Iterator[str]:
         if any(count for name, count in result.removed.items() if name != "snapshots"):
             yield f"erased {result.calls} {many}"
         else:
-            yield f"nothing was held of the {result.calls} {many}, and no row was there"
+            yield f"nothing was stored of the {result.calls} {many}"
         yield from (f"  {place}: {result.removed.get(name, 0)}" for name, place in _PLACES.items())
     yield "what remains:"
     yield from (f"  {sentence}" for sentence in _remains(result, settings))
@@ -105,7 +105,7 @@ def _remains(result: Result, settings: Settings) -> Iterator[str]:
     topics = settings.kafka.topics
     yield (
         f"{topics.calls}, {topics.outcomes}: the original records, as long as the topics keep them; their offsets are "
-        "not remembered"
+        "not stored"
     )
     yield f"{topics.dead_letters}: dead letters of these records, as long as the topic keeps them"
     if result.sent:
@@ -118,8 +118,8 @@ def _remains(result: Result, settings: Settings) -> Iterator[str]:
     if not result.scrubbed:
         yield "state/recovery: bytes in free pages of the store, until the pipeline starts next"
     if result.growing:
-        yield "the sessions: they are given new calls all the time; erase them again once they have ended"
+        yield "the sessions: new calls keep arriving; erase them again once they have ended"
     elif result.by_session and settings.snapshot.calls == "decided":
         yield "the sessions: calls without a verdict are not in the snapshot, so sessions do not find them"
-    yield "counts and rates, which name nobody"
+    yield "counts and rates, which identify no call"
     yield "what is read from now on: outcomes of these calls become orphans, a call with such an id is a new call"

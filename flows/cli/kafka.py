@@ -1,4 +1,4 @@
-"""Commands about Kafka: `aftercall topics create`."""
+"""`aftercall topics create`: creates the topics that are missing on Kafka."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from aftercall.errors import UserError
+from connectors.snapshot.errors import UNUSABLE
 
 LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by definition, with naive times
 
@@ -53,7 +54,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from None
     try:
         yield base
-    except duckdb.Error as wrong:
+    except (*UNUSABLE, duckdb.CatalogException, duckdb.BinderException) as wrong:  # without a table or column of ours
         raise InsightError(
             f"snapshot: {path} must be readable and written by this release; got: {_line(wrong)} (check the disk, or "
             "let `aftercall run` or `replay` of this release write one)"

@@ -90,6 +90,14 @@ def test_a_defect_in_a_handler_does_not_pass_for_the_error_that_it_handles() -> 
     assert user_error(defect) is None
 
 
+def test_no_remedy_names_an_option_that_does_not_exist() -> None:
+    """State lies in `state/` of `--out`: no option names a recovery directory, or starts without one."""
+    impossible = re.compile(r"recovery (directory|folder)|without recovery|start anew|empty recovery")
+    sources = [file for room in ROOMS for file in (ROOT / room).rglob("*.py")]
+    assert len(sources) > 100
+    assert not [file for file in sources if impossible.search(file.read_text(encoding="utf-8"))]
+
+
 def test_state_of_another_version_is_refused_with_something_a_user_can_do() -> None:
     error = StateError.of_version("step 'join'", 2, 1)
     assert str(error) == (

@@ -223,6 +223,16 @@ def test_settings_that_decide_verdicts_may_only_change_when_that_is_accepted(fin
     assert aftercall(finished, *changed, "--accept-config-change").returncode == 0
 
 
+def test_after_state_of_another_version_a_new_out_reads_everything_again(sound: Path) -> None:
+    first = aftercall(sound, *REPLAY, "--json")
+    run = sound / "out" / "state" / "run.json"
+    run.write_text(json.dumps({**json.loads(run.read_text()), "version": 99}))
+    refused = aftercall(sound, *REPLAY)
+    assert_one_sentence(refused, 1, "run.json: stored state must have version 1; got 99", "a new --out")
+    second = aftercall(sound, *REPLAY[:-1], "other", "--json")
+    assert counts(second) | {"snapshot": ""} == counts(first) | {"snapshot": ""}
+
+
 def many(folder: Path, calls: int) -> None:
     """Files that take a few seconds."""
     (folder / "calls.jsonl").write_bytes(lines(map(call, range(calls))))
