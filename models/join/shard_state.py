@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from aftercall.errors import NEW_OUT
 from models.arrays import I8, I32, I64
 from models.join.held_calls import PENDING, HeldCalls
 from models.join.rules import JoinRules
@@ -141,7 +142,8 @@ class ShardState:
         if len(versions) > _MOST_VERSIONS:
             msg = (
                 f"step 'join': settings that decide verdicts may change at most {_MOST_VERSIONS - 1} times in one "
-                "--out; this would be one more (put back the settings of the last run, or choose an empty --out)"
+                "--out; this would be one more (put back the settings of the last run, or "
+                f"{NEW_OUT})"
             )
             raise StateError(msg)
         shard = cls(versions)

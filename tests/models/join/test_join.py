@@ -74,7 +74,7 @@ def test_forty_thousand_sources_do_not_end_the_pipeline() -> None:
 def test_a_state_of_another_version_is_refused_with_what_to_do() -> None:
     """Not read wrongly."""
     state = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match="empty --out"):
+    with pytest.raises(ValueError, match="give the same command a new --out"):
         Join.from_state(state, JoinRules())
 
 
@@ -83,7 +83,9 @@ def test_a_change_of_settings_too_many_is_refused_and_both_remedies_work() -> No
     join = Join(JoinRules(horizon_us=0))
     for horizon_us in range(1, 255):
         join = Join.from_state(join.state(), JoinRules(horizon_us=horizon_us))
-    with pytest.raises(StateError, match=r"at most 254 times.*settings of the last run, or choose an empty --out"):
+    with pytest.raises(
+        StateError, match=r"at most 254 times.*settings of the last run, or give the same command a new --out"
+    ):
         Join.from_state(join.state(), JoinRules(horizon_us=255))
     last = JoinRules(horizon_us=254)
     assert Join.from_state(join.state(), last).shard.rules == last
