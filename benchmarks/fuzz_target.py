@@ -1,4 +1,4 @@
-"""Checks that any Kafka message is either accepted, or refused with a reason and a dead letter."""
+"""Checks that any Kafka message is accepted, or refused with a valid dead letter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connects Bytewax to lists in memory: a source of items, and a sink that only counts."""
+"""Connects Bytewax to memory: a source of list items, a sink that only counts."""
 
 from __future__ import annotations
 

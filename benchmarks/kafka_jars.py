@@ -1,4 +1,4 @@
-"""Finds what a Kafka broker needs: Java 17, and the jars that Maven copies into `.kafka/`."""
+"""Finds what a Kafka broker needs: Java 17, and jars that Maven copies to `.kafka/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes two weeks of difficult calls and outcomes that end now, and writes them to Kafka.
+"""Makes two weeks of difficult calls and outcomes, ending now, and produces them.
 
 Beyond what `aftercall simulate` makes (revisions, retractions, repeats, outcomes of unknown calls, an incident), there
 are contradictions, unreadable records, statements after the horizon, labels and texts, and an incident that ends.

@@ -1,12 +1,12 @@
-"""Kills the pipeline on a real broker repeatedly, and counts lost or changed rows: `make bench-kills`.
+"""Kills the pipeline repeatedly, and counts lost or changed rows: `make bench-kills`.
 
     python -m benchmarks.kills [--kills 50] [--calls N] [--round SECONDS] [--seed N] [--only MOMENT] [--keep FOLDER]
 
-While producers write, one or two processes of `aftercall run` are killed with SIGKILL: at random moments, during
-recovery, while a snapshot is being published, one of two only, the parent only, and while the broker is away or has
-just come back. The result must equal that of an uninterrupted run over the same topics, and the truth computed from the
-written records; if it does not, the exit code is 1. `--write` renews benchmarks/results/kills.json and its section of
-docs/results.md.
+While producers write to a real broker, one or two processes of `aftercall run` are killed with SIGKILL: at random
+moments, during recovery, while a snapshot is being published, one of two only, the parent only, and while the broker is
+away or has just come back. The result must equal that of an uninterrupted run over the same topics, and the truth
+computed from the written records; if it does not, the exit code is 1. `--write` renews benchmarks/results/kills.json
+and its section of docs/results.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measures what a held call costs: resident memory of the join's shards, without records and batches."""
+"""Measures the resident memory of the join's shards per held call, without records."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Soaks `aftercall run` at a steady rate on a real broker: `make bench-soak HOURS=1` (or `MINUTES=2`).
+"""Soaks `aftercall run` at a steady rate: `make bench-soak HOURS=1` (or `MINUTES=2`).
 
-Calls close after 11 minutes and leave the snapshot 10 minutes later, so state has its steady size after a third of an
-hour: anything that still grows then grows for ever. At the end every record must be accounted for. Samples are taken
-from outside the process and written at once to `samples.jsonl` in the folder that is printed.
+The broker is a real one. Calls close after 11 minutes and leave the snapshot 10 minutes later, so state has its steady
+size after a third of an hour: anything that still grows then grows for ever. At the end every record must be accounted
+for. Samples are taken from outside the process and written at once to `samples.jsonl` in the folder that is printed.
 """
 
 from __future__ import annotations

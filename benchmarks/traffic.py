@@ -1,4 +1,4 @@
-"""Makes seeded traffic as on the wire: calls and their delayed outcomes, in order of arrival.
+"""Makes seeded traffic as on the wire: calls and delayed outcomes, in arrival order.
 
 There are 10 task types x 5 models x 4 configs at 2,000 calls a second. 87 % of the calls receive an outcome, after a
 delay with a median of 20 s and a heavy tail; 6 % of those are revised later by the same source; 1 % of outcomes and

@@ -1,4 +1,5 @@
-"""Compares detection delay and false alarms of CT-SR with an oracle and other detectors: `make bench-detection`.
+"""Compares CT-SR with an oracle and other detectors: `make bench-detection`.
 
-Every stream is a stream of failure indicators: a drop of the success rate is a rise of the failure rate.
+It compares detection delays and false alarms. Every stream is a stream of failure indicators: a drop of the success
+rate is a rise of the failure rate.
 """

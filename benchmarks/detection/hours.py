@@ -1,4 +1,4 @@
-"""Measures hours until CT-SR and the rule of thumb notice a drop of 10 points at p0 .9."""
+"""Measures hours until CT-SR and the rule of thumb notice a drop of 10 points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEED: Final = 17
 
 
 def table(groups: int) -> list[dict[str, Any]]:
-    """A row per traffic: median hours, and the share of groups with an alarm in the week before the drop."""
+    """A row per traffic, at p0 .9: median hours, and the share of groups with an alarm in the week before the drop."""
     return [_row(per_day, groups) for per_day in TRAFFIC]
 
 

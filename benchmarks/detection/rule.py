@@ -1,4 +1,4 @@
-"""Implements the rule of thumb: the last 48 hours against the 7 days before, more than 5 points."""
+"""Implements the rule of thumb: 48 hours, over 5 points below the 7 days before."""
 
 from __future__ import annotations
 

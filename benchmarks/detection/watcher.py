@@ -1,4 +1,4 @@
-"""Defines a detector that watches many paths at once, one event of each at a time."""
+"""Defines a detector that watches many paths at once, event by event."""
 
 from __future__ import annotations
 

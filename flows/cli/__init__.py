@@ -1,4 +1,4 @@
-"""Is the command line, `aftercall`."""
+"""Provides the command line, `aftercall`."""
 
 from __future__ import annotations
 

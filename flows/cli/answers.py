@@ -1,4 +1,4 @@
-"""Prints what a command answers: JSON on standard output, a sentence on standard error, an exit code."""
+"""Turns results and errors into JSON, a sentence on standard error, and an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erases calls from the snapshots, and writes the receipt once they are gone."""
+"""Erases calls from the snapshots, and writes a receipt once they are gone."""
 
 from __future__ import annotations
 

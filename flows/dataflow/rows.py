@@ -1,4 +1,4 @@
-"""Turns the results of the join into rows of the snapshot and records on the wire."""
+"""Turns the results of the join into snapshot rows and records on the wire."""
 
 from __future__ import annotations
 

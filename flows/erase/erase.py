@@ -1,4 +1,4 @@
-"""Erases calls through the running pipeline, or, if it is stopped, by running its dataflow briefly.
+"""Erases calls through the pipeline: the running one, or a short run of it.
 
 Either way the request passes through the dataflow, so that state, snapshots and recovery agree
 (docs/decisions/0009-erasure.md).

@@ -1,4 +1,4 @@
-"""Erases calls of a stopped pipeline: runs its dataflow over the stored state, without input or broker."""
+"""Erases calls of a stopped pipeline: runs its dataflow without input or broker."""
 
 from __future__ import annotations
 

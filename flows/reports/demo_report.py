@@ -1,4 +1,4 @@
-"""Prints the report at the end of `aftercall demo`: what got worse, the truth, what to do."""
+"""Prints the report of `aftercall demo`: what got worse, the truth, what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares two spans of a task type and reports what got worse, from a snapshot alone.
+"""Compares two spans of a task type in a snapshot, and reports what got worse.
 
 The lookback is compared with the baseline span before it, by the time of the calls, in whole hours. Repeated looks do
 not inflate the error rate: see `models.stats.comparison`.

@@ -1,4 +1,4 @@
-"""Reads a snapshot for the reports: opens it, returns rows as dicts and the newest recommendation."""
+"""Reads a snapshot for the reports: rows as dicts, the newest recommendation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints the summary at the end of a replay: counts, open alerts, and where to look next."""
+"""Prints the summary of a replay: counts, open alerts, and where to look next."""
 
 from __future__ import annotations
 
