@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -86,7 +86,7 @@ def _slowly_until(
         time.sleep(_GOES_S)
 
 
-def _with_storms(sent: list[Sent]) -> list[Sent]:
+def _with_storms(sent: Sequence[Sent]) -> list[Sent]:
     found = list(sent)
     for at, copies in _STORMS:
         place = next(i for i, record in enumerate(found) if record.at >= at and record.kind == "calls")

@@ -106,7 +106,7 @@ class Service:
         while not holds():
             assert self._process.poll() is None, (self._process.returncode, self._told())
             assert time.monotonic() < deadline, self._told()
-            time.sleep(0.1)
+            time.sleep(0.2)
 
     def stop(self) -> None:
         """As an operator does; it must end with exit code 0."""

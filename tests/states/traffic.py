@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 from zlib import crc32
 
@@ -117,7 +118,8 @@ _SOURCES: Final = {
 }
 
 
-def history() -> list[Sent]:
+@cache
+def history() -> tuple[Sent, ...]:
     """All records, in event-time order."""
     draw = random.Random(SEED)
     sent: list[Sent] = []
@@ -126,7 +128,7 @@ def history() -> list[Sent]:
         sent += _said_of(draw, call)
     sent += _strangers(draw)
     within = sorted((record for record in sent if 0 <= record.at < END_S), key=lambda record: record.at)
-    return _with_broken(draw, within)
+    return tuple(_with_broken(draw, within))
 
 
 def _calls(draw: random.Random) -> Iterator[Call]:
