@@ -14,7 +14,7 @@ import numpy as np
 from aftercall.times import HOUR_US, MINUTE_US, NEVER
 from models.columns.keyed_sums import KeyedSums, Sums, pack, unpack
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
-from models.rates.tables import FrozenRates, delay_low, delay_side
+from models.rates.tables import FrozenRates, RateSums, delay_low, delay_side
 from models.state import StateError
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from models.arrays import I32, I64
     from models.messages import Group
-    from models.rates.tables import Columns
+    from models.rates.tables import RateTable
 
 STATE_VERSION: Final = 2
 MINUTES_PER_HOUR: Final = 60
@@ -33,18 +33,18 @@ _KEPT_HOURS: Final = 2
 _TOGETHER: Final = 1 << 15
 """Differences that wait until they are added together: many small messages cost as much as few large ones."""
 
-_COUNTS: Final = (np.int32, np.int32, np.int32, np.int32, np.int64)
+_COUNTS: Final[tuple[type, ...]] = (np.int32, np.int32, np.int32, np.int32, np.int64)
 """calls, successes, failures, expired, cost in nano-dollars."""
 
-_TABLES: Final = (
-    "minutes",
-    "hours",
-    "days",
-    "latency_minutes",
-    "latency_hours",
-    "latency_days",
-    "delays",
-    "delay_days",
+_DTYPES: Final = RateSums(
+    minutes=_COUNTS,
+    hours=_COUNTS,
+    days=_COUNTS,
+    latency_minutes=(np.int32,),
+    latency_hours=(np.int32,),
+    latency_days=(np.int64,),
+    delays=(np.int32,),
+    delay_days=(np.int32,),
 )
 
 
@@ -58,11 +58,7 @@ class RateCells:
     def __init__(self) -> None:
         self._names: list[Group] = []
         self._gid: dict[Group, int] = {}
-        self._minutes, self._hours, self._days = KeyedSums(_COUNTS), KeyedSums(_COUNTS), KeyedSums(_COUNTS)
-        self._latency_minutes = KeyedSums((np.int32,))
-        self._latency_hours = KeyedSums((np.int32,))
-        self._latency_days = KeyedSums((np.int64,))
-        self._delays, self._delay_days = KeyedSums((np.int32,)), KeyedSums((np.int32,))
+        self._sums = RateSums(*(KeyedSums(dtypes) for dtypes in _DTYPES))
         self._history: I64 = np.zeros((0, 2, delay.BUCKETS), np.int64)
         self._watermark = NEVER
         self._minute_floor = NEVER
@@ -75,7 +71,7 @@ class RateCells:
     def __len__(self) -> int:
         """Number of (group, minute, hour or day) cells."""
         self._add_waiting()
-        return len(self._minutes) + len(self._hours) + len(self._days)
+        return len(self._sums.minutes) + len(self._sums.hours) + len(self._sums.days)
 
     def apply(self, names: list[Group], cells: CellDeltas, latencies: LatencyDeltas, delays: DelayDeltas) -> None:
         """Add one message's differences; its codes index `names`."""
@@ -99,8 +95,8 @@ class RateCells:
         if floor > self._minute_floor:
             self._add_waiting()
             self._minute_floor = floor
-            for table, bits in ((self._minutes, 0), (self._latency_minutes, sketch.KEY_BITS)):
-                table.take(unpack(table.sums(copy=False).keys, bits)[1] < floor)
+            for table, bits in ((self._sums.minutes, 0), (self._sums.latency_minutes, sketch.KEY_BITS)):
+                table.pop(unpack(table.sums(copy=False).keys, bits)[1] < floor)
         self._join_cohorts(
             (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
             (anchor - delay.LONGEST_US) // (HOUR_US * HOURS_PER_DAY),
@@ -114,10 +110,10 @@ class RateCells:
         self._add_waiting()
         self._hour_floor = floor
         for hours, days, bits in (
-            (self._hours, self._days, 0),
-            (self._latency_hours, self._latency_days, sketch.KEY_BITS),
+            (self._sums.hours, self._sums.days, 0),
+            (self._sums.latency_hours, self._sums.latency_days, sketch.KEY_BITS),
         ):
-            old = hours.take(unpack(hours.sums(copy=False).keys, bits)[1] < floor)
+            old = hours.pop(unpack(hours.sums(copy=False).keys, bits)[1] < floor)
             group, hour, low = unpack(old.keys, bits)
             days.add(pack(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
 
@@ -125,7 +121,7 @@ class RateCells:
         """A consistent copy for another thread: one memory copy, no computation."""
         return self._frozen(copy=True)
 
-    def tables(self, as_of_us: int, *, live: bool) -> tuple[Columns, Columns]:
+    def tables(self, as_of_us: int, *, live: bool) -> tuple[RateTable, RateTable]:
         """The columns of `rates` and `current_rates`; see `FrozenRates.tables`."""
         return self._frozen(copy=False).tables(as_of_us, live=live)
 
@@ -133,11 +129,17 @@ class RateCells:
         """Everything, as a pickled dict of plain values and arrays."""
         frozen = self._frozen(copy=False)
         plain = {
-            field: (value.keys, list(value.columns)) if isinstance(value, Sums) else value
-            for field, value in frozen._asdict().items()
+            "version": STATE_VERSION,
+            "names": frozen.names,
+            **{name: (sums.keys, list(sums.columns)) for name, sums in frozen.sums._asdict().items()},
+            "history": frozen.history,
+            "watermark": self._watermark,
+            "minute_floor": self._minute_floor,
+            "hour_floor": self._hour_floor,
+            "delay_day_floor": self._delay_day_floor,
+            "release_floor": self._release_floor,
         }
-        floors = {field: getattr(self, f"_{field}") for field in ("hour_floor", "delay_day_floor", "release_floor")}
-        return pickle.dumps({"version": STATE_VERSION, **plain, **floors}, protocol=5)
+        return pickle.dumps(plain, protocol=5)
 
     @classmethod
     def from_state(cls, state: bytes) -> RateCells:
@@ -155,27 +157,19 @@ class RateCells:
             raise StateError(msg)
         cells = cls()
         cells._gids([tuple(name) for name in stored["names"]])
-        for field in _TABLES:
-            keys, columns = stored[field]
-            dtypes = getattr(cells, f"_{field}").dtypes
-            setattr(cells, f"_{field}", KeyedSums(dtypes, Sums(keys, tuple(columns))))
+        kept = (Sums(keys, tuple(columns)) for keys, columns in (stored[name] for name in RateSums._fields))
+        cells._sums = RateSums(*(KeyedSums(dtypes, sums) for dtypes, sums in zip(_DTYPES, kept, strict=True)))
         cells._history = np.array(stored["history"], np.int64)
-        for field in ("watermark", "minute_floor", "hour_floor", "delay_day_floor", "release_floor"):
-            setattr(cells, f"_{field}", stored[field])
+        cells._watermark, cells._minute_floor = stored["watermark"], stored["minute_floor"]
+        cells._hour_floor = stored["hour_floor"]
+        cells._delay_day_floor, cells._release_floor = stored["delay_day_floor"], stored["release_floor"]
         return cells
 
     def _frozen(self, *, copy: bool) -> FrozenRates:
         self._add_waiting()
         return FrozenRates(
             names=list(self._names),
-            minutes=self._minutes.sums(copy=copy),
-            hours=self._hours.sums(copy=copy),
-            days=self._days.sums(copy=copy),
-            latency_minutes=self._latency_minutes.sums(copy=copy),
-            latency_hours=self._latency_hours.sums(copy=copy),
-            latency_days=self._latency_days.sums(copy=copy),
-            delays=self._delays.sums(copy=copy),
-            delay_days=self._delay_days.sums(copy=copy),
+            sums=RateSums(*(table.sums(copy=copy) for table in self._sums)),
             history=self._history[: len(self._names)].copy(),
             watermark=self._watermark,
             minute_floor=self._minute_floor,
@@ -201,17 +195,18 @@ class RateCells:
         waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
         cells = CellDeltas(*_together([cells._replace(code=gid[cells.code]) for gid, cells, _, _ in waiting]))
         latencies = LatencyDeltas(*_together([seen._replace(code=gid[seen.code]) for gid, _, seen, _ in waiting]))
-        delays = DelayDeltas(*_together([told._replace(code=gid[told.code]) for gid, _, _, told in waiting]))
+        delays = DelayDeltas(*_together([late._replace(code=gid[late.code]) for gid, _, _, late in waiting]))
         counts = (cells.calls, cells.successes, cells.failures, cells.expired, cells.cost_nano)
+        sums = self._sums
         _spread(
-            cells.code, cells.minute.astype(np.int64), counts, (self._minutes, self._hours, self._days), self._floors()
+            cells.code, cells.minute.astype(np.int64), counts, (sums.minutes, sums.hours, sums.days), self._floors()
         )
         seen = latencies.bucket >= 0
         _spread(
             latencies.code[seen],
             latencies.minute[seen].astype(np.int64),
             (latencies.count[seen],),
-            (self._latency_minutes, self._latency_hours, self._latency_days),
+            (sums.latency_minutes, sums.latency_hours, sums.latency_days),
             self._floors(),
             (latencies.bucket[seen], sketch.KEY_BITS),
         )
@@ -223,8 +218,8 @@ class RateCells:
         day = hour // HOURS_PER_DAY
         young, old = day >= self._delay_day_floor, day < self._release_floor
         middle = ~young & ~old
-        self._delays.add(pack(group[young], hour[young], low[young], delay.KEY_BITS), delays.count[young])
-        self._delay_days.add(pack(group[middle], day[middle], low[middle], delay.KEY_BITS), delays.count[middle])
+        self._sums.delays.add(pack(group[young], hour[young], low[young], delay.KEY_BITS), delays.count[young])
+        self._sums.delay_days.add(pack(group[middle], day[middle], low[middle], delay.KEY_BITS), delays.count[middle])
         self._release(group[old], low[old], delays.count[old])
 
     def _join_cohorts(self, day_floor: int, release_floor: int) -> None:
@@ -232,15 +227,15 @@ class RateCells:
         if day_floor > self._delay_day_floor:
             self._add_waiting()
             self._delay_day_floor = day_floor
-            hours = unpack(self._delays.sums(copy=False).keys, delay.KEY_BITS)[1]
-            held = self._delays.take(hours < day_floor * HOURS_PER_DAY)
+            hours = unpack(self._sums.delays.sums(copy=False).keys, delay.KEY_BITS)[1]
+            held = self._sums.delays.pop(hours < day_floor * HOURS_PER_DAY)
             group, hour, low = unpack(held.keys, delay.KEY_BITS)
-            self._delay_days.add(pack(group, hour // HOURS_PER_DAY, low, delay.KEY_BITS), *held.columns)
+            self._sums.delay_days.add(pack(group, hour // HOURS_PER_DAY, low, delay.KEY_BITS), *held.columns)
         if release_floor > self._release_floor:
             self._add_waiting()
             self._release_floor = release_floor
-            days = unpack(self._delay_days.sums(copy=False).keys, delay.KEY_BITS)[1]
-            held = self._delay_days.take(days < release_floor)
+            days = unpack(self._sums.delay_days.sums(copy=False).keys, delay.KEY_BITS)[1]
+            held = self._sums.delay_days.pop(days < release_floor)
             group, _, low = unpack(held.keys, delay.KEY_BITS)
             self._release(group, low, held.columns[0])
 

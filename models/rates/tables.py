@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from models.arrays import F64, I64, Bools
     from models.messages import Group
 
-Columns = dict[str, "NDArray[Any]"]
+RateTable = dict[str, "NDArray[Any]"]
+"""A table of the snapshot by column."""
+
+Table = TypeVar("Table")
 
 SPANS: Final = {"1h": 1, "24h": 24, "48h": 48, "7d": 168}
 """Span of `current_rates` -> hours."""
@@ -53,26 +56,34 @@ class _Latency(NamedTuple):
         return _Latency(*(column[mask] for column in self))
 
 
+class RateSums(NamedTuple, Generic[Table]):
+    """The sums behind the rates, as growing tables or as plain arrays; the names are keys of the stored state."""
+
+    minutes: Table
+    """Calls, successes, failures, expired and cost per group and minute."""
+    hours: Table
+    days: Table
+    latency_minutes: Table
+    """Calls per group, minute and bucket of models.stats.quantile_sketch."""
+    latency_hours: Table
+    latency_days: Table
+    delays: Table
+    """By hour of the call, success and bucket of models.stats.delay_distribution: calls of the last days."""
+    delay_days: Table
+    """The same by day (UTC): older ones, until no bucket tells their ages apart."""
+
+
 class FrozenRates(NamedTuple):
     """The sums of a `RateCells` at one instant. The keys' group part indexes `names`."""
 
     names: list[Group]
-    minutes: Sums
-    hours: Sums
-    days: Sums
-    latency_minutes: Sums
-    latency_hours: Sums
-    latency_days: Sums
-    delays: Sums
-    """By hour of the call, success and bucket of models.stats.delay_distribution: calls of the last days."""
-    delay_days: Sums
-    """The same by day (UTC): older ones, until no bucket tells their ages apart."""
+    sums: RateSums[Sums]
     history: I64
-    """Shape (groups, 2, 41): the oldest."""
+    """Delays of the oldest calls, whose time is not kept: shape (groups, 2, 41)."""
     watermark: int
     minute_floor: int
 
-    def tables(self, as_of_us: int, *, live: bool) -> tuple[Columns, Columns]:
+    def tables(self, as_of_us: int, *, live: bool) -> tuple[RateTable, RateTable]:
         """The columns of `rates` and of `current_rates`, sorted by group and window; nan is NULL, times are µs.
 
         Args:
@@ -97,16 +108,15 @@ class _Tables:
         self._rank = np.empty(len(order), np.int64)
         self._rank[order] = np.arange(len(order))
         self._history = self._delay_history(frozen, np.array(order, np.int64))
-        self._minutes = self._with_ages(self._sorted(frozen.minutes), MINUTE_US)
-        self._hours = self._with_minutes(
-            self._with_ages(self._sorted(frozen.hours), HOUR_US), frozen.minute_floor // 60
-        )
-        self._folded = self._with_ages(self._sorted(frozen.days), DAY_US)
-        self._latency_minutes = self._latency(frozen.latency_minutes)
-        self._latency_hours = self._latency(frozen.latency_hours)
-        self._latency_folded = self._latency(frozen.latency_days)
+        sums = frozen.sums
+        self._minutes = self._with_ages(self._sorted(sums.minutes), MINUTE_US)
+        self._hours = self._with_minutes(self._with_ages(self._sorted(sums.hours), HOUR_US), frozen.minute_floor // 60)
+        self._folded = self._with_ages(self._sorted(sums.days), DAY_US)
+        self._latency_minutes = self._latency(sums.latency_minutes)
+        self._latency_hours = self._latency(sums.latency_hours)
+        self._latency_folded = self._latency(sums.latency_days)
 
-    def build(self) -> tuple[Columns, Columns]:
+    def build(self) -> tuple[RateTable, RateTable]:
         hourly = self._columns(self._hours, self._latency_hours)
         daily = self._columns(self._days(), self._latency_days())
         rates = _stack([("1h", HOUR_US, hourly), ("1d", DAY_US, daily)], "grain", "window_start")
@@ -118,7 +128,7 @@ class _Tables:
     def _delay_history(self, frozen: FrozenRates, order: I64) -> DelayHistory:
         within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
         # A cohort speaks of the buckets it has outgrown: it enters C at its verdict's bucket and leaves after the last.
-        for sums, hours in ((frozen.delays, 1), (frozen.delay_days, 24)):
+        for sums, hours in ((frozen.sums.delays, 1), (frozen.sums.delay_days, 24)):
             group, window, low = unpack(sums.keys, delay.KEY_BITS)
             last = delay.outgrown(self._cohort_age(window * hours))
             success, bucket = delay_side(low)
@@ -200,7 +210,7 @@ class _Tables:
         order = np.argsort(pack(rank, window, bucket, sketch.KEY_BITS))
         return _Latency(rank[order], window[order], bucket[order], sums.columns[0][order].astype(np.int64))
 
-    def _span(self, hours: int) -> Columns:
+    def _span(self, hours: int) -> RateTable:
         """All groups over the last `hours` before as_of; spans over one hour start at a full hour."""
         end_minute, end_hour = self._as_of // MINUTE_US, self._as_of // HOUR_US
         if hours == 1:
@@ -226,7 +236,7 @@ class _Tables:
         cells = _Cells(pack(rank, window), rank, window, counts, expected_verdicts).where(counts[0] > 0)
         return self._columns(cells, _merged(latency))
 
-    def _columns(self, cells: _Cells, latency: _Latency) -> Columns:
+    def _columns(self, cells: _Cells, latency: _Latency) -> RateTable:
         calls, successes, failures, expired, cost = cells.counts
         resolved = successes + failures
         low, high = wilson(successes, resolved)
@@ -263,10 +273,10 @@ class _Tables:
             "cost_usd": cost * _NANO,
         }
 
-    def _named(self, columns: Columns) -> Columns:
+    def _named(self, columns: RateTable) -> RateTable:
         """Group names in front, in place of ranks."""
         rank = columns.pop("rank")
-        out: Columns = {}
+        out: RateTable = {}
         for i, field in enumerate(("task_type", "model", "config")):
             text = np.empty(len(self._names), object)
             text[:] = [name[i] for name in self._names]
@@ -309,7 +319,7 @@ def _reduce(values: NDArray[Any], first: I64) -> NDArray[Any]:
     return np.add.reduceat(values, first, axis=-1) if len(first) else values[:, :0]
 
 
-def _stack(parts: list[tuple[str, int, Columns]], label: str, start: str | None) -> Columns:
+def _stack(parts: list[tuple[str, int, RateTable]], label: str, start: str | None) -> RateTable:
     """Tables below each other, with a label column and the window's start, sorted by group, label and window."""
     order = np.lexsort(
         (
@@ -318,7 +328,7 @@ def _stack(parts: list[tuple[str, int, Columns]], label: str, start: str | None)
             np.concatenate([columns["rank"] for _, _, columns in parts]),
         )
     )
-    out: Columns = {"rank": np.concatenate([columns["rank"] for _, _, columns in parts])[order]}
+    out: RateTable = {"rank": np.concatenate([columns["rank"] for _, _, columns in parts])[order]}
     labels = np.empty(len(order), object)
     labels[:] = [name for name, _, columns in parts for _ in range(len(columns["rank"]))]
     out[label] = labels[order]
