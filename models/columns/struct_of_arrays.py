@@ -65,6 +65,10 @@ class StructOfArrays(Generic[Columns]):
         for column, value in zip(self.columns, values, strict=True):
             column[rows] = value
 
+    def copied(self, rows: I32 | I64) -> Columns:
+        """Copies of all columns at `rows`."""
+        return _like(self.columns, [column[rows] for column in self.columns])
+
     def keep(self, kept: Bools) -> None:
         """Drop the other rows and the spare room; `kept` has the shape (n,)."""
         self.columns = self._buffers = _like(self.columns, [column[kept] for column in self.columns])
