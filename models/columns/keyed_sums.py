@@ -92,7 +92,7 @@ _WINDOW_ZERO = 1 << (_WINDOW_BITS - 1)
 _WINDOW_MASK = (1 << _WINDOW_BITS) - 1
 
 
-def pack(
+def pack_key(
     group: NDArray[np.integer], window: NDArray[np.integer], low: NDArray[Any] | int = 0, low_bits: int = 0
 ) -> U64:
     """Key of (group, window, low), shape (n,); keys sort like the triples.
@@ -109,8 +109,8 @@ def pack(
     return (key << np.uint64(low_bits)) | np.asarray(low).astype(np.uint64)
 
 
-def unpack(keys: U64, low_bits: int = 0) -> tuple[I64, I64, I64]:
-    """Group, window and low part of keys made by `pack` with the same `low_bits`."""
+def unpack_key(keys: U64, low_bits: int = 0) -> tuple[I64, I64, I64]:
+    """Group, window and low part of keys made by `pack_key` with the same `low_bits`."""
     low = (keys & np.uint64((1 << low_bits) - 1)).astype(np.int64)
     rest = keys >> np.uint64(low_bits)
     window = (rest & np.uint64(_WINDOW_MASK)).astype(np.int64) - _WINDOW_ZERO

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aftercall.times import HOUR_US, MINUTE_US, NEVER
-from models.columns.keyed_sums import KeyedSums, Sums, pack, unpack
+from models.columns.keyed_sums import KeyedSums, Sums, pack_key, unpack_key
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 from models.rates.tables import FrozenRates, RateSums, delay_low, delay_side
 from models.state import StateError
@@ -96,7 +96,7 @@ class RateCells:
             self._add_waiting()
             self._minute_floor = floor
             for table, bits in ((self._sums.minutes, 0), (self._sums.latency_minutes, sketch.KEY_BITS)):
-                table.pop(unpack(table.sums(copy=False).keys, bits)[1] < floor)
+                table.pop(unpack_key(table.sums(copy=False).keys, bits)[1] < floor)
         self._join_cohorts(
             (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
             (anchor - delay.LONGEST_US) // (HOUR_US * HOURS_PER_DAY),
@@ -113,9 +113,9 @@ class RateCells:
             (self._sums.hours, self._sums.days, 0),
             (self._sums.latency_hours, self._sums.latency_days, sketch.KEY_BITS),
         ):
-            old = hours.pop(unpack(hours.sums(copy=False).keys, bits)[1] < floor)
-            group, hour, low = unpack(old.keys, bits)
-            days.add(pack(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
+            old = hours.pop(unpack_key(hours.sums(copy=False).keys, bits)[1] < floor)
+            group, hour, low = unpack_key(old.keys, bits)
+            days.add(pack_key(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
 
     def frozen(self) -> FrozenRates:
         """A consistent copy for another thread: one memory copy, no computation."""
@@ -218,8 +218,10 @@ class RateCells:
         day = hour // HOURS_PER_DAY
         young, old = day >= self._delay_day_floor, day < self._release_floor
         middle = ~young & ~old
-        self._sums.delays.add(pack(group[young], hour[young], low[young], delay.KEY_BITS), delays.count[young])
-        self._sums.delay_days.add(pack(group[middle], day[middle], low[middle], delay.KEY_BITS), delays.count[middle])
+        self._sums.delays.add(pack_key(group[young], hour[young], low[young], delay.KEY_BITS), delays.count[young])
+        self._sums.delay_days.add(
+            pack_key(group[middle], day[middle], low[middle], delay.KEY_BITS), delays.count[middle]
+        )
         self._release(group[old], low[old], delays.count[old])
 
     def _join_cohorts(self, day_floor: int, release_floor: int) -> None:
@@ -227,16 +229,16 @@ class RateCells:
         if day_floor > self._delay_day_floor:
             self._add_waiting()
             self._delay_day_floor = day_floor
-            hours = unpack(self._sums.delays.sums(copy=False).keys, delay.KEY_BITS)[1]
+            hours = unpack_key(self._sums.delays.sums(copy=False).keys, delay.KEY_BITS)[1]
             held = self._sums.delays.pop(hours < day_floor * HOURS_PER_DAY)
-            group, hour, low = unpack(held.keys, delay.KEY_BITS)
-            self._sums.delay_days.add(pack(group, hour // HOURS_PER_DAY, low, delay.KEY_BITS), *held.columns)
+            group, hour, low = unpack_key(held.keys, delay.KEY_BITS)
+            self._sums.delay_days.add(pack_key(group, hour // HOURS_PER_DAY, low, delay.KEY_BITS), *held.columns)
         if release_floor > self._release_floor:
             self._add_waiting()
             self._release_floor = release_floor
-            days = unpack(self._sums.delay_days.sums(copy=False).keys, delay.KEY_BITS)[1]
+            days = unpack_key(self._sums.delay_days.sums(copy=False).keys, delay.KEY_BITS)[1]
             held = self._sums.delay_days.pop(days < release_floor)
-            group, _, low = unpack(held.keys, delay.KEY_BITS)
+            group, _, low = unpack_key(held.keys, delay.KEY_BITS)
             self._release(group, low, held.columns[0])
 
     def _release(self, group: NDArray[np.integer], low: I64, count: NDArray[np.integer]) -> None:
@@ -267,6 +269,6 @@ def _spread(
         (days, hour // HOURS_PER_DAY, old),
     ):
         if chosen.all():
-            table.add(pack(group, window, part, bits), *values)
+            table.add(pack_key(group, window, part, bits), *values)
         elif chosen.any():
-            table.add(pack(group[chosen], window[chosen], part[chosen], bits), *(value[chosen] for value in values))
+            table.add(pack_key(group[chosen], window[chosen], part[chosen], bits), *(value[chosen] for value in values))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US, MINUTE_US
-from models.columns.keyed_sums import Sums, pack, unpack
+from models.columns.keyed_sums import Sums, pack_key, unpack_key
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
 from models.stats.delay_correction import Corrected, DelayHistory, Expected, correct, expected, shrunken
@@ -30,7 +30,7 @@ _NANO: Final = 1e-9
 
 
 class _Cells(NamedTuple):
-    """Cells in the order (group by name, window); `key` = pack(rank, window)."""
+    """Cells in the order (group by name, window); `key` = pack_key(rank, window)."""
 
     key: NDArray[np.uint64]
     rank: I64
@@ -129,7 +129,7 @@ class _Tables:
         within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
         # A cohort speaks of the buckets it has outgrown: it enters C at its verdict's bucket and leaves after the last.
         for sums, hours in ((frozen.sums.delays, 1), (frozen.sums.delay_days, 24)):
-            group, window, low = unpack(sums.keys, delay.KEY_BITS)
+            group, window, low = unpack_key(sums.keys, delay.KEY_BITS)
             last = delay.outgrown(self._cohort_age(window * hours))
             success, bucket = delay_side(low)
             told = bucket <= last
@@ -147,9 +147,9 @@ class _Tables:
         return np.where(of_day >= delay.HISTORY_US, of_day, self._known - (hour + 1) * HOUR_US)
 
     def _sorted(self, sums: Sums) -> _Cells:
-        group, window, _ = unpack(sums.keys)
+        group, window, _ = unpack_key(sums.keys)
         rank = self._rank[group]
-        key = pack(rank, window)
+        key = pack_key(rank, window)
         order = np.argsort(key)
         counts = np.array([column[order] for column in sums.columns], np.int64)
         cells = _Cells(key[order], rank[order], window[order], counts, np.zeros((4, len(order))))
@@ -166,7 +166,7 @@ class _Tables:
         """The newest two hours from their minutes: at their age the middle of the hour says little."""
         detail = max(self._as_of // HOUR_US - 1, first_kept_hour)
         young = self._minutes.where(self._minutes.window >= detail * 60)
-        row = np.searchsorted(hours.key, pack(young.rank, young.window // 60))
+        row = np.searchsorted(hours.key, pack_key(young.rank, young.window // 60))
         exact = hours.expected.copy()
         exact[:, hours.window >= detail] = 0.0
         for side in range(4):
@@ -176,7 +176,7 @@ class _Tables:
     def _days(self) -> _Cells:
         """Sums of the hours, and the days whose hours were folded away."""
         hours = self._hours
-        key = pack(hours.rank, hours.window // 24)
+        key = pack_key(hours.rank, hours.window // 24)
         first = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1]))) if len(key) else np.zeros(0, np.int64)
         derived = _Cells(
             key[first],
@@ -193,7 +193,7 @@ class _Tables:
 
     def _latency_days(self) -> _Latency:
         hours, folded = self._latency_hours, self._latency_folded
-        key = pack(
+        key = pack_key(
             np.concatenate((hours.rank, folded.rank)),
             np.concatenate((hours.window // 24, folded.window)),
             np.concatenate((hours.bucket, folded.bucket)),
@@ -202,12 +202,12 @@ class _Tables:
         distinct, inverse = np.unique(key, return_inverse=True)
         count = np.zeros(len(distinct), np.int64)
         np.add.at(count, inverse, np.concatenate((hours.number, folded.number)))
-        return _Latency(*unpack(distinct, sketch.KEY_BITS), count)
+        return _Latency(*unpack_key(distinct, sketch.KEY_BITS), count)
 
     def _latency(self, sums: Sums) -> _Latency:
-        group, window, bucket = unpack(sums.keys, sketch.KEY_BITS)
+        group, window, bucket = unpack_key(sums.keys, sketch.KEY_BITS)
         rank = self._rank[group]
-        order = np.argsort(pack(rank, window, bucket, sketch.KEY_BITS))
+        order = np.argsort(pack_key(rank, window, bucket, sketch.KEY_BITS))
         return _Latency(rank[order], window[order], bucket[order], sums.columns[0][order].astype(np.int64))
 
     def _span(self, hours: int) -> RateTable:
@@ -233,7 +233,7 @@ class _Tables:
                     np.add.at(total, piece.rank, value)
         rank = np.arange(len(self._names))
         window = np.zeros(len(rank), np.int64)
-        cells = _Cells(pack(rank, window), rank, window, counts, expected_verdicts).where(counts[0] > 0)
+        cells = _Cells(pack_key(rank, window), rank, window, counts, expected_verdicts).where(counts[0] > 0)
         return self._columns(cells, _merged(latency))
 
     def _columns(self, cells: _Cells, latency: _Latency) -> RateTable:
@@ -296,7 +296,7 @@ def delay_side(low: I64) -> tuple[I64, I64]:
 
 def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:
     out = np.full((2, len(cells.key)), np.nan)
-    key = pack(latency.rank, latency.window)
+    key = pack_key(latency.rank, latency.window)
     row = np.searchsorted(cells.key, key)
     known = row < len(cells.key)
     known[known] = cells.key[row[known]] == key[known]
@@ -308,10 +308,10 @@ def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:
 def _merged(pieces: list[_Latency]) -> _Latency:
     """All windows of the pieces as one, window 0."""
     rank, bucket, count = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("rank", "bucket", "number"))
-    key, inverse = np.unique(pack(rank, np.zeros_like(rank), bucket, sketch.KEY_BITS), return_inverse=True)
+    key, inverse = np.unique(pack_key(rank, np.zeros_like(rank), bucket, sketch.KEY_BITS), return_inverse=True)
     total = np.zeros(len(key), np.int64)
     np.add.at(total, inverse, count)
-    return _Latency(*unpack(key, sketch.KEY_BITS), total)
+    return _Latency(*unpack_key(key, sketch.KEY_BITS), total)
 
 
 def _reduce(values: NDArray[Any], first: I64) -> NDArray[Any]:

@@ -33,7 +33,7 @@ import numpy as np
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
 
-Rows = I64 | slice
+GroupRows = I64 | slice
 """Distinct groups; a slice where they follow each other, so that their columns are views."""
 
 Pair = tuple[F64, F64]
@@ -126,7 +126,7 @@ def _ended(inner: Pair, outer: Pair, rho: F64, over: Bools) -> tuple[Pair, Pair]
     return (np.where(over, 0.0, e), np.where(over, 0.0, n)), ended
 
 
-def _those(rows: Rows, some: Bools) -> Rows:
+def _those(rows: GroupRows, some: Bools) -> GroupRows:
     """Those of `rows` where `some` holds; `rows` itself where it holds for all."""
     if some.all():
         return rows
@@ -255,7 +255,7 @@ class Dispersion:
         if more > 0:
             self._rows.append(more, _Groups.beginning(self.everyone_hour, self.everyone_day))
 
-    def around(self, rows: Rows, minute: I64) -> Surroundings:
+    def around(self, rows: GroupRows, minute: I64) -> Surroundings:
         """What groups have shown today before a batch at `minute`, per row; some of it may be views."""
         c = self._rows.columns
         rho, of_hour = c.rho_hour[rows], (c.hour_events[rows], c.hour_trials[rows])
@@ -268,7 +268,7 @@ class Dispersion:
             of_quarter, of_day = _ended(of_quarter, of_day, rho, over)
         return Surroundings(*of_day, *of_quarter, *of_hour, c.rho_day[rows], rho)
 
-    def turn(self, rows: Rows, minute: I64) -> None:
+    def turn(self, rows: GroupRows, minute: I64) -> None:
         """End hours and quarters that are over at `minute`, which never falls; again it does nothing."""
         c = self._rows.columns
         hour = minute // MINUTES_PER_HOUR
@@ -282,7 +282,7 @@ class Dispersion:
             self._end_quarters(_those(rows, over))
         c.hour[rows], c.quarter[rows] = hour, quarter
 
-    def add(self, rows: Rows, minute: I64, events: F64, trials: F64) -> None:
+    def add(self, rows: GroupRows, minute: I64, events: F64, trials: F64) -> None:
         """Count trials of the day `day`; distinct rows, whose minutes never fall."""
         self.turn(rows, minute)
         c = self._rows.columns
@@ -326,7 +326,7 @@ class Dispersion:
         dispersion._rows = StructOfArrays(_Groups(*(state[name] for name in _Groups._fields)))
         return dispersion
 
-    def _end_hours(self, rows: Rows) -> None:
+    def _end_hours(self, rows: GroupRows) -> None:
         c = self._rows.columns
         rows = _those(rows, c.hour_trials[rows] > 0)
         e, n, rho = c.hour_events[rows], c.hour_trials[rows], c.rho_hour[rows]
@@ -340,7 +340,7 @@ class Dispersion:
         c.hour_events[rows] = 0.0
         c.hour_trials[rows] = 0.0
 
-    def _end_quarters(self, rows: Rows) -> None:
+    def _end_quarters(self, rows: GroupRows) -> None:
         c = self._rows.columns
         e, n, rho = c.quarter_events[rows], c.quarter_trials[rows], c.rho_hour[rows]
         c.past_events[rows] += shrunk(e, n, rho)
