@@ -218,8 +218,8 @@ class Deltas:
     def _latencies(self) -> LatencyDeltas:
         group = _join([x[0] for x in self._latency], np.int32)
         minute = _join([x[1] for x in self._latency], np.int32)
-        bucket = sketch.bucket_of(_join([x[2] for x in self._latency], np.float64))
-        order, starts = runs(pack_key(group, minute, bucket, sketch.KEY_BITS))
+        bucket = sketch.value_bucket(_join([x[2] for x in self._latency], np.float64))
+        order, starts = runs(pack_key(group, minute, bucket, sketch.VALUE_KEY_BITS))
         first = order[starts]
         counts = np.diff(np.append(starts, len(order))).astype(np.int32)
         return LatencyDeltas(group[first], minute[first], bucket[first], counts)
@@ -230,9 +230,9 @@ class Deltas:
         success = _join([x[2] for x in self._delays], np.int8)
         decided = _join([x[3] for x in self._delays], np.int64)
         sign = _join([x[4] for x in self._delays], np.int32)
-        bucket = delay.bucket_of(np.maximum(decided - call_at, 0))
+        bucket = delay.delay_bucket(np.maximum(decided - call_at, 0))
         hour = (call_at // HOUR_US).astype(np.int32)
-        order, starts = runs(pack_key(group, hour, bucket * 2 + success, delay.KEY_BITS))
+        order, starts = runs(pack_key(group, hour, bucket * 2 + success, delay.DELAY_KEY_BITS))
         counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
         first = order[starts][counts != 0]
         return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])

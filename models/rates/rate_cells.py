@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aftercall.times import HOUR_US, MINUTE_US, NEVER
+from aftercall.times import HOUR_US, HOURS_PER_DAY, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from models.columns.keyed_sums import KeyedSums, Sums, pack_key, unpack_key
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 from models.rates.tables import FrozenRates, RateSums, delay_low, delay_side
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from models.rates.tables import RateTable
 
 STATE_VERSION: Final = 2
-MINUTES_PER_HOUR: Final = 60
-HOURS_PER_DAY: Final = 24
 _KEPT_HOURS: Final = 2
 _TOGETHER: Final = 1 << 15
 """Differences that wait until they are added together: many small messages cost as much as few large ones."""
@@ -59,7 +57,7 @@ class RateCells:
         self._names: list[Group] = []
         self._gid: dict[Group, int] = {}
         self._sums = RateSums(*(KeyedSums(dtypes) for dtypes in _DTYPES))
-        self._history: I64 = np.zeros((0, 2, delay.BUCKETS), np.int64)
+        self._history: I64 = np.zeros((0, 2, delay.DELAY_BUCKETS), np.int64)
         self._watermark = NEVER
         self._minute_floor = NEVER
         self._hour_floor = NEVER
@@ -95,7 +93,7 @@ class RateCells:
         if floor > self._minute_floor:
             self._add_waiting()
             self._minute_floor = floor
-            for table, bits in ((self._sums.minutes, 0), (self._sums.latency_minutes, sketch.KEY_BITS)):
+            for table, bits in ((self._sums.minutes, 0), (self._sums.latency_minutes, sketch.VALUE_KEY_BITS)):
                 table.pop(unpack_key(table.sums(copy=False).keys, bits)[1] < floor)
         self._join_cohorts(
             (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
@@ -111,7 +109,7 @@ class RateCells:
         self._hour_floor = floor
         for hours, days, bits in (
             (self._sums.hours, self._sums.days, 0),
-            (self._sums.latency_hours, self._sums.latency_days, sketch.KEY_BITS),
+            (self._sums.latency_hours, self._sums.latency_days, sketch.VALUE_KEY_BITS),
         ):
             old = hours.pop(unpack_key(hours.sums(copy=False).keys, bits)[1] < floor)
             group, hour, low = unpack_key(old.keys, bits)
@@ -181,7 +179,7 @@ class RateCells:
                 self._gid[name] = len(self._names)
                 self._names.append(name)
         if len(self._names) > len(self._history):
-            grown = np.zeros((max(64, 2 * len(self._names)), 2, delay.BUCKETS), np.int64)
+            grown = np.zeros((max(64, 2 * len(self._names)), 2, delay.DELAY_BUCKETS), np.int64)
             grown[: len(self._history)] = self._history
             self._history = grown
         return np.fromiter((self._gid[name] for name in names), np.int64, len(names))
@@ -208,7 +206,7 @@ class RateCells:
             (latencies.count[seen],),
             (sums.latency_minutes, sums.latency_hours, sums.latency_days),
             self._floors(),
-            (latencies.bucket[seen], sketch.KEY_BITS),
+            (latencies.bucket[seen], sketch.VALUE_KEY_BITS),
         )
         self._add_delays(delays.code, delays)
 
@@ -218,9 +216,11 @@ class RateCells:
         day = hour // HOURS_PER_DAY
         young, old = day >= self._delay_day_floor, day < self._release_floor
         middle = ~young & ~old
-        self._sums.delays.add(pack_key(group[young], hour[young], low[young], delay.KEY_BITS), delays.count[young])
+        self._sums.delays.add(
+            pack_key(group[young], hour[young], low[young], delay.DELAY_KEY_BITS), delays.count[young]
+        )
         self._sums.delay_days.add(
-            pack_key(group[middle], day[middle], low[middle], delay.KEY_BITS), delays.count[middle]
+            pack_key(group[middle], day[middle], low[middle], delay.DELAY_KEY_BITS), delays.count[middle]
         )
         self._release(group[old], low[old], delays.count[old])
 
@@ -229,16 +229,16 @@ class RateCells:
         if day_floor > self._delay_day_floor:
             self._add_waiting()
             self._delay_day_floor = day_floor
-            hours = unpack_key(self._sums.delays.sums(copy=False).keys, delay.KEY_BITS)[1]
+            hours = unpack_key(self._sums.delays.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
             held = self._sums.delays.pop(hours < day_floor * HOURS_PER_DAY)
-            group, hour, low = unpack_key(held.keys, delay.KEY_BITS)
-            self._sums.delay_days.add(pack_key(group, hour // HOURS_PER_DAY, low, delay.KEY_BITS), *held.columns)
+            group, hour, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
+            self._sums.delay_days.add(pack_key(group, hour // HOURS_PER_DAY, low, delay.DELAY_KEY_BITS), *held.columns)
         if release_floor > self._release_floor:
             self._add_waiting()
             self._release_floor = release_floor
-            days = unpack_key(self._sums.delay_days.sums(copy=False).keys, delay.KEY_BITS)[1]
+            days = unpack_key(self._sums.delay_days.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
             held = self._sums.delay_days.pop(days < release_floor)
-            group, _, low = unpack_key(held.keys, delay.KEY_BITS)
+            group, _, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
             self._release(group, low, held.columns[0])
 
     def _release(self, group: NDArray[np.integer], low: I64, count: NDArray[np.integer]) -> None:

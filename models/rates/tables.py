@@ -129,7 +129,7 @@ class _Tables:
         within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
         # A cohort speaks of the buckets it has outgrown: it enters C at its verdict's bucket and leaves after the last.
         for sums, hours in ((frozen.sums.delays, 1), (frozen.sums.delay_days, 24)):
-            group, window, low = unpack_key(sums.keys, delay.KEY_BITS)
+            group, window, low = unpack_key(sums.keys, delay.DELAY_KEY_BITS)
             last = delay.outgrown(self._cohort_age(window * hours))
             success, bucket = delay_side(low)
             told = bucket <= last
@@ -197,17 +197,17 @@ class _Tables:
             np.concatenate((hours.rank, folded.rank)),
             np.concatenate((hours.window // 24, folded.window)),
             np.concatenate((hours.bucket, folded.bucket)),
-            sketch.KEY_BITS,
+            sketch.VALUE_KEY_BITS,
         )
         distinct, inverse = np.unique(key, return_inverse=True)
         count = np.zeros(len(distinct), np.int64)
         np.add.at(count, inverse, np.concatenate((hours.number, folded.number)))
-        return _Latency(*unpack_key(distinct, sketch.KEY_BITS), count)
+        return _Latency(*unpack_key(distinct, sketch.VALUE_KEY_BITS), count)
 
     def _latency(self, sums: Sums) -> _Latency:
-        group, window, bucket = unpack_key(sums.keys, sketch.KEY_BITS)
+        group, window, bucket = unpack_key(sums.keys, sketch.VALUE_KEY_BITS)
         rank = self._rank[group]
-        order = np.argsort(pack_key(rank, window, bucket, sketch.KEY_BITS))
+        order = np.argsort(pack_key(rank, window, bucket, sketch.VALUE_KEY_BITS))
         return _Latency(rank[order], window[order], bucket[order], sums.columns[0][order].astype(np.int64))
 
     def _span(self, hours: int) -> RateTable:
@@ -308,10 +308,10 @@ def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:
 def _merged(pieces: list[_Latency]) -> _Latency:
     """All windows of the pieces as one, window 0."""
     rank, bucket, count = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("rank", "bucket", "number"))
-    key, inverse = np.unique(pack_key(rank, np.zeros_like(rank), bucket, sketch.KEY_BITS), return_inverse=True)
+    key, inverse = np.unique(pack_key(rank, np.zeros_like(rank), bucket, sketch.VALUE_KEY_BITS), return_inverse=True)
     total = np.zeros(len(key), np.int64)
     np.add.at(total, inverse, count)
-    return _Latency(*unpack_key(key, sketch.KEY_BITS), total)
+    return _Latency(*unpack_key(key, sketch.VALUE_KEY_BITS), total)
 
 
 def _reduce(values: NDArray[Any], first: I64) -> NDArray[Any]:

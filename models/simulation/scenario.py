@@ -44,7 +44,7 @@ class SimTask:
 
 
 @dataclass(frozen=True)
-class Incident:
+class SimIncident:
     """One model silently gets worse in one task type: at `at` (share of the period), by `drop` (absolute)."""
 
     task_type: str
@@ -72,7 +72,7 @@ class Scenario:
 
     tasks: tuple[SimTask, ...]
     arms: tuple[SimArm, ...]
-    incident: Incident | None = None
+    incident: SimIncident | None = None
     day_swing: float = 0.6
     delay_sigma: float = 1.0
     max_delay_s: float = 60 * HOUR_S
@@ -126,6 +126,6 @@ DEMO = Scenario(
         ),
     ),
     arms=ARMS,
-    incident=Incident("support_triage", "atlas-large", at=0.785, drop=0.12),
+    incident=SimIncident("support_triage", "atlas-large", at=0.785, drop=0.12),
 )
 """The scenario of `aftercall demo`: the busiest model of the largest task type loses 12 points on day 11."""

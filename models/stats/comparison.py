@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from models.arrays import F64, I64, Bools
 from models.stats.intervals import Z_95, newcombe, wilson
 
-ALPHA: Final = 0.05
+DEFAULT_ALPHA: Final = 0.05
 LOOKS: Final = 672
 """Full hours in four weeks: as many different pairs of spans."""
 
@@ -52,13 +52,18 @@ class Compared(NamedTuple):
     final_high: F64
 
 
-def level(groups: int, alpha: float = ALPHA) -> float:
+def level(groups: int, alpha: float = DEFAULT_ALPHA) -> float:
     """What may be spent on one group at one look."""
     return alpha / (LOOKS * max(groups, 1))
 
 
 def compare(
-    baseline: Span, current: Span, corrected: tuple[F64, F64], alpha: float = ALPHA, *, groups: int | None = None
+    baseline: Span,
+    current: Span,
+    corrected: tuple[F64, F64],
+    alpha: float = DEFAULT_ALPHA,
+    *,
+    groups: int | None = None,
 ) -> Compared:
     """Compare two spans of many groups.
 
@@ -86,9 +91,9 @@ def compare(
     worse = some & (differs[0][0] < -differs[0][1]) & np.where(known, late < -of_late, True)
     better = some & (differs[1][0] > differs[1][1]) & np.where(known, late > of_late, True)
     _, of_now = _log_odds(current.successes, current.failures)
-    wide: Any = reach(variance + of_now, ALPHA)
+    wide: Any = reach(variance + of_now, DEFAULT_ALPHA)
     low, high = newcombe(baseline.successes, before, current.successes, now, wide)
-    return Compared(worse, better, low, high, *_final(baseline, final, doubt, reach(variance + doubt, ALPHA)))
+    return Compared(worse, better, low, high, *_final(baseline, final, doubt, reach(variance + doubt, DEFAULT_ALPHA)))
 
 
 def _final(baseline: Span, log_odds: F64, variance: F64, width: Any) -> tuple[F64, F64, F64]:

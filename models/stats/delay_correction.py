@@ -26,7 +26,7 @@ from models.stats.intervals import Z_95
 if TYPE_CHECKING:
     from models.arrays import F64, I64
 
-PARENT_WEIGHT: Final = 10.0
+TASK_TYPE_WEIGHT: Final = 10.0
 """Verdicts that a group's own delays need to weigh as much as those of its task type.
 
 Few: with 50, intervals of groups that differ from their task type by a factor of exp(0.6) cover in 82 % of cases
@@ -63,7 +63,7 @@ class Expected(NamedTuple):
     successes_spread: F64
 
 
-def shrunken(within: I64, through: I64, task: I64, parent_weight: float = PARENT_WEIGHT) -> DelayHistory:
+def shrunken(within: I64, through: I64, task: I64, parent_weight: float = TASK_TYPE_WEIGHT) -> DelayHistory:
     """Delay distributions of groups, drawn towards that of their task type.
 
     The task type's distribution enters as `parent_weight` verdicts (fewer where it has seen fewer).

@@ -33,14 +33,14 @@ HISTORY_US: Final = 72 * HOUR_US
 FIRST_US: Final = 1_000_000
 SETTLED: Final = 30
 """The bucket that ends at `HISTORY_US`."""
-BUCKETS: Final = 41
-BEYOND: Final = BUCKETS - 1
+DELAY_BUCKETS: Final = 41
+BEYOND: Final = DELAY_BUCKETS - 1
 """The bucket of delays over `LONGEST_US`; kept for reports only."""
 
 _LOG_STEP: Final = math.log(HISTORY_US / FIRST_US) / SETTLED
 LONGEST_US: Final = int(FIRST_US * math.exp((BEYOND - 1) * _LOG_STEP))
 """Longest delay that is told apart, µs: 126 days."""
-KEY_BITS = 7
+DELAY_KEY_BITS = 7
 """Of a packed key: they hold every bucket, twice."""
 
 
@@ -53,7 +53,7 @@ class Distribution(NamedTuple):
     """F times the standard error of ln F."""
 
 
-def bucket_of(delay_us: I64) -> I16:
+def delay_bucket(delay_us: I64) -> I16:
     """Bucket of each delay.
 
     Args:

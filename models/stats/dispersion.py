@@ -30,6 +30,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
 
@@ -49,7 +50,6 @@ LEAST_RHO: Final = 0.0001
 MOST_RHO: Final = 0.02
 GRAIN: Final = 64.0
 """What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
-MINUTES_PER_HOUR: Final = 60
 MINUTES_PER_QUARTER: Final = 360
 
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2

@@ -14,9 +14,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64
-from models.stats.dispersion import MINUTES_PER_HOUR
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 LONGEST_DAYS: Final = 56

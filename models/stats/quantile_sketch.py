@@ -26,13 +26,13 @@ ABSENT: Final = -1
 
 _LOG_GAMMA: Final = math.log((1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR))
 _LAST: Final = math.ceil(math.log(LARGEST_MS / SMALLEST_MS) / _LOG_GAMMA) + 1
-BUCKETS: Final = _LAST + 1
-"""Buckets are `0 .. BUCKETS - 1`; 0 holds exact zeros."""
-KEY_BITS = 10
+VALUE_BUCKETS: Final = _LAST + 1
+"""Buckets are `0 .. VALUE_BUCKETS - 1`; 0 holds exact zeros."""
+VALUE_KEY_BITS = 10
 """Of a packed key: they hold every bucket."""
 
 
-def bucket_of(ms: F64) -> I16:
+def value_bucket(ms: F64) -> I16:
     """Bucket of each latency.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aftercall.records import Alert, Digest, Direction
-from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.alarms.alarm import Watched
 from models.alarms.book import AlertBook
 from models.arrays import F64, I64, Bools
@@ -22,7 +22,7 @@ from models.drift.success_rate.weekly import Learned, mean_r
 from models.drift.trial_history import TrialHistory, buckets
 from models.messages import Group, TrialDelays, TrialDeltas
 from models.stats.change_point import change_index
-from models.stats.dispersion import GRAIN, MINUTES_PER_HOUR
+from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import (
     DOWN,
     UP,

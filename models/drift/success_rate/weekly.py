@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64, I64
 from models.drift.trial_history import Hours
-from models.stats.dispersion import MINUTES_PER_HOUR, MINUTES_PER_QUARTER, Surroundings, shrunk
+from models.stats.dispersion import MINUTES_PER_QUARTER, Surroundings, shrunk
 from models.stats.shiryaev_roberts import HALF, RATIOS, Elapsed, TrialBatch, advance, log_likelihood_increments
 
 

@@ -140,9 +140,9 @@ class Exceedance:
         values, scores = closed.values, closed.scores
         parts = [self._pending]
         for metric, level, known in (
-            ("latency_ms", sketch.bucket_of(values.latency_ms), values.latency_ms > 0),
-            ("cost_usd", sketch.bucket_of(values.cost_usd * _NANO), values.cost_usd > 0),
-            ("tokens", sketch.bucket_of(values.tokens.astype(np.float64)), values.tokens > 0),
+            ("latency_ms", sketch.value_bucket(values.latency_ms), values.latency_ms > 0),
+            ("cost_usd", sketch.value_bucket(values.cost_usd * _NANO), values.cost_usd > 0),
+            ("tokens", sketch.value_bucket(values.tokens.astype(np.float64)), values.tokens > 0),
         ):
             code, minute = values.code[known], values.minute[known].astype(np.int64)
             watch = self._numbers(code, [(name, metric, None) for name in closed.names])
