@@ -1,7 +1,7 @@
 """A growable table keeps numpy columns of equal length, which a named tuple names and types.
 
 Rows lie in buffers with room to spare, so that rows which come one by one are copied O(1) times each on average;
-`columns` are views of the rows in use, so whoever reads or stores them never sees the spare room.
+`columns` are views of the rows in use, so the spare room is neither read nor stored.
 """
 
 from __future__ import annotations

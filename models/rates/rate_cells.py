@@ -1,4 +1,4 @@
-"""Counts per group and window of the call's time, fed by differences: what every rate and quantile is read from.
+"""Sum differences per group and window of the call's time: the source of all rates.
 
 Hours and days cover all of time; minutes only the last hours, for the spans that end within an hour. Sums of integers
 only, so the state depends neither on the order of the differences nor on how they were cut into batches.
@@ -79,7 +79,7 @@ class RateCells:
             self._add_waiting()
 
     def advance(self, watermark: int, newest_call: int) -> None:
-        """Drop the minutes that no later table needs, and join the cohorts of delays that none tells apart.
+        """Drop the minutes that no later table needs, and join the cohorts of delays that none distinguishes.
 
         Args:
             watermark: µs, or `NEVER`; never falls.

@@ -1,4 +1,4 @@
-"""From sums to the tables `rates` and `current_rates` of the snapshot."""
+"""Compute the tables `rates` and `current_rates` of the snapshot from sums."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RateSums(NamedTuple, Generic[Table]):
     delays: Table
     """By hour of the call, success and bucket of models.stats.delay_distribution: calls of the last days."""
     delay_days: Table
-    """The same by day (UTC): older ones, until no bucket tells their ages apart."""
+    """The same by day (UTC): older ones, until no bucket distinguishes their ages."""
 
 
 class FrozenRates(NamedTuple):
@@ -127,22 +127,22 @@ class _Tables:
 
     def _delay_history(self, frozen: FrozenRates, order: I64) -> DelayHistory:
         within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
-        # A cohort speaks of the buckets it has outgrown: it enters C at its verdict's bucket and leaves after the last.
+        # A cohort counts for the buckets it has outgrown: it enters C at its verdict's and leaves after the last.
         for sums, hours in ((frozen.sums.delays, 1), (frozen.sums.delay_days, 24)):
             group, window, low = unpack_key(sums.keys, delay.DELAY_KEY_BITS)
             last = delay.outgrown(self._cohort_age(window * hours))
             success, bucket = delay_side(low)
-            told = bucket <= last
-            count = sums.columns[0][told]
-            np.add.at(within, (group[told], success[told], bucket[told]), count)
-            np.add.at(gone, (group[told], success[told], last[told] + 1), count)
+            old = bucket <= last
+            count = sums.columns[0][old]
+            np.add.at(within, (group[old], success[old], bucket[old]), count)
+            np.add.at(gone, (group[old], success[old], last[old] + 1), count)
         through = np.cumsum(within - gone, axis=-1)
         tasks = {task: i for i, task in enumerate(dict.fromkeys(name[0] for name in self._names))}
         task = np.array([tasks[name[0]] for name in self._names], np.int64)
         return shrunken(within[order], through[order], task)
 
     def _cohort_age(self, hour: I64) -> I64:
-        """Age of the youngest call of an hour's cohort, or of its day's where that has settled, told from now alone."""
+        """Age of the youngest call of an hour's cohort, or of its day's where that has settled; by now alone."""
         of_day = self._known - (hour // 24 + 1) * DAY_US
         return np.where(of_day >= delay.HISTORY_US, of_day, self._known - (hour + 1) * HOUR_US)
 
@@ -153,7 +153,7 @@ class _Tables:
         order = np.argsort(key)
         counts = np.array([column[order] for column in sums.columns], np.int64)
         cells = _Cells(key[order], rank[order], window[order], counts, np.zeros((4, len(order))))
-        # A window without a call has nothing to say, and divides by zero.
+        # A window without a call has no rate, and divides by zero.
         return cells.where(counts[0] > 0)
 
     def _with_ages(self, cells: _Cells, width_us: int) -> _Cells:
@@ -163,7 +163,7 @@ class _Tables:
         return cells._replace(expected=np.array(expected(self._history, cells.rank, cells.counts[0], age)))
 
     def _with_minutes(self, hours: _Cells, first_kept_hour: int) -> _Cells:
-        """The newest two hours from their minutes: at their age the middle of the hour says little."""
+        """The newest two hours from their minutes: at their age the middle of the hour is too coarse."""
         detail = max(self._as_of // HOUR_US - 1, first_kept_hour)
         young = self._minutes.where(self._minutes.window >= detail * 60)
         row = np.searchsorted(hours.key, pack_key(young.rank, young.window // 60))

@@ -131,7 +131,7 @@ def _relative_costs(facts: list[ArmFacts], value: float | None) -> F64 | None:
 
 
 def _alert_on(arm: Arm, alerts: Sequence[Alert]) -> Alert | None:
-    """The open alert that says this arm does worse: its own, else that of its config or its model."""
+    """The open alert by which this arm does worse: its own, else that of its config or its model."""
     on = [a for a in alerts if a.direction == "down" and a.model in {None, arm[0]} and a.config in {None, arm[1]}]
 
     def nearest(alert: Alert) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What simulated traffic looks like: task types, arms, delays and the incident. Plain numbers, no randomness."""
+"""A scenario describes simulated traffic in plain numbers: task types, arms, delays, the incident."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SimTask:
         share: of all calls.
         rates: probability of success per (model, config).
         answered: probability that a call's outcome is ever reported; independent of success.
-        sources: probabilities of who reports it first.
+        sources: probability that each reports it first.
         failure_delay_s: median delay of a failure (lognormal), seconds; failures are reported faster than successes.
         success_delay_s: median delay of a success.
     """

@@ -1,4 +1,4 @@
-"""How much more than independent trials the outcomes of a group vary from hour to hour and from day to day.
+"""Learn how much more than independent trials outcomes vary by the hour and day.
 
 A rate that wanders a little on its own makes trials within an hour, and within a day, alike. Evidence that treats them
 as independent then raises false alarms, the more the busier the group. So days have random effects, and so have their
@@ -134,7 +134,11 @@ def _those(rows: GroupRows, some: Bools) -> GroupRows:
 
 
 def upper(dispersion: F64, df: F64, z: float = LEVEL_Z) -> F64:
-    """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931)."""
+    """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931).
+
+    >>> upper(np.array([2.0]), np.array([20.0])).round(3).tolist()
+    [2.245]
+    """
     spread = 2 / (9 * df)
     quantile = np.maximum(1 - spread + z * np.sqrt(spread), 1e-2) ** 3
     bound: F64 = dispersion / quantile
@@ -290,7 +294,7 @@ class Dispersion:
         c.hour_trials[rows] += trials
 
     def roll(self, day: int, events: F64, trials: F64) -> None:
-        """End the days before `day`: nobody adds to them any more. O(groups), once a day.
+        """End the days before `day`: nothing may be added to them any more. O(groups), once a day.
 
         Args:
             day: UTC day since 1970; where it has begun nothing happens.
@@ -307,7 +311,7 @@ class Dispersion:
         self._correlate()
 
     def forget_change(self, row: int) -> None:
-        """The rate has changed: what was counted today, and the day before, says nothing about the days to come."""
+        """Drop, after a change of the rate, what was counted today and the day before."""
         c = self._rows.columns
         for column in (*c.counted_today(), c.last_trials):
             column[row] = 0.0

@@ -195,6 +195,13 @@ def _cap(values: F64, most: float) -> None:
 class ShiryaevRoberts:
     """The state of many groups, about 440 bytes each; rows are the caller's group numbers.
 
+    >>> group = ShiryaevRoberts(1, dispersion=False)
+    >>> for hour in range(51):
+    ...     failures = np.array([10 if hour < 48 else 20])
+    ...     down, up = group.update(np.array([0]), 100 - failures, failures, 60 * hour)
+    >>> round(float(down[0]), 1), round(float(up[0]), 4)
+    (348.1, 0.0014)
+
     Attributes:
         r: statistics, shape (groups, 2, 8).
         today: evidence of the UTC day against the baseline, shape (groups, 2, 4).

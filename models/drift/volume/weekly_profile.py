@@ -43,7 +43,7 @@ _WEEKLY = 0.7
 _LEVEL_Z = -0.5244005127080409
 """Quantile of the normal distribution at 30 %: variations are upper bounds of 70 % confidence."""
 _LEAST_VARIATION = 0.05
-"""tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to say."""
+"""tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to show."""
 _EXPONENT_CAP = 600.0
 _CAP = 1e15
 
