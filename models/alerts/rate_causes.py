@@ -17,7 +17,7 @@ from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, o
 from models.alerts.severity import severity_of, steady
 from models.alerts.slices import ErrorCounts, concentration, slices_of
 from models.arrays import F64, I64, Bools
-from models.columns.minute_rows import KEEP_HOURS
+from models.columns.minute_rows import BASELINE_HOURS
 from models.drift.settings import DriftSettings
 from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
 
@@ -291,7 +291,7 @@ class RateCauses:
     def _caveat(self, incident: Incident, effect: Effect, alarm: Alarm, now: int) -> str | None:
         inside, end = self._within(incident.scope), incident.moves[0]
         start = self._levels(end, incident)[inside]
-        first = max(int(start.max(initial=0)), (now // HOUR - KEEP_HOURS + 1) * HOUR)
+        first = max(int(start.max(initial=0)), (now // HOUR - BASELINE_HOURS + 1) * HOUR)
         whole = range(-(-first // MINUTES_PER_DAY), end // MINUTES_PER_DAY)
         days = [
             tuple(

@@ -21,7 +21,7 @@ from models.alarms.book import AlertBook, alarm_of
 from models.alerts.alerting import Alerting
 from models.drift.settings import DriftSettings
 from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
-from models.simulation.scenario import DEMO, Incident, Scenario
+from models.simulation.scenario import DEMO, Scenario, SimIncident
 from models.stats.intervals import newcombe
 from oracle.drift import Facts, Found, ReferenceDrift
 from oracle.order import File, reading_order, watermarks
@@ -38,7 +38,7 @@ DAYS = 9.0
 Alert = dict[str, Any]
 
 
-def scenario(task: int, incident: Incident, arms: tuple[int, ...]) -> Scenario:
+def scenario(task: int, incident: SimIncident, arms: tuple[int, ...]) -> Scenario:
     """One task type of the demo, and some of its arms."""
     chosen = tuple(DEMO.arms[arm] for arm in arms)
     whole = sum(arm.share for arm in chosen)
@@ -51,9 +51,9 @@ def scenario(task: int, incident: Incident, arms: tuple[int, ...]) -> Scenario:
 
 
 TRAFFIC = (
-    (scenario(0, Incident("support_triage", "atlas-large", at=0.7, drop=0.25), (0, 3)), 700.0),
-    (scenario(1, Incident("invoice_extraction", "birch-2", at=0.82, drop=0.5), (0, 1, 2)), 400.0),
-    (scenario(2, Incident("code_review", "cedar-mini", at=0.62, drop=-0.3), (3,)), 300.0),
+    (scenario(0, SimIncident("support_triage", "atlas-large", at=0.7, drop=0.25), (0, 3)), 700.0),
+    (scenario(1, SimIncident("invoice_extraction", "birch-2", at=0.82, drop=0.5), (0, 1, 2)), 400.0),
+    (scenario(2, SimIncident("code_review", "cedar-mini", at=0.62, drop=-0.3), (3,)), 300.0),
 )
 """Scenarios and calls a day: a model gets worse, another, of two configs, too; one gets better."""
 

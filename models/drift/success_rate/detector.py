@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aftercall.records import Alert, Digest, Direction
-from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.alarms.alarm import Watched
 from models.alarms.book import AlertBook
 from models.arrays import F64, I64, Bools
@@ -22,17 +22,17 @@ from models.drift.success_rate.weekly import Learned, mean_r
 from models.drift.trial_history import TrialHistory, buckets
 from models.messages import Group, TrialDelays, TrialDeltas
 from models.stats.change_point import change_index
-from models.stats.dispersion import GRAIN, MINUTES_PER_HOUR, Dispersion
+from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import (
     DOWN,
     UP,
-    Batch,
     Elapsed,
-    Evidence,
+    LogLikelihoodIncrements,
     ShiryaevRoberts,
+    TrialBatch,
     advance,
-    evidence,
     learned_failures,
+    log_likelihood_increments,
 )
 
 KIND = "drift"
@@ -52,7 +52,7 @@ class _Baseline(NamedTuple):
     failures: F64
     trials: F64
     weeks: Elapsed
-    told: Evidence
+    told: LogLikelihoodIncrements
     counted: Bools
 
 
@@ -113,7 +113,6 @@ class RateDrift:
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
-        s = self._statistics
         return {
             "watches": self._watches.state(),
             "odds": self._odds.state(),
@@ -123,23 +122,14 @@ class RateDrift:
             "week_baseline": self._week_baseline,
             "inherited": self._inherited,
             "heirloom": self._heirloom,
-            "r": s.r,
-            "today": s.today,
-            "failures": s.failures,
-            "trials": s.trials,
-            "last": s.last,
-            "began": s.began,
-            "dispersion": None if s.dispersion is None else s.dispersion.state(),
+            **self._statistics.state(),
             "since": self._since,
             "history": self._history.state(),
             "book": self._book.state(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        s = self._statistics
-        s.r, s.today = state["r"], state["today"]
-        s.failures, s.trials, s.last, s.began = (state[name] for name in ("failures", "trials", "last", "began"))
-        s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
+        self._statistics = ShiryaevRoberts.from_state(state, min_trials=self._settings.min_trials)
         self._watches, self._odds = Watches(state["watches"]), DelayOdds(state["odds"])
         self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
         self._inherited, self._heirloom = state["inherited"], state["heirloom"]
@@ -278,14 +268,15 @@ class RateDrift:
         told = self._evidence(rows, failures, trials)
         return _Baseline(failures, trials, weeks, told, np.ones(len(failures), np.bool_))
 
-    def _evidence(self, rows: Rows, failures: F64, trials: F64, *, changed: bool = False) -> Evidence:
+    def _evidence(self, rows: Rows, failures: F64, trials: F64, *, changed: bool = False) -> LogLikelihoodIncrements:
         """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
         dispersion = self._statistics.dispersion
         days = self._statistics.days(rows.watch, rows.minute)
         surrounding = None if dispersion is None else around(dispersion, rows, changed=changed).against(days)
         active = self._statistics.tested(trials)
         margin = self._margin(rows, trials)
-        return evidence(Batch(rows.failures, rows.trials, failures, trials, surrounding, rows.odds, margin, active))
+        batch = TrialBatch(rows.failures, rows.trials, failures, trials, surrounding, rows.odds, margin, active)
+        return log_likelihood_increments(batch)
 
     def _margin(self, rows: Rows, trials: F64) -> F64:
         """Per row, from what was learned before it."""
@@ -307,7 +298,7 @@ class RateDrift:
         for turn in range(int(sizes[0])):
             width = int(np.searchsorted(-sizes, -turn))
             at = starts[:width] + turn
-            told = Evidence(*(column[at] for column in before.told))
+            told = LogLikelihoodIncrements(*(column[at] for column in before.told))
             weeks = Elapsed(*(column[at] for column in before.weeks))
             mean = advance(r[:width], today[:width], weeks, told)
             if mean.max() < threshold:

@@ -29,7 +29,6 @@ from models.drift.values.reference import SLOTS, Reference, offsets
 from models.messages import LEVELS, Closed, Group
 from models.stats import quantile_sketch as sketch
 from models.stats.change_point import change_index
-from models.stats.dispersion import Dispersion
 from models.stats.intervals import Z_99, newcombe
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
@@ -99,8 +98,8 @@ class Exceedance:
         self._history = TrialHistory(kept.get("history"))
         self._book = AlertBook(settings.new_normal_after_us, kept.get("book"))
         if state is not None:
-            vars(self._statistics).update(kept["statistics"])
-            self._statistics.dispersion = Dispersion.from_state(kept["dispersion"])
+            statistics = {**kept["statistics"], "dispersion": kept["dispersion"]}
+            self._statistics = ShiryaevRoberts.from_state(statistics, min_trials=statistics["min_trials"])
 
     def close(self, closed: Closed) -> list[Alert]:
         """Take in the minutes that have closed; batches of `BATCH` minutes are tested once they are complete."""
@@ -116,7 +115,7 @@ class Exceedance:
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
-        statistics = dict(vars(self._statistics))
+        statistics = {"min_trials": self._statistics.min_trials, **self._statistics.state()}
         dispersion = statistics.pop("dispersion")
         return {
             "names": self._names,
@@ -129,7 +128,7 @@ class Exceedance:
             "reference": {row: reference.plain() for row, reference in self._reference.items()},
             "pending": tuple(self._pending),
             "statistics": statistics,
-            "dispersion": dispersion.state(),
+            "dispersion": dispersion,
             "since": self._since,
             "history": self._history.state(),
             "book": self._book.state(),
@@ -141,9 +140,9 @@ class Exceedance:
         values, scores = closed.values, closed.scores
         parts = [self._pending]
         for metric, level, known in (
-            ("latency_ms", sketch.bucket_of(values.latency_ms), values.latency_ms > 0),
-            ("cost_usd", sketch.bucket_of(values.cost_usd * _NANO), values.cost_usd > 0),
-            ("tokens", sketch.bucket_of(values.tokens.astype(np.float64)), values.tokens > 0),
+            ("latency_ms", sketch.value_bucket(values.latency_ms), values.latency_ms > 0),
+            ("cost_usd", sketch.value_bucket(values.cost_usd * _NANO), values.cost_usd > 0),
+            ("tokens", sketch.value_bucket(values.tokens.astype(np.float64)), values.tokens > 0),
         ):
             code, minute = values.code[known], values.minute[known].astype(np.int64)
             watch = self._numbers(code, [(name, metric, None) for name in closed.names])

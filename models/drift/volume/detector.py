@@ -14,8 +14,8 @@ from models.alarms.alarm import Alarm, Watched
 from models.alarms.book import AlertBook
 from models.alarms.phrases import utc_text
 from models.arrays import F64, I64, Bools
-from models.drift.volume.silence import Quiet
-from models.drift.volume.weekly_profile import FEWER, MORE, HourOfWeek
+from models.drift.volume.silence import Silences
+from models.drift.volume.weekly_profile import FEWER, MORE, WeeklyProfiles
 
 FORGOTTEN: Final = 28 * HOURS_PER_DAY
 """Hours without an event after which a watch is given up."""
@@ -65,8 +65,8 @@ class ArrivalWatch:
         self._promise = promise
         kept = state or {"keys": [], "profile": None, "quiet": None, "book": None}
         self.keys: list[tuple[str, ...]] = kept["keys"]
-        self._profile = HourOfWeek(np.concatenate((FEWER, MORE)) if more else FEWER, kept["profile"])
-        self._quiet = Quiet(kept["quiet"])
+        self._profile = WeeklyProfiles(np.concatenate((FEWER, MORE)) if more else FEWER, kept["profile"])
+        self._quiet = Silences(kept["quiet"])
         self._book = AlertBook(new_normal_after_us, kept["book"])
         none = np.zeros(0)
         self._open: F64 = kept.get("open", none)
@@ -146,9 +146,9 @@ class ArrivalWatch:
         """
         learning, foreseen = self.learning, self._profile.due(hour, exposure)
         before = self._profile.evidence.copy()
-        r = self._profile.step(hour, events, exposure, learning)
+        r = self._profile.advance_hour(hour, events, exposure, learning)
         known = self._profile.known(hour)
-        silent = self._quiet.step(hour, events, np.where(known, foreseen, usual), learning) & ~known & learning
+        silent = self._quiet.advance_hour(hour, events, np.where(known, foreseen, usual), learning) & ~known & learning
         few = len(FEWER)
         fewer = r[:, :few].mean(axis=1)
         more = r[:, few:].mean(axis=1) if r.shape[1] > few else np.zeros(len(r))
