@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(4 * WITHI
 
 
 @pytest.mark.parametrize("golden", goldens("kafka"), ids=name_of)
-def test_a_golden_of_kafka_goes_on_and_ends_as_a_run_that_nobody_disturbed(
+def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     golden: Golden, new_broker: Callable[..., Broker], tmp_path: Path
 ) -> None:
     """Every table is equal: in each partition time never goes back, and no partition is idle before it is read."""

@@ -20,7 +20,7 @@ EXCEPT: Final[dict[str, dict[str, str]]] = {
     "alerts": {"reason": SENTENCES, "event_id": SENTENCES},
     "recommendations": {"reason": SENTENCES, "event_id": SENTENCES, "recommendation_id": SENTENCES},
 }
-"""Columns in which a golden that went on may differ from a run that nobody disturbed, and why."""
+"""Columns in which a golden that went on may differ from an undisturbed run, and why."""
 ON_KAFKA: Final = {
     "dead_letters": {
         "payload": "one that had to wait has none; which do hangs on how partitions interleave (contract, section 7)",

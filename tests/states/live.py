@@ -104,14 +104,14 @@ class Service:
         """Wait for a condition; the service must not end meanwhile."""
         deadline = time.monotonic() + WITHIN_S
         while not holds():
-            assert self._process.poll() is None, (self._process.returncode, self._told())
-            assert time.monotonic() < deadline, self._told()
+            assert self._process.poll() is None, (self._process.returncode, self._output())
+            assert time.monotonic() < deadline, self._output()
             time.sleep(0.2)
 
     def stop(self) -> None:
         """As an operator does; it must end with exit code 0."""
         self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(WITHIN_S) == 0, self._told()
+        assert self._process.wait(WITHIN_S) == 0, self._output()
 
     def __enter__(self) -> Self:
         return self
@@ -120,5 +120,5 @@ class Service:
         self._process.kill()
         self._process.wait()
 
-    def _told(self) -> str:
+    def _output(self) -> str:
         return self._said.read_text(errors="replace")

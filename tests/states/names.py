@@ -21,7 +21,7 @@ def foreign(data: bytes) -> set[str]:
 
 
 def names(data: bytes) -> set[str]:
-    """All names as `module.name`; a part that cannot be told is `?`."""
+    """All names as `module.name`; a part that is not known is `?`."""
     return set(_names(data))
 
 

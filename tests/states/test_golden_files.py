@@ -33,7 +33,7 @@ def test_both_kinds_of_runs_have_a_golden_and_none_is_large() -> None:
 
 
 @pytest.mark.parametrize("golden", goldens("files"), ids=name_of)
-def test_a_golden_of_files_goes_on_and_ends_as_a_run_that_nobody_disturbed(
+def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     golden: Golden, undisturbed: Path, tmp_path: Path
 ) -> None:
     for name in (files.CALLS, files.OUTCOMES, files.CONFIG):

@@ -187,8 +187,8 @@ def _said_of(draw: random.Random, call: Call) -> Iterator[Sent]:
 def _statements(draw: random.Random, call: Call, source: Source, at: int) -> Iterator[Sent]:
     """What a source says, and now and then a second word, or that it takes the first back."""
     good = call.good == (draw.random() < 0.95)
-    told = _outcome(call, source.name, at, source=source.name, **_verdict(draw, source, good=good))
-    yield from _repeated(draw, told, {"source": "another"})
+    first_word = _outcome(call, source.name, at, source=source.name, **_verdict(draw, source, good=good))
+    yield from _repeated(draw, first_word, {"source": "another"})
     later, which = at + STEP_S * int(1 + 8 * HOUR_S / STEP_S * draw.random()), draw.random()
     if which < 0.03:
         yield _outcome(call, f"{source.name}-2", later, source=source.name, success=not good)
