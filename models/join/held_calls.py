@@ -1,8 +1,9 @@
-"""The calls one shard holds until they close, as numpy columns: about 90 bytes a call, half of them with a statement.
+"""Calls that a shard holds until they close lie in numpy columns, 80 bytes each.
 
-The common call has no statement or one, which lies in the table `singles` beside the columns. The few calls with more
-statements, or with an error of their own, have a `Case` (a Python object) in `cases`. Calls are grouped by the hour in
-which they close, so closing never scans what is not due and never needs a timer per call.
+That is measured where half of them have a statement. The common call has no statement or one, which lies in the table
+`singles` beside the columns. The few calls with more statements, or with an error of their own, have a `Case` (a Python
+object) in `cases`. Calls are grouped by the hour in which they close, so closing never scans what is not due and never
+needs a timer per call.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ class HeldCalls:
         self.calls.give_back(rows)
 
     def forget_singles(self, rows: I32) -> None:
-        """Drop the single statements of `rows`: their ledgers are stored anew."""
+        """Drop the single statements of `rows`, whose ledgers are about to be stored again."""
         single = self.calls.single[rows]
         held = single[single >= 0]
         if not len(held):
@@ -188,8 +189,10 @@ class HeldCalls:
         single_rows = single[has_single]
         place = np.searchsorted(rows, np.fromiter(self.cases, np.int32, len(self.cases))).tolist()
         by_single = np.argsort(single_rows)
-        told = np.fromiter(self.reasons, np.int32, len(self.reasons))
-        place_of_reason = by_single[np.searchsorted(single_rows, told, sorter=by_single)].tolist() if len(told) else []
+        with_reason = np.fromiter(self.reasons, np.int32, len(self.reasons))
+        place_of_reason = (
+            by_single[np.searchsorted(single_rows, with_reason, sorter=by_single)].tolist() if len(with_reason) else []
+        )
         return {
             "keys": self.index.row_key[rows],
             "calls": self.calls.state_of(rows),
