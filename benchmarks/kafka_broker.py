@@ -52,6 +52,7 @@ class Broker:
         users: Passwords by user name; then clients must log in (SASL/PLAIN without TLS).
         heap: Java's memory, as in `-Xmx`.
         show_log: Kafka's warnings go to standard error instead of `log`.
+        cluster: Its id, 16 bytes in URL-safe base64; by default drawn. The state of a run goes on in its cluster alone.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Broker:
         users: Mapping[str, str] | None = None,
         heap: str = "512m",
         show_log: bool = False,
+        cluster: str | None = None,
     ) -> None:
         self.port = _free_port() if port is None else port
         self.data = Path(tempfile.mkdtemp(prefix="aftercall-kafka-")) if data is None else data.resolve()
@@ -72,6 +74,7 @@ class Broker:
         self._users = dict(users or {})
         self._heap = heap
         self._show_log = show_log
+        self._cluster = cluster
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
@@ -187,7 +190,7 @@ class Broker:
 
     def _format(self, command: list[str], configuration: Path) -> None:
         # Never with a leading "-", which would be taken for another option.
-        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
+        cluster = self._cluster or "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
         done = subprocess.run(
             [*command, *quick, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)],
