@@ -20,14 +20,18 @@ class RowPool(Generic[Columns]):
     """
 
     def __init__(self, columns: Columns) -> None:
-        """Start with the types of `columns`, of shape (1,): row 0 of an empty pool can be looked at, and is free."""
+        """Start with one free row, so that row 0 of an empty pool can be looked at.
+
+        Args:
+            columns: that row, of shape (1,): fresh rows are copies of it.
+        """
         self._rows = StructOfArrays(columns, GROWTH)
-        self._blank = columns
+        self._blank = self._rows.copied(np.zeros(1, np.int32))
         self._free: I32 = np.zeros(1, np.int32)
         self._bind(columns)
 
     def take_rows(self, count: int) -> I32:
-        """`count` unused rows."""
+        """`count` unused rows; those that were given back are as they were then."""
         reused = self._free[len(self._free) - min(count, len(self._free)) :]
         self._free = self._free[: len(self._free) - len(reused)]
         first, fresh = len(self._rows), count - len(reused)

@@ -1,6 +1,6 @@
 """Holds the calls of one shard until they close, as numpy columns.
 
-A call takes about 90 bytes where every second one has a statement. The common call has no statement or one, which lies
+A call takes about 80 bytes where every second one has a statement. The common call has no statement or one, which lies
 in the table `singles` beside the columns. The few calls with more statements, or with an `error`, have a `StoredLedger`
 (a Python object) in `ledgers`. Calls are grouped by the hour in which they close, so closing never scans what is not
 due and never needs a timer per call.
