@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import xlogy
 from scipy.stats import chi2
 
+from models.alerts.sentences import DAYS_DIFFER, new_kind_text, too_few_text
 from models.arrays import F64
 
 MIN_DAYS = 7
@@ -94,15 +95,9 @@ def caveat(
         new_kind: see `new_kind_of_day`.
     """
     if baseline_too_small(trials, rate, changed, threshold):
-        return (
-            f"No promise is made: {trials:,.0f} outcomes before the change are too few to be sure of the rate "
-            "that it is compared with."
-        )
+        return too_few_text(trials)
     if days is not None and days_differ_too_much(np.asarray(days[0]), np.asarray(days[1])):
-        return (
-            "No promise is made: the rate of this group differs from day to day by more than the promise was shown to "
-            "hold for, so such a change may be one of its days."
-        )
+        return DAYS_DIFFER
     if new_kind is not None:
-        return f"No promise is made: the change began on a {new_kind}, and nothing is known yet of how others are."
+        return new_kind_text(new_kind)
     return None

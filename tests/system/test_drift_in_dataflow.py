@@ -16,8 +16,9 @@ from aftercall.records import Direction, to_json
 from flows.demo.simulate import simulate
 from flows.settings.for_models import drift_settings
 from flows.settings.loading import load
-from models.alarms.alarm import Alarm
-from models.alarms.book import AlertBook, alarm_of
+from models.alarms.alarm import Alarm, RateChange, Series
+from models.alarms.digits import rounded
+from models.alarms.open_alarms import OpenAlarms
 from models.alerts.alerting import Alerting
 from models.drift.settings import DriftSettings
 from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
@@ -27,6 +28,7 @@ from oracle.drift import Facts, Found, ReferenceDrift
 from oracle.order import File, reading_order, watermarks
 from oracle.records import MINUTE_US, Record, Rules
 from oracle.replay import Held, Oracle, trials_of
+from simulated.trials import for_alerts
 from system.runs import History, replay
 from system.test_kill import killed
 
@@ -124,46 +126,39 @@ def told(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[
                 errors[failed] = errors.get(failed, 0) + 1
     reference = ReferenceDrift(settings)
     found = [alarm for at in sorted(facts) if at < through for alarm in reference.minute(at, facts[at])]
-    book = AlertBook(settings.new_normal_after_us)
-    alarms = []
-    for one_found in found:
-        alarm = as_alarm(one_found, book, settings)
-        book.expire(alarm.at, alarm.watched)
-        known = alarm_of(book.raise_alarm(alarm))
-        assert known is not None
-        alarms.append(known)
+    book = OpenAlarms(settings.new_normal_after_us)
+    alarms = [as_alarm(one, book, settings) for one in found]
     slices = {key: n for key, n in slices.items() if key[0] < through}
     errors = {key: n for key, n in errors.items() if key[0] < through}
-    alerts = Alerting(settings).close(as_closed(slices, errors, through), alarms)
+    alerts = Alerting(for_alerts(settings)).close(as_closed(slices, errors, through), alarms)
     return found, [json.loads(to_json(alert)) for alert in alerts]
 
 
-def as_alarm(found: Found, book: AlertBook, settings: DriftSettings) -> Alarm:
+def as_alarm(found: Found, book: OpenAlarms, settings: DriftSettings) -> Alarm:
     """As the detector would put it, against the baseline of the alert that is open."""
-    watched = ("drift", found.group, "success_rate")
+    series: Series = ("drift", found.group, "success_rate")
     at = (found.minute + 1) * MINUTE_US
-    book.expire(at, watched)
+    book.expire(at, series)
     direction: Direction = "down" if found.worse else "up"
-    f0, n0 = book.origin(watched, direction) or found.before
+    f0, n0 = book.origin(series, direction) or found.before
     f1, n1 = found.since
     low, high = newcombe(n0 - f0, n0, n1 - f1, n1, 2.58)
     evidence = {"failures_before": f0, "trials_before": n0, "failures_since": f1, "trials_since": n1}
     evidence |= {"mean_r": found.mean_r, "margin": found.margin, "threshold": settings.threshold}
-    return Alarm(
+    alarm = Alarm(
         at=at,
-        watched=watched,
+        series=series,
         direction=direction,
-        severity="warning",
         baseline=1 - f0 / n0,
         current=1 - f1 / n1,
         effect_low=float(low),
         effect_high=float(high),
         changed_at=found.changed * MINUTE_US,
-        promise=settings.promise,
-        finding="",
-        evidence=evidence,
-        origin=(f0, n0),
+        promise=settings.false_alarms_per_1000_groups_per_week,
+        evidence=rounded(evidence),
+        details=RateChange(inherited=False),
     )
+    return book.add(alarm, (f0, n0))
 
 
 def as_closed(
