@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kafka_broker import Broker
-from benchmarks.kafka_jars import DOWNLOAD_S, BrokerError, jars, jars_are_here, java
+from benchmarks.kafka_jars import BrokerError, jars, java
 from kafka.clusters import Cluster, MockCluster, RealCluster
 from kafka.service import Pipeline
 
@@ -22,12 +22,10 @@ NEED_KAFKA = {"real_broker", "new_broker", "pipeline"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a real broker, and leave time for the download before the first of them."""
+    """Mark what asks for a real broker."""
     for item in items:
         if NEED_KAFKA.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
-        if item.get_closest_marker("kafka") and not jars_are_here():
-            item.add_marker(pytest.mark.timeout(DOWNLOAD_S + 120))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from harness.waiting import HANG_S
 from system.runs import environment
 
 AFTERCALL = (sys.executable, "-m", "aftercall")
@@ -27,7 +28,7 @@ def aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
 

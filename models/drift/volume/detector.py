@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
 
 from aftercall.records import Alert, Direction, Severity
 from aftercall.times import HOUR_US, HOURS_PER_DAY
@@ -16,6 +15,7 @@ from models.alarms.phrases import utc_text
 from models.arrays import F64, I64, Bools
 from models.drift.volume.silence import Quiet
 from models.drift.volume.weekly_profile import FEWER, MORE, HourOfWeek
+from models.stats.chi_square import chi_square_quantile
 
 FORGOTTEN: Final = 28 * HOURS_PER_DAY
 """Hours without an event after which a watch is given up."""
@@ -216,8 +216,8 @@ def _alarm(at: int, found: Found, telling: Telling, promise: str) -> Alarm:
     direction, since, seen, foreseen, mean_r = found
     expected = max(foreseen, 1e-9)
     times = seen / expected
-    low = float(chi2.ppf((1 - _LEVEL) / 2, 2 * seen)) / 2 / expected if seen > 0 else 0.0
-    high = float(chi2.ppf((1 + _LEVEL) / 2, 2 * seen + 2)) / 2 / expected
+    low = chi_square_quantile((1 - _LEVEL) / 2, 2 * seen) / 2 / expected if seen > 0 else 0.0
+    high = chi_square_quantile((1 + _LEVEL) / 2, 2 * seen + 2) / 2 / expected
     severity: Severity = "critical" if direction == "down" and times <= SILENT else "warning"
     verb = "fell" if direction == "down" else "rose"
     base = telling.baseline

@@ -1,0 +1,41 @@
+"""A pytest plugin: however a test run ends, SIGKILL too, the processes that its tests started end with it.
+
+Each process of a run (the controller, and each worker of pytest-xdist) has a reaper in a session of its own, which ends
+what has that process's mark in its environment as soon as the process is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+MARKS = "PYTEST_GUARDED_BY"
+"""The environment variable of the marks: of this process, and before it of those above it."""
+_REAPER = Path(__file__).with_name("reaper.py")
+_STARTED = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the reaper, before anything that it must end."""
+    mark = uuid.uuid4().hex
+    config.stash[_STARTED] = subprocess.Popen(
+        [sys.executable, "-S", str(_REAPER), mark],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # ctrl-C and a kill of our group are for the tests
+    )
+    above = os.environ.get(MARKS)
+    os.environ[MARKS] = f"{above},{mark}" if above else mark
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let the reaper look, and wait for it: nothing runs once pytest has ended."""
+    if _STARTED in config.stash:
+        config.stash[_STARTED].communicate()
