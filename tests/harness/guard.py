@@ -17,14 +17,13 @@ import pytest
 MARKS = "PYTEST_GUARDED_BY"
 """The environment variable of the marks: of this process, and before it of those above it."""
 _REAPER = Path(__file__).with_name("reaper.py")
-_STARTED = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Start the reaper, before anything that it must end."""
     mark = uuid.uuid4().hex
-    config.stash[_STARTED] = subprocess.Popen(
+    reaper = subprocess.Popen(
         [sys.executable, "-S", str(_REAPER), mark],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -33,9 +32,5 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     above = os.environ.get(MARKS)
     os.environ[MARKS] = f"{above},{mark}" if above else mark
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Let the reaper look, and wait for it: nothing runs once pytest has ended."""
-    if _STARTED in config.stash:
-        config.stash[_STARTED].communicate()
+    # The first to be added is the last to be called: the reaper looks, and nothing runs once pytest has ended.
+    config.add_cleanup(reaper.communicate)

@@ -30,7 +30,7 @@ class Fragile(NamedTuple):
 @pytest.fixture(scope="module")
 def fragile(kafka_is_here: None) -> Iterator[Fragile]:
     """One for all tests of this file that stop it: each leaves it running."""
-    with Broker(users={"ada": "the right word"}) as broker:
+    with Broker(users={"ada": "the right word"}, brief=True) as broker:
         yield Fragile(broker, RealCluster(broker.client))
 
 

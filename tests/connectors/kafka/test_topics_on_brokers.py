@@ -97,7 +97,7 @@ def guarded(kafka_is_here: None) -> Any:
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:admin;User:ANONYMOUS",
     }
-    with Broker(users=users, properties=rules) as broker:
+    with Broker(users=users, properties=rules, brief=True) as broker:
         yield broker
 
 

@@ -13,6 +13,8 @@ from models.drift.success_rate.detector import RateDrift
 from models.messages import Closed, TrialDeltas, Values
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
+pytestmark = pytest.mark.statistics
+
 HOUR = 60
 WEEK = 168 * HOUR
 
