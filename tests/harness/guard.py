@@ -33,4 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     above = os.environ.get(MARKS)
     os.environ[MARKS] = f"{above},{mark}" if above else mark
     # The first to be added is the last to be called: the reaper looks, and nothing runs once pytest has ended.
-    config.add_cleanup(reaper.communicate)
+    config.add_cleanup(lambda: _let_it_look(reaper))
+
+
+def _let_it_look(reaper: subprocess.Popen[bytes]) -> None:
+    reaper.communicate()
