@@ -19,7 +19,17 @@ import pytest
 import zstandard
 
 from harness.waiting import HANG_S, until
-from system.commands import AFTERCALL, aftercall, assert_one_sentence, call, counts, lines, outcome, table
+from system.commands import (
+    AFTERCALL,
+    aftercall,
+    assert_one_sentence,
+    call,
+    counts,
+    fresh_aftercall,
+    lines,
+    outcome,
+    table,
+)
 from system.runs import environment, left, sums_that_fail
 
 CALLS = 40
@@ -101,7 +111,7 @@ def test_starting_is_fast(tmp_path: Path) -> None:
         took = []
         for _ in range(3):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            assert aftercall(tmp_path, *arguments).returncode == 0
+            assert fresh_aftercall(tmp_path, *arguments).returncode == 0
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert min(took) < limit, (arguments, took)

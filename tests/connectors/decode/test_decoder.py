@@ -216,6 +216,7 @@ def records(draw: st.DrawFn) -> tuple[bytes, int]:
     return wrap[0] + bytes(raw) + wrap[1], kind
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(records(), min_size=1, max_size=12))
 def test_the_decoder_accepts_exactly_what_pydantic_accepts_with_equal_values(batch: list[tuple[bytes, int]]) -> None:
@@ -448,6 +449,7 @@ def test_a_detail_names_field_rule_and_value_but_never_a_prompt() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_hostile_records_are_refused_without_holding_the_others_up() -> None:
     many = b", ".join(b'"k%d": []' % i for i in range(60_000))
     raws = [
