@@ -293,6 +293,7 @@ print(reads)
 """
 
 
+@pytest.mark.slow
 def test_readers_in_other_processes_never_see_half_a_snapshot(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     last = 12
