@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 from scipy.special import xlogy
-from scipy.stats import chi2
 
 from models.alerts.sentences import DAYS_DIFFER, new_kind_text, too_few_text
 from models.arrays import F64
+from models.stats.chi_square import chi_square_quantile
 
 MIN_DAYS = 7
 """Whole days of the baseline from which day effects can be judged."""
@@ -55,7 +55,7 @@ def days_differ_too_much(failures: F64, trials: F64) -> bool:
     if len(n) < MIN_DAYS or not 0 < rate < 1:
         return False
     expected = n * rate * (1 - rate) * (1 + (n - 1) * MOST_CORRELATION)
-    return float(((f - n * rate) ** 2 / expected).sum()) > float(chi2.ppf(1 - _LEVEL, len(n) - 1))
+    return float(((f - n * rate) ** 2 / expected).sum()) > chi_square_quantile(1 - _LEVEL, len(n) - 1)
 
 
 def is_weekend(day: int) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
 
 from aftercall.records import Direction
 from aftercall.times import HOUR_US, HOURS_PER_DAY
@@ -17,6 +16,7 @@ from models.arrays import F64, I64, Bools
 from models.drift.settings import DriftSettings
 from models.drift.volume.silence import Silences
 from models.drift.volume.weekly_profile import FEWER, MORE, WeeklyProfiles
+from models.stats.chi_square import chi_square_quantile
 
 FORGOTTEN: Final = 28 * HOURS_PER_DAY
 """Hours without an event after which a series is no longer watched."""
@@ -213,8 +213,8 @@ def _plain(direction: Direction, seen: float, foreseen: float) -> bool:
 
 def _alarm(at: int, deviation: Deviation, measure: Measure, promise: float) -> Alarm:
     seen, expected, mean_r = deviation.seen, max(deviation.foreseen, 1e-9), deviation.mean_r
-    low = float(chi2.ppf((1 - _LEVEL) / 2, 2 * seen)) / 2 / expected if seen > 0 else 0.0
-    high = float(chi2.ppf((1 + _LEVEL) / 2, 2 * seen + 2)) / 2 / expected
+    low = chi_square_quantile((1 - _LEVEL) / 2, 2 * seen) / 2 / expected if seen > 0 else 0.0
+    high = chi_square_quantile((1 + _LEVEL) / 2, 2 * seen + 2) / 2 / expected
     base = float(measure.baseline)
     evidence = {"seen": seen, "expected": deviation.foreseen} | ({} if mean_r is None else {"mean_r": mean_r})
     return Alarm(

@@ -188,6 +188,8 @@ def test_severity_says_what_the_change_costs() -> None:
         assert first.failures_per_day == pytest.approx(0.35 * per_day, rel=0.6)
 
 
+@pytest.mark.slow
+@pytest.mark.statistics
 def test_the_first_update_is_not_biased_by_the_alarm() -> None:
     """An alarm comes of bad luck on top of the change; outcomes after it know nothing of that."""
     opened, updated, covered = [], [], []

@@ -242,6 +242,7 @@ def histories(draw: st.DrawFn) -> list[Trial]:
     return trials
 
 
+@pytest.mark.slow
 @given(histories(), st.lists(st.integers(0, 45_000), max_size=12), st.booleans(), st.sampled_from([0, 500, 16_384]))
 @settings(max_examples=40, deadline=None)
 def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
@@ -262,6 +263,7 @@ def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
     assert parts == whole
 
 
+@pytest.mark.slow
 def test_one_message_a_minute_gives_what_one_message_for_all_gives() -> None:
     trials = steady(A, 0.9, range(1500), 20) + steady(B, 0.8, range(1500), 3, seed=5)
     trials += steady(A, 0.7, range(1500, 2500), 20, seed=1) + steady(B, 0.3, range(1500, 1700), 3, seed=2)

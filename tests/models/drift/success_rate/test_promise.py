@@ -14,6 +14,8 @@ from models.messages import Closed, TrialDeltas, Values
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 from simulated.trials import relation
 
+pytestmark = pytest.mark.statistics
+
 HOUR = 60
 WEEK = 168 * HOUR
 

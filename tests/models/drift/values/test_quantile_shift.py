@@ -161,6 +161,7 @@ def test_offsets_are_what_hours_and_days_differ_by() -> None:
     assert (offsets(slot, 40 + hourly, np.full(168, 1)) == np.rint(7 / 57 * (hourly - 5))).all()
 
 
+@pytest.mark.statistics
 @pytest.mark.slow
 @pytest.mark.parametrize("day", [0.0, 0.3], ids=["steady", "with nights and weekends"])
 def test_no_alarm_where_nothing_is_wrong(day: float) -> None:

@@ -223,6 +223,7 @@ NOTHING_WRONG: dict[str, Callable[[], Traffic]] = {
 }
 
 
+@pytest.mark.statistics
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(NOTHING_WRONG))
 def test_no_alarm_where_nothing_is_wrong(name: str) -> None:
