@@ -7,7 +7,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 
 
 class KafkaFailure(Exception):  # noqa: N818 - a failure of the broker, not an error in the settings
@@ -125,4 +125,4 @@ def sentence(error: KafkaError, place: str = "kafka") -> str:
 
 def said(text: str) -> str:
     """What the client said, fit to be shown: one line, no secrets, and not how many milliseconds it took."""
-    return _TIMING.sub("", scrub(text))
+    return _TIMING.sub("", hide_secrets(text))

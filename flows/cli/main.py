@@ -169,19 +169,18 @@ def run(
 
     Stopped or killed, the same command goes on where it was, also with another number of processes.
     """
-    from flows.service.run import Member, Service, be_member
-    from flows.service.run import run as serve
+    from flows.service.run import Member, ServiceRun, be_member, run_service
     from flows.settings import load
 
     settings = load(config)
-    service = Service(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
+    service = ServiceRun(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
     if member is not None:
         be_member(service, Member(member, tuple(addresses.split(";"))))
         return
     command = ["run", "--out", str(service.out)]
     command += [] if config is None else ["--config", str(config)]
     command += ["--accept-data-loss"] if accept_data_loss else []
-    serve(service, processes, command)
+    run_service(service, processes, command)
 
 
 @app.command(short_help="Compare the last days of a task type with those before.")
