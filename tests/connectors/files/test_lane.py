@@ -207,13 +207,6 @@ def test_changed_files_are_not_resumed(tmp_path: Path) -> None:
         lane([path], [], tmp_path, 1, first.snapshot())
 
 
-def test_a_state_of_an_unknown_version_is_not_resumed(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.jsonl", [call(START)])
-    state = {**lane([path], [], tmp_path).snapshot(), "version": 99}
-    with pytest.raises(InputError, match="version 99"):
-        lane([path], [], tmp_path, 1, state)
-
-
 def test_progress_counts_records_up_to_the_total(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", [call(START + i) for i in range(5)])
     seen: list[tuple[int, int]] = []
