@@ -52,6 +52,11 @@ def contents(name: str, states: Mapping[str, bytes]) -> dict[str, Any]:
     return {key: STEPS[name].content(pickle.loads(state)) for key, state in states.items()}
 
 
+def assert_same(one: Any, other: Any) -> None:
+    found = difference(one, other)
+    assert found is None, found
+
+
 @cache
 def undisturbed(name: str) -> End:
     """Of the step that is asked for its state once, at the end."""
@@ -66,7 +71,7 @@ def test_a_step_that_is_restored_before_every_message_goes_on_as_if_undisturbed(
     for message in stream(CUTS).into(name):
         running.restore(message[0])
         results += running.feed([message])
-    assert difference(ended(name, results, running), undisturbed(name)) is None
+    assert_same(ended(name, results, running), undisturbed(name))
 
 
 @EVERY_STEP
@@ -79,7 +84,7 @@ def test_a_step_that_is_restored_once_goes_on_as_if_undisturbed(name: str, part:
     results = stopped.feed(messages[:stop])
     restored = Running(STEPS[name].build, stopped.states())
     results += restored.feed(messages[stop:])
-    assert difference(ended(name, results, restored), undisturbed(name)) is None
+    assert_same(ended(name, results, restored), undisturbed(name))
 
 
 @EVERY_STEP
@@ -91,8 +96,8 @@ def test_two_that_are_restored_from_the_same_bytes_share_nothing(name: str) -> N
     stored = running.states()
     one, other = Running(STEPS[name].build, stored), Running(STEPS[name].build, stored)
     ended_first = ended(name, one.feed(messages[half:]), one)
-    assert difference(contents(name, other.states()), contents(name, stored)) is None
-    assert difference(ended(name, other.feed(messages[half:]), other), ended_first) is None
+    assert_same(contents(name, other.states()), contents(name, stored))
+    assert_same(ended(name, other.feed(messages[half:]), other), ended_first)
 
 
 @EVERY_STEP
@@ -102,15 +107,15 @@ def test_to_ask_for_the_state_changes_nothing(name: str) -> None:
     for message in stream(CUTS).into(name):
         results += asked.feed([message])
         asked.state(message[0])
-    assert difference(ended(name, results, asked), undisturbed(name)) is None
-    assert difference(ended(name, results, asked), undisturbed(name)) is None
+    assert_same(ended(name, results, asked), undisturbed(name))
+    assert_same(ended(name, results, asked), undisturbed(name))
 
 
 @EVERY_STEP
 def test_messages_that_wait_together_give_what_they_give_one_by_one(name: str) -> None:
     together = Running(STEPS[name].build)
     results = together.feed(stream(CUTS).into(name), together=7)
-    assert difference(ended(name, results, together), undisturbed(name)) is None
+    assert_same(ended(name, results, together), undisturbed(name))
 
 
 @EVERY_STEP
@@ -121,7 +126,7 @@ def test_it_does_not_matter_how_records_are_cut_into_batches(name: str) -> None:
     streams = [stream(cuts) for cuts in (CUTS, (), tuple(of_any_size.random() ** 2 for _ in range(20)))]
     first, *others = (step.steady([result for _, result in one.out_of(name)]) for one in streams)
     for other in others:
-        assert difference(other, first) is None
+        assert_same(other, first)
 
 
 @EVERY_STEP
