@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 from xxhash import xxh3_64
 
+from aftercall.errors import UserError
 from aftercall.events import MAX_RECORD_BYTES
 from aftercall.times import NEVER
 from connectors.batch import I32, I64
@@ -33,7 +34,7 @@ _BLANK: Final = np.frombuffer(b" \t\r", dtype=np.uint8)
 Data = mmap.mmap | bytes
 
 
-class InputError(Exception):
+class InputError(UserError):
     """An input file cannot be read as what it is said to be. The message is one sentence for the user."""
 
 
@@ -149,13 +150,13 @@ def _open(path: Path, spool: Path) -> Data:
                 return _spooled(_Unpacked(file), spool)
             return _mapped(file)
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; check the path") from None
+        raise InputError(f"{path}: must be a file; there is no such file (check the path)") from None
     except EOFError:
-        raise InputError(f"{path}: ends in the middle of its compressed data; copy it again") from None
+        raise InputError(f"{path}: ends in the middle of its compressed data (copy it again)") from None
     except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as wrong:
-        raise InputError(f"{path}: is not compressed as its name says ({wrong}); rename it or copy it again") from None
+        raise InputError(f"{path}: is not compressed as its name says; {wrong} (rename it, or copy it again)") from None
     except OSError as wrong:
-        raise InputError(f"{path}: cannot be read ({wrong.strerror or wrong}); check the file and its rights") from None
+        raise InputError(f"{path}: cannot be read; {wrong.strerror or wrong} (check the file and its rights)") from None
 
 
 def _spooled(packed: _Readable, spool: Path) -> Data:

@@ -8,10 +8,11 @@ from pathlib import Path
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
+from aftercall.errors import UserError
 from connectors.block import Block
 
 
-class OutputError(Exception):
+class OutputError(UserError):
     """An output file is not as this run left it. The message is one sentence for the user."""
 
 
@@ -23,7 +24,7 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
 
         Args:
             path: where to write; its folder exists.
-            resume_length: bytes to keep, or None to start anew.
+            resume_length: bytes to keep, or None to start from scratch.
 
         Raises:
             OutputError: the file cannot be opened, or is shorter than what was committed.
@@ -35,7 +36,7 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
                 self._file.close()
                 raise OutputError(
                     f"{path}: has {size} bytes but {resume_length} were already committed; it was changed since "
-                    "(put it back, or start anew in an empty folder)"
+                    "(put it back, or choose an empty --out)"
                 )
             self._file.truncate(resume_length or 0)
             self._file.seek(0, os.SEEK_END)  # `tell` would go on from the old length
@@ -96,7 +97,7 @@ class JsonlSink(FixedPartitionedSink[Block, int]):
 
 
 def _cannot_write(path: Path, wrong: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written ({wrong.strerror}); check the output folder and the space on it")
+    return OutputError(f"{path}: cannot be written; {wrong.strerror} (check --out and the space on its disk)")
 
 
 def _sync_folder(folder: Path) -> None:

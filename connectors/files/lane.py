@@ -9,6 +9,7 @@ import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
+from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import I32, I64, Batch, Refused
 from connectors.decode.decoder import Decoder
@@ -38,6 +39,7 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
 
         Raises:
             InputError: the files are not those of the run to be resumed.
+            StateError: another version wrote the state.
         """
         self._files = files
         self._decoder = decoder
@@ -53,11 +55,12 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
 
     def _resume(self, state: FileLaneState) -> None:
         if state["version"] != _VERSION:
-            raise InputError(f"step 'files': state has version {state['version']}, this program reads {_VERSION}; "
-                             "resume with the program that wrote it, or start anew in an empty folder")  # fmt: skip
+            raise StateError.of_version("step 'files'", _VERSION, state["version"])
         if state["fingerprint"] != self._files.fingerprint:
-            raise InputError(f"{', '.join(self._files.names)}: not the files this run was started with; "
-                             "give the same ones again, or start anew in an empty folder")  # fmt: skip
+            raise InputError(
+                f"{', '.join(self._files.names)}: not the files this run was started with; their content has changed "
+                "(give the same ones again, or choose an empty --out)"
+            )
         self._position = state["position"]
         self._clocks[:] = state["clocks"]
 

@@ -7,10 +7,11 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
+from aftercall.errors import UserError
 from connectors.kafka.cluster import hide_secrets
 
 
-class KafkaFailure(Exception):  # noqa: N818 - a failure of the broker, not an error in the settings
+class KafkaFailure(UserError):  # noqa: N818 - a failure of the broker, not an error in the settings
     """The broker cannot be used, or refuses us. The message is one sentence for the user."""
 
 
@@ -33,7 +34,10 @@ _POSITION: Final = (
     "they have expired: keep them for longer than the pipeline may be down",
 )
 _FEATURE: Final = ("the broker must know what the client asks for", "use Apache Kafka 2.1 or newer, or one like it")
-_STATE: Final = ("the client must be able to go on", "see to the broker, then start again: nothing committed is lost")
+_STATE: Final = (
+    "the client must be able to go on",
+    "check the broker, then give the same command again",
+)
 _REACH: Final = (
     "the broker must be reachable",
     "check kafka.brokers, that the broker runs, and security.protocol under kafka.librdkafka",

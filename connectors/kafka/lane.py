@@ -17,10 +17,11 @@ from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import KafkaException
 from typing_extensions import override
 
+from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import Batch, Bools
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
-from connectors.kafka.client import KafkaFailure
+from connectors.kafka.client import KafkaConfigError, KafkaFailure
 from connectors.kafka.lane_settings import LaneHooks, LaneSettings, Place
 from connectors.kafka.metadata import KafkaWatch, Seen
 from connectors.kafka.partition_clocks import PartitionClocks
@@ -58,7 +59,8 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         """Prepare to read; the broker is first spoken to by `next_batch`.
 
         Raises:
-            KafkaFailure: the state is of another version, or of another number of lanes.
+            StateError: another version wrote the state.
+            KafkaConfigError: the state is of another number of lanes.
         """
         self._settings, self._lane, self._decoder = settings, lane, decoder
         self._name = f"lane{lane:02d}"
@@ -156,8 +158,8 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             if place not in mine and place[0] in seen.partitions:
                 raise KafkaFailure(
                     f"{place[0]}: must still have partition {place[1]}, which was read up to offset "
-                    f"{self._kept[place][0]}; it has {seen.partitions[place[0]]} partitions (start anew in an empty "
-                    "folder if it was made anew)"
+                    f"{self._kept[place][0]}; it has {seen.partitions[place[0]]} partitions (if the topic was deleted "
+                    "and created again, choose an empty --out)"
                 )
         try:
             for place in mine:
@@ -221,12 +223,9 @@ def _restored(lanes: int, state: KafkaLaneState | None) -> dict[Place, tuple[int
     if state is None:
         return {}
     if state["version"] != _VERSION:
-        raise KafkaFailure(
-            f"step 'lanes': state has version {state['version']}, this program reads {_VERSION}; resume with the "
-            "program that wrote it, or start anew in an empty folder"
-        )
+        raise StateError.of_version("step 'lanes'", _VERSION, state["version"])
     if state["lanes"] != lanes:
-        raise KafkaFailure(
+        raise KafkaConfigError(
             f"kafka.lanes: must stay {state['lanes']} as long as the state lives; got {lanes} (put the setting back)"
         )
     return dict(state["partitions"])

@@ -200,7 +200,7 @@ class KafkaReader:
         except KafkaException as wrong:
             raise KafkaFailure(
                 f"{place[0]}/{place[1]}: the position to read on at is gone, and the broker does not say "
-                f"what is left ({wrong}); see to the broker, then start again"
+                f"what is left ({wrong}); check the broker, then give the same command again"
             ) from None
         i = self._index[place]
         self.positions[i] = self._checked(place, self.positions[i], first, end)
