@@ -11,13 +11,13 @@ from typing_extensions import override
 from connectors.batch import Batch, Erase
 from connectors.decode.decoder import Decoder
 
-State = dict[str, Any] | None
+KeptState = dict[str, Any] | None
 
 
-class EraseLane(StatefulSourcePartition[Batch, State]):
+class EraseLane(StatefulSourcePartition[Batch, KeptState]):
     """Gives one batch without records, or none, and is at its end."""
 
-    def __init__(self, erase: tuple[Erase, ...], resume_state: State) -> None:
+    def __init__(self, erase: tuple[Erase, ...], resume_state: KeptState) -> None:
         self._erase, self._state = erase, resume_state
 
     @override
@@ -33,12 +33,12 @@ class EraseLane(StatefulSourcePartition[Batch, State]):
         return [batch]
 
     @override
-    def snapshot(self) -> State:
+    def snapshot(self) -> KeptState:
         """As it was."""
         return self._state
 
 
-class EraseLanes(FixedPartitionedSource[Batch, State]):
+class EraseLanes(FixedPartitionedSource[Batch, KeptState]):
     """Stands in for `KafkaLanes` with the same number of lanes."""
 
     def __init__(self, lanes: int, erase: tuple[Erase, ...]) -> None:
@@ -50,6 +50,6 @@ class EraseLanes(FixedPartitionedSource[Batch, State]):
         return [f"lane{i:02d}" for i in range(self._lanes)]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State) -> EraseLane:
+    def build_part(self, step_id: str, for_part: str, resume_state: KeptState) -> EraseLane:
         """Called on the one worker."""
         return EraseLane(self._erase if for_part == "lane00" else (), resume_state)

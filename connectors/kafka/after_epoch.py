@@ -11,19 +11,19 @@ from __future__ import annotations
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
-from connectors.kafka.writer import Block
+from connectors.block import Block
 
 _PART = "held"
-State = list[Block]
+HeldBlocks = list[Block]
 
 
-class AfterEpochPart(StatefulSinkPartition[Block, State]):
+class AfterEpochPart(StatefulSinkPartition[Block, HeldBlocks]):
     """The only part. Its state are the records of the epoch that it is stored with."""
 
-    def __init__(self, inner: StatefulSinkPartition[Block, None], stored: State | None) -> None:
+    def __init__(self, inner: StatefulSinkPartition[Block, None], stored: HeldBlocks | None) -> None:
         self._inner = inner
-        self._stored: State = stored or []
-        self._fresh: State = []
+        self._stored: HeldBlocks = stored or []
+        self._fresh: HeldBlocks = []
 
     @override
     def write_batch(self, values: list[Block]) -> None:
@@ -34,7 +34,7 @@ class AfterEpochPart(StatefulSinkPartition[Block, State]):
         self._fresh += [block for block in values if block]
 
     @override
-    def snapshot(self) -> State:
+    def snapshot(self) -> HeldBlocks:
         """What was let go has arrived; what this epoch brought goes with its state."""
         self._inner.snapshot()
         self._stored = self._stored + self._fresh
@@ -46,13 +46,13 @@ class AfterEpochPart(StatefulSinkPartition[Block, State]):
         """Called at the end of the dataflow, and after a failure; `AfterEpoch.finish` sends the rest."""
         self._inner.close()
 
-    def take(self) -> State:
+    def take(self) -> HeldBlocks:
         """What is stored and has not been let go; nothing is left."""
         rest, self._stored = self._stored, []
         return rest
 
 
-class AfterEpoch(FixedPartitionedSink[Block, State]):
+class AfterEpoch(FixedPartitionedSink[Block, HeldBlocks]):
     """Stands before another sink. Wants a block of every epoch, empty where there is nothing to tell."""
 
     def __init__(self, inner: FixedPartitionedSink[Block, None]) -> None:
@@ -70,7 +70,7 @@ class AfterEpoch(FixedPartitionedSink[Block, State]):
         return 0
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> AfterEpochPart:
+    def build_part(self, step_id: str, for_part: str, resume_state: HeldBlocks | None) -> AfterEpochPart:
         """What was stored with the last epoch is sent first."""
         self._part = AfterEpochPart(self._open(step_id), resume_state)
         return self._part

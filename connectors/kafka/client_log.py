@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 
 EVERY_S: Final = 10.0
 """The same line comes at most this often."""
@@ -38,7 +38,7 @@ class ClientLog:
         text = _THREAD.sub("", str(parts[-1])) if parts else form
         if facility == "CONFWARN" and "will be ignored" in text:
             return  # all settings are handed to all kinds of clients
-        text = scrub(text)
+        text = hide_secrets(text)
         if facility in {"FAIL", "ERROR"}:
             level = logging.DEBUG
             self.reason = text

@@ -63,7 +63,7 @@ class Cluster:
     def properties(self) -> dict[str, Value]:
         """The user's settings for the client. Reads the files anew, so that a changed secret is found.
 
-        From then on `scrub` hides what is secret among them.
+        From then on `hide_secrets` hides what is secret among them.
 
         Raises:
             KafkaConfigError: a file cannot be read.
@@ -90,7 +90,7 @@ def may_be_secret(key: str) -> bool:
     return bool(_SECRET.search(key)) and not _OPEN.fullmatch(key)
 
 
-def scrub(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """The text on one line, with every secret that was ever read blotted out; those of 3 letters are parts of words."""
     for secret in sorted(_known, key=len, reverse=True):
         if len(secret.strip()) >= _SHORTEST:

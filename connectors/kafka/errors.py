@@ -8,7 +8,7 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from aftercall.errors import UserError
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 
 
 class KafkaFailure(UserError):  # noqa: N818 - a failure of the broker, not an error in the settings
@@ -129,4 +129,4 @@ def sentence(error: KafkaError, place: str = "kafka") -> str:
 
 def said(text: str) -> str:
     """What the client said, fit to be shown: one line, no secrets, and not how many milliseconds it took."""
-    return _TIMING.sub("", scrub(text))
+    return _TIMING.sub("", hide_secrets(text))

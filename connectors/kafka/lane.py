@@ -40,10 +40,10 @@ _MISSING_S: Final = 30.0
 _REST: Final = 9
 """A batch that was not full is followed by a rest of this many times what it cost: small batches cost more a record."""
 
-State = dict[str, Any]
+KafkaLaneState = dict[str, Any]
 
 
-class KafkaLane(StatefulSourcePartition[Batch, State]):
+class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
     """Reads the partitions whose number, divided by the number of lanes, leaves the lane's own as remainder."""
 
     def __init__(
@@ -53,7 +53,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         decoder: Decoder,
         watch: KafkaWatch,
         hooks: LaneHooks,
-        resume_state: State | None,
+        resume_state: KafkaLaneState | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to read; the broker is first spoken to by `next_batch`.
@@ -111,7 +111,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         return self._wake
 
     @override
-    def snapshot(self) -> State:
+    def snapshot(self) -> KafkaLaneState:
         """Where to go on. Also tells the broker's lag tools what the epoch before has stored."""
         self._reader.commit(self._stored)
         self._stored = dict(zip(self._reader.places, self._reader.positions, strict=True))
@@ -219,7 +219,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         self._wake = datetime.now(UTC) + timedelta(seconds=min(_MOST_WAIT_S, max(least_s, _REST * cpu)))
 
 
-def _restored(lanes: int, state: State | None) -> dict[Place, tuple[int, int]]:
+def _restored(lanes: int, state: KafkaLaneState | None) -> dict[Place, tuple[int, int]]:
     if state is None:
         return {}
     if state["version"] != _VERSION:

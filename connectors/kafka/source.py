@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
-from connectors.kafka.lane import KafkaLane, State
+from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneHooks, LaneSettings
 from connectors.kafka.metadata import KafkaWatch
 
 
-class KafkaLanes(FixedPartitionedSource[Batch, State]):
+class KafkaLanes(FixedPartitionedSource[Batch, KafkaLaneState]):
     """Partition p of either topic belongs to lane p % lanes: so the records of a call, and its outcomes, share a lane.
 
     The number of lanes is fixed, unlike that of partitions, so that each keeps its state when the number of processes
@@ -33,7 +33,7 @@ class KafkaLanes(FixedPartitionedSource[Batch, State]):
         return [f"lane{i:02d}" for i in range(self._settings.lanes)]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> KafkaLane:
+    def build_part(self, step_id: str, for_part: str, resume_state: KafkaLaneState | None) -> KafkaLane:
         """Called on the worker that is to read the lane."""
         self._watch.start()
         lane = int(for_part.removeprefix("lane"))
