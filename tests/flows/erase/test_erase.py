@@ -18,7 +18,7 @@ from connectors.erasure.recovery_pages import scrub
 from connectors.erasure.requests import Erasures
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.kafka.outbox import OutboxSink, send
-from connectors.snapshot.erase import draft_of, names_one, pattern_of
+from connectors.snapshot.erase import draft_of, names_call, pattern_of
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.shards import SHARDS, to_shards
@@ -116,7 +116,7 @@ def test_lanes_that_read_nothing_keep_their_state() -> None:
     ],
 )
 def test_a_dead_letter_names_a_call_as_a_word_of_its_own(text: str | None, named: bool) -> None:  # noqa: FBT001
-    assert names_one(text, pattern_of(["call-1", "réponse"])) == named
+    assert names_call(text, pattern_of(["call-1", "réponse"])) == named
 
 
 def test_rows_and_bytes_of_a_call_are_gone_and_all_others_are_there_in_order(tmp_path: Path) -> None:
