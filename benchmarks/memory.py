@@ -32,7 +32,7 @@ def bytes_per_held_call(calls: int = CALLS) -> dict[str, float]:
     joins = _hold(calls)
     after = _resident()
     del others
-    held = sum(len(join.held) for join in joins.values())
+    held = sum(len(join.shard.held) for join in joins.values())
     if held != calls:
         raise RuntimeError(
             f"benchmarks.memory: all of {calls} calls must be held; got {held} (mend benchmarks/memory.py)"

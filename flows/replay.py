@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bytewax.dataflow import Dataflow
 
+from aftercall.errors import UsageError
 from connectors.files.index import Index, index
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
@@ -21,7 +22,6 @@ from flows.runtime.run_folder import (
     OUTPUTS,
     VERSION,
     Run,
-    RunError,
     locked,
     open_run,
     outdated,
@@ -54,7 +54,8 @@ def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
         Warnings for the user, a sentence each.
 
     Raises:
-        RunError: the folder cannot be used, or holds another run.
+        UsageError: the folder holds another run.
+        RunError: the folder cannot be used.
         InputError: a file cannot be read.
     """
     state = state_folder(replay.out)
@@ -112,7 +113,7 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     Recovery, workers and epochs are then Bytewax's own options (`-r`, `-w`, `-s`).
 
     Raises:
-        RunError: the folder holds another run, or a finished one.
+        UsageError: the folder holds another run, or a finished one.
     """
     replay = Replay(
         [Path(p) for p in calls], [Path(p) for p in outcomes], Path(out), load(Path(config) if config else None)
@@ -121,6 +122,6 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     files = index(replay.calls, replay.outcomes, state)
     known = open_run(replay.out, _described(replay, files), accept_config_change=False)
     if known["finished"]:
-        raise RunError(f"{out}: must not hold a finished run; it does (choose an empty folder)", usage=True)
+        raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")
     write_run(state, known)
     return build(replay, files, known["now_us"], None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
+from importlib.metadata import version as release
 from typing import Any
 
+from aftercall.errors import NEW_OUT, StateError
 
-class StateError(ValueError):
-    """Stored state cannot be read by this program; its text is one sentence for the user."""
+__all__ = ["StateError", "check_river", "check_version", "unpack"]
 
 
 def unpack(state: bytes, step: str, version: int) -> dict[str, Any]:
@@ -17,10 +19,32 @@ def unpack(state: bytes, step: str, version: int) -> dict[str, Any]:
         StateError: another version wrote it.
     """
     kept: dict[str, Any] = pickle.loads(state)
-    if kept.get("version") != version:
-        msg = (
-            f"step {step!r}: stored state must have version {version}; got {kept.get('version')!r} "
-            "(start afresh with an empty --out, or run the release that wrote it)"
-        )
-        raise StateError(msg)
+    check_version(kept, step, version)
     return kept
+
+
+def check_version(kept: Mapping[str, Any], step: str, version: int) -> None:
+    """Make sure that this version wrote the state of a step.
+
+    Raises:
+        StateError: another one did.
+    """
+    if kept.get("version") != version:
+        raise StateError.of_version(f"step {step!r}", version, kept.get("version"))
+
+
+def check_river(kept: Mapping[str, Any], step: str) -> None:
+    """Make sure that the pickled detectors in a part of a step's state are of the river that is installed.
+
+    Args:
+        kept: the part; `river` is the version of river that wrote its detectors, None where it has none.
+        step: the step's name.
+
+    Raises:
+        StateError: another version of river wrote them, so they cannot be trusted.
+    """
+    if kept["river"] not in {None, release("river")}:
+        raise StateError(
+            f"step {step!r}: the stored state holds detectors of river {kept['river']}; river {release('river')}, "
+            f"which is installed, must not read them (install river=={kept['river']}, or {NEW_OUT})"
+        )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 from xxhash import xxh3_64
 
+from aftercall.errors import UserError
 from aftercall.events import MAX_RECORD_BYTES
 from aftercall.times import NEVER
 from connectors.batch import I32, I64
@@ -33,8 +34,8 @@ _BLANK: Final = np.frombuffer(b" \t\r", dtype=np.uint8)
 Data = mmap.mmap | bytes
 
 
-class InputError(Exception):
-    """An input file cannot be read as what it is said to be. The message is one sentence for the user."""
+class InputError(UserError):
+    """An input file cannot be read in the format of its name, or has changed since the run was started."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from pathlib import Path
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
+from aftercall.errors import UserError
+
 Block = list[tuple[str, bytes | None]]
 """Records as (key, JSON), in order. A file has no keys, so a tombstone (None) is left out."""
 
 
-class OutputError(Exception):
+class OutputError(UserError):
     """An output file is not as this run left it. The message is one sentence for the user."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
+from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import I32, I64, Batch, Refused
 from connectors.decode.decoder import Decoder
@@ -38,6 +39,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
 
         Raises:
             InputError: the files are not those of the run to be resumed.
+            StateError: another version wrote the state.
         """
         self._files = files
         self._decoder = decoder
@@ -53,8 +55,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
 
     def _resume(self, state: State) -> None:
         if state["version"] != _VERSION:
-            raise InputError(f"step 'files': state has version {state['version']}, this program reads {_VERSION}; "
-                             "resume with the program that wrote it, or choose an empty --out")  # fmt: skip
+            raise StateError.of_version("step 'files'", _VERSION, state["version"])
         if state["fingerprint"] != self._files.fingerprint:
             raise InputError(
                 f"{', '.join(self._files.names)}: not the files this run was started with; their content has changed "

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from aftercall.errors import UsageError
+
 Value = str | bool | int | float
 
 OWN_KEYS: Final = {
@@ -41,7 +43,7 @@ _SHORTEST: Final = 4
 _secrets: set[str] = set()
 
 
-class KafkaConfigError(Exception):
+class KafkaConfigError(UsageError):
     """A setting for Kafka is wrong. The message is one sentence for the user."""
 
 

@@ -10,11 +10,12 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
+from aftercall.errors import UserError
 from connectors.kafka.cluster import scrub
 
 
-class KafkaFailure(Exception):  # noqa: N818 - a failure of the broker, not an error in the settings
-    """The broker cannot be used, or refuses us. The message is one sentence for the user."""
+class KafkaFailure(UserError):  # noqa: N818 - a failure of the broker, not an error in the settings
+    """The broker cannot be used, or refuses the client. The message is one sentence for the user."""
 
 
 class StoppedWaiting(KafkaFailure):

@@ -17,10 +17,11 @@ from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import KafkaException
 from typing_extensions import override
 
+from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import Batch, Bools
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
-from connectors.kafka.client import KafkaFailure
+from connectors.kafka.client import KafkaConfigError, KafkaFailure
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
 from connectors.kafka.metadata import Metadata, MetadataPoller
 from connectors.kafka.partition_clocks import PartitionClocks
@@ -58,7 +59,8 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         """Prepare to read; `next_batch` sends the first request to the broker.
 
         Raises:
-            KafkaFailure: the state is of another version, or of another number of lanes.
+            StateError: another version wrote the state.
+            KafkaConfigError: the state is of another number of lanes.
         """
         self._settings, self._lane, self._decoder = settings, lane, decoder
         self._name = f"lane{lane:02d}"
@@ -224,12 +226,9 @@ def _restored(lanes: int, state: State | None) -> dict[Place, tuple[int, int]]:
     if state is None:
         return {}
     if state["version"] != _VERSION:
-        raise KafkaFailure(
-            f"step 'lanes': state has version {state['version']}, this program reads {_VERSION}; resume with the "
-            "program that wrote it, or choose an empty --out"
-        )
+        raise StateError.of_version("step 'lanes'", _VERSION, state["version"])
     if state["lanes"] != lanes:
-        raise KafkaFailure(
+        raise KafkaConfigError(
             f"kafka.lanes: must stay {state['lanes']} as long as the state lives; got {lanes} (put the setting back)"
         )
     return dict(state["partitions"])

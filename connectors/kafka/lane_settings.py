@@ -48,7 +48,7 @@ class LaneCallbacks:
         beat: called with each request for a batch, which shows that the dataflow makes progress.
         polled: called with the lane's name when a batch is requested and the lane has its partitions.
         built: called with the lane's name when the lane is built in this process.
-        erasures: returns requests to erase calls that no lane has got yet; called by the first lane.
+        erasures: returns requests to erase calls that no lane has received; called by the first lane.
     """
 
     stopping: Callable[[], bool] = lambda: False

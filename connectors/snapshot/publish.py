@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from connectors.snapshot import tables
+from connectors.snapshot.errors import naming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +61,13 @@ class Publication:
 
         Returns:
             The file that `outcomes.duckdb` now links to.
+
+        Raises:
+            SnapshotError: The disk is full, or the file cannot be written for another reason.
         """
         try:
-            self._fill(pipeline, {"rates": rates, "current_rates": current_rates})
+            with naming(self._temporary):
+                self._fill(pipeline, {"rates": rates, "current_rates": current_rates})
         except BaseException:
             self.abandon()
             raise

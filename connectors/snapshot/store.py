@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
+from aftercall.errors import NEW_OUT
 from aftercall.times import to_us
 from connectors.snapshot import tables
 from connectors.snapshot.erase import delete_calls, draft_of, rewrite
+from connectors.snapshot.errors import SnapshotError, naming
 from connectors.snapshot.publish import Publication, discard, discard_unfinished
 
 if TYPE_CHECKING:
@@ -25,12 +27,10 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+__all__ = ["MODES", "Row", "SnapshotError", "SnapshotStore"]
+
 MODES: Final = ("all", "decided", "none")
 _FLUSH_ROWS: Final = 50_000
-
-
-class SnapshotError(RuntimeError):
-    """The snapshot cannot be kept as it is; the message says where, why, and what to do."""
 
 
 class SnapshotStore:
@@ -63,10 +63,11 @@ class SnapshotStore:
         self._live_file = folder / "state" / "live.duckdb"
         self._live_file.parent.mkdir(parents=True, exist_ok=True)
         discard(draft_of(self._live_file))
-        self._connection = self._open()
+        with naming(self._live_file):
+            self._connection = self._open()
+            self._cut = self._committed_cut()
         # Only the process that holds the live database publishes, so this removes no other process's file.
         discard_unfinished(folder)
-        self._cut = self._committed_cut()
         self._buffers: dict[str, list[Row]] = {name: [] for name in tables.LOGS}
         self._writing = False
 
@@ -84,19 +85,21 @@ class SnapshotStore:
         if cut == 0:
             self._connection.close()
             discard(self._live_file)
-            self._connection = self._open()
+            with naming(self._live_file):
+                self._connection = self._open()
         elif cut > self._cut:
             msg = (
                 f"snapshot {self._live_file}: it must reach cut {cut}, at which the pipeline resumes; it ends at cut "
-                f"{self._cut} (restore the file, or choose an empty --out)"
+                f"{self._cut} (restore the file, or {NEW_OUT})"
             )
             raise SnapshotError(msg)
         else:
-            self._connection.begin()
-            for table in tables.LOGS:
-                self._connection.execute(f"DELETE FROM {table} WHERE cut > ?", [cut])
-            self._connection.execute("UPDATE last_cut SET cut = ?", [cut])
-            self._connection.commit()
+            with naming(self._live_file):
+                self._connection.begin()
+                for table in tables.LOGS:
+                    self._connection.execute(f"DELETE FROM {table} WHERE cut > ?", [cut])
+                self._connection.execute("UPDATE last_cut SET cut = ?", [cut])
+                self._connection.commit()
         self._cut = cut
 
     def append_calls(self, rows: Sequence[Row]) -> None:
@@ -150,15 +153,17 @@ class SnapshotStore:
 
         Raises:
             ValueError: `cut` is another number.
+            SnapshotError: The disk is full, or the database cannot be written for another reason.
         """
         if cut != self._cut + 1:
             msg = f"snapshot: the next cut must be {self._cut + 1}; got {cut} (call resume first)"
             raise ValueError(msg)
-        self._begin()
-        for table in self._buffers:
-            self._flush(table)
-        self._connection.execute("UPDATE last_cut SET cut = ?", [cut])
-        self._connection.commit()
+        with naming(self._live_file):
+            self._begin()
+            for table in self._buffers:
+                self._flush(table)
+            self._connection.execute("UPDATE last_cut SET cut = ?", [cut])
+            self._connection.commit()
         self._writing = False
         self._cut = cut
 
@@ -176,11 +181,12 @@ class SnapshotStore:
             "alerts": (("alerts", "updated_at"), ("digests", "issued_at")),
             "recommendations": (("recommendations", "issued_at"),),
         }
-        self._connection.begin()
-        for name, before in before_us.items():
-            for table, column in columns[name]:
-                self._connection.execute(f"DELETE FROM {table} WHERE {column} < ?", [before])
-        self._connection.commit()
+        with naming(self._live_file):
+            self._connection.begin()
+            for name, before in before_us.items():
+                for table, column in columns[name]:
+                    self._connection.execute(f"DELETE FROM {table} WHERE {column} < ?", [before])
+            self._connection.commit()
 
     def erase(self, call_ids: Sequence[str]) -> dict[str, int]:
         """Delete all rows of calls and the dead letters that name one; to be called right after `commit`.
@@ -188,16 +194,19 @@ class SnapshotStore:
         Returns:
             The number of deleted rows by table. Their bytes stay in the file until `rewrite`.
         """
-        return delete_calls(self._connection, call_ids)
+        with naming(self._live_file):
+            return delete_calls(self._connection, call_ids)
 
     def rewrite(self) -> None:
         """Rewrite the live database without the deleted rows, while nothing is being published; O(its size)."""
-        rewrite(self._connection, self._live_file)
-        self._connection = self._open()
+        with naming(self._live_file):
+            rewrite(self._connection, self._live_file)
+            self._connection = self._open()
 
     def begin_publish(self) -> Publication:
         """A publication of the last commit; its `write` may run in another thread. One at a time."""
-        return Publication(self._connection, self.folder, keep=self._keep, calls=self._calls)
+        with naming(self._live_file):
+            return Publication(self._connection, self.folder, keep=self._keep, calls=self._calls)
 
     def publish(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
         """Publish the last commit now; see `Publication.write`."""
@@ -238,8 +247,9 @@ class SnapshotStore:
         buffer = self._buffers[table]
         buffer.extend(rows)
         if len(buffer) >= _FLUSH_ROWS:
-            self._begin()
-            self._flush(table)
+            with naming(self._live_file):
+                self._begin()
+                self._flush(table)
 
     def _begin(self) -> None:
         if not self._writing:

@@ -1,16 +1,57 @@
-"""What `aftercall check` tells: the settings as TOML that can be read back, and what the broker has to say."""
+"""`aftercall check`: prints the settings as TOML that can be read back, and reports what the broker lacks."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+import typer
+
+from aftercall.errors import ExitCode
+from flows.cli.answers import print_json, say
+from flows.cli.options import Config, Json
 from flows.settings.sections import Kafka
 
 MASK = "***"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def check(
+    *,
+    config: Config = None,
+    broker: Annotated[
+        bool | None,
+        typer.Option("--broker/--no-broker", help="Connect to the broker; by default where [kafka] is set."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check the settings, print every value in force as TOML, and check that the broker has all that `run` needs."""
+    from flows.settings import load
+
+    settings = load(config)
+    configured = "kafka" in settings.model_fields_set
+    if configured:
+        from connectors.kafka.client import try_settings
+
+        try_settings(settings.kafka.cluster())
+    if not as_json:
+        sys.stdout.write(as_toml(settings.effective()))
+        sys.stdout.flush()
+    asking = configured if broker is None else broker
+    findings = ask_broker(settings.kafka) if asking else []
+    if as_json:
+        asked = {"broker": [finding._asdict() for finding in findings]} if asking else {}
+        print_json(settings.effective() | asked)
+    for finding in findings:
+        if finding.level != "ok":
+            say(finding.sentence)
+        elif not as_json:
+            sys.stdout.write(f"# {finding.sentence}\n")
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(ExitCode.NO)
 
 
 def as_toml(effective: Mapping[str, Any]) -> str:
@@ -29,14 +70,14 @@ def as_toml(effective: Mapping[str, Any]) -> str:
 
 
 class Finding(NamedTuple):
-    """One line: whether it is well, and what was found."""
+    """One line about the broker: how serious it is, and what was found."""
 
     level: Literal["ok", "warning", "error"]
     sentence: str
 
 
 def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
-    """Reach the broker, and see whether it has what `aftercall run` needs. Writes nothing.
+    """Connect to the broker, and check that it has all that `aftercall run` needs. Writes nothing.
 
     Raises:
         KafkaConfigError: the settings for the client cannot be used.
@@ -49,12 +90,12 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
     inputs = [name for key, name in names.items() if key in INPUTS]
     outputs = [name for key, name in names.items() if key not in INPUTS]
     found = reach(cluster, inputs=inputs, outputs=outputs, timeout_s=timeout_s, rights=True)
-    told = [Finding("ok", f"kafka: reached {found.brokers} broker(s) of cluster {found.cluster_id}")]
+    findings = [Finding("ok", f"kafka: reached {found.brokers} broker(s) of cluster {found.cluster_id}")]
     differing = differences(open_admin(admin_config(cluster)), names, found.partitions)
     forbidden = dict(found.forbidden)
     for key, name in names.items():
         if name in found.missing:
-            told.append(
+            findings.append(
                 Finding(
                     "error",
                     f"kafka.topics.{key}: the topic must exist, and this user may see it; {name} does not "
@@ -62,13 +103,13 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
                 )
             )
         elif name in forbidden:
-            told.append(
+            findings.append(
                 Finding("error", f"{name}: this user must be allowed to {forbidden[name]} it; it is not (grant it)")
             )
         else:
-            told.append(Finding("ok", f"{name}: {found.partitions[name]} partitions"))
-        told += [Finding("warning", sentence) for sentence in differing.get(name, ())]
-    return told
+            findings.append(Finding("ok", f"{name}: {found.partitions[name]} partitions"))
+        findings += [Finding("warning", sentence) for sentence in differing.get(name, ())]
+    return findings
 
 
 def _tables(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[tuple[list[str], list[str]]]:

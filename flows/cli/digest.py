@@ -1,32 +1,31 @@
-"""`aftercall digest`."""
+"""`aftercall digest`: prints what changed within a week."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows.cli.answers import console, print_json
+from flows.cli.options import SNAPSHOT, Json, Snapshot, snapshot_file
+
 
 def digest(
     *,
-    snapshot: Annotated[Path, typer.Option(metavar="FILE", help="The snapshot, or the folder it lies in.")] = Path(
-        "outcomes.duckdb"
-    ),
+    snapshot: Snapshot = SNAPSHOT,
     week: Annotated[
         str | None, typer.Option(metavar="WEEK", help="ISO week (UTC), such as 2026-W47; by default the newest.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """What changed within a week, of all groups together, with few mistakes among what is listed."""
-    from rich.console import Console
+    """List what changed within a week, in all groups together.
 
+    On average at most 5 % of the entries are false.
+    """
     from flows.reports.digest import read_digest, show_digest
 
-    found = read_digest(snapshot / "outcomes.duckdb" if snapshot.is_dir() else snapshot, week)
+    found = read_digest(snapshot_file(snapshot), week)
     if as_json:
-        sys.stdout.write(json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        print_json(found.to_dict())
     else:
-        show_digest(found, Console(highlight=False, emoji=False))
+        show_digest(found, console())

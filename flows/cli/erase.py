@@ -1,14 +1,18 @@
-"""`aftercall erase`."""
+"""`aftercall erase`: removes calls, and prints what was removed where and what remains."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from aftercall.errors import UsageError
+from aftercall.events import MAX_CALL_ID, MAX_TEXT
+from flows.cli.answers import print_json
+from flows.cli.options import Config, Json, span
 
 if TYPE_CHECKING:
     from flows.erase.erase import Result
@@ -17,56 +21,48 @@ if TYPE_CHECKING:
 
 def erase(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
+    config: Config = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the run; by default service.folder.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; else service.folder.")] = None,
-    call: Annotated[list[str] | None, typer.Option("--call", metavar="ID...", help="Calls.")] = None,
+    call: Annotated[
+        list[str] | None, typer.Option("--call", metavar="ID...", help="Calls to remove, by `call_id`.")
+    ] = None,
     session: Annotated[
-        list[str] | None, typer.Option("--session", metavar="ID...", help="All calls of these sessions.")
+        list[str] | None,
+        typer.Option("--session", metavar="ID...", help="Sessions of which all calls are removed, by `session_id`."),
     ] = None,
     within: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait for a running pipeline.")] = "10m",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Remove calls from state, snapshot and history, and tell what remains on Kafka.
+    """Remove calls from state, snapshot and history, and print what remains on Kafka.
 
-    A running pipeline does it within some epochs and the command waits; a stopped one need not be started, and no
-    broker need be there.
+    A running pipeline removes them within some epochs, and the command waits for it. A stopped pipeline need not be
+    started, and no broker is needed.
     """
-    from aftercall.durations import parse_duration
-    from aftercall.events import MAX_CALL_ID, MAX_TEXT
-    from flows.runtime.run_folder import RunError
-
     _check(call or [], "--call", MAX_CALL_ID)
     _check(session or [], "--session", MAX_TEXT)
     if not call and not session:
-        raise RunError("--call, --session: one of them must be given; got none (name what to erase)", usage=True)
-    try:
-        span = parse_duration(within)
-    except ValueError as wrong:
-        raise RunError(f"--within: {wrong}", usage=True) from None
+        raise UsageError("--call, --session: one of them must be given; got none (name what to erase)")
+    patience = span(within, "--within")
 
     from flows.erase.erase import Job
     from flows.erase.erase import erase as run
     from flows.settings import load
 
     settings = load(config)
-    job = Job(settings, out or Path(settings.service.folder), tuple(call or ()), tuple(session or ()), span)
+    job = Job(settings, out or Path(settings.service.folder), tuple(call or ()), tuple(session or ()), patience)
     result = run(job)
     if as_json:
-        sys.stdout.write(json.dumps(_plain(result, settings), indent=2) + "\n")
+        print_json(_plain(result, settings))
     else:
         sys.stdout.write("".join(line + "\n" for line in _lines(result, settings)))
 
 
 def _check(ids: list[str], option: str, longest: int) -> None:
-    from flows.runtime.run_folder import RunError
-
-    for one in ids:
-        if not 1 <= len(one) <= longest:
-            message = f"{option}: must have 1 to {longest} characters; got {len(one)} (name an id)"
-            raise RunError(message, usage=True)
+    for given in ids:
+        if not 1 <= len(given) <= longest:
+            raise UsageError(f"{option}: must have 1 to {longest} characters; got {len(given)} (name an id)")
 
 
 def _plain(result: Result, settings: Settings) -> dict[str, Any]:
@@ -88,7 +84,7 @@ def _lines(result: Result, settings: Settings) -> Iterator[str]:
         if any(count for name, count in result.removed.items() if name != "snapshots"):
             yield f"erased {result.calls} {many}"
         else:
-            yield f"nothing was held of the {result.calls} {many}, and no row was there"
+            yield f"nothing was stored of the {result.calls} {many}"
         yield from (f"  {place}: {result.removed.get(name, 0)}" for name, place in _PLACES.items())
     yield "what remains:"
     yield from (f"  {sentence}" for sentence in _remains(result, settings))
@@ -109,7 +105,7 @@ def _remains(result: Result, settings: Settings) -> Iterator[str]:
     topics = settings.kafka.topics
     yield (
         f"{topics.calls}, {topics.outcomes}: the original records, as long as the topics keep them; their offsets are "
-        "not remembered"
+        "not stored"
     )
     yield f"{topics.dead_letters}: dead letters of these records, as long as the topic keeps them"
     if result.sent:
@@ -122,8 +118,8 @@ def _remains(result: Result, settings: Settings) -> Iterator[str]:
     if not result.scrubbed:
         yield "state/recovery: bytes in free pages of the store, until the pipeline starts next"
     if result.growing:
-        yield "the sessions: they are given new calls all the time; erase them again once they have ended"
+        yield "the sessions: new calls keep arriving; erase them again once they have ended"
     elif result.by_session and settings.snapshot.calls == "decided":
         yield "the sessions: calls without a verdict are not in the snapshot, so sessions do not find them"
-    yield "counts and rates, which name nobody"
+    yield "counts and rates, which identify no call"
     yield "what is read from now on: outcomes of these calls become orphans, a call with such an id is a new call"

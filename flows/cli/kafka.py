@@ -1,18 +1,19 @@
-"""Commands about Kafka: `aftercall topics create`."""
+"""`aftercall topics create`: creates the topics that are missing on Kafka."""
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows.cli.answers import print_json, say
+from flows.cli.options import Config, Json
+
 topics = typer.Typer(
     name="topics",
-    help="The topics on Kafka.",
-    short_help="Make the topics on Kafka.",
+    help="Create the topics on Kafka.",
+    short_help="Create the topics on Kafka.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -21,29 +22,34 @@ topics = typer.Typer(
 
 @topics.callback()
 def _topics() -> None:
-    """The topics on Kafka."""
+    """Create the topics on Kafka."""
 
 
-@topics.command(short_help="Make those of the six topics that are missing.")
+@topics.command(short_help="Create those of the six topics that are missing.")
 def create(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
-    ] = None,
+    config: Config = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Of new topics; by default 12, or as the other input topic has."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=10_000,
+            help="Partitions of new topics; by default 12, or as many as the other input topic has.",
+        ),
     ] = None,
     replication: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Brokers that hold each record; by default as the broker says.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=100, help="Brokers that hold each record; by default the broker decides."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Let the broker check it, and make nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Let the broker check the request, and create nothing.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Make those of the six topics that are missing, with the cleanup policies they need.
+    """Create those of the six topics that are missing, with the cleanup policies they need.
 
-    Those that exist are left as they are; where they differ from what is needed, a line on standard error says so.
+    Existing topics are left as they are; where they differ from what is needed, standard error says how.
     """
     from connectors.kafka.topics import BROKERS_CHOICE, create_topics
     from flows.settings import load
@@ -57,10 +63,10 @@ def create(
         dry_run=dry_run,
     )
     if as_json:
-        sys.stdout.write(json.dumps({"topics": [report._asdict() for report in reports]}, indent=2) + "\n")
+        print_json({"topics": [report._asdict() for report in reports]})
         return
     for report in reports:
         settings = "".join(f", {key}={value}" for key, value in report.settings.items())
         sys.stdout.write(f"{report.topic}: {report.state}, {report.partitions} partitions{settings}\n")
         for sentence in report.differences:
-            sys.stderr.write(f"aftercall: {sentence}\n")
+            say(sentence)

@@ -5,88 +5,65 @@ Where the exit codes and sentences are promised: docs/reference.md, section 5.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from typer.exceptions import TyperException
 
-from aftercall.times import to_datetime, to_us
+from aftercall.errors import ExitCode, UsageError
+from flows.cli.answers import all_exits, answer, console, exits, print_json, say
+from flows.cli.check import check
 from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.kafka import topics
+from flows.cli.options import SNAPSHOT, Config, Json, Snapshot, moment, snapshot_file, span
 
-if TYPE_CHECKING:
-    from rich.console import Console
+__all__ = ["UsageError", "app", "main"]
 
 app = typer.Typer(
     name="aftercall",
-    help="What your LLM agents really achieve in production.",
+    help="Measure what your LLM agents really achieve in production.",
+    epilog=all_exits(),
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # boxes cut the names of options off
 )
-app.add_typer(topics)
 
 Files = list[Path] | None
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Workers = Annotated[int, typer.Option(min=1, max=12, help="Bytewax workers (threads).")]
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
 LISTS = ("--calls", "--outcomes", "--call", "--session")
 MOST_CALLS = 50_000_000
-_USAGE_ERRORS = {"SettingsError", "UsageError", "KafkaConfigError"}
-_SYSTEM_ERRORS = {
-    "RunError",
-    "InputError",
-    "OutputError",
-    "SnapshotError",
-    "StateError",
-    "InsightError",
-    "KafkaFailure",
-    "StoppedWaiting",
-    "ServiceError",
-}
-
-
-class UsageError(Exception):
-    """A wrong command line."""
 
 
 def main() -> None:
     """What the console script runs: a command, whose errors become one sentence and an exit code.
 
-    Nobody is spared the traceback of a defect of ours.
+    A defect of ours keeps its traceback.
     """
     _fill_standard_streams()
     try:
         code = app(_spread(sys.argv[1:]) or ["--help"], prog_name="aftercall", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not fail over the rest at exit.
+        # The reader of our output has seen enough; the interpreter must not fail over the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = FAILED
+        code = ExitCode.FAILED
     except Exception as error:
-        answer = _answer(error)
-        if answer is None:
+        answered = answer(error)
+        if answered is None:
             raise
-        sentence, code = answer
-        _say(sentence)
-    if code == INTERRUPTED:
-        _say("interrupted; give the same command again to go on")
+        sentence, code = answered
+        say(sentence)
+    if code == ExitCode.INTERRUPTED:
+        say("interrupted; give the same command again to resume")
     sys.exit(code)
 
 
-@app.command(short_help="Simulate an incident, find it, show what was found.")
+@app.command(short_help="Simulate an incident, find it, and show what was found.")
 def demo(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for traffic and results; an earlier demo in it is replaced.")
@@ -95,7 +72,7 @@ def demo(
     """Simulate traffic with a hidden incident, run the real dataflow over it, and show what it found."""
     from flows.demo.demo import demo as run_demo
 
-    run_demo(out, _console(), _console(stderr=True))
+    run_demo(out, console(), console(stderr=True))
 
 
 @app.command(short_help="Run the dataflow over files.")
@@ -103,47 +80,49 @@ def replay(
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for outcomes.duckdb and the .jsonl outputs.")],
     calls: Annotated[Files, typer.Option(metavar="FILE...", help="Calls: .jsonl, .jsonl.gz or .jsonl.zst.")] = None,
-    outcomes: Annotated[Files, typer.Option(metavar="FILE...", help="Outcomes, likewise.")] = None,
+    outcomes: Annotated[Files, typer.Option(metavar="FILE...", help="Outcomes, in the same formats.")] = None,
     horizon: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long outcomes of a call count, such as 30d.")
     ] = None,
     config: Config = None,
-    workers: Workers = 1,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=12, help="Bytewax workers (threads).")] = 1,
     accept_config_change: Annotated[
         bool,
-        typer.Option("--accept-config-change", help="Go on with a run though settings that decide verdicts changed."),
+        typer.Option("--accept-config-change", help="Resume although settings that decide verdicts have changed."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the dataflow over files in event-time order, to their end.
 
-    Interrupted or killed, the same command goes on where it was.
+    After an interruption or a crash, the same command resumes where it was.
     """
     if not calls and not outcomes:
         raise UsageError("--calls, --outcomes: at least one file must be given; got none (name your files)")
     if horizon is not None:
-        _span(horizon, "--horizon")
+        span(horizon, "--horizon")
+
+    from flows.settings import load
+
+    settings = load(config, join={"horizon": horizon})
 
     from flows.replay import Replay, run
     from flows.reports.summary import show, summary
     from flows.runtime.progress import Progress
-    from flows.settings import load
 
-    settings = load(config, join={"horizon": horizon})
-    with Progress(_console(stderr=True), "replaying") as progress:
+    with Progress(console(stderr=True), "replaying") as progress:
         job = Replay(calls or [], outcomes or [], out, settings, workers, accept_config_change)
         warnings = run(job, progress.update)
     for warning in warnings:
-        _say(warning)
+        say(warning)
     found = summary(out)
     if found["records"] and not found["calls"]:
-        _say("no record was a call (are the files of --calls and --outcomes swapped?)")
+        say("no record was a call (are the files of --calls and --outcomes swapped?)")
     elif found["failures"] and found["expired"] and not found["successes"]:
-        _say("nobody reported a success (if silence means one, set `silence` and `horizon` in [task.NAME])")
+        say("no outcome reports a success (if silence means one, set `silence` and `horizon` in [task.NAME])")
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        show(found, _console())
+        show(found, console())
 
 
 @app.command(short_help="Run the dataflow between Kafka topics.")
@@ -151,29 +130,32 @@ def run(
     *,
     config: Config = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the snapshot and the state; else service.folder.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the snapshot and the state; by default service.folder."),
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, max=12, help="Processes that share the work.")] = 1,
+    processes: Annotated[int, typer.Option(metavar="N", min=1, max=12, help="Processes that share the work.")] = 1,
     accept_config_change: Annotated[
         bool,
-        typer.Option("--accept-config-change", help="Go on though settings that decide verdicts changed."),
+        typer.Option("--accept-config-change", help="Resume although settings that decide verdicts have changed."),
     ] = False,
     accept_data_loss: Annotated[
         bool,
-        typer.Option("--accept-data-loss", help="Go on though records that were still to be read have expired."),
+        typer.Option("--accept-data-loss", help="Resume although records have expired before they were read."),
     ] = False,
     member: Annotated[int | None, typer.Option(hidden=True)] = None,
     addresses: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Run the dataflow between Kafka topics until it is stopped (SIGTERM or ctrl-C).
 
-    Stopped or killed, the same command goes on where it was, also with another number of processes.
+    After a stop or a crash, the same command resumes where it was, also with another number of processes.
     """
-    from flows.service.run import Member, Service, be_member
-    from flows.service.run import run as serve
     from flows.settings import load
 
     settings = load(config)
+
+    from flows.service.run import Member, Service, be_member
+    from flows.service.run import run as serve
+
     service = Service(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
     if member is not None:
         be_member(service, Member(member, tuple(addresses.split(";"))))
@@ -188,9 +170,7 @@ def run(
 def insights(
     *,
     task: Annotated[str, typer.Argument(metavar="TASK", help="The task type.")],
-    snapshot: Annotated[Path, typer.Option(metavar="FILE", help="The snapshot, or the folder it lies in.")] = Path(
-        "outcomes.duckdb"
-    ),
+    snapshot: Snapshot = SNAPSHOT,
     lookback: Annotated[str, typer.Option(metavar="DURATION", help="The span that is judged.")] = "48h",
     baseline: Annotated[str, typer.Option(metavar="DURATION", help="The span before it, to judge it by.")] = "168h",
     as_of: Annotated[
@@ -202,28 +182,29 @@ def insights(
     from flows.reports.insights import insights as look
     from flows.reports.insights_view import render
 
-    file = snapshot / "outcomes.duckdb" if snapshot.is_dir() else snapshot
-    spans = _span(lookback, "--lookback"), _span(baseline, "--baseline")
-    for option, text, span in (("--lookback", lookback, spans[0]), ("--baseline", baseline, spans[1])):
-        if not span or span % timedelta(hours=1):
+    spans = span(lookback, "--lookback"), span(baseline, "--baseline")
+    for option, text, given in (("--lookback", lookback, spans[0]), ("--baseline", baseline, spans[1])):
+        if not given or given % timedelta(hours=1):
             raise UsageError(f"{option}: must be whole hours, at least 1h; got {text} (rates are kept by the hour)")
     try:
-        found = look(file, task, *spans, _moment(as_of))
+        found = look(snapshot_file(snapshot), task, *spans, moment(as_of, "--as-of"))
     except OverflowError:
         rule = f"must not reach back beyond the year 1; got {lookback} and {baseline}"
         raise UsageError(f"--lookback, --baseline: {rule} (give shorter spans or a later --as-of)") from None
     if as_json:
         sys.stdout.write(found.to_json() + "\n")
     else:
-        render(found, _console())
+        render(found, console())
 
 
 @app.command(short_help="Write synthetic calls and outcomes with known truth.")
 def simulate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for calls.jsonl, outcomes.jsonl and truth.json.")],
-    days: Annotated[float, typer.Option(min=0.001, max=3650, help="Length of the period.")] = 14.0,
-    calls_per_day: Annotated[float, typer.Option(min=0.001, max=1e8, help="Mean number of calls.")] = 5_000.0,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 7,
+    days: Annotated[float, typer.Option(metavar="DAYS", min=0.001, max=3650, help="Length of the period.")] = 14.0,
+    calls_per_day: Annotated[
+        float, typer.Option(metavar="CALLS", min=0.001, max=1e8, help="Mean number of calls.")
+    ] = 5_000.0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same bytes.")] = 7,
 ) -> None:
     """Write synthetic calls and outcomes with known truth."""
     if days * calls_per_day > MOST_CALLS:
@@ -244,7 +225,7 @@ def simulate(
 @app.command(short_help="Print the schemas of all records and topics.")
 def schema(
     only: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Just this: asyncapi, or a record such as AgentCall.")
+        str | None, typer.Option(metavar="NAME", help="Only this document: asyncapi, or a record such as AgentCall.")
     ] = None,
 ) -> None:
     """Print the JSON Schemas of all records and the AsyncAPI document of all topics."""
@@ -257,52 +238,23 @@ def schema(
         if only not in choices:
             raise UsageError(f"--only: must name a document; got {only!r} (choose one of {', '.join(choices)})")
         document = choices[only]
-    _print_json(document)
+    print_json(document)
 
 
-@app.command(short_help="Check the settings and the broker, and print every value in force.")
-def check(
-    *,
-    config: Config = None,
-    broker: Annotated[
-        bool | None,
-        typer.Option("--broker/--no-broker", help="Reach the broker; by default where [kafka] is set at all."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Check the settings, print every value in force as TOML, and see whether the broker has what is needed."""
-    from flows.cli.check import as_toml, ask_broker
-    from flows.settings import load
-
-    settings = load(config)
-    configured = "kafka" in settings.model_fields_set
-    if configured:
-        from connectors.kafka.client import try_settings
-
-        try_settings(settings.kafka.cluster())
-    if not as_json:
-        sys.stdout.write(as_toml(settings.effective()))
-        sys.stdout.flush()
-    reaching = configured if broker is None else broker
-    findings = ask_broker(settings.kafka) if reaching else []
-    if as_json:
-        asked = {"broker": [finding._asdict() for finding in findings]} if reaching else {}
-        _print_json(settings.effective() | asked)
-    for finding in findings:
-        if finding.level != "ok":
-            _say(finding.sentence)
-        elif not as_json:
-            sys.stdout.write(f"# {finding.sentence}\n")
-    if any(finding.level == "error" for finding in findings):
-        raise typer.Exit(FAILED)
-
-
-app.command(short_help="What changed within a week, of all groups together.")(digest)
+app.command(
+    short_help="Check the settings and the broker, and print every value in force.",
+    epilog=exits(no="the broker answers, but a topic is missing or this user may not use it"),
+)(check)
+app.command(
+    short_help="List what changed within a week, in all groups together.",
+    epilog=exits(undecided="the snapshot holds no week that has ended"),
+)(digest)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
+app.add_typer(topics)
 
 
 def _fill_standard_streams() -> None:
-    """Whoever started us may have closed some: files that are opened later must not get their numbers."""
+    """Open those that the caller has closed: files that are opened later must not get their numbers."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
@@ -323,73 +275,3 @@ def _spread(arguments: Iterable[str]) -> list[str]:
             found.append(option)
         found.append(argument)
     return found[:-1]
-
-
-def _answer(error: BaseException) -> tuple[str, int] | None:
-    """The sentence and the exit code; None for a defect of ours."""
-    if isinstance(error, TyperException):
-        command = getattr(getattr(error, "ctx", None), "command_path", "aftercall")
-        what = " ".join(error.format_message().split()).rstrip(".")
-        return f"{what[:1].lower()}{what[1:]} (see {command} --help)", USAGE
-    from flows.runtime.engine import causes
-
-    for seen in causes(error):
-        # By name: a command imports only the modules it needs.
-        name = type(seen).__name__
-        if name in _USAGE_ERRORS or (name == "RunError" and getattr(seen, "usage", False)):
-            return str(seen), USAGE
-        if name in _SYSTEM_ERRORS:
-            return str(seen), FAILED
-        if type(seen).__module__ == "_duckdb":
-            what = str(seen).partition("\n")[0]
-            return f"snapshot: its database must be usable; {what} (see to the disk, then start again)", FAILED
-        if isinstance(seen, OSError) and seen.strerror is not None:
-            if seen.filename is None:
-                return f"system: a file or stream cannot be used; {seen.strerror} (see to it, then try again)", FAILED
-            return (
-                f"{seen.filename}: must be usable; {seen.strerror} (check the path, its rights and the space)",
-                FAILED,
-            )
-    return None
-
-
-def _span(text: str, option: str) -> timedelta:
-    from aftercall.durations import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as wrong:
-        raise UsageError(f"{option}: {wrong}") from None
-
-
-def _moment(text: str | None) -> datetime | None:
-    from aftercall.times import parse_time
-
-    if text is None:
-        return None
-    try:
-        return to_datetime(parse_time(text))
-    except ValueError as wrong:
-        raise UsageError(f"--as-of: {wrong}") from None
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"aftercall: {sentence}\n")
-
-
-def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
-
-
-def _plain(value: Any) -> str:
-    from aftercall.times import format_time
-
-    if isinstance(value, datetime):
-        return format_time(to_us(value))
-    return str(value)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, emoji=False)

@@ -33,7 +33,7 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
 )
 from models.rates import FrozenRates, RateCells
-from models.state import StateError
+from models.state import check_version
 
 PARTITION: Final = "snapshot"
 """Key of every message to the sink, and its only partition."""
@@ -283,11 +283,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             self._store.forget(before)
 
     def _restore(self, state: State) -> int:
-        if state.get("version") != STATE_VERSION:
-            raise StateError(
-                f"step 'snapshot': the stored state must have version {STATE_VERSION}; got {state.get('version')!r} "
-                "(start with an empty recovery directory, or run the release that wrote it)"
-            )
+        check_version(state, "snapshot", STATE_VERSION)
         self._tallies.update(state["tallies"])
         self._cells = RateCells.from_state(state["cells"])
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]

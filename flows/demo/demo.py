@@ -7,11 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from aftercall.errors import UsageError
 from flows.demo.simulate import simulate
 from flows.replay import Replay, run
 from flows.reports.demo_report import report
 from flows.runtime.progress import Progress
-from flows.runtime.run_folder import OUTPUTS, RunError, state_folder
+from flows.runtime.run_folder import OUTPUTS, state_folder
 from flows.settings import load
 
 TRAFFIC = ("calls.jsonl", "outcomes.jsonl", "truth.json")
@@ -23,7 +24,8 @@ def demo(out: Path, console: Console, progress_console: Console) -> None:
     """Write traffic to `out`, replay it there, and print what a platform lead wants to know. About 20 s.
 
     Raises:
-        RunError: `out` holds something other than an earlier demo, or cannot be written to.
+        UsageError: `out` holds something other than an earlier demo.
+        RunError: it cannot be written to.
     """
     _make_room(out)
     console.print("Simulating two weeks of traffic; one model will silently get worse in one task.")
@@ -38,7 +40,7 @@ def _make_room(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         if not (out / MARK).exists():
             msg = f"{out}: must be empty or hold an earlier demo; it holds something else (choose another --out)"
-            raise RunError(msg, usage=True)
+            raise UsageError(msg)
         shutil.rmtree(out / "state", ignore_errors=True)
         for path in (*(out / name for name in (*TRAFFIC, *OUTPUTS)), *out.glob("outcomes*.duckdb")):
             path.unlink(missing_ok=True)

@@ -18,7 +18,9 @@ from typing import Final
 
 import duckdb
 
+from aftercall.errors import UsageError
 from connectors.erasure.requests import Erasures
+from connectors.snapshot.errors import naming
 from connectors.snapshot.publish import LINK
 from flows.erase.stopped import scrub_while_used, take_its_place, unsent
 from flows.runtime.run_folder import RunError, open_run, state_folder
@@ -73,7 +75,8 @@ def erase(job: Job) -> Result:
     """Erase, and come back when it is done.
 
     Raises:
-        RunError: the folder holds no run of these settings, or the running pipeline was not done in time.
+        UsageError: the folder holds no run of these settings, or no calls of sessions.
+        RunError: the running pipeline was not done in time.
     """
     _check(job)
     done, removed, ids = 0, Counter[str](), _asked(job)
@@ -97,29 +100,25 @@ def _check(job: Job) -> None:
     """The settings must be those of the run, or the state would be stored under others."""
     file = job.out / "state" / "run.json"
     if not file.exists():
-        raise RunError(
-            f"{job.out}: must hold the state of a run; it holds none (give the --out of the run)", usage=True
-        )
+        raise UsageError(f"{job.out}: must hold the state of a run; it holds none (give the --out of the run)")
     try:
         fingerprint = str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"])
     except (OSError, ValueError, TypeError, KeyError) as wrong:
         raise RunError(f"{file}: the state of a run must be readable; {wrong} (put the file back)") from None
     kind, _, rest = fingerprint.partition(" ")
     if kind != "kafka":
-        raise RunError(
+        raise UsageError(
             f"{job.out}: must be the folder of `aftercall run`; it is that of a replay (take the call out of the "
-            "files, and replay them into a new folder)",
-            usage=True,
+            "files, and replay them into a new folder)"
         )
     kafka = job.settings.kafka
     mine = f"kafka {rest.split(' ')[0]} {kafka.topics.calls} {kafka.topics.outcomes} {kafka.lanes}"
     described = {"fingerprint": mine, "deciding": job.settings.deciding(), "settings": job.settings.effective()}
     open_run(job.out, described, accept_config_change=False)
     if job.sessions and job.settings.snapshot.calls == "none":
-        raise RunError(
+        raise UsageError(
             '--session: its calls are looked up in the snapshot, which must hold calls; snapshot.calls is "none" '
-            "(name the calls with --call)",
-            usage=True,
+            "(name the calls with --call)"
         )
 
 
@@ -134,13 +133,18 @@ def _of_sessions(job: Job) -> list[str]:
         if not link.exists():
             return []
         # Between looking and opening, the file may have been replaced by a newer one.
-        with suppress(duckdb.IOException), duckdb.connect(str(link.resolve()), read_only=True) as snapshot:
-            query = "SELECT DISTINCT call_id FROM calls WHERE list_contains(?::VARCHAR[], session_id) ORDER BY 1"
-            return [row[0] for row in snapshot.execute(query, [list(job.sessions)]).fetchall()]
+        with naming(link), suppress(duckdb.IOException):
+            return _calls_in(link.resolve(), job.sessions)
         time.sleep(_LOOK_EVERY_S)
     raise RunError(
         f"{link}: the snapshot must be readable; it is not (see that the pipeline publishes, then try again)"
     )
+
+
+def _calls_in(file: Path, sessions: Sequence[str]) -> list[str]:
+    query = "SELECT DISTINCT call_id FROM calls WHERE list_contains(?::VARCHAR[], session_id) ORDER BY 1"
+    with duckdb.connect(str(file), read_only=True) as snapshot:
+        return [row[0] for row in snapshot.execute(query, [list(sessions)]).fetchall()]
 
 
 def _erased(job: Job, ids: Sequence[str]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aftercall.errors import ExitCode
 from aftercall.records import DigestEntry
 from aftercall.times import format_time, to_us
 from flows.reports.insights import InsightError, open_snapshot, rows
@@ -41,13 +42,13 @@ def read_digest(snapshot: Path, week: str | None = None) -> Week:
     """The digest of an ISO week such as `2026-W47`, or the newest.
 
     Raises:
-        InsightError: no such snapshot, no digest in it, or none of that week.
+        InsightError: no such snapshot, no digest in it yet (exit code 4), or none of that week.
     """
     with open_snapshot(snapshot) as base:
         known = _weeks(base, snapshot)
         if not known:
             message = f"digest: {snapshot} must hold the digest of a week; none has ended yet (wait for Monday, UTC)"
-            raise InsightError(message)
+            raise InsightError(message, exit_code=ExitCode.UNDECIDED)
         chosen = known[-1] if week is None else week
         if chosen not in known:
             message = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +11,13 @@ from typing import Any
 
 import duckdb
 
+from aftercall.errors import UserError
+from connectors.snapshot.errors import UNUSABLE
+
 LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by definition, with naive times
 
 
-class InsightError(Exception):
+class InsightError(UserError):
     """A question the snapshot cannot answer; its text is one sentence for the person who asked."""
 
 
@@ -27,11 +32,12 @@ class Route:
     arms: list[dict[str, Any]]
 
 
-def open_snapshot(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open a snapshot for reading.
+@contextmanager
+def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a snapshot for reading within the block.
 
     Raises:
-        InsightError: where there is none, or it is not one.
+        InsightError: where there is none, or it is not one, or cannot answer a query of the block.
     """
     if not path.exists():
         message = (
@@ -43,10 +49,18 @@ def open_snapshot(path: Path) -> duckdb.DuckDBPyConnection:
         base = duckdb.connect(str(path.resolve()), read_only=True)
         base.execute("SELECT count(*) FROM rates").fetchall()
     except duckdb.Error as wrong:
-        line = str(wrong).splitlines()[0]
-        message = f"snapshot: {path} must be a DuckDB file that aftercall wrote; got: {line} (give --snapshot)"
-        raise InsightError(message) from None
-    return base
+        raise InsightError(
+            f"snapshot: {path} must be a DuckDB file that aftercall wrote; got: {_line(wrong)} (give --snapshot)"
+        ) from None
+    try:
+        yield base
+    except (*UNUSABLE, duckdb.CatalogException, duckdb.BinderException) as wrong:  # without a table or column of ours
+        raise InsightError(
+            f"snapshot: {path} must be readable and written by this release; got: {_line(wrong)} (check the disk, or "
+            "let `aftercall run` or `replay` of this release write one)"
+        ) from wrong
+    finally:
+        base.close()
 
 
 def rows(base: duckdb.DuckDBPyConnection, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
@@ -73,3 +87,7 @@ def newest_route(base: duckdb.DuckDBPyConnection, task: str, limit: datetime = L
     names = ("model", "config", "weight", "p_best", "rate", "rate_low", "rate_high", "n", "status")
     arms = [{name: row[name] for name in names} for row in found]
     return Route(first["recommendation_id"], first["issued_at"], first["valid_until"], first["reason"], arms)
+
+
+def _line(error: duckdb.Error) -> str:
+    return str(error).partition("\n")[0]

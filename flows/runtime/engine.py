@@ -19,6 +19,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError, RecoveryConfig
 from bytewax.run import cli_main
 
+from aftercall.errors import UserError, causes
 from flows.runtime.failures import Failures
 from flows.runtime.run_folder import RunError
 
@@ -26,7 +27,7 @@ STANDARD_ERROR = 2
 _STORE_FAILED: Final = re.compile(r"SqliteFailure\(.*?(?P<why>[^\"(]+)\"?\)+$", re.MULTILINE)
 
 
-class LeftAlone(Exception):  # noqa: N818 - what happened to us, no error of ours
+class LeftAlone(UserError):  # noqa: N818 - what happened to us, no error of ours
     """This process had to end because another one of its cluster did, which says why."""
 
 
@@ -92,21 +93,15 @@ def _panicked(printed: str, recovery: Path) -> RunError | None:
     if store is None:
         return None
     return RunError(
-        f"{recovery}: the state must be stored at each epoch's end; {store['why']} (see to the disk, then start again: "
-        "the run goes on at its last epoch)"
+        f"{recovery}: the state must be stored at each epoch's end; {store['why']} (check the disk, then give the same "
+        "command again: the run goes on at its last epoch)"
     )
 
 
 def _is_panic(error: BaseException) -> bool:
-    return type(error).__name__ == "PanicException" or "panicked at" in str(error)
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from, outermost first."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    """Whether a thread of Bytewax panicked: its exception has no class that can be imported, and is no `Exception`."""
+    ours = (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)
+    return not isinstance(error, ours) or "panicked at" in str(error)
 
 
 class _Terminal(io.TextIOWrapper):

@@ -1,7 +1,7 @@
 """Remembers what a step raised, which Bytewax loses in two ways.
 
-Among several processes it answers any error with a panic of its own. And while it ends because of an error it closes
-every source and sink: what is raised there then aborts the process, without a word.
+Among several processes Bytewax turns any error into a panic. And while it ends because of an error, it closes every
+source and sink: an error that is raised there aborts the process, without a message.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _CALLED: Final = ("list_parts", "next_batch", "write_batch", "on_batch", "on_not
 
 
 class Failures:
-    """What was raised first; Bytewax ends the process then."""
+    """Keeps the first error that was raised; Bytewax ends the process then."""
 
     def __init__(self) -> None:
         self.first: BaseException | None = None
 
     def watch(self, flow: Dataflow) -> None:
-        """Look over the shoulder of all that Bytewax calls in this flow: sources, sinks, mappers and stateful steps.
+        """Wrap all that Bytewax calls in this flow: sources, sinks, mappers and stateful steps.
 
-        From then on nothing is raised by a `close`; once something has failed, a part that has a method `abandon` is
-        told that instead, lest it publish what is in no epoch. Whoever runs the flow raises `first`.
+        From then on no `close` raises. Once something has failed, a part that has a method `abandon` is abandoned
+        instead of closed, lest it publish what is in no epoch. The caller that runs the flow raises `first`.
         """
         steps: list[Any] = list(flow.substeps)
         for step in steps:
@@ -69,7 +69,7 @@ class Failures:
         def closing() -> None:
             try:
                 (close if self.first is None else abandon)()
-            except BaseException as error:  # noqa: BLE001 - raised by whoever runs the flow
+            except BaseException as error:  # noqa: BLE001 - raised by the caller that runs the flow
                 self.first = self.first or error
 
         return closing

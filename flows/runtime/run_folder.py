@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from bytewax.recovery import init_db_dir
 
+from aftercall.errors import NEW_OUT, StateError, UsageError, UserError
+
 VERSION = 1
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
 SNAPSHOT = "outcomes.duckdb"
@@ -28,12 +30,8 @@ Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`."""
 
 
-class RunError(Exception):
-    """A replay or a service cannot run: one sentence for the user. `usage`: the command was wrong, not the system."""
-
-    def __init__(self, message: str, *, usage: bool = False) -> None:
-        super().__init__(message)
-        self.usage = usage
+class RunError(UserError):
+    """A replay or a service cannot run, or has failed."""
 
 
 def state_folder(out: Path) -> Path:
@@ -76,13 +74,15 @@ def open_run(out: Path, mine: Run, *, accept_config_change: bool) -> Run:
     """What this folder's run is: `mine` where the folder is fresh, else the one to go on with, or that is finished.
 
     Raises:
-        RunError: it is another run, or one under settings that decide verdicts otherwise.
+        UsageError: it is another run, or one under settings that decide verdicts otherwise.
+        StateError: another version wrote it.
+        RunError: it cannot be read.
     """
     state = out / "state"
     run_file = state / "run.json"
     if not run_file.exists():
         if any((out / name).exists() for name in (*OUTPUTS, SNAPSHOT)):
-            raise RunError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)", usage=True)
+            raise UsageError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)")
         # An earlier run may have died before it wrote down that it was there.
         shutil.rmtree(state / "recovery", ignore_errors=True)
         return mine
@@ -92,24 +92,20 @@ def open_run(out: Path, mine: Run, *, accept_config_change: bool) -> Run:
         message = f"{run_file}: the state of a run must be readable; {wrong} (choose an empty --out)"
         raise RunError(message) from None
     if known.get("version") != VERSION:
-        message = (
-            f"{run_file}: this release reads version {VERSION}; got version {known.get('version')!r} (run the release "
-            "that wrote it, or choose an empty --out)"
-        )
-        raise RunError(message, usage=True)
+        raise StateError.of_version(str(run_file), VERSION, known.get("version"))
     if known.get("fingerprint") != mine["fingerprint"]:
         what = _other_service(str(known.get("fingerprint")), str(mine["fingerprint"]))
         message = (
             f"{out}: must hold no other run's state; it holds one over {_files(known)}{what} (choose an empty --out)"
         )
-        raise RunError(message, usage=True)
+        raise UsageError(message)
     if known["deciding"] != mine["deciding"] and not accept_config_change:
         what = _difference(known["deciding"], mine["deciding"])
         message = (
             f"{out}: its run was started under other settings ({what}); choose an empty --out, put the setting back, "
             "or give --accept-config-change to apply it to calls accepted from now on"
         )
-        raise RunError(message, usage=True)
+        raise UsageError(message)
     return known if known["finished"] else known | {"deciding": mine["deciding"], "settings": mine["settings"]}
 
 
@@ -141,8 +137,7 @@ def recovery_store(state: Path, *, begun: bool = False) -> Path:
     folder = state / "recovery"
     if begun and not folder.exists():
         raise RunError(
-            f"{folder}: the state of the run that was begun here must be there; it is gone (put it back, or start anew "
-            "with an empty folder: what the topics still hold is then read again)"
+            f"{folder}: the state of the run that was begun here must be there; it is gone (put it back, or {NEW_OUT})"
         )
     if folder.exists():
         _check_store(folder)
@@ -165,7 +160,7 @@ def ensure_room(out: Path) -> None:
     if free < LEAST_ROOM:
         raise RunError(
             f"{out}: {LEAST_ROOM >> 20} MiB must be free on its disk for the state and the snapshot; {free >> 20} are "
-            "(make room, then start again: the run goes on at its last epoch)"
+            "(make room, then give the same command again: the run goes on at its last epoch)"
         )
 
 
@@ -183,7 +178,7 @@ def _check_store(folder: Path) -> None:
         if found != "ok":
             raise RunError(
                 f"{file}: the state of the run must be as it was left; {' '.join(found.split())} (put it back from a "
-                "copy of the whole folder, or start anew with an empty one)"
+                f"copy of the whole folder, or {NEW_OUT})"
             )
 
 

@@ -12,6 +12,7 @@ from socketserver import TCPServer
 from threading import Thread
 from typing import Any, Final
 
+from aftercall.errors import UserError
 from connectors.metrics import METRICS, Metrics
 from flows.service.health import Health
 from flows.settings.sections import Service
@@ -20,7 +21,7 @@ _LOG: Final = logging.getLogger("aftercall.health")
 PATHS: Final = ("/metrics", "/healthz", "/readyz")
 
 
-class ServiceError(Exception):
+class ServiceError(UserError):
     """One sentence: where we should listen, and why we cannot."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
+from aftercall.errors import ExitCode
 from flows.runtime.run_folder import RunError
 from flows.service.signals import WITHIN_S, Stopping
 
@@ -72,11 +73,13 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
             if member.poll() is None:
                 member.kill()
             member.wait()
-    failed = [f"{i} (exit code {member.returncode})" for i, member in enumerate(members) if member.returncode != 0]
+    failed = {i: member.returncode for i, member in enumerate(members) if member.returncode != 0}
     if failed:
+        listed = ", ".join(f"{i} (exit code {code})" for i, code in failed.items())
         raise RunError(
-            f"run: every process must end by itself; {', '.join(failed)} did not, so all were ended (see what it said "
-            "above, then start again: the run goes on at its last epoch)"
+            f"run: every process must end by itself; {listed} did not, so all were ended (see its error above, then "
+            "give the same command again: the run goes on at its last epoch)",
+            exit_code=ExitCode.USAGE if ExitCode.USAGE in failed.values() else ExitCode.FAILED,
         )
 
 

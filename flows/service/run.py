@@ -14,6 +14,7 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
+from aftercall.errors import ExitCode, UsageError, user_error
 from aftercall.times import duration_us
 from connectors.dead_letters import place_origin
 from connectors.decode.decoder import Decoder
@@ -31,7 +32,6 @@ from flows.runtime.kafka import finish, inputs, outlets, reached
 from flows.runtime.run_folder import (
     VERSION,
     Run,
-    RunError,
     ensure_room,
     locked,
     open_run,
@@ -86,15 +86,15 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
         command: arguments of `aftercall` with which each of several processes is started.
 
     Raises:
+        UsageError: more processes than lanes, or the folder holds another run.
         RunError: the folder cannot be used, or a process failed.
         KafkaFailure: the broker cannot be used.
     """
     logs.configure(service.settings.service.log_level)
     lanes = service.settings.kafka.lanes
     if processes > lanes:
-        raise RunError(
-            f"--processes: must be at most kafka.lanes, {lanes}; got {processes} (more would have no lane to read)",
-            usage=True,
+        raise UsageError(
+            f"--processes: must be at most kafka.lanes, {lanes}; got {processes} (more would have no lane to read)"
         )
     stopping = Stopping()
     stopping.install()
@@ -122,12 +122,14 @@ def be_member(service: Service, member: Member) -> None:
     try:
         work(service, member, stopping)
     except BaseException as error:
+        mine = user_error(error)
+        code = ExitCode.FAILED if mine is None else mine.exit_code
         # Bytewax may have left threads behind that the interpreter's end would crash over.
-        atexit.register(os._exit, 1)
+        atexit.register(os._exit, code)
         if not isinstance(error, LeftAlone):
             raise
         _log.warning("%s", error)
-        sys.exit(1)
+        sys.exit(code)
 
 
 def work(service: Service, member: Member, stopping: Stopping) -> None:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as EnvironmentUnreadable
 
 from aftercall.durations import format_duration
+from aftercall.errors import UsageError
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.sections import (
     Drift,
@@ -45,7 +46,7 @@ PREFIX = "AFTERCALL_"
 DELIMITER = "__"
 
 
-class SettingsError(Exception):
+class SettingsError(UsageError):
     """One sentence: where the setting stands, the rule it breaks, its value and what to do."""
 
 

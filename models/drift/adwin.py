@@ -17,7 +17,7 @@ import numpy as np
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY
 from models.arrays import I64
 from models.messages import AnyGroup, Closed, Group
-from models.state import StateError
+from models.state import check_river
 
 BUSY: Final = 300
 """Trials on a UTC day from which the group has an opinion the day after."""
@@ -63,11 +63,7 @@ class SecondOpinion:
         """
         self._windows: dict[AnyGroup, _Window] = {}
         if state is not None:
-            if state["river"] not in {None, version("river")}:
-                raise StateError(
-                    f"the state of step 'drift' holds detectors of river {state['river']}; river {version('river')} "
-                    f"cannot be trusted to read them (install river=={state['river']}, or start without recovery)"
-                )
+            check_river(state, "drift")
             self._windows = {group: _Window(*plain) for group, plain in pickle.loads(state["windows"])}
 
     def state(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from models.drift.values.mean_shift import NumericDrift
 from models.drift.values.quantile_shift import Exceedance
 from models.drift.volume.volume import Volume
 from models.messages import Closed
-from models.state import StateError
+from models.state import unpack
 
 __all__ = ["Drift", "DriftSettings"]
 
@@ -83,12 +83,7 @@ class Drift:
             StateError: where the state has another version, or detectors of another version of river.
         """
         settings = DriftSettings() if settings is None else settings
-        held = pickle.loads(data)
-        if held.get("version") != _VERSION:
-            raise StateError(
-                f"the state of step 'drift' has version {held.get('version')}; this aftercall reads {_VERSION} "
-                "(resume with the aftercall that wrote it, or start without recovery)"
-            )
+        held = unpack(data, "drift", _VERSION)
         drift = cls(settings)
         drift._rates = RateDrift(settings, held["rates"])
         drift._opinion = SecondOpinion(held["opinion"])

@@ -1,8 +1,9 @@
-"""The calls one shard holds until they close, as numpy columns: about 90 bytes a call, half of them with a statement.
+"""Holds the calls of one shard until they close, as numpy columns.
 
-The common call has no statement or one, which lies in the table `singles` beside the columns. The few calls with more
-statements, or with an error of their own, have a `Case` (a Python object) in `cases`. Calls are grouped by the hour in
-which they close, so closing never scans what is not due and never needs a timer per call.
+A call takes about 90 bytes where every second one has a statement. The common call has no statement or one, which lies
+in the table `singles` beside the columns. The few calls with more statements, or with an `error`, have a `StoredLedger`
+(a Python object) in `ledgers`. Calls are grouped by the hour in which they close, so closing never scans what is not
+due and never needs a timer per call.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from models.columns.id_column import IdColumn
 from models.join.ledger import Statement
 
 NO_STATEMENT = -1
-HAS_CASE = -2
+HAS_LEDGER = -2
 PENDING, FAILURE, SUCCESS = -1, 0, 1
 
 _CALL_COLUMNS = {
@@ -42,7 +43,7 @@ _SINGLE_COLUMNS = {
 
 
 @dataclass(slots=True)
-class Case:
+class StoredLedger:
     """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none."""
 
     call_id: str
@@ -98,10 +99,10 @@ class Columns:
 
 
 class CallTable(Columns):
-    """One row per held call. `single`: row in `singles`, NO_STATEMENT or HAS_CASE.
+    """One row per held call. `single`: row in `singles`, NO_STATEMENT or HAS_LEDGER.
 
-    `ids` holds the call's id while nobody has spoken: only then will it be needed, if the call expires. The first
-    statement puts its own `outcome_id` there, since every record about a call brings the call's id with it.
+    `ids` holds the call's id until the first statement: only then is it needed, if the call expires. The first
+    statement replaces it by its `outcome_id`, since every record about a call carries the call's id.
     """
 
     at: I64
@@ -146,7 +147,7 @@ class SingleTable(Columns):
 
 
 class HeldCalls:
-    """All calls of a shard that are not closed yet."""
+    """All calls of a shard that have not closed."""
 
     def __init__(self, closing_times: Callable[[I32], I64]) -> None:
         """`closing_times` computes when the calls at some rows close: the rules belong to the owner."""
@@ -154,7 +155,7 @@ class HeldCalls:
         self.index = HashIndex()
         self.calls = CallTable(_CALL_COLUMNS)
         self.singles = SingleTable(_SINGLE_COLUMNS)
-        self.cases: dict[int, Case] = {}
+        self.ledgers: dict[int, StoredLedger] = {}
         self.reasons: dict[int, str] = {}
         """Reasons of single statements, by their row in `singles`."""
         self._hours: dict[int, list[I32]] = {}
@@ -175,7 +176,7 @@ class HeldCalls:
         return rows
 
     def due(self, watermark: int) -> I32:
-        """Takes out of the schedule the rows whose closing time the watermark has passed, in order of (time, key)."""
+        """Pop the rows whose closing time the watermark has passed from the schedule, in order of (time, key)."""
         if watermark == NEVER:
             return self._due[:0]
         self._bring_forward(watermark // HOUR_US)
@@ -185,19 +186,28 @@ class HeldCalls:
         return rows
 
     def release(self, rows: I32) -> None:
-        """Forget calls that `due` gave; those still in the index are removed from it."""
+        """Drop calls that `due` returned; those still in the index are removed from it."""
         if not len(rows):
             return
         keys = self.index.row_key[rows]
         present = self.index.find(keys) == rows
         self.index.remove(keys[present])
         self.forget_singles(rows)
-        for row in rows[self.calls.single[rows] == HAS_CASE].tolist():
-            self.cases.pop(row, None)
+        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
+            self.ledgers.pop(row, None)
         self.calls.give_back(rows)
 
+    def erase(self, rows: I32) -> None:
+        """Erase held calls from index and columns. Their rows, now empty, stay scheduled until their hour comes due."""
+        self.index.remove(self.index.row_key[rows])
+        self.forget_singles(rows)
+        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
+            del self.ledgers[row]
+        self.calls.single[rows] = NO_STATEMENT
+        self.calls.ids.drop(rows)
+
     def forget_singles(self, rows: I32) -> None:
-        """Drop the single statements of `rows`: their ledgers are stored anew."""
+        """Drop the single statements of `rows`: their ledgers are gone, or stored again."""
         single = self.calls.single[rows]
         held = single[single >= 0]
         if not len(held):
@@ -208,26 +218,25 @@ class HeldCalls:
         self.singles.give_back(held)
         self.calls.single[rows[single >= 0]] = NO_STATEMENT
 
-    def state(self, sources: list[str]) -> dict[str, Any]:
-        """Plain values and arrays; `sources` names the codes in `singles`."""
+    def state(self) -> dict[str, Any]:
+        """As plain values and arrays. The owner stores what the codes mean."""
         rows = np.sort(self.index.rows())
         single = self.calls.single[rows]
         has_single = np.flatnonzero(single >= 0)
         single_rows = single[has_single]
-        place = np.searchsorted(rows, np.fromiter(self.cases, np.int32, len(self.cases))).tolist()
+        place = np.searchsorted(rows, np.fromiter(self.ledgers, np.int32, len(self.ledgers))).tolist()
         by_single = np.argsort(single_rows)
-        told = np.fromiter(self.reasons, np.int32, len(self.reasons))
-        place_of_reason = by_single[np.searchsorted(single_rows, told, sorter=by_single)].tolist() if len(told) else []
+        with_reason = np.fromiter(self.reasons, np.int32, len(self.reasons))
+        place_of_reason = by_single[np.searchsorted(single_rows, with_reason, sorter=by_single)].tolist()
         return {
             "keys": self.index.row_key[rows],
             "calls": self.calls.taken(rows),
             "has_single": has_single.astype(np.int32),
             "singles": self.singles.taken(single_rows),
-            "sources": list(sources),
             "reasons": dict(zip(place_of_reason, self.reasons.values(), strict=True)),
             "cases": {
-                at: (case.call_id, case.error, [tuple(s) for s in case.statements])
-                for at, case in zip(place, self.cases.values(), strict=True)
+                at: (ledger.call_id, ledger.error, [tuple(s) for s in ledger.statements])
+                for at, ledger in zip(place, self.ledgers.values(), strict=True)
             },
         }
 
@@ -238,11 +247,11 @@ class HeldCalls:
         rows = np.arange(len(keys), dtype=np.int32)
         self.index.insert(keys, rows)
         self.singles.restore(state["singles"])
-        self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_CASE, HAS_CASE, NO_STATEMENT)
+        self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_LEDGER, HAS_LEDGER, NO_STATEMENT)
         self.calls.single[state["has_single"]] = np.arange(len(state["has_single"]), dtype=np.int32)
         self.reasons = dict(state["reasons"])
-        self.cases = {
-            row: Case(call_id, error, [Statement(*s) for s in kept])
+        self.ledgers = {
+            row: StoredLedger(call_id, error, [Statement(*s) for s in kept])
             for row, (call_id, error, kept) in state["cases"].items()
         }
         self._schedule(rows, self._closing_times(rows))
@@ -276,3 +285,8 @@ class HeldCalls:
         closes = np.concatenate((self._due_close, closes))
         by_time = np.lexsort((self.index.row_key[rows], closes))
         self._due, self._due_close = rows[by_time], closes[by_time]
+
+
+def fold_digest(digest: Any) -> Any:
+    """Half of a 64-bit digest, or of each: enough to tell a conflict from a duplicate among records of one id."""
+    return (digest ^ (digest >> 32)) & 0xFFFFFFFF

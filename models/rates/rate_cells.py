@@ -15,7 +15,7 @@ from aftercall.times import HOUR_US, MINUTE_US, NEVER
 from models.columns.keyed_sums import KeyedSums, Sums, pack, unpack
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 from models.rates.tables import FrozenRates, delay_low, delay_side
-from models.state import StateError
+from models.state import check_version
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
 
@@ -147,12 +147,7 @@ class RateCells:
             StateError: The state has another version.
         """
         stored: dict[str, Any] = pickle.loads(state)
-        if stored.get("version") != STATE_VERSION:
-            msg = (
-                f"rates: the stored state must have version {STATE_VERSION}; got {stored.get('version')!r} "
-                "(start with an empty recovery directory, or run the release that wrote it)"
-            )
-            raise StateError(msg)
+        check_version(stored, "rates", STATE_VERSION)
         cells = cls()
         cells._gids([tuple(name) for name in stored["names"]])
         for field in _TABLES:

@@ -21,7 +21,7 @@ from models.arrays import I64
 from models.messages import Closed
 from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, Evidence
 from models.routing.recommendation import Known, TaskRouting, decide
-from models.state import StateError
+from models.state import unpack
 
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
@@ -246,13 +246,7 @@ class Routing:
         Raises:
             StateError: where another version wrote the state.
         """
-        plain: dict[str, Any] = pickle.loads(state)  # our own recovery store
-        if plain.get("version") != STATE_VERSION:
-            message = (
-                f"step 'routing': the stored state must be of version {STATE_VERSION}; got {plain.get('version')!r} "
-                "(resume with the release that wrote it, or start with an empty recovery folder)"
-            )
-            raise StateError(message)
+        plain = unpack(state, "routing", STATE_VERSION)
         routing = cls(settings)
         routing._through = plain["through"]
         for name, stored in plain["tasks"].items():

@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
+from aftercall.errors import ExitCode
+
 NO_PIPELINE = (
     "aftercall: only the producer SDK is installed here, and commands need the pipeline"
     " (get a checkout of aftercall and run `make setup` in it, or use the container image)"
@@ -17,11 +19,11 @@ def main() -> None:
     # Imported by name: a producer's environment has no `flows`, and the SDK may not import it.
     if find_spec("flows") is None or find_spec("flows.cli.main") is None:
         print(NO_PIPELINE, file=sys.stderr)  # noqa: T201 - the command line's own voice
-        raise SystemExit(2)
+        raise SystemExit(ExitCode.USAGE)
     try:
         import_module("flows.cli.main").main()
     except KeyboardInterrupt:  # before a command has begun
-        raise SystemExit(130) from None
+        raise SystemExit(ExitCode.INTERRUPTED) from None
 
 
 if __name__ == "__main__":

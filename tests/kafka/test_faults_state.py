@@ -68,7 +68,7 @@ def test_state_of_another_version_is_refused(pipeline: Pipelines) -> None:
     run = it.out / "state" / "run.json"
     written = json.loads(run.read_text())
     run.write_text(json.dumps(written | {"version": 99}))
-    it.start().assert_refused(2, "run.json", "version 99")
+    it.start().assert_refused(1, "run.json", "version 1; got 99")
     run.write_text(json.dumps(written))
     it.assert_goes_on()
 
@@ -130,7 +130,7 @@ def test_a_write_that_fails_all_of_a_sudden_ends_it_with_a_sentence(pipeline: Pi
     it = pipeline().ran()
     it.send(20_000)
     running = it.start(before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000)))
-    running.assert_refused(1, "see to the disk")
+    running.assert_refused(1, "check the disk")
     it.assert_goes_on()
 
 

@@ -1,4 +1,4 @@
-"""The README's section on Kafka is what happens, on a real broker."""
+"""The README's section on Kafka and the page that continues it are what happens, on a real broker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from kafka.clusters import Cluster
-from system.test_readme import run, section, shells
+from system.documents import document, run, section, shells
 
 BROKER = "localhost:9092"
 DEADLINE_S = 60.0
@@ -43,13 +43,13 @@ def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker
     env |= {f"AFTERCALL_{name}": value for name, value in hurry.items()}
     service: subprocess.Popen[bytes] | None = None
     try:
-        for block in shells(kafka):
-            commands = block.commands.replace(BROKER, real_broker.bootstrap)
-            if commands.startswith(SERVICE):
-                command = [f"{Path(sys.executable).parent}/aftercall", *commands.split()[1:]]
+        for block in shells(kafka + document("docs/kafka.md")):
+            commands, started, options = block.commands.replace(BROKER, real_broker.bootstrap).partition(SERVICE)
+            run(commands, folder)
+            if started:
+                assert service is None
+                command = [f"{Path(sys.executable).parent}/aftercall", "run", *options.split()]
                 service = subprocess.Popen(command, cwd=folder, env=env)
-            else:
-                run(commands, folder)
         assert service is not None
         deadline = time.monotonic() + DEADLINE_S
         while _records(folder / "live") < 11:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from aftercall.errors import ExitCode
 from system.commands import AFTERCALL, aftercall, assert_one_sentence, call, counts, lines, outcome, table
 from system.runs import environment, left, sums_that_fail
 
@@ -115,6 +116,11 @@ def test_help_and_check_do_not_load_the_engine(tmp_path: Path) -> None:
         loaded = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
         assert "typer" in loaded
         assert not loaded & {"numpy", "duckdb", "bytewax", "polars", "river", "scipy"}
+
+
+def test_a_digest_before_a_week_has_ended_is_undecided(finished: Path) -> None:
+    done = aftercall(finished, "digest", "--snapshot", "out")
+    assert_one_sentence(done, ExitCode.UNDECIDED, "must hold the digest of a week; none has ended yet")
 
 
 # --- inputs as they come ---------------------------------------------------------------------------------------------
@@ -217,6 +223,16 @@ def test_settings_that_decide_verdicts_may_only_change_when_that_is_accepted(fin
     assert aftercall(finished, *changed, "--accept-config-change").returncode == 0
 
 
+def test_after_state_of_another_version_a_new_out_reads_everything_again(sound: Path) -> None:
+    first = aftercall(sound, *REPLAY, "--json")
+    run = sound / "out" / "state" / "run.json"
+    run.write_text(json.dumps({**json.loads(run.read_text()), "version": 99}))
+    refused = aftercall(sound, *REPLAY)
+    assert_one_sentence(refused, 1, "run.json: stored state must have version 1; got 99", "a new --out")
+    second = aftercall(sound, *REPLAY[:-1], "other", "--json")
+    assert counts(second) | {"snapshot": ""} == counts(first) | {"snapshot": ""}
+
+
 def many(folder: Path, calls: int) -> None:
     """Files that take a few seconds."""
     (folder / "calls.jsonl").write_bytes(lines(map(call, range(calls))))
@@ -248,7 +264,7 @@ def test_interrupted_it_says_so_and_the_same_command_goes_on(tmp_path: Path, wor
     running.send_signal(signal.SIGINT)
     stdout, stderr = running.communicate(timeout=30)
     assert (running.returncode, stdout) == (130, "")
-    assert stderr == "aftercall: interrupted; give the same command again to go on\n"
+    assert stderr == "aftercall: interrupted; give the same command again to resume\n"
     assert not json.loads((tmp_path / "out" / "state" / "run.json").read_text())["finished"]
     found = counts(aftercall(tmp_path, *arguments, "--json"))
     assert (found["calls"], found["outcomes"], found["dead_letters"]) == (20_000, 20_000, 0)

@@ -25,7 +25,7 @@ from models.alarms.phrases import utc_text
 from models.arrays import F64, I32
 from models.drift.settings import DriftSettings
 from models.messages import LEVELS, Closed, Group
-from models.state import StateError
+from models.state import check_river
 from models.stats.intervals import Z_99
 
 KIND = "shift"
@@ -149,11 +149,7 @@ class NumericDrift:
         self._series: dict[tuple[Group, str], _Series] = {}
         self._book = AlertBook(settings.new_normal_after_us, None if state is None else state["book"])
         if state is not None:
-            if state["river"] not in {None, version("river")}:
-                raise StateError(
-                    f"the state of step 'drift' holds detectors of river {state['river']}; river {version('river')} "
-                    f"cannot be trusted to read them (install river=={state['river']}, or start without recovery)"
-                )
+            check_river(state, "drift")
             self._series = {key: _Series.of(plain) for key, plain in pickle.loads(state["series"])}
 
     def close(self, closed: Closed) -> list[Alert]:

@@ -13,6 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aftercall.errors import StateError
 from aftercall.times import NEVER, format_time, parse_time
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
@@ -210,7 +211,7 @@ def test_changed_files_are_not_resumed(tmp_path: Path) -> None:
 def test_a_state_of_an_unknown_version_is_not_resumed(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", [call(START)])
     state = {**lane([path], [], tmp_path).snapshot(), "version": 99}
-    with pytest.raises(InputError, match="version 99"):
+    with pytest.raises(StateError, match="must have version 1; got 99"):
         lane([path], [], tmp_path, 1, state)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
-from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
+from connectors.kafka.client import KafkaConfigError, KafkaFailure, admin_config, consumer_config
 from connectors.kafka.cluster import Cluster as Address
 from connectors.kafka.lane import KafkaLane, State
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
@@ -202,7 +203,7 @@ def test_a_partition_far_ahead_is_paused_until_the_slowest_has_caught_up(rig: Ca
         while time.monotonic() < until:
             assert not any(b.records for b in fast.next_batch())
             time.sleep(0.02)
-        slow._board.tell(1, T0_US + 150 * 60_000_000)
+        slow._board.publish(1, T0_US + 150 * 60_000_000)
         assert _ids(_until(fast, _read(1))) == ["c2"]
 
 
@@ -218,9 +219,9 @@ def test_a_position_behind_the_end_is_told_and_accepted_only_on_demand(rig: Call
 
 def test_states_of_another_number_of_lanes_or_of_partitions_are_refused(rig: Callable[..., Rig]) -> None:
     it = rig(partitions=1)
-    with pytest.raises(KafkaFailure, match="must stay 3"), it.lane({"version": 1, "lanes": 3, "partitions": {}}):
+    with pytest.raises(KafkaConfigError, match="must stay 3"), it.lane({"version": 1, "lanes": 3, "partitions": {}}):
         pass
-    with pytest.raises(KafkaFailure, match="has version 9"), it.lane({"version": 9}):
+    with pytest.raises(StateError, match="must have version 1; got 9"), it.lane({"version": 9}):
         pass
     gone = {"version": 1, "lanes": 1, "partitions": {(it.calls, 5): (2, T0_US)}}
     with it.lane(gone) as lane, pytest.raises(KafkaFailure, match="must still have partition 5"):

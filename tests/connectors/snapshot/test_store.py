@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, Recommendation
+from connectors.snapshot.errors import SnapshotError
 from connectors.snapshot.publish import versions
-from connectors.snapshot.store import SnapshotError, SnapshotStore
+from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.tables import PUBLISHED
 
 AT = 1_760_000_000_000_000

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from aftercall.errors import ExitCode
 from aftercall.records import Digest, DigestEntry
 from connectors.snapshot.store import SnapshotStore
 from flows.cli.main import app
@@ -85,8 +86,9 @@ def test_before_the_first_week_has_ended_the_sentence_says_so(tmp_path: Path) ->
     store = SnapshotStore(tmp_path)
     store.publish({}, NOTHING, NOTHING)
     store.close()
-    with pytest.raises(InsightError, match="none has ended yet"):
+    with pytest.raises(InsightError, match="none has ended yet") as caught:
         read_digest(tmp_path / "outcomes.duckdb")
+    assert caught.value.exit_code is ExitCode.UNDECIDED
 
 
 def test_digests_are_dropped_with_the_alerts_of_their_time(tmp_path: Path) -> None:

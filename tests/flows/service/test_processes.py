@@ -1,13 +1,16 @@
-"""Where the processes of one pipeline find each other."""
+"""The processes of one pipeline: where they find each other, and how they end."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
+from aftercall.errors import ExitCode
 from flows.runtime.run_folder import RunError
 from flows.service import processes as members
+from flows.service.signals import Stopping
 
 
 def test_addresses_differ_and_are_none_that_a_system_gives_to_outgoing_connections() -> None:
@@ -24,3 +27,14 @@ def test_a_port_on_which_somebody_listens_is_passed_over(monkeypatch: pytest.Mon
         monkeypatch.setattr(members, "PORTS", range(port, port + 1))
         with pytest.raises(RunError, match=rf"1 ports of {port}-{port} must be free"):
             members.free_addresses(1)
+
+
+def test_where_processes_end_over_wrong_settings_the_command_ends_with_2(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "lock").open("w") as lock, pytest.raises(RunError) as caught:
+        members.run_members(["run", "--config", "nowhere.toml"], 2, lock.fileno(), Stopping())
+    assert "0 (exit code 2)" in str(caught.value)
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert "aftercall: nowhere.toml: the settings cannot be read" in capfd.readouterr().err

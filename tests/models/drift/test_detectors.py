@@ -301,7 +301,7 @@ def test_one_message_a_minute_gives_what_one_message_for_all_gives() -> None:
 
 
 def test_a_state_of_another_version_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ValueError, match="step 'drift' has version 99; this aftercall reads 2"):
+    with pytest.raises(ValueError, match="step 'drift': stored state must have version 2; got 99"):
         Drift.from_state(pickle.dumps({"version": 99}))
 
 

@@ -1,4 +1,4 @@
-"""The quick reading of a ledger says what the slow one says, on any statements."""
+"""The quick reading of a ledger equals the slow one, on any statements."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_leaving_pending_is_no_revision_but_overruling_the_calls_own_error_is() 
 
 
 @pytest.mark.timeout(60)
-def test_a_call_with_thirty_thousand_statements_holds_nobody_up() -> None:
+def test_a_call_with_thirty_thousand_statements_delays_no_other_call() -> None:
     """Assertions and retractions whose minutes run against their order: quadratic work would run into the limit."""
     count = 30_000
     ledger = [

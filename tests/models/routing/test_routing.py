@@ -353,7 +353,7 @@ def test_minute_by_minute_gives_the_same_as_one_message_where_rows_are_dense() -
 
 def test_state_of_another_version_is_refused_with_what_to_do() -> None:
     stored = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match=r"'routing'.*version 1; got 99.*resume with the release"):
+    with pytest.raises(ValueError, match=r"'routing'.*version 1; got 99.*run the aftercall that wrote it"):
         Routing.from_state(stored, RoutingSettings())
 
 

@@ -1,0 +1,83 @@
+"""How a command answers: JSON on standard output, one sentence on standard error, an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from typer import BadParameter
+from typer.exceptions import TyperException
+
+from aftercall.errors import ExitCode, causes, user_error
+from aftercall.times import format_time, to_us
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EVERY_COMMAND: Final = (ExitCode.DONE, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
+"""How any command can end; a command that can end otherwise says so at the end of its help."""
+
+
+def exits(*, no: str = "", undecided: str = "") -> str:
+    """The end of a command's help: when it ends with exit code 3 or 4."""
+    cases = {ExitCode.NO: no, ExitCode.UNDECIDED: undecided}
+    return " ".join(f"Exit code {code}: {case}." for code, case in cases.items() if case)
+
+
+def all_exits() -> str:
+    """The end of the help of `aftercall` itself: what each exit code means."""
+    return f"Exit codes: {'; '.join(f'{code} {code.meaning}' for code in ExitCode)}."
+
+
+def answer(error: BaseException) -> tuple[str, ExitCode] | None:
+    """The sentence and the exit code for an error that a user can cause; None for a defect of ours."""
+    if isinstance(error, TyperException):
+        command = getattr(getattr(error, "ctx", None), "command_path", "aftercall")
+        return f"{_of_typer(error)} (see {command} --help)", ExitCode.USAGE
+    mine = user_error(error)
+    if mine is not None:
+        return str(mine), mine.exit_code
+    system = next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.strerror), None)
+    return None if system is None else (_of_system(system), ExitCode.FAILED)
+
+
+def say(sentence: str) -> None:
+    """Print one line on standard error, whatever stands in the names that it holds."""
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in sentence)
+    sys.stderr.write(f"aftercall: {line}\n")
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output; times as RFC 3339."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes nothing it prints for markup of ours."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, emoji=False)
+
+
+def _of_typer(error: TyperException) -> str:
+    """Place, rule and value, where typer knows them."""
+    if isinstance(error, BadParameter) and error.param is not None and isinstance(error.__cause__, ValueError):
+        # Pydantic's error, which knows the value.
+        refused: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+        if refused:
+            rule = refused[0]["msg"].replace("Input should be", "must be").partition(",")[0]
+            return f"{error.param.opts[0]}: {rule}; got {refused[0]['input']!r}"
+    what = " ".join(error.format_message().split()).rstrip(".")
+    return f"{what[:1].lower()}{what[1:]}"
+
+
+def _of_system(error: OSError) -> str:
+    if error.filename is None:
+        return f"system: files and streams must be usable; {error.strerror} (check the disk and where the output goes)"
+    return f"{error.filename}: must be usable; {error.strerror} (check the path, its rights and the space on its disk)"
+
+
+def _plain(value: Any) -> str:
+    return format_time(to_us(value)) if isinstance(value, datetime) else str(value)

@@ -1,0 +1,52 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aftercall.durations import parse_duration
+from aftercall.errors import UsageError
+from aftercall.times import parse_time, to_datetime
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Snapshot = Annotated[Path, typer.Option("--snapshot", metavar="FILE", help="The snapshot, or its folder.")]
+SNAPSHOT = Path("outcomes.duckdb")
+
+
+def snapshot_file(snapshot: Path) -> Path:
+    """The file that `--snapshot` names, itself or by its folder."""
+    return snapshot / SNAPSHOT if snapshot.is_dir() else snapshot
+
+
+def span(text: str, option: str) -> timedelta:
+    """The duration that was given to an option.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return parse_duration(text)
+    except ValueError as wrong:
+        raise UsageError(f"{option}: {wrong} (write it like 48h)") from None
+
+
+def moment(text: str | None, option: str) -> datetime | None:
+    """The time that was given to an option, aware, in UTC; None where the option was not given.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return to_datetime(parse_time(text))
+    except ValueError as wrong:
+        raise UsageError(f"{option}: {wrong} (write it like 2026-01-31T08:00:00Z)") from None
