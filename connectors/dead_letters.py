@@ -101,7 +101,7 @@ def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re
     text, limit = _object_text(raw, keep_payloads=keep_payloads), MAX_PAYLOAD_BYTES
     if text is None:
         text, limit = raw.decode(errors="replace"), MAX_UNPARSED_BYTES
-        # Where text that cannot be parsed ends a member is unknown: all that follows the name may be private.
+        # In text that cannot be parsed, a member has no known end: all that follows the name may be private.
         if not keep_payloads and (private := _private_member.search(text)):
             text = text[: private.start()] + CUT_MARK
     for pattern in redact:  # before the cut, which might leave half of a match

@@ -1,1 +1,1 @@
-"""Stores requests to erase calls, and cleans the recovery store of their old pages."""
+"""Stores requests to erase calls, and removes old state from the recovery store."""

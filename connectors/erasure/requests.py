@@ -40,7 +40,7 @@ class Erasures:
         return request
 
     def pending(self) -> list[Erase]:
-        """Requests without a receipt, oldest first; removes requests that already have one, as their process died."""
+        """Requests without a receipt, oldest first; removes a request whose process died after the receipt."""
         if not self.folder.exists():
             return []
         requests = []

@@ -35,7 +35,7 @@ class AfterEpochPart(StatefulSinkPartition[Block, State]):
 
     @override
     def snapshot(self) -> State:
-        """Flush what was sent; the state is what was not, with the records of this epoch."""
+        """Flush what was sent; the state is all records that were not, including those of this epoch."""
         self._inner.snapshot()
         self._stored = self._stored + self._fresh
         self._fresh = []

@@ -216,7 +216,7 @@ def _opened(kind: type[Client], config: ClientConfig, callbacks: dict[str, Any])
 
 
 def _unreachable(cluster: Cluster, last: KafkaError, errors: list[KafkaError], log: ClientLog, timeout_s: float) -> str:
-    # Why a connection failed is more use than that there is none; some reasons are only in the client's log.
+    # The reason why a connection failed is more useful than that it did; some reasons are only in the client's log.
     reasons = [error.str() for error in errors if error.name() not in {"_ALL_BROKERS_DOWN", "_TIMED_OUT"}]
     reason = reasons[-1] if reasons else log.reason or last.str()
     return (

@@ -96,7 +96,7 @@ def may_be_secret(key: str) -> bool:
 
 
 def scrub(text: str) -> str:
-    """The text on one line, with `***` for every secret read so far; shorter ones than 4 characters occur in words."""
+    """The text on one line, with `***` for each secret read so far, except those under 4 characters: words hold them."""
     for secret in sorted(_secrets, key=len, reverse=True):
         if len(secret.strip()) >= _SHORTEST:
             text = text.replace(secret, "***")

@@ -34,7 +34,7 @@ _RIGHTS: Final = (
 _TOPIC: Final = ("every topic must exist", "make it with `aftercall topics create`, or correct kafka.topics")
 _POSITION: Final = (
     "the records at the stored position must still exist",
-    "they have expired: keep them for longer than the pipeline may be down",
+    "they have expired: raise retention.ms above the longest time that the pipeline may be down",
 )
 _FEATURE: Final = (
     "the broker must support what the client requests",

@@ -84,7 +84,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
 
     @override
     def next_batch(self) -> list[Batch]:
-        """The records that the client has fetched, up to a full batch. Without any, it is called ten times a second."""
+        """The records that the client has fetched, up to a full batch. Without any, called about ten times a second."""
         if self._callbacks.stopping():
             raise StopIteration
         self._callbacks.beat()
@@ -229,6 +229,6 @@ def _restored(lanes: int, state: State | None) -> dict[Place, tuple[int, int]]:
         raise StateError.of_version("step 'lanes'", _VERSION, state["version"])
     if state["lanes"] != lanes:
         raise KafkaConfigError(
-            f"kafka.lanes: must stay {state['lanes']} as long as the state lives; got {lanes} (put the setting back)"
+            f"kafka.lanes: must stay {state['lanes']} as long as the run's state is used; got {lanes} (set it back)"
         )
     return dict(state["partitions"])

@@ -33,7 +33,7 @@ class Read(NamedTuple):
         offset: of each record.
         payload: the JSON of each record.
         messages: the client's message of each record.
-        moved: indices of the partitions whose position moved.
+        moved: indices of the partitions from which messages were read.
         ends: index and offset of each end of a partition that was reached, in order.
         full: the client may have fetched more.
     """
