@@ -96,7 +96,10 @@ def may_be_secret(key: str) -> bool:
 
 
 def scrub(text: str) -> str:
-    """The text on one line, with `***` for each secret read so far, except those under 4 characters: words hold them."""
+    """The text on one line, with every secret read so far replaced by `***`.
+
+    Secrets under 4 characters are left, as ordinary words contain them.
+    """
     for secret in sorted(_secrets, key=len, reverse=True):
         if len(secret.strip()) >= _SHORTEST:
             text = text.replace(secret, "***")

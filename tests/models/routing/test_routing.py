@@ -357,6 +357,7 @@ def test_state_of_another_version_is_refused_with_what_to_do() -> None:
         Routing.from_state(stored, RoutingSettings())
 
 
+@pytest.mark.statistics
 @pytest.mark.slow
 def test_regret_after_a_drop_stays_far_below_a_router_that_does_not_learn() -> None:
     rng = np.random.default_rng(20261120)
