@@ -10,7 +10,7 @@ from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
 from connectors.kafka.cluster import hide_secrets
 from connectors.kafka.sink import KafkaSink
-from connectors.kafka.writer import KafkaWriter, WriterHooks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from connectors.metrics import METRICS
 from flows.dataflow.snapshot_sink import SnapshotSink
 from flows.outcomes import Outlets
@@ -34,14 +34,14 @@ def output_topics(kafka: Kafka) -> tuple[str, ...]:
 
 def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]) -> Outlets:
     """Sinks that share one producer."""
-    hooks = WriterHooks(
+    callbacks = WriterCallbacks(
         beat=beat,
         give_up=give_up,
         confirmed=METRICS.outputs,
         refused=METRICS.output_refused,
-        trouble=METRICS.broker_error,
+        passing_error=METRICS.broker_error,
     )
-    writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)
+    writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, callbacks)
     verdicts, alerts, recommendations, letters = (KafkaSink(writer, topic) for topic in output_topics(kafka))
     return Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, snapshot)
 

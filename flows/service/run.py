@@ -19,8 +19,8 @@ from aftercall.times import duration_us
 from connectors.dead_letters import place_origin
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
-from connectors.kafka.lane_settings import LaneHooks, LaneSettings
-from connectors.kafka.metadata import KafkaWatch
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
+from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
 from connectors.metrics import METRICS
 from flows.dataflow.erasing import Erasing
@@ -138,17 +138,17 @@ def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
     keep_memory_together()
     logs.configure(settings.service.log_level, member.number)
     asked_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
-    watch = KafkaWatch(admin_config(settings.kafka.cluster()), inputs(settings.kafka), asked_every_s)
+    poller = MetadataPoller(admin_config(settings.kafka.cluster()), inputs(settings.kafka), asked_every_s)
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
-        checks={"broker": watch.trouble},
+        checks={"broker": poller.problem},
     )
     if member.number == 0:
         watch_peers(health, settings.service, len(member.addresses))
     server = health_server.listen(settings.service, member.number, health)
     state = service.out / "state"
-    flow, sinks = build_service(service, watch, health, stopping)
+    flow, sinks = build_service(service, poller, health, stopping)
     try:
         execute(
             flow,
@@ -160,13 +160,13 @@ def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
         )
         finish(sinks)
     finally:
-        watch.close()
+        poller.close()
         if server is not None:
             server.close()
 
 
 def build_service(
-    service: ServiceRun, watch: KafkaWatch, health: Health, stopping: Stopping
+    service: ServiceRun, poller: MetadataPoller, health: Health, stopping: Stopping
 ) -> tuple[Dataflow, Outlets]:
     """The dataflow between the topics, and its ends, which `finish` wants to see when it has ended."""
     settings = service.settings
@@ -203,7 +203,7 @@ def build_service(
         accept_data_loss=service.accept_data_loss,
     )
     erasing = Erasing(service.out)
-    hooks = LaneHooks(
+    callbacks = LaneCallbacks(
         stopping=stop,
         beat=health.heartbeat.beat,
         built=health.expects_lane,
@@ -222,7 +222,7 @@ def build_service(
         on_published=health.published,
         erasing=erasing,
     )
-    source = KafkaLanes(lanes, decoder, watch, hooks)
+    source = KafkaLanes(lanes, decoder, poller, callbacks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
     return outcomes(settings, source, sinks, place_origin), sinks
 

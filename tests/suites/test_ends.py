@@ -17,8 +17,8 @@ from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import admin_config, consumer_config
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.lane import KafkaLane
-from connectors.kafka.lane_settings import LaneHooks, LaneSettings
-from connectors.kafka.metadata import KafkaWatch
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
+from connectors.kafka.metadata import MetadataPoller
 from flows.dataflow.snapshot_messages import Tally
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from models.state import StateError
@@ -52,8 +52,8 @@ def kafka(folder: Path, state: Any) -> End:
     settings = LaneSettings(consumer=consumer_config(address), topics=topics, lanes=1, board=folder / "lead")
     positions = {("calls", 0): (12, NOW_US), ("outcomes", 3): (0, -(2**63))}
     kept = {"version": 1, "lanes": 1, "partitions": positions} if state is None else state
-    watch = KafkaWatch(admin_config(address), topics, 60.0)
-    return KafkaLane(settings, 0, Decoder(now_us=NOW_US, max_future_skew_us=0), watch, LaneHooks(), kept)
+    watch = MetadataPoller(admin_config(address), topics, 60.0)
+    return KafkaLane(settings, 0, Decoder(now_us=NOW_US, max_future_skew_us=0), watch, LaneCallbacks(), kept)
 
 
 def snapshot(folder: Path, state: Any) -> End:

@@ -34,7 +34,7 @@ from connectors.kafka import writer as kafka_writer
 from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config
 from connectors.kafka.cluster import Cluster as Settings
 from connectors.kafka.sink import KafkaPart, KafkaSink
-from connectors.kafka.writer import KafkaWriter, WriterHooks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster, MockCluster, Read, RealCluster
 
@@ -44,20 +44,20 @@ QUICK = {"reconnect.backoff.max.ms": 200, "linger.ms": 5, "topic.metadata.propag
 
 
 class Told:
-    """Hooks that keep what they were told."""
+    """Callbacks that keep their arguments."""
 
     def __init__(self, give_up: Callable[[], bool] = lambda: False) -> None:
         self.beats = 0
         self.confirmed, self.shortened = Counter[str](), Counter[str]()
         self.refused: list[tuple[str, str]] = []
         self.trouble = Counter[str]()
-        self.hooks = WriterHooks(
+        self.callbacks = WriterCallbacks(
             beat=self._beat,
             give_up=give_up,
             confirmed=lambda topic, count: self.confirmed.update({topic: count}),
             refused=lambda topic, error: self.refused.append((topic, error)),
             shortened=lambda topic: self.shortened.update([topic]),
-            trouble=lambda name: self.trouble.update([name]),
+            passing_error=lambda name: self.trouble.update([name]),
         )
 
     def _beat(self) -> None:
@@ -70,7 +70,7 @@ def writer(
     settings = dict(client)
     brokers = settings.pop("bootstrap.servers")
     config = producer_config(Settings(brokers=brokers, librdkafka=settings | QUICK | dict(more)))
-    return KafkaWriter(config, dead_letters, (told or Told()).hooks)
+    return KafkaWriter(config, dead_letters, (told or Told()).callbacks)
 
 
 def opened(to: KafkaWriter, topic: str) -> KafkaPart:
@@ -170,7 +170,7 @@ def test_all_parts_of_a_process_share_a_producer_until_the_last_one_closes(mock_
 def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
     mock_broker: MockCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_writer, "SAY_EVERY_S", 0.6)
+    monkeypatch.setattr(kafka_writer, "LOG_EVERY_S", 0.6)
     caplog.set_level(logging.INFO, logger="aftercall.kafka")
     topic, told = mock_broker.fresh_topic(), Told()
     part = opened(writer(mock_broker.client, told=told), topic)
@@ -190,7 +190,7 @@ def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
     assert told.confirmed == {topic: 100}
     assert len(mock_broker.read_all(topic)) == 100
     said = [record.message for record in caplog.records]
-    assert 3 <= len(said) <= 2 + (time.monotonic() - began) / kafka_writer.SAY_EVERY_S
+    assert 3 <= len(said) <= 2 + (time.monotonic() - began) / kafka_writer.LOG_EVERY_S
     assert all("99 records not acknowledged" in one for one in said[:-1])
     assert "answers again" in said[-1]
 
@@ -201,7 +201,7 @@ def test_when_told_to_stop_it_raises_and_so_does_everything_after(mock_broker: M
     to = writer(mock_broker.client, told=Told(give_up=lambda: True))
     part, other = opened(to, "a"), opened(to, "b")
     part.write_batch([block(range(10))])
-    with pytest.raises(StoppedWaiting, match=r"1\d were not when the time to stop was over"):
+    with pytest.raises(StoppedWaiting, match=r"1\d were not by the deadline to stop"):
         part.snapshot()
     for action in (other.snapshot, part.snapshot, lambda: other.write_batch([block([1])])):
         with pytest.raises(StoppedWaiting):
@@ -237,7 +237,7 @@ def test_a_process_that_stopped_waiting_ends_at_once(mock_broker: MockCluster) -
     program = (
         "from connectors.kafka.client import *; from connectors.kafka.cluster import Cluster;"
         "from connectors.kafka.writer import *; from connectors.kafka.sink import *;"
-        "w = KafkaWriter(producer_config(Cluster(brokers='localhost:1')), 'd', WriterHooks(give_up=lambda: True));"
+        "w = KafkaWriter(producer_config(Cluster(brokers='localhost:1')), 'd', WriterCallbacks(give_up=lambda: True));"
         "p = KafkaPart(w, 't'); p.write_batch([[('k', b'1')] * 1000]); p.snapshot()"
     )
     start = time.monotonic()

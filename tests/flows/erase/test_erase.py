@@ -13,7 +13,7 @@ from connectors.batch import Erase
 from connectors.erasure.lanes import EraseLanes
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.kafka.outbox import OutboxSink, send
-from connectors.snapshot.erase import draft_of, names_one, pattern_of
+from connectors.snapshot.erase import draft_of, names_call, pattern_of
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.shards import SHARDS, to_shards
@@ -65,7 +65,7 @@ def test_every_call_goes_to_its_own_shard_after_the_batch() -> None:
     ],
 )
 def test_a_dead_letter_names_a_call_as_a_word_of_its_own(text: str | None, named: bool) -> None:  # noqa: FBT001
-    assert names_one(text, pattern_of(["call-1", "réponse"])) == named
+    assert names_call(text, pattern_of(["call-1", "réponse"])) == named
 
 
 def test_rows_and_bytes_of_a_call_are_gone_and_all_others_are_there_in_order(tmp_path: Path) -> None:
