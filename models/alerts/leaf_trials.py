@@ -75,7 +75,7 @@ class LeafTrials:
         self._add_errors(closed, begin, end)
 
     def between(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64]:
-        """Failures and trials per leaf in minutes `begin` <= minute < `end`, at the resolution they have at minute `now`.
+        """Failures and trials per leaf in minutes `begin` <= minute < `end`, at the resolution of minute `now`.
 
         Args:
             now: the present minute; >= end.

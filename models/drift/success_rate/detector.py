@@ -283,8 +283,8 @@ class SuccessRateDetector:
     def _rounds(self, rows: Rows, before: _Baseline, starts: I64, ends: I64, raised: list[Alarm]) -> None:
         """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
 
-        The evidence of all rows is computed before, from sums of counts. Where a series raises an alarm, that of its later
-        rows is computed again.
+        The evidence of all rows is computed before, from sums of counts. Where a series raises an alarm, that of its
+        later rows is computed again.
         """
         sizes = ends - starts
         busiest_first = np.argsort(-sizes, kind="stable")
