@@ -33,17 +33,12 @@ def java() -> str:
     where = "in $JAVA_HOME/bin" if home else "on the path"
     if found is None:
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; there is no `java` {where}")
-    said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False, timeout=60)
+    said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False, timeout=DOWNLOAD_S)
     version = re.search(r'version "(\d+)', said.stderr)
     if version is None or int(version[1]) < JAVA:
         is_one = f"is {version[1]}" if version else "does not say which it is"
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; the one {where} {is_one}")
     return found
-
-
-def jars_are_here() -> bool:
-    """Whether `jars` will have nothing to download."""
-    return _folder().is_dir()
 
 
 def jars() -> Path:

@@ -31,7 +31,7 @@ from flows.dataflow.snapshot_messages import (
     Tally,
     VerdictRows,
 )
-from flows.dataflow.steps import Watched
+from flows.dataflow.steps import Alerted
 from flows.settings import Settings
 from models.groups import Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
@@ -124,7 +124,7 @@ def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]
     return letters
 
 
-def drifted(item: tuple[str, Watched]) -> list[Alert]:
+def drifted(item: tuple[str, Alerted]) -> list[Alert]:
     """Alerts on what the detectors found."""
     for alert in item[1].alerts:
         METRICS.alert(alert.state, alert.kind)
@@ -248,7 +248,7 @@ def alert_history(alert: Alert) -> list[Keyed]:
     return [(SNAPSHOT_KEY, AlertRows([alert]))]
 
 
-def digest_history(item: tuple[str, Watched]) -> list[Keyed]:
+def digest_history(item: tuple[str, Alerted]) -> list[Keyed]:
     """Rows of `digests`: they are for somebody who looks, so no topic has them."""
     return [(SNAPSHOT_KEY, DigestRows(item[1].digests))] if item[1].digests else []
 

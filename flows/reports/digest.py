@@ -17,7 +17,7 @@ from aftercall.records import DigestEntry
 from aftercall.times import format_time, to_us
 from flows.reports.insights import InsightError, open_snapshot, rows
 from flows.reports.insights_view import arm_name, percent, points, printable
-from models.alarms.phrases import significant
+from models.alarms.digits import significant
 
 _SHOWN = 40
 

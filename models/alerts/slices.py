@@ -6,18 +6,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aftercall.vocabulary import OTHER, RESERVED_SOURCES
-from models.alarms.phrases import significant
+from aftercall.vocabulary import RESERVED_SOURCES
+from models.alarms.digits import significant
 from models.arrays import F64, I64, Bools, Objects
 from models.messages import Group
 
 DIMENSIONS: Final = ("task_type", "model", "config", "source")
 MOST: Final = 5
 """Values told per dimension."""
-MOST_OF_IT: Final = 0.8
-"""Share of the failures at which a single value is worth a sentence."""
-UNEVEN: Final = 0.25
-"""By how much that must be more than its share of the trials."""
 
 Counts = tuple[F64, F64, I64, list[str]]
 """Failures, trials, leaf and source per slice; see `LeafTrials.by_slice`."""
@@ -126,19 +122,6 @@ def _told(dimension: str, values: list[str], share: F64, sums: tuple[F64, F64, F
         }
         for at in order[:MOST]
     ]
-
-
-def concentration(slices: list[dict[str, Any]]) -> str:
-    """A sentence for a value that has most of the failures, and far more than of the trials; else empty."""
-    for dimension in ("error", "source", "config", "model", "task_type"):
-        rows = [one for one in slices if one["dimension"] == dimension]
-        trials = sum(one["trials"] for one in rows)
-        if dimension == "error":  # has no trials of its own to have a share of, and many that are one name nothing
-            rows, trials = [one | {"trials": 0} for one in rows if one["value"] != OTHER], 0
-        if rows and rows[0]["share"] >= max(MOST_OF_IT, rows[0]["trials"] / max(trials, 1) + UNEVEN):
-            what = dimension.replace("_", " ")
-            return f" {min(rows[0]['share'], 1.0):.0%} of it shows in {what} '{rows[0]['value']}'."
-    return ""
 
 
 def _sums(place: I64, part: F64, count: int) -> F64:

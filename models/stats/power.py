@@ -1,6 +1,6 @@
-"""How long a drop of the success rate would take to be noticed at a group's traffic, by the detector that is shipped.
+"""Simulate how soon the shipped detector would notice a drop at a group's traffic.
 
-Simulated: some hundred groups with this baseline and this traffic are told to `models.stats.shiryaev_roberts` itself,
+Some hundred groups with this baseline and this traffic are fed to `models.stats.shiryaev_roberts` itself,
 five weeks before a drop and eight after it. So the correlations of days and hours are those it learns, before the drop
 and from it: the one difference of days, and failures that spread more than the old rate lets them, count as dispersion
 and make it slower. There is no closed form that holds where traffic is thin: the mean path takes far too long there,
@@ -14,9 +14,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64
-from models.stats.dispersion import MINUTES_PER_HOUR
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 LONGEST_DAYS: Final = 56
@@ -65,6 +64,10 @@ def power(
         margin: Added to the failure rate that is compared with, in [0, 1).
         min_trials: Trials that the baseline must have before anything is tested.
         dispersion: Whether the detector allows for days and hours that differ; the shipped one does.
+
+    >>> found = power(900, 100, 200, 5000.0, drop=0.2)
+    >>> round(found.days, 2), round(found.within_week, 2)
+    (2.67, 0.92)
     """
     if per_day <= 0:
         return Power(math.inf, 0.0)

@@ -7,6 +7,8 @@ import pytest
 from benchmarks import coverage
 from benchmarks.coverage import SETTINGS, score, simulate, weights
 
+pytestmark = pytest.mark.statistics
+
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 

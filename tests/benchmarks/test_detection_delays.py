@@ -14,6 +14,8 @@ from benchmarks.detection.watcher import Start
 from models.arrays import Bools
 from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, RATIOS
 
+pytestmark = pytest.mark.statistics
+
 PEER = {peer.name: peer for peer in CALIBRATED}
 
 

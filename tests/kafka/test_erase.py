@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.waiting import HANG_S
 from kafka.clusters import Cluster, MockCluster
 from kafka.service import Pipeline
 from system.runs import environment
@@ -76,7 +77,7 @@ def _erase(pipeline: Pipeline, *arguments: str, **settings: str) -> dict[str, An
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=HANG_S,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)

@@ -19,7 +19,7 @@ from flows.dataflow.shards import to_shards
 from flows.dataflow.snapshot_messages import CellChanges, Clock
 from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, join_step, routing_step
 from flows.settings import Settings
-from flows.settings.for_models import drift_settings, join_rules, routing_settings
+from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
 from models.groups import Grouped
 from models.join import Joined
 from models.rates import RateCells
@@ -278,7 +278,7 @@ STEPS: Final[dict[str, Step]] = {
         _found,
     ),
     "alerting": Step(
-        alerting_step(drift_settings(SETTINGS)),
+        alerting_step(alert_settings(SETTINGS)),
         lambda source: [("alerting", found) for _, found in source.out_of("drift")],
         _found,
     ),

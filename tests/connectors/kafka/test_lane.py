@@ -20,10 +20,10 @@ from connectors.kafka.cluster import Cluster as Address
 from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneHooks, LaneSettings
 from connectors.kafka.metadata import KafkaWatch
-from kafka.clusters import Cluster, RealCluster
+from harness.waiting import until
+from kafka.clusters import DEADLINE_S, Cluster, RealCluster
 
 T0_US = 1_767_225_600_000_000  # 2026-01-01
-DEADLINE_S = 20.0
 
 
 def _call(i: int, minute: int = 0) -> bytes:
@@ -237,18 +237,19 @@ def test_offsets_are_committed_for_lag_tools_one_epoch_behind(rig: Callable[...,
     asking = Consumer({"bootstrap.servers": it.broker.bootstrap, "group.id": f"g-{it.calls}"})
 
     def committed() -> int:
-        return int(asking.committed([TopicPartition(it.calls, 0)], timeout=10)[0].offset)
+        return int(asking.committed([TopicPartition(it.calls, 0)], timeout=DEADLINE_S)[0].offset)
 
     with it.lane() as lane:
         _until(lane, _read(5))
         lane.snapshot()
         assert committed() < 0, "the epoch is not stored yet"
         lane.snapshot()
-        deadline = time.monotonic() + DEADLINE_S
-        while committed() != 5:
-            assert time.monotonic() < deadline
+
+        def goes_on_until_committed() -> bool:
             lane.next_batch()
-            time.sleep(0.05)
+            return committed() == 5
+
+        until(goes_on_until_committed, committed, every_s=0.05)
     asking.close()
 
 

@@ -35,6 +35,7 @@ from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_confi
 from connectors.kafka.cluster import Cluster as Settings
 from connectors.kafka.sink import KafkaPart, KafkaSink
 from connectors.kafka.writer import KafkaWriter, WriterHooks
+from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster, MockCluster, Read, RealCluster
 
 PRODUCE = 0  # the protocol's number of the request
@@ -178,18 +179,18 @@ def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
     part.write_batch([block(range(1, 100))])
     waiting = Thread(target=part.snapshot)
+    began = time.monotonic()
     waiting.start()
-    time.sleep(2)
+    until(lambda: told.beats >= 4 and len(caplog.records) >= 2, lambda: (told.beats, caplog.text))
     assert waiting.is_alive()
-    assert told.beats >= 4
     assert told.confirmed == {topic: 1}
     mock_broker._library.rd_kafka_mock_broker_set_up(mock_broker._cluster, 1)
-    waiting.join(20)
+    waiting.join(HANG_S)
     assert not waiting.is_alive()
     assert told.confirmed == {topic: 100}
     assert len(mock_broker.read_all(topic)) == 100
     said = [record.message for record in caplog.records]
-    assert 2 <= len(said) <= 5
+    assert 3 <= len(said) <= 2 + (time.monotonic() - began) / kafka_writer.SAY_EVERY_S
     assert all("99 records not acknowledged" in one for one in said[:-1])
     assert "answers again" in said[-1]
 
@@ -222,12 +223,12 @@ def test_closing_gets_off_what_it_can_and_never_raises(
     monkeypatch.setattr(kafka_writer, "CLOSE_S", 1.0)
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
     to = writer(mock_broker.client)
-    parts = [opened(to, topic) for _ in range(20)]
+    parts = [opened(to, topic) for _ in range(100)]
     parts[0].write_batch([block(range(10))])
     start = time.monotonic()
     for one in parts:
         one.close()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 50, "each that waited would take a second"
     assert re.search(r"1\d were not", caplog.text)  # the client counts its own requests too
 
 
@@ -244,16 +245,15 @@ def test_a_process_that_stopped_waiting_ends_at_once(mock_broker: MockCluster) -
     path = os.pathsep.join([str(root), str(root / "sdk")])
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=HANG_S, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "StoppedWaiting: kafka: every record must be acknowledged" in done.stderr
     assert "FAIL" not in done.stderr
-    assert time.monotonic() - start < 10
+    assert_prompt(start, 10, lambda: done.stderr)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_killed_in_between_a_real_broker_still_gets_everything_in_order(new_broker: Callable[..., Broker]) -> None:
     broker = new_broker()
     broker.start()

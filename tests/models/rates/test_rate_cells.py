@@ -55,10 +55,10 @@ def _message(made: list[Made], sign: int = 1) -> tuple[list[Group], CellDeltas, 
         cell["calls"] += sign
         cell[m.verdict] += sign
         cell["cost"] += sign * m.cost_nano
-        bucket = int(sketch.bucket_of(np.array([m.latency_ms]))[0])
+        bucket = int(sketch.value_bucket(np.array([m.latency_ms]))[0])
         latencies[code[m.group], m.at // MINUTE_US, bucket] += sign
         if m.verdict in ("success", "failure"):
-            slow = int(delay.bucket_of(np.array([m.delay_us]))[0])
+            slow = int(delay.delay_bucket(np.array([m.delay_us]))[0])
             delays[code[m.group], m.at // HOUR_US, int(m.verdict == "success"), slow] += sign
     i32, i64, i16, i8 = np.int32, np.int64, np.int16, np.int8
     fields = ("calls", "success", "failure", "expired", "cost")

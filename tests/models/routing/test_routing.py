@@ -350,6 +350,7 @@ def test_minute_by_minute_gives_the_same_as_one_message_where_rows_are_dense() -
     assert [to_json(one) for one in pieces] == [to_json(one) for one in whole]
 
 
+@pytest.mark.statistics
 @pytest.mark.slow
 def test_regret_after_a_drop_stays_far_below_a_router_that_does_not_learn() -> None:
     rng = np.random.default_rng(20261120)
