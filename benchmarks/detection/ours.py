@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTES_PER_WEEK
 from benchmarks.detection.watcher import Watcher
 from models.arrays import F64, I64, Bools
 from models.drift import DriftSettings
-from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 MINUTES_PER_DAY = 1440
 PER_DAY = 1000
