@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from aftercall.records import Alert
-from aftercall.times import MINUTE_US, MINUTES_PER_HOUR
+from aftercall.times import MINUTE_US
 from models.alarms.alarm import Alarm
-from models.alerts.incidents import Incident, Incidents
+from models.alerts.incidents import SLACK, Incident, Incidents
 from models.alerts.scope import DEFAULT_CONFIG, Scope
 from models.alerts.sentences import promise_text, recovery_text, sentence_of, several_text
 from models.alerts.severity import severity_of_alarm
-
-_SLACK: Final = 6 * MINUTES_PER_HOUR
-"""Minutes between the dates of two changes that may be one."""
 
 
 class OtherCauses:
@@ -33,7 +30,7 @@ class OtherCauses:
             if incident.direction != alarm.direction:
                 if incident.closed is None:
                     return _member_back(incident, group, alarm)
-                if incident.recovered and changed <= incident.closed // MINUTE_US + _SLACK:
+                if incident.recovered and changed <= incident.closed // MINUTE_US + SLACK:
                     return []  # another test reports the same end
             elif incident.closed is None:
                 return _member_again(incident, alarm, changed)
@@ -42,7 +39,7 @@ class OtherCauses:
         for incident in family:
             if incident.closed is not None or incident.direction != alarm.direction:
                 continue
-            scope = joined(incident.scope, group) if changed <= incident.opened_minute + _SLACK else None
+            scope = joined(incident.scope, group) if changed <= incident.opened_minute + SLACK else None
             if scope is not None:
                 return _new_member(incident, alarm, scope)
         incident = Incident(kind, metric, alarm.direction, group, alarm.at, [changed], members=[group])

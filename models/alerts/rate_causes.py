@@ -10,7 +10,7 @@ from aftercall.records import Alert
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.alarms.alarm import Alarm
 from models.alerts.caveat import caveat, new_kind_of_day
-from models.alerts.incidents import Incident, Incidents, measured
+from models.alerts.incidents import SLACK, Incident, Incidents, measured
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, wider
 from models.alerts.sentences import (
@@ -30,8 +30,6 @@ from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS
 from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
 
-_SLACK: Final = 6 * MINUTES_PER_HOUR
-"""Changes are dated with an error of up to 6 h at 100 trials a day: within it, two may be one."""
 LEAST: Final = 8.0
 """Log-likelihood ratio that what open incidents leave unexplained must have to be another cause."""
 AGAIN: Final = 48 * MINUTES_PER_HOUR
@@ -316,7 +314,7 @@ class RateCauses:
 
 def _same_time(incident: Incident, changed: int) -> bool:
     """Whether a change dated `changed` may be that of an open incident: it came before its alert, or just after."""
-    return incident.closed is None and changed <= incident.opened_minute + _SLACK
+    return incident.closed is None and changed <= incident.opened_minute + SLACK
 
 
 def _adds_information(effect: Effect, incident: Incident) -> bool:
@@ -331,7 +329,7 @@ def _echo(incident: Incident, alarm: Alarm, changed: int) -> bool:
     if incident.direction == alarm.direction:
         # What came after the recovery is another change, however soon.
         return changed < (incident.moves[-1] if incident.recovered else closed)
-    return incident.recovered and incident.moves[0] < changed <= closed + _SLACK
+    return incident.recovered and incident.moves[0] < changed <= closed + SLACK
 
 
 def _gain(gains: F64, inside: Bools) -> float:
