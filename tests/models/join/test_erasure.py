@@ -63,6 +63,7 @@ class Erasing(Direct):
         )
 
 
+@pytest.mark.slow
 @given(
     histories(),
     st.integers(0, 60),
