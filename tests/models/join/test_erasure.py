@@ -62,6 +62,7 @@ class Erasing(Direct):
         )
 
 
+@pytest.mark.slow
 @given(
     histories(),
     st.integers(0, 60),
