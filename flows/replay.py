@@ -32,7 +32,7 @@ from flows.runtime.run_folder import (
 from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Replay:
     accept_config_change: bool = False
 
 
-def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
+def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
     """Run the dataflow over the files to their end; a finished run of the same files is left as it is.
 
     Returns:
@@ -69,7 +69,7 @@ def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
         for name in OUTPUTS:
             (replay.out / name).touch()  # the engine opens a file with its first line only
         recovery = recovery_store(state)
-        flow, epoch = build(replay, files, known["now_us"], on_progress), replay.settings.recovery.epoch
+        flow, epoch = build_replay(replay, files, known["now_us"], on_progress), replay.settings.recovery.epoch
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
         write_run(state, known | {"finished": True})
         shutil.rmtree(recovery)
@@ -89,7 +89,7 @@ def _described(replay: Replay, files: Index) -> Run:
     }
 
 
-def build(replay: Replay, files: Index, now_us: int, on_progress: Progress | None) -> Dataflow:
+def build_replay(replay: Replay, files: Index, now_us: int, on_progress: OnProgress | None) -> Dataflow:
     """The dataflow over these files. `now_us`: the wall clock that tells what is `future`."""
     settings, out = replay.settings, replay.out
     decoder = decoder_of(settings, now_us)
@@ -124,4 +124,4 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     if known["finished"]:
         raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")
     write_run(state, known)
-    return build(replay, files, known["now_us"], None)
+    return build_replay(replay, files, known["now_us"], None)

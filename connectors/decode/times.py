@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.times import EPOCH, NEVER, YEAR_2000_US, parse_time
-from connectors.batch import I64, Bools
+from connectors.batch import I64, U8, Bools
 
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _MONTHS = [(year, month) for year in range(_FIRST_YEAR, _LAST_YEAR + 1) for month in range(1, 13)]
@@ -30,8 +30,6 @@ _MOST = np.array([[_LAST_YEAR // 100], [99], [12], [31], [23], [59], [59]], dtyp
 _BETWEEN = {4: "-", 7: "-", 13: ":", 16: ":"}
 _ZERO = ord("0")
 _SEPARATOR = "\n"
-
-_Bytes = NDArray[np.uint8]
 
 
 def parse_times(texts: list[str]) -> tuple[I64, Bools]:
@@ -81,7 +79,7 @@ def _parse_one_by_one(texts: list[str], times: I64, sure: Bools) -> None:
             times[row], sure[row] = us, True
 
 
-def _parse(rows: _Bytes) -> tuple[I64, Bools]:
+def _parse(rows: U8) -> tuple[I64, Bools]:
     """Parse rows of one width; a row ends in Z or in an offset."""
     zulu = (rows[:, -1] | 32) == ord("z")
     if zulu.all():
@@ -94,7 +92,7 @@ def _parse(rows: _Bytes) -> tuple[I64, Bools]:
     return times, sure
 
 
-def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
+def _parse_columns(text: U8, zone_width: int) -> tuple[I64, Bools]:
     """Parse all rows; `text[i]` is the i-th character of every row."""
     end = len(text) - zone_width
     digits = text - _ZERO  # wraps below "0", so that whatever is no digit is above 9
@@ -123,7 +121,7 @@ def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
     return us, sure
 
 
-def _micros(fraction: _Bytes) -> NDArray[np.int32]:
+def _micros(fraction: U8) -> NDArray[np.int32]:
     """Digits behind the point as microseconds; those beyond the sixth are cut off."""
     six = np.zeros((6, fraction.shape[1]), dtype=np.uint8)
     six[: len(fraction)] = fraction[:6]
@@ -132,7 +130,7 @@ def _micros(fraction: _Bytes) -> NDArray[np.int32]:
     return us
 
 
-def _offset_s(zone: _Bytes, digits: _Bytes) -> tuple[I64, Bools]:
+def _offset_s(zone: U8, digits: U8) -> tuple[I64, Bools]:
     """Seconds of the offset in `zone`, and where it is a valid one."""
     minus = zone[0] == ord("-")
     valid = (minus | (zone[0] == ord("+"))) & (zone[3] == ord(":"))
@@ -144,7 +142,7 @@ def _offset_s(zone: _Bytes, digits: _Bytes) -> tuple[I64, Bools]:
     return np.where(minus, -seconds, seconds), valid
 
 
-def _number(digits: _Bytes, start: int, stop: int) -> I64:
+def _number(digits: U8, start: int, stop: int) -> I64:
     value: I64 = digits[start].astype(np.int64)
     for i in range(start + 1, stop):
         value = value * 10 + digits[i]

@@ -14,13 +14,13 @@ from typing_extensions import override
 from connectors.batch import Batch, Erase
 from connectors.decode.decoder import Decoder
 
-State = dict[str, Any] | None
+KeptState = dict[str, Any] | None
 
 
-class EraseLane(StatefulSourcePartition[Batch, State]):
+class EraseLane(StatefulSourcePartition[Batch, KeptState]):
     """Emits one batch without records, or none, and ends."""
 
-    def __init__(self, erase: tuple[Erase, ...], resume_state: State) -> None:
+    def __init__(self, erase: tuple[Erase, ...], resume_state: KeptState) -> None:
         self._erase, self._state = erase, resume_state
 
     @override
@@ -36,12 +36,12 @@ class EraseLane(StatefulSourcePartition[Batch, State]):
         return [batch]
 
     @override
-    def snapshot(self) -> State:
+    def snapshot(self) -> KeptState:
         """The state as it was resumed."""
         return self._state
 
 
-class EraseLanes(FixedPartitionedSource[Batch, State]):
+class EraseLanes(FixedPartitionedSource[Batch, KeptState]):
     """Stands in for `KafkaLanes`, with the same number of lanes."""
 
     def __init__(self, lanes: int, erase: tuple[Erase, ...]) -> None:
@@ -53,6 +53,6 @@ class EraseLanes(FixedPartitionedSource[Batch, State]):
         return [f"lane{i:02d}" for i in range(self._lanes)]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State) -> EraseLane:
+    def build_part(self, step_id: str, for_part: str, resume_state: KeptState) -> EraseLane:
         """Build a lane, on the only worker; the first lane gets the requests."""
         return EraseLane(self._erase if for_part == "lane00" else (), resume_state)

@@ -12,9 +12,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
 from aftercall.errors import UserError
-
-Block = list[tuple[str, bytes | None]]
-"""Records as (key, JSON), in order. A file has no keys, so a tombstone (None) is left out."""
+from connectors.block import Block
 
 
 class OutputError(UserError):
@@ -52,7 +50,7 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
 
     @override
     def write_batch(self, values: list[Block]) -> None:
-        """Append each record as a line, in the buffer of the file."""
+        """Buffer each record as a line; a tombstone is left out, as a file has no keys that it could erase."""
         try:
             self._file.write(b"".join(line + b"\n" for block in values for _, line in block if line is not None))
         except OSError as wrong:

@@ -21,10 +21,10 @@ PART: Final = "files"
 _VERSION: Final = 1
 _AT_END: Final = 2**63 - 1
 
-State = dict[str, Any]
+FileLaneState = dict[str, Any]
 
 
-class FileLane(StatefulSourcePartition[Batch, State]):
+class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
     """Reads all files as one lane. The watermarks depend on the files alone, not on the size of the batches."""
 
     def __init__(
@@ -33,7 +33,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         decoder: Decoder,
         batch_size: int,
         on_progress: Callable[[int, int], None] | None,
-        resume_state: State | None,
+        resume_state: FileLaneState | None,
     ) -> None:
         """Start at the beginning, or at the position of `resume_state`.
 
@@ -53,7 +53,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         if resume_state is not None:
             self._resume(resume_state)
 
-    def _resume(self, state: State) -> None:
+    def _resume(self, state: FileLaneState) -> None:
         if state["version"] != _VERSION:
             raise StateError.of_version("step 'files'", _VERSION, state["version"])
         if state["fingerprint"] != self._files.fingerprint:
@@ -87,7 +87,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         return [batch]
 
     @override
-    def snapshot(self) -> State:
+    def snapshot(self) -> FileLaneState:
         """Where to resume: position, clocks, and the fingerprint of the files."""
         return {
             "version": _VERSION,
@@ -137,7 +137,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         return int(self._clocks.max(initial=NEVER))
 
 
-class FileLanes(FixedPartitionedSource[Batch, State]):
+class FileLanes(FixedPartitionedSource[Batch, FileLaneState]):
     """Source of a replay: one lane over all files of an `Index`."""
 
     def __init__(
@@ -177,7 +177,7 @@ class FileLanes(FixedPartitionedSource[Batch, State]):
         return [PART]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> FileLane:
+    def build_part(self, step_id: str, for_part: str, resume_state: FileLaneState | None) -> FileLane:
         """Build the lane; called once, on the worker that reads."""
         return FileLane(self._files, self._decoder, self._batch_size, self._on_progress, resume_state)
 

@@ -11,19 +11,19 @@ from __future__ import annotations
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
-from connectors.kafka.writer import Block
+from connectors.block import Block
 
 _PART = "held"
-State = list[Block]
+HeldBlocks = list[Block]
 
 
-class AfterEpochPart(StatefulSinkPartition[Block, State]):
+class AfterEpochPart(StatefulSinkPartition[Block, HeldBlocks]):
     """The only part. Its state is the list of records of the epoch that it is stored with."""
 
-    def __init__(self, inner: StatefulSinkPartition[Block, None], stored: State | None) -> None:
+    def __init__(self, inner: StatefulSinkPartition[Block, None], stored: HeldBlocks | None) -> None:
         self._inner = inner
-        self._stored: State = stored or []
-        self._fresh: State = []
+        self._stored: HeldBlocks = stored or []
+        self._fresh: HeldBlocks = []
 
     @override
     def write_batch(self, values: list[Block]) -> None:
@@ -34,7 +34,7 @@ class AfterEpochPart(StatefulSinkPartition[Block, State]):
         self._fresh += [block for block in values if block]
 
     @override
-    def snapshot(self) -> State:
+    def snapshot(self) -> HeldBlocks:
         """Flush what was sent; the state is all records that were not, including those of this epoch."""
         self._inner.snapshot()
         self._stored = self._stored + self._fresh
@@ -46,13 +46,13 @@ class AfterEpochPart(StatefulSinkPartition[Block, State]):
         """Close the inner part, at the end of the dataflow or after a failure; `AfterEpoch.finish` sends the rest."""
         self._inner.close()
 
-    def pop_stored(self) -> State:
+    def pop_stored(self) -> HeldBlocks:
         """Remove and return the records that are stored but not sent."""
         rest, self._stored = self._stored, []
         return rest
 
 
-class AfterEpoch(FixedPartitionedSink[Block, State]):
+class AfterEpoch(FixedPartitionedSink[Block, HeldBlocks]):
     """Wraps another sink. It needs a block in every epoch, an empty one where there are no records."""
 
     def __init__(self, inner: FixedPartitionedSink[Block, None]) -> None:
@@ -70,7 +70,7 @@ class AfterEpoch(FixedPartitionedSink[Block, State]):
         return 0
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> AfterEpochPart:
+    def build_part(self, step_id: str, for_part: str, resume_state: HeldBlocks | None) -> AfterEpochPart:
         """Open the part; it first sends what was stored with the last epoch."""
         self._part = AfterEpochPart(self._open(step_id), resume_state)
         return self._part

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka.client_log import ClientLog
-from connectors.kafka.cluster import ClientConfig, Cluster, KafkaConfigError, scrub
+from connectors.kafka.cluster import ClientConfig, Cluster, KafkaConfigError, hide_secrets
 from connectors.kafka.errors import KafkaFailure, StoppedWaiting, displayable, is_fatal, is_passing, sentence
 
 __all__ = [
@@ -220,8 +220,8 @@ def _unreachable(cluster: Cluster, last: KafkaError, errors: list[KafkaError], l
     reasons = [error.str() for error in errors if error.name() not in {"_ALL_BROKERS_DOWN", "_TIMED_OUT"}]
     reason = reasons[-1] if reasons else log.reason or last.str()
     return (
-        f"kafka.brokers: a broker of {scrub(cluster.brokers)} must answer within {timeout_s:g} s; none did, the last "
-        f"error was: {displayable(reason)} (check the address, that it runs, and security.protocol under "
+        f"kafka.brokers: a broker of {hide_secrets(cluster.brokers)} must answer within {timeout_s:g} s; none did, the "
+        f"last error was: {displayable(reason)} (check the address, that it runs, and security.protocol under "
         "kafka.librdkafka)"
     )
 

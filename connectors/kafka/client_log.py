@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 
 EVERY_S: Final = 10.0
 """Seconds in which a line is logged at most once; lines that differ only in numbers count as the same."""
@@ -42,7 +42,7 @@ class ClientLog:
         text = _THREAD.sub("", str(parts[-1])) if parts else form
         if facility == "CONFWARN" and "will be ignored" in text:
             return  # every kind of client gets all settings
-        text = scrub(text)
+        text = hide_secrets(text)
         if facility in {"FAIL", "ERROR"}:
             level = logging.DEBUG
             self.reason = text

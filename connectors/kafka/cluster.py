@@ -1,6 +1,6 @@
 """Describes a Kafka cluster: its brokers, the user's client settings, and the secrets among them.
 
-Every text that may quote a setting goes through `scrub`, which hides the secrets.
+Every text that may quote a setting goes through `hide_secrets`, which hides the secrets.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Cluster:
     def properties(self) -> dict[str, Value]:
         """The user's settings for the client. Reads the files at each call, so that a changed secret takes effect.
 
-        From then on `scrub` hides the secrets among them.
+        From then on `hide_secrets` hides the secrets among them.
 
         Raises:
             KafkaConfigError: a file cannot be read.
@@ -95,7 +95,7 @@ def may_be_secret(key: str) -> bool:
     return bool(_SECRET.search(key)) and not _OPEN.fullmatch(key)
 
 
-def scrub(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """The text on one line, with every secret read so far replaced by `***`.
 
     Secrets under 4 characters are left, as ordinary words contain them.

@@ -11,7 +11,7 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from aftercall.errors import UserError
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 
 
 class KafkaFailure(UserError):  # noqa: N818 - a failure of the broker, not an error in the settings
@@ -135,4 +135,4 @@ def sentence(error: KafkaError, place: str = "kafka") -> str:
 
 def displayable(text: str) -> str:
     """A text of the client as it may be shown: on one line, without secrets, and without the milliseconds it took."""
-    return _TIMING.sub("", scrub(text))
+    return _TIMING.sub("", hide_secrets(text))

@@ -40,10 +40,10 @@ _MISSING_S: Final = 30.0
 _REST_FACTOR: Final = 9
 """After a batch that was not full, the lane rests this many times its CPU time: small batches cost more per record."""
 
-State = dict[str, Any]
+KafkaLaneState = dict[str, Any]
 
 
-class KafkaLane(StatefulSourcePartition[Batch, State]):
+class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
     """Reads each partition p for which p modulo the number of lanes is the lane's number."""
 
     def __init__(
@@ -53,7 +53,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         decoder: Decoder,
         poller: MetadataPoller,
         callbacks: LaneCallbacks,
-        resume_state: State | None,
+        resume_state: KafkaLaneState | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to read; `next_batch` sends the first request to the broker.
@@ -112,7 +112,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         return self._wake
 
     @override
-    def snapshot(self) -> State:
+    def snapshot(self) -> KafkaLaneState:
         """Positions and clocks to resume at. Also commits the last epoch's positions to the group, for lag tools."""
         self._reader.commit(self._stored)
         self._stored = dict(zip(self._reader.places, self._reader.positions, strict=True))
@@ -222,7 +222,7 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         self._wake = datetime.now(UTC) + timedelta(seconds=min(_MOST_WAIT_S, max(least_s, _REST_FACTOR * cpu)))
 
 
-def _restored(lanes: int, state: State | None) -> dict[Place, tuple[int, int]]:
+def _restored(lanes: int, state: KafkaLaneState | None) -> dict[Place, tuple[int, int]]:
     if state is None:
         return {}
     if state["version"] != _VERSION:

@@ -15,9 +15,10 @@ from zlib import crc32
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
+from connectors.block import Block
 from connectors.fsync import sync
 from connectors.kafka.sink import PARTS
-from connectors.kafka.writer import Block, KafkaWriter
+from connectors.kafka.writer import KafkaWriter
 
 FILE: Final = "unsent.jsonl"
 

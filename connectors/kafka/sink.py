@@ -8,7 +8,8 @@ from zlib import crc32
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
-from connectors.kafka.writer import Block, KafkaWriter
+from connectors.block import Block
+from connectors.kafka.writer import KafkaWriter
 
 PARTS: Final = 12
 """Sink partitions per output: as many as there are shards, so that up to 12 workers share the work."""

@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
-from connectors.kafka.lane import KafkaLane, State
+from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 
 
-class KafkaLanes(FixedPartitionedSource[Batch, State]):
+class KafkaLanes(FixedPartitionedSource[Batch, KafkaLaneState]):
     """Assigns partition p of either topic to lane p % lanes, so that a call and its outcomes share a lane.
 
     The number of lanes is fixed, unlike that of partitions, so that each lane keeps its state when the number of
@@ -33,7 +33,7 @@ class KafkaLanes(FixedPartitionedSource[Batch, State]):
         return [f"lane{i:02d}" for i in range(self._settings.lanes)]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> KafkaLane:
+    def build_part(self, step_id: str, for_part: str, resume_state: KafkaLaneState | None) -> KafkaLane:
         """Build a lane, on the worker that reads it."""
         self._poller.start()
         lane = int(for_part.removeprefix("lane"))

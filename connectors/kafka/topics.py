@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined] # they are public
 from confluent_kafka.cimpl import NewTopic
 
+from aftercall.times import DAY_US
 from connectors.kafka.client import Reached, admin_config, open_admin, reach
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.errors import KafkaFailure, displayable, is_fatal, is_passing, sentence
@@ -18,27 +19,26 @@ PARTITIONS: Final = 12
 BROKERS_CHOICE: Final = -1
 """As `replication`: the broker's default.replication.factor."""
 INPUTS: Final = ("calls", "outcomes")
-_DAY_MS: Final = 86_400_000
 _INPUT: Final = {
     "cleanup.policy": "delete",
-    "retention.ms": str(7 * _DAY_MS),  # a stopped pipeline may come back within a week
+    "retention.ms": str(7 * DAY_US // 1000),  # a stopped pipeline may come back within a week
     "max.message.bytes": str(1_114_112),  # a record of 1 MiB, with its key and headers
 }
 SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "calls": _INPUT,
     "outcomes": _INPUT,
-    "verdicts": {"cleanup.policy": "compact,delete", "retention.ms": str(90 * _DAY_MS)},
+    "verdicts": {"cleanup.policy": "compact,delete", "retention.ms": str(90 * DAY_US // 1000)},
     "recommendations": {"cleanup.policy": "compact"},
-    "alerts": {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)},
-    "dead_letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
+    "alerts": {"cleanup.policy": "delete", "retention.ms": str(90 * DAY_US // 1000)},
+    "dead_letters": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_US // 1000)},
 }
 """Settings with which each topic is created, by its key in `[kafka.topics]`."""
-_LEAST_RETENTION_MS: Final = _DAY_MS
+_LEAST_RETENTION_MS: Final = DAY_US // 1000
 _LEAST_BYTES: Final = 1_048_576  # the 1 MiB of the reference
 _LEAST_OUTPUT_BYTES: Final = 131_072  # a dead letter with its payload of 64 KiB, escaped
 _TIMEOUT_S, _ASK_S = 30.0, 10.0
 
-State = Literal["exists", "created", "would be created"]
+TopicState = Literal["exists", "created", "would be created"]
 
 
 class TopicReport(NamedTuple):
@@ -53,7 +53,7 @@ class TopicReport(NamedTuple):
     """
 
     topic: str
-    state: State
+    state: TopicState
     partitions: int
     settings: dict[str, str]
     differences: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ def create_topics(
     created = _create(admin, missing, dry_run=dry_run) if missing else set()
     existing = {key: name for key, name in names.items() if name not in created}
     differing = differences(admin, existing, reached.partitions)
-    state: State = "would be created" if dry_run else "created"
+    state: TopicState = "would be created" if dry_run else "created"
     return [
         TopicReport(name, state, counts[name], dict(SETTINGS[key]))
         if (name := names[key]) in created

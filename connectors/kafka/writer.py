@@ -17,13 +17,11 @@ from typing import Any, Final, Literal
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connectors.block import Block
 from connectors.kafka.client import open_producer
 from connectors.kafka.cluster import ClientConfig
 from connectors.kafka.errors import KafkaFailure, StoppedWaiting, displayable, is_fatal, is_passing, sentence
 from connectors.kafka.undeliverable import TOO_LARGE, refused_output, shortened
-
-Block = list[tuple[str, bytes | None]]
-"""Records as (key, JSON), in order; None for a tombstone."""
 
 MOST_RECORDS: Final = 50_000
 MOST_BYTES: Final = 64 * 1024 * 1024

@@ -19,7 +19,7 @@ from flows.reports.insights import InsightError, open_snapshot, rows
 from flows.reports.insights_view import arm_name, percent, points, printable
 from models.alarms.digits import significant
 
-SHOWN = 40
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def show_digest(found: Week, console: Console) -> None:
         console.print(f"Nothing has changed for sure in {found.groups:,} groups, {until}.")
         return
     table = Table("", "before", "within the week", "change", "outcomes", "e-value", box=None, header_style="dim")
-    for one in found.entries[:SHOWN]:
+    for one in found.entries[:_SHOWN]:
         known = one["baseline"] is not None and one["current"] is not None
         model = "all models" if one["model"] is None else arm_name(one["model"], one["config"])
         name = f"{printable(one['task_type'])} · {model}"
@@ -84,8 +84,8 @@ def show_digest(found: Week, console: Console) -> None:
         )
     console.print(f"{len(found.entries):,} changes in {found.groups:,} groups, {until}; {promise}:")
     console.print(table)
-    if len(found.entries) > SHOWN:
-        console.print(f"and {len(found.entries) - SHOWN:,} more (--json has them all)")
+    if len(found.entries) > _SHOWN:
+        console.print(f"and {len(found.entries) - _SHOWN:,} more (--json has them all)")
 
 
 def _weeks(base: duckdb.DuckDBPyConnection, snapshot: Path) -> list[str]:

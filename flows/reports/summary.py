@@ -11,7 +11,7 @@ from rich.markup import escape
 from flows.reports.insights import open_snapshot, rows
 
 COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
-SHOWN = 8
+_SHOWN = 8
 VERDICTS = ("pending", "successes", "failures", "expired")
 
 
@@ -43,9 +43,9 @@ def show(found: dict[str, Any], console: Console) -> None:
     if found["dead_letter_reasons"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
-    shown = found["open_alerts"][:SHOWN]
+    shown = found["open_alerts"][:_SHOWN]
     if shown:
-        more = f"; {SHOWN} of them" if len(found["open_alerts"]) > SHOWN else ""
+        more = f"; {_SHOWN} of them" if len(found["open_alerts"]) > _SHOWN else ""
         console.print(f"\nalerts: {len(found['open_alerts'])} open, {found['closed_alerts']} closed{more}:")
         for alert in shown:
             console.print(f"  [bold]{alert['severity']}[/bold] {escape(alert['reason'])}")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 from connectors.kafka.sink import KafkaSink
 from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from connectors.metrics import METRICS
@@ -68,7 +68,7 @@ def reached(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
     def patient() -> bool:
         if not told and time.monotonic() - began > SAY_AFTER_S:
             told.append(True)
-            where = scrub(kafka.brokers)
+            where = hide_secrets(kafka.brokers)
             _log.warning("kafka.brokers: none of %s answers; waiting for one, %.0f s at most", where, START_WITHIN_S)
         return give_up()
 

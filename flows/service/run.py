@@ -53,7 +53,7 @@ _log = logging.getLogger("aftercall.run")
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceRun:
     """What is to run.
 
     Attributes:
@@ -77,7 +77,7 @@ class Member:
     addresses: tuple[str, ...] = ()
 
 
-def run(service: Service, processes: int, command: Sequence[str]) -> None:
+def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> None:
     """Run until stopped.
 
     Args:
@@ -114,7 +114,7 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
     _log.info("stopped; the same command goes on from here")
 
 
-def be_member(service: Service, member: Member) -> None:
+def be_member(service: ServiceRun, member: Member) -> None:
     """One of several processes; whoever started it holds our standard input, and has looked at everything."""
     stopping = Stopping()
     stopping.install()
@@ -132,7 +132,7 @@ def be_member(service: Service, member: Member) -> None:
         sys.exit(code)
 
 
-def work(service: Service, member: Member, stopping: Stopping) -> None:
+def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
     """Run one process of the dataflow until it is stopped."""
     settings = service.settings
     keep_memory_together()
@@ -148,7 +148,7 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
         watch_peers(health, settings.service, len(member.addresses))
     server = health_server.listen(settings.service, member.number, health)
     state = service.out / "state"
-    flow, sinks = build(service, poller, health, stopping)
+    flow, sinks = build_service(service, poller, health, stopping)
     try:
         execute(
             flow,
@@ -165,7 +165,9 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
             server.close()
 
 
-def build(service: Service, poller: MetadataPoller, health: Health, stopping: Stopping) -> tuple[Dataflow, Outlets]:
+def build_service(
+    service: ServiceRun, poller: MetadataPoller, health: Health, stopping: Stopping
+) -> tuple[Dataflow, Outlets]:
     """The dataflow between the topics, and its ends, which `finish` wants to see when it has ended."""
     settings = service.settings
     began, heard = time.monotonic(), set[str]()
@@ -225,7 +227,7 @@ def build(service: Service, poller: MetadataPoller, health: Health, stopping: St
     return outcomes(settings, source, sinks, place_origin), sinks
 
 
-def _prepare(service: Service, state: Path, stopping: Stopping) -> None:
+def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> None:
     """Reach the broker, and make sure that the folder's state is of this run."""
     ensure_room(service.out)
     broker = reached(service.settings.kafka, give_up=stopping)

@@ -17,7 +17,7 @@ from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaConfigError, KafkaFailure, admin_config, consumer_config
 from connectors.kafka.cluster import Cluster as Address
-from connectors.kafka.lane import KafkaLane, State
+from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 from harness.waiting import until
@@ -57,7 +57,7 @@ class Rig:
         self.poller = MetadataPoller(admin_config(address), self.settings.topics, 0.1)
 
     @contextmanager
-    def lane(self, state: State | None = None, number: int = 0, **other: Any) -> Iterator[KafkaLane]:
+    def lane(self, state: KafkaLaneState | None = None, number: int = 0, **other: Any) -> Iterator[KafkaLane]:
         self.poller.start()
         settings = LaneSettings(**(self.settings.__dict__ | other))
         decoder = Decoder(now_us=T0_US + 10**15, max_future_skew_us=0)

@@ -29,11 +29,12 @@ from bytewax.testing import TestingSource
 
 from aftercall.records import VerdictRecord, to_json
 from benchmarks.kafka_broker import Broker
+from connectors.block import Block
 from connectors.kafka import writer as kafka_writer
 from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config
 from connectors.kafka.cluster import Cluster as Settings
 from connectors.kafka.sink import KafkaPart, KafkaSink
-from connectors.kafka.writer import Block, KafkaWriter, WriterCallbacks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster, MockCluster, Read, RealCluster
 

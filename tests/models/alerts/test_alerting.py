@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from itertools import pairwise
 
 import pytest
@@ -295,11 +294,6 @@ def test_a_first_weekend_carries_no_promise_and_a_second_does(weeks: int) -> Non
     for one in opened:
         assert (one.promise is None) == (weeks == 0)
         assert weeks or "began on a weekend" in str(one.caveat)
-
-
-def test_a_state_of_another_version_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ValueError, match="step 'alerting': stored state must have version 2; got 99"):
-        Alerting.from_state(pickle.dumps({"version": 99}), for_alerts(NO_WAIT))
 
 
 @st.composite

@@ -279,14 +279,6 @@ def test_a_fully_mature_window_is_left_as_it_is() -> None:
     assert out.maturity[0] == 1.0
 
 
-def test_state_of_another_version_is_refused_with_the_remedy() -> None:
-    import pickle
-
-    state = pickle.loads(RateCells().state())
-    with pytest.raises(ValueError, match=r"version 2; got 99 .*new --out"):
-        RateCells.from_state(pickle.dumps({**state, "version": 99}))
-
-
 @pytest.mark.parametrize(("span", "hours"), [("1h", 1), ("24h", 24), ("48h", 48), ("7d", 168)])
 def test_a_span_starts_to_the_microsecond_where_the_reference_says(span: str, hours: int) -> None:
     as_of = START + 9 * 24 * HOUR_US + 25 * MINUTE_US

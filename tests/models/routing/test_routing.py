@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -349,12 +348,6 @@ def test_minute_by_minute_gives_the_same_as_one_message_where_rows_are_dense() -
         pieces += routing.close(closed(rows[3 * minute : 3 * minute + 3], START + minute + 1), told)
     assert len(whole) == 7
     assert [to_json(one) for one in pieces] == [to_json(one) for one in whole]
-
-
-def test_state_of_another_version_is_refused_with_what_to_do() -> None:
-    stored = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match=r"'routing'.*version 1; got 99.*run the aftercall that wrote it"):
-        Routing.from_state(stored, RoutingSettings())
 
 
 @pytest.mark.statistics
