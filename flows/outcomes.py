@@ -1,4 +1,4 @@
-"""The dataflow on one screen: lanes, split, join, groups, drift, alerting, routing, and a sink for every output.
+"""Shows the whole dataflow on one screen: lanes, steps and sinks.
 
 Run it with `aftercall replay`, or with Bytewax itself:
 
@@ -15,7 +15,7 @@ from bytewax.inputs import Source
 from bytewax.outputs import FixedPartitionedSink
 
 from connectors.dead_letters import file_origin
-from flows.dataflow import outputs as leaving
+from flows.dataflow import outputs
 from flows.dataflow.shards import to_shards
 from flows.dataflow.steps import alerting_step, drift_step, groups_step, join_step, routing_step
 from flows.settings import Settings
@@ -25,7 +25,7 @@ Sink = FixedPartitionedSink[Any, Any]
 
 
 class Outlets(NamedTuple):
-    """Where each output goes. A sink that is not partitioned would lose records in a crash (docs/architecture.md)."""
+    """The sink of each output; each is partitioned, as others would lose records in a crash (docs/architecture.md)."""
 
     verdicts: Sink
     alerts: Sink
@@ -35,9 +35,9 @@ class Outlets(NamedTuple):
 
 
 def outcomes(
-    settings: Settings, lanes: Source[Any], outlets: Outlets, origin: leaving.Origin = file_origin
+    settings: Settings, lanes: Source[Any], outlets: Outlets, origin: outputs.Origin = file_origin
 ) -> Dataflow:
-    """Calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
+    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
     flow = Dataflow("outcomes")
 
     batches = op.input("lanes", flow, lanes)
@@ -52,37 +52,37 @@ def outcomes(
     to_routing = op.map("to_routing", alerted, lambda item: ("routing", item[1]))
     recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings)))
 
-    verdicts = op.flat_map("verdicts", joined, leaving.verdicts)
-    unreadable = op.flat_map("unreadable", batches, leaving.unreadable(settings, origin))
-    unjoined = op.flat_map("unjoined", joined, leaving.unjoined(settings, origin))
+    verdicts = op.flat_map("verdicts", joined, outputs.verdicts)
+    unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))
+    unjoined = op.flat_map("unjoined", joined, outputs.unjoined(settings, origin))
     letters = op.merge("dead_letters", unreadable, unjoined)
-    drifted = op.flat_map("drifted", alerted, leaving.drifted)
-    folded = op.flat_map("folded", grouped, leaving.folded(settings))
+    drifted = op.flat_map("drifted", alerted, outputs.drifted)
+    folded = op.flat_map("folded", grouped, outputs.folded(settings))
     alerts = op.merge("alerts", drifted, folded)
-    recommended = op.map("recommended", recommendations, leaving.recommended)
+    recommended = op.map("recommended", recommendations, outputs.recommended)
 
     op.output("verdicts_out", verdicts, outlets.verdicts)
-    alerts_json = op.map("alerts_json", alerts, leaving.keyed_json)
-    recommendations_json = op.map("recommendations_json", recommended, leaving.keyed_json)
-    # These two go only when their epoch is stored, so their sinks have to hear of every epoch.
-    signs = op.map("signs_of_life", batches, leaving.sign_of_life)
-    op.output("alerts_out", op.merge("alerts_and_signs", alerts_json, signs), outlets.alerts)
+    alerts_json = op.map("alerts_json", alerts, outputs.keyed_json)
+    recommendations_json = op.map("recommendations_json", recommended, outputs.keyed_json)
+    # These two sinks publish only once an epoch is stored, so every epoch needs a message to them.
+    heartbeats = op.map("signs_of_life", batches, outputs.heartbeat)
+    op.output("alerts_out", op.merge("alerts_and_signs", alerts_json, heartbeats), outlets.alerts)
     op.output(
         "recommendations_out",
-        op.merge("recommendations_and_signs", recommendations_json, signs),
+        op.merge("recommendations_and_signs", recommendations_json, heartbeats),
         outlets.recommendations,
     )
-    op.output("dead_letters_out", op.map("letters_json", letters, leaving.letter_json), outlets.dead_letters)
+    op.output("dead_letters_out", op.map("letters_json", letters, outputs.letter_json), outlets.dead_letters)
 
     history = op.merge(
         "history",
-        op.flat_map("read", batches, leaving.read_history),
-        op.flat_map("joined_history", joined, leaving.joined_history(settings)),
-        op.flat_map("cells", grouped, leaving.cell_history),
-        op.flat_map("letter_history", letters, leaving.letter_history),
-        op.flat_map("alert_history", alerts, leaving.alert_history),
-        op.flat_map("digest_history", alerted, leaving.digest_history),
-        op.flat_map("recommendation_history", recommended, leaving.recommendation_history),
+        op.flat_map("read", batches, outputs.read_history),
+        op.flat_map("joined_history", joined, outputs.joined_history(settings)),
+        op.flat_map("cells", grouped, outputs.cell_history),
+        op.flat_map("letter_history", letters, outputs.letter_history),
+        op.flat_map("alert_history", alerts, outputs.alert_history),
+        op.flat_map("digest_history", alerted, outputs.digest_history),
+        op.flat_map("recommendation_history", recommended, outputs.recommendation_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)
     return flow

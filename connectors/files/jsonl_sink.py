@@ -50,7 +50,7 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
 
     @override
     def write_batch(self, values: list[Block]) -> None:
-        """Buffer each record as a line; a tombstone is left out, as a file has no keys that it could erase."""
+        """Append each record as a line; a tombstone is left out, because a file has no keys that it could erase."""
         try:
             self._file.write(b"".join(line + b"\n" for block in values for _, line in block if line is not None))
         except OSError as wrong:

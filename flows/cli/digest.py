@@ -1,4 +1,4 @@
-"""`aftercall digest`: prints what changed within a week."""
+"""Prints what changed within a week: `aftercall digest`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def digest(
     """
     from flows.reports.digest import read_digest, show_digest
 
-    found = read_digest(snapshot_file(snapshot), week)
+    report = read_digest(snapshot_file(snapshot), week)
     if as_json:
-        print_json(found.to_dict())
+        print_json(report.to_dict())
     else:
-        show_digest(found, console())
+        show_digest(report, console())

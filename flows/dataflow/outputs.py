@@ -1,4 +1,4 @@
-"""What leaves the dataflow: each function turns what a step gave into records of a topic or rows of the snapshot."""
+"""Turns what the steps emit into records of topics and rows of the snapshot."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ from models.join import FAILURE, PENDING, SUCCESS, Joined
 
 Keyed = tuple[str, Any]
 Origin = Callable[[str, int], dict[str, Any]]
-"""Where a record is to be found: of a partition's name and the place in it."""
+"""Maps a partition's name and an offset in it to the `origin` of a dead letter: where the record can be found."""
 Letter = tuple[str, DeadLetter]
 Block = tuple[str, list[tuple[str, bytes | None]]]
-"""What sinks take: which sink partition, and there (key, JSON) of each record, or a tombstone (key, None)."""
+"""A message to a sink: the sink partition, then (key, JSON) of each record, or a tombstone (key, None)."""
 
 
 def verdicts(item: tuple[str, Joined]) -> list[Block]:
-    """Topic `agent.verdicts`, a block per shard: the records of a call always go through the same sink partition."""
+    """Records of topic `agent.verdicts`, a block per shard: a call's records always take the same sink partition."""
     records: list[tuple[str, bytes | None]] = list(rows.verdict_records(item[1]))
     if records:
         _count(item[1])
     if item[1].erased is not None:
-        # Also of calls that are not held any more: their verdict is on the topic as long as nothing takes its place.
+        # Also for calls that are no longer held: their verdict stays on the topic until a record replaces it.
         records += [(call_id, None) for call_id in item[1].erased.call_ids]
     return [(item[0], records)] if records else []
 
 
 def _count(joined: Joined) -> None:
-    """Verdicts and duplicates, for operators."""
-    made = Counter(judgement.verdict for judgement in joined.judgements)
+    """Update the metrics of verdicts."""
+    counts = Counter(judgement.verdict for judgement in joined.judgements)
     first, closed = joined.first.success, joined.expired.success
-    made["success"] += int(np.count_nonzero(first == SUCCESS)) + int(np.count_nonzero(closed == SUCCESS))
-    made["failure"] += int(np.count_nonzero(first == FAILURE)) + int(np.count_nonzero(closed == FAILURE))
-    made["expired"] += int(np.count_nonzero(closed == PENDING))
-    for verdict, count in made.items():
+    counts["success"] += int(np.count_nonzero(first == SUCCESS)) + int(np.count_nonzero(closed == SUCCESS))
+    counts["failure"] += int(np.count_nonzero(first == FAILURE)) + int(np.count_nonzero(closed == FAILURE))
+    counts["expired"] += int(np.count_nonzero(closed == PENDING))
+    for verdict, count in counts.items():
         if count:
             METRICS.verdicts(verdict, count)
 
 
 def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Letter]]:
-    """Dead letters of a lane."""
+    """Builds the function that turns the refused records of a lane into dead letters."""
     keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(batch: Batch) -> list[Letter]:
@@ -91,7 +91,7 @@ def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Let
 
 
 def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]], list[Letter]]:
-    """Dead letters of the join."""
+    """Builds the function that turns the records that the join refused into dead letters."""
     keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(item: tuple[str, Joined]) -> list[Letter]:
@@ -125,14 +125,14 @@ def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]
 
 
 def drifted(item: tuple[str, Alerted]) -> list[Alert]:
-    """Alerts on what the detectors found."""
+    """The alerts of the alerting step."""
     for alert in item[1].alerts:
         METRICS.alert(alert.state, alert.kind)
     return item[1].alerts
 
 
 def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
-    """The alert that the cap on groups was reached."""
+    """Builds the function that raises the alert `group_cap` when the step has reached its cap on groups."""
 
     def alert(item: tuple[str, Grouped]) -> list[Alert]:
         at = item[1].folded_at
@@ -171,29 +171,29 @@ def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
 
 
 def recommended(item: tuple[str, Recommendation]) -> Recommendation:
-    """The recommendation without the step's key."""
+    """The recommendation, without the key of the step."""
     METRICS.recommendation()
     return item[1]
 
 
 def keyed_json(record: Record) -> Block:
-    """A record under its key."""
+    """A record as JSON, under its key."""
     key = str(getattr(record, record.key_field or "event_id"))
     return key, [(key, to_json(record))]
 
 
-def sign_of_life(batch: Batch) -> Block:
-    """An empty block: the dataflow is in another epoch, perhaps."""
+def heartbeat(batch: Batch) -> Block:
+    """An empty block, which wakes a sink: a new epoch may have begun."""
     return batch.lane, []
 
 
 def letter_json(letter: Letter) -> Block:
-    """A dead letter under the original's key."""
+    """A dead letter as JSON, under the key of the original record."""
     return letter[0], [(letter[0], to_json(letter[1]))]
 
 
 def read_history(batch: Batch) -> list[Keyed]:
-    """How many records were read, and how far."""
+    """Counts of the records read, and the positions up to which they were read."""
     if not batch.news:
         return [(SNAPSHOT_KEY, Clock(NEVER, NEVER, {}))]
     tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
@@ -201,7 +201,7 @@ def read_history(batch: Batch) -> list[Keyed]:
 
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
-    """Calls, verdicts, statements and counts."""
+    """Builds the function that turns the results of the join into rows of calls, verdicts, statements and counts."""
     per_call = settings.snapshot.calls != "none"
 
     def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
@@ -229,7 +229,7 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
 
 
 def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
-    """Differences for the rates, and the watermark after them."""
+    """Differences of the rate cells, and the watermark after them."""
     grouped = item[1]
     clock = (SNAPSHOT_KEY, Clock(grouped.watermark, NEVER, {}))
     if not grouped.names:
@@ -238,7 +238,7 @@ def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
 
 
 def letter_history(letter: Letter) -> list[Keyed]:
-    """A row of `dead_letters`; `received_at` is the one time by the wall clock."""
+    """A row of `dead_letters`; only its `received_at` is a wall-clock time."""
     row = letter[1].model_dump() | {"received_at": time.time_ns() // 1000}
     return [(SNAPSHOT_KEY, DeadLetterRows([row]))]
 
@@ -249,7 +249,7 @@ def alert_history(alert: Alert) -> list[Keyed]:
 
 
 def digest_history(item: tuple[str, Alerted]) -> list[Keyed]:
-    """Rows of `digests`: they are for somebody who looks, so no topic has them."""
+    """Rows of `digests`: a digest is only queried, so no topic carries it."""
     return [(SNAPSHOT_KEY, DigestRows(item[1].digests))] if item[1].digests else []
 
 

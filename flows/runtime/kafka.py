@@ -1,4 +1,4 @@
-"""The settings of Kafka as the connectors take them: where the broker is, and a sink for each output topic."""
+"""Connects the settings of Kafka to the connectors: topics, sinks, waiting for the broker."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from flows.settings.sections import Kafka
 
 _log = logging.getLogger("aftercall.kafka")
 START_WITHIN_S = 60.0
-SAY_AFTER_S = 2.0
+WARN_AFTER_S = 2.0
 
 
 def inputs(kafka: Kafka) -> tuple[str, str]:
-    """The topics that are read: calls, outcomes."""
+    """The topics that the pipeline reads: calls, outcomes."""
     return kafka.topics.calls, kafka.topics.outcomes
 
 
 def output_topics(kafka: Kafka) -> tuple[str, ...]:
-    """The topics that are written."""
+    """The topics that the pipeline writes: verdicts, alerts, recommendations, dead letters."""
     topics = kafka.topics
     return topics.verdicts, topics.alerts, topics.recommendations, topics.dead_letters
 
 
 def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]) -> Outlets:
-    """Sinks that share one producer."""
+    """One sink per output topic; all share one producer. `beat` and `give_up` as in `WriterCallbacks`."""
     callbacks = WriterCallbacks(
         beat=beat,
         give_up=give_up,
@@ -47,7 +47,10 @@ def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], g
 
 
 def finish(sinks: Outlets) -> None:
-    """Send what the last epoch held back, now that it is stored. Where that fails, the next start does it."""
+    """Publish the alerts and recommendations of the last epoch, now that it is stored.
+
+    If the broker fails, this logs a warning, and the next start publishes them.
+    """
     for sink in (sinks.alerts, sinks.recommendations):
         if isinstance(sink, AfterEpoch):
             try:
@@ -56,35 +59,43 @@ def finish(sinks: Outlets) -> None:
                 _log.warning("alerts and recommendations of the last epoch will be sent at the next start: %s", wrong)
 
 
-def reached(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
-    """Wait for the broker, a minute at most, and make sure that all topics are there.
+def wait_for_broker(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
+    """Wait up to 60 s for the broker, then check that all topics exist.
+
+    Logs a warning after 2 s without an answer, and one if the input topics have different numbers of partitions.
 
     Raises:
-        KafkaFailure: no broker answered, it refuses us, or a topic is missing.
+        KafkaFailure: no broker answered, the broker refuses this client, or a topic is missing.
+        StoppedWaiting: `give_up` returned True.
     """
     began = time.monotonic()
-    told: list[bool] = []
+    warned = False
 
-    def patient() -> bool:
-        if not told and time.monotonic() - began > SAY_AFTER_S:
-            told.append(True)
+    def stop_waiting() -> bool:
+        nonlocal warned
+        if not warned and time.monotonic() - began > WARN_AFTER_S:
+            warned = True
             where = hide_secrets(kafka.brokers)
             _log.warning("kafka.brokers: none of %s answers; waiting for one, %.0f s at most", where, START_WITHIN_S)
         return give_up()
 
-    found = reach(
-        kafka.cluster(), inputs=inputs(kafka), outputs=output_topics(kafka), timeout_s=START_WITHIN_S, give_up=patient
+    cluster = reach(
+        kafka.cluster(),
+        inputs=inputs(kafka),
+        outputs=output_topics(kafka),
+        timeout_s=START_WITHIN_S,
+        give_up=stop_waiting,
     )
-    if found.missing:
+    if cluster.missing:
         raise KafkaFailure(
-            f"kafka.topics: all must exist on {kafka.brokers}; missing: {', '.join(found.missing)} (make them with "
+            f"kafka.topics: all must exist on {kafka.brokers}; missing: {', '.join(cluster.missing)} (create them with "
             "`aftercall topics create`, or name others)"
         )
-    calls, outcomes = (found.partitions[topic] for topic in inputs(kafka))
+    calls, outcomes = (cluster.partitions[topic] for topic in inputs(kafka))
     if calls != outcomes:
         _log.warning(
-            "%s has %d partitions and %s has %d: a call and its outcomes are then read by different lanes, so that "
-            "results may depend on which is faster (give both the same number)",
+            "%s has %d partitions and %s has %d: a call and its outcomes are read by different lanes, so results may "
+            "depend on which lane is faster (give both topics the same number)",
             kafka.topics.calls, calls, kafka.topics.outcomes, outcomes,
         )  # fmt: skip
-    return found
+    return cluster

@@ -31,7 +31,7 @@ def divergence(p: float, q: float) -> float:
 
 
 def baseline_too_small(trials: float, rate: float, changed: float, threshold: float) -> bool:
-    """Whether a baseline of so many trials is too short to tell this change at this threshold.
+    """Whether a baseline of so many trials is too short to detect this change at this threshold.
 
     With an unknown baseline, detection needs about n KL(rate, changed) > ln(threshold); what alarms below it may do so
     because the baseline was badly estimated (information floor; Lai and Xing 2010, Sequential Analysis 29, 162-175).

@@ -11,7 +11,7 @@ from models.arrays import F64, I64
 from models.columns.minute_rows import BASELINE_HOURS, MinuteRows
 
 MOST_ERRORS: Final = 64
-"""Errors of a task type told apart at a time: an error is free text. The others are one, `OTHER`."""
+"""Errors of a task type that are counted separately at a time: an error is free text. The others are one, `OTHER`."""
 _OTHER_SLOT: Final = 0
 
 

@@ -99,7 +99,7 @@ def _member_back(incident: Incident, group: Scope, alarm: Alarm) -> list[Alert]:
 
 
 def _fields(incident: Incident, alarm: Alarm) -> dict[str, Any]:
-    """Numbers are those of the group that alarmed last; the sentence says so where the incident is wider."""
+    """Numbers are those of the group that alarmed last; the sentence names the group where the incident is wider."""
     wider = incident.scope != alarm.series[1]
     return {
         "severity": severity_of_alarm(alarm),

@@ -95,7 +95,7 @@ class RateCauses:
         reported = incident.record["current"]
         if reported is not None and surely_regained(effect, reported):
             return [self._recovered(incident, effect, at, begin)]
-        if incident.checks > REPORTED or not _says_more(effect, incident):
+        if incident.checks > REPORTED or not _adds_information(effect, incident):
             return []
         per_day = self._per_day(incident.scope, effect, now)
         reason = rate_measured(incident.scope, incident.metric, effect, incident.moves[0], hours) + cost_text(per_day)
@@ -320,7 +320,7 @@ def _same_time(incident: Incident, changed: int) -> bool:
     return incident.closed is None and changed <= incident.opened_minute + SLACK
 
 
-def _says_more(effect: Effect, incident: Incident) -> bool:
+def _adds_information(effect: Effect, incident: Incident) -> bool:
     """Whether an effect is known better than the reported one: else an update would be noise."""
     low, high = incident.record["effect_low"], incident.record["effect_high"]
     return low is None or high is None or effect.high - effect.low < high - low

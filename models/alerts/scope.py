@@ -140,7 +140,7 @@ class Leaves:
         return Explanation(self.named(found.scope), found.gain)
 
     def named(self, scope: Scope) -> Scope:
-        """The name that says most about the leaves of a scope.
+        """The name that explains most about the leaves of a scope.
 
         One leaf has its full name; several have no words that say nothing, such as the config that everybody has.
         """

@@ -13,7 +13,7 @@ from models.alerts.scope import Scope
 from models.stats.effect_size import Effect
 
 Turn = Literal["opened", "again", "wider", "reopened"]
-"""What a record says of a success rate: the first change, a further one, the same in a wider scope, a relapse."""
+"""What a record reports of a success rate: the first change, a further one, the same in a wider scope, a relapse."""
 
 MOST_OF_IT: Final = 0.8
 """Share of a change at which a single value is named."""

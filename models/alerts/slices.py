@@ -13,7 +13,7 @@ from models.messages import Group
 
 DIMENSIONS: Final = ("task_type", "model", "config", "source")
 MOST: Final = 5
-"""Values told per dimension."""
+"""Values listed per dimension, at most."""
 
 Counts = tuple[F64, F64, I64, list[str]]
 """Failures, trials, leaf and source per slice; see `LeafTrials.by_slice`."""
@@ -37,7 +37,7 @@ def slices_of(
     it (that of the whole scope, where it had no trials). Sums over the finest slices, so the shares of a dimension sum
     to 1, values left out included; some may be negative.
 
-    A call's own error and silence have one verdict, and so have sources that only tell of failures, such as reopened
+    A call's own error and silence have one verdict, and so have sources that only report failures, such as reopened
     tickets; their rate never moves, so it is their failures per trial *of the leaf* that are held against those
     before. So too with errors, which are causes of failure and have no trials of
     their own (cause-specific rates of competing risks: Kalbfleisch and Prentice 2002, chapter 8). What the shares of
@@ -62,11 +62,11 @@ def slices_of(
     usual = f0[chosen].sum() / n0[chosen].sum()
     rate = np.where(n0[chosen] > 0, f0[chosen] / np.maximum(n0[chosen], 1.0), usual)
     excess = f1[chosen] - n1[chosen] * rate
-    said = np.array([source[at] for at in chosen.tolist()], np.object_)
-    caused = _excess_of_causes(f0[chosen], f1[chosen], leaf[chosen], said, trials, inside)
-    distinct, place = np.unique(said, return_inverse=True)
+    sources = np.array([source[at] for at in chosen.tolist()], np.object_)
+    caused = _excess_of_causes(f0[chosen], f1[chosen], leaf[chosen], sources, trials, inside)
+    distinct, place = np.unique(sources, return_inverse=True)
     escaped = _sums(place.ravel(), ((n0 - f0) + (n1 - f1))[chosen], len(distinct))
-    one_verdict = (escaped == 0)[place.ravel()] | np.isin(said, list(RESERVED_SOURCES))
+    one_verdict = (escaped == 0)[place.ravel()] | np.isin(sources, list(RESERVED_SOURCES))
     excess = np.where(one_verdict, caused, excess)
     total = excess.sum()
     if total == 0:

@@ -55,7 +55,7 @@ class DriftSettings:
             whole horizon after the other, so that a change of traffic looks like a change of the rate.
         min_trials: learned before a group is tested. >= 1.
         margin: how much worse or better a busy group's rate may be without counting as evidence: a point or two, for
-            those who do not want to hear of them. In [0, 1).
+            those who want no alarm on them. In [0, 1).
         margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
         new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
     """

@@ -22,7 +22,9 @@ UNITS: Final = {
 } - {60}
 """A minute, an hour, a day and a week in seconds, milliseconds and microseconds, the last two in minutes too; 60 alone
 may be anything."""
-UNIT_NAME: Final = re.compile(r"_?(EPOCH|(MINUTE|HOUR|DAY|WEEK)S?(_PER_\w+|_(US|MS|S|MINUTES|HOURS))?)")
+UNIT_NAME: Final = re.compile(
+    r"_?(EPOCH|(MINUTE|HOUR|DAY|WEEK)(_(US|MS|S|MINUTES|HOURS))?|(MINUTE|HOUR|DAY)S_PER_(HOUR|DAY|WEEK))"
+)
 SETTLED: Final = ("connectors", "flows", "aftercall")
 SHARED: Final = {
     "STATE_VERSION": "each step counts its own",

@@ -111,10 +111,9 @@ class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
 
     def __init__(self, state: bytes | None) -> None:
         self._cells = RateCells() if state is None else RateCells.from_state(state)
-        self._day = 0
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
-        """Results are the tables `rates` and `current_rates`, whenever half a day or more has passed."""
+        """Results are the tables `rates` and `current_rates` at each clock."""
         tables = []
         for message in values:
             if isinstance(message, CellChanges):
@@ -130,7 +129,7 @@ class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
 
 
 def _cells(source: Stream) -> list[Keyed]:
-    """As `outputs` sends them; a clock only with the last message, or after the twelve shards of every fourth batch."""
+    """As `outputs` sends them; a clock only with the last message, or after the twelve shards of every second batch."""
     messages: list[Keyed] = []
     grouped = source.out_of("groups")
     for at, item in enumerate(grouped, start=1):
@@ -141,7 +140,7 @@ def _cells(source: Stream) -> list[Keyed]:
             else:
                 changes.append(("rates", message))
         messages += changes
-        if at % 48 == 0 or at == len(grouped):
+        if at % 24 == 0 or at == len(grouped):
             messages.append(("rates", clock._replace(newest_call=clock.watermark)))
     return messages
 

@@ -52,8 +52,8 @@ def kafka(folder: Path, state: Any) -> End:
     settings = LaneSettings(consumer=consumer_config(address), topics=topics, lanes=1, board=folder / "lead")
     positions = {("calls", 0): (12, NOW_US), ("outcomes", 3): (0, -(2**63))}
     kept = {"version": 1, "lanes": 1, "partitions": positions} if state is None else state
-    poller = MetadataPoller(admin_config(address), topics, 60.0)
-    return KafkaLane(settings, 0, Decoder(now_us=NOW_US, max_future_skew_us=0), poller, LaneCallbacks(), kept)
+    watch = MetadataPoller(admin_config(address), topics, 60.0)
+    return KafkaLane(settings, 0, Decoder(now_us=NOW_US, max_future_skew_us=0), watch, LaneCallbacks(), kept)
 
 
 def snapshot(folder: Path, state: Any) -> End:

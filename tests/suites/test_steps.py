@@ -19,14 +19,15 @@ from models.state import StateError
 from suites.steps import STEPS, Keyed, Running, stream
 from suites.stored import class_paths, difference, parts
 
-CUTS = tuple(part / 20 for part in range(20))
-"""Of the stream of most laws: twenty batches, each some twelve hours."""
+CUTS = tuple(part / 12 for part in range(12))
+"""Of the stream of most laws: twelve batches, each some twenty hours."""
 LIBRARIES = ("builtins", "datetime", "numpy", "river")
 NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     "join": ("held.calls.rules",),  # the settings do not change: see `tests/models/join/test_join.py`
     "groups": ("sources.judge",),  # its code is 0
-    "rates": ("history",),  # of delays, after 28 days: see `tests/models/rates/test_rate_cells.py`
-    "drift": ("quantiles.", "volume."),  # alarms of these need weeks: see their own tests
+    "rates": ("history",),  # of delays, after 126 days: see `tests/models/rates/test_rate_cells.py`
+    # Alarms of the first two need weeks: see `test_detectors.py`; `count` is always empty, see `OpenAlarms.state`.
+    "drift": ("quantiles.", "volume.", "rates.book.count", "numeric.book.count"),
     "routing": ("tasks.triage.",),  # nothing happens to this task type
 }
 """Parts of a state in which the stream of these tests leaves nothing, and where another does."""
@@ -120,10 +121,10 @@ def test_messages_that_wait_together_give_what_they_give_one_by_one(name: str) -
 
 @EVERY_STEP
 def test_it_does_not_matter_how_records_are_cut_into_batches(name: str) -> None:
-    """As few batches as can be, twenty equal ones, and twenty whose sizes differ by far."""
+    """As few batches as can be, twelve equal ones, and twelve whose sizes differ by far."""
     of_any_size = Random(1)
     step = STEPS[name]
-    streams = [stream(cuts) for cuts in (CUTS, (), tuple(of_any_size.random() ** 2 for _ in range(20)))]
+    streams = [stream(cuts) for cuts in (CUTS, (), tuple(of_any_size.random() ** 2 for _ in range(12)))]
     first, *others = (step.steady([result for _, result in one.out_of(name)]) for one in streams)
     for other in others:
         assert_same(other, first)

@@ -45,7 +45,7 @@ _NOT_YET = -1
 
 
 class _Baseline(NamedTuple):
-    """What each row found learned before it, and what it tells.
+    """What was learned before each row, and the evidence that the row adds.
 
     `counted`: rows after the last alarm of their watch in this day.
     """
@@ -53,7 +53,7 @@ class _Baseline(NamedTuple):
     failures: F64
     trials: F64
     weeks: Elapsed
-    told: LogLikelihoodIncrements
+    increments: LogLikelihoodIncrements
     counted: Bools
 
 
@@ -178,8 +178,8 @@ class SuccessRateDetector:
             if s.dispersion is None
             else (s.dispersion.rho_day, s.dispersion.rho_hour)
         )
-        told = hours._replace(failures=failures, trials=trials)
-        found = mean_r(told, self._week, Learned(before[0], before[1], s.began, rho_day, rho_hour), s.min_trials)
+        of_week = hours._replace(failures=failures, trials=trials)
+        found = mean_r(of_week, self._week, Learned(before[0], before[1], s.began, rho_day, rho_hour), s.min_trials)
         failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
         return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
 
@@ -262,11 +262,11 @@ class SuccessRateDetector:
         last = np.concatenate(([_NOT_YET], rows.minute[:-1]))
         last[starts] = s.last[watches]
         weeks = Elapsed.between(last, rows.minute, dispersion=s.dispersion is not None)
-        told = self._evidence(rows, failures, trials)
-        return _Baseline(failures, trials, weeks, told, np.ones(len(failures), np.bool_))
+        increments = self._evidence(rows, failures, trials)
+        return _Baseline(failures, trials, weeks, increments, np.ones(len(failures), np.bool_))
 
     def _evidence(self, rows: Rows, failures: F64, trials: F64, *, changed: bool = False) -> LogLikelihoodIncrements:
-        """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
+        """`changed`: the rows follow an alarm, and what their day had shown before it is no evidence about them."""
         dispersion = self._statistics.dispersion
         days = self._statistics.days(rows.watch, rows.minute)
         surrounding = None if dispersion is None else around(dispersion, rows, changed=changed).against(days)
@@ -283,8 +283,8 @@ class SuccessRateDetector:
     def _rounds(self, rows: Rows, before: _Baseline, starts: I64, ends: I64, raised: list[Alarm]) -> None:
         """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
 
-        What rows tell is known beforehand from sums of counts. Where a watch raises an alarm, its later ones are asked
-        anew.
+        The evidence of all rows is computed before, from sums of counts. Where a series raises an alarm, that of its
+        later rows is computed again.
         """
         sizes = ends - starts
         busiest_first = np.argsort(-sizes, kind="stable")
@@ -295,9 +295,9 @@ class SuccessRateDetector:
         for turn in range(int(sizes[0])):
             width = int(np.searchsorted(-sizes, -turn))
             at = starts[:width] + turn
-            told = LogLikelihoodIncrements(*(column[at] for column in before.told))
+            increments = LogLikelihoodIncrements(*(column[at] for column in before.increments))
             weeks = Elapsed(*(column[at] for column in before.weeks))
-            mean = advance(r[:width], today[:width], weeks, told)
+            mean = advance(r[:width], today[:width], weeks, increments)
             if mean.max() < threshold:
                 continue
             for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
@@ -384,6 +384,6 @@ class SuccessRateDetector:
         later = rows.part(rest)
         before.failures[rest] = failures + np.cumsum(later.learned) - later.learned
         before.trials[rest] = trials + np.cumsum(later.learned_trials) - later.learned_trials
-        told = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
-        for column, anew in zip(before.told, told, strict=True):
-            column[rest] = anew
+        increments = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
+        for column, recomputed in zip(before.increments, increments, strict=True):
+            column[rest] = recomputed

@@ -1,12 +1,12 @@
 """The weekly digest: of all groups together, which have changed, with few mistakes among those that are listed.
 
-Alerts control how often each group alarms falsely. A list for somebody who reads it once a week needs another promise:
+Alerts control how often each group alarms falsely. A list that is read once a week needs another promise:
 of what is listed, on average at most a share `alpha` is no change. e-BH gives it (Wang and Ramdas 2022, JRSS B 84,
 822-852), whatever the dependence between groups and their roll-ups.
 
 The e-value of a group and direction is the mean R of its CT-SR statistic, restarted when the week begins, over the
 week's length in weeks: with a known rate and no change, the expectation of R is at most the time that has passed. The
-learned rate makes that approximate. It holds at the week's end; whoever looks at any time has the alerts.
+learned rate makes that approximate. It holds at the week's end; between those, there are the alerts.
 """
 
 from __future__ import annotations
