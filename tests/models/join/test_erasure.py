@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
