@@ -84,6 +84,7 @@ def only_installs(block: Shell) -> bool:
     return all(line.startswith(INSTALLING) for line in block.commands.splitlines())
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_prints_what_the_readme_says(
     example: tuple[Path, list[tuple[Shell, str]]],
 ) -> None:
