@@ -103,6 +103,7 @@ def test_every_query_answers_on_the_readmes_own_example(example: tuple[Path, lis
     assert {tuple(rows) for query, rows in answers.items() if "Both must be true" in query} == {((True, True),)}
 
 
+@pytest.mark.slow
 def test_outputs_are_where_the_readme_says(example: tuple[Path, list[tuple[Shell, str]]]) -> None:
     folder, _ = example
     assert (folder / "out" / "outcomes.duckdb").is_symlink()
