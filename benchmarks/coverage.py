@@ -188,7 +188,7 @@ def apply_calls(cells: RateCells, names: list[Group], code: I64, at: I64, good: 
         np.zeros(len(kinds), np.int32),
         np.zeros(len(kinds), np.int64),
     )
-    bucket = delay.bucket_of(delay_us[known]).astype(np.int64)
+    bucket = delay.delay_bucket(delay_us[known]).astype(np.int64)
     packed = ((code[known] << 24 | at[known] // HOUR_US) << 1 | good[known]) << 6 | bucket
     drawn, counts = np.unique(packed, return_counts=True)
     of_delays = DelayDeltas(
@@ -238,12 +238,12 @@ def weights(groups: int, seed: int = 7) -> list[list[str]]:
 def _little_history(rng: np.random.Generator, groups: int, own: int, tau: float) -> tuple[I64, I64, I64, I64, I64]:
     medians = np.array([1 / 6, 3.0]) * HOUR_US
     slower = np.exp(rng.normal(0, tau, (groups, 2)))
-    within = np.zeros((2 * groups, 2, delay.BUCKETS), np.int64)
+    within = np.zeros((2 * groups, 2, delay.DELAY_BUCKETS), np.int64)
     for rows, count, factor in ((0, own, slower), (groups, 5_000, np.ones((groups, 2)))):
         success = rng.random((groups, count)) < 0.85
         for side in (0, 1):
             length = medians[side] * factor[:, side, None] * np.exp(rng.normal(0, 1.2, (groups, count)))
-            bucket = delay.bucket_of(length.astype(np.int64))
+            bucket = delay.delay_bucket(length.astype(np.int64))
             group, place = np.nonzero((success == side) & (bucket <= delay.SETTLED))
             np.add.at(within[:, side], (rows + group, bucket[group, place]), 1)
     age = (rng.random((groups, 600)) * 6 * HOUR_US).astype(np.int64)

@@ -33,17 +33,12 @@ def java() -> str:
     where = "in $JAVA_HOME/bin" if home else "on the path"
     if path is None:
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; there is no `java` {where}")
-    printed = subprocess.run([path, "-version"], capture_output=True, text=True, check=False, timeout=60)
+    printed = subprocess.run([path, "-version"], capture_output=True, text=True, check=False, timeout=DOWNLOAD_S)
     version = re.search(r'version "(\d+)', printed.stderr)
     if version is None or int(version[1]) < JAVA:
         is_one = f"is {version[1]}" if version else "prints no version"
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; the one {where} {is_one}")
     return path
-
-
-def jars_are_here() -> bool:
-    """Whether `jars` has nothing to download."""
-    return _folder().is_dir()
 
 
 def jars() -> Path:

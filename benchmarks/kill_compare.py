@@ -299,7 +299,7 @@ def _read_all(client: ClientSettings, topic: str) -> list[bytes]:
     settings: ClientSettings = {"group.id": "kills", "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = Consumer(client | settings | {"log_level": 2})
     try:
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=300).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         values, unread = list[bytes](), set(partitions)
         while unread:

@@ -48,14 +48,14 @@ epoch = "1s"
 [snapshot]
 every = "2s"
 """
-CATCH_UP_S: Final = 300.0
+CATCH_UP_S: Final = 900.0
 MOMENTS: Final = (
     "published", "recovery", "publishing", "member", "parent", "broker stopped", "any", "recovery", "any",
     "broker killed", "publishing", "any", "published", "member", "any", "parent",
 )  # fmt: skip
 """When the pipeline is killed, in this proportion; `member` and `parent` name the process that is killed."""
 ANOTHER_IS_THERE: Final = "must be this run's alone; another is writing there"
-ORPHANS_END_S: Final = 15.0
+ORPHANS_END_S: Final = 30.0
 """Members whose parent was killed must be gone after so long."""
 
 

@@ -30,13 +30,11 @@ from benchmarks.real_sets import DATA, Rules
 from benchmarks.traffic import CALL, OUTCOME, Traffic
 from flows.dataflow.shards import SHARDS, split
 from flows.settings import Settings
-from flows.settings.for_models import drift_settings, join_rules
-from models.alarms.book import alarm_of
+from flows.settings.for_models import alert_settings, drift_settings, join_rules
 from models.alerts import Alerting
 from models.drift import Drift
 from models.groups import Groups
 from models.join import Join
-from models.messages import Closed
 
 FOLDER = DATA / "llmdrift"
 FAST, SLOW = timedelta(seconds=5), timedelta(minutes=10)
@@ -131,14 +129,15 @@ class Stream:
 
 def alerts_of(traffic: Traffic, settings: Settings) -> list[Alert]:
     """The alerts opened on a stream, read in one batch through decoder, join, groups, detectors and alerting."""
-    rules, drifting = join_rules(settings), drift_settings(settings)
-    groups, drift, alerting = Groups(len(SHARDS), settings.join.max_groups), Drift(drifting), Alerting(drifting)
+    rules, groups = join_rules(settings), Groups(len(SHARDS), settings.join.max_groups)
+    drift, alerting = Drift(drift_settings(settings)), Alerting(alert_settings(settings))
     joins = {shard: Join(rules) for shard in SHARDS}
     opened: list[Alert] = []
     for shard, arrivals in split(Lane().read(traffic)):
         closed = groups.process(joins[shard].process(arrivals).changes).closed
         if closed is not None:
-            opened += _opened(drift, alerting, closed)
+            alerts = alerting.close(closed, drift.close(closed))
+            opened += [alert for alert in alerts if alert.state == "opened"]
     return opened
 
 
@@ -171,11 +170,6 @@ def on_rates(alerts: list[Alert]) -> list[real_changes.Alert]:
     names = [field.name for field in fields(real_changes.Alert)]
     rates = [alert for alert in alerts if alert.metric == "success_rate"]
     return [real_changes.Alert(**{name: getattr(alert, name) for name in names}) for alert in rates]
-
-
-def _opened(drift: Drift, alerting: Alerting, closed: Closed) -> list[Alert]:
-    alarms = [alarm for record in drift.close(closed) if (alarm := alarm_of(record)) is not None]
-    return [alert for alert in alerting.close(closed, alarms) if alert.state == "opened"]
 
 
 def _kind(alert: Alert) -> str:

@@ -25,7 +25,7 @@ from benchmarks import report
 from benchmarks.coverage import apply_calls, printed
 from benchmarks.real_sets import DATA, ROOT
 from models.arrays import I64, Bools
-from models.rates import Columns, RateCells
+from models.rates import RateCells, RateTable
 from models.stats.intervals import wilson
 
 NAME = "aidev_pop_dev"
@@ -170,7 +170,7 @@ def _read_rates(history: History, cells: RateCells, end: int, age: int, final: t
         )
 
 
-def _triple(table: Columns, row: int, rate: str, low: str, high: str) -> Triple:
+def _triple(table: RateTable, row: int, rate: str, low: str, high: str) -> Triple:
     return float(table[rate][row]), float(table[low][row]), float(table[high][row])
 
 

@@ -19,7 +19,7 @@ from flows.dataflow import outputs
 from flows.dataflow.shards import to_shards
 from flows.dataflow.steps import alerting_step, drift_step, groups_step, join_step, routing_step
 from flows.settings import Settings
-from flows.settings.for_models import drift_settings, join_rules, routing_settings
+from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
 
 Sink = FixedPartitionedSink[Any, Any]
 
@@ -48,15 +48,15 @@ def outcomes(
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
     detected = op.stateful_batch("drift", closed, drift_step(drift_settings(settings)))
     to_alerting = op.map("to_alerting", detected, lambda item: ("alerting", item[1]))
-    watched = op.stateful_batch("alerting", to_alerting, alerting_step(drift_settings(settings)))
-    to_routing = op.map("to_routing", watched, lambda item: ("routing", item[1]))
+    alerted = op.stateful_batch("alerting", to_alerting, alerting_step(alert_settings(settings)))
+    to_routing = op.map("to_routing", alerted, lambda item: ("routing", item[1]))
     recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings)))
 
     verdicts = op.flat_map("verdicts", joined, outputs.verdicts)
     unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))
     unjoined = op.flat_map("unjoined", joined, outputs.unjoined(settings, origin))
     letters = op.merge("dead_letters", unreadable, unjoined)
-    drifted = op.flat_map("drifted", watched, outputs.drifted)
+    drifted = op.flat_map("drifted", alerted, outputs.drifted)
     folded = op.flat_map("folded", grouped, outputs.folded(settings))
     alerts = op.merge("alerts", drifted, folded)
     recommended = op.map("recommended", recommendations, outputs.recommended)
@@ -81,7 +81,7 @@ def outcomes(
         op.flat_map("cells", grouped, outputs.cell_history),
         op.flat_map("letter_history", letters, outputs.letter_history),
         op.flat_map("alert_history", alerts, outputs.alert_history),
-        op.flat_map("digest_history", watched, outputs.digest_history),
+        op.flat_map("digest_history", alerted, outputs.digest_history),
         op.flat_map("recommendation_history", recommended, outputs.recommendation_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)

@@ -35,7 +35,7 @@ from flows.runtime.run_folder import (
 from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Replay:
     accept_config_change: bool = False
 
 
-def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
+def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
     """Run the dataflow over the files to their end; a finished run of the same files is not run again.
 
     Returns:
@@ -72,7 +72,7 @@ def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
         for name in OUTPUTS:
             (replay.out / name).touch()  # a sink creates its file only with the first line
         recovery = recovery_store(state)
-        flow, epoch = build(replay, files, current["now_us"], on_progress), replay.settings.recovery.epoch
+        flow, epoch = build_replay(replay, files, current["now_us"], on_progress), replay.settings.recovery.epoch
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
         write_run(state, current | {"finished": True})
         shutil.rmtree(recovery)
@@ -92,7 +92,7 @@ def _described(replay: Replay, files: Index) -> Run:
     }
 
 
-def build(replay: Replay, files: Index, now_us: int, on_progress: Progress | None) -> Dataflow:
+def build_replay(replay: Replay, files: Index, now_us: int, on_progress: OnProgress | None) -> Dataflow:
     """The dataflow over these files. `now_us`: wall clock in µs; records later than it are dead letters (`future`)."""
     settings, out = replay.settings, replay.out
     decoder = decoder_of(settings, now_us)
@@ -127,4 +127,4 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     if current["finished"]:
         raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")
     write_run(state, current)
-    return build(replay, files, current["now_us"], None)
+    return build_replay(replay, files, current["now_us"], None)

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
 
+from aftercall.times import MINUTES_PER_WEEK
 from benchmarks.detection.ours import DEFAULTS, MINUTES_PER_DAY, Config
 from benchmarks.detection.populations import Levels, Population, Stream, population
 from models.arrays import F64, I64
-from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
+from models.stats.chi_square import chi_square_quantile
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 THRESHOLDS: Final = (20, 100, 1000, 10_000)
 LEAST_PROMISED: Final = 3.0
@@ -72,7 +73,7 @@ def poisson_upper(count: int) -> float:
     >>> round(poisson_upper(0), 3)
     2.996
     """
-    return float(chi2.ppf(0.95, 2 * (count + 1)) / 2)
+    return chi_square_quantile(0.95, 2 * (count + 1)) / 2
 
 
 def batches(

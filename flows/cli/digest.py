@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from flows.cli.answers import console, print_json
-from flows.cli.options import SNAPSHOT, Json, Snapshot, snapshot_file
+from flows.cli.options import SNAPSHOT, Json, SnapshotPath, snapshot_file
 
 
 def digest(
     *,
-    snapshot: Snapshot = SNAPSHOT,
+    snapshot: SnapshotPath = SNAPSHOT,
     week: Annotated[
         str | None, typer.Option(metavar="WEEK", help="ISO week (UTC), such as 2026-W47; by default the newest.")
     ] = None,

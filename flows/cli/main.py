@@ -20,7 +20,7 @@ from flows.cli.check import check
 from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.kafka import topics
-from flows.cli.options import SNAPSHOT, Config, Json, Snapshot, moment, snapshot_file, span
+from flows.cli.options import SNAPSHOT, Config, Json, SnapshotPath, moment, snapshot_file, span
 
 __all__ = ["UsageError", "app", "main"]
 
@@ -155,24 +155,23 @@ def run(
 
     settings = load(config)
 
-    from flows.service.run import Member, Service, run_as_member
-    from flows.service.run import run as serve
+    from flows.service.run import Member, ServiceRun, run_as_member, run_service
 
-    service = Service(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
+    service = ServiceRun(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
     if member is not None:
         run_as_member(service, Member(member, tuple(addresses.split(";"))))
         return
     command = ["run", "--out", str(service.out)]
     command += [] if config is None else ["--config", str(config)]
     command += ["--accept-data-loss"] if accept_data_loss else []
-    serve(service, processes, command)
+    run_service(service, processes, command)
 
 
 @app.command(short_help="Compare the last days of a task type with those before.")
 def insights(
     *,
     task: Annotated[str, typer.Argument(metavar="TASK", help="The task type.")],
-    snapshot: Snapshot = SNAPSHOT,
+    snapshot: SnapshotPath = SNAPSHOT,
     lookback: Annotated[str, typer.Option(metavar="DURATION", help="The span to judge.")] = "48h",
     baseline: Annotated[str, typer.Option(metavar="DURATION", help="The span before it, to compare with.")] = "168h",
     as_of: Annotated[

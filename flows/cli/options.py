@@ -17,7 +17,7 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Snapshot = Annotated[Path, typer.Option("--snapshot", metavar="FILE", help="The snapshot, or its folder.")]
+SnapshotPath = Annotated[Path, typer.Option("--snapshot", metavar="FILE", help="The snapshot, or its folder.")]
 SNAPSHOT = Path("outcomes.duckdb")
 
 

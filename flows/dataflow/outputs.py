@@ -18,6 +18,7 @@ from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows.dataflow import rows
 from flows.dataflow.snapshot_messages import (
+    SNAPSHOT_KEY,
     AlertRows,
     CallRows,
     CellChanges,
@@ -30,12 +31,11 @@ from flows.dataflow.snapshot_messages import (
     Tally,
     VerdictRows,
 )
-from flows.dataflow.steps import Watched
+from flows.dataflow.steps import Alerted
 from flows.settings import Settings
 from models.groups import Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
 
-SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]
 Origin = Callable[[str, int], dict[str, Any]]
 """Maps a partition's name and an offset in it to the `origin` of a dead letter: where the record can be found."""
@@ -124,7 +124,7 @@ def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]
     return letters
 
 
-def drifted(item: tuple[str, Watched]) -> list[Alert]:
+def drifted(item: tuple[str, Alerted]) -> list[Alert]:
     """The alerts of the alerting step."""
     for alert in item[1].alerts:
         METRICS.alert(alert.state, alert.kind)
@@ -195,9 +195,9 @@ def letter_json(letter: Letter) -> Block:
 def read_history(batch: Batch) -> list[Keyed]:
     """Counts of the records read, and the positions up to which they were read."""
     if not batch.news:
-        return [(SNAPSHOT, Clock(NEVER, NEVER, {}))]
+        return [(SNAPSHOT_KEY, Clock(NEVER, NEVER, {}))]
     tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
-    return [(SNAPSHOT, tally), (SNAPSHOT, Clock(NEVER, NEVER, dict(batch.marks)))]
+    return [(SNAPSHOT_KEY, tally), (SNAPSHOT_KEY, Clock(NEVER, NEVER, dict(batch.marks)))]
 
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
@@ -209,11 +209,11 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
         if "duplicates" in joined.tally:
             METRICS.duplicates(joined.tally["duplicates"])
         if joined.tally:
-            yield SNAPSHOT, Tally(joined.tally)
+            yield SNAPSHOT_KEY, Tally(joined.tally)
         if len(joined.accepted_at):
-            yield SNAPSHOT, Clock(NEVER, int(joined.accepted_at.max()), {})
+            yield SNAPSHOT_KEY, Clock(NEVER, int(joined.accepted_at.max()), {})
         if joined.erased is not None:
-            yield SNAPSHOT, EraseRows(*joined.erased)
+            yield SNAPSHOT_KEY, EraseRows(*joined.erased)
         if not per_call:
             return
         for make, message in (
@@ -223,7 +223,7 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
         ):
             made = make(joined)
             if made:
-                yield SNAPSHOT, message(made)
+                yield SNAPSHOT_KEY, message(made)
 
     return history
 
@@ -231,28 +231,28 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
 def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
     """Differences of the rate cells, and the watermark after them."""
     grouped = item[1]
-    clock = (SNAPSHOT, Clock(grouped.watermark, NEVER, {}))
+    clock = (SNAPSHOT_KEY, Clock(grouped.watermark, NEVER, {}))
     if not grouped.names:
         return [clock]
-    return [(SNAPSHOT, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
+    return [(SNAPSHOT_KEY, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
 
 
 def letter_history(letter: Letter) -> list[Keyed]:
     """A row of `dead_letters`; only its `received_at` is a wall-clock time."""
     row = letter[1].model_dump() | {"received_at": time.time_ns() // 1000}
-    return [(SNAPSHOT, DeadLetterRows([row]))]
+    return [(SNAPSHOT_KEY, DeadLetterRows([row]))]
 
 
 def alert_history(alert: Alert) -> list[Keyed]:
     """A row of `alerts`."""
-    return [(SNAPSHOT, AlertRows([alert]))]
+    return [(SNAPSHOT_KEY, AlertRows([alert]))]
 
 
-def digest_history(item: tuple[str, Watched]) -> list[Keyed]:
+def digest_history(item: tuple[str, Alerted]) -> list[Keyed]:
     """Rows of `digests`: a digest is only queried, so no topic carries it."""
-    return [(SNAPSHOT, DigestRows(item[1].digests))] if item[1].digests else []
+    return [(SNAPSHOT_KEY, DigestRows(item[1].digests))] if item[1].digests else []
 
 
 def recommendation_history(recommendation: Recommendation) -> list[Keyed]:
     """Rows of `recommendations`."""
-    return [(SNAPSHOT, RecommendationRows([recommendation]))]
+    return [(SNAPSHOT_KEY, RecommendationRows([recommendation]))]

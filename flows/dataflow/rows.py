@@ -9,9 +9,9 @@ import orjson
 
 from aftercall.records import seal_json
 from aftercall.times import NEVER, format_time
+from flows.dataflow.snapshot_messages import Row
 from models.join import PENDING, Joined, Judgement
 
-Row = tuple[Any, ...]
 _NAMES = ("failure", "success", "expired")
 """Verdicts, indexed by `success`: 0, 1, and -1, which is the last element."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
 from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
 
+SNAPSHOT_KEY: Final = "snapshot"
+"""Of every message to the snapshot sink: it has one partition."""
 Row = tuple[Any, ...]
 
 

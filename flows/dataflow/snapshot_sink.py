@@ -19,6 +19,7 @@ from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_messages import (
+    SNAPSHOT_KEY,
     AlertRows,
     CallRows,
     CellChanges,
@@ -35,7 +36,7 @@ from flows.dataflow.snapshot_messages import (
 from models.rates import FrozenRates, RateCells
 from models.state import check_version
 
-PARTITION: Final = "snapshot"
+PARTITION: Final = SNAPSHOT_KEY
 """Key of every message to the sink, and its only partition."""
 STATE_VERSION: Final = 2
 _SHARE: Final = 10

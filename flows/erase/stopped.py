@@ -18,7 +18,7 @@ from connectors.kafka import outbox
 from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config, reach
 from connectors.kafka.outbox import OutboxSink
-from connectors.kafka.writer import KafkaWriter, WriterHooks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.outcomes import Outlets, outcomes
@@ -112,5 +112,5 @@ def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Er
 
 def _writer(kafka: Kafka) -> KafkaWriter:
     deadline = time.monotonic() + 3 * _BROKER_S
-    hooks = WriterHooks(give_up=lambda: time.monotonic() > deadline)
-    return KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)
+    callbacks = WriterCallbacks(give_up=lambda: time.monotonic() > deadline)
+    return KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, callbacks)

@@ -18,8 +18,8 @@ from flows.reports.insights import Route, newest_route, open_snapshot, rows
 from flows.reports.insights_view import arm_name, moment, percent, points, printable, route_table
 from models.stats.intervals import Z_99, newcombe
 
-SNAPSHOT = "outcomes.duckdb"
-Row = dict[str, Any]
+_SNAPSHOT = "outcomes.duckdb"
+NamedRow = dict[str, Any]
 
 
 def report(out: Path, console: Console, truth: Path | None = None) -> None:
@@ -33,7 +33,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
     Raises:
         InsightError: `out` holds no snapshot.
     """
-    snapshot = out / SNAPSHOT
+    snapshot = out / _SNAPSHOT
     with open_snapshot(snapshot) as base:
         alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
         worse = [alert for alert in alerts if _on_rates(alert, "down") and not _part_of_another(alert)]
@@ -59,7 +59,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
     _invitation(snapshot, task, console)
 
 
-def alert_line(alert: Row) -> str:
+def alert_line(alert: NamedRow) -> str:
     """One alert in a sentence: scope, change with interval, since when, and when it was noticed."""
     scope = _scope(alert)
     change = ""
@@ -75,7 +75,7 @@ def alert_line(alert: Row) -> str:
     return f"{scope}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
 
 
-def _scope(alert: Row) -> str:
+def _scope(alert: NamedRow) -> str:
     """The scope of an alert, in short."""
     task = "all tasks" if alert["task_type"] == EVERY_TASK else printable(alert["task_type"])
     if alert["model"] is not None:
@@ -94,7 +94,7 @@ class EffectSoFar(NamedTuple):
     high: float
 
 
-def effect_so_far(base: duckdb.DuckDBPyConnection, alert: Row) -> EffectSoFar | None:
+def effect_so_far(base: duckdb.DuckDBPyConnection, alert: NamedRow) -> EffectSoFar | None:
     """The effect by all outcomes known now; the alert used only the first ones, which exaggerate the effect.
 
     The hour of the change is left out. None if either side has no resolved calls, or the change has no estimated time.
@@ -127,7 +127,7 @@ def effect_line(effect: EffectSoFar) -> str:
     )
 
 
-def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> list[str]:
+def against_truth(base: duckdb.DuckDBPyConnection, worse: list[NamedRow], incident: NamedRow | None) -> list[str]:
     """How well the hidden incident was detected, and how many false alarms there are."""
     if incident is None:
         return [f"There was no incident; {len(worse)} were reported."]
@@ -157,7 +157,7 @@ def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: R
     return lines
 
 
-def _found(alert: Row, incident: Row, changed_at: datetime) -> list[str]:
+def _found(alert: NamedRow, incident: NamedRow, changed_at: datetime) -> list[str]:
     lines = [f"Found {_hours(alert['opened_at'] - changed_at)} after it happened."]
     if alert["changed_at"] is not None:
         off = alert["changed_at"] - changed_at
@@ -173,21 +173,21 @@ def _found(alert: Row, incident: Row, changed_at: datetime) -> list[str]:
     return lines
 
 
-def _judged(drop: float, low: float, high: float, incident: Row) -> str:
+def _judged(drop: float, low: float, high: float, incident: NamedRow) -> str:
     where = "within" if low <= incident["drop"] <= high else "outside"
     return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true drop lies {where}"
 
 
-def _on_rates(alert: Row, direction: str) -> bool:
+def _on_rates(alert: NamedRow, direction: str) -> bool:
     return (alert["metric"], alert["direction"]) == ("success_rate", direction)
 
 
-def _part_of_another(alert: Row) -> bool:
+def _part_of_another(alert: NamedRow) -> bool:
     """Whether the alert was closed because a later alert with a wider scope covers the same change."""
     return "part_of" in json.loads(alert["evidence"] or "{}")
 
 
-def _about(alert: Row) -> str:
+def _about(alert: NamedRow) -> str:
     """The subject of an alert that is only counted in the report, in words."""
     if _part_of_another(alert):
         return "that turned out to be part of a wider change"
@@ -200,7 +200,7 @@ def _about(alert: Row) -> str:
     return "on the pipeline itself"
 
 
-def _others(alerts: list[Row], worse: list[Row], console: Console) -> None:
+def _others(alerts: list[NamedRow], worse: list[NamedRow], console: Console) -> None:
     """Print how many alerts there are besides `worse`, by subject."""
     counts = Counter(_about(alert) for alert in alerts if alert not in worse)
     if counts:
@@ -208,14 +208,14 @@ def _others(alerts: list[Row], worse: list[Row], console: Console) -> None:
         console.print(Text(f"Other alerts: {listed}.", "dim"))
 
 
-def _incident(truth: Path | None) -> Row | None:
+def _incident(truth: Path | None) -> NamedRow | None:
     if truth is None:
         return None
-    incident: Row | None = json.loads(truth.read_text(encoding="utf-8")).get("incident")
+    incident: NamedRow | None = json.loads(truth.read_text(encoding="utf-8")).get("incident")
     return incident
 
 
-def _task(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> str | None:
+def _task(base: duckdb.DuckDBPyConnection, worse: list[NamedRow], incident: NamedRow | None) -> str | None:
     if incident is not None:
         task: str = incident["task_type"]
         return task
@@ -226,7 +226,7 @@ def _task(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | Non
     return busiest[0]["task_type"] if busiest else None
 
 
-def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[Row], console: Console) -> None:
+def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[NamedRow], console: Console) -> None:
     route = newest_route(base, task)
     if route is None:
         console.print("No recommendation has been issued.")
@@ -243,7 +243,7 @@ def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[Row], conso
             console.print(Text(f"{name}: {percent(was)} of the calls before the alert, {percent(now)} now."))
 
 
-def _weight(route: Route, alert: Row) -> float:
+def _weight(route: Route, alert: NamedRow) -> float:
     """The summed weight of the arms in the scope of an alert."""
     arms = [arm for arm in route.arms if arm["model"] == alert["model"] and alert["config"] in (None, arm["config"])]
     return float(sum(arm["weight"] for arm in arms))

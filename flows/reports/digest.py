@@ -17,9 +17,9 @@ from aftercall.records import DigestEntry
 from aftercall.times import format_time, to_us
 from flows.reports.insights import InsightError, open_snapshot, rows
 from flows.reports.insights_view import arm_name, percent, points, printable
-from models.alarms.phrases import significant
+from models.alarms.digits import significant
 
-SHOWN = 40
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def show_digest(digest: Week, console: Console) -> None:
         console.print(f"No certain change in {digest.groups:,} groups, {until}.")
         return
     table = Table("", "before", "within the week", "change", "outcomes", "e-value", box=None, header_style="dim")
-    for entry in digest.entries[:SHOWN]:
+    for entry in digest.entries[:_SHOWN]:
         both = entry["baseline"] is not None and entry["current"] is not None
         model = "all models" if entry["model"] is None else arm_name(entry["model"], entry["config"])
         name = f"{printable(entry['task_type'])} · {model}"
@@ -84,8 +84,8 @@ def show_digest(digest: Week, console: Console) -> None:
         )
     console.print(f"{len(digest.entries):,} changes in {digest.groups:,} groups, {until}; {promise}:")
     console.print(table)
-    if len(digest.entries) > SHOWN:
-        console.print(f"and {len(digest.entries) - SHOWN:,} more (--json has them all)")
+    if len(digest.entries) > _SHOWN:
+        console.print(f"and {len(digest.entries) - _SHOWN:,} more (--json has them all)")
 
 
 def _weeks(base: duckdb.DuckDBPyConnection, snapshot: Path) -> list[str]:

@@ -37,7 +37,8 @@ __all__ = [
     "rows",
 ]
 
-HOUR = timedelta(hours=1)
+GRAIN = timedelta(hours=1)
+"""Of the finest rates in a snapshot."""
 
 TIMED_ARMS = 12
 """Detection delay is shown for this many of the busiest (model, config)."""
@@ -126,7 +127,7 @@ def insights(
         InsightError: no such snapshot, no such task type, or a span that is not in whole hours.
     """
     for name, span in (("lookback", lookback), ("baseline", baseline)):
-        if span < HOUR or span % HOUR:
+        if span < GRAIN or span % GRAIN:
             message = (
                 f"insights: {name} must be whole hours, at least 1h; got {_span(span)} (rates are kept by the hour)"
             )
@@ -177,7 +178,7 @@ def _end(base: duckdb.DuckDBPyConnection, as_of: datetime | None) -> datetime:
     else:
         end = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
     full_hour = end.replace(minute=0, second=0, microsecond=0)
-    return full_hour if full_hour == end else full_hour + HOUR
+    return full_hour if full_hour == end else full_hour + GRAIN
 
 
 def _sides(base: duckdb.DuckDBPyConnection, task: str, start: datetime, end: datetime) -> dict[ArmKey, Counts]:
@@ -204,7 +205,7 @@ def _corrected(base: duckdb.DuckDBPyConnection, task: str, lookback: timedelta) 
         SELECT model, config, corrected_rate, corrected_low, corrected_high, maturity FROM current_rates
         WHERE task_type = ? AND span = ?
     """
-    span = {1: "1h", 24: "24h", 48: "48h", 168: "7d"}.get(int(lookback / HOUR))
+    span = {1: "1h", 24: "24h", 48: "48h", 168: "7d"}.get(int(lookback / GRAIN))
     return {
         (row["model"], row["config"]): Corrected(
             row["corrected_rate"], row["corrected_low"], row["corrected_high"], row["maturity"]

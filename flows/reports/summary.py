@@ -11,7 +11,7 @@ from rich.markup import escape
 from flows.reports.insights import open_snapshot, rows
 
 COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
-SHOWN = 8
+_SHOWN = 8
 VERDICTS = ("pending", "successes", "failures", "expired")
 
 
@@ -43,9 +43,9 @@ def show(counts: dict[str, Any], console: Console) -> None:
     if counts["dead_letter_reasons"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
-    shown = counts["open_alerts"][:SHOWN]
+    shown = counts["open_alerts"][:_SHOWN]
     if shown:
-        more = f"; {SHOWN} of them" if len(counts["open_alerts"]) > SHOWN else ""
+        more = f"; {_SHOWN} of them" if len(counts["open_alerts"]) > _SHOWN else ""
         console.print(f"\nalerts: {len(counts['open_alerts'])} open, {counts['closed_alerts']} closed{more}:")
         for alert in shown:
             console.print(f"  [bold]{alert['severity']}[/bold] {escape(alert['reason'])}")

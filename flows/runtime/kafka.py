@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 from connectors.kafka.sink import KafkaSink
-from connectors.kafka.writer import KafkaWriter, WriterHooks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from connectors.metrics import METRICS
 from flows.dataflow.snapshot_sink import SnapshotSink
 from flows.outcomes import Outlets
@@ -33,15 +33,15 @@ def output_topics(kafka: Kafka) -> tuple[str, ...]:
 
 
 def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]) -> Outlets:
-    """One sink per output topic; all share one producer. `beat` and `give_up` as in `WriterHooks`."""
-    hooks = WriterHooks(
+    """One sink per output topic; all share one producer. `beat` and `give_up` as in `WriterCallbacks`."""
+    callbacks = WriterCallbacks(
         beat=beat,
         give_up=give_up,
         confirmed=METRICS.outputs,
         refused=METRICS.output_refused,
-        trouble=METRICS.broker_error,
+        passing_error=METRICS.broker_error,
     )
-    writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)
+    writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, callbacks)
     verdicts, alerts, recommendations, letters = (KafkaSink(writer, topic) for topic in output_topics(kafka))
     return Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, snapshot)
 
@@ -75,7 +75,7 @@ def wait_for_broker(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
         nonlocal warned
         if not warned and time.monotonic() - began > WARN_AFTER_S:
             warned = True
-            where = scrub(kafka.brokers)
+            where = hide_secrets(kafka.brokers)
             _log.warning("kafka.brokers: none of %s answers; waiting for one, %.0f s at most", where, START_WITHIN_S)
         return give_up()
 

@@ -22,7 +22,7 @@ from aftercall.errors import NEW_OUT, StateError, UsageError, UserError
 
 VERSION = 1
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
-SNAPSHOT = "outcomes.duckdb"
+_SNAPSHOT = "outcomes.duckdb"
 LEAST_ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free on the disk of a service: if a write of state fails, Bytewax aborts without a message."""
 
@@ -83,7 +83,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
     state = out / "state"
     run_file = state / "run.json"
     if not run_file.exists():
-        if any((out / name).exists() for name in (*OUTPUTS, SNAPSHOT)):
+        if any((out / name).exists() for name in (*OUTPUTS, _SNAPSHOT)):
             raise UsageError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)")
         # An earlier run may have died before it wrote `run.json`.
         shutil.rmtree(state / "recovery", ignore_errors=True)

@@ -22,8 +22,8 @@ from aftercall.times import duration_us
 from connectors.dead_letters import place_origin
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
-from connectors.kafka.lane_settings import LaneHooks, LaneSettings
-from connectors.kafka.metadata import KafkaWatch
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
+from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
 from connectors.metrics import METRICS
 from flows.dataflow.erasing import Erasing
@@ -56,7 +56,7 @@ _log = logging.getLogger("aftercall.run")
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceRun:
     """What to run.
 
     Attributes:
@@ -80,7 +80,7 @@ class Member:
     addresses: tuple[str, ...] = ()
 
 
-def run(service: Service, processes: int, command: Sequence[str]) -> None:
+def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> None:
     """Run until stopped.
 
     Args:
@@ -117,7 +117,7 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
     _log.info("stopped; the same command resumes here")
 
 
-def run_as_member(service: Service, member: Member) -> None:
+def run_as_member(service: ServiceRun, member: Member) -> None:
     """Run one of several processes. Its parent holds our standard input, and has checked folder and broker."""
     stopping = Stopping()
     stopping.install()
@@ -135,23 +135,23 @@ def run_as_member(service: Service, member: Member) -> None:
         sys.exit(code)
 
 
-def work(service: Service, member: Member, stopping: Stopping) -> None:
+def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
     """Run one process of the dataflow until it is stopped."""
     settings = service.settings
     limit_arenas()
     logs.configure(settings.service.log_level, member.number)
     poll_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
-    watch = KafkaWatch(admin_config(settings.kafka.cluster()), inputs(settings.kafka), poll_every_s)
+    poller = MetadataPoller(admin_config(settings.kafka.cluster()), inputs(settings.kafka), poll_every_s)
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
-        checks={"broker": watch.trouble},
+        checks={"broker": poller.problem},
     )
     if member.number == 0:
         watch_peers(health, settings.service, len(member.addresses))
     server = health_server.listen(settings.service, member.number, health)
     state = service.out / "state"
-    flow, sinks = build(service, watch, health, stopping)
+    flow, sinks = build_service(service, poller, health, stopping)
     try:
         execute(
             flow,
@@ -163,12 +163,14 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
         )
         finish(sinks)
     finally:
-        watch.close()
+        poller.close()
         if server is not None:
             server.close()
 
 
-def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stopping) -> tuple[Dataflow, Outlets]:
+def build_service(
+    service: ServiceRun, poller: MetadataPoller, health: Health, stopping: Stopping
+) -> tuple[Dataflow, Outlets]:
     """The dataflow between the topics, and its sinks, which `finish` needs after the end of the flow."""
     settings = service.settings
     began, polled_lanes = time.monotonic(), set[str]()
@@ -205,7 +207,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         accept_data_loss=service.accept_data_loss,
     )
     erasing = Erasing(service.out)
-    hooks = LaneHooks(
+    callbacks = LaneCallbacks(
         stopping=stop,
         beat=health.heartbeat.beat,
         built=health.expects_lane,
@@ -224,12 +226,12 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         on_published=health.published,
         erasing=erasing,
     )
-    source = KafkaLanes(lanes, decoder, watch, hooks)
+    source = KafkaLanes(lanes, decoder, poller, callbacks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
     return outcomes(settings, source, sinks, place_origin), sinks
 
 
-def _prepare(service: Service, state: Path, stopping: Stopping) -> None:
+def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> None:
     """Wait for the broker, and check that the state in the folder belongs to this run."""
     ensure_room(service.out)
     broker = wait_for_broker(service.settings.kafka, give_up=stopping)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aftercall.times import HOUR_US, MINUTE_US
 from models.arrays import F64, I8, I32, I64, U64
 from models.columns.group_sums import runs, total
-from models.columns.keyed_sums import pack
+from models.columns.keyed_sums import pack_key
 from models.join.ledger import End
 from models.messages import (
     LEVELS,
@@ -221,8 +221,8 @@ class Deltas:
     def _latency_table(self) -> LatencyDeltas:
         group = _concatenated([x[0] for x in self._latency], np.int32)
         minute = _concatenated([x[1] for x in self._latency], np.int32)
-        bucket = sketch.bucket_of(_concatenated([x[2] for x in self._latency], np.float64))
-        order, starts = runs(pack(group, minute, bucket, sketch.KEY_BITS))
+        bucket = sketch.value_bucket(_concatenated([x[2] for x in self._latency], np.float64))
+        order, starts = runs(pack_key(group, minute, bucket, sketch.VALUE_KEY_BITS))
         first = order[starts]
         counts = np.diff(np.append(starts, len(order))).astype(np.int32)
         return LatencyDeltas(group[first], minute[first], bucket[first], counts)
@@ -233,9 +233,9 @@ class Deltas:
         success = _concatenated([x[2] for x in self._delays], np.int8)
         decided = _concatenated([x[3] for x in self._delays], np.int64)
         sign = _concatenated([x[4] for x in self._delays], np.int32)
-        bucket = delay.bucket_of(np.maximum(decided - call_at, 0))
+        bucket = delay.delay_bucket(np.maximum(decided - call_at, 0))
         hour = (call_at // HOUR_US).astype(np.int32)
-        order, starts = runs(pack(group, hour, bucket * 2 + success, delay.KEY_BITS))
+        order, starts = runs(pack_key(group, hour, bucket * 2 + success, delay.DELAY_KEY_BITS))
         counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
         first = order[starts][counts != 0]
         return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
@@ -293,7 +293,7 @@ def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]
     """Sum `parts` per (group, minute); absent columns of a part are zero; rows of zeros are dropped."""
     group = _concatenated([p["group"] for p in parts], np.int32)
     minute = _concatenated([p["minute"] for p in parts], np.int32)
-    order, starts = runs(pack(group, minute))
+    order, starts = runs(pack_key(group, minute))
     first = order[starts]
     sums: dict[str, Any] = {}
     kept = np.zeros(len(first), np.bool_)

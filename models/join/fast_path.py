@@ -1,6 +1,6 @@
 """The fast path through the join: whole columns of new calls and of first outcomes.
 
-`models.join.dispatch` says which records take it. What it does equals the slow path record by record.
+`models.join.dispatch` decides which records take it. What it does equals the slow path record by record.
 """
 
 from __future__ import annotations

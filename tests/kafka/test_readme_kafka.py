@@ -6,18 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from harness.waiting import HANG_S, until
 from kafka.clusters import Cluster
 from system.documents import document, run, section, shells
 
 BROKER = "localhost:9092"
-DEADLINE_S = 60.0
 SERVICE = "aftercall run"
 
 
@@ -30,6 +29,10 @@ def _records(folder: Path) -> int:
     if not (folder / "outcomes.duckdb").exists():
         return 0
     return sum(count for (count,) in _table(folder, "pipeline", "records"))
+
+
+def _letters(folder: Path) -> list[tuple[Any, ...]]:
+    return _table(folder, "dead_letters", "reason")
 
 
 @pytest.mark.slow
@@ -51,17 +54,13 @@ def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker
                 command = [f"{Path(sys.executable).parent}/aftercall", "run", *options.split()]
                 service = subprocess.Popen(command, cwd=folder, env=env)
         assert service is not None
-        deadline = time.monotonic() + DEADLINE_S
-        while _records(folder / "live") < 11:
-            assert time.monotonic() < deadline
-            assert service.poll() is None
-            time.sleep(0.2)
+        live = folder / "live"
+        until(lambda: service.poll() is not None or _records(live) >= 11, lambda: _records(live), every_s=0.2)
+        assert service.poll() is None
         # The watermark goes on once the partitions are idle: only then is the orphan told from one that waits.
-        while not any(reason == "orphan" for (reason,) in _table(folder / "live", "dead_letters", "reason")):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until(lambda: ("orphan",) in _letters(live), lambda: _letters(live), every_s=0.2)
         service.send_signal(signal.SIGINT)
-        assert service.wait(30) == 0
+        assert service.wait(HANG_S) == 0
     finally:
         if service is not None and service.poll() is None:
             service.kill()

@@ -83,6 +83,7 @@ def _plain(column: np.ndarray, *, moment: bool) -> list[object]:
     return [None if isinstance(value, float) and math.isnan(value) else value for value in column.tolist()]
 
 
+@pytest.mark.slow
 def test_who_looks_every_hour_is_told_of_the_one_model_that_fell_and_of_no_other(tmp_path: Path) -> None:
     world, path = World(), tmp_path / "outcomes.duckdb"
     for hour in range(DROP_AT - 6, DROP_AT, 2):

@@ -15,6 +15,7 @@ from flows.service.health import ASK_AGAIN_S, RECOVERY_WITHIN_S, Health
 from flows.service.health_server import Server, ServiceError, listen, serve
 from flows.service.peer_health import watch_peers
 from flows.settings.sections import Service
+from harness.waiting import HANG_S
 
 
 class Wheel:
@@ -167,7 +168,7 @@ def server(health: Health) -> Iterator[Server]:
 
 
 def ask(port: int, path: str, method: str = "GET") -> tuple[int, str, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=HANG_S)
     connection.request(method, path)
     answer = connection.getresponse()
     found = answer.status, answer.headers["Content-Type"], answer.read().decode()

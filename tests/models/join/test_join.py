@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import replace
 
 import pytest
@@ -69,13 +68,6 @@ def test_forty_thousand_sources_do_not_end_the_pipeline() -> None:
     direct.joins = {shard: Join.from_state(join.state(), JoinRules()) for shard in direct.joins}
     direct.run(history, [1], [False])
     assert direct.newest["c"]["source"] == sources[-1]
-
-
-def test_a_state_of_another_version_is_refused_with_what_to_do() -> None:
-    """Not read wrongly."""
-    state = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match="give the same command a new --out"):
-        Join.from_state(state, JoinRules())
 
 
 def test_a_change_of_settings_too_many_is_refused_and_both_remedies_work() -> None:
