@@ -36,7 +36,7 @@ _POSITION: Final = (
 _FEATURE: Final = ("the broker must know what the client asks for", "use Apache Kafka 2.1 or newer, or one like it")
 _STATE: Final = (
     "the client must be able to go on",
-    "check the broker, then give the same command again",
+    "check the broker, then give the same command again: nothing that was committed is lost",
 )
 _REACH: Final = (
     "the broker must be reachable",
