@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Measures speed, detection and recovery (docs/architecture.md)."""

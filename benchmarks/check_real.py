@@ -1,9 +1,9 @@
-"""Replays recorded sets and holds the results to polars, count by count: `make check-real`.
+"""Replays recorded sets and compares every count with polars: `make check-real`.
 
     python -m benchmarks.check_real [--only NAME] [--permutations N] [--write]
 
-Exit code 1 where a count differs, which is printed; 0 with a sentence where the sets are absent. Then the rows of
-llmdrift are permuted, and the alerts counted that come all the same (`benchmarks.real_permutations`; some minutes).
+The exit code is 1 if a count differs, which is printed, and 0 with a sentence if the sets are absent. Then the rows of
+llmdrift are permuted, and the false alarms on them are counted (`benchmarks.real_permutations`; some minutes).
 `--write` renews the generated block of docs/results.md, benchmarks/results/real.json and permutations.json.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import duckdb
 
 from aftercall.durations import format_duration
-from benchmarks.real_changes import Alert, judge, told
+from benchmarks.real_changes import Alert, judge, plain
 from benchmarks.real_permutations import FAST, PERMUTATIONS, SLOW, Stream, lesson
 from benchmarks.real_reference import CALL_COLUMNS, COUNTS, Reference
 from benchmarks.real_report import markdown, written
@@ -39,7 +39,7 @@ Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Checked:
-    """One replay: what it taught, and where it differs from the reference."""
+    """One replay: its lessons for the report, and where it differs from the reference."""
 
     lessons: dict[str, Any]
     differences: list[str]
@@ -48,7 +48,7 @@ class Checked:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay, compare, report; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.check_real", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=[*(one.name for one in SETS), PERMUTED], help="just this set")
+    parser.add_argument("--only", choices=[*(recorded.name for recorded in SETS), PERMUTED], help="only this set")
     parser.add_argument("--permutations", type=int, default=PERMUTATIONS, help="how many, of each pace")
     parser.add_argument("--write", action="store_true", help="renew docs/results.md and benchmarks/results/")
     options = parser.parse_args(arguments)
@@ -56,20 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--write needs all sets; leave out --only")
     lessons: list[dict[str, Any]] = []
     differences: list[str] = []
-    for one in SETS:
-        if options.only not in {None, one.name}:
+    for recorded in SETS:
+        name = recorded.name
+        if options.only not in {None, name}:
             continue
         with tempfile.TemporaryDirectory(prefix="aftercall-real-") as workspace:
-            files = one.files(Path(workspace))
+            files = recorded.files(Path(workspace))
             if files is None:
-                print(f"{one.name}: skipped, {DATA.name}/{one.folder or one.name} is not beside this checkout")
+                print(f"{name}: skipped, {DATA.name}/{recorded.folder or name} is not beside this checkout")
                 continue
-            for replay, rules in one.rules.items():
-                checked = _check(one, replay, rules, files, Path(workspace) / replay)
+            for replay, rules in recorded.rules.items():
+                checked = _check(recorded, replay, rules, files, Path(workspace) / replay)
                 verdict = "equal" if not checked.differences else f"{len(checked.differences)} DIFFERENCES"
-                print(f"{one.name}, {replay} (horizon {format_duration(rules.horizon)}): {verdict}", flush=True)
+                print(f"{name}, {replay} (horizon {format_duration(rules.horizon)}): {verdict}", flush=True)
                 lessons.append(checked.lessons)
-                differences += [f"{one.name}, {replay}: {line}" for line in checked.differences]
+                differences += [f"{name}, {replay}: {line}" for line in checked.differences]
     permuted = _permuted(options.permutations) if options.only in {None, PERMUTED} and not differences else []
     if not lessons and not permuted:
         print("check-real: no recorded set is beside this checkout, so nothing was checked")
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(["the replay differs from polars:", *differences]), file=sys.stderr)
         return 1
     print("\n" + markdown(lessons, permuted))
-    if options.write and len(lessons) < sum(len(one.rules) for one in SETS):
+    if options.write and len(lessons) < sum(len(recorded.rules) for recorded in SETS):
         print("check-real: nothing was written, as sets were skipped (put all of them beside this checkout)")
     elif options.write:
         RESULTS.mkdir(exist_ok=True)
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _permuted(count: int) -> list[dict[str, Any]]:
-    """Of llmdrift at its own pace and at a slower one."""
+    """The lessons of the permutations of llmdrift, at its own pace and at a slower one."""
     found = []
     for pace in (FAST, SLOW):
         stream = Stream.read(pace)
@@ -101,7 +102,7 @@ def _permuted(count: int) -> list[dict[str, Any]]:
     return found
 
 
-def _check(one: RealSet, replay: str, rules: Rules, files: tuple[Path, Path], out: Path) -> Checked:
+def _check(recorded: RealSet, replay: str, rules: Rules, files: tuple[Path, Path], out: Path) -> Checked:
     calls, outcomes = files
     run(Replay([calls], [outcomes], out, rules.settings()))
     expected = Reference.of(calls, outcomes, rules)
@@ -112,8 +113,8 @@ def _check(one: RealSet, replay: str, rules: Rules, files: tuple[Path, Path], ou
         ).fetchall())  # fmt: skip
     alerts = _opened(out)
     lessons = {
-        "set": one.name,
-        "what": one.what,
+        "set": recorded.name,
+        "what": recorded.what,
         "replay": replay,
         "rules": _plain(rules),
         "counters": expected.counters,
@@ -123,7 +124,7 @@ def _check(one: RealSet, replay: str, rules: Rules, files: tuple[Path, Path], ou
         "several_statements": expected.calls.filter(expected.calls["statements"] > 1).height,
         "revisions": {str(times): calls for times, calls in revisions.items()},
         "alerts": _tally(alerts),
-        "changes": _changes(one, alerts),
+        "changes": _changes(recorded, alerts),
     }
     return Checked(lessons, differences)
 
@@ -161,18 +162,18 @@ def _keyed(rows: Sequence[tuple[Any, ...]], keys: int) -> Rows:
 
 
 def _differences(table: str, columns: Sequence[str], got: Rows, expected: Rows) -> list[str]:
-    """One line per row that differs, the first few of them."""
-    found = []
+    """One line per row that differs, for the first `SHOWN` of them, and the number of the others."""
+    lines = []
     for key in sorted(got.keys() | expected.keys(), key=repr):
         here, there = got.get(key), expected.get(key)
         if here == there:
             continue
         if here is None or there is None:
-            found.append(f"{table} {key}: {'missing' if here is None else 'polars has no such row'}")
+            lines.append(f"{table} {key}: {'missing' if here is None else 'polars has no such row'}")
             continue
         pairs = zip(columns, here, there, strict=True)
-        found.append(f"{table} {key}: " + ", ".join(f"{c} {h!r}, polars {t!r}" for c, h, t in pairs if h != t))
-    return found[:SHOWN] + ([f"{table}: and {len(found) - SHOWN} more"] if len(found) > SHOWN else [])
+        lines.append(f"{table} {key}: " + ", ".join(f"{c} {h!r}, polars {t!r}" for c, h, t in pairs if h != t))
+    return lines[:SHOWN] + ([f"{table}: and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
 
 
 # --- lessons ---------------------------------------------------------------------------------------------------------
@@ -187,10 +188,10 @@ def _plain(rules: Rules) -> dict[str, Any]:
 
 
 def _delays(expected: Reference) -> dict[str, dict[str, float]]:
-    """Quantiles of the outcomes' delays in seconds, by what they say; of all in the files, accepted or not."""
+    """Quantiles of the outcomes' delays in seconds, by verdict; of all outcomes in the files, accepted or not."""
     found = {}
-    for says, name in ((True, "success"), (False, "failure")):
-        delays = expected.statements.filter(expected.statements["success"] == says)["delay_s"].drop_nulls()
+    for success, name in ((True, "success"), (False, "failure")):
+        delays = expected.statements.filter(expected.statements["success"] == success)["delay_s"].drop_nulls()
         if len(delays):
             quantiles = {f"p{round(q * 100)}": delays.quantile(q) or 0.0 for q in (0.1, 0.5, 0.9, 0.99)}
             found[name] = {"n": len(delays), **quantiles, "max": float(delays.max())}  # type: ignore[arg-type]
@@ -198,7 +199,7 @@ def _delays(expected: Reference) -> dict[str, dict[str, float]]:
 
 
 def _opened(out: Path) -> list[Alert]:
-    """Each alert on a success rate as it was when it opened; the snapshot has what became of it since."""
+    """Each alert on a success rate as it was opened, from the file; the snapshot holds its latest state."""
     file = out / "alerts.jsonl"
     records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     opened = [r for r in records if r["metric"] == "success_rate" and r["state"] == "opened"]
@@ -217,10 +218,10 @@ def _tally(alerts: list[Alert]) -> dict[str, int]:
     return dict(sorted(Counter(f"{alert.width} {alert.direction}" for alert in alerts).items()))
 
 
-def _changes(one: RealSet, alerts: list[Alert]) -> dict[str, Any] | None:
-    """The labelled changes, where the set has labels and the replay let alerts arise from its outcomes."""
-    labels = DATA / (one.folder or one.name) / "labels.json"
-    return told(*judge(json.loads(labels.read_text()), alerts)) if labels.exists() else None
+def _changes(recorded: RealSet, alerts: list[Alert]) -> dict[str, Any] | None:
+    """The labelled changes and the alerts on them; None if the set has no labels."""
+    labels = DATA / (recorded.folder or recorded.name) / "labels.json"
+    return plain(*judge(json.loads(labels.read_text()), alerts)) if labels.exists() else None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Our way: the project's own steps, from bytes to rates, without the sinks that write JSON and the snapshot.
+"""Runs aftercall's own steps from bytes to rates, without the sinks for JSON and snapshot.
 
-lane (decode) -> split -> join per shard -> groups -> rate cells, all through Bytewax and with the state that recovery
-would ask for. The lane computes the watermark of every record as lanes over two topics do.
+The steps are lane (decode) -> split -> join per shard -> groups -> rate cells, all through Bytewax and with the state
+that recovery would request. The lane computes the watermark of every record as lanes over two topics do.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from models.join import JoinRules
 from models.rates import RateCells
 
 BATCH = 50_000
-"""What is waiting when a lane is never idle."""
+"""Records per batch of a lane that is never idle."""
 TOPICS = ["agent.calls/0", "agent.outcomes/0"]
 _SKEW_US = 300_000_000
 
 
 class Lane:
-    """Decodes batches and keeps the clocks of both topics; a record's watermark is the least clock before it."""
+    """Decodes batches and keeps the clocks of both topics; a record's watermark is the smaller clock before it."""
 
     def __init__(self) -> None:
         self._decoder = Decoder(now_us=time.time_ns() // 1000 + 10 * 365 * 86_400_000_000, max_future_skew_us=_SKEW_US)
@@ -93,7 +93,7 @@ class _LanePart(StatefulSourcePartition[Batch, int]):
 
 
 class _Cells(StatefulBatchLogic[Any, Any, bytes]):
-    """What the snapshot sink does with the differences before it writes them."""
+    """Applies differences to the rate cells, as the snapshot sink does before it writes."""
 
     def __init__(self, cells: RateCells) -> None:
         self._cells = cells
@@ -116,7 +116,7 @@ def cut(traffic: Traffic, batch: int) -> Iterator[Traffic]:
 
 
 def flow(traffic: Traffic, cells: RateCells, batch: int = BATCH) -> Dataflow:
-    """Bytes in, rates in `cells`."""
+    """Build the dataflow: bytes in, rates in `cells`."""
     flow = Dataflow("columnar")
     batches = op.input("lanes", flow, Lanes(traffic, batch))
     arrivals = op.flat_map("split", batches, split)

@@ -1,11 +1,11 @@
-"""Bias and coverage of the delay-corrected rate, against the naive rate and against mature calls alone.
+"""Measures bias and coverage of the delay-corrected rate, the naive rate, and mature calls alone.
 
     python -m benchmarks.coverage [--full]
 
 Failures are known after 10 minutes, successes after 3 hours (medians of log-normals, sigma 1.2), half of the calls
-never get a verdict, 100 calls an hour, the truth is 0.85 (docs/statistics.md, "Delay correction"). Every estimate is
-what `RateCells` says in the columns of `current_rates` when it has been told of the calls and verdicts; nothing here
-knows the formula.
+never get a verdict, 100 calls an hour, the truth is 0.85 (docs/statistics.md, "Delay correction"). The estimates are
+read from the table `current_rates` of `RateCells`, after the calls and verdicts were applied to it; the formula is not
+repeated here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOGETHER = 500
 
 @dataclass(frozen=True)
 class Setting:
-    """One situation. Times in hours; `history`: verdicts from which each group knows its delays."""
+    """One situation. Times in hours; `history`: verdicts from which each group learns its delays."""
 
     name: str
     window: int
@@ -63,8 +63,8 @@ SETTINGS = (
 
 
 @dataclass(frozen=True)
-class Found:
-    """Estimates of one setting, shape (groups,), nan where there is none; intervals as pairs."""
+class Estimates:
+    """Estimates of one setting as (rate, low, high), each of shape (groups,); nan without an estimate."""
 
     naive: tuple[F64, F64, F64]
     mature: tuple[F64, F64, F64]
@@ -83,54 +83,53 @@ def figures(size: str) -> tuple[dict[str, float], list[list[str]]]:
     numbers: dict[str, float] = {}
     table = [HEADER]
     for number, setting in enumerate(SETTINGS):
-        found = simulate(setting, GROUPS[size], seed=100 + number)
+        estimates = simulate(setting, GROUPS[size], seed=100 + number)
         cells = [setting.name]
-        for estimate in (found.naive, found.mature, found.corrected):
+        for estimate in (estimates.naive, estimates.mature, estimates.corrected):
             bias, coverage, _ = score(estimate, setting.truth)
             cells += ["", ""] if np.isnan(bias) else [f"{bias:+.4f}", f"{coverage:.3f}"]
-        bias, coverage, width = score(found.corrected, setting.truth)
+        bias, coverage, width = score(estimates.corrected, setting.truth)
         table.append([*cells, f"{width:.3f}"])
         if setting.name in {"6 h", "24 h"}:
             hours = f"{setting.window}h"
             numbers[f"corrected_coverage_{hours}"] = coverage
             numbers[f"corrected_abs_bias_{hours}"] = abs(bias)
-            numbers[f"naive_abs_bias_{hours}"] = abs(score(found.naive, setting.truth)[0])
+            numbers[f"naive_abs_bias_{hours}"] = abs(score(estimates.naive, setting.truth)[0])
     return {name: round(value, 5) for name, value in numbers.items()}, table
 
 
 def score(estimate: tuple[F64, F64, F64], truth: float) -> tuple[float, float, float]:
-    """Mean error, share of intervals that hold the truth, mean width; nan where no group has an estimate."""
+    """Mean error, share of intervals that hold the truth, mean width; nan if no group has an estimate."""
     rate, low, high = (part[~np.isnan(estimate[0])] for part in estimate)
     if not len(rate):
         return float("nan"), float("nan"), float("nan")
     return float(rate.mean() - truth), float(((low <= truth) & (truth <= high)).mean()), float((high - low).mean())
 
 
-def simulate(setting: Setting, groups: int, seed: int) -> Found:
-    """Draw `groups` independent groups, each the only one of its task type, and ask `RateCells` for their rates."""
+def simulate(setting: Setting, groups: int, seed: int) -> Estimates:
+    """Draw `groups` independent groups, each the only one of its task type, and read their rates from `RateCells`."""
     parts = [
-        _asked(setting, min(_TOGETHER, groups - first), np.random.default_rng((seed, first)))
+        _estimates(setting, min(_TOGETHER, groups - first), np.random.default_rng((seed, first)))
         for first in range(0, groups, _TOGETHER)
     ]
     joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    return Found(*((joined[i], joined[i + 1], joined[i + 2]) for i in (0, 3, 6)))
+    return Estimates(*((joined[i], joined[i + 1], joined[i + 2]) for i in (0, 3, 6)))
 
 
-def _asked(setting: Setting, groups: int, rng: np.random.Generator) -> list[F64]:
+def _estimates(setting: Setting, groups: int, rng: np.random.Generator) -> list[F64]:
     cells = RateCells()
     names = [(f"task {i:05d}", "m", "c") for i in range(groups)]
     past = replace(setting, truth=setting.before)
-    told = np.repeat(np.arange(groups), setting.history)
+    history = np.repeat(np.arange(groups), setting.history)
     # The slower the verdicts, the longer the history; the newest day of it is as old as the window.
     days = 8 if setting.failure_median < 24 else 40
-    _tell(
-        cells, names, told, NOW - HOUR_US * rng.integers(24, 24 * days, len(told)) - 1, replace(past, answered=1), rng
-    )
+    history_at = NOW - HOUR_US * rng.integers(24, 24 * days, len(history)) - 1
+    _draw_verdicts(cells, names, history, history_at, replace(past, answered=1), rng)
     counts = rng.poisson(setting.per_hour * setting.window, groups)
     code = np.repeat(np.arange(groups), counts)
     spread = np.where(rng.random(len(code)) < setting.newest, 1.0, setting.window)
     age = (rng.random(len(code)) * spread * HOUR_US).astype(np.int64)
-    mature = _tell(cells, names, code, NOW - 1 - age, setting, rng)
+    mature = _draw_verdicts(cells, names, code, NOW - 1 - age, setting, rng)
     cells.advance(NOW, NOW - 1)
     _, current = cells.tables(NOW, live=True)
     chosen = current["span"] == ("1h" if setting.window == 1 else "24h")
@@ -147,15 +146,15 @@ def _asked(setting: Setting, groups: int, rng: np.random.Generator) -> list[F64]
     return out
 
 
-def _tell(
+def _draw_verdicts(
     cells: RateCells, names: list[Group], code: I64, at: I64, setting: Setting, rng: np.random.Generator
 ) -> tuple[F64, F64]:
-    """Tell the cells of calls and the verdicts known by now; successes and failures per group of the mature calls."""
+    """Draw verdicts and apply those known by now; returns successes and failures of the mature calls, per group."""
     good = rng.random(len(code)) < setting.truth
     median = np.where(good, setting.success_median, setting.failure_median) * HOUR_US
     slow = (median * np.exp(rng.normal(0, setting.sigma, len(code)))).astype(np.int64)
     known = (rng.random(len(code)) < setting.answered) & (at + slow < NOW)
-    tell(cells, names, code, at, good, np.where(known, slow, -1))
+    apply_calls(cells, names, code, at, good, np.where(known, slow, -1))
     mature = known & (at < NOW - MATURE_H * HOUR_US) & (at >= NOW - setting.window * HOUR_US)
     return (
         np.bincount(code[mature & good], minlength=len(names)).astype(np.float64),
@@ -163,16 +162,16 @@ def _tell(
     )
 
 
-def tell(cells: RateCells, names: list[Group], code: I64, at: I64, good: Bools, delay_us: I64) -> None:
-    """Tell the cells of calls and their verdicts.
+def apply_calls(cells: RateCells, names: list[Group], code: I64, at: I64, good: Bools, delay_us: I64) -> None:
+    """Apply calls and their verdicts to the cells.
 
     Args:
-        cells: Are told.
-        names: Of the groups.
+        cells: Changed in place.
+        names: Names of the groups.
         code: Group of each call, shape (n,), an index into `names`.
-        at: Time of each call, µs.
-        good: Whether its verdict is success.
-        delay_us: How long the verdict took; negative where there is none yet.
+        at: Time of each call, µs, shape (n,).
+        good: Whether its verdict is success, shape (n,).
+        delay_us: How long the verdict took, shape (n,); negative without a verdict.
     """
     known = delay_us >= 0
     minute = at // MINUTE_US
@@ -189,7 +188,7 @@ def tell(cells: RateCells, names: list[Group], code: I64, at: I64, good: Bools, 
         np.zeros(len(kinds), np.int32),
         np.zeros(len(kinds), np.int64),
     )
-    bucket = delay.bucket_of(delay_us[known]).astype(np.int64)
+    bucket = delay.delay_bucket(delay_us[known]).astype(np.int64)
     packed = ((code[known] << 24 | at[known] // HOUR_US) << 1 | good[known]) << 6 | bucket
     drawn, counts = np.unique(packed, return_counts=True)
     of_delays = DelayDeltas(
@@ -211,10 +210,10 @@ def _sums(inverse: I64, mask: Bools, length: int) -> I32:
 
 
 def weights(groups: int, seed: int = 7) -> list[list[str]]:
-    """What the weight of the parent does to a group with little history, where groups differ and where they do not.
+    """How the weight of the parent affects a group with little history, for groups that differ and that do not.
 
-    Siblings have 5,000 verdicts; the delays of the group are `exp(N(0, tau))` times theirs, of failures and successes
-    each by its own draw. RMSE is that of the log odds, at 600 calls over the last 6 hours.
+    Siblings have 5,000 verdicts; the delays of the group are `exp(N(0, tau))` times theirs, with separate draws for
+    failures and successes. RMSE is that of the log odds, at 600 calls over the last 6 hours.
     """
     tried = (0.0, 10.0, 20.0, 50.0, 200.0)
     table = [["tau", "own verdicts", *(f"RMSE, coverage at {weight:g}" for weight in tried)]]
@@ -239,12 +238,12 @@ def weights(groups: int, seed: int = 7) -> list[list[str]]:
 def _little_history(rng: np.random.Generator, groups: int, own: int, tau: float) -> tuple[I64, I64, I64, I64, I64]:
     medians = np.array([1 / 6, 3.0]) * HOUR_US
     slower = np.exp(rng.normal(0, tau, (groups, 2)))
-    within = np.zeros((2 * groups, 2, delay.BUCKETS), np.int64)
+    within = np.zeros((2 * groups, 2, delay.DELAY_BUCKETS), np.int64)
     for rows, count, factor in ((0, own, slower), (groups, 5_000, np.ones((groups, 2)))):
         success = rng.random((groups, count)) < 0.85
         for side in (0, 1):
             length = medians[side] * factor[:, side, None] * np.exp(rng.normal(0, 1.2, (groups, count)))
-            bucket = delay.bucket_of(length.astype(np.int64))
+            bucket = delay.delay_bucket(length.astype(np.int64))
             group, place = np.nonzero((success == side) & (bucket <= delay.SETTLED))
             np.add.at(within[:, side], (rows + group, bucket[group, place]), 1)
     age = (rng.random((groups, 600)) * 6 * HOUR_US).astype(np.int64)
@@ -272,7 +271,7 @@ def printed(table: list[list[str]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print figures and tables."""
+    """Print tables, then figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="10,000 groups per setting instead of 1,000")
     size = "full" if parser.parse_args(arguments).full else "ci"

@@ -1,8 +1,8 @@
-"""`make bench-engine`: events per CPU second of three ways, on one core, in one run; and what a held call weighs.
+"""Measures events per CPU second of several implementations, and memory per held call: `make bench-engine`.
 
-Every variant runs in a process of its own, pinned to one processor, three times, taking turns; the best run counts.
-What is measured is the CPU time of the whole process (all threads) from the first record to the end of the flow,
-without generating or loading the records. Only ratios of one run are worth comparing.
+Every variant runs in a separate process, pinned to one processor, three times, taking turns; the best run counts. The
+CPU time of the whole process (all threads) is measured, from the first record to the end of the flow, without
+generating or loading the records. Only ratios within one run can be compared.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ CALLS = 520_000
 EVENTS = "events.jsonl"
 WAYS = ("reference", "columnar", "per_item", "per_item_tumbling", "per_item_pydantic")
 ONCE = ("per_item_tumbling", "per_item_pydantic")
-"""`per_item` has lean models and sliding windows; one variant has tumbling windows, one the pydantic models of
-`aftercall.events`."""
+"""Variants that run only once. `per_item` has lean models and sliding windows; one variant has tumbling windows, the
+other the pydantic models of `aftercall.events`."""
 ROUNDS = 3
 OTHER_BATCHES = (5_000, 20_000)
 _EPOCH = timedelta(seconds=10)
@@ -55,7 +55,7 @@ def main() -> None:
     print(json.dumps(VARIANTS[given.variant](given.events, given.batch)))
 
 
-# --- one measurement, in a process of its own ----------------------------------------------------------------------
+# --- one measurement, in a separate process ------------------------------------------------------------------------
 
 
 def _columnar(events: Path, batch: int) -> dict[str, float]:
@@ -112,7 +112,7 @@ def _rate(events: int, cpu_s: float) -> dict[str, float]:
 
 
 def _settle() -> None:
-    """The garbage collector as a replay sets it; all variants gain by it."""
+    """Set the garbage collector as a replay does; this makes all variants faster."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

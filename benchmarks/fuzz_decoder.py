@@ -1,7 +1,8 @@
-"""`make fuzz`: a million inputs and more through the edge of the pipeline, guided by the coverage of our own code.
+"""Fuzzes the decoder with a million inputs, guided by code coverage: `make fuzz`.
 
-atheris (libFuzzer for Python) instruments what it imports of `connectors` and `aftercall`; `benchmarks.fuzz_target`
-says what must hold. An input that breaks it is left in the folder that is printed, and the exit code is 1.
+atheris (libFuzzer for Python) instruments the modules that it imports from `connectors` and `aftercall`;
+`benchmarks.fuzz_target` checks what must hold. An input that fails a check is left in the folder that is printed, and
+the exit code is 1.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _DONE: Final = re.compile(r"DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
 
 
 def main() -> int:
-    """Run the fuzzer in a process of its own, and write down what it says."""
+    """Run the fuzzer in a separate process, and write its results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz_decoder", description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=SEED)
@@ -45,10 +46,10 @@ def main() -> int:
         done = subprocess.run(
             [*command, "--inputs", str(given.inputs), "--seed", str(given.seed)], stderr=log, stdout=log, check=False
         )
-    told = (folder / "fuzzer.log").read_text(errors="replace")
-    covered = _DONE.search(told)
+    log_text = (folder / "fuzzer.log").read_text(errors="replace")
+    covered = _DONE.search(log_text)
     if done.returncode or covered is None:
-        print(f"{told[-4000:]}\nfuzz: ended with exit code {done.returncode}; see {folder}", file=sys.stderr)
+        print(f"{log_text[-4000:]}\nfuzz: ended with exit code {done.returncode}; see {folder}", file=sys.stderr)
         return 1
     seen = json.loads((folder / "seen.json").read_text())
     figures = {
@@ -61,7 +62,7 @@ def main() -> int:
     }
     for name, figure in figures.items():
         print(f"{name:20} {figure:>12,}")
-    for slug, count in sorted(seen["slugs"].items(), key=lambda one: -one[1]):
+    for slug, count in sorted(seen["slugs"].items(), key=lambda item: -item[1]):
         print(f"  {slug:18} {count:>12,}")
     details = {
         "ends": seen["slugs"],
@@ -75,16 +76,16 @@ def main() -> int:
 
 
 def _fuzz(folder: Path, inputs: int, seed: int) -> None:
-    """Never returns: libFuzzer ends the process."""
+    """Run libFuzzer, which ends the process: never returns."""
     atheris: Any = importlib.import_module("atheris")
     hook: Any = importlib.import_module("atheris.import_hook")
-    # As `atheris.instrument_imports`, but without the tracing of comparisons, which leaks 5 KB an input in 3.0.0.
+    # Like `atheris.instrument_imports`, but without the tracing of comparisons, which leaks 5 KB per input in 3.0.0.
     with hook.HookManager(set(_ROOMS), set(), enable_loader_override=True, trace_dataflow=False):
         from benchmarks import fuzz_inputs, fuzz_target
     seen, slugs, memory = 0, Counter[str](), [0]
     started = time.monotonic()
 
-    def one(data: bytes) -> None:
+    def check_input(data: bytes) -> None:
         nonlocal seen
         slugs[fuzz_target.check(fuzz_inputs.message(data))] += 1
         seen += 1
@@ -92,11 +93,11 @@ def _fuzz(folder: Path, inputs: int, seed: int) -> None:
             memory[0] = _resident_mb()
         if seen % max(1, inputs // 10) == 0:
             memory.append(_resident_mb())
-            found = {"inputs": seen, "slugs": slugs, "memory_mb": memory[1:], "seconds": time.monotonic() - started}
-            (folder / "seen.json").write_text(json.dumps(found | {"atheris": version("atheris")}))
+            so_far = {"inputs": seen, "slugs": slugs, "memory_mb": memory[1:], "seconds": time.monotonic() - started}
+            (folder / "seen.json").write_text(json.dumps(so_far | {"atheris": version("atheris")}))
 
-    def another(data: bytes, longest: int, chance: int) -> bytes:
-        draw = random.Random(chance)
+    def mutate(data: bytes, longest: int, seed_of_input: int) -> bytes:
+        draw = random.Random(seed_of_input)
         if draw.random() < 0.4:
             return bytes(atheris.Mutate(data, longest))
         return fuzz_inputs.mutated(data, draw)[:longest]
@@ -107,7 +108,7 @@ def _fuzz(folder: Path, inputs: int, seed: int) -> None:
         (corpus / f"seed-{number:02}").write_bytes(data)
     options = [f"-runs={inputs}", f"-seed={seed}", f"-max_len={_LONGEST}", "-rss_limit_mb=1024", "-timeout=10"]
     arguments = ["fuzz", *options, f"-artifact_prefix={folder}{os.sep}", str(corpus)]
-    atheris.Setup(arguments, one, custom_mutator=another)
+    atheris.Setup(arguments, check_input, custom_mutator=mutate)
     atheris.Fuzz()
 
 

@@ -1,7 +1,8 @@
-"""Inputs of the fuzzer: two bytes of circumstances, then a message's value; and mutations that know JSON.
+"""Makes inputs for the fuzzer, and mutates them as JSON.
 
-Coverage-guided mutation of bytes alone seldom leaves `not_json`: half of the time members of a record are replaced,
-doubled, renamed or dropped instead, or envelopes are put around it.
+An input is two bytes of settings, then the value of a message. Coverage-guided mutation of bytes alone rarely gets
+beyond `not_json`; so in about half of the cases members of a record are replaced, doubled, renamed or dropped instead,
+or the record is wrapped in an envelope.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _HEADERS: Final[tuple[list[tuple[str, Any]] | None, ...]] = (
 )
 _KEYS: Final = (None, b"c1", b"\xff\xfe", b"k" * 300)
 _PLENTY: Final = (0, 0, 0, 0, 0, 300, 9_000, 70_000)
-"""By how many characters the first `~` is replaced: what is over a limit need not be invented byte by byte."""
+"""The number of characters that replace the first `~`, so that texts over a limit need not grow byte by byte."""
 _TOO_MUCH, _SELDOM = 255, 32
-"""A record over 1 MiB; of the inputs that ask for one, so few get one that they do not take all the time."""
+"""The second byte that requests a record over 1 MiB; one in `_SELDOM` such inputs gets it, as those take long."""
 _NAMES: Final = (
     sorted({*AgentCall.model_fields, "new", "Call_id", ""}),
     sorted({*Outcome.model_fields, "new", "Type", ""}),
@@ -52,7 +53,7 @@ _BYTES: Final = b'\x00\x7f\x80\xc3\xed\xff"{}[],:\\ 1-~eE.'
 
 
 def message(data: bytes) -> Message:
-    """What the fuzzer's bytes mean."""
+    """The message for an input of the fuzzer."""
     first, second, value = (*data[:2], 0, 0)[0], (*data[:2], 0, 0)[1], data[2:]
     plenty = 1_100_000 if second == _TOO_MUCH and crc32(data) % _SELDOM == 0 else _PLENTY[second % len(_PLENTY)]
     if plenty:
@@ -67,7 +68,7 @@ def message(data: bytes) -> Message:
 
 
 def seeds() -> list[bytes]:
-    """What the corpus begins with: good records, bare and in every envelope, and a full one of each kind."""
+    """The first corpus: good records, bare and in every envelope, and a full one of each kind."""
     full = (
         (
             b'{"call_id":"c","occurred_at":"2026-03-01T12:00:00.5+01:00","type":"call","task_type":"t","model":"m",'
@@ -92,7 +93,7 @@ def seeds() -> list[bytes]:
 
 
 def mutated(data: bytes, draw: random.Random) -> bytes:
-    """One to three changes to an input."""
+    """An input with one to three random changes."""
     head, value = bytearray(data[:2].ljust(2, b"\0")), data[2:]
     for _ in range(draw.randint(1, 3)):
         chance = draw.random()
@@ -109,30 +110,30 @@ def mutated(data: bytes, draw: random.Random) -> bytes:
 
 
 def _with_members(value: bytes, draw: random.Random, kind: int) -> bytes:
-    """Members of the record changed; of what is no JSON object, bytes."""
+    """The record with one member changed; if it is no JSON object, with bytes changed."""
     try:
         members = list(json.loads(value).items())
     except (ValueError, AttributeError, RecursionError):
         return _turned(value, draw) if draw.random() < 0.5 else GOOD[kind]
-    said = [(json.dumps(name), json.dumps(content, ensure_ascii=False)) for name, content in members]
-    where = draw.randrange(len(said) + 1)
+    texts = [(json.dumps(name), json.dumps(content, ensure_ascii=False)) for name, content in members]
+    where = draw.randrange(len(texts) + 1)
     match draw.randrange(5):
-        case 0 if said:
-            said.pop(where % len(said))
-        case 1 if said:
-            said.insert(where, draw.choice(said))
-        case 2 if said:
-            name, _ = said[where % len(said)]
-            said[where % len(said)] = name, draw.choice(TOKENS)
+        case 0 if texts:
+            texts.pop(where % len(texts))
+        case 1 if texts:
+            texts.insert(where, draw.choice(texts))
+        case 2 if texts:
+            name, _ = texts[where % len(texts)]
+            texts[where % len(texts)] = name, draw.choice(TOKENS)
         case 3:
-            said.insert(where, (draw.choice(TOKENS[5:11]), draw.choice(TOKENS)))
+            texts.insert(where, (draw.choice(TOKENS[5:11]), draw.choice(TOKENS)))
         case _:
-            said.insert(where, (json.dumps(draw.choice(_NAMES[kind])), draw.choice(TOKENS)))
-    return ("{" + ",".join(f"{name}:{content}" for name, content in said) + "}").encode("utf-8", "surrogatepass")
+            texts.insert(where, (json.dumps(draw.choice(_NAMES[kind])), draw.choice(TOKENS)))
+    return ("{" + ",".join(f"{name}:{content}" for name, content in texts) + "}").encode("utf-8", "surrogatepass")
 
 
 def _turned(value: bytes, draw: random.Random) -> bytes:
-    """Bytes replaced, inserted or cut off."""
+    """The value with some bytes replaced, inserted or deleted."""
     raw = bytearray(value)
     spot = draw.randrange(len(raw) + 1)
     match draw.randrange(3):

@@ -1,4 +1,4 @@
-"""What must hold of whatever a Kafka message contains: accepted, or refused with a reason and a dead letter."""
+"""Checks that any Kafka message is accepted, or refused with a valid dead letter."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LONGEST_DETAIL: Final = 1_000
 
 
 class Message(NamedTuple):
-    """A message as the client hands it over, and how the pipeline is set."""
+    """A message as the client hands it over, and the settings of the pipeline."""
 
     value: bytes
     kind: int
@@ -45,10 +45,10 @@ class Message(NamedTuple):
 
 
 def check(message: Message) -> str:
-    """Take a message through the edge of the pipeline; returns `call`, `outcome` or the slug of its refusal.
+    """Decode a message as the pipeline does; returns `call`, `outcome` or the slug of its refusal.
 
     Raises:
-        AssertionError: something does not hold. Any other exception is a defect too.
+        AssertionError: a check fails. Any other exception is a defect too.
     """
     raw = payload(message.value, message.headers)
     batch = _decoded(raw, message)
@@ -56,34 +56,34 @@ def check(message: Message) -> str:
                 if 1 in columns.pos]  # fmt: skip
     assert batch.records == 3 == len(batch.calls.pos) + len(batch.outcomes.pos) + len(batch.refused)
     assert len(batch.refused) + len(accepted) == 1, "both or neither; or a neighbour was refused"
-    want = _wanted(raw, message.kind)
-    assert (want is None) == bool(batch.refused), "pydantic sees it otherwise"
+    want = _expected(raw, message.kind)
+    assert (want is None) == bool(batch.refused), "pydantic decides otherwise"
     if accepted:
         name, columns = accepted[0]
         assert name == ("call", "outcome")[message.kind]
         record = columns.records[columns.pos.tolist().index(1)]
-        found = msgspec.to_builtins(record)
+        decoded = msgspec.to_builtins(record)
         if want is not None and not message.keep_payloads:
             want |= {name: None for name in ("input", "output") if name in want}
-        assert repr(found) == repr(want), "another value than pydantic's"
-        _told("conflict", "as the join might say", raw, message)
+        assert repr(decoded) == repr(want), "another value than pydantic's"
+        _check_letter("conflict", "a detail as the join might give", raw, message)
         return name
     refused = batch.refused[0]
     assert (refused.offset, refused.raw) == (11, raw)
-    _told(refused.reason, refused.detail, raw, message)
+    _check_letter(refused.reason, refused.detail, raw, message)
     return refused.reason
 
 
 def _decoded(raw: bytes, message: Message) -> Batch:
-    """The record between two good ones, which must not mind."""
+    """Decode the record between two good ones, which it must not affect."""
     kinds = np.array([OUTCOME, message.kind, CALL], np.uint8)
     return _DECODERS[message.keep_payloads].decode(
         [GOOD[OUTCOME], raw, GOOD[CALL]], kinds, np.zeros(3, np.int32), np.arange(10, 13), ["t/0"]
     )
 
 
-def _wanted(raw: bytes, kind: int) -> dict[str, Any] | None:
-    """What the reference says: the values, or None where it refuses."""
+def _expected(raw: bytes, kind: int) -> dict[str, Any] | None:
+    """The values by pydantic's models, or None if they refuse the record."""
     if len(raw) > MAX_RECORD_BYTES:
         return None
     try:
@@ -93,12 +93,12 @@ def _wanted(raw: bytes, kind: int) -> dict[str, Any] | None:
         return None
     if parse_time(record.occurred_at) > NOW_US + SKEW_US:
         return None
-    said = record.model_dump()
-    return {name: said[name] for name in _FIELDS[kind]}
+    values = record.model_dump()
+    return {name: values[name] for name in _FIELDS[kind]}
 
 
-def _told(reason: str, detail: str, raw: bytes, message: Message) -> None:
-    """The dead letter fits its limits, survives the wire, and tells nothing private."""
+def _check_letter(reason: str, detail: str, raw: bytes, message: Message) -> None:
+    """Check that the dead letter fits its limits, survives the wire, and shows no private field."""
     assert reason in DEAD_LETTER_REASONS, reason
     assert detail.strip(), "an empty detail"
     assert "\n" not in detail, "a detail of several lines"

@@ -1,4 +1,4 @@
-"""Bytewax around lists in memory: a source of items, and a sink that only counts what reaches it."""
+"""Connects Bytewax to memory: a source of list items, a sink that only counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing_extensions import override
 
 
 class ListSource(FixedPartitionedSource[Any, int]):
-    """One partition that hands out `items`, `batch` at a time."""
+    """One partition that emits `items`, `batch` at a time."""
 
     def __init__(self, items: Sequence[Any], batch: int) -> None:
         self._items = items

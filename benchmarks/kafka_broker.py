@@ -1,8 +1,11 @@
-"""Apache Kafka on this machine, one node in KRaft mode on loopback: `make kafka`, the tests and the benchmarks.
+"""Runs Apache Kafka on this machine, one node in KRaft mode on loopback.
+
+`make kafka`, the tests and the benchmarks use it:
 
     python -m benchmarks.kafka_broker [--port 9092] [--data FOLDER] [--fetch]
 
-Runs until ctrl-C or SIGTERM. Exit code 1, with a sentence, where something is missing or the broker ends by itself.
+The command runs until ctrl-C or SIGTERM. It exits with code 1 and a sentence if something is missing or the broker ends
+by itself.
 """
 
 from __future__ import annotations
@@ -29,29 +32,32 @@ from confluent_kafka.cimpl import NewTopic
 from benchmarks.kafka_jars import FILES, BrokerError, jars, java
 
 HOST = "127.0.0.1"
-START_S, STOP_S = 60.0, 30.0
-# Below the ports that systems give to outgoing connections: a client that keeps trying the port of a stopped broker
-# could otherwise be given that very port, connect to itself and keep the broker from coming back.
+START_S, STOP_S = 300.0, 120.0  # bound a hang: a busy machine takes ten times the usual 3 s
+# Below the ports that systems assign to outgoing connections: a client that keeps trying the port of a stopped broker
+# could otherwise be assigned that very port, connect to itself and keep the broker from coming back.
 _PORTS = range(20_000, 32_000)
 ClientSettings = dict[str, str | int | float | bool]
-"""What librdkafka is configured with."""
-# Reads until the process that started it is gone, however it ended, and takes the broker along.
+"""Configuration of librdkafka."""
+_BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Reads until the process that started it has ended, in whatever way, and then kills the broker.
 _WATCHDOG = 'read -r _; kill -9 "$1"'
 
 
 class Broker:
     """One broker, stopped until `start`; as a context manager it starts, stops and removes its temporary folder.
 
-    It never outlives the process that started it, even where that is killed. `start` after `stop` or `kill` comes back
-    on the same port with the same records.
+    It never outlives the process that started it, even if that is killed. `start` after `stop` or `kill` serves the
+    same records on the same port.
 
     Args:
-        port: Where clients connect; by default one that is free.
+        port: Where clients connect; by default any free port.
         data: A folder to keep; by default a temporary one.
         properties: Further lines of Kafka's server.properties, such as `{"message.max.bytes": "2000"}`.
-        users: Passwords by user name; then clients must log in (SASL/PLAIN without TLS).
+        users: Passwords by user name; if given, clients must log in (SASL/PLAIN without TLS).
         heap: Java's memory, as in `-Xmx`.
+        brief: For a life of minutes: Java compiles quickly rather than well, which saves a third of the start's CPU.
         show_log: Kafka's warnings go to standard error instead of `log`.
+        cluster: Its id, 16 bytes in URL-safe base64; by default drawn. The state of a run goes on in its cluster alone.
     """
 
     def __init__(
@@ -62,7 +68,9 @@ class Broker:
         properties: Mapping[str, str] | None = None,
         users: Mapping[str, str] | None = None,
         heap: str = "512m",
+        brief: bool = False,
         show_log: bool = False,
+        cluster: str | None = None,
     ) -> None:
         self.port = _free_port() if port is None else port
         self.data = Path(tempfile.mkdtemp(prefix="aftercall-kafka-")) if data is None else data.resolve()
@@ -70,19 +78,20 @@ class Broker:
         self._temporary = data is None
         self._properties = dict(properties or {})
         self._users = dict(users or {})
-        self._heap = heap
+        self._java = (f"-Xms{heap}", f"-Xmx{heap}", *(_BRIEF if brief else ()))
         self._show_log = show_log
+        self._cluster = cluster
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
-        """What clients call `bootstrap.servers`."""
+        """The value of `bootstrap.servers` for clients."""
         return f"{HOST}:{self.port}"
 
     @property
     def client(self) -> ClientSettings:
-        """The settings of librdkafka with which one gets in, as the first user where there are users."""
+        """The settings of librdkafka for a client, which logs in as the first user if there are users."""
         settings: ClientSettings = {"bootstrap.servers": self.bootstrap}
         for name, password in list(self._users.items())[:1]:
             settings |= {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
@@ -98,10 +107,10 @@ class Broker:
         """Start, and return once clients are served: after about 3 s, 5 s after `kill`.
 
         Raises:
-            BrokerError: Java, Maven or the port are not to be had, or Kafka did not come up.
+            BrokerError: Java, Maven or the port are not available, or Kafka did not start.
         """
         if self.pid is not None:
-            raise BrokerError(f"the broker on {self.bootstrap} runs already")
+            raise BrokerError(f"the broker on {self.bootstrap} is running already")
         command = [java(), "-cp", f"{jars()}/*", f"-Dlog4j2.configurationFile={FILES / 'log4j2.properties'}"]
         if not _is_free(self.port):
             raise BrokerError(f"port {self.port} is taken by another program; choose another (make kafka KAFKA_PORT=…)")
@@ -111,16 +120,15 @@ class Broker:
         configuration.write_text("".join(f"{key}={value}\n" for key, value in self._configuration().items()))
         if not (self.data / "records" / "meta.properties").exists():
             self._format(command, configuration)
-        heap = (f"-Xms{self._heap}", f"-Xmx{self._heap}")
         try:
-            self._spawn([*command, *heap, "kafka.Kafka", str(configuration)])
+            self._spawn([*command, *self._java, "kafka.Kafka", str(configuration)])
             self._wait_until_served()
         except BaseException:
             self.kill()
             raise
 
     def stop(self) -> None:
-        """End it as an operator would, with SIGTERM; nothing happens where it does not run."""
+        """End it as an operator does, with SIGTERM; does nothing if it is not running."""
         if self._process is not None and self.pid is not None:
             self._process.terminate()
             try:
@@ -130,15 +138,15 @@ class Broker:
         self._reap()
 
     def kill(self) -> None:
-        """End it as a power cut would, with SIGKILL; nothing happens where it does not run."""
+        """End it as a power cut does, with SIGKILL; does nothing if it is not running."""
         if self._process is not None:
             self._process.kill()
         self._reap()
 
     def wait(self) -> int:
-        """Return its exit code once it has ended by itself."""
+        """Wait until it ends by itself; returns its exit code."""
         if self._process is None:
-            raise BrokerError(f"the broker on {self.bootstrap} does not run")
+            raise BrokerError(f"the broker on {self.bootstrap} is not running")
         return self._process.wait()
 
     def close(self) -> None:
@@ -173,24 +181,23 @@ class Broker:
             "log.dirs": str(self.data / "records"),
         }
         for name, password in list(self._users.items())[:1]:
-            everyone = " ".join(f'user_{user}="{word}"' for user, word in self._users.items())
+            logins = " ".join(f'user_{user}="{word}"' for user, word in self._users.items())
             module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
             own |= {
                 "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
                 "sasl.enabled.mechanisms": "PLAIN",
                 "sasl.mechanism.inter.broker.protocol": "PLAIN",
                 "listener.name.clients.plain.sasl.jaas.config": (
-                    f'{module} username="{name}" password="{password}" {everyone};'
+                    f'{module} username="{name}" password="{password}" {logins};'
                 ),
             }
         return fixed | own | self._properties
 
     def _format(self, command: list[str], configuration: Path) -> None:
-        # Never with a leading "-", which would be taken for another option.
-        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-        quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+        # Never with a leading "-", which would be parsed as an option.
+        cluster = self._cluster or "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         done = subprocess.run(
-            [*command, *quick, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)],
+            [*command, *_BRIEF, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -201,7 +208,7 @@ class Broker:
             raise BrokerError(f"Kafka could not prepare {self.data}: {(done.stderr or done.stdout)[-1000:].strip()}")
 
     def _spawn(self, command: list[str]) -> None:
-        """Both in sessions of their own: ctrl-C is for us, and a kill of our group leaves the watchdog to act."""
+        """Start broker and watchdog in sessions of their own: ctrl-C must reach only us, the watchdog outlive us."""
         with self.log.open("ab") as log:
             output = None if self._show_log else log
             self._process = subprocess.Popen(
@@ -219,17 +226,17 @@ class Broker:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
-                raise BrokerError(f"Kafka ended while it started: {self._last_words()}")
+                raise BrokerError(f"Kafka ended while it started: {self._log_tail()}")
             if not _is_free(self.port) and _answers(self.client):
                 return
             time.sleep(0.05)
-        raise BrokerError(f"Kafka did not come up within {START_S:g} s: {self._last_words()}")
+        raise BrokerError(f"Kafka did not start within {START_S:g} s: {self._log_tail()}")
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return "see above" if self._show_log else self.log.read_text(errors="replace")[-2000:].strip()
 
     def _reap(self) -> None:
-        """The watchdog ends first, lest it ever act on a number that belongs to another process by then."""
+        """Reap both; the watchdog first, as the broker's process number may soon belong to another process."""
         if self._watchdog is not None:
             self._watchdog.kill()
             self._watchdog.communicate()
@@ -243,13 +250,13 @@ def create_topic(
 ) -> None:
     """Create a topic and return once every partition has a leader.
 
-    For some milliseconds more a partition may answer NOT_LEADER_OR_FOLLOWER, which clients retry by themselves; in
-    order only where they produce with `enable.idempotence`.
+    For some more milliseconds a partition may answer NOT_LEADER_OR_FOLLOWER, which clients retry by themselves; they
+    keep the order only with `enable.idempotence`.
 
     Args:
         client: Settings of librdkafka.
-        name: It must not exist yet.
-        partitions: How many.
+        name: Name of the topic, which must not exist.
+        partitions: Number of partitions.
         config: The topic's settings, such as `{"retention.ms": "1000"}`.
 
     Raises:
@@ -258,15 +265,15 @@ def create_topic(
     admin = AdminClient(client | {"log_level": 2})
     wanted = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
     for created in admin.create_topics([wanted]).values():
-        created.result(30)
-    deadline = time.monotonic() + 30
+        created.result(START_S)
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        # Of all topics: asked for one alone, librdkafka would remember that it is unknown.
-        seen = admin.list_topics(timeout=30).topics.get(name)
-        if seen and len(seen.partitions) == partitions and all(one.leader >= 0 for one in seen.partitions.values()):
+        # List all topics: after a request for one unknown topic, librdkafka caches that it is unknown.
+        seen = admin.list_topics(timeout=START_S).topics.get(name)
+        if seen and len(seen.partitions) == partitions and all(part.leader >= 0 for part in seen.partitions.values()):
             return
         time.sleep(0.02)
-    raise BrokerError(f"topic {name!r} was created, and after 30 s some of its partitions have no leader")
+    raise BrokerError(f"topic {name!r} was created, and after {START_S:g} s some of its partitions have no leader")
 
 
 def _answers(client: ClientSettings) -> bool:
@@ -277,10 +284,10 @@ def _answers(client: ClientSettings) -> bool:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as ours:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Kafka does: what was just closed may linger
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Kafka does: closed connections may linger
         try:
-            ours.bind((HOST, port))
+            probe.bind((HOST, port))
         except OSError:
             return False
         return True
@@ -295,11 +302,11 @@ def _free_port(other_than: int | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a broker until it is told to stop; returns the exit code."""
+    """Run a broker until it is stopped; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kafka_broker", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=9092)
-    parser.add_argument("--data", type=Path, help="a folder that keeps the records; by default they are forgotten")
-    parser.add_argument("--fetch", action="store_true", help="only see that Java and the jars are here")
+    parser.add_argument("--data", type=Path, help="a folder that keeps the records; by default they are deleted")
+    parser.add_argument("--fetch", action="store_true", help="only check that Java and the jars are here")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -308,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             jars()
             return 0
         with Broker(port=options.port, data=options.data, show_log=True) as broker:
-            kept = f"kept in {broker.data}" if options.data else "forgotten at the end (KAFKA_DATA=folder keeps them)"
+            kept = f"kept in {broker.data}" if options.data else "deleted at the end (KAFKA_DATA=folder keeps them)"
             print(f"Kafka listens on {broker.bootstrap}; its records are {kept}. ctrl-C stops it.", flush=True)
             code = broker.wait()
         print(f"kafka: the broker ended by itself, exit code {code}", file=sys.stderr)

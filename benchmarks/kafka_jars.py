@@ -1,4 +1,4 @@
-"""What a Kafka broker needs on this machine: Java 17, and the jars that Maven copies once into `.kafka/`."""
+"""Finds what a Kafka broker needs: Java 17, and jars that Maven copies to `.kafka/`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CACHE = ROOT / ".kafka"
 
 
 class BrokerError(Exception):
-    """One sentence: what is missing or went wrong, and what to do."""
+    """The broker cannot run; one sentence with what is missing or went wrong, and the remedy."""
 
 
 def java() -> str:
@@ -29,30 +29,25 @@ def java() -> str:
         BrokerError: there is none.
     """
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    path = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     where = "in $JAVA_HOME/bin" if home else "on the path"
-    if found is None:
+    if path is None:
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; there is no `java` {where}")
-    said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False, timeout=60)
-    version = re.search(r'version "(\d+)', said.stderr)
+    printed = subprocess.run([path, "-version"], capture_output=True, text=True, check=False, timeout=DOWNLOAD_S)
+    version = re.search(r'version "(\d+)', printed.stderr)
     if version is None or int(version[1]) < JAVA:
-        is_one = f"is {version[1]}" if version else "does not say which it is"
+        is_one = f"is {version[1]}" if version else "prints no version"
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; the one {where} {is_one}")
-    return found
-
-
-def jars_are_here() -> bool:
-    """Whether `jars` will have nothing to download."""
-    return _folder().is_dir()
+    return path
 
 
 def jars() -> Path:
     """The folder of the jars that deploy/kafka/pom.xml names; the first use downloads 43 MB.
 
-    Processes that ask at the same time wait for one another.
+    Processes that call it at the same time wait for each other.
 
     Raises:
-        BrokerError: they are not here, and there is no Maven, or it could not fetch them.
+        BrokerError: the jars are missing, and there is no Maven, or it could not download them.
     """
     folder = _folder()
     if folder.is_dir():
@@ -69,7 +64,7 @@ def jars() -> Path:
 
 
 def _folder() -> Path:
-    """Named after what the pom says, so that another version gets other jars."""
+    """The folder of the jars, named after the content of the pom, so that another version gets other jars."""
     return _CACHE / f"jars-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""Reads what a run left in its snapshot and its topics, and counts where two runs, or a run and the truth, differ."""
+"""Counts differences between two runs, or a run and the truth, in snapshot and topics."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _LEFT_OUT: Final = {
     "dead_letters": ("received_at", "event_id", "payload"),
     "pipeline": ("version", "written_at", "positions"),
 }
-"""What reference section 4 leaves out where two runs are compared. The dead letter of an outcome that had to wait
-for its call has no payload; which ones wait depends on how partitions interleave, and `event_id` hashes all that."""
+"""The columns that reference section 4 excludes from the comparison of two runs. The dead letter of an outcome that
+waited for its call has no payload; which outcomes wait depends on how partitions interleave, and `event_id` hashes the
+payload."""
 KEYS: Final = {
     "calls": ("call_id",),
     "statements": ("call_id", "outcome_id"),
@@ -47,7 +48,7 @@ TRUE: Final = {
         "reason, origin->>'topic', CAST(origin->>'partition' AS INT), CAST(origin->>'offset' AS INT), sha256"
     ),
 }  # fmt: skip
-"""What the truth knows of each table, as a select list; the keys come first."""
+"""The columns of each table that the truth has, as a select list; the keys come first."""
 TRUE_KEYS: Final = {"calls": 1, "statements": 2, "rates": 5, "dead_letters": 4, "verdicts": 1}
 VERDICT: Final = (
     "call_id", "seq", "task_type", "model", "config", "verdict", "score", "source", "outcome_id", "reason",
@@ -57,7 +58,7 @@ VERDICT: Final = (
 
 @dataclass
 class Differences:
-    """Rows that are not there, that are there though they should not be or more than once, or that are not equal."""
+    """Rows that are missing (`lost`), unexpected or repeated (`doubled`), or not equal (`differing`)."""
 
     lost: int = 0
     doubled: int = 0
@@ -65,7 +66,7 @@ class Differences:
     shown: list[str] = field(default_factory=list)
 
     def compare(self, what: str, found: Iterable[Row], expected: Iterable[Row], key: int) -> None:
-        """Count in a table, whose first `key` columns tell rows apart."""
+        """Count the differences of a table whose first `key` columns identify a row."""
         have, want = Counter(found), Counter(expected)
         more, fewer = have - want, want - have
         by_key = [Counter[Row](), Counter[Row]()]
@@ -83,7 +84,7 @@ class Differences:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all differences."""
         return self.lost + self.doubled + self.differing
 
 
@@ -96,20 +97,20 @@ class Outputs:
 
     @property
     def repeats(self) -> int:
-        """How many are exact repeats of another one."""
+        """The number of records that repeat another one exactly."""
         return len(self.records) - len(self.event_ids)
 
     def newest(self, key: str) -> dict[str, Any]:
-        """By key the record with the greatest `seq`, the newest among equals."""
-        found: dict[str, Any] = {}
+        """By key, the record with the greatest `seq`, and among equals the last."""
+        newest: dict[str, Any] = {}
         for record in self.records:
-            if record[key] not in found or record["seq"] >= found[record[key]]["seq"]:
-                found[record[key]] = record
-        return found
+            if record[key] not in newest or record["seq"] >= newest[record[key]]["seq"]:
+                newest[record[key]] = record
+        return newest
 
 
 class Left:
-    """What a run left behind."""
+    """What a run has left in its snapshot and its topics."""
 
     def __init__(self, out: Path, client: ClientSettings, topics: Mapping[str, str]) -> None:
         self.verdicts, self.alerts, self.recommendations, self.dead_letters = (
@@ -138,87 +139,88 @@ class Left:
         rows = []
         for record in self.verdicts.newest("call_id").values():
             decided_at = record["decided_at"]
-            told = record | {"decided_at": None if decided_at is None else parse_time(decided_at)}
-            rows.append(tuple(told[name] for name in VERDICT))
+            in_us = record | {"decided_at": None if decided_at is None else parse_time(decided_at)}
+            rows.append(tuple(in_us[name] for name in VERDICT))
         return rows
 
     def unlike_its_topics(self) -> list[str]:
-        """Where the snapshot and the topics of one run tell different things: each holds every record of the other."""
-        found = []
+        """Where the snapshot and the topics of one run differ: each must hold every record of the other."""
+        unlike = []
         newest = self.alerts.newest("alert_id")
         rows = {row[0]: row for row in self.alert_rows}
-        found += [f"alert {one}: in the topic, not in the snapshot" for one in newest.keys() - rows.keys()]
-        found += [f"alert {one}: in the snapshot, not in the topic" for one in rows.keys() - newest.keys()]
-        found += [
-            f"alert {one}: {newest[one]['event_id']} in the topic, {rows[one][2]} in the snapshot"
-            for one in newest.keys() & rows.keys()
-            if newest[one]["event_id"] != rows[one][2]
+        unlike += [f"alert {key}: in the topic, not in the snapshot" for key in newest.keys() - rows.keys()]
+        unlike += [f"alert {key}: in the snapshot, not in the topic" for key in rows.keys() - newest.keys()]
+        unlike += [
+            f"alert {key}: {newest[key]['event_id']} in the topic, {rows[key][2]} in the snapshot"
+            for key in newest.keys() & rows.keys()
+            if newest[key]["event_id"] != rows[key][2]
         ]
         topic = set(self.recommendations.event_ids)
-        found += [f"recommendation {one}: not in the topic" for one in self.recommendation_ids - topic]
+        unlike += [f"recommendation {key}: not in the topic" for key in self.recommendation_ids - topic]
         letters = self.dead_letters.event_ids
-        found += [f"dead letter {one}: not in the topic" for one in self.letter_ids - letters.keys()]
+        unlike += [f"dead letter {key}: not in the topic" for key in self.letter_ids - letters.keys()]
         origins = {json.dumps(record["origin"], sort_keys=True) for record in self.dead_letters.records}
-        known = {json.dumps(json.loads(row[0]), sort_keys=True) for row in self.tables["dead_letters"]}
-        found += [f"dead letter of {one}: not in the snapshot" for one in origins - known]
-        return found
+        stored = {json.dumps(json.loads(row[0]), sort_keys=True) for row in self.tables["dead_letters"]}
+        unlike += [f"dead letter of {origin}: not in the snapshot" for origin in origins - stored]
+        return unlike
 
 
 def against_truth(left: Left, truth: Truth) -> Differences:
-    """Compare a run with what had to come out."""
-    found = Differences()
+    """Compare a run with the expected results."""
+    differences = Differences()
     expected = {"calls": truth.calls, "statements": truth.statements, "rates": truth.rates}
     for table, rows in expected.items():
-        found.compare(f"{table} and the truth", map(_plain, left.true[table]), map(_plain, rows), TRUE_KEYS[table])
-    # How a record is unreadable, its slug says; the truth only knows that it is.
+        actual = map(_plain, left.true[table])
+        differences.compare(f"{table} and the truth", actual, map(_plain, rows), TRUE_KEYS[table])
+    # The truth has no slug for unreadable records, which have several: compare those without it.
     slugs = {"conflict", "late"}
     letters = [(*row[1:], row[0] if row[0] in slugs else None) for row in left.true["dead_letters"]]
-    found.compare("dead_letters and the truth", letters, [(*row[1:], row[0]) for row in truth.dead_letters], 3)
-    found.compare("verdicts and the truth", left.newest_verdicts(), truth.verdicts, 1)
+    differences.compare("dead_letters and the truth", letters, [(*row[1:], row[0]) for row in truth.dead_letters], 3)
+    differences.compare("verdicts and the truth", left.newest_verdicts(), truth.verdicts, 1)
     names = [name for name in left.counters if name != "watermark"]
-    found.compare(
+    differences.compare(
         "pipeline and the truth",
         [tuple(left.counters[name] for name in names)],
         [tuple(truth.counters[name] for name in names)],
         0,
     )
-    return found
+    return differences
 
 
 def against_run(left: Left, reference: Left) -> Differences:
     """Compare two runs."""
-    found = Differences()
+    differences = Differences()
     for table, rows in reference.tables.items():
-        found.compare(f"{table} and the uninterrupted run", left.tables[table], rows, len(KEYS[table]))
-    verdicts = [sorted(one.verdicts.newest("call_id").items()) for one in (left, reference)]
-    ours, theirs = ([(key, json.dumps(record, sort_keys=True)) for key, record in one] for one in verdicts)
-    found.compare("verdicts and the uninterrupted run", ours, theirs, 1)
-    return found
+        differences.compare(f"{table} and the uninterrupted run", left.tables[table], rows, len(KEYS[table]))
+    verdicts = [sorted(run.verdicts.newest("call_id").items()) for run in (left, reference)]
+    ours, theirs = ([(key, json.dumps(record, sort_keys=True)) for key, record in items] for items in verdicts)
+    differences.compare("verdicts and the uninterrupted run", ours, theirs, 1)
+    return differences
 
 
 def alerts_missing(left: Left, reference: Left, changed: Iterable[tuple[str, str]]) -> list[str]:
-    """Alerts of another run on groups that truly changed which this one has not, or has left open though that closed.
+    """Alerts on true changes that the reference has opened or closed, and this run has not.
 
     Args:
         left: this run.
-        reference: the other one.
-        changed: task type and model of what changed; alerts on the task type as a whole count too.
+        reference: the uninterrupted run.
+        changed: task type and model of the true changes; alerts on the whole task type count too.
     """
-    models = {(task, model) for task, one in changed for model in (one, None)}
+    models = {(task, model) for task, changed_model in changed for model in (changed_model, None)}
     of = slice(4, 10)  # kind, group, metric, direction
     wanted = Counter(row[of] for row in reference.alert_rows if row[5:7] in models)
     closed = Counter(row[of] for row in reference.alert_rows if row[5:7] in models and row[3] == "closed")
-    found = [f"alert {what}: not opened" for what in wanted - Counter(row[of] for row in left.alert_rows)]
+    missing = [f"alert {what}: not opened" for what in wanted - Counter(row[of] for row in left.alert_rows)]
     ours = Counter(row[of] for row in left.alert_rows if row[3] == "closed")
-    found += [f"alert {what}: not closed" for what in closed - ours]
+    missing += [f"alert {what}: not closed" for what in closed - ours]
     if not (wanted and closed):
-        found.append("the uninterrupted run must open alerts on what truly changed, and close some; it did not")
-    return found
+        missing.append("the uninterrupted run must open alerts on the true changes, and close some; it did not")
+    return missing
 
 
-def alerts_told(left: Left, reference: Left) -> dict[str, int]:
+def alert_counts(left: Left, reference: Left) -> dict[str, int]:
     """How many alerts and recommendations there are, and how many are the same in both runs."""
-    ours, theirs = ({row[2] for row in one.alert_rows} for one in (left, reference))
+    ours, theirs = ({row[2] for row in run.alert_rows} for run in (left, reference))
     return {
         "alerts": len(ours),
         "alerts_closed": sum(row[3] == "closed" for row in left.alert_rows),
@@ -231,7 +233,7 @@ def alerts_told(left: Left, reference: Left) -> dict[str, int]:
 
 
 def sums_that_fail(out: Path, *, whole: bool = False) -> list[str]:
-    """The sums of reference section 4 that do not hold in the newest snapshot; none where there is none yet.
+    """The sums of reference section 4 that do not hold in the newest snapshot; empty without a snapshot.
 
     Args:
         out: the output folder.
@@ -252,14 +254,15 @@ def sums_that_fail(out: Path, *, whole: bool = False) -> list[str]:
             for grain, *totals in snapshot.execute(f"SELECT grain, {by} FROM rates GROUP BY grain").fetchall():  # noqa: S608
                 sums[f"table rates, {grain}"] = (judged, totals)
             verdicts = dict(snapshot.execute("SELECT verdict, count(*) FROM calls GROUP BY verdict").fetchall())
-            sums["table calls"] = judged, [verdicts.get(one, 0) for one in ("pending", "success", "failure", "expired")]
+            by_verdict = [verdicts.get(name, 0) for name in ("pending", "success", "failure", "expired")]
+            sums["table calls"] = judged, by_verdict
             for table, name in (("statements", "outcomes"), ("dead_letters", "dead_letters")):
                 sums[f"table {table}"] = count[name], snapshot.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]  # noqa: S608
     return [f"{name}: {one} is not {other}" for name, (one, other) in sums.items() if one != other]
 
 
 def progress(out: Path) -> tuple[int, int]:
-    """Records and watermark (µs) of the newest snapshot; zeros where there is none yet."""
+    """Records and watermark (µs) of the newest snapshot; zeros without a snapshot."""
     if not (out / "outcomes.duckdb").exists():
         return 0, 0
     with opened(out) as snapshot:
@@ -285,10 +288,10 @@ def _columns(snapshot: duckdb.DuckDBPyConnection, table: str) -> list[str]:
 
 
 def _plain(row: Row) -> Row:
-    """JSON texts with sorted keys, so that spelling decides nothing."""
+    """The row, with the keys of JSON texts sorted, so that equal objects compare equal."""
     return tuple(
-        json.dumps(json.loads(one), sort_keys=True) if isinstance(one, str) and one.startswith("{") else one
-        for one in row
+        json.dumps(json.loads(cell), sort_keys=True) if isinstance(cell, str) and cell.startswith("{") else cell
+        for cell in row
     )
 
 
@@ -296,18 +299,18 @@ def _read_all(client: ClientSettings, topic: str) -> list[bytes]:
     settings: ClientSettings = {"group.id": "kills", "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = Consumer(client | settings | {"log_level": 2})
     try:
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=300).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-        found, open_ones = list[bytes](), set(partitions)
-        while open_ones:
+        values, unread = list[bytes](), set(partitions)
+        while unread:
             for message in consumer.consume(10_000, 1):
                 error = message.error()
                 if error is None:
-                    found.append(message.value() or b"null")
+                    values.append(message.value() or b"null")
                 elif error.code() == _PARTITION_EOF:
-                    open_ones.discard(message.partition())
+                    unread.discard(message.partition())
                 else:
                     raise KafkaException(error)
-        return found
+        return values
     finally:
         consumer.close()

@@ -1,4 +1,4 @@
-"""`aftercall run` as a process of this machine, with its members, and the ways in which it can be killed."""
+"""Starts `aftercall run` as a process of this machine, and kills it in several ways."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from threading import Thread
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_PROCESSES = 2
-STOP_S = 60.0
+STOP_S = 600.0  # bounds a hang: a machine that is ten times too busy takes minutes
 
 
 class RunError(Exception):
-    """The pipeline did what it must not do; the message says what."""
+    """The pipeline behaved wrongly; the message describes how."""
 
 
 class Pipeline:
@@ -30,8 +30,8 @@ class Pipeline:
         """Write the configuration; nothing runs yet.
 
         Args:
-            folder: where the configuration, the output folder and the log go.
-            name: of this pipeline.
+            folder: for the configuration, the output folder and the log.
+            name: name of this pipeline.
             settings: further sections of the configuration.
             broker: host:port.
         """
@@ -45,10 +45,10 @@ class Pipeline:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_from = 0
         self.resumed_s: float | None = None
-        """How long the last start took until records were read; None: not yet."""
+        """Seconds from the last start until records were read; None until then."""
 
     def start(self, processes: int) -> None:
-        """Start it; it goes on where it was."""
+        """Start it; it resumes at its last epoch."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCALL_")}
         paths = os.pathsep.join((str(ROOT), str(ROOT / "sdk")))
         command = [sys.executable, "-m", "aftercall", "run", "--config", str(self._config), "--out", str(self.out)]
@@ -61,7 +61,7 @@ class Pipeline:
                 env=kept | {"PYTHONPATH": paths},
                 cwd=self.out.parent,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # Bytewax tells there how often its processes tried to reach each other
+                stdout=subprocess.DEVNULL,  # Bytewax prints there how often its processes tried to reach each other
                 stderr=log,
                 start_new_session=True,
             )
@@ -69,7 +69,7 @@ class Pipeline:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The one that was started; its members are its children."""
+        """The parent process, which was started last; its members are its children."""
         assert self._process is not None
         return self._process
 
@@ -84,42 +84,42 @@ class Pipeline:
         return False
 
     def newest(self) -> str:
-        """The newest snapshot; none: nothing."""
+        """The file name of the newest snapshot; empty without one."""
         with suppress(OSError):
             return (self.out / "outcomes.duckdb").readlink().name
         return ""
 
-    def said(self) -> str:
-        """What it has said since it was started."""
+    def output(self) -> str:
+        """What it has written to standard error since it was started."""
         with self.log.open("rb") as log:
             log.seek(self._log_from)
             return log.read().decode(errors="replace")
 
     def complaints(self) -> list[str]:
-        """Of that, what is no message of its log: sentences, and what nobody wants to see."""
-        return [line for line in self.said().splitlines() if line and not line.startswith("{")]
+        """The lines of `output` that are not log records: error sentences, and unexpected output."""
+        return [line for line in self.output().splitlines() if line and not line.startswith("{")]
 
     def kill_all(self, draw: random.Random) -> None:
-        """SIGKILL for every process, in any order; returns once none is left."""
-        everyone = self._everyone()
-        draw.shuffle(everyone)
-        for pid in everyone:
+        """Send SIGKILL to every process, in random order; returns once none is left."""
+        pids = self._pids()
+        draw.shuffle(pids)
+        for pid in pids:
             _signal(pid, signal.SIGKILL)
         self.process.wait()
-        _gone(everyone, 10)
+        _wait_until_gone(pids, STOP_S)
 
     def kill_parent(self) -> None:
-        """SIGKILL for the parent alone; its members are to end by themselves."""
+        """Send SIGKILL to the parent alone; its members must end by themselves."""
         self.process.kill()
         self.process.wait()
 
     def kill_member(self, draw: random.Random) -> None:
-        """SIGKILL for one of several members; the parent must end the others, say so, and end with exit code 1.
+        """Send SIGKILL to one member; the parent must end the others, report it, and end with exit code 1.
 
         Raises:
             RunError: it does not.
         """
-        members = self._everyone()[1:]
+        members = self._pids()[1:]
         _signal(self.process.pid, signal.SIGCONT)
         if not members:
             self.kill_all(draw)
@@ -128,14 +128,14 @@ class Pipeline:
         try:
             code = self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            raise RunError(f"{STOP_S:g} s after a member was killed the others still run: {self.said()}") from None
-        said = self.complaints()
-        if code != 1 or not said or "every process must end by itself" not in said[-1]:
-            raise RunError(f"after a member was killed: exit code {code}, {said}")
-        _gone(members, 0)
+            raise RunError(f"{STOP_S:g} s after a member was killed the others still run: {self.output()}") from None
+        complaints = self.complaints()
+        if code != 1 or not complaints or "every process must end by itself" not in complaints[-1]:
+            raise RunError(f"after a member was killed: exit code {code}, {complaints}")
+        _wait_until_gone(members, 0)
 
     def stop(self) -> None:
-        """End it as an operator would.
+        """Stop it with SIGTERM, as an operator does.
 
         Raises:
             RunError: it ends with an error, or not at all.
@@ -144,17 +144,17 @@ class Pipeline:
         try:
             code = self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            raise RunError(f"it did not end within {STOP_S:g} s of SIGTERM: {self.said()}") from None
+            raise RunError(f"it did not end within {STOP_S:g} s of SIGTERM: {self.output()}") from None
         if code or self.complaints():
             raise RunError(f"after SIGTERM: exit code {code}, {self.complaints()}")
 
     def end(self) -> None:
-        """Leave nothing behind, whatever has happened."""
+        """Kill what still runs, in any case."""
         if self._process is not None and self.runs():
             self.kill_all(random.Random())
 
-    def _everyone(self) -> list[int]:
-        """The parent, which is stopped so that it makes no more of them, and its members."""
+    def _pids(self) -> list[int]:
+        """The parent, which is stopped so that it starts no more members, and its members."""
         parent = self.process.pid
         _signal(parent, signal.SIGSTOP)
         return [parent, *(pid for pid, of in _parents().items() if of == parent)]
@@ -169,11 +169,11 @@ class Pipeline:
             time.sleep(0.05)
 
 
-def _gone(pids: list[int], within_s: float) -> None:
+def _wait_until_gone(pids: list[int], within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while any(pid in _parents() for pid in pids):
         if time.monotonic() > deadline:
-            raise RunError(f"processes {pids} should be gone; some are not after {within_s:g} s")
+            raise RunError(f"processes {pids} must have ended; some have not after {within_s:g} s")
         time.sleep(0.01)
 
 
@@ -183,32 +183,35 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _parents() -> dict[int, int]:
-    """Of every process that runs, its parent."""
-    found = {}
+    """Parent by process, for all processes that run."""
+    parents = {}
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             with suppress(OSError, IndexError, ValueError):
                 state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
                 if state not in {"Z", "X"}:
-                    found[int(process.name)] = int(parent)
-    return found
+                    parents[int(process.name)] = int(parent)
+    return parents
 
 
 def _records_read(port: int) -> bool:
-    with suppress(OSError, ValueError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1) as answer:
+    with (
+        suppress(OSError, ValueError),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer,
+    ):
         lines = answer.read().decode().splitlines()
         return any(float(line.rpartition(" ")[2]) > 0 for line in lines if line.startswith("aftercall_records_total"))
     return False
 
 
 def _free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on."""
+    """The first of `count` consecutive ports that are all free."""
     draw = random.SystemRandom()
     for _ in range(200):
         first = draw.randrange(10_000, 19_000)
         with suppress(OSError):
             for port in range(first, first + count):
-                with socket.socket() as ours:
-                    ours.bind(("127.0.0.1", port))
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
             return first
     raise RunError("no free ports on loopback")

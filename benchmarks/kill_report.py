@@ -13,7 +13,7 @@ from benchmarks.report import RESULTS
 
 DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- bench-kills: begin -->", "<!-- bench-kills: end -->"
-_SAID: Final = {
+_LABELS: Final = {
     "kills": "kills with SIGKILL",
     "rows_lost": "rows lost",
     "rows_doubled": "rows doubled",
@@ -24,7 +24,7 @@ _SAID: Final = {
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The section, from a results file."""
+    """The section, from the content of a results file."""
     figures, sizes, details = (result[name] for name in ("figures", "sizes", "details"))
     moments = ", ".join(f"{count} {moment}" for moment, count in sorted(details["moments"].items()))
     alerts = details["alerts"]
@@ -41,7 +41,7 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         "| figure | |",
         "|---|---|",
-        *(f"| {said} | {figures[name]} |" for name, said in _SAID.items()),
+        *(f"| {label} | {figures[name]} |" for name, label in _LABELS.items()),
         f"| times the broker died | {details['broker_deaths']} |",
         f"| load of the machine ({result['machine']['cores']} cores), median | {details['load_average']} |",
         f"| alerts, and of them also in the uninterrupted run | {alerts['alerts']}, {alerts['alerts_in_both']} |",
@@ -50,7 +50,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def written(path: Path) -> Path:
-    """Renew the section from the results at `path`, at the document's end where there is none yet; returns it."""
+    """Renew the section from the results at `path`; without one, append it. Returns the document."""
     text = DOCUMENT.read_text(encoding="utf-8")
     if BEGIN not in text:
         text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"

@@ -1,8 +1,8 @@
-"""Two weeks of calls and outcomes that end now, with all that makes them hard, and the producers that write them.
+"""Makes two weeks of difficult calls and outcomes, ending now, and produces them.
 
-What `aftercall simulate` makes (revisions, retractions, repeats, outcomes of unknown calls, an incident), and on top of
-it: contradictions, records that cannot be read, statements after the horizon, labels and texts, and an incident that
-passes. Nothing is late or orphaned by arrival: all partitions are written in event-time order, and no partition is ever
+Beyond what `aftercall simulate` makes (revisions, retractions, repeats, outcomes of unknown calls, an incident), there
+are contradictions, unreadable records, statements after the horizon, labels and texts, and an incident that ends.
+Nothing is late or orphaned by its arrival: all partitions are written in event-time order, and no partition is ever
 more than an hour of event time ahead of another.
 """
 
@@ -29,11 +29,11 @@ from models.simulation import DEMO
 
 Kind = Literal["calls", "outcomes"]
 PARTITIONS: Final = 7
-"""More than there are lanes: one of them reads two partitions of each topic."""
+"""More than the lanes: one lane reads two partitions of each topic."""
 DAYS: Final = 14
 HORIZON_US: Final = 72 * 3_600_000_000
 LATENESS_US: Final = 3_600_000_000
-"""Outcomes come within 60 h: what is 12 h behind is still in time."""
+"""Outcomes come within 60 h, so one that is 12 h behind is still in time."""
 CHUNK_US: Final = 3_600_000_000
 PRODUCERS: Final = 3
 _BROKEN: Final = (b"{", b'"text"', b"{}", b'{"call_id":"x","occurred_at":"soon"}', b"\xff\xfe")
@@ -42,7 +42,7 @@ _PASSING: Final = ("invoice_extraction", "cedar-mini", 0.45, 0.6, 0.6)
 _INCIDENT: Final = DEMO.incident
 assert _INCIDENT is not None
 CHANGED: Final = ((_INCIDENT.task_type, _INCIDENT.model), _PASSING[:2])
-"""Task type and model of what truly changes."""
+"""Task type and model of the true changes."""
 
 
 class Sent(NamedTuple):
@@ -56,28 +56,28 @@ class Sent(NamedTuple):
 
 
 def partition_of(call_id: str) -> int:
-    """Where all records of a call go, in either topic."""
+    """The partition of all records of a call, in both topics."""
     return crc32(call_id.encode()) % PARTITIONS
 
 
 def history(calls: int, seed: int) -> list[Sent]:
-    """About `calls` calls and their outcomes, in event-time order; the last of them is a moment old."""
+    """About `calls` calls and their outcomes, in event-time order; the newest is at most a minute or so old."""
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS, minutes=1)
     with tempfile.TemporaryDirectory(prefix="aftercall-kills-") as folder:
         made = simulate(Path(folder), days=DAYS, calls_per_day=calls / DAYS, seed=seed, start=start)
-        spoken = [orjson.loads(line) for line in made.calls.read_bytes().splitlines()]
-        said = [orjson.loads(line) for line in made.outcomes.read_bytes().splitlines()]
+        call_records = [orjson.loads(line) for line in made.calls.read_bytes().splitlines()]
+        outcome_records = [orjson.loads(line) for line in made.outcomes.read_bytes().splitlines()]
     draw = random.Random(seed)
-    sent = [*_calls(spoken, draw), *_outcomes(said, _worse(spoken, start), draw)]
+    sent = [*_calls(call_records, draw), *_outcomes(outcome_records, _worse(call_records, start), draw)]
     last = max(record.at for record in sent)
-    sent += _late(spoken, draw)
+    sent += _late(call_records, draw)
     sent += [_broken(draw, sent[draw.randrange(len(sent))].at) for _ in range(len(sent) // 400 + 5)]
     return sorted((record for record in sent if record.at <= last), key=lambda record: record.at)
 
 
-def _calls(spoken: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
-    for call in spoken:
-        if crc32(call["call_id"].encode()) % 5 == 0:  # decided by the id: a repeat says the same
+def _calls(calls: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
+    for call in calls:
+        if crc32(call["call_id"].encode()) % 5 == 0:  # decided by the id, so that a repeat is equal
             call["session_id"] = f"s-{call['call_id'][:4]}"
             call["attrs"] = {"region": "eu", "try": len(call["call_id"])}
         yield _sent("calls", call)
@@ -85,8 +85,8 @@ def _calls(spoken: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
             yield _sent("calls", call | {"model": "another"})
 
 
-def _outcomes(said: list[dict[str, Any]], worse: set[str], draw: random.Random) -> Iterator[Sent]:
-    for outcome in said:
+def _outcomes(outcomes: list[dict[str, Any]], worse: set[str], draw: random.Random) -> Iterator[Sent]:
+    for outcome in outcomes:
         if outcome["call_id"] in worse and "action" not in outcome:
             outcome.update({"success": False} if "success" in outcome else {"score": 0.1})
         if outcome.get("success") is False:
@@ -96,13 +96,13 @@ def _outcomes(said: list[dict[str, Any]], worse: set[str], draw: random.Random) 
             yield _sent("outcomes", outcome | {"source": "contract", "success": True, "action": "assert"})
 
 
-def _worse(spoken: list[dict[str, Any]], start: datetime) -> set[str]:
-    """Calls that fail in the incident that passes."""
+def _worse(calls: list[dict[str, Any]], start: datetime) -> set[str]:
+    """Ids of the calls that fail in the incident that ends."""
     task, model, since, until, share = _PASSING
     begins, ends = (format_time(int((start.timestamp() + at * DAYS * 86_400) * 1e6)) for at in (since, until))
     return {
         call["call_id"]
-        for call in spoken
+        for call in calls
         if call["task_type"] == task
         and call["model"] == model
         and begins <= call["occurred_at"] < ends
@@ -110,9 +110,9 @@ def _worse(spoken: list[dict[str, Any]], start: datetime) -> set[str]:
     }
 
 
-def _late(spoken: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
-    """Statements after the horizon of calls that have not closed yet."""
-    for call in spoken:
+def _late(calls: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
+    """Statements after the horizon of calls that are still open."""
+    for call in calls:
         if draw.random() < 0.002:
             at = parse_time(call["occurred_at"]) + HORIZON_US + draw.randrange(1, LATENESS_US - 60_000_000)
             late = {"outcome_id": "late", "call_id": call["call_id"], "occurred_at": format_time(at)}
@@ -130,15 +130,15 @@ def _sent(kind: Kind, record: dict[str, Any]) -> Sent:
 
 
 class Producers:
-    """Threads with a producer each, which write an hour of event time at full speed, meet, and go on with the next.
+    """Threads with one producer each; all write an hour of event time at full speed, then wait for each other.
 
-    How many hours have been let out in all is decided by `until`, a share of the history; between two hours they rest
-    so that a round of the campaign is filled, with bursts in between.
+    `until` sets the share of the history that may be written. Between two hours the threads pause for a random time, so
+    that the writing fills a round of the campaign, with bursts.
     """
 
     def __init__(self, client: ClientSettings, topics: dict[Kind, str], sent: list[Sent], seed: int) -> None:
         self._topics = topics
-        # Idempotent, so that what a broker's death makes them send again comes once, and in order.
+        # Idempotent, so that records sent again after a broker's death arrive once, and in order.
         settings = {"enable.idempotence": True, "message.timeout.ms": 0, "linger.ms": 5, "log_level": 0}
         self._client = client | settings | {"reconnect.backoff.max.ms": 500}
         first = sent[0].at
@@ -151,16 +151,16 @@ class Producers:
         self._failure: BaseException | None = None
         self._meeting = Meeting(PRODUCERS, action=self._pace)
         self.written = 0
-        """Hours that are written and acknowledged."""
+        """Hours written and acknowledged so far."""
         self._threads = [Thread(target=self._run, args=(number,), daemon=True) for number in range(PRODUCERS)]
 
     def start(self) -> None:
-        """Begin to write, up to `until`."""
+        """Start the threads; they write up to the share set by `until`."""
         for thread in self._threads:
             thread.start()
 
     def until(self, share: float, within_s: float) -> None:
-        """Let out the history up to a share of it, over about so many seconds."""
+        """Write the history up to a share of it, in [0, 1] or beyond for all, over about `within_s` seconds."""
         hours = max(1.0, share * len(self._chunks) - self.written)
         self._until, self._pause_s = share, within_s / hours
 
@@ -172,11 +172,11 @@ class Producers:
             raise self._failure
 
     def done(self) -> bool:
-        """Whether all is written, or nothing more will be."""
+        """Whether all threads have ended: everything is written, or the writing has been stopped."""
         return not any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
-        """Write no further."""
+        """Stop writing."""
         self._stopped.set()
         self._meeting.abort()
 
@@ -214,7 +214,7 @@ class Producers:
             self._meeting.abort()
 
     def _pace(self) -> None:
-        """Called by the last one to come, before they go on: all is acknowledged up to here."""
+        """Called by the last thread to arrive at the barrier, when everything so far is acknowledged."""
         begun = time.monotonic()
         pause_s = self._pause_s * self._draw.choice((0.0, 0.0, 0.5, 1.0, 3.5))
         while not self._stopped.is_set() and (

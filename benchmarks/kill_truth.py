@@ -1,7 +1,7 @@
-"""What must come out of records as they were written: each call is judged from scratch, without the pipeline.
+"""Computes the expected tables from the written records, call by call, without the pipeline.
 
-Contract sections 1, 2 and 4 for a history in which nothing is late or orphaned by arrival, so that neither the order
-between partitions nor the watermark on the way decides anything.
+It follows reference sections 1, 2 and 4 for a history in which nothing is late or orphaned by its arrival, so that
+neither the order between partitions nor the watermark on the way affects a result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PRECEDENCE: Final = ("human_review", "ticket_reopened", "downstream", "user_feed
 PASS_AT: Final = 0.7
 _OF_CALL: Final = ("occurred_at", "task_type", "model", "config", "segment", "error")
 _OF_OUTCOME: Final = ("occurred_at", "source", "success", "score", "action", "retracts")
-_SPOKEN: Final = ("task_type", "model", "config", "segment", "session_id", "latency_ms", "cost_usd")
+_COPIED: Final = ("task_type", "model", "config", "segment", "session_id", "latency_ms", "cost_usd")
 
 
 class Truth:
@@ -31,19 +31,19 @@ class Truth:
 
     Attributes:
         calls, statements, rates, dead_letters, verdicts: one tuple per row.
-        counters: of the table `pipeline`.
-        watermark: the newest event time of all.
+        counters: counts of the table `pipeline`.
+        watermark: the newest event time of all records, in µs.
     """
 
     def __init__(self, sent: Iterable[Sent], topics: Mapping[Kind, str]) -> None:
-        """Read the records as they lie in their partitions.
+        """Read the records in the order of their partitions.
 
         Args:
-            sent: in the order in which they were written.
-            topics: of each kind, its topic's name.
+            sent: the records, in the order in which they were written.
+            topics: name of the topic, by kind.
         """
-        self._spoken: dict[str, Json] = {}
-        self._said: dict[str, dict[str, Json]] = {}
+        self._calls_by_id: dict[str, Json] = {}
+        self._outcomes_by_call: dict[str, dict[str, Json]] = {}
         self._topics, self._offsets = topics, Counter[tuple[str, int]]()
         self.dead_letters: list[Row] = []
         self.counters = Counter[str]()
@@ -54,10 +54,10 @@ class Truth:
         self.statements: list[Row] = []
         self.verdicts: list[Row] = []
         self._windows: dict[Row, Counter[str]] = {}
-        for call_id, call in self._spoken.items():
-            self._judge(call, ordered(self._said.pop(call_id, {}).values()))
+        for call_id, call in self._calls_by_id.items():
+            self._judge(call, ordered(self._outcomes_by_call.pop(call_id, {}).values()))
         self.rates = [_rate_row(key, counts) for key, counts in self._windows.items()]
-        self.counters["waiting"] = sum(map(len, self._said.values()))
+        self.counters["waiting"] = sum(map(len, self._outcomes_by_call.values()))
         self.counters["outcomes"] = len(self.statements)
         self.counters["dead_letters"] = len(self.dead_letters)
 
@@ -66,33 +66,33 @@ class Truth:
         self._offsets[record.kind, record.partition] += 1
         self.counters["records"] += 1
         try:
-            told = json.loads(record.value)
-            at = parse_time(told["occurred_at"])
+            fields = json.loads(record.value)
+            at = parse_time(fields["occurred_at"])
         except (ValueError, TypeError, KeyError):
             self._refuse(record, offset, None)
             return
-        told |= {"at": at}
+        fields |= {"at": at}
         self.watermark = max(self.watermark, at)
         if record.kind == "calls":
-            told.setdefault("config", "default")
-            owner, deciding = self._spoken.setdefault(told["call_id"], told), _OF_CALL
+            fields.setdefault("config", "default")
+            first, deciding = self._calls_by_id.setdefault(fields["call_id"], fields), _OF_CALL
         else:
-            told.setdefault("action", "assert")
-            call = self._spoken.get(told["call_id"])
+            fields.setdefault("action", "assert")
+            call = self._calls_by_id.get(fields["call_id"])
             if call is not None and at > call["at"] + HORIZON_US:
                 self._refuse(record, offset, "late")
                 return
-            owner = self._said.setdefault(told["call_id"], {}).setdefault(told["outcome_id"], told)
-            deciding = _OF_OUTCOME
-        if owner is told:
+            ledger = self._outcomes_by_call.setdefault(fields["call_id"], {})
+            first, deciding = ledger.setdefault(fields["outcome_id"], fields), _OF_OUTCOME
+        if first is fields:
             return
-        if all(owner.get(name) == told.get(name) for name in deciding):
+        if all(first.get(name) == fields.get(name) for name in deciding):
             self.counters["duplicates"] += 1
         else:
             self._refuse(record, offset, "conflict")
 
     def _refuse(self, record: Sent, offset: int, reason: str | None) -> None:
-        """A dead letter; `reason` None: the record cannot be read, and the slug says how."""
+        """Add a dead letter; `reason` None: the record is unreadable, for which the pipeline has several slugs."""
         self.counters["conflicts"] += reason == "conflict"
         self.counters["late"] += reason == "late"
         digest = hashlib.sha256(record.value).hexdigest()
@@ -112,17 +112,17 @@ class Truth:
         tokens = call.get("tokens", sum(parts) if parts else None)
         attrs = json.dumps(call["attrs"], sort_keys=True) if "attrs" in call else None
         self.calls.append((
-            call["call_id"], call["at"], *(call.get(name) for name in _SPOKEN), tokens, call.get("error"), attrs,
+            call["call_id"], call["at"], *(call.get(name) for name in _COPIED), tokens, call.get("error"), attrs,
             verdict, score, source, decided_at, len(ledger), revisions(call, ledger),
         ))  # fmt: skip
-        kept = {id(one) for one in stands.values()}
+        stand_ids = {id(statement) for statement in stands.values()}
         self.statements += [
             (
-                one["call_id"], one["outcome_id"], one["source"], one["at"], one["action"],
-                succeeded(one) if one["action"] == "assert" else None, one.get("score"), one.get("reason"),
-                id(one) in kept,
+                s["call_id"], s["outcome_id"], s["source"], s["at"], s["action"],
+                succeeded(s) if s["action"] == "assert" else None, s.get("score"), s.get("reason"),
+                id(s) in stand_ids,
             )
-            for one in ledger
+            for s in ledger
         ]  # fmt: skip
         self.counters[{"success": "successes", "failure": "failures"}.get(verdict, verdict)] += 1
         self.counters["calls"] += 1
@@ -141,8 +141,8 @@ class Truth:
 
 
 def ordered(statements: Iterable[Json]) -> list[Json]:
-    """A ledger in its order."""
-    return sorted(statements, key=lambda one: (one["at"], one["outcome_id"]))
+    """The ledger of these statements, in its order."""
+    return sorted(statements, key=lambda statement: (statement["at"], statement["outcome_id"]))
 
 
 def succeeded(statement: Json) -> bool:
@@ -151,22 +151,22 @@ def succeeded(statement: Json) -> bool:
 
 
 def standing(ledger: list[Json]) -> dict[str, Json]:
-    """Per source the newest statement that is not withdrawn."""
-    retractions = [one for one in ledger if one["action"] == "retract"]
+    """Per source, the newest statement that is not withdrawn."""
+    retractions = [statement for statement in ledger if statement["action"] == "retract"]
 
     def withdrawn(statement: Json) -> bool:
         return any(
-            one["retracts"] == statement["outcome_id"]
-            if "retracts" in one
-            else one["source"] == statement["source"] and statement["at"] <= one["at"]
-            for one in retractions
+            retraction["retracts"] == statement["outcome_id"]
+            if "retracts" in retraction
+            else retraction["source"] == statement["source"] and statement["at"] <= retraction["at"]
+            for retraction in retractions
         )
 
-    return {one["source"]: one for one in ledger if one["action"] == "assert" and not withdrawn(one)}
+    return {s["source"]: s for s in ledger if s["action"] == "assert" and not withdrawn(s)}
 
 
 def decide(call: Json, stands: dict[str, Json]) -> tuple[str, Json | None]:
-    """The verdict on a call that is held, and the statement it rests on."""
+    """The verdict on a held call, and the statement that decides it."""
     listed = [stands[source] for source in PRECEDENCE if source in stands]
     best = listed[0] if listed else ordered(stands.values())[-1] if stands else None
     if best is None:
@@ -175,10 +175,10 @@ def decide(call: Json, stands: dict[str, Json]) -> tuple[str, Json | None]:
 
 
 def revisions(call: Json, ledger: list[Json]) -> int:
-    """How often the verdict changes as the ledger is read, its first departure from pending left out."""
-    read = [decide(call, standing(ledger[:length]))[0] for length in range(len(ledger) + 1)]
-    changes = sum(before != after for before, after in pairwise(read))
-    return changes - (read[0] == "pending" and changes > 0)
+    """How often the verdict changes as the ledger grows, without its first change from pending."""
+    verdicts = [decide(call, standing(ledger[:length]))[0] for length in range(len(ledger) + 1)]
+    changes = sum(before != after for before, after in pairwise(verdicts))
+    return changes - (verdicts[0] == "pending" and changes > 0)
 
 
 def _rate_row(key: Row, counts: Counter[str]) -> Row:

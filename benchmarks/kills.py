@@ -1,12 +1,12 @@
-"""Kills the pipeline on a real broker again and again, and counts what that lost or changed: `make bench-kills`.
+"""Kills the pipeline repeatedly, and counts lost or changed rows: `make bench-kills`.
 
     python -m benchmarks.kills [--kills 50] [--calls N] [--round SECONDS] [--seed N] [--only MOMENT] [--keep FOLDER]
 
-While producers write, one or two processes of `aftercall run` are killed with SIGKILL: at random moments, while they
-recover, while a snapshot is being published, one of two only, the parent only, and while the broker is away or has just
-come back. Then a run over the same topics that nobody disturbs, and the truth as the producers wrote it, are what the
-result must equal. Exit code 1 where it does not. `--write` renews benchmarks/results/kills.json and its section of
-docs/results.md.
+While producers write to a real broker, one or two processes of `aftercall run` are killed with SIGKILL: at random
+moments, during recovery, while a snapshot is being published, one of two only, the parent only, and while the broker is
+away or has just come back. The result must equal that of an uninterrupted run over the same topics, and the truth
+computed from the written records; if it does not, the exit code is 1. `--write` renews benchmarks/results/kills.json
+and its section of docs/results.md.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ epoch = "1s"
 [snapshot]
 every = "2s"
 """
-CATCH_UP_S: Final = 300.0
+CATCH_UP_S: Final = 900.0
 MOMENTS: Final = (
     "published", "recovery", "publishing", "member", "parent", "broker stopped", "any", "recovery", "any",
     "broker killed", "publishing", "any", "published", "member", "any", "parent",
 )  # fmt: skip
-"""When the pipeline is killed, in this proportion; `member` and `parent` say which of its processes."""
+"""When the pipeline is killed, in this proportion; `member` and `parent` name the process that is killed."""
 ANOTHER_IS_THERE: Final = "must be this run's alone; another is writing there"
-ORPHANS_END_S: Final = 15.0
+ORPHANS_END_S: Final = 30.0
 """Members whose parent was killed must be gone after so long."""
 
 
@@ -67,11 +67,11 @@ class Round:
     processes: int
     killed_after_s: float = 0.0
     read_again_after_s: float | None = None
-    said: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
 
 
 class Campaign:
-    """Starts and kills, until it is enough."""
+    """Starts and kills the pipeline, a number of times."""
 
     def __init__(
         self, broker: Broker, pipeline: Pipeline, producers: Producers, round_s: float, draw: random.Random
@@ -84,102 +84,103 @@ class Campaign:
         self.broker_deaths = 0
         self.sums_that_failed: list[str] = []
         self.loads: list[float] = []
-        """Of the machine, over a minute, at each kill."""
+        """Load of the machine, averaged over a minute, at each kill."""
 
     def run(self, kills: int, moments: Sequence[str]) -> None:
-        """Kill the pipeline so often, at such moments, while the history is let out bit by bit."""
+        """Kill the pipeline `kills` times, at these moments, while the producers write the history bit by bit."""
         moments = [moments[number % len(moments)] for number in range(kills)]
         self._draw.shuffle(moments)
         for number, moment in enumerate(moments):
-            # As long as rounds have lately been: producers that wait leave partitions idle.
+            # Spread over the length of recent rounds, because producers that wait leave partitions idle.
             lasted = [self._round_s, *(earlier.killed_after_s for earlier in self.rounds[-5:])]
             self._producers.until((number + 1.5) / (kills + 1), statistics.mean(lasted))
-            one = Round(moment, 2 if moment in {"member", "parent"} else self._draw.randint(1, MOST_PROCESSES))
-            self.rounds.append(one)
-            self._pipeline.start(one.processes)
+            this = Round(moment, 2 if moment in {"member", "parent"} else self._draw.randint(1, MOST_PROCESSES))
+            self.rounds.append(this)
+            self._pipeline.start(this.processes)
             begun = time.monotonic()
-            self._kill(one)
-            one.killed_after_s = round(time.monotonic() - begun, 2)
-            one.read_again_after_s, one.said = self._pipeline.resumed_s, self._pipeline.complaints()
-            self._look(number, one)
+            self._kill(this)
+            this.killed_after_s = round(time.monotonic() - begun, 2)
+            this.read_again_after_s, this.complaints = self._pipeline.resumed_s, self._pipeline.complaints()
+            self._report(number, this)
             if self._draw.random() < 0.2:
                 time.sleep(self._draw.uniform(0.5, 3))
 
     def finish(self, records: int, watermark: int) -> None:
-        """Let the rest be written and read, and stop.
+        """Wait until the rest is written and read, then stop the pipeline.
 
         Raises:
-            RunError: the pipeline does not get there.
+            RunError: the pipeline does not reach these records and this watermark in time.
         """
         self._producers.until(2, 0)
-        one = Round("end", self._draw.randint(1, MOST_PROCESSES))
-        self._pipeline.start(one.processes)
-        self._live(one, self._producers.done, CATCH_UP_S)
-        self._live(one, lambda: kill_compare.progress(self._pipeline.out) == (records, watermark), CATCH_UP_S)
+        last = Round("end", self._draw.randint(1, MOST_PROCESSES))
+        self._pipeline.start(last.processes)
+        self._run_until(last, self._producers.done, CATCH_UP_S)
+        self._run_until(last, lambda: kill_compare.progress(self._pipeline.out) == (records, watermark), CATCH_UP_S)
         self._producers.join()
-        if (found := kill_compare.progress(self._pipeline.out)) != (records, watermark):
-            raise RunError(f"after {CATCH_UP_S:g} s it must have come to {(records, watermark)}; it is at {found}")
-        self._broker_is_back()
+        if (reached := kill_compare.progress(self._pipeline.out)) != (records, watermark):
+            raise RunError(f"after {CATCH_UP_S:g} s it must be at {(records, watermark)}; it is at {reached}")
+        self._wait_for_broker()
         self._pipeline.stop()
 
-    def _kill(self, one: Round) -> None:
+    def _kill(self, this: Round) -> None:
         pipeline, draw = self._pipeline, self._draw
-        match one.moment:
+        match this.moment:
             case "recovery":
-                self._live(one, None, draw.uniform(0.2, self._recovers_within_s()))
+                self._run_until(this, None, draw.uniform(0.2, self._recovers_within_s()))
             case "publishing":
-                self._live(one, pipeline.publishing, CATCH_UP_S)
+                self._run_until(this, pipeline.publishing, CATCH_UP_S)
                 time.sleep(draw.choice((0.0, 0.01, 0.05)))
             case "published":
                 before = pipeline.newest()
-                self._live(one, lambda: pipeline.newest() != before, CATCH_UP_S)
-                self._live(one, None, draw.uniform(0, 2))
+                self._run_until(this, lambda: pipeline.newest() != before, CATCH_UP_S)
+                self._run_until(this, None, draw.uniform(0, 2))
             case "broker stopped" | "broker killed":
-                self._reads(one)
-                self._live(one, None, draw.uniform(0, self._round_s / 2))
-                self._broker_goes(one)
+                self._wait_until_reading(this)
+                self._run_until(this, None, draw.uniform(0, self._round_s / 2))
+                self._restart_broker(this)
             case _:
-                self._reads(one)
-                self._live(one, None, draw.uniform(0, self._round_s))
-        if one.moment == "member":
+                self._wait_until_reading(this)
+                self._run_until(this, None, draw.uniform(0, self._round_s))
+        if this.moment == "member":
             pipeline.kill_member(draw)
-        elif one.moment == "parent":
+        elif this.moment == "parent":
             pipeline.kill_parent()
             self._orphaned_at_s = time.monotonic()
         else:
             pipeline.kill_all(draw)
 
-    def _reads(self, one: Round) -> None:
-        """Let it come back to where it reads.
+    def _wait_until_reading(self, this: Round) -> None:
+        """Wait until the pipeline reads records again.
 
         Raises:
             RunError: it does not.
         """
-        self._live(one, lambda: self._pipeline.resumed_s is not None, CATCH_UP_S)
+        self._run_until(this, lambda: self._pipeline.resumed_s is not None, CATCH_UP_S)
         if self._pipeline.resumed_s is None:
-            raise RunError(f"it must read again within {CATCH_UP_S:g} s of its start; it said: {self._pipeline.said()}")
+            output = self._pipeline.output()
+            raise RunError(f"it must read again within {CATCH_UP_S:g} s of its start; it printed: {output}")
 
-    def _live(self, one: Round, enough: Callable[[], bool] | None, at_most_s: float) -> None:
-        """Let it live until it is enough, or so long.
+    def _run_until(self, this: Round, enough: Callable[[], bool] | None, at_most_s: float) -> None:
+        """Let the pipeline run until `enough` is true, for `at_most_s` seconds.
 
         Raises:
-            RunError: it ends by itself; unless the members of a killed parent are still there, and it says so.
+            RunError: it ends by itself; unless it reports that members of a killed parent still hold the folder.
         """
         deadline = time.monotonic() + at_most_s
         while time.monotonic() < deadline and not (enough is not None and enough()):
             if not self._pipeline.runs():
-                said = self._pipeline.complaints()
+                complaints = self._pipeline.complaints()
                 orphans = time.monotonic() - self._orphaned_at_s < ORPHANS_END_S
-                if not (orphans and said and ANOTHER_IS_THERE in said[-1]):
-                    raise RunError(f"it ended by itself, exit code {self._pipeline.process.returncode}: {said}")
-                self._pipeline.start(one.processes)
+                if not (orphans and complaints and ANOTHER_IS_THERE in complaints[-1]):
+                    raise RunError(f"it ended by itself, exit code {self._pipeline.process.returncode}: {complaints}")
+                self._pipeline.start(this.processes)
             time.sleep(0.002)
 
-    def _broker_goes(self, one: Round) -> None:
-        """The broker dies; it comes back before the pipeline is killed, or some time after."""
-        self._broker_is_back()
+    def _restart_broker(self, this: Round) -> None:
+        """End the broker; it comes back before the pipeline is killed, or some time after."""
+        self._wait_for_broker()
         self.broker_deaths += 1
-        (self._broker.stop if one.moment == "broker stopped" else self._broker.kill)()
+        (self._broker.stop if this.moment == "broker stopped" else self._broker.kill)()
         after_s = self._draw.uniform(0, 4)
 
         def back() -> None:
@@ -189,37 +190,37 @@ class Campaign:
         self._broker_starts = Thread(target=back)
         self._broker_starts.start()
         if self._draw.random() < 0.5:
-            self._broker_is_back()
-            self._live(one, None, self._draw.uniform(0, 3))
+            self._wait_for_broker()
+            self._run_until(this, None, self._draw.uniform(0, 3))
         else:
-            self._live(one, None, self._draw.uniform(0, 2))
+            self._run_until(this, None, self._draw.uniform(0, 2))
 
-    def _broker_is_back(self) -> None:
+    def _wait_for_broker(self) -> None:
         if self._broker_starts is not None:
             self._broker_starts.join()
 
     def _recovers_within_s(self) -> float:
-        known = [one.read_again_after_s for one in self.rounds if one.read_again_after_s is not None]
-        return max(1.5, 1.2 * statistics.median(known)) if known else 4.0
+        times = [earlier.read_again_after_s for earlier in self.rounds if earlier.read_again_after_s is not None]
+        return max(1.5, 1.2 * statistics.median(times)) if times else 4.0
 
-    def _look(self, number: int, one: Round) -> None:
+    def _report(self, number: int, this: Round) -> None:
         out = self._pipeline.out
         self.loads.append(os.getloadavg()[0])
         failed = kill_compare.sums_that_fail(out)
         self.sums_that_failed += [f"after kill {number + 1}: {line}" for line in failed]
-        resumed = "not yet" if one.read_again_after_s is None else f"after {one.read_again_after_s:.1f} s"
+        resumed = "not yet" if this.read_again_after_s is None else f"after {this.read_again_after_s:.1f} s"
         print(
-            f"{number + 1:3d} {one.moment:14s} {one.processes} processes, reading {resumed:11s} "
-            f"killed after {one.killed_after_s:5.1f} s; {kill_compare.progress(out)[0]} records in the snapshot",
+            f"{number + 1:3d} {this.moment:14s} {this.processes} processes, reading {resumed:11s} "
+            f"killed after {this.killed_after_s:5.1f} s; {kill_compare.progress(out)[0]} records in the snapshot",
             flush=True,
         )
-        for line in (*one.said, *failed):
+        for line in (*this.complaints, *failed):
             print(f"      {line}", flush=True)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a campaign came to."""
+    """The result of a campaign; `wrong` lists what is not as it must be."""
 
     figures: dict[str, Any]
     sizes: dict[str, Any]
@@ -235,13 +236,13 @@ def campaign(
     Args:
         folder: for the output folders and logs.
         kills: how often the pipeline is killed.
-        calls: of the history, about.
-        round_s: how long it lives between two kills, on average.
-        seed: of the history and of what is drawn.
-        moments: when it is killed, one after the other, in an order that is drawn.
+        calls: approximate number of calls in the history.
+        round_s: mean time between two kills, in seconds.
+        seed: seed of the history and of all random choices.
+        moments: when it is killed; used in turn, in random order.
 
     Raises:
-        RunError: the pipeline ends by itself, or does not come to its end.
+        RunError: the pipeline ends by itself, or does not finish in time.
         BrokerError: the broker cannot be started.
     """
     begun = time.monotonic()
@@ -265,7 +266,7 @@ def campaign(
         try:
             run.run(kills, moments)
             run.finish(len(sent), truth.watermark)
-            print("the run that nobody disturbs", flush=True)
+            print("the uninterrupted run", flush=True)
             Campaign(broker, pipelines["reference"], producers, 0, random.Random(seed)).finish(
                 len(sent), truth.watermark
             )
@@ -276,7 +277,7 @@ def campaign(
         left, reference = (Left(pipelines[name].out, broker.client, topics[name]) for name in topics)
     wrong = [*run.sums_that_failed, *kill_compare.sums_that_fail(pipelines["killed"].out, whole=True)]
     compared = kill_compare.against_truth(left, truth), kill_compare.against_run(left, reference)
-    wrong += [line for one in compared for line in one.shown]
+    wrong += [line for differences in compared for line in differences.shown]
     wrong += [f"the uninterrupted run: {line}" for line in kill_compare.against_truth(reference, truth).shown]
     wrong += [*left.unlike_its_topics(), *kill_compare.alerts_missing(left, reference, CHANGED)]
     return Outcome(
@@ -289,7 +290,7 @@ def campaign(
             "processes": dict(Counter(one.processes for one in run.rounds)),
             "broker_deaths": run.broker_deaths,
             "load_average": round(statistics.median(run.loads), 1),
-            "alerts": kill_compare.alerts_told(left, reference),
+            "alerts": kill_compare.alert_counts(left, reference),
             "counters": {name: count for name, count in left.counters.items() if name != "watermark"},
             "rounds": [asdict(one) for one in run.rounds],
         },
@@ -323,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--calls", type=int, help="by default 60,000, and 6,000 more per kill")
     parser.add_argument("--round", type=float, default=8.0, help="seconds between two kills, on average")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--keep", type=Path, help="a folder for what the runs leave; by default it is removed")
+    parser.add_argument("--keep", type=Path, help="a folder for the output of the runs; by default it is removed")
     parser.add_argument("--only", choices=sorted(set(MOMENTS)), help="kill at these moments alone; writes nothing")
     parser.add_argument("--write", action="store_true", help="renew benchmarks/results/kills.json")
     options = parser.parse_args(arguments)
@@ -348,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = report.write("kills", found.figures, seed=options.seed, sizes=found.sizes, details=found.details)
         print(f"wrote {path} and {kill_report.written(path)}")
     if found.wrong:
-        print("\n".join(["kills: the run that was killed is not what it should be:", *found.wrong]), file=sys.stderr)
+        print("\n".join(["kills: the run that was killed is not as it must be:", *found.wrong]), file=sys.stderr)
     return 1 if found.wrong else 0
 
 

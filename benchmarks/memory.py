@@ -1,4 +1,4 @@
-"""What a held call costs: resident memory of the join's shards, records and batches not counted."""
+"""Measures the resident memory of the join's shards per held call, without records."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ BATCH = 10_000
 
 
 def bytes_per_held_call(calls: int = CALLS) -> dict[str, float]:
-    """Hold `calls` calls, every second one with one statement, and see how the process has grown per call.
+    """Hold `calls` calls, every second one with one statement, and measure the growth of the process per call.
 
-    Records are generated, decoded, joined and dropped a batch at a time. A third as many are held by a join of its own
-    throughout, so that modules, buffers and the memory that the allocator keeps for records are there when it begins:
-    without calls held, the allocator gives some or most of that memory back, as chance would have it.
+    Records are generated, decoded, joined and dropped a batch at a time. A second join holds a third as many calls
+    throughout, so that modules, buffers and the memory that the allocator keeps for records exist before the
+    measurement: without held calls, the allocator returns a random part of that memory to the system.
     """
     others = _hold(calls // 3)
     before = _resident()
     joins = _hold(calls)
     after = _resident()
     del others
-    held = sum(len(join.held) for join in joins.values())
+    held = sum(len(join.shard.held) for join in joins.values())
     if held != calls:
         raise RuntimeError(
-            f"benchmarks.memory: all of {calls} calls must be held; got {held} (mend benchmarks/memory.py)"
+            f"benchmarks.memory: all of {calls} calls must be held; got {held} (correct benchmarks/memory.py)"
         )
     return {"held": held, "bytes": after - before, "per_call": (after - before) / held}
 
@@ -43,7 +43,7 @@ def bytes_per_held_call(calls: int = CALLS) -> dict[str, float]:
 def _hold(calls: int) -> dict[str, Join]:
     lane, nothing = Lane(), Traffic([], np.zeros(0, np.uint8))
     joins = {shard: Join(JoinRules()) for shard in SHARDS}
-    # Nothing comes last, so that no shard still looks at the last batch: records are not what is measured.
+    # An empty batch comes last, so that no shard still refers to the last records, which must not be measured.
     for part in chain(held_calls(calls, BATCH), [nothing]):
         for shard, arrivals in split(lane.read(part)):
             joins[shard].process(arrivals)
@@ -51,7 +51,7 @@ def _hold(calls: int) -> dict[str, Join]:
 
 
 def _resident() -> int:
-    """Bytes, after everything that is free was given back."""
+    """Resident memory in bytes, after free memory was returned to the system."""
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)

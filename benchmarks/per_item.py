@@ -1,12 +1,13 @@
-"""The per-item way, as a competent Bytewax user would write it, and tuned.
+"""Joins item by item, as a competent Bytewax user would write and tune it.
 
-pydantic models with only the fields that are needed; `stateful_flat_map` per call, where the newest statement wins and
-repeats are ignored; then a window operator per group that counts verdicts and successes by the time of the call. It
-does less than ours: no ledger, no retraction, no orphans, no delays, latencies or cost, one source per call.
+It has pydantic models with only the fields that are needed; `stateful_flat_map` per call, where the newest statement
+wins and repeats are ignored; then a window operator per group that counts verdicts and successes by the time of the
+call. It does less than aftercall: no ledger, no retraction, no orphans, no delays, latencies or cost, one source per
+call.
 
-The tuning: records are validated and keyed by the batch (`flat_map_batch`), operators without Python code where there
-are any, `ordered=False`, an event clock that never asks the system's, and the garbage collector frozen by the caller.
-Windows are five minutes that slide by one, or tumbling minutes, which are cheaper and say less.
+The tuning: records are validated and keyed by the batch (`flat_map_batch`), operators without Python code are used
+where they exist, `ordered=False`, an event clock that never reads the system's clock, and the garbage collector frozen
+by the caller. Windows are five minutes that slide by one minute, or tumbling minutes, which are cheaper and show less.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Call(BaseModel):
-    """A call, as far as the rates need it."""
+    """The fields of a call that the rates need."""
 
     type: Literal["call"]
     call_id: str
@@ -45,7 +46,7 @@ class Call(BaseModel):
 
 
 class Outcome(BaseModel):
-    """An outcome, as far as the rates need it."""
+    """The fields of an outcome that the rates need."""
 
     type: Literal["outcome"]
     outcome_id: str
@@ -56,11 +57,11 @@ class Outcome(BaseModel):
 
 
 class Held(NamedTuple):
-    """What is known of a call: its group and time once it came; the newest statement once there is one."""
+    """State of a call: group and time once the call has arrived; the newest statement once there is one."""
 
     group: str | None
     called_at: datetime | None
-    said_at: datetime | None
+    stated_at: datetime | None
     outcome_id: str
     success: bool
 
@@ -89,7 +90,7 @@ def decode_pydantic(raws: list[bytes]) -> list[tuple[str, Call | Outcome]]:
         if b'"outcome_id":' in raw:
             outcome = aftercall.Outcome.model_validate_json(raw)
             at = EPOCH + timedelta(microseconds=parse_time(outcome.occurred_at))
-            said = Outcome.model_construct(
+            lean_outcome = Outcome.model_construct(
                 type="outcome",
                 call_id=outcome.call_id,
                 outcome_id=outcome.outcome_id,
@@ -97,11 +98,11 @@ def decode_pydantic(raws: list[bytes]) -> list[tuple[str, Call | Outcome]]:
                 success=outcome.success,
                 score=outcome.score,
             )
-            decoded.append((outcome.call_id, said))
+            decoded.append((outcome.call_id, lean_outcome))
         else:
             call = aftercall.AgentCall.model_validate_json(raw)
             at = EPOCH + timedelta(microseconds=parse_time(call.occurred_at))
-            made = Call.model_construct(
+            lean_call = Call.model_construct(
                 type="call",
                 call_id=call.call_id,
                 occurred_at=at,
@@ -109,7 +110,7 @@ def decode_pydantic(raws: list[bytes]) -> list[tuple[str, Call | Outcome]]:
                 model=call.model,
                 config=call.config,
             )
-            decoded.append((call.call_id, made))
+            decoded.append((call.call_id, lean_call))
     return decoded
 
 
@@ -125,12 +126,12 @@ def _join(held: Held | None, event: Call | Outcome) -> tuple[Held, Iterable[tupl
     success = event.success if event.success is not None else event.score is not None and event.score >= _PASS_AT
     if held is None:
         return Held(None, None, event.occurred_at, event.outcome_id, success), _NOTHING
-    if held.said_at is not None and (event.occurred_at, event.outcome_id) <= (held.said_at, held.outcome_id):
+    if held.stated_at is not None and (event.occurred_at, event.outcome_id) <= (held.stated_at, held.outcome_id):
         return held, _NOTHING
     now = Held(held.group, held.called_at, event.occurred_at, event.outcome_id, success)
     if held.group is None or held.called_at is None:
         return now, _NOTHING
-    if held.said_at is None:
+    if held.stated_at is None:
         return now, ((held.group, Change(held.called_at, 1, int(success))),)
     if held.success == success:
         return now, _NOTHING
@@ -153,7 +154,7 @@ def flow(
     sliding: bool = False,
     decode: Callable[[list[bytes]], list[tuple[str, Call | Outcome]]] = _decode,
 ) -> Dataflow:
-    """Bytes in; (group, (window, (verdicts, successes))) out."""
+    """Build the dataflow: bytes in; (group, (window, (verdicts, successes))) out."""
     flow = Dataflow("per_item")
     raws = op.input("in", flow, ListSource(traffic.raws, batch))
     keyed = op.flat_map_batch("decode", raws, decode)

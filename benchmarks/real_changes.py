@@ -1,4 +1,4 @@
-"""Which of the labelled changes of llmdrift the alerts found, and which alerts belong to no change."""
+"""Matches alerts with the labelled changes of llmdrift; alerts without a change are false alarms."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from aftercall.vocabulary import EVERY_TASK
 
 NEAR = timedelta(minutes=30)
-"""An alert dates its change; it speaks of a labelled one where that date is this near."""
+"""An alert matches a labelled change only if it dates its change this near to it."""
 
 WIDTHS = ("one config", "all configs", "all models", "all tasks")
 
 
 @dataclass(frozen=True)
 class Alert:
-    """What one alert said when it opened. `task_type` is `*`, `model` and `config` are None where it is about all."""
+    """An alert as it was opened. `task_type` is `*`, `model` and `config` are None if the alert is about all."""
 
     task_type: str
     model: str | None
@@ -35,7 +35,7 @@ class Alert:
 
     @property
     def width(self) -> str:
-        """One of `WIDTHS`: how much its scope takes in."""
+        """One of `WIDTHS`: how wide its scope is."""
         if self.task_type == EVERY_TASK:
             return WIDTHS[3]
         return WIDTHS[2] if self.model is None else WIDTHS[0] if self.config else WIDTHS[1]
@@ -43,39 +43,39 @@ class Alert:
 
 @dataclass(frozen=True)
 class Found:
-    """A labelled change and the alerts that speak of it, the earliest first."""
+    """A labelled change and the alerts that match it, the earliest first."""
 
     label: dict[str, Any]
     alerts: tuple[Alert, ...]
 
     @property
     def change_at(self) -> datetime:
-        """When it happened."""
+        """The time of the change."""
         return datetime.fromisoformat(self.label["change_at"])
 
     @property
     def delta(self) -> float:
-        """Change of the rate."""
+        """The change of the rate."""
         return float(self.label["rate_after"] - self.label["rate_before"])
 
     @property
     def direct(self) -> tuple[Alert, ...]:
-        """Those that name the model; the others are about all models."""
+        """The alerts that name the model; the others are about all models."""
         return tuple(alert for alert in self.alerts if alert.model is not None)
 
 
 def judge(labels: list[dict[str, Any]], alerts: list[Alert], near: timedelta = NEAR) -> tuple[list[Found], list[Alert]]:
-    """The labelled changes with the alerts whose scopes cover them, and the alerts that fit none: false alarms.
+    """The labelled changes with the alerts whose scopes cover them, and the alerts that match none: false alarms.
 
-    An alert on one cause may cover several labelled changes; it must date each of them to within `near`.
+    One alert may match several labelled changes; it must date each of them to within `near`.
     """
-    found = []
+    changes = []
     for label in labels:
-        bare = Found(label, ())
-        mine = [alert for alert in alerts if _fits(alert, bare, near)]
-        found.append(Found(label, tuple(sorted(mine, key=lambda alert: alert.opened_at))))
-    claimed = {alert for one in found for alert in one.alerts}
-    return found, [alert for alert in alerts if alert not in claimed]
+        unmatched = Found(label, ())
+        matching = [alert for alert in alerts if _fits(alert, unmatched, near)]
+        changes.append(Found(label, tuple(sorted(matching, key=lambda alert: alert.opened_at))))
+    matched = {alert for change in changes for alert in change.alerts}
+    return changes, [alert for alert in alerts if alert not in matched]
 
 
 def _fits(alert: Alert, change: Found, near: timedelta) -> bool:
@@ -90,8 +90,8 @@ def _fits(alert: Alert, change: Found, near: timedelta) -> bool:
     )
 
 
-def told(found: list[Found], false: list[Alert]) -> dict[str, Any]:
-    """The judgement as plain values. `by` is "model" where an alert names the model, "wider" where it does not."""
+def plain(found: list[Found], false: list[Alert]) -> dict[str, Any]:
+    """The result of `judge` as plain values. `by`: "model" if an alert names the model, "wider" if none does."""
     return {
         "found": [
             {

@@ -1,7 +1,8 @@
-"""What a replay must find, computed by polars straight from the files: nothing of the pipeline is imported here.
+"""Computes the expected tables of a replay with polars, straight from the files.
 
-Contract section 2 for two files whose records are unique, in event-time order, and retract nothing, which
-`Reference` checks; so the whole join is a few sorted columns instead of a state machine.
+It imports nothing from the pipeline. It follows reference section 2 for two files whose records are unique, in
+event-time order, and retract nothing, which `Reference` checks; so the whole join is a few sorted columns instead of a
+state machine.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Reference:
         """Read the files and judge all calls under `rules`.
 
         Raises:
-            ValueError: the files are not of the simple kind that this reference understands.
+            ValueError: the files are not of the simple kind that this reference supports.
         """
         calls, outcomes = _read(calls_file, _CALLS), _read(outcomes_file, _OUTCOMES)
         _refuse_what_is_not_simple(calls, outcomes)
@@ -103,14 +104,14 @@ def _refuse_what_is_not_simple(calls: pl.DataFrame, outcomes: pl.DataFrame) -> N
 
 
 def _with_watermarks(calls: pl.DataFrame, outcomes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Both frames with `pos` in the reading order and `wm`, the watermark before; and the final watermark."""
+    """Both frames with `pos` in the reading order and `wm`, the watermark before the record; and the last watermark."""
     files = [frame.select("at", "line", file=pl.lit(number, pl.Int8)) for number, frame in enumerate((calls, outcomes))]
     order = pl.concat(files).sort("at", "file", "line").with_row_index("pos")
     clocks = []
     for number in range(len(files)):
-        mine = pl.col("file") == number
-        newest = pl.when(mine).then("at").cum_max().forward_fill().shift(1).fill_null(NEVER)
-        at_its_end = pl.col("pos") > pl.col("pos").filter(mine).max()
+        of_file = pl.col("file") == number
+        newest = pl.when(of_file).then("at").cum_max().forward_fill().shift(1).fill_null(NEVER)
+        at_its_end = pl.col("pos") > pl.col("pos").filter(of_file).max()
         clocks.append(pl.when(at_its_end).then(None).otherwise(newest))
     order = order.with_columns(wm=pl.min_horizontal(clocks).cum_max())
     placed = [
@@ -122,7 +123,7 @@ def _with_watermarks(calls: pl.DataFrame, outcomes: pl.DataFrame) -> tuple[pl.Da
 
 
 def _fates(calls: pl.DataFrame, outcomes: pl.DataFrame, last: int, rules: Rules) -> pl.DataFrame:
-    """What becomes of every outcome: accepted, late, orphan or waiting."""
+    """The outcomes with their fate: accepted, late, orphan or waiting."""
     horizon, lateness, wait = (_us(s) for s in (rules.horizon, rules.allowed_lateness, rules.orphan_wait))
     of_call = calls.select("call_id", call_at="at", call_pos="pos", call_wm="wm")
     both = outcomes.join(of_call, on="call_id", how="left")
@@ -144,7 +145,7 @@ def _fates(calls: pl.DataFrame, outcomes: pl.DataFrame, last: int, rules: Rules)
 
 
 def _judged(calls: pl.DataFrame, statements: pl.DataFrame, last: int, rules: Rules) -> pl.DataFrame:
-    """The calls with their verdicts: of the first source in the precedence, else of the newest statement."""
+    """The calls with their verdicts: by the first source in the precedence, otherwise by the newest statement."""
     horizon, lateness = _us(rules.horizon), _us(rules.allowed_lateness)
     rank = pl.col("source").replace_strict(
         list(rules.precedence), range(len(rules.precedence)), default=len(rules.precedence), return_dtype=pl.Int32
@@ -152,40 +153,40 @@ def _judged(calls: pl.DataFrame, statements: pl.DataFrame, last: int, rules: Rul
     ledger = (
         statements.filter(pl.col("fate") == "accepted")
         .sort("call_id", "at", "outcome_id")
-        .with_columns(rank=rank, said=_verdict(pl.col("success")))
+        .with_columns(rank=rank, stated=_verdict(pl.col("success")))
         .join(calls.select("call_id", failed=pl.col("error").is_not_null()), on="call_id", maintain_order="left")
     )
-    # In a ledger read in its order, each statement decides that no listed source outranks, until the next such one.
+    # In ledger order, a statement decides if no earlier one has a higher rank, and does so until the next such one.
     decides = pl.col("rank") == pl.col("rank").cum_min()
-    ledger = ledger.with_columns(verdict=pl.when(decides).then("said").forward_fill().over("call_id"))
+    ledger = ledger.with_columns(verdict=pl.when(decides).then("stated").forward_fill().over("call_id"))
     decided = ledger.filter(decides.over("call_id")).group_by("call_id", maintain_order=True).last()
     change = pl.col("verdict") != pl.col("verdict").shift(1)
     ledgers = ledger.group_by("call_id", maintain_order=True).agg(
         statements=pl.len(),
-        # The first departure from pending is no revision; from the failure of the call itself it is one.
+        # The first change from pending is no revision; a change from the failure of the call itself is one.
         revisions=change.sum() + (pl.col("failed").first() & (pl.col("verdict").first() == "success")),
     )
-    of_statement = decided.select("call_id", said="verdict", said_by="source", said_at="at", said_score="score")
+    of_statement = decided.select("call_id", stated="verdict", stated_by="source", stated_at="at", stated_score="score")
     all_calls = calls.join(ledgers, on="call_id", how="left").join(of_statement, on="call_id", how="left")
     silence = pl.col("task_type").replace_strict(
         list(rules.silence), list(rules.silence.values()), default=None, return_dtype=pl.String
     )
     closed = pl.lit(last) > pl.col("at") + horizon + lateness
-    stood, failed = pl.col("said").is_not_null(), pl.col("error").is_not_null()
-    silent = ~stood & ~failed & closed & silence.is_not_null()
+    has_statement, failed = pl.col("stated").is_not_null(), pl.col("error").is_not_null()
+    silent = ~has_statement & ~failed & closed & silence.is_not_null()
     otherwise = pl.when(closed).then(silence.fill_null("expired")).otherwise(pl.lit("pending"))
     none = pl.lit(None)
     return all_calls.with_columns(
         pl.col("statements", "revisions").fill_null(0),
-        verdict=pl.when(stood).then("said").when(failed).then(pl.lit("failure")).otherwise(otherwise),
-        verdict_source=pl.when(stood)
-        .then("said_by")
+        verdict=pl.when(has_statement).then("stated").when(failed).then(pl.lit("failure")).otherwise(otherwise),
+        verdict_source=pl.when(has_statement)
+        .then("stated_by")
         .when(failed)
         .then(pl.lit("call"))
         .otherwise(pl.when(silent).then(pl.lit("silence")).otherwise(none)),
-        score="said_score",
-        verdict_at=pl.when(stood)
-        .then("said_at")
+        score="stated_score",
+        verdict_at=pl.when(has_statement)
+        .then("stated_at")
         .when(failed)
         .then("at")
         .otherwise(pl.when(silent).then(pl.col("at") + horizon).otherwise(none)),

@@ -1,4 +1,4 @@
-"""The lessons of `make check-real` in words: the generated block of docs/results.md."""
+"""Writes the lessons of `make check-real` into the generated block of docs/results.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Written by `python -m benchmarks.check_real --write`; edit what is outside the m
 _SAME = """Each set was replayed with a horizon that fits and with a short one. Every call's verdict, source, score,
 time and revisions, every count of table `rates` and every counter equals what polars computes from the files alone.
 The columns `success` to `pending` are calls, `accepted` to `waiting` outcomes."""
-_ALERTS = """One cause has one alert; the columns say how wide it was when it opened. Of these sets only llmdrift says
+_ALERTS = """One cause has one alert; the columns say how wide it was when it opened. Of these sets only llmdrift labels
 which shifts are real. The models of openhands_index came one after another, so the rates of its tasks really did move;
 its times are invented, as are those of llmdrift."""
 _THRESHOLD = DriftSettings().threshold
@@ -36,13 +36,13 @@ _PERMUTED = """The calls of each task type and model, each with its outcome, in 
 model: nothing changes in such a stream, so an alert with a promise is a false one. The promise allows `allowed` of them
 in all, for the weeks in which the groups (task type and model, and task type) are called. Alerts without a promise are
 counted apart; those on traffic are left out, as it does end when the rows of a task type are used up. `found` are
-the labelled changes in the stream as recorded, by the same code: silence alone would be no merit."""
+the labelled changes in the stream as recorded, by the same code: a detector without alarms would find none."""
 
 Lesson = dict[str, Any]
 
 
 def markdown(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
-    """The block: what was replayed, what came out, delays, the labelled changes, and what permutations raise."""
+    """The block: the sets, the results, the delays, the labelled changes, and the alerts on permutations."""
     parts = [
         _SAME,
         _table(
@@ -93,7 +93,7 @@ def markdown(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
 
 
 def written(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
-    """Renew the block in docs/results.md; returns the file's name within the repository."""
+    """Renew the block in docs/results.md; returns the path of the file in the repository."""
     text = DOCUMENT.read_text() if DOCUMENT.exists() else _FRAME
     if BEGIN not in text or END not in text:
         text += f"\n{BEGIN}\n{END}\n"
@@ -104,8 +104,8 @@ def written(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
 
 
 def _fitting(lessons: Sequence[Lesson]) -> Iterable[Lesson]:
-    # Hidden copies have the same outcomes again.
-    return (one for one in lessons if one["replay"] == "fitting" and not one["set"].endswith("_hidden"))
+    # Without the hidden copies, which have the same outcomes.
+    return (lesson for lesson in lessons if lesson["replay"] == "fitting" and not lesson["set"].endswith("_hidden"))
 
 
 def _counts_row(lesson: Lesson) -> tuple[object, ...]:
@@ -116,8 +116,8 @@ def _counts_row(lesson: Lesson) -> tuple[object, ...]:
 
 
 def _delay_rows(lesson: Lesson) -> Iterable[tuple[object, ...]]:
-    for says, delays in lesson["delays"].items():
-        yield (lesson["set"], says, delays["n"], *(_span(delays[q]) for q in ("p10", "p50", "p90", "p99", "max")))
+    for outcome, delays in lesson["delays"].items():
+        yield (lesson["set"], outcome, delays["n"], *(_span(delays[q]) for q in ("p10", "p50", "p90", "p99", "max")))
 
 
 def _revision_row(lesson: Lesson) -> tuple[object, ...]:
@@ -162,7 +162,7 @@ def _changes(name: str, changes: Lesson) -> list[str]:
     count += f", {wider} more by alerts on all models" if wider else ""
     count += f", {len(found) - direct - wider} missed; {len(false)} false alarms."
     rows = []
-    for change in sorted(found, key=lambda one: -abs(one["after"] - one["before"])):
+    for change in sorted(found, key=lambda change: -abs(change["after"] - change["before"])):
         before, after = 100 * change["before"], 100 * change["after"]
         first = change["alerts"][0] if change["alerts"] else None
         verdict = {"model": "found", "wider": "all models", None: "missed"}[change["by"]]
@@ -189,14 +189,14 @@ def _changes(name: str, changes: Lesson) -> list[str]:
     if false:
         parts.append(
             "False alarms: "
-            + "; ".join(f"{one['group']} {one['direction']}, {one['opened_at']}" for one in false)
+            + "; ".join(f"{alert['group']} {alert['direction']}, {alert['opened_at']}" for alert in false)
             + "."
         )
     return parts
 
 
 def _evidence(change: dict[str, Any]) -> float:
-    """Calls after the change times the divergence of the rate after it from that before, in nats."""
+    """Evidence for a change, in nats: the calls after it times the divergence of the rate after from that before."""
     before, after = change["before"], change["after"]
     divergence = after * log(after / before) + (1 - after) * log((1 - after) / (1 - before))
     return float(change["calls_after"] * divergence)
@@ -211,7 +211,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _span(seconds: float) -> str:
-    """A duration as people say it."""
+    """A duration in a readable unit."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"

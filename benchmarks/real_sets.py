@@ -1,6 +1,6 @@
-"""The recorded sets that `make check-real` replays, and the rules under which it does so.
+"""Lists the recorded sets that `make check-real` replays, and the rules for each.
 
-The sets lie beside the checkout and are never copied into it: some may not be redistributed.
+The sets lie beside the checkout and are never copied into it, because some may not be redistributed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AIDER_TASKS = ("ask", "chat_edit", "context", "help", "unknown")
 
 @dataclass(frozen=True)
 class Rules:
-    """What decides verdicts in one replay."""
+    """The settings that decide verdicts in one replay."""
 
     horizon: timedelta
     allowed_lateness: timedelta = timedelta(hours=1)
@@ -32,7 +32,7 @@ class Rules:
     """Task type -> the verdict that silence means, at the horizon."""
 
     def settings(self) -> Settings:
-        """The same as the pipeline's settings; all else by default."""
+        """The pipeline's settings for these rules, with defaults for all others."""
         horizon = format_duration(self.horizon)
         join = {
             "horizon": horizon,
@@ -45,7 +45,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class RealSet:
-    """A recorded set; `rules` by the name of the replay: "fitting" lets the outcomes in, "short" cuts many off."""
+    """A recorded set; `rules` by the name of the replay: "fitting" accepts the outcomes, "short" cuts many off."""
 
     name: str
     what: str
@@ -55,7 +55,7 @@ class RealSet:
     folder: str | None = None
 
     def files(self, workspace: Path) -> tuple[Path, Path] | None:
-        """The files of calls and outcomes, None where the set is not there; a changed copy goes to `workspace`."""
+        """The files of calls and outcomes, None if the set is absent; a changed copy goes to `workspace`."""
         folder = DATA / (self.folder or self.name)
         calls, outcomes = (_present(folder / name) for name in ("calls.jsonl", "outcomes.jsonl"))
         if calls is None or outcomes is None:
@@ -81,12 +81,12 @@ def _without_config(calls: Path) -> Iterator[str]:
 
 
 def _merge_decides(horizon: timedelta) -> Rules:
-    """Merged or closed is what became of a pull request; reviews only speak while neither has happened."""
+    """A merge or a close decides about a pull request; reviews count only until then."""
     return Rules(horizon, precedence=("pr_merged", "pr_closed_unmerged"))
 
 
 def _silence_is_success(horizon: timedelta) -> Rules:
-    """Users undo what is bad and say nothing of what is good."""
+    """Users undo bad edits and report nothing about good ones."""
     return Rules(horizon, silence=dict.fromkeys(AIDER_TASKS, "success"))
 
 
@@ -111,7 +111,7 @@ SETS = (
     ),
     RealSet(
         "llmdrift",
-        "two models replaced by new versions, which the application is told by `config`; known changes, invented times",
+        "two models replaced by new versions, which `config` shows to the application; known changes, invented times",
         {
             "fitting": Rules(timedelta(minutes=1)),
             # Outcomes come after 2 s: each finds its call closed.

@@ -1,4 +1,4 @@
-"""What every benchmark says about itself: machine, versions, date; and the one shape of its results file."""
+"""Writes the results file of a benchmark, with machine, versions and date."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """Of Python and of `packages`."""
+    """The versions of Python and of `packages`."""
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
@@ -36,11 +36,11 @@ def write(
     """Write `results/<name>.json`.
 
     Args:
-        name: of the benchmark.
-        figures: what is compared from one run to the next, by name.
-        seed: of the data.
+        name: name of the benchmark.
+        figures: the figures that are compared between runs, by name.
+        seed: seed of the data.
         sizes: how much was measured.
-        details: whatever explains the figures.
+        details: further data that explains the figures.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"

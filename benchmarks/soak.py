@@ -1,8 +1,8 @@
-"""`make bench-soak HOURS=1` (or `MINUTES=2`): `aftercall run` at a steady rate on a real broker, watched from outside.
+"""Soaks `aftercall run` at a steady rate: `make bench-soak HOURS=1` (or `MINUTES=2`).
 
-Calls close after 11 minutes and leave the snapshot 10 minutes later, so that state has its steady size after a third of
-an hour: what grows after that grows for ever. At the end every record must be accounted for. Samples are written to
-`samples.jsonl` in the folder that is printed, as they are taken.
+The broker is a real one. Calls close after 11 minutes and leave the snapshot 10 minutes later, so state has its steady
+size after a third of an hour: anything that still grows then grows for ever. At the end every record must be accounted
+for. Samples are taken from outside the process and written at once to `samples.jsonl` in the folder that is printed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ valid_for = "30m"
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command that the module describes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--minutes", type=float, help="instead of hours")
@@ -72,10 +72,10 @@ def main() -> None:
         samples, sent, kept = soak(broker.bootstrap, folder, seconds, given.rate, given.seed)
     hours, events = seconds / 3600, sum(sent["confirmed"].values())
     soak_report.show(samples, hours, console)
-    found = soak_report.figures(samples, hours, events)
-    console.print_json(json.dumps(found, allow_nan=True))
+    figures = soak_report.figures(samples, hours, events)
+    console.print_json(json.dumps(figures, allow_nan=True))
     if given.minutes is None:
-        plain = {name: value for name, value in found.items() if math.isfinite(value)}
+        plain = {name: value for name, value in figures.items() if math.isfinite(value)}
         details = {"sent": sent, "pipeline": kept, "settings": _SETTINGS, "every_5_minutes": _thinned(samples)}
         sizes = {"records_per_s": given.rate, "partitions": _PARTITIONS, "sample_every_s": _EVERY_S}
         path = report.write("soak", plain, seed=given.seed, sizes=sizes, details=details)
@@ -134,13 +134,13 @@ def _sample(
                 continue
             assert running.poll() is None, f"aftercall run ended; see {folder / 'run.log'}"
             due += _EVERY_S
-            one = pipeline.sample() | {"hour": now / 3600}
-            one["cores"], cpu_before = (one["cpu_s"] - cpu_before) / _EVERY_S, one["cpu_s"]
-            taken = watch.taken()
-            one |= {"verdicts_sampled": len(taken), "latency_max_s": max(taken, default=math.nan)}
-            one |= {"latency_p50_s": quantile(taken, 0.5), "latency_p99_s": quantile(taken, 0.99)}
-            samples.append(one)
-            file.write(json.dumps({name: round(value, 4) for name, value in one.items()}) + "\n")
+            sample = pipeline.sample() | {"hour": now / 3600}
+            sample["cores"], cpu_before = (sample["cpu_s"] - cpu_before) / _EVERY_S, sample["cpu_s"]
+            latencies = watch.latencies()
+            sample |= {"verdicts_sampled": len(latencies), "latency_max_s": max(latencies, default=math.nan)}
+            sample |= {"latency_p50_s": quantile(latencies, 0.5), "latency_p99_s": quantile(latencies, 0.99)}
+            samples.append(sample)
+            file.write(json.dumps({name: round(value, 4) for name, value in sample.items()}) + "\n")
             file.flush()
     return samples
 
@@ -155,12 +155,12 @@ def _until(done: Any, running: subprocess.Popen[bytes], folder: Path, seconds: f
     deadline = time.monotonic() + seconds
     while not done():
         assert running.poll() is None, f"aftercall run ended; see {folder / 'run.log'}"
-        assert time.monotonic() < deadline, f"nothing came of it within {seconds:g} s; see {folder / 'run.log'}"
+        assert time.monotonic() < deadline, f"must be done within {seconds:g} s; it is not; see {folder / 'run.log'}"
         time.sleep(0.2)
 
 
 def _accounted(snapshot: Path, sent: int) -> dict[str, Any]:
-    """The row `pipeline`, whose sums must hold, and whose records must be all that the broker confirmed."""
+    """The row of `pipeline`; its sums must hold, and it must count all records that the broker confirmed."""
     with duckdb.connect(str(snapshot), read_only=True) as connection:
         columns = connection.execute("SELECT * EXCLUDE (positions) FROM pipeline")
         names = [column[0] for column in columns.description or ()]
@@ -174,7 +174,7 @@ def _accounted(snapshot: Path, sent: int) -> dict[str, Any]:
 
 def _thinned(samples: list[Sample]) -> list[Sample]:
     every = round(300 / _EVERY_S)
-    return [{name: round(value, 3) for name, value in one.items() if math.isfinite(value)} for one in samples[::every]]
+    return [{name: round(value, 3) for name, value in s.items() if math.isfinite(value)} for s in samples[::every]]
 
 
 if __name__ == "__main__":

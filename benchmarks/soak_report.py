@@ -1,4 +1,4 @@
-"""The soak's figures: the first quarter against the last, medians and slopes."""
+"""Compares the first quarter of a soak with the last: medians and slopes."""
 
 from __future__ import annotations
 
@@ -33,38 +33,38 @@ Quarter = dict[str, dict[str, float]]
 
 def quarters(samples: list[Sample], hours: float) -> tuple[Quarter, Quarter]:
     """Median and slope per hour of each quantity in the first and the last quarter."""
-    first = [one for one in samples if one["hour"] <= hours / 4]
-    last = [one for one in samples if one["hour"] > hours * 3 / 4]
+    first = [sample for sample in samples if sample["hour"] <= hours / 4]
+    last = [sample for sample in samples if sample["hour"] > hours * 3 / 4]
     return _trends(first), _trends(last)
 
 
 def slope_per_hour(samples: list[Sample], name: str) -> float:
-    """Least squares."""
-    points = [(one["hour"], one[name]) for one in samples if name in one and np.isfinite(one[name])]
-    if len(points) < 3:  # of two points any slope is chance
+    """The slope by least squares; nan with fewer than 3 finite samples."""
+    points = [(sample["hour"], sample[name]) for sample in samples if name in sample and np.isfinite(sample[name])]
+    if len(points) < 3:  # the slope of two points is chance
         return float("nan")
     at, value = np.array(points).T
     return float(np.polyfit(at, value, 1)[0])
 
 
 def figures(samples: list[Sample], hours: float, events: int) -> dict[str, float]:
-    """What is compared from one run to the next. Slopes are over the second half, when state has its steady size."""
+    """The figures that are compared between runs. Slopes are over the second half, when state has its steady size."""
     first, last = quarters(samples, hours)
-    half = [one for one in samples if one["hour"] > hours / 2]
-    found = {
+    half = [sample for sample in samples if sample["hour"] > hours / 2]
+    result = {
         "hours": hours,
         "events": events,
         "events_per_s": events / (hours * 3600),
-        "lag_max": max(one.get("lag", 0.0) for one in samples),
-        "rss_max_mb": max(one["rss_mb"] for one in samples),
+        "lag_max": max(sample.get("lag", 0.0) for sample in samples),
+        "rss_max_mb": max(sample["rss_mb"] for sample in samples),
     }
     for name in ("rss_mb", "out_mb", "recovery_mb", "state_mb"):
         what = name.removesuffix("_mb")
-        found |= {f"{what}_first_mb": _median(first, name), f"{what}_last_mb": _median(last, name)}
-        found[f"{what}_slope_mb_per_h"] = slope_per_hour(half, name)
+        result |= {f"{what}_first_mb": _median(first, name), f"{what}_last_mb": _median(last, name)}
+        result[f"{what}_slope_mb_per_h"] = slope_per_hour(half, name)
     for name in ("latency_p50_s", "latency_p99_s", "watermark_delay_s", "epoch_s", "publication_s", "cores", "load"):
-        found |= {f"{name}_first": _median(first, name), f"{name}_last": _median(last, name)}
-    return {name: round(value, 4) for name, value in found.items()}
+        result |= {f"{name}_first": _median(first, name), f"{name}_last": _median(last, name)}
+    return {name: round(value, 4) for name, value in result.items()}
 
 
 def show(samples: list[Sample], hours: float, console: Console) -> None:
@@ -72,21 +72,22 @@ def show(samples: list[Sample], hours: float, console: Console) -> None:
     first, last = quarters(samples, hours)
     table = Table("", "first quarter", "slope per hour", "last quarter", "slope per hour", "most")
     for name, title in SHOWN.items():
-        most = quantile([one[name] for one in samples if name in one and np.isfinite(one[name])], 1.0)
+        most = quantile(_finite(samples, name), 1.0)
         cells = [cell for part in (first, last) for cell in (_median(part, name), part.get(name, {}).get("slope"))]
         table.add_row(title, *("" if cell is None else f"{cell:,.2f}" for cell in cells), f"{most:,.2f}")
     console.print(table)
 
 
 def _trends(samples: list[Sample]) -> Quarter:
-    names = sorted({name for one in samples for name in one})
+    names = sorted({name for sample in samples for name in sample})
     return {
-        name: {
-            "median": quantile([one[name] for one in samples if name in one and np.isfinite(one[name])], 0.5),
-            "slope": slope_per_hour(samples, name),
-        }
+        name: {"median": quantile(_finite(samples, name), 0.5), "slope": slope_per_hour(samples, name)}
         for name in names
     }
+
+
+def _finite(samples: list[Sample], name: str) -> list[float]:
+    return [sample[name] for sample in samples if name in sample and np.isfinite(sample[name])]
 
 
 def _median(part: Quarter, name: str) -> Any:

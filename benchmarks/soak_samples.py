@@ -1,4 +1,4 @@
-"""What the soak looks at: the pipeline's metrics, its process, its folders, and how long verdicts take."""
+"""Samples a running pipeline for the soak: metrics, process, folders, and latency of verdicts."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Pipeline:
     """A running `aftercall run` of one process, seen from outside.
 
     Args:
-        pid: its process.
-        port: where it answers `/metrics`.
-        out: its folder.
+        pid: process number.
+        port: port of `/metrics`.
+        out: output folder.
     """
 
     def __init__(self, pid: int, port: int, out: Path) -> None:
@@ -43,26 +43,26 @@ class Pipeline:
         self._before: dict[str, float] = {}
 
     def metrics(self) -> dict[str, float]:
-        """All it exposes; series of one name are added up."""
+        """All metrics; the series of one name are summed."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        found: dict[str, float] = defaultdict(float)
+        metrics: dict[str, float] = defaultdict(float)
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                found[sample.name] += sample.value
-        return found
+                metrics[sample.name] += sample.value
+        return metrics
 
     def sample(self) -> Sample:
-        """One look. Means are over the time since the look before."""
-        found = self.metrics()
-        taken: Sample = {name: found[metric] for name, metric in _SUMS.items() if metric in found}
+        """Take one sample. Means are over the time since the sample before."""
+        metrics = self.metrics()
+        taken: Sample = {name: metrics[metric] for name, metric in _SUMS.items() if metric in metrics}
         for name, metric in _MEANS.items():
-            spent, count = self._since(found, f"{metric}_sum"), self._since(found, f"{metric}_count")
+            spent, count = self._since(metrics, f"{metric}_sum"), self._since(metrics, f"{metric}_count")
             if count:
                 taken[name] = spent / count
         taken["load"] = os.getloadavg()[0]
-        taken["cpu_s"] = found["process_cpu_seconds_total"]
-        taken["state_mb"] = found["aftercall_state_bytes"] / _MB
+        taken["cpu_s"] = metrics["process_cpu_seconds_total"]
+        taken["state_mb"] = metrics["aftercall_state_bytes"] / _MB
         memory = dict(line.split(":", 1) for line in Path(f"/proc/{self._pid}/status").read_text().splitlines())
         taken["rss_mb"] = int(memory["VmRSS"].split()[0]) * 1024 / _MB
         taken["anonymous_mb"] = int(memory["RssAnon"].split()[0]) * 1024 / _MB
@@ -73,13 +73,13 @@ class Pipeline:
             taken["snapshot_mb"] = (self._out / "outcomes.duckdb").stat().st_size / _MB
         return taken
 
-    def _since(self, found: dict[str, float], name: str) -> float:
-        before, self._before[name] = self._before.get(name, 0.0), found[name]
-        return found[name] - before
+    def _since(self, metrics: dict[str, float], name: str) -> float:
+        before, self._before[name] = self._before.get(name, 0.0), metrics[name]
+        return metrics[name] - before
 
 
 class VerdictWatch:
-    """Reads one partition of the verdicts as they come; a sample of all, as keys are spread evenly."""
+    """Reads one partition of the verdicts as they arrive: a sample of all, because keys are spread evenly."""
 
     def __init__(self, brokers: str, topic: str = "agent.verdicts", partition: int = 0) -> None:
         self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "soak", "enable.auto.commit": False})
@@ -90,8 +90,8 @@ class VerdictWatch:
         self._thread = Thread(target=self._run, name="verdicts", daemon=True)
         self._thread.start()
 
-    def taken(self) -> list[float]:
-        """Seconds from outcome to verdict, of those that came since this was asked last."""
+    def latencies(self) -> list[float]:
+        """Seconds from outcome to verdict, of the verdicts since the last call of this method."""
         with self._lock:
             new, self._new = self._new, []
         return new
@@ -107,10 +107,10 @@ class VerdictWatch:
             for message in self._consumer.consume(500, 0.2):
                 value = message.value()
                 if message.error() is None and value is not None:
-                    self._take(json.loads(value), time.time())
+                    self._record(json.loads(value), time.time())
 
-    def _take(self, verdict: dict[str, Any], now: float) -> None:
-        """Verdicts without an outcome (expired, failed calls) say nothing about the time."""
+    def _record(self, verdict: dict[str, Any], now: float) -> None:
+        """Record the latency of a new verdict; those without an outcome (expired, failed calls) have none."""
         outcome, key = verdict["outcome_id"], f"{verdict['call_id']} {verdict['outcome_id']}"
         if outcome is None or verdict["source"] != "user_feedback" or key in self._seen:
             return
@@ -120,7 +120,7 @@ class VerdictWatch:
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Of an empty list: not a number."""
+    """The quantile at `share`, in [0, 1]; nan for an empty list."""
     return float(np.quantile(values, share)) if values else float("nan")
 
 

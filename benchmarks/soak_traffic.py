@@ -1,9 +1,10 @@
-"""The soak's producers, in a process of their own: agents at a steady rate, outcomes after seconds to minutes.
+"""Produces the soak's traffic in a separate process: calls at a steady rate, delayed outcomes.
 
     python -m benchmarks.soak_traffic --brokers HOST:PORT --seconds 60 [--rate 1000] [--seed 7]
 
-Prints one line of JSON at the end: what the broker confirmed. An outcome's `occurred_at` is the moment before it is
-handed to the client, so that whoever reads its verdict knows how long it took.
+Outcomes follow their calls after seconds to minutes. Prints one line of JSON at the end: what the broker confirmed. An
+outcome's `occurred_at` is the moment before it is handed to the client, so that a reader of its verdict can compute how
+long it took.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _TICK_S: Final = 0.02
 
 
 class Traffic:
-    """What is due by when; `at` is seconds since the start."""
+    """The records to send and when; `at` is in seconds since the start."""
 
     def __init__(self, rate: float, seed: int) -> None:
         self._draw = random.Random(seed)
@@ -74,12 +75,12 @@ class Traffic:
         if draw.random() < _MALFORMED:
             self._at(at, CALLS, call_id, b'{"call_id": 1')
         if draw.random() < _ORPHANS:
-            self._outcome(at, f"nobody-{number:x}", 0)
+            self._outcome(at, f"unknown-{number:x}", 0)
         if draw.random() < _ANSWERED:
-            said = at + min(_MEDIAN_DELAY_S * draw.lognormvariate(0, _DELAY_SIGMA), _LONGEST_DELAY_S)
-            self._outcome(said, call_id, 0)
+            outcome_at = at + min(_MEDIAN_DELAY_S * draw.lognormvariate(0, _DELAY_SIGMA), _LONGEST_DELAY_S)
+            self._outcome(outcome_at, call_id, 0)
             if draw.random() < _REVISED:
-                self._outcome(said + draw.expovariate(1 / 30), call_id, 1)
+                self._outcome(outcome_at + draw.expovariate(1 / 30), call_id, 1)
 
     def _outcome(self, at: float, call_id: str, index: int) -> None:
         draw = self._draw
@@ -96,10 +97,10 @@ class Traffic:
 
 
 def produce(brokers: str, *, seconds: float, rate: float, seed: int) -> dict[str, Any]:
-    """Send for so long; returns what the broker confirmed, what failed, and by how much the clock was ever missed."""
+    """Send for `seconds`; returns what the broker confirmed, what failed, and the longest delay behind the schedule."""
     confirmed: Counter[str] = Counter()
 
-    def told(error: KafkaError | None, message: Message) -> None:
+    def delivered(error: KafkaError | None, message: Message) -> None:
         confirmed[str(message.topic()) if error is None else f"failed: {error.name()}"] += 1
 
     producer = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20})
@@ -107,7 +108,7 @@ def produce(brokers: str, *, seconds: float, rate: float, seed: int) -> dict[str
     started = time.monotonic()
     while (now := time.monotonic() - started) < seconds:
         for topic, key, record in traffic.due(now):
-            _send(producer, told, topic, key, record)
+            _send(producer, delivered, topic, key, record)
         producer.poll(0)
         late = time.monotonic() - started - now
         behind = max(behind, late)
@@ -116,14 +117,14 @@ def produce(brokers: str, *, seconds: float, rate: float, seed: int) -> dict[str
     return {"confirmed": dict(confirmed), "seconds": seconds, "behind_s": round(behind, 3)}
 
 
-def _send(producer: Producer, told: Any, topic: str, key: str, record: dict[str, Any] | bytes) -> None:
+def _send(producer: Producer, delivered: Any, topic: str, key: str, record: dict[str, Any] | bytes) -> None:
     if isinstance(record, dict):
-        # The first time it is sent; what is sent again says the same.
+        # Set only when it is sent first, so that a repeat is equal.
         record.setdefault("occurred_at", datetime.now(UTC).isoformat())
     value = record if isinstance(record, bytes) else json.dumps(record).encode()
     while True:
         try:
-            producer.produce(topic, key=key, value=value, on_delivery=told)
+            producer.produce(topic, key=key, value=value, on_delivery=delivered)
         except BufferError:
             producer.poll(0.1)
         else:
@@ -131,7 +132,7 @@ def _send(producer: Producer, told: Any, topic: str, key: str, record: dict[str,
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command that the module describes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak_traffic", description=__doc__)
     parser.add_argument("--brokers", required=True)
     parser.add_argument("--seconds", type=float, required=True)

@@ -1,9 +1,9 @@
-"""Seeded traffic as it would lie on the wire: agent calls and their delayed outcomes, in order of arrival.
+"""Makes seeded traffic as on the wire: calls and delayed outcomes, in arrival order.
 
-What it is like: 10 task types x 5 models x 4 configs at 2,000 calls a second; 87 % of the calls receive an outcome,
-after a delay with a median of 20 s and a heavy tail; 6 % of those are revised later by the same source; 1 % of outcomes
-and 0.5 % of calls arrive twice; 1 % of outcomes speak of a call that nobody sent. Identifiers are UUIDs (of calls
-version 7), a record has 238 bytes on average.
+There are 10 task types x 5 models x 4 configs at 2,000 calls a second. 87 % of the calls receive an outcome, after a
+delay with a median of 20 s and a heavy tail; 6 % of those are revised later by the same source; 1 % of outcomes and
+0.5 % of calls arrive twice; 1 % of outcomes name a call that was never sent. Identifiers are UUIDs (of calls version
+7), and a record has 238 bytes on average.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Records in order of arrival; `kinds`, shape (n,), tells `CALL` from `OUTCOME` as the topic does."""
+    """Records in order of arrival; `kinds`, shape (n,), is `CALL` or `OUTCOME`, as their topic would be."""
 
     raws: list[bytes]
     kinds: NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Traffic:
         return Traffic(self.raws[:count], self.kinds[:count])
 
     def write(self, path: Path) -> None:
-        """One record per line, so that other processes need not generate them again."""
+        """Write one record per line, so that other processes need not generate them again."""
         path.write_bytes(b"\n".join(self.raws))
         np.save(path.with_suffix(".npy"), self.kinds)
 
@@ -64,7 +64,7 @@ class Traffic:
 
 
 def traffic(calls: int = 520_000, seed: int = SEED) -> Traffic:
-    """About 1.94 records per call."""
+    """The traffic of `calls` calls: about 1.94 records per call."""
     rng = np.random.default_rng(seed)
     at = START_US + np.sort(rng.uniform(0, calls / _CALLS_PER_S, calls) * 1e6).astype(np.int64)
     ids = _call_ids(rng, at)
@@ -73,25 +73,25 @@ def traffic(calls: int = 520_000, seed: int = SEED) -> Traffic:
 
     of = np.flatnonzero(rng.random(calls) < _ANSWERED)
     source = rng.integers(0, len(_SOURCES), len(of))
-    said_at = at[of] + (rng.lognormal(np.log(_MEDIAN_DELAY_S), _DELAY_SIGMA, len(of)) * 1e6).astype(np.int64)
-    said = _outcome_records(rng, [ids[i] for i in of.tolist()], said_at, source)
+    stated_at = at[of] + (rng.lognormal(np.log(_MEDIAN_DELAY_S), _DELAY_SIGMA, len(of)) * 1e6).astype(np.int64)
+    stated = _outcome_records(rng, [ids[i] for i in of.tolist()], stated_at, source)
 
     again = np.flatnonzero(rng.random(len(of)) < _REVISED)
-    revised_at = said_at[again] + (rng.exponential(60.0, len(again)) * 1e6).astype(np.int64)
+    revised_at = stated_at[again] + (rng.exponential(60.0, len(again)) * 1e6).astype(np.int64)
     revised = _outcome_records(rng, [ids[i] for i in of[again].tolist()], revised_at, source[again])
 
     orphans = round(_ORPHANS * len(of))
-    orphan_at = rng.choice(said_at, orphans)
+    orphan_at = rng.choice(stated_at, orphans)
     orphan = _outcome_records(rng, _random_ids(rng, orphans), orphan_at, rng.integers(0, len(_SOURCES), orphans))
 
     twice = np.flatnonzero(rng.random(len(of)) < _REPEATED_OUTCOMES)
     sent_twice = np.flatnonzero(rng.random(calls) < _REPEATED_CALLS)
     parts: list[tuple[int, list[bytes], Ints]] = [
         (CALL, sent, sent_at),
-        (OUTCOME, said, said_at + _transport(rng, len(of))),
+        (OUTCOME, stated, stated_at + _transport(rng, len(of))),
         (OUTCOME, revised, revised_at + _transport(rng, len(again))),
         (OUTCOME, orphan, orphan_at),
-        (OUTCOME, [said[i] for i in twice.tolist()], said_at[twice] + 2_000_000 + _transport(rng, len(twice))),
+        (OUTCOME, [stated[i] for i in twice.tolist()], stated_at[twice] + 2_000_000 + _transport(rng, len(twice))),
         (CALL, [sent[i] for i in sent_twice.tolist()], sent_at[sent_twice] + 500_000),
     ]
     arrival = np.concatenate([part[2] for part in parts])
@@ -102,9 +102,9 @@ def traffic(calls: int = 520_000, seed: int = SEED) -> Traffic:
 
 
 def held_calls(calls: int, batch: int, seed: int = SEED) -> Iterator[Traffic]:
-    """Calls of one day of which every second one has one outcome; `batch` calls and their outcomes at a time.
+    """Calls of one day, of which every second one has one outcome; yields `batch` calls and their outcomes at a time.
 
-    No outcome gives a reason: that text is held as it is, and comes on top.
+    No outcome has a reason: the join holds that text as it is, in addition to the measured memory.
     """
     rng = np.random.default_rng(seed)
     step = DAY_US // calls
@@ -112,8 +112,8 @@ def held_calls(calls: int, batch: int, seed: int = SEED) -> Iterator[Traffic]:
         at = START_US + np.arange(start, min(start + batch, calls)) * step
         ids = _call_ids(rng, at)
         source = rng.integers(0, len(_SOURCES), len(ids[::2]))
-        said_at = at[::2] + step * batch
-        raws = _call_records(rng, ids, at) + _outcome_records(rng, ids[::2], said_at, source, reasons=0.0)
+        stated_at = at[::2] + step * batch
+        raws = _call_records(rng, ids, at) + _outcome_records(rng, ids[::2], stated_at, source, reasons=0.0)
         kinds = np.full(len(raws), OUTCOME, np.uint8)
         kinds[: len(ids)] = CALL
         yield Traffic(raws, kinds)
@@ -145,7 +145,7 @@ def _call_records(rng: np.random.Generator, ids: list[str], at: Ints) -> list[by
 def _outcome_records(
     rng: np.random.Generator, call_ids: list[str], at: Ints, source: Ints, reasons: float = _REASONED
 ) -> list[bytes]:
-    """Judges give a score, the other sources a verdict; a share `reasons` of them with a reason."""
+    """Outcomes: judges give a score, the other sources a verdict; a share `reasons` of all has a reason."""
     count = len(call_ids)
     score = np.round(rng.beta(4, 1, count), 3)
     columns = zip(
@@ -170,7 +170,7 @@ def _outcome_records(
 
 
 def _call_ids(rng: np.random.Generator, at: Ints) -> list[str]:
-    """UUIDv7: 48 bits of milliseconds, then chance."""
+    """UUIDv7: 48 bits of milliseconds, then random bits."""
     chance = rng.bytes(10 * len(at)).hex()
     return [
         f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{chance[i : i + 3]}-a{chance[i + 3 : i + 6]}-{chance[i + 6 : i + 18]}"

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Connects the pipeline to files, Kafka and DuckDB; see docs/architecture.md."""

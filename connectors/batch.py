@@ -1,7 +1,7 @@
-"""What a lane hands to the dataflow: columns of calls and outcomes, and the records it refused.
+"""Defines the batch that a lane emits: columns of calls and outcomes, and refused records.
 
-All columns of a `Calls` or `Outcomes` have the same length, in reading order. Absent: `nan` for floats, `-1` for
-counts, money and `success`, `NEVER` for times.
+All columns of a `Calls` or `Outcomes` have the same length, in reading order. An absent value is `nan` in floats, `-1`
+in counts, money and `success`, `NEVER` in times.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aftercall.times import NEVER
 I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -28,12 +29,12 @@ class Calls(NamedTuple):
     """Accepted calls.
 
     Attributes:
-        pos: index in the batch as read, calls, outcomes and refused counted together.
+        pos: index in the batch as read, counting calls, outcomes and refused records together.
         key: xxh3_64 of the UTF-8 of `call_id`.
         at: `occurred_at`, us.
         group: index into `Batch.groups`.
         digest: xxh3_64 over `segment` and `error`, the deciding fields not in other columns; absent differs from empty.
-        uuid: shape (n, 2), `call_id` as two words where it is a canonical UUID; zeros tell nothing.
+        uuid: shape (n, 2), `call_id` as two 64-bit words where it is a canonical UUID; zeros carry no information.
         failed: an `error` is given.
         latency_ms: ms, or nan.
         cost_nano: nano-dollars rounded half to even, or -1.
@@ -41,7 +42,7 @@ class Calls(NamedTuple):
         records: `CallRecord`; `input` and `output` are dropped unless the decoder keeps them.
         raw: the records' bytes.
         partition: index into `Batch.partitions`.
-        offset: in its partition; of a file the line, from 1.
+        offset: in its partition; in a file, the line, from 1.
         wm: watermark in force before the record, us; filled by the lane.
     """
 
@@ -63,7 +64,7 @@ class Calls(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """Accepted outcomes; what is not listed is as in `Calls`.
+    """Accepted outcomes; columns that are not listed are as in `Calls`.
 
     Attributes:
         call_at: `call_occurred_at`, us, or `NEVER`.
@@ -103,7 +104,7 @@ class Refused(NamedTuple):
 
 
 class Erase(NamedTuple):
-    """A request to forget calls; see `connectors.erasure.requests`."""
+    """A request to erase calls; see `connectors.erasure.requests`."""
 
     request: str
     call_ids: tuple[str, ...]
@@ -120,16 +121,16 @@ class Batch:
         groups: distinct (task_type, model, config) in this batch.
         sources: distinct sources in this batch.
         partitions: names of the lane's partitions (of topics `topic/3`, of files their path).
-        records: how many were read: `len(calls.pos) + len(outcomes.pos) + len(refused)`.
-        low: the lane's clock after the batch, us: the least over partitions that are not idle, or `NEVER` while one of
-            them has yet to speak.
+        records: how many records were read: `len(calls.pos) + len(outcomes.pos) + len(refused)`.
+        low: the lane's clock after the batch, us: the minimum over partitions that are not idle, or `NEVER` while one
+            of them has no accepted record.
         high: the greatest clock of a partition, us, or `NEVER`.
-        idle: all partitions of the lane are; `low` says nothing then.
-        news: something was read, or the clock says something else than before; else this is but a sign of life.
-        lane: its name.
+        idle: all partitions of the lane are idle; `low` has no meaning then.
+        news: records or erasure requests came, or `low`, `high` or `idle` changed; otherwise the batch is a heartbeat.
+        lane: the lane's name.
         lanes: how many lanes there are in all.
-        marks: where each partition is to be read on: the offset (of a file the line) after the last one read.
-        erase: calls to forget, those of this batch too.
+        marks: where reading of each partition resumes: the offset (in a file, the line) after the last one read.
+        erase: calls to erase, including those in this batch.
     """
 
     calls: Calls

@@ -1,4 +1,4 @@
-"""What is told of a record that was refused: where it was, its size and hash, and a payload without private text."""
+"""Builds the fields of dead letters: origin, size, hash, and a payload without private text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PRIVATE: Final = ("input", "output")
 
 
 def _spelled(name: str) -> str:
-    """A pattern of a name as JSON may write it, JSON within a JSON text too."""
+    """A pattern for a name as JSON may spell it, including JSON within a JSON text."""
     return "".join(rf"(?:{letter}|\\{{1,8}}u00{ord(letter):02x})" for letter in name)
 
 
@@ -40,7 +40,7 @@ def topic_origin(topic: str, partition: int, offset: int) -> dict[str, Any]:
 
 
 def place_origin(place: str, offset: int) -> dict[str, Any]:
-    """Origin of a record on Kafka, of a place as lanes name it: `agent.calls/3`."""
+    """Origin of a record on Kafka, from a place as lanes name it: `agent.calls/3`."""
     topic, _, partition = place.rpartition("/")
     return topic_origin(topic, int(partition), offset)
 
@@ -62,14 +62,14 @@ def dead_letter(
         detail: one sentence.
         origin: from `file_origin` or `topic_origin`.
         raw: the original's bytes.
-        key: the original's key; where there was none, its `call_id`, or `""`.
-        keep_payloads: leave `input` and `output` in the payload.
-        redact: what matches one of these is replaced by `REDACTED` in the payload and the detail.
+        key: the original's key; None: the `call_id` of the original is used, or `""`.
+        keep_payloads: keep `input` and `output` in the payload.
+        redact: matches of these patterns are replaced by `REDACTED` in the payload and the detail.
 
     Returns:
-        The key, and `reason, detail, origin, size, sha256, payload`. The payload is the original text, or, of a record
-        that is not a JSON object, its first 4 KiB, or less where an `input` or `output` begins before; over 64 KiB it
-        is cut. What is cut ends in `CUT_MARK`.
+        The key, and `reason, detail, origin, size, sha256, payload`. The payload is the original text, cut at 64 KiB;
+        of a record that is not a JSON object, it is cut at 4 KiB, or where an `input` or `output` begins before that.
+        A payload that was cut ends in `CUT_MARK`.
     """
     if key is None:
         key = call_id_of(raw)
@@ -87,7 +87,7 @@ def dead_letter(
 
 
 def call_id_of(raw: bytes) -> str:
-    """The `call_id` of a record, or `""` where it cannot be told."""
+    """The `call_id` of a record, or `""` if it has none that can be read and has a legal length."""
     try:
         record = from_json(raw, allow_inf_nan=True)
     except ValueError:
@@ -101,7 +101,7 @@ def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re
     text, limit = _object_text(raw, keep_payloads=keep_payloads), MAX_PAYLOAD_BYTES
     if text is None:
         text, limit = raw.decode(errors="replace"), MAX_UNPARSED_BYTES
-        # What cannot be parsed cannot be told apart: what follows the name may all be private.
+        # In text that cannot be parsed, a member has no known end: all that follows the name may be private.
         if not keep_payloads and (private := _private_member.search(text)):
             text = text[: private.start()] + CUT_MARK
     for pattern in redact:  # before the cut, which might leave half of a match
@@ -131,7 +131,7 @@ def _object_text(raw: bytes, *, keep_payloads: bool) -> str | None:
 
 
 def _holds_private(value: Any) -> bool:
-    """Whether an object, at any depth, has a private member: of a tool call, or in an envelope nobody announced."""
+    """Whether a value has a private member at any depth: in a tool call, or in an envelope that no header announced."""
     if isinstance(value, dict):
         return any(name in value for name in _PRIVATE) or any(map(_holds_private, value.values()))
     return isinstance(value, list) and any(map(_holds_private, value))

@@ -1,4 +1,4 @@
-"""Making what was written survive a power cut."""
+"""Makes written files survive a power cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Put a file's content, or the names in a folder, on disk."""
+    """Force a file's content, or the names in a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

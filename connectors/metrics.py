@@ -1,9 +1,9 @@
-"""Every Prometheus metric of the pipeline: its name, labels and meaning stand here and nowhere else.
+"""Defines every Prometheus metric of the pipeline: its name, labels and meaning.
 
-Callers use `METRICS`, the one set of this process. Counters tell what this process saw since it started: a restart sets
-them to zero, and work that is repeated after a crash counts again. What is exact over restarts stands in the snapshot's
-table `pipeline`. Ids of calls, conversations or outcomes are never labels: each value of a label is a series for ever.
-docs/metrics.md says when to worry; a test holds it to this file.
+No other file defines one. Callers use `METRICS`, the one set of this process. Counters count what this process has seen
+since it started: a restart sets them to zero, and work that is repeated after a crash counts again. Numbers that are
+exact over restarts are in the snapshot's table `pipeline`. Ids of calls, conversations or outcomes are never labels:
+each value of a label is a series for ever. docs/metrics.md explains when to worry; a test compares it with this file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 6
 
 
 class Definition(NamedTuple):
-    """A metric: its name as Prometheus sees it, its type, its labels and what it says."""
+    """A metric: its name as Prometheus sees it, its type, its labels and its meaning."""
 
     name: str
     type: str
@@ -73,14 +73,14 @@ DEFINITIONS: Final = (
     Definition("aftercall_snapshot_version", "gauge", (), "Version of the newest snapshot"),
     Definition("aftercall_snapshot_publication_seconds", "histogram", (), "How long publishing a snapshot took"),
 )
-"""All metrics. Unlabelled gauges show once their process has something to say."""
+"""All metrics. A gauge without labels is absent until its process sets it."""
 
 
 class Metrics:
-    """A set of metrics with a registry of its own. Methods may be called from any thread."""
+    """A set of metrics with its own registry, not the client library's default. Any thread may call its methods."""
 
     def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`wall` gives seconds since 1970, `monotonic` seconds since whenever."""
+        """`wall` gives seconds since 1970, `monotonic` seconds since any fixed moment."""
         self.registry = CollectorRegistry(auto_describe=True)
         self._wall, self._monotonic = wall, monotonic
         self._definitions = {definition.name: definition for definition in DEFINITIONS}
@@ -91,111 +91,111 @@ class Metrics:
         ProcessCollector(registry=self.registry)  # process_*: memory, CPU, open files
         for definition in DEFINITIONS:  # from 0, so that the first one shows as an increase
             if definition.type != "gauge" and not definition.labels:
-                self._of(definition.name)
+                self._metric(definition.name)
         for kind in KINDS:
-            self._of("aftercall_records_total").labels(kind)
+            self._metric("aftercall_records_total").labels(kind)
         for reason in DEAD_LETTER_REASONS:
-            self._of("aftercall_dead_letters_total").labels(reason)
+            self._metric("aftercall_dead_letters_total").labels(reason)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics in the format that a header `Accept` asks for, and its content type."""
+        """All metrics in the format that the header `Accept` requests, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
     def process(self, number: int) -> None:
-        """Once at the start: which process of the cluster this is."""
-        self._of("aftercall_build_info").labels(__version__, platform.python_version(), number).set(1)
+        """Set which process of the cluster this is; called once, at the start."""
+        self._metric("aftercall_build_info").labels(__version__, platform.python_version(), number).set(1)
 
     def health(self, ready: Callable[[], bool], heartbeat_age_s: Callable[[], float]) -> None:
-        """Once at the start: what to ask at every scrape."""
-        self._of("aftercall_ready").set_function(lambda: float(ready()))
-        self._of("aftercall_heartbeat_age_seconds").set_function(heartbeat_age_s)
+        """Register the functions that every scrape calls; called once, at the start."""
+        self._metric("aftercall_ready").set_function(lambda: float(ready()))
+        self._metric("aftercall_heartbeat_age_seconds").set_function(heartbeat_age_s)
 
     def recovered(self, took_s: float) -> None:
-        """State is loaded, `took_s` after the start of the process."""
-        self._of("aftercall_recovery_seconds").set(took_s)
+        """Set the time from the start of the process until its state was loaded, s."""
+        self._metric("aftercall_recovery_seconds").set(took_s)
 
     def records(self, kind: str, count: int) -> None:
-        """A lane has read `count` records of `kind`: `call` or `outcome`."""
-        self._of("aftercall_records_total").labels(kind).inc(count)
+        """Count `count` records of `kind`, `call` or `outcome`, that a lane has read."""
+        self._metric("aftercall_records_total").labels(kind).inc(count)
 
     def duplicates(self, count: int) -> None:
-        """The join has met `count` records that repeat held ones."""
-        self._of("aftercall_duplicates_total").inc(count)
+        """Count `count` records that the join found to repeat held ones."""
+        self._metric("aftercall_duplicates_total").inc(count)
 
     def dead_letters(self, reason: str, count: int = 1) -> None:
-        """`count` records became dead letters for this reason."""
-        self._of("aftercall_dead_letters_total").labels(reason).inc(count)
+        """Count `count` records that became dead letters for this reason."""
+        self._metric("aftercall_dead_letters_total").labels(reason).inc(count)
 
     def lag(self, topic: str, partition: int, records: int) -> None:
-        """A lane knows that `records` are left to read."""
-        self._of("aftercall_consumer_lag_records").labels(topic, partition).set(records)
+        """Set how many records a lane has left to read in a partition."""
+        self._metric("aftercall_consumer_lag_records").labels(topic, partition).set(records)
 
     def paused(self, topic: str, partition: int, *, paused: bool) -> None:
-        """A lane pauses a partition, or goes on with it."""
-        self._of("aftercall_partition_paused").labels(topic, partition).set(paused)
+        """Set whether a lane has paused a partition."""
+        self._metric("aftercall_partition_paused").labels(topic, partition).set(paused)
 
     def broker_error(self, error: str) -> None:
-        """The broker's client told of a passing error; `error` is its name, such as `_TRANSPORT`."""
-        self._of("aftercall_broker_errors_total").labels(error).inc()
+        """Count a passing error that the broker's client reported; `error` is its name, such as `_TRANSPORT`."""
+        self._metric("aftercall_broker_errors_total").labels(error).inc()
 
     def watermark(self, at_us: int) -> None:
-        """The watermark, in µs since 1970; `NEVER` says nothing."""
+        """Set the watermark, in µs since 1970; `NEVER` is ignored."""
         if at_us == NEVER:
             return
         self._watermark = at_us / 1e6
-        self._of("aftercall_watermark_delay_seconds").set_function(lambda: self._wall() - self._watermark)
+        self._metric("aftercall_watermark_delay_seconds").set_function(lambda: self._wall() - self._watermark)
 
     def pending(self, calls: int, outcomes: int) -> None:
-        """Held calls without a verdict, and outcomes without a call, in the whole pipeline."""
-        self._of("aftercall_pending_calls").set(calls)
-        self._of("aftercall_waiting_outcomes").set(outcomes)
+        """Set the held calls without a verdict and the outcomes without a call, of the whole pipeline."""
+        self._metric("aftercall_pending_calls").set(calls)
+        self._metric("aftercall_waiting_outcomes").set(outcomes)
 
     def verdicts(self, verdict: str, count: int = 1) -> None:
-        """`count` verdict records say `verdict`."""
-        self._of("aftercall_verdicts_total").labels(verdict).inc(count)
+        """Count `count` verdict records whose verdict is `verdict`."""
+        self._metric("aftercall_verdicts_total").labels(verdict).inc(count)
 
     def alert(self, state: str, kind: str) -> None:
-        """An alert was opened, updated or closed."""
-        self._of("aftercall_alerts_total").labels(state, kind).inc()
+        """Count an alert record: opened, updated or closed."""
+        self._metric("aftercall_alerts_total").labels(state, kind).inc()
 
     def recommendation(self) -> None:
-        """A recommendation was issued."""
-        self._of("aftercall_recommendations_total").inc()
+        """Count a recommendation."""
+        self._metric("aftercall_recommendations_total").inc()
 
     def outputs(self, topic: str, count: int) -> None:
-        """The broker has confirmed `count` records."""
-        self._of("aftercall_outputs_total").labels(topic).inc(count)
+        """Count `count` records that the broker has acknowledged."""
+        self._metric("aftercall_outputs_total").labels(topic).inc(count)
 
     def output_refused(self, topic: str, error: str) -> None:
-        """The broker has refused a record for good; `error` is the client's name for it."""
-        self._of("aftercall_outputs_refused_total").labels(topic, error).inc()
+        """Count a record that the broker has refused for good; `error` is the client's name for the reason."""
+        self._metric("aftercall_outputs_refused_total").labels(topic, error).inc()
 
     def state_bytes(self, step: str, key: str, size: int) -> None:
-        """A step has written the state of one of its keys: the sizes of its keys in this process add up."""
+        """Set the bytes of state of one key of a step; the metric is the sum over the step's keys in this process."""
         with self._lock:
             sizes = self._sizes.setdefault(step, {})
             sizes[key] = size
             total = sum(sizes.values())
-        self._of("aftercall_state_bytes").labels(step).set(total)
+        self._metric("aftercall_state_bytes").labels(step).set(total)
 
     def epoch(self, took_s: float) -> None:
-        """An epoch has ended, `took_s` after the one before."""
-        self._of("aftercall_epoch_seconds").observe(took_s)
+        """Observe the end of an epoch, `took_s` seconds after the end of the one before."""
+        self._metric("aftercall_epoch_seconds").observe(took_s)
 
     def snapshot(self, version: int, took_s: float) -> None:
-        """A snapshot was published just now."""
+        """Record that a snapshot has just been published, which took `took_s` seconds."""
         self._published_at = self._monotonic()
-        self._of("aftercall_snapshot_age_seconds").set_function(lambda: self._monotonic() - self._published_at)
-        self._of("aftercall_snapshot_version").set(version)
-        self._of("aftercall_snapshot_publication_seconds").observe(took_s)
+        self._metric("aftercall_snapshot_age_seconds").set_function(lambda: self._monotonic() - self._published_at)
+        self._metric("aftercall_snapshot_version").set(version)
+        self._metric("aftercall_snapshot_publication_seconds").observe(took_s)
 
     def snapshot_is_current(self) -> None:
-        """Nothing has changed since the last publication, so that there is nothing to publish."""
+        """Reset the snapshot's age: nothing has changed since the last publication, so there is nothing to publish."""
         self._published_at = self._monotonic()
 
-    def _of(self, name: str) -> Any:
-        """The metric of that name; made when it is first spoken of."""
+    def _metric(self, name: str) -> Any:
+        """The metric of that name, created at its first use."""
         made = self._made.get(name)
         if made is None:
             with self._lock:

@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Wires models and connectors into dataflows, commands and reports (docs/architecture.md)."""

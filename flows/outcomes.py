@@ -1,4 +1,4 @@
-"""The dataflow on one screen: lanes, split, join, groups, drift, alerting, routing, and a sink for every output.
+"""Shows the whole dataflow on one screen: lanes, steps and sinks.
 
 Run it with `aftercall replay`, or with Bytewax itself:
 
@@ -15,17 +15,17 @@ from bytewax.inputs import Source
 from bytewax.outputs import FixedPartitionedSink
 
 from connectors.dead_letters import file_origin
-from flows.dataflow import outputs as leaving
+from flows.dataflow import outputs
 from flows.dataflow.shards import to_shards
 from flows.dataflow.steps import alerting_step, drift_step, groups_step, join_step, routing_step
 from flows.settings import Settings
-from flows.settings.for_models import drift_settings, join_rules, routing_settings
+from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
 
 Sink = FixedPartitionedSink[Any, Any]
 
 
 class Outlets(NamedTuple):
-    """Where each output goes. A sink that is not partitioned would lose records in a crash (docs/architecture.md)."""
+    """The sink of each output; each is partitioned, as others would lose records in a crash (docs/architecture.md)."""
 
     verdicts: Sink
     alerts: Sink
@@ -35,9 +35,9 @@ class Outlets(NamedTuple):
 
 
 def outcomes(
-    settings: Settings, lanes: Source[Any], outlets: Outlets, origin: leaving.Origin = file_origin
+    settings: Settings, lanes: Source[Any], outlets: Outlets, origin: outputs.Origin = file_origin
 ) -> Dataflow:
-    """Calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
+    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
     flow = Dataflow("outcomes")
 
     batches = op.input("lanes", flow, lanes)
@@ -46,43 +46,43 @@ def outcomes(
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = op.stateful_batch("groups", changes, groups_step(settings.join.max_groups))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
-    found = op.stateful_batch("drift", closed, drift_step(drift_settings(settings)))
-    to_alerting = op.map("to_alerting", found, lambda item: ("alerting", item[1]))
-    watched = op.stateful_batch("alerting", to_alerting, alerting_step(drift_settings(settings)))
-    to_routing = op.map("to_routing", watched, lambda item: ("routing", item[1]))
+    detected = op.stateful_batch("drift", closed, drift_step(drift_settings(settings)))
+    to_alerting = op.map("to_alerting", detected, lambda item: ("alerting", item[1]))
+    alerted = op.stateful_batch("alerting", to_alerting, alerting_step(alert_settings(settings)))
+    to_routing = op.map("to_routing", alerted, lambda item: ("routing", item[1]))
     recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings)))
 
-    verdicts = op.flat_map("verdicts", joined, leaving.verdicts)
-    unreadable = op.flat_map("unreadable", batches, leaving.unreadable(settings, origin))
-    unjoined = op.flat_map("unjoined", joined, leaving.unjoined(settings, origin))
+    verdicts = op.flat_map("verdicts", joined, outputs.verdicts)
+    unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))
+    unjoined = op.flat_map("unjoined", joined, outputs.unjoined(settings, origin))
     letters = op.merge("dead_letters", unreadable, unjoined)
-    drifted = op.flat_map("drifted", watched, leaving.drifted)
-    folded = op.flat_map("folded", grouped, leaving.folded(settings))
+    drifted = op.flat_map("drifted", alerted, outputs.drifted)
+    folded = op.flat_map("folded", grouped, outputs.folded(settings))
     alerts = op.merge("alerts", drifted, folded)
-    recommended = op.map("recommended", recommendations, leaving.recommended)
+    recommended = op.map("recommended", recommendations, outputs.recommended)
 
     op.output("verdicts_out", verdicts, outlets.verdicts)
-    alerts_json = op.map("alerts_json", alerts, leaving.keyed_json)
-    recommendations_json = op.map("recommendations_json", recommended, leaving.keyed_json)
-    # These two go only when their epoch is stored, so their sinks have to hear of every epoch.
-    signs = op.map("signs_of_life", batches, leaving.sign_of_life)
-    op.output("alerts_out", op.merge("alerts_and_signs", alerts_json, signs), outlets.alerts)
+    alerts_json = op.map("alerts_json", alerts, outputs.keyed_json)
+    recommendations_json = op.map("recommendations_json", recommended, outputs.keyed_json)
+    # These two sinks publish only once an epoch is stored, so every epoch needs a message to them.
+    heartbeats = op.map("signs_of_life", batches, outputs.heartbeat)
+    op.output("alerts_out", op.merge("alerts_and_signs", alerts_json, heartbeats), outlets.alerts)
     op.output(
         "recommendations_out",
-        op.merge("recommendations_and_signs", recommendations_json, signs),
+        op.merge("recommendations_and_signs", recommendations_json, heartbeats),
         outlets.recommendations,
     )
-    op.output("dead_letters_out", op.map("letters_json", letters, leaving.letter_json), outlets.dead_letters)
+    op.output("dead_letters_out", op.map("letters_json", letters, outputs.letter_json), outlets.dead_letters)
 
     history = op.merge(
         "history",
-        op.flat_map("read", batches, leaving.read_history),
-        op.flat_map("joined_history", joined, leaving.joined_history(settings)),
-        op.flat_map("cells", grouped, leaving.cell_history),
-        op.flat_map("letter_history", letters, leaving.letter_history),
-        op.flat_map("alert_history", alerts, leaving.alert_history),
-        op.flat_map("digest_history", watched, leaving.digest_history),
-        op.flat_map("recommendation_history", recommended, leaving.recommendation_history),
+        op.flat_map("read", batches, outputs.read_history),
+        op.flat_map("joined_history", joined, outputs.joined_history(settings)),
+        op.flat_map("cells", grouped, outputs.cell_history),
+        op.flat_map("letter_history", letters, outputs.letter_history),
+        op.flat_map("alert_history", alerts, outputs.alert_history),
+        op.flat_map("digest_history", alerted, outputs.digest_history),
+        op.flat_map("recommendation_history", recommended, outputs.recommendation_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)
     return flow

@@ -1,4 +1,7 @@
-"""Replays files through the dataflow, to their end; killed at any moment, the same command goes on where it was."""
+"""Replays files through the dataflow, to their end.
+
+A replay may be killed at any moment: the same command resumes it at its last epoch.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +27,20 @@ from flows.runtime.run_folder import (
     Run,
     locked,
     open_run,
-    outdated,
     recovery_store,
+    settings_ignored,
     state_folder,
     write_run,
 )
 from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What is to be replayed, and where to."""
+    """The files to replay, the output folder, and how to run."""
 
     calls: Sequence[Path]
     outcomes: Sequence[Path]
@@ -47,11 +50,11 @@ class Replay:
     accept_config_change: bool = False
 
 
-def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
-    """Run the dataflow over the files to their end; a finished run of the same files is left as it is.
+def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
+    """Run the dataflow over the files to their end; a finished run of the same files is not run again.
 
     Returns:
-        Warnings for the user, a sentence each.
+        Warnings for the user, one sentence each.
 
     Raises:
         UsageError: the folder holds another run.
@@ -61,17 +64,17 @@ def run(replay: Replay, on_progress: Progress | None = None) -> list[str]:
     state = state_folder(replay.out)
     with locked(state):
         files = index(replay.calls, replay.outcomes, state)
-        mine = _described(replay, files)
-        known = open_run(replay.out, mine, accept_config_change=replay.accept_config_change)
-        if known["finished"]:
-            return files.warnings + outdated(replay.out, known, mine)
-        write_run(state, known)
+        wanted = _described(replay, files)
+        current = open_run(replay.out, wanted, accept_config_change=replay.accept_config_change)
+        if current["finished"]:
+            return files.warnings + settings_ignored(replay.out, current, wanted)
+        write_run(state, current)
         for name in OUTPUTS:
-            (replay.out / name).touch()  # the engine opens a file with its first line only
+            (replay.out / name).touch()  # a sink creates its file only with the first line
         recovery = recovery_store(state)
-        flow, epoch = build(replay, files, known["now_us"], on_progress), replay.settings.recovery.epoch
+        flow, epoch = build_replay(replay, files, current["now_us"], on_progress), replay.settings.recovery.epoch
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
-        write_run(state, known | {"finished": True})
+        write_run(state, current | {"finished": True})
         shutil.rmtree(recovery)
         return files.warnings
 
@@ -89,8 +92,8 @@ def _described(replay: Replay, files: Index) -> Run:
     }
 
 
-def build(replay: Replay, files: Index, now_us: int, on_progress: Progress | None) -> Dataflow:
-    """The dataflow over these files. `now_us`: the wall clock that tells what is `future`."""
+def build_replay(replay: Replay, files: Index, now_us: int, on_progress: OnProgress | None) -> Dataflow:
+    """The dataflow over these files. `now_us`: wall clock in µs; records later than it are dead letters (`future`)."""
     settings, out = replay.settings, replay.out
     decoder = decoder_of(settings, now_us)
     snapshot = SnapshotSettings(
@@ -120,8 +123,8 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     )
     state = state_folder(replay.out)
     files = index(replay.calls, replay.outcomes, state)
-    known = open_run(replay.out, _described(replay, files), accept_config_change=False)
-    if known["finished"]:
+    current = open_run(replay.out, _described(replay, files), accept_config_change=False)
+    if current["finished"]:
         raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")
-    write_run(state, known)
-    return build(replay, files, known["now_us"], None)
+    write_run(state, current)
+    return build_replay(replay, files, current["now_us"], None)

@@ -1,7 +1,7 @@
-"""The group step: merges the shards, holds the cap on groups, and closes minutes.
+"""The group step merges the shards, holds the cap on groups, and closes minutes.
 
 There is one such step for the whole dataflow. It handles sums, not events, so it is far from being the bottleneck, and
-being one makes the cap exact and a closed minute the same for everybody (docs/decisions/0002-one-group-step.md).
+being one makes the cap exact and a closed minute the same for all readers (docs/decisions/0002-one-group-step.md).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from models.state import unpack
 
 STATE_VERSION = 4
 MAX_SOURCES = 256
-"""Sources told apart; those that come later are one, `OTHER`: a source is free text."""
+"""Distinct sources; those that come later are one, `OTHER`: a source is free text."""
 
 _Name = TypeVar("_Name", Group, str)
 
@@ -66,7 +66,7 @@ class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
 
     def __init__(self, shards: int, max_groups: int) -> None:
-        """`shards`: how many must have spoken before the watermark starts; `max_groups`: beyond it, groups fold."""
+        """`shards`: how many must have sent messages before the watermark starts; `max_groups`: more of them fold."""
         self._shards = shards
         self._max_groups = max_groups
         self._clocks: dict[str, int] = {}
@@ -92,8 +92,8 @@ class Groups:
             self._trials.append(changes.trials._replace(code=local[changes.trials.code]))
         if len(changes.values.code):
             self._values.append(changes.values._replace(code=local[changes.values.code]))
-        self._take_responses(changes, local)
-        self._take_errors(changes, local)
+        self._add_responses(changes, local)
+        self._add_errors(changes, local)
         if changes.erased:
             self._values = [_nameless(part, changes.erased) for part in self._values]
         self._clocks[changes.shard] = max(changes.watermark, self._clocks.get(changes.shard, NEVER))
@@ -165,8 +165,8 @@ class Groups:
         self._codes.setdefault(folded, len(self._codes))
         return folded
 
-    def _take_responses(self, changes: Changes, code: I32) -> None:
-        """Keep what a message says of sources; `code` translates its groups."""
+    def _add_responses(self, changes: Changes, code: I32) -> None:
+        """Keep the columns by source; `code` translates the groups of the message."""
         by = np.fromiter(map(self._source, changes.sources), np.int32, len(changes.sources))
         responses, scores = changes.responses, changes.scores
         if len(responses.code):
@@ -174,14 +174,14 @@ class Groups:
         if len(scores.code):
             self._scores.append(scores._replace(code=code[scores.code], source=by[scores.source]))
 
-    def _take_errors(self, changes: Changes, code: I32) -> None:
+    def _add_errors(self, changes: Changes, code: I32) -> None:
         part, failed = changes.failed, self._failed
         columns = (code[part.code], part.minute, part.error, part.count)
         for group, minute, error, count in zip(*(column.tolist() for column in columns), strict=True):
             key = (group, minute, changes.errors[error])
             failed[key] = failed.get(key, 0) + count
 
-    def _cut_errors(self, through: int) -> tuple[list[str], ErrorTrials]:
+    def _pop_errors(self, through: int) -> tuple[list[str], ErrorTrials]:
         """Texts, ascending, and rows of minutes before `through`, which are forgotten."""
         closed = [(key, count) for key, count in self._failed.items() if key[1] < through and count]
         self._failed = {key: count for key, count in self._failed.items() if key[1] >= through}
@@ -205,11 +205,11 @@ class Groups:
         if through <= self._through:
             return None
         self._through = through
-        trials, self._trials = _cut(self._trials, through, NO_TRIALS)
-        values, self._values = _cut(self._values, through, NO_VALUES)
-        responses, self._responses = _cut(self._responses, through, NO_RESPONSES)
-        scores, self._scores = _cut(self._scores, through, NO_SCORES)
-        errors, failed = self._cut_errors(through)
+        trials, self._trials = _split_at(self._trials, through, NO_TRIALS)
+        values, self._values = _split_at(self._values, through, NO_VALUES)
+        responses, self._responses = _split_at(self._responses, through, NO_RESPONSES)
+        scores, self._scores = _split_at(self._scores, through, NO_SCORES)
+        errors, failed = self._pop_errors(through)
         names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed), "code")
         sources, source = _ranked(list(self._sources), (responses, scores), "source")
         responses = _sum_responses(responses._replace(code=code[responses.code], source=source[responses.source]))
@@ -243,7 +243,7 @@ def _nameless(values: Values, erased: tuple[int, ...]) -> Values:
     return values._replace(key=np.where(named, np.uint64(0), values.key))
 
 
-def _cut(parts: list[Any], through: int, empty: Any) -> tuple[Any, list[Any]]:
+def _split_at(parts: list[Any], through: int, empty: Any) -> tuple[Any, list[Any]]:
     """The rows of minutes before `through`, and the rest."""
     if not parts:
         return empty, []

@@ -1,4 +1,4 @@
-"""The messages between the steps of the dataflow: columns, never single events.
+"""The steps of the dataflow exchange these messages: columns, never single events.
 
 Codes index the `names` of the same message. Minutes are integers since 1970 UTC, times are microseconds.
 """
@@ -89,8 +89,8 @@ class Responses(NamedTuple):
 
     A statement is an assertion that entered a ledger: counted once, in the minute in which it took effect, whatever
     becomes of it. A trial (see `TrialDeltas`) counts for the source whose statement decided at the end of its minute:
-    `call` for the call's own error, `silence` where nobody spoke. Statements are never taken back; trials only in
-    minutes still open. `source` indexes the message's `sources`.
+    `call` for the call's own error, `silence` where there is no statement. Statements are never taken back; trials only
+    in minutes still open. `source` indexes the message's `sources`.
     """
 
     code: I32
@@ -145,11 +145,11 @@ class Changes(NamedTuple):
     errors: tuple[str, ...]
     failed: ErrorTrials
     erased: tuple[int, ...] = ()
-    """Keys of calls that nobody may remember any more."""
+    """Keys of calls that every step must drop."""
 
 
 class Erasure(NamedTuple):
-    """Split -> join: what one shard is to forget on behalf of a request, as (key, call_id); see `join.erasure`."""
+    """Split -> join: what one shard must drop on behalf of a request, as (key, call_id); see `join.erasure`."""
 
     request: str
     shard: str
@@ -202,7 +202,8 @@ class Closed(NamedTuple):
 
     Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key), the
     others by minute, names[code] and then their further columns from left to right (sources and errors by name).
-    `delays` and `slices` are sums of `responses.trials` over what they do not tell apart, and those of `trials` again.
+    `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
+    reader finds the grain it needs without summing up once more.
     """
 
     through: int

@@ -1,10 +1,10 @@
-"""Delay, promise, rivals, corrected rates and cost of detection: `make bench-detection`.
+"""Measures delay, promise, rivals, corrected rates and cost of detection: `make bench-detection`.
 
     python -m benchmarks.detection [--size ci|full] [--only TABLE ...] [--render]
 
-Prints the section of docs/results.md and renews it, benchmarks/results/detection.json and the plots of docs/images.
-`--only` prints those tables and writes nothing; `--render` measures nothing, and renews section and plots from the
-results as they are.
+Prints the section of docs/results.md, and renews it, benchmarks/results/detection.json and the plots of docs/images.
+`--only` prints the named tables and writes nothing; `--render` measures nothing, and renews section and plots from the
+stored results.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ SEED: Final = 5
 SECTIONS: Final = (
     "delays", "default_promise", "promise", "parts", "rivals", "defaults", "hours", "coverage", "cost",
 )  # fmt: skip
-"""Tables, in the order in which they are made."""
+"""Tables, in the order in which they are measured."""
 
 
 class Size(NamedTuple):
-    """How much of everything; (groups, weeks) where there are two.
+    """How much to measure.
 
     Attributes:
-        delays: of the protocol.
-        default_promise: paths.
-        defaults: success rates, and paths of river's fast and slow detectors.
-        by_hour, by_minute: groups and weeks of the promise.
+        delays: size of the delay protocol.
+        default_promise: number of paths.
+        defaults: success rates, and numbers of paths for river's fast and slow detectors.
+        by_hour, by_minute: (groups, weeks) of the promise, with batches by the hour and by the minute.
         parts: groups per configuration, over three weeks.
-        rivals: groups of river's, of the rule, and weeks.
+        rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
-        cost: groups.
+        cost: number of groups.
     """
 
     delays: delays.Size
@@ -93,7 +93,7 @@ def rendered(result: Mapping[str, Any]) -> str:
 
 
 def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, float]]:
-    """Tables, and the seconds that each took."""
+    """The tables, and the seconds that each took."""
     size = SIZES[name]
     measures: dict[str, Callable[[], Any]] = {
         "delays": lambda: delays.table(size.delays),
@@ -127,10 +127,10 @@ def _promise(size: Size) -> list[dict[str, Any]]:
     for number, stream in enumerate(STREAMS):
         for minutes, (groups, weeks) in ((60, size.by_hour), (1, size.by_minute)):
             seed = SEED + 10 * number + minutes
-            found = promise.run(stream, SHIPPED, groups=groups, weeks=weeks, minutes=minutes, seed=seed)
-            # Minutes are dear: rare alarms can only be told from none over all of them.
-            told = found if minutes == 60 else promise.together(found)
-            rows += [{"stream": stream.name, "minutes": minutes} | tally.plain() for tally in told]
+            tallies = promise.run(stream, SHIPPED, groups=groups, weeks=weeks, minutes=minutes, seed=seed)
+            # Batches by the minute are expensive, so weeks are few: only all phases merged have enough alarms.
+            tallies = tallies if minutes == 60 else promise.merged(tallies)
+            rows += [{"stream": stream.name, "minutes": minutes} | tally.plain() for tally in tallies]
             print(f"promise: {stream.name}, batches of {minutes} min", file=sys.stderr, flush=True)
     return rows
 
@@ -146,7 +146,7 @@ def _parts(groups: int) -> list[dict[str, Any]]:
 
 
 def figures(tables: Mapping[str, Any]) -> dict[str, float]:
-    """What is compared from one run to the next."""
+    """The figures that are compared between runs."""
     found: dict[str, float] = {}
     for method, suffix in ((delays.FORMULA, ""), (delays.SHIPPED, "_shipped")):
         for row in tables["delays"]:
@@ -159,7 +159,9 @@ def figures(tables: Mapping[str, Any]) -> dict[str, float]:
             found[f"delay_over_oracle_drop{round(100 * row['drop'])}_shipped_default_promise"] = row["over_oracle"]
     for threshold in promise.THRESHOLDS:
         rows = [
-            row for row in tables["promise"] if row["threshold"] == threshold and row["promised"] >= promise.TELLING
+            row
+            for row in tables["promise"]
+            if row["threshold"] == threshold and row["promised"] >= promise.LEAST_PROMISED
         ]
         later = [row for row in rows if row["phase"] == "later weeks"]
         name = f"false_alarms_over_promise_A{threshold}"

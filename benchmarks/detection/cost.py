@@ -1,4 +1,4 @@
-"""What one update of CT-SR costs at 100,000 groups."""
+"""Measures the cost of one update of CT-SR at 100,000 groups."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ GROUPS = 100_000
 
 
 def ns_per_group_batch(*, dispersion: bool, groups: int = GROUPS, days: int = 2) -> float:
-    """Median over hours of the mean time of an update of all groups, in ns per group and batch, both directions.
+    """CPU time of an update of all groups, in ns per group and batch, both directions: median over days of the mean.
 
-    Batches by the hour over `days`, with their midnights, after one day to learn from. In process CPU time.
+    Batches are hourly over `days` days, including their midnights, after one day to learn from. Process CPU time.
     """
     rng = np.random.default_rng(3)
     detector, rows = ShiryaevRoberts(groups, dispersion=dispersion), np.arange(groups)
@@ -27,5 +27,5 @@ def ns_per_group_batch(*, dispersion: bool, groups: int = GROUPS, days: int = 2)
         detector.update(rows, 20 - failures, failures, MIDNIGHT + 60 * hour, 0.01)
         taken.append((time.process_time_ns() - begun) / groups)
     learned = taken[24:]
-    # The midnights are rare and dear: a mean over each day has its own.
+    # Updates at midnight are rare and expensive: the mean over each day contains exactly one.
     return statistics.median(statistics.mean(learned[day * 24 : day * 24 + 24]) for day in range(days))

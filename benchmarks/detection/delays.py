@@ -1,4 +1,4 @@
-"""Delays of CT-SR, of river's detectors and of the oracle, event by event."""
+"""Measures detection delays of CT-SR, of river's detectors and of the oracle, event by event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.detection.runs import Delay
 from benchmarks.detection.watcher import Start
 
 RAMP: Final = 0.0
-"""Stands for the ramp among drops."""
+"""The value among drops that stands for the ramp."""
 ORACLE: Final = "oracle CUSUM"
 FORMULA: Final = "CT-SR formula"
 SHIPPED: Final = "CT-SR shipped"
@@ -41,26 +41,26 @@ class Setting:
 
     @property
     def bound(self) -> float:
-        """ln(ARL0) over the information per event: what large ARL0 tend to."""
+        """ln(ARL0) over the information per event: the limit of the delay for large ARL0."""
         drop = self.drop or 0.1
         return math.log(self.arl0) / oracle.information(self.failure + drop, self.failure)
 
     @property
     def cap(self) -> int:
-        """After how many events a path counts as undetected."""
+        """Number of events after which a path counts as undetected."""
         return int(min(60_000, max(15_000, 40 * self.bound))) if self.drop else 20_000
 
 
 @dataclass(frozen=True)
 class Size:
-    """What is run, and on how many paths.
+    """The settings to run, and the numbers of paths.
 
     Attributes:
-        fast, peers, slow: paths to calibrate at ARL0 1e4, at 1e5, and to measure: of ours and the oracle, of river's,
-            of river's slow ones. 0: not run.
-        precise: paths to measure ours and the oracle at p0 .9, ARL0 1e4, after 10,000 events, drops of 5 points and
+        fast, peers, slow: paths to calibrate at ARL0 1e4, at 1e5, and to measure: for CT-SR and the oracle, for river's
+            detectors, for river's slow detectors. 0: not run.
+        precise: paths to measure CT-SR and the oracle at p0 .9, ARL0 1e4, after 10,000 events, drops of 5 points and
             more.
-        peers_at: (ARL0, history) at which river's are run.
+        peers_at: (ARL0, history) at which river's detectors are run.
     """
 
     p0: tuple[float, ...]
@@ -99,7 +99,7 @@ FULL: Final = Size(
 
 
 class Method(NamedTuple):
-    """A detector with its threshold, and the paths that measure it: precisely where `precise`."""
+    """A detector with its threshold, and the number of paths to measure it; `precise`: the number for precise cells."""
 
     name: str
     start: Start
@@ -115,19 +115,19 @@ def table(size: Size) -> list[dict[str, Any]]:
         settings = [Setting(p0, arl0, history, drop) for drop in size.drops]
         best = [_row(_oracle(size, at), at) for at in settings]
         cells = [_row(method, at) for method in _methods(size, settings[0]) for at in settings]
-        known = {row["drop"]: row["mean"] for row in best}
-        rows += [row | {"over_oracle": row["mean"] / known[row["drop"]]} for row in (*best, *cells)]
+        best_mean = {row["drop"]: row["mean"] for row in best}
+        rows += [row | {"over_oracle": row["mean"] / best_mean[row["drop"]]} for row in (*best, *cells)]
         print(f"delays: p0 {p0:g}, ARL0 {arl0:,}, history {history:,}", file=sys.stderr, flush=True)
     return rows
 
 
 def _methods(size: Size, at: Setting) -> Iterator[Method]:
-    """The detectors at a false-alarm rate, p0 and history."""
+    """The detectors for one ARL0, p0 and history."""
     calibrate, count = _counts(size.fast, at)
     threshold = runs.calibrated(ours.Formula, at.failure, at.arl0, at.history, calibrate)
     yield Method(FORMULA, ours.Formula, threshold, count, size.precise)
     if at.arl0 <= 10_000:
-        # What is shipped is not calibrated: its threshold is what a user with this wish is given.
+        # The shipped detector is not calibrated: its threshold is the one for a user who sets this ARL0.
         yield Method(SHIPPED, ours.Shipped, ours.promised(at.arl0), count // 3, size.precise)
         wide = partial(ours.Shipped, config=ours.MARGIN)
         yield Method(MARGINED, wide, ours.promised(at.arl0), count // 3, size.precise)
@@ -146,7 +146,7 @@ def _counts(counts: tuple[int, int, int], at: Setting) -> tuple[int, int]:
 
 
 def _oracle(size: Size, at: Setting) -> Method:
-    # It knows the change that the ramp ends with.
+    # The oracle knows the size of the change at the end of the ramp.
     start = oracle.oracle(at.failure, at.failure + (at.drop or 0.1))
     calibrate, count = _counts(size.fast, at)
     threshold = runs.calibrated(start, at.failure, at.arl0, 0, calibrate)
@@ -156,18 +156,18 @@ def _oracle(size: Size, at: Setting) -> Method:
 def _row(method: Method, at: Setting) -> dict[str, Any]:
     precisely = method.precise and at.p0 == 0.9 and at.arl0 <= 10_000 and at.history >= 10_000 and at.drop >= 0.05
     count = method.precise if precisely else method.paths
-    found = runs.delay(method.start, method.threshold, at.failure, at.drop, at.history, count, at.cap)
+    delay = runs.delay(method.start, method.threshold, at.failure, at.drop, at.history, count, at.cap)
     named = {"method": method.name, "threshold": method.threshold, "paths": count, "bound": at.bound}
-    return vars(at) | named | found._asdict()
+    return vars(at) | named | delay._asdict()
 
 
-# --- the promise that is the default --------------------------------------------------------------------------------
+# --- the default promise --------------------------------------------------------------------------------------------
 
 
 def at_default_promise(
     drops: tuple[float, ...], count: int, p0: float = 0.9, history: int = 10_000
 ) -> list[dict[str, Any]]:
-    """Shipped, at the threshold that users get without asking, over an oracle that alarms as rarely.
+    """Delays of the shipped detector at its default threshold, over those of an oracle with the same ARL0.
 
     The oracle's threshold is computed, not simulated.
     """
@@ -176,19 +176,19 @@ def at_default_promise(
     for drop in drops:
         at = Setting(p0, arl0, history, drop)
         start = oracle.oracle(at.failure, at.failure + drop)
-        known = _row(Method(ORACLE, start, oracle.threshold_for(at.failure, at.failure + drop, arl0), count), at)
+        best = _row(Method(ORACLE, start, oracle.threshold_for(at.failure, at.failure + drop, arl0), count), at)
         shipped = _row(Method(SHIPPED, ours.Shipped, ours.DEFAULTS.threshold, count), at)
-        rows += [row | {"over_oracle": row["mean"] / known["mean"]} for row in (known, shipped)]
+        rows += [row | {"over_oracle": row["mean"] / best["mean"]} for row in (best, shipped)]
     return rows
 
 
-# --- river as it comes ----------------------------------------------------------------------------------------------
+# --- river's defaults -----------------------------------------------------------------------------------------------
 
 
 def defaults(p0s: tuple[float, ...], counts: tuple[int, int], events: int = 10_000) -> list[dict[str, Any]]:
-    """River's defaults: shares of paths with a false alarm in the first 1,000 and in all `events`; delay at 10 points.
+    """River's defaults: shares of paths with a false alarm within 1,000 and within all `events`; delay at 10 points.
 
-    Delays after 1,000 events of history and 1,000 more; `counts`: paths of a fast detector and of a slow one.
+    The drop comes after 1,000 events of history and 1,000 more. `counts`: paths of a fast and of a slow detector.
     """
     return [_default(peer, p0, counts[peer.slow], events) for p0 in p0s for peer in PEERS]
 

@@ -1,4 +1,4 @@
-"""Hours until a drop of 10 points at p0 .9 is told: CT-SR as shipped, by the hour, against the rule of thumb."""
+"""Measures hours until CT-SR and the rule of thumb notice a drop of 10 points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEED: Final = 17
 
 
 def table(groups: int) -> list[dict[str, Any]]:
-    """A row per traffic: median hours, and the share of groups alarmed in the week before the drop."""
+    """A row per traffic, at p0 .9: median hours, and the share of groups with an alarm in the week before the drop."""
     return [_row(per_day, groups) for per_day in TRAFFIC]
 
 
@@ -31,14 +31,14 @@ def _row(per_day: int, groups: int) -> dict[str, Any]:
     ours = np.where(minutes == NEVER, np.inf, minutes // 60 + 1.0 - change).min(axis=0)
     failures, trials = counts(traffic, hours, groups)
     after = rule.first_alarms(failures, trials, 100, change)
-    told: F64 = np.where(after == NEVER, np.inf, after.astype(np.float64))
+    rule_hours: F64 = np.where(after == NEVER, np.inf, after.astype(np.float64))
     before = rule.firing(failures, trials, 100)[change - 168 : change].any(axis=0)
     return {
         "per_day": per_day,
         "groups": groups,
         "ours_h": _median(ours[ours > 0]),
         "ours_early": float(np.mean((ours <= 0) & (ours > -168))),
-        "rule_h": _median(told[~before]),
+        "rule_h": _median(rule_hours[~before]),
         "rule_early": float(before.mean()),
     }
 
@@ -53,6 +53,6 @@ def counts(traffic: list[Batch], hours: int, groups: int) -> tuple[I64, I64]:
 
 
 def _median(delays: F64) -> float | None:
-    """None where half of the groups were not alarmed."""
+    """The median; None if half of the groups had no alarm."""
     median = float(np.median(delays)) if len(delays) else np.inf
     return median if np.isfinite(median) else None

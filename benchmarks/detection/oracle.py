@@ -1,6 +1,7 @@
-"""CUSUM that knows both rates: no detector has a shorter worst mean delay at its mean time between false alarms.
+"""Implements the oracle, a CUSUM that knows both rates.
 
-Page 1954, Biometrika 41:100; optimal by Moustakides 1986, Ann. Statist. 14:1379.
+No detector has a shorter worst mean delay at the same mean time between false alarms. Page 1954, Biometrika 41:100;
+optimal by Moustakides 1986, Ann. Statist. 14:1379.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ class Cusum(Watcher):
         self._steps = steps(before, after)
 
     def learn(self, failed: Bools) -> None:
-        """It knows already."""
+        """Do nothing: the oracle knows both rates."""
 
     def step(self, failed: Bools) -> F64:
-        """The statistic's excess."""
+        """See `Watcher.step`."""
         success, failure = self._steps
         self._w = np.maximum(self._w + np.where(failed, failure, success), 0.0)
         return self._w - self._threshold
 
 
 def oracle(before: float, after: float) -> Start:
-    """CUSUM for a failure rate that goes from `before` to `after`."""
+    """CUSUM for a failure rate that changes from `before` to `after`."""
     return partial(Cusum, before=before, after=after)
 
 
 def steps(before: float, after: float) -> tuple[float, float]:
-    """Log-likelihood ratio of a success and of a failure."""
+    """Log-likelihood ratios of a success and of a failure, in nats."""
     return math.log((1 - after) / (1 - before)), math.log(after / before)
 
 
@@ -52,10 +53,11 @@ def information(after: float, before: float) -> float:
 
 
 def mean_time(before: float, after: float, threshold: float, rate: float | None = None) -> float:
-    """Mean number of events until an alarm where failures come at `rate` (None: `before`).
+    """Mean number of events until an alarm, at a failure rate of `rate` (None: `before`).
 
-    By the Markov chain of Brook & Evans 1972 (Biometrika 59:539): the statistic on a grid whose steps share a jump's
-    weight among the two nearest cells, so that its mean is kept. Cells of threshold / 1000; O(cells^3).
+    Computed with the Markov chain of Brook & Evans 1972 (Biometrika 59:539): the statistic moves on a grid, and the
+    weight of a jump is split between the two nearest cells, so that its mean is kept. Cells of threshold / 1000;
+    O(cells^3).
     """
     chance = before if rate is None else rate
     width = threshold / _CELLS
@@ -72,7 +74,7 @@ def mean_time(before: float, after: float, threshold: float, rate: float | None 
 
 
 def threshold_for(before: float, after: float, arl0: float) -> float:
-    """The threshold with that mean number of events until a false alarm."""
+    """The threshold with a mean of `arl0` events until a false alarm."""
     excess = partial(_log_ratio, before, after, arl0)
     return float(brentq(excess, 0.05, math.log(arl0) + 3, xtol=1e-3))
 

@@ -1,6 +1,6 @@
-"""CT-SR on event paths, as the formula stands and as users get it.
+"""Runs CT-SR on event paths, as the plain formula and as shipped.
 
-The formula alone knows no clock but that of its weight: the history comes at minute 0, where nothing is added to R,
+For the plain formula only the clock of its weight matters: the history comes at minute 0, where nothing is added to R,
 then one event per minute. R is then the Shiryaev-Roberts statistic of the events divided by 10,080, and so is the
 threshold. As shipped, a path is a group with 1,000 outcomes a day, whose first event comes at BEGINS: 10,000 events of
 history are ten days, and a change after 1,000 more comes at that time of the day.
@@ -16,25 +16,25 @@ import numpy as np
 from benchmarks.detection.watcher import Watcher
 from models.arrays import F64, I64, Bools
 from models.drift import DriftSettings
-from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 MINUTES_PER_DAY = 1440
 PER_DAY = 1000
 BEGINS = 10 * 60
-"""Minute of a day: in the middle of the working day, and of a quarter of the detector's."""
+"""Minute of the day of the first event: in the middle of the working day, and of one of the detector's quarters."""
 EVENTS_PER_WEEK = 7 * PER_DAY
 DEFAULTS = DriftSettings()
 
 
 class Config(NamedTuple):
-    """What of the detector is on."""
+    """The parts of the detector that are switched on."""
 
     name: str
     dispersion: bool
     margin: float
 
     def margin_of(self, trials: F64, days: F64 | float) -> F64:
-        """As the shipped detector's, where users set this margin."""
+        """The margin of the shipped detector if a user sets this one; see `DriftSettings.margin_of`."""
         return replace(DEFAULTS, margin=self.margin).margin_of(trials, days)
 
 
@@ -44,12 +44,12 @@ SHIPPED = Config("shipped", dispersion=True, margin=DEFAULTS.margin)
 
 
 def promised(arl0_events: float) -> float:
-    """The threshold A that promises one false alarm in that many events at 1,000 a day, both directions together."""
+    """The threshold A that promises one false alarm in `arl0_events` events at 1,000 a day, for both directions."""
     return 2 * arl0_events / EVENTS_PER_WEEK
 
 
 class Formula(Watcher):
-    """CT-SR with all trials independent, no margin, for a drop; its minutes only number events."""
+    """CT-SR with all trials independent, no margin, for a drop; a minute is only the number of an event."""
 
     def __init__(self, paths: int, threshold: float) -> None:
         self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, dispersion=False)
@@ -57,18 +57,18 @@ class Formula(Watcher):
         self._threshold, self._minute = threshold, 0
 
     def learn(self, failed: Bools) -> None:
-        """At minute 0."""
+        """Learn the events at minute 0."""
         _learn(self._detector, self._rows, failed, 0)
 
     def step(self, failed: Bools) -> F64:
-        """A minute later."""
+        """See `Watcher.step`; each event comes a minute after the one before."""
         self._minute += 1
         drop, _ = self._detector.update(self._rows, *_counts(failed), self._minute)
         return drop - self._threshold
 
 
 class Shipped(Watcher):
-    """CT-SR as a group of a service has it: both directions, minutes of real days, margin by traffic."""
+    """CT-SR as shipped, for one group of a service: both directions, minutes of real days, margin by traffic."""
 
     def __init__(self, paths: int, threshold: float, config: Config = SHIPPED) -> None:
         self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, dispersion=config.dispersion)
@@ -76,7 +76,7 @@ class Shipped(Watcher):
         self._threshold, self._config, self._events = threshold, config, 0
 
     def learn(self, failed: Bools) -> None:
-        """By the hour."""
+        """Learn the events hour by hour."""
         hours = minute_of(self._events + np.arange(len(failed))) // 60
         starts = np.flatnonzero(np.diff(hours, prepend=-1))
         for hour, part in zip(hours[starts].tolist(), np.split(failed, starts[1:]), strict=True):
@@ -84,7 +84,7 @@ class Shipped(Watcher):
         self._events += len(failed)
 
     def step(self, failed: Bools) -> F64:
-        """1.44 minutes later."""
+        """See `Watcher.step`; each event comes 1.44 minutes after the one before."""
         minute = int(minute_of(self._events))
         drop, rise = self._detector.update(self._rows, *_counts(failed), minute, self._margin())
         self._events += 1
@@ -108,9 +108,6 @@ def _counts(failed: Bools) -> tuple[F64, F64]:
 
 
 def minute_of(event: I64 | int) -> I64:
-    """Minute since a midnight of the event with that number (from 0) of a group with 1,000 a day."""
+    """Minute, counted from a midnight, of the event with that number (from 0) in a group with 1,000 a day."""
     minute: I64 = BEGINS + np.asarray(event) * MINUTES_PER_DAY // PER_DAY
     return minute
-
-
-assert MINUTES_PER_WEEK == 7 * MINUTES_PER_DAY

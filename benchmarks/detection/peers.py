@@ -1,6 +1,7 @@
-"""River's detectors on many paths at once, by the step: same statistics, same first alarm (tests compare them).
+"""Runs river's detectors on many paths at once, step by step.
 
-None is reset by an alarm in its history. ADWIN is river's own, a path at a time.
+Statistics and first alarms equal river's (tests compare them). An alarm in the history resets none of them. ADWIN is
+river's own class, one object per path.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class PageHinkley(Watcher):
         self._least, self._most = np.full(paths, np.inf), np.full(paths, -1.0)
 
     def step(self, failed: Bools) -> F64:
-        """Silent for 30 events."""
+        """See `Watcher.step`; no alarm in the first 30 events."""
         self._n += 1
         self._mean += (failed - self._mean) / self._n
         off = failed - self._mean
@@ -52,7 +53,7 @@ class Ddm(Watcher):
         self._p, self._p_min, self._s_min = np.zeros(paths), np.zeros(paths), np.full(paths, np.inf)
 
     def step(self, failed: Bools) -> F64:
-        """In standard deviations of the least rate that it has seen; silent for `warm` events."""
+        """See `Watcher.step`; in standard deviations of the least rate so far; no alarm in the first `warm` events."""
         self._n += 1
         self._p += (failed - self._p) / self._n
         s = np.sqrt(self._p * (1 - self._p) / self._n)
@@ -76,7 +77,7 @@ class Eddm(Watcher):
         self._mean, self._squares, self._most = np.zeros(paths), np.zeros(paths), np.full(paths, -1.0)
 
     def step(self, failed: Bools) -> F64:
-        """Silent where the event is no failure."""
+        """See `Watcher.step`; an event that is no failure raises no alarm."""
         self._n += 1
         excess = np.full(len(failed), -np.inf)
         at = np.flatnonzero(failed)
@@ -153,8 +154,8 @@ class HddmW(Watcher):
 class Kswin(Watcher):
     """`river.drift.KSWIN` (Raab et al. 2020), window 100, 30 newest against 30 drawn from the 70 before them.
 
-    Of 0 and 1 the Kolmogorov-Smirnov distance is the difference of the rates; the number of failures drawn is
-    hypergeometric. The window goes on after an alarm.
+    For values 0 and 1 the Kolmogorov-Smirnov distance is the difference of the rates; the number of failures drawn is
+    hypergeometric. An alarm does not clear the window.
     """
 
     WINDOW: Final = 100
@@ -167,7 +168,7 @@ class Kswin(Watcher):
         self._rng = np.random.default_rng(5)
 
     def step(self, failed: Bools) -> F64:
-        """Silent until the window is full."""
+        """See `Watcher.step`; no alarm until the window is full."""
         leaving = self._window[:, (self._n - self.NEWEST) % self.WINDOW]
         self._old += leaving.astype(np.int64) - self._window[:, self._n % self.WINDOW]
         self._new += failed.astype(np.int64) - leaving
@@ -191,25 +192,25 @@ class Adwin(Watcher):
     def step(self, failed: Bools) -> F64:
         """1 where it alarms, else -1."""
         excess = []
-        for detector, one in zip(self._detectors, failed.tolist(), strict=True):
-            detector.update(one)
+        for detector, failure in zip(self._detectors, failed.tolist(), strict=True):
+            detector.update(failure)
             excess.append(1.0 if detector.drift_detected else -1.0)
         return np.array(excess)
 
     def keep(self, kept: I64) -> None:
-        """Go on with these."""
+        """Continue with these paths only."""
         self._detectors = [self._detectors[path] for path in kept.tolist()]
 
 
 class Peer(NamedTuple):
-    """A detector of river's.
+    """A detector of river.
 
     Attributes:
-        name: river's.
-        start: makes its watcher.
-        default: the threshold that river's defaults amount to; nan: other parameters than those are set.
-        between: where a threshold is searched that is part of the statistic; None: it only ends the watch.
-        slow: one that is given fewer paths.
+        name: river's name.
+        start: creates its watcher.
+        default: the threshold that river's defaults amount to; nan if other parameters differ from the defaults.
+        between: range in which to search the threshold if it is part of the statistic; None if it only ends the watch.
+        slow: whether it gets fewer paths.
     """
 
     name: str
@@ -220,7 +221,7 @@ class Peer(NamedTuple):
 
 
 def kswin_default() -> float:
-    """A distance between the greatest that KSWIN's default (p <= .005) lets pass and the least that it does not."""
+    """The threshold for KSWIN's default, p <= .005: between the greatest distance it accepts and the least rejected."""
     from scipy.stats import ks_2samp
 
     newest = Kswin.NEWEST
@@ -243,10 +244,10 @@ PEERS: Final = (
     Peer("HDDM_W", HddmW, -math.log(0.001), (0.5, 60.0)),
     Peer("KSWIN", Kswin, kswin_default(), slow=True),
 )
-"""At river's defaults."""
+"""River's detectors with their default parameters."""
 CALIBRATED: Final = (
     *PEERS,
     Peer("PageHinkley up, delta .01, alpha 1", partial(PageHinkley, up=True), math.nan),
     Peer("DDM, warm start 1,000", partial(Ddm, warm=1000), math.nan),
 )
-"""Whose thresholds are calibrated: PageHinkley and DDM also as they suit failure rates better."""
+"""The detectors whose thresholds are calibrated; PageHinkley and DDM also with parameters that suit failure rates."""

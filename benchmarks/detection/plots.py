@@ -1,4 +1,4 @@
-"""The plots of docs/images, as Vega-Lite; drawn where vl-convert is installed (dependency group `report`)."""
+"""Draws the plots of docs/images with Vega-Lite, if vl-convert is installed (dependency group `report`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.detection import delays
-from benchmarks.detection.promise import TELLING
+from benchmarks.detection.promise import LEAST_PROMISED
 
 IMAGES: Final = Path(__file__).resolve().parents[2] / "docs" / "images"
 _SHOWN: Final = (
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def drawn(tables: Mapping[str, Sequence[Row]], folder: Path = IMAGES) -> list[Path]:
-    """Draw what `specifications` says into `folder`; nothing where vl-convert is absent."""
+    """Draw the plots of `specifications` into `folder`; draws nothing if vl-convert is absent."""
     try:
         import vl_convert
     except ModuleNotFoundError:
@@ -34,7 +34,7 @@ def drawn(tables: Mapping[str, Sequence[Row]], folder: Path = IMAGES) -> list[Pa
 
 
 def specifications(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
-    """Vega-Lite by name."""
+    """The specifications in Vega-Lite, by name."""
     return {"delays": _delays(tables["delays"]), "promise": _promise(tables["promise"])}
 
 
@@ -72,7 +72,7 @@ def _promise(rows: Sequence[Row]) -> dict[str, Any]:
             "upper": row["upper"],
         }
         for row in rows
-        if row["promised"] >= TELLING
+        if row["promised"] >= LEAST_PROMISED
     ]
     streams = list(dict.fromkeys(value["stream"] for value in values))
     y = {"field": "stream", "type": "nominal", "title": None, "sort": streams}

@@ -1,4 +1,4 @@
-"""Groups without a change, whose outcomes are independent or not: what a promise has to survive."""
+"""Draws groups without a change, whose outcomes are independent or correlated, to test a promise."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from models.arrays import F64
 
 
 class Stream(NamedTuple):
-    """What makes a group's failure rate move about its mean.
+    """How a group's failure rate varies around its mean.
 
     Attributes:
-        name: for tables.
+        name: the name in tables.
         hourly: intraclass correlation of the outcomes of one hour.
-        daily: that of one UTC day.
-        cycle: amplitude of a sine over the day, whose peak is at another time for each group.
+        daily: intraclass correlation of the outcomes of one UTC day.
+        cycle: amplitude of a sine over the day, with a random peak for each group.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Levels:
         self._peak = rng.uniform(0, 24, len(people.failure)) if stream.cycle else np.zeros(0)
 
     def hour(self, hour: int, rise: float = 0.0) -> F64:
-        """Rates in an hour (from a midnight on), each told once and in order; `rise` is added to the mean."""
+        """Rates in an hour, counted from a midnight; call once per hour, in order. `rise` is added to the mean."""
         stream = self._stream
         if stream.daily and hour // 24 != self._day:
             self._day = hour // 24

@@ -1,8 +1,8 @@
-"""False alarms of CT-SR over those promised, on groups that do not change.
+"""Measures false alarms of CT-SR over those promised, on groups that do not change.
 
-A group is watched in both directions until its first alarm at each threshold A; what it is promised is T / A false
-alarms per direction in T weeks. Alarms and exposure are told apart by the history that the detector had: the first week
-has none, later ones have a week or more.
+A group is watched in both directions until its first alarm at each threshold A. The promise allows T / A false alarms
+per direction in T weeks. Alarms and exposure are split by the history that the detector has: none in the first week, a
+week or more in later ones.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
 
+from aftercall.times import MINUTES_PER_WEEK
 from benchmarks.detection.ours import DEFAULTS, MINUTES_PER_DAY, Config
 from benchmarks.detection.populations import Levels, Population, Stream, population
 from models.arrays import F64, I64
-from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
+from models.stats.chi_square import chi_square_quantile
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 THRESHOLDS: Final = (20, 100, 1000, 10_000)
-TELLING: Final = 3.0
-"""Promised false alarms without which even none would not show that a promise is kept: the Poisson bound of none."""
+LEAST_PROMISED: Final = 3.0
+"""With fewer promised false alarms, even a count of zero cannot show that the promise is kept: 3.0 is the 95 % Poisson
+bound of a count of zero."""
 NEVER: Final = -1
 MIDNIGHT: Final = 2_900 * MINUTES_PER_WEEK
 """The minute at which every simulation begins."""
@@ -28,7 +30,7 @@ _CHUNK: Final = 10_000
 
 
 class Batch(NamedTuple):
-    """Counts of the groups that had any: the minute counts from `MIDNIGHT`."""
+    """Counts of the groups that had outcomes; `minute` counts from `MIDNIGHT`."""
 
     minute: int
     rows: I64
@@ -47,7 +49,7 @@ class Tally(NamedTuple):
 
     @property
     def promised(self) -> float:
-        """False alarms that the promise allows: both directions share the exposure's."""
+        """False alarms that the promise allows for the exposure, both directions together."""
         return self.exposure / self.threshold
 
     @property
@@ -57,21 +59,21 @@ class Tally(NamedTuple):
 
     @property
     def upper(self) -> float:
-        """Its one-sided 95 % Poisson bound."""
+        """The one-sided 95 % Poisson bound of `ratio`."""
         return poisson_upper(self.drops + self.rises) / self.promised
 
     def plain(self) -> dict[str, Any]:
-        """For a results file."""
+        """The values for a results file."""
         return self._asdict() | {"promised": self.promised, "ratio": self.ratio, "upper": self.upper}
 
 
 def poisson_upper(count: int) -> float:
-    """The mean at which so few events or fewer have a probability of 5 % (Garwood 1936).
+    """The mean at which `count` or fewer events have a probability of 5 % (Garwood 1936).
 
     >>> round(poisson_upper(0), 3)
     2.996
     """
-    return float(chi2.ppf(0.95, 2 * (count + 1)) / 2)
+    return chi_square_quantile(0.95, 2 * (count + 1)) / 2
 
 
 def batches(
@@ -126,7 +128,7 @@ def first_alarms(lab: Lab, groups: int, traffic: Iterator[Batch], thresholds: Se
 def tallies(found: I64, weeks: int) -> list[Tally]:
     """Alarms and exposure of `first_alarms` at THRESHOLDS, per phase: the first week and the later ones.
 
-    Each direction counts half of the exposure, and ends with its own first alarm.
+    The exposure is summed over both directions; each ends with its own first alarm.
     """
     end = weeks * MINUTES_PER_WEEK
     rows = []
@@ -139,11 +141,11 @@ def tallies(found: I64, weeks: int) -> list[Tally]:
     return rows
 
 
-def together(found: Sequence[Tally]) -> list[Tally]:
-    """All phases in one, per threshold."""
+def merged(phases: Sequence[Tally]) -> list[Tally]:
+    """The tallies of all phases merged into one per threshold."""
     sums = []
-    for threshold in dict.fromkeys(tally.threshold for tally in found):
-        same = [tally for tally in found if tally.threshold == threshold]
+    for threshold in dict.fromkeys(tally.threshold for tally in phases):
+        same = [tally for tally in phases if tally.threshold == threshold]
         drops, rises = sum(tally.drops for tally in same), sum(tally.rises for tally in same)
         sums.append(Tally("all weeks", threshold, drops, rises, sum(tally.exposure for tally in same)))
     return sums

@@ -1,6 +1,7 @@
-"""False alarms per 1,000 group-weeks of river's defaults and of the rule of thumb, on independent outcomes.
+"""Counts false alarms of river's defaults and of the rule of thumb, on independent outcomes.
 
-After a week of history, until a group's first alarm. River's are fed event by event, at even intervals.
+The counts are per 1,000 group-weeks, after a week of history, until a group's first alarm. River's detectors are fed
+event by event, at even intervals.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _SEED = 23
 
 
 def table(groups: int, rule_groups: int, weeks: int) -> list[dict[str, Any]]:
-    """A row per detector; `weeks` are watched after the history."""
+    """A row per detector; groups are watched for `weeks` weeks after the history."""
     rng = np.random.default_rng(_SEED)
     people = population(groups, rng)
     rows = [_row(f"river {peer.name}", peer_alarms(peer, people, weeks), weeks) for peer in PEERS]
@@ -35,7 +36,7 @@ def table(groups: int, rule_groups: int, weeks: int) -> list[dict[str, Any]]:
 
 
 def _row(name: str, alarms: np.ndarray[Any, np.dtype[Any]], weeks: int) -> dict[str, Any]:
-    """`alarms`: weeks after the history until each group's first; negative without one."""
+    """The row of a detector; `alarms`: weeks from the history to each group's first alarm, negative without one."""
     count = int((alarms >= 0).sum())
     exposure = float(np.where(alarms < 0, weeks, alarms).sum())
     return {
@@ -48,7 +49,7 @@ def _row(name: str, alarms: np.ndarray[Any, np.dtype[Any]], weeks: int) -> dict[
 
 
 def peer_alarms(peer: Peer, people: Population, weeks: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Weeks after a week of history until the first alarm of each group at river's default; negative without one."""
+    """Weeks from the end of the history, one week, to each group's first alarm at river's default; negative without."""
     rng = np.random.default_rng(_SEED + 1)
     order = np.argsort(people.per_day)
     per_week, failure = 7 * people.per_day[order], people.failure[order].astype(np.float32)

@@ -1,4 +1,4 @@
-"""The rule of thumb: the last 48 hours against the 7 days before them, a drop of more than 5 points."""
+"""Implements the rule of thumb: 48 hours, over 5 points below the 7 days before."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ POINTS = 0.05
 
 
 def firing(failures: I64, trials: I64, least: int) -> Bools:
-    """At the end of which hours the rule fires, shape (hours, groups) like its arguments.
+    """Whether the rule fires at the end of each hour, shape (hours, groups) like its arguments.
 
-    Both spans must be whole and have `least` outcomes.
+    Both spans must be complete and have at least `least` outcomes.
     """
     f, n = (
         np.concatenate((np.zeros((1, part.shape[1]), np.int64), part.cumsum(axis=0))) for part in (failures, trials)
@@ -32,6 +32,6 @@ def firing(failures: I64, trials: I64, least: int) -> Bools:
 
 
 def first_alarms(failures: I64, trials: I64, least: int, start: int) -> I64:
-    """Number of hours after hour `start` at whose end each group's rule first fires, from 1; NEVER without."""
+    """Hours from `start` to the first firing of each group's rule, from 1, shape (groups,); NEVER without one."""
     fires = firing(failures, trials, least)[start:]
     return np.where(fires.any(axis=0), fires.argmax(axis=0) + 1, NEVER)

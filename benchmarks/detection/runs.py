@@ -1,4 +1,4 @@
-"""Paths of failure indicators, the threshold that a mean time between false alarms asks for, and delays."""
+"""Simulates paths of failure indicators, calibrates thresholds, and measures delays."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Paths(NamedTuple):
     """Independent paths.
 
     Attributes:
-        seed: of all of them.
-        number: how many.
-        history: events known to come before any change.
-        rates: failure rate of each later event; that of the history is the first.
+        seed: seed of all paths.
+        number: number of paths.
+        history: number of events that come before any change.
+        rates: failure rate of each later event; the history has the first of them.
     """
 
     seed: int
@@ -37,7 +37,7 @@ class Paths(NamedTuple):
     rates: F64
 
     def blocks(self) -> Iterator[tuple[int, Bools]]:
-        """(number of the first event after the history, indicators of shape (events, number)); < 0 in the history."""
+        """(number of the block's first event, indicators of shape (events, number)); in the history numbers are < 0."""
         rng = np.random.default_rng(self.seed)
         rates = np.concatenate((np.full(self.history, self.rates[0]), self.rates)).astype(np.float32)
         bounds = [*range(0, self.history, _BLOCK), *range(self.history, len(rates), _BLOCK), len(rates)]
@@ -47,9 +47,10 @@ class Paths(NamedTuple):
 
 
 class Delay(NamedTuple):
-    """Of the paths without an alarm before the change: mean delay in events, its standard error, share undetected.
+    """Mean delay in events, its standard error, and the share undetected, of paths without an alarm before the change.
 
-    The undetected count with the cap, so their mean is a lower bound. `early` is the share of alarms before the change.
+    Undetected paths count with `cap`, so the mean is then a lower bound. `early`: share of paths with an alarm before
+    the change.
     """
 
     mean: float
@@ -73,7 +74,7 @@ def greatest(start: Start, paths: Paths) -> F64:
 
 
 def first_alarms(start: Start, threshold: float, paths: Paths) -> I64:
-    """Number of the event, from 0 after the history, at which each path first exceeds the threshold; else NEVER."""
+    """Number of the event, from 0 after the history, at which each path first exceeds the threshold, or NEVER."""
     watcher = start(paths.number, threshold)
     found = np.full(paths.number, NEVER, np.int64)
     going = np.arange(paths.number)
@@ -104,7 +105,7 @@ def calibrated(
 ) -> float:
     """The threshold that a share 1 - 1/e of in-control paths exceeds within `arl0` events after the history.
 
-    That is the share which a mean time of `arl0` with an exponential distribution has. `between`: search there.
+    An exponential distribution with mean `arl0` has this share. `between`: range in which to search.
     """
     paths = Paths(_CALIBRATION_SEED, count, history, np.full(arl0, failure))
     if between is None:
@@ -118,7 +119,7 @@ def calibrated(
 
 
 def changed(failure: float, drop: float, cap: int) -> F64:
-    """Failure rates of the events after the history: a step by `drop`; or by 10 points over 2,000 where it is 0."""
+    """Failure rates of the events after the history: a step by `drop`; if it is 0, a ramp of 10 points over 2,000."""
     since = np.arange(BEFORE_CHANGE + cap) - BEFORE_CHANGE
     if drop:
         return np.where(since >= 0, failure + drop, failure)
@@ -126,14 +127,14 @@ def changed(failure: float, drop: float, cap: int) -> F64:
 
 
 def delay(start: Start, threshold: float, failure: float, drop: float, history: int, count: int, cap: int) -> Delay:
-    """Delays of a detector whose threshold is set; a drop of 0 is the ramp."""
+    """Delays of a detector at `threshold`; a drop of 0 is the ramp."""
     return delay_of(
         first_alarms(start, threshold, Paths(_DELAY_SEED, count, history, changed(failure, drop, cap))), cap
     )
 
 
 def delay_of(alarms: I64, cap: int) -> Delay:
-    """From first alarms: an alarm at the first changed event has a delay of 1."""
+    """Delays computed from first alarms: an alarm at the first changed event has a delay of 1."""
     early = (alarms != NEVER) & (alarms < BEFORE_CHANGE)
     late = alarms[~early]
     if not len(late):

@@ -1,4 +1,4 @@
-"""The section on detection of docs/results.md."""
+"""Renders the section on detection of docs/results.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 def written(markdown: str, document: Path = DOCUMENT) -> Path:
-    """Renew the section between its marks, at the document's end where there is none yet; returns the document."""
+    """Renew the section between its marks; without one, append it. Returns the document."""
     text = document.read_text(encoding="utf-8")
     if BEGIN not in text:
         text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
@@ -26,7 +26,7 @@ def written(markdown: str, document: Path = DOCUMENT) -> Path:
 
 
 def markdown(size: str, day: str, figures: Mapping[str, float], tables: Mapping[str, Any]) -> str:
-    """The section, from figures and those tables that are there."""
+    """The section, from the figures and the tables that were measured."""
     parts = [
         f"## Detection\n\n`make bench-detection SIZE={size}` on {day}. {_ABOUT}",
         _table(("figure", ""), ((f"`{name}`", f"{value:.4g}") for name, value in figures.items())),
@@ -39,7 +39,7 @@ def markdown(size: str, day: str, figures: Mapping[str, float], tables: Mapping[
 
 
 def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
-    """By table: what stands before it, how it is rendered, and the plot behind it."""
+    """By table: the text before it, the function that renders it, and the plot after it."""
     return {
         "delays": (_DELAY, _delays, "delays"),
         "default_promise": ("At the threshold that is the default, p0 .9 after 10,000 events:", _default_promise, ""),
@@ -77,7 +77,7 @@ of a fresh start; delay of a drop of 10 points that comes after 2,000 events:"""
 
 _HOURS: Final = """### Hours
 
-Median hours until a drop of 10 points at p0 .9 is told, by the hour, after two weeks: as shipped at the default
+Median hours until a drop of 10 points at p0 .9 is noticed, by the hour, after two weeks: as shipped at the default
 promise, and by the rule "last 48 h against 7 days, more than 5 points" (100 outcomes at least). `early`: share of
 groups alarmed in the week before."""
 
@@ -176,9 +176,9 @@ def _hours(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         line = [f"{row['per_day']:,}"]
-        for who in ("ours", "rule"):
-            hours = row[f"{who}_h"]
-            line += ["most not told" if hours is None else f"{hours:g}", f"{row[f'{who}_early']:.3f}"]
+        for name in ("ours", "rule"):
+            hours = row[f"{name}_h"]
+            line += ["most not noticed" if hours is None else f"{hours:g}", f"{row[f'{name}_early']:.3f}"]
         lines.append(line)
     return _table(("outcomes a day", "shipped", "early", "rule", "early"), lines)
 

@@ -1,1 +1,1 @@
-"""From bytes to columns: parse, validate, redact."""
+"""Parses, validates and redacts records: from bytes to columns."""

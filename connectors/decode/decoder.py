@@ -1,8 +1,8 @@
-"""The hot path: bytes as they were read -> columns.
+"""Decodes records, as they were read, into columns: the hot path of every lane.
 
-Two tiers. msgspec decodes and checks nearly every record; whatever it does not take at once goes to pydantic
-(`connectors.decode.validation`), whose word is final. The fast tier never accepts what pydantic refuses, nor gives
-other values: `tests/connectors/decode/test_decoder.py` holds it to that.
+It has two tiers. msgspec decodes and checks nearly every record; a record that msgspec rejects goes to pydantic
+(`connectors.decode.validation`), which decides. The fast tier never accepts what pydantic refuses, nor gives other
+values: `tests/connectors/decode/test_decoder.py` compares the two.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from connectors.decode.validation import CALL, OUTCOME, Refusal, examine
 __all__ = ["CALL", "OUTCOME", "Decoder"]
 
 _PIECE: Final = 2048
-"""The processor's cache holds so many records from decoding until their last field is read; 50,000 it does not."""
+"""Records decoded at a time: they stay in the processor's cache until their last field is read; 50,000 do not."""
 
 
 class Decoder:
-    """Decodes batches of records. Nothing that matters is carried from one batch to the next."""
+    """Decodes batches of records; no result depends on an earlier batch."""
 
     def __init__(
         self, *, now_us: Callable[[], int] | int, max_future_skew_us: int, keep_payloads: bool = False
@@ -37,15 +37,15 @@ class Decoder:
         """Prepare a decoder.
 
         Args:
-            now_us: wall clock, us since 1970 UTC, or a function that tells it (asked once per batch).
-            max_future_skew_us: how far ahead of it a record may be; beyond, it is refused as `future`.
+            now_us: wall clock, us since 1970 UTC, or a function that returns it (called once per batch).
+            max_future_skew_us: how far ahead of it a record may be; one further ahead is refused as `future`.
             keep_payloads: keep `input` and `output` of calls in their records; otherwise they are checked and dropped.
         """
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
         self._keep_payloads = keep_payloads
-        # Kept until the next batch, so that records are released in the order in which they were made: the shards would
-        # do so in theirs, and leave memory in which the next batch lies scattered (0.6 us a record dearer).
+        # Kept until the next batch, so that records are released in the order in which they were created: the shards
+        # would release them in theirs, and the next batch would lie scattered in memory (0.6 us a record dearer).
         self._spent: tuple[Objects, ...] = ()
         self._decode = (msgspec.json.Decoder(CallRecord).decode, msgspec.json.Decoder(OutcomeRecord).decode)
 
@@ -64,7 +64,7 @@ class Decoder:
             kinds: per record `CALL` or `OUTCOME`.
             partition: per record, an index into `partitions`.
             offset: per record, its place in its partition.
-            partitions: the lane's partitions, handed on.
+            partitions: names of the lane's partitions, copied into the batch.
 
         Returns:
             The batch; its `wm` columns are `NEVER`, `low`, `high` and `marks` are left to the lane. About 1 us per
@@ -88,24 +88,24 @@ class Decoder:
     ) -> tuple[Calls, list[tuple[str, str, str]]]:
         fields = CallFields(keep_payloads=self._keep_payloads)
         read = self._read(raws, rows, CALL, fields, refusals)
-        said = fields.values()
-        keep = _settle(raws, read.rows, CALL, said.at, said.sure, latest, refusals)
+        columns = fields.values()
+        keep = _settle(raws, read.rows, CALL, columns.at, columns.sure, latest, refusals)
         if not keep.all():
-            # Anew, so that no refused record leaves its group behind.
+            # Read again, so that no refused record leaves its group behind.
             fields, read = CallFields(keep_payloads=self._keep_payloads), read.where(keep)
             fields.add(read.records.tolist())
-            said = fields.values()
+            columns = fields.values()
         calls = Calls(
             pos=read.rows,
-            key=said.key,
-            at=said.at,
-            group=said.group,
-            digest=said.digest,
-            uuid=said.uuid,
-            failed=said.failed,
-            latency_ms=said.latency_ms,
-            cost_nano=said.cost_nano,
-            tokens=said.tokens,
+            key=columns.key,
+            at=columns.at,
+            group=columns.group,
+            digest=columns.digest,
+            uuid=columns.uuid,
+            failed=columns.failed,
+            latency_ms=columns.latency_ms,
+            cost_nano=columns.cost_nano,
+            tokens=columns.tokens,
             records=read.records,
             raw=read.raw,
             partition=origin.partition[read.rows],
@@ -119,22 +119,22 @@ class Decoder:
     ) -> tuple[Outcomes, list[str]]:
         fields = OutcomeFields()
         read = self._read(raws, rows, OUTCOME, fields, refusals)
-        said = fields.values()
-        keep = _settle(raws, read.rows, OUTCOME, said.at, said.sure, latest, refusals)
+        columns = fields.values()
+        keep = _settle(raws, read.rows, OUTCOME, columns.at, columns.sure, latest, refusals)
         if not keep.all():
             fields, read = OutcomeFields(), read.where(keep)
             fields.add(read.records.tolist())
-            said = fields.values()
+            columns = fields.values()
         outcomes = Outcomes(
             pos=read.rows,
-            key=said.key,
-            at=said.at,
-            call_at=said.call_at,
-            source=said.source,
-            success=said.success,
-            score=said.score,
-            retract=said.retract,
-            uuid=said.uuid,
+            key=columns.key,
+            at=columns.at,
+            call_at=columns.call_at,
+            source=columns.source,
+            success=columns.success,
+            score=columns.score,
+            retract=columns.retract,
+            uuid=columns.uuid,
             records=read.records,
             raw=read.raw,
             partition=origin.partition[read.rows],
@@ -151,21 +151,21 @@ class Decoder:
         fields: CallFields | OutcomeFields,
         refusals: dict[int, Refusal],
     ) -> _Read:
-        """Decode the records of one kind piece by piece, and give each to `fields`."""
+        """Decode the records of one kind piece by piece, and add each piece to `fields`."""
         read = _Read(rows, np.empty(len(rows), np.object_), np.empty(len(rows), np.object_))
-        taken = np.ones(len(rows), dtype=np.bool_)
+        accepted = np.ones(len(rows), dtype=np.bool_)
         for start in range(0, max(len(rows), 1), _PIECE):
             piece = slice(start, start + _PIECE)
-            mine = list(map(raws.__getitem__, rows[piece].tolist()))
-            records, keep = self._records(mine, rows[piece], kind, refusals)
+            piece_raws = list(map(raws.__getitem__, rows[piece].tolist()))
+            records, keep = self._records(piece_raws, rows[piece], kind, refusals)
             fields.add(records if keep.all() else list(compress(records, keep.tolist())))
-            read.records[piece], read.raw[piece], taken[piece] = objects(records), objects(mine), keep
-        return read if taken.all() else read.where(taken)
+            read.records[piece], read.raw[piece], accepted[piece] = objects(records), objects(piece_raws), keep
+        return read if accepted.all() else read.where(accepted)
 
     def _records(
         self, raws: list[bytes], rows: I64, kind: int, refusals: dict[int, Refusal]
     ) -> tuple[list[Any], Bools]:
-        """Structs, and which records have one: where msgspec does not take a record, pydantic may refuse it."""
+        """Structs, and which records have one: pydantic decides on those that msgspec rejects."""
         records, doubtful = _decode_fast(self._decode[kind], raws)
         keep = np.ones(len(rows), dtype=np.bool_)
         for i in doubtful:
@@ -179,7 +179,7 @@ class Decoder:
 
 
 class _Origin(NamedTuple):
-    """Per record of the batch, where it came from."""
+    """Where each record of the batch came from."""
 
     partition: I32
     offset: I64
@@ -193,18 +193,18 @@ class _Read(NamedTuple):
     raw: Objects
 
     def where(self, keep: Bools) -> _Read:
-        """The records of a mask."""
+        """The records that a mask selects."""
         return _Read(self.rows[keep], self.records[keep], self.raw[keep])
 
 
 def _decode_fast(decode: Callable[[bytes], Any], raws: list[bytes]) -> tuple[list[Any], list[int]]:
-    """What msgspec takes; `None`, and its index, where it does not."""
+    """The struct of each record, `None` where msgspec rejects it; and the indices that pydantic must examine."""
     doubtful: list[int] = []
     records: list[Any] = []
-    waiting = map(decode, raws)
+    structs = map(decode, raws)
     while True:
         try:
-            records.extend(waiting)  # keeps what came before an error, so that the next round goes on behind it
+            records.extend(structs)  # keeps those before an error, so that the next round resumes after it
             break
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             doubtful.append(len(records))
@@ -217,7 +217,7 @@ def _decode_fast(decode: Callable[[bytes], Any], raws: list[bytes]) -> tuple[lis
 def _settle(
     raws: list[bytes], rows: I64, kind: int, at: I64, sure: Bools, latest: int, refusals: dict[int, Refusal]
 ) -> Bools:
-    """Which records stay: pydantic words the refusal of those that are not sure; then the future is cut off."""
+    """Which records are accepted; the others get a refusal: pydantic's where `sure` is false, else `future`."""
     keep = sure & (at <= latest)
     for i in np.flatnonzero(~keep).tolist():
         row = int(rows[i])

@@ -1,4 +1,4 @@
-"""What many records say, field by field: from structs to columns, a piece of a batch at a time.
+"""Turns structs into columns, field by field, one piece of a batch at a time.
 
 A piece is small enough for the processor's cache to hold its records until every field has been read.
 """
@@ -42,19 +42,19 @@ _Key = TypeVar("_Key")
 
 
 class _Codes(dict[_Key, int]):
-    """Numbers the distinct values it is asked for, in the order of asking."""
+    """Gives distinct values the codes 0, 1, 2, ..., in the order of their first use."""
 
     def __missing__(self, key: _Key) -> int:
         code = self[key] = len(self)
         return code
 
-    def of(self, values: Iterable[_Key], count: int) -> I32:
-        """Their numbers."""
+    def encode(self, values: Iterable[_Key], count: int) -> I32:
+        """The codes of `count` values."""
         return np.fromiter(map(self.__getitem__, values), np.int32, count)
 
 
 class CallValues(NamedTuple):
-    """Columns of `connectors.batch.Calls`; `sure` where they are enough for a call to be accepted."""
+    """Columns of `connectors.batch.Calls`; `sure` where they suffice to accept the call."""
 
     key: U64
     at: I64
@@ -83,10 +83,10 @@ class OutcomeValues(NamedTuple):
 
 
 class CallFields:
-    """Calls, a piece after the other. `names` are the groups of all pieces."""
+    """Collects the columns of calls, piece by piece; `names` are the groups of all pieces."""
 
     def __init__(self, *, keep_payloads: bool) -> None:
-        """Without `keep_payloads`, `input` and `output` are taken out of the records."""
+        """Without `keep_payloads`, `add` removes `input` and `output` from the records."""
         self._keep_payloads = keep_payloads
         self._codes: _Codes[tuple[str, str, str]] = _Codes()
         self._digests: dict[tuple[str | None, str | None], int] = {}
@@ -94,7 +94,7 @@ class CallFields:
 
     @property
     def names(self) -> list[tuple[str, str, str]]:
-        """By code."""
+        """Groups, in the order of their codes."""
         return list(self._codes)
 
     def values(self) -> CallValues:
@@ -102,7 +102,7 @@ class CallFields:
         return CallValues(*map(_joined, zip(*self._pieces, strict=True)))
 
     def add(self, records: list[CallRecord]) -> None:
-        """Read one piece."""
+        """Append the columns of one piece."""
         count = len(records)
         at, sure = parse_times(list(map(_time, records)))
         ids = list(map(_call_id, records))
@@ -112,7 +112,7 @@ class CallFields:
             key=_keys(ids),
             at=at,
             sure=sure,
-            group=self._codes.of(map(_group, records), count),
+            group=self._codes.encode(map(_group, records), count),
             digest=digest,
             uuid=uuid_words(ids),
             failed=failed,
@@ -123,7 +123,7 @@ class CallFields:
         self._pieces.append(piece)
 
     def _read_rare(self, records: list[CallRecord]) -> tuple[U64, Bools]:
-        """Digests of segment and error, and which calls failed."""
+        """Digests of segment and error, and which calls failed; removes payloads unless they are kept."""
         rare = list(map(_rare, records))
         if rare.count((None, None, None, None)) == len(rare):
             return np.full(len(rare), self._digest((None, None)), np.uint64), np.zeros(len(rare), np.bool_)
@@ -143,7 +143,7 @@ class CallFields:
 
 
 def _token_counts(records: list[CallRecord]) -> I64:
-    """`tokens`, or where a call has none the sum of those it has of `tokens_in` and `tokens_out`; -1 without any."""
+    """`tokens`; without it, the sum of `tokens_in` and `tokens_out` as far as they are given; -1 without any."""
     count = len(records)
     whole = np.fromiter(map(_tokens, records), np.float64, count)
     if np.isnan(whole).any():
@@ -155,7 +155,7 @@ def _token_counts(records: list[CallRecord]) -> I64:
 
 
 class OutcomeFields:
-    """Outcomes, a piece after the other. `names` are the sources of all pieces."""
+    """Collects the columns of outcomes, piece by piece; `names` are the sources of all pieces."""
 
     def __init__(self) -> None:
         self._codes: _Codes[str] = _Codes()
@@ -163,7 +163,7 @@ class OutcomeFields:
 
     @property
     def names(self) -> list[str]:
-        """By code."""
+        """Sources, in the order of their codes."""
         return list(self._codes)
 
     def values(self) -> OutcomeValues:
@@ -171,12 +171,12 @@ class OutcomeFields:
         return OutcomeValues(*map(_joined, zip(*self._pieces, strict=True)))
 
     def add(self, records: list[OutcomeRecord]) -> None:
-        """Read one piece."""
+        """Append the columns of one piece."""
         count = len(records)
         at, sure = parse_times(list(map(_time, records)))
         call_at, call_at_sure = _call_at(records)
         codes: _Codes[tuple[str | None, bool | None, str]] = _Codes()
-        code = codes.of(map(_facts, records), count)
+        code = codes.encode(map(_facts, records), count)
         success = np.array([_SUCCESS_CODES[success] for _, success, _ in codes], dtype=np.int8)[code]
         retract = np.array([action == "retract" for _, _, action in codes], dtype=np.bool_)[code]
         reserved = np.array([source in RESERVED_SOURCES for source, _, _ in codes], np.bool_)[code]
@@ -190,7 +190,7 @@ class OutcomeFields:
             at=at,
             sure=sure & call_at_sure & enough,
             call_at=call_at,
-            source=self._codes.of([source or "" for source, _, _ in codes], len(codes))[code],
+            source=self._codes.encode([source or "" for source, _, _ in codes], len(codes))[code],
             success=success,
             score=score,
             retract=retract,
@@ -209,9 +209,9 @@ def _keys(ids: list[str]) -> U64:
 
 def _call_at(records: list[OutcomeRecord]) -> tuple[I64, Bools]:
     texts: list[str | None] = list(map(_call_time, records))
-    found, sure = np.full(len(texts), NEVER, dtype=np.int64), np.ones(len(texts), dtype=np.bool_)
+    times, sure = np.full(len(texts), NEVER, dtype=np.int64), np.ones(len(texts), dtype=np.bool_)
     if texts.count(None) < len(texts):
         given = [(i, text) for i, text in enumerate(texts) if text is not None]
         rows = [i for i, _ in given]
-        found[rows], sure[rows] = parse_times([text for _, text in given])
-    return found, sure
+        times[rows], sure[rows] = parse_times([text for _, text in given])
+    return times, sure

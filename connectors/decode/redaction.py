@@ -1,4 +1,4 @@
-"""Redaction of free text before it goes anywhere: what a lane hands on is blotted out already."""
+"""Redacts free text during decoding, before any step, store or topic receives it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _TEXTS: Final = ("error", "reason")
 
 
 class RedactingDecoder(Decoder):
-    """Blots out what matches a pattern in `error`, `reason` and the texts of `attrs`.
+    """Replaces what matches a pattern in `error`, `reason` and the texts of `attrs` by `REDACTED`.
 
-    Ids, names and times are left: they decide what belongs together. Conflicts are told by the original text. Costs
-    about 1 us a record, and more for those that have such texts.
+    Ids, names and times are kept: they decide which records belong together. Conflicts are detected by the original
+    text. Costs about 1 us per record, and more for records that have such texts.
     """
 
     def __init__(self, redact: Sequence[str], **settings: Any) -> None:
-        """`redact`: regular expressions; the rest is for `Decoder`."""
+        """`redact`: regular expressions; `settings`: the arguments of `Decoder`."""
         super().__init__(**settings)
-        self._redact = [re.compile(text) for text in redact]
+        self._patterns = [re.compile(text) for text in redact]
 
     @override
     def decode(
@@ -39,26 +39,26 @@ class RedactingDecoder(Decoder):
         offset: I64,
         partitions: Sequence[str] = (),
     ) -> Batch:
-        """As `Decoder`; `raw` stays as it was, dead letters redact it themselves."""
+        """As `Decoder`; `raw` is not changed, as dead letters redact it themselves."""
         batch = super().decode(raws, kinds, partition, offset, partitions)
-        self._blot(batch.calls.records, ("error",))
-        self._blot(batch.outcomes.records, _TEXTS)
+        self._redact_records(batch.calls.records, ("error",))
+        self._redact_records(batch.outcomes.records, _TEXTS)
         return batch
 
-    def _blot(self, records: Objects, names: tuple[str, ...]) -> None:
+    def _redact_records(self, records: Objects, names: tuple[str, ...]) -> None:
         for i, record in enumerate(records):
             changes: dict[str, Any] = {
-                name: self._blotted(text) for name in names if (text := getattr(record, name)) is not None
+                name: self._redacted(text) for name in names if (text := getattr(record, name)) is not None
             }
             if record.attrs:
                 changes["attrs"] = {
-                    key: self._blotted(value) if isinstance(value, str) else value
+                    key: self._redacted(value) if isinstance(value, str) else value
                     for key, value in record.attrs.items()
                 }
             if any(getattr(record, name) != value for name, value in changes.items()):
                 records[i] = replace(record, **changes)
 
-    def _blotted(self, text: str) -> str:
-        for pattern in self._redact:
+    def _redacted(self, text: str) -> str:
+        for pattern in self._patterns:
             text = pattern.sub(REDACTED, text)
         return text

@@ -1,7 +1,8 @@
-"""The records of the wire as msgspec structs: the fast tier of `connectors.decode.decoder`.
+"""Defines the records of the wire as msgspec structs, for the decoder's fast tier.
 
-They accept a subset of what `aftercall.events` accepts, with equal values: unknown fields and a `null` for a field with
-a default are left to pydantic. Times are text here and checked when they become columns.
+The structs accept a subset of what `aftercall.events` accepts, with equal values: a record with an unknown field, or
+with a `null` for a field that has a default, goes to pydantic. Times are text here, and are checked when they become
+columns.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _LatencyMs = Annotated[float, Meta(ge=0, le=MAX_LATENCY_MS)]
 _CostUsd = Annotated[float, Meta(ge=0, le=MAX_COST_USD)]
 _Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-"""Parsers treat longer integers differently: those go to pydantic."""
+"""Parsers differ on longer integers: records with one go to pydantic."""
 _Attrs = dict[_Text, _Text | bool | _Int64 | _Finite | None]
 
 
@@ -82,7 +83,7 @@ class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`aftercall.events.Outcome`; what it must say is checked in its columns."""
+    """`aftercall.events.Outcome`; which fields it needs is checked in its columns."""
 
     outcome_id: _Text
     call_id: _CallId

@@ -1,7 +1,7 @@
-"""Many RFC 3339 times at once: the text of all is one byte matrix per length, parsed column by column.
+"""Parses many RFC 3339 times at once, as one byte matrix per length of text.
 
-Only the common shapes of the years 2000 to 2199 are read this way; every other text goes to `aftercall.times`, whose
-word is final.
+The matrix is parsed column by column. Only the common shapes of the years 2000 to 2199 are read this way; every other
+text goes to `aftercall.times`, which decides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.times import EPOCH, NEVER, YEAR_2000_US, parse_time
-from connectors.batch import I64, Bools
+from connectors.batch import I64, U8, Bools
 
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _MONTHS = [(year, month) for year in range(_FIRST_YEAR, _LAST_YEAR + 1) for month in range(1, 13)]
@@ -31,8 +31,6 @@ _BETWEEN = {4: "-", 7: "-", 13: ":", 16: ":"}
 _ZERO = ord("0")
 _SEPARATOR = "\n"
 
-_Bytes = NDArray[np.uint8]
-
 
 def parse_times(texts: list[str]) -> tuple[I64, Bools]:
     """Read times as `aftercall.times.parse_time` does.
@@ -47,16 +45,16 @@ def parse_times(texts: list[str]) -> tuple[I64, Bools]:
     joined = _SEPARATOR.join(texts)
     if len(joined) == count * (width + 1) - 1 and _SHORTEST <= width <= _LONGEST and joined.isascii():
         rows = np.frombuffer((joined + _SEPARATOR).encode(), dtype=np.uint8).reshape(count, width + 1)
-        # A time has no separator within it: where each row is one and ends with one, the rows are the texts.
+        # No time contains the separator: if each row is a time followed by the separator, the rows are the texts.
         if (rows[:, -1] == ord(_SEPARATOR)).all():
-            found, sure = _parse(rows[:, :-1])
+            us, sure = _parse(rows[:, :-1])
             if sure.all():
-                return found, sure
+                return us, sure
     return _parse_by_width(texts)
 
 
 def _parse_by_width(texts: list[str]) -> tuple[I64, Bools]:
-    found = np.full(len(texts), NEVER, dtype=np.int64)
+    times = np.full(len(texts), NEVER, dtype=np.int64)
     sure = np.zeros(len(texts), dtype=np.bool_)
     text = np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -64,40 +62,40 @@ def _parse_by_width(texts: list[str]) -> tuple[I64, Bools]:
     for width in np.unique(lengths).tolist():
         if _SHORTEST <= width <= _LONGEST:
             rows = np.flatnonzero(lengths == width)
-            found[rows], sure[rows] = _parse(text[starts[rows, None] + np.arange(width)])
+            times[rows], sure[rows] = _parse(text[starts[rows, None] + np.arange(width)])
     if not sure.all():
-        _parse_one_by_one(texts, found, sure)
-    return found, sure
+        _parse_one_by_one(texts, times, sure)
+    return times, sure
 
 
-def _parse_one_by_one(texts: list[str], found: I64, sure: Bools) -> None:
+def _parse_one_by_one(texts: list[str], times: I64, sure: Bools) -> None:
     for row in np.flatnonzero(~sure).tolist():
-        found[row] = NEVER
+        times[row] = NEVER
         try:
             us = parse_time(texts[row])
         except ValueError:
             continue
         if us >= YEAR_2000_US:
-            found[row], sure[row] = us, True
+            times[row], sure[row] = us, True
 
 
-def _parse(rows: _Bytes) -> tuple[I64, Bools]:
-    """Rows of one width; a row ends in Z or in an offset."""
+def _parse(rows: U8) -> tuple[I64, Bools]:
+    """Parse rows of one width; a row ends in Z or in an offset."""
     zulu = (rows[:, -1] | 32) == ord("z")
     if zulu.all():
         return _parse_columns(np.ascontiguousarray(rows.T), zone_width=1)
-    found = np.full(len(rows), NEVER, dtype=np.int64)
+    times = np.full(len(rows), NEVER, dtype=np.int64)
     sure = np.zeros(len(rows), dtype=np.bool_)
     for mask, zone_width in ((zulu, 1), (~zulu, _OFFSET_WIDTH)):
         if mask.any() and rows.shape[1] >= _SECONDS_END + zone_width:
-            found[mask], sure[mask] = _parse_columns(np.ascontiguousarray(rows[mask].T), zone_width)
-    return found, sure
+            times[mask], sure[mask] = _parse_columns(np.ascontiguousarray(rows[mask].T), zone_width)
+    return times, sure
 
 
-def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
-    """`text[i]` is the i-th character of every row."""
+def _parse_columns(text: U8, zone_width: int) -> tuple[I64, Bools]:
+    """Parse all rows; `text[i]` is the i-th character of every row."""
     end = len(text) - zone_width
-    digits = text - _ZERO  # wraps below "0", so that everything else is beyond 9
+    digits = text - _ZERO  # wraps below "0", so that whatever is no digit is above 9
     sure = (text[10] | 32) == ord("t")
     for i, character in _BETWEEN.items():
         sure &= text[i] == ord(character)
@@ -110,9 +108,9 @@ def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
     hour, minute, second = pairs[4:].astype(np.int32)
     seconds = (_DAYS_BEFORE[month] + pairs[3] - 1) * 86_400 + ((hour * 60 + minute) * 60 + second)
     if zone_width == _OFFSET_WIDTH:
-        offset, known = _offset_s(text[end:], digits[end:])
+        offset, valid = _offset_s(text[end:], digits[end:])
         seconds -= offset
-        sure &= known
+        sure &= valid
     us = seconds * 1_000_000
     if end > _SECONDS_END:
         fraction = digits[_SECONDS_END + 1 : end]
@@ -123,7 +121,7 @@ def _parse_columns(text: _Bytes, zone_width: int) -> tuple[I64, Bools]:
     return us, sure
 
 
-def _micros(fraction: _Bytes) -> NDArray[np.int32]:
+def _micros(fraction: U8) -> NDArray[np.int32]:
     """Digits behind the point as microseconds; those beyond the sixth are cut off."""
     six = np.zeros((6, fraction.shape[1]), dtype=np.uint8)
     six[: len(fraction)] = fraction[:6]
@@ -132,18 +130,19 @@ def _micros(fraction: _Bytes) -> NDArray[np.int32]:
     return us
 
 
-def _offset_s(zone: _Bytes, digits: _Bytes) -> tuple[I64, Bools]:
+def _offset_s(zone: U8, digits: U8) -> tuple[I64, Bools]:
+    """Seconds of the offset in `zone`, and where it is a valid one."""
     minus = zone[0] == ord("-")
-    known = (minus | (zone[0] == ord("+"))) & (zone[3] == ord(":"))
+    valid = (minus | (zone[0] == ord("+"))) & (zone[3] == ord(":"))
     for i in (1, 2, 4, 5):
-        known &= digits[i] <= 9
+        valid &= digits[i] <= 9
     hours, minutes = _number(digits, 1, 3), _number(digits, 4, 6)
-    known &= (hours < 24) & (minutes < 60)
+    valid &= (hours < 24) & (minutes < 60)
     seconds = hours * 3600 + minutes * 60
-    return np.where(minus, -seconds, seconds), known
+    return np.where(minus, -seconds, seconds), valid
 
 
-def _number(digits: _Bytes, start: int, stop: int) -> I64:
+def _number(digits: U8, start: int, stop: int) -> I64:
     value: I64 = digits[start].astype(np.int64)
     for i in range(start + 1, stop):
         value = value * 10 + digits[i]

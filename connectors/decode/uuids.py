@@ -1,4 +1,4 @@
-"""Ids that are UUIDs as numbers, so that the steps that follow need not look at their text again."""
+"""Converts UUIDs to numbers, so that later steps need not read their text again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def uuid_words(ids: list[str]) -> U64:
     if not (separators == _EXPECTED).all():
         return nothing
     try:
-        # All the rest is hexadecimal, so there are no other separators and each line is one id.
+        # The rest must be hexadecimal, so there is no other separator, and each line is one id.
         words = np.frombuffer(unhexlify(lines.translate(None, b"-\n")), ">u8").reshape(len(ids), 2)
     except ValueError:
         return nothing

@@ -1,4 +1,4 @@
-"""The slow tier: pydantic's word on a record, and the reason in one sentence where it refuses."""
+"""Validates records with pydantic, the slow tier, and words each refusal in one sentence."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Refusal(NamedTuple):
 
 
 def examine(raw: bytes, kind: int) -> AgentCall | Outcome | Refusal:
-    """Let `aftercall.events` decide on a record. Costs some 5 us, more for records that are refused.
+    """Validate a record by `aftercall.events`, which decides. Costs some 5 us, more for records that are refused.
 
     Args:
-        raw: the record as it came.
+        raw: the record as it was read.
         kind: `CALL` or `OUTCOME`, from the topic or file.
     """
     if len(raw) > MAX_RECORD_BYTES:
@@ -62,7 +62,7 @@ def _explain(raw: bytes, kind: int, wrong: ValidationError) -> Refusal:
     errors = wrong.errors(include_url=False)
     if errors[0]["type"] == "json_invalid":
         return _explain_json(raw, errors[0])
-    error = max(errors, key=_telling)
+    error = max(errors, key=_specificity)
     if not error["loc"]:
         if error["type"] in {"model_type", "dict_type"}:
             return Refusal("not_object", f"{_NAMES[kind]} is a JSON object; got {_kind_of(error['input'])}")
@@ -86,12 +86,12 @@ def _explain_json(raw: bytes, error: ErrorDetails) -> Refusal:
     if "recursion limit" in what:
         return Refusal("too_deep", "the JSON is nested more than 200 levels deep")
     if "number out of range" in what:
-        return Refusal("not_finite", f"holds a number too large to read ({what})")
+        return Refusal("not_finite", f"the record holds a number too large to read ({what})")
     return Refusal("not_json", f"the record is not JSON: {what}")
 
 
-def _telling(error: ErrorDetails) -> tuple[bool, int]:
-    """Of a union's errors, the one about the member that was meant: not its type, or deep inside."""
+def _specificity(error: ErrorDetails) -> tuple[bool, int]:
+    """Sort key of a union's errors: greatest for the member that was meant, whose type is right or error deepest."""
     return not error["type"].endswith("_type"), len(error["loc"])
 
 
@@ -107,7 +107,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 def _got(error: ErrorDetails) -> str:
     if error["type"] in {"bad_time", "before_2000", "reserved_source"}:
-        return ""  # says it already
+        return ""  # the message has the value already
     value = error["input"]
     if error["loc"][0] in _PRIVATE or not isinstance(value, str | bool | int | float):
         return f"; got {_kind_of(value)}"

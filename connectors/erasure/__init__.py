@@ -1,1 +1,1 @@
-"""Requests to erase calls, and the pages of the recovery store that may still hold them."""
+"""Stores requests to erase calls, and removes old state from the recovery store."""

@@ -1,12 +1,12 @@
-"""Old state in free pages of Bytewax's recovery store, and how it is got rid of.
+"""Removes old state from the free pages of Bytewax's recovery store.
 
 Bytewax deletes the rows of older epochs, but SQLite leaves their bytes in free pages, and in the write-ahead log, until
-they happen to be written over. `VACUUM` writes the file anew.
+new rows happen to overwrite them. `VACUUM` rewrites the file without them.
 
-Never do this in a process that runs a dataflow: Bytewax has an SQLite of its own, the two do not see each other's
-locks within one process, and closing ours would delete the log that the other one is writing to (tried: every epoch
-after that was lost). Between processes the locks hold; but Bytewax waits for one for 5 s and then ends the pipeline
-(tried), so a large store is left alone while somebody uses it.
+Never do this in a process that runs a dataflow: Bytewax links its own SQLite, the two do not see each other's locks
+within one process, and closing ours would delete the log that the other one is writing to (tried: every epoch after
+that was lost). Between processes the locks hold; but Bytewax waits for a lock for 5 s and then ends the pipeline
+(tried), so a large store is not rewritten while a pipeline uses it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 MOST_LIVE_BYTES: Final = 64 * 1024 * 1024
-"""So much is written anew within about a second on a slow disk."""
+"""A slow disk rewrites this much within about a second."""
 _WAIT_S: Final = 1.0
 _OUTLIVED: Final = """
 SELECT count(*) FROM snaps AS old WHERE EXISTS (
@@ -26,24 +26,25 @@ SELECT count(*) FROM snaps AS old WHERE EXISTS (
     AND new.snap_epoch > old.snap_epoch AND new.snap_epoch <= commits.commit_epoch
 )
 """
-"""Rows that Bytewax is about to delete."""
+"""Counts the rows that Bytewax is about to delete."""
 
 
 def scrub(recovery: Path, *, in_use: bool) -> bool:
-    """Write the recovery store anew, so that it holds live rows only.
+    """Rewrite the recovery store, so that it holds live rows only.
 
     Args:
         recovery: its folder.
-        in_use: another process runs a dataflow on it. None does in this process.
+        in_use: whether another process runs a dataflow on it; this process must run none.
 
     Returns:
-        Whether it was done. If not, it was busy for the moment, or is too large while it is in use.
+        Whether all of it was rewritten. False: the store is busy at the moment, holds rows that Bytewax is about to
+        delete, or is too large to be rewritten while it is in use.
     """
     return all(_scrub(path, in_use=in_use) for path in sorted(recovery.glob("part-*.sqlite3")))
 
 
 def too_large(recovery: Path) -> bool:
-    """Whether the store is not written anew while it is in use."""
+    """Whether the store is too large to be rewritten while it is in use."""
     return any(_live_bytes(path) > MOST_LIVE_BYTES for path in recovery.glob("part-*.sqlite3"))
 
 

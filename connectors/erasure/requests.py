@@ -1,7 +1,7 @@
-"""Requests to erase calls and the receipts for them: files in `<out>/state/erase`.
+"""Stores requests to erase calls, and their receipts, as files in `<out>/state/erase`.
 
-A request is on disk before anybody acts on it and is removed only after its receipt is, so that whoever dies in
-between, the next one does it again; doing it twice is doing it once. Receipts hold counts and no ids.
+A request is on disk before a process acts on it, and is removed only after its receipt is on disk: if the process dies
+in between, the next one repeats the request, and repeating it changes nothing. Receipts hold counts and no ids.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Erasures:
     """The folder of requests and receipts; several processes may use it at once."""
 
     def __init__(self, state: Path) -> None:
-        """`state`: the folder of a run's state; nothing is made before the first request."""
+        """`state`: the folder of a run's state; nothing is created before the first request."""
         self.folder = state / FOLDER
 
     def submit(self, call_ids: Iterable[str]) -> Erase:
@@ -40,36 +40,39 @@ class Erasures:
         return request
 
     def pending(self) -> list[Erase]:
-        """Requests without a receipt, the oldest first; what somebody died over after the receipt is removed."""
+        """Requests without a receipt, oldest first; removes a request whose process died after the receipt."""
         if not self.folder.exists():
             return []
-        found = []
+        requests = []
         for path in sorted(self.folder.glob(f"*{_REQUEST}")):
             name = path.name.removesuffix(_REQUEST)
             if self.receipt(name) is not None:
                 path.unlink(missing_ok=True)
                 continue
             try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
-            except FileNotFoundError:  # done just now
+                content = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:  # another process finished it just now
                 continue
-            found.append(Erase(name, tuple(kept["call_ids"])))
-        return found
+            requests.append(Erase(name, tuple(content["call_ids"])))
+        return requests
 
     def finish(self, request: str, counts: dict[str, Any]) -> None:
-        """The calls are gone from the state and all snapshots, and an epoch without them is stored."""
+        """Write the receipt and remove the request.
+
+        To be called once the calls are gone from the state and all snapshots, and an epoch without them is stored.
+        """
         (self.folder / _UNSCRUBBED).touch()
         self._write(request + _RECEIPT, counts)
         (self.folder / (request + _REQUEST)).unlink(missing_ok=True)
         sync(self.folder)
 
     def receipt(self, request: str) -> dict[str, Any] | None:
-        """What was removed; None as long as the request is not done."""
+        """The counts of what was removed; None until the request is done."""
         try:
-            found: dict[str, Any] = json.loads((self.folder / (request + _RECEIPT)).read_text(encoding="utf-8"))
+            counts: dict[str, Any] = json.loads((self.folder / (request + _RECEIPT)).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return found
+        return counts
 
     @property
     def unscrubbed(self) -> bool:
@@ -77,12 +80,12 @@ class Erasures:
         return (self.folder / _UNSCRUBBED).exists()
 
     def scrubbed(self) -> None:
-        """They do not any more."""
+        """Record that the free pages hold nothing erased any more."""
         (self.folder / _UNSCRUBBED).unlink(missing_ok=True)
 
     def inbox(self, monotonic: Callable[[], float] = time.monotonic) -> Callable[[], tuple[Erase, ...]]:
-        """A function that gives each pending request once; it looks once a second, and costs nothing in between."""
-        given, next_s = set[str](), monotonic()
+        """A function that returns each pending request once; it reads the folder at most once a second."""
+        returned, next_s = set[str](), monotonic()
 
         def look() -> tuple[Erase, ...]:
             nonlocal next_s
@@ -90,8 +93,8 @@ class Erasures:
             if now < next_s:
                 return ()
             next_s = now + _LOOK_EVERY_S
-            new = tuple(one for one in self.pending() if one.request not in given)
-            given.update(one.request for one in new)
+            new = tuple(erase for erase in self.pending() if erase.request not in returned)
+            returned.update(erase.request for erase in new)
             return new
 
         return look

@@ -1,1 +1,1 @@
-"""Read and write JSON Lines files."""
+"""Reads and writes JSON Lines files."""

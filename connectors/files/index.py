@@ -1,4 +1,4 @@
-"""Where every line of the given files is and when it happened: the reading order of a replay."""
+"""Indexes the lines of files by event time: the reading order of a replay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Data = mmap.mmap | bytes
 
 
 class InputError(UserError):
-    """An input file cannot be read as what it is said to be. The message is one sentence for the user."""
+    """An input file cannot be read in the format of its name, or has changed since the run was started."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class Index:
     """All records of all files, in reading order: by time, then file, then line.
 
     Attributes:
-        names: the files as they were given, calls first.
+        names: paths of the files as they were given, calls first.
         kinds: per file `CALL` or `OUTCOME`.
         data: per file its bytes, decompressed.
         file: per record its file.
-        line: per record its line, from 1; blank lines count but are no records.
+        line: per record its line, from 1; blank lines are counted, but are no records.
         start: per record its first byte.
         length: per record its bytes, without the line's end.
         truncated: (file, line) of half-written last lines.
-        warnings: what a user should be told, a sentence each.
-        fingerprint: of content and reading order, to know at resume that the files are the same.
+        warnings: sentences for the user about the files.
+        fingerprint: hash of content and reading order, by which a resumed run detects changed files.
     """
 
     names: list[str]
@@ -67,7 +67,7 @@ class Index:
     fingerprint: int = 0
 
     def __len__(self) -> int:
-        """How many records there are."""
+        """Number of records."""
         return len(self.file)
 
 
@@ -81,7 +81,7 @@ class _Stamp(msgspec.Struct, gc=False):
 
 
 def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path) -> Index:
-    """Read every file once and put its records into order.
+    """Read every file once and put all records into order.
 
     A line whose time cannot be read takes the time of the line before it. Costs about 0.5 us and 28 bytes of memory
     per record.
@@ -89,7 +89,8 @@ def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path) -> Index
     Args:
         calls: files of calls: `.jsonl`, `.jsonl.gz` or `.jsonl.zst`.
         outcomes: files of outcomes.
-        spool: folder for the unpacked content of compressed files; these have no name and vanish with the process.
+        spool: folder for the decompressed content of compressed files, in files without a name that vanish with the
+            process.
 
     Raises:
         InputError: a file is missing, cannot be read, or is not compressed as its name says.
@@ -110,8 +111,8 @@ def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path) -> Index
         if len(start) and _is_cut_off(content, int(start[-1]), int(length[-1])):
             truncated.add((i, int(line[-1])))
             warnings.append(
-                f"{paths[i]}, line {line[-1]}: is half-written (no line end, and not JSON), so it is refused; "
-                "was the file still being written?"
+                f"{paths[i]}, line {line[-1]}: is half-written (no line end, and not JSON), so it is refused "
+                "(if the file was still being written, replay it again once it is complete)"
             )
     at = _joined(times)
     order = np.argsort(at, kind="stable")
@@ -174,7 +175,7 @@ def _mapped(file: IO[bytes]) -> Data:
 
 
 class _Unpacked:
-    """A zstd file as a stream. zstandard's own reader takes a cut-off file for a complete one."""
+    """Decompresses a zstd file as a stream. zstandard's own reader takes a cut-off file for a complete one."""
 
     def __init__(self, packed: IO[bytes]) -> None:
         self._packed = packed
@@ -183,7 +184,11 @@ class _Unpacked:
         self._left = b""
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, about `size` of them packed; empty at the end."""
+        """The next bytes, decompressed from about `size` bytes; empty at the end.
+
+        Raises:
+            EOFError: the file ends within a frame.
+        """
         while True:
             packed = self._left or self._packed.read(size)
             if not packed:
@@ -226,7 +231,7 @@ def _chunks(data: Data) -> Iterator[tuple[int, NDArray[np.uint8]]]:
 def _times(data: Data, start: I64, length: I64) -> I64:
     """The time of each line, or that of the last line before it that has one."""
     decode = msgspec.json.Decoder(_Stamp).decode
-    found = np.full(len(start), NEVER, dtype=np.int64)
+    times = np.full(len(start), NEVER, dtype=np.int64)
     for low in range(0, len(start), _PARSE_LINES):
         rows = slice(low, low + _PARSE_LINES)
         texts = []
@@ -235,10 +240,10 @@ def _times(data: Data, start: I64, length: I64) -> I64:
                 texts.append(decode(data[first : first + size]).occurred_at if size <= MAX_RECORD_BYTES else "")
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 texts.append("")
-        found[rows] = parse_times(texts)[0]
-    known = np.where(found == NEVER, -1, np.arange(len(found)))
-    latest = np.maximum.accumulate(known) if len(known) else known
-    return np.where(latest >= 0, found[latest], NEVER)
+        times[rows] = parse_times(texts)[0]
+    timed = np.where(times == NEVER, -1, np.arange(len(times)))
+    latest = np.maximum.accumulate(timed) if len(timed) else timed
+    return np.where(latest >= 0, times[latest], NEVER)
 
 
 def _is_cut_off(data: Data, start: int, length: int) -> bool:

@@ -1,4 +1,7 @@
-"""Writes a `.jsonl` file that survives crashes: what is after the last committed epoch is cut off at resume."""
+"""Writes a `.jsonl` file that survives crashes.
+
+At resume, the sink truncates the file to what the last committed epoch wrote.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
 from aftercall.errors import UserError
-
-Block = list[tuple[str, bytes | None]]
-"""Records as (key, JSON), in order. A file has no keys, so a tombstone (None) says nothing there and is left out."""
+from connectors.block import Block
 
 
 class OutputError(UserError):
@@ -19,7 +20,7 @@ class OutputError(UserError):
 
 
 class JsonlPartition(StatefulSinkPartition[Block, int]):
-    """The open file. Its state is the length that is known to be on disk."""
+    """Appends to the open file; its state is the number of bytes that are surely on disk."""
 
     def __init__(self, path: Path, resume_length: int | None) -> None:
         """Open the file.
@@ -41,7 +42,7 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
                     "(put it back, or choose an empty --out)"
                 )
             self._file.truncate(resume_length or 0)
-            self._file.seek(0, os.SEEK_END)  # `tell` would go on from the old length
+            self._file.seek(0, os.SEEK_END)  # or `tell` would count from the old length
             _sync_folder(path.parent)
         except OSError as wrong:
             raise _cannot_write(path, wrong) from None
@@ -49,7 +50,7 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
 
     @override
     def write_batch(self, values: list[Block]) -> None:
-        """Append each record as a line."""
+        """Append each record as a line; a tombstone is left out, because a file has no keys that it could erase."""
         try:
             self._file.write(b"".join(line + b"\n" for block in values for _, line in block if line is not None))
         except OSError as wrong:
@@ -57,13 +58,13 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
 
     @override
     def snapshot(self) -> int:
-        """Called at the end of an epoch: what it returns is on disk."""
+        """Flush and sync the file at the end of an epoch; returns its length in bytes."""
         self._sync()
         return self._file.tell()
 
     @override
     def close(self) -> None:
-        """Called at the end of the dataflow, not after a crash."""
+        """Flush, sync and close the file at the end of the dataflow; not called after a crash."""
         self._sync()
         self._file.close()
 
@@ -76,20 +77,20 @@ class JsonlPartition(StatefulSinkPartition[Block, int]):
 
 
 class JsonlSink(FixedPartitionedSink[Block, int]):
-    """One file, written by one worker: every line once, whatever crashes."""
+    """One file, written by one worker; each line is in it once, also after crashes."""
 
     def __init__(self, path: Path) -> None:
-        """Write to `path`; a fresh start empties it."""
+        """Write to `path`; a run that does not resume empties it."""
         self._path = path
 
     @override
     def list_parts(self) -> list[str]:
-        """The file's name: it is the same on every worker."""
+        """The file's name, which is the same on every worker."""
         return [self._path.name]
 
     @override
     def part_fn(self, item_key: str) -> int:
-        """All keys go to the one file."""
+        """All keys go to the only file."""
         return 0
 
     @override

@@ -1,4 +1,4 @@
-"""Replay: records of files in the order of their event times, with the watermark each of them meets."""
+"""Replays files: records in order of event time, with the watermark each of them meets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PART: Final = "files"
 _VERSION: Final = 1
 _AT_END: Final = 2**63 - 1
 
-State = dict[str, Any]
+FileLaneState = dict[str, Any]
 
 
-class FileLane(StatefulSourcePartition[Batch, State]):
-    """Reads all files as one lane. The watermarks depend on the files alone, not on how they are cut into batches."""
+class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
+    """Reads all files as one lane. The watermarks depend on the files alone, not on the size of the batches."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         decoder: Decoder,
         batch_size: int,
         on_progress: Callable[[int, int], None] | None,
-        resume_state: State | None,
+        resume_state: FileLaneState | None,
     ) -> None:
-        """Start at the beginning, or where `resume_state` says.
+        """Start at the beginning, or at the position of `resume_state`.
 
         Raises:
             InputError: the files are not those of the run to be resumed.
@@ -46,14 +46,14 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         self._batch_size = batch_size
         self._on_progress = on_progress
         self._position = 0
-        self._spoke = len(files) > 0  # empty files give one empty batch, so that sinks open and publish
+        self._emitted = len(files) > 0  # empty files give one empty batch, so that sinks open and publish
         self._clocks = np.full(len(files.names), NEVER, dtype=np.int64)
         self._last = np.full(len(files.names), -1, dtype=np.int64)
         np.maximum.at(self._last, files.file, np.arange(len(files)))
         if resume_state is not None:
             self._resume(resume_state)
 
-    def _resume(self, state: State) -> None:
+    def _resume(self, state: FileLaneState) -> None:
         if state["version"] != _VERSION:
             raise StateError.of_version("step 'files'", _VERSION, state["version"])
         if state["fingerprint"] != self._files.fingerprint:
@@ -66,29 +66,29 @@ class FileLane(StatefulSourcePartition[Batch, State]):
 
     @override
     def next_batch(self) -> list[Batch]:
-        """Decode the next records; called until it raises `StopIteration`, which it does at the end of all files."""
+        """Decode the next records; raises `StopIteration` at the end of all files."""
         start, stop = self._position, min(self._position + self._batch_size, len(self._files))
-        if start == stop and self._spoke:
+        if start == stop and self._emitted:
             raise StopIteration
-        self._spoke = True
+        self._emitted = True
         rows = slice(start, stop)
         file, line = self._files.file[rows], self._files.line[rows]
         batch = self._decoder.decode(self._raws(rows), self._files.kinds[file], file, line, self._files.names)
-        batch.refused = [self._named(refused) for refused in batch.refused]
+        batch.refused = [self._mark_truncated(refused) for refused in batch.refused]
         watermark = self._advance(file, start, _accepted_times(batch))
         batch.calls.wm[:] = watermark[batch.calls.pos]
         batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
         self._position = stop
         batch.low, batch.high = self._low(stop), self._high()
-        seen = dict(zip(file.tolist(), line.tolist(), strict=True))
-        batch.marks = {self._files.names[i]: last for i, last in seen.items()}
+        last_lines = dict(zip(file.tolist(), line.tolist(), strict=True))
+        batch.marks = {self._files.names[i]: last for i, last in last_lines.items()}
         if self._on_progress is not None:
             self._on_progress(stop, len(self._files))
         return [batch]
 
     @override
-    def snapshot(self) -> State:
-        """Where to go on."""
+    def snapshot(self) -> FileLaneState:
+        """Where to resume: position, clocks, and the fingerprint of the files."""
         return {
             "version": _VERSION,
             "position": self._position,
@@ -104,7 +104,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
             for i, start, length in zip(self._files.file[rows].tolist(), starts, lengths, strict=True)
         ]
 
-    def _named(self, refused: Refused) -> Refused:
+    def _mark_truncated(self, refused: Refused) -> Refused:
         if (refused.partition, refused.offset) not in self._files.truncated:
             return refused
         return refused._replace(reason="truncated", detail=f"the file's last line is half-written; {refused.detail}")
@@ -112,7 +112,7 @@ class FileLane(StatefulSourcePartition[Batch, State]):
     def _advance(self, file: I32, start: int, at: I64) -> I64:
         """The watermark before each record, and the files' clocks after them.
 
-        Only files that have records here are walked; the clocks of the others stand still meanwhile.
+        Only files that have records in this batch are walked; the clocks of the others do not move.
         """
         present = np.unique(file)
         absent = np.ones(len(self._clocks), dtype=np.bool_)
@@ -137,8 +137,8 @@ class FileLane(StatefulSourcePartition[Batch, State]):
         return int(self._clocks.max(initial=NEVER))
 
 
-class FileLanes(FixedPartitionedSource[Batch, State]):
-    """One lane over all files: give it what `index` found."""
+class FileLanes(FixedPartitionedSource[Batch, FileLaneState]):
+    """Source of a replay: one lane over all files of an `Index`."""
 
     def __init__(
         self,
@@ -163,22 +163,22 @@ class FileLanes(FixedPartitionedSource[Batch, State]):
 
     @property
     def warnings(self) -> list[str]:
-        """What a user should be told about the files."""
+        """Sentences for the user about the files."""
         return self._files.warnings
 
     @property
     def total(self) -> int:
-        """Records in all files."""
+        """Number of records in all files."""
         return len(self._files)
 
     @override
     def list_parts(self) -> list[str]:
-        """The one lane."""
+        """The name of the only lane."""
         return [PART]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> FileLane:
-        """Called once, on the worker that reads."""
+    def build_part(self, step_id: str, for_part: str, resume_state: FileLaneState | None) -> FileLane:
+        """Build the lane; called once, on the worker that reads."""
         return FileLane(self._files, self._decoder, self._batch_size, self._on_progress, resume_state)
 
 

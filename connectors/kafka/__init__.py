@@ -1,1 +1,1 @@
-"""Read and write Kafka topics."""
+"""Reads and writes Kafka topics."""

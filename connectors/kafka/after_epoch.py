@@ -1,9 +1,9 @@
-"""A sink that lets records go only once the epoch that they belong to is stored.
+"""Holds records back until the epoch that they belong to is stored.
 
-What a step draws from several partitions together, such as an alert, depends on how these were read in turn; after a
-crash they are read again in another turn, and the alert may not come again, or otherwise. So it must not leave before
-the epoch is stored. Bytewax lets sources emit into an epoch only when the one before is in the recovery store of every
-worker (the probe in its `worker.rs` follows the recovery writes), so any record of a later epoch is the sign.
+What a step derives from several partitions together, such as an alert, depends on the order in which these were read.
+After a crash they are read again in another order, and the alert may differ or not come at all; so it must not be sent
+before the epoch is stored. Bytewax lets sources emit into an epoch only when the one before is in the recovery store of
+every worker (the probe in its `worker.rs` follows the recovery writes), so any record of a later epoch is the proof.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from __future__ import annotations
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
-from connectors.kafka.writer import Block
+from connectors.block import Block
 
 _PART = "held"
-State = list[Block]
+HeldBlocks = list[Block]
 
 
-class AfterEpochPart(StatefulSinkPartition[Block, State]):
-    """The only part. Its state are the records of the epoch that it is stored with."""
+class AfterEpochPart(StatefulSinkPartition[Block, HeldBlocks]):
+    """The only part. Its state is the list of records of the epoch that it is stored with."""
 
-    def __init__(self, inner: StatefulSinkPartition[Block, None], stored: State | None) -> None:
+    def __init__(self, inner: StatefulSinkPartition[Block, None], stored: HeldBlocks | None) -> None:
         self._inner = inner
-        self._stored: State = stored or []
-        self._fresh: State = []
+        self._stored: HeldBlocks = stored or []
+        self._fresh: HeldBlocks = []
 
     @override
     def write_batch(self, values: list[Block]) -> None:
-        """Let go of what earlier epochs brought; an empty block is a sign of life."""
+        """Send the records of earlier epochs, and hold these; an empty block is a heartbeat."""
         stored, self._stored = self._stored, []
         if stored:
             self._inner.write_batch(stored)
         self._fresh += [block for block in values if block]
 
     @override
-    def snapshot(self) -> State:
-        """What was let go has arrived; what this epoch brought goes with its state."""
+    def snapshot(self) -> HeldBlocks:
+        """Flush what was sent; the state is all records that were not, including those of this epoch."""
         self._inner.snapshot()
         self._stored = self._stored + self._fresh
         self._fresh = []
@@ -43,17 +43,17 @@ class AfterEpochPart(StatefulSinkPartition[Block, State]):
 
     @override
     def close(self) -> None:
-        """Called at the end of the dataflow, and after a failure; `AfterEpoch.finish` sends the rest."""
+        """Close the inner part, at the end of the dataflow or after a failure; `AfterEpoch.finish` sends the rest."""
         self._inner.close()
 
-    def take(self) -> State:
-        """What is stored and has not been let go; nothing is left."""
+    def pop_stored(self) -> HeldBlocks:
+        """Remove and return the records that are stored but not sent."""
         rest, self._stored = self._stored, []
         return rest
 
 
-class AfterEpoch(FixedPartitionedSink[Block, State]):
-    """Stands before another sink. Wants a block of every epoch, empty where there is nothing to tell."""
+class AfterEpoch(FixedPartitionedSink[Block, HeldBlocks]):
+    """Wraps another sink. It needs a block in every epoch, an empty one where there are no records."""
 
     def __init__(self, inner: FixedPartitionedSink[Block, None]) -> None:
         self._inner = inner
@@ -61,26 +61,27 @@ class AfterEpoch(FixedPartitionedSink[Block, State]):
 
     @override
     def list_parts(self) -> list[str]:
-        """One: it has to hear of every epoch."""
+        """One part, as it must receive a block in every epoch."""
         return [_PART]
 
     @override
     def part_fn(self, item_key: str) -> int:
-        """The only one."""
+        """All keys go to the only part."""
         return 0
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> AfterEpochPart:
-        """What was stored with the last epoch is sent first."""
+    def build_part(self, step_id: str, for_part: str, resume_state: HeldBlocks | None) -> AfterEpochPart:
+        """Open the part; it first sends what was stored with the last epoch."""
         self._part = AfterEpochPart(self._open(step_id), resume_state)
         return self._part
 
     def finish(self) -> None:
-        """Send the rest, once the dataflow has come to its end and its last epoch is stored.
+        """Send the rest, once the dataflow has ended and its last epoch is stored.
 
-        In the process that holds the part; in others nothing happens. The next start sends it again: it cannot know.
+        Does nothing in processes that do not hold the part. The next start sends the rest again, as the state does not
+        show that it was sent.
         """
-        rest = [] if self._part is None else self._part.take()
+        rest = [] if self._part is None else self._part.pop_stored()
         if rest:
             inner = self._open("finish")
             try:

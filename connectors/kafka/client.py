@@ -1,6 +1,7 @@
-"""From the settings to librdkafka's configurations, and the first contact with the broker.
+"""Builds librdkafka's configurations from the settings, and makes first contact with the broker.
 
-What the pipeline's promises rest on is fixed here: users may not set `OWN_KEYS` of `connectors.kafka.cluster`.
+The keys on which the pipeline's guarantees rest are fixed here: users may not set the `OWN_KEYS` of
+`connectors.kafka.cluster`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka.client_log import ClientLog
-from connectors.kafka.cluster import ClientConfig, Cluster, KafkaConfigError, scrub
-from connectors.kafka.errors import KafkaFailure, StoppedWaiting, is_fatal, is_passing, said, sentence
+from connectors.kafka.cluster import ClientConfig, Cluster, KafkaConfigError, hide_secrets
+from connectors.kafka.errors import KafkaFailure, StoppedWaiting, displayable, is_fatal, is_passing, sentence
 
 __all__ = [
     "Cluster",
@@ -45,8 +46,8 @@ _CONSUMER: Final = {
     "auto.offset.reset": "error",
 }
 _CONSUMER_DEFAULTS: Final = {
-    "queued.max.messages.kbytes": 16_384,  # per lane; librdkafka's own 64 MiB are many times what a batch needs
-    "reconnect.backoff.max.ms": 2_000,  # a broker that is back is found again within that
+    "queued.max.messages.kbytes": 16_384,  # per lane; librdkafka's default, 64 MiB, is many times what a batch needs
+    "reconnect.backoff.max.ms": 2_000,  # within this time a broker that is back is found
 }
 _PRODUCER_DEFAULTS: Final = {
     "reconnect.backoff.max.ms": 2_000,
@@ -58,18 +59,18 @@ _PRODUCER_DEFAULTS: Final = {
 _PRODUCER: Final = {
     "enable.idempotence": True,
     "acks": "all",
-    "message.timeout.ms": 0,  # waits for ever; `KafkaWriter` decides when to give up
-    "partitioner": "murmur2_random",  # as Java's producers: streams of other tools can be joined by key
-    "delivery.report.only.error": True,  # nothing of ours runs per delivered record
+    "message.timeout.ms": 0,  # the client retries for ever; `KafkaWriter` decides when to stop
+    "partitioner": "murmur2_random",  # as Java's producers, so that streams of other tools can be joined by key
+    "delivery.report.only.error": True,  # no Python callback runs per delivered record
 }
 _SLICE_S: Final = 0.5
 _RIGHTS_S: Final = 5.0
 
 
 def consumer_config(cluster: Cluster) -> ClientConfig:
-    """The configuration of a consumer whose partitions and positions are ours to say.
+    """The configuration of a consumer whose partitions and positions the lanes set.
 
-    A position that has expired is an error, `_AUTO_OFFSET_RESET`.
+    An expired position is an error, `_AUTO_OFFSET_RESET`.
 
     Raises:
         KafkaConfigError: a secret's file cannot be read.
@@ -78,7 +79,7 @@ def consumer_config(cluster: Cluster) -> ClientConfig:
 
 
 def producer_config(cluster: Cluster) -> ClientConfig:
-    """The configuration of an idempotent producer that never gives a record up.
+    """The configuration of an idempotent producer that never drops a record.
 
     Raises:
         KafkaConfigError: a secret's file cannot be read.
@@ -87,7 +88,7 @@ def producer_config(cluster: Cluster) -> ClientConfig:
 
 
 def admin_config(cluster: Cluster) -> ClientConfig:
-    """The configuration of a client that asks about topics and makes them.
+    """The configuration of a client that describes and creates topics.
 
     Raises:
         KafkaConfigError: a secret's file cannot be read.
@@ -96,25 +97,25 @@ def admin_config(cluster: Cluster) -> ClientConfig:
 
 
 def open_consumer(config: ClientConfig, **callbacks: Any) -> Consumer:
-    """A consumer; see `_opened`."""
+    """A consumer; `callbacks` and errors as in `_opened`."""
     return _opened(Consumer, config, callbacks)
 
 
 def open_producer(config: ClientConfig, **callbacks: Any) -> Producer:
-    """A producer; see `_opened`."""
+    """A producer; `callbacks` and errors as in `_opened`."""
     return _opened(Producer, config, callbacks)
 
 
 def open_admin(config: ClientConfig, **callbacks: Any) -> AdminClient:
-    """A client for topics; see `_opened`."""
+    """A client for topics; `callbacks` and errors as in `_opened`."""
     return _opened(AdminClient, config, callbacks)
 
 
 def try_settings(cluster: Cluster) -> None:
-    """Make one client of each kind, without a broker to talk to: finds settings that librdkafka does not take.
+    """Create one client of each kind, without connecting, to find settings that librdkafka rejects.
 
     Raises:
-        KafkaConfigError: it does not take them, or a secret's file cannot be read.
+        KafkaConfigError: librdkafka rejects a setting, or a secret's file cannot be read.
     """
     alone = {"bootstrap.servers": ""}
     open_consumer(consumer_config(cluster), **alone).close()
@@ -123,14 +124,14 @@ def try_settings(cluster: Cluster) -> None:
 
 
 class Reached(NamedTuple):
-    """What the broker said of itself.
+    """What the broker reported about itself and the topics.
 
     Attributes:
         cluster_id: which cluster this is; never changes.
         brokers: how many brokers it has.
-        partitions: of each topic asked for that exists, how many partitions it has.
+        partitions: number of partitions of each requested topic that exists.
         missing: topics that do not exist, or that this user may not see.
-        forbidden: topics, and what this user may not do with them: `read` or `write`; only where it was asked.
+        forbidden: topics, and what this user may not do with them: `read` or `write`; empty unless `rights` was given.
     """
 
     cluster_id: str
@@ -149,18 +150,18 @@ def reach(
     rights: bool = False,
     give_up: Callable[[], bool] = lambda: False,
 ) -> Reached:
-    """Connect, and ask for topics; makes none.
+    """Connect, and describe topics; creates none.
 
     Args:
-        cluster: where to.
+        cluster: the cluster to connect to.
         inputs: topics to read.
         outputs: topics to write.
-        timeout_s: how long to try; refused credentials end it at once.
-        rights: ask too what this user may do, which takes up to 5 s more with brokers that cannot tell.
-        give_up: asked every 0.5 s; True ends it like the timeout.
+        timeout_s: how long to retry; refused credentials end it at once.
+        rights: query what this user may do, too, which takes up to 5 s more with brokers that do not report it.
+        give_up: called every 0.5 s; True ends it like the timeout.
 
     Raises:
-        KafkaConfigError: librdkafka does not take the settings, or a secret's file cannot be read.
+        KafkaConfigError: librdkafka rejects the settings, or a secret's file cannot be read.
         KafkaFailure: no broker answered in time, or it refuses the credentials.
     """
     config = admin_config(cluster)
@@ -169,77 +170,78 @@ def reach(
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            seen = admin.list_topics(timeout=max(min(_SLICE_S, deadline - time.monotonic()), 0.01))
+            metadata = admin.list_topics(timeout=max(min(_SLICE_S, deadline - time.monotonic()), 0.01))
             break
         except KafkaException as wrong:
-            admin.poll(0)  # hands over what the client has logged, and the errors
+            admin.poll(0)  # runs the client's callbacks for log lines and errors
             for error in (wrong.args[0], *errors):
                 if is_fatal(error):
                     raise KafkaFailure(sentence(error)) from None
             if time.monotonic() >= deadline or give_up():
                 raise KafkaFailure(_unreachable(cluster, wrong.args[0], errors, config["logger"], timeout_s)) from None
     wanted = dict.fromkeys((*inputs, *outputs))
-    there = {name: seen.topics[name] for name in wanted if name in seen.topics}
-    partitions = {name: len(topic.partitions) for name, topic in there.items() if topic.partitions}
+    existing = {name: metadata.topics[name] for name in wanted if name in metadata.topics}
+    partitions = {name: len(topic.partitions) for name, topic in existing.items() if topic.partitions}
     missing = tuple(name for name in wanted if name not in partitions)
     forbidden = _forbidden(admin, partitions, inputs, outputs) if rights else ()
-    return Reached(str(seen.cluster_id), len(seen.brokers), partitions, missing, forbidden)
+    return Reached(str(metadata.cluster_id), len(metadata.brokers), partitions, missing, forbidden)
 
 
 def _config(cluster: Cluster, defaults: dict[str, Any], fixed: dict[str, Any]) -> ClientConfig:
-    found = ClientConfig(_DEFAULTS | defaults)
+    config = ClientConfig(_DEFAULTS | defaults)
     for key, value in cluster.properties().items():
-        found.pop({"compression.codec": "compression.type", "queue.buffering.max.ms": "linger.ms"}.get(key, key), None)
-        found[key] = value
-    found.update(fixed)
-    found["bootstrap.servers"] = cluster.brokers
-    found["logger"] = ClientLog()
-    return found
+        config.pop({"compression.codec": "compression.type", "queue.buffering.max.ms": "linger.ms"}.get(key, key), None)
+        config[key] = value
+    config.update(fixed)
+    config["bootstrap.servers"] = cluster.brokers
+    config["logger"] = ClientLog()
+    return config
 
 
 def _opened(kind: type[Client], config: ClientConfig, callbacks: dict[str, Any]) -> Client:
-    """A client of this kind; `callbacks` are further entries, such as `error_cb`.
+    """Create a client of this kind; `callbacks` are further entries, such as `error_cb`.
 
     Raises:
-        KafkaConfigError: librdkafka does not take the settings.
+        KafkaConfigError: librdkafka rejects the settings.
     """
     try:
-        return kind({**config, **callbacks})  # a copy: the client takes entries out
+        return kind({**config, **callbacks})  # a copy, as the client removes entries
     except KafkaException as wrong:
-        reason = said(wrong.args[0].str())
+        reason = displayable(wrong.args[0].str())
     except (TypeError, ValueError) as wrong:
-        reason = said(str(wrong))
+        reason = displayable(str(wrong))
     raise KafkaConfigError(
-        f"kafka.librdkafka: must be settings that librdkafka takes; it says: {reason} (correct or remove that key)"
+        f"kafka.librdkafka: must be settings that librdkafka accepts; it reports: {reason} (correct or remove that key)"
     )
 
 
 def _unreachable(cluster: Cluster, last: KafkaError, errors: list[KafkaError], log: ClientLog, timeout_s: float) -> str:
-    # What stopped a connection says more than that there is none; some of it is only logged.
+    # The reason why a connection failed is more useful than that it did; some reasons are only in the client's log.
     reasons = [error.str() for error in errors if error.name() not in {"_ALL_BROKERS_DOWN", "_TIMED_OUT"}]
     reason = reasons[-1] if reasons else log.reason or last.str()
     return (
-        f"kafka.brokers: a broker of {scrub(cluster.brokers)} must answer within {timeout_s:g} s; none did, the last "
-        f"error was: {said(reason)} (check the address, that it runs, and security.protocol under kafka.librdkafka)"
+        f"kafka.brokers: a broker of {hide_secrets(cluster.brokers)} must answer within {timeout_s:g} s; none did, the "
+        f"last error was: {displayable(reason)} (check the address, that it runs, and security.protocol under "
+        "kafka.librdkafka)"
     )
 
 
 def _forbidden(
     admin: AdminClient, partitions: dict[str, int], inputs: Sequence[str], outputs: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """What this user may not do; nothing where the broker cannot tell."""
+    """What this user may not do; empty where the broker does not report rights."""
     if not partitions:
         return ()
-    found = []
-    asked = admin.describe_topics(
+    forbidden = []
+    answers = admin.describe_topics(
         TopicCollection(list(partitions)), include_authorized_operations=True, request_timeout=_RIGHTS_S
     )
-    for name, answer in asked.items():
+    for name, answer in answers.items():
         try:
-            may = {operation.name.lower() for operation in answer.result().authorized_operations or ()}
+            allowed = {operation.name.lower() for operation in answer.result().authorized_operations or ()}
         except KafkaException:
             continue
         for right, topics in (("read", inputs), ("write", outputs)):
-            if may and name in topics and right not in may:
-                found.append((name, right))
-    return tuple(found)
+            if allowed and name in topics and right not in allowed:
+                forbidden.append((name, right))
+    return tuple(forbidden)

@@ -1,4 +1,7 @@
-"""Which Kafka cluster to talk to, which of the client's settings are not the user's, and how secrets stay secret."""
+"""Describes a Kafka cluster: its brokers, the user's client settings, and the secrets among them.
+
+Every text that may quote a setting goes through `hide_secrets`, which hides the secrets.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,15 @@ OWN_KEYS: Final = {
     "enable.auto.commit": "positions are stored with the state",
     "auto.commit.enable": "positions are stored with the state",
     "enable.auto.offset.store": "positions are stored with the state",
-    "auto.offset.reset": "a position that has expired must be told, not jumped over",
-    "enable.partition.eof": "the watermark needs to know where partitions end",
+    "auto.offset.reset": "an expired position must be reported, not skipped",
+    "enable.partition.eof": "the watermark needs the ends of partitions",
     "enable.idempotence": "records must be written in order, and once",
     "acks": "records must be on all replicas before an epoch counts",
     "request.required.acks": "records must be on all replicas before an epoch counts",
-    "message.timeout.ms": "no record may be given up because the broker is away",
-    "delivery.timeout.ms": "no record may be given up because the broker is away",
-    "retries": "no record may be given up because the broker is away",
-    "message.send.max.retries": "no record may be given up because the broker is away",
+    "message.timeout.ms": "no record may be dropped because the broker is away",
+    "delivery.timeout.ms": "no record may be dropped because the broker is away",
+    "retries": "no record may be dropped because the broker is away",
+    "message.send.max.retries": "no record may be dropped because the broker is away",
     "transactional.id": "outputs are not written in transactions",
     "partitioner": "all records of a key must go to the partition where its older ones are",
     "delivery.report.only.error": "it is set as the pipeline needs it",
@@ -37,7 +40,7 @@ OWN_KEYS: Final = {
 _SECRET = re.compile(r"^(sasl|ssl)\.|password|secret|token|credential|jaas|pem|key|proxy")
 _OPEN = re.compile(r"sasl\.(mechanisms?|username)|ssl\..*\.(algorithm|location)|sasl\.oauthbearer\.method")
 _SHORTEST: Final = 4
-_known: set[str] = set()
+_secrets: set[str] = set()
 
 
 class KafkaConfigError(UsageError):
@@ -46,13 +49,13 @@ class KafkaConfigError(UsageError):
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Where the brokers are, and how to get in.
+    """The address of the brokers, and the settings to connect to them.
 
     Attributes:
-        brokers: `host:port` with commas between.
-        group_id: under which positions are published for lag tools.
-        librdkafka: handed to the client; none of `OWN_KEYS`.
-        librdkafka_files: keys whose value stands in a file, such as a mounted secret, and that file.
+        brokers: `host:port`, separated by commas.
+        group_id: the consumer group to which positions are committed, for lag tools.
+        librdkafka: settings of the client; none of `OWN_KEYS`.
+        librdkafka_files: settings whose value is read from a file, such as a mounted secret: key and path.
     """
 
     brokers: str
@@ -61,21 +64,23 @@ class Cluster:
     librdkafka_files: Mapping[str, str] = field(default_factory=dict)
 
     def properties(self) -> dict[str, Value]:
-        """The user's settings for the client. Reads the files anew, so that a changed secret is found.
+        """The user's settings for the client. Reads the files at each call, so that a changed secret takes effect.
 
-        From then on `scrub` hides what is secret among them.
+        From then on `hide_secrets` hides the secrets among them.
 
         Raises:
             KafkaConfigError: a file cannot be read.
         """
-        read = {key: _content(key, Path(path)) for key, path in self.librdkafka_files.items()}
-        _known.update(read.values())
-        _known.update(value for key, value in self.librdkafka.items() if isinstance(value, str) and may_be_secret(key))
-        return {**self.librdkafka, **read}
+        from_files = {key: _content(key, Path(path)) for key, path in self.librdkafka_files.items()}
+        _secrets.update(from_files.values())
+        _secrets.update(
+            value for key, value in self.librdkafka.items() if isinstance(value, str) and may_be_secret(key)
+        )
+        return {**self.librdkafka, **from_files}
 
 
 class ClientConfig(dict[str, Any]):
-    """A configuration of the client; printed, it shows no secret."""
+    """A configuration of the client, whose `repr` shows no secret."""
 
     def __repr__(self) -> str:
         return repr({key: "***" if may_be_secret(key) else value for key, value in self.items()})
@@ -90,9 +95,12 @@ def may_be_secret(key: str) -> bool:
     return bool(_SECRET.search(key)) and not _OPEN.fullmatch(key)
 
 
-def scrub(text: str) -> str:
-    """The text on one line, with every secret that was ever read blotted out; those of 3 letters are parts of words."""
-    for secret in sorted(_known, key=len, reverse=True):
+def hide_secrets(text: str) -> str:
+    """The text on one line, with every secret read so far replaced by `***`.
+
+    Secrets under 4 characters are left, as ordinary words contain them.
+    """
+    for secret in sorted(_secrets, key=len, reverse=True):
         if len(secret.strip()) >= _SHORTEST:
             text = text.replace(secret, "***")
     return " ".join(text.split())
@@ -107,7 +115,7 @@ def _content(key: str, path: Path) -> str:
     except UnicodeDecodeError:
         message = f"{place} must name a file of UTF-8 text; {path} is none (save it as such)"
     else:
-        value = text.removesuffix("\n").removesuffix("\r")  # an editor's or `echo`'s; the rest may belong to it
+        value = text.removesuffix("\n").removesuffix("\r")  # added by an editor or `echo`; the rest may be part of it
         if value and "\0" not in value:
             return value
         message = f"{place} must name a file that holds the value; {path} is {'binary' if value else 'empty'} (fill it)"

@@ -1,4 +1,4 @@
-"""What a Kafka message holds: JSON, with or without the envelopes that producers put around it.
+"""Unwraps Kafka messages: the JSON of a record, without the envelopes of producers.
 
 A schema-registry serializer writes a zero byte and a schema id before the JSON. CloudEvents come in two modes: in the
 binary one the value is the record and the headers hold the envelope, so there is nothing to unpack; in the structured
@@ -18,7 +18,7 @@ _STRUCTURED: Final = b"application/cloudevents+json"
 
 
 class _Envelope(msgspec.Struct):
-    data: msgspec.Raw = msgspec.Raw()  # a union with None would take nothing but null
+    data: msgspec.Raw = msgspec.Raw()  # a union with None would accept null only
     data_base64: str | None = None
 
 
@@ -33,8 +33,8 @@ def payload(value: bytes, headers: list[tuple[str, Any]] | None) -> bytes:
         headers: its headers, or None.
 
     Returns:
-        The record within the envelopes. What is no well-formed envelope is given back as it is: as a record it will be
-        refused, with its reason.
+        The record within the envelopes. A malformed envelope is returned unchanged: the decoder refuses it as a record,
+        with the reason.
     """
     if value and value[0] == _MAGIC and len(value) > _PREFIX_BYTES:
         value = value[_PREFIX_BYTES:]
@@ -44,7 +44,7 @@ def payload(value: bytes, headers: list[tuple[str, Any]] | None) -> bytes:
 
 
 def key_text(key: bytes | str | None) -> str | None:
-    """A message's key as text; None where there is none."""
+    """A message's key as text, undecodable bytes replaced; None where there is none."""
     return key.decode(errors="replace") if isinstance(key, bytes) else key
 
 

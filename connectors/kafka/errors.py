@@ -1,4 +1,7 @@
-"""What errors of the broker's client mean: which pass by themselves, which never do, and what to tell the user."""
+"""Classifies errors of the Kafka client, and words them for the user.
+
+A passing error ends without action; a fatal one never does; any other concerns a single record.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,15 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from aftercall.errors import UserError
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 
 
 class KafkaFailure(UserError):  # noqa: N818 - a failure of the broker, not an error in the settings
-    """The broker cannot be used, or refuses us. The message is one sentence for the user."""
+    """The broker cannot be used, or refuses the client. The message is one sentence for the user."""
 
 
 class StoppedWaiting(KafkaFailure):
-    """Records were not acknowledged before the time to stop was over: the epoch may not be committed."""
+    """Records were not acknowledged before the deadline to stop: the epoch may not be committed."""
 
 
 _TIMING: Final = re.compile(r" \(after \d+ms in state [^)]*\)$")
@@ -30,10 +33,13 @@ _RIGHTS: Final = (
 )
 _TOPIC: Final = ("every topic must exist", "make it with `aftercall topics create`, or correct kafka.topics")
 _POSITION: Final = (
-    "the records to read on from must still be there",
-    "they have expired: keep them for longer than the pipeline may be down",
+    "the records at the stored position must still exist",
+    "they have expired: raise retention.ms above the longest time that the pipeline may be down",
 )
-_FEATURE: Final = ("the broker must know what the client asks for", "use Apache Kafka 2.1 or newer, or one like it")
+_FEATURE: Final = (
+    "the broker must support what the client requests",
+    "use Apache Kafka 2.1 or newer, or a compatible broker",
+)
 _STATE: Final = (
     "the client must be able to go on",
     "check the broker, then give the same command again: nothing that was committed is lost",
@@ -96,17 +102,17 @@ _PASSING: Final = frozenset({
     "UNKNOWN_LEADER_EPOCH",
     "STALE_BROKER_EPOCH",
     "THROTTLING_QUOTA_EXCEEDED",
-    "OUT_OF_ORDER_SEQUENCE_NUMBER",  # without `fatal()`, the client takes a new producer id and goes on
+    "OUT_OF_ORDER_SEQUENCE_NUMBER",  # unless it is `fatal()`, the client gets a new producer id and continues
     "UNKNOWN_PRODUCER_ID",
     "INVALID_PRODUCER_EPOCH",
-    "INVALID_MSG",  # a record that was damaged on its way
+    "INVALID_MSG",  # a record that was damaged in transit
 })  # fmt: skip
 
 
 def is_fatal(error: KafkaError) -> bool:
     """Whether waiting cannot help: wrong credentials or rights, an unknown topic, an unsupported feature.
 
-    What is neither fatal nor `is_passing` says that the broker does not want this one record.
+    An error that is neither fatal nor `is_passing` means that the broker or the client refuses this one record.
     """
     return error.fatal() or error.name() in _FATAL
 
@@ -117,16 +123,16 @@ def is_passing(error: KafkaError) -> bool:
 
 
 def sentence(error: KafkaError, place: str = "kafka") -> str:
-    """One sentence for the user: place, rule, what the broker or the client said, and the remedy.
+    """One sentence for the user: place, rule, what the broker or the client reported, and the remedy.
 
     Args:
-        error: any but that of a refused record.
+        error: any error but the refusal of one record.
         place: the topic, or `kafka`.
     """
     rule, remedy = _FATAL.get(error.name(), _STATE if error.fatal() else _REACH)
-    return f"{place}: {rule}; {said(error.str())} ({remedy})"
+    return f"{place}: {rule}; {displayable(error.str())} ({remedy})"
 
 
-def said(text: str) -> str:
-    """What the client said, fit to be shown: one line, no secrets, and not how many milliseconds it took."""
-    return _TIMING.sub("", scrub(text))
+def displayable(text: str) -> str:
+    """A text of the client as it may be shown: on one line, without secrets, and without the milliseconds it took."""
+    return _TIMING.sub("", hide_secrets(text))

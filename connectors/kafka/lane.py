@@ -1,8 +1,8 @@
-"""A lane: part of the partitions of the calls and outcomes topics, read by one consumer.
+"""Reads part of the partitions of the calls and outcomes topics with one consumer.
 
-Positions are part of the lane's state, so that they go back together with all that was made of the records; the offsets
-committed to the group are for lag tools alone. A lane waits for nothing: what the client has not fetched yet is not
-there.
+Such a part is a lane. Its positions are part of its state, so that they roll back together with everything derived from
+the records; the offsets committed to the group are for lag tools alone. A lane never waits: it reads only what the
+client has already fetched.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from aftercall.times import NEVER
 from connectors.batch import Batch, Bools
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from connectors.kafka.client import KafkaConfigError, KafkaFailure
-from connectors.kafka.lane_settings import LaneHooks, LaneSettings, Place
-from connectors.kafka.metadata import KafkaWatch, Seen
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
+from connectors.kafka.metadata import Metadata, MetadataPoller
 from connectors.kafka.partition_clocks import PartitionClocks
-from connectors.kafka.progress_board import LeadBoard
+from connectors.kafka.progress_board import ProgressBoard
 from connectors.kafka.reader import KafkaReader, Read
 from connectors.metrics import METRICS
 
@@ -33,30 +33,30 @@ _VERSION: Final = 1
 _LEAST_WAIT_S: Final = 0.02
 _MOST_WAIT_S: Final = 1.0
 _NOTHING_WAIT_S: Final = 0.1
-_SIGN_OF_LIFE_S: Final = 5.0
-"""Sinks are asked for their state only where something reached them in an epoch, and publish then."""
+_HEARTBEAT_S: Final = 5.0
+"""Seconds between heartbeats: Bytewax stores a sink's state, and a sink publishes, only in epochs that reach it."""
 _MISSING_S: Final = 30.0
-"""A broker that is starting may not know its topics yet."""
-_REST: Final = 9
-"""A batch that was not full is followed by a rest of this many times what it cost: small batches cost more a record."""
+"""Seconds that a topic may be missing: a broker that is starting may not list its topics yet."""
+_REST_FACTOR: Final = 9
+"""After a batch that was not full, the lane rests this many times its CPU time: small batches cost more per record."""
 
-State = dict[str, Any]
+KafkaLaneState = dict[str, Any]
 
 
-class KafkaLane(StatefulSourcePartition[Batch, State]):
-    """Reads the partitions whose number, divided by the number of lanes, leaves the lane's own as remainder."""
+class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
+    """Reads each partition p for which p modulo the number of lanes is the lane's number."""
 
     def __init__(
         self,
         settings: LaneSettings,
         lane: int,
         decoder: Decoder,
-        watch: KafkaWatch,
-        hooks: LaneHooks,
-        resume_state: State | None,
+        poller: MetadataPoller,
+        callbacks: LaneCallbacks,
+        resume_state: KafkaLaneState | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare to read; the broker is first spoken to by `next_batch`.
+        """Prepare to read; `next_batch` sends the first request to the broker.
 
         Raises:
             StateError: another version wrote the state.
@@ -64,55 +64,56 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         """
         self._settings, self._lane, self._decoder = settings, lane, decoder
         self._name = f"lane{lane:02d}"
-        hooks.built(self._name)
-        self._watch, self._hooks, self._monotonic = watch, hooks, monotonic
-        self._board = LeadBoard(settings.board, settings.lanes)
+        callbacks.built(self._name)
+        self._poller, self._callbacks, self._monotonic = poller, callbacks, monotonic
+        self._board = ProgressBoard(settings.board, settings.lanes)
         self._reader = KafkaReader(settings.consumer, accept_data_loss=settings.accept_data_loss)
         self._clocks = PartitionClocks(settings.idle_after_s)
         self._names: list[str] = []
         self._kind = np.zeros(0, np.uint8)
         self._kept = _restored(settings.lanes, resume_state)
         """Positions and clocks of partitions that have not been adopted yet."""
-        self._seen: Seen | None = None
+        self._metadata: Metadata | None = None
         self._missing_since_s: dict[str, float] = {}
         self._stored: dict[Place, int] = {}
-        self._said: tuple[int, int, bool] | None = None
-        self._spoke_s = monotonic()
+        self._emitted: tuple[int, int, bool] | None = None
+        """`low`, `high` and `idle` of the last batch."""
+        self._emitted_s = monotonic()
         self._wake: datetime | None = None
         self._cpu_s = time.thread_time()
 
     @override
     def next_batch(self) -> list[Batch]:
-        """What is there, up to a full batch; also called where nothing is, some ten times a second."""
-        if self._hooks.stopping():
+        """The records that the client has fetched, up to a full batch. Without any, called about ten times a second."""
+        if self._callbacks.stopping():
             raise StopIteration
-        self._hooks.beat()
+        self._callbacks.beat()
         now = self._monotonic()
-        if not self._follow():
-            self._rest(_NOTHING_WAIT_S)
+        if not self._apply_metadata():
+            self._set_wake(_NOTHING_WAIT_S)
             return []
-        self._hooks.polled(self._name)
+        self._callbacks.polled(self._name)
         read = self._reader.read(self._settings.batch_size)
         batch = self._batch(read, now)
-        self._board.tell(self._lane, self._clocks.slowest())
-        self._reader.hold(self._too_far_ahead())
-        self._rest(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
-        said = (batch.low, batch.high, batch.idle)
-        batch.erase = self._hooks.erasures() if self._lane == 0 else ()
-        batch.news = bool(batch.marks or batch.erase) or said != self._said
-        if not batch.news and now - self._spoke_s < _SIGN_OF_LIFE_S:
+        self._board.publish(self._lane, self._clocks.slowest())
+        self._reader.set_paused(self._too_far_ahead())
+        self._set_wake(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
+        clock = (batch.low, batch.high, batch.idle)
+        batch.erase = self._callbacks.erasures() if self._lane == 0 else ()
+        batch.news = bool(batch.marks or batch.erase) or clock != self._emitted
+        if not batch.news and now - self._emitted_s < _HEARTBEAT_S:
             return []
-        self._said, self._spoke_s = said, now
+        self._emitted, self._emitted_s = clock, now
         return [batch]
 
     @override
     def next_awake(self) -> datetime | None:
-        """When to be called again."""
+        """When Bytewax is to call `next_batch` again."""
         return self._wake
 
     @override
-    def snapshot(self) -> State:
-        """Where to go on. Also tells the broker's lag tools what the epoch before has stored."""
+    def snapshot(self) -> KafkaLaneState:
+        """Positions and clocks to resume at. Also commits the last epoch's positions to the group, for lag tools."""
         self._reader.commit(self._stored)
         self._stored = dict(zip(self._reader.places, self._reader.positions, strict=True))
         clocks = self._clocks.clock.tolist()
@@ -123,46 +124,47 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
 
     @override
     def close(self) -> None:
-        """Called at the end, not after a crash."""
-        self._board.tell(self._lane, None)
+        """Close the consumer at the end of the dataflow; not called after a crash."""
+        self._board.publish(self._lane, None)
         self._reader.close()
 
-    def _follow(self) -> bool:
-        """Adopt new partitions, and hear which ones still end where they did; False before the broker has spoken."""
-        seen = self._watch.seen
-        if seen is None:
+    def _apply_metadata(self) -> bool:
+        """Adopt new partitions, and confirm ends; False until the broker has answered for the first time."""
+        metadata = self._poller.latest
+        if metadata is None:
             return False
-        if seen is not self._seen:
-            if not self._adopt_all(seen):
-                return self._seen is not None
+        if metadata is not self._metadata:
+            if not self._adopt_all(metadata):
+                return self._metadata is not None
             for i, place in enumerate(self._reader.places):
-                if place in seen.ends:
-                    self._clocks.confirm(i, seen.ends[place], seen.at_s)
-                    METRICS.lag(*place, max(0, seen.ends[place] - self._reader.positions[i]))
-            self._seen = seen
+                if place in metadata.ends:
+                    self._clocks.confirm(i, metadata.ends[place], metadata.at_s)
+                    METRICS.lag(*place, max(0, metadata.ends[place] - self._reader.positions[i]))
+            self._metadata = metadata
         return True
 
-    def _adopt_all(self, seen: Seen) -> bool:
+    def _adopt_all(self, metadata: Metadata) -> bool:
+        """Adopt all new partitions of the lane; False if a request failed, so that the next poll retries."""
         for topic in self._settings.topics:
-            if topic in seen.partitions:
+            if topic in metadata.partitions:
                 self._missing_since_s.pop(topic, None)
-            elif seen.at_s - self._missing_since_s.setdefault(topic, seen.at_s) > _MISSING_S:
+            elif metadata.at_s - self._missing_since_s.setdefault(topic, metadata.at_s) > _MISSING_S:
                 raise KafkaFailure(f"{topic}: must exist; it is gone (make it with `aftercall topics create`)")
-        mine = [
+        places = [
             (topic, partition)
             for topic in self._settings.topics
-            for partition in range(seen.partitions.get(topic, 0))
+            for partition in range(metadata.partitions.get(topic, 0))
             if partition % self._settings.lanes == self._lane
         ]
         for place in self._kept:
-            if place not in mine and place[0] in seen.partitions:
+            if place not in places and place[0] in metadata.partitions:
                 raise KafkaFailure(
                     f"{place[0]}: must still have partition {place[1]}, which was read up to offset "
-                    f"{self._kept[place][0]}; it has {seen.partitions[place[0]]} partitions (if the topic was deleted "
-                    "and created again, choose an empty --out)"
+                    f"{self._kept[place][0]}; it has {metadata.partitions[place[0]]} partitions (if the topic was "
+                    "deleted and created again, choose an empty --out)"
                 )
         try:
-            for place in mine:
+            for place in places:
                 if place not in self._reader.places:
                     self._adopt(place)
         except KafkaException as wrong:
@@ -192,8 +194,9 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
                 METRICS.records(name, int(np.count_nonzero(self._kind[partition] == kind)))
             at = np.full(batch.records, NEVER, np.int64)
             at[batch.calls.pos], at[batch.outcomes.pos] = batch.calls.at, batch.outcomes.at
-            met = self._clocks.read(partition, at, now)
-            batch.calls.wm[:], batch.outcomes.wm[:] = met[batch.calls.pos], met[batch.outcomes.pos]
+            watermark = self._clocks.read(partition, at, now)
+            batch.calls.wm[:] = watermark[batch.calls.pos]
+            batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
         for i, end in read.ends:
             self._clocks.reached_end(i, end, now)
         batch.lane, batch.lanes = self._name, self._settings.lanes
@@ -210,22 +213,22 @@ class KafkaLane(StatefulSourcePartition[Batch, State]):
         ahead: Bools = (clock != NEVER) & (clock > slowest + self._settings.max_lead_us)
         return ahead
 
-    def _rest(self, least_s: float) -> None:
-        """Nothing after a full batch; else some time, so that small batches become larger and cost less."""
+    def _set_wake(self, least_s: float) -> None:
+        """Rest only after a batch that was not full, so that small batches grow and cost less per record."""
         cpu, self._cpu_s = time.thread_time() - self._cpu_s, time.thread_time()
         if least_s == 0.0:
             self._wake = None
             return
-        self._wake = datetime.now(UTC) + timedelta(seconds=min(_MOST_WAIT_S, max(least_s, _REST * cpu)))
+        self._wake = datetime.now(UTC) + timedelta(seconds=min(_MOST_WAIT_S, max(least_s, _REST_FACTOR * cpu)))
 
 
-def _restored(lanes: int, state: State | None) -> dict[Place, tuple[int, int]]:
+def _restored(lanes: int, state: KafkaLaneState | None) -> dict[Place, tuple[int, int]]:
     if state is None:
         return {}
     if state["version"] != _VERSION:
         raise StateError.of_version("step 'lanes'", _VERSION, state["version"])
     if state["lanes"] != lanes:
         raise KafkaConfigError(
-            f"kafka.lanes: must stay {state['lanes']} as long as the state lives; got {lanes} (put the setting back)"
+            f"kafka.lanes: must stay {state['lanes']} as long as the run's state is used; got {lanes} (set it back)"
         )
     return dict(state["partitions"])

@@ -1,4 +1,4 @@
-"""What lanes are told, and whom they ask."""
+"""Defines the settings and callbacks of the Kafka lanes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class LaneSettings:
-    """What lanes are told.
+    """Settings of the lanes.
 
     Attributes:
         consumer: configuration of the consumers.
-        topics: that of calls, and that of outcomes.
+        topics: the topic of calls, and that of outcomes.
         lanes: how many lanes there are; part of the state.
-        board: file in which lanes tell each other how far they are.
+        board: file in which lanes publish how far they are.
         batch_size: messages per batch, at most.
-        idle_after_s: how long a partition must have been at its end to be left out of the watermark.
-        max_lead_us: how far a partition may be ahead of the slowest one that is not read to its end.
-        accept_data_loss: go on where a position has expired.
+        idle_after_s: seconds that a partition must have been at its end before the watermark leaves it out.
+        max_lead_us: how far a partition may be ahead of the slowest one that is not read to its end, us.
+        accept_data_loss: where a position has expired, resume at the first record left instead of raising.
     """
 
     consumer: ClientConfig
@@ -40,15 +40,15 @@ class LaneSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaneHooks:
-    """Whom lanes ask and tell; the functions must be quick.
+class LaneCallbacks:
+    """Callbacks of the lanes; they must return quickly.
 
     Attributes:
-        stopping: whether to read no further.
-        beat: the dataflow is awake.
-        polled: a lane knows its partitions and was asked for its next batch.
-        built: a lane is read in this process.
-        erasures: requests to erase calls that no lane has been given yet; asked by the first lane.
+        stopping: returns whether to stop reading.
+        beat: called with each request for a batch, which shows that the dataflow makes progress.
+        polled: called with the lane's name when a batch is requested and the lane has its partitions.
+        built: called with the lane's name when the lane is built in this process.
+        erasures: returns requests to erase calls that no lane has received; called by the first lane.
     """
 
     stopping: Callable[[], bool] = lambda: False

@@ -1,4 +1,4 @@
-"""Asks the broker, beside the dataflow, where partitions end and whether there are new ones."""
+"""Polls the broker, beside the dataflow, for new partitions and the ends of partitions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TIMEOUT_S: Final = 10.0
 _log = logging.getLogger("aftercall.kafka")
 
 
-class Seen(NamedTuple):
-    """What the broker said.
+class Metadata(NamedTuple):
+    """What the broker reported.
 
     Attributes:
-        at_s: when it was asked, by the monotonic clock; what it said was true then or later.
-        partitions: how many partitions each topic has; a topic that does not exist is missing.
+        at_s: when the request was sent, by the monotonic clock; the answer was true then or later.
+        partitions: number of partitions of each topic; a topic that does not exist is missing.
         ends: offset at which each partition ends.
     """
 
@@ -33,8 +33,8 @@ class Seen(NamedTuple):
     ends: Mapping[Place, int]
 
 
-class KafkaWatch:
-    """A thread that asks every `interval_s`; one per process, shared by its lanes."""
+class MetadataPoller:
+    """A thread that polls every `interval_s`; one per process, shared by its lanes."""
 
     def __init__(
         self,
@@ -43,65 +43,66 @@ class KafkaWatch:
         interval_s: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`config`: of an admin client."""
+        """`config`: of an admin client; `interval_s`: seconds between polls."""
         self._config, self._topics, self._interval_s, self._monotonic = config, topics, interval_s, monotonic
         self._thread: Thread | None = None
         self._stop = Event()
-        self.seen: Seen | None = None
+        self.latest: Metadata | None = None
+        """The newest answer; None before the first one."""
         self.failed_since_s: float | None = None
-        """Since when the broker has not answered, by the monotonic clock; None: it does."""
+        """Since when the broker has not answered, by the monotonic clock; None while it answers."""
 
-    def trouble(self) -> str | None:
-        """Why the broker cannot be counted on now; None where it can."""
+    def problem(self) -> str | None:
+        """Why the broker is not ready; None if it is."""
         if self.failed_since_s is not None:
             return f"it has not answered for {self._monotonic() - self.failed_since_s:.0f} s"
-        return "it has not been asked yet" if self.seen is None else None
+        return "it has not answered yet" if self.latest is None else None
 
     def start(self) -> None:
-        """Begin; a second call does nothing."""
+        """Start polling; a second call does nothing."""
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="aftercall-watch", daemon=True)
+            self._thread = Thread(target=self._run, name="aftercall-metadata", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """End. A request under way is not waited for."""
+        """Stop polling, without waiting for a request in flight."""
         self._stop.set()
 
     def _run(self) -> None:
         admin = open_admin(self._config)
         while not self._stop.is_set():
-            asked = self._monotonic()
+            sent_s = self._monotonic()
             try:
-                self.seen = self._ask(admin, asked)
+                self.latest = self._poll(admin, sent_s)
                 self._answered()
             except KafkaException as wrong:
-                self._unanswered(asked, wrong)
+                self._unanswered(sent_s, wrong)
             self._stop.wait(self._interval_s)
 
-    def _ask(self, admin: AdminClient, asked: float) -> Seen:
+    def _poll(self, admin: AdminClient, sent_s: float) -> Metadata:
         partitions = {}
         for name in self._topics:
-            found = admin.list_topics(topic=name, timeout=_TIMEOUT_S).topics[name]
-            if found.error is None:
-                partitions[name] = len(found.partitions)
+            topic = admin.list_topics(topic=name, timeout=_TIMEOUT_S).topics[name]
+            if topic.error is None:
+                partitions[name] = len(topic.partitions)
         places = [(name, i) for name, count in partitions.items() for i in range(count)]
-        asked_for = {TopicPartition(name, i): OffsetSpec.latest() for name, i in places}  # type: ignore[no-untyped-call]
-        if not asked_for:
-            return Seen(asked, partitions, {})
+        requests = {TopicPartition(name, i): OffsetSpec.latest() for name, i in places}  # type: ignore[no-untyped-call]
+        if not requests:
+            return Metadata(sent_s, partitions, {})
         answers = admin.list_offsets(
-            asked_for, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_S
+            requests, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_S
         )
         ends = {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
-        return Seen(asked, partitions, ends)
+        return Metadata(sent_s, partitions, ends)
 
     def _answered(self) -> None:
         if self.failed_since_s is not None:
-            away = self._monotonic() - self.failed_since_s
-            _log.warning("the broker answers again, after %.0f s", away)
+            outage_s = self._monotonic() - self.failed_since_s
+            _log.warning("the broker answers again, after %.0f s", outage_s)
             self.failed_since_s = None
 
-    def _unanswered(self, asked: float, wrong: KafkaException) -> None:
+    def _unanswered(self, sent_s: float, wrong: KafkaException) -> None:
         if self.failed_since_s is None:
-            self.failed_since_s = asked
+            self.failed_since_s = sent_s
             reason = wrong.args[0].str() if wrong.args else str(wrong)
-            _log.warning("the broker does not answer (%s); waiting for it", reason)
+            _log.warning("the broker does not answer (%s); retrying", reason)

@@ -1,6 +1,7 @@
-"""Records for topics that are written down first, so that no broker is needed, and sent when one is there.
+"""Stores output records in a file, and sends them once a broker can be reached.
 
-Only erasing on a stopped pipeline works like this; it makes a handful of records, tombstones and dead letters.
+Only erasing on a stopped pipeline works like this, as it must not need a broker; it produces a handful of records,
+tombstones and dead letters.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from zlib import crc32
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
+from connectors.block import Block
 from connectors.fsync import sync
 from connectors.kafka.sink import PARTS
-from connectors.kafka.writer import Block, KafkaWriter
+from connectors.kafka.writer import KafkaWriter
 
 FILE: Final = "unsent.jsonl"
 
 
 class OutboxPart(StatefulSinkPartition[Block, None]):
-    """One of the parts of an output; all of them append to one file, whole lines at a time."""
+    """One part of an output; all parts append to one file, whole lines at a time."""
 
     def __init__(self, file: Path, topic: str) -> None:
         self._file, self._topic = file, topic
@@ -30,7 +32,7 @@ class OutboxPart(StatefulSinkPartition[Block, None]):
 
     @override
     def write_batch(self, values: list[Block]) -> None:
-        """Remember records until the epoch ends."""
+        """Buffer records until the epoch ends."""
         for block in values:
             for key, value in block:
                 text = None if value is None else value.decode()
@@ -38,12 +40,12 @@ class OutboxPart(StatefulSinkPartition[Block, None]):
 
     @override
     def snapshot(self) -> None:
-        """They are on disk before the epoch is stored; after a crash in between they come twice, which harms nobody."""
+        """Flush to disk before the epoch is stored; after a crash in between, records come twice, without harm."""
         self._flush()
 
     @override
     def close(self) -> None:
-        """Called at the end of the dataflow."""
+        """Flush the rest, at the end of the dataflow."""
         self._flush()
 
     def _flush(self) -> None:
@@ -60,7 +62,7 @@ class OutboxPart(StatefulSinkPartition[Block, None]):
 
 
 class OutboxSink(FixedPartitionedSink[Block, None]):
-    """Stands in for a `KafkaSink` of the same topic, with the same parts: the recovery store sees no difference."""
+    """Stands in for a `KafkaSink` of the same topic, with the same parts, so that the recovery store stays valid."""
 
     def __init__(self, file: Path, topic: str) -> None:
         """`file`: shared by all sinks of the process."""
@@ -68,30 +70,30 @@ class OutboxSink(FixedPartitionedSink[Block, None]):
 
     @override
     def list_parts(self) -> list[str]:
-        """Those of `KafkaSink`."""
+        """The names that `KafkaSink` has."""
         return [f"p{number:02}" for number in range(PARTS)]
 
     @override
     def part_fn(self, item_key: str) -> int:
-        """That of `KafkaSink`."""
+        """The hash that `KafkaSink` uses."""
         return crc32(item_key.encode())
 
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> OutboxPart:
-        """Nothing is opened before there is something to write."""
+        """Build a part; it opens the file when it has records to write."""
         return OutboxPart(self._file, self._topic)
 
 
 def send(file: Path, writer: KafkaWriter) -> None:
-    """Send what was written down, and remove the file once the broker has everything.
+    """Send the stored records, and remove the file once the broker has acknowledged all of them.
 
     Raises:
-        KafkaFailure: the broker refuses us, or the writer gave up; the file stays.
+        KafkaFailure: the broker refuses the client, or the writer gave up; the file stays.
     """
     writer.open()
     try:
         for line in file.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n"):  # whoever wrote it died, before the epoch was stored
+            if not line.endswith(b"\n"):  # its writer died before the epoch was stored
                 continue
             topic, key, text = json.loads(line)
             writer.write(topic, [[(key, None if text is None else text.encode())]])

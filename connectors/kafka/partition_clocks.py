@@ -1,4 +1,7 @@
-"""The clocks of a lane's partitions, and which of them hold the watermark back (docs/reference.md, section 2)."""
+"""Keeps the clocks of a lane's partitions, and decides which hold the watermark back.
+
+The rules are in docs/reference.md, section 2.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ class PartitionClocks:
     """Per partition: the newest event time accepted from it, and whether it has been read to its end.
 
     A partition is *idle* once the broker has confirmed for `idle_after` that there is nothing more to read, and for as
-    long as it goes on confirming it: while the broker is away nobody knows what waits there. Wall times are seconds of
-    a monotonic clock.
+    long as it keeps confirming it: while the broker is away, the partition may have new records. Wall times are seconds
+    of a monotonic clock.
     """
 
     def __init__(self, idle_after_s: float) -> None:
-        """`idle_after_s`: how long a partition must have been at its end to be left out, > 0."""
+        """`idle_after_s`: seconds that a partition must have been at its end to be left out, > 0."""
         self._idle_after_s = idle_after_s
         self.clock: I64 = np.zeros(0, np.int64)
         self._end: I64 = np.zeros(0, np.int64)
@@ -30,19 +33,19 @@ class PartitionClocks:
         self._confirmed_at = np.zeros(0)
 
     def add(self, clock: int = NEVER) -> None:
-        """One more partition."""
+        """Add a partition."""
         self.clock = np.append(self.clock, np.int64(clock))
         self._end = np.append(self._end, np.int64(-1))
         self._end_at = np.append(self._end_at, 0.0)
         self._confirmed_at = np.append(self._confirmed_at, -np.inf)
 
     def reached_end(self, partition: int, offset: int, now_s: float) -> None:
-        """The partition was read up to `offset`, where it ends."""
+        """Record that the partition was read up to `offset`, where it ends."""
         if self._end[partition] != offset:
             self._end[partition], self._end_at[partition] = offset, now_s
 
     def confirm(self, partition: int, offset: int, now_s: float) -> None:
-        """The broker said at `now_s` that the partition ends at `offset`."""
+        """Record that the broker reported at `now_s` that the partition ends at `offset`."""
         if self._end[partition] == offset:
             self._confirmed_at[partition] = max(self._confirmed_at[partition], now_s)
 
@@ -58,15 +61,15 @@ class PartitionClocks:
         return left_out
 
     def read(self, partition: I32, at: I64, now_s: float) -> I64:
-        """Records were read; they move the clocks.
+        """Advance the clocks by records that were read.
 
         Args:
             partition: of each record, in reading order.
             at: event time of each, µs; `NEVER` of those that were refused.
-            now_s: now.
+            now_s: the time now.
 
         Returns:
-            The watermark that each record met, as far as this lane knows.
+            The watermark in force before each record, over the partitions of this lane, µs.
         """
         present = np.unique(partition)
         holding = ~self.left_out(now_s)
@@ -92,6 +95,6 @@ class PartitionClocks:
         return int(self.clock.max(initial=NEVER))
 
     def slowest(self) -> int | None:
-        """The least clock of partitions that have spoken and are not read to their end; None where there is none."""
+        """The least clock of the partitions that have one and are not read to their end; None without any."""
         behind = self.clock[~self.at_end & (self.clock != NEVER)]
         return int(behind.min()) if len(behind) else None

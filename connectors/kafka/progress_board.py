@@ -1,8 +1,7 @@
-"""Where the lanes of all processes tell each other how far behind their slowest partition is.
+"""Shares the progress of each lane's slowest partition between all processes of a host.
 
-A small file of one number per lane, mapped into memory: lanes in other processes of the same host see a change at once,
-and nobody waits for anybody. What it says is never more than advice on what to pause, so it needs no lock and is not
-part of the state.
+The board is a small file of one number per lane, mapped into memory: lanes in other processes see a change at once, and
+no lane waits for another. Lanes use it only to decide what to pause, so it needs no lock and is not part of the state.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ import numpy as np
 _NOTHING: Final = 2**63 - 1
 
 
-class LeadBoard:
+class ProgressBoard:
     """The slowest clock of each lane, µs."""
 
     def __init__(self, path: Path, lanes: int) -> None:
-        """Open the board, made where it is not there yet or was made for another number of lanes."""
+        """Open the board; create it if it is missing or has another number of lanes."""
         size = lanes * np.dtype(np.int64).itemsize
         with path.open("ab") as file:
             if file.tell() != size:
@@ -27,11 +26,11 @@ class LeadBoard:
                 file.write(np.full(lanes, _NOTHING, np.int64).tobytes())
         self._slowest = np.memmap(path, np.int64, "r+", shape=(lanes,))
 
-    def tell(self, lane: int, slowest: int | None) -> None:
-        """The slowest clock of a lane's partitions that are not read to their end; None: there is none."""
+    def publish(self, lane: int, slowest: int | None) -> None:
+        """Set the slowest clock of a lane's partitions that are not read to their end, µs; None: it has none."""
         self._slowest[lane] = _NOTHING if slowest is None else slowest
 
     def slowest(self) -> int | None:
-        """The slowest clock of all lanes."""
+        """The slowest clock of all lanes, µs; None if no lane has one."""
         least = int(self._slowest.min())
         return None if least == _NOTHING else least

@@ -1,4 +1,4 @@
-"""One consumer over partitions that are given to it one by one, each at its own position."""
+"""Reads partitions with one consumer, each added at its own position."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNKNOWN: Final = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITIO
 _CLOSE_S: Final = 1.5
 _log = logging.getLogger("aftercall.kafka")
 _slow_to_close = False
-"""Whether the last consumer that was closed took too long: then the next is not waited for at all."""
+"""Whether closing the last consumer took longer than `_CLOSE_S`: if so, the next is not waited for."""
 
 
 class Read(NamedTuple):
@@ -32,10 +32,10 @@ class Read(NamedTuple):
         partition: of each record, its index in `KafkaReader.places`.
         offset: of each record.
         payload: the JSON of each record.
-        messages: the messages themselves.
-        moved: indices of partitions of which anything was read.
-        ends: partitions that were found to end, and at which offset, in order.
-        full: there may be more.
+        messages: the client's message of each record.
+        moved: indices of the partitions from which messages were read.
+        ends: index and offset of each end of a partition that was reached, in order.
+        full: the client may have fetched more.
     """
 
     partition: list[int]
@@ -52,21 +52,21 @@ class Read(NamedTuple):
 
 
 class KafkaReader:
-    """Reads records, and notices what is lost."""
+    """Reads records, and detects lost ones."""
 
     def __init__(self, config: ClientConfig, *, accept_data_loss: bool) -> None:
-        """Prepare to read; there is no consumer before there is a partition.
+        """Prepare to read; the consumer is created with the first partition.
 
         Args:
             config: of the consumer.
-            accept_data_loss: go on where a position has expired, at the first record that is left.
+            accept_data_loss: where a position has expired, resume at the first record left instead of raising.
         """
         self._config = config
         self._accept_data_loss = accept_data_loss
         self._consumer: Consumer | None = None
         self._index: dict[Place, int] = {}
-        self._known: dict[str, int] = {}
-        """Partitions of each topic that the client has heard of."""
+        self._partition_counts: dict[str, int] = {}
+        """Number of partitions of each topic in the client's metadata."""
         self._paused: list[bool] = []
         self._failure: KafkaError | None = None
         self.places: list[Place] = []
@@ -74,18 +74,18 @@ class KafkaReader:
         """Per partition, the offset after the last record read."""
 
     def adopt(self, place: Place, position: int | None) -> None:
-        """Read a partition from `position` on, or from its beginning. Asks the broker; at most 10 s.
+        """Read a partition from `position` on, or from its beginning. Sends requests to the broker, at most 10 s each.
 
         Raises:
             KafkaFailure: the position has expired, or lies behind the partition's end.
-            KafkaException: the broker did not answer; try again.
+            KafkaException: the broker did not answer; retry.
         """
         if self._consumer is None:
-            self._consumer = open_consumer(self._config, error_cb=self._trouble)
-        if place[1] >= self._known.get(place[0], 0):
-            # A client does not hear of new partitions by itself.
-            found = self._consumer.list_topics(place[0], timeout=_TIMEOUT_S).topics[place[0]]
-            self._known[place[0]] = len(found.partitions)
+            self._consumer = open_consumer(self._config, error_cb=self._on_error)
+        if place[1] >= self._partition_counts.get(place[0], 0):
+            # The client does not discover new partitions by itself.
+            topic = self._consumer.list_topics(place[0], timeout=_TIMEOUT_S).topics[place[0]]
+            self._partition_counts[place[0]] = len(topic.partitions)
         first, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT_S)
         start = first if position is None else self._checked(place, position, first, end)
         self._consumer.incremental_assign([TopicPartition(*place, start)])
@@ -95,21 +95,21 @@ class KafkaReader:
         self._paused.append(False)
 
     def read(self, limit: int) -> Read:
-        """What the client has fetched, up to `limit` messages; does not wait.
+        """Read what the client has fetched, up to `limit` messages, without waiting.
 
         Raises:
             KafkaFailure: an error that will not pass by itself, or a position that has expired meanwhile.
         """
-        found = Read([], [], [], [], [], [], full=False)
+        result = Read([], [], [], [], [], [], full=False)
         if self._consumer is None:
-            return found
+            return result
         messages: list[Any] = self._consumer.consume(limit, 0)
         if self._failure is not None:
             raise KafkaFailure(sentence(self._failure))
         moved = set()
         for message in messages:
             if message.error() is not None:
-                self._event(message, found.ends)
+                self._event(message, result.ends)
                 continue
             i = self._index[message.topic(), message.partition()]
             offset = message.offset()
@@ -118,21 +118,23 @@ class KafkaReader:
             value = message.value()
             if value is None:
                 continue
-            found.partition.append(i)
-            found.offset.append(offset)
-            found.payload.append(payload(value, message.headers()))
-            found.messages.append(message)
-        found.moved.extend(sorted(moved))
-        ends = [(i, end) for i, end in found.ends if end >= self.positions[i]]
+            result.partition.append(i)
+            result.offset.append(offset)
+            result.payload.append(payload(value, message.headers()))
+            result.messages.append(message)
+        result.moved.extend(sorted(moved))
+        ends = [(i, end) for i, end in result.ends if end >= self.positions[i]]
         for i, end in ends:
-            # Transactions leave markers that are read over: they count as read.
+            # The markers of transactions hold no record: they count as read.
             self.positions[i] = end
-        return found._replace(ends=ends, full=len(messages) >= limit)
+        return result._replace(ends=ends, full=len(messages) >= limit)
 
-    def hold(self, ahead: Bools) -> None:
-        """Pause the partitions that are too far ahead, and let the others go on."""
+    def set_paused(self, ahead: Bools) -> None:
+        """Pause the partitions that are too far ahead, and resume the others."""
         changed = [
-            (place, bool(now)) for place, now, was in zip(self.places, ahead, self._paused, strict=True) if now != was
+            (place, bool(now))
+            for place, now, before in zip(self.places, ahead, self._paused, strict=True)
+            if now != before
         ]
         if self._consumer is not None and changed:
             self._consumer.pause([TopicPartition(*place) for place, now in changed if now])
@@ -142,7 +144,7 @@ class KafkaReader:
                 METRICS.paused(*place, paused=now)
 
     def commit(self, positions: Mapping[Place, int]) -> None:
-        """Tell the broker how far we are, for its lag tools; whether it hears that is of no matter."""
+        """Commit positions to the group, for lag tools; a failure is logged and ignored."""
         if self._consumer is None or not positions:
             return
         try:
@@ -152,7 +154,7 @@ class KafkaReader:
             _log.debug("offsets were not committed: %s", wrong)
 
     def close(self) -> None:
-        """End the consumer; where the broker is away, that would last until it is back, and is not waited for."""
+        """Close the consumer. Waits at most 1.5 s: while the broker is away, closing lasts until it is back."""
         global _slow_to_close  # noqa: PLW0603 - consumers are closed one after the other, at the end of the process
         if self._consumer is not None:
             closing = Thread(target=self._consumer.close, name="aftercall-close", daemon=True)
@@ -167,39 +169,39 @@ class KafkaReader:
         name = f"{place[0]}/{place[1]}"
         if position < first:
             lost = (
-                f"{name}: the pipeline was to read on at offset {position}, but the partition begins at {first} now: "
+                f"{name}: the pipeline must resume at offset {position}, but the partition now begins at {first}: "
                 f"{first - position} offsets have expired unread"
             )
         else:
             lost = (
-                f"{name}: the pipeline was to read on at offset {position}, but the partition ends at {end}: "
-                "the topic was deleted and made anew, or the broker has lost records"
+                f"{name}: the pipeline must resume at offset {position}, but the partition ends at {end}: "
+                "the topic was deleted and created again, or the broker has lost records"
             )
         if not self._accept_data_loss:
-            raise KafkaFailure(f"{lost} (start with --accept-data-loss to go on at offset {first})")
-        _log.warning("%s; going on at offset %d, as --accept-data-loss says", lost, first)
+            raise KafkaFailure(f"{lost} (start with --accept-data-loss to resume at offset {first})")
+        _log.warning("%s; resuming at offset %d because of --accept-data-loss", lost, first)
         return first
 
     def _event(self, message: Any, ends: list[tuple[int, int]]) -> None:
-        """A message that is none: the end of a partition, or an error."""
+        """Handle a message that holds no record: the end of a partition, or an error."""
         error = message.error()
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
             ends.append((self._index[message.topic(), message.partition()], message.offset()))
         elif error.code() in _LOST:
             self._relocate((message.topic(), message.partition()))
         else:
-            self._trouble(error)
+            self._on_error(error)
             if self._failure is not None:
                 raise KafkaFailure(sentence(self._failure))
 
     def _relocate(self, place: Place) -> None:
-        """The broker no longer has what was to be read next."""
+        """Move to the first record left, or raise: the broker no longer has the next record."""
         assert self._consumer is not None  # noqa: S101 - it gave the message
         try:
             first, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT_S)
         except KafkaException as wrong:
             raise KafkaFailure(
-                f"{place[0]}/{place[1]}: the position to read on at is gone, and the broker does not say "
+                f"{place[0]}/{place[1]}: the position to resume at is gone, and the broker does not report "
                 f"what is left ({wrong}); check the broker, then give the same command again"
             ) from None
         i = self._index[place]
@@ -208,9 +210,9 @@ class KafkaReader:
         self._consumer.incremental_assign([TopicPartition(*place, self.positions[i])])
         self._paused[i] = False
 
-    def _trouble(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         """Called by the client too, from within `consume`, where an exception would be lost."""
-        # A broker that has just started may not know its topics yet; that one is gone, the lane hears from the watch.
+        # A broker that has just started may not list its topics yet; the metadata poller reports topics that are gone.
         if is_fatal(error) and error.name() not in _UNKNOWN:
             self._failure = error
         else:

@@ -1,4 +1,4 @@
-"""The source of `aftercall run`: a fixed number of lanes over all partitions of two topics."""
+"""Provides the source of `aftercall run`: a fixed number of lanes over two topics."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing_extensions import override
 
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
-from connectors.kafka.lane import KafkaLane, State
-from connectors.kafka.lane_settings import LaneHooks, LaneSettings
-from connectors.kafka.metadata import KafkaWatch
+from connectors.kafka.lane import KafkaLane, KafkaLaneState
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
+from connectors.kafka.metadata import MetadataPoller
 
 
-class KafkaLanes(FixedPartitionedSource[Batch, State]):
-    """Partition p of either topic belongs to lane p % lanes: so the records of a call, and its outcomes, share a lane.
+class KafkaLanes(FixedPartitionedSource[Batch, KafkaLaneState]):
+    """Assigns partition p of either topic to lane p % lanes, so that a call and its outcomes share a lane.
 
-    The number of lanes is fixed, unlike that of partitions, so that each keeps its state when the number of processes
-    changes, and new partitions find a lane that is there already.
+    The number of lanes is fixed, unlike that of partitions, so that each lane keeps its state when the number of
+    processes changes, and a new partition belongs to an existing lane.
     """
 
     def __init__(
-        self, settings: LaneSettings, decoder: Callable[[], Decoder], watch: KafkaWatch, hooks: LaneHooks
+        self, settings: LaneSettings, decoder: Callable[[], Decoder], poller: MetadataPoller, callbacks: LaneCallbacks
     ) -> None:
-        """Prepare the source. `decoder` makes one for each lane; `watch` is started with the first of them."""
-        self._settings, self._make_decoder, self._watch, self._hooks = settings, decoder, watch, hooks
+        """Prepare the source. `decoder` creates one for each lane; the first lane starts `poller`."""
+        self._settings, self._make_decoder, self._poller, self._callbacks = settings, decoder, poller, callbacks
 
     @override
     def list_parts(self) -> list[str]:
-        """The lanes."""
+        """The names of the lanes."""
         return [f"lane{i:02d}" for i in range(self._settings.lanes)]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> KafkaLane:
-        """Called on the worker that is to read the lane."""
-        self._watch.start()
+    def build_part(self, step_id: str, for_part: str, resume_state: KafkaLaneState | None) -> KafkaLane:
+        """Build a lane, on the worker that reads it."""
+        self._poller.start()
         lane = int(for_part.removeprefix("lane"))
-        return KafkaLane(self._settings, lane, self._make_decoder(), self._watch, self._hooks, resume_state)
+        return KafkaLane(self._settings, lane, self._make_decoder(), self._poller, self._callbacks, resume_state)

@@ -1,4 +1,4 @@
-"""What becomes of an output that the broker does not take: it is shortened, or a dead letter tells of it."""
+"""Handles outputs that the broker refuses: shortens them, or replaces them by dead letters."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _TEXT: Final = 200
 
 
 def shortened(value: bytes) -> bytes | None:
-    """The record without its long texts, with the same `event_id`; None where there is none to leave out.
+    """The record without its long texts, with the same `event_id`; None if it has no long text to remove.
 
-    A verdict loses its `reason`, an alert its `evidence`, a dead letter its `payload`; texts that must stand are cut.
+    A verdict loses its `reason`, an alert its `evidence`, a dead letter its `payload`; required texts are cut.
     """
     try:
         record: dict[str, Any] = orjson.loads(value)
@@ -37,19 +37,19 @@ def shortened(value: bytes) -> bytes | None:
 
 
 def refused_output(topic: str, value: bytes | None, error: str) -> bytes:
-    """The dead letter of a record that a topic refused, as JSON.
+    """The dead letter of a record that the broker refused, as JSON.
 
     Args:
-        topic: the topic.
-        value: the record, whole; None for a tombstone.
+        topic: the topic that the record was for.
+        value: the whole record; None for a tombstone.
         error: the broker's name for the refusal.
     """
     size = len(value or b"")
-    remedy = "raise the topic's max.message.bytes" if error in TOO_LARGE else "see to the topic's settings"
+    remedy = "raise the topic's max.message.bytes" if error in TOO_LARGE else "check the topic's settings"
     letter = {
         "reason": REASON,
         "detail": f"{topic}: the broker refused this output of {size} bytes as {error} ({remedy})",
-        "origin": None,  # it was never anywhere
+        "origin": None,  # the record is on no topic
         "size": size,
         "sha256": sha256(value or b"").hexdigest(),
         "payload": None,

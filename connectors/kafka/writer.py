@@ -1,8 +1,8 @@
-"""The one producer of a process, shared by its sinks: nothing is lost, and the records of a key stay in order.
+"""Writes the outputs of a process with one producer: lossless, and in order per key.
 
-Whatever was written since everything was last acknowledged is remembered (as references to the blocks). Where the
-broker refuses a record, or a batch because of one, those records and all later ones of their keys are sent again one by
-one: otherwise an older record could come to lie after a newer one, and compaction would keep the wrong one.
+The writer keeps everything written since all was last acknowledged (as references to the blocks). Where the broker
+refuses a record, or a batch because of one, those records and all later ones of their keys are sent again one by one:
+otherwise an older record could come to lie after a newer one, and compaction would keep the wrong one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ from typing import Any, Final, Literal
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connectors.block import Block
 from connectors.kafka.client import open_producer
 from connectors.kafka.cluster import ClientConfig
-from connectors.kafka.errors import KafkaFailure, StoppedWaiting, is_fatal, is_passing, said, sentence
+from connectors.kafka.errors import KafkaFailure, StoppedWaiting, displayable, is_fatal, is_passing, sentence
 from connectors.kafka.undeliverable import TOO_LARGE, refused_output, shortened
-
-Block = list[tuple[str, bytes | None]]
-"""Records as (key, JSON), in order; None for a tombstone."""
 
 MOST_RECORDS: Final = 50_000
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Records and bytes of them on their way, at most; then they are waited for."""
-SAY_EVERY_S: Final = 10.0
+"""Most records and bytes in flight; `write` waits for all of them beyond that."""
+LOG_EVERY_S: Final = 10.0
 CLOSE_S: Final = 5.0
 _SLICE_S: Final = 0.25
 _BATCH_BYTES, _LEAST_BATCH_BYTES = 1_000_000, 16_384  # librdkafka's default of batch.size
@@ -38,20 +36,20 @@ Fate = Literal["whole", "shortened", "refused"]
 
 
 def _ignore(*_: object) -> None:
-    """Nobody wants to know."""
+    """No-op callback."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WriterHooks:
-    """Whom the writer tells and asks; the functions must be quick.
+class WriterCallbacks:
+    """Callbacks of the writer; they must return quickly.
 
     Attributes:
-        beat: called several times a second while it waits.
-        give_up: whether to wait no longer: then `StoppedWaiting` is raised.
-        confirmed: the broker has so many more records of a topic.
-        refused: a record was refused for good, and the broker's name for that.
-        shortened: a record of a topic lost its long texts.
-        trouble: the name of an error that will pass by itself.
+        beat: called several times a second while the writer waits for the broker.
+        give_up: returns whether to stop waiting; if so, the writer raises `StoppedWaiting`.
+        confirmed: called with a topic and the number of its records that the broker has newly acknowledged.
+        refused: called with a topic and the client's name of the error when a record is refused for good.
+        shortened: called with a topic when a record of it lost its long texts.
+        passing_error: called with the name of an error that passes by itself.
     """
 
     beat: Callable[[], None] = _ignore
@@ -59,104 +57,104 @@ class WriterHooks:
     confirmed: Callable[[str, int], None] = _ignore
     refused: Callable[[str, str], None] = _ignore
     shortened: Callable[[str], None] = _ignore
-    trouble: Callable[[str], None] = _ignore
+    passing_error: Callable[[str], None] = _ignore
 
 
 class KafkaWriter:
     """Writes blocks; `settle` returns once the broker has acknowledged all of them.
 
-    Any thread may call it; one at a time is served. The producer is made when the first part opens, and let go when the
-    last one closes.
+    Any thread may call it; a lock serves one at a time. The producer is created when the first part opens, and dropped
+    when the last one closes.
     """
 
     def __init__(
         self,
         config: ClientConfig,
         dead_letters: str,
-        hooks: WriterHooks | None = None,
+        callbacks: WriterCallbacks | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is connected yet.
+        """Prepare to write; `open` creates the producer.
 
         Args:
             config: from `producer_config`.
-            dead_letters: the topic for outputs that are refused.
-            hooks: whom to tell.
+            dead_letters: the topic for dead letters of refused outputs.
+            callbacks: called as `WriterCallbacks` describes; None: no callbacks.
             monotonic: a clock, in seconds.
         """
         self._config, self._dead_letters = config, dead_letters
-        self._hooks, self._monotonic = hooks or WriterHooks(), monotonic
+        self._callbacks, self._monotonic = callbacks or WriterCallbacks(), monotonic
         self._lock = RLock()
         self._made: Producer | None = None
         self._parts = 0
         self._batch_bytes = int(config.get("batch.size", _BATCH_BYTES))
         self._written: list[tuple[str, Block]] = []
         self._records = self._bytes = 0
-        self._besides = Counter[str]()
-        """How many more records of a topic the broker has than those remembered."""
+        self._extra = Counter[str]()
+        """By topic, acknowledged records that are not in `_written`; refused ones that are in it count negative."""
         self._failed: list[tuple[str, str, bytes | None, KafkaError]] = []
         self._failure: KafkaFailure | None = None
         self._abandoned = False
         self._reason = ""
         self._left = 0
         self._waiting_since_s: float | None = None
-        self._said_s: float | None = None
+        self._logged_s: float | None = None
         self._close_by_s: float | None = None
 
     def open(self) -> None:
-        """A sink partition begins.
+        """Count an opened sink part, and create the producer if there is none.
 
         Raises:
-            KafkaConfigError: librdkafka does not take the settings.
+            KafkaConfigError: librdkafka rejects the settings.
         """
         with self._lock:
             self._parts += 1
             self._producer()
 
     def write(self, topic: str, blocks: Sequence[Block]) -> None:
-        """Send records; returns before they are acknowledged, but waits while too many are on their way.
+        """Send records. Returns before they are acknowledged, but waits while too many are in flight.
 
         Costs about 1 µs of this thread per record.
 
         Raises:
-            KafkaFailure: the broker refuses us for good; what was sent may or may not have arrived.
+            KafkaFailure: the broker refuses the client for good; it may have some of the records that were sent.
         """
         with self._lock:
-            self._check()
+            self._raise_failure()
             producer = self._producer()
             for block in blocks:
                 if self._records >= MOST_RECORDS or self._bytes >= MOST_BYTES:
                     self.settle()
                     producer = self._producer()
                 self._write(producer, topic, block)
-            self._served(producer.poll, 0)
-            self._check()
+            self._serve(producer.poll, 0)
+            self._raise_failure()
 
     def settle(self) -> None:
-        """Wait until the broker has acknowledged everything; however long it is away.
+        """Wait until the broker has acknowledged everything, however long it is away.
 
         Raises:
-            KafkaFailure: the broker refuses us for good.
-            StoppedWaiting: `give_up` said so.
+            KafkaFailure: the broker refuses the client for good.
+            StoppedWaiting: `give_up` returned True.
         """
         with self._lock:
-            self._check()
+            self._raise_failure()
             self._flush()
             while self._failed:
-                self._mend()
+                self._resend_failed()
             for topic, block in self._written:
-                self._besides[topic] += len(block)
-            for topic, count in self._besides.items():
-                self._hooks.confirmed(topic, count)
-            self._besides.clear()
+                self._extra[topic] += len(block)
+            for topic, count in self._extra.items():
+                self._callbacks.confirmed(topic, count)
+            self._extra.clear()
             self._written.clear()
             self._records = self._bytes = 0
 
     def close(self) -> None:
-        """A sink partition ends; the last one lets the producer go. Waits for at most `CLOSE_S`, and raises nothing.
+        """Close a sink part; the last one drops the producer. Waits for at most `CLOSE_S`, and raises nothing.
 
-        Bytewax calls it after the last snapshot, when all is settled, and also from a destructor when any step has
-        failed: an exception would abort the process there. What is still on its way then is of no committed epoch.
+        Bytewax calls it after the last snapshot, when everything is acknowledged, and also from a destructor when a
+        step has failed: an exception would abort the process there. Records in flight then are of no committed epoch.
         """
         with self._lock:
             self._parts -= 1
@@ -177,17 +175,17 @@ class KafkaWriter:
         produce = producer.produce
         for i, (key, value) in enumerate(block):
             try:
-                produce(topic, value, key or None)  # records without a key are spread
+                produce(topic, value, key or None)  # the client spreads records without a key over partitions
                 error = None
             except (BufferError, KafkaException):
                 error = self._produce(producer, topic, key, value)
             if error is not None:
-                # Those before it first, so that the order holds.
+                # The records before it are settled first, to keep the order.
                 self._remember(topic, block[start:i])
                 start = i + 1
                 self.settle()
-                if self._alone(topic, key, value, error) != "refused":
-                    self._besides[topic] += 1
+                if self._send_alone(topic, key, value, error) != "refused":
+                    self._extra[topic] += 1
                 producer = self._producer()
                 produce = producer.produce
         self._remember(topic, block[start:] if start else block)
@@ -198,118 +196,120 @@ class KafkaWriter:
         self._bytes += sum(len(value or b"") for _, value in block)
 
     def _produce(self, producer: Producer, topic: str, key: str, value: bytes | None) -> KafkaError | None:
-        """Hand a record to the client; returns why that does not want it.
+        """Hand a record to the client; returns its error if it rejects this record.
 
         Raises:
-            KafkaFailure: it wants none at all.
+            KafkaFailure: the client rejects all records.
         """
         while True:
             try:
                 producer.produce(topic, value, key or None)
             except BufferError:
-                self._served(producer.poll, _SLICE_S)
-                self._check()
+                self._serve(producer.poll, _SLICE_S)
+                self._raise_failure()
                 self._wait(len(producer))
                 continue
             except KafkaException as wrong:
                 error = wrong.args[0]
                 if is_fatal(error):
                     self._failure = self._failure or KafkaFailure(sentence(error, topic))
-                    self._check()
+                    self._raise_failure()
                 return error  # type: ignore[no-any-return]
             return None
 
     def _flush(self) -> None:
-        """Wait until nothing is on its way. What was refused stands in `_failed` then."""
+        """Wait until nothing is in flight. Refused records are in `_failed` then."""
         producer = self._producer()
         while True:
-            # Callbacks of this very call are done before it counts a record as gone.
-            left = self._served(producer.flush, _SLICE_S)
-            self._check()
+            # This call runs the callback of a record before it counts the record as delivered.
+            left = self._serve(producer.flush, _SLICE_S)
+            self._raise_failure()
             if not left:
                 break
             self._wait(left)
-        if self._waiting_since_s is not None and self._said_s is not None:
+        if self._waiting_since_s is not None and self._logged_s is not None:
             _log.warning("kafka: the broker answers again, after %.0f s", self._monotonic() - self._waiting_since_s)
-        self._waiting_since_s = self._said_s = None
+        self._waiting_since_s = self._logged_s = None
         self._reason = ""
 
     def _wait(self, left: int) -> None:
-        """Tell others that we wait.
+        """Call `beat` and `give_up`, and log from time to time that `left` records are not acknowledged.
 
         Raises:
-            StoppedWaiting: `give_up` said so.
+            StoppedWaiting: `give_up` returned True, or `close` has waited long enough.
         """
-        self._hooks.beat()
+        self._callbacks.beat()
         now = self._monotonic()
         if self._waiting_since_s is None or left < self._left:
             self._waiting_since_s = now
         self._left = left
-        if self._hooks.give_up() or (self._close_by_s is not None and now >= self._close_by_s):
+        if self._callbacks.give_up() or (self._close_by_s is not None and now >= self._close_by_s):
             self._failure = StoppedWaiting(
-                f"kafka: every record must be acknowledged before the state is stored; {left} were not when the time "
-                f"to stop was over{self._because()} (start again once the broker is back: the last epoch is repeated)"
+                f"kafka: every record must be acknowledged before the state is stored; {left} were not by the deadline "
+                f"to stop{self._reason_clause()} (start again once the broker is back: the last epoch is repeated)"
             )
-            self._check()
-        if now - max(self._said_s or 0.0, self._waiting_since_s) >= SAY_EVERY_S:
-            self._said_s = now
+            self._raise_failure()
+        if now - max(self._logged_s or 0.0, self._waiting_since_s) >= LOG_EVERY_S:
+            self._logged_s = now
             waited = now - self._waiting_since_s
-            _log.warning("kafka: %d records not acknowledged for %.0f s; waiting%s", left, waited, self._because())
+            _log.warning(
+                "kafka: %d records not acknowledged for %.0f s; waiting%s", left, waited, self._reason_clause()
+            )
 
     # --- what was refused --------------------------------------------------------------------------------------------
 
-    def _mend(self) -> None:
-        """Send what failed again, and all later records of the same keys after it. Nothing is on its way."""
+    def _resend_failed(self) -> None:
+        """Send failed records again one by one, each followed by all later ones of its key. Nothing is in flight."""
         failed, self._failed = self._failed, []
         first = dict[tuple[str, str], set[bytes | None]]()
         for topic, key, value, _ in failed:
             first.setdefault((topic, key), set()).add(value)
         reached = set[tuple[str, str]]()
-        narrow = False
+        batch_too_large = False
         for topic, block in self._written:
             for key, value in block:
                 place = topic, key
                 if place not in first or (place not in reached and value not in first[place]):
                     continue
                 reached.add(place)
-                fate = self._alone(topic, key, value)
-                narrow |= fate == "whole" and value in first[place]
-                self._besides[topic] -= fate == "refused"
-        too_large = [one for one in failed if one[3].name() in TOO_LARGE]
-        if narrow and too_large:
-            self._narrow(too_large[0][0], sum(len(value or b"") for _, _, value, _ in too_large))
+                fate = self._send_alone(topic, key, value)
+                batch_too_large |= fate == "whole" and value in first[place]
+                self._extra[topic] -= fate == "refused"
+        too_large = [record for record in failed if record[3].name() in TOO_LARGE]
+        if batch_too_large and too_large:
+            self._shrink_batches(too_large[0][0], sum(len(value or b"") for _, _, value, _ in too_large))
 
-    def _alone(self, topic: str, key: str, value: bytes | None, error: KafkaError | None = None) -> Fate:
-        """Get a record off by itself, or what can be said in its place. Nothing is on its way before and after.
+    def _send_alone(self, topic: str, key: str, value: bytes | None, error: KafkaError | None = None) -> Fate:
+        """Send a record by itself, or else shortened, or else its dead letter. Nothing is in flight before and after.
 
         Args:
-            topic: where to.
+            topic: the topic that it is for.
             key: its key.
-            value: its JSON.
-            error: why the client does not want it, where that is known.
+            value: its JSON; None for a tombstone.
+            error: the client's error if it has rejected the record already.
         """
-        error = error or self._try(topic, key, value)
+        error = error or self._send_one(topic, key, value)
         if error is None:
             return "whole"
         shorter = shortened(value) if value is not None and error.name() in TOO_LARGE else None
-        if shorter is not None and self._try(topic, key, shorter) is None:
+        if shorter is not None and self._send_one(topic, key, shorter) is None:
             _log.warning("%s: a record of %d bytes was shortened (%s)", topic, len(value or b""), error.name())
-            self._hooks.shortened(topic)
+            self._callbacks.shortened(topic)
             return "shortened"
-        self._refused(topic, key, error)
-        again = self._try(self._dead_letters, key, refused_output(topic, value, error.name()))
-        if again is None:
-            self._besides[self._dead_letters] += 1
+        self._report_refusal(topic, key, error)
+        letter_error = self._send_one(self._dead_letters, key, refused_output(topic, value, error.name()))
+        if letter_error is None:
+            self._extra[self._dead_letters] += 1
         else:
-            self._refused(self._dead_letters, key, again)
+            self._report_refusal(self._dead_letters, key, letter_error)
         return "refused"
 
-    def _refused(self, topic: str, key: str, error: KafkaError) -> None:
-        _log.error("%s: the broker refuses the record of key %r for good: %s", topic, key, said(error.str()))
-        self._hooks.refused(topic, error.name())
+    def _report_refusal(self, topic: str, key: str, error: KafkaError) -> None:
+        _log.error("%s: the broker refuses the record of key %r for good: %s", topic, key, displayable(error.str()))
+        self._callbacks.refused(topic, error.name())
 
-    def _try(self, topic: str, key: str, value: bytes | None) -> KafkaError | None:
-        """Send one record until it arrives or is refused; returns why it is."""
+    def _send_one(self, topic: str, key: str, value: bytes | None) -> KafkaError | None:
+        """Send one record until it is acknowledged, or refused; returns the error in that case."""
         while True:
             error = self._produce(self._producer(), topic, key, value)
             if error is not None:
@@ -320,12 +320,12 @@ class KafkaWriter:
             error = self._failed.pop()[3]
             if not is_passing(error):
                 return error
-            self._trouble(error)
+            self._on_error(error)
             time.sleep(_SLICE_S)
             self._wait(1)
 
-    def _narrow(self, topic: str, size: int) -> None:
-        """Records that are sound one by one, `size` bytes in all, were too large together: smaller batches from now on.
+    def _shrink_batches(self, topic: str, size: int) -> None:
+        """Halve the size limit of batches, as the broker took these records, `size` bytes in all, only one by one.
 
         librdkafka does not split a batch that a topic with a lower max.message.bytes refuses.
         """
@@ -344,25 +344,25 @@ class KafkaWriter:
         if self._made is None:
             self._made = open_producer(
                 ClientConfig(self._config | {"batch.size": self._batch_bytes}),
-                on_delivery=self._not_delivered,
-                error_cb=self._trouble,
+                on_delivery=self._on_delivery_failure,
+                error_cb=self._on_error,
             )
         return self._made
 
-    def _served(self, serve: Callable[[float], int], timeout_s: float) -> int:
-        """Let the client call back, for so long at most."""
+    def _serve(self, serve: Callable[[float], int], timeout_s: float) -> int:
+        """Run the client's callbacks by `poll` or `flush`, for at most `timeout_s`; returns what that returns."""
         try:
             return serve(timeout_s)
         except (KafkaException, SystemError) as wrong:
-            # That it is dead, the client raises; where it calls back once more after that, Python wraps it.
-            dead = wrong.__cause__ if isinstance(wrong, SystemError) else wrong
-            if not isinstance(dead, KafkaException):
+            # The client raises that it is dead; if a callback runs after that, Python wraps it in a SystemError.
+            death = wrong.__cause__ if isinstance(wrong, SystemError) else wrong
+            if not isinstance(death, KafkaException):
                 raise
-            self._failure = self._failure or KafkaFailure(sentence(dead.args[0]))
+            self._failure = self._failure or KafkaFailure(sentence(death.args[0]))
             return 0
 
-    def _not_delivered(self, error: KafkaError, message: Message[Any, Any]) -> None:
-        """Called by the client from within `poll` and `flush`, where an exception would be lost."""
+    def _on_delivery_failure(self, error: KafkaError, message: Message[Any, Any]) -> None:
+        """Keep the error of a record. The client calls this in `poll` and `flush`, where an exception would be lost."""
         if self._abandoned:
             return
         topic, key = message.topic() or "", message.key() or b""
@@ -371,23 +371,23 @@ class KafkaWriter:
         else:
             self._failed.append((topic, key.decode(), message.value(), error))
 
-    def _trouble(self, error: KafkaError) -> None:
-        """Likewise."""
+    def _on_error(self, error: KafkaError) -> None:
+        """Keep a fatal error, report a passing one; the client calls this as it calls `_on_delivery_failure`."""
         if is_fatal(error):
             self._failure = self._failure or KafkaFailure(sentence(error))
             return
         if error.name() != "_ALL_BROKERS_DOWN":
             self._reason = error.str()
-        self._hooks.trouble(error.name())
+        self._callbacks.passing_error(error.name())
 
-    def _check(self) -> None:
-        """Raise what ended it, to everybody who asks: nothing may count as written from then on."""
+    def _raise_failure(self) -> None:
+        """Raise the failure that ended the writer, in each later call: nothing may count as written from then on."""
         if self._failure is None:
             return
         if not self._abandoned:
             self._abandoned = True
-            self._producer().purge()  # so that the process can end
+            self._producer().purge()  # or the process could not end
         raise self._failure
 
-    def _because(self) -> str:
-        return f": {said(self._reason)}" if self._reason else ""
+    def _reason_clause(self) -> str:
+        return f": {displayable(self._reason)}" if self._reason else ""

@@ -1,1 +1,1 @@
-"""Keep the DuckDB tables and publish them as files."""
+"""Keeps the DuckDB tables, and publishes them as files."""

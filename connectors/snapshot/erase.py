@@ -1,4 +1,4 @@
-"""Takes calls out of the live database, and their bytes out of its file."""
+"""Deletes calls from the live database, and their bytes from its file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from connectors.snapshot.publish import discard
 
 _PER_CALL: Final = ("calls", "verdicts", "statements")
 _ID: Final = r"[\w-]"
-"""What ids are usually made of: `call-1` is not named by `call-10`."""
+"""Characters that ids usually consist of: a text that names `call-10` does not name `call-1`."""
 
 
 def delete_calls(live: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) -> dict[str, int]:
-    """Delete all rows of these calls, and the dead letters that name one; gives the number of rows by table."""
+    """Delete all rows of these calls, and the dead letters that name one; returns the number of rows by table."""
     ids = list(call_ids)
     live.begin()
     counts = {
@@ -35,21 +35,21 @@ def delete_calls(live: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) -> di
 
 
 def rewrite(live: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Write the database anew in place of `file`, and close it; O(its size).
+    """Rewrite the database in place of `file`, and close it; O(its size).
 
-    Deleting and `CHECKPOINT` leave the bytes of deleted rows in the file (tried, with `FORCE CHECKPOINT` and `VACUUM`
-    too). A process killed meanwhile leaves the old file, whole.
+    `DELETE` and `CHECKPOINT` leave the bytes of deleted rows in the file (tried, with `FORCE CHECKPOINT` and `VACUUM`
+    too). If the process is killed meanwhile, the old file stays, complete.
     """
     draft = draft_of(file)
     discard(draft)
     quoted = str(draft).replace("'", "''")
-    live.execute(f"ATTACH '{quoted}' AS anew")
+    live.execute(f"ATTACH '{quoted}' AS rewritten")
     for table in (*tables.LOGS, "last_cut"):
-        # One thread reads in order: which row is the newest of a key is told by that.
-        live.execute(f"CREATE TABLE anew.{table} AS SELECT * FROM {table}")
-    live.execute("CHECKPOINT anew")
-    live.execute("DETACH anew")
-    live.execute("CHECKPOINT")  # so that no log is left that somebody could apply to the new file
+        # One thread reads in order: the order of the rows decides which one of a key is the newest.
+        live.execute(f"CREATE TABLE rewritten.{table} AS SELECT * FROM {table}")
+    live.execute("CHECKPOINT rewritten")
+    live.execute("DETACH rewritten")
+    live.execute("CHECKPOINT")  # so that no log is left that DuckDB would apply to the new file
     live.close()
     sync(draft)
     draft.replace(file)
@@ -58,12 +58,13 @@ def rewrite(live: duckdb.DuckDBPyConnection, file: Path) -> None:
 
 
 def draft_of(file: Path) -> Path:
-    """Where `rewrite` writes."""
+    """The file that `rewrite` writes before it replaces the database."""
+    # Not renamed: a draft that an earlier version left behind must be found and discarded.
     return file.with_name(f"{file.name}.anew")
 
 
-def names_one(text: str | None, pattern: re.Pattern[str]) -> bool:
-    """Whether a dead letter's payload or detail names a call, also where its JSON spells the id with escapes."""
+def names_call(text: str | None, pattern: re.Pattern[str]) -> bool:
+    """Whether a dead letter's payload or detail names a call, also if its JSON spells the id with escapes."""
     if text is None:
         return False
     if pattern.search(text):
@@ -77,17 +78,20 @@ def names_one(text: str | None, pattern: re.Pattern[str]) -> bool:
 
 
 def pattern_of(call_ids: Sequence[str]) -> re.Pattern[str]:
-    """Finds one of the ids as a word of its own, as it is or as JSON may escape it."""
-    spelled = [json.dumps(one, ensure_ascii=ascii_only)[1:-1] for one in call_ids for ascii_only in (True, False)]
+    """A pattern that finds any of the ids as a whole word, as it is or as JSON may escape it."""
+    spelled = [
+        json.dumps(call_id, ensure_ascii=ascii_only)[1:-1] for call_id in call_ids for ascii_only in (True, False)
+    ]
     either = "|".join(re.escape(form) for form in sorted({*call_ids, *spelled}))
     return re.compile(rf"(?<!{_ID})(?:{either})(?!{_ID})")
 
 
 def _letters(live: duckdb.DuckDBPyConnection, ids: list[str]) -> list[int]:
+    """Row ids of the dead letters that name one of the calls."""
     if not ids:
         return []
-    # The database finds those that may name one, in C; escapes are left to Python.
-    found = live.execute(
+    # DuckDB finds those that may name one, in C++; Python then checks words and escapes.
+    candidates = live.execute(
         """
         SELECT DISTINCT d.rowid, d.payload, d.detail FROM dead_letters d, (SELECT unnest(?::VARCHAR[]) AS id) named
         WHERE contains(d.payload, named.id) OR contains(d.detail, named.id) OR contains(d.payload, '\\')
@@ -95,7 +99,7 @@ def _letters(live: duckdb.DuckDBPyConnection, ids: list[str]) -> list[int]:
         [ids],
     ).fetchall()
     pattern = pattern_of(ids)
-    return [row for row, payload, detail in found if names_one(payload, pattern) or names_one(detail, pattern)]
+    return [row for row, payload, detail in candidates if names_call(payload, pattern) or names_call(detail, pattern)]
 
 
 def _count(done: duckdb.DuckDBPyConnection) -> int:

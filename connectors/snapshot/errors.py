@@ -1,4 +1,4 @@
-"""What DuckDB raises, as one sentence: which database cannot be used, why, and what to do."""
+"""Turns DuckDB's errors into one sentence: the database, the reason, the remedy."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ UNUSABLE: Final = (
     duckdb.FatalException,
     duckdb.PermissionException,
 )
-"""What DuckDB raises where the system or the file is at fault; the rest are defects of our queries."""
+"""DuckDB's errors where the system or the file is at fault; all others are defects of our queries."""
 
 
 class SnapshotError(UserError):
-    """The snapshot cannot be kept or read as it is."""
+    """The snapshot's database cannot be used."""
 
 
 @contextmanager

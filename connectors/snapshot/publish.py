@@ -1,7 +1,7 @@
-"""Publishing a snapshot: one complete, read-only DuckDB file per version, and a link to the newest.
+"""Publishes snapshots: one complete, read-only DuckDB file per version, and a link to the newest.
 
-Readers never wait and never see half a file: it is written under a temporary name, synced, renamed, and only then
-linked. The name carries the version because within one process DuckDB keeps serving the old content of a path that is
+Readers never wait and never see half a file: each is written under a temporary name, synced, renamed, and only then
+linked. The name has the version because within one process DuckDB keeps serving the old content of a path that is
 still open.
 """
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 LINK: Final = "outcomes.duckdb"
 STORAGE_VERSION: Final = "v1.0.0"
-"""What DuckDB 1.0 and later can read."""
+"""A format that DuckDB 1.0 and later can read."""
 
 _FILE: Final = re.compile(r"outcomes-(\d+)\.duckdb")
 _TEMPORARY: Final = ".publishing-"
 
 
 class Publication:
-    """One snapshot in the making: it sees the live database as it was when this was built.
+    """A snapshot that is being built: it sees the live database as it was when this object was created.
 
-    Build it in the thread that commits; `write` may then run in another one while that thread goes on appending.
+    Create it in the thread that commits; `write` may then run in another one while that thread appends more rows.
     Exactly one of `write` and `abandon` must be called.
     """
 
@@ -47,14 +47,14 @@ class Publication:
         path = str(self._temporary).replace("'", "''")
         self._cursor.execute(f"ATTACH '{path}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         self._cursor.execute("BEGIN")
-        # A transaction sees a database as of its first look at it, not as of BEGIN.
+        # A transaction sees a database as of its first query of it, not as of BEGIN.
         self._cursor.execute("SELECT count(*) FROM live.last_cut").fetchall()
 
     def write(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
-        """Write the file, make it the newest, and drop all but the last `keep`.
+        """Write the file, make it the newest, and remove all but the last `keep`.
 
         Args:
-            pipeline: The counters of `snapshot_tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs
+            pipeline: The counters of `tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs
                 (absent: NULL, now), `positions` as a dict.
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
@@ -74,7 +74,7 @@ class Publication:
         return self._release()
 
     def abandon(self) -> None:
-        """Give up: nothing is published."""
+        """Roll back and remove the file: nothing is published."""
         with suppress(duckdb.Error):
             self._cursor.execute("ROLLBACK")
         with suppress(duckdb.Error):
@@ -137,13 +137,13 @@ class Publication:
 
 
 def versions(folder: Path) -> dict[int, Path]:
-    """The complete snapshots of a folder by version."""
-    found = ((_FILE.fullmatch(path.name), path) for path in folder.iterdir())
-    return {int(match[1]): path for match, path in found if match}
+    """The complete snapshots in a folder, by version."""
+    files = ((_FILE.fullmatch(path.name), path) for path in folder.iterdir())
+    return {int(match[1]): path for match, path in files if match}
 
 
 def drop_older(folder: Path) -> int:
-    """Remove all snapshots but the newest; gives how many. Who has one open can read it to the end."""
+    """Remove all snapshots but the newest; returns how many. A process that has one open can still read it."""
     older = [path for _, path in sorted(versions(folder).items())][:-1]
     for path in older:
         path.unlink(missing_ok=True)
@@ -153,22 +153,22 @@ def drop_older(folder: Path) -> int:
 
 
 def newest_version(folder: Path) -> int:
-    """The greatest version ever published that can still be told from the folder, 0 without one."""
-    known = list(versions(folder))
+    """The greatest version of the files in the folder and of the link, which may outlive its file; 0 without any."""
+    numbers = list(versions(folder))
     link = folder / LINK
     if link.is_symlink() and (match := _FILE.fullmatch(link.readlink().name)):
-        known.append(int(match[1]))
-    return max(known, default=0)
+        numbers.append(int(match[1]))
+    return max(numbers, default=0)
 
 
 def discard_unfinished(folder: Path) -> None:
-    """Remove what a publication that was killed left behind."""
+    """Remove the temporary files that a killed publication left behind."""
     for path in folder.glob(f"{_TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
 
 def discard(path: Path) -> None:
-    """Remove a database file and its log."""
+    """Remove a database file and its write-ahead log, if they exist."""
     path.unlink(missing_ok=True)
     path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""The snapshot store: a live database that only the pipeline opens, and the complete files it publishes from it.
+"""Stores rows in a live database, and publishes complete snapshot files from it.
 
-The live database holds append-only logs. Every row carries the *cut* it became durable with; a pipeline that resumes at
-a cut drops the rows of later ones and writes them again.
+Only the pipeline opens the live database. It holds append-only logs. Every row has the number of the *cut* with which
+it became durable; a pipeline that resumes at a cut drops the rows of later ones and writes them again.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _FLUSH_ROWS: Final = 50_000
 class SnapshotStore:
     """Logs rows, commits them in cuts, publishes snapshots of them.
 
-    Not safe for several threads, apart from `Publication.write`. Memory: at most `memory_mb` within DuckDB, the rest
-    spills to `<folder>/state/spill`.
+    Not thread-safe, except for `Publication.write`. DuckDB uses at most `memory_mb` of memory, and spills the rest to
+    `<folder>/state/spill`.
 
     Args:
         folder: Where `outcomes.duckdb` is to be; created if absent.
@@ -66,7 +66,7 @@ class SnapshotStore:
         with naming(self._live_file):
             self._connection = self._open()
             self._cut = self._committed_cut()
-        # Only the holder of the live database publishes, so nobody else's file can be swept away here.
+        # Only the process that holds the live database publishes, so this removes no other process's file.
         discard_unfinished(folder)
         self._buffers: dict[str, list[Row]] = {name: [] for name in tables.LOGS}
         self._writing = False
@@ -77,7 +77,7 @@ class SnapshotStore:
         return self._cut
 
     def resume(self, cut: int) -> None:
-        """Go back to a cut: later rows are dropped, at cut 0 all of them. Nothing may have been appended yet.
+        """Go back to a cut: drop later rows, at cut 0 all of them. To be called before anything is appended.
 
         Raises:
             SnapshotError: The live database ends before that cut.
@@ -112,7 +112,7 @@ class SnapshotStore:
             self._append("calls", rows)
 
     def append_verdicts(self, rows: Sequence[Row]) -> None:
-        """Log verdicts; the last appended of a call is current.
+        """Log verdicts; the last one appended for a call is current.
 
         Rows (call_id, call_occurred_at µs, verdict, score, source, verdict_at µs, statements, revisions).
         """
@@ -120,7 +120,7 @@ class SnapshotStore:
             self._append("verdicts", rows)
 
     def append_statements(self, rows: Sequence[Row]) -> None:
-        """Log statements; the last appended of an outcome is current.
+        """Log statements; the last one appended for an outcome is current.
 
         Rows (call_id, call_occurred_at µs, outcome_id, source, occurred_at µs, action, success, score, reason, stands).
         """
@@ -128,21 +128,21 @@ class SnapshotStore:
             self._append("statements", rows)
 
     def append_dead_letters(self, letters: Iterable[Mapping[str, Any]]) -> None:
-        """Dead letters as in section 3 of the reference, `origin` a dict or None, and `received_at` in µs."""
+        """Log dead letters as in section 3 of the reference, `origin` a dict or None, and `received_at` in µs."""
         fields = tuple(tables.LOGS["dead_letters"])
         self._append("dead_letters", [tuple(_plain(letter.get(name)) for name in fields) for letter in letters])
 
     def append_alerts(self, alerts: Iterable[Alert]) -> None:
-        """Alerts; of one `alert_id` the greatest `seq` is published."""
+        """Log alerts; of one `alert_id` the greatest `seq` is published."""
         fields = tuple(tables.LOGS["alerts"])
         self._append("alerts", [tuple(_plain(getattr(alert, name)) for name in fields) for alert in alerts])
 
     def append_digests(self, digests: Iterable[Digest]) -> None:
-        """Weekly digests; each becomes one row per entry, or a single one without where it has none."""
+        """Log weekly digests; each becomes one row per entry, or one row without an entry if it has none."""
         self._append("digests", [row for item in digests for row in _digest_rows(item)])
 
     def append_recommendations(self, recommendations: Iterable[Recommendation]) -> None:
-        """Recommendations; each becomes one row per segment and arm, or a single one with neither where it has none."""
+        """Log recommendations; each becomes one row per segment and arm, or one row with neither if it has none."""
         self._append("recommendations", [row for item in recommendations for row in _arm_rows(item)])
 
     def commit(self, cut: int) -> None:
@@ -152,7 +152,7 @@ class SnapshotStore:
             cut: The previous cut plus one: rows are already being written under it.
 
         Raises:
-            ValueError: It is not.
+            ValueError: `cut` is another number.
             SnapshotError: The disk is full, or the database cannot be written for another reason.
         """
         if cut != self._cut + 1:
@@ -198,7 +198,7 @@ class SnapshotStore:
             return delete_calls(self._connection, call_ids)
 
     def rewrite(self) -> None:
-        """Write the live database anew without what was deleted, while nothing is being published. O(its size)."""
+        """Rewrite the live database without the deleted rows, while nothing is being published; O(its size)."""
         with naming(self._live_file):
             rewrite(self._connection, self._live_file)
             self._connection = self._open()
@@ -213,7 +213,7 @@ class SnapshotStore:
         return self.begin_publish().write(pipeline, rates, current_rates)
 
     def close(self) -> None:
-        """Let go of the live database; rows that were not committed are lost."""
+        """Close the live database; rows that were not committed are lost."""
         self._connection.close()
 
     def _open(self) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,4 @@
-"""The tables of the snapshot: those logged while the pipeline runs, those published, and the SQL between them."""
+"""Defines the snapshot's tables: the logs, the published tables, and the SQL between them."""
 
 from __future__ import annotations
 
@@ -215,13 +215,13 @@ attrs, origin, evidence, slices, degraded, positions are JSON text.
 
 
 def create(table: str, columns: Table) -> str:
-    """The statement that creates a table."""
+    """The SQL statement that creates a table."""
     listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
     return f"CREATE TABLE {table} ({listed})"
 
 
 def read(column: str, kind: str, prefix: str = "") -> str:
-    """The expression that makes a published column of a logged or computed one: times from µs, no nan, no sentinel."""
+    """The SQL that turns a logged or computed column into the published one: times from µs, no nan, no sentinel."""
     name = f'{prefix}"{column}"'
     if kind == "TIMESTAMP":
         return f"make_timestamp(nullif({name}, {NEVER}))"

@@ -1,4 +1,4 @@
-"""The command line: `aftercall`."""
+"""Provides the command line, `aftercall`."""
 
 from __future__ import annotations
 

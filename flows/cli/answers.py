@@ -1,4 +1,4 @@
-"""How a command answers: JSON on standard output, one sentence on standard error, an exit code."""
+"""Turns results and errors into JSON, a sentence on standard error, and an exit code."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 EVERY_COMMAND: Final = (ExitCode.DONE, ExitCode.FAILED, ExitCode.USAGE, ExitCode.INTERRUPTED)
-"""How any command can end; a command that can end otherwise says so at the end of its help."""
+"""The exit codes of every command; a command with further codes lists them at the end of its help."""
 
 
 def exits(*, no: str = "", undecided: str = "") -> str:
-    """The end of a command's help: when it ends with exit code 3 or 4."""
+    """The end of a command's help: the cases of exit code 3 (`no`) and 4 (`undecided`)."""
     cases = {ExitCode.NO: no, ExitCode.UNDECIDED: undecided}
     return " ".join(f"Exit code {code}: {case}." for code, case in cases.items() if case)
 
 
 def all_exits() -> str:
-    """The end of the help of `aftercall` itself: what each exit code means."""
+    """The end of the help of `aftercall`: the meaning of each exit code."""
     return f"Exit codes: {'; '.join(f'{code} {code.meaning}' for code in ExitCode)}."
 
 
 def answer(error: BaseException) -> tuple[str, ExitCode] | None:
-    """The sentence and the exit code for an error that a user can cause; None for a defect of ours."""
+    """The sentence and the exit code for an error that a user can cause; None for a defect of aftercall."""
     if isinstance(error, TyperException):
         command = getattr(getattr(error, "ctx", None), "command_path", "aftercall")
         return f"{_of_typer(error)} (see {command} --help)", ExitCode.USAGE
-    mine = user_error(error)
-    if mine is not None:
-        return str(mine), mine.exit_code
+    caused_by_user = user_error(error)
+    if caused_by_user is not None:
+        return str(caused_by_user), caused_by_user.exit_code
     system = next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.strerror), None)
     return None if system is None else (_of_system(system), ExitCode.FAILED)
 
 
-def say(sentence: str) -> None:
-    """Print one line on standard error, whatever stands in the names that it holds."""
+def print_sentence(sentence: str) -> None:
+    """Print one line on standard error; characters that are not printable are escaped."""
     line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in sentence)
     sys.stderr.write(f"aftercall: {line}\n")
 
@@ -55,7 +55,7 @@ def print_json(document: Any) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that takes nothing it prints for markup of ours."""
+    """A console that does not highlight numbers or replace emoji codes."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, emoji=False)
@@ -64,7 +64,7 @@ def console(*, stderr: bool = False) -> Console:
 def _of_typer(error: TyperException) -> str:
     """Place, rule and value, where typer knows them."""
     if isinstance(error, BadParameter) and error.param is not None and isinstance(error.__cause__, ValueError):
-        # Pydantic's error, which knows the value.
+        # Pydantic's error holds the value.
         refused: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
         if refused:
             rule = refused[0]["msg"].replace("Input should be", "must be").partition(",")[0]

@@ -1,4 +1,4 @@
-"""`aftercall check`: prints the settings as TOML that can be read back, and reports what the broker lacks."""
+"""Prints the settings as TOML and reports what the broker lacks: `aftercall check`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 
 from aftercall.errors import ExitCode
-from flows.cli.answers import print_json, say
+from flows.cli.answers import print_json, print_sentence
 from flows.cli.options import Config, Json
 from flows.settings.sections import Kafka
 
@@ -24,11 +24,11 @@ def check(
     config: Config = None,
     broker: Annotated[
         bool | None,
-        typer.Option("--broker/--no-broker", help="Connect to the broker; by default where [kafka] is set."),
+        typer.Option("--broker/--no-broker", help="Connect to the broker; by default only if [kafka] is set."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check the settings, print every value in force as TOML, and check that the broker has all that `run` needs."""
+    """Check the settings, print every value in force as TOML, and check that the broker has what `run` needs."""
     from flows.settings import load
 
     settings = load(config)
@@ -47,7 +47,7 @@ def check(
         print_json(settings.effective() | asked)
     for finding in findings:
         if finding.level != "ok":
-            say(finding.sentence)
+            print_sentence(finding.sentence)
         elif not as_json:
             sys.stdout.write(f"# {finding.sentence}\n")
     if any(finding.level == "error" for finding in findings):
@@ -55,7 +55,7 @@ def check(
 
 
 def as_toml(effective: Mapping[str, Any]) -> str:
-    """All settings as TOML; what is not set, and what is masked, stands in comments.
+    """All settings as TOML that can be read back; values that are not set or masked are in comments.
 
     >>> print(as_toml({"a": {"b": 1, "c": None, "d": {"e.f": "***"}}}), end="")
     [a]
@@ -70,18 +70,18 @@ def as_toml(effective: Mapping[str, Any]) -> str:
 
 
 class Finding(NamedTuple):
-    """One line about the broker: how serious it is, and what was found."""
+    """One line about the broker, with its severity."""
 
     level: Literal["ok", "warning", "error"]
     sentence: str
 
 
 def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
-    """Connect to the broker, and check that it has all that `aftercall run` needs. Writes nothing.
+    """Connect to the broker, and check that it has what `aftercall run` needs. Writes nothing.
 
     Raises:
-        KafkaConfigError: the settings for the client cannot be used.
-        KafkaFailure: no broker answers, or it refuses the credentials.
+        KafkaConfigError: the client refuses its settings.
+        KafkaFailure: no broker answers within `timeout_s`, or it refuses the credentials.
     """
     from connectors.kafka.client import admin_config, open_admin, reach
     from connectors.kafka.topics import INPUTS, differences
@@ -89,17 +89,17 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
     cluster, names = kafka.cluster(), kafka.topics.model_dump()
     inputs = [name for key, name in names.items() if key in INPUTS]
     outputs = [name for key, name in names.items() if key not in INPUTS]
-    found = reach(cluster, inputs=inputs, outputs=outputs, timeout_s=timeout_s, rights=True)
-    findings = [Finding("ok", f"kafka: reached {found.brokers} broker(s) of cluster {found.cluster_id}")]
-    differing = differences(open_admin(admin_config(cluster)), names, found.partitions)
-    forbidden = dict(found.forbidden)
+    reached = reach(cluster, inputs=inputs, outputs=outputs, timeout_s=timeout_s, rights=True)
+    findings = [Finding("ok", f"kafka: reached {reached.brokers} broker(s) of cluster {reached.cluster_id}")]
+    differing = differences(open_admin(admin_config(cluster)), names, reached.partitions)
+    forbidden = dict(reached.forbidden)
     for key, name in names.items():
-        if name in found.missing:
+        if name in reached.missing:
             findings.append(
                 Finding(
                     "error",
-                    f"kafka.topics.{key}: the topic must exist, and this user may see it; {name} does not "
-                    "(make it with `aftercall topics create`, or name another)",
+                    f"kafka.topics.{key}: the topic must exist, and this user must be allowed to see it; {name} is "
+                    "missing or hidden (create it with `aftercall topics create`, or name another)",
                 )
             )
         elif name in forbidden:
@@ -107,13 +107,13 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
                 Finding("error", f"{name}: this user must be allowed to {forbidden[name]} it; it is not (grant it)")
             )
         else:
-            findings.append(Finding("ok", f"{name}: {found.partitions[name]} partitions"))
+            findings.append(Finding("ok", f"{name}: {reached.partitions[name]} partitions"))
         findings += [Finding("warning", sentence) for sentence in differing.get(name, ())]
     return findings
 
 
 def _tables(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[tuple[list[str], list[str]]]:
-    """Heading and lines of a table, then of those within it."""
+    """Heading and lines of a table, then those of the tables within it."""
     heading = [f"[{'.'.join(map(_key, path))}]"] if path else []
     yield heading, [_line(key, value) for key, value in table.items() if not isinstance(value, Mapping)]
     for key, value in table.items():
@@ -134,5 +134,5 @@ def _key(key: str) -> str:
 
 
 def _text(value: Any) -> str:
-    # JSON's strings, numbers, booleans and lists are TOML's too, but for one control character.
+    # JSON's strings, numbers, booleans and lists are valid TOML, except for one control character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""`aftercall digest`: prints what changed within a week."""
+"""Prints what changed within a week: `aftercall digest`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from flows.cli.answers import console, print_json
-from flows.cli.options import SNAPSHOT, Json, Snapshot, snapshot_file
+from flows.cli.options import SNAPSHOT, Json, SnapshotPath, snapshot_file
 
 
 def digest(
     *,
-    snapshot: Snapshot = SNAPSHOT,
+    snapshot: SnapshotPath = SNAPSHOT,
     week: Annotated[
         str | None, typer.Option(metavar="WEEK", help="ISO week (UTC), such as 2026-W47; by default the newest.")
     ] = None,
@@ -24,8 +24,8 @@ def digest(
     """
     from flows.reports.digest import read_digest, show_digest
 
-    found = read_digest(snapshot_file(snapshot), week)
+    report = read_digest(snapshot_file(snapshot), week)
     if as_json:
-        print_json(found.to_dict())
+        print_json(report.to_dict())
     else:
-        show_digest(found, console())
+        show_digest(report, console())

@@ -1,4 +1,4 @@
-"""`aftercall erase`: removes calls, and prints what was removed where and what remains."""
+"""Removes calls and prints what was removed where and what remains: `aftercall erase`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def erase(
     ] = None,
     session: Annotated[
         list[str] | None,
-        typer.Option("--session", metavar="ID...", help="Sessions of which all calls are removed, by `session_id`."),
+        typer.Option("--session", metavar="ID...", help="Sessions whose calls are all removed, by `session_id`."),
     ] = None,
     within: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait for a running pipeline.")] = "10m",
     as_json: Json = False,
 ) -> None:
     """Remove calls from state, snapshot and history, and print what remains on Kafka.
 
-    A running pipeline removes them within some epochs, and the command waits for it. A stopped pipeline need not be
+    A running pipeline removes them within a few epochs, and the command waits for it. A stopped pipeline need not be
     started, and no broker is needed.
     """
     _check(call or [], "--call", MAX_CALL_ID)
@@ -84,7 +84,7 @@ def _lines(result: Result, settings: Settings) -> Iterator[str]:
         if any(count for name, count in result.removed.items() if name != "snapshots"):
             yield f"erased {result.calls} {many}"
         else:
-            yield f"nothing was stored of the {result.calls} {many}"
+            yield f"nothing was stored about the {result.calls} {many}"
         yield from (f"  {place}: {result.removed.get(name, 0)}" for name, place in _PLACES.items())
     yield "what remains:"
     yield from (f"  {sentence}" for sentence in _remains(result, settings))
@@ -92,10 +92,10 @@ def _lines(result: Result, settings: Settings) -> Iterator[str]:
 
 _PLACES = {
     "held": "calls held in the state",
-    "waiting": "outcomes that waited for one, now dead letters",
+    "waiting": "outcomes that waited for a call, now dead letters",
     "calls": "rows of calls",
-    "verdicts": "rows of verdicts, steps in between counted",
-    "statements": "rows of statements, steps in between counted",
+    "verdicts": "rows of verdicts, including superseded ones",
+    "statements": "rows of statements, including superseded ones",
     "dead_letters": "rows of dead_letters",
     "snapshots": "older snapshots dropped",
 }
@@ -112,14 +112,14 @@ def _remains(result: Result, settings: Settings) -> Iterator[str]:
         yield f"{topics.verdicts}: verdicts written before, until the broker compacts the topic after the tombstones"
     else:
         yield (
-            f"{topics.verdicts}: verdicts; the broker did not answer, so the tombstones wait, with the ids, in "
+            f"{topics.verdicts}: verdicts; the broker did not answer, so the tombstones, which hold the ids, stay in "
             "state/erase until the pipeline starts"
         )
     if not result.scrubbed:
         yield "state/recovery: bytes in free pages of the store, until the pipeline starts next"
     if result.growing:
-        yield "the sessions: new calls keep arriving; erase them again once they have ended"
+        yield "the sessions: new calls keep arriving; erase the sessions again once they have ended"
     elif result.by_session and settings.snapshot.calls == "decided":
-        yield "the sessions: calls without a verdict are not in the snapshot, so sessions do not find them"
+        yield "the sessions: calls without a verdict are not in the snapshot, so --session does not find them"
     yield "counts and rates, which identify no call"
-    yield "what is read from now on: outcomes of these calls become orphans, a call with such an id is a new call"
+    yield "records read from now on: outcomes of these calls become orphans, a call with such an id is a new call"

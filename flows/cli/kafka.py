@@ -1,4 +1,4 @@
-"""`aftercall topics create`: creates the topics that are missing on Kafka."""
+"""Creates the topics that are missing on Kafka: `aftercall topics create`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.answers import print_json, say
+from flows.cli.answers import print_json, print_sentence
 from flows.cli.options import Config, Json
 
 topics = typer.Typer(
@@ -49,7 +49,7 @@ def create(
 ) -> None:
     """Create those of the six topics that are missing, with the cleanup policies they need.
 
-    Existing topics are left as they are; where they differ from what is needed, standard error says how.
+    Existing topics are not changed; differences from what is needed are printed on standard error.
     """
     from connectors.kafka.topics import BROKERS_CHOICE, create_topics
     from flows.settings import load
@@ -69,4 +69,4 @@ def create(
         settings = "".join(f", {key}={value}" for key, value in report.settings.items())
         sys.stdout.write(f"{report.topic}: {report.state}, {report.partitions} partitions{settings}\n")
         for sentence in report.differences:
-            say(sentence)
+            print_sentence(sentence)

@@ -1,6 +1,6 @@
-"""The command line. Each command is thin; errors a user can cause are one sentence and an exit code.
+"""Defines the commands; each is thin, and the work is elsewhere.
 
-Where the exit codes and sentences are promised: docs/reference.md, section 5.
+An error that a user can cause becomes one sentence and an exit code, as docs/reference.md, section 5, promises.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Annotated, Any
 import typer
 
 from aftercall.errors import ExitCode, UsageError
-from flows.cli.answers import all_exits, answer, console, exits, print_json, say
+from flows.cli.answers import all_exits, answer, console, exits, print_json, print_sentence
 from flows.cli.check import check
 from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.kafka import topics
-from flows.cli.options import SNAPSHOT, Config, Json, Snapshot, moment, snapshot_file, span
+from flows.cli.options import SNAPSHOT, Config, Json, SnapshotPath, moment, snapshot_file, span
 
 __all__ = ["UsageError", "app", "main"]
 
@@ -40,16 +40,16 @@ MOST_CALLS = 50_000_000
 
 
 def main() -> None:
-    """What the console script runs: a command, whose errors become one sentence and an exit code.
+    """Run a command, as the console script does; its errors become one sentence and an exit code.
 
-    A defect of ours keeps its traceback.
+    A defect of aftercall keeps its traceback.
     """
     _fill_standard_streams()
     try:
         code = app(_spread(sys.argv[1:]) or ["--help"], prog_name="aftercall", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has seen enough; the interpreter must not fail over the rest at exit.
+        # The reader of our output has closed it; the interpreter must not fail at exit when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.FAILED
     except Exception as error:
@@ -57,9 +57,9 @@ def main() -> None:
         if answered is None:
             raise
         sentence, code = answered
-        say(sentence)
+        print_sentence(sentence)
     if code == ExitCode.INTERRUPTED:
-        say("interrupted; give the same command again to resume")
+        print_sentence("interrupted; give the same command again to resume")
     sys.exit(code)
 
 
@@ -113,16 +113,18 @@ def replay(
         job = Replay(calls or [], outcomes or [], out, settings, workers, accept_config_change)
         warnings = run(job, progress.update)
     for warning in warnings:
-        say(warning)
-    found = summary(out)
-    if found["records"] and not found["calls"]:
-        say("no record was a call (are the files of --calls and --outcomes swapped?)")
-    elif found["failures"] and found["expired"] and not found["successes"]:
-        say("no outcome reports a success (if silence means one, set `silence` and `horizon` in [task.NAME])")
+        print_sentence(warning)
+    counts = summary(out)
+    if counts["records"] and not counts["calls"]:
+        print_sentence("no record was a call (are the files of --calls and --outcomes swapped?)")
+    elif counts["failures"] and counts["expired"] and not counts["successes"]:
+        print_sentence(
+            "no outcome reports a success (if silence means one, set `silence` and `horizon` in [task.NAME])"
+        )
     if as_json:
-        print_json(found)
+        print_json(counts)
     else:
-        show(found, console())
+        show(counts, console())
 
 
 @app.command(short_help="Run the dataflow between Kafka topics.")
@@ -153,33 +155,32 @@ def run(
 
     settings = load(config)
 
-    from flows.service.run import Member, Service, be_member
-    from flows.service.run import run as serve
+    from flows.service.run import Member, ServiceRun, run_as_member, run_service
 
-    service = Service(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
+    service = ServiceRun(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
     if member is not None:
-        be_member(service, Member(member, tuple(addresses.split(";"))))
+        run_as_member(service, Member(member, tuple(addresses.split(";"))))
         return
     command = ["run", "--out", str(service.out)]
     command += [] if config is None else ["--config", str(config)]
     command += ["--accept-data-loss"] if accept_data_loss else []
-    serve(service, processes, command)
+    run_service(service, processes, command)
 
 
 @app.command(short_help="Compare the last days of a task type with those before.")
 def insights(
     *,
     task: Annotated[str, typer.Argument(metavar="TASK", help="The task type.")],
-    snapshot: Snapshot = SNAPSHOT,
-    lookback: Annotated[str, typer.Option(metavar="DURATION", help="The span that is judged.")] = "48h",
-    baseline: Annotated[str, typer.Option(metavar="DURATION", help="The span before it, to judge it by.")] = "168h",
+    snapshot: SnapshotPath = SNAPSHOT,
+    lookback: Annotated[str, typer.Option(metavar="DURATION", help="The span to judge.")] = "48h",
+    baseline: Annotated[str, typer.Option(metavar="DURATION", help="The span before it, to compare with.")] = "168h",
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="End of the lookback, RFC 3339; by default the snapshot's end.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the last days of a task type with those before: what degraded, since when, and where to send calls."""
-    from flows.reports.insights import insights as look
+    from flows.reports.insights import insights as compare
     from flows.reports.insights_view import render
 
     spans = span(lookback, "--lookback"), span(baseline, "--baseline")
@@ -187,14 +188,14 @@ def insights(
         if not given or given % timedelta(hours=1):
             raise UsageError(f"{option}: must be whole hours, at least 1h; got {text} (rates are kept by the hour)")
     try:
-        found = look(snapshot_file(snapshot), task, *spans, moment(as_of, "--as-of"))
+        comparison = compare(snapshot_file(snapshot), task, *spans, moment(as_of, "--as-of"))
     except OverflowError:
         rule = f"must not reach back beyond the year 1; got {lookback} and {baseline}"
         raise UsageError(f"--lookback, --baseline: {rule} (give shorter spans or a later --as-of)") from None
     if as_json:
-        sys.stdout.write(found.to_json() + "\n")
+        sys.stdout.write(comparison.to_json() + "\n")
     else:
-        render(found, console())
+        render(comparison, console())
 
 
 @app.command(short_help="Write synthetic calls and outcomes with known truth.")
@@ -254,24 +255,24 @@ app.add_typer(topics)
 
 
 def _fill_standard_streams() -> None:
-    """Open those that the caller has closed: files that are opened later must not get their numbers."""
+    """Open the standard streams that the caller has closed: files opened later must not get their numbers."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
 
 
 def _spread(arguments: Iterable[str]) -> list[str]:
-    """`--calls A B` as `--calls A --calls B`: a shell makes the first of `--calls *.jsonl`, typer wants the second."""
-    found: list[str] = []
+    """Rewrite `--calls A B`, to which a shell expands `--calls *.jsonl`, as `--calls A --calls B` for typer."""
+    repeated: list[str] = []
     option = ""
     for argument in (*arguments, "-"):
         if argument.startswith("-"):
-            if option in LISTS and found[-1] == option:
+            if option in LISTS and repeated[-1] == option:
                 what = "a file; got none (name your files)" if option in LISTS[:2] else "an id; got none (name it)"
                 raise UsageError(f"{option}: must be followed by {what}")
             option = argument
-        elif option in LISTS and found[-1] != option:
-            found.append(option)
-        found.append(argument)
-    return found[:-1]
+        elif option in LISTS and repeated[-1] != option:
+            repeated.append(option)
+        repeated.append(argument)
+    return repeated[:-1]

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""Defines the options that several commands share, and parses their values."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", help="aftercall.toml; keys also as AFTERCALL_SECTION__KEY."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Snapshot = Annotated[Path, typer.Option("--snapshot", metavar="FILE", help="The snapshot, or its folder.")]
+SnapshotPath = Annotated[Path, typer.Option("--snapshot", metavar="FILE", help="The snapshot, or its folder.")]
 SNAPSHOT = Path("outcomes.duckdb")
 
 
 def snapshot_file(snapshot: Path) -> Path:
-    """The file that `--snapshot` names, itself or by its folder."""
+    """The snapshot file; `--snapshot` may name it or its folder."""
     return snapshot / SNAPSHOT if snapshot.is_dir() else snapshot
 
 
 def span(text: str, option: str) -> timedelta:
-    """The duration that was given to an option.
+    """The value of an option as a duration.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a duration.
     """
     try:
         return parse_duration(text)
@@ -39,10 +39,10 @@ def span(text: str, option: str) -> timedelta:
 
 
 def moment(text: str | None, option: str) -> datetime | None:
-    """The time that was given to an option, aware, in UTC; None where the option was not given.
+    """The value of an option as an aware time in UTC; None if the option was not given.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a time.
     """
     if text is None:
         return None

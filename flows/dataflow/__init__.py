@@ -1,1 +1,1 @@
-"""The stateful steps, their messages and the outputs of the dataflow."""
+"""Holds the stateful steps, their messages and the outputs of the dataflow."""

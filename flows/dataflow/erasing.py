@@ -1,4 +1,4 @@
-"""What the snapshot sink does with requests to erase calls, and when it says that they are done."""
+"""Erases calls from the snapshots, and writes a receipt once they are gone."""
 
 from __future__ import annotations
 
@@ -14,48 +14,52 @@ from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.snapshot_messages import EraseRows
 
 _EPOCHS: Final = 3
-"""That in which rows were deleted, one that cannot begin before Bytewax has stored it, and one for it to clean up."""
+"""Ends of epochs until a receipt may be written: the epoch in which rows were deleted, the next one, which begins only
+once Bytewax has stored the first, and one more in which Bytewax removes the older state from its store."""
 
 
 class Erasing:
-    """Requests on their way: heard of, deleted from the live database, done."""
+    """Requests in progress: first rows to delete, then rows deleted from the live database, then done."""
 
     def __init__(self, out: Path, wall_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
         """`out`: the run's output folder."""
         self._out, self._wall_us = out, wall_us
         self.requests = Erasures(out / "state")
-        self._heard: dict[str, Counter[str]] = {}
+        self._to_delete: dict[str, Counter[str]] = {}
         self._call_ids: dict[str, list[str]] = {}
         self._deleted: dict[str, Counter[str]] = {}
         self._epochs = 0
 
-    def hear(self, message: EraseRows) -> None:
-        """A shard has forgotten its share of a request."""
-        self._heard.setdefault(message.request, Counter()).update(held=message.held, waiting=message.waiting)
+    def add(self, message: EraseRows) -> None:
+        """Record that a shard has erased its share of a request from its state."""
+        self._to_delete.setdefault(message.request, Counter()).update(held=message.held, waiting=message.waiting)
         self._call_ids.setdefault(message.request, []).extend(message.call_ids)
 
     @property
-    def heard(self) -> bool:
+    def has_rows(self) -> bool:
         """Whether there are rows to delete."""
-        return bool(self._heard)
+        return bool(self._to_delete)
 
     def delete(self, store: SnapshotStore) -> None:
-        """Delete the rows of all that was heard of; see `SnapshotStore.erase`."""
-        for call_ids, counts in zip(self._call_ids.values(), self._heard.values(), strict=True):
+        """Delete the rows of all requests added so far; see `SnapshotStore.erase`."""
+        for call_ids, counts in zip(self._call_ids.values(), self._to_delete.values(), strict=True):
             counts.update(store.erase(call_ids))
         store.rewrite()
-        self._deleted |= self._heard
-        self._heard, self._call_ids, self._epochs = {}, {}, 0
+        self._deleted |= self._to_delete
+        self._to_delete, self._call_ids, self._epochs = {}, {}, 0
 
     def epoch_ended(self, *, published: bool) -> None:
-        """Called at each epoch's end; `published`: a snapshot that was begun after `delete` is there."""
+        """Called at each epoch's end; `published`: a snapshot that was begun after `delete` is complete."""
         if self._deleted:
             self._epochs += 1
             if published and self._epochs >= _EPOCHS:
                 self.finish()
 
     def finish(self) -> None:
-        """What was deleted is in no snapshot and in no epoch that could be gone back to: write the receipts."""
+        """Drop older snapshots and write the receipts.
+
+        Call this once no epoch that the pipeline could resume from holds the deleted rows.
+        """
         if not self._deleted:
             return
         dropped = drop_older(self._out)

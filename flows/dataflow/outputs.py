@@ -1,4 +1,4 @@
-"""What leaves the dataflow: each function turns what a step gave into records of a topic or rows of the snapshot."""
+"""Turns what the steps emit into records of topics and rows of the snapshot."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows.dataflow import rows
 from flows.dataflow.snapshot_messages import (
+    SNAPSHOT_KEY,
     AlertRows,
     CallRows,
     CellChanges,
@@ -30,45 +31,44 @@ from flows.dataflow.snapshot_messages import (
     Tally,
     VerdictRows,
 )
-from flows.dataflow.steps import Watched
+from flows.dataflow.steps import Alerted
 from flows.settings import Settings
 from models.groups import Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
 
-SNAPSHOT = "snapshot"
 Keyed = tuple[str, Any]
 Origin = Callable[[str, int], dict[str, Any]]
-"""Where a record is to be found: of a partition's name and the place in it."""
+"""Maps a partition's name and an offset in it to the `origin` of a dead letter: where the record can be found."""
 Letter = tuple[str, DeadLetter]
 Block = tuple[str, list[tuple[str, bytes | None]]]
-"""What sinks take: which sink partition, and there (key, JSON) of each record, or a tombstone (key, None)."""
+"""A message to a sink: the sink partition, then (key, JSON) of each record, or a tombstone (key, None)."""
 
 
 def verdicts(item: tuple[str, Joined]) -> list[Block]:
-    """Topic `agent.verdicts`, a block per shard: the records of a call always go through the same sink partition."""
+    """Records of topic `agent.verdicts`, a block per shard: a call's records always take the same sink partition."""
     records: list[tuple[str, bytes | None]] = list(rows.verdict_records(item[1]))
     if records:
         _count(item[1])
     if item[1].erased is not None:
-        # Also of calls that are not held any more: their verdict is on the topic as long as nothing takes its place.
+        # Also for calls that are no longer held: their verdict stays on the topic until a record replaces it.
         records += [(call_id, None) for call_id in item[1].erased.call_ids]
     return [(item[0], records)] if records else []
 
 
 def _count(joined: Joined) -> None:
-    """Verdicts and duplicates, for operators."""
-    made = Counter(judgement.verdict for judgement in joined.judgements)
+    """Update the metrics of verdicts."""
+    counts = Counter(judgement.verdict for judgement in joined.judgements)
     first, closed = joined.first.success, joined.expired.success
-    made["success"] += int(np.count_nonzero(first == SUCCESS)) + int(np.count_nonzero(closed == SUCCESS))
-    made["failure"] += int(np.count_nonzero(first == FAILURE)) + int(np.count_nonzero(closed == FAILURE))
-    made["expired"] += int(np.count_nonzero(closed == PENDING))
-    for verdict, count in made.items():
+    counts["success"] += int(np.count_nonzero(first == SUCCESS)) + int(np.count_nonzero(closed == SUCCESS))
+    counts["failure"] += int(np.count_nonzero(first == FAILURE)) + int(np.count_nonzero(closed == FAILURE))
+    counts["expired"] += int(np.count_nonzero(closed == PENDING))
+    for verdict, count in counts.items():
         if count:
             METRICS.verdicts(verdict, count)
 
 
 def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Letter]]:
-    """Dead letters of a lane."""
+    """Builds the function that turns the refused records of a lane into dead letters."""
     keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(batch: Batch) -> list[Letter]:
@@ -91,7 +91,7 @@ def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Let
 
 
 def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]], list[Letter]]:
-    """Dead letters of the join."""
+    """Builds the function that turns the records that the join refused into dead letters."""
     keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
 
     def letters(item: tuple[str, Joined]) -> list[Letter]:
@@ -124,15 +124,15 @@ def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]
     return letters
 
 
-def drifted(item: tuple[str, Watched]) -> list[Alert]:
-    """Alerts on what the detectors found."""
+def drifted(item: tuple[str, Alerted]) -> list[Alert]:
+    """The alerts of the alerting step."""
     for alert in item[1].alerts:
         METRICS.alert(alert.state, alert.kind)
     return item[1].alerts
 
 
 def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
-    """The alert that the cap on groups was reached."""
+    """Builds the function that raises the alert `group_cap` when the step has reached its cap on groups."""
 
     def alert(item: tuple[str, Grouped]) -> list[Alert]:
         at = item[1].folded_at
@@ -171,37 +171,37 @@ def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
 
 
 def recommended(item: tuple[str, Recommendation]) -> Recommendation:
-    """The recommendation without the step's key."""
+    """The recommendation, without the key of the step."""
     METRICS.recommendation()
     return item[1]
 
 
 def keyed_json(record: Record) -> Block:
-    """A record under its key."""
+    """A record as JSON, under its key."""
     key = str(getattr(record, record.key_field or "event_id"))
     return key, [(key, to_json(record))]
 
 
-def sign_of_life(batch: Batch) -> Block:
-    """An empty block: the dataflow is in another epoch, perhaps."""
+def heartbeat(batch: Batch) -> Block:
+    """An empty block, which wakes a sink: a new epoch may have begun."""
     return batch.lane, []
 
 
 def letter_json(letter: Letter) -> Block:
-    """A dead letter under the original's key."""
+    """A dead letter as JSON, under the key of the original record."""
     return letter[0], [(letter[0], to_json(letter[1]))]
 
 
 def read_history(batch: Batch) -> list[Keyed]:
-    """How many records were read, and how far."""
+    """Counts of the records read, and the positions up to which they were read."""
     if not batch.news:
-        return [(SNAPSHOT, Clock(NEVER, NEVER, {}))]
+        return [(SNAPSHOT_KEY, Clock(NEVER, NEVER, {}))]
     tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
-    return [(SNAPSHOT, tally), (SNAPSHOT, Clock(NEVER, NEVER, dict(batch.marks)))]
+    return [(SNAPSHOT_KEY, tally), (SNAPSHOT_KEY, Clock(NEVER, NEVER, dict(batch.marks)))]
 
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
-    """Calls, verdicts, statements and counts."""
+    """Builds the function that turns the results of the join into rows of calls, verdicts, statements and counts."""
     per_call = settings.snapshot.calls != "none"
 
     def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
@@ -209,11 +209,11 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
         if "duplicates" in joined.tally:
             METRICS.duplicates(joined.tally["duplicates"])
         if joined.tally:
-            yield SNAPSHOT, Tally(joined.tally)
+            yield SNAPSHOT_KEY, Tally(joined.tally)
         if len(joined.accepted_at):
-            yield SNAPSHOT, Clock(NEVER, int(joined.accepted_at.max()), {})
+            yield SNAPSHOT_KEY, Clock(NEVER, int(joined.accepted_at.max()), {})
         if joined.erased is not None:
-            yield SNAPSHOT, EraseRows(*joined.erased)
+            yield SNAPSHOT_KEY, EraseRows(*joined.erased)
         if not per_call:
             return
         for make, message in (
@@ -223,36 +223,36 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
         ):
             made = make(joined)
             if made:
-                yield SNAPSHOT, message(made)
+                yield SNAPSHOT_KEY, message(made)
 
     return history
 
 
 def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
-    """Differences for the rates, and the watermark after them."""
+    """Differences of the rate cells, and the watermark after them."""
     grouped = item[1]
-    clock = (SNAPSHOT, Clock(grouped.watermark, NEVER, {}))
+    clock = (SNAPSHOT_KEY, Clock(grouped.watermark, NEVER, {}))
     if not grouped.names:
         return [clock]
-    return [(SNAPSHOT, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
+    return [(SNAPSHOT_KEY, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
 
 
 def letter_history(letter: Letter) -> list[Keyed]:
-    """A row of `dead_letters`; `received_at` is the one time by the wall clock."""
+    """A row of `dead_letters`; only its `received_at` is a wall-clock time."""
     row = letter[1].model_dump() | {"received_at": time.time_ns() // 1000}
-    return [(SNAPSHOT, DeadLetterRows([row]))]
+    return [(SNAPSHOT_KEY, DeadLetterRows([row]))]
 
 
 def alert_history(alert: Alert) -> list[Keyed]:
     """A row of `alerts`."""
-    return [(SNAPSHOT, AlertRows([alert]))]
+    return [(SNAPSHOT_KEY, AlertRows([alert]))]
 
 
-def digest_history(item: tuple[str, Watched]) -> list[Keyed]:
-    """Rows of `digests`: they are for somebody who looks, so no topic has them."""
-    return [(SNAPSHOT, DigestRows(item[1].digests))] if item[1].digests else []
+def digest_history(item: tuple[str, Alerted]) -> list[Keyed]:
+    """Rows of `digests`: a digest is only queried, so no topic carries it."""
+    return [(SNAPSHOT_KEY, DigestRows(item[1].digests))] if item[1].digests else []
 
 
 def recommendation_history(recommendation: Recommendation) -> list[Keyed]:
     """Rows of `recommendations`."""
-    return [(SNAPSHOT, RecommendationRows([recommendation]))]
+    return [(SNAPSHOT_KEY, RecommendationRows([recommendation]))]

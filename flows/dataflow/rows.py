@@ -1,4 +1,4 @@
-"""What the join did, as rows of the snapshot and as records on the wire."""
+"""Turns the results of the join into snapshot rows and records on the wire."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import orjson
 
 from aftercall.records import seal_json
 from aftercall.times import NEVER, format_time
+from flows.dataflow.snapshot_messages import Row
 from models.join import PENDING, Joined, Judgement
 
-Row = tuple[Any, ...]
 _NAMES = ("failure", "success", "expired")
-"""By success 0, 1 and -1."""
+"""Verdicts, indexed by `success`: 0, 1, and -1, which is the last element."""
 
 
 def call_rows(joined: Joined) -> list[Row]:
@@ -65,7 +65,7 @@ def verdict_rows(joined: Joined) -> list[Row]:
 
 
 def statement_rows(joined: Joined) -> list[Row]:
-    """Rows of the table `statements`: new ones, and those that stand now or no longer."""
+    """Rows of the table `statements`: new ones, and old ones whose `stands` has changed."""
     first = joined.first
     rows: list[Row] = [
         (r.call_id, call_at, r.outcome_id, r.source, at, "assert", success == 1, r.score, r.reason, True)

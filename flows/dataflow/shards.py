@@ -1,4 +1,4 @@
-"""Twelve shards by call id, and the split of a batch over them."""
+"""Splits a batch over twelve shards by call id."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from models.messages import Erasure
 
 SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")
 """Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that
-they spread evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the state: never change them."""
+they spread evenly over 1, 2, 3, 4, 6 and 12 workers. They are part of the stored state: never change them."""
 
 
 def to_shards(batch: Batch) -> list[tuple[str, Arrivals | Erasure]]:
-    """A batch over the shards, and after it what they are to forget."""
+    """A batch, split over the shards, followed by the calls that each shard must erase."""
     return [*split(batch), *_erasures(batch)]
 
 
 def split(batch: Batch) -> list[tuple[str, Arrivals]]:
-    """One `Arrivals` per shard, empty ones too: each carries the lane's clock. None where there is no news."""
+    """One `Arrivals` per shard, also where it is empty: each carries the lane's clock. No message for a heartbeat."""
     if not batch.news:
         return []
     clock = LaneClock(batch.low, batch.high, batch.idle)
@@ -49,18 +49,18 @@ def split(batch: Batch) -> list[tuple[str, Arrivals]]:
 
 
 def _erasures(batch: Batch) -> list[tuple[str, Erasure]]:
-    made = []
+    erasures = []
     for request, call_ids in batch.erase:
-        calls = dict[str, list[tuple[int, str]]]()
+        by_shard = dict[str, list[tuple[int, str]]]()
         for call_id in call_ids:
             key = xxh3_64_intdigest(call_id.encode())
-            calls.setdefault(SHARDS[key % len(SHARDS)], []).append((key, call_id))
-        made += [(shard, Erasure(request, shard, tuple(mine))) for shard, mine in calls.items()]
-    return made
+            by_shard.setdefault(SHARDS[key % len(SHARDS)], []).append((key, call_id))
+        erasures += [(shard, Erasure(request, shard, tuple(calls))) for shard, calls in by_shard.items()]
+    return erasures
 
 
 def _by_shard(columns: Any, names: tuple[str, ...], key: NDArray[np.uint64]) -> list[list[NDArray[Any]]]:
-    # Small integers: numpy sorts them stably by radix.
+    # As uint8, because numpy sorts small integers stably by radix.
     shard = (key % np.uint64(len(SHARDS))).astype(np.uint8)
     order = np.argsort(shard, kind="stable")
     bounds = np.searchsorted(shard[order], np.arange(len(SHARDS) + 1))

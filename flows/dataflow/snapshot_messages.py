@@ -1,20 +1,22 @@
-"""What the steps send to the snapshot sink."""
+"""Defines the messages that the steps send to the snapshot sink."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
 from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
 
+SNAPSHOT_KEY: Final = "snapshot"
+"""Of every message to the snapshot sink: it has one partition."""
 Row = tuple[Any, ...]
 
 
 class Tally(NamedTuple):
     """Counts to add to those of the table `pipeline`; keys from `connectors.snapshot.tables.COUNTERS`.
 
-    `pending` is not sent: it is what remains of the calls.
+    `pending` is not sent: the sink computes it as calls minus decided calls.
     """
 
     counts: Mapping[str, int]
@@ -33,7 +35,7 @@ class VerdictRows(NamedTuple):
 
 
 class StatementRows(NamedTuple):
-    """Statements that are new, or stand otherwise than before; see `SnapshotStore.append_statements`."""
+    """Statements that are new or whose `stands` has changed; see `SnapshotStore.append_statements`."""
 
     rows: Sequence[Row]
 
@@ -45,7 +47,7 @@ class DeadLetterRows(NamedTuple):
 
 
 class AlertRows(NamedTuple):
-    """Alerts issued."""
+    """Alert records, as emitted."""
 
     rows: Sequence[Alert]
 
@@ -57,13 +59,13 @@ class DigestRows(NamedTuple):
 
 
 class RecommendationRows(NamedTuple):
-    """Recommendations issued."""
+    """Recommendations, as emitted."""
 
     rows: Sequence[Recommendation]
 
 
 class EraseRows(NamedTuple):
-    """Calls that are gone from a shard, and of which no row is to remain; see `models.messages.Erased`."""
+    """Calls that a shard has erased, and whose rows must be deleted; see `models.messages.Erased`."""
 
     request: str
     call_ids: tuple[str, ...]
@@ -72,7 +74,7 @@ class EraseRows(NamedTuple):
 
 
 class CellChanges(NamedTuple):
-    """Differences of the rate cells; codes index `names`."""
+    """Differences of the rate cells; the codes in them index `names`."""
 
     names: list[Group]
     cells: CellDeltas
@@ -81,14 +83,14 @@ class CellChanges(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """How far the pipeline has seen. Older news than what is known already is passed over."""
+    """How far the pipeline has read; the sink ignores values older than its own."""
 
     watermark: int
     """µs, or `NEVER`."""
     newest_call: int
     """Time of the newest accepted call in µs, or `NEVER`."""
     positions: Mapping[str, Any]
-    """Partition or file -> position (JSON values), merged into what is known."""
+    """Partition or file -> position (JSON values), merged into those of the sink."""
 
 
 SnapshotMessage = (

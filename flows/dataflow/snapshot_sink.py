@@ -1,4 +1,4 @@
-"""The snapshot sink: keeps the rate cells, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
+"""Keeps the rate cells, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_messages import (
+    SNAPSHOT_KEY,
     AlertRows,
     CallRows,
     CellChanges,
@@ -35,20 +36,20 @@ from flows.dataflow.snapshot_messages import (
 from models.rates import FrozenRates, RateCells
 from models.state import check_version
 
-PARTITION: Final = "snapshot"
+PARTITION: Final = SNAPSHOT_KEY
 """Key of every message to the sink, and its only partition."""
 STATE_VERSION: Final = 2
 _SHARE: Final = 10
-"""Between two publications lies at least this many times what the last one took: a tenth of a core."""
+"""The interval between two publications is at least this many times the duration of the last: a tenth of a core."""
 
 State = dict[str, Any]
-_NO_NEWS: Final = Clock(NEVER, NEVER, {})
-"""Wakes the sink, so that it is asked for its state."""
+_HEARTBEAT: Final = Clock(NEVER, NEVER, {})
+"""Wakes the sink without changing it: Bytewax asks a sink for its state only in epochs with messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotSettings:
-    """What the sink is told.
+    """Settings, clocks and callbacks of the sink.
 
     `forget` maps `calls`, `statements`, `dead_letters`, `alerts`, `recommendations`, `hourly` to the age, measured from
     the watermark to the row's own time (that of the call, for the first two), after which rows are dropped; absent:
@@ -57,7 +58,7 @@ class SnapshotSettings:
 
     folder: Path
     live: bool
-    """From Kafka; else a replay, whose last snapshot is as of the minute after the newest call."""
+    """Whether the input is Kafka; otherwise a replay, whose last snapshot is as of the minute after the newest call."""
     every: timedelta = timedelta(seconds=60)
     keep: int = 3
     calls: str = "all"
@@ -68,9 +69,9 @@ class SnapshotSettings:
     on_built: Callable[[], None] = lambda: None
     """Called in the process that holds the sink."""
     on_published: Callable[[float], None] = lambda _took_s: None
-    """Called after each publication with how long it took."""
+    """Called after each publication with its duration in seconds; with 0 where nothing had changed."""
     erasing: Erasing | None = None
-    """Does what is asked of it to erase; a replay is asked nothing."""
+    """Carries out requests to erase calls; None in a replay, which has none."""
 
 
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
@@ -84,7 +85,7 @@ class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
         return [PARTITION]
 
     def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> SnapshotPartition:
-        """Open the live database and drop what lies after the resume point."""
+        """Open the live database and drop the rows that are newer than the resumed state."""
         del step_id, for_part
         return SnapshotPartition(self._settings, resume_state)
 
@@ -116,15 +117,18 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def write_batch(self, values: list[SnapshotMessage]) -> None:
         """Apply messages; their rows become durable at the next `snapshot`."""
         for message in values:
-            self._dirty = self._dirty or message != _NO_NEWS
+            self._dirty = self._dirty or message != _HEARTBEAT
             self._write(message)
 
     def snapshot(self) -> State:
-        """Commit, publish in the background where it is time, and return all that is not in the store."""
-        self._check()
+        """Commit, start a publication in the background if one is due, and return everything that is not in the store.
+
+        Raises the error of the last publication, if it failed.
+        """
+        self._check_publication()
         if self._dirty or self._store.cut == 0:
             self._commit()
-        self._tell()
+        self._report_metrics()
         self._erase()
         if self._running is None and self._settings.monotonic() >= self._due:
             if self._store.cut == self._published_cut:  # nothing has changed
@@ -148,15 +152,15 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def close(self) -> None:
         """Publish the final state.
 
-        At the end of its input Bytewax stores the last epoch and closes then. It also closes when another process of
-        the cluster has died, in the middle of an epoch; what is in no epoch then must not be published.
+        At the end of its input Bytewax stores the last epoch and then closes the sink. It also closes it when another
+        process of the cluster has died, in the middle of an epoch; rows that no epoch has stored must not be published.
         """
         if self._dirty:
             self.abandon()
             return
         if self._running is not None:
             self._running.join()
-        self._check()
+        self._check_publication()
         self._erase()
         self._forget()
         as_of, live = self._as_of(), self._settings.live
@@ -166,7 +170,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._store.close()
 
     def abandon(self) -> None:
-        """Called instead where any step has failed: what no epoch has stored is not published."""
+        """Close without publishing; called instead of `close` if any step has failed."""
         if self._running is not None:
             self._running.join()
         self._store.close()
@@ -182,7 +186,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             case CellChanges():
                 self._cells.apply(*message)
             case Tally(counts):
-                # Adds; a count such as `waiting` may go down.
+                # `Counter.update` adds; the difference of a count such as `waiting` may be negative.
                 self._tallies.update(counts)
             case Clock(watermark, newest_call, positions):
                 self._watermark = max(self._watermark, watermark)
@@ -198,19 +202,20 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             case RecommendationRows(recommendations):
                 self._store.append_recommendations(recommendations)
             case EraseRows() if self._settings.erasing is not None:
-                self._settings.erasing.hear(message)
+                self._settings.erasing.add(message)
 
     def _commit(self) -> None:
         self._store.commit(self._store.cut + 1)
         self._dirty = False
 
     def _erase(self) -> None:
-        """Right after a commit: take out what was asked for since, and let a snapshot without it be published at once.
+        """Delete the rows of erased calls, and make a publication due at once.
 
-        All rows of these calls that were written in this epoch are there by now, whichever way they took.
+        Called right after a commit, when all rows that this epoch wrote about these calls are in the store, whichever
+        step sent them.
         """
         erasing = self._settings.erasing
-        if erasing is not None and self._running is None and erasing.heard:
+        if erasing is not None and self._running is None and erasing.has_rows:
             erasing.delete(self._store)
             self._due, self._published_cut = self._settings.monotonic(), -1
 
@@ -232,12 +237,12 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._settings.on_published(now - started)
             self._due = max(started + self._settings.every.total_seconds(), now + (_SHARE - 1) * (now - started))
 
-        # Not a daemon: the interpreter waits, so that a clean end never leaves DuckDB in mid-write.
+        # Not a daemon: the interpreter waits for the thread, so a clean end never interrupts a write of DuckDB.
         self._running = Thread(target=run, name="aftercall-publish")
         self._running.start()
 
-    def _tell(self) -> None:
-        """Let operators see how far we are."""
+    def _report_metrics(self) -> None:
+        """Update the metrics of epochs, watermark and open calls."""
         now = self._settings.monotonic()
         METRICS.epoch(now - self._epoch_at)
         self._epoch_at = now
@@ -245,8 +250,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         pipeline = self._pipeline()
         METRICS.pending(pipeline["pending"], pipeline.get("waiting", 0))
 
-    def _check(self) -> None:
-        """Note that a publication has ended, and raise its error here."""
+    def _check_publication(self) -> None:
+        """Clear a publication that has ended, and raise its error."""
         if self._running is not None and not self._running.is_alive():
             self._running.join()
             self._running = None
@@ -266,7 +271,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         }
 
     def _as_of(self) -> int:
-        """The watermark cut to the minute; before there is one, the minute after the newest call."""
+        """The watermark, cut to the minute; without a watermark, the minute after the newest call."""
         if self._watermark != NEVER:
             return self._watermark // MINUTE_US * MINUTE_US
         return 0 if self._newest_call == NEVER else _minute_after(self._newest_call)

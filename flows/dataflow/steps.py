@@ -10,8 +10,8 @@ from bytewax.operators import StatefulBatchLogic
 from aftercall.records import Alert, Digest, Recommendation
 from connectors.metrics import METRICS
 from flows.dataflow.shards import SHARDS
-from models.alarms.book import alarm_of
-from models.alerts import Alerting
+from models.alarms.alarm import Alarm
+from models.alerts import Alerting, AlertSettings
 from models.drift import Drift, DriftSettings
 from models.groups import Groups
 from models.join import Arrivals, Join, Joined, JoinRules, erase
@@ -21,8 +21,16 @@ from models.routing import Routing, RoutingSettings
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 
 
-class Watched(NamedTuple):
-    """Closed minutes, what was found in them (by single detectors, then as alerts), and the digests of weeks ended."""
+class Detected(NamedTuple):
+    """Drift -> alerting: closed minutes, the alarms of the detectors in them, and the digests of weeks that ended."""
+
+    closed: Closed
+    alarms: list[Alarm]
+    digests: Sequence[Digest]
+
+
+class Alerted(NamedTuple):
+    """Alerting -> routing and sinks: closed minutes, the alerts in them, and the digests of weeks that ended."""
 
     closed: Closed
     alerts: list[Alert]
@@ -78,24 +86,24 @@ def groups_step(max_groups: int) -> Build:
 
 
 def drift_step(settings: DriftSettings) -> Build:
-    """Closed -> Watched."""
+    """Closed -> Detected."""
 
     def build(state: bytes | None) -> Step:
         drift = Drift(settings) if state is None else Drift.from_state(state, settings)
-        return Step("drift", drift, lambda closed: (Watched(closed, drift.close(closed), digests=drift.digests()),))
+        return Step("drift", drift, lambda closed: (Detected(closed, drift.close(closed), drift.digests()),))
 
     return build
 
 
-def alerting_step(settings: DriftSettings) -> Build:
-    """Watched -> Watched: what single detectors found becomes one alert for one cause."""
+def alerting_step(settings: AlertSettings) -> Build:
+    """Detected -> Alerted: the alarms of one cause become one alert."""
 
     def build(state: bytes | None) -> Step:
         alerting = Alerting(settings) if state is None else Alerting.from_state(state, settings)
 
-        def apply(watched: Watched) -> tuple[Watched]:
-            alarms = [alarm for record in watched.alerts if (alarm := alarm_of(record)) is not None]
-            return (watched._replace(alerts=alerting.close(watched.closed, alarms)),)
+        def apply(detected: Detected) -> tuple[Alerted]:
+            closed, alarms, digests = detected
+            return (Alerted(closed, alerting.close(closed, alarms), digests),)
 
         return Step("alerting", alerting, apply)
 
@@ -103,13 +111,13 @@ def alerting_step(settings: DriftSettings) -> Build:
 
 
 def routing_step(settings: RoutingSettings) -> Build:
-    """Watched -> Recommendation."""
+    """Alerted -> Recommendation."""
 
     def build(state: bytes | None) -> Step:
         routing = Routing(settings) if state is None else Routing.from_state(state, settings)
 
-        def apply(watched: Watched) -> list[Recommendation]:
-            return routing.close(watched.closed, watched.alerts)
+        def apply(alerted: Alerted) -> list[Recommendation]:
+            return routing.close(alerted.closed, alerted.alerts)
 
         return Step("routing", routing, apply)
 

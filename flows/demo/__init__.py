@@ -1,1 +1,1 @@
-"""`aftercall demo` and `aftercall simulate`."""
+"""Simulates traffic: `aftercall demo` and `aftercall simulate`."""

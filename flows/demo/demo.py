@@ -1,4 +1,4 @@
-"""The demo: simulated traffic with a hidden incident, the real dataflow over it, and the report."""
+"""Runs the demo: simulates traffic with a hidden incident, replays it, and prints the report."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from flows.settings import load
 
 TRAFFIC = ("calls.jsonl", "outcomes.jsonl", "truth.json")
 MARK = ".aftercall-demo"
-"""A folder that holds it is a demo's, finished or not: only there may files be removed."""
+"""Marks the folder of a demo, finished or not: only in such a folder are files removed."""
 
 
 def demo(out: Path, console: Console, progress_console: Console) -> None:
-    """Write traffic to `out`, replay it there, and print what a platform lead wants to know. About 20 s.
+    """Write traffic to `out`, replay it there, and print the report. About 20 s.
 
     Raises:
         UsageError: `out` holds something other than an earlier demo.
-        RunError: it cannot be written to.
+        RunError: `out` cannot be written to.
     """
     _make_room(out)
     console.print("Simulating two weeks of traffic; one model will silently get worse in one task.")
@@ -36,7 +36,7 @@ def demo(out: Path, console: Console, progress_console: Console) -> None:
 
 
 def _make_room(out: Path) -> None:
-    """Remove an earlier demo, and nothing else."""
+    """Create the folder, and remove an earlier demo from it, but nothing else."""
     if out.is_dir() and any(out.iterdir()):
         if not (out / MARK).exists():
             msg = f"{out}: must be empty or hold an earlier demo; it holds something else (choose another --out)"

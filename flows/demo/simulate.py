@@ -43,15 +43,15 @@ def simulate(
     """Write simulated traffic; the defaults are those of `aftercall demo`.
 
     Args:
-        out: folder, made where missing; files in it are replaced.
+        out: folder, created if missing; files of the same names in it are replaced.
         days: length of the period, > 0.
-        calls_per_day: mean number, > 0.
-        seed: same arguments and seed, same bytes.
+        calls_per_day: mean number of calls, > 0.
+        seed: the same arguments and seed give the same bytes.
         start: first instant, aware.
         scenario: what the traffic looks like, and the hidden incident.
 
     Raises:
-        ValueError: one sentence, where an argument is out of its range.
+        ValueError: an argument is out of its range.
     """
     for name, value in (("days", days), ("calls_per_day", calls_per_day)):
         if not value > 0:
@@ -72,7 +72,7 @@ def simulate(
 
 
 def _write(path: Path, records: Iterator[dict[str, Any]], duplicates: float, rng: np.random.Generator) -> int:
-    """One line per record, some twice; returns how many twice."""
+    """Write one line per record, and a share `duplicates` of them twice; returns the number of repeated lines."""
     repeated = 0
     with path.open("wb") as file:
         for record in records:
@@ -110,7 +110,7 @@ def _outcome_records(outcomes: SimOutcomes) -> Iterator[dict[str, Any]]:
             record["action"] = "retract"
             if retracts >= 0:
                 record["retracts"] = outcomes.ids[retracts]
-        elif score == score:  # noqa: PLR0124 - nan where the statement is a plain success or failure
+        elif score == score:  # noqa: PLR0124 - nan if the statement is a plain success or failure
             record["score"] = score
         else:
             record["success"] = success
@@ -122,7 +122,7 @@ def _truth(
 ) -> dict[str, Any]:
     incident = None
     if scenario.incident is not None and traffic.changed_at is not None:
-        task = next(one for one in scenario.tasks if one.name == scenario.incident.task_type)
+        task = next(task for task in scenario.tasks if task.name == scenario.incident.task_type)
         configs = [arm.config for arm in scenario.arms if arm.model == scenario.incident.model]
         before = task.rates[scenario.incident.model, configs[0]]
         incident = {

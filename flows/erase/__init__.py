@@ -1,1 +1,1 @@
-"""`aftercall erase`, on a running and on a stopped service."""
+"""Erases calls on a running or a stopped service: `aftercall erase`."""

@@ -1,6 +1,6 @@
-"""Erasing calls: asks the running pipeline, or, where none runs, takes its place for a moment.
+"""Erases calls through the pipeline: the running one, or a short run of it.
 
-Either way the request goes through the dataflow, so that state, snapshots and recovery agree
+Either way the request passes through the dataflow, so that state, snapshots and recovery agree
 (docs/decisions/0009-erasure.md).
 """
 
@@ -22,24 +22,24 @@ from aftercall.errors import UsageError
 from connectors.erasure.requests import Erasures
 from connectors.snapshot.errors import naming
 from connectors.snapshot.publish import LINK
-from flows.erase.stopped import scrub_while_used, take_its_place, unsent
+from flows.erase.stopped import erase_if_stopped, scrub_while_used, unsent
 from flows.runtime.run_folder import RunError, open_run, state_folder
 from flows.settings import Settings
 
 _LOOK_EVERY_S: Final = 0.2
 _ROUNDS: Final = 3
-"""A session may be given calls while it is being erased."""
+"""A session may get new calls while it is being erased, which the next round erases."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be erased, and where.
+    """What to erase, and where.
 
     Attributes:
-        settings: those of the run.
-        out: its output folder.
-        call_ids: calls.
-        sessions: of which all calls are meant that the newest snapshot has.
+        settings: of the run.
+        out: output folder of the run.
+        call_ids: calls to erase.
+        sessions: sessions to erase: all their calls in the newest snapshot.
         within: how long to wait for a running pipeline.
     """
 
@@ -52,15 +52,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What was done.
+    """What was erased.
 
     Attributes:
-        calls: how many ids were erased.
-        removed: how many calls, outcomes, rows and files, by what they were.
+        calls: number of ids erased.
+        removed: number of calls, outcomes, rows and files removed, by kind.
         sent: whether the tombstones and dead letters are on Kafka.
-        scrubbed: whether free pages of the recovery store are clean.
-        growing: the sessions were given new calls all the time.
-        by_session: calls were looked up by their session.
+        scrubbed: whether the free pages of the recovery store are clean.
+        growing: whether the sessions still got new calls after the last round.
+        by_session: whether calls were looked up by their session.
     """
 
     calls: int
@@ -72,21 +72,21 @@ class Result:
 
 
 def erase(job: Job) -> Result:
-    """Erase, and come back when it is done.
+    """Erase, and return once it is done.
 
     Raises:
-        UsageError: the folder holds no run of these settings, or no calls of sessions.
-        RunError: the running pipeline was not done in time.
+        UsageError: the folder holds no run of these settings, or the snapshot holds no calls to look sessions up in.
+        RunError: the running pipeline did not finish within `job.within`.
     """
     _check(job)
-    done, removed, ids = 0, Counter[str](), _asked(job)
+    done, removed, ids = 0, Counter[str](), _requested(job)
     growing = False
     for turn in range(_ROUNDS):
         if not ids:
             break
         removed.update(_erased(job, ids))
         done += len(ids)
-        # What a session was given between the snapshot that was looked at and the erasure is in the new one.
+        # Calls that a session got between the snapshot in use and the erasure are in the new snapshot.
         ids = _of_sessions(job) if job.sessions else []
         growing = turn == _ROUNDS - 1 and bool(ids)
     if not done:
@@ -112,8 +112,8 @@ def _check(job: Job) -> None:
             "files, and replay them into a new folder)"
         )
     kafka = job.settings.kafka
-    mine = f"kafka {rest.split(' ')[0]} {kafka.topics.calls} {kafka.topics.outcomes} {kafka.lanes}"
-    described = {"fingerprint": mine, "deciding": job.settings.deciding(), "settings": job.settings.effective()}
+    wanted = f"kafka {rest.split(' ')[0]} {kafka.topics.calls} {kafka.topics.outcomes} {kafka.lanes}"
+    described = {"fingerprint": wanted, "deciding": job.settings.deciding(), "settings": job.settings.effective()}
     open_run(job.out, described, accept_config_change=False)
     if job.sessions and job.settings.snapshot.calls == "none":
         raise UsageError(
@@ -122,7 +122,7 @@ def _check(job: Job) -> None:
         )
 
 
-def _asked(job: Job) -> list[str]:
+def _requested(job: Job) -> list[str]:
     return list(dict.fromkeys([*job.call_ids, *(_of_sessions(job) if job.sessions else [])]))
 
 
@@ -132,7 +132,7 @@ def _of_sessions(job: Job) -> list[str]:
     for _ in range(5):
         if not link.exists():
             return []
-        # Between looking and opening, the file may have been replaced by a newer one.
+        # A newer snapshot may replace the file before it is opened: try again.
         with naming(link), suppress(duckdb.IOException):
             return _calls_in(link.resolve(), job.sessions)
         time.sleep(_LOOK_EVERY_S)
@@ -148,18 +148,18 @@ def _calls_in(file: Path, sessions: Sequence[str]) -> list[str]:
 
 
 def _erased(job: Job, ids: Sequence[str]) -> dict[str, int]:
-    """Have one request done, by whoever can; gives what was removed."""
+    """Have one request carried out, by the running pipeline or in its place; returns what was removed, by kind."""
     state = state_folder(job.out)
     requests = Erasures(state)
     request = requests.submit(ids)
     deadline = time.monotonic() + job.within.total_seconds()
     while (receipt := requests.receipt(request.request)) is None:
-        if take_its_place(job.settings, job.out):
+        if erase_if_stopped(job.settings, job.out):
             continue
         if time.monotonic() > deadline:
             raise RunError(
                 f"{job.out}: the running pipeline must finish an epoch and a snapshot; it did not within "
-                f"{job.within.total_seconds():g} s (see /readyz for why; the request is kept and will be done)"
+                f"{job.within.total_seconds():g} s (see /readyz for why; the request is kept and will be carried out)"
             )
         time.sleep(_LOOK_EVERY_S)
     removed: dict[str, int] = receipt["removed"]

@@ -1,4 +1,4 @@
-"""Erasing where no pipeline runs: its dataflow over its stored state, reading nothing and needing no broker."""
+"""Erases calls of a stopped pipeline: runs its dataflow without input or broker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from connectors.kafka import outbox
 from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config, reach
 from connectors.kafka.outbox import OutboxSink
-from connectors.kafka.writer import KafkaWriter, WriterHooks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.outcomes import Outlets, outcomes
@@ -33,8 +33,8 @@ _SCRUB_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.2
 
 
-def take_its_place(settings: Settings, out: Path) -> bool:
-    """Do all requests of a stopped pipeline; False where one is running, which will do them itself."""
+def erase_if_stopped(settings: Settings, out: Path) -> bool:
+    """Carry out all requests of a stopped pipeline; False if one is running, which carries them out itself."""
     state = out / "state"
     with ExitStack() as lock:
         try:
@@ -44,22 +44,24 @@ def take_its_place(settings: Settings, out: Path) -> bool:
         requests, erasing = Erasures(state), Erasing(out)
         flow = _flow(settings, out, tuple(requests.pending()), erasing)
         execute(flow, state / "engine-erase.log", epoch=settings.recovery.epoch, recovery=state / "recovery")
-        # The flow has come to its end: its last epoch is stored, and its last snapshot published.
+        # The flow has ended: its last epoch is stored, and its last snapshot is published.
         erasing.finish()
         if scrub(state / "recovery", in_use=False):
             requests.scrubbed()
         if unsent(state).exists():
-            with suppress(KafkaFailure, StoppedWaiting):  # the next run sends it
+            with suppress(KafkaFailure, StoppedWaiting):  # the next run sends them
                 reach(settings.kafka.cluster(), outputs=output_topics(settings.kafka), timeout_s=_BROKER_S)
                 outbox.send(unsent(state), _writer(settings.kafka))
     return True
 
 
 def catch_up(kafka: Kafka, state: Path) -> None:
-    """Before a run begins, and the broker is there: do what erasing on the stopped pipeline had to leave.
+    """Finish what erasing on the stopped pipeline could not: send tombstones and dead letters, clean free pages.
+
+    Called before a run begins, once the broker answers.
 
     Raises:
-        KafkaFailure: the broker refuses us.
+        KafkaFailure: the broker refuses the records.
     """
     if unsent(state).exists():
         outbox.send(unsent(state), _writer(kafka))
@@ -69,10 +71,10 @@ def catch_up(kafka: Kafka, state: Path) -> None:
 
 
 def scrub_while_used(state: Path) -> bool:
-    """See to the free pages of a recovery store that a running pipeline uses; that must not do so itself.
+    """Clean the free pages of a recovery store that a running pipeline uses; the pipeline must not do so itself.
 
     Returns:
-        Whether they are clean; else the next start sees to them.
+        Whether they are clean after at most 60 s; if not, the next start cleans them.
     """
     requests, recovery = Erasures(state), state / "recovery"
     deadline = time.monotonic() + _SCRUB_S
@@ -87,12 +89,12 @@ def scrub_while_used(state: Path) -> bool:
 
 
 def unsent(state: Path) -> Path:
-    """Tombstones and dead letters that are still to be sent."""
+    """The file of tombstones and dead letters that are still to be sent."""
     return state / FOLDER / outbox.FILE
 
 
 def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Erasing) -> Dataflow:
-    """That of `aftercall run`: the same steps under the same names, between other ends."""
+    """The dataflow of `aftercall run`, with the same steps under the same names, but other sources and sinks."""
     snapshot = SnapshotSettings(
         folder=out,
         live=True,
@@ -110,5 +112,5 @@ def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Er
 
 def _writer(kafka: Kafka) -> KafkaWriter:
     deadline = time.monotonic() + 3 * _BROKER_S
-    hooks = WriterHooks(give_up=lambda: time.monotonic() > deadline)
-    return KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)
+    callbacks = WriterCallbacks(give_up=lambda: time.monotonic() > deadline)
+    return KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, callbacks)

@@ -1,1 +1,1 @@
-"""What commands print of a snapshot: insights, digest, summary."""
+"""Reads snapshots and prints reports on them: insights, digest, summary."""

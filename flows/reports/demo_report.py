@@ -1,4 +1,4 @@
-"""What `aftercall demo` shows at the end: what got worse, against the truth, what to do. Only reads."""
+"""Prints the report of `aftercall demo`: what got worse, the truth, what to do."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from flows.reports.insights import Route, newest_route, open_snapshot, rows
 from flows.reports.insights_view import arm_name, moment, percent, points, printable, route_table
 from models.stats.intervals import Z_99, newcombe
 
-SNAPSHOT = "outcomes.duckdb"
-Row = dict[str, Any]
+_SNAPSHOT = "outcomes.duckdb"
+NamedRow = dict[str, Any]
 
 
 def report(out: Path, console: Console, truth: Path | None = None) -> None:
     """Print the report on a finished run.
 
     Args:
-        out: the folder the run wrote to.
+        out: the output folder of the run; only read.
         console: where to print.
-        truth: `truth.json` of the simulation; absent: nothing is compared with it.
+        truth: `truth.json` of the simulation; None: print no comparison with it.
 
     Raises:
-        InsightError: where `out` holds no snapshot.
+        InsightError: `out` holds no snapshot.
     """
-    snapshot = out / SNAPSHOT
+    snapshot = out / _SNAPSHOT
     with open_snapshot(snapshot) as base:
         alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
-        worse = [one for one in alerts if _on_rates(one, "down") and not _part_of_another(one)]
+        worse = [alert for alert in alerts if _on_rates(alert, "down") and not _part_of_another(alert)]
         incident = _incident(truth)
         console.rule("What got worse")
         if not worse:
             console.print("No model got worse.")
         for alert in worse:
             console.print(Text("● ", "red") + Text(alert_line(alert)))
-            if (known := by_now(base, alert)) is not None:
-                console.print(Text(f"  All outcomes known by now: {effect_line(known)}"))
+            if (effect := effect_so_far(base, alert)) is not None:
+                console.print(Text(f"  All outcomes known by now: {effect_line(effect)}"))
         _others(alerts, worse, console)
         if truth is not None:
             console.rule("Against the truth, which the pipeline did not know")
@@ -59,9 +59,9 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
     _invitation(snapshot, task, console)
 
 
-def alert_line(alert: Row) -> str:
-    """One alert in a sentence: who, since when, by how much with interval, and when it was noticed."""
-    who = _who(alert)
+def alert_line(alert: NamedRow) -> str:
+    """One alert in a sentence: scope, change with interval, since when, and when it was noticed."""
+    scope = _scope(alert)
     change = ""
     if alert["current"] is not None and alert["baseline"] is not None:
         change = f": {percent(alert['baseline'])} -> {percent(alert['current'])}"
@@ -72,10 +72,10 @@ def alert_line(alert: Row) -> str:
     over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
     per_day = alert.get("failures_per_day") or 0.0
     cost = f", about {per_day:,.0f} more failures a day" if per_day >= 1 else ""
-    return f"{who}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
+    return f"{scope}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
 
 
-def _who(alert: Row) -> str:
+def _scope(alert: NamedRow) -> str:
     """The scope of an alert, in short."""
     task = "all tasks" if alert["task_type"] == EVERY_TASK else printable(alert["task_type"])
     if alert["model"] is not None:
@@ -83,8 +83,8 @@ def _who(alert: Row) -> str:
     return task if alert["config"] is None else f"{task} · all models/{printable(alert['config'])}"
 
 
-class ByNow(NamedTuple):
-    """Resolved calls of the week before a change and of all the time since, and the interval of the difference."""
+class EffectSoFar(NamedTuple):
+    """Rates and resolved calls of the week before a change and of the time since, and the 99 % interval."""
 
     before: float
     n_before: int
@@ -94,10 +94,10 @@ class ByNow(NamedTuple):
     high: float
 
 
-def by_now(base: duckdb.DuckDBPyConnection, alert: Row) -> ByNow | None:
-    """What the outcomes say now: an alert speaks from the first it saw, and early ones exaggerate.
+def effect_so_far(base: duckdb.DuckDBPyConnection, alert: NamedRow) -> EffectSoFar | None:
+    """The effect by all outcomes known now; the alert used only the first ones, which exaggerate the effect.
 
-    The hour of the change is left out. None where either side has no resolved calls, or the change no estimate.
+    The hour of the change is left out. None if either side has no resolved calls, or the change has no estimated time.
     """
     if alert["changed_at"] is None:
         return None
@@ -116,19 +116,19 @@ def by_now(base: duckdb.DuckDBPyConnection, alert: Row) -> ByNow | None:
     if not n["n0"] or not n["n1"]:
         return None
     low, high = newcombe(n["s0"], n["n0"], n["s1"], n["n1"], Z_99)
-    return ByNow(n["s0"] / n["n0"], n["n0"], n["s1"] / n["n1"], n["n1"], float(low), float(high))
+    return EffectSoFar(n["s0"] / n["n0"], n["n0"], n["s1"] / n["n1"], n["n1"], float(low), float(high))
 
 
-def effect_line(known: ByNow) -> str:
-    """Before, since, and by how much."""
+def effect_line(effect: EffectSoFar) -> str:
+    """The rates before and since, and their difference with its interval."""
     return (
-        f"{percent(known.before)} of {known.n_before:,} before, {percent(known.since)} of {known.n_since:,} since, "
-        f"{points(known.since - known.before)} ({points(known.low)} to {points(known.high)})"
+        f"{percent(effect.before)} of {effect.n_before:,} before, {percent(effect.since)} of {effect.n_since:,} since, "
+        f"{points(effect.since - effect.before)} ({points(effect.low)} to {points(effect.high)})"
     )
 
 
-def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> list[str]:
-    """How well the hidden incident was found, and what else was reported."""
+def against_truth(base: duckdb.DuckDBPyConnection, worse: list[NamedRow], incident: NamedRow | None) -> list[str]:
+    """How well the hidden incident was detected, and how many false alarms there are."""
     if incident is None:
         return [f"There was no incident; {len(worse)} were reported."]
     changed_at = to_datetime(parse_time(incident["changed_at"]))
@@ -136,28 +136,28 @@ def against_truth(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: R
     rates = f"{percent(incident['rate_before'])} -> {percent(incident['rate_after'])}"
     lines = [f"Truth: {incident['task_type']} · {incident['model']} fell by {fall} ({rates}) at {moment(changed_at)}."]
     hits = [
-        one
-        for one in worse
-        if one["task_type"] in {EVERY_TASK, incident["task_type"]}
-        and one["model"] == incident["model"]
-        and one["opened_at"] >= changed_at
+        alert
+        for alert in worse
+        if alert["task_type"] in {EVERY_TASK, incident["task_type"]}
+        and alert["model"] == incident["model"]
+        and alert["opened_at"] >= changed_at
     ]
     if hits:
         lines += _found(hits[0], incident, changed_at)
-        if (known := by_now(base, hits[0])) is not None:
-            drop = known.before - known.since
-            lines.append(f"All outcomes known by now: a drop of {_judged(drop, -known.high, -known.low, incident)}.")
+        if (effect := effect_so_far(base, hits[0])) is not None:
+            drop = effect.before - effect.since
+            lines.append(f"All outcomes known by now: a drop of {_judged(drop, -effect.high, -effect.low, incident)}.")
     else:
         lines.append("Not found: no alert on this model was opened after the change.")
-    # An alert on all models of the task type, or on everything, is the same incident seen from further away.
+    # An alert on all models of the task type, or on all task types, is the same incident with a wider scope.
     tasks = {EVERY_TASK, incident["task_type"]}
-    around = [one for one in worse if one["model"] is None and one["task_type"] in tasks]
-    false = [one for one in worse if one not in hits and one not in around]
+    wider = [alert for alert in worse if alert["model"] is None and alert["task_type"] in tasks]
+    false = [alert for alert in worse if alert not in hits and alert not in wider]
     lines.append("No false alarm." if not false else f"False alarms: {len(false)}.")
     return lines
 
 
-def _found(alert: Row, incident: Row, changed_at: datetime) -> list[str]:
+def _found(alert: NamedRow, incident: NamedRow, changed_at: datetime) -> list[str]:
     lines = [f"Found {_hours(alert['opened_at'] - changed_at)} after it happened."]
     if alert["changed_at"] is not None:
         off = alert["changed_at"] - changed_at
@@ -173,22 +173,22 @@ def _found(alert: Row, incident: Row, changed_at: datetime) -> list[str]:
     return lines
 
 
-def _judged(drop: float, low: float, high: float, incident: Row) -> str:
+def _judged(drop: float, low: float, high: float, incident: NamedRow) -> str:
     where = "within" if low <= incident["drop"] <= high else "outside"
-    return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true one lies {where}"
+    return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true drop lies {where}"
 
 
-def _on_rates(alert: Row, direction: str) -> bool:
+def _on_rates(alert: NamedRow, direction: str) -> bool:
     return (alert["metric"], alert["direction"]) == ("success_rate", direction)
 
 
-def _part_of_another(alert: Row) -> bool:
-    """Whether it was closed because another alert is about the same change, seen as wider later."""
+def _part_of_another(alert: NamedRow) -> bool:
+    """Whether the alert was closed because a later alert with a wider scope covers the same change."""
     return "part_of" in json.loads(alert["evidence"] or "{}")
 
 
-def _about(alert: Row) -> str:
-    """What an alert that is not told by itself is about, in words."""
+def _about(alert: NamedRow) -> str:
+    """The subject of an alert that is only counted in the report, in words."""
     if _part_of_another(alert):
         return "that turned out to be part of a wider change"
     if _on_rates(alert, "up"):
@@ -200,22 +200,22 @@ def _about(alert: Row) -> str:
     return "on the pipeline itself"
 
 
-def _others(alerts: list[Row], worse: list[Row], console: Console) -> None:
-    """How many alerts there are beside `worse`."""
-    counts = Counter(_about(one) for one in alerts if one not in worse)
+def _others(alerts: list[NamedRow], worse: list[NamedRow], console: Console) -> None:
+    """Print how many alerts there are besides `worse`, by subject."""
+    counts = Counter(_about(alert) for alert in alerts if alert not in worse)
     if counts:
-        told = ", ".join(f"{count} {text}" for text, count in sorted(counts.items()))
-        console.print(Text(f"Other alerts: {told}.", "dim"))
+        listed = ", ".join(f"{count} {subject}" for subject, count in sorted(counts.items()))
+        console.print(Text(f"Other alerts: {listed}.", "dim"))
 
 
-def _incident(truth: Path | None) -> Row | None:
+def _incident(truth: Path | None) -> NamedRow | None:
     if truth is None:
         return None
-    found: Row | None = json.loads(truth.read_text(encoding="utf-8")).get("incident")
-    return found
+    incident: NamedRow | None = json.loads(truth.read_text(encoding="utf-8")).get("incident")
+    return incident
 
 
-def _task(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | None) -> str | None:
+def _task(base: duckdb.DuckDBPyConnection, worse: list[NamedRow], incident: NamedRow | None) -> str | None:
     if incident is not None:
         task: str = incident["task_type"]
         return task
@@ -226,7 +226,7 @@ def _task(base: duckdb.DuckDBPyConnection, worse: list[Row], incident: Row | Non
     return busiest[0]["task_type"] if busiest else None
 
 
-def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[Row], console: Console) -> None:
+def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[NamedRow], console: Console) -> None:
     route = newest_route(base, task)
     if route is None:
         console.print("No recommendation has been issued.")
@@ -243,17 +243,17 @@ def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[Row], conso
             console.print(Text(f"{name}: {percent(was)} of the calls before the alert, {percent(now)} now."))
 
 
-def _weight(route: Route, alert: Row) -> float:
-    """Of the arms an alert is about."""
-    mine = [one for one in route.arms if one["model"] == alert["model"] and alert["config"] in (None, one["config"])]
-    return float(sum(one["weight"] for one in mine))
+def _weight(route: Route, alert: NamedRow) -> float:
+    """The summed weight of the arms in the scope of an alert."""
+    arms = [arm for arm in route.arms if arm["model"] == alert["model"] and alert["config"] in (None, arm["config"])]
+    return float(sum(arm["weight"] for arm in arms))
 
 
 def _accounts(base: duckdb.DuckDBPyConnection) -> str:
-    found = rows(base, "SELECT * FROM pipeline")
-    if not found:
+    pipeline = rows(base, "SELECT * FROM pipeline")
+    if not pipeline:
         return "The snapshot holds no counts."
-    n = found[0]
+    n = pipeline[0]
     parts = n["calls"] + n["outcomes"] + n["duplicates"] + n["waiting"] + n["dead_letters"]
     verdicts = n["pending"] + n["successes"] + n["failures"] + n["expired"]
     return (

@@ -1,4 +1,4 @@
-"""The weekly digest as the snapshot has it: what changed within a week, of all groups together. Only reads."""
+"""Reads the weekly digest from a snapshot, and prints what changed in all groups together."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from aftercall.records import DigestEntry
 from aftercall.times import format_time, to_us
 from flows.reports.insights import InsightError, open_snapshot, rows
 from flows.reports.insights_view import arm_name, percent, points, printable
-from models.alarms.phrases import significant
+from models.alarms.digits import significant
 
-SHOWN = 40
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -42,50 +42,50 @@ def read_digest(snapshot: Path, week: str | None = None) -> Week:
     """The digest of an ISO week such as `2026-W47`, or the newest.
 
     Raises:
-        InsightError: no such snapshot, no digest in it yet (exit code 4), or none of that week.
+        InsightError: no such snapshot, no digest in it so far (exit code 4), or none of that week.
     """
     with open_snapshot(snapshot) as base:
-        known = _weeks(base, snapshot)
-        if not known:
+        weeks = _weeks(base, snapshot)
+        if not weeks:
             message = f"digest: {snapshot} must hold the digest of a week; none has ended yet (wait for Monday, UTC)"
             raise InsightError(message, exit_code=ExitCode.UNDECIDED)
-        chosen = known[-1] if week is None else week
-        if chosen not in known:
+        chosen = weeks[-1] if week is None else week
+        if chosen not in weeks:
             message = (
-                f"digest: the week must be one in {snapshot} ({known[0]} to {known[-1]}); got {chosen} "
+                f"digest: the week must be one in {snapshot} ({weeks[0]} to {weeks[-1]}); got {chosen} "
                 "(choose one of these)"
             )
             raise InsightError(message)
-        found = rows(base, "SELECT * FROM digests WHERE week = ? ORDER BY rank", [chosen])
-    entries = [{name: row[name] for name in DigestEntry.model_fields} for row in found if row["rank"] is not None]
-    first = found[0]
+        ranked = rows(base, "SELECT * FROM digests WHERE week = ? ORDER BY rank", [chosen])
+    entries = [{name: row[name] for name in DigestEntry.model_fields} for row in ranked if row["rank"] is not None]
+    first = ranked[0]
     return Week(chosen, first["issued_at"], first["groups"], first["false_discovery_rate"], entries)
 
 
-def show_digest(found: Week, console: Console) -> None:
-    """Print it."""
-    promise = f"of these, at most {found.false_discovery_rate:.0%} are no change, on average"
-    until = f"week {found.week}, until {found.issued_at:%Y-%m-%d %H:%M} UTC"
-    if not found.entries:
-        console.print(f"Nothing has changed for sure in {found.groups:,} groups, {until}.")
+def show_digest(digest: Week, console: Console) -> None:
+    """Print a digest: its `SHOWN` first entries, and what share of them may be false."""
+    promise = f"on average at most {digest.false_discovery_rate:.0%} of these are false"
+    until = f"week {digest.week}, until {digest.issued_at:%Y-%m-%d %H:%M} UTC"
+    if not digest.entries:
+        console.print(f"No certain change in {digest.groups:,} groups, {until}.")
         return
     table = Table("", "before", "within the week", "change", "outcomes", "e-value", box=None, header_style="dim")
-    for one in found.entries[:SHOWN]:
-        known = one["baseline"] is not None and one["current"] is not None
-        model = "all models" if one["model"] is None else arm_name(one["model"], one["config"])
-        name = f"{printable(one['task_type'])} · {model}"
+    for entry in digest.entries[:_SHOWN]:
+        both = entry["baseline"] is not None and entry["current"] is not None
+        model = "all models" if entry["model"] is None else arm_name(entry["model"], entry["config"])
+        name = f"{printable(entry['task_type'])} · {model}"
         table.add_row(
-            Text(("▼ " if one["direction"] == "down" else "▲ ") + name),
-            percent(one["baseline"]),
-            percent(one["current"]),
-            points(one["current"] - one["baseline"] if known else None),
-            f"{one['trials']:,}",
-            f"{significant(one['e_value']):,}",
+            Text(("▼ " if entry["direction"] == "down" else "▲ ") + name),
+            percent(entry["baseline"]),
+            percent(entry["current"]),
+            points(entry["current"] - entry["baseline"] if both else None),
+            f"{entry['trials']:,}",
+            f"{significant(entry['e_value']):,}",
         )
-    console.print(f"{len(found.entries):,} changes in {found.groups:,} groups, {until}; {promise}:")
+    console.print(f"{len(digest.entries):,} changes in {digest.groups:,} groups, {until}; {promise}:")
     console.print(table)
-    if len(found.entries) > SHOWN:
-        console.print(f"and {len(found.entries) - SHOWN:,} more (--json has them all)")
+    if len(digest.entries) > _SHOWN:
+        console.print(f"and {len(digest.entries) - _SHOWN:,} more (--json has them all)")
 
 
 def _weeks(base: duckdb.DuckDBPyConnection, snapshot: Path) -> list[str]:

@@ -1,7 +1,7 @@
-"""The comparison report: what has changed in a task type, read from a snapshot alone.
+"""Compares two spans of a task type in a snapshot, and reports what got worse.
 
-The lookback is compared with the baseline span before it, by the time of the calls, in whole hours. Who looks often is
-told the truth all the same: see `models.stats.comparison`.
+The lookback is compared with the baseline span before it, by the time of the calls, in whole hours. Repeated looks do
+not inflate the error rate: see `models.stats.comparison`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from aftercall.durations import format_duration
 from aftercall.vocabulary import EVERY_TASK
-from flows.reports.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compared, together, total
-from flows.reports.insights_evidence import Noticed, noticed
+from flows.reports.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compare_arms, pooled, total
+from flows.reports.insights_evidence import DetectionDelay, detection_delay
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
 from models.drift import DriftSettings
 from models.stats.change_point import change_index
@@ -37,18 +37,19 @@ __all__ = [
     "rows",
 ]
 
-HOUR = timedelta(hours=1)
+GRAIN = timedelta(hours=1)
+"""Of the finest rates in a snapshot."""
 
 TIMED_ARMS = 12
-"""Of as many (model, config), the busiest, it is told how soon a drop would be noticed."""
+"""Detection delay is shown for this many of the busiest (model, config)."""
 
 
 @dataclass(frozen=True)
 class DegradedModel:
-    """What does worse: the scope of an open alert, or an arm whose two spans differ (`ArmInsight.separated`).
+    """What got worse: the scope of an open alert, or an arm whose two spans differ (`ArmInsight.separated`).
 
-    `model` and `config` are None for all of them, `task_type` is `*` where the alert is about all task types. Rates,
-    `effect_*` and `since` (UTC) as the alert saw them, or where none is open, of the two spans.
+    `model` and `config` are None for all of them, `task_type` is `*` if the alert is about all task types. Rates,
+    `effect_*` and `since` (UTC) are those of the alert, or, without an open alert, those of the two spans.
     """
 
     task_type: str
@@ -64,13 +65,13 @@ class DegradedModel:
     reason: str
 
     def covers(self, arm: ArmInsight) -> bool:
-        """Whether the arm is part of it."""
+        """Whether the arm is in this scope."""
         return self.model in (None, arm.model) and self.config in (None, arm.config)
 
 
 @dataclass(frozen=True)
 class Insight:
-    """What `insights` found. Times are aware, UTC."""
+    """The result of `insights`. Times are aware, UTC."""
 
     task_type: str
     as_of: datetime
@@ -94,10 +95,10 @@ class Insight:
             "performance_delta_low": self.overall.delta_low,
             "performance_delta_high": self.overall.delta_high,
             "response_rate": None if self.overall.silence is None else self.overall.silence.answered,
-            "degraded_models": [_plain(one) for one in self.degraded],
+            "degraded_models": [_plain(degraded) for degraded in self.degraded],
             "routing_recommendation": None if self.route is None else _plain(self.route),
             "overall": _plain(self.overall),
-            "models": [_plain(one) for one in self.arms],
+            "models": [_plain(arm) for arm in self.arms],
         }
 
     def to_json(self) -> str:
@@ -119,20 +120,20 @@ def insights(
         task: the task type.
         lookback: whole hours, > 0.
         baseline: whole hours, > 0.
-        as_of: end of the lookback, rounded up to a full hour; absent: where the snapshot ends. Rates are what is known
-            now about calls of that time, not what was known then.
+        as_of: end of the lookback, rounded up to a full hour; None: the end of the snapshot. Rates of past spans use
+            all outcomes in the snapshot, also those that arrived after `as_of`.
 
     Raises:
-        InsightError: no such snapshot, no such task type, or a span that is not of whole hours.
+        InsightError: no such snapshot, no such task type, or a span that is not in whole hours.
     """
     for name, span in (("lookback", lookback), ("baseline", baseline)):
-        if span < HOUR or span % HOUR:
+        if span < GRAIN or span % GRAIN:
             message = (
                 f"insights: {name} must be whole hours, at least 1h; got {_span(span)} (rates are kept by the hour)"
             )
             raise InsightError(message)
     with open_snapshot(snapshot) as base:
-        _known_task(base, snapshot, task)
+        _check_task(base, snapshot, task)
         end = _end(base, as_of)
         start = end - lookback
         limit = LATEST if as_of is None else end.replace(tzinfo=None)
@@ -140,12 +141,12 @@ def insights(
         after = _sides(base, task, start, end)
         corrected = {} if as_of is not None else _corrected(base, task, lookback)
         keys = sorted(set(before) | set(after))
-        arms = compared(keys, before, after, corrected)
-        soon = _noticed(base, task, (start - baseline, end), arms)
-        arms = [replace(arm, power=soon.get((arm.model, arm.config))) for arm in arms]
+        arms = compare_arms(keys, before, after, corrected)
+        delays = _detection_delays(base, task, (start - baseline, end), arms)
+        arms = [replace(arm, power=delays.get((arm.model, arm.config))) for arm in arms]
         whole: ArmKey = (None, None)
         sums = {whole: total(list(before.values()))}, {whole: total(list(after.values()))}
-        (overall,) = compared([whole], *sums, {whole: together(arms)})
+        (overall,) = compare_arms([whole], *sums, {whole: pooled(arms)})
         return Insight(
             task,
             end,
@@ -158,10 +159,10 @@ def insights(
         )
 
 
-def _known_task(base: duckdb.DuckDBPyConnection, snapshot: Path, task: str) -> None:
-    known = [row["task_type"] for row in rows(base, "SELECT DISTINCT task_type FROM rates ORDER BY task_type")]
-    if task not in known:
-        listed = ", ".join(known) or "none yet"
+def _check_task(base: duckdb.DuckDBPyConnection, snapshot: Path, task: str) -> None:
+    tasks = [row["task_type"] for row in rows(base, "SELECT DISTINCT task_type FROM rates ORDER BY task_type")]
+    if task not in tasks:
+        listed = ", ".join(tasks) or "none yet"
         message = f"insights: the task type must be one in {snapshot} ({listed}); got {task!r} (choose one of these)"
         raise InsightError(message)
 
@@ -173,11 +174,11 @@ def _end(base: duckdb.DuckDBPyConnection, as_of: datetime | None) -> datetime:
             "SELECT coalesce((SELECT max(as_of) FROM current_rates), max(window_start) + INTERVAL 1 HOUR) AS until "
             "FROM rates WHERE grain = '1h'",
         )
-        found: datetime = newest[0]["until"]
+        end: datetime = newest[0]["until"]
     else:
-        found = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
-    whole = found.replace(minute=0, second=0, microsecond=0)
-    return whole if whole == found else whole + HOUR
+        end = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
+    full_hour = end.replace(minute=0, second=0, microsecond=0)
+    return full_hour if full_hour == end else full_hour + GRAIN
 
 
 def _sides(base: duckdb.DuckDBPyConnection, task: str, start: datetime, end: datetime) -> dict[ArmKey, Counts]:
@@ -187,7 +188,6 @@ def _sides(base: duckdb.DuckDBPyConnection, task: str, start: datetime, end: dat
         FROM rates WHERE grain = '1h' AND task_type = ? AND window_start >= ? AND window_start < ?
         GROUP BY model, config
     """
-    found = rows(base, query, [task, start.replace(tzinfo=None), end.replace(tzinfo=None)])
     return {
         (row["model"], row["config"]): (
             row["calls"],
@@ -196,7 +196,7 @@ def _sides(base: duckdb.DuckDBPyConnection, task: str, start: datetime, end: dat
             row["pending"],
             row["expired"],
         )
-        for row in found
+        for row in rows(base, query, [task, start.replace(tzinfo=None), end.replace(tzinfo=None)])
     }
 
 
@@ -205,7 +205,7 @@ def _corrected(base: duckdb.DuckDBPyConnection, task: str, lookback: timedelta) 
         SELECT model, config, corrected_rate, corrected_low, corrected_high, maturity FROM current_rates
         WHERE task_type = ? AND span = ?
     """
-    span = {1: "1h", 24: "24h", 48: "48h", 168: "7d"}.get(int(lookback / HOUR))
+    span = {1: "1h", 24: "24h", 48: "48h", 168: "7d"}.get(int(lookback / GRAIN))
     return {
         (row["model"], row["config"]): Corrected(
             row["corrected_rate"], row["corrected_low"], row["corrected_high"], row["maturity"]
@@ -214,10 +214,10 @@ def _corrected(base: duckdb.DuckDBPyConnection, task: str, lookback: timedelta) 
     }
 
 
-def _noticed(
+def _detection_delays(
     base: duckdb.DuckDBPyConnection, task: str, spans: tuple[datetime, datetime], arms: list[ArmInsight]
-) -> dict[ArmKey, Noticed]:
-    """How soon drops would be noticed, of the busiest arms, by their whole history and their traffic of these spans."""
+) -> dict[ArmKey, DetectionDelay]:
+    """Detection delays of the busiest arms, from their whole history and their traffic within these spans."""
     query = """
         SELECT model, config, sum(successes)::BIGINT AS successes, sum(failures)::BIGINT AS failures,
                min(window_start) AS since
@@ -225,23 +225,23 @@ def _noticed(
     """
     start, end = spans
     past = {(row["model"], row["config"]): row for row in rows(base, query, [task, end.replace(tzinfo=None)])}
-    found: dict[ArmKey, Noticed] = {}
-    for arm in sorted(arms, key=lambda one: -one.baseline.resolved - one.current.resolved)[:TIMED_ARMS]:
+    delays: dict[ArmKey, DetectionDelay] = {}
+    for arm in sorted(arms, key=lambda arm: -arm.baseline.resolved - arm.current.resolved)[:TIMED_ARMS]:
         sides = (arm.baseline, arm.current)
         good, bad = sum(side.successes for side in sides), sum(side.failures for side in sides)
-        known = past.get((arm.model, arm.config))
-        since = start if known is None else max(start, known["since"])
+        history = past.get((arm.model, arm.config))
+        since = start if history is None else max(start, history["since"])
         per_day = (good + bad) / max((end - since) / timedelta(days=1), 1.0)
-        if known is not None:
-            good, bad = max(good, known["successes"] or 0), max(bad, known["failures"] or 0)
-        soon = noticed(good, bad, per_day, DriftSettings())
-        if soon is not None:
-            found[arm.model, arm.config] = soon
-    return found
+        if history is not None:
+            good, bad = max(good, history["successes"] or 0), max(bad, history["failures"] or 0)
+        delay = detection_delay(good, bad, per_day, DriftSettings())
+        if delay is not None:
+            delays[arm.model, arm.config] = delay
+    return delays
 
 
 def _since(base: duckdb.DuckDBPyConnection, task: str, arm: ArmInsight, spans: tuple[datetime, datetime]) -> Any:
-    """The hour from which the rates of an arm that differs are most likely worse."""
+    """The hour from which the rate of an arm is most likely worse; None if no such hour is found."""
     query = """
         SELECT window_start, successes, failures FROM rates
         WHERE grain = '1h' AND task_type = ? AND model = ? AND config = ? AND window_start >= ? AND window_start < ?
@@ -267,19 +267,19 @@ def _degraded(
           AND opened_at <= ? AND (closed_at IS NULL OR closed_at > ?)
         ORDER BY opened_at, task_type, model NULLS LAST, config NULLS LAST, alert_id
     """
-    names = [one.name for one in fields(DegradedModel) if one.name != "since"]
+    names = [field.name for field in fields(DegradedModel) if field.name != "since"]
     alerts = [
         DegradedModel(since=row["changed_at"], **{name: row[name] for name in names})
         for row in rows(base, query, [task, EVERY_TASK, limit, limit])
     ]
-    # What is wrong with a model elsewhere is no news to a task type that does not call it.
-    found = [one for one in alerts if one.task_type == task or any(map(one.covers, arms))]
-    told = list(found)
+    # An alert on all task types does not concern a task type that calls none of its arms.
+    alerted = [alert for alert in alerts if alert.task_type == task or any(map(alert.covers, arms))]
+    degraded = list(alerted)
     for arm in arms:
-        if not arm.separated or (arm.delta or 0) >= 0 or any(one.covers(arm) for one in told):
+        if not arm.separated or (arm.delta or 0) >= 0 or any(alert.covers(arm) for alert in alerted):
             continue
         final = arm.corrected if arm.corrected is not None and arm.corrected.delta is not None else None
-        found.append(
+        degraded.append(
             DegradedModel(
                 task,
                 arm.model,
@@ -294,7 +294,7 @@ def _degraded(
                 "the rates of baseline and lookback differ; no alert is open",
             )
         )
-    return found
+    return degraded
 
 
 def _plain(record: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the figures of `insights` rest on: who answers, what silence could mean, how soon a drop would be noticed."""
+"""Computes what limits the figures of `insights`: calls without verdict, and detection delay."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from models.stats.bounds import GAMMA, if_answered_unevenly, manski
 from models.stats.power import power
 
 DROP = 0.05
-"""The drop whose discovery is timed, in shares."""
+"""The drop of the success rate whose detection delay is computed; a share in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Silence:
-    """What calls without a verdict leave open. Shares in [0, 1]; None where it cannot be told.
+    """What calls without a verdict leave open. Shares in [0, 1]; None if unknown.
 
-    `answered`: share of the calls that have a verdict; `answered_finally`: the share that will, by the delays.
-    `low`, `high`: of the success rate of all calls, whatever the silent would say (chance included: at any look, 95 %).
-    `gamma_low`, `gamma_high`: where a success is answered up to `gamma` times as readily as a failure, or that much
-    less readily; both are the rate itself where everybody answers.
+    `answered`: share of the calls that have a verdict; `answered_finally`: the share that will have one, estimated from
+    the delays. `low`, `high`: bounds of the success rate of all calls, whatever the verdicts of the silent calls would
+    be; anytime-valid, 95 %. `gamma_low`, `gamma_high`: the rate of all calls if a success is answered up to `gamma`
+    times as readily as a failure, or that much less readily; both equal the rate if every call is answered.
     """
 
     answered: float
@@ -33,8 +33,11 @@ class Silence:
 
 
 @dataclass(frozen=True)
-class Noticed:
-    """How soon a drop of `drop` would be noticed. `days`: the median, None where it is over eight weeks."""
+class DetectionDelay:
+    """How soon the detector would notice a drop of `drop`.
+
+    `days`: the median, None if it is over eight weeks. `within_week`: probability of an alarm within a week.
+    """
 
     drop: float
     outcomes_per_day: float
@@ -45,14 +48,14 @@ class Noticed:
 def silence(
     successes: int, failures: int, calls: int, *, rate: float | None, maturity: float | None, pending: int
 ) -> Silence | None:
-    """What the silence of a span's calls leaves open; None without calls.
+    """What the calls without a verdict leave open in a span; None without calls.
 
     Args:
-        successes: Calls resolved as such.
-        failures: The same.
-        calls: All of the span.
-        rate: Success rate among those who answer, the best there is.
-        maturity: Share of the final verdicts that is in, None where unknown.
+        successes: Calls resolved as success.
+        failures: Calls resolved as failure.
+        calls: All calls of the span.
+        rate: Best estimate of the success rate among the answered calls.
+        maturity: Share of the final verdicts that have arrived, None if unknown.
         pending: Calls that may still get a verdict.
     """
     if not calls:
@@ -62,24 +65,24 @@ def silence(
     finally_ = answered if not pending else None if not maturity else min(answered / maturity, 1.0)
     low = high = None
     if rate is not None and finally_ is not None:
-        # However unevenly they answer, those who do are that many: the range cannot leave these ends.
+        # The answered calls are this share in any case, so the rate of all calls is within these ends.
         least, most = finally_ * rate, 1 - finally_ * (1 - rate)
         low, high = (min(max(float(if_answered_unevenly(rate, gamma)), least), most) for gamma in (GAMMA, 1 / GAMMA))
     return Silence(answered, finally_, float(bounds.sure_low), float(bounds.sure_high), GAMMA, low, high)
 
 
-def noticed(successes: int, failures: int, per_day: float, settings: DriftSettings) -> Noticed | None:
+def detection_delay(successes: int, failures: int, per_day: float, settings: DriftSettings) -> DetectionDelay | None:
     """How soon the detector of this group would notice a drop; None without outcomes.
 
     Args:
-        successes: Of the group's whole history, which is what the detector has learned.
-        failures: The same.
+        successes: In the group's whole history, which the detector has learned.
+        failures: In the same history.
         per_day: Outcomes per day at present.
-        settings: The promise and the margin; traffic decides whether the margin holds.
+        settings: The promise and the margin; the traffic decides whether the margin applies.
     """
     if per_day <= 0 or not successes + failures:
         return None
-    found = power(
+    delay = power(
         successes,
         failures,
         per_day,
@@ -88,4 +91,4 @@ def noticed(successes: int, failures: int, per_day: float, settings: DriftSettin
         margin=settings.margin_of(per_day, 1.0).item(),
         min_trials=settings.min_trials,
     )
-    return Noticed(DROP, per_day, None if math.isinf(found.days) else found.days, found.within_week)
+    return DetectionDelay(DROP, per_day, None if math.isinf(delay.days) else delay.days, delay.within_week)

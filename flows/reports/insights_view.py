@@ -1,4 +1,4 @@
-"""The comparison report as a person reads it."""
+"""Prints the comparison report of `insights` as text and tables."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from rich.text import Text
 from aftercall.durations import format_duration
 from aftercall.vocabulary import EVERY_TASK
 from flows.reports.insights import ArmInsight, DegradedModel, Insight, Route, Side
-from flows.reports.insights_evidence import Noticed, Silence
+from flows.reports.insights_evidence import DetectionDelay, Silence
 
 NONE_WORSE = (
-    "No model is worse for certain. (Looked at every hour for four weeks, this would name one that has not changed "
-    "in at most 5 % of cases; alerts have a promise of their own.)"
+    "No model is certainly worse. (Even if you look every hour for four weeks, a model that has not changed is listed "
+    "here with a probability of at most 5 %; alerts have a separate promise.)"
 )
 ANSWERED_WELL = 0.9
-"""Where a smaller share of the calls is answered, a range stands beside the rate."""
+"""If a smaller share of the calls is answered, a range is printed beside the rate."""
 STATUS_STYLE = {"degraded": "red", "over_limit": "yellow", "exploring": "cyan", "pinned": "magenta"}
 
 
 def render(insight: Insight, console: Console) -> None:
-    """Print an insight: the verdict in a sentence, who got worse, every arm, and where traffic should go."""
+    """Print an insight: a summary sentence, what got worse, every arm, and where traffic should go."""
     console.print(
         f"[bold]{escape(printable(insight.task_type))}[/] · last {format_duration(insight.lookback)} against the "
         f"{format_duration(insight.baseline)} before, up to {moment(insight.as_of)}"
     )
     console.print(headline(insight))
-    for one in insight.degraded:
-        console.print(Text("● ", "red") + Text(degraded_line(one)))
+    for degraded in insight.degraded:
+        console.print(Text("● ", "red") + Text(degraded_line(degraded)))
     if not insight.degraded:
         console.print(Text(NONE_WORSE, "green"))
     console.print(comparison(insight))
@@ -46,66 +46,65 @@ def render(insight: Insight, console: Console) -> None:
     else:
         console.print(route_table(insight.route))
         if insight.route.valid_until < insight.as_of:
-            console.print(
-                Text("This recommendation has expired: nothing has been heard of the task type since.", "yellow")
-            )
+            console.print(Text("This recommendation has expired, and no newer one has been issued.", "yellow"))
         console.print(Text(insight.route.reason, "dim"))
 
 
 def headline(insight: Insight) -> str:
-    """The whole in one sentence."""
+    """The overall change of the success rate, in one sentence."""
     before, after, overall = insight.overall.baseline, insight.overall.current, insight.overall
     if overall.delta is None or overall.delta_low is None or overall.delta_high is None:
         return "Nothing to compare: one of the two spans has no resolved calls."
-    known = (
+    so_far = (
         f"Success rate {percent(before.rate)} -> {percent(after.rate)}: {points(overall.delta)} "
         f"({points(overall.delta_low)} to {points(overall.delta_high)}), "
         f"{after.resolved:,} of {after.calls:,} calls resolved."
     )
     final = overall.corrected
     if final is None or final.rate is None or final.delta is None or not after.pending:
-        return known
+        return so_far
     return (
-        f"{known} Once all outcomes are in: {percent(final.rate)} ({interval(final.low, final.high)}), "
+        f"{so_far} Once all outcomes are in: {percent(final.rate)} ({interval(final.low, final.high)}), "
         f"{points(final.delta)} ({points(final.delta_low)} to {points(final.delta_high)})."
     )
 
 
 def silence_line(overall: ArmInsight) -> str | None:
-    """How far silence could move the rate; None where nearly everybody answers."""
+    """How far calls without a verdict could move the rate; None if nearly all calls get one."""
     quiet = overall.silence
     if quiet is None or quiet.gamma_low is None or quiet.gamma_high is None or _answered(quiet) >= ANSWERED_WELL:
         return None
     return (
-        f"Only {percent(_answered(quiet))} of the calls get a verdict. The rates are of those. Where failures are "
+        f"Only {percent(_answered(quiet))} of the calls get a verdict, and the rates are of those. If failures are "
         f"reported {quiet.gamma:g} times as readily as successes, the rate of all calls is "
-        f"{percent(quiet.gamma_high)}; where successes are, {percent(quiet.gamma_low)}. Whatever the silent would say, "
-        f"it lies between {percent(quiet.low)} and {percent(quiet.high)}. A random sample with verdicts would tell."
+        f"{percent(quiet.gamma_high)}; if successes are, {percent(quiet.gamma_low)}. In any case it lies between "
+        f"{percent(quiet.low)} and {percent(quiet.high)}. A random sample with verdicts would narrow this down."
     )
 
 
 def power_line(arms: list[ArmInsight]) -> str | None:
-    """How soon a drop would be noticed, where soonest and where latest; None without traffic."""
+    """The shortest and the longest detection delay of the arms; None without traffic."""
     timed = [(arm, arm.power) for arm in arms if arm.power is not None]
     if not timed:
         return None
     timed.sort(key=lambda pair: (pair[1].days is None, pair[1].days or 0.0))
-    (first, soon), (last, late) = timed[0], timed[-1]
-    drop = f"A drop of {100 * soon.drop:g} points"
-    if soon.days is None:
+    (first, shortest), (last, longest) = timed[0], timed[-1]
+    drop = f"A drop of {100 * shortest.drop:g} points"
+    if shortest.days is None:
         return f"{drop} would not be noticed within 8 weeks at this traffic: too few outcomes for so small a change."
-    said = f"{drop} would be noticed within about {_days(soon)} at this traffic"
+    line = f"{drop} would be noticed within about {_days(shortest)} at this traffic"
     if first is last:
-        return f"{said}."
-    said += f" on {_name(first)}, "
-    return said + (f"not within {_days(late)}" if late.days is None else f"{_days(late)}") + f" on {_name(last)}."
+        return f"{line}."
+    line += f" on {_name(first)}, "
+    line += f"not within {_days(longest)}" if longest.days is None else _days(longest)
+    return f"{line} on {_name(last)}."
 
 
 def evidence(insight: Insight) -> Group:
-    """What the figures rest on, by arm: answers, what silence could hide, and how soon a drop would be noticed."""
-    table = _table(("answered", "finally", "uneven", "whatever", "a day", "noticed"))
+    """The evidence behind the rates, by arm: answered calls, what silence could hide, and the detection delay."""
+    table = _table(("answered", "finally", "uneven", "bounds", "a day", "noticed"))
     for arm in [*insight.arms, insight.overall]:
-        quiet, soon = arm.silence, arm.power
+        quiet, delay = arm.silence, arm.power
         cells: list[str | Text] = [Text("all" if arm.model is None else _name(arm))]
         if quiet is None:
             cells += ["-", "-", "", ""]
@@ -116,14 +115,14 @@ def evidence(insight: Insight) -> Group:
                 interval(quiet.gamma_low, quiet.gamma_high),
                 interval(quiet.low, quiet.high),
             ]
-        cells += ["", ""] if soon is None else [f"{soon.outcomes_per_day:,.0f}", _when(soon)]
+        cells += ["", ""] if delay is None else [f"{delay.outcomes_per_day:,.0f}", _when(delay)]
         table.add_row(*cells, style="bold" if arm.model is None else None)
     caption = (
         "answered: calls with a verdict, in %; finally: the share that will have one. uneven: the rate of all calls if "
-        "successes are answered up to twice as readily as failures, or half; whatever: whatever the silent would say. "
-        "a day: outcomes. noticed: when a drop of 5 points would be, in half of all cases."
+        "successes are answered up to twice as readily as failures, or half; bounds: those of the rate of all calls, "
+        "whatever the other verdicts would be. a day: outcomes. noticed: median time to notice a drop of 5 points."
     )
-    return Group("What they rest on", table, Text(caption, "dim"))
+    return Group("Evidence behind these rates", table, Text(caption, "dim"))
 
 
 def _answered(quiet: Silence) -> float:
@@ -134,45 +133,46 @@ def _name(arm: ArmInsight) -> str:
     return arm_name(arm.model or "", arm.config)
 
 
-def _when(soon: Noticed) -> str:
-    return "> 8 weeks" if soon.days is None else _days(soon)
+def _when(delay: DetectionDelay) -> str:
+    return "> 8 weeks" if delay.days is None else _days(delay)
 
 
-def _days(soon: Noticed) -> str:
-    """A time to notice as people say it: hours up to two days, else days."""
-    if soon.days is None:
+def _days(delay: DetectionDelay) -> str:
+    """A detection delay in readable units: hours up to two days, otherwise days."""
+    if delay.days is None:
         return "8 weeks"
-    if soon.days <= 2:
-        return f"{max(round(24 * soon.days), 1)} h"
-    return f"{soon.days:.0f} days"
+    if delay.days <= 2:
+        return f"{max(round(24 * delay.days), 1)} h"
+    return f"{delay.days:.0f} days"
 
 
-def degraded_line(one: DegradedModel) -> str:
-    """Who got worse, since when, by how much."""
-    name = scope_name(one)
-    if one.baseline is None or one.current is None:
-        return f"{name}: {one.reason}"
+def degraded_line(degraded: DegradedModel) -> str:
+    """What got worse, since when, by how much."""
+    name = scope_name(degraded)
+    if degraded.baseline is None or degraded.current is None:
+        return f"{name}: {degraded.reason}"
     effect = ""
-    if one.effect_low is not None and one.effect_high is not None:
-        effect = f" ({points(one.effect_low)} to {points(one.effect_high)})"
-    since = "" if one.since is None else f" since {moment(one.since)}"
-    note = "; no alert is open" if one.alert_id is None else f"; {one.severity}"
-    change = points(one.current - one.baseline)
-    return f"{name}: {percent(one.baseline)} -> {percent(one.current)}, {change}{effect}{since}{note}"
+    if degraded.effect_low is not None and degraded.effect_high is not None:
+        effect = f" ({points(degraded.effect_low)} to {points(degraded.effect_high)})"
+    since = "" if degraded.since is None else f" since {moment(degraded.since)}"
+    note = "; no alert is open" if degraded.alert_id is None else f"; {degraded.severity}"
+    change = points(degraded.current - degraded.baseline)
+    return f"{name}: {percent(degraded.baseline)} -> {percent(degraded.current)}, {change}{effect}{since}{note}"
 
 
 def comparison(insight: Insight) -> Group:
-    """Every arm, and all of them together; 80 columns wide where names are short."""
+    """Every arm, then the sum of all; 80 columns wide if names are short."""
     corrected = any(arm.corrected is not None and arm.corrected.rate is not None for arm in insight.arms)
     columns = ["before", "n", "now", "95 %", "n", "open", "change", *(["final", "mature"] if corrected else [])]
-    caption = "Rates in %. open: calls without a verdict yet."
+    caption = "Rates in %. open: calls still without a verdict."
     if corrected:
         caption += (
-            " final: the rate once all outcomes are in, estimated; mature: the share of them that is in; change: to it."
+            " final: the estimated rate once all outcomes are in; mature: the share of them that are in; change: from "
+            "before to final."
         )
     table = _table(columns)
     for arm in insight.arms:
-        style = "red" if any(one.covers(arm) for one in insight.degraded) else None
+        style = "red" if any(degraded.covers(arm) for degraded in insight.degraded) else None
         table.add_row(*_cells(arm, corrected=corrected), style=style)
     table.add_section()
     table.add_row(*_cells(insight.overall, corrected=corrected), style="bold")
@@ -219,8 +219,8 @@ def _cells(arm: ArmInsight, *, corrected: bool) -> list[str | Text]:
         _change(arm),
     ]
     if corrected:
-        known = arm.corrected
-        cells += [_bare(known.rate), _bare(known.maturity)] if known is not None else ["", ""]
+        final = arm.corrected
+        cells += [_bare(final.rate), _bare(final.maturity)] if final is not None else ["", ""]
     return cells
 
 
@@ -235,18 +235,18 @@ def _interval_of(side: Side) -> str:
 
 
 def arm_name(model: str, config: str | None) -> str:
-    """`model`, or `model/config` where the config says anything; safe to print."""
+    """`model`, or `model/config` unless the config is the default; safe to print."""
     return printable(model if config in (None, "default") else f"{model}/{config}")
 
 
-def scope_name(one: DegradedModel) -> str:
-    """What got worse, in short: `arm_name` with "all models" where none is named, and whether all task types did."""
-    everywhere = " over all task types" if one.task_type == EVERY_TASK else ""
-    return arm_name("all models" if one.model is None else one.model, one.config) + everywhere
+def scope_name(degraded: DegradedModel) -> str:
+    """The scope, in short: `arm_name`, with "all models" if no model is named, and " over all task types" if so."""
+    everywhere = " over all task types" if degraded.task_type == EVERY_TASK else ""
+    return arm_name("all models" if degraded.model is None else degraded.model, degraded.config) + everywhere
 
 
 def printable(name: str) -> str:
-    """A name as a terminal may be shown it: control characters would be obeyed."""
+    """A name that is safe on a terminal: control characters, which a terminal would execute, are escaped."""
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
@@ -261,12 +261,12 @@ def _bare(share: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in percent; a dash where there is none."""
+    """A share in percent; a dash for None."""
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def points(difference: float | None) -> str:
-    """A difference of shares in points, with its sign; a dash where there is none."""
+    """A difference of shares in points, with its sign; a dash for None."""
     return "-" if difference is None else f"{100 * difference:+.1f} points"
 
 

@@ -1,4 +1,4 @@
-"""Reading a snapshot for the reports: opening it, rows as dicts, the newest recommendation."""
+"""Reads a snapshot for the reports: rows as dicts, the newest recommendation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import duckdb
 from aftercall.errors import UserError
 from connectors.snapshot.errors import UNUSABLE
 
-LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, UTC by definition, with naive times
+LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, which are UTC, with naive times
 
 
 class InsightError(UserError):
-    """A question the snapshot cannot answer; its text is one sentence for the person who asked."""
+    """The snapshot cannot answer a question; the text is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot for reading within the block.
 
     Raises:
-        InsightError: where there is none, or it is not one, or cannot answer a query of the block.
+        InsightError: no file is there, it is not a snapshot, or it cannot answer a query of the block.
     """
     if not path.exists():
         message = (
@@ -45,7 +45,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         )
         raise InsightError(message)
     try:
-        # Resolved: the link may point to a newer file while this one is still being read.
+        # Resolved, because the link may point to a newer file while this one is still being read.
         base = duckdb.connect(str(path.resolve()), read_only=True)
         base.execute("SELECT count(*) FROM rates").fetchall()
     except duckdb.Error as wrong:
@@ -65,27 +65,27 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def rows(base: duckdb.DuckDBPyConnection, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
     """Rows of a query as dicts; times aware, in UTC."""
-    found = base.execute(query, values or [])
-    names = [column[0] for column in found.description or []]
+    result = base.execute(query, values or [])
+    names = [column[0] for column in result.description or []]
     return [
         {name: v.replace(tzinfo=UTC) if isinstance(v, datetime) else v for name, v in zip(names, row, strict=True)}
-        for row in found.fetchall()
+        for row in result.fetchall()
     ]
 
 
 def newest_route(base: duckdb.DuckDBPyConnection, task: str, limit: datetime = LATEST) -> Route | None:
-    """The newest recommendation for a task type issued by `limit` (naive, UTC)."""
+    """The newest recommendation for a task type issued up to `limit` (naive, UTC); None if there is none."""
     query = """
         SELECT * FROM recommendations WHERE task_type = ? AND segment IS NULL AND seq = (
             SELECT max(seq) FROM recommendations WHERE task_type = ? AND issued_at <= ?)
         ORDER BY model, config
     """
-    found = rows(base, query, [task, task, limit])
-    if not found:
+    arm_rows = rows(base, query, [task, task, limit])
+    if not arm_rows:
         return None
-    first = found[0]
+    first = arm_rows[0]
     names = ("model", "config", "weight", "p_best", "rate", "rate_low", "rate_high", "n", "status")
-    arms = [{name: row[name] for name in names} for row in found]
+    arms = [{name: row[name] for name in names} for row in arm_rows]
     return Route(first["recommendation_id"], first["issued_at"], first["valid_until"], first["reason"], arms)
 
 

@@ -1,4 +1,4 @@
-"""What a replay ends with: the counts, the open alerts, and where to look on."""
+"""Prints the summary of a replay: counts, open alerts, and where to look next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 from flows.reports.insights import open_snapshot, rows
 
 COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
-SHOWN = 8
+_SHOWN = 8
 VERDICTS = ("pending", "successes", "failures", "expired")
 
 
@@ -35,24 +35,24 @@ def summary(out: Path) -> dict[str, Any]:
     }
 
 
-def show(found: dict[str, Any], console: Console) -> None:
-    """Print `summary` for a person."""
-    parts = " + ".join(f"{found[name]:,} {name.replace('_', ' ')}" for name in COUNTS[1:])
-    console.print(f"{found['records']:,} records = {parts}")
-    console.print(f"{found['calls']:,} calls = " + " + ".join(f"{found[name]:,} {name}" for name in VERDICTS))
-    if found["dead_letter_reasons"]:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["dead_letter_reasons"].items())
+def show(counts: dict[str, Any], console: Console) -> None:
+    """Print the result of `summary` as text."""
+    parts = " + ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in COUNTS[1:])
+    console.print(f"{counts['records']:,} records = {parts}")
+    console.print(f"{counts['calls']:,} calls = " + " + ".join(f"{counts[name]:,} {name}" for name in VERDICTS))
+    if counts["dead_letter_reasons"]:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
-    shown = found["open_alerts"][:SHOWN]
+    shown = counts["open_alerts"][:_SHOWN]
     if shown:
-        more = f"; {SHOWN} of them" if len(found["open_alerts"]) > SHOWN else ""
-        console.print(f"\nalerts: {len(found['open_alerts'])} open, {found['closed_alerts']} closed{more}:")
+        more = f"; {_SHOWN} of them" if len(counts["open_alerts"]) > _SHOWN else ""
+        console.print(f"\nalerts: {len(counts['open_alerts'])} open, {counts['closed_alerts']} closed{more}:")
         for alert in shown:
             console.print(f"  [bold]{alert['severity']}[/bold] {escape(alert['reason'])}")
     else:
-        console.print(f"\nalerts: none open, {found['closed_alerts']} closed")
+        console.print(f"\nalerts: none open, {counts['closed_alerts']} closed")
     # Soft wrapping keeps paths and commands whole, so that they can be copied.
-    console.print(f"\nsnapshot: {found['snapshot']}", markup=False, soft_wrap=True)
+    console.print(f"\nsnapshot: {counts['snapshot']}", markup=False, soft_wrap=True)
     console.print(
         "  SELECT task_type, model, config, calls, rate, rate_low, rate_high FROM current_rates WHERE span = '7d'",
         markup=False,

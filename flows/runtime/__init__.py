@@ -1,1 +1,1 @@
-"""Run a dataflow: engine, run folder, failures, progress."""
+"""Runs a dataflow: engine, run folder, failures, progress."""

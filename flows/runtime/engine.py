@@ -1,4 +1,8 @@
-"""Runs a dataflow in Bytewax, so that an error comes out as what it was and nothing else is printed."""
+"""Runs a dataflow in Bytewax and raises the original error of a failed step.
+
+Bytewax wraps such an error, or turns it into a panic, and prints more about it on standard error. That output goes to a
+log file instead.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,8 @@ STANDARD_ERROR = 2
 _STORE_FAILED: Final = re.compile(r"SqliteFailure\(.*?(?P<why>[^\"(]+)\"?\)+$", re.MULTILINE)
 
 
-class LeftAlone(UserError):  # noqa: N818 - what happened to us, no error of ours
-    """This process had to end because another one of its cluster did, which says why."""
+class PeerLost(UserError):  # noqa: N818 - the error is in the other process
+    """This process ends because another process of its cluster has ended; that one reports the cause."""
 
 
 def execute(
@@ -45,22 +49,22 @@ def execute(
 
     Args:
         flow: the dataflow.
-        log: takes what Bytewax prints, such as the panic of a thread whose step raised; gone if that was nothing.
-        epoch: how often state is stored.
+        log: file for what Bytewax prints, such as the panic of a thread whose step raised; removed if it stays empty.
+        epoch: interval at which state is stored.
         recovery: folder of the recovery store.
         workers: threads, >= 1.
         process: the number of this process among those at `addresses`.
-        addresses: `host:port` of each process of the cluster; none where this one is alone.
+        addresses: `host:port` of each process of the cluster; empty for a single process.
 
     Raises:
         RunError: the recovery store is not as the run left it.
-        LeftAlone: another process of the cluster is gone.
+        PeerLost: another process of the cluster has ended.
         KeyboardInterrupt: ctrl-C; the run can be resumed.
-        BytewaxRuntimeError: a step failed; its `__cause__` is what was raised there.
+        BytewaxRuntimeError: a step failed; its `__cause__` is the original error.
     """
     failures = Failures()
     failures.watch(flow)
-    with _apart(log, among_others=bool(addresses)), _lazy_collector():
+    with _stderr_to(log, has_peers=bool(addresses)), _lazy_collector():
         try:
             cli_main(
                 flow,
@@ -74,55 +78,55 @@ def execute(
             message = f"{recovery}: must be as the run left it; {error} (restore it, or choose an empty --out)"
             raise RunError(message) from None
         except BaseException as error:
-            # With one worker ctrl-C is raised within a step, and comes wrapped.
+            # With one worker ctrl-C is raised within a step, and arrives wrapped.
             if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
                 raise KeyboardInterrupt from None
-            told = _panicked(f"{error}\n{_read(log)}", recovery) or failures.first
-            if told is None and addresses and _is_panic(error):
-                told = LeftAlone("another process of this run is gone; this one ends too")
-            if told is None:
+            origin = _store_failure(f"{error}\n{_read(log)}", recovery) or failures.first
+            if origin is None and addresses and _is_panic(error):
+                origin = PeerLost("another process of this run has ended; this one ends too")
+            if origin is None:
                 raise
-            raise told from None
+            raise origin from None
         if failures.first is not None:
             raise failures.first
 
 
-def _panicked(printed: str, recovery: Path) -> RunError | None:
-    """What a panic means that no step is to blame for; None where nobody knows."""
+def _store_failure(printed: str, recovery: Path) -> RunError | None:
+    """The error for a panic of the recovery store, which no step has caused; None for any other output."""
     store = _STORE_FAILED.search(printed)
     if store is None:
         return None
     return RunError(
         f"{recovery}: the state must be stored at each epoch's end; {store['why']} (check the disk, then give the same "
-        "command again: the run goes on at its last epoch)"
+        "command again: the run resumes at its last epoch)"
     )
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether a thread of Bytewax panicked: its exception has no class that can be imported, and is no `Exception`."""
-    ours = (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)
-    return not isinstance(error, ours) or "panicked at" in str(error)
+    """Whether a thread of Bytewax panicked: its exception class cannot be imported, and is not an `Exception`."""
+    python_errors = (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)
+    return not isinstance(error, python_errors) or "panicked at" in str(error)
 
 
 class _Terminal(io.TextIOWrapper):
-    """Standard error for Python code. What Bytewax writes to it from a thread of its own goes where its panics go."""
+    """Standard error for Python code; what a thread of Bytewax writes to it goes to the log, as its panics do."""
 
     def write(self, text: str) -> int:
         frame = inspect.currentframe()
-        if frame is not None and frame.f_back is None:  # nobody of ours called
+        if frame is not None and frame.f_back is None:  # no Python code is the caller
             return os.write(STANDARD_ERROR, text.encode(errors="replace"))
         return super().write(text)
 
 
-class Ours:
-    """A stream without what threads of Bytewax write to it: among several processes some panic once it has returned."""
+class PythonThreadsOnly:
+    """A stream that drops what threads of Bytewax write: in a cluster some panic after Bytewax has returned."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, unless a thread says it that Python has not started, directly or by way of `sys.excepthook`."""
-        if isinstance(threading.current_thread(), threading._DummyThread):  # noqa: SLF001 - there is no public way
+        """Write, unless the caller is a thread that Python has not started (also by way of `sys.excepthook`)."""
+        if isinstance(threading.current_thread(), threading._DummyThread):  # noqa: SLF001 - no public name exists
             return len(text)
         return self._stream.write(text)
 
@@ -131,19 +135,19 @@ class Ours:
 
 
 @contextmanager
-def _apart(log: Path, *, among_others: bool) -> Iterator[None]:
-    """Standard error goes to `log`, except for what Python code writes to `sys.stderr`.
+def _stderr_to(log: Path, *, has_peers: bool) -> Iterator[None]:
+    """Redirect standard error to `log`, except for what Python code writes to `sys.stderr`.
 
-    A file and not a pipe: it is still there when the process dies. A failing block gets it as a note. Where it fails as
-    one of several processes, Bytewax stays unheard from then on.
+    A file and not a pipe, because it survives the process. If the block raises, its error gets the log as a note, and
+    with `has_peers` the output of Bytewax's threads is dropped from then on.
     """
     before = sys.stderr
     before.flush()
-    # A hook of the command line would stand between a thread of Bytewax and what it prints.
+    # A hook of the command line would reformat what a thread of Bytewax prints.
     hook, sys.excepthook = sys.excepthook, sys.__excepthook__
     terminal = os.dup(STANDARD_ERROR)
-    with log.open("w+", encoding="utf-8", errors="replace") as apart:
-        os.dup2(apart.fileno(), STANDARD_ERROR)
+    with log.open("w+", encoding="utf-8", errors="replace") as log_file:
+        os.dup2(log_file.fileno(), STANDARD_ERROR)
         if _is_standard_error(before):
             sys.stderr = _Terminal(
                 os.fdopen(os.dup(terminal), "wb", 0), before.encoding, before.errors, write_through=True
@@ -152,8 +156,8 @@ def _apart(log: Path, *, among_others: bool) -> Iterator[None]:
             yield
         except BaseException as error:
             error.add_note(_read(log))
-            if among_others:
-                before = cast("TextIO", Ours(before))
+            if has_peers:
+                before = cast("TextIO", PythonThreadsOnly(before))
             raise
         finally:
             if isinstance(sys.stderr, _Terminal):
@@ -179,7 +183,7 @@ def _read(log: Path) -> str:
 
 @contextmanager
 def _lazy_collector() -> Iterator[None]:
-    """Decoded records hold no cycles, and looking through them for some all the time would cost a tenth."""
+    """Make the garbage collector run rarely: decoded records hold no cycles, and scanning them costs a tenth of CPU."""
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()

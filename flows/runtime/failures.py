@@ -1,7 +1,7 @@
-"""Remembers what a step raised, which Bytewax loses in two ways.
+"""Remembers the error that a step raised, which Bytewax loses in two ways.
 
-Among several processes Bytewax turns any error into a panic. And while it ends because of an error, it closes every
-source and sink: an error that is raised there aborts the process, without a message.
+With several processes Bytewax turns any error into a panic. And while it ends because of an error, it closes every
+source and sink: a second error raised there aborts the process without a message.
 """
 
 from __future__ import annotations
@@ -16,36 +16,37 @@ _CALLED: Final = ("list_parts", "next_batch", "write_batch", "on_batch", "on_not
 
 
 class Failures:
-    """Keeps the first error that was raised; Bytewax ends the process then."""
+    """Keeps the first error raised in a flow; Bytewax ends the process after it."""
 
     def __init__(self) -> None:
         self.first: BaseException | None = None
 
     def watch(self, flow: Dataflow) -> None:
-        """Wrap all that Bytewax calls in this flow: sources, sinks, mappers and stateful steps.
+        """Wrap everything that Bytewax calls in this flow: sources, sinks, mappers and stateful steps.
 
-        From then on no `close` raises. Once something has failed, a part that has a method `abandon` is abandoned
-        instead of closed, lest it publish what is in no epoch. The caller that runs the flow raises `first`.
+        From then on no `close` raises. After the first error, a part that has a method `abandon` is abandoned instead
+        of closed, so that it does not publish data that no epoch has stored. The caller that runs the flow must raise
+        `first`.
         """
         steps: list[Any] = list(flow.substeps)
         for step in steps:
             steps.extend(step.substeps)
             for name in ("source", "sink"):
                 if hasattr(step, name):
-                    self._seen(getattr(step, name))
-            # A step is frozen, but Bytewax has not looked at it yet.
+                    self._watch_part(getattr(step, name))
+            # Steps are frozen dataclasses; Bytewax reads their fields only when the flow starts.
             if hasattr(step, "mapper") and not step.substeps:
-                # What a mapper gives may be made while it is read.
+                # A mapper may return a generator, which raises only while it is read: read it here.
                 object.__setattr__(step, "mapper", self._watched(step.mapper, list))
             if hasattr(step, "builder"):
-                object.__setattr__(step, "builder", self._watched(step.builder, self._seen))
+                object.__setattr__(step, "builder", self._watched(step.builder, self._watch_part))
 
-    def _seen(self, part: Any) -> Any:
+    def _watch_part(self, part: Any) -> Any:
         for name in _CALLED:
             if hasattr(part, name):
                 setattr(part, name, self._watched(getattr(part, name)))
         if hasattr(part, "build_part"):
-            part.build_part = self._watched(part.build_part, self._seen)
+            part.build_part = self._watched(part.build_part, self._watch_part)
         if hasattr(part, "close"):
             part.close = self._closing(part.close, getattr(part, "abandon", part.close))
         return part
@@ -54,8 +55,8 @@ class Failures:
         @wraps(function)
         def watched(*arguments: Any) -> Any:
             try:
-                made = function(*arguments)
-                return made if then is None else then(made)
+                result = function(*arguments)
+                return result if then is None else then(result)
             except StopIteration:  # the end of a source
                 raise
             except BaseException as error:

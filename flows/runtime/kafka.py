@@ -1,4 +1,4 @@
-"""The settings of Kafka as the connectors take them: where the broker is, and a sink for each output topic."""
+"""Connects the settings of Kafka to the connectors: topics, sinks, waiting for the broker."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
-from connectors.kafka.cluster import scrub
+from connectors.kafka.cluster import hide_secrets
 from connectors.kafka.sink import KafkaSink
-from connectors.kafka.writer import KafkaWriter, WriterHooks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from connectors.metrics import METRICS
 from flows.dataflow.snapshot_sink import SnapshotSink
 from flows.outcomes import Outlets
@@ -18,36 +18,39 @@ from flows.settings.sections import Kafka
 
 _log = logging.getLogger("aftercall.kafka")
 START_WITHIN_S = 60.0
-SAY_AFTER_S = 2.0
+WARN_AFTER_S = 2.0
 
 
 def inputs(kafka: Kafka) -> tuple[str, str]:
-    """The topics that are read: calls, outcomes."""
+    """The topics that the pipeline reads: calls, outcomes."""
     return kafka.topics.calls, kafka.topics.outcomes
 
 
 def output_topics(kafka: Kafka) -> tuple[str, ...]:
-    """The topics that are written."""
+    """The topics that the pipeline writes: verdicts, alerts, recommendations, dead letters."""
     topics = kafka.topics
     return topics.verdicts, topics.alerts, topics.recommendations, topics.dead_letters
 
 
 def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]) -> Outlets:
-    """Sinks that share one producer."""
-    hooks = WriterHooks(
+    """One sink per output topic; all share one producer. `beat` and `give_up` as in `WriterCallbacks`."""
+    callbacks = WriterCallbacks(
         beat=beat,
         give_up=give_up,
         confirmed=METRICS.outputs,
         refused=METRICS.output_refused,
-        trouble=METRICS.broker_error,
+        passing_error=METRICS.broker_error,
     )
-    writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, hooks)
+    writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, callbacks)
     verdicts, alerts, recommendations, letters = (KafkaSink(writer, topic) for topic in output_topics(kafka))
     return Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, snapshot)
 
 
 def finish(sinks: Outlets) -> None:
-    """Send what the last epoch held back, now that it is stored. Where that fails, the next start does it."""
+    """Publish the alerts and recommendations of the last epoch, now that it is stored.
+
+    If the broker fails, this logs a warning, and the next start publishes them.
+    """
     for sink in (sinks.alerts, sinks.recommendations):
         if isinstance(sink, AfterEpoch):
             try:
@@ -56,35 +59,43 @@ def finish(sinks: Outlets) -> None:
                 _log.warning("alerts and recommendations of the last epoch will be sent at the next start: %s", wrong)
 
 
-def reached(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
-    """Wait for the broker, a minute at most, and make sure that all topics are there.
+def wait_for_broker(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
+    """Wait up to 60 s for the broker, then check that all topics exist.
+
+    Logs a warning after 2 s without an answer, and one if the input topics have different numbers of partitions.
 
     Raises:
-        KafkaFailure: no broker answered, it refuses us, or a topic is missing.
+        KafkaFailure: no broker answered within 60 s or before `give_up` returned True, the broker refuses this client,
+            or a topic is missing.
     """
     began = time.monotonic()
-    told: list[bool] = []
+    warned = False
 
-    def patient() -> bool:
-        if not told and time.monotonic() - began > SAY_AFTER_S:
-            told.append(True)
-            where = scrub(kafka.brokers)
+    def stop_waiting() -> bool:
+        nonlocal warned
+        if not warned and time.monotonic() - began > WARN_AFTER_S:
+            warned = True
+            where = hide_secrets(kafka.brokers)
             _log.warning("kafka.brokers: none of %s answers; waiting for one, %.0f s at most", where, START_WITHIN_S)
         return give_up()
 
-    found = reach(
-        kafka.cluster(), inputs=inputs(kafka), outputs=output_topics(kafka), timeout_s=START_WITHIN_S, give_up=patient
+    cluster = reach(
+        kafka.cluster(),
+        inputs=inputs(kafka),
+        outputs=output_topics(kafka),
+        timeout_s=START_WITHIN_S,
+        give_up=stop_waiting,
     )
-    if found.missing:
+    if cluster.missing:
         raise KafkaFailure(
-            f"kafka.topics: all must exist on {kafka.brokers}; missing: {', '.join(found.missing)} (make them with "
+            f"kafka.topics: all must exist on {kafka.brokers}; missing: {', '.join(cluster.missing)} (create them with "
             "`aftercall topics create`, or name others)"
         )
-    calls, outcomes = (found.partitions[topic] for topic in inputs(kafka))
+    calls, outcomes = (cluster.partitions[topic] for topic in inputs(kafka))
     if calls != outcomes:
         _log.warning(
-            "%s has %d partitions and %s has %d: a call and its outcomes are then read by different lanes, so that "
-            "results may depend on which is faster (give both the same number)",
+            "%s has %d partitions and %s has %d: a call and its outcomes are read by different lanes, so results may "
+            "depend on which lane is faster (give both topics the same number)",
             kafka.topics.calls, calls, kafka.topics.outcomes, outcomes,
         )  # fmt: skip
-    return found
+    return cluster

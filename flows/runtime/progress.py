@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where that is a terminal."""
+"""Shows a progress bar on standard error if that is a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 
 
 class Progress:
-    """Shown while the block runs; `update(done, total)` moves it and may be called from another thread."""
+    """A bar while the block runs; `update(done, total)` moves it and may be called from another thread."""
 
     def __init__(self, console: Console, what: str) -> None:
         self._bar = Bar(
@@ -38,5 +38,5 @@ class Progress:
         self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
-        """`done` of `total` records have been read."""
+        """Show that `done` of `total` records have been read."""
         self._bar.update(self._task, completed=done, total=total)

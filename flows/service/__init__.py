@@ -1,1 +1,1 @@
-"""`aftercall run`: processes, health, signals, logs."""
+"""Runs the pipeline as a service, `aftercall run`: processes, health, signals, logs."""

@@ -1,4 +1,8 @@
-"""Asks the C library to keep memory together: a service runs for months, with threads of several libraries."""
+"""Limits the memory arenas of the C library.
+
+A service runs for months with threads of several libraries. By default glibc creates up to eight arenas per core, and
+memory freed in one of them is not reused by the others, so resident memory grows.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,7 @@ _M_ARENA_MAX: Final = -8
 _ARENAS: Final = 2
 
 
-def keep_memory_together() -> None:
-    """At most two arenas, which all threads share; nothing where the C library is not glibc.
-
-    By default glibc makes up to eight per core, and what one of them has freed the others do not see. Called once,
-    before threads are started.
-    """
+def limit_arenas() -> None:
+    """Let all threads share two arenas; does nothing if the C library is not glibc. Call once, before any thread."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)

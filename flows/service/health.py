@@ -1,4 +1,4 @@
-"""Whether this process is alive and ready, from what its parts say of themselves."""
+"""Decides whether this process is alive and ready, from what its parts report."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from threading import Lock
 from typing import Final
 
 RECOVERY_WITHIN_S: Final = 600.0
-"""Loading state makes no heartbeat; a process that is still at it after this long counts as stuck."""
+"""Loading state emits no heartbeat; a process that is still loading after this time counts as stuck."""
 SNAPSHOT_BOUND_S: Final = 600.0
-"""A snapshot is never too old before this."""
+"""A younger snapshot is never too old."""
 ASK_AGAIN_S: Final = 5.0
-"""Checks are asked at most this often, however often we are probed."""
+"""A check runs at most once in this time, however often the probes come."""
 
 Check = Callable[[], str | None]
-"""Asks whether something works now: None, or the reason why not. Must answer within a second or two."""
+"""Returns None if something works now, otherwise the reason why not. Must return within a second or two."""
 
 
 class Heartbeat:
-    """When the dataflow last made progress, or at least was awake waiting for the broker."""
+    """Records when the dataflow last made progress, or at least was waiting for the broker."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`monotonic` gives seconds; the process counts as awake when this is made."""
+        """`monotonic` returns seconds; the first beat is the creation of this object."""
         self._monotonic = monotonic
         self._at = monotonic()
 
     def beat(self) -> None:
-        """Called by lanes at every batch, and by sinks while they wait for the broker. Costs some 100 ns."""
+        """Record progress. Lanes call this at every batch, sinks while they wait for the broker. About 100 ns."""
         self._at = self._monotonic()
 
     def age_s(self) -> float:
@@ -37,9 +37,10 @@ class Heartbeat:
 
 
 class Health:
-    """What lanes, sinks and the runner of one process report, and what follows from it.
+    """Collects what lanes, sinks and the runner of one process report; answers both probes from it.
 
-    One beat of any part counts for all: processes run one worker each. Methods may be called from any thread.
+    One heartbeat of any part counts for all, because each process runs one worker. Methods may be called from any
+    thread.
     """
 
     def __init__(
@@ -50,72 +51,80 @@ class Health:
         checks: Mapping[str, Check] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`checks` are asked by `readyz`, each under the name that its reason begins with."""
+        """Start without state loaded.
+
+        Args:
+            stalled_after: the longest time without progress.
+            snapshot_every: interval between publications.
+            checks: run for `/readyz`; the key is the first word of the check's reason.
+            monotonic: returns seconds.
+        """
         self.heartbeat = Heartbeat(monotonic)
         self._stalled_after_s = stalled_after.total_seconds()
         self._every_s = snapshot_every.total_seconds()
-        self._checks = [_Asked(name, check, monotonic) for name, check in (checks or {}).items()]
-        self._peers: list[_Asked] = []
+        self._checks = [_CachedCheck(name, check, monotonic) for name, check in (checks or {}).items()]
+        self._peers: list[_CachedCheck] = []
         self._monotonic = monotonic
         self._loaded = self._stopping = False
-        self._silent: set[str] = set()
+        self._not_polled: set[str] = set()
         self._snapshot_at: float | None = None
         self._took_s = 0.0
 
     def loaded(self) -> None:
-        """Recovered state is loaded: from now on the heart must beat."""
+        """Record that the recovered state is loaded: from now on heartbeats must come."""
         self._loaded = True
         self.heartbeat.beat()
 
     def expects_lane(self, name: str) -> None:
-        """A lane of this process was built; it has yet to poll."""
-        self._silent.add(name)
+        """Record that a lane of this process was built; it has not polled the broker so far."""
+        self._not_polled.add(name)
 
     def polled(self, name: str) -> None:
-        """A lane had its first answer from the broker, be it an empty one."""
-        self._silent.discard(name)
+        """Record that a lane had its first answer from the broker, which may be empty."""
+        self._not_polled.discard(name)
 
     def expects_snapshots(self) -> None:
-        """The snapshot sink was built in this process; its first snapshot is due like any other."""
+        """Record that the snapshot sink was built in this process; the age of its snapshot counts from now."""
         self._snapshot_at = self._monotonic()
 
     def published(self, took_s: float) -> None:
-        """A snapshot was published, which took `took_s`."""
+        """Record that a snapshot was published, which took `took_s` seconds."""
         self._snapshot_at, self._took_s = self._monotonic(), took_s
 
-    def watches(self, name: str, *, alive: Check, ready: Check) -> None:
-        """Another process of the same pipeline: while it is not alive or ready, neither are we (`peer_health.py`)."""
-        self._peers.append(_Asked(name, alive, self._monotonic))
-        self._checks.append(_Asked(name, ready, self._monotonic))
+    def add_peer(self, name: str, *, alive: Check, ready: Check) -> None:
+        """Add another process of the pipeline: while it is not alive or ready, neither is this (`peer_health.py`)."""
+        self._peers.append(_CachedCheck(name, alive, self._monotonic))
+        self._checks.append(_CachedCheck(name, ready, self._monotonic))
 
     def stopping(self) -> None:
-        """The process was told to stop."""
+        """Record that the process has begun to stop."""
         self._stopping = True
 
     def not_alive(self) -> list[str]:
-        """Reasons to restart this process; none while it is fine.
+        """Reasons to restart this process; empty while it is healthy.
 
-        A broker that is away is no reason (waiting for it is progress), and neither is stopping, which takes as long as
-        the last snapshot takes.
+        An unreachable broker is no reason, because waiting for it counts as progress. Stopping is no reason either; it
+        takes as long as the last snapshot takes.
         """
         if self._stopping:
             return []
-        # Peers listen before state is loaded, since the processes of a pipeline load it together.
+        # A process listens before it loads its state, and all load at the same time: by now the peers listen.
         return [*self._stuck(), *(_reasons(self._peers) if self._loaded else [])]
 
     def not_ready(self) -> list[str]:
-        """Reasons not to count on this process now; none while it is fine."""
+        """Reasons not to rely on this process now; empty while it is ready."""
         if self._stopping:
             return ["the pipeline is stopping"]
         if not self._loaded:
             return ["state is being loaded"]
-        silent = [f"lane {name} has not heard from the broker yet" for name in sorted(self._silent)]
-        return [*self._stuck(), *silent, *_reasons(self._checks), *self._snapshot_too_old()]
+        not_polled = [f"lane {name} has had no answer from the broker so far" for name in sorted(self._not_polled)]
+        return [*self._stuck(), *not_polled, *_reasons(self._checks), *self._snapshot_too_old()]
 
     def snapshot_bound_s(self) -> float:
-        """How old a snapshot may be: at least 10 minutes, 3 intervals, and 20 times what publishing last took.
+        """How old a snapshot may be: the largest of 10 minutes, 3 intervals, and 20 times the last publication.
 
-        Between two publications lie nine times what one takes, so the last covers one that doubles.
+        The pause after a publication is nine times its duration, so the last term allows the next one to take twice
+        as long.
         """
         return max(SNAPSHOT_BOUND_S, 3 * self._every_s, 20 * self._took_s)
 
@@ -137,32 +146,32 @@ class Health:
         return [f"no snapshot was published for {age_s:.0f} s; {bound_s:.0f} s are allowed"] if age_s > bound_s else []
 
 
-class _Asked:
-    """A check and its last answer."""
+class _CachedCheck:
+    """A check and its last answer, which is at most `ASK_AGAIN_S` old."""
 
     def __init__(self, name: str, check: Check, monotonic: Callable[[], float]) -> None:
         self._name, self._check, self._monotonic = name, check, monotonic
-        self._answer: str | None = "has not been asked yet"
+        self._answer: str | None = "the check has not run so far"
         self._at: float | None = None
-        self._asking = Lock()
+        self._running = Lock()
 
     def reason(self) -> str | None:
-        """The answer, asked for again where it is old; while somebody else is asking, the last one."""
-        if self._asking.acquire(blocking=False):
+        """Run the check if its answer is old; while another thread runs it, return the last answer."""
+        if self._running.acquire(blocking=False):
             try:
                 if self._at is None or self._monotonic() - self._at >= ASK_AGAIN_S:
-                    self._answer = self._ask()
+                    self._answer = self._run()
                     self._at = self._monotonic()
             finally:
-                self._asking.release()
+                self._running.release()
         return None if self._answer is None else f"{self._name}: {self._answer}"
 
-    def _ask(self) -> str | None:
+    def _run(self) -> str | None:
         try:
             return self._check()
-        except Exception as error:  # noqa: BLE001 - a probe that fails says why; it must not fail the prober
+        except Exception as error:  # noqa: BLE001 - the reason reports it; the probe must still be answered
             return f"{type(error).__name__}: {error}"
 
 
-def _reasons(checks: list[_Asked]) -> list[str]:
+def _reasons(checks: list[_CachedCheck]) -> list[str]:
     return [reason for check in checks if (reason := check.reason()) is not None]

@@ -1,4 +1,4 @@
-"""The HTTP server of a running pipeline: `/metrics`, `/healthz` and `/readyz`, in a thread of its own."""
+"""Serves `/metrics`, `/healthz` and `/readyz` of a running pipeline over HTTP, in its own thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATHS: Final = ("/metrics", "/healthz", "/readyz")
 
 
 class ServiceError(UserError):
-    """One sentence: where we should listen, and why we cannot."""
+    """The server cannot listen; one sentence with the address and the reason."""
 
 
 class Server:
@@ -30,13 +30,13 @@ class Server:
 
     def __init__(self, http: ThreadingHTTPServer) -> None:
         self._http = http
-        # A daemon: who waits for a probe must not keep a failed process alive.
+        # A daemon, because an open probe must not keep a failed process alive.
         self._thread = Thread(target=http.serve_forever, args=(0.1,), name="aftercall-health", daemon=True)
         self._thread.start()
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self._http.server_address[1])
 
     def close(self) -> None:
@@ -47,10 +47,10 @@ class Server:
 
 
 def listen(service: Service, process: int, health: Health) -> Server | None:
-    """Serve process `process` on `service.port` + `process`; None where the port is 0.
+    """Start the server of process `process` on `service.port` + `process`; None if `service.port` is 0.
 
     Raises:
-        ServiceError: the address cannot be had.
+        ServiceError: the server cannot listen on the address.
     """
     METRICS.process(process)
     METRICS.health(lambda: not health.not_ready(), health.heartbeat.age_s)
@@ -58,10 +58,10 @@ def listen(service: Service, process: int, health: Health) -> Server | None:
 
 
 def serve(health: Health, host: str, port: int, metrics: Metrics = METRICS) -> Server:
-    """Serve on exactly this port (0: one that is free).
+    """Serve on exactly this port (0: any free one).
 
     Raises:
-        ServiceError: the address cannot be had.
+        ServiceError: the server cannot listen on the address.
     """
     remedy = "set service.host and service.port, or service.port = 0 for no server"
     try:
@@ -69,7 +69,7 @@ def serve(health: Health, host: str, port: int, metrics: Metrics = METRICS) -> S
         return Server(_http(family)((host, port), _handler(health, metrics)))
     except (OSError, OverflowError, UnicodeError) as error:
         number = getattr(error, "errno", None) or 0
-        why = os.strerror(number) if number > 0 else str(error)  # names that cannot be resolved have negative ones
+        why = os.strerror(number) if number > 0 else str(error)  # a name that cannot be resolved has a negative number
     raise ServiceError(f"service: {host}:{port} must be free to listen on; {why} ({remedy})")
 
 
@@ -78,7 +78,7 @@ def _http(family: int) -> type[ThreadingHTTPServer]:
         address_family = family
 
         def server_bind(self) -> None:
-            # Not HTTPServer's, which looks the host's full name up: seconds where the resolver does not answer.
+            # Not HTTPServer's, which looks up the host's full name: that takes seconds if the resolver does not answer.
             TCPServer.server_bind(self)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
@@ -91,7 +91,7 @@ def _http(family: int) -> type[ThreadingHTTPServer]:
 def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version, sys_version = "aftercall", ""
-        timeout = 5  # whoever says nothing holds a thread
+        timeout = 5  # a client that sends nothing occupies a thread
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
@@ -107,7 +107,7 @@ def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_GET  # noqa: N815 - the same
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the same
-            """Probes come every few seconds: nothing to write home about."""
+            """Log nothing: probes come every few seconds."""
 
         def _judge(self, good: str, bad: str, reasons: list[str]) -> None:
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK

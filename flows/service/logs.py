@@ -1,8 +1,8 @@
-"""Logs on standard error: JSON lines, or lines for people where standard error is a terminal.
+"""Configures logging on standard error: JSON lines, or text if standard error is a terminal.
 
-Anything that logs with `logging` or `structlog` comes out alike: `time` (UTC), `level`, `event`, `process`, `logger`,
-and whatever else was said. What may be a payload or a secret is left out by its name, but the first line of defence is
-not to log it: dead letters are where payloads go.
+Records of `logging` and of `structlog` get the same form: `time` (UTC), `level`, `event`, `process`, `logger`, then
+their other fields. Fields named like a payload or a secret are left out, but the first line of defence is not to log
+such values: payloads belong in dead letters.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def configure(level: str = "info", process: int = 0, *, terminal: bool | None = 
     """Route all logs of this process; may be called again.
 
     Args:
-        level: least level of our own loggers (`aftercall.*`, and those named for a module of ours): debug, info,
-            warning or error. Others say warnings and errors.
-        process: which process of the cluster this is; stands in every line.
-        terminal: lines for people; None: as standard error is a terminal.
+        level: least level of our loggers (`aftercall.*` and those named after a module of ours): debug, info, warning
+            or error. Other loggers log warnings and errors.
+        process: number of the process in the cluster, in every line.
+        terminal: write text instead of JSON; None: only if standard error is a terminal.
     """
-    people = sys.stderr.isatty() if terminal is None else terminal
+    as_text = sys.stderr.isatty() if terminal is None else terminal
 
     def with_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["process"] = process
@@ -46,9 +46,9 @@ def configure(level: str = "info", process: int = 0, *, terminal: bool | None = 
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         with_process,
-        _discreet,
+        _without_private,
     ]
-    if people:
+    if as_text:
         last: list[Any] = [
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, timestamp_key="time")
         ]
@@ -82,7 +82,7 @@ def configure(level: str = "info", process: int = 0, *, terminal: bool | None = 
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is at that moment: a run may put another file there (`flows.runtime.engine`)."""
+    """Writes to the current `sys.stderr`, which a run may replace (`flows.runtime.engine`)."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -93,12 +93,12 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, _stream: TextIO) -> None:
-        """What the base class sets is of no account."""
+        """Ignore the value: the base class sets it, but the stream is always `sys.stderr`."""
 
 
-def _discreet(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Leave out what may be a payload or a secret, and cut what is long."""
-    for key in ("message", "asctime"):  # another handler's formatter left them on the record; `event` says it
+def _without_private(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace fields that may be a payload or a secret, and cut long texts."""
+    for key in ("message", "asctime"):  # left on the record by another handler's formatter; `event` has the message
         event.pop(key, None)
     for key, value in event.items():
         if key == "event" or key in _FIRST or key.startswith("_"):
@@ -114,6 +114,6 @@ def _discreet(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mu
 
 
 def _ordered(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
-    """The fields that every line has come first."""
+    """Put the fields that every line has first."""
     first = {key: event[key] for key in _FIRST if key in event}
     return {**first, **{key: value for key, value in event.items() if key not in first}}

@@ -1,4 +1,4 @@
-"""Process 0 asks the others how they are: one probe of its port then stands for the whole pipeline."""
+"""Lets process 0 probe the other processes, so that one probe covers the whole pipeline."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from flows.settings.sections import Service
 
 _TIMEOUT_S: Final = 1.0
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not listened on
-"""Who listens on every address is asked on this one."""
+"""The address on which to probe a process that listens on all addresses."""
 
 
 def watch_peers(health: Health, service: Service, processes: int) -> None:
-    """Let process 0 count the others of this machine as part of itself; nothing where nobody listens."""
+    """Add processes 1 to `processes` - 1 as peers of process 0; does nothing if `service.port` is 0."""
     if not service.port:
         return
     host = _EVERYWHERE.get(service.host, service.host)
     for number in range(1, processes):
         port = service.port + number
-        health.watches(f"process {number}", alive=_asks(host, port, "/healthz"), ready=_asks(host, port, "/readyz"))
+        health.add_peer(f"process {number}", alive=_probe(host, port, "/healthz"), ready=_probe(host, port, "/readyz"))
 
 
-def _asks(host: str, port: int, path: str) -> Check:
+def _probe(host: str, port: int, path: str) -> Check:
     def check() -> str | None:
         connection = HTTPConnection(host, port, timeout=_TIMEOUT_S)
         try:
@@ -32,7 +32,7 @@ def _asks(host: str, port: int, path: str) -> Check:
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, HTTPException) as error:
-            return f"{path} on port {port} cannot be asked ({type(error).__name__})"
+            return f"{path} on port {port} does not answer ({type(error).__name__})"
         finally:
             connection.close()
         if answer.status == 200:

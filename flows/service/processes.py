@@ -1,4 +1,4 @@
-"""Several processes of one pipeline: Bytewax's cluster over loopback, started and stopped together."""
+"""Starts and stops the processes of one pipeline together, a Bytewax cluster over loopback."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from flows.service.signals import WITHIN_S, Stopping
 
 _LOOPBACK: Final = "127.0.0.1"
 _GRACE_S: Final = WITHIN_S + 9
-_LAST_WORDS_S: Final = 3.0
+_ERRORS_S: Final = 3.0
 PORTS: Final = range(20_000, 32_000)
-"""Below those that systems give to outgoing connections. Between choosing a port and listening on it a process starts;
-meanwhile a connection could be given that port, even the one that keeps trying to reach it and then talks to itself."""
+"""Below the ports that systems assign to outgoing connections. A process needs time to start between the choice of a
+port and listening on it; an outgoing connection could be assigned that port meanwhile, even the connection that keeps
+trying to reach it and would then connect to itself."""
 _log = logging.getLogger("aftercall.run")
 
 
 def free_addresses(count: int) -> list[str]:
-    """Addresses on loopback on which nobody listens now.
+    """`count` loopback addresses whose ports are free now.
 
     Raises:
-        RunError: there are not so many.
+        RunError: fewer ports are free.
     """
     with ExitStack() as stack:
         addresses: list[str] = []
@@ -47,10 +48,10 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
     """Run `count` processes to their end.
 
     Args:
-        command: the arguments of `aftercall` for a member; its number and all addresses are added.
-        count: how many, > 1.
-        lock: a file that they keep open as long as one of them lives.
-        stopping: ends them all when it says so.
+        command: the arguments of `aftercall` for a member; its number and all addresses are appended.
+        count: number of processes, > 1.
+        lock: descriptor of the lock file; the processes inherit it, so the lock lasts until the last one has ended.
+        stopping: once it is true, all processes are stopped with SIGTERM.
 
     Raises:
         RunError: one of them failed; the others were ended too.
@@ -60,9 +61,9 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
         subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "aftercall", *command, "--member", str(i), "--addresses", addresses],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # Bytewax tells there how often it tried to reach the others
+            stdout=subprocess.DEVNULL,  # Bytewax prints there how often it tried to reach the others
             pass_fds=[lock],
-            start_new_session=True,  # ctrl-C reaches this process alone, which tells them
+            start_new_session=True,  # ctrl-C reaches this process alone, which stops the others
         )
         for i in range(count)
     ]
@@ -78,30 +79,30 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
         listed = ", ".join(f"{i} (exit code {code})" for i, code in failed.items())
         raise RunError(
             f"run: every process must end by itself; {listed} did not, so all were ended (see its error above, then "
-            "give the same command again: the run goes on at its last epoch)",
+            "give the same command again: the run resumes at its last epoch)",
             exit_code=ExitCode.USAGE if ExitCode.USAGE in failed.values() else ExitCode.FAILED,
         )
 
 
 def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping) -> None:
-    """Until all have ended, or one has failed, or they take too long to stop."""
-    told_at: float | None = None
+    """Return once all have ended, one has failed, or stopping takes longer than `_GRACE_S`."""
+    signalled_at: float | None = None
     while any(member.poll() is None for member in members):
         if any(member.poll() not in {None, 0} for member in members):
-            _linger(members)
+            _wait_for_errors(members)
             return
-        if stopping() and told_at is None:
-            told_at = time.monotonic()
+        if stopping() and signalled_at is None:
+            signalled_at = time.monotonic()
             for member in members:
                 member.terminate()
-        if told_at is not None and time.monotonic() - told_at > _GRACE_S:
+        if signalled_at is not None and time.monotonic() - signalled_at > _GRACE_S:
             _log.error("the processes did not end within %.0f s and are killed", _GRACE_S)
             return
         time.sleep(0.05)
 
 
-def _linger(members: Sequence[subprocess.Popen[bytes]]) -> None:
-    """One has failed, and the others end with it; that one may not be the first to be gone, and is to say why."""
-    deadline = time.monotonic() + _LAST_WORDS_S
+def _wait_for_errors(members: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Give the processes time to log after one has ended: it may have ended only because another one failed."""
+    deadline = time.monotonic() + _ERRORS_S
     while any(member.poll() is None for member in members) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,4 +1,7 @@
-"""The pipeline as a service between Kafka topics; killed at any moment, the same command goes on where it was."""
+"""Runs the pipeline as a service between Kafka topics.
+
+A run may be killed at any moment: the same command resumes it at its last epoch.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,16 @@ from aftercall.times import duration_us
 from connectors.dead_letters import place_origin
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
-from connectors.kafka.lane_settings import LaneHooks, LaneSettings
-from connectors.kafka.metadata import KafkaWatch
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
+from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
 from connectors.metrics import METRICS
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.erase.stopped import catch_up
 from flows.outcomes import Outlets, outcomes
-from flows.runtime.engine import LeftAlone, execute
-from flows.runtime.kafka import finish, inputs, outlets, reached
+from flows.runtime.engine import PeerLost, execute
+from flows.runtime.kafka import finish, inputs, outlets, wait_for_broker
 from flows.runtime.run_folder import (
     VERSION,
     Run,
@@ -40,7 +43,7 @@ from flows.runtime.run_folder import (
     write_run,
 )
 from flows.service import health_server, logs
-from flows.service.allocator import keep_memory_together
+from flows.service.allocator import limit_arenas
 from flows.service.health import Health
 from flows.service.peer_health import watch_peers
 from flows.service.processes import run_members
@@ -48,19 +51,19 @@ from flows.service.signals import Stopping, die_with_parent
 from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
 
-_LOOK_S: Final = 1.0
+_CHECK_DISK_S: Final = 1.0
 _log = logging.getLogger("aftercall.run")
 
 
 @dataclass(frozen=True)
-class Service:
-    """What is to run.
+class ServiceRun:
+    """What to run.
 
     Attributes:
-        settings: all of them.
+        settings: all settings.
         out: folder of the snapshot and the state.
-        accept_config_change: apply other settings that decide verdicts to calls accepted from now on.
-        accept_data_loss: go on where records that were still to be read have expired.
+        accept_config_change: if settings that decide verdicts have changed, apply them to calls accepted from now on.
+        accept_data_loss: resume although records have expired before they were read.
     """
 
     settings: Settings
@@ -71,19 +74,19 @@ class Service:
 
 @dataclass(frozen=True)
 class Member:
-    """One process of a run: its number, and the addresses of all; none where it is alone."""
+    """One process of a run: its number and the addresses of all processes; no addresses for a single process."""
 
     number: int = 0
     addresses: tuple[str, ...] = ()
 
 
-def run(service: Service, processes: int, command: Sequence[str]) -> None:
+def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> None:
     """Run until stopped.
 
     Args:
-        service: what.
-        processes: how many.
-        command: arguments of `aftercall` with which each of several processes is started.
+        service: what to run.
+        processes: number of processes, >= 1.
+        command: arguments of `aftercall` that start one of several processes.
 
     Raises:
         UsageError: more processes than lanes, or the folder holds another run.
@@ -111,44 +114,44 @@ def run(service: Service, processes: int, command: Sequence[str]) -> None:
             work(service, Member(), stopping)
         else:
             run_members(command, processes, lock, stopping)
-    _log.info("stopped; the same command goes on from here")
+    _log.info("stopped; the same command resumes here")
 
 
-def be_member(service: Service, member: Member) -> None:
-    """One of several processes; whoever started it holds our standard input, and has looked at everything."""
+def run_as_member(service: ServiceRun, member: Member) -> None:
+    """Run one of several processes. Its parent holds our standard input, and has checked folder and broker."""
     stopping = Stopping()
     stopping.install()
     die_with_parent(sys.stdin)
     try:
         work(service, member, stopping)
     except BaseException as error:
-        mine = user_error(error)
-        code = ExitCode.FAILED if mine is None else mine.exit_code
-        # Bytewax may have left threads behind that the interpreter's end would crash over.
+        caused_by_user = user_error(error)
+        code = ExitCode.FAILED if caused_by_user is None else caused_by_user.exit_code
+        # Threads that Bytewax has left behind may crash the interpreter at its exit.
         atexit.register(os._exit, code)
-        if not isinstance(error, LeftAlone):
+        if not isinstance(error, PeerLost):
             raise
         _log.warning("%s", error)
         sys.exit(code)
 
 
-def work(service: Service, member: Member, stopping: Stopping) -> None:
+def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
     """Run one process of the dataflow until it is stopped."""
     settings = service.settings
-    keep_memory_together()
+    limit_arenas()
     logs.configure(settings.service.log_level, member.number)
-    asked_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
-    watch = KafkaWatch(admin_config(settings.kafka.cluster()), inputs(settings.kafka), asked_every_s)
+    poll_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
+    poller = MetadataPoller(admin_config(settings.kafka.cluster()), inputs(settings.kafka), poll_every_s)
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
-        checks={"broker": watch.trouble},
+        checks={"broker": poller.problem},
     )
     if member.number == 0:
         watch_peers(health, settings.service, len(member.addresses))
     server = health_server.listen(settings.service, member.number, health)
     state = service.out / "state"
-    flow, sinks = build(service, watch, health, stopping)
+    flow, sinks = build_service(service, poller, health, stopping)
     try:
         execute(
             flow,
@@ -160,32 +163,35 @@ def work(service: Service, member: Member, stopping: Stopping) -> None:
         )
         finish(sinks)
     finally:
-        watch.close()
+        poller.close()
         if server is not None:
             server.close()
 
 
-def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stopping) -> tuple[Dataflow, Outlets]:
-    """The dataflow between the topics, and its ends, which `finish` wants to see when it has ended."""
+def build_service(
+    service: ServiceRun, poller: MetadataPoller, health: Health, stopping: Stopping
+) -> tuple[Dataflow, Outlets]:
+    """The dataflow between the topics, and its sinks, which `finish` needs after the end of the flow."""
     settings = service.settings
-    began, heard = time.monotonic(), set[str]()
+    began, polled_lanes = time.monotonic(), set[str]()
 
     def decoder() -> Decoder:
         return decoder_of(settings, lambda: time.time_ns() // 1000)
 
     def polled(lane: str) -> None:
-        if not heard:
+        if not polled_lanes:
             health.loaded()
             METRICS.recovered(time.monotonic() - began)
-        if lane not in heard:
-            heard.add(lane)
+        if lane not in polled_lanes:
+            polled_lanes.add(lane)
             health.polled(lane)
 
-    looked = [began]
+    disk_checked_at = began
 
     def stop() -> bool:
-        if (now := time.monotonic()) - looked[0] > _LOOK_S:
-            looked[0] = now
+        nonlocal disk_checked_at
+        if (now := time.monotonic()) - disk_checked_at > _CHECK_DISK_S:
+            disk_checked_at = now
             ensure_room(service.out)
         if stopping():
             health.stopping()
@@ -201,7 +207,7 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         accept_data_loss=service.accept_data_loss,
     )
     erasing = Erasing(service.out)
-    hooks = LaneHooks(
+    callbacks = LaneCallbacks(
         stopping=stop,
         beat=health.heartbeat.beat,
         built=health.expects_lane,
@@ -220,20 +226,20 @@ def build(service: Service, watch: KafkaWatch, health: Health, stopping: Stoppin
         on_published=health.published,
         erasing=erasing,
     )
-    source = KafkaLanes(lanes, decoder, watch, hooks)
+    source = KafkaLanes(lanes, decoder, poller, callbacks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
     return outcomes(settings, source, sinks, place_origin), sinks
 
 
-def _prepare(service: Service, state: Path, stopping: Stopping) -> None:
-    """Reach the broker, and make sure that the folder's state is of this run."""
+def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> None:
+    """Wait for the broker, and check that the state in the folder belongs to this run."""
     ensure_room(service.out)
-    broker = reached(service.settings.kafka, give_up=stopping)
+    broker = wait_for_broker(service.settings.kafka, give_up=stopping)
     begun = (state / "run.json").exists()
-    mine = _described(service.settings, broker.cluster_id)
-    known = open_run(service.out, mine, accept_config_change=service.accept_config_change)
+    wanted = _described(service.settings, broker.cluster_id)
+    current = open_run(service.out, wanted, accept_config_change=service.accept_config_change)
     recovery_store(state, begun=begun)
-    write_run(state, known)
+    write_run(state, current)
     catch_up(service.settings.kafka, state)
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: read no further, finish the epoch, publish, end."""
+"""Turns SIGTERM and SIGINT into a clean end: read no further, finish the epoch, publish."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from threading import Thread
 from typing import Any, Final, TextIO
 
 WITHIN_S: Final = 20.0
-"""How long the end may take. After that nothing more is stored, lest an epoch be stored whose output was not delivered;
-the next start repeats it."""
+"""How long the end may take, in seconds. After that no epoch is stored any more, as its output may not have been
+delivered; the next start repeats it."""
 _log = logging.getLogger("aftercall.run")
 
 
 class Stopping:
-    """Whether the process is to end, and by when."""
+    """Whether the process must end, and since when."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._since_s: float | None = None
 
     def install(self) -> None:
-        """Take the signals. Only from the main thread."""
+        """Handle SIGTERM and SIGINT. Call from the main thread only."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
 
     def begin(self) -> None:
-        """As a signal would."""
+        """Begin to stop, as a signal does."""
         if self._since_s is None:
             self._since_s = self._monotonic()
 
     def __call__(self) -> bool:
-        """Whether to read no further."""
+        """Whether the process must stop reading."""
         return self._since_s is not None
 
     def overdue(self) -> bool:
-        """Whether the end has taken too long."""
+        """Whether stopping has taken longer than `WITHIN_S`."""
         return self._since_s is not None and self._monotonic() - self._since_s > WITHIN_S
 
     def _signalled(self, number: int, frame: Any) -> None:
@@ -49,7 +49,7 @@ class Stopping:
 
 
 def die_with_parent(pipe: TextIO) -> None:
-    """End at once when the other end of `pipe` closes: whoever started us is gone, and others may take our place."""
+    """End this process at once when `pipe` closes: its parent has ended, and a new run may start in the folder."""
 
     def wait() -> None:
         pipe.read()

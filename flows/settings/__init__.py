@@ -1,4 +1,4 @@
-"""Settings from a TOML file, the environment and the command line, validated and merged."""
+"""Reads settings from a TOML file, the environment and the command line, and validates them."""
 
 from __future__ import annotations
 

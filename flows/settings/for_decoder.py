@@ -1,4 +1,4 @@
-"""From the settings to the decoder of a lane."""
+"""Builds the decoder of a lane from the settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flows.settings.loading import Settings
 
 
 def decoder_of(settings: Settings, now_us: Callable[[], int] | int) -> Decoder:
-    """A decoder; one that redacts where there is something to redact."""
+    """A decoder; a redacting one if `privacy.redact` is set. `now_us`: wall clock in µs, or a function for it."""
     skew_us, keep = duration_us(settings.join.max_future_skew), settings.privacy.keep_payloads
     if settings.privacy.redact:
         return RedactingDecoder(settings.privacy.redact, now_us=now_us, max_future_skew_us=skew_us, keep_payloads=keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aftercall.times import duration_us
 from flows.settings.loading import Settings
+from models.alerts import AlertSettings
 from models.drift import DriftSettings
 from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
@@ -50,6 +51,12 @@ def drift_settings(settings: Settings) -> DriftSettings:
         margin_above_per_day=drift.margin_above_per_day,
         new_normal_after_us=duration_us(drift.new_normal_after),
     )
+
+
+def alert_settings(settings: Settings) -> AlertSettings:
+    """The same warm-ups as the detectors', and when a new level is normal."""
+    drift = drift_settings(settings)
+    return AlertSettings(drift.warmup_us, drift.warmup_by_task, drift.new_normal_after_us)
 
 
 def routing_settings(settings: Settings) -> RoutingSettings:

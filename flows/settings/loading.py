@@ -1,6 +1,7 @@
-"""What a user may set: one TOML file, every key also as environment variable `AFTERCALL_SECTION__KEY`.
+"""Reads the settings from one TOML file, the environment and the command line.
 
-The command line overrides the environment, the environment overrides the file (docs/reference.md, section 6).
+Every key is also an environment variable `AFTERCALL_SECTION__KEY`. The command line overrides the environment, the
+environment overrides the file (docs/reference.md, section 6).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ DELIMITER = "__"
 
 
 class SettingsError(UsageError):
-    """One sentence: where the setting stands, the rule it breaks, its value and what to do."""
+    """A setting is wrong; one sentence with its place, the rule it breaks, its value and the remedy."""
 
 
 class Settings(BaseSettings):
@@ -74,7 +75,7 @@ class Settings(BaseSettings):
     service: Service = Service()
 
     @classmethod
-    def settings_customise_sources(  # noqa: D102 - `load` merges the sources, so that it can say where a value stood
+    def settings_customise_sources(  # noqa: D102 - `load` merges the sources, so that errors can name a value's place
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     def horizon(self, task_type: str) -> timedelta:
-        """How long outcomes of this task type's calls count."""
+        """How long outcomes count for calls of this task type."""
         own = self.task.get(task_type)
         return self.join.horizon if own is None or own.horizon is None else own.horizon
 
@@ -95,7 +96,7 @@ class Settings(BaseSettings):
         return max([self.join.horizon, *(task.horizon for task in self.task.values() if task.horizon is not None)])
 
     def forget_after(self, retention: Retention) -> dict[str, timedelta]:
-        """The age of rows at which they are dropped, by table; what is kept of a call is kept from its closing."""
+        """By table, the age at which rows are dropped; for rows of a call it counts from the closing of the call."""
         held = self.longest_horizon + self.join.allowed_lateness
         ages = {name: getattr(retention, name) for name in Retention.model_fields}
         return {
@@ -105,7 +106,7 @@ class Settings(BaseSettings):
         }
 
     def deciding(self) -> dict[str, Any]:
-        """What decides verdicts, as plain JSON values: stored with the state, compared at resume."""
+        """The settings that decide verdicts, as plain JSON values: stored with the state, compared at resume."""
         plain = self.model_dump(mode="json")
         scores = plain["verdict"]["source"]
         tasks = plain["task"]
@@ -113,7 +114,7 @@ class Settings(BaseSettings):
             "join": {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")},
             "verdict": {
                 "precedence": plain["verdict"]["precedence"],
-                # What only repeats the defaults decides nothing.
+                # A source that only repeats the defaults changes no verdict.
                 "source": {
                     name: scores[name]
                     for name in sorted(scores)
@@ -128,12 +129,12 @@ class Settings(BaseSettings):
         }
 
     def effective(self) -> dict[str, Any]:
-        """Every value in force, as plain JSON values, secrets masked."""
+        """Every value in force, as plain JSON values, with secrets masked."""
         return {**self.model_dump(mode="json"), "kafka": self.kafka.shown()}
 
 
 class _Place(NamedTuple):
-    """One of the places that settings come from."""
+    """One of the places that settings are read from."""
 
     name: str
     values: dict[str, Any]
@@ -143,12 +144,12 @@ def load(path: Path | None = None, **overrides: Mapping[str, Any]) -> Settings:
     """Read the settings: defaults, then the file, then the environment, then `overrides`.
 
     Args:
-        path: the TOML file; None for none.
+        path: the TOML file, or None.
         **overrides: sections with values from the command line, such as `join={"horizon": "14d"}`; a None value means
             that the option was not given.
 
     Raises:
-        SettingsError: where a place cannot be read or a value breaks a rule.
+        SettingsError: a place cannot be read, or a value breaks a rule.
     """
     given = {
         section: {key: value for key, value in values.items() if value is not None}
@@ -183,9 +184,9 @@ def _environment() -> dict[str, Any]:
     for name in sorted(os.environ):
         section, delimiter, _ = name.upper().removeprefix(PREFIX).partition(DELIMITER)
         if name.upper().startswith(PREFIX) and delimiter and section.lower() not in Settings.model_fields:
-            known = ", ".join(Settings.model_fields)
+            sections = ", ".join(Settings.model_fields)
             raise SettingsError(
-                f"environment: {name} names no section of the settings (unset it, or name one of {known})"
+                f"environment: {name} names no section of the settings (unset it, or name one of {sections})"
             )
     try:
         return dict(EnvSettingsSource(Settings)())
@@ -221,7 +222,7 @@ def _sentence(error: ErrorDetails, places: list[_Place]) -> str:
 
 
 def _keys(loc: tuple[int | str, ...], places: list[_Place]) -> list[str]:
-    """The keys as the user wrote them: pydantic adds list positions, `[key]` and the branches of unions."""
+    """The keys as the user wrote them, without the list positions, `[key]` and union branches that pydantic adds."""
     keys = [str(key) for key in loc]
     while keys and not any(_holds(place.values, keys) for place in places):
         keys.pop()
@@ -252,9 +253,9 @@ def _section(path: list[str]) -> type[BaseSettings | Section] | None:
 
 def _instead(path: list[str]) -> str:
     holder = _section(path)
-    known = [] if holder is None else list(holder.model_fields)
-    close = get_close_matches(path[-1], known, n=1)
-    return f"did you mean {close[0]}?" if close else f"remove it, or use one of {', '.join(known)}"
+    keys = [] if holder is None else list(holder.model_fields)
+    close = get_close_matches(path[-1], keys, n=1)
+    return f"did you mean {close[0]}?" if close else f"remove it, or use one of {', '.join(keys)}"
 
 
 def _remedy(path: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The sections of `aftercall.toml`, with their defaults and rules (docs/reference.md, section 6)."""
+"""Defines the sections of `aftercall.toml`, with defaults and rules (docs/reference.md, section 6)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _listed(value: object) -> object:
 def _distinct(names: list[str]) -> list[str]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"must name each once; {twice!r} stands there twice")
+        raise ValueError(f"must name each once; {twice!r} is there twice")
     return names
 
 
@@ -60,14 +60,14 @@ def _pattern(text: str) -> str:
 
 def _source_name(name: str) -> str:
     if name in RESERVED_SOURCES:
-        raise ValueError(f"may not name {name!r}: the pipeline makes the statements of that source itself")
+        raise ValueError(f"must not name {name!r}: the pipeline makes the statements of that source itself")
     return name
 
 
 def _arm(text: str) -> str:
     model, _, config = text.rpartition("/")
     if not model or not config:
-        raise ValueError("must be 'model/config' (what stands after the last slash is the config)")
+        raise ValueError("must be 'model/config' (the part after the last slash is the config)")
     return text
 
 
@@ -82,7 +82,7 @@ Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
 class Section(BaseModel):
-    """A section of the file: frozen, unknown keys refused."""
+    """A section of the file; it is frozen and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -100,7 +100,7 @@ class Join(Section):
 
 
 class SourceScore(Section):
-    """From which score on a source says success, or, where high is bad, failure."""
+    """The score from which on a statement of a source is a success (or, if high is bad, a failure)."""
 
     pass_at: float | None = None
     fail_at: float | None = None
@@ -125,7 +125,7 @@ class Verdict(Section):
 
 
 class Task(Section):
-    """What is particular to one task type."""
+    """Settings of one task type."""
 
     horizon: Span | None = None
     silence: Literal["success", "failure"] | None = None
@@ -138,7 +138,7 @@ class Task(Section):
     @model_validator(mode="after")
     def _silence_has_a_horizon(self) -> Self:
         if self.silence is not None and self.horizon is None:
-            raise ValueError("sets silence without a horizon of its own: say after how long silence counts")
+            raise ValueError("sets silence without horizon: set the horizon after which silence counts")
         return self
 
     @property
@@ -151,7 +151,7 @@ class Task(Section):
 
 
 class Drift(Section):
-    """The promise on false alarms, and when a group is watched."""
+    """The promised false-alarm rate, and when a group is watched."""
 
     false_alarms_per_1000_groups_per_week: float = Field(default=1.0, gt=0)
     warmup: Duration = timedelta(hours=72)
@@ -173,7 +173,7 @@ class Routing(Section):
     @model_validator(mode="after")
     def _outlives_the_next(self) -> Self:
         if self.valid_for < self.every:
-            raise ValueError("has valid_for shorter than every: routers would be without advice in between")
+            raise ValueError("has valid_for shorter than every: routers would be without a recommendation in between")
         return self
 
 
@@ -184,11 +184,11 @@ class Snapshot(Section):
     keep: int = Field(default=3, ge=1)
     calls: Literal["all", "decided", "none"] = "all"
     memory_mb: int = Field(default=256, ge=64)
-    """What DuckDB may take to write it; the rest spills to disk."""
+    """Memory that DuckDB may use to write it, in MB; beyond that it spills to disk."""
 
 
 class Retention(Section):
-    """How long rows stay (of a call: once it has closed); absent: for good in a replay, see `on_kafka` otherwise."""
+    """How long rows stay (rows of a call: after its closing). Absent: for ever in a replay; else see `on_kafka`."""
 
     calls: Span | None = None
     statements: Span | None = None
@@ -198,14 +198,14 @@ class Retention(Section):
     recommendations: Span | None = None
 
     def on_kafka(self) -> Retention:
-        """With the defaults of a pipeline that runs for ever: calls and statements 30 d, hourly rates 90 d."""
+        """With the defaults of a service, which runs for ever: calls and statements 30 d, hourly rates 90 d."""
         defaults = {"calls": timedelta(days=30), "statements": timedelta(days=30), "hourly": timedelta(days=90)}
         absent = {name: span for name, span in defaults.items() if getattr(self, name) is None}
         return self.model_copy(update=absent)
 
 
 class Privacy(Section):
-    """Whether inputs and outputs are kept, and which regular expressions are blotted out of them then."""
+    """Whether inputs and outputs are kept, and the regular expressions whose matches are redacted."""
 
     keep_payloads: bool = False
     redact: Patterns = []
@@ -228,7 +228,7 @@ class Topics(Section):
 
 
 class Kafka(Section):
-    """Where the broker is; `librdkafka` is handed to the client, but for what the pipeline relies on itself."""
+    """Where the broker is; `librdkafka` goes to the client, except for keys that the pipeline sets itself."""
 
     brokers: str = Field(default="localhost:9092", min_length=1)
     group_id: Name = "aftercall"
@@ -237,7 +237,7 @@ class Kafka(Section):
     """Consumers, over all processes; part of the state. Partition p of either topic belongs to lane p % lanes."""
     librdkafka: dict[str, str | bool | int | float] = Field(default={}, repr=False)
     librdkafka_files: dict[str, Annotated[str, Field(min_length=1)]] = {}
-    """Keys whose value stands in a file, such as a mounted secret."""
+    """Keys whose value is read from a file, such as a mounted secret."""
 
     @model_validator(mode="after")
     def _no_key_of_ours(self) -> Self:
@@ -249,11 +249,11 @@ class Kafka(Section):
     @model_validator(mode="after")
     def _no_key_twice(self) -> Self:
         for key in sorted(self.librdkafka.keys() & self.librdkafka_files.keys()):
-            raise ValueError(f"has {key} under librdkafka and under librdkafka_files: only one can be meant")
+            raise ValueError(f"has {key} under librdkafka and under librdkafka_files: it must be under one of them")
         return self
 
     def cluster(self) -> Cluster:
-        """What the connectors want to know of it."""
+        """The settings as the connectors take them."""
         return Cluster(
             brokers=self.brokers,
             group_id=self.group_id,
@@ -262,26 +262,26 @@ class Kafka(Section):
         )
 
     def shown(self) -> dict[str, Any]:
-        """The values as they may be printed: what may be a secret is masked."""
+        """The values as they may be printed: possible secrets are masked."""
         hidden = {key: "***" for key in self.librdkafka if may_be_secret(key)}
         plain = self.model_dump(mode="json")
         return {**plain, "librdkafka": {**self.librdkafka, **hidden}}
 
 
 class Recovery(Section):
-    """How often the state is written; a crash repeats at most this much work."""
+    """How often the state is stored; after a crash at most this much work is repeated."""
 
     epoch: Span = timedelta(seconds=10)
 
 
 class Service(Section):
-    """Where a running pipeline keeps its files, where it answers probes, and what it tells."""
+    """Where a running pipeline keeps its files, where it answers probes, and what it logs."""
 
     folder: str = Field(default="aftercall-data", min_length=1)
     """Holds `outcomes.duckdb`, and `state/`, which belongs to this pipeline alone."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=9464, ge=0, le=65_535)
-    """Of process 0; process i listens on `port` + i. 0: nobody listens."""
+    """Of process 0; process i listens on `port` + i. 0: no process listens."""
     stalled_after: Span = timedelta(seconds=60)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

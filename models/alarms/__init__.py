@@ -1,1 +1,1 @@
-"""What detectors find: the alarm, its phrases, the open alarms of each series."""
+"""Alarms of the detectors as values, and which of them are open."""

@@ -1,33 +1,102 @@
-"""What a detector found: numbers, no record yet."""
+"""An alarm is a value: what changed, since when, by how much. It holds no sentence and no severity."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from aftercall.records import Direction, Severity
+from aftercall.records import Direction
 from models.messages import AnyGroup
 
-Watched = tuple[str, AnyGroup, str]
-"""(kind, group, metric): at most one alert is open for each."""
+Series = tuple[str, AnyGroup, str]
+"""(kind, group, metric): at most one alarm is open for each."""
+
+
+class RateChange(NamedTuple):
+    """`baseline` and `current` are success rates.
+
+    `inherited`: the baseline is that of the series' roll-up.
+    """
+
+    inherited: bool
+
+
+class MeanChange(NamedTuple):
+    """`baseline` and `current` are geometric means in `unit`; mean scores where it is empty."""
+
+    unit: str
+
+
+class ShareChange(NamedTuple):
+    """`baseline` and `current` are shares of values above `level`, in `unit`; of scores where that is empty."""
+
+    level: float
+    unit: str
+
+
+class VolumeChange(NamedTuple):
+    """`baseline` and `current` are in `unit`; `seen` events arrived where `expected` were due."""
+
+    seen: float
+    expected: float
+    unit: str
+
+
+Details = RateChange | MeanChange | ShareChange | VolumeChange
+"""What the numbers of an alarm are, and what else its sentence needs."""
+
+
+class OpenAlarm(NamedTuple):
+    """An alarm that is open.
+
+    Attributes:
+        direction: of its series.
+        opened_at: when it was raised, microseconds.
+        baseline: the level before it.
+        current: the level that was reported last.
+        promised: whether it falls under the promise on false alarms.
+    """
+
+    direction: Direction
+    opened_at: int
+    baseline: float
+    current: float
+    promised: bool
 
 
 class Alarm(NamedTuple):
-    """What a detector found, at event time `at` (microseconds, like all times here).
+    """What a detector found in one series.
 
-    `origin` is whatever the detector needs to compare a later alarm with the baseline of this one. `finding` follows
-    the group's name in a sentence: "fell from ... to ...". Evidence is finite.
+    Attributes:
+        at: when, in event time: the end of the minute whose events raised it, microseconds.
+        series: of what.
+        direction: of the change.
+        baseline: the level before the change; of a recovery, that before the change that it ends.
+        current: the level since.
+        effect_low, effect_high: interval of current minus baseline, at 99 %; None of a recovery.
+        changed_at: estimate of when it changed, microseconds.
+        promise: false alarms per 1,000 groups per week, over all promised alarms together; None where none is promised.
+        evidence: numbers that the detector went by, finite, of six significant digits.
+        details: see `Details`.
+        again: an alarm in this direction is open, and the level has moved again.
+        ends: the open alarm, in the other direction, that this one ends: it is a recovery.
     """
 
     at: int
-    watched: Watched
+    series: Series
     direction: Direction
-    severity: Severity
     baseline: float
     current: float
     effect_low: float | None
     effect_high: float | None
     changed_at: int
-    promise: str | None
-    finding: str
+    promise: float | None
     evidence: dict[str, float]
-    origin: tuple[float, ...]
+    details: Details
+    again: bool = False
+    ends: OpenAlarm | None = None
+
+
+def by_time(alarm: Alarm) -> tuple[int, tuple[str, ...], str, str]:
+    """Sort key: time, then group, kind and metric."""
+    kind, group, metric = alarm.series
+    return alarm.at, tuple(part or "" for part in group), kind, metric

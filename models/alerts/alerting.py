@@ -1,7 +1,8 @@
-"""The stage after the detectors: one alert for one cause, told at the level that explains it best.
+"""The stage after the detectors: one alert for one cause, in the scope that explains it best.
 
-Detectors alarm on every (task_type, model, config) and on two roll-ups, each by itself: one cause gives many alarms,
-over hours. What is known already opens nothing; what comes together is told together (docs/reference.md, section 3).
+Each detector raises alarms on every (task_type, model, config) and on two roll-ups: one cause gives many alarms, over
+hours. An alarm that an open incident explains opens no alert; simultaneous alarms are merged into one
+(docs/reference.md, section 3). Only here are records and sentences made.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from typing import Any, Final
 
 from aftercall.records import Alert
 from aftercall.times import DAY_US, MINUTE_US, NEVER
-from models.alarms.alarm import Alarm
+from models.alarms.alarm import Alarm, RateChange
 from models.alerts.incidents import Incident, Incidents
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.other_causes import OtherCauses
 from models.alerts.rate_causes import RateCauses
-from models.drift.settings import DriftSettings
+from models.alerts.settings import AlertSettings
 from models.messages import Closed
 from models.state import unpack
 
 STATE_VERSION: Final = 2
 REMEMBERED_US: Final = 14 * DAY_US
 """How long a closed incident explains late alarms."""
-_RATE: Final = ("drift", "success_rate")
+_RATE: Final = "success_rate"
 
 
 class Alerting:
@@ -33,7 +34,7 @@ class Alerting:
     hour with failures by it, and the incidents.
     """
 
-    def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
+    def __init__(self, settings: AlertSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from what `state()` pickled."""
         self._settings = settings
         self._through = NEVER if state is None else state["through"]
@@ -53,23 +54,23 @@ class Alerting:
             Records by time; those of one alert in the order of `seq`.
         """
         waiting = sorted(alarms, key=_order, reverse=True)
-        told: list[Alert] = []
+        alerts: list[Alert] = []
         end = closed.through * MINUTE_US
         while True:
-            due = min((self._due(one) for one in self._incidents.all if one.closed is None), default=end + 1)
+            due = min((self._due(incident) for incident in self._incidents.open()), default=end + 1)
             at = min(waiting[-1].at if waiting else end + 1, due)
             if at > end:
                 break
-            self._take(closed, at // MINUTE_US)
-            for one in [one for one in self._incidents.all if one.closed is None and self._due(one) <= at]:
-                told += self._pass(one, at)
+            self._add_trials(closed, at // MINUTE_US)
+            for incident in [incident for incident in self._incidents.open() if self._due(incident) <= at]:
+                alerts += self._review(incident, at)
             while waiting and waiting[-1].at <= at:
                 alarm = waiting.pop()
-                by = self._rates if (alarm.watched[0], alarm.watched[2]) == _RATE else self._others
-                told += by.alarm(alarm)
+                causes = self._rates if isinstance(alarm.details, RateChange) else self._others
+                alerts += causes.explain(alarm)
             self._incidents.forget(at - REMEMBERED_US)
-        self._take(closed, closed.through)
-        return told
+        self._add_trials(closed, closed.through)
+        return alerts
 
     def state(self) -> bytes:
         """All of it as a pickle of plain values and arrays."""
@@ -84,7 +85,7 @@ class Alerting:
         )
 
     @classmethod
-    def from_state(cls, state: bytes, settings: DriftSettings) -> Alerting:
+    def from_state(cls, state: bytes, settings: AlertSettings) -> Alerting:
         """The stage as it was; `settings` hold from here on.
 
         Raises:
@@ -92,26 +93,26 @@ class Alerting:
         """
         return cls(settings, unpack(state, "alerting", STATE_VERSION))
 
-    def _take(self, closed: Closed, until: int) -> None:
+    def _add_trials(self, closed: Closed, until: int) -> None:
         if until > self._through:
             self._trials.add(closed, self._through, until)
             self._through = until
 
     def _due(self, incident: Incident) -> int:
         normal = incident.opened + self._settings.new_normal_after_us
-        if (incident.kind, incident.metric) != _RATE:
+        if incident.metric != _RATE:
             return normal
         return min(normal, self._rates.due(incident))
 
-    def _pass(self, incident: Incident, at: int) -> list[Alert]:
-        """What the passing of time means for an open incident."""
+    def _review(self, incident: Incident, at: int) -> list[Alert]:
+        """Close an incident whose level has become normal, or look at its outcomes again."""
         if at >= incident.opened + self._settings.new_normal_after_us:
             return [incident.normal(at)]
-        return self._rates.look(incident, at)
+        return self._rates.review(incident, at)
 
 
 def _order(alarm: Alarm) -> tuple[Any, ...]:
-    kind, group, metric = alarm.watched
-    # At one instant the narrow watches first, so that who speaks first does not depend on the detectors' order.
+    kind, group, metric = alarm.series
+    # At one instant the narrow series first: their order does not depend on that of the detectors.
     width = sum(part is None for part in group)
     return (alarm.at, width, kind, metric, *(part or "" for part in group), alarm.direction)

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 from scipy.special import xlogy
-from scipy.stats import chi2
 
+from models.alerts.sentences import DAYS_DIFFER, new_kind_text, too_few_text
 from models.arrays import F64
+from models.stats.chi_square import chi_square_quantile
 
 MIN_DAYS = 7
 """Whole days of the baseline from which day effects can be judged."""
@@ -30,7 +31,7 @@ def divergence(p: float, q: float) -> float:
 
 
 def baseline_too_small(trials: float, rate: float, changed: float, threshold: float) -> bool:
-    """Whether a baseline of so many trials is too short to tell this change at this threshold.
+    """Whether a baseline of so many trials is too short to detect this change at this threshold.
 
     With an unknown baseline, detection needs about n KL(rate, changed) > ln(threshold); what alarms below it may do so
     because the baseline was badly estimated (information floor; Lai and Xing 2010, Sequential Analysis 29, 162-175).
@@ -54,7 +55,7 @@ def days_differ_too_much(failures: F64, trials: F64) -> bool:
     if len(n) < MIN_DAYS or not 0 < rate < 1:
         return False
     expected = n * rate * (1 - rate) * (1 + (n - 1) * MOST_CORRELATION)
-    return float(((f - n * rate) ** 2 / expected).sum()) > float(chi2.ppf(1 - _LEVEL, len(n) - 1))
+    return float(((f - n * rate) ** 2 / expected).sum()) > chi_square_quantile(1 - _LEVEL, len(n) - 1)
 
 
 def is_weekend(day: int) -> bool:
@@ -94,15 +95,9 @@ def caveat(
         new_kind: see `new_kind_of_day`.
     """
     if baseline_too_small(trials, rate, changed, threshold):
-        return (
-            f"No promise is made: {trials:,.0f} outcomes before the change are too few to be sure of the rate "
-            "that it is compared with."
-        )
+        return too_few_text(trials)
     if days is not None and days_differ_too_much(np.asarray(days[0]), np.asarray(days[1])):
-        return (
-            "No promise is made: the rate of this group differs from day to day by more than the promise was shown to "
-            "hold for, so such a change may be one of its days."
-        )
+        return DAYS_DIFFER
     if new_kind is not None:
-        return f"No promise is made: the change began on a {new_kind}, and nothing is known yet of how others are."
+        return new_kind_text(new_kind)
     return None

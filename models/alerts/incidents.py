@@ -1,17 +1,21 @@
-"""An incident: one cause, its alert, and the records that tell of it."""
+"""An incident: one cause, and the life of its alert: opened, updated, closed, perhaps opened again."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aftercall.records import Alert, Direction, alert_id
-from aftercall.times import MINUTE_US, to_datetime
+from aftercall.times import MINUTE_US, MINUTES_PER_HOUR, to_datetime
 from aftercall.vocabulary import EVERY_TASK
-from models.alarms.phrases import METRICS, significant, utc_text
-from models.alerts.scope import Scope, scope_text
+from models.alarms.digits import significant
+from models.alerts.scope import Scope
+from models.alerts.sentences import merged_text, normal_text
 from models.alerts.severity import severity_of
 from models.stats.effect_size import Effect
+
+SLACK: Final = 6 * MINUTES_PER_HOUR
+"""Minutes: changes are dated with an error of up to 6 h at 100 trials a day; within it, two may be one."""
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Incident:
         return asdict(self)
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> Incident:
+    def from_plain(cls, plain: dict[str, Any]) -> Incident:
         """The reverse of `plain`."""
         return cls(**plain)
 
@@ -90,36 +94,26 @@ class Incident:
 
     def merge(self, at: int, other: Incident) -> Alert:
         """Close it: it has turned out to be part of another."""
-        name = METRICS.get(self.metric, self.metric)
-        reason = (
-            f"{name} of {scope_text(self.scope)} is part of a wider change, that of {scope_text(other.scope)}: the "
-            "alert on that goes on."
-        )
+        reason = merged_text(self.metric, self.scope, other.scope)
         evidence = {**self.record["evidence"], "part_of": other.record["alert_id"]}
         return self.close(at, reason, recovered=False, evidence=evidence)
 
     def normal(self, at: int) -> Alert:
         """Close it: the level has stayed for so long that it is the new normal."""
-        opened = utc_text(self.opened)
-        name = METRICS.get(self.metric, self.metric)
-        reason = (
-            f"{name} of {scope_text(self.scope)} has not come back since {opened}: its present level is taken as the "
-            "new normal."
-        )
-        return self.close(at, reason, recovered=False)
+        return self.close(at, normal_text(self.metric, self.scope, self.opened), recovered=False)
 
 
 class Incidents:
-    """All incidents that matter yet: open ones, and closed ones as long as late alarms may come of them."""
+    """All incidents that still matter: open ones, and closed ones as long as they may explain late alarms."""
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         """Start empty, or with the `state()` of another."""
-        self.all: list[Incident] = [] if state is None else [Incident.of(plain) for plain in state["all"]]
+        self.all: list[Incident] = [] if state is None else [Incident.from_plain(plain) for plain in state["all"]]
         self._count: dict[tuple[str, Scope, str, str], int] = {} if state is None else dict(state["count"])
 
     def state(self) -> dict[str, Any]:
         """Plain values."""
-        return {"all": [one.plain() for one in self.all], "count": self._count}
+        return {"all": [incident.plain() for incident in self.all], "count": self._count}
 
     def begin(self, incident: Incident, at: int, **fields: Any) -> Alert:
         """Open a new incident's alert."""
@@ -128,14 +122,18 @@ class Incidents:
         self.all.append(incident)
         return incident.open(ordinal, at, **fields)
 
-    def of(self, kind: str, metric: str) -> list[Incident]:
+    def open(self) -> list[Incident]:
+        """Those whose alert is open, the oldest first."""
+        return [incident for incident in self.all if incident.closed is None]
+
+    def of_family(self, kind: str, metric: str) -> list[Incident]:
         """Those of what a kind and metric measure, the newest first."""
-        mine = family(kind, metric)
-        return [one for one in reversed(self.all) if family(one.kind, one.metric) == mine]
+        wanted = family(kind, metric)
+        return [incident for incident in reversed(self.all) if family(incident.kind, incident.metric) == wanted]
 
     def forget(self, before: int) -> None:
         """Drop those that were closed before `before` (microseconds)."""
-        self.all = [one for one in self.all if one.closed is None or one.closed >= before]
+        self.all = [incident for incident in self.all if incident.closed is None or incident.closed >= before]
 
 
 def family(kind: str, metric: str) -> tuple[str, str]:
@@ -159,26 +157,3 @@ def measured(effect: Effect, per_day: float) -> dict[str, Any]:
         "effect_high": significant(effect.high),
         "failures_per_day": significant(per_day),
     }
-
-
-def change_text(effect: Effect) -> str:
-    """A change for a sentence.
-
-    >>> change_text(Effect(0.9, 0.8, -0.13, -0.07, 20.0, 100.0, 10.0, 100.0))
-    'from 90.0% to 80.0% (-10.0 points, 99% interval -13.0 to -7.0)'
-    """
-    return (
-        f"from {effect.baseline:.1%} to {effect.current:.1%} ({100 * effect.points:+.1f} points, "
-        f"99% interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
-    )
-
-
-def cost_text(per_day: float) -> str:
-    """What a change costs, for a sentence.
-
-    >>> cost_text(1234.5), cost_text(-3.0)
-    (' It costs about 1,200 failures a day.', '')
-    """
-    if per_day < 0.5:
-        return ""
-    return f" It costs about {float(f'{per_day:.2g}'):,.0f} failures a day."

@@ -8,10 +8,10 @@ import numpy as np
 
 from aftercall.vocabulary import OTHER
 from models.arrays import F64, I64
-from models.columns.minute_rows import KEEP_HOURS, MinuteRows
+from models.columns.minute_rows import BASELINE_HOURS, MinuteRows
 
 MOST_ERRORS: Final = 64
-"""Errors of a task type told apart at a time: an error is free text. The others are one, `OTHER`."""
+"""Errors of a task type that are counted separately at a time: an error is free text. The others are one, `OTHER`."""
 _OTHER_SLOT: Final = 0
 
 
@@ -64,7 +64,7 @@ class LeafErrors:
         found = next((at for at, (known, _) in enumerate(slots) if known == text), None)
         if found is None and text != OTHER:
             # The hour of its last failure must be out of reach of every later look.
-            gone = minute // 60 - KEEP_HOURS
+            gone = minute // 60 - BASELINE_HOURS
             found = next((at for at, (_, last) in enumerate(slots) if last // 60 <= gone), None)
             if found is None and len(slots) < MOST_ERRORS:
                 found = len(slots)

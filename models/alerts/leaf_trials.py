@@ -75,7 +75,7 @@ class LeafTrials:
         self._add_errors(closed, begin, end)
 
     def between(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64]:
-        """Failures and trials per leaf in minutes `begin` <= minute < `end`, as they are told apart at minute `now`.
+        """Failures and trials per leaf in minutes `begin` <= minute < `end`, at the resolution of minute `now`.
 
         Args:
             now: the present minute; >= end.
@@ -109,12 +109,12 @@ class LeafTrials:
         part = closed.failed
         rows = slice(*(int(at) for at in np.searchsorted(part.minute, (begin, end))))
         columns = (part.code[rows], part.minute[rows], part.error[rows], part.count[rows])
-        told = []
+        counts = []
         for code, minute, error, count in zip(*(column.tolist() for column in columns), strict=True):
             name = closed.names[code]
             # It is known: a trial that failed by an error is a trial.
-            told.append((self.leaves.index[name], name[0], minute, closed.errors[error], count))
-        self._errors.add(told)
+            counts.append((self.leaves.index[name], name[0], minute, closed.errors[error], count))
+        self._errors.add(counts)
 
     def _slice(self, name: Group, source: str, minute: int) -> int:
         known = len(self.leaves.names)

@@ -1,18 +1,16 @@
-"""From alarms on other metrics, of which only the alarms are known, to causes: what moves together is one."""
+"""Explain alarms on metrics without counts, by groups and dates: what moves together has one cause."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from aftercall.records import Alert
 from aftercall.times import MINUTE_US
 from models.alarms.alarm import Alarm
-from models.alarms.phrases import METRICS, utc_text
-from models.alerts.incidents import Incident, Incidents
-from models.alerts.scope import DEFAULT_CONFIG, Scope, scope_text
-
-SLACK: Final = 6 * 60
-"""Minutes between the dates of two changes that may be one."""
+from models.alerts.incidents import SLACK, Incident, Incidents
+from models.alerts.scope import DEFAULT_CONFIG, Scope
+from models.alerts.sentences import promise_text, recovery_text, sentence_of, several_text
+from models.alerts.severity import severity_of_alarm
 
 
 class OtherCauses:
@@ -21,33 +19,29 @@ class OtherCauses:
     def __init__(self, incidents: Incidents) -> None:
         self._incidents = incidents
 
-    def alarm(self, alarm: Alarm) -> list[Alert]:
-        """Open an alert, or tell what the alarm means for one that is open, or nothing where it is known."""
-        kind, group, metric = alarm.watched
+    def explain(self, alarm: Alarm) -> list[Alert]:
+        """Open an alert, or update or close the open one that explains the alarm; nothing where that adds nothing."""
+        kind, group, metric = alarm.series
         changed = alarm.changed_at // MINUTE_US
-        known = self._incidents.of(kind, metric)
-        mine = [one for one in known if group in one.members]
-        for one in mine:
-            if one.direction != alarm.direction:
-                if one.closed is None:
-                    return _left(one, group, alarm)
-                if one.recovered and changed <= one.closed // MINUTE_US + SLACK:
-                    return []  # another test tells the same end
-            elif one.closed is None:
-                return _again(one, alarm, changed)
-            elif changed < one.closed // MINUTE_US:
-                return []  # another test tells the same change, late
-        for one in known:
-            if one.direction != alarm.direction or one.closed is not None or changed > one.opened_minute + SLACK:
+        family = self._incidents.of_family(kind, metric)
+        for incident in family:
+            if group not in incident.members:
                 continue
-            scope = joined(one.scope, group)
-            if scope is None:
+            if incident.direction != alarm.direction:
+                if incident.closed is None:
+                    return _member_back(incident, group, alarm)
+                if incident.recovered and changed <= incident.closed // MINUTE_US + SLACK:
+                    return []  # another test reports the same end
+            elif incident.closed is None:
+                return _member_again(incident, alarm, changed)
+            elif changed < incident.closed // MINUTE_US:
+                return []  # another test reports the same change, late
+        for incident in family:
+            if incident.closed is not None or incident.direction != alarm.direction:
                 continue
-            one.members.append(group)
-            if scope == one.scope:
-                return []
-            one.scope = scope
-            return [one.issue(alarm.at, state="updated", **_fields(one, alarm))]
+            scope = joined(incident.scope, group) if changed <= incident.opened_minute + SLACK else None
+            if scope is not None:
+                return _new_member(incident, alarm, scope)
         incident = Incident(kind, metric, alarm.direction, group, alarm.at, [changed], members=[group])
         return [self._incidents.begin(incident, alarm.at, **_fields(incident, alarm))]
 
@@ -62,55 +56,57 @@ def joined(scope: Scope, other: Scope) -> Scope | None:
     >>> joined(("refund", None, None), ("search", None, None))
     (None, None, None)
     """
-    task, model, config = (mine if mine == theirs else None for mine, theirs in zip(scope, other, strict=True))
+    task, model, config = (part if part == same else None for part, same in zip(scope, other, strict=True))
     if config == DEFAULT_CONFIG and scope != other:
-        config = None  # which says nothing
+        config = None  # the default config identifies nothing
     roll_ups = scope[1] is None and other[1] is None
     return (task, model, config) if roll_ups or task or model else None
 
 
-def _again(incident: Incident, alarm: Alarm, changed: int) -> list[Alert]:
-    """A member alarms again: its own test says that it moved; another one may bring a promise."""
-    kind, group, metric = alarm.watched
+def _new_member(incident: Incident, alarm: Alarm, scope: Scope) -> list[Alert]:
+    """Another group alarms at about the same time: an update, where that widens the scope."""
+    incident.members.append(alarm.series[1])
+    if scope == incident.scope:
+        return []
+    incident.scope = scope
+    return [incident.issue(alarm.at, state="updated", **_fields(incident, alarm))]
+
+
+def _member_again(incident: Incident, alarm: Alarm, changed: int) -> list[Alert]:
+    """A member alarms again: by its own test, it moved; another test may bring a promise."""
+    kind, group, metric = alarm.series
     if group in incident.back:
         incident.back.remove(group)
     if (kind, metric) == (incident.kind, incident.metric) and len(incident.members) == 1:
         incident.moves.append(changed)
         return [incident.issue(alarm.at, state="updated", **_fields(incident, alarm))]
     if incident.record["promise"] is None and alarm.promise is not None:
-        return [incident.issue(alarm.at, state="updated", promise=alarm.promise)]
+        return [incident.issue(alarm.at, state="updated", promise=promise_text(alarm.promise))]
     return []
 
 
-def _left(incident: Incident, group: Scope, alarm: Alarm) -> list[Alert]:
-    """A member's change is over: the incident is, once it was the last."""
+def _member_back(incident: Incident, group: Scope, alarm: Alarm) -> list[Alert]:
+    """A member's change is over; the incident is closed once it was the last."""
     if group not in incident.back:
         incident.back.append(group)
     if len(incident.back) < len(incident.members):
         return []
-    name = METRICS.get(alarm.watched[2], alarm.watched[2])
-    over = f"the change reported {utc_text(incident.opened)} is over"
-    reason = f"{name} of {scope_text(group)} {alarm.finding.removesuffix(over).removesuffix('; ')}; {over}."
     evidence = {**incident.record["evidence"], **alarm.evidence, "current_after": alarm.current}
-    return [incident.close(alarm.at, reason, recovered=True, evidence=evidence)]
+    return [incident.close(alarm.at, recovery_text(alarm, incident.opened), recovered=True, evidence=evidence)]
 
 
 def _fields(incident: Incident, alarm: Alarm) -> dict[str, Any]:
-    """Numbers are those of the group that alarmed last; the sentence says so where the incident is wider."""
-    group = alarm.watched[1]
-    metric = alarm.watched[2]
-    name = METRICS.get(metric, metric)
-    reason = f"{name} of {scope_text(group)} {alarm.finding}."
-    if incident.scope != group:
-        name = METRICS.get(incident.metric, incident.metric)
-        reason = f"{name} of {scope_text(incident.scope)} has changed in {len(incident.members)} groups. {reason}"
+    """Numbers are those of the group that alarmed last; the sentence names the group where the incident is wider."""
+    wider = incident.scope != alarm.series[1]
     return {
-        "severity": alarm.severity,
+        "severity": severity_of_alarm(alarm),
         "baseline": alarm.baseline,
         "current": alarm.current,
         "effect_low": alarm.effect_low,
         "effect_high": alarm.effect_high,
-        "promise": alarm.promise,
-        "reason": reason,
+        "promise": None if alarm.promise is None else promise_text(alarm.promise),
+        "reason": several_text(incident.metric, incident.scope, len(incident.members), alarm)
+        if wider
+        else sentence_of(alarm),
         "evidence": dict(alarm.evidence),
     }

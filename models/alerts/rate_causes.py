@@ -1,4 +1,4 @@
-"""From alarms on success rates to causes: which scope an alarm is about, and whether it is known already."""
+"""Explain alarms on success rates by the outcomes: which scope changed, and whether an open incident covers it."""
 
 from __future__ import annotations
 
@@ -7,92 +7,95 @@ from typing import Any, Final
 import numpy as np
 
 from aftercall.records import Alert
-from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.alarms.alarm import Alarm
-from models.alarms.phrases import METRICS, utc_text
 from models.alerts.caveat import caveat, new_kind_of_day
-from models.alerts.incidents import Incident, Incidents, change_text, cost_text, measured
+from models.alerts.incidents import SLACK, Incident, Incidents, measured
 from models.alerts.leaf_trials import LeafTrials
-from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, scope_text, wider
-from models.alerts.severity import severity_of, steady
-from models.alerts.slices import ErrorCounts, concentration, slices_of
+from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, wider
+from models.alerts.sentences import (
+    Turn,
+    concentration,
+    cost_text,
+    promise_text,
+    rate_changed,
+    rate_measured,
+    rate_recovered,
+    sentence_of,
+)
+from models.alerts.settings import AlertSettings
+from models.alerts.severity import severity_of, severity_of_alarm, steady
+from models.alerts.slices import ErrorCounts, slices_of
 from models.arrays import F64, I64, Bools
-from models.columns.minute_rows import KEEP_HOURS
-from models.drift.settings import DriftSettings
+from models.columns.minute_rows import BASELINE_HOURS
 from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
 
-HOUR: Final = 60
-SLACK: Final = 6 * HOUR
-"""Changes are dated with an error of up to 6 h at 100 trials a day: within it, two may be one."""
 LEAST: Final = 8.0
-"""Log-likelihood ratio that what known incidents leave unexplained must have to be a cause of its own."""
-AGAIN: Final = 48 * HOUR
+"""Log-likelihood ratio that what open incidents leave unexplained must have to be another cause."""
+AGAIN: Final = 48 * MINUTES_PER_HOUR
 """A change that comes back this soon after its end reopens its alert."""
 CHECKS: Final = (1, 6, 24, 48, 72, 96, 120, 144, 168)
-"""Hours of outcomes after the alarm at which an alert is looked at anew; the first three are told."""
-TOLD: Final = 3
+"""Hours of outcomes after the alarm at which an alert is reviewed."""
+REPORTED: Final = 3
+"""The first so many reviews may update the alert; later ones only find its end."""
 FEWEST: Final = 30
-"""Trials of a look."""
+"""Trials of a review."""
 
 
 class RateCauses:
     """Decides on alarms of one kind and metric whose trials are known."""
 
-    def __init__(self, incidents: Incidents, trials: LeafTrials, settings: DriftSettings) -> None:
+    def __init__(self, incidents: Incidents, trials: LeafTrials, settings: AlertSettings) -> None:
         self._incidents, self._trials, self._settings = incidents, trials, settings
 
-    def alarm(self, alarm: Alarm) -> list[Alert]:
-        """Open an alert, or tell what the alarm means for one that is open, or nothing where it is known."""
-        kind, group, metric = alarm.watched
+    def explain(self, alarm: Alarm) -> list[Alert]:
+        """Open an alert, or update or close those that explain the alarm; nothing where that adds nothing."""
+        kind, group, metric = alarm.series
         now = alarm.at // MINUTE_US
         changed = min(alarm.changed_at // MINUTE_US, now - 1)
         inside = self._within(group)
-        told, known, partly = self._recoveries(alarm, changed, now)
-        suspected = known.copy()
-        for one in self._incidents.of(kind, metric):
-            if one.direction != alarm.direction or one.closed is not None:
+        alerts, explained, partly = self._recoveries(alarm, changed, now)
+        suspected = explained.copy()
+        for incident in self._incidents.of_family(kind, metric):
+            if incident.direction != alarm.direction or incident.closed is not None:
                 continue
-            suspected |= self._within(one.scope)
-            if _same_time(one, changed):
-                known |= self._within(one.scope)
-        # Of open incidents told before `changed`, leaves are compared with their level since: have they moved again?
+            suspected |= self._within(incident.scope)
+            if _same_time(incident, changed):
+                explained |= self._within(incident.scope)
+        # Leaves of incidents opened before `changed` are compared with their level since: did they move again?
         best: Explanation | None = None
-        if (inside & ~known).any():  # else there is nothing to ask the counts, of which there are many
-            best = self._trials.leaves.best(self._gains(changed, now, alarm), inside, ~known)
+        if (inside & ~explained).any():  # else the many counts need not be read
+            best = self._trials.leaves.best(self._gains(changed, now, alarm), inside, ~explained)
         if best is None or best.gain < LEAST:
             if (suspected & inside).any():
-                return [self._moved(partly, alarm, changed, now)] if partly is not None and not told else told
+                return [self._moved(partly, alarm, changed, now)] if partly is not None and not alerts else alerts
             best = Explanation(group, 0.0)
-        return [*told, *self._tell(best, alarm, changed, now)]
+        return [*alerts, *self._alert(best, alarm, changed, now)]
 
     def due(self, incident: Incident) -> int:
-        """When the next look at an open incident is due, microseconds."""
+        """When the next review of an open incident is due, microseconds."""
         if incident.checks >= len(CHECKS):
             return incident.opened + self._settings.new_normal_after_us
-        full_hour = -(-incident.opened_minute // HOUR)
-        return (full_hour + CHECKS[incident.checks]) * HOUR * MINUTE_US
+        full_hour = -(-incident.opened_minute // MINUTES_PER_HOUR)
+        return (full_hour + CHECKS[incident.checks]) * MINUTES_PER_HOUR * MINUTE_US
 
-    def look(self, incident: Incident, at: int) -> list[Alert]:
-        """A scheduled look, on outcomes after the alarm alone: nothing in them was selected by it."""
+    def review(self, incident: Incident, at: int) -> list[Alert]:
+        """A scheduled review, on outcomes after the alarm alone: nothing in them was selected by it."""
         hours = CHECKS[incident.checks]
         incident.checks += 1
         now = at // MINUTE_US
-        # Later looks are for a recovery that no alarm tells of; old outcomes would hide it.
-        begin = now - min(hours, 24) * HOUR
+        # Later reviews are for a recovery without an alarm; old outcomes would hide it.
+        begin = now - min(hours, 24) * MINUTES_PER_HOUR
         effect = self._effect(incident, begin, now)
         if effect is None or effect.trials < FEWEST or begin < incident.moves[-1]:
             return []
         reported = incident.record["current"]
         if reported is not None and surely_regained(effect, reported):
             return [self._recovered(incident, effect, at, begin)]
-        if incident.checks > TOLD or not _says_more(effect, incident):
+        if incident.checks > REPORTED or not _adds_information(effect, incident):
             return []
         per_day = self._per_day(incident.scope, effect, now)
-        reason = (
-            f"{METRICS[incident.metric]} of {scope_text(incident.scope)} has changed {change_text(effect)} since about "
-            f"{utc_text(incident.moves[0] * MINUTE_US)}, by the outcomes of the {hours} h after it was noticed alone."
-            f"{cost_text(per_day)}"
-        )
+        reason = rate_measured(incident.scope, incident.metric, effect, incident.moves[0], hours) + cost_text(per_day)
         evidence = {**incident.record["evidence"], "trials_after": int(effect.trials)}
         changes = measured(effect, per_day) | self._slices(incident, begin, now)
         worst = effect.low if incident.direction == "down" else effect.high
@@ -103,70 +106,72 @@ class RateCauses:
     # What an alarm means
 
     def _recoveries(self, alarm: Alarm, changed: int, now: int) -> tuple[list[Alert], Bools, Incident | None]:
-        """Alerts that the alarm closes, leaves whose movement is known by that, and an incident that is partly over."""
-        kind, group, metric = alarm.watched
-        told: list[Alert] = []
-        known = np.zeros(len(self._trials.leaves.names), np.bool_)
+        """Alerts that the alarm closes, leaves whose movement that explains, and an incident that is partly over."""
+        kind, group, metric = alarm.series
+        alerts: list[Alert] = []
+        explained = np.zeros(len(self._trials.leaves.names), np.bool_)
         partly: Incident | None = None
-        for one in self._incidents.of(kind, metric):
-            if one.closed is not None:
-                if _echo(one, alarm, changed):
-                    known |= self._within(one.scope)
+        for incident in self._incidents.of_family(kind, metric):
+            if incident.closed is not None:
+                if _echo(incident, alarm, changed):
+                    explained |= self._within(incident.scope)
                 continue
-            if one.direction == alarm.direction or not overlap(one.scope, group):
+            if incident.direction == alarm.direction or not overlap(incident.scope, group):
                 continue
-            effect = self._effect(one, changed, now)
-            reported = one.record["current"]
+            effect = self._effect(incident, changed, now)
+            reported = incident.record["current"]
             if effect is None or reported is None:
                 continue
             if regained(effect, reported):
-                told.append(self._recovered(one, effect, alarm.at, changed))
-                beyond = effect.low > 0 if one.direction == "down" else effect.high < 0
+                alerts.append(self._recovered(incident, effect, alarm.at, changed))
+                beyond = effect.low > 0 if incident.direction == "down" else effect.high < 0
                 if beyond:
                     continue
             else:
-                partly = one
-            known |= self._within(one.scope)
-        return told, known, partly
+                partly = incident
+            explained |= self._within(incident.scope)
+        return alerts, explained, partly
 
-    def _tell(self, best: Explanation, alarm: Alarm, changed: int, now: int) -> list[Alert]:
-        """Of a movement that no incident explains: an old one moved again, became wider, came back; or a new one."""
-        kind, _, metric = alarm.watched
-        for one in self._incidents.of(kind, metric):
-            if one.direction != alarm.direction:
+    def _alert(self, best: Explanation, alarm: Alarm, changed: int, now: int) -> list[Alert]:
+        """For a movement that no incident explains: an old one moved again, became wider, came back; or a new one."""
+        kind, _, metric = alarm.series
+        for incident in self._incidents.of_family(kind, metric):
+            if incident.direction != alarm.direction:
                 continue
-            if one.closed is None and not _same_time(one, changed) and self._same(one.scope, best.scope):
-                return [self._moved(one, alarm, changed, now)]
-            if one.closed is None and _same_time(one, changed):
-                scope = self._joint(one, best, alarm, changed, now)
+            same_time = _same_time(incident, changed)
+            if incident.closed is None and not same_time and self._same(incident.scope, best.scope):
+                return [self._moved(incident, alarm, changed, now)]
+            if incident.closed is None and same_time:
+                scope = self._joint(incident, best, alarm, changed, now)
                 if scope is not None:
-                    return self._widened(one, scope, alarm, now)
-            soon = one.recovered and one.closed is not None and alarm.at - one.closed <= AGAIN * MINUTE_US
-            if soon and (covers(one.scope, best.scope) or covers(best.scope, one.scope)):
-                return [self._reopened(one, alarm, changed, now)]
+                    return self._widened(incident, scope, alarm, now)
+            closed = incident.closed if incident.recovered else None
+            soon = closed is not None and alarm.at - closed <= AGAIN * MINUTE_US
+            if soon and (covers(incident.scope, best.scope) or covers(best.scope, incident.scope)):
+                return [self._reopened(incident, alarm, changed, now)]
         return [self._opened(best.scope, alarm, changed, now)]
 
     def _joint(self, incident: Incident, best: Explanation, alarm: Alarm, changed: int, now: int) -> Scope | None:
-        """The narrowest scope over both whose one shift explains nearly as much as two of their own would.
+        """The narrowest scope over both whose one shift explains nearly as much as two shifts would.
 
         What is outside the incident must support it by itself: a large change must not swallow a small one elsewhere.
         """
-        mine = self._within(incident.scope)
-        begin = np.where(mine, incident.moves[-1], changed)
+        covered = self._within(incident.scope)
+        begin = np.where(covered, incident.moves[-1], changed)
         gains = self._gains(begin, now, alarm, incident)
-        alone = _gain(gains, mine)
+        alone = _gain(gains, covered)
         for scope in wider(incident.scope):
             if not covers(scope, best.scope):
                 continue
             inside = self._within(scope)
             ratio = int(gains[inside].sum(axis=0).argmax())
-            together, outside = gains[inside, ratio].sum(), gains[inside & ~mine, ratio].sum()
+            together, outside = gains[inside, ratio].sum(), gains[inside & ~covered, ratio].sum()
             if together >= SHARE * (alone + best.gain) and outside >= SHARE * best.gain:
                 return self._trials.leaves.named(scope)
         return None
 
     def _opened(self, scope: Scope, alarm: Alarm, changed: int, now: int) -> Alert:
-        kind, group, metric = alarm.watched
+        kind, group, metric = alarm.series
         incident = Incident(kind, metric, alarm.direction, scope, alarm.at, [changed])
         effect = _of_alarm(alarm) if self._same(scope, group) else None
         if effect is None:
@@ -176,65 +181,58 @@ class RateCauses:
 
     def _moved(self, incident: Incident, alarm: Alarm, changed: int, now: int) -> Alert:
         incident.moves.append(changed)
-        return self._again(incident, alarm, now, "moved again, ")
+        return self._again(incident, alarm, now, "again")
 
     def _widened(self, incident: Incident, scope: Scope, alarm: Alarm, now: int) -> list[Alert]:
         incident.scope = scope
-        told = [self._again(incident, alarm, now, "changed more widely, ")]
-        for one in self._incidents.of(incident.kind, incident.metric):
-            same = one is not incident and one.direction == incident.direction and one.closed is None
-            if same and covers(scope, one.scope) and _same_time(incident, one.moves[0]):
-                told.append(one.merge(alarm.at, incident))
-                self._incidents.all.remove(one)
-        return told
+        alerts = [self._again(incident, alarm, now, "wider")]
+        for other in self._incidents.of_family(incident.kind, incident.metric):
+            same = other is not incident and other.direction == incident.direction and other.closed is None
+            if same and covers(scope, other.scope) and _same_time(incident, other.moves[0]):
+                alerts.append(other.merge(alarm.at, incident))
+                self._incidents.all.remove(other)
+        return alerts
 
     def _reopened(self, incident: Incident, alarm: Alarm, changed: int, now: int) -> Alert:
         incident.closed, incident.recovered, incident.checks = None, False, 0
         incident.opened = alarm.at
         incident.moves.append(changed)
-        return self._again(incident, alarm, now, "is back to where it was, ", state="opened", closed_at=None)
+        return self._again(incident, alarm, now, "reopened", state="opened", closed_at=None)
 
-    def _again(self, incident: Incident, alarm: Alarm, now: int, how: str, **changes: Any) -> Alert:
+    def _again(self, incident: Incident, alarm: Alarm, now: int, turn: Turn, **changes: Any) -> Alert:
         effect = self._effect(incident, incident.moves[-1], now) or _of_alarm(alarm)
-        fields = self._described(incident, effect, alarm, now, how)
+        fields = self._described(incident, effect, alarm, now, turn)
         evidence = {**incident.record["evidence"], **alarm.evidence}
         return incident.issue(alarm.at, **{"state": "updated", "evidence": evidence, **fields, **changes})
 
     def _recovered(self, incident: Incident, effect: Effect, at: int, since: int) -> Alert:
         incident.moves.append(since)
-        opened = utc_text(incident.opened)
-        reason = (
-            f"{METRICS[incident.metric]} of {scope_text(incident.scope)} is {effect.current:.1%} since about "
-            f"{utc_text(since * MINUTE_US)}, {effect.baseline:.1%} before the change reported {opened}: that is over."
-        )
+        reason = rate_recovered(incident.scope, incident.metric, effect, since, incident.opened)
         evidence = {**incident.record["evidence"], "current_after": round(effect.current, 6)}
         return incident.close(at, reason, recovered=True, evidence=evidence)
 
     def _described(
-        self, incident: Incident, effect: Effect | None, alarm: Alarm, now: int, how: str = ""
+        self, incident: Incident, effect: Effect | None, alarm: Alarm, now: int, turn: Turn = "opened"
     ) -> dict[str, Any]:
         """Severity, numbers, slices, promise and sentence of a change."""
-        name, scope = METRICS[incident.metric], scope_text(incident.scope)
+        promise = None if alarm.promise is None else promise_text(alarm.promise)
         if effect is None:
             return {
-                "severity": alarm.severity,
+                "severity": severity_of_alarm(alarm),
                 "baseline": alarm.baseline,
                 "current": alarm.current,
                 "effect_low": alarm.effect_low,
                 "effect_high": alarm.effect_high,
-                "promise": alarm.promise,
-                "reason": f"{name} of {scope} {how}{alarm.finding}.",
+                "promise": promise,
+                "reason": sentence_of(alarm),
             }
         per_day = self._per_day(incident.scope, effect, now)
         slices = self._slices(incident, incident.moves[-1], now)
-        doubt = None if alarm.promise is None else self._caveat(incident, effect, alarm, now)
-        verb = "fell" if effect.points < 0 else "rose"
-        reason = (
-            f"{name} of {scope} {how}{verb} {change_text(effect)} since about "
-            f"{utc_text(incident.moves[-1] * MINUTE_US)}.{cost_text(per_day)}{concentration(slices['slices'])}"
-        )
-        promise = {"promise": alarm.promise if doubt is None else None, "caveat": doubt}
-        return {**measured(effect, per_day), **slices, **promise, "reason": reason + (f" {doubt}" if doubt else "")}
+        doubt = None if promise is None else self._caveat(incident, effect, alarm, now)
+        reason = rate_changed(incident.scope, incident.metric, effect, incident.moves[-1], turn)
+        reason += cost_text(per_day) + concentration(slices["slices"]) + (f" {doubt}" if doubt else "")
+        kept = {"promise": promise if doubt is None else None, "caveat": doubt, "reason": reason}
+        return {**measured(effect, per_day), **slices, **kept}
 
     # What the counts say
 
@@ -242,27 +240,27 @@ class RateCauses:
         return self._trials.leaves.within(scope)
 
     def _same(self, one: Scope, other: Scope) -> bool:
-        """Whether two scopes are the same calls as far as they are known."""
+        """Whether two scopes cover the same of the leaves seen so far."""
         return one == other or bool(np.array_equal(self._within(one), self._within(other)))
 
-    def _levels(self, changed: int, of: Incident | None = None) -> I64:
+    def _levels(self, changed: int, leave_out: Incident | None = None) -> I64:
         """The minute from which each leaf's level before `changed` held: after its warm-up, and what moved it."""
         warmup = self._settings.warmup_of
         leaves = self._trials.leaves
         warm = (-(-warmup(name[0]) // MINUTE_US) for name in leaves.names)
         start = np.array(self._trials.first, np.int64) + np.fromiter(warm, np.int64, len(leaves.names))
-        for one in self._incidents.all:
-            past = [move for move in one.moves if move < changed]
-            if one is of or one.metric != "success_rate" or not past:
+        for incident in self._incidents.all:
+            past = [move for move in incident.moves if move < changed]
+            if incident is leave_out or incident.metric != "success_rate" or not past:
                 continue
-            inside = self._within(one.scope)
+            inside = self._within(incident.scope)
             start[inside] = np.maximum(start[inside], max(past))
         return start
 
-    def _gains(self, changed: I64 | int, now: int, alarm: Alarm, of: Incident | None = None) -> F64:
+    def _gains(self, changed: I64 | int, now: int, alarm: Alarm, incident: Incident | None = None) -> F64:
         """Per leaf, since `changed` (of each, or of all), against its level before that or before the incident."""
-        end = int(np.min(changed)) if of is None else of.moves[0]
-        before = self._trials.between(now, self._levels(end, of), end)
+        end = int(np.min(changed)) if incident is None else incident.moves[0]
+        before = self._trials.between(now, self._levels(end, incident), end)
         since = self._trials.between(now, changed, now)
         return leaf_gains(before, since, self._trials.leaves.parents(), worse=alarm.direction == "down")
 
@@ -277,7 +275,7 @@ class RateCauses:
         """Failures a day that a change costs, at the traffic of the last day."""
         inside = self._within(scope)
         first = int(np.array(self._trials.first, np.int64)[inside].min(initial=now))
-        begin = max(-(-(now - MINUTES_PER_DAY) // HOUR) * HOUR, first)
+        begin = max(-(-(now - MINUTES_PER_DAY) // MINUTES_PER_HOUR) * MINUTES_PER_HOUR, first)
         _, trials = self._trials.between(now, begin, now)
         return -effect.points * float(trials[inside].sum()) * MINUTES_PER_DAY / max(now - begin, 1)
 
@@ -291,7 +289,7 @@ class RateCauses:
     def _caveat(self, incident: Incident, effect: Effect, alarm: Alarm, now: int) -> str | None:
         inside, end = self._within(incident.scope), incident.moves[0]
         start = self._levels(end, incident)[inside]
-        first = max(int(start.max(initial=0)), (now // HOUR - KEEP_HOURS + 1) * HOUR)
+        first = max(int(start.max(initial=0)), (now // MINUTES_PER_HOUR - BASELINE_HOURS + 1) * MINUTES_PER_HOUR)
         whole = range(-(-first // MINUTES_PER_DAY), end // MINUTES_PER_DAY)
         days = [
             tuple(
@@ -315,18 +313,18 @@ class RateCauses:
 
 
 def _same_time(incident: Incident, changed: int) -> bool:
-    """Whether a change dated `changed` may be that of an open incident: it came before that was told, or just after."""
+    """Whether a change dated `changed` may be that of an open incident: it came before its alert, or just after."""
     return incident.closed is None and changed <= incident.opened_minute + SLACK
 
 
-def _says_more(effect: Effect, incident: Incident) -> bool:
-    """Whether an effect is known better than the one that was told: else telling it would be noise."""
+def _adds_information(effect: Effect, incident: Incident) -> bool:
+    """Whether an effect is known better than the reported one: else an update would be noise."""
     low, high = incident.record["effect_low"], incident.record["effect_high"]
     return low is None or high is None or effect.high - effect.low < high - low
 
 
 def _echo(incident: Incident, alarm: Alarm, changed: int) -> bool:
-    """Whether an alarm tells, late, of what a closed incident told: its change, or its end."""
+    """Whether an alarm comes late from what a closed incident reported: its change, or its end."""
     closed = (incident.closed or 0) // MINUTE_US
     if incident.direction == alarm.direction:
         # What came after the recovery is another change, however soon.
@@ -339,7 +337,7 @@ def _gain(gains: F64, inside: Bools) -> float:
 
 
 def _of_alarm(alarm: Alarm) -> Effect | None:
-    """The effect as the detector saw it."""
+    """The effect as the detector estimated it."""
     names = ("failures_since", "trials_since", "failures_before", "trials_before")
     if alarm.effect_low is None or alarm.effect_high is None or not set(names) <= set(alarm.evidence):
         return None

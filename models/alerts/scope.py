@@ -55,26 +55,6 @@ def wider(scope: Scope) -> list[Scope]:
     return sorted(found, key=lambda one: (sum(part is None for part in one), [part or "" for part in one]))
 
 
-def scope_text(scope: Scope) -> str:
-    """A scope for a sentence.
-
-    >>> scope_text((None, "model-a", None))
-    "model 'model-a' over all task types"
-    >>> scope_text(("refund", "model-a", None))
-    "task 'refund', model 'model-a', all configs"
-    """
-    task, model, config = scope
-    if task is None and model is None and config is None:
-        return "all task types and models"
-    if task is None:
-        named = [f"{what} '{value}'" for what, value in (("model", model), ("config", config)) if value is not None]
-        return f"{', '.join(named)} over all task types"
-    models = "all models" if model is None else f"model '{model}'"
-    if config is None:
-        return f"task '{task}', {models}" + ("" if model is None else ", all configs")
-    return f"task '{task}', {models}, config '{config}'"
-
-
 class Explanation(NamedTuple):
     """The scope whose one common shift explains the outcomes best, and the logarithm of its likelihood ratio."""
 
@@ -160,7 +140,7 @@ class Leaves:
         return Explanation(self.named(found.scope), found.gain)
 
     def named(self, scope: Scope) -> Scope:
-        """The name that says most about the leaves of a scope.
+        """The name that explains most about the leaves of a scope.
 
         One leaf has its full name; several have no words that say nothing, such as the config that everybody has.
         """

@@ -1,10 +1,11 @@
-"""How severe an alert is: by how much a rate changed, and by how many failures a day that costs."""
+"""How severe an alert is: by the failures a day that it costs, where they are counted; else by the change itself."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from aftercall.records import Severity
+from models.alarms.alarm import Alarm, MeanChange, RateChange, ShareChange, VolumeChange
 
 LARGE_DROP: Final = 0.10
 """A drop by this much is critical where the group is busy enough to matter."""
@@ -14,6 +15,13 @@ FAILURES_CRITICAL: Final = 240.0
 """A day, from which any drop is critical: ten an hour."""
 FAILURES_SMALL: Final = 1.0
 """A day, below which a drop is information."""
+TWICE: Final = 2.0
+"""A rise of latency, cost or tokens by this factor is critical."""
+RARE: Final = 0.2
+COMMON: Final = 0.5
+"""Bad values that were at most `RARE` and are at least `COMMON` are critical; shares."""
+SILENT: Final = 0.05
+"""Of what is expected; a fall of traffic or responses below is critical."""
 
 
 def severity_of(points: float, failures_per_day: float) -> Severity:
@@ -32,6 +40,28 @@ def severity_of(points: float, failures_per_day: float) -> Severity:
         return "info"
     large = points <= -LARGE_DROP and failures_per_day >= FAILURES_MATTER
     return "critical" if large or failures_per_day >= FAILURES_CRITICAL else "warning"
+
+
+def severity_of_alarm(alarm: Alarm) -> Severity:
+    """Severity of a change of which only the alarm is known; of a recovery, that of the change that it ends.
+
+    Cheaper, faster and better is information; a flood is not.
+    """
+    ended = alarm if alarm.ends is None else alarm.ends
+    before, now, up = ended.baseline, ended.current, ended.direction == "up"
+    match alarm.details:
+        case RateChange():
+            return "info" if up else "critical" if now - before <= -LARGE_DROP else "warning"
+        case MeanChange(unit) if unit:
+            return "info" if not up else "critical" if now / before >= TWICE else "warning"
+        case MeanChange():
+            return "info" if up else "warning"
+        case ShareChange(_, unit):
+            if unit == "":
+                before, now = 1 - before, 1 - now
+            return "info" if now <= before else "critical" if now >= COMMON and before <= RARE else "warning"
+        case VolumeChange():
+            return "critical" if not up and now <= SILENT * before else "warning"
 
 
 def steady(before: Severity, by_estimate: Severity, at_worst: Severity) -> Severity:

@@ -6,18 +6,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aftercall.vocabulary import OTHER, RESERVED_SOURCES
-from models.alarms.phrases import significant
+from aftercall.vocabulary import RESERVED_SOURCES
+from models.alarms.digits import significant
 from models.arrays import F64, I64, Bools, Objects
 from models.messages import Group
 
 DIMENSIONS: Final = ("task_type", "model", "config", "source")
-MOST: Final = 5
-"""Values told per dimension."""
-MOST_OF_IT: Final = 0.8
-"""Share of the failures at which a single value is worth a sentence."""
-UNEVEN: Final = 0.25
-"""By how much that must be more than its share of the trials."""
+MOST_VALUES: Final = 5
+"""Values listed per dimension, at most."""
 
 Counts = tuple[F64, F64, I64, list[str]]
 """Failures, trials, leaf and source per slice; see `LeafTrials.by_slice`."""
@@ -41,7 +37,7 @@ def slices_of(
     it (that of the whole scope, where it had no trials). Sums over the finest slices, so the shares of a dimension sum
     to 1, values left out included; some may be negative.
 
-    A call's own error and silence have one verdict, and so have sources that only tell of failures, such as reopened
+    A call's own error and silence have one verdict, and so have sources that only report failures, such as reopened
     tickets; their rate never moves, so it is their failures per trial *of the leaf* that are held against those
     before. So too with errors, which are causes of failure and have no trials of
     their own (cause-specific rates of competing risks: Kalbfleisch and Prentice 2002, chapter 8). What the shares of
@@ -55,7 +51,7 @@ def slices_of(
         errors: which of the failures were of calls with an error.
 
     Returns:
-        Fields of `aftercall.records.Slice`, at most `MOST` per dimension.
+        Fields of `aftercall.records.Slice`, at most `MOST_VALUES` per dimension.
     """
     f0, n0, leaf, source = before
     f1, n1, _, _ = since
@@ -66,11 +62,11 @@ def slices_of(
     usual = f0[chosen].sum() / n0[chosen].sum()
     rate = np.where(n0[chosen] > 0, f0[chosen] / np.maximum(n0[chosen], 1.0), usual)
     excess = f1[chosen] - n1[chosen] * rate
-    said = np.array([source[at] for at in chosen.tolist()], np.object_)
-    caused = _excess_of_causes(f0[chosen], f1[chosen], leaf[chosen], said, trials, inside)
-    distinct, place = np.unique(said, return_inverse=True)
+    sources = np.array([source[at] for at in chosen.tolist()], np.object_)
+    caused = _excess_of_causes(f0[chosen], f1[chosen], leaf[chosen], sources, trials, inside)
+    distinct, place = np.unique(sources, return_inverse=True)
     escaped = _sums(place.ravel(), ((n0 - f0) + (n1 - f1))[chosen], len(distinct))
-    one_verdict = (escaped == 0)[place.ravel()] | np.isin(said, list(RESERVED_SOURCES))
+    one_verdict = (escaped == 0)[place.ravel()] | np.isin(sources, list(RESERVED_SOURCES))
     excess = np.where(one_verdict, caused, excess)
     total = excess.sum()
     if total == 0:
@@ -124,21 +120,8 @@ def _told(dimension: str, values: list[str], share: F64, sums: tuple[F64, F64, F
             "trials": int(sums[3][at]),
             "share": significant(float(share[at])),
         }
-        for at in order[:MOST]
+        for at in order[:MOST_VALUES]
     ]
-
-
-def concentration(slices: list[dict[str, Any]]) -> str:
-    """A sentence for a value that has most of the failures, and far more than of the trials; else empty."""
-    for dimension in ("error", "source", "config", "model", "task_type"):
-        rows = [one for one in slices if one["dimension"] == dimension]
-        trials = sum(one["trials"] for one in rows)
-        if dimension == "error":  # has no trials of its own to have a share of, and many that are one name nothing
-            rows, trials = [one | {"trials": 0} for one in rows if one["value"] != OTHER], 0
-        if rows and rows[0]["share"] >= max(MOST_OF_IT, rows[0]["trials"] / max(trials, 1) + UNEVEN):
-            what = dimension.replace("_", " ")
-            return f" {min(rows[0]['share'], 1.0):.0%} of it shows in {what} '{rows[0]['value']}'."
-    return ""
 
 
 def _sums(place: I64, part: F64, count: int) -> F64:

@@ -1,1 +1,1 @@
-"""Vectorised containers; they know nothing of calls. Every file is public."""
+"""Vectorised containers do not depend on calls or steps; every file is public."""

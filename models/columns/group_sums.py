@@ -1,4 +1,4 @@
-"""Sums of integer columns over rows with equal keys."""
+"""Sum integer columns over rows with equal keys."""
 
 from __future__ import annotations
 

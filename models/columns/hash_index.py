@@ -1,4 +1,4 @@
-"""A vectorised hash index: many 64-bit keys looked up, inserted or removed in a few numpy calls.
+"""A vectorised hash index finds, inserts and removes many 64-bit keys in a few numpy calls.
 
 Open addressing with multiplicative hashing and steps of 1, 2, 3, ... slots, which visit every slot of a table of 2^k
 and leave no long runs (Knuth, TAOCP 3, 6.4, exercise 20). One turn of a Python loop per step serves all keys at once.

@@ -1,4 +1,4 @@
-"""A column of identifiers that takes 17 bytes for a UUID instead of 90 for a Python string.
+"""A column of identifiers takes 17 bytes for a UUID instead of 90 for a Python string.
 
 Canonical UUIDs (lower case, hyphens) and bare 32-digit hex ids are packed into 16 bytes; every other id lies as UTF-8
 in one growing arena that is rewritten once half of it is garbage.
@@ -7,12 +7,13 @@ in one growing arena that is rewritten once half of it is garbage.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import I32, U64
+from models.arrays import I32, U8, U64
+from models.columns.struct_of_arrays import StructOfArrays
 
 _NONE, _UUID, _HEX, _ARENA = 0, 1, 2, 3
 _HYPHENS = (8, 13, 18, 23)
@@ -21,26 +22,33 @@ _NIBBLE = np.full(256, 255, np.uint8)
 _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
 _COMPACT_AT = 1 << 16
 
-Bytes = NDArray[np.uint8]
+
+class _Places(NamedTuple):
+    """Where each id lies: two words of 16 packed bytes, or its place and length in the arena."""
+
+    high: U64
+    low: U64
+    kind: U8
+
+
+_NO_ID: Final = _Places(np.array(0, np.uint64), np.array(0, np.uint64), np.array(_NONE, np.uint8))
 
 
 class IdColumn:
     """Strings by row. Rows are the owner's; a row must be dropped before it is set again."""
 
     def __init__(self) -> None:
-        self._high: U64 = np.zeros(0, np.uint64)
-        self._low: U64 = np.zeros(0, np.uint64)
-        self._kind: Bytes = np.zeros(0, np.uint8)
+        none = _Places(np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8))
+        self._rows = StructOfArrays(none, growth=1 / 16)
+        self._places = none
         self._arena = bytearray()
         self._garbage = 0
 
     def resize(self, rows: int) -> None:
-        """Make room for `rows` rows."""
-        for name in ("_high", "_low", "_kind"):
-            old = getattr(self, name)
-            grown = np.zeros(rows, old.dtype)
-            grown[: len(old)] = old
-            setattr(self, name, grown)
+        """Make room for at least `rows` rows."""
+        if rows > len(self._rows):
+            self._rows.append(rows - len(self._rows), _NO_ID)
+            self._places = self._rows.columns
 
     def put(self, rows: I32, ids: list[str]) -> None:
         """Set `ids` at `rows`."""
@@ -51,33 +59,33 @@ class IdColumn:
             if len(where):
                 packed, good = _pack([ids[i] for i in where.tolist()] if len(where) < len(ids) else ids, length)
                 hit = where[good]
-                self._high[rows[hit]] = packed[good, 0]
-                self._low[rows[hit]] = packed[good, 1]
-                self._kind[rows[hit]] = kind
+                self._places.high[rows[hit]] = packed[good, 0]
+                self._places.low[rows[hit]] = packed[good, 1]
+                self._places.kind[rows[hit]] = kind
                 rest[hit] = False
         for i in np.flatnonzero(rest).tolist():
             self._put_text(int(rows[i]), ids[i].encode())
 
     def put_words(self, rows: I32, words: U64, text: Callable[[int], str]) -> None:
-        """Set UUIDs given as two words, shape (n, 2); where these are zeros, `text` tells the i-th id."""
-        self._high[rows], self._low[rows], self._kind[rows] = words[:, 0], words[:, 1], _UUID
+        """Set UUIDs given as two words, shape (n, 2); where these are zeros, `text` gives the i-th id."""
+        self._places.high[rows], self._places.low[rows], self._places.kind[rows] = words[:, 0], words[:, 1], _UUID
         (rest,) = ((words[:, 0] | words[:, 1]) == 0).nonzero()
         if len(rest):
             self.put(rows[rest], [text(i) for i in rest.tolist()])
 
     def get(self, row: int) -> str:
         """The id at `row`."""
-        if self._kind[row] != _ARENA:
+        if self._places.kind[row] != _ARENA:
             return self.texts(np.array([row], np.int32))[0]
-        place = int(self._high[row])
+        place = int(self._places.high[row])
         start, length = place >> 16, place & 0xFFFF
         return self._arena[start : start + length].decode()
 
     def texts(self, rows: I32) -> list[str]:
         """The ids at `rows`."""
-        words = np.stack((self._high[rows], self._low[rows]), axis=1).astype(">u8").tobytes().hex()
+        words = np.stack((self._places.high[rows], self._places.low[rows]), axis=1).astype(">u8").tobytes().hex()
         texts = [words[i : i + 32] for i in range(0, len(words), 32)]
-        for i, kind in enumerate(self._kind[rows].tolist()):
+        for i, kind in enumerate(self._places.kind[rows].tolist()):
             if kind == _UUID:
                 text = texts[i]
                 texts[i] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
@@ -87,34 +95,34 @@ class IdColumn:
 
     def drop(self, rows: I32) -> None:
         """Forget the ids at `rows`."""
-        held = rows[self._kind[rows] == _ARENA]
-        self._garbage += int((self._high[held] & np.uint64(0xFFFF)).sum())
-        self._kind[rows] = _NONE
+        held = rows[self._places.kind[rows] == _ARENA]
+        self._garbage += int((self._places.high[held] & np.uint64(0xFFFF)).sum())
+        self._places.kind[rows] = _NONE
         if self._garbage > _COMPACT_AT and self._garbage * 2 > len(self._arena):
             self._compact()
 
-    def take(self, rows: I32) -> dict[str, Any]:
-        """Plain values of `rows`, in that order, for a snapshot; `from_taken` reads them."""
-        kinds = self._kind[rows]
+    def state_of(self, rows: I32) -> dict[str, Any]:
+        """Plain values of `rows`, in that order; `restore` reads them."""
+        kinds = self._places.kind[rows]
         texts = self.texts(rows[kinds == _ARENA])
-        return {"high": self._high[rows], "low": self._low[rows], "kind": kinds, "texts": texts}
+        return {"high": self._places.high[rows], "low": self._places.low[rows], "kind": kinds, "texts": texts}
 
-    def restore(self, taken: dict[str, Any]) -> None:
-        """Set rows 0..n-1 from `take`."""
-        count = len(taken["kind"])
-        self._high[:count], self._low[:count], self._kind[:count] = taken["high"], taken["low"], taken["kind"]
-        for row, text in zip(np.flatnonzero(taken["kind"] == _ARENA).tolist(), taken["texts"], strict=True):
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set rows 0 to n - 1, which are there already, from `state_of`."""
+        rows = np.arange(len(state["kind"]))
+        self._rows.fill(rows, _Places(state["high"], state["low"], state["kind"]))
+        for row, text in zip(np.flatnonzero(state["kind"] == _ARENA).tolist(), state["texts"], strict=True):
             self._put_text(row, text.encode())
 
     def _put_text(self, row: int, text: bytes) -> None:
-        self._high[row] = (len(self._arena) << 16) | len(text)
-        self._kind[row] = _ARENA
+        self._places.high[row] = (len(self._arena) << 16) | len(text)
+        self._places.kind[row] = _ARENA
         self._arena += text
 
     def _compact(self) -> None:
         old, self._arena, self._garbage = self._arena, bytearray(), 0
-        for row in np.flatnonzero(self._kind == _ARENA).tolist():
-            place = int(self._high[row])
+        for row in np.flatnonzero(self._places.kind == _ARENA).tolist():
+            place = int(self._places.high[row])
             start, length = place >> 16, place & 0xFFFF
             self._put_text(row, bytes(old[start : start + length]))
 

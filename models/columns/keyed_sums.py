@@ -1,4 +1,4 @@
-"""Sums by 64-bit key: the storage behind the rate tables.
+"""Sums by 64-bit key are the storage behind the rate tables.
 
 A cell is a row of columns found through a `HashIndex`; adding is one look-up and one scatter per column for a whole
 batch.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from models.columns.hash_index import HashIndex
+from models.columns.struct_of_arrays import StructOfArrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,17 +40,16 @@ class KeyedSums:
 
     def __init__(self, dtypes: Sequence[DTypeLike], stored: Sums | None = None) -> None:
         self.dtypes = tuple(np.dtype(dtype) for dtype in dtypes)
-        self._columns: list[NDArray[Any]] = [np.zeros(0, dtype) for dtype in self.dtypes]
+        self._zero = tuple(np.zeros((), dtype) for dtype in self.dtypes)
+        self._rows = StructOfArrays(tuple(np.zeros(0, dtype) for dtype in self.dtypes))
         self._index = HashIndex()
-        self._size = 0
         if stored is not None and len(stored.keys):
-            self._size = len(stored.keys)
-            self._columns = [np.array(c, dtype) for c, dtype in zip(stored.columns, self.dtypes, strict=True)]
-            self._index = HashIndex(self._size)
-            self._index.insert(np.asarray(stored.keys, np.uint64), np.arange(self._size, dtype=np.int32))
+            columns = (np.array(c, dtype) for c, dtype in zip(stored.columns, self.dtypes, strict=True))
+            self._rows = StructOfArrays(tuple(columns))
+            self._index = _indexed(np.asarray(stored.keys, np.uint64))
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._rows)
 
     def add(self, keys: U64, *values: NDArray[Any]) -> None:
         """Add `values` (one array per column, shape (n,)) to the cells of `keys`, shape (n,), which may repeat."""
@@ -59,35 +59,32 @@ class KeyedSums:
         absent = rows < 0
         if absent.any():
             fresh, inverse = np.unique(keys[absent], return_inverse=True)
-            first = self._grow(len(fresh))
+            first = len(self._rows)
+            self._rows.append(len(fresh), self._zero)
             self._index.insert(fresh, np.arange(first, first + len(fresh), dtype=np.int32))
             rows[absent] = first + inverse
-        for column, value in zip(self._columns, values, strict=True):
+        for column, value in zip(self._rows.columns, values, strict=True):
             np.add.at(column, rows, value.astype(column.dtype, copy=False))
 
     def sums(self, *, copy: bool = True) -> Sums:
-        """All cells, in order of their first appearance. Without `copy` only valid until the next `add`."""
-        keys, columns = self._index.row_key[: self._size], tuple(c[: self._size] for c in self._columns)
-        return Sums(keys.copy(), tuple(c.copy() for c in columns)) if copy else Sums(keys, columns)
+        """All cells, in order of their first appearance. Without `copy` only valid until the next `add` or `pop`."""
+        keys, columns = self._index.row_key[: len(self._rows)], self._rows.columns
+        return Sums(keys.copy(), tuple(column.copy() for column in columns)) if copy else Sums(keys, columns)
 
-    def take(self, chosen: Bools) -> Sums:
+    def pop(self, chosen: Bools) -> Sums:
         """Remove the cells of a mask (shape (n,), in the order of `sums`) and return them, in one pass over all."""
-        held = self.sums(copy=False)
-        taken = held.where(chosen)
-        if len(taken.keys):
-            self.__init__(self.dtypes, held.where(~chosen))  # type: ignore[misc]
-        return taken
+        popped = self.sums(copy=False).where(chosen)
+        if len(popped.keys):
+            self._index = _indexed(self._index.row_key[: len(self._rows)][~chosen])
+            self._rows.keep(~chosen)
+        return popped
 
-    def _grow(self, extra: int) -> int:
-        """Room for `extra` more cells; returns the row of the first."""
-        first, self._size = self._size, self._size + extra
-        if self._size > len(self._columns[0]):
-            room = max(64, self._size, len(self._columns[0]) * 3 // 2)
-            for i, column in enumerate(self._columns):
-                grown = np.zeros(room, column.dtype)
-                grown[:first] = column[:first]
-                self._columns[i] = grown
-        return first
+
+def _indexed(keys: U64) -> HashIndex:
+    """Key i at row i."""
+    index = HashIndex(len(keys))
+    index.insert(keys, np.arange(len(keys), dtype=np.int32))
+    return index
 
 
 _WINDOW_BITS = 30
@@ -95,7 +92,7 @@ _WINDOW_ZERO = 1 << (_WINDOW_BITS - 1)
 _WINDOW_MASK = (1 << _WINDOW_BITS) - 1
 
 
-def pack(
+def pack_key(
     group: NDArray[np.integer], window: NDArray[np.integer], low: NDArray[Any] | int = 0, low_bits: int = 0
 ) -> U64:
     """Key of (group, window, low), shape (n,); keys sort like the triples.
@@ -112,8 +109,8 @@ def pack(
     return (key << np.uint64(low_bits)) | np.asarray(low).astype(np.uint64)
 
 
-def unpack(keys: U64, low_bits: int = 0) -> tuple[I64, I64, I64]:
-    """Group, window and low part of keys made by `pack` with the same `low_bits`."""
+def unpack_key(keys: U64, low_bits: int = 0) -> tuple[I64, I64, I64]:
+    """Group, window and low part of keys made by `pack_key` with the same `low_bits`."""
     low = (keys & np.uint64((1 << low_bits) - 1)).astype(np.int64)
     rest = keys >> np.uint64(low_bits)
     window = (rest & np.uint64(_WINDOW_MASK)).astype(np.int64) - _WINDOW_ZERO

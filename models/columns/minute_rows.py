@@ -1,4 +1,4 @@
-"""Counts by the minute over the last weeks, in rows that become hours as they age."""
+"""Rows of counts by the minute become rows by the hour as they age."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from models.arrays import I32, I64
 
-KEEP_HOURS: Final = 14 * 24
+BASELINE_HOURS: Final = 14 * 24
 """How far back a baseline reaches."""
-FINE_HOURS: Final = 6
-"""Whole hours before the present one that are told apart by the minute."""
+BY_MINUTE_HOURS: Final = 6
+"""Whole hours before the present one that are kept by the minute."""
 _SLACK = 16_384
 
 
@@ -32,16 +32,16 @@ class MinuteRows:
         return np.concatenate([self._merged, *self._fresh], axis=1)
 
     def add(self, rows: I32) -> None:
-        """Take in rows of minutes that are not before those taken in so far."""
+        """Append rows of minutes that are not before those appended so far."""
         self._fresh.append(rows)
         self._fresh_rows += rows.shape[1]
         if self._fresh_rows > _SLACK + self._merged.shape[1] // 2:
             self._merge()
 
     def between(self, now: int, begin: I64, end: int) -> I32:
-        """Rows in minutes `begin` <= minute < `end`, as they are told apart at minute `now`.
+        """Rows in minutes `begin` <= minute < `end`, as fine as they are kept at minute `now`.
 
-        An hour that is told apart no longer, and lies only in part between the two, is left out whole.
+        An hour that is kept as one, and lies only in part between the two, is left out whole.
 
         Args:
             now: the present minute; >= end.
@@ -51,10 +51,10 @@ class MinuteRows:
         rows = self.rows()
         self._merged, self._fresh = rows, []  # joined, which the next call is spared; merged by the hour at its time
         minute = rows[1].astype(np.int64)
-        fine = minute // 60 >= now // 60 - FINE_HOURS
-        told = np.where(fine, minute, minute // 60 * 60)
-        inside = (told >= begin[rows[0]]) & (told + np.where(fine, 1, 60) <= end)
-        inside &= minute // 60 > now // 60 - KEEP_HOURS
+        fine = minute // 60 >= now // 60 - BY_MINUTE_HOURS
+        starts = np.where(fine, minute, minute // 60 * 60)
+        inside = (starts >= begin[rows[0]]) & (starts + np.where(fine, 1, 60) <= end)
+        inside &= minute // 60 > now // 60 - BASELINE_HOURS
         return rows[:, inside]
 
     def _merge(self) -> None:
@@ -62,8 +62,8 @@ class MinuteRows:
         self._fresh, self._fresh_rows = [], 0
         newest = int(rows[1].max())
         minute = rows[1].astype(np.int64)
-        minute = np.where(minute // 60 < newest // 60 - FINE_HOURS, minute // 60 * 60, minute)
-        kept = minute // 60 > newest // 60 - KEEP_HOURS
+        minute = np.where(minute // 60 < newest // 60 - BY_MINUTE_HOURS, minute // 60 * 60, minute)
+        kept = minute // 60 > newest // 60 - BASELINE_HOURS
         key = (rows[0, kept].astype(np.int64) << 32) | minute[kept]
         order = np.argsort(key, kind="stable")
         key = key[order]

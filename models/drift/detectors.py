@@ -1,93 +1,107 @@
-"""All detectors over closed minutes: success rates, values of calls and scores, and how much arrives at all."""
+"""The table of detectors, and the step that runs it over closed minutes."""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
-from aftercall.records import Alert, Digest
-from aftercall.times import to_us
-from models.alarms.book import in_order
-from models.alarms.phrases import significant
-from models.drift.adwin import SecondOpinion
+from aftercall.records import Digest
+from models.alarms.alarm import Alarm, by_time
+from models.drift.adwin import AdwinEvidence
 from models.drift.settings import DriftSettings
-from models.drift.success_rate.detector import KIND, RateDrift
-from models.drift.values.mean_shift import NumericDrift
-from models.drift.values.quantile_shift import Exceedance
+from models.drift.success_rate.detector import SuccessRateDetector
+from models.drift.values.mean_shift import MeanShift
+from models.drift.values.quantile_shift import QuantileShift
 from models.drift.volume.volume import Volume
 from models.messages import Closed
 from models.state import unpack
 
-__all__ = ["Drift", "DriftSettings"]
+__all__ = ["DETECTORS", "Detector", "Drift", "DriftSettings"]
 
-_VERSION = 2
+STATE_VERSION: Final = 2
+
+
+class Detector(Protocol):
+    """Watches closed minutes for one kind of change; `tests/suites/test_detectors.py` holds each to its laws.
+
+    A detector is built from the settings and, on a resume, from the `state()` of the one before it; it raises
+    `StateError` where it cannot read that. All calls come from one thread, between two of which nothing happens.
+    """
+
+    def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
+        """Take in the minutes that have closed since the last call. Called once per message, in order of time.
+
+        What comes out must not depend on how minutes are cut into messages. Raises nothing: messages are valid, and an
+        exception stops the pipeline. Called in the dataflow, so its cost is that of the message's rows, plus at most a
+        constant per series, hour and day.
+
+        Args:
+            closed: the minutes; may be empty, and may only move `through`.
+            alarms: of the detectors before this one in the table, in these minutes.
+
+        Returns:
+            `alarms` in their order, each as it was or with more evidence, and then its own: at the end of one of these
+            minutes, through `OpenAlarms`, with finite evidence.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays from which to go on as if nothing had happened. Called at each epoch's end.
+
+        Not a copy: the caller pickles it before the next `close`. Keys that are stored cannot be renamed.
+        """
+        ...
+
+
+Build = Callable[[DriftSettings, dict[str, Any] | None], Detector]
+
+DETECTORS: Final[Mapping[str, Build]] = {
+    "rates": SuccessRateDetector,
+    "opinion": lambda _, state: AdwinEvidence(state),
+    "numeric": MeanShift,
+    "quantiles": QuantileShift,
+    "volume": Volume,
+}
+"""By the key of their state, in the order in which they run."""
 
 
 class Drift:
     """All detectors of the dataflow. What comes out does not depend on how minutes are cut into messages."""
 
-    def __init__(self, settings: DriftSettings | None = None) -> None:
-        """Start fresh."""
+    def __init__(self, settings: DriftSettings | None = None, state: Mapping[str, Any] | None = None) -> None:
+        """Start fresh, or from what `state()` pickled."""
         settings = DriftSettings() if settings is None else settings
-        self._rates = RateDrift(settings)
-        self._opinion = SecondOpinion()
-        self._numeric = NumericDrift(settings)
-        self._quantiles = Exceedance(settings)
-        self._volume = Volume(settings)
+        self._detectors: dict[str, Detector] = {
+            name: build(settings, None if state is None else state[name]) for name, build in DETECTORS.items()
+        }
 
-    def close(self, closed: Closed) -> list[Alert]:
+    def close(self, closed: Closed) -> list[Alarm]:
         """Take in what happened in minutes that have closed since the last call.
 
         Returns:
-            Alerts opened, updated or closed, sorted by (updated_at, group).
+            Alarms by time, group, kind and metric.
         """
-        rates = self._rates.close(closed.names, closed.trials, closed.delays, closed.through)
-        rates = self._with_opinions(closed, rates)
-        shifts = self._numeric.close(closed)
-        quantiles = self._quantiles.close(closed)
-        arriving = self._volume.close(closed)
-        return in_order([*rates, *shifts, *quantiles, *arriving])
-
-    def _with_opinions(self, closed: Closed, alerts: list[Alert]) -> list[Alert]:
-        """The alerts on success rates that say something new, with what ADWIN says of their groups at that instant."""
-        asked = [at for at, alert in enumerate(alerts) if alert.kind == KIND and alert.state != "closed"]
-        groups = [(alerts[at].task_type, alerts[at].model, alerts[at].config) for at in asked]
-        moments = [to_us(alerts[at].updated_at) for at in asked]
-        told = list(alerts)
-        for at, said in zip(asked, self._opinion.close(closed, list(zip(groups, moments, strict=True))), strict=True):
-            if said:
-                fields = {name: getattr(told[at], name) for name in Alert.model_fields if name != "event_id"}
-                numbers = {name: significant(value) for name, value in said.items()}
-                told[at] = Alert.sealed(**fields | {"evidence": fields["evidence"] | numbers})
-        return told
+        alarms: list[Alarm] = []
+        for detector in self._detectors.values():
+            alarms = detector.close(closed, alarms)
+        return sorted(alarms, key=by_time)
 
     def digests(self) -> list[Digest]:
-        """Digests of the weeks that have ended since this was last asked."""
-        return self._rates.digests()
+        """Digests of the weeks that have ended since this was last called."""
+        rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
+        return [digest for detector in rates for digest in detector.digests()]
 
     def state(self) -> bytes:
         """Everything `from_state` needs to go on as if nothing had happened."""
-        parts: dict[str, RateDrift | SecondOpinion | NumericDrift | Exceedance | Volume] = {
-            "rates": self._rates,
-            "opinion": self._opinion,
-            "numeric": self._numeric,
-            "quantiles": self._quantiles,
-            "volume": self._volume,
-        }
-        return pickle.dumps({"version": _VERSION} | {name: part.state() for name, part in parts.items()})
+        states = {name: detector.state() for name, detector in self._detectors.items()}
+        return pickle.dumps({"version": STATE_VERSION} | states)
 
     @classmethod
-    def from_state(cls, data: bytes, settings: DriftSettings | None = None) -> Drift:
+    def from_state(cls, state: bytes, settings: DriftSettings | None = None) -> Drift:
         """Go on from the `state()` of another instance; `settings` hold from here on.
 
         Raises:
             StateError: where the state has another version, or detectors of another version of river.
         """
-        settings = DriftSettings() if settings is None else settings
-        held = unpack(data, "drift", _VERSION)
-        drift = cls(settings)
-        drift._rates = RateDrift(settings, held["rates"])
-        drift._opinion = SecondOpinion(held["opinion"])
-        drift._numeric = NumericDrift(settings, held["numeric"])
-        drift._quantiles = Exceedance(settings, held["quantiles"])
-        drift._volume = Volume(settings, held["volume"])
-        return drift
+        return cls(settings, unpack(state, "drift", STATE_VERSION))

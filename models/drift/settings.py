@@ -1,4 +1,4 @@
-"""What the drift detectors may be told."""
+"""Settings of the detectors, and how they share the promise on false alarms."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class DriftSettings:
             whole horizon after the other, so that a change of traffic looks like a change of the rate.
         min_trials: learned before a group is tested. >= 1.
         margin: how much worse or better a busy group's rate may be without counting as evidence: a point or two, for
-            those who do not want to hear of them. In [0, 1).
+            those who want no alarm on them. In [0, 1).
         margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
         new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
     """
@@ -106,14 +106,6 @@ class DriftSettings:
         4000.0
         """
         return self.threshold_of("success_rate")
-
-    @property
-    def promise(self) -> str:
-        """The sentence that alerts carry."""
-        return (
-            f"At most {self.false_alarms_per_1000_groups_per_week:g} false alarms per 1,000 watched groups per week, "
-            "over all statistical alerts together, if outcomes are independent but for what hours and days vary."
-        )
 
     def margin_of(self, trials: F64 | float, days: F64 | float) -> F64:
         """The margin of groups that have learned `trials` in `days`; a day counts at least, so a burst is no traffic.

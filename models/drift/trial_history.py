@@ -89,7 +89,7 @@ class TrialHistory:
 
 
 def buckets(minute: I64, failures: F64, trials: F64, now: int, since: int) -> tuple[I64, F64, F64]:
-    """Counts as they are told apart at minute `now`: by the minute, and by the hour where they are older.
+    """Counts at the resolution they have at minute `now`: by the minute, and by the hour where they are older.
 
     An hour that began before the baseline did, at minute `since`, is left out whole, however finely it is still stored.
 
@@ -97,9 +97,9 @@ def buckets(minute: I64, failures: F64, trials: F64, now: int, since: int) -> tu
         First minutes of the buckets, ascending; failures and trials of each.
     """
     moment = _coarse(minute, now)
-    told = _kept(moment, now) & (moment >= since)
-    moments, place = np.unique(moment[told], return_inverse=True)
-    f, n = (np.bincount(place, column[told], len(moments)).astype(np.float64) for column in (failures, trials))
+    kept = _kept(moment, now) & (moment >= since)
+    moments, place = np.unique(moment[kept], return_inverse=True)
+    f, n = (np.bincount(place, column[kept], len(moments)).astype(np.float64) for column in (failures, trials))
     return moments, f, n
 
 

@@ -1,6 +1,6 @@
-"""Meet calls with their outcomes; emit every change of a verdict as a difference.
+"""Joins calls with their outcomes; emits every change of a verdict as a difference.
 
-The fast path takes whole columns, the slow path takes what is uncommon record by record; both apply the same rules.
+The fast path takes whole columns, the slow path takes uncommon records one by one; both apply the same rules.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.join.erasure import erase
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
-from models.join.join import Join, Joined
+from models.join.join import Join
+from models.join.joined import Joined, Judgement
 from models.join.ledger import SourceRule, VerdictRules
-from models.join.open_ledgers import Judgement
 from models.join.rules import JoinRules, TaskRules
 from models.join.watermark import LaneClock
 

@@ -1,7 +1,7 @@
 """What the split sends to one join shard: columns of accepted records, in reading order.
 
-They are those of `connectors.batch`, declared again because neither room may know the other; `flows.dataflow.shards`
-maps one onto the other by name.
+They are those of `connectors.batch`, declared again because neither package may import the other;
+`flows.dataflow.shards` maps one onto the other by name.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class OutcomeRecord(Protocol):
 class CallColumns(NamedTuple):
     """Calls. `key` = xxh3_64 of the id, `digest` of the other deciding fields, `wm` the watermark each one met.
 
-    `uuid`, shape (n, 2): the id as two words where it is a canonical UUID; zeros tell nothing. `tokens`: in and out
-    together, or -1.
+    `uuid`, shape (n, 2): the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together,
+    or -1. `pos`: index in the batch as read. Times in microseconds.
     """
 
     pos: I64
@@ -57,7 +57,7 @@ class CallColumns(NamedTuple):
 
 
 class OutcomeColumns(NamedTuple):
-    """Outcomes. `key` is that of the call they speak of; `success` -1 where the field is absent.
+    """Outcomes. `key` is that of the call they name; `success` -1, `score` nan, `call_at` NEVER where absent.
 
     `uuid` is the `outcome_id`'s.
     """
@@ -79,7 +79,7 @@ class OutcomeColumns(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """One batch of one lane, cut to one shard. `clock`: the lane's after the batch; `lanes`: how many there are."""
+    """The records of one batch of one lane in one shard. `clock`: the lane's after the batch; `lanes`: their number."""
 
     shard: str
     lane: str

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aftercall.times import HOUR_US, MINUTE_US
 from models.arrays import F64, I8, I32, I64, U64
 from models.columns.group_sums import runs, total
-from models.columns.keyed_sums import pack
+from models.columns.keyed_sums import pack_key
 from models.join.ledger import End
 from models.messages import (
     LEVELS,
@@ -47,7 +47,7 @@ _TRIAL = {
 
 
 ERROR_LENGTH = 80
-"""Characters by which errors are told apart."""
+"""Errors that agree in this many characters count as one."""
 _FARTHEST_LEVEL = 2**31 - 1
 
 
@@ -62,13 +62,14 @@ class Deltas:
         self._latency: list[tuple[I32, I32, F64]] = []
         self._delays: list[tuple[I32, I64, I8, I64, I32]] = []
         self._values: list[Values] = []
-        self._judged: list[tuple[int, int, bool, int, int]] = []
-        self._expired: list[tuple[int, int]] = []
-        self._steps: list[tuple[int, int, int, int, int, int]] = []
         self._responses: list[tuple[I32, I32, I32, I8, I32, I32, I32]] = []
-        self._replies: list[tuple[int, int, int, bool, int, int, int]] = []
         self._scores: list[tuple[I32, I32, I32, F64]] = []
-        self._marks: list[tuple[int, int, int, float]] = []
+        # Those of single calls, a row each.
+        self._verdict_rows: list[tuple[int, int, bool, int, int]] = []
+        self._expired_rows: list[tuple[int, int]] = []
+        self._trial_rows: list[tuple[int, int, int, int, int, int]] = []
+        self._response_rows: list[tuple[int, int, int, bool, int, int, int]] = []
+        self._score_rows: list[tuple[int, int, int, float]] = []
         self._failed: dict[tuple[int, int, str], int] = {}
 
     def add_calls(
@@ -86,7 +87,7 @@ class Deltas:
         self._values.append(Values(group, minute, at, key, latency_ms, cost_usd, tokens))
 
     def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
-        """Verdicts gained (sign 1, which is meant where there is none) or withdrawn (-1): cells and delay histogram."""
+        """Verdicts gained (`sign` 1, the default) or withdrawn (-1): cells and delay histogram."""
         if sign is None:
             sign = np.ones(len(group), np.int32)
         good = (success == 1).astype(np.int32)
@@ -94,15 +95,17 @@ class Deltas:
         self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
         self._delays.append((group, call_at, success, decided_at, sign))
 
-    def judge(self, group: int, call_at: int, success: bool, decided_at: int, sign: int) -> None:  # noqa: FBT001
-        """One verdict gained or withdrawn."""
-        self._judged.append((group, call_at, success, decided_at, sign))
+    def add_verdict(self, group: int, call_at: int, success: bool, decided_at: int, sign: int) -> None:  # noqa: FBT001
+        """One verdict gained (`sign` 1) or withdrawn (-1)."""
+        self._verdict_rows.append((group, call_at, success, decided_at, sign))
 
-    def expire(self, group: int, call_at: int) -> None:
+    def add_expired_call(self, group: int, call_at: int) -> None:
         """One call closed with nothing standing."""
-        self._expired.append((group, call_at))
+        self._expired_rows.append((group, call_at))
 
-    def step(self, group: int, call_minute: int, ends: dict[int, End], sign: int, error: str | None = None) -> None:
+    def add_call_trials(
+        self, group: int, call_minute: int, ends: dict[int, End], sign: int, error: str | None = None
+    ) -> None:
         """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `error`: its own."""
         before: bool | None = None
         for minute in sorted(ends) if len(ends) > 1 else ends:
@@ -110,16 +113,16 @@ class Deltas:
             if now is not before:
                 good, bad = now is True, now is False
                 net = (good - (before is True), bad - (before is False))
-                self._steps.append((group, minute, sign * good, sign * bad, sign * net[0], sign * net[1]))
+                self._trial_rows.append((group, minute, sign * good, sign * bad, sign * net[0], sign * net[1]))
                 if bad and error is not None:
                     key = (group, minute, error_text(error))
                     self._failed[key] = self._failed.get(key, 0) + sign
                 if now is not None:
                     by = self._source_code(source or "")
-                    self._replies.append((group, minute, by, now, minute - call_minute, 0, sign))
+                    self._response_rows.append((group, minute, by, now, minute - call_minute, 0, sign))
             before = now
 
-    def hear(
+    def add_statement(
         self,
         group: int,
         call_minute: int,
@@ -128,21 +131,21 @@ class Deltas:
         success: bool,  # noqa: FBT001
         score: float | None,
     ) -> None:
-        """One assertion entered a ledger and takes effect in `minute`."""
+        """One assertion that entered a ledger and takes effect in `minute`."""
         by = self._source_code(source or "")
-        self._replies.append((group, minute, by, success, minute - call_minute, 1, 0))
+        self._response_rows.append((group, minute, by, success, minute - call_minute, 1, 0))
         if score is not None:
-            self._marks.append((group, minute, by, score))
+            self._score_rows.append((group, minute, by, score))
 
-    def add_expired(self, group: I32, call_at: I64) -> None:
+    def add_expired_calls(self, group: I32, call_at: I64) -> None:
         """Calls that closed with nothing standing."""
         minute = (call_at // MINUTE_US).astype(np.int32)
         self._cells.append({"group": group, "minute": minute, "expired": np.ones(len(group), np.int32)})
 
-    def add_trials(
-        self, group: I32, call_minute: I32, minute: I32, success: I8, source: I32, *, spoken: bool = True
+    def add_first_trials(
+        self, group: I32, call_minute: I32, minute: I32, success: I8, source: I32, *, by_statement: bool = True
     ) -> None:
-        """First verdicts of calls: a trial each, and a net gain. Those by silence are not `spoken`."""
+        """First verdicts of calls: a trial each, and a net gain. `by_statement` is False for verdicts by silence."""
         good = (success == 1).astype(np.int32)
         bad = 1 - good
         self._trials.append(
@@ -157,48 +160,48 @@ class Deltas:
         )
         ones = np.ones(len(group), np.int32)
         self._responses.append(
-            (group, minute, source, success, minute - call_minute, ones if spoken else 0 * ones, ones)
+            (group, minute, source, success, minute - call_minute, ones if by_statement else 0 * ones, ones)
         )
 
     def add_scores(self, group: I32, minute: I32, source: I32, score: F64) -> None:
-        """Scores of assertions, nan where there is none; for those that `hear` is not told."""
+        """Scores of assertions, nan where there is none. Those of `add_statement` are counted there."""
         (given,) = (~np.isnan(score)).nonzero()
         if len(given):
             self._scores.append((group[given], minute[given], source[given], score[given]))
 
-    def _gather(self) -> None:
-        """The differences of single calls, as columns."""
-        if self._judged:
-            rows = np.array(self._judged, np.int64).T
+    def _gather_rows(self) -> None:
+        """Add the differences of single calls as columns."""
+        if self._verdict_rows:
+            rows = np.array(self._verdict_rows, np.int64).T
             success, sign = rows[2].astype(np.int8), rows[4].astype(np.int32)
             self.add_verdicts(rows[0].astype(np.int32), rows[1], success, rows[3], sign)
-        if self._expired:
-            rows = np.array(self._expired, np.int64).T
-            self.add_expired(rows[0].astype(np.int32), rows[1])
-        if self._steps:
-            columns = np.array(self._steps, np.int32).T
+        if self._expired_rows:
+            rows = np.array(self._expired_rows, np.int64).T
+            self.add_expired_calls(rows[0].astype(np.int32), rows[1])
+        if self._trial_rows:
+            columns = np.array(self._trial_rows, np.int32).T
             self._trials.append(dict(zip(("group", "minute", *tuple(_TRIAL)[:4]), columns, strict=True)))
-        if self._replies:
-            columns = np.array(self._replies, np.int32).T
+        if self._response_rows:
+            columns = np.array(self._response_rows, np.int32).T
             self._responses.append((*columns[:3], columns[3].astype(np.int8), *columns[4:]))
-        if self._marks:
-            marks = np.array([mark[:3] for mark in self._marks], np.int32).T
-            scores = np.array([score for *_, score in self._marks], np.float64)
-            self._scores.append((marks[0], marks[1], marks[2], scores))
+        if self._score_rows:
+            columns = np.array([row[:3] for row in self._score_rows], np.int32).T
+            scores = np.array([score for *_, score in self._score_rows], np.float64)
+            self._scores.append((columns[0], columns[1], columns[2], scores))
 
     def changes(self, shard: str, watermark: int, groups: list[Group], sources: list[str]) -> Changes:
-        """The message to the group step; rows whose differences cancelled out are left out."""
-        self._gather()
+        """The message to the group step, without rows whose differences cancel out. To be called once."""
+        self._gather_rows()
         cells = _sum(self._cells, _CELL)
         trials = _sum(self._trials, _TRIAL)
-        latencies = self._latencies()
-        delays = self._delay_rows()
-        values = _concat(self._values)
-        responses, scores = self._response_rows(), self._score_rows()
-        errors, failed = self._error_rows()
+        latencies = self._latency_table()
+        delays = self._delay_table()
+        values = Values(*_columns(self._values)) if self._values else NO_VALUES
+        responses, scores = self._response_table(), self._score_table()
+        errors, failed = self._error_table()
         tables = (latencies, delays, values, responses, scores, failed)
         chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
-        spoke, by = _renumbered(len(sources), [responses.source, scores.source])
+        used_sources, by = _renumbered(len(sources), [responses.source, scores.source])
         return Changes(
             shard=shard,
             watermark=watermark,
@@ -208,36 +211,36 @@ class Deltas:
             delays=delays._replace(code=code[delays.code]),
             trials=TrialDeltas(code[trials.pop("group")], **trials),
             values=values._replace(code=code[values.code]),
-            sources=tuple(sources[i] for i in spoke.tolist()),
+            sources=tuple(sources[i] for i in used_sources.tolist()),
             responses=responses._replace(code=code[responses.code], source=by[responses.source]),
             scores=scores._replace(code=code[scores.code], source=by[scores.source]),
             errors=errors,
             failed=failed._replace(code=code[failed.code]),
         )
 
-    def _latencies(self) -> LatencyDeltas:
-        group = _join([x[0] for x in self._latency], np.int32)
-        minute = _join([x[1] for x in self._latency], np.int32)
-        bucket = sketch.bucket_of(_join([x[2] for x in self._latency], np.float64))
-        order, starts = runs(pack(group, minute, bucket, sketch.KEY_BITS))
+    def _latency_table(self) -> LatencyDeltas:
+        group = _concatenated([x[0] for x in self._latency], np.int32)
+        minute = _concatenated([x[1] for x in self._latency], np.int32)
+        bucket = sketch.value_bucket(_concatenated([x[2] for x in self._latency], np.float64))
+        order, starts = runs(pack_key(group, minute, bucket, sketch.VALUE_KEY_BITS))
         first = order[starts]
         counts = np.diff(np.append(starts, len(order))).astype(np.int32)
         return LatencyDeltas(group[first], minute[first], bucket[first], counts)
 
-    def _delay_rows(self) -> DelayDeltas:
-        group = _join([x[0] for x in self._delays], np.int32)
-        call_at = _join([x[1] for x in self._delays], np.int64)
-        success = _join([x[2] for x in self._delays], np.int8)
-        decided = _join([x[3] for x in self._delays], np.int64)
-        sign = _join([x[4] for x in self._delays], np.int32)
-        bucket = delay.bucket_of(np.maximum(decided - call_at, 0))
+    def _delay_table(self) -> DelayDeltas:
+        group = _concatenated([x[0] for x in self._delays], np.int32)
+        call_at = _concatenated([x[1] for x in self._delays], np.int64)
+        success = _concatenated([x[2] for x in self._delays], np.int8)
+        decided = _concatenated([x[3] for x in self._delays], np.int64)
+        sign = _concatenated([x[4] for x in self._delays], np.int32)
+        bucket = delay.delay_bucket(np.maximum(decided - call_at, 0))
         hour = (call_at // HOUR_US).astype(np.int32)
-        order, starts = runs(pack(group, hour, bucket * 2 + success, delay.KEY_BITS))
+        order, starts = runs(pack_key(group, hour, bucket * 2 + success, delay.DELAY_KEY_BITS))
         counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
         first = order[starts][counts != 0]
         return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
 
-    def _response_rows(self) -> Responses:
+    def _response_table(self) -> Responses:
         if not self._responses:
             return NO_RESPONSES
         group, minute, source, success, late, statements, trials = _columns(self._responses)
@@ -245,7 +248,7 @@ class Deltas:
         first, sums = total((group, minute, source, success, bucket), (statements, trials))
         return Responses(group[first], minute[first], source[first], success[first], bucket[first], *sums)
 
-    def _score_rows(self) -> Scores:
+    def _score_table(self) -> Scores:
         if not self._scores:
             return NO_SCORES
         group, minute, source, score = _columns(self._scores)
@@ -253,15 +256,15 @@ class Deltas:
         first, (count,) = total((group, minute, source, level), (np.ones(len(group), np.int32),))
         return Scores(group[first], minute[first], source[first], level[first], count)
 
-    def _error_rows(self) -> tuple[tuple[str, ...], ErrorTrials]:
-        found = sorted((key, count) for key, count in self._failed.items() if count)
+    def _error_table(self) -> tuple[tuple[str, ...], ErrorTrials]:
+        counts = sorted((key, count) for key, count in self._failed.items() if count)
         place: dict[str, int] = {}
-        rows = [(group, minute, place.setdefault(text, len(place)), n) for (group, minute, text), n in found]
+        rows = [(group, minute, place.setdefault(text, len(place)), n) for (group, minute, text), n in counts]
         return tuple(place), ErrorTrials(*np.array(rows, np.int32).reshape(-1, 4).T)
 
 
 def error_text(error: str) -> str:
-    """What errors are told apart by: the beginning of the first line that is not empty."""
+    """The part of an error that counts: the beginning of its first line that is not empty."""
     return error.strip().partition("\n")[0].rstrip()[:ERROR_LENGTH]
 
 
@@ -280,7 +283,7 @@ def _renumbered(count: int, used: list[I32]) -> tuple[I64, I32]:
     return chosen, new
 
 
-def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+def _concatenated(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
     if not parts:
         return np.zeros(0, dtype)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -288,9 +291,9 @@ def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
 
 def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]:
     """Sum `parts` per (group, minute); absent columns of a part are zero; rows of zeros are dropped."""
-    group = _join([p["group"] for p in parts], np.int32)
-    minute = _join([p["minute"] for p in parts], np.int32)
-    order, starts = runs(pack(group, minute))
+    group = _concatenated([p["group"] for p in parts], np.int32)
+    minute = _concatenated([p["minute"] for p in parts], np.int32)
+    order, starts = runs(pack_key(group, minute))
     first = order[starts]
     sums: dict[str, Any] = {}
     kept = np.zeros(len(first), np.bool_)
@@ -306,7 +309,3 @@ def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]
         sums[name] = total.astype(dtype)
         kept |= sums[name] != 0
     return {"group": group[first][kept], "minute": minute[first][kept]} | {n: c[kept] for n, c in sums.items()}
-
-
-def _concat(parts: list[Values]) -> Values:
-    return Values(*_columns(parts)) if parts else NO_VALUES

@@ -1,9 +1,9 @@
-"""Outcomes that came before their call, until it comes or their wait is over."""
+"""Buffers outcomes that came before their call, until it comes or their wait is over."""
 
 from __future__ import annotations
 
 import heapq
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from models.arrays import U64, Bools
 from models.join.ledger import Statement
 
 
-class Waiting(NamedTuple):
-    """An outcome without a held call. Its bytes are not kept: `size` and `sha256` point to them."""
+class EarlyOutcome(NamedTuple):
+    """An outcome without a held call. Its bytes are not kept: `size` and `sha256` refer to them."""
 
     statement: Statement
     call_id: str
@@ -23,12 +23,12 @@ class Waiting(NamedTuple):
     sha256: str
 
 
-class WaitingOutcomes:
-    """All that wait in one shard, by the key of their call and in the order of their arrival."""
+class EarlyOutcomes:
+    """The early outcomes of one shard, by the key of their call and in the order of their arrival."""
 
     def __init__(self) -> None:
-        self._of: dict[int, dict[str, Waiting]] = {}
-        self._first: dict[int, int] = {}
+        self._by_key: dict[int, dict[str, EarlyOutcome]] = {}
+        self._next_deadline: dict[int, int] = {}
         """The earliest deadline by key, so that most look-ups end there."""
         # The keys as they were at the last `reindex`, sorted.
         self._keys: U64 = np.zeros(0, np.uint64)
@@ -36,7 +36,7 @@ class WaitingOutcomes:
         self._deadlines: list[tuple[int, int]] = []
 
     def any_for(self, keys: U64) -> Bools:
-        """For each key, whether something waited for its call at the last `reindex`."""
+        """For each key, whether an outcome waited for its call at the last `reindex`."""
         if not len(self._keys):
             return np.zeros(len(keys), np.bool_)
         at = np.searchsorted(self._keys, keys)
@@ -47,59 +47,66 @@ class WaitingOutcomes:
     def reindex(self) -> None:
         """Bring `any_for` up to date. O(n log n) for n calls waited for, where anything has changed."""
         if self._changed:
-            self._keys = np.sort(np.fromiter(self._of, np.uint64, len(self._of)))
+            self._keys = np.sort(np.fromiter(self._by_key, np.uint64, len(self._by_key)))
             self._changed = False
 
-    def owner(self, key: int, outcome_id: str) -> Waiting | None:
-        """The outcome with this id that waits for a call."""
-        return self._of.get(key, {}).get(outcome_id)
+    def owner(self, key: int, outcome_id: str) -> EarlyOutcome | None:
+        """The outcome with this id that waits for the call."""
+        return self._by_key.get(key, {}).get(outcome_id)
 
-    def add(self, key: int, waiting: Waiting) -> None:
-        """Let an outcome wait whose id nobody who waits for this call has."""
-        if key not in self._of:
-            self._of[key] = {}
+    def add(self, key: int, outcome: EarlyOutcome) -> None:
+        """Buffer an outcome; no other one of its call may have its id."""
+        if key not in self._by_key:
+            self._by_key[key] = {}
             self._changed = True
-        self._of[key][waiting.statement.outcome_id] = waiting
-        self._first[key] = min(waiting.deadline, self._first.get(key, waiting.deadline))
-        heapq.heappush(self._deadlines, (waiting.deadline, key))
+        self._by_key[key][outcome.statement.outcome_id] = outcome
+        self._next_deadline[key] = min(outcome.deadline, self._next_deadline.get(key, outcome.deadline))
+        heapq.heappush(self._deadlines, (outcome.deadline, key))
 
-    def take(self, key: int) -> list[Waiting]:
-        """What waited for a call, which waits no longer."""
-        waiting = self._of.pop(key, {})
-        self._first.pop(key, None)
-        self._changed = self._changed or bool(waiting)
-        return list(waiting.values())
+    def pop(self, key: int) -> list[EarlyOutcome]:
+        """Remove and return the outcomes that waited for a call."""
+        outcomes = self._by_key.pop(key, {})
+        self._next_deadline.pop(key, None)
+        self._changed = self._changed or bool(outcomes)
+        return list(outcomes.values())
 
-    def expire(self, watermark: int) -> list[Waiting]:
-        """Takes those whose wait the watermark has ended."""
-        over = []
+    def pop_expired(self, watermark: int) -> list[EarlyOutcome]:
+        """Remove and return the outcomes whose deadline the watermark has passed."""
+        expired = []
         while self._deadlines and self._deadlines[0][0] < watermark:
             _, key = heapq.heappop(self._deadlines)
-            over += self.expire_of(key, watermark)
-        return over
+            expired += self.pop_expired_for(key, watermark)
+        return expired
 
-    def expire_of(self, key: int, watermark: int) -> list[Waiting]:
+    def pop_expired_for(self, key: int, watermark: int) -> list[EarlyOutcome]:
         """The same for one call."""
-        first = self._first.get(key)
+        first = self._next_deadline.get(key)
         if first is None or first >= watermark:
             return []
-        over = [w for w in self._of[key].values() if w.deadline < watermark]
-        for waited in over:
-            del self._of[key][waited.statement.outcome_id]
-        if self._of[key]:
-            self._first[key] = min(w.deadline for w in self._of[key].values())
+        outcomes = self._by_key[key]
+        expired = [outcome for outcome in outcomes.values() if outcome.deadline < watermark]
+        for outcome in expired:
+            del outcomes[outcome.statement.outcome_id]
+        if outcomes:
+            self._next_deadline[key] = min(outcome.deadline for outcome in outcomes.values())
         else:
-            self.take(key)
+            self.pop(key)
             self._changed = True
-        return over
+        return expired
 
     def state(self) -> list[tuple[int, list[tuple[Any, ...]]]]:
-        """Plain values."""
-        return [(key, [(tuple(w.statement), *w[1:]) for w in kept.values()]) for key, kept in self._of.items()]
+        """As plain values."""
+        return [
+            (key, [(tuple(outcome.statement), *outcome[1:]) for outcome in outcomes.values()])
+            for key, outcomes in self._by_key.items()
+        ]
 
-    def restore(self, state: list[tuple[int, list[tuple[Any, ...]]]]) -> None:
+    @classmethod
+    def from_state(cls, state: list[tuple[int, list[tuple[Any, ...]]]]) -> Self:
         """Read `state`."""
-        for key, kept in state:
-            for statement, *rest in kept:
-                self.add(key, Waiting(Statement(*statement), *rest))
-        self.reindex()
+        early = cls()
+        for key, outcomes in state:
+            for statement, *rest in outcomes:
+                early.add(key, EarlyOutcome(Statement(*statement), *rest))
+        early.reindex()
+        return early

@@ -1,89 +1,102 @@
-"""Which records of a batch take the vectorised way through the join, and which are cases.
+"""The fast path through the join: whole columns of new calls and of first outcomes.
 
-Simple are a new call with at most one outcome beside it in the batch, and an outcome that is alone with such a call, or
-alone with a held call on which nobody has spoken.
+`models.join.dispatch` decides which records take it. What it does equals the slow path record by record.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
-from models.arrays import I32, I64, U64, Bools
-from models.join.held_calls import NO_STATEMENT
+from aftercall.vocabulary import DEFAULT_PASS_AT
+from models.arrays import F64, I32, I64, Bools
+from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.deltas import Deltas
+from models.join.dispatch import Dispatch
+from models.join.held_calls import NO_STATEMENT, PENDING, fold_digest
+from models.join.joined import FirstVerdicts
+from models.join.shard_state import ShardState
+from models.join.watermark import effective_minute
 
-if TYPE_CHECKING:
-    from models.join.arrivals import CallColumns, OutcomeColumns
-    from models.join.held_calls import HeldCalls
-
-
-class Ways(NamedTuple):
-    """Per call or outcome of a batch.
-
-    Attributes:
-        calls: which calls are simple.
-        outcomes: which outcomes are.
-        call_rows: the held row of a call with the same id, or -1.
-        outcome_rows: the held row of the outcome's call, or -1.
-        partner: per outcome, the one call of the batch that it alone speaks of, or -1.
-    """
-
-    calls: Bools
-    outcomes: Bools
-    call_rows: I32
-    outcome_rows: I32
-    partner: I64
+_reason = attrgetter("reason")
 
 
-class Periods(NamedTuple):
-    """By group, under the rules of `version`: how long a call is held, and for how long it is decided, in us."""
+class FastResults(NamedTuple):
+    """What the fast path did; `accepted` indexes the batch's calls."""
 
-    version: int
-    hold: I64
-    horizon: I64
-
-
-def ways(calls: CallColumns, outcomes: OutcomeColumns, held: HeldCalls, awaited: Bools, periods: Periods) -> Ways:
-    """Tell the simple records from the cases; `awaited` are calls for which outcomes wait already."""
-    count = len(calls.key)
-    keys = np.concatenate((calls.key, outcomes.key))
-    alone, partner = _company(keys, count)
-    rows = held.index.find(keys)
-    call_rows, outcome_rows = rows[:count], rows[count:]
-    paired = partner >= 0
-    single = alone[:count]
-    single[partner[paired]] = True
-    simple_calls = single & (call_rows < 0) & ~awaited & ~calls.failed
-    simple_calls &= calls.at + periods.hold[calls.group] >= calls.wm
-
-    table, row = held.calls, np.maximum(outcome_rows, 0)
-    clean = (outcome_rows >= 0) & alone[count:]
-    clean &= (table.single[row] == NO_STATEMENT) & (table.rules[row] == periods.version)
-    at, group = table.at[row], table.group[row]
-    follows = paired.nonzero()[0]
-    mine = partner[follows]
-    at[follows], group[follows] = calls.at[mine], calls.group[mine]
-    clean[follows] = simple_calls[mine] & (outcomes.pos[follows] > calls.pos[mine])
-    simple = clean & ~outcomes.retract & (at + periods.hold[group] >= outcomes.wm)
-    simple &= outcomes.at <= at + periods.horizon[group]
-    # A call whose outcome is no simple one goes with it.
-    simple_calls[partner[paired & ~simple]] = False
-    return Ways(simple_calls, simple, call_rows, outcome_rows, partner)
+    accepted: I64
+    first: FirstVerdicts
 
 
-def _company(keys: U64, count: int) -> tuple[Bools, I64]:
-    """Which keys occur once; and per outcome (from `count` on) the call where both alone have a key, else -1."""
-    order = np.argsort(keys)
-    ordered = keys[order]
-    same = np.zeros(len(keys) + 1, np.bool_)  # as the key before it
-    np.equal(ordered[1:], ordered[:-1], out=same[1:-1])
-    alone = np.empty(len(keys), np.bool_)
-    alone[order] = ~(same[:-1] | same[1:])
-    (second,) = (same[1:-1] & ~same[:-2] & ~same[2:]).nonzero()
-    one, other = order[second], order[second + 1]
-    call, outcome = np.minimum(one, other), np.maximum(one, other)
-    mixed = (call < count) & (outcome >= count)
-    partner = np.full(len(keys) - count, -1, np.int64)
-    partner[outcome[mixed] - count] = call[mixed]
-    return alone, partner
+class FastPath:
+    """The fast path of one batch."""
+
+    def __init__(self, shard: ShardState, deltas: Deltas) -> None:
+        """Differences go to `deltas`."""
+        self._shard = shard
+        self._deltas = deltas
+
+    def run(self, calls: CallColumns, outcomes: OutcomeColumns, dispatch: Dispatch) -> FastResults:
+        """Apply the records that take the fast path. O(n) for n records."""
+        accepted = np.flatnonzero(dispatch.fast_calls)
+        rows = self._accept(calls, accepted, dispatch)
+        return FastResults(accepted, self._first_verdicts(outcomes, np.flatnonzero(dispatch.fast_outcomes), rows))
+
+    def _accept(self, calls: CallColumns, accepted: I64, dispatch: Dispatch) -> I32:
+        """Hold new calls; the rows of the outcomes' calls, now with those of the same batch."""
+        if not len(accepted):
+            return dispatch.outcome_rows
+        held, periods = self._shard.held, self._shard.periods()
+        group, at = calls.group[accepted], calls.at[accepted]
+        new = held.add(calls.key[accepted], at + periods.hold[group])
+        minute = effective_minute(at, calls.wm[accepted])
+        table = held.calls
+        table.ids.put_words(new, calls.uuid[accepted], lambda i: calls.records[accepted[i]].call_id)
+        table.at[new], table.group[new], table.minute[new] = at, group, minute
+        table.verdict[new], table.rules[new] = PENDING, periods.version
+        table.digest[new], table.single[new] = fold_digest(calls.digest[accepted]), NO_STATEMENT
+        latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
+        self._deltas.add_calls(group, at, minute, latency_ms, cost_nano, tokens, calls.key[accepted])
+        row_of = np.full(len(calls.key), -1, np.int32)
+        row_of[accepted] = new
+        return np.where(dispatch.partner >= 0, row_of[dispatch.partner], dispatch.outcome_rows)
+
+    def _first_verdicts(self, outcomes: OutcomeColumns, chosen: I64, rows: I32) -> FirstVerdicts:
+        """Enter the `chosen` outcomes as the first statements of their calls."""
+        row = rows[chosen]
+        table, singles = self._shard.held.calls, self._shard.held.singles
+        records = outcomes.records[chosen]
+        source, score, at = outcomes.source[chosen], outcomes.score[chosen], outcomes.at[chosen]
+        given = outcomes.success[chosen]
+        success = np.where(given >= 0, given, self._passes(source, score)).astype(np.int8)
+        minute = effective_minute(at, outcomes.wm[chosen])
+        group, call_at = table.group[row], table.at[row]
+        if len(chosen):
+            single = singles.take_rows(len(chosen))
+            singles.at[single], singles.source[single], singles.given[single] = at, source, given
+            singles.score[single], singles.minute[single] = score, minute
+            table.ids.drop(row)
+            table.ids.put_words(row, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
+            reasons = list(map(_reason, records))
+            if reasons.count(None) < len(reasons):
+                by_single = zip(single.tolist(), reasons, strict=True)
+                self._shard.held.reasons.update((place, reason) for place, reason in by_single if reason is not None)
+            table.single[row], table.verdict[row] = single, success
+            self._deltas.add_verdicts(group, call_at, success, at)
+            call_minute = table.minute[row]
+            trial_minute = np.maximum(minute, call_minute)
+            self._deltas.add_first_trials(group, call_minute, trial_minute, success, source)
+            self._deltas.add_scores(group, trial_minute, source, score)
+        return FirstVerdicts(records, self._shard.groups, group, call_at, at, success)
+
+    def _passes(self, source: I32, score: F64) -> Bools:
+        """Success by score under the rules for new calls."""
+        by_name = self._shard.rules.verdict.sources
+        rules = [by_name.get(name) for name in self._shard.sources]
+        pass_at = np.array([DEFAULT_PASS_AT if r is None else r.pass_at for r in rules] or [DEFAULT_PASS_AT])
+        fail_at = np.array([np.nan if r is None or r.fail_at is None else r.fail_at for r in rules] or [np.nan])
+        high_is_bad = ~np.isnan(fail_at[source])
+        success: Bools = np.where(high_is_bad, score < fail_at[source], score >= pass_at[source])
+        return success

@@ -1,48 +1,58 @@
-"""The calls one shard holds until they close, as numpy columns: about 90 bytes a call, half of them with a statement.
+"""Holds the calls of one shard until they close, as numpy columns.
 
-The common call has no statement or one, which lies in the table `singles` beside the columns. The few calls with more
-statements, or with an error of their own, have a `Case` (a Python object) in `cases`. Calls are grouped by the hour in
-which they close, so closing never scans what is not due and never needs a timer per call.
+A call takes about 80 bytes where every second one has a statement. The common call has no statement or one, which lies
+in the table `singles` beside the columns. The few calls with more statements, or with an `error`, have a `StoredLedger`
+(a Python object) in `ledgers`. Calls are grouped by the hour in which they close, so closing never scans what is not
+due and never needs a timer per call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from aftercall.times import HOUR_US, NEVER
-from models.arrays import I32, I64, U64
+from models.arrays import F64, I8, I32, I64, U8, U32, U64
 from models.columns.hash_index import HashIndex
 from models.columns.id_column import IdColumn
+from models.columns.row_pool import RowPool
 from models.join.ledger import Statement
 
 NO_STATEMENT = -1
-HAS_CASE = -2
+HAS_LEDGER = -2
 PENDING, FAILURE, SUCCESS = -1, 0, 1
 
-_CALL_COLUMNS = {
-    "at": np.int64,
-    "group": np.int32,
-    "minute": np.int32,
-    "verdict": np.int8,
-    "rules": np.uint8,
-    "digest": np.uint32,
-    "single": np.int32,
-}
-_SINGLE_COLUMNS = {
-    "at": np.int64,
-    "source": np.int32,
-    "given": np.int8,
-    "score": np.float64,
-    "minute": np.int32,
-}
+
+class _CallColumns(NamedTuple):
+    """Names and types are those of the stored state."""
+
+    at: I64
+    group: I32
+    minute: I32
+    verdict: I8
+    rules: U8
+    digest: U32
+    single: I32
+    """Row in `singles`, NO_STATEMENT or HAS_LEDGER."""
+
+
+class _SingleColumns(NamedTuple):
+    """Names and types are those of the stored state."""
+
+    at: I64
+    source: I32
+    """The shard's code."""
+    given: I8
+    """-1 if absent."""
+    score: F64
+    minute: I32
 
 
 @dataclass(slots=True)
-class Case:
+class StoredLedger:
     """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none."""
 
     call_id: str
@@ -50,111 +60,74 @@ class Case:
     statements: list[Statement] = field(default_factory=list)
 
 
-class Columns:
-    """Growable columns of equal length with a free list of rows."""
+class CallTable(RowPool[_CallColumns]):
+    """One row per held call.
 
-    def __init__(self, dtypes: dict[str, Any]) -> None:
-        self._dtypes = dtypes
-        self._free: I32 = np.zeros(0, np.int32)
-        self._top = 0
-        self._capacity = 0
-        for name, dtype in dtypes.items():
-            # One row, so that row 0 of an empty table can be looked at.
-            setattr(self, name, np.zeros(1, dtype))
-
-    def take_rows(self, count: int) -> I32:
-        """`count` unused rows."""
-        reused = self._free[len(self._free) - min(count, len(self._free)) :]
-        self._free = self._free[: len(self._free) - len(reused)]
-        fresh = count - len(reused)
-        if self._top + fresh > self._capacity:
-            self._grow(max(self._top + fresh, 256, self._capacity + self._capacity // 16))
-        rows = np.concatenate((reused, np.arange(self._top, self._top + fresh, dtype=np.int32)))
-        self._top += fresh
-        return rows
-
-    def give_back(self, rows: I32) -> None:
-        """Rows that are used no longer."""
-        self._free = np.concatenate((self._free, rows))
-
-    def taken(self, rows: I32) -> dict[str, Any]:
-        """Copies of all columns at `rows`."""
-        return {name: getattr(self, name)[rows] for name in self._dtypes}
-
-    def restore(self, taken: dict[str, Any]) -> None:
-        """Fill rows 0..n-1 of an empty table from `taken`."""
-        count = len(taken[next(iter(self._dtypes))])
-        self.take_rows(count)
-        for name in self._dtypes:
-            getattr(self, name)[:count] = taken[name]
-
-    def _grow(self, capacity: int) -> None:
-        for name, dtype in self._dtypes.items():
-            grown = np.zeros(capacity, dtype)
-            old = getattr(self, name)
-            grown[: len(old)] = old
-            setattr(self, name, grown)
-        self._capacity = capacity
-
-
-class CallTable(Columns):
-    """One row per held call. `single`: row in `singles`, NO_STATEMENT or HAS_CASE.
-
-    `ids` holds the call's id while nobody has spoken: only then will it be needed, if the call expires. The first
-    statement puts its own `outcome_id` there, since every record about a call brings the call's id with it.
+    `ids` holds the call's id until the first statement: only then is it needed, if the call expires. The first
+    statement replaces it by its `outcome_id`, since every record about a call carries the call's id.
     """
 
-    at: I64
-    group: I32
-    minute: I32
-    verdict: np.ndarray[Any, np.dtype[np.int8]]
-    rules: np.ndarray[Any, np.dtype[np.uint8]]
-    digest: np.ndarray[Any, np.dtype[np.uint32]]
-    single: I32
-
-    def __init__(self, dtypes: dict[str, Any]) -> None:
-        super().__init__(dtypes)
+    def __init__(self) -> None:
         self.ids = IdColumn()
+        super().__init__(
+            _CallColumns(
+                at=np.zeros(1, np.int64),
+                group=np.zeros(1, np.int32),
+                minute=np.zeros(1, np.int32),
+                verdict=np.zeros(1, np.int8),
+                rules=np.zeros(1, np.uint8),
+                digest=np.zeros(1, np.uint32),
+                single=np.zeros(1, np.int32),
+            )
+        )
 
     def give_back(self, rows: I32) -> None:
-        """Rows that are used no longer."""
+        """Free rows that are used no longer."""
         self.ids.drop(rows)
         super().give_back(rows)
 
-    def taken(self, rows: I32) -> dict[str, Any]:
+    def state_of(self, rows: I32) -> dict[str, Any]:
         """Copies of all columns at `rows`."""
-        return super().taken(rows) | {"ids": self.ids.take(rows)}
+        return {**self.copied(rows)._asdict(), "ids": self.ids.state_of(rows)}
 
-    def restore(self, taken: dict[str, Any]) -> None:
-        """Fill rows 0..n-1 of an empty table from `taken`."""
-        super().restore(taken)
-        self.ids.restore(taken["ids"])
+    def restore_from(self, state: dict[str, Any]) -> None:
+        """Fill rows 0..n-1 of an empty table from `state_of`."""
+        self.restore(_CallColumns(*(state[name] for name in _CallColumns._fields)))
+        self.ids.restore(state["ids"])
 
-    def _grow(self, capacity: int) -> None:
-        super()._grow(capacity)
-        self.ids.resize(capacity)
+    def _bind(self, columns: _CallColumns) -> None:
+        self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns
+        self.ids.resize(len(self.at))
 
 
-class SingleTable(Columns):
-    """One row per call with exactly one statement, an assertion. `source`: the shard's code; `given`: -1 if absent."""
+class SingleTable(RowPool[_SingleColumns]):
+    """One row per call with exactly one statement, an assertion."""
 
-    at: I64
-    source: I32
-    given: np.ndarray[Any, np.dtype[np.int8]]
-    score: np.ndarray[Any, np.dtype[np.float64]]
-    minute: I32
+    def __init__(self) -> None:
+        super().__init__(
+            _SingleColumns(
+                at=np.zeros(1, np.int64),
+                source=np.zeros(1, np.int32),
+                given=np.zeros(1, np.int8),
+                score=np.zeros(1),
+                minute=np.zeros(1, np.int32),
+            )
+        )
+
+    def _bind(self, columns: _SingleColumns) -> None:
+        self.at, self.source, self.given, self.score, self.minute = columns
 
 
 class HeldCalls:
-    """All calls of a shard that are not closed yet."""
+    """All calls of a shard that have not closed."""
 
     def __init__(self, closing_times: Callable[[I32], I64]) -> None:
         """`closing_times` computes when the calls at some rows close: the rules belong to the owner."""
         self._closing_times = closing_times
         self.index = HashIndex()
-        self.calls = CallTable(_CALL_COLUMNS)
-        self.singles = SingleTable(_SINGLE_COLUMNS)
-        self.cases: dict[int, Case] = {}
+        self.calls = CallTable()
+        self.singles = SingleTable()
+        self.ledgers: dict[int, StoredLedger] = {}
         self.reasons: dict[int, str] = {}
         """Reasons of single statements, by their row in `singles`."""
         self._hours: dict[int, list[I32]] = {}
@@ -175,7 +148,7 @@ class HeldCalls:
         return rows
 
     def due(self, watermark: int) -> I32:
-        """Takes out of the schedule the rows whose closing time the watermark has passed, in order of (time, key)."""
+        """Pop the rows whose closing time the watermark has passed from the schedule, in order of (time, key)."""
         if watermark == NEVER:
             return self._due[:0]
         self._bring_forward(watermark // HOUR_US)
@@ -185,19 +158,28 @@ class HeldCalls:
         return rows
 
     def release(self, rows: I32) -> None:
-        """Forget calls that `due` gave; those still in the index are removed from it."""
+        """Drop calls that `due` returned; those still in the index are removed from it."""
         if not len(rows):
             return
         keys = self.index.row_key[rows]
         present = self.index.find(keys) == rows
         self.index.remove(keys[present])
         self.forget_singles(rows)
-        for row in rows[self.calls.single[rows] == HAS_CASE].tolist():
-            self.cases.pop(row, None)
+        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
+            self.ledgers.pop(row, None)
         self.calls.give_back(rows)
 
+    def erase(self, rows: I32) -> None:
+        """Erase held calls from index and columns. Their rows, now empty, stay scheduled until their hour comes due."""
+        self.index.remove(self.index.row_key[rows])
+        self.forget_singles(rows)
+        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
+            del self.ledgers[row]
+        self.calls.single[rows] = NO_STATEMENT
+        self.calls.ids.drop(rows)
+
     def forget_singles(self, rows: I32) -> None:
-        """Drop the single statements of `rows`: their ledgers are stored anew."""
+        """Drop the single statements of `rows`: their ledgers are gone, or stored again."""
         single = self.calls.single[rows]
         held = single[single >= 0]
         if not len(held):
@@ -208,41 +190,40 @@ class HeldCalls:
         self.singles.give_back(held)
         self.calls.single[rows[single >= 0]] = NO_STATEMENT
 
-    def state(self, sources: list[str]) -> dict[str, Any]:
-        """Plain values and arrays; `sources` names the codes in `singles`."""
+    def state(self) -> dict[str, Any]:
+        """As plain values and arrays. The owner stores what the codes mean."""
         rows = np.sort(self.index.rows())
         single = self.calls.single[rows]
         has_single = np.flatnonzero(single >= 0)
         single_rows = single[has_single]
-        place = np.searchsorted(rows, np.fromiter(self.cases, np.int32, len(self.cases))).tolist()
+        place = np.searchsorted(rows, np.fromiter(self.ledgers, np.int32, len(self.ledgers))).tolist()
         by_single = np.argsort(single_rows)
-        told = np.fromiter(self.reasons, np.int32, len(self.reasons))
-        place_of_reason = by_single[np.searchsorted(single_rows, told, sorter=by_single)].tolist() if len(told) else []
+        with_reason = np.fromiter(self.reasons, np.int32, len(self.reasons))
+        place_of_reason = by_single[np.searchsorted(single_rows, with_reason, sorter=by_single)].tolist()
         return {
             "keys": self.index.row_key[rows],
-            "calls": self.calls.taken(rows),
+            "calls": self.calls.state_of(rows),
             "has_single": has_single.astype(np.int32),
-            "singles": self.singles.taken(single_rows),
-            "sources": list(sources),
+            "singles": self.singles.copied(single_rows)._asdict(),
             "reasons": dict(zip(place_of_reason, self.reasons.values(), strict=True)),
             "cases": {
-                at: (case.call_id, case.error, [tuple(s) for s in case.statements])
-                for at, case in zip(place, self.cases.values(), strict=True)
+                at: (ledger.call_id, ledger.error, [tuple(s) for s in ledger.statements])
+                for at, ledger in zip(place, self.ledgers.values(), strict=True)
             },
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Fill an empty table from `state`."""
         keys: U64 = state["keys"]
-        self.calls.restore(state["calls"])
+        self.calls.restore_from(state["calls"])
         rows = np.arange(len(keys), dtype=np.int32)
         self.index.insert(keys, rows)
-        self.singles.restore(state["singles"])
-        self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_CASE, HAS_CASE, NO_STATEMENT)
+        self.singles.restore(_SingleColumns(**state["singles"]))
+        self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_LEDGER, HAS_LEDGER, NO_STATEMENT)
         self.calls.single[state["has_single"]] = np.arange(len(state["has_single"]), dtype=np.int32)
         self.reasons = dict(state["reasons"])
-        self.cases = {
-            row: Case(call_id, error, [Statement(*s) for s in kept])
+        self.ledgers = {
+            row: StoredLedger(call_id, error, [Statement(*s) for s in kept])
             for row, (call_id, error, kept) in state["cases"].items()
         }
         self._schedule(rows, self._closing_times(rows))
@@ -276,3 +257,8 @@ class HeldCalls:
         closes = np.concatenate((self._due_close, closes))
         by_time = np.lexsort((self.index.row_key[rows], closes))
         self._due, self._due_close = rows[by_time], closes[by_time]
+
+
+def fold_digest(digest: Any) -> Any:
+    """Half of a 64-bit digest, or of each: enough to tell a conflict from a duplicate among records of one id."""
+    return (digest ^ (digest >> 32)) & 0xFFFFFFFF

@@ -59,7 +59,7 @@ _DEFAULT_RULE = SourceRule()
 
 
 class Statement(NamedTuple):
-    """One outcome record in a ledger. `minute` is its effective minute; `given` the field `success` as it came."""
+    """One outcome record in a ledger. `minute` is its effective minute; `given` the field `success` of the record."""
 
     at: int
     outcome_id: str
@@ -80,23 +80,23 @@ class Statement(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a ledger says: `success` None is pending; `statement` None with a success is the call's own error."""
+    """The result of a ledger: `success` None is pending; `statement` None with a success is the call's own error."""
 
     success: bool | None
     statement: Statement | None
 
 
-PENDING = Verdict(None, None)
+UNDECIDED = Verdict(None, None)
 
 End = tuple[bool | None, str | None]
-"""The verdict at the end of a minute, and whose it is: `call` for the call's own error, None with None."""
+"""The verdict at the end of a minute, and its source: `call` for the call's own error, None while pending."""
 
 
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
     """The newest statement of each source that is not withdrawn.
 
     A retraction by id withdraws that statement, of whichever source and whenever either arrives; one by source
-    withdraws all that the source said up to and including its own instant. Retractions cannot be retracted. O(n).
+    withdraws all statements of the source up to and including its own instant. Retractions cannot be retracted. O(n).
     """
     asserts: list[Statement] = []
     withdrawn: set[str] = set()
@@ -142,12 +142,12 @@ _OPEN: End = (None, None)
 
 
 def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> Reading:
-    """Read a ledger at once. O(n log n) for n statements, so that a call with thousands of them holds nobody up."""
+    """Read a whole ledger. O(n log n) for n statements, so that a call with thousands of them delays no other."""
     if len(statements) == 2 and not (failed or statements[0].retract or statements[1].retract):
         return _read_two(call_minute, min(statements), max(statements), rules)
     # Tuples sort by (at, outcome_id), and ids are unique in a ledger: this is its order.
     ordered = sorted(statements)
-    verdict = Verdict(success=False, statement=None) if failed else PENDING
+    verdict = Verdict(success=False, statement=None) if failed else UNDECIDED
     before, started, count = verdict.success, failed, 0
     ends: dict[int, End] = {call_minute: end_of(verdict)}
     minute, in_order = call_minute, True
@@ -166,7 +166,7 @@ def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules,
 
 
 def _read_two(call_minute: int, first: Statement, second: Statement, rules: VerdictRules) -> Reading:
-    """Of two assertions, in order: by far the commonest ledger."""
+    """Read two assertions, in order: by far the most frequent ledger."""
     best = first if rules.rank(first.source) < rules.rank(second.source) else second
     alone = rules.success(first.source, first.given, first.score)
     last = rules.success(second.source, second.given, second.score)
@@ -193,12 +193,12 @@ def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, fa
 
 
 def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: bool) -> Iterator[Verdict]:
-    """The verdict after each statement of `sequence`, in whatever order they come.
+    """The verdict after each statement of `sequence`, which may have any order.
 
-    Per rank the assertions lie sorted; the last that is not withdrawn would decide. What is withdrawn stays so, and is
-    taken off when it is met, once.
+    Assertions are kept sorted per rank; the last that is not withdrawn decides in its rank. A withdrawn assertion stays
+    withdrawn, so each is removed once, when it comes last.
     """
-    nothing = Verdict(success=False, statement=None) if failed else PENDING
+    nothing = Verdict(success=False, statement=None) if failed else UNDECIDED
     ranked: list[list[Statement]] = [[] for _ in range(len(rules.precedence) + 1)]
     withdrawn: set[str] = set()
     until: dict[str | None, int] = {}

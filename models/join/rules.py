@@ -1,4 +1,4 @@
-"""The settings that decide verdicts: a call is judged to the end under those under which it was accepted."""
+"""The settings that decide verdicts. A call is judged until it closes by those it was accepted under."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class JoinRules:
         """Longest horizon plus lateness: no call is held longer."""
         return max([self.horizon_us, *(t.horizon_us for t in self.tasks.values())]) + self.allowed_lateness_us
 
-    def plain(self) -> dict[str, Any]:
-        """As plain values, for the state."""
+    def state(self) -> dict[str, Any]:
+        """As plain values."""
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> JoinRules:
-        """Read `plain`."""
-        verdict = plain["verdict"]
+    def from_state(cls, state: dict[str, Any]) -> JoinRules:
+        """Read `state`."""
+        verdict = state["verdict"]
         sources = {name: SourceRule(**rule) for name, rule in verdict["sources"].items()}
         return cls(
-            **{name: plain[name] for name in ("horizon_us", "allowed_lateness_us", "orphan_wait_us")},
-            tasks={name: TaskRules(**task) for name, task in plain["tasks"].items()},
+            **{name: state[name] for name in ("horizon_us", "allowed_lateness_us", "orphan_wait_us")},
+            tasks={name: TaskRules(**task) for name, task in state["tasks"].items()},
             verdict=VerdictRules(precedence=tuple(verdict["precedence"]), sources=sources),
         )

@@ -1,229 +1,224 @@
-"""The careful way through the join: record by record, for calls that do not fit the columns."""
+"""The slow path through the join: record by record, for what does not fit the columns.
+
+A second statement, a retraction, a duplicate, an early or late outcome, a call with an `error`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64
-from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.deltas import Deltas
-from models.join.early_outcomes import Waiting, WaitingOutcomes
+from models.join.dispatch import Dispatch
+from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
+from models.join.held_calls import fold_digest
+from models.join.joined import Judgement, Refusal, StatementRow
 from models.join.ledger import Statement
-from models.join.open_ledgers import Casebook, Judgement, OpenCase, StatementRow
-
-if TYPE_CHECKING:
-    from models.join.fast_path import Ways
-    from models.join.join import Join
+from models.join.open_ledger import OpenLedger
+from models.join.open_ledgers import OpenLedgers
+from models.join.shard_state import ShardState
+from models.join.watermark import effective_minute
 
 _Problem = tuple[str, str]
+"""Why a record is refused: reason and detail of its dead letter."""
 
 
-class Refusal(NamedTuple):
-    """A record that becomes a dead letter. One that waited has no `raw` any more: its hash points to it."""
-
-    reason: str
-    detail: str
-    call_id: str
-    partition: str
-    offset: int
-    raw: bytes | None
-    size: int
-    sha256: str
-
-
-class CaseResults(NamedTuple):
-    """What the cases of one batch gave; `accepted` indexes the batch's calls."""
+class SlowResults(NamedTuple):
+    """What the slow path did; `accepted` indexes the batch's calls."""
 
     accepted: I64
     judgements: list[Judgement]
     statements: list[StatementRow]
     refused: list[Refusal]
-    tally: dict[str, int]
+    tally: Counter[str]
 
 
-class Cases:
-    """The cases of one shard, and the outcomes that wait for their call."""
+class SlowPath:
+    """The slow path of one batch."""
 
-    def __init__(self, join: Join) -> None:
-        self._join = join
-        self.waiting = WaitingOutcomes()
-        self._book = Casebook(join)
-
-    def begin(self, deltas: Deltas, arrivals: Arrivals) -> None:
-        """Start a batch."""
+    def __init__(self, shard: ShardState, early: EarlyOutcomes, deltas: Deltas, partitions: list[str]) -> None:
+        """Differences go to `deltas`; `partitions` are the batch's, for dead letters."""
+        self._shard = shard
+        self._early = early
         self._deltas = deltas
-        self._partitions = arrivals.partitions
+        self._partitions = partitions
         self._accepted: list[int] = []
         self._refused: list[Refusal] = []
-        self._tally: dict[str, int] = {}
-        self._book.begin(deltas, self._tally)
+        self._tally: Counter[str] = Counter()
+        self._ledgers = OpenLedgers(shard, deltas, self._tally)
 
-    def run(self, calls: CallColumns, outcomes: OutcomeColumns, way: Ways) -> None:
-        """Take the records that are not simple, in reading order."""
-        chosen_calls, chosen_outcomes = np.flatnonzero(~way.calls), np.flatnonzero(~way.outcomes)
-        if not len(chosen_calls) and not len(chosen_outcomes):
+    def run(self, calls: CallColumns, outcomes: OutcomeColumns, dispatch: Dispatch) -> None:
+        """Apply the records that take the slow path, in reading order."""
+        slow_calls, slow_outcomes = np.flatnonzero(~dispatch.fast_calls), np.flatnonzero(~dispatch.fast_outcomes)
+        if not len(slow_calls) and not len(slow_outcomes):
             return
-        # Nothing has happened yet to the calls of these records: they are held where they were found.
-        rows = np.unique(np.concatenate((way.call_rows[chosen_calls], way.outcome_rows[chosen_outcomes])))
-        records = (calls.records[chosen_calls], outcomes.records[chosen_outcomes])
-        call_ids = dict(
-            zip(
-                [*calls.key[chosen_calls].tolist(), *outcomes.key[chosen_outcomes].tolist()],
-                [record.call_id for part in records for record in part],
-                strict=True,
-            )
-        )
-        self._book.load(rows[rows >= 0], call_ids)
-        no_statements: repeat[Statement | None] = repeat(None, len(chosen_calls))
+        # The fast path has not changed the calls of these records: they are still held at the rows found before it.
+        rows = np.unique(np.concatenate((dispatch.call_rows[slow_calls], dispatch.outcome_rows[slow_outcomes])))
+        self._ledgers.load(rows[rows >= 0], _call_ids(calls, slow_calls) | _call_ids(outcomes, slow_outcomes))
+        no_statements: repeat[Statement | None] = repeat(None, len(slow_calls))
         turns = [
-            *_turns(calls, chosen_calls, no_statements),
-            *_turns(outcomes, chosen_outcomes, _statements(outcomes, chosen_outcomes)),
+            *_turns(calls, slow_calls, no_statements),
+            *_turns(outcomes, slow_outcomes, _statements(outcomes, slow_outcomes)),
         ]
         for _, i, key, wm, statement in sorted(turns):
             if statement is None:
                 self._call(calls, i, key, wm)
             else:
                 self._outcome(outcomes, i, key, wm, statement)
-        self._book.finish()
+        self._ledgers.finish()
         if self._accepted:
             self._add_calls(calls, np.array(self._accepted, np.int64))
 
     def close(self, rows: I32) -> None:
-        """Close held calls with a ledger of their own, on which nothing stands."""
-        self._book.close_rows(rows)
+        """Close held calls that have a ledger outside the columns in which no assertion stands."""
+        self._ledgers.close_rows(rows)
 
-    def finish(self, watermark: int) -> CaseResults:
-        """End the batch: outcomes whose wait is over become dead letters."""
-        self._orphan(self.waiting.expire(watermark))
-        self.waiting.reindex()
+    def finish(self, watermark: int) -> SlowResults:
+        """End the batch: early outcomes whose wait is over become dead letters."""
+        self._refuse_orphans(self._early.pop_expired(watermark))
+        self._early.reindex()
         accepted = np.array(self._accepted, np.int64)
-        return CaseResults(accepted, self._book.judgements, self._book.statements, self._refused, self._tally)
+        return SlowResults(accepted, self._ledgers.judgements, self._ledgers.statements, self._refused, self._tally)
 
     def _add_calls(self, calls: CallColumns, accepted: I64) -> None:
         at = calls.at[accepted]
-        minute = (np.maximum(at, calls.wm[accepted]) // MINUTE_US).astype(np.int32)
+        minute = effective_minute(at, calls.wm[accepted])
         columns: tuple[Any, ...] = (calls.latency_ms, calls.cost_nano, calls.tokens, calls.key)
         self._deltas.add_calls(calls.group[accepted], at, minute, *(column[accepted] for column in columns))
 
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
-        at, group = calls.at.item(i), calls.group.item(i)
-        record = calls.records[i]
-        case = self._case(key, wm)
-        digest = _fold(calls.digest.item(i))
-        if case is not None and (case.at, case.group, case.digest) == (at, group, digest):
-            # Under whichever settings it was accepted: it is held, so its repeat is not too old.
-            self._count("duplicates")
-            return
-        if at + self._join.hold_us(group) < wm:
-            self._refuse("too_old", "the call arrived after it would have closed", record.call_id, calls, i)
-            return
-        if case is not None:
-            self._refuse("conflict", "another call has this call_id", record.call_id, calls, i)
-            return
-        join = self._join
-        task, minute, version = join.groups[group][0], max(at, wm) // MINUTE_US, len(join.versions) - 1
-        case = OpenCase(key, -1, record.call_id, group, at, minute, version, digest, record.error, [], join.rules, task)
-        self._book.enroll(case)
+        at, group, digest = calls.at.item(i), calls.group.item(i), fold_digest(calls.digest.item(i))
+        ledger = self._open_ledger(key, wm)
+        if ledger is not None and (ledger.at, ledger.group, ledger.digest) == (at, group, digest):
+            # Checked before the age: a repeat of a held call is not too old, whatever settings apply to new calls.
+            self._tally["duplicates"] += 1
+        elif at + self._shard.hold_us(group) < wm:
+            self._refuse("too_old", "the call arrived after it would have closed", calls, i)
+        elif ledger is not None:
+            self._refuse("conflict", "another call has this call_id", calls, i)
+        else:
+            self._accept(calls, i, key, wm, digest)
+
+    def _accept(self, calls: CallColumns, i: int, key: int, wm: int, digest: int) -> None:
+        """Hold a new call, and enter the early outcomes that waited for it."""
+        shard, at, group, record = self._shard, calls.at.item(i), calls.group.item(i), calls.records[i]
+        ledger = OpenLedger(
+            key=key,
+            row=-1,
+            call_id=record.call_id,
+            group=group,
+            at=at,
+            minute=max(at, wm) // MINUTE_US,
+            version=shard.version,
+            digest=digest,
+            error=record.error,
+            statements=[],
+            rules=shard.rules,
+            task=shard.groups[group][0],
+        )
+        self._ledgers.add(ledger)
         self._accepted.append(i)
-        self._count("calls")
-        for waited in self.waiting.take(key):
-            self._count("waiting", -1)
-            problem = self._enter(case, waited.statement)
+        self._tally["calls"] += 1
+        for outcome in self._early.pop(key):
+            self._tally["waiting"] -= 1
+            problem = self._enter(ledger, outcome.statement)
             if problem is not None:
-                self._refuse_waited(*problem, waited)
+                self._refuse_early(*problem, outcome)
 
     def _outcome(self, outcomes: OutcomeColumns, i: int, key: int, wm: int, statement: Statement) -> None:
-        case = self._case(key, wm)
-        problem = self._early(key, statement, outcomes, i) if case is None else self._enter(case, statement)
+        ledger = self._open_ledger(key, wm)
+        problem = self._buffer(key, statement, outcomes, i) if ledger is None else self._enter(ledger, statement)
         if problem is not None:
-            self._refuse(*problem, outcomes.records[i].call_id, outcomes, i)
+            self._refuse(*problem, outcomes, i)
 
-    def _case(self, key: int, wm: int) -> OpenCase | None:
-        """The held call as a record with this watermark meets it; None where there is none (any more)."""
-        if over := self.waiting.expire_of(key, wm):
-            self._orphan(over)
-        case = self._book.get(key)
-        if case is not None and case.closes < wm:
-            self._book.close(case)
+    def _open_ledger(self, key: int, wm: int) -> OpenLedger | None:
+        """The ledger of a held call as a record with this watermark meets it; None if none is held (any more)."""
+        if expired := self._early.pop_expired_for(key, wm):
+            self._refuse_orphans(expired)
+        ledger = self._ledgers.get(key)
+        if ledger is not None and ledger.closes < wm:
+            self._ledgers.close(ledger)
             return None
-        return case
+        return ledger
 
-    def _enter(self, case: OpenCase, statement: Statement) -> _Problem | None:
-        """Enter a statement into the ledger of a held call, or say why not."""
-        if statement.at > case.horizon_ends:
+    def _enter(self, ledger: OpenLedger, statement: Statement) -> _Problem | None:
+        """Enter a statement into a ledger; returns why not where it is refused."""
+        if statement.at > ledger.horizon_ends:
             return "late", "the statement is later than the call's horizon"
-        owner = case.owner(statement.outcome_id)
+        owner = ledger.owner(statement.outcome_id)
         if owner is not None:
             return self._repeated(statement, owner)
-        case.enter(statement)
-        self._count("outcomes")
+        ledger.enter(statement)
+        self._tally["outcomes"] += 1
         return None
 
-    def _early(self, key: int, statement: Statement, outcomes: OutcomeColumns, i: int) -> _Problem | None:
-        """Let an outcome without a held call wait, or say why not."""
-        wm, call_at, rules = outcomes.wm.item(i), outcomes.call_at.item(i), self._join.rules
+    def _buffer(self, key: int, statement: Statement, outcomes: OutcomeColumns, i: int) -> _Problem | None:
+        """Buffer an outcome whose call is not held; returns why not where it is refused."""
+        wm, call_at, rules = outcomes.wm.item(i), outcomes.call_at.item(i), self._shard.rules
         if call_at != NEVER and call_at + rules.longest_hold() < wm:
             return "late", "its call, by call_occurred_at, has closed"
         deadline = statement.at + rules.orphan_wait_us
         if deadline < wm:
             return "orphan", "no call with this call_id is held"
-        owner = self.waiting.owner(key, statement.outcome_id)
+        owner = self._early.owner(key, statement.outcome_id)
         if owner is not None:
             return self._repeated(statement, owner.statement)
         raw: bytes = outcomes.raw[i]
-        self.waiting.add(
-            key,
-            Waiting(
-                statement,
-                outcomes.records[i].call_id,
-                deadline,
-                self._partitions[outcomes.partition.item(i)],
-                outcomes.offset.item(i),
-                len(raw),
-                hashlib.sha256(raw).hexdigest(),
-            ),
+        outcome = EarlyOutcome(
+            statement,
+            outcomes.records[i].call_id,
+            deadline,
+            self._partitions[outcomes.partition.item(i)],
+            outcomes.offset.item(i),
+            len(raw),
+            hashlib.sha256(raw).hexdigest(),
         )
-        self._count("waiting")
+        self._early.add(key, outcome)
+        self._tally["waiting"] += 1
         return None
 
     def _repeated(self, statement: Statement, owner: Statement) -> _Problem | None:
-        """A second record of an id: a duplicate where it says the same, else a conflict."""
+        """A second record of an id: a duplicate where the deciding fields are equal, else a conflict."""
         if owner.same(statement):
-            self._count("duplicates")
+            self._tally["duplicates"] += 1
             return None
         return "conflict", "another outcome of this call has this outcome_id"
 
-    def _refuse(self, reason: str, detail: str, call_id: str, columns: CallColumns | OutcomeColumns, i: int) -> None:
+    def _refuse(self, reason: str, detail: str, columns: CallColumns | OutcomeColumns, i: int) -> None:
         raw: bytes = columns.raw[i]
-        partition = self._partitions[columns.partition.item(i)]
-        self._record_refusal(Refusal(reason, detail, call_id, partition, columns.offset.item(i), raw, len(raw), ""))
+        call_id, partition = columns.records[i].call_id, self._partitions[columns.partition.item(i)]
+        self._add_refusal(Refusal(reason, detail, call_id, partition, columns.offset.item(i), raw, len(raw), ""))
 
-    def _orphan(self, over: list[Waiting]) -> None:
-        for waited in over:
-            self._count("waiting", -1)
-            self._refuse_waited("orphan", "its call did not come within orphan_wait", waited)
+    def _refuse_orphans(self, expired: list[EarlyOutcome]) -> None:
+        for outcome in expired:
+            self._tally["waiting"] -= 1
+            self._refuse_early("orphan", "its call did not come within orphan_wait", outcome)
 
-    def _refuse_waited(self, reason: str, detail: str, waited: Waiting) -> None:
-        self._record_refusal(
-            Refusal(reason, detail, waited.call_id, waited.partition, waited.offset, None, waited.size, waited.sha256)
-        )
+    def _refuse_early(self, reason: str, detail: str, outcome: EarlyOutcome) -> None:
+        _, call_id, _, partition, offset, size, sha256 = outcome
+        self._add_refusal(Refusal(reason, detail, call_id, partition, offset, None, size, sha256))
 
-    def _record_refusal(self, refusal: Refusal) -> None:
+    def _add_refusal(self, refusal: Refusal) -> None:
         self._refused.append(refusal)
-        self._count("dead_letters")
+        self._tally["dead_letters"] += 1
         if refusal.reason in {"orphan", "conflict"}:
-            self._count(refusal.reason + "s")
+            self._tally[refusal.reason + "s"] += 1
         elif refusal.reason == "late":
-            self._count("late")
+            self._tally["late"] += 1
 
-    def _count(self, name: str, by: int = 1) -> None:
-        self._tally[name] = self._tally.get(name, 0) + by
+
+def _call_ids(columns: CallColumns | OutcomeColumns, chosen: I64) -> dict[int, str]:
+    """The call's id by its key, as the chosen records have it."""
+    ids = (record.call_id for record in columns.records[chosen])
+    return dict(zip(columns.key[chosen].tolist(), ids, strict=True))
 
 
 def _turns(
@@ -235,11 +230,11 @@ def _turns(
 
 
 def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
-    """What the chosen outcomes say."""
+    """The chosen outcomes as statements."""
     at = outcomes.at[chosen]
-    minutes = (np.maximum(at, outcomes.wm[chosen]) // MINUTE_US).tolist()
-    facts = zip(outcomes.records[chosen], at.tolist(), outcomes.retract[chosen].tolist(), minutes, strict=True)
-    for record, time, retract, minute in facts:
+    minutes = effective_minute(at, outcomes.wm[chosen]).tolist()
+    columns = zip(outcomes.records[chosen], at.tolist(), outcomes.retract[chosen].tolist(), minutes, strict=True)
+    for record, time, retract, minute in columns:
         yield Statement(
             time,
             record.outcome_id,
@@ -251,7 +246,3 @@ def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
             record.reason,
             minute,
         )
-
-
-def _fold(digest: int) -> int:
-    return (digest ^ (digest >> 32)) & 0xFFFFFFFF

@@ -1,6 +1,6 @@
-"""The watermark over all lanes, as one shard has heard of them.
+"""Computes the watermark over all lanes, as one shard knows it, and the minutes in which records take effect.
 
-Each lane tells the least clock of its partitions; lanes whose partitions are all idle are left out, and while every
+Each lane sends the least clock of its partitions; lanes whose partitions are all idle are left out, and while every
 lane is idle the watermark is the greatest clock (docs/reference.md, section 2).
 """
 
@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aftercall.times import NEVER
+import numpy as np
+
+from aftercall.times import MINUTE_US, NEVER
+from models.arrays import I32, I64
 
 NO_OTHER = 2**63 - 1
-"""Nothing but the lane itself holds the watermark back."""
+"""Only the lane itself holds the watermark back."""
 
 
 class LaneClock(NamedTuple):
-    """What a lane says of itself, times in µs.
+    """The clock of one lane, in µs since 1970.
 
     Attributes:
-        low: the least clock of its partitions that are not idle; `NEVER` while one of them has yet to speak.
+        low: the least clock of its partitions that are not idle; `NEVER` while one of them has given no record.
         high: the greatest clock of all its partitions, or `NEVER`.
-        idle: none of its partitions holds the watermark back; `low` says nothing then.
+        idle: none of its partitions holds the watermark back; `low` has no meaning then.
     """
 
     low: int
@@ -31,33 +34,38 @@ class LaneClock(NamedTuple):
 class LaneClocks:
     """The newest clock of each lane."""
 
-    def __init__(self, heard: dict[str, LaneClock] | None = None) -> None:
-        self._heard = {} if heard is None else heard
+    def __init__(self, newest: dict[str, LaneClock] | None = None) -> None:
+        self._newest = {} if newest is None else newest
 
-    def hear(self, lane: str, clock: LaneClock) -> None:
-        """Note what a lane says."""
-        self._heard[lane] = clock
+    def observe(self, lane: str, clock: LaneClock) -> None:
+        """Replace the clock of a lane."""
+        self._newest[lane] = clock
 
     def others(self, lane: str, lanes: int) -> int:
-        """How far the other lanes let a record of this one go: `NEVER` until each of the `lanes` has spoken."""
-        others = [clock for name, clock in self._heard.items() if name != lane]
+        """The watermark over the other lanes: `NEVER` until each of the `lanes` has sent a clock."""
+        others = [clock for name, clock in self._newest.items() if name != lane]
         if len(others) < lanes - 1:
             return NEVER
         return min((clock.low for clock in others if not clock.idle), default=NO_OTHER)
 
     def watermark(self, lanes: int) -> int:
-        """The watermark now; the caller sees to it that it never falls."""
-        clocks = list(self._heard.values())
+        """The watermark now; the caller keeps it from falling."""
+        clocks = list(self._newest.values())
         if len(clocks) < lanes:
             return NEVER
         lows = [clock.low for clock in clocks if not clock.idle]
         return min(lows) if lows else max(clock.high for clock in clocks)
 
-    def plain(self) -> dict[str, tuple[int, int, bool]]:
-        """For the state."""
-        return {lane: (clock.low, clock.high, clock.idle) for lane, clock in self._heard.items()}
+    def state(self) -> dict[str, tuple[int, int, bool]]:
+        """As plain values."""
+        return {lane: (clock.low, clock.high, clock.idle) for lane, clock in self._newest.items()}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, tuple[int, int, bool]]) -> LaneClocks:
-        """From the state."""
-        return cls({lane: LaneClock(*clock) for lane, clock in plain.items()})
+    def from_state(cls, state: dict[str, tuple[int, int, bool]]) -> LaneClocks:
+        """Read `state`."""
+        return cls({lane: LaneClock(*clock) for lane, clock in state.items()})
+
+
+def effective_minute(at: I64, wm: I64) -> I32:
+    """The minute of each record, or the open one where its own had closed by the watermark `wm` it met."""
+    return (np.maximum(at, wm) // MINUTE_US).astype(np.int32)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from models.rates.rate_cells import RateCells
-from models.rates.tables import Columns, FrozenRates
+from models.rates.tables import FrozenRates, RateTable
 
-__all__ = ["Columns", "FrozenRates", "RateCells"]
+__all__ = ["FrozenRates", "RateCells", "RateTable"]

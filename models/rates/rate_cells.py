@@ -1,4 +1,4 @@
-"""Counts per group and window of the call's time, fed by differences: what every rate and quantile is read from.
+"""Sum differences per group and window of the call's time: the source of all rates.
 
 Hours and days cover all of time; minutes only the last hours, for the spans that end within an hour. Sums of integers
 only, so the state depends neither on the order of the differences nor on how they were cut into batches.
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aftercall.times import HOUR_US, MINUTE_US, NEVER
-from models.columns.keyed_sums import KeyedSums, Sums, pack, unpack
+from aftercall.times import HOUR_US, HOURS_PER_DAY, MINUTE_US, MINUTES_PER_HOUR, NEVER
+from models.columns.keyed_sums import KeyedSums, Sums, pack_key, unpack_key
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
-from models.rates.tables import FrozenRates, delay_low, delay_side
+from models.rates.tables import FrozenRates, RateSums, delay_low, delay_side
 from models.state import check_version
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
@@ -24,27 +24,25 @@ if TYPE_CHECKING:
 
     from models.arrays import I32, I64
     from models.messages import Group
-    from models.rates.tables import Columns
+    from models.rates.tables import RateTable
 
 STATE_VERSION: Final = 2
-MINUTES_PER_HOUR: Final = 60
-HOURS_PER_DAY: Final = 24
 _KEPT_HOURS: Final = 2
 _TOGETHER: Final = 1 << 15
 """Differences that wait until they are added together: many small messages cost as much as few large ones."""
 
-_COUNTS: Final = (np.int32, np.int32, np.int32, np.int32, np.int64)
+_COUNTS: Final[tuple[type, ...]] = (np.int32, np.int32, np.int32, np.int32, np.int64)
 """calls, successes, failures, expired, cost in nano-dollars."""
 
-_TABLES: Final = (
-    "minutes",
-    "hours",
-    "days",
-    "latency_minutes",
-    "latency_hours",
-    "latency_days",
-    "delays",
-    "delay_days",
+_DTYPES: Final = RateSums(
+    minutes=_COUNTS,
+    hours=_COUNTS,
+    days=_COUNTS,
+    latency_minutes=(np.int32,),
+    latency_hours=(np.int32,),
+    latency_days=(np.int64,),
+    delays=(np.int32,),
+    delay_days=(np.int32,),
 )
 
 
@@ -58,12 +56,8 @@ class RateCells:
     def __init__(self) -> None:
         self._names: list[Group] = []
         self._gid: dict[Group, int] = {}
-        self._minutes, self._hours, self._days = KeyedSums(_COUNTS), KeyedSums(_COUNTS), KeyedSums(_COUNTS)
-        self._latency_minutes = KeyedSums((np.int32,))
-        self._latency_hours = KeyedSums((np.int32,))
-        self._latency_days = KeyedSums((np.int64,))
-        self._delays, self._delay_days = KeyedSums((np.int32,)), KeyedSums((np.int32,))
-        self._history: I64 = np.zeros((0, 2, delay.BUCKETS), np.int64)
+        self._sums = RateSums(*(KeyedSums(dtypes) for dtypes in _DTYPES))
+        self._history: I64 = np.zeros((0, 2, delay.DELAY_BUCKETS), np.int64)
         self._watermark = NEVER
         self._minute_floor = NEVER
         self._hour_floor = NEVER
@@ -75,7 +69,7 @@ class RateCells:
     def __len__(self) -> int:
         """Number of (group, minute, hour or day) cells."""
         self._add_waiting()
-        return len(self._minutes) + len(self._hours) + len(self._days)
+        return len(self._sums.minutes) + len(self._sums.hours) + len(self._sums.days)
 
     def apply(self, names: list[Group], cells: CellDeltas, latencies: LatencyDeltas, delays: DelayDeltas) -> None:
         """Add one message's differences; its codes index `names`."""
@@ -85,7 +79,7 @@ class RateCells:
             self._add_waiting()
 
     def advance(self, watermark: int, newest_call: int) -> None:
-        """Drop the minutes that no later table needs, and join the cohorts of delays that none tells apart.
+        """Drop the minutes that no later table needs, and join the cohorts of delays that none distinguishes.
 
         Args:
             watermark: µs, or `NEVER`; never falls.
@@ -99,8 +93,8 @@ class RateCells:
         if floor > self._minute_floor:
             self._add_waiting()
             self._minute_floor = floor
-            for table, bits in ((self._minutes, 0), (self._latency_minutes, sketch.KEY_BITS)):
-                table.take(unpack(table.sums(copy=False).keys, bits)[1] < floor)
+            for table, bits in ((self._sums.minutes, 0), (self._sums.latency_minutes, sketch.VALUE_KEY_BITS)):
+                table.pop(unpack_key(table.sums(copy=False).keys, bits)[1] < floor)
         self._join_cohorts(
             (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
             (anchor - delay.LONGEST_US) // (HOUR_US * HOURS_PER_DAY),
@@ -114,18 +108,18 @@ class RateCells:
         self._add_waiting()
         self._hour_floor = floor
         for hours, days, bits in (
-            (self._hours, self._days, 0),
-            (self._latency_hours, self._latency_days, sketch.KEY_BITS),
+            (self._sums.hours, self._sums.days, 0),
+            (self._sums.latency_hours, self._sums.latency_days, sketch.VALUE_KEY_BITS),
         ):
-            old = hours.take(unpack(hours.sums(copy=False).keys, bits)[1] < floor)
-            group, hour, low = unpack(old.keys, bits)
-            days.add(pack(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
+            old = hours.pop(unpack_key(hours.sums(copy=False).keys, bits)[1] < floor)
+            group, hour, low = unpack_key(old.keys, bits)
+            days.add(pack_key(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
 
     def frozen(self) -> FrozenRates:
         """A consistent copy for another thread: one memory copy, no computation."""
         return self._frozen(copy=True)
 
-    def tables(self, as_of_us: int, *, live: bool) -> tuple[Columns, Columns]:
+    def tables(self, as_of_us: int, *, live: bool) -> tuple[RateTable, RateTable]:
         """The columns of `rates` and `current_rates`; see `FrozenRates.tables`."""
         return self._frozen(copy=False).tables(as_of_us, live=live)
 
@@ -133,11 +127,17 @@ class RateCells:
         """Everything, as a pickled dict of plain values and arrays."""
         frozen = self._frozen(copy=False)
         plain = {
-            field: (value.keys, list(value.columns)) if isinstance(value, Sums) else value
-            for field, value in frozen._asdict().items()
+            "version": STATE_VERSION,
+            "names": frozen.names,
+            **{name: (sums.keys, list(sums.columns)) for name, sums in frozen.sums._asdict().items()},
+            "history": frozen.history,
+            "watermark": self._watermark,
+            "minute_floor": self._minute_floor,
+            "hour_floor": self._hour_floor,
+            "delay_day_floor": self._delay_day_floor,
+            "release_floor": self._release_floor,
         }
-        floors = {field: getattr(self, f"_{field}") for field in ("hour_floor", "delay_day_floor", "release_floor")}
-        return pickle.dumps({"version": STATE_VERSION, **plain, **floors}, protocol=5)
+        return pickle.dumps(plain, protocol=5)
 
     @classmethod
     def from_state(cls, state: bytes) -> RateCells:
@@ -150,27 +150,19 @@ class RateCells:
         check_version(stored, "rates", STATE_VERSION)
         cells = cls()
         cells._gids([tuple(name) for name in stored["names"]])
-        for field in _TABLES:
-            keys, columns = stored[field]
-            dtypes = getattr(cells, f"_{field}").dtypes
-            setattr(cells, f"_{field}", KeyedSums(dtypes, Sums(keys, tuple(columns))))
+        kept = (Sums(keys, tuple(columns)) for keys, columns in (stored[name] for name in RateSums._fields))
+        cells._sums = RateSums(*(KeyedSums(dtypes, sums) for dtypes, sums in zip(_DTYPES, kept, strict=True)))
         cells._history = np.array(stored["history"], np.int64)
-        for field in ("watermark", "minute_floor", "hour_floor", "delay_day_floor", "release_floor"):
-            setattr(cells, f"_{field}", stored[field])
+        cells._watermark, cells._minute_floor = stored["watermark"], stored["minute_floor"]
+        cells._hour_floor = stored["hour_floor"]
+        cells._delay_day_floor, cells._release_floor = stored["delay_day_floor"], stored["release_floor"]
         return cells
 
     def _frozen(self, *, copy: bool) -> FrozenRates:
         self._add_waiting()
         return FrozenRates(
             names=list(self._names),
-            minutes=self._minutes.sums(copy=copy),
-            hours=self._hours.sums(copy=copy),
-            days=self._days.sums(copy=copy),
-            latency_minutes=self._latency_minutes.sums(copy=copy),
-            latency_hours=self._latency_hours.sums(copy=copy),
-            latency_days=self._latency_days.sums(copy=copy),
-            delays=self._delays.sums(copy=copy),
-            delay_days=self._delay_days.sums(copy=copy),
+            sums=RateSums(*(table.sums(copy=copy) for table in self._sums)),
             history=self._history[: len(self._names)].copy(),
             watermark=self._watermark,
             minute_floor=self._minute_floor,
@@ -182,7 +174,7 @@ class RateCells:
                 self._gid[name] = len(self._names)
                 self._names.append(name)
         if len(self._names) > len(self._history):
-            grown = np.zeros((max(64, 2 * len(self._names)), 2, delay.BUCKETS), np.int64)
+            grown = np.zeros((max(64, 2 * len(self._names)), 2, delay.DELAY_BUCKETS), np.int64)
             grown[: len(self._history)] = self._history
             self._history = grown
         return np.fromiter((self._gid[name] for name in names), np.int64, len(names))
@@ -196,19 +188,20 @@ class RateCells:
         waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
         cells = CellDeltas(*_together([cells._replace(code=gid[cells.code]) for gid, cells, _, _ in waiting]))
         latencies = LatencyDeltas(*_together([seen._replace(code=gid[seen.code]) for gid, _, seen, _ in waiting]))
-        delays = DelayDeltas(*_together([told._replace(code=gid[told.code]) for gid, _, _, told in waiting]))
+        delays = DelayDeltas(*_together([late._replace(code=gid[late.code]) for gid, _, _, late in waiting]))
         counts = (cells.calls, cells.successes, cells.failures, cells.expired, cells.cost_nano)
+        sums = self._sums
         _spread(
-            cells.code, cells.minute.astype(np.int64), counts, (self._minutes, self._hours, self._days), self._floors()
+            cells.code, cells.minute.astype(np.int64), counts, (sums.minutes, sums.hours, sums.days), self._floors()
         )
         seen = latencies.bucket >= 0
         _spread(
             latencies.code[seen],
             latencies.minute[seen].astype(np.int64),
             (latencies.count[seen],),
-            (self._latency_minutes, self._latency_hours, self._latency_days),
+            (sums.latency_minutes, sums.latency_hours, sums.latency_days),
             self._floors(),
-            (latencies.bucket[seen], sketch.KEY_BITS),
+            (latencies.bucket[seen], sketch.VALUE_KEY_BITS),
         )
         self._add_delays(delays.code, delays)
 
@@ -218,8 +211,12 @@ class RateCells:
         day = hour // HOURS_PER_DAY
         young, old = day >= self._delay_day_floor, day < self._release_floor
         middle = ~young & ~old
-        self._delays.add(pack(group[young], hour[young], low[young], delay.KEY_BITS), delays.count[young])
-        self._delay_days.add(pack(group[middle], day[middle], low[middle], delay.KEY_BITS), delays.count[middle])
+        self._sums.delays.add(
+            pack_key(group[young], hour[young], low[young], delay.DELAY_KEY_BITS), delays.count[young]
+        )
+        self._sums.delay_days.add(
+            pack_key(group[middle], day[middle], low[middle], delay.DELAY_KEY_BITS), delays.count[middle]
+        )
         self._release(group[old], low[old], delays.count[old])
 
     def _join_cohorts(self, day_floor: int, release_floor: int) -> None:
@@ -227,16 +224,16 @@ class RateCells:
         if day_floor > self._delay_day_floor:
             self._add_waiting()
             self._delay_day_floor = day_floor
-            hours = unpack(self._delays.sums(copy=False).keys, delay.KEY_BITS)[1]
-            held = self._delays.take(hours < day_floor * HOURS_PER_DAY)
-            group, hour, low = unpack(held.keys, delay.KEY_BITS)
-            self._delay_days.add(pack(group, hour // HOURS_PER_DAY, low, delay.KEY_BITS), *held.columns)
+            hours = unpack_key(self._sums.delays.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
+            held = self._sums.delays.pop(hours < day_floor * HOURS_PER_DAY)
+            group, hour, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
+            self._sums.delay_days.add(pack_key(group, hour // HOURS_PER_DAY, low, delay.DELAY_KEY_BITS), *held.columns)
         if release_floor > self._release_floor:
             self._add_waiting()
             self._release_floor = release_floor
-            days = unpack(self._delay_days.sums(copy=False).keys, delay.KEY_BITS)[1]
-            held = self._delay_days.take(days < release_floor)
-            group, _, low = unpack(held.keys, delay.KEY_BITS)
+            days = unpack_key(self._sums.delay_days.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
+            held = self._sums.delay_days.pop(days < release_floor)
+            group, _, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
             self._release(group, low, held.columns[0])
 
     def _release(self, group: NDArray[np.integer], low: I64, count: NDArray[np.integer]) -> None:
@@ -267,6 +264,6 @@ def _spread(
         (days, hour // HOURS_PER_DAY, old),
     ):
         if chosen.all():
-            table.add(pack(group, window, part, bits), *values)
+            table.add(pack_key(group, window, part, bits), *values)
         elif chosen.any():
-            table.add(pack(group[chosen], window[chosen], part[chosen], bits), *(value[chosen] for value in values))
+            table.add(pack_key(group[chosen], window[chosen], part[chosen], bits), *(value[chosen] for value in values))

@@ -1,13 +1,13 @@
-"""From sums to the tables `rates` and `current_rates` of the snapshot."""
+"""Compute the tables `rates` and `current_rates` of the snapshot from sums."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US, MINUTE_US
-from models.columns.keyed_sums import Sums, pack, unpack
+from models.columns.keyed_sums import Sums, pack_key, unpack_key
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
 from models.stats.delay_correction import Corrected, DelayHistory, Expected, correct, expected, shrunken
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from models.arrays import F64, I64, Bools
     from models.messages import Group
 
-Columns = dict[str, "NDArray[Any]"]
+RateTable = dict[str, "NDArray[Any]"]
+"""A table of the snapshot by column."""
+
+Table = TypeVar("Table")
 
 SPANS: Final = {"1h": 1, "24h": 24, "48h": 48, "7d": 168}
 """Span of `current_rates` -> hours."""
@@ -27,7 +30,7 @@ _NANO: Final = 1e-9
 
 
 class _Cells(NamedTuple):
-    """Cells in the order (group by name, window); `key` = pack(rank, window)."""
+    """Cells in the order (group by name, window); `key` = pack_key(rank, window)."""
 
     key: NDArray[np.uint64]
     rank: I64
@@ -53,26 +56,34 @@ class _Latency(NamedTuple):
         return _Latency(*(column[mask] for column in self))
 
 
+class RateSums(NamedTuple, Generic[Table]):
+    """The sums behind the rates, as growing tables or as plain arrays; the names are keys of the stored state."""
+
+    minutes: Table
+    """Calls, successes, failures, expired and cost per group and minute."""
+    hours: Table
+    days: Table
+    latency_minutes: Table
+    """Calls per group, minute and bucket of models.stats.quantile_sketch."""
+    latency_hours: Table
+    latency_days: Table
+    delays: Table
+    """By hour of the call, success and bucket of models.stats.delay_distribution: calls of the last days."""
+    delay_days: Table
+    """The same by day (UTC): older ones, until no bucket distinguishes their ages."""
+
+
 class FrozenRates(NamedTuple):
     """The sums of a `RateCells` at one instant. The keys' group part indexes `names`."""
 
     names: list[Group]
-    minutes: Sums
-    hours: Sums
-    days: Sums
-    latency_minutes: Sums
-    latency_hours: Sums
-    latency_days: Sums
-    delays: Sums
-    """By hour of the call, success and bucket of models.stats.delay_distribution: calls of the last days."""
-    delay_days: Sums
-    """The same by day (UTC): older ones, until no bucket tells their ages apart."""
+    sums: RateSums[Sums]
     history: I64
-    """Shape (groups, 2, 41): the oldest."""
+    """Delays of the oldest calls, whose time is not kept: shape (groups, 2, 41)."""
     watermark: int
     minute_floor: int
 
-    def tables(self, as_of_us: int, *, live: bool) -> tuple[Columns, Columns]:
+    def tables(self, as_of_us: int, *, live: bool) -> tuple[RateTable, RateTable]:
         """The columns of `rates` and of `current_rates`, sorted by group and window; nan is NULL, times are µs.
 
         Args:
@@ -97,16 +108,15 @@ class _Tables:
         self._rank = np.empty(len(order), np.int64)
         self._rank[order] = np.arange(len(order))
         self._history = self._delay_history(frozen, np.array(order, np.int64))
-        self._minutes = self._with_ages(self._sorted(frozen.minutes), MINUTE_US)
-        self._hours = self._with_minutes(
-            self._with_ages(self._sorted(frozen.hours), HOUR_US), frozen.minute_floor // 60
-        )
-        self._folded = self._with_ages(self._sorted(frozen.days), DAY_US)
-        self._latency_minutes = self._latency(frozen.latency_minutes)
-        self._latency_hours = self._latency(frozen.latency_hours)
-        self._latency_folded = self._latency(frozen.latency_days)
+        sums = frozen.sums
+        self._minutes = self._with_ages(self._sorted(sums.minutes), MINUTE_US)
+        self._hours = self._with_minutes(self._with_ages(self._sorted(sums.hours), HOUR_US), frozen.minute_floor // 60)
+        self._folded = self._with_ages(self._sorted(sums.days), DAY_US)
+        self._latency_minutes = self._latency(sums.latency_minutes)
+        self._latency_hours = self._latency(sums.latency_hours)
+        self._latency_folded = self._latency(sums.latency_days)
 
-    def build(self) -> tuple[Columns, Columns]:
+    def build(self) -> tuple[RateTable, RateTable]:
         hourly = self._columns(self._hours, self._latency_hours)
         daily = self._columns(self._days(), self._latency_days())
         rates = _stack([("1h", HOUR_US, hourly), ("1d", DAY_US, daily)], "grain", "window_start")
@@ -117,33 +127,33 @@ class _Tables:
 
     def _delay_history(self, frozen: FrozenRates, order: I64) -> DelayHistory:
         within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
-        # A cohort speaks of the buckets it has outgrown: it enters C at its verdict's bucket and leaves after the last.
-        for sums, hours in ((frozen.delays, 1), (frozen.delay_days, 24)):
-            group, window, low = unpack(sums.keys, delay.KEY_BITS)
+        # A cohort counts for the buckets it has outgrown: it enters C at its verdict's and leaves after the last.
+        for sums, hours in ((frozen.sums.delays, 1), (frozen.sums.delay_days, 24)):
+            group, window, low = unpack_key(sums.keys, delay.DELAY_KEY_BITS)
             last = delay.outgrown(self._cohort_age(window * hours))
             success, bucket = delay_side(low)
-            told = bucket <= last
-            count = sums.columns[0][told]
-            np.add.at(within, (group[told], success[told], bucket[told]), count)
-            np.add.at(gone, (group[told], success[told], last[told] + 1), count)
+            old = bucket <= last
+            count = sums.columns[0][old]
+            np.add.at(within, (group[old], success[old], bucket[old]), count)
+            np.add.at(gone, (group[old], success[old], last[old] + 1), count)
         through = np.cumsum(within - gone, axis=-1)
         tasks = {task: i for i, task in enumerate(dict.fromkeys(name[0] for name in self._names))}
         task = np.array([tasks[name[0]] for name in self._names], np.int64)
         return shrunken(within[order], through[order], task)
 
     def _cohort_age(self, hour: I64) -> I64:
-        """Age of the youngest call of an hour's cohort, or of its day's where that has settled, told from now alone."""
+        """Age of the youngest call of an hour's cohort, or of its day's where that has settled; by now alone."""
         of_day = self._known - (hour // 24 + 1) * DAY_US
         return np.where(of_day >= delay.HISTORY_US, of_day, self._known - (hour + 1) * HOUR_US)
 
     def _sorted(self, sums: Sums) -> _Cells:
-        group, window, _ = unpack(sums.keys)
+        group, window, _ = unpack_key(sums.keys)
         rank = self._rank[group]
-        key = pack(rank, window)
+        key = pack_key(rank, window)
         order = np.argsort(key)
         counts = np.array([column[order] for column in sums.columns], np.int64)
         cells = _Cells(key[order], rank[order], window[order], counts, np.zeros((4, len(order))))
-        # A window without a call has nothing to say, and divides by zero.
+        # A window without a call has no rate, and divides by zero.
         return cells.where(counts[0] > 0)
 
     def _with_ages(self, cells: _Cells, width_us: int) -> _Cells:
@@ -153,10 +163,10 @@ class _Tables:
         return cells._replace(expected=np.array(expected(self._history, cells.rank, cells.counts[0], age)))
 
     def _with_minutes(self, hours: _Cells, first_kept_hour: int) -> _Cells:
-        """The newest two hours from their minutes: at their age the middle of the hour says little."""
+        """The newest two hours from their minutes: at their age the middle of the hour is too coarse."""
         detail = max(self._as_of // HOUR_US - 1, first_kept_hour)
         young = self._minutes.where(self._minutes.window >= detail * 60)
-        row = np.searchsorted(hours.key, pack(young.rank, young.window // 60))
+        row = np.searchsorted(hours.key, pack_key(young.rank, young.window // 60))
         exact = hours.expected.copy()
         exact[:, hours.window >= detail] = 0.0
         for side in range(4):
@@ -166,7 +176,7 @@ class _Tables:
     def _days(self) -> _Cells:
         """Sums of the hours, and the days whose hours were folded away."""
         hours = self._hours
-        key = pack(hours.rank, hours.window // 24)
+        key = pack_key(hours.rank, hours.window // 24)
         first = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1]))) if len(key) else np.zeros(0, np.int64)
         derived = _Cells(
             key[first],
@@ -183,24 +193,24 @@ class _Tables:
 
     def _latency_days(self) -> _Latency:
         hours, folded = self._latency_hours, self._latency_folded
-        key = pack(
+        key = pack_key(
             np.concatenate((hours.rank, folded.rank)),
             np.concatenate((hours.window // 24, folded.window)),
             np.concatenate((hours.bucket, folded.bucket)),
-            sketch.KEY_BITS,
+            sketch.VALUE_KEY_BITS,
         )
         distinct, inverse = np.unique(key, return_inverse=True)
         count = np.zeros(len(distinct), np.int64)
         np.add.at(count, inverse, np.concatenate((hours.number, folded.number)))
-        return _Latency(*unpack(distinct, sketch.KEY_BITS), count)
+        return _Latency(*unpack_key(distinct, sketch.VALUE_KEY_BITS), count)
 
     def _latency(self, sums: Sums) -> _Latency:
-        group, window, bucket = unpack(sums.keys, sketch.KEY_BITS)
+        group, window, bucket = unpack_key(sums.keys, sketch.VALUE_KEY_BITS)
         rank = self._rank[group]
-        order = np.argsort(pack(rank, window, bucket, sketch.KEY_BITS))
+        order = np.argsort(pack_key(rank, window, bucket, sketch.VALUE_KEY_BITS))
         return _Latency(rank[order], window[order], bucket[order], sums.columns[0][order].astype(np.int64))
 
-    def _span(self, hours: int) -> Columns:
+    def _span(self, hours: int) -> RateTable:
         """All groups over the last `hours` before as_of; spans over one hour start at a full hour."""
         end_minute, end_hour = self._as_of // MINUTE_US, self._as_of // HOUR_US
         if hours == 1:
@@ -223,10 +233,10 @@ class _Tables:
                     np.add.at(total, piece.rank, value)
         rank = np.arange(len(self._names))
         window = np.zeros(len(rank), np.int64)
-        cells = _Cells(pack(rank, window), rank, window, counts, expected_verdicts).where(counts[0] > 0)
+        cells = _Cells(pack_key(rank, window), rank, window, counts, expected_verdicts).where(counts[0] > 0)
         return self._columns(cells, _merged(latency))
 
-    def _columns(self, cells: _Cells, latency: _Latency) -> Columns:
+    def _columns(self, cells: _Cells, latency: _Latency) -> RateTable:
         calls, successes, failures, expired, cost = cells.counts
         resolved = successes + failures
         low, high = wilson(successes, resolved)
@@ -263,10 +273,10 @@ class _Tables:
             "cost_usd": cost * _NANO,
         }
 
-    def _named(self, columns: Columns) -> Columns:
+    def _named(self, columns: RateTable) -> RateTable:
         """Group names in front, in place of ranks."""
         rank = columns.pop("rank")
-        out: Columns = {}
+        out: RateTable = {}
         for i, field in enumerate(("task_type", "model", "config")):
             text = np.empty(len(self._names), object)
             text[:] = [name[i] for name in self._names]
@@ -286,7 +296,7 @@ def delay_side(low: I64) -> tuple[I64, I64]:
 
 def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:
     out = np.full((2, len(cells.key)), np.nan)
-    key = pack(latency.rank, latency.window)
+    key = pack_key(latency.rank, latency.window)
     row = np.searchsorted(cells.key, key)
     known = row < len(cells.key)
     known[known] = cells.key[row[known]] == key[known]
@@ -298,10 +308,10 @@ def _percentiles(cells: _Cells, latency: _Latency) -> tuple[F64, F64]:
 def _merged(pieces: list[_Latency]) -> _Latency:
     """All windows of the pieces as one, window 0."""
     rank, bucket, count = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("rank", "bucket", "number"))
-    key, inverse = np.unique(pack(rank, np.zeros_like(rank), bucket, sketch.KEY_BITS), return_inverse=True)
+    key, inverse = np.unique(pack_key(rank, np.zeros_like(rank), bucket, sketch.VALUE_KEY_BITS), return_inverse=True)
     total = np.zeros(len(key), np.int64)
     np.add.at(total, inverse, count)
-    return _Latency(*unpack(key, sketch.KEY_BITS), total)
+    return _Latency(*unpack_key(key, sketch.VALUE_KEY_BITS), total)
 
 
 def _reduce(values: NDArray[Any], first: I64) -> NDArray[Any]:
@@ -309,7 +319,7 @@ def _reduce(values: NDArray[Any], first: I64) -> NDArray[Any]:
     return np.add.reduceat(values, first, axis=-1) if len(first) else values[:, :0]
 
 
-def _stack(parts: list[tuple[str, int, Columns]], label: str, start: str | None) -> Columns:
+def _stack(parts: list[tuple[str, int, RateTable]], label: str, start: str | None) -> RateTable:
     """Tables below each other, with a label column and the window's start, sorted by group, label and window."""
     order = np.lexsort(
         (
@@ -318,7 +328,7 @@ def _stack(parts: list[tuple[str, int, Columns]], label: str, start: str | None)
             np.concatenate([columns["rank"] for _, _, columns in parts]),
         )
     )
-    out: Columns = {"rank": np.concatenate([columns["rank"] for _, _, columns in parts])[order]}
+    out: RateTable = {"rank": np.concatenate([columns["rank"] for _, _, columns in parts])[order]}
     labels = np.empty(len(order), object)
     labels[:] = [name for name, _, columns in parts for _ in range(len(columns["rank"]))]
     out[label] = labels[order]

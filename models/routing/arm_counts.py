@@ -1,4 +1,4 @@
-"""What routing knows about the arms of one task type: discounted counts, and hours of history to go back to."""
+"""Discounted counts of the arms of one task type keep hours of history to go back to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HISTORY_HOURS = 28 * 24
 NEVER_CALLED = -(2**31)
 
 
-class Evidence:
+class ArmCounts:
     """Counts per arm, older ones weighing `exp(-age / memory)`.
 
     Counts are kept whole within the open hour and settle when it ends, so what is known at an instant depends on the
@@ -43,17 +43,17 @@ class Evidence:
         self._settled_to = 0
         self._history: deque[tuple[int, I32, I64]] = deque()
 
-    def arm(self, arm: Arm) -> int:
-        """The arm's index; a new one where it is not known."""
-        found = self._index.get(arm)
-        if found is None:
-            found = self._index[arm] = len(self.arms)
+    def index_of(self, arm: Arm) -> int:
+        """The arm's index; the next one where it is new."""
+        index = self._index.get(arm)
+        if index is None:
+            index = self._index[arm] = len(self.arms)
             self.arms.append(arm)
             self.last_call = np.append(self.last_call, NEVER_CALLED)
             self._since = np.append(self._since, 0)
             self._open = np.concatenate((self._open, np.zeros((ROWS, 1), np.int64)), axis=1)
             self._settled = np.concatenate((self._settled, np.zeros((ROWS, 1))), axis=1)
-        return found
+        return index
 
     def add(self, arms: I64, minutes: I64, rows: tuple[int, ...], counts: tuple[I64, ...]) -> None:
         """Add counts of closed minutes.
@@ -107,20 +107,20 @@ class Evidence:
                 kept += counts[:2, position] * self._decay(self._settled_to - (hour + 1) * HOUR_US)
         self._settled[:2, arm] = np.maximum(kept, 0.0)
 
-    def called(self, arms: I64, minutes: I64) -> None:
+    def record_calls(self, arms: I64, minutes: I64) -> None:
         """Note that these arms were called in these minutes."""
         np.maximum.at(self.last_call, arms, minutes)
 
     def in_use(self, now: int) -> list[int]:
-        """Arms called within the last `memory_us`, by (model, config): an arm nobody can call must not be explored."""
+        """Arms called within the last `memory_us`, by (model, config): an arm that may be gone must not be explored."""
         oldest = (now - self.memory_us) // MINUTE_US
         return sorted(np.flatnonzero(self.last_call >= oldest).tolist(), key=self.arms.__getitem__)
 
     def _decay(self, age_us: int) -> float:
         return exp(-max(age_us, 0) / self.memory_us)
 
-    def plain(self) -> dict[str, Any]:
-        """The state as plain values and arrays."""
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy."""
         return {
             "arms": self.arms,
             "last_call": self.last_call,
@@ -133,16 +133,16 @@ class Evidence:
         }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any], memory_us: int) -> Evidence:
-        """The reverse of `plain`."""
-        evidence = cls(memory_us)
-        evidence.arms = list(plain["arms"])
-        evidence._index = {arm: index for index, arm in enumerate(evidence.arms)}
-        evidence.last_call = plain["last_call"]
-        evidence._since = plain["since"]
-        evidence._hour = plain["hour"]
-        evidence._open = plain["open"]
-        evidence._settled = plain["settled"]
-        evidence._settled_to = plain["settled_to"]
-        evidence._history = deque(plain["history"])
-        return evidence
+    def from_state(cls, state: dict[str, Any], memory_us: int) -> ArmCounts:
+        """The reverse of `state`."""
+        counts = cls(memory_us)
+        counts.arms = list(state["arms"])
+        counts._index = {arm: index for index, arm in enumerate(counts.arms)}
+        counts.last_call = state["last_call"]
+        counts._since = state["since"]
+        counts._hour = state["hour"]
+        counts._open = state["open"]
+        counts._settled = state["settled"]
+        counts._settled_to = state["settled_to"]
+        counts._history = deque(state["history"])
+        return counts

@@ -1,4 +1,4 @@
-"""From what is known about the arms of a task type to their weights, in words that say why."""
+"""Weigh the arms of a task type by what is known of them, with the reason in words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TaskRouting:
     pinned: Arm | None = None
 
 
-class Known(NamedTuple):
+class ArmFacts(NamedTuple):
     """Discounted counts and means of one arm; `costed` and `timed` calls are behind the means."""
 
     successes: float = 0.0
@@ -59,32 +59,32 @@ class Decision(NamedTuple):
 
 
 def decide(
-    known: dict[Arm, Known], alerts: Sequence[Alert], wishes: TaskRouting, floor: float, min_evidence: int
+    facts_by_arm: dict[Arm, ArmFacts], alerts: Sequence[Alert], wanted: TaskRouting, floor: float, min_evidence: int
 ) -> Decision:
     """Weights for the arms of one task type.
 
     `weight = (1 - K floor) P(best) + floor` over the K arms within their limits.
 
     Args:
-        known: at least one arm.
+        facts_by_arm: at least one arm.
         alerts: open outcome alerts of the task type, of models and configs.
-        wishes: value, limits, pin.
+        wanted: value, limits, pin.
         floor: least weight of an arm within its limits; 1/K where K floor > 1.
         min_evidence: resolved calls below which an arm is `exploring`; while all are, weights are equal.
     """
-    arms = sorted(known)
-    facts = [known[arm] for arm in arms]
+    arms = sorted(facts_by_arm)
+    facts = [facts_by_arm[arm] for arm in arms]
     successes = np.array([fact.successes for fact in facts])
     failures = np.array([fact.failures for fact in facts])
-    costs = _relative_costs(facts, wishes.value)
+    costs = _relative_costs(facts, wanted.value)
     p_best = probability_of_best(successes, failures, costs)
     low, high = confidence_sequence(successes, failures)
     worse = {arm: found for arm in arms if (found := _alert_on(arm, alerts)) is not None}
-    beyond = np.array([_over_limit(fact, wishes, min_evidence) for fact in facts])
-    weights, why = _weights(arms, facts, p_best, beyond, wishes, floor, min_evidence, (successes, failures, costs))
+    beyond = np.array([_over_limit(fact, wanted, min_evidence) for fact in facts])
+    weights, why = _weights(arms, facts, p_best, beyond, wanted, floor, min_evidence, (successes, failures, costs))
 
     def status(index: int) -> ArmStatus:
-        if arms[index] == wishes.pinned:
+        if arms[index] == wanted.pinned:
             return "pinned"
         if beyond[index]:
             return "over_limit"
@@ -121,17 +121,17 @@ def _name(arm: Arm) -> str:
     return arm[0] if arm[1] == "default" else f"{arm[0]}/{arm[1]}"
 
 
-def _relative_costs(facts: list[Known], value: float | None) -> F64 | None:
+def _relative_costs(facts: list[ArmFacts], value: float | None) -> F64 | None:
     paid = [fact.cost_usd for fact in facts if fact.cost_usd is not None]
     if not value or not paid:
         return None
-    # An arm whose cost nobody reported is taken to cost what the others do, neither free nor ruled out.
+    # An arm whose cost was not reported is taken to cost what the others do, neither free nor ruled out.
     usual = sum(paid) / len(paid)
     return np.array([usual if fact.cost_usd is None else fact.cost_usd for fact in facts]) / value
 
 
 def _alert_on(arm: Arm, alerts: Sequence[Alert]) -> Alert | None:
-    """The open alert that says this arm does worse: its own, else that of its config or its model."""
+    """The open alert by which this arm does worse: its own, else that of its config or its model."""
     on = [a for a in alerts if a.direction == "down" and a.model in {None, arm[0]} and a.config in {None, arm[1]}]
 
     def nearest(alert: Alert) -> tuple[Any, ...]:
@@ -140,27 +140,27 @@ def _alert_on(arm: Arm, alerts: Sequence[Alert]) -> Alert | None:
     return min(on, key=nearest) if on else None
 
 
-def _over_limit(fact: Known, wishes: TaskRouting, min_evidence: int) -> bool:
-    dear = wishes.max_cost_usd is not None and fact.cost_usd is not None and fact.cost_usd > wishes.max_cost_usd
-    slow = wishes.max_latency_ms is not None and fact.latency_ms is not None and fact.latency_ms > wishes.max_latency_ms
+def _over_limit(fact: ArmFacts, wanted: TaskRouting, min_evidence: int) -> bool:
+    dear = wanted.max_cost_usd is not None and fact.cost_usd is not None and fact.cost_usd > wanted.max_cost_usd
+    slow = wanted.max_latency_ms is not None and fact.latency_ms is not None and fact.latency_ms > wanted.max_latency_ms
     # A few dear calls do not rule an arm out: it could never show that they were an exception.
     return (dear and fact.costed >= min_evidence) or (slow and fact.timed >= min_evidence)
 
 
 def _weights(
     arms: list[Arm],
-    facts: list[Known],
+    facts: list[ArmFacts],
     p_best: F64,
     beyond: Any,
-    wishes: TaskRouting,
+    wanted: TaskRouting,
     floor: float,
     min_evidence: int,
     posterior: tuple[F64, F64, F64 | None],
 ) -> tuple[F64, str]:
     weights = np.zeros(len(arms))
-    if wishes.pinned is not None:
-        weights[arms.index(wishes.pinned)] = 1.0
-        return weights, f"{_name(wishes.pinned)} is pinned by configuration"
+    if wanted.pinned is not None:
+        weights[arms.index(wanted.pinned)] = 1.0
+        return weights, f"{_name(wanted.pinned)} is pinned by configuration"
     inside = np.flatnonzero(~beyond)
     why = ""
     if inside.shape[0] == 0:
@@ -199,5 +199,5 @@ def share_text(share: float) -> str:
 def _reason(why: str, arms: list[Arm], worse: dict[Arm, Alert], weights: F64) -> str:
     if not worse:
         return why
-    told = ", ".join(f"{_name(arm)} ({100 * float(weights[arms.index(arm)]):.0f} %)" for arm in worse)
-    return f"{why}; degraded: {told}"
+    degraded = ", ".join(f"{_name(arm)} ({100 * float(weights[arms.index(arm)]):.0f} %)" for arm in worse)
+    return f"{why}; degraded: {degraded}"

@@ -1,4 +1,4 @@
-"""Where the next calls of a task type should go: Thompson weights over what is known at an instant of event time.
+"""Issue recommendations: Thompson weights over what is known at an instant of event time.
 
 Recommendations follow from closed minutes and alerts alone, never from how these were cut into messages: evidence is
 summed in integers per hour, and every issue happens at an instant that the minutes themselves determine.
@@ -19,8 +19,8 @@ from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import EVERY_TASK, OTHER
 from models.arrays import I64
 from models.messages import Closed
-from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, Evidence
-from models.routing.recommendation import Known, TaskRouting, decide
+from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, ArmCounts
+from models.routing.recommendation import ArmFacts, TaskRouting, decide
 from models.state import unpack
 
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
@@ -65,11 +65,20 @@ class _Entries(NamedTuple):
     counts: tuple[I64, ...]
 
 
+@dataclass
+class _Cursor:
+    """How far a message has been read: numbers of trials, values and alerts."""
+
+    trials: int = 0
+    values: int = 0
+    alerts: int = 0
+
+
 class _Task:
-    """Evidence, open alerts and issue counter of one task type."""
+    """Counts, open alerts and issue counter of one task type."""
 
     def __init__(self, memory_us: int) -> None:
-        self.evidence = Evidence(memory_us)
+        self.counts = ArmCounts(memory_us)
         self.open_alerts: dict[str, Alert] = {}
         self.seq = 0
         self.due = NEVER
@@ -88,7 +97,7 @@ class Routing:
         """Take in the minutes that have closed and the alerts they raised.
 
         Args:
-            closed: what happened in these minutes; see `streams.Closed`.
+            closed: what happened in these minutes; see `models.messages.Closed`.
             alerts: of these minutes, in order.
 
         Returns:
@@ -97,21 +106,21 @@ class Routing:
         """
         trials, values = self._by_task(closed)
         end = max(closed.through * MINUTE_US, self._through)
-        told: dict[str, list[tuple[int, Alert]]] = {}
+        alerts_by_task: dict[str, list[tuple[int, Alert]]] = {}
         for alert in alerts:
-            of = [alert.task_type] if alert.task_type != EVERY_TASK else list(self._tasks)
-            for name in of:
-                told.setdefault(name, []).append((min(max(_minute_end(alert), self._through), end), alert))
+            names = [alert.task_type] if alert.task_type != EVERY_TASK else list(self._tasks)
+            for name in names:
+                alerts_by_task.setdefault(name, []).append((min(max(_minute_end(alert), self._through), end), alert))
         # Task types without news may still owe what they learned earlier in the hour.
         owing = (name for name, task in self._tasks.items() if NEVER < task.due <= end)
         issued: list[Recommendation] = []
-        for name in sorted({*trials, *values, *told, *owing} - {OTHER}):
+        for name in sorted({*trials, *values, *alerts_by_task, *owing} - {OTHER}):
             task = self._tasks.get(name)
             if task is None:
                 task = self._tasks[name] = _Task(self.settings.memory_us)
-            issued += self._advance(name, task, trials.get(name), values.get(name), told.get(name, []), end)
+            issued += self._advance(name, task, trials.get(name), values.get(name), alerts_by_task.get(name, []), end)
         self._through = end
-        issued.sort(key=lambda one: (one.issued_at, one.task_type))
+        issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
         return issued
 
     def _by_task(self, closed: Closed) -> tuple[dict[str, _Entries], dict[str, _Entries]]:
@@ -140,7 +149,7 @@ class Routing:
             if task is None:
                 task = self._tasks[task_name] = _Task(self.settings.memory_us)
             task_of[code] = index.setdefault(task_name, len(index))
-            arm_of[code] = task.evidence.arm((model, config))
+            arm_of[code] = task.counts.index_of((model, config))
         return list(index), task_of, arm_of
 
     def _advance(
@@ -152,21 +161,20 @@ class Routing:
         alerts: list[tuple[int, Alert]],
         end: int,
     ) -> Iterator[Recommendation]:
-        alerts.sort(key=lambda told: told[0])
-        instants = self._instants(task, trials, alerts)
-        seen = [0, 0, 0]
-        for now in [one for one in instants if one <= end]:
-            self._take(task, trials, values, seen, now)
+        alerts.sort(key=lambda dated: dated[0])
+        cursor = _Cursor()
+        for now in [instant for instant in self._instants(task, trials, alerts) if instant <= end]:
+            self._read_up_to(now, task, trials, values, cursor)
             fresh = False
-            while seen[2] < len(alerts) and alerts[seen[2]][0] <= now:
-                fresh |= _apply(task, alerts[seen[2]][1], now)
-                seen[2] += 1
+            while cursor.alerts < len(alerts) and alerts[cursor.alerts][0] <= now:
+                fresh |= _apply_alert(task, alerts[cursor.alerts][1], now)
+                cursor.alerts += 1
             if fresh or NEVER < task.due <= now:
                 task.due = NEVER
                 recommendation = self._issue(name, task, now)
                 if recommendation is not None:
                     yield recommendation
-        self._take(task, trials, values, seen, None)
+        self._read_up_to(None, task, trials, values, cursor)
 
     def _instants(self, task: _Task, trials: _Entries | None, alerts: list[tuple[int, Alert]]) -> list[int]:
         instants = {at for at, _ in alerts}
@@ -182,38 +190,39 @@ class Routing:
         boundary: I64 = -(-((minutes + 1) * MINUTE_US) // every) * every
         return boundary
 
-    def _take(
-        self, task: _Task, trials: _Entries | None, values: _Entries | None, seen: list[int], now: int | None
+    def _read_up_to(
+        self, now: int | None, task: _Task, trials: _Entries | None, values: _Entries | None, cursor: _Cursor
     ) -> None:
         """Read on up to the minutes that end by `now`; hour by hour, because trials and values share the open hour."""
-        parts = [_upto(trials, seen, 0, now), _upto(values, seen, 1, now)]
-        if parts[0] is not None:
-            called = parts[0].counts[2] > 0
-            task.evidence.called(parts[0].arms[called], parts[0].minutes[called])
+        new_trials, cursor.trials = _up_to(now, trials, cursor.trials)
+        new_values, cursor.values = _up_to(now, values, cursor.values)
+        if new_trials is not None:
+            called = new_trials.counts[2] > 0
+            task.counts.record_calls(new_trials.arms[called], new_trials.minutes[called])
             if task.due == NEVER:
-                task.due = int(self._boundary(parts[0].minutes[:1])[0])
-        hours = np.unique(np.concatenate([part.minutes // 60 for part in parts if part] or [np.zeros(0, np.int64)]))
-        for hour in hours.tolist():
-            for part, rows in zip(parts, ((SUCCESSES, FAILURES), (COST, COSTED, LATENCY, TIMED)), strict=True):
-                if part is None:
-                    continue
-                low, high = np.searchsorted(part.minutes, [hour * 60, hour * 60 + 60])
-                if low < high:
-                    cut = slice(int(low), int(high))
-                    task.evidence.add(
-                        part.arms[cut], part.minutes[cut], rows, tuple(c[cut] for c in part.counts[: len(rows)])
-                    )
+                task.due = int(self._boundary(new_trials.minutes[:1])[0])
+        parts = [
+            (part, rows)
+            for part, rows in ((new_trials, (SUCCESSES, FAILURES)), (new_values, (COST, COSTED, LATENCY, TIMED)))
+            if part is not None
+        ]
+        for hour in sorted({hour for part, _ in parts for hour in np.unique(part.minutes // 60).tolist()}):
+            for part, rows in parts:
+                cut = slice(*np.searchsorted(part.minutes, [hour * 60, hour * 60 + 60]).tolist())
+                if cut.start < cut.stop:
+                    counts = tuple(column[cut] for column in part.counts[: len(rows)])
+                    task.counts.add(part.arms[cut], part.minutes[cut], rows, counts)
 
     def _issue(self, name: str, task: _Task, now: int) -> Recommendation | None:
-        wishes = self.settings.tasks.get(name, TaskRouting())
-        counts = task.evidence.at(now)
-        arms = {task.evidence.arms[index]: _known(counts[:, index].tolist()) for index in task.evidence.in_use(now)}
-        if wishes.pinned is not None:
-            arms.setdefault(wishes.pinned, Known())
+        wanted = self.settings.tasks.get(name, TaskRouting())
+        counts = task.counts.at(now)
+        arms = {task.counts.arms[index]: _facts(counts[:, index].tolist()) for index in task.counts.in_use(now)}
+        if wanted.pinned is not None:
+            arms.setdefault(wanted.pinned, ArmFacts())
         if not arms:
             return None
         alerts = list(task.open_alerts.values())
-        decision = decide(arms, alerts, wishes, self.settings.floor, self.settings.min_evidence)
+        decision = decide(arms, alerts, wanted, self.settings.floor, self.settings.min_evidence)
         task.seq += 1
         issued_at = to_datetime(now)
         return Recommendation.sealed(
@@ -230,7 +239,7 @@ class Routing:
         """Everything needed to go on elsewhere."""
         tasks = {
             name: {
-                "evidence": task.evidence.plain(),
+                "evidence": task.counts.state(),
                 "open_alerts": [alert.model_dump(mode="json") for alert in task.open_alerts.values()],
                 "seq": task.seq,
                 "due": task.due,
@@ -251,8 +260,8 @@ class Routing:
         routing._through = plain["through"]
         for name, stored in plain["tasks"].items():
             task = routing._tasks[name] = _Task(settings.memory_us)
-            task.evidence = Evidence.from_plain(stored["evidence"], settings.memory_us)
-            task.open_alerts = {one["alert_id"]: Alert.model_validate(one) for one in stored["open_alerts"]}
+            task.counts = ArmCounts.from_state(stored["evidence"], settings.memory_us)
+            task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
             task.seq = stored["seq"]
             task.due = stored["due"]
         return routing
@@ -287,28 +296,28 @@ def _split(task_names: list[str], tasks: I64, arms: I64, minutes: Any, counts: t
     return entries
 
 
-def _upto(entries: _Entries | None, seen: list[int], which: int, now: int | None) -> _Entries | None:
+def _up_to(now: int | None, entries: _Entries | None, start: int) -> tuple[_Entries | None, int]:
+    """The entries from number `start` on of minutes that end by `now` (None: all), None without any; and the next."""
     if entries is None:
-        return None
-    start = seen[which]
+        return None, start
     if now is None:
         stop = entries.minutes.shape[0]
     else:
         stop = int(np.searchsorted(entries.minutes, now // MINUTE_US, side="left"))
-    seen[which] = stop
     if stop <= start:
-        return None
+        return None, stop
     cut = slice(start, stop)
-    return _Entries(entries.arms[cut], entries.minutes[cut], tuple(column[cut] for column in entries.counts))
+    part = _Entries(entries.arms[cut], entries.minutes[cut], tuple(column[cut] for column in entries.counts))
+    return part, stop
 
 
-def _apply(task: _Task, alert: Alert, now: int) -> bool:
+def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
     """Take in an alert; returns whether it concerns the task type: one on all of them only where it has such an arm."""
     arms = [
         index
-        for index, (model, config) in enumerate(task.evidence.arms)
+        for index, (model, config) in enumerate(task.counts.arms)
         # An arm that is called later in this message is not known yet.
-        if task.evidence.last_call[index] != NEVER_CALLED
+        if task.counts.last_call[index] != NEVER_CALLED
         and alert.model in {None, model}
         and alert.config in {None, config}
     ]
@@ -320,17 +329,17 @@ def _apply(task: _Task, alert: Alert, now: int) -> bool:
         task.open_alerts.pop(alert.alert_id, None)
         if RECOVERED not in alert.evidence:
             return True
-        # The bad hours would hold back an arm that is well again; when it recovered is not told, so the last ones stay.
+        # The bad hours would hold back an arm that is well again; when it recovered is unknown, so the last ones stay.
         changed = now
     else:
         task.open_alerts[alert.alert_id] = alert
     since = min(changed, now - KEPT_AFTER_CHANGE_US)
     for index in arms:
-        task.evidence.forget_before(index, since)
+        task.counts.forget_before(index, since)
     return True
 
 
-def _known(counts: list[float]) -> Known:
+def _facts(counts: list[float]) -> ArmFacts:
     cost = counts[COST] / counts[COSTED] / 1e9 if counts[COSTED] > 0 else None
     latency = counts[LATENCY] / counts[TIMED] / 1e3 if counts[TIMED] > 0 else None
-    return Known(counts[SUCCESSES], counts[FAILURES], cost, counts[COSTED], latency, counts[TIMED])
+    return ArmFacts(counts[SUCCESSES], counts[FAILURES], cost, counts[COSTED], latency, counts[TIMED])

@@ -1,12 +1,11 @@
-"""What simulated traffic looks like: task types, arms, delays and the incident. Plain numbers, no randomness."""
+"""A scenario describes simulated traffic in plain numbers: task types, arms, delays, the incident."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MINUTE_S = 60.0
-HOUR_S = 3600.0
+from aftercall.times import HOUR_S, MINUTE_S
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class SimTask:
         share: of all calls.
         rates: probability of success per (model, config).
         answered: probability that a call's outcome is ever reported; independent of success.
-        sources: probabilities of who reports it first.
+        sources: probability that each reports it first.
         failure_delay_s: median delay of a failure (lognormal), seconds; failures are reported faster than successes.
         success_delay_s: median delay of a success.
     """
@@ -44,7 +43,7 @@ class SimTask:
 
 
 @dataclass(frozen=True)
-class Incident:
+class SimIncident:
     """One model silently gets worse in one task type: at `at` (share of the period), by `drop` (absolute)."""
 
     task_type: str
@@ -72,7 +71,7 @@ class Scenario:
 
     tasks: tuple[SimTask, ...]
     arms: tuple[SimArm, ...]
-    incident: Incident | None = None
+    incident: SimIncident | None = None
     day_swing: float = 0.6
     delay_sigma: float = 1.0
     max_delay_s: float = 60 * HOUR_S
@@ -126,6 +125,6 @@ DEMO = Scenario(
         ),
     ),
     arms=ARMS,
-    incident=Incident("support_triage", "atlas-large", at=0.785, drop=0.12),
+    incident=SimIncident("support_triage", "atlas-large", at=0.785, drop=0.12),
 )
 """The scenario of `aftercall demo`: the busiest model of the largest task type loses 12 points on day 11."""

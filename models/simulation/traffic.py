@@ -1,4 +1,4 @@
-"""Synthetic traffic with known truth, in columns: calls, and the statements made about them. Seeded and vectorised."""
+"""Draw synthetic calls and statements with a known truth, as columns, from a seed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SimCalls(NamedTuple):
 class SimOutcomes(NamedTuple):
     """One row per statement, ascending in `at`. `call` is -1 for orphans; `score` is nan where `success` is meant.
 
-    `retracts`: row of the statement withdrawn, -1 for assertions, -2 for all that the source has said.
+    `retracts`: row of the statement withdrawn, -1 for assertions, -2 for all of its source.
     """
 
     at: I64
@@ -179,19 +179,19 @@ def _statements(
 def _first_statements(
     scenario: Scenario, task: SimTask, calls: SimCalls, rows: I64, pile: _Pile, rng: np.random.Generator
 ) -> I64:
-    """What is said of answered calls: the truth at once, or only in the end."""
+    """Add the statements about answered calls: the truth at once, or only in the end."""
     n = rows.shape[0]
     truth = calls.success[rows]
     source = np.array(list(task.sources), object)[rng.choice(len(task.sources), n, p=list(task.sources.values()))]
     fate = rng.random(n)
-    # A ticket outranks what a user or a system said, but not a reviewer.
+    # A ticket outranks a user or a system, but not a reviewer.
     reopened = ~truth & ~calls.error[rows] & (source != "human_review") & (fate < scenario.reopened)
     corrected = ~reopened & (fate > 1 - scenario.corrected)
     withdrawn = ~reopened & ~corrected & (fate > 1 - scenario.corrected - scenario.withdrawn)
-    said = truth ^ (reopened | corrected | withdrawn)
-    medians = np.where(said, task.success_delay_s, task.failure_delay_s)
+    stated = truth ^ (reopened | corrected | withdrawn)
+    medians = np.where(stated, task.success_delay_s, task.failure_delay_s)
     at = calls.at[rows] + _delay(medians, scenario, n, rng)
-    first = pile.add(at, rows, source, said)
+    first = pile.add(at, rows, source, stated)
 
     def later(which: Bools, median_s: float) -> I64:
         count = int(which.sum())

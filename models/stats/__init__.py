@@ -1,1 +1,1 @@
-"""Pure functions and estimators, each with its source. Every file is public."""
+"""Statistics are functions and estimators, each with its source; every file is public."""

@@ -1,9 +1,9 @@
-"""What can be said of a success rate when silence may carry information.
+"""Bound a success rate where silence may carry information.
 
-People complain more than they praise: where that is so, the rate among those who answered is no estimate of the rate of
-all calls, and no correction makes it one (Manski 2003, Partial Identification of Probability Distributions, ch. 1).
-What remains: bounds that hold whatever the silent would have said, and how far the rate moves if the one kind of call
-is answered that many times as readily as the other.
+People complain more often than they praise: where that is so, the rate among those who answered is no estimate of the
+rate of all calls, and no correction makes it one (Manski 2003, Partial Identification of Probability Distributions, ch.
+1). What remains: bounds that hold whatever the missing answers would have been, and how far the rate moves if the one
+kind of call is answered that many times as readily as the other.
 
 With theta_y the share of the calls that are resolved as y, the rate of all calls lies in [theta_1, 1 - theta_0]. With
 gamma = P(answered | success) / P(answered | failure), its odds are those among the answered divided by gamma
@@ -21,7 +21,7 @@ from models.arrays import F64
 from models.stats.intervals import confidence_sequence
 
 GAMMA: Final = 2.0
-"""Sensitivity is told for answers from half as ready after a success as after a failure, to twice as ready."""
+"""Sensitivity is reported for answers from half as ready after a success as after a failure, to twice as ready."""
 
 
 class Bounds(NamedTuple):
@@ -63,7 +63,7 @@ def if_answered_unevenly(rate: ArrayLike, gamma: ArrayLike) -> F64:
 
     Args:
         rate: Among the answered, in [0, 1]; nan stays nan.
-        gamma: > 0; 1 means that silence says nothing.
+        gamma: > 0; 1 means that silence carries no information.
 
     >>> round(float(if_answered_unevenly(2 / 3, 1 / 3)), 3)  # 20 % of successes, 60 % of failures answered
     0.857

@@ -1,4 +1,4 @@
-"""When did it change? The most likely moment, given that an alarm was raised."""
+"""Estimate the most likely moment of a change, given that an alarm was raised."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ def change_index(
 
     Returns:
         Index of the first bucket of the new rate, None where no split has trials on both sides and the right direction.
+
+    >>> failures, trials = np.array([1.0, 2.0, 1.0, 5.0, 6.0]), np.full(5, 20.0)
+    >>> change_index(failures, trials, 50, 1000, worse=True)
+    3
     """
     if not len(trials):
         return None

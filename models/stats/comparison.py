@@ -1,4 +1,4 @@
-"""Is a rate now different from the rate before? Right although people look again and again, at many groups.
+"""Compare a rate with the rate before; valid although many groups are looked at repeatedly.
 
 The difference d of the log odds of two spans, with variance v = sum of 1 / (count + 1/2), is held against the boundary
 of a normal mixture (Robbins 1970; asymptotic confidence sequences: Waudby-Smith et al. 2021, arXiv 2103.06476),
@@ -6,8 +6,8 @@ of a normal mixture (Robbins 1970; asymptotic confidence sequences: Waudby-Smith
     |d| > sqrt(v (1 + v) (2 ln(1/a) + ln(1 + 1/v))),
 
 which is crossed at any time while the outcomes of one pair of spans come in with probability at most a. Spans move on
-with the clock, and there are many groups, so a = alpha / (672 x groups): by the union bound, somebody who looks at
-every full hour for four weeks is told of a change in any group where there is none with probability at most alpha.
+with the clock, and there are many groups, so a = alpha / (672 x groups): by the union bound, looks at every
+full hour for four weeks report a change in any group where there is none with probability at most alpha.
 That costs little: the boundary grows with the square root of the logarithm.
 
 Verdicts that arrive at different speeds bias a young span, so the delay-corrected odds must differ too. Where there are
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from models.arrays import F64, I64, Bools
 from models.stats.intervals import Z_95, newcombe, wilson
 
-ALPHA: Final = 0.05
+DEFAULT_ALPHA: Final = 0.05
 LOOKS: Final = 672
 """Full hours in four weeks: as many different pairs of spans."""
 
@@ -52,13 +52,18 @@ class Compared(NamedTuple):
     final_high: F64
 
 
-def level(groups: int, alpha: float = ALPHA) -> float:
+def level(groups: int, alpha: float = DEFAULT_ALPHA) -> float:
     """What may be spent on one group at one look."""
     return alpha / (LOOKS * max(groups, 1))
 
 
 def compare(
-    baseline: Span, current: Span, corrected: tuple[F64, F64], alpha: float = ALPHA, *, groups: int | None = None
+    baseline: Span,
+    current: Span,
+    corrected: tuple[F64, F64],
+    alpha: float = DEFAULT_ALPHA,
+    *,
+    groups: int | None = None,
 ) -> Compared:
     """Compare two spans of many groups.
 
@@ -68,10 +73,15 @@ def compare(
         corrected: Ends of the delay-corrected interval of `current` (z = 1.96), shape (groups,); nan where unknown.
         alpha: Probability that four weeks of hourly looks name any group without a change.
         groups: How many share `alpha`; by default as many as there are here.
+
+    >>> unknown, one = np.full(1, np.nan), lambda *counts: Span(*(np.array([count]) for count in counts))
+    >>> found = compare(one(1000, 900, 100), one(500, 400, 100), (unknown, unknown))
+    >>> found.worse[0], round(float(found.low[0]), 3), round(float(found.high[0]), 3)
+    (np.True_, -0.167, -0.039)
     """
     before, now = (side.successes + side.failures for side in (baseline, current))
     some = (before > 0) & (now > 0)
-    one = level(len(before) if groups is None else groups, alpha)
+    spent = level(len(before) if groups is None else groups, alpha)
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = [np.log(p) - np.log1p(-p) for p in corrected]
     final, doubt = (ends[0] + ends[1]) / 2, ((ends[1] - ends[0]) / (2 * Z_95)) ** 2
@@ -81,14 +91,14 @@ def compare(
     differs: list[tuple[F64, F64]] = []
     for good, bad in ((coming, 0 * coming), (0 * coming, coming)):
         plain, of_plain = _log_odds(current.successes + good, current.failures + bad)
-        differs.append((plain - odds, np.sqrt(variance + of_plain) * reach(variance + of_plain, one)))
-    late, of_late = final - odds, np.sqrt(variance + doubt) * reach(variance + doubt, one)
+        differs.append((plain - odds, np.sqrt(variance + of_plain) * reach(variance + of_plain, spent)))
+    late, of_late = final - odds, np.sqrt(variance + doubt) * reach(variance + doubt, spent)
     worse = some & (differs[0][0] < -differs[0][1]) & np.where(known, late < -of_late, True)
     better = some & (differs[1][0] > differs[1][1]) & np.where(known, late > of_late, True)
     _, of_now = _log_odds(current.successes, current.failures)
-    wide: Any = reach(variance + of_now, ALPHA)
+    wide: Any = reach(variance + of_now, DEFAULT_ALPHA)
     low, high = newcombe(baseline.successes, before, current.successes, now, wide)
-    return Compared(worse, better, low, high, *_final(baseline, final, doubt, reach(variance + doubt, ALPHA)))
+    return Compared(worse, better, low, high, *_final(baseline, final, doubt, reach(variance + doubt, DEFAULT_ALPHA)))
 
 
 def _final(baseline: Span, log_odds: F64, variance: F64, width: Any) -> tuple[F64, F64, F64]:

@@ -1,4 +1,4 @@
-"""Success rates of windows whose verdicts are not all in yet.
+"""Correct the success rates of windows whose verdicts are not all in.
 
 Closed, mergeable, and as good as EM (Chapelle 2014) where verdicts of the two kinds arrive at different speeds. With
 E_y the sum over the window's calls of F_y(age), F_y the distribution of the delay of verdicts y
@@ -26,7 +26,7 @@ from models.stats.intervals import Z_95
 if TYPE_CHECKING:
     from models.arrays import F64, I64
 
-PARENT_WEIGHT: Final = 10.0
+TASK_TYPE_WEIGHT: Final = 10.0
 """Verdicts that a group's own delays need to weigh as much as those of its task type.
 
 Few: with 50, intervals of groups that differ from their task type by a factor of exp(0.6) cover in 82 % of cases
@@ -63,7 +63,7 @@ class Expected(NamedTuple):
     successes_spread: F64
 
 
-def shrunken(within: I64, through: I64, task: I64, parent_weight: float = PARENT_WEIGHT) -> DelayHistory:
+def shrunken(within: I64, through: I64, task: I64, parent_weight: float = TASK_TYPE_WEIGHT) -> DelayHistory:
     """Delay distributions of groups, drawn towards that of their task type.
 
     The task type's distribution enters as `parent_weight` verdicts (fewer where it has seen fewer).
@@ -90,8 +90,8 @@ def shrunken(within: I64, through: I64, task: I64, parent_weight: float = PARENT
 
 def expected(history: DelayHistory, group: I64, calls: I64, age_us: I64) -> Expected:
     """Calls times the share of their verdicts that is in by an age, and its spread; shape (n,) each."""
-    of = history.distribution
-    parts = (of.running[0], of.running[1], of.spread[0], of.spread[1])
+    running, spread = history.distribution
+    parts = (running[0], running[1], spread[0], spread[1])
     return Expected(*(calls * delay.cdf(part, group, age_us) for part in parts))
 
 
@@ -112,6 +112,12 @@ def correct(
         `rate` is nan where nothing is resolved or no verdict of one kind can be in yet. `maturity` is the share of the
         window's final verdicts that is already in: p G_1 + (1 - p) G_0 with G_y = E_y / calls and the corrected p, or
         where there is none the mean of G_0 and G_1 by weight; nan without a history.
+
+    >>> so_far = Expected(np.array([80.0]), np.array([50.0]), np.zeros(1), np.zeros(1))
+    >>> known = (np.array([1000.0]), np.array([1000.0]))
+    >>> corrected = correct(np.array([30]), np.array([20]), np.array([100]), so_far, known)
+    >>> round(float(corrected.rate[0]), 3), round(float(corrected.maturity[0]), 3)
+    (0.704, 0.589)
     """
     g0, g1 = (np.clip(e / calls, 0.0, 1.0) for e in (expected.failures, expected.successes))
     n0, n1 = weight

@@ -1,10 +1,10 @@
-"""How long verdicts take: histograms of the delay from call to verdict, and their distribution function.
+"""Histograms of the delay from call to verdict give its distribution function.
 
 41 fixed logarithmic buckets: the first up to one second, 39 up to `LONGEST_US` = 126 days, the last beyond. The edges
 are such that the 31st is `HISTORY_US` = 72 h.
 
 Of a cohort of calls (those of one hour or day) that is a old, only delays up to a are known: right truncation. So
-a cohort speaks of the buckets that it has outgrown, and of no others, and a distribution is put together from the
+a cohort counts for the buckets that it has outgrown, and for no others, and a distribution is put together from the
 shares r_k = D_k / C_k of the verdicts up to the end of bucket k that lie in it, over the cohorts that have outgrown it:
 
     F(start of bucket k) = prod over j >= k of (1 - r_j),    var ln F = sum over j >= k of D_j / (C_j (C_j - D_j))
@@ -33,14 +33,14 @@ HISTORY_US: Final = 72 * HOUR_US
 FIRST_US: Final = 1_000_000
 SETTLED: Final = 30
 """The bucket that ends at `HISTORY_US`."""
-BUCKETS: Final = 41
-BEYOND: Final = BUCKETS - 1
+DELAY_BUCKETS: Final = 41
+BEYOND: Final = DELAY_BUCKETS - 1
 """The bucket of delays over `LONGEST_US`; kept for reports only."""
 
 _LOG_STEP: Final = math.log(HISTORY_US / FIRST_US) / SETTLED
 LONGEST_US: Final = int(FIRST_US * math.exp((BEYOND - 1) * _LOG_STEP))
-"""Longest delay that is told apart, µs: 126 days."""
-KEY_BITS = 7
+"""Longest delay that has a bucket of its own, µs: 126 days."""
+DELAY_KEY_BITS = 7
 """Of a packed key: they hold every bucket, twice."""
 
 
@@ -53,7 +53,7 @@ class Distribution(NamedTuple):
     """F times the standard error of ln F."""
 
 
-def bucket_of(delay_us: I64) -> I16:
+def delay_bucket(delay_us: I64) -> I16:
     """Bucket of each delay.
 
     Args:
@@ -86,6 +86,11 @@ def distribution(within: NDArray[np.number], through: NDArray[np.number]) -> Dis
     Args:
         within: D, shape (..., 41): verdicts or weights in bucket k; the last is not read.
         through: C, shape (..., 41): verdicts up to the end of bucket k, >= D.
+
+    >>> within = np.zeros(DELAY_BUCKETS)
+    >>> within[0], within[5], within[20] = 50, 30, 20
+    >>> distribution(within, np.cumsum(within)).running[[0, 1, 6, 21]].round(3).tolist()
+    [0.0, 0.5, 0.8, 1.0]
     """
     d = np.maximum(within[..., :BEYOND].astype(np.float64), 0.0)
     c = np.maximum(through[..., :BEYOND].astype(np.float64), d)
@@ -96,7 +101,7 @@ def distribution(within: NDArray[np.number], through: NDArray[np.number]) -> Dis
     running[..., :BEYOND] = np.cumprod(stays[..., ::-1], axis=-1)[..., ::-1]
     error = np.zeros(within.shape, np.float64)
     error[..., :BEYOND] = np.sqrt(np.cumsum(variance[..., ::-1], axis=-1)[..., ::-1])
-    # No verdict is older than its call, whatever the cohorts say.
+    # No verdict is older than its call, whatever the cohorts show.
     running[..., 0] = 0.0
     spread = np.zeros(within.shape, np.float64)
     some = running > 0

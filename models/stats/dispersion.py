@@ -1,4 +1,4 @@
-"""How much more than independent trials the outcomes of a group vary from hour to hour and from day to day.
+"""Learn how much more than independent trials outcomes vary by the hour and day.
 
 A rate that wanders a little on its own makes trials within an hour, and within a day, alike. Evidence that treats them
 as independent then raises false alarms, the more the busier the group. So days have random effects, and so have their
@@ -30,9 +30,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
+from models.columns.struct_of_arrays import StructOfArrays
 
-Rows = I64 | slice
+GroupRows = I64 | slice
 """Distinct groups; a slice where they follow each other, so that their columns are views."""
 
 Pair = tuple[F64, F64]
@@ -48,7 +50,6 @@ LEAST_RHO: Final = 0.0001
 MOST_RHO: Final = 0.02
 GRAIN: Final = 64.0
 """What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
-MINUTES_PER_HOUR: Final = 60
 MINUTES_PER_QUARTER: Final = 360
 
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
@@ -57,15 +58,6 @@ _RARE: Final = 5.0
 """Events that a learned rate weighs in what is taken for the variance of a trial."""
 _DAYS: Final = 56.0
 """Days after which a day's differences weigh 1/e."""
-_TODAY: Final = (
-    "hour", "quarter", "hour_events", "hour_trials", "quarter_events", "quarter_trials", "past_events", "past_trials",
-    "within_now", "squares_now", "hours_now", "day_events", "day_trials",
-)  # fmt: skip
-_NEVER: Final = ("hour", "quarter")
-_LEARNED: Final = (
-    "last_events", "last_trials", "within", "within_df", "within_size", "between", "between_count", "between_size",
-)  # fmt: skip
-_COLUMNS: Final = (*_TODAY, *_LEARNED, "rho_hour", "rho_day")
 
 
 class Surroundings(NamedTuple):
@@ -134,7 +126,7 @@ def _ended(inner: Pair, outer: Pair, rho: F64, over: Bools) -> tuple[Pair, Pair]
     return (np.where(over, 0.0, e), np.where(over, 0.0, n)), ended
 
 
-def _those(rows: Rows, some: Bools) -> Rows:
+def _those(rows: GroupRows, some: Bools) -> GroupRows:
     """Those of `rows` where `some` holds; `rows` itself where it holds for all."""
     if some.all():
         return rows
@@ -142,7 +134,11 @@ def _those(rows: Rows, some: Bools) -> Rows:
 
 
 def upper(dispersion: F64, df: F64, z: float = LEVEL_Z) -> F64:
-    """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931)."""
+    """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931).
+
+    >>> upper(np.array([2.0]), np.array([20.0])).round(3).tolist()
+    [2.245]
+    """
     spread = 2 / (9 * df)
     quantile = np.maximum(1 - spread + z * np.sqrt(spread), 1e-2) ** 3
     bound: F64 = dispersion / quantile
@@ -180,96 +176,125 @@ def _variance(events: F64, trials: F64, rate: F64) -> F64:
     return variance
 
 
-class Dispersion:
-    """Learns the correlations of many groups, 184 bytes each; rows are the caller's group numbers.
-
-    Attributes:
-        day: UTC day since 1970 that is being counted, -1 before the first.
-        hour, quarter: that each group is in, since 1970, -1 before the first of the day; all of shape (groups,).
-        hour_events, hour_trials: of that hour.
-        quarter_events, quarter_trials: of the quarter's earlier hours, as they count.
-        past_events, past_trials: of the day's earlier quarters, as they count.
-        rho_hour, rho_day: correlations.
-        everyone_hour, everyone_day: those of a group that has shown none of its own.
-    """
+class _Groups(NamedTuple):
+    """What is counted and learned, columns of shape (groups,); their names are keys of the stored state."""
 
     hour: F64
+    """That the group is in, since 1970; -1 before the first of the day."""
     quarter: F64
     hour_events: F64
+    """Of that hour."""
     hour_trials: F64
     quarter_events: F64
+    """Of the quarter's earlier hours, as they count."""
     quarter_trials: F64
     past_events: F64
+    """Of the day's earlier quarters, as they count."""
     past_trials: F64
     within_now: F64
+    """Sums over the day's hours: of events^2 / trials, of trials^2, and their number."""
     squares_now: F64
     hours_now: F64
     day_events: F64
     day_trials: F64
     last_events: F64
+    """Of the day before."""
     last_trials: F64
     within: F64
+    """Pearson's chi-square within days, its degrees of freedom, and the size that goes with each."""
     within_df: F64
     within_size: F64
     between: F64
+    """The same of the differences of successive days."""
     between_count: F64
     between_size: F64
     rho_hour: F64
+    """Correlations."""
     rho_day: F64
+
+    @classmethod
+    def beginning(cls, rho_hour: float, rho_day: float) -> _Groups:
+        """One row, as if it had been there when the day began: when a group first appears must not matter."""
+        never, none = np.array(-1.0), np.zeros(())
+        return cls(never, never, *(none,) * 19, np.array(rho_hour), np.array(rho_day))
+
+    def counted_today(self) -> tuple[F64, ...]:
+        """The counts that start from zero with each day."""
+        return (
+            self.hour_events, self.hour_trials, self.quarter_events, self.quarter_trials, self.past_events,
+            self.past_trials, self.within_now, self.squares_now, self.hours_now, self.day_events, self.day_trials,
+        )  # fmt: skip
+
+
+class Dispersion:
+    """Learns the correlations of many groups, 184 bytes each; rows are the caller's group numbers.
+
+    Attributes:
+        day: UTC day since 1970 that is being counted, -1 before the first.
+        everyone_hour, everyone_day: correlations of a group that has shown none of its own.
+    """
 
     def __init__(self, groups: int = 0) -> None:
         self.day = -1
         self.everyone_hour = self.everyone_day = PRIOR_RHO
-        for name in _COLUMNS:
-            setattr(self, name, np.zeros(0))
+        self._rows = StructOfArrays(_Groups(*(np.zeros(0),) * len(_Groups._fields)))
         self.grow(groups)
 
     def __len__(self) -> int:
-        return len(self.hour)
+        return len(self._rows)
+
+    @property
+    def rho_hour(self) -> F64:
+        """Correlations within hours and quarters, shape (groups,)."""
+        return self._rows.columns.rho_hour
+
+    @property
+    def rho_day(self) -> F64:
+        """Correlations within days, shape (groups,)."""
+        return self._rows.columns.rho_day
 
     def grow(self, groups: int) -> None:
         """Make room for at least `groups` groups."""
         more = groups - len(self)
-        if more <= 0:
-            return
-        # As if they had been there when the day began: groups must not depend on when they are first told of.
-        start = {**dict.fromkeys(_NEVER, -1.0), "rho_hour": self.everyone_hour, "rho_day": self.everyone_day}
-        for name in _COLUMNS:
-            setattr(self, name, np.concatenate((getattr(self, name), np.full(more, start.get(name, 0.0)))))
+        if more > 0:
+            self._rows.append(more, _Groups.beginning(self.everyone_hour, self.everyone_day))
 
-    def around(self, rows: Rows, minute: I64) -> Surroundings:
+    def around(self, rows: GroupRows, minute: I64) -> Surroundings:
         """What groups have shown today before a batch at `minute`, per row; some of it may be views."""
-        rho, of_hour = self.rho_hour[rows], (self.hour_events[rows], self.hour_trials[rows])
-        of_quarter = (self.quarter_events[rows], self.quarter_trials[rows])
-        of_day = (self.past_events[rows], self.past_trials[rows])
-        over = minute // MINUTES_PER_HOUR != self.hour[rows]
+        c = self._rows.columns
+        rho, of_hour = c.rho_hour[rows], (c.hour_events[rows], c.hour_trials[rows])
+        of_quarter = (c.quarter_events[rows], c.quarter_trials[rows])
+        of_day = (c.past_events[rows], c.past_trials[rows])
+        over = minute // MINUTES_PER_HOUR != c.hour[rows]
         if over.any():
             of_hour, of_quarter = _ended(of_hour, of_quarter, rho, over)
-            over = minute // MINUTES_PER_QUARTER != self.quarter[rows]
+            over = minute // MINUTES_PER_QUARTER != c.quarter[rows]
             of_quarter, of_day = _ended(of_quarter, of_day, rho, over)
-        return Surroundings(*of_day, *of_quarter, *of_hour, self.rho_day[rows], rho)
+        return Surroundings(*of_day, *of_quarter, *of_hour, c.rho_day[rows], rho)
 
-    def turn(self, rows: Rows, minute: I64) -> None:
+    def turn(self, rows: GroupRows, minute: I64) -> None:
         """End hours and quarters that are over at `minute`, which never falls; again it does nothing."""
+        c = self._rows.columns
         hour = minute // MINUTES_PER_HOUR
-        over = hour != self.hour[rows]
+        over = hour != c.hour[rows]
         if not over.any():
             return
         quarter = minute // MINUTES_PER_QUARTER
         self._end_hours(_those(rows, over))
-        over = quarter != self.quarter[rows]
+        over = quarter != c.quarter[rows]
         if over.any():
             self._end_quarters(_those(rows, over))
-        self.hour[rows], self.quarter[rows] = hour, quarter
+        c.hour[rows], c.quarter[rows] = hour, quarter
 
-    def add(self, rows: Rows, minute: I64, events: F64, trials: F64) -> None:
+    def add(self, rows: GroupRows, minute: I64, events: F64, trials: F64) -> None:
         """Count trials of the day `day`; distinct rows, whose minutes never fall."""
         self.turn(rows, minute)
-        self.hour_events[rows] += events
-        self.hour_trials[rows] += trials
+        c = self._rows.columns
+        c.hour_events[rows] += events
+        c.hour_trials[rows] += trials
 
     def roll(self, day: int, events: F64, trials: F64) -> None:
-        """End the days before `day`: nobody adds to them any more. O(groups), once a day.
+        """End the days before `day`: nothing may be added to them any more. O(groups), once a day.
 
         Args:
             day: UTC day since 1970; where it has begun nothing happens.
@@ -286,76 +311,83 @@ class Dispersion:
         self._correlate()
 
     def forget_change(self, row: int) -> None:
-        """The rate has changed: what was counted today, and the day before, says nothing about the days to come."""
-        for name in _TODAY[len(_NEVER) :]:
-            getattr(self, name)[row] = 0.0
-        self.last_trials[row] = 0.0
+        """Drop, after a change of the rate, what was counted today and the day before."""
+        c = self._rows.columns
+        for column in (*c.counted_today(), c.last_trials):
+            column[row] = 0.0
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
-        return {name: getattr(self, name) for name in ("day", "everyone_hour", "everyone_day", *_COLUMNS)}
+        everyone = {"everyone_hour": self.everyone_hour, "everyone_day": self.everyone_day}
+        return {"day": self.day, **everyone, **self._rows.columns._asdict()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Dispersion:
         """The reverse of `state`."""
         dispersion = cls()
-        for name, value in state.items():
-            setattr(dispersion, name, value)
+        dispersion.day = state["day"]
+        dispersion.everyone_hour, dispersion.everyone_day = state["everyone_hour"], state["everyone_day"]
+        dispersion._rows = StructOfArrays(_Groups(*(state[name] for name in _Groups._fields)))
         return dispersion
 
-    def _end_hours(self, rows: Rows) -> None:
-        rows = _those(rows, self.hour_trials[rows] > 0)
-        e, n, rho = self.hour_events[rows], self.hour_trials[rows], self.rho_hour[rows]
-        self.quarter_events[rows] += shrunk(e, n, rho)
-        self.quarter_trials[rows] += shrunk(n, n, rho)
-        self.within_now[rows] += e * e / n
-        self.squares_now[rows] += n * n
-        self.hours_now[rows] += 1
-        self.day_events[rows] += e
-        self.day_trials[rows] += n
-        self.hour_events[rows] = 0.0
-        self.hour_trials[rows] = 0.0
+    def _end_hours(self, rows: GroupRows) -> None:
+        c = self._rows.columns
+        rows = _those(rows, c.hour_trials[rows] > 0)
+        e, n, rho = c.hour_events[rows], c.hour_trials[rows], c.rho_hour[rows]
+        c.quarter_events[rows] += shrunk(e, n, rho)
+        c.quarter_trials[rows] += shrunk(n, n, rho)
+        c.within_now[rows] += e * e / n
+        c.squares_now[rows] += n * n
+        c.hours_now[rows] += 1
+        c.day_events[rows] += e
+        c.day_trials[rows] += n
+        c.hour_events[rows] = 0.0
+        c.hour_trials[rows] = 0.0
 
-    def _end_quarters(self, rows: Rows) -> None:
-        e, n, rho = self.quarter_events[rows], self.quarter_trials[rows], self.rho_hour[rows]
-        self.past_events[rows] += shrunk(e, n, rho)
-        self.past_trials[rows] += shrunk(n, n, rho)
-        self.quarter_events[rows] = 0.0
-        self.quarter_trials[rows] = 0.0
+    def _end_quarters(self, rows: GroupRows) -> None:
+        c = self._rows.columns
+        e, n, rho = c.quarter_events[rows], c.quarter_trials[rows], c.rho_hour[rows]
+        c.past_events[rows] += shrunk(e, n, rho)
+        c.past_trials[rows] += shrunk(n, n, rho)
+        c.quarter_events[rows] = 0.0
+        c.quarter_trials[rows] = 0.0
 
     def _end_days(self, rate: F64) -> None:
         """Add the day's dispersion within it, and its difference from the day before."""
-        (rows,) = (self.day_trials > 0).nonzero()
-        e, n = self.day_events[rows], self.day_trials[rows]
+        c = self._rows.columns
+        (rows,) = (c.day_trials > 0).nonzero()
+        e, n = c.day_events[rows], c.day_trials[rows]
         rate = rate[rows]
         alone = _variance(e, n, rate)
-        for name in ("within", "within_df", "within_size", "between", "between_count", "between_size"):
-            getattr(self, name)[rows] *= np.exp(-1 / _DAYS)
-        self.within[rows] += np.maximum(self.within_now[rows] - e * e / n, 0.0) / alone
-        self.within_df[rows] += self.hours_now[rows] - 1
-        self.within_size[rows] += n - self.squares_now[rows] / n
-        both = self.last_trials[rows] > 0
+        for column in (c.within, c.within_df, c.within_size, c.between, c.between_count, c.between_size):
+            column[rows] *= np.exp(-1 / _DAYS)
+        c.within[rows] += np.maximum(c.within_now[rows] - e * e / n, 0.0) / alone
+        c.within_df[rows] += c.hours_now[rows] - 1
+        c.within_size[rows] += n - c.squares_now[rows] / n
+        both = c.last_trials[rows] > 0
         pair, e1, n1 = rows[both], e[both], n[both]
-        e0, n0 = self.last_events[pair], self.last_trials[pair]
+        e0, n0 = c.last_events[pair], c.last_trials[pair]
         shares = 1 / n1 + 1 / n0
-        self.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / _variance(e1 + e0, n1 + n0, rate[both])
-        self.between_count[pair] += 1
-        self.between_size[pair] += 2 / shares
-        self.last_events[rows], self.last_trials[rows] = e, n
-        for name in _TODAY:
-            getattr(self, name)[:] = -1.0 if name in _NEVER else 0.0
+        c.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / _variance(e1 + e0, n1 + n0, rate[both])
+        c.between_count[pair] += 1
+        c.between_size[pair] += 2 / shares
+        c.last_events[rows], c.last_trials[rows] = e, n
+        c.hour[:] = c.quarter[:] = -1.0
+        for column in c.counted_today():
+            column[:] = 0.0
 
     def _correlate(self) -> None:
         """Both correlations from all days so far."""
-        df = self.within_df
+        c = self._rows.columns
+        df = c.within_df
         known = df > 0
-        hours = np.divide(self.within, df, out=np.ones(len(df)), where=known)
-        size = np.divide(self.within_size, df, out=np.ones(len(df)), where=known)
-        self.rho_hour, self.everyone_hour = correlation(hours, df, np.maximum(size, 1.0))
-        count = self.between_count
+        hours = np.divide(c.within, df, out=np.ones(len(df)), where=known)
+        size = np.divide(c.within_size, df, out=np.ones(len(df)), where=known)
+        c.rho_hour[:], self.everyone_hour = correlation(hours, df, np.maximum(size, 1.0))
+        count = c.between_count
         known = count > 0
         inflated = np.maximum(hours, 1.0)
-        days = np.divide(self.between, count, out=np.ones(len(df)), where=known) / inflated
-        size = np.divide(self.between_size, count, out=np.ones(len(df)), where=known) / inflated
+        days = np.divide(c.between, count, out=np.ones(len(df)), where=known) / inflated
+        size = np.divide(c.between_size, count, out=np.ones(len(df)), where=known) / inflated
         # Successive differences overlap, so that k of them tell as much as 2k / 3 independent ones.
-        self.rho_day, self.everyone_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))
+        c.rho_day[:], self.everyone_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))

@@ -1,4 +1,4 @@
-"""How much a rate has changed, over leaves whose shares of the traffic may have changed too."""
+"""Estimate how much a rate has changed where shares of the traffic changed too."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def standardised_effect(before: tuple[F64, F64], since: tuple[F64, F64]) -> Effe
 
     Returns:
         None where either side has no trials.
+
+    >>> import numpy as np
+    >>> before = (np.array([10.0, 40.0]), np.array([100.0, 100.0]))
+    >>> effect = standardised_effect(before, (np.array([20.0, 1.0]), np.array([190.0, 10.0])))
+    >>> round(effect.baseline, 3), round(effect.current, 3), round(effect.low, 3), round(effect.high, 3)
+    (0.885, 0.895, -0.08, 0.12)
     """
     (f0, n0), (f1, n1) = before, since
     known = (n0 > 0) & (n1 > 0)

@@ -1,4 +1,4 @@
-"""Intervals for rates: for a table (Wilson), for a change (Newcombe), for decisions taken while watching (sequence).
+"""Compute intervals of rates for tables (Wilson), changes (Newcombe) and repeated looks (sequence).
 
 All functions take scalars or arrays that broadcast, and return `float64` arrays, without dimensions for scalars.
 Results do not depend on what else is in the array.
@@ -24,7 +24,7 @@ _NEWTON_STEPS = 48
 def wilson(successes: ArrayLike, trials: ArrayLike, z: float = Z_95) -> tuple[F64, F64]:
     """Wilson score interval of a rate, nan where there are no trials (Wilson 1927, JASA 22, 209-212).
 
-    Right about 95 % of the time when read once. Somebody who looks until it says what they hope for is wrong in
+    Right about 95 % of the time when read once. Looking until it shows what one hopes for is wrong in
     53-58 % of cases by 10,000 trials: use `confidence_sequence` for decisions.
 
     >>> low, high = wilson(8, 10)

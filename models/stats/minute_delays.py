@@ -1,4 +1,4 @@
-"""How long after its call a trial or a statement counts: buckets of whole minutes between effective minutes.
+"""Buckets of whole minutes count how long after its call a trial takes effect.
 
 Minutes 0 to 8 have a bucket each; from there on buckets widen by a quarter up to `HORIZON` = 72 h, and the last one
 holds all beyond. Effective minutes, not times, so that what a detector expects of a minute and what it finds there are

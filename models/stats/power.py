@@ -1,6 +1,6 @@
-"""How long a drop of the success rate would take to be noticed at a group's traffic, by the detector that is shipped.
+"""Simulate how soon the shipped detector would notice a drop at a group's traffic.
 
-Simulated: some hundred groups with this baseline and this traffic are told to `models.stats.shiryaev_roberts` itself,
+Some hundred groups with this baseline and this traffic are fed to `models.stats.shiryaev_roberts` itself,
 five weeks before a drop and eight after it. So the correlations of days and hours are those it learns, before the drop
 and from it: the one difference of days, and failures that spread more than the old rate lets them, count as dispersion
 and make it slower. There is no closed form that holds where traffic is thin: the mean path takes far too long there,
@@ -14,9 +14,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import DAYS_PER_WEEK, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64
-from models.stats.dispersion import MINUTES_PER_HOUR
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 LONGEST_DAYS: Final = 56
@@ -27,7 +26,6 @@ _SEED: Final = 20_261
 _OLDEST_DAYS: Final = 366
 """What a day varies is in the mean of more days as good as not at all."""
 _LEARNED_DAYS: Final = 35
-_WEEK: Final = 7
 _BUSY: Final = 1000.0
 """Trials a day from which the delay may be hours."""
 
@@ -65,6 +63,10 @@ def power(
         margin: Added to the failure rate that is compared with, in [0, 1).
         min_trials: Trials that the baseline must have before anything is tested.
         dispersion: Whether the detector allows for days and hours that differ; the shipped one does.
+
+    >>> found = power(900, 100, 200, 5000.0, drop=0.2)
+    >>> round(found.days, 2), round(found.within_week, 2)
+    (2.67, 0.92)
     """
     if per_day <= 0:
         return Power(math.inf, 0.0)
@@ -85,12 +87,12 @@ def power(
     noticed = np.full(GROUPS, math.inf)
     # One length throughout: hours are what correlations are learned from, and the detector takes a batch for an hour.
     # It adds half its length to the delay, which counts only where that is hours.
-    hours = 1 if per_day >= _BUSY and age >= _WEEK else 3
+    hours = 1 if per_day >= _BUSY and age >= DAYS_PER_WEEK else 3
     for hour in range(24 * (drop_day - learned), 24 * (drop_day + 1 + LONGEST_DAYS), hours):
         minute = hour * MINUTES_PER_HOUR
         trials_now = rng.poisson(per_day * hours / 24, GROUPS)
         failed = rng.binomial(trials_now, np.where(hour < begin, before, min(before + drop, 1.0)))
-        if hour < 24 * (drop_day - _WEEK):
+        if hour < 24 * (drop_day - DAYS_PER_WEEK):
             detector.begin_day(minute // MINUTES_PER_DAY)
             detector.learn(rows, np.full(GROUPS, minute), failed.astype(np.float64), trials_now.astype(np.float64), 1.0)
             continue
@@ -103,7 +105,7 @@ def power(
         return Power(0.0, 1.0)
     # Not np.median: between a number and infinity there is no middle.
     median = float(days[len(days) // 2])
-    return Power(median if median <= LONGEST_DAYS else math.inf, float((days <= _WEEK).mean()))
+    return Power(median if median <= LONGEST_DAYS else math.inf, float((days <= DAYS_PER_WEEK).mean()))
 
 
 def _is_settled(hours: F64, had: int) -> bool:
@@ -117,4 +119,4 @@ def _is_settled(hours: F64, had: int) -> bool:
         return True
     share = float((hours <= had).mean())
     hopeless = had > 12 * LONGEST_DAYS and share < 1 / 8
-    return hopeless or (had >= 24 * _WEEK and share > 1 / 2)
+    return hopeless or (had >= 24 * DAYS_PER_WEEK and share > 1 / 2)

@@ -1,4 +1,4 @@
-"""Quantiles of latency from fixed logarithmic buckets.
+"""Quantiles of latency are read from counts in fixed logarithmic buckets.
 
 The bucket edges are the same everywhere, so counts add up in any order, merge over windows and shards, and can be taken
 back; the price is a bounded relative error (DDSketch, Masson et al. 2019, VLDB 12:12, section 2, with a fixed range
@@ -26,13 +26,13 @@ ABSENT: Final = -1
 
 _LOG_GAMMA: Final = math.log((1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR))
 _LAST: Final = math.ceil(math.log(LARGEST_MS / SMALLEST_MS) / _LOG_GAMMA) + 1
-BUCKETS: Final = _LAST + 1
-"""Buckets are `0 .. BUCKETS - 1`; 0 holds exact zeros."""
-KEY_BITS = 10
+VALUE_BUCKETS: Final = _LAST + 1
+"""Buckets are `0 .. VALUE_BUCKETS - 1`; 0 holds exact zeros."""
+VALUE_KEY_BITS = 10
 """Of a packed key: they hold every bucket."""
 
 
-def bucket_of(ms: F64) -> I16:
+def value_bucket(ms: F64) -> I16:
     """Bucket of each latency.
 
     Args:
@@ -68,6 +68,11 @@ def quantiles(cell: I64, bucket: I64, count: I64, levels: Sequence[float]) -> tu
     Returns:
         The cells that hold at least one value, shape (k,), ascending, and their quantiles in ms, shape (len(levels),
         k): the value of the bucket that holds the ceil(level * total)-th smallest.
+
+    >>> bucket = value_bucket(np.array([100.0, 200.0, 300.0, 4000.0])).astype(np.int64)
+    >>> cells, values = quantiles(np.zeros(4, np.int64), bucket, np.ones(4, np.int64), (0.5, 1.0))
+    >>> values.round().tolist()
+    [[203.0], [3921.0]]
     """
     held = count > 0
     cell, bucket, count = cell[held], bucket[held], count[held]

@@ -1,4 +1,4 @@
-"""Clock-time mixture Shiryaev-Roberts (CT-SR): has the rate of this group changed, at a promised rate of false alarms?
+"""Clock-time mixture Shiryaev-Roberts (CT-SR) detects changed rates at a promised false-alarm rate.
 
 Per group and direction eight statistics R_j, one per odds ratio r_j that the change might have. A batch of n trials
 with e events (failures when looking for a drop, successes for a rise), after a time delta in weeks, gives
@@ -22,13 +22,13 @@ among the calls: the expected odds of failure are multiplied by `odds`, and the 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import DAYS_PER_WEEK, MINUTES_PER_DAY, MINUTES_PER_WEEK
 from models.arrays import F64, I64, Bools
-from models.stats.dispersion import GRAIN, Dispersion, Rows, Surroundings
+from models.stats.dispersion import GRAIN, Dispersion, GroupRows, Surroundings
 
 RATIOS: F64 = np.array([1.1, 1.25, 1.6, 2.2, 1.4, 1.9, 3.0, 6.0])
 """Odds ratios of the mixture; the first four are held against the baseline, the others against the day.
@@ -36,8 +36,6 @@ RATIOS: F64 = np.array([1.1, 1.25, 1.6, 2.2, 1.4, 1.9, 3.0, 6.0])
 Small changes take days to show, large ones hours."""
 HALF: Final = 4
 """So many of the ratios, the first, are held against the baseline."""
-MINUTES_PER_WEEK = 10_080
-DAYS_PER_WEEK = 7
 FIRST_DAY_MARGIN: Final = 0.04
 """How far two times of a day may be apart: the ends of a cycle of +-2 points."""
 DOWN, UP = 0, 1
@@ -57,7 +55,7 @@ def learned_failures(failures: F64, odds: F64 | float) -> F64:
     return exact
 
 
-class Batch(NamedTuple):
+class TrialBatch(NamedTuple):
     """One batch for each of some groups; arrays of shape (rows,).
 
     Attributes:
@@ -79,8 +77,8 @@ class Batch(NamedTuple):
     active: Bools
 
 
-class Evidence(NamedTuple):
-    """What batches tell.
+class LogLikelihoodIncrements(NamedTuple):
+    """What batches add to the evidence for each ratio.
 
     Attributes:
         gain: logarithms of likelihood ratios, shape (rows, 2, 8): direction, odds ratio. -inf where not tested.
@@ -92,8 +90,8 @@ class Evidence(NamedTuple):
     after: F64
 
 
-def evidence(batch: Batch) -> Evidence:
-    """What a batch tells; row by row: what else is in the arrays does not matter."""
+def log_likelihood_increments(batch: TrialBatch) -> LogLikelihoodIncrements:
+    """The increments of a batch, row by row: what else is in the arrays does not matter."""
     failures, trials = batch.failures, batch.trials
     learned = learned_failures(failures, batch.odds)
     learned_trials = trials - failures + learned
@@ -119,7 +117,7 @@ def evidence(batch: Batch) -> Evidence:
     gain[:, DOWN] += _LOG_RATIOS[:, None] * failures
     gain[:, UP] += _LOG_RATIOS[:, None] * (trials - failures)
     gain[..., ~batch.active] = -np.inf
-    return Evidence(gain.T, before, after)
+    return LogLikelihoodIncrements(gain.T, before, after)
 
 
 class Elapsed(NamedTuple):
@@ -145,27 +143,27 @@ class Elapsed(NamedTuple):
         return cls(day, begun / DAYS_PER_WEEK)
 
 
-def advance(r: F64, today: F64, weeks: Elapsed, told: Evidence) -> F64:
+def advance(r: F64, today: F64, weeks: Elapsed, increments: LogLikelihoodIncrements) -> F64:
     """Take statistics over one batch, in place.
 
     Args:
         r: R, shape (rows, 2, 8).
         today: evidence of the UTC day against the baseline, shape (rows, 2, 4).
         weeks: that R is given.
-        told: the batch; its `gain` is used up.
+        increments: of the batch; its `gain` is used up.
 
     Returns:
         Means of R over the mixture, shape (rows, 2).
     """
-    r, today, exponent = r.T, today.T, told.gain.T
+    r, today, exponent = r.T, today.T, increments.gain.T
     against_baseline = exponent[:HALF]
     (untested,) = np.isneginf(exponent[0, DOWN]).nonzero()
     held = today[..., untested]
     # What counts of the day now, less what counted before: after (today + gain) - before today.
-    rest = (told.after - told.before) * today
+    rest = (increments.after - increments.before) * today
     today += against_baseline
     today[..., untested] = held
-    against_baseline *= told.after
+    against_baseline *= increments.after
     against_baseline += rest
     _cap(exponent, _EXPONENT_CAP)
     r[:HALF] += weeks.baseline
@@ -179,7 +177,7 @@ def advance(r: F64, today: F64, weeks: Elapsed, told: Evidence) -> F64:
     return mean.T
 
 
-def _rows(rows: I64) -> Rows:
+def _rows(rows: I64) -> GroupRows:
     """As a slice where each follows the one before, so that state is changed where it stands."""
     if (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
@@ -194,6 +192,13 @@ def _cap(values: F64, most: float) -> None:
 
 class ShiryaevRoberts:
     """The state of many groups, about 440 bytes each; rows are the caller's group numbers.
+
+    >>> group = ShiryaevRoberts(1, dispersion=False)
+    >>> for hour in range(51):
+    ...     failures = np.array([10 if hour < 48 else 20])
+    ...     down, up = group.update(np.array([0]), 100 - failures, failures, 60 * hour)
+    >>> round(float(down[0]), 1), round(float(up[0]), 4)
+    (348.1, 0.0014)
 
     Attributes:
         r: statistics, shape (groups, 2, 8).
@@ -259,7 +264,7 @@ class ShiryaevRoberts:
         margin: float | F64 = 0.0,
         odds: float | F64 = 1.0,
     ) -> tuple[F64, F64]:
-        """One batch for each of the distinct groups `rows`; a minute without trials need not be told.
+        """One batch for each of the distinct groups `rows`; a minute without trials may be left out.
 
         Such a minute multiplies R by 1, so adding the elapsed time at the next batch is the same.
 
@@ -286,7 +291,7 @@ class ShiryaevRoberts:
             means[part] = self._update(_rows(rows[part]), failed[part], trials[part], *one)
         return means[:, DOWN], means[:, UP]
 
-    def _update(self, rows: Rows, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
+    def _update(self, rows: GroupRows, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
         weeks = Elapsed.between(self.last[rows], minutes, dispersion=self.dispersion is not None)
         failures_before, trials_before = self.failures[rows], self.trials[rows]
         around, today = None, np.zeros((len(trials), 2, HALF), order="F")
@@ -297,8 +302,8 @@ class ShiryaevRoberts:
         active = self.tested(trials_before)
         margins = np.maximum(margins, self.margin_of_age(rows, minutes))
         r = self.r[rows]
-        batch = Batch(failures, trials, failures_before, trials_before, around, odds, margins, active)
-        mean = advance(r, today, weeks, evidence(batch))
+        batch = TrialBatch(failures, trials, failures_before, trials_before, around, odds, margins, active)
+        mean = advance(r, today, weeks, log_likelihood_increments(batch))
         if not isinstance(rows, slice):
             self.r[rows] = r
             if self.dispersion is not None:
@@ -310,13 +315,13 @@ class ShiryaevRoberts:
         """Whether baselines of so many trials can be held against batches."""
         return trials_before >= self.min_trials
 
-    def days(self, rows: Rows, minutes: I64) -> F64:
+    def days(self, rows: GroupRows, minutes: I64) -> F64:
         """How many days baselines span, at least one."""
         began = self.began[rows]
         span: F64 = np.maximum(np.where(began < 0, 0, minutes - began) / MINUTES_PER_DAY, 1.0)
         return span
 
-    def margin_of_age(self, rows: Rows, minutes: I64) -> F64:
+    def margin_of_age(self, rows: GroupRows, minutes: I64) -> F64:
         """FIRST_DAY_MARGIN where the baseline is not yet a day old, else 0."""
         if self.dispersion is None:
             return np.zeros(self.began[rows].shape)
@@ -324,7 +329,7 @@ class ShiryaevRoberts:
         young = (began < 0) | (minutes - began < MINUTES_PER_DAY)
         return np.where(young, FIRST_DAY_MARGIN, 0.0)
 
-    def learn(self, rows: Rows, minutes: I64, failures: F64, trials: F64, odds: F64 | float) -> None:
+    def learn(self, rows: GroupRows, minutes: I64, failures: F64, trials: F64, odds: F64 | float) -> None:
         """Add a batch to the baseline and the dispersion, without testing it."""
         learned = learned_failures(failures, odds)
         self.failures[rows] += learned
@@ -335,6 +340,29 @@ class ShiryaevRoberts:
             self.began[rows] = np.where(fresh, minutes, self.began[rows])
         if self.dispersion is not None:
             self.dispersion.add(rows, minutes, learned, trials - failures + learned)
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy. `min_trials` is a setting, and not among them."""
+        return {
+            "r": self.r,
+            "today": self.today,
+            "failures": self.failures,
+            "trials": self.trials,
+            "last": self.last,
+            "began": self.began,
+            "dispersion": None if self.dispersion is None else self.dispersion.state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], *, min_trials: int = 30) -> ShiryaevRoberts:
+        """The reverse of `state`, whose keys may stand among others."""
+        groups = cls(min_trials=min_trials)
+        groups.r, groups.today = state["r"], state["today"]
+        groups.failures, groups.trials = state["failures"], state["trials"]
+        groups.last, groups.began = state["last"], state["began"]
+        kept = state["dispersion"]
+        groups.dispersion = None if kept is None else Dispersion.from_state(kept)
+        return groups
 
     def reset(self, row: int, failures: float, trials: float) -> None:
         """After an alarm: no evidence, and a baseline of the counts since the change."""

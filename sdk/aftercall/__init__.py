@@ -1,4 +1,4 @@
-"""aftercall: joins LLM agent calls with their delayed outcomes. This package is the wire format.
+"""Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes.
 
 `AgentCall` and `Outcome` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out.
 """

@@ -1,4 +1,4 @@
-"""The console script: runs the pipeline's command line where the pipeline is installed."""
+"""Runs the pipeline's command line where the pipeline is installed: the console script."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NO_PIPELINE = (
 
 
 def main() -> None:
-    """Run `flows.cli.main:main`; where there is no pipeline, say how to get it and end with exit code 2."""
-    # By name: a producer's environment has no `flows`, and the SDK may not import it.
+    """Run `flows.cli.main:main`; without the pipeline, print how to get it and exit with code 2."""
+    # Imported by name: a producer's environment has no `flows`, and the SDK may not import it.
     if find_spec("flows") is None or find_spec("flows.cli.main") is None:
         print(NO_PIPELINE, file=sys.stderr)  # noqa: T201 - the command line's own voice
         raise SystemExit(ExitCode.USAGE)

@@ -1,4 +1,4 @@
-"""Durations as people write them: `90s`, `15m`, `48h`, `30d`."""
+"""Reads and writes durations such as `90s`, `15m`, `48h` and `30d`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PATTERN = re.compile(r"([0-9]{1,12})([smhd])")
 LONGEST = timedelta(days=36_500)
-"""A hundred years: beyond it, sums with times leave the calendar."""
+"""A hundred years: with longer durations, sums with times leave the calendar."""
 RULE = f"a duration: a whole number and one of s, m, h, d, such as 90s or 30d, at most {LONGEST.days}d"
 
 
@@ -16,7 +16,7 @@ def parse_duration(text: str) -> timedelta:
     """Read a whole number with one unit: s, m, h or d.
 
     Raises:
-        ValueError: for anything else, and beyond 100 years.
+        ValueError: the text is anything else, or over 100 years.
 
     >>> parse_duration("48h")
     datetime.timedelta(days=2)
@@ -29,12 +29,12 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write whole seconds in the largest unit that divides them, so that `parse_duration` gives the same back.
+    """Write whole seconds in the largest unit that divides them; `parse_duration` reads the same duration back.
 
-    Two days and less stay in hours, as people say 48h.
+    Up to two days are written in hours, as is usual: 48h.
 
     Raises:
-        ValueError: where the duration is negative or not of whole seconds.
+        ValueError: the duration is negative, or not of whole seconds.
 
     >>> format_duration(timedelta(days=30)), format_duration(timedelta(hours=48)), format_duration(timedelta(0))
     ('30d', '48h', '0s')

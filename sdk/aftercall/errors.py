@@ -1,6 +1,6 @@
-"""Errors that a user can cause: one sentence each, and the exit code with which a command ends.
+"""Defines the errors that a user can cause, and the exit codes of commands.
 
-Every room derives its own errors from these, so that the command line handles a class it has never seen.
+Every room derives its errors from these, so that the command line can handle classes that it does not import.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What it means, in the words of the reference."""
+        """The meaning, as docs/reference.md words it."""
         return _MEANINGS[self]
 
 
@@ -36,14 +36,14 @@ _MEANINGS: Final = {
 }
 
 NEW_OUT: Final = "give the same command a new --out, which reads again what the files or topics still hold"
-"""The remedy where stored state is of no use: nothing that is read twice is counted twice, as the outputs are new."""
+"""The remedy where stored state cannot be used: as the outputs are new, records read again are not counted twice."""
 
 
 class UserError(Exception):
-    """An error that a user can cause and mend; its text is one sentence: the place, the rule, the value, the remedy.
+    """An error that a user can cause and fix; its text is one sentence: the place, the rule, the value, the remedy.
 
-    A subclass sets `exit_code`; a single error may have another. Pickled, it keeps both, whatever arguments the
-    subclass takes.
+    A subclass sets `exit_code`; a single error may override it. Pickling keeps the text and the exit code, whatever
+    arguments the subclass takes.
     """
 
     exit_code: ExitCode = ExitCode.FAILED
@@ -54,7 +54,7 @@ class UserError(Exception):
             self.exit_code = exit_code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Made again without `__init__`, to which `BaseException` would hand the sentence alone."""
+        """Rebuild without `__init__`, to which `BaseException` would pass the sentence alone."""
         return _made_again, (type(self), self.args, self.__dict__)
 
 
@@ -65,16 +65,16 @@ class UsageError(UserError):
 
 
 class StateError(UserError, ValueError):
-    """State that a run has stored cannot be read by this program."""
+    """This program cannot read the state that a run has stored."""
 
     @classmethod
     def of_version(cls, place: str, reads: int, found: object) -> Self:
-        """The error where another version wrote the state.
+        """The error for state that another version wrote.
 
         Args:
             place: what the state belongs to, such as `step 'join'`, or the file.
             reads: the version that this program reads.
-            found: the version that was found.
+            found: the version of the stored state.
         """
         return cls(
             f"{place}: stored state must have version {reads}; got {found!r} (run the aftercall that wrote it, or "
@@ -91,7 +91,7 @@ def _made_again(kind: type[UserError], arguments: tuple[Any, ...], attributes: d
 def causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and what it was raised `from`, outermost first.
 
-    Not what was only being handled at the time: a defect in a handler must not pass for the error it handles.
+    An error that was only being handled is left out: a defect in its handler must not count as that error.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -1,12 +1,12 @@
-"""The two events a producer sends: a call an agent made, and what became of it. This is the wire format.
+"""Defines the two events of a producer: the call of an agent, and its outcome.
 
-What holds for both: `null` means absent; unknown fields are ignored; of a repeated key the last one counts; types are
+Rules for both: `null` means absent; unknown fields are ignored; of a repeated key the last one counts; types are
 strict (no text for a number, no bool for a number; a whole number serves as a float); every number in the record is
 finite, those in unknown fields included; texts are at most 256 characters, `reason` and `error` 8,192; times are RFC
 3339 with seconds and an offset or `Z`, not before 2000. `connectors.decode.decoder` reads records faster and by the
-same rules; where the two differ, this file is right.
+same rules; where the two differ, this file decides.
 
-Refusals made here carry the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
+Refusals raised here have the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
 `no_verdict`, `empty_retraction`, `reserved_source`, `type_mismatch`.
 """
 
@@ -87,10 +87,10 @@ Action = Annotated[
 
 
 def _refuse_not_finite(value: object) -> None:
-    """Walk everything in a record; depth is bounded by the JSON parser."""
-    waiting: list[object] = [value]
-    while waiting:
-        item = waiting.pop()
+    """Check every number in a record; the JSON parser bounds its depth."""
+    unchecked: list[object] = [value]
+    while unchecked:
+        item = unchecked.pop()
         if isinstance(item, float):
             if not math.isfinite(item):
                 raise PydanticCustomError("not_finite", "holds a number that is not finite; got {n}", {"n": str(item)})
@@ -98,13 +98,13 @@ def _refuse_not_finite(value: object) -> None:
             if abs(item) > _MAX_DOUBLE:
                 raise PydanticCustomError("not_finite", "holds a number too large for a double")
         elif isinstance(item, Mapping):
-            waiting.extend(item.values())
+            unchecked.extend(item.values())
         elif isinstance(item, list):
-            waiting.extend(item)
+            unchecked.extend(item)
 
 
 class _Part(BaseModel):
-    """An object of the wire: frozen, strict, lenient about what it does not know."""
+    """An object of the wire: frozen and strict; it ignores unknown fields."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -125,7 +125,7 @@ class _Record(_Part):
 
 
 class ToolCall(_Part):
-    """One tool used within a call; `stale` says that it answered from old data."""
+    """One tool used within a call; `stale`: it answered from old data."""
 
     name: Text | None = None
     ok: bool | None = None
@@ -179,7 +179,7 @@ class Outcome(_Record):
     """A statement on how a call turned out, or the withdrawal of one. Topic `agent.outcomes`, record key `call_id`.
 
     An assertion needs `source` and one of `success`, `score`. A retraction (`action = "retract"`) needs `retracts` (one
-    statement, whoever made it; `source` may then be absent) or `source` (all it said before); with neither it is
+    statement, of any source; `source` may then be absent) or `source` (all its earlier statements); with neither it is
     refused. The sources `call` and `silence` are reserved.
 
     >>> Outcome(outcome_id="o1", call_id="c1", occurred_at="2026-03-01T12:00:00Z", source="judge", score=0.4).action
@@ -201,14 +201,16 @@ class Outcome(_Record):
     attrs: Attrs | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _is_complete(self) -> Self:
         if self.action == "retract":
             if self.retracts is None and self.source is None:
                 raise PydanticCustomError(
-                    "empty_retraction", "a retraction needs 'retracts' or 'source', to say what it withdraws"
+                    "empty_retraction", "a retraction needs 'retracts' or 'source', to name what it withdraws"
                 )
         elif self.source is None:
-            raise PydanticCustomError("missing_field", "field 'source' is required unless 'retracts' is withdrawn")
+            raise PydanticCustomError(
+                "missing_field", "field 'source' is required unless it is a retraction with 'retracts'"
+            )
         elif self.success is None and self.score is None:
             raise PydanticCustomError("no_verdict", "one of 'success', 'score' is required unless it is a retraction")
         return self

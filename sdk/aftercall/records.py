@@ -1,7 +1,8 @@
-"""What the pipeline publishes: verdicts, recommendations, alerts and dead letters (docs/reference.md, section 3).
+"""Defines the records that the pipeline publishes: verdicts, recommendations, alerts and dead letters.
 
-A record is built with `Alert.sealed(...)`, which computes its `event_id` from its content, and read with
-`Alert.parse(data)`, which lets fields pass that a newer pipeline has added. Building refuses unknown fields.
+The records are those of docs/reference.md, section 3. Build one with `Alert.sealed(...)`, which computes its `event_id`
+from its content, and refuses unknown fields; read one with `Alert.parse(data)`, which ignores fields that a newer
+pipeline has added.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "erased": "the outcome waited for a call that was erased",
     "refused_output": "the broker refused a record that the pipeline wrote",
 }
-"""Every slug a dead letter's `reason` may be, and what it says."""
+"""Every slug that a dead letter's `reason` may be, and its meaning."""
 
 _UNSEALED = "0" * 32
 
@@ -103,10 +104,10 @@ def alert_id(
 
 
 def seal_json(body: bytes) -> bytes:
-    """Put `event_id` in front of a record's JSON that is still without one.
+    """Put `event_id` in front of the JSON of a record that has none.
 
-    For hot paths that write the JSON themselves; same fields in the same order and the same number format give the
-    same bytes as `to_json(Model.sealed(...))`.
+    It is for hot paths that write the JSON themselves; same fields in the same order and the same number format give
+    the same bytes as `to_json(Model.sealed(...))`.
 
     Args:
         body: compact JSON of a non-empty object, fields in the order of the model, without `event_id`.
@@ -133,14 +134,14 @@ class Record(Part):
         """Build a record and give it the `event_id` of its content.
 
         Raises:
-            pydantic.ValidationError: where a field is missing, unknown or of the wrong type.
+            pydantic.ValidationError: a field is missing, unknown or of the wrong type.
         """
         draft = cls(event_id=_UNSEALED, **fields)
         return draft.model_copy(update={"event_id": blake2b(_body(draft), digest_size=16).hexdigest()})
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
-        """Read a record's JSON, passing over fields that only a newer pipeline knows."""
+        """Read a record's JSON, ignoring fields that only a newer pipeline has."""
         return cls.model_validate_json(data, extra="ignore")
 
 
@@ -201,7 +202,7 @@ class Segment(Part):
 
 
 class Degraded(Part):
-    """A model (`config` null) or a configuration that does worse than it did."""
+    """A model (`config` null) or a configuration that does worse than before."""
 
     model: str
     config: str | None
@@ -225,7 +226,7 @@ class Recommendation(Record):
 
     @classmethod
     def sealed(cls, **fields: Any) -> Self:
-        """Build a recommendation; `recommendation_id` too is computed where it is not given."""
+        """Build a recommendation; computes `recommendation_id`, too, unless it is given."""
         if "recommendation_id" in fields:
             return super().sealed(**fields)
         draft = cls(event_id=_UNSEALED, recommendation_id=_UNSEALED, **fields)
@@ -233,7 +234,7 @@ class Recommendation(Record):
 
 
 class Slice(Part):
-    """One value of one dimension within an alert's scope: how its rate changed, and its share of the trouble."""
+    """One value of one dimension within an alert's scope: how its rate changed, and its share of the failures."""
 
     dimension: Literal["task_type", "model", "config", "source", "error"]
     value: str
@@ -292,9 +293,9 @@ class DigestEntry(Part):
 
 
 class Digest(Record):
-    """What changed within one ISO week, of all groups together; in the snapshot only, as nobody is to be called for it.
+    """What changed within one ISO week, over all groups; in the snapshot only, as it calls for no immediate action.
 
-    Of the changes listed, on average at most the share `false_discovery_rate` is none.
+    On average, at most the share `false_discovery_rate` of the listed changes are false.
     """
 
     key_field: ClassVar[str | None] = "week"

@@ -1,4 +1,4 @@
-"""The wire format for machines: JSON Schemas of all records, and an AsyncAPI 3 document of all topics."""
+"""Generates JSON Schemas of all records, and an AsyncAPI 3 document of all topics."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _mode(topic: TopicContract) -> Literal["validation", "serialization"]:
 
 
 def _open(schema: Any) -> Any:
-    # The models forbid unknown fields where records are built; readers must let the fields of later versions pass.
+    # The models forbid unknown fields where records are built; readers must ignore the fields of later versions.
     if isinstance(schema, dict):
         return {k: _open(v) for k, v in schema.items() if not (k == "additionalProperties" and v is False)}
     return [_open(part) for part in schema] if isinstance(schema, list) else schema

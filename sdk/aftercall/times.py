@@ -1,7 +1,7 @@
-"""Times: RFC 3339 text on the wire, integer microseconds since 1970 UTC inside the pipeline.
+"""Converts times between RFC 3339 text on the wire and integer microseconds inside the pipeline.
 
-Every room takes its units of time from here. A minute, an hour or a day in a name without `_US` is a number of whole
-ones since 1970 UTC: `us // MINUTE_US`.
+Microseconds count from 1970 UTC. Every room takes its units of time from here. A minute, an hour or a day in a name
+without `_US` is a number of whole ones since 1970 UTC: `us // MINUTE_US`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ WEEK_US: Final = 7 * DAY_US
 MINUTES_PER_HOUR: Final = 60
 MINUTES_PER_DAY: Final = 1440
 HOURS_PER_DAY: Final = 24
+DAYS_PER_WEEK: Final = 7
+HOURS_PER_WEEK: Final = 168
+MINUTES_PER_WEEK: Final = 10_080
+MINUTE_S: Final = 60.0
+HOUR_S: Final = 3600.0
 NEVER: Final = -(2**63)
-"""An absent time; a clock before its partition has given a record."""
+"""An absent time; the clock of a partition without a record."""
 YEAR_2000_US: Final = 946_684_800_000_000
 """The earliest time an event may carry."""
 
@@ -45,7 +50,7 @@ def parse_time(text: str) -> int:
         Microseconds since 1970-01-01T00:00:00Z; negative before.
 
     Raises:
-        ValueError: one clause that says what is wrong with the text.
+        ValueError: the text is no such time; the message is one clause with the rule and the text.
 
     >>> parse_time("1970-01-01T00:00:01.5Z")
     1500000
@@ -74,11 +79,11 @@ def parse_time(text: str) -> int:
         raise ValueError(message) from None
     seconds_of_day = local.hour * 3600 + local.minute * 60 + local.second - _offset_s(zone, text)
     micros = int((fraction or "")[:6].ljust(6, "0"))
-    found = (local.toordinal() - _EPOCH_DAY) * DAY_US + seconds_of_day * 1_000_000 + micros
-    if not _MIN_US <= found <= _MAX_US:
+    us = (local.toordinal() - _EPOCH_DAY) * DAY_US + seconds_of_day * 1_000_000 + micros
+    if not _MIN_US <= us <= _MAX_US:
         message = f"is not in the calendar (in UTC, years are 1 to 9999); got {_shown(text)}"
         raise ValueError(message)
-    return found
+    return us
 
 
 def format_time(us: int) -> str:

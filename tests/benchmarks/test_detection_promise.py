@@ -11,6 +11,8 @@ from benchmarks.detection.ours import MARGIN, PLAIN, SHIPPED
 from benchmarks.detection.populations import STREAMS, Levels, Population, Stream, population
 from benchmarks.detection.promise import NEVER, THRESHOLDS, Batch, Lab, poisson_upper, tallies
 
+pytestmark = pytest.mark.statistics
+
 WEEK = 10_080
 
 

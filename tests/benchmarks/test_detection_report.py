@@ -82,7 +82,7 @@ def test_the_record_can_be_rendered_again(
     assert "| EDDM | all early |" in text
     assert "once in 14,000,000 events" in text
     assert "| days | hour | later weeks | 0.40 (≤ 0.92) 4 / 10.0 |" in text
-    assert "| 100 | most not told | 0.000 | 24 | 0.300 |" in text
+    assert "| 100 | most not noticed | 0.000 | 24 | 0.300 |" in text
     assert not any("nan" in line for line in text.splitlines())
     assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
     (specifications,) = drawn

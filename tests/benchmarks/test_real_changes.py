@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.real_changes import NEAR, WIDTHS, Alert, judge, told
+from benchmarks.real_changes import NEAR, WIDTHS, Alert, judge, plain
 from benchmarks.real_permutations import RULES, SLOW, Stream, alerts_of, on_rates
 
 AT = datetime(2023, 7, 3, 1, 23, 20, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_a_change_is_found_by_an_alert_that_covers_it(task: str, model: str | No
     (found,), false = judge([LABEL], [one])
     covered = task in {"prime", "*"} and model in {"gpt-4", None} and config != "0314"
     assert (found.alerts, false) == (((one,), []) if covered else ((), [one]))
-    by = told([found], false)["found"][0]["by"]
+    by = plain([found], false)["found"][0]["by"]
     assert by == (None if not covered else "wider" if model is None else "model")
 
 

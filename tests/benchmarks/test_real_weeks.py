@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.real_weeks import ALL, NAME, answers, figures, read, summary, weekly
+from benchmarks.real_weeks import ALL, NAME, estimates, figures, read, summary, weekly
 
 HOUR_S = 3600
 
@@ -47,7 +47,7 @@ def test_a_verdict_is_the_newest_word_of_the_first_source_that_had_spoken_by_the
 
 @pytest.mark.real
 def test_of_real_weeks_the_corrected_rate_is_right_where_what_is_known_is_far_off(real_data: Path) -> None:
-    found = answers(read(real_data / NAME))
+    found = estimates(read(real_data / NAME))
     numbers = figures(found)
     assert numbers["naive_bias"] > 0.1
     assert abs(numbers["corrected_bias"]) < 0.03

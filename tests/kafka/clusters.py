@@ -26,8 +26,9 @@ from confluent_kafka import (
 )
 
 from benchmarks.kafka_broker import ClientSettings, create_topic
+from harness.waiting import HANG_S
 
-DEADLINE_S = 30.0
+DEADLINE_S = HANG_S
 # Brokers come and go here: say nothing of it, and look again soon (by default a client stays away for up to 10 s).
 _QUIET: ClientSettings = {"log_level": 2, "reconnect.backoff.max.ms": 200}
 PARTITION_EOF = -191

@@ -1,20 +1,23 @@
 """Brokers for all tests: `mock_broker`, `real_broker`, and `broker`, which is each in turn.
 
-`real_broker` starts Apache Kafka once per session; where KAFKA_BOOTSTRAP names one, it takes that.
+`real_broker` starts Apache Kafka once per run, for all processes of pytest-xdist; where KAFKA_BOOTSTRAP names one, it
+takes that.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from benchmarks.kafka_broker import Broker
-from benchmarks.kafka_jars import DOWNLOAD_S, BrokerError, jars, jars_are_here, java
+from benchmarks.kafka_jars import BrokerError, jars, java
 from kafka.clusters import Cluster, MockCluster, RealCluster
 from kafka.service import Pipeline
+from kafka.shared import shared_broker
 
 BOOTSTRAP = "KAFKA_BOOTSTRAP"
 NEED_KAFKA = {"real_broker", "new_broker", "pipeline"}
@@ -22,12 +25,10 @@ NEED_KAFKA = {"real_broker", "new_broker", "pipeline"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a real broker, and leave time for the download before the first of them."""
+    """Mark what asks for a real broker."""
     for item in items:
         if NEED_KAFKA.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
-        if item.get_closest_marker("kafka") and not jars_are_here():
-            item.add_marker(pytest.mark.timeout(DOWNLOAD_S + 120))
 
 
 @pytest.fixture
@@ -49,14 +50,17 @@ def kafka_is_here() -> None:
 
 
 @pytest.fixture(scope="session")
-def real_broker(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
-    """One for all tests of the session; tests take topics of their own from it."""
+def real_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RealCluster:
+    """One for all tests of the run; tests take topics of their own from it."""
     if given := os.environ.get(BOOTSTRAP):
-        yield RealCluster({"bootstrap.servers": given})
-        return
+        return RealCluster({"bootstrap.servers": given})
     request.getfixturevalue("kafka_is_here")
-    with Broker() as running:
-        yield RealCluster(running.client)
+    ours = tmp_path_factory.getbasetemp()
+    stack = ExitStack()
+    # At the very end, and no test's teardown: the one that started it waits there for the other processes.
+    request.config.add_cleanup(stack.close)
+    shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
+    return RealCluster(stack.enter_context(shared_broker(shared)))
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def new_broker(kafka_is_here: None) -> Iterator[Callable[..., Broker]]:
     made: list[Broker] = []
 
     def make(**arguments: object) -> Broker:
-        made.append(Broker(**arguments))  # type: ignore[arg-type] # whatever Broker takes
+        made.append(Broker(brief=True, **arguments))  # type: ignore[arg-type] # whatever Broker takes
         return made[-1]
 
     yield make

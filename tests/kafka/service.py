@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
@@ -20,13 +20,15 @@ from typing import Any
 import duckdb
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster
+from system.forks import Fork
 from system.runs import environment, sums_that_fail
 
-WITHIN_S = 40.0
-"""How long a condition may take to come true."""
 STOP_S = 30.0
-"""How long an end may take."""
+"""How long an end may take on an idle machine: `aftercall run` promises to stop within that."""
+ASK_S = 60.0
+"""How long a probe waits for its answer."""
 VERDICTS = ("pending", "success", "failure")
 
 
@@ -101,24 +103,21 @@ class Pipeline:
     def start(
         self, *options: str, processes: int = 1, before: Callable[[], None] | None = None, **settings: str
     ) -> Running:
-        """Start the command; `before` is called in its process first, `settings` are environment variables."""
+        """Start the command; `before` is called in its process first, `settings` are environment variables.
+
+        Its members, and it where there is `before`, are processes that have loaded nothing before.
+        """
         config = self.folder / "aftercall.toml"
         config.write_text(toml(self.settings))
         said = self.folder / f"said-{len(self.started)}.txt"
-        with said.open("wb") as errors:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "aftercall", "run", "--config", str(config), "--out", str(self.out)),
-                    *("--processes", str(processes), *options),
-                ],
-                env=environment(**settings),
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
-                start_new_session=True,
-            )
+        command = ["aftercall", "run", "--config", str(config), "--out", str(self.out)]
+        command += ["--processes", str(processes), *options]
+        env = environment(**settings)
+        process = (
+            Fork(command, cwd=self.folder, env=env, out=said, err=said)
+            if before is None
+            else fresh(command, self.folder, env, said, before)
+        )
         self.started.append(Running(self, process, said))
         return self.started[-1]
 
@@ -191,25 +190,29 @@ class Pipeline:
 class Running:
     """The command while it runs, and what it said."""
 
-    def __init__(self, pipeline: Pipeline, process: subprocess.Popen[bytes], said: Path) -> None:
+    def __init__(self, pipeline: Pipeline, process: Fork | subprocess.Popen[bytes], said: Path) -> None:
         self.pipeline, self.process, self._said = pipeline, process, said
 
-    def until(self, holds: Callable[[], bool], within_s: float = WITHIN_S) -> None:
+    def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a condition; the command must not end meanwhile."""
-        deadline = time.monotonic() + within_s
-        while not holds():
-            assert self.process.poll() is None, (self.process.returncode, self.said())
-            assert time.monotonic() < deadline, (self.pipeline.row(), self.said())
-            time.sleep(0.05)
+
+        def holds_while_it_runs() -> bool:
+            ended = self.process.poll()
+            if holds():
+                return True
+            assert ended is None, (ended, self.said())
+            return False
+
+        until(holds_while_it_runs, lambda: (self.pipeline.row(), self.said()), every_s=0.05)
 
     def until_counted(self) -> None:
         """Wait until a snapshot has all that was sent."""
         self.until(self.pipeline.all_counted)
 
-    def stop(self, number: int = signal.SIGTERM, within_s: float = STOP_S) -> None:
+    def stop(self, number: int = signal.SIGTERM) -> None:
         """Stop it as an operator does; it must end in time, with exit code 0 and without an error."""
         self.process.send_signal(number)
-        assert self.ended(within_s) == 0, self.said()
+        assert self.ended(STOP_S) == 0, self.said()
         assert self.sentences() == [], self.said()
 
     def kill(self) -> None:
@@ -218,19 +221,19 @@ class Running:
             self.process.kill()
         self.process.wait()
 
-    def ended(self, within_s: float = WITHIN_S) -> int:
-        """Its exit code, once it has ended by itself."""
-        try:
-            return self.process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"it did not end within {within_s:g} s; it said: {self.said()}") from None
+    def ended(self, promised_s: float = HANG_S) -> int:
+        """Its exit code, once it has ended by itself, within so many seconds of an idle machine."""
+        began = time.monotonic()
+        until(lambda: self.process.poll() is not None, self.said)
+        assert_prompt(began, promised_s, self.said)
+        return self.process.wait()
 
-    def assert_refused(self, code: int, *parts: str, within_s: float = WITHIN_S, members: bool = False) -> None:
+    def assert_refused(self, code: int, *parts: str, promised_s: float = HANG_S, members: bool = False) -> None:
         """It ended by itself with this code, and told why in one line that holds `parts`.
 
         `members`: it was one of several processes who told why, and another line says that the rest were ended.
         """
-        assert self.ended(within_s) == code, self.said()
+        assert self.ended(promised_s) == code, self.said()
         sentences = self.sentences()
         assert all(re.fullmatch(r"aftercall: .+", sentence) for sentence in sentences), self.said()
         if members:
@@ -253,7 +256,8 @@ class Running:
 
     def probe(self, path: str, process: int = 0) -> tuple[int, str]:
         """The status of `/healthz` or `/readyz`, 0 where nobody answers, and the answer."""
-        connection = HTTPConnection("127.0.0.1", int(self.pipeline.settings["service"]["port"]) + process, timeout=5)
+        port = int(self.pipeline.settings["service"]["port"]) + process
+        connection = HTTPConnection("127.0.0.1", port, timeout=ASK_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -282,6 +286,23 @@ class Running:
         """The processes that it has started."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         return [int(pid) for task in tasks.glob("*/children") for pid in task.read_text().split()]
+
+
+def fresh(
+    command: Sequence[str], cwd: Path, env: Mapping[str, str], said: Path, before: Callable[[], None]
+) -> subprocess.Popen[bytes]:
+    """A process that has loaded nothing, and calls `before` first."""
+    with said.open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
+            start_new_session=True,
+        )
 
 
 def rfc3339(at: float) -> str:

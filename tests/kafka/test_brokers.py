@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from benchmarks import kafka_jars
 from benchmarks.kafka_broker import Broker, main
+from harness.waiting import HANG_S, until
 from kafka.clusters import Cluster, MockCluster, RealCluster
 from system.runs import ROOT, environment
 
@@ -37,7 +37,7 @@ def test_what_is_produced_is_read_back_as_it_was(broker: Cluster) -> None:
 def test_a_topic_has_the_partitions_it_was_given(broker: Cluster) -> None:
     for partitions in (1, 7):
         topic = broker.fresh_topic(partitions=partitions)
-        assert len(AdminClient(broker.client).list_topics(topic, timeout=10).topics[topic].partitions) == partitions
+        assert len(AdminClient(broker.client).list_topics(topic, timeout=HANG_S).topics[topic].partitions) == partitions
         assert broker.read_all(topic) == []
 
 
@@ -64,9 +64,9 @@ def test_a_group_goes_on_where_it_committed(broker: Cluster) -> None:
     def take_two() -> list[bytes | None]:
         consumer = Consumer(broker.client | {"group.id": f"group-{topic}", "enable.auto.commit": False})
         try:
-            (committed,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
+            (committed,) = consumer.committed([TopicPartition(topic, 0)], timeout=HANG_S)
             consumer.assign([TopicPartition(topic, 0, max(0, committed.offset))])
-            taken = [message.value() for message in consumer.consume(2, timeout=30)]
+            taken = [message.value() for message in consumer.consume(2, timeout=HANG_S)]
             consumer.commit(asynchronous=False)
         finally:
             consumer.close()
@@ -81,7 +81,7 @@ def test_a_subscriber_is_given_the_partitions(broker: Cluster) -> None:
         broker.produce(topic, partition, None, str(partition))
     consumer = Consumer(broker.client | {"group.id": f"group-{topic}", "auto.offset.reset": "earliest"})
     consumer.subscribe([topic])
-    taken = {message.value() for message in consumer.consume(2, timeout=30)}
+    taken = {message.value() for message in consumer.consume(2, timeout=HANG_S)}
     consumer.close()
     assert taken == {b"0", b"1"}
 
@@ -93,7 +93,7 @@ def test_another_process_reaches_it(broker: Cluster) -> None:
         "made = Producer({'bootstrap.servers': sys.argv[1], 'enable.idempotence': True, 'compression.type': 'zstd'})\n"
         "made.produce(sys.argv[2], b'from there'); sys.exit(made.flush(30))"
     )
-    subprocess.run([sys.executable, "-c", script, broker.bootstrap, topic], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, broker.bootstrap, topic], check=True, timeout=HANG_S)
     assert [read.value for read in broker.read_all(topic)] == [b"from there"]
 
 
@@ -143,14 +143,13 @@ def test_a_broker_with_users_refuses_wrong_credentials(new_broker: NewBroker) ->
     broker = new_broker(users={"ada": "right", "bob": "also right"})
     broker.start()
     for right in (broker.client, broker.client | {"sasl.username": "bob", "sasl.password": "also right"}):
-        assert AdminClient(right).list_topics(timeout=10).brokers
+        assert AdminClient(right).list_topics(timeout=HANG_S).brokers
     heard: list[str] = []
     settings: dict[str, Any] = {"sasl.password": "wrong", "error_cb": lambda error: heard.append(error.name())}
     wrong = AdminClient(broker.client | settings | {"log_level": 2})
     with pytest.raises(KafkaException):
         wrong.list_topics(timeout=2)
-    wrong.poll(1)
-    assert "_AUTHENTICATION" in heard
+    until(lambda: wrong.poll(0.1) >= 0 and "_AUTHENTICATION" in heard, lambda: heard)
 
 
 @pytest.mark.slow
@@ -182,7 +181,7 @@ def test_it_never_outlives_the_process_that_started_it(new_broker: NewBroker, tm
         pid = int(parent.stdout.readline())
         assert _lives(pid)
         parent.kill()
-    _until(lambda: not _lives(pid))
+    until(lambda: not _lives(pid), lambda: f"process {pid} lives")
 
 
 @pytest.mark.slow
@@ -200,9 +199,9 @@ def test_make_kafka_stops_cleanly(new_broker: NewBroker, tmp_path: Path, sent: s
         assert program.stdout is not None
         said = program.stdout.readline()
         assert said == f"Kafka listens on {unused.bootstrap}; its records are kept in {tmp_path}. ctrl-C stops it.\n"
-        assert AdminClient(unused.client).list_topics(timeout=10).brokers
+        assert AdminClient(unused.client).list_topics(timeout=HANG_S).brokers
         program.send_signal(sent)
-        _, errors = program.communicate(timeout=60)
+        _, errors = program.communicate(timeout=HANG_S)
     assert (program.returncode, errors) == (0, "")
 
 
@@ -241,10 +240,3 @@ def _lives(pid: int) -> bool:
     # An orphan that nobody reaps is dead all the same.
     state = Path(f"/proc/{pid}/stat")
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -16,6 +16,7 @@ import pytest
 
 from kafka.clusters import Cluster, MockCluster
 from kafka.service import Pipeline
+from system.commands import aftercall
 from system.runs import environment
 
 GONE = "gone-0000-private"
@@ -66,19 +67,8 @@ def _time(at: float) -> str:
 
 
 def _erase(pipeline: Pipeline, *arguments: str, **settings: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "aftercall", "erase", "--config", str(pipeline.folder / "aftercall.toml")),
-            *("--out", str(pipeline.out), "--json", *arguments),
-        ],
-        env=environment(**settings),
-        cwd=pipeline.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    options = ("--config", pipeline.folder / "aftercall.toml", "--out", pipeline.out, "--json")
+    done = aftercall(pipeline.folder, "erase", *options, *arguments, **settings)
     assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -71,7 +71,7 @@ def test_one_member_killed_ends_the_rest_with_a_sentence(pipeline: Pipelines) ->
     members = running.members()
     it.send(300)
     os.kill(members[1], signal.SIGKILL)
-    running.assert_refused(1, "every process must end by itself", "1 (exit code -9)", "goes on at its last epoch")
+    running.assert_refused(1, "every process must end by itself", "1 (exit code -9)", "resumes at its last epoch")
     assert not any(lives(member) for member in members)
     it.assert_goes_on(processes=2)
 

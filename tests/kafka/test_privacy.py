@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from harness.waiting import HANG_S
 from kafka.clusters import MockCluster
 from kafka.service import Pipeline
 
@@ -55,7 +56,7 @@ def _run(made: Pipeline, calls: list[bytes], outcomes: list[bytes]) -> str:
     for topic, records in (("calls", calls), ("outcomes", outcomes)):
         for record in records:
             producer.produce(made.topics[topic], record, "key", 0)
-    assert producer.flush(30) == 0
+    assert producer.flush(HANG_S) == 0
     running = made.start()
     running.until(lambda: made.row().get("records", 0) >= len(calls) + len(outcomes))
     running.stop()

@@ -1,4 +1,4 @@
-"""The README's section on Kafka is what happens, on a real broker."""
+"""The README's section on Kafka and the page that continues it are what happens, on a real broker."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from harness.waiting import HANG_S, until
 from kafka.clusters import Cluster
-from system.test_readme import run, section, shells
+from system.documents import document, run, section, shells
 
 BROKER = "localhost:9092"
-DEADLINE_S = 60.0
 SERVICE = "aftercall run"
 
 
@@ -32,6 +31,10 @@ def _records(folder: Path) -> int:
     return sum(count for (count,) in _table(folder, "pipeline", "records"))
 
 
+def _letters(folder: Path) -> list[tuple[Any, ...]]:
+    return _table(folder, "dead_letters", "reason")
+
+
 @pytest.mark.slow
 def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker: Cluster, tmp_path: Path) -> None:
     data, kafka = section("Your own data"), section("Kafka")
@@ -43,25 +46,21 @@ def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker
     env |= {f"AFTERCALL_{name}": value for name, value in hurry.items()}
     service: subprocess.Popen[bytes] | None = None
     try:
-        for block in shells(kafka):
-            commands = block.commands.replace(BROKER, real_broker.bootstrap)
-            if commands.startswith(SERVICE):
-                command = [f"{Path(sys.executable).parent}/aftercall", *commands.split()[1:]]
+        for block in shells(kafka + document("docs/kafka.md")):
+            commands, started, options = block.commands.replace(BROKER, real_broker.bootstrap).partition(SERVICE)
+            run(commands, folder)
+            if started:
+                assert service is None
+                command = [f"{Path(sys.executable).parent}/aftercall", "run", *options.split()]
                 service = subprocess.Popen(command, cwd=folder, env=env)
-            else:
-                run(commands, folder)
         assert service is not None
-        deadline = time.monotonic() + DEADLINE_S
-        while _records(folder / "live") < 11:
-            assert time.monotonic() < deadline
-            assert service.poll() is None
-            time.sleep(0.2)
+        live = folder / "live"
+        until(lambda: service.poll() is not None or _records(live) >= 11, lambda: _records(live), every_s=0.2)
+        assert service.poll() is None
         # The watermark goes on once the partitions are idle: only then is the orphan told from one that waits.
-        while not any(reason == "orphan" for (reason,) in _table(folder / "live", "dead_letters", "reason")):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until(lambda: ("orphan",) in _letters(live), lambda: _letters(live), every_s=0.2)
         service.send_signal(signal.SIGINT)
-        assert service.wait(30) == 0
+        assert service.wait(HANG_S) == 0
     finally:
         if service is not None and service.poll() is None:
             service.kill()

@@ -16,9 +16,7 @@ from connectors.decode.decoder import Decoder
 from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
 from models.groups import Groups
-from models.join.join import Join, Joined
-from models.join.ledger import SourceRule, VerdictRules
-from models.join.rules import JoinRules, TaskRules
+from models.join import Join, Joined, JoinRules, SourceRule, TaskRules, VerdictRules
 from models.messages import Closed
 from oracle.histories import History
 from oracle.order import watermarks
@@ -113,9 +111,9 @@ class Direct:
                 assert minute < closed.through
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
                     self.trials[closed.names[code], minute, name] += count
-            self._hear(closed)
+            self._add_responses(closed)
 
-    def _hear(self, closed: Closed) -> None:
+    def _add_responses(self, closed: Closed) -> None:
         names, sources = closed.names, closed.sources
         for code, minute, source, *rest, statements, trials in rows(closed.responses):
             self.responses["statements"][names[code], minute, sources[source], *rest] += statements

@@ -15,11 +15,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from aftercall.times import DAY_US, HOUR_US, MINUTE_US
-from models.alarms.book import alarm_of
-from models.alarms.phrases import significant
+from models.alarms.alarm import Alarm
+from models.alarms.digits import significant
 from models.drift.settings import DriftSettings
-from models.drift.success_rate.detector import RateDrift
-from models.messages import Group, TrialDelays, TrialDeltas
+from models.drift.success_rate.detector import SuccessRateDetector
+from models.messages import NO_VALUES, Closed, Group, TrialDelays, TrialDeltas
 from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
 
@@ -83,7 +83,7 @@ def traffic(seed: int) -> Traffic:
     return Traffic(kept, frozenset(one for one in withdrawn if one[0] < end))
 
 
-def message(told: Traffic, begin: int, end: int) -> tuple[list[Group], TrialDeltas, TrialDelays]:
+def message(told: Traffic, begin: int, end: int) -> Closed:
     """What `groups` sends when minutes < `end` have closed, after those < `begin`."""
     both: dict[tuple[int, Group], Facts] = {
         (minute, group): facts
@@ -112,7 +112,7 @@ def message(told: Traffic, begin: int, end: int) -> tuple[list[Group], TrialDelt
         bucket_of(delay[order]),
         np.ones(len(order), np.int32),
     )
-    return names, TrialDeltas(*columns), delays
+    return Closed(end, names, TrialDeltas(*columns), NO_VALUES, delays=delays)
 
 
 @lru_cache
@@ -128,6 +128,7 @@ SEEDS = (1, 2)
 spans = st.one_of(st.integers(1, 3), st.just(60), st.integers(30, 400), st.just(DAY), st.integers(DAY, 4 * DAY))
 
 
+@pytest.mark.slow
 def test_the_traffic_has_what_makes_it_hard() -> None:
     found = [alarm for seed in SEEDS for alarm in reference(seed)[0]]
     assert {alarm.worse for alarm in found} == {True, False}
@@ -138,26 +139,27 @@ def test_the_traffic_has_what_makes_it_hard() -> None:
     assert len(set(of)) < len(of), "none is found twice on one watch"
 
 
+@pytest.mark.slow
 @settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking would take minutes
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(spans, st.integers(1, 30), st.booleans()), min_size=1, max_size=12))
 def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[tuple[int, int, bool]]) -> None:
     """`cuts`: spans of minutes that close together, how often in a row, and whether a resume follows."""
     told, (found, slow) = traffic(seed), reference(seed)
-    detector, records = RateDrift(EAGER), []
+    detector, alarms = SuccessRateDetector(EAGER), list[Alarm]()
     begin, last, turn = START, START + DAYS * DAY, 0
     while begin < last:
         span, times, resumed = cuts[turn] if turn < len(cuts) else (DAY, 1, False)
         turn += 1
         for _ in range(times):
             end = min(begin + span, last)
-            records += detector.close(*message(told, begin, end), end)
+            alarms += detector.close(message(told, begin, end))
             begin = end
         if resumed:
-            detector = RateDrift(EAGER, pickle.loads(pickle.dumps(detector.state())))
+            detector = SuccessRateDetector(EAGER, pickle.loads(pickle.dumps(detector.state())))
     got = sorted(
         (
             alarm.at // MINUTE_US - 1,
-            str(alarm.watched[1]),
+            str(alarm.series[1]),
             alarm.direction == "down",
             alarm.changed_at // MINUTE_US,
             alarm.evidence["failures_since"],
@@ -165,8 +167,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
             alarm.evidence["margin"],
             alarm.evidence["mean_r"],
         )
-        for record in records
-        if (alarm := alarm_of(record)) is not None
+        for alarm in alarms
     )
     expected = sorted(
         (
@@ -182,7 +183,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
         for a in found
     )
     assert [row[:-1] for row in got] == [row[:-1] for row in expected]
-    # Records have six digits; the state has them all.
+    # Evidence has six digits; the state has them all.
     assert [row[-1] for row in got] == pytest.approx([row[-1] for row in expected], rel=1e-5)
     state = detector.state()
     assert {tuple(group) for group in state["watches"]["groups"]} == slow.watches.keys()

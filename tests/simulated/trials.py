@@ -1,4 +1,4 @@
-"""Simulated streams of trials, the real detectors, and the stage that makes alerts of what they find."""
+"""Simulated streams of trials, the real detectors, and the stage that makes alerts of their alarms."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from aftercall.records import Alert
 from models.alarms.alarm import Alarm
-from models.alarms.book import alarm_of
 from models.alerts.alerting import Alerting
+from models.alerts.settings import AlertSettings
 from models.drift.detectors import Drift, DriftSettings
 from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
 
@@ -102,18 +102,23 @@ def with_errors(closed: Closed, errors: tuple[str, ...], shares: Mapping[str, fl
     return closed._replace(errors=errors, failed=failed)
 
 
-def alarms(drift: Drift, closed: Closed) -> list[Alarm]:
-    """What the detectors found."""
-    return [alarm for record in drift.close(closed) if (alarm := alarm_of(record)) is not None]
+def for_alerts(settings: DriftSettings) -> AlertSettings:
+    """What `flows/settings/for_models.py` makes of the same section for the stage that makes alerts."""
+    return AlertSettings(settings.warmup_us, settings.warmup_by_task, settings.new_normal_after_us)
+
+
+def relation(alarm: Alarm) -> str:
+    """How an alarm stands to the open one of its series."""
+    return "recovery" if alarm.ends is not None else "again" if alarm.again else "first"
 
 
 def alerts(trials: Trials, end: int, settings: DriftSettings = NO_WAIT, cuts: Iterable[int] = ()) -> list[Alert]:
-    """All that is told of a stream, read in messages that end at `cuts` and at `end`."""
-    drift, stage = Drift(settings), Alerting(settings)
-    told: list[Alert] = []
+    """All alerts of a stream, read in messages that end at `cuts` and at `end`."""
+    drift, stage = Drift(settings), Alerting(for_alerts(settings))
+    emitted: list[Alert] = []
     begin = 0
     for until in [*sorted({cut for cut in cuts if 0 < cut < end}), end]:
         closed = trials.between(begin, until)
-        told += stage.close(closed, alarms(drift, closed))
+        emitted += stage.close(closed, drift.close(closed))
         begin = until
-    return told
+    return emitted

@@ -9,17 +9,32 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
+from harness.waiting import HANG_S
+from system.forks import Fork
 from system.runs import environment
 
 AFTERCALL = (sys.executable, "-m", "aftercall")
 
 
 def aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `aftercall ARGUMENTS` in a folder, with environment variables; never raises for its exit code."""
+    """Run `aftercall ARGUMENTS` in a folder, with environment variables; never raises for its exit code.
+
+    In a process of its own which has loaded the pipeline already.
+    """
+    command = ("aftercall", *map(str, arguments))
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        code = Fork(command, cwd=cwd, env=environment(**settings), out=out, err=err).wait()
+        return subprocess.CompletedProcess(command, code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def fresh_aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """As `aftercall`, in a process that has loaded nothing."""
     return subprocess.run(
         [*AFTERCALL, *map(str, arguments)],
         env=environment(**settings),
@@ -27,7 +42,7 @@ def aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
 

@@ -19,7 +19,18 @@ import pytest
 import zstandard
 
 from aftercall.errors import ExitCode
-from system.commands import AFTERCALL, aftercall, assert_one_sentence, call, counts, lines, outcome, table
+from harness.waiting import HANG_S, until
+from system.commands import (
+    AFTERCALL,
+    aftercall,
+    assert_one_sentence,
+    call,
+    counts,
+    fresh_aftercall,
+    lines,
+    outcome,
+    table,
+)
 from system.runs import environment, left, sums_that_fail
 
 CALLS = 40
@@ -101,7 +112,7 @@ def test_starting_is_fast(tmp_path: Path) -> None:
         took = []
         for _ in range(3):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            assert aftercall(tmp_path, *arguments).returncode == 0
+            assert fresh_aftercall(tmp_path, *arguments).returncode == 0
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert min(took) < limit, (arguments, took)
@@ -247,10 +258,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, path
-        time.sleep(0.01)
+    until(path.exists, lambda: sorted(path.parent.parent.rglob("*")), every_s=0.01)
 
 
 @pytest.mark.slow
@@ -262,7 +270,7 @@ def test_interrupted_it_says_so_and_the_same_command_goes_on(tmp_path: Path, wor
     wait_for(tmp_path / "out" / "state" / "live.duckdb")
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)
-    stdout, stderr = running.communicate(timeout=30)
+    stdout, stderr = running.communicate(timeout=HANG_S)
     assert (running.returncode, stdout) == (130, "")
     assert stderr == "aftercall: interrupted; give the same command again to resume\n"
     assert not json.loads((tmp_path / "out" / "state" / "run.json").read_text())["finished"]
@@ -282,7 +290,7 @@ def test_of_two_runs_in_one_folder_the_second_is_refused(tmp_path: Path) -> None
     running.send_signal(signal.SIGSTOP)
     assert_one_sentence(aftercall(tmp_path, *REPLAY), 1, "out: must be this run's alone", "choose another --out")
     running.send_signal(signal.SIGCONT)
-    _, stderr = running.communicate(timeout=60)
+    _, stderr = running.communicate(timeout=HANG_S)
     assert (running.returncode, stderr) == (0, "")
 
 
@@ -410,6 +418,7 @@ def test_a_full_standard_output_is_one_sentence(tmp_path: Path) -> None:
     assert re.fullmatch(r"aftercall: [^\n]*No space left[^\n]*\n", done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_closed_standard_streams_do_no_harm(sound: Path) -> None:
     command = " ".join([*AFTERCALL, *REPLAY, "<&-", ">&-", "2>&-"])
     done = subprocess.run(["sh", "-c", command], env=environment(), cwd=sound, check=False)
@@ -436,17 +445,18 @@ def test_the_demo_leaves_other_folders_alone(sound: Path) -> None:
     assert {path.name for path in sound.iterdir()} == {"calls.jsonl", "outcomes.jsonl"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_can_be_started_again(tmp_path: Path) -> None:
     running = start(tmp_path, "demo", "--out", "demo")
     wait_for(tmp_path / "demo" / "calls.jsonl")
     running.send_signal(signal.SIGINT)
-    _, stderr = running.communicate(timeout=30)
+    _, stderr = running.communicate(timeout=HANG_S)
     assert (running.returncode, stderr.count("\n")) == (130, 1)
     again = start(tmp_path, "demo", "--out", "demo")
     wait_for(tmp_path / "demo" / "calls.jsonl")
     assert again.poll() is None
     again.send_signal(signal.SIGINT)
-    _, stderr = again.communicate(timeout=30)
+    _, stderr = again.communicate(timeout=HANG_S)
     assert "must be empty" not in stderr
 
 

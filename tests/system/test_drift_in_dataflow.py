@@ -16,17 +16,19 @@ from aftercall.records import Direction, to_json
 from flows.demo.simulate import simulate
 from flows.settings.for_models import drift_settings
 from flows.settings.loading import load
-from models.alarms.alarm import Alarm
-from models.alarms.book import AlertBook, alarm_of
+from models.alarms.alarm import Alarm, RateChange, Series
+from models.alarms.digits import rounded
+from models.alarms.open_alarms import OpenAlarms
 from models.alerts.alerting import Alerting
 from models.drift.settings import DriftSettings
 from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
-from models.simulation.scenario import DEMO, Incident, Scenario
+from models.simulation.scenario import DEMO, Scenario, SimIncident
 from models.stats.intervals import newcombe
 from oracle.drift import Facts, Found, ReferenceDrift
 from oracle.order import File, reading_order, watermarks
 from oracle.records import MINUTE_US, Record, Rules
 from oracle.replay import Held, Oracle, trials_of
+from simulated.trials import for_alerts
 from system.runs import History, replay
 from system.test_kill import killed
 
@@ -38,7 +40,7 @@ DAYS = 9.0
 Alert = dict[str, Any]
 
 
-def scenario(task: int, incident: Incident, arms: tuple[int, ...]) -> Scenario:
+def scenario(task: int, incident: SimIncident, arms: tuple[int, ...]) -> Scenario:
     """One task type of the demo, and some of its arms."""
     chosen = tuple(DEMO.arms[arm] for arm in arms)
     whole = sum(arm.share for arm in chosen)
@@ -51,9 +53,9 @@ def scenario(task: int, incident: Incident, arms: tuple[int, ...]) -> Scenario:
 
 
 TRAFFIC = (
-    (scenario(0, Incident("support_triage", "atlas-large", at=0.7, drop=0.25), (0, 3)), 700.0),
-    (scenario(1, Incident("invoice_extraction", "birch-2", at=0.82, drop=0.5), (0, 1, 2)), 400.0),
-    (scenario(2, Incident("code_review", "cedar-mini", at=0.62, drop=-0.3), (3,)), 300.0),
+    (scenario(0, SimIncident("support_triage", "atlas-large", at=0.7, drop=0.25), (0, 3)), 700.0),
+    (scenario(1, SimIncident("invoice_extraction", "birch-2", at=0.82, drop=0.5), (0, 1, 2)), 400.0),
+    (scenario(2, SimIncident("code_review", "cedar-mini", at=0.62, drop=-0.3), (3,)), 300.0),
 )
 """Scenarios and calls a day: a model gets worse, another, of two configs, too; one gets better."""
 
@@ -124,46 +126,39 @@ def told(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[
                 errors[failed] = errors.get(failed, 0) + 1
     reference = ReferenceDrift(settings)
     found = [alarm for at in sorted(facts) if at < through for alarm in reference.minute(at, facts[at])]
-    book = AlertBook(settings.new_normal_after_us)
-    alarms = []
-    for one_found in found:
-        alarm = as_alarm(one_found, book, settings)
-        book.expire(alarm.at, alarm.watched)
-        known = alarm_of(book.raise_alarm(alarm))
-        assert known is not None
-        alarms.append(known)
+    book = OpenAlarms(settings.new_normal_after_us)
+    alarms = [as_alarm(one, book, settings) for one in found]
     slices = {key: n for key, n in slices.items() if key[0] < through}
     errors = {key: n for key, n in errors.items() if key[0] < through}
-    alerts = Alerting(settings).close(as_closed(slices, errors, through), alarms)
+    alerts = Alerting(for_alerts(settings)).close(as_closed(slices, errors, through), alarms)
     return found, [json.loads(to_json(alert)) for alert in alerts]
 
 
-def as_alarm(found: Found, book: AlertBook, settings: DriftSettings) -> Alarm:
+def as_alarm(found: Found, book: OpenAlarms, settings: DriftSettings) -> Alarm:
     """As the detector would put it, against the baseline of the alert that is open."""
-    watched = ("drift", found.group, "success_rate")
+    series: Series = ("drift", found.group, "success_rate")
     at = (found.minute + 1) * MINUTE_US
-    book.expire(at, watched)
+    book.expire(at, series)
     direction: Direction = "down" if found.worse else "up"
-    f0, n0 = book.origin(watched, direction) or found.before
+    f0, n0 = book.origin(series, direction) or found.before
     f1, n1 = found.since
     low, high = newcombe(n0 - f0, n0, n1 - f1, n1, 2.58)
     evidence = {"failures_before": f0, "trials_before": n0, "failures_since": f1, "trials_since": n1}
     evidence |= {"mean_r": found.mean_r, "margin": found.margin, "threshold": settings.threshold}
-    return Alarm(
+    alarm = Alarm(
         at=at,
-        watched=watched,
+        series=series,
         direction=direction,
-        severity="warning",
         baseline=1 - f0 / n0,
         current=1 - f1 / n1,
         effect_low=float(low),
         effect_high=float(high),
         changed_at=found.changed * MINUTE_US,
-        promise=settings.promise,
-        finding="",
-        evidence=evidence,
-        origin=(f0, n0),
+        promise=settings.false_alarms_per_1000_groups_per_week,
+        evidence=rounded(evidence),
+        details=RateChange(inherited=False),
     )
+    return book.add(alarm, (f0, n0))
 
 
 def as_closed(

@@ -72,5 +72,6 @@ def test_the_error_behind_a_drop_is_named_in_the_alert(made: History, tmp_path: 
     assert first["share"] + others[0]["share"] == pytest.approx(
         next(one["share"] for one in opened["slices"] if one["value"] == "call"), abs=1e-3
     )
-    assert f"{min(first['share'], 1):.0%} of it shows in error 'timeout after [redacted]'." in opened["reason"]
+    share = f"{min(first['share'], 1):.0%}"
+    assert f"Error 'timeout after [redacted]' accounts for {share} of the change." in opened["reason"]
     assert alerts(made, tmp_path / "two", 2) == told

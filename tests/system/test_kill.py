@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.waiting import HANG_S
 from system.runs import History, Left, assert_same, command, environment, history, left, replay, sums_that_fail
 
 pytestmark = pytest.mark.slow
@@ -112,7 +113,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
     moments: list[tuple[float, str | None]] = [
         (reference.seconds * (index + draw.random()) / (KILLS - 1), None) for index in range(KILLS - 1)
     ]
-    moments.append((60.0, list(EVENTS)[campaign]))
+    moments.append((HANG_S, list(EVENTS)[campaign]))
     draw.shuffle(moments)
     told = []
     for after_s, event in moments:

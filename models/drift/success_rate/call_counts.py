@@ -6,9 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64, I64
-from models.stats.dispersion import MINUTES_PER_HOUR
 from models.stats.minute_delays import BUCKETS, EDGES, HORIZON
 
 _RECENT: Final = 2 * MINUTES_PER_HOUR

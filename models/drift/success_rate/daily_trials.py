@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
-from models.stats.dispersion import MINUTES_PER_HOUR, MINUTES_PER_QUARTER, Dispersion, Surroundings, shrunk
+from models.stats.dispersion import MINUTES_PER_QUARTER, Dispersion, Surroundings, shrunk
 
 _NONE = -1
 

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from aftercall.records import Alert, Digest, Direction
-from aftercall.times import MINUTE_US, MINUTES_PER_DAY
-from models.alarms.alarm import Watched
-from models.alarms.book import AlertBook
+from aftercall.records import Digest, Direction
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTES_PER_WEEK
+from models.alarms.alarm import Alarm, Series
+from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64, Bools
 from models.drift.settings import DriftSettings
-from models.drift.success_rate.alarm import described
+from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.call_counts import Calls
 from models.drift.success_rate.daily_trials import Rows, around
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
-from models.drift.success_rate.digest import WEEK_MINUTES, Weekly, digest, week_of
-from models.drift.success_rate.series import NONE, Watches
+from models.drift.success_rate.digest import Weekly, digest, week_of
+from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.success_rate.weekly import Learned, mean_r
 from models.drift.trial_history import TrialHistory, buckets
-from models.messages import Group, TrialDelays, TrialDeltas
+from models.messages import Closed, Group, TrialDelays, TrialDeltas
 from models.stats.change_point import change_index
-from models.stats.dispersion import GRAIN, MINUTES_PER_HOUR, Dispersion
+from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import (
     DOWN,
     UP,
-    Batch,
     Elapsed,
-    Evidence,
+    LogLikelihoodIncrements,
     ShiryaevRoberts,
+    TrialBatch,
     advance,
-    evidence,
     learned_failures,
+    log_likelihood_increments,
 )
 
-KIND = "drift"
+_KIND = "drift"
 METRIC = "success_rate"
 
 _INHERITED = 300.0
@@ -44,7 +45,7 @@ _NOT_YET = -1
 
 
 class _Baseline(NamedTuple):
-    """What each row found learned before it, and what it tells.
+    """What was learned before each row, and the evidence that the row adds.
 
     `counted`: rows after the last alarm of their watch in this day.
     """
@@ -52,11 +53,11 @@ class _Baseline(NamedTuple):
     failures: F64
     trials: F64
     weeks: Elapsed
-    told: Evidence
+    increments: LogLikelihoodIncrements
     counted: Bools
 
 
-class RateDrift:
+class SuccessRateDetector:
     """Watches (task, model, config), (task, model) and (task); a roll-up's trials are the sums of its groups' trials.
 
     Per watch: about 540 bytes, 16 more per hour with trials of the last 28 days, and the open alert. What comes out
@@ -67,7 +68,7 @@ class RateDrift:
         """Start fresh, or from the `state()` of another instance."""
         self._settings = settings
         self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
-        self._watches = Watches()
+        self._watches = SeriesIndex()
         self._odds = DelayOdds()
         self._day = _NOT_YET
         self._warmup: I64 = np.zeros(0, np.int64)
@@ -81,30 +82,26 @@ class RateDrift:
         self._week_baseline: F64 = np.zeros((2, 0))
         self._digests: list[Digest] = []
         self._history = TrialHistory()
-        self._book = AlertBook(settings.new_normal_after_us)
+        self._open = OpenAlarms(settings.new_normal_after_us)
         if state is not None:
             self._restore(state)
 
-    def close(self, names: list[Group], trials: TrialDeltas, delays: TrialDelays, through: int) -> list[Alert]:
-        """Take in all minutes < `through`: their calls and trials, and how long the trials took.
-
-        Returns:
-            Alerts, those of one group in order of time.
-        """
-        alerts: list[Alert] = []
-        levels = self._levels(names, trials)
+    def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
+        """See `Detector`: calls and trials, and how long the trials took. Alarms of one series are in order of time."""
+        raised, trials, delays = list(alarms), closed.trials, closed.delays
+        levels = self._levels(closed.names, trials)
         for day in np.unique(trials.minute // MINUTES_PER_DAY).tolist():
             self._begin_day(day)
             of_day = (day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY)
             span = slice(*np.searchsorted(trials.minute, of_day).tolist())
             rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)))
             if len(rows.minute):
-                self._test(rows, alerts)
+                self._test(rows, raised)
                 self._history.add(rows.watch, rows.minute, rows.learned * GRAIN, rows.learned_trials * GRAIN)
             span = slice(*np.searchsorted(delays.minute, of_day).tolist())
             self._learn_delays(levels, delays, span)
-        alerts += self._book.expire(through * MINUTE_US)
-        return alerts
+        self._open.expire(closed.through * MINUTE_US)
+        return raised
 
     def digests(self) -> list[Digest]:
         """Digests of the weeks that have ended since this was last asked."""
@@ -113,7 +110,6 @@ class RateDrift:
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
-        s = self._statistics
         return {
             "watches": self._watches.state(),
             "odds": self._odds.state(),
@@ -123,29 +119,20 @@ class RateDrift:
             "week_baseline": self._week_baseline,
             "inherited": self._inherited,
             "heirloom": self._heirloom,
-            "r": s.r,
-            "today": s.today,
-            "failures": s.failures,
-            "trials": s.trials,
-            "last": s.last,
-            "began": s.began,
-            "dispersion": None if s.dispersion is None else s.dispersion.state(),
+            **self._statistics.state(),
             "since": self._since,
             "history": self._history.state(),
-            "book": self._book.state(),
+            "book": self._open.state(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        s = self._statistics
-        s.r, s.today = state["r"], state["today"]
-        s.failures, s.trials, s.last, s.began = (state[name] for name in ("failures", "trials", "last", "began"))
-        s.dispersion = None if state["dispersion"] is None else Dispersion.from_state(state["dispersion"])
-        self._watches, self._odds = Watches(state["watches"]), DelayOdds(state["odds"])
+        self._statistics = ShiryaevRoberts.from_state(state, min_trials=self._settings.min_trials)
+        self._watches, self._odds = SeriesIndex(state["watches"]), DelayOdds(state["odds"])
         self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
         self._inherited, self._heirloom = state["inherited"], state["heirloom"]
         self._week, self._week_baseline = state["week"], state["week_baseline"]
         self._history = TrialHistory(state["history"])
-        self._book = AlertBook(self._settings.new_normal_after_us, state["book"])
+        self._open = OpenAlarms(self._settings.new_normal_after_us, state["book"])
 
     # From groups to watches
 
@@ -179,7 +166,7 @@ class RateDrift:
 
     def _digest(self) -> Digest:
         """Of the week that has ended; what began within it had no baseline to be held against."""
-        end = self._week + WEEK_MINUTES
+        end = self._week + MINUTES_PER_WEEK
         hours = self._history.hours(self._week, end)
         failures, trials = hours.failures / GRAIN, hours.trials / GRAIN
         count = len(self._watches)
@@ -191,8 +178,8 @@ class RateDrift:
             if s.dispersion is None
             else (s.dispersion.rho_day, s.dispersion.rho_hour)
         )
-        told = hours._replace(failures=failures, trials=trials)
-        found = mean_r(told, self._week, Learned(before[0], before[1], s.began, rho_day, rho_hour), s.min_trials)
+        of_week = hours._replace(failures=failures, trials=trials)
+        found = mean_r(of_week, self._week, Learned(before[0], before[1], s.began, rho_day, rho_hour), s.min_trials)
         failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
         return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
 
@@ -234,7 +221,7 @@ class RateDrift:
 
     # The test
 
-    def _test(self, rows: Rows, alerts: list[Alert]) -> None:
+    def _test(self, rows: Rows, raised: list[Alarm]) -> None:
         """Trials of one UTC day."""
         starts = np.flatnonzero(np.diff(rows.watch, prepend=_NOT_YET))
         watches = rows.watch[starts]
@@ -243,7 +230,7 @@ class RateDrift:
         self._since[watches[fresh]] = self._statistics.began[watches[fresh]] = rows.minute[starts[fresh]]
         self._inherit(watches[fresh])
         before = self._before(rows, starts, ends)
-        self._rounds(rows, before, starts, ends, alerts)
+        self._rounds(rows, before, starts, ends, raised)
         s, last = self._statistics, ends - 1
         s.failures[watches] = before.failures[last] + rows.learned[last]
         s.trials[watches] = before.trials[last] + rows.learned_trials[last]
@@ -275,28 +262,29 @@ class RateDrift:
         last = np.concatenate(([_NOT_YET], rows.minute[:-1]))
         last[starts] = s.last[watches]
         weeks = Elapsed.between(last, rows.minute, dispersion=s.dispersion is not None)
-        told = self._evidence(rows, failures, trials)
-        return _Baseline(failures, trials, weeks, told, np.ones(len(failures), np.bool_))
+        increments = self._evidence(rows, failures, trials)
+        return _Baseline(failures, trials, weeks, increments, np.ones(len(failures), np.bool_))
 
-    def _evidence(self, rows: Rows, failures: F64, trials: F64, *, changed: bool = False) -> Evidence:
-        """`changed`: the rows follow an alarm, and what their day had shown before it says nothing about them."""
+    def _evidence(self, rows: Rows, failures: F64, trials: F64, *, changed: bool = False) -> LogLikelihoodIncrements:
+        """`changed`: the rows follow an alarm, and what their day had shown before it is no evidence about them."""
         dispersion = self._statistics.dispersion
         days = self._statistics.days(rows.watch, rows.minute)
         surrounding = None if dispersion is None else around(dispersion, rows, changed=changed).against(days)
         active = self._statistics.tested(trials)
         margin = self._margin(rows, trials)
-        return evidence(Batch(rows.failures, rows.trials, failures, trials, surrounding, rows.odds, margin, active))
+        batch = TrialBatch(rows.failures, rows.trials, failures, trials, surrounding, rows.odds, margin, active)
+        return log_likelihood_increments(batch)
 
     def _margin(self, rows: Rows, trials: F64) -> F64:
         """Per row, from what was learned before it."""
         of_traffic = self._settings.margin_of(trials, (rows.minute - self._since[rows.watch]) / MINUTES_PER_DAY)
         return np.maximum(of_traffic, self._statistics.margin_of_age(rows.watch, rows.minute))
 
-    def _rounds(self, rows: Rows, before: _Baseline, starts: I64, ends: I64, alerts: list[Alert]) -> None:
+    def _rounds(self, rows: Rows, before: _Baseline, starts: I64, ends: I64, raised: list[Alarm]) -> None:
         """Round k takes the k-th row of every watch at once; only the recursion over R has to go in order of time.
 
-        What rows tell is known beforehand from sums of counts. Where a watch raises an alarm, its later ones are asked
-        anew.
+        The evidence of all rows is computed before, from sums of counts. Where a series raises an alarm, that of its
+        later rows is computed again.
         """
         sizes = ends - starts
         busiest_first = np.argsort(-sizes, kind="stable")
@@ -307,14 +295,14 @@ class RateDrift:
         for turn in range(int(sizes[0])):
             width = int(np.searchsorted(-sizes, -turn))
             at = starts[:width] + turn
-            told = Evidence(*(column[at] for column in before.told))
+            increments = LogLikelihoodIncrements(*(column[at] for column in before.increments))
             weeks = Elapsed(*(column[at] for column in before.weeks))
-            mean = advance(r[:width], today[:width], weeks, told)
+            mean = advance(r[:width], today[:width], weeks, increments)
             if mean.max() < threshold:
                 continue
             for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
                 span = slice(int(starts[place]), int(ends[place]))
-                self._alarm(rows, before, span, int(at[place]), mean[place], alerts)
+                self._alarm(rows, before, span, int(at[place]), mean[place], raised)
                 r[place] = today[place] = 0.0
         self._statistics.r[watches], self._statistics.today[watches] = r, today
 
@@ -333,28 +321,34 @@ class RateDrift:
 
     # An alarm
 
-    def _alarm(self, rows: Rows, before: _Baseline, span: slice, at: int, mean: F64, alerts: list[Alert]) -> None:
-        """The row `at`, among those of its watch in `span`, raised an alarm: tell, and learn anew from the change."""
+    def _alarm(self, rows: Rows, before: _Baseline, span: slice, at: int, mean: F64, raised: list[Alarm]) -> None:
+        """The row `at`, among those of its watch in `span`, raises an alarm; the baseline restarts at the change."""
         watch, minute = int(rows.watch[at]), int(rows.minute[at])
         worse = bool(mean[DOWN] >= mean[UP])
         failures = float(before.failures[at] + rows.learned[at])
         trials = float(before.trials[at] + rows.learned_trials[at])
         since_failures, since_trials, changed = self._change(rows, span.start, at, failures, trials, worse=worse)
         ending = (minute + 1) * MINUTE_US
-        watched: Watched = (KIND, self._watches.groups[watch], METRIC)
-        alerts += self._book.expire(ending, watched)
+        series: Series = (_KIND, self._watches.groups[watch], METRIC)
+        self._open.expire(ending, series)
         direction: Direction = "down" if worse else "up"
-        origin = self._book.origin(watched, direction)
+        origin = self._open.origin(series, direction)
         baseline = (failures - since_failures, trials - since_trials) if origin is None else (origin[0], origin[1])
-        alarm = described(self._settings, watched, direction, ending, baseline, (since_failures, since_trials), changed)
-        evidence = {
-            "mean_r": float(mean[DOWN if worse else UP]),
-            "margin": float(self._margin(rows.part(slice(at, at + 1)), before.trials[at : at + 1])[0]),
-        }
-        again = "against what its roll-up had before: it " if self._inherited[watch] else ""
-        again = again if origin is None else "moved again: it "
-        alarm = alarm._replace(finding=again + alarm.finding, evidence=evidence | alarm.evidence)
-        alerts.append(self._book.raise_alarm(alarm))
+        alarm = rate_alarm(
+            self._settings,
+            series,
+            direction,
+            ending,
+            baseline,
+            (since_failures, since_trials),
+            changed,
+            inherited=bool(self._inherited[watch]) and origin is None,
+            evidence={
+                "mean_r": float(mean[DOWN if worse else UP]),
+                "margin": float(self._margin(rows.part(slice(at, at + 1)), before.trials[at : at + 1])[0]),
+            },
+        )
+        raised.append(self._open.add(alarm, baseline))
         self._since[watch] = self._statistics.began[watch] = changed
         self._inherited[watch] = False
         before.counted[span.start : at + 1] = False
@@ -390,6 +384,6 @@ class RateDrift:
         later = rows.part(rest)
         before.failures[rest] = failures + np.cumsum(later.learned) - later.learned
         before.trials[rest] = trials + np.cumsum(later.learned_trials) - later.learned_trials
-        told = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
-        for column, anew in zip(before.told, told, strict=True):
-            column[rest] = anew
+        increments = self._evidence(later, before.failures[rest], before.trials[rest], changed=True)
+        for column, recomputed in zip(before.increments, increments, strict=True):
+            column[rest] = recomputed

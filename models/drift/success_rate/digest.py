@@ -1,12 +1,12 @@
 """The weekly digest: of all groups together, which have changed, with few mistakes among those that are listed.
 
-Alerts control how often each group alarms falsely. A list for somebody who reads it once a week needs another promise:
+Alerts control how often each group alarms falsely. A list that is read once a week needs another promise:
 of what is listed, on average at most a share `alpha` is no change. e-BH gives it (Wang and Ramdas 2022, JRSS B 84,
 822-852), whatever the dependence between groups and their roll-ups.
 
 The e-value of a group and direction is the mean R of its CT-SR statistic, restarted when the week begins, over the
 week's length in weeks: with a known rate and no change, the expectation of R is at most the time that has passed. The
-learned rate makes that approximate. It holds at the week's end; whoever looks at any time has the alerts.
+learned rate makes that approximate. It holds at the week's end; between those, there are the alerts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aftercall.records import Digest, DigestEntry, Direction
-from aftercall.times import EPOCH, MINUTES_PER_DAY
+from aftercall.times import EPOCH, MINUTES_PER_DAY, MINUTES_PER_WEEK
 from models.arrays import F64, I64
 from models.messages import AnyGroup
 
 ALPHA: Final = 0.05
 """Share of the listed changes that are none, on average, at most."""
-WEEK_MINUTES: Final = 10_080
 _MONDAY: Final = 4 * MINUTES_PER_DAY
 """Minute of the first Monday since 1970, which began on a Thursday."""
 _DIRECTIONS: Final[tuple[Direction, Direction]] = ("down", "up")
@@ -76,8 +75,8 @@ def week_of(minute: int) -> tuple[int, int]:
     >>> week_of(0), week_of(4 * MINUTES_PER_DAY)
     ((-4320, 5760), (5760, 15840))
     """
-    first = (minute - _MONDAY) // WEEK_MINUTES * WEEK_MINUTES + _MONDAY
-    return first, first + WEEK_MINUTES
+    first = (minute - _MONDAY) // MINUTES_PER_WEEK * MINUTES_PER_WEEK + _MONDAY
+    return first, first + MINUTES_PER_WEEK
 
 
 def digest(end: int, weekly: Weekly, alpha: float = ALPHA) -> Digest:
@@ -89,7 +88,7 @@ def digest(end: int, weekly: Weekly, alpha: float = ALPHA) -> Digest:
         ValueError: `end` is not the end of an ISO week.
     """
     begin = week_of(end - 1)[0]
-    if begin + WEEK_MINUTES != end:
+    if begin + MINUTES_PER_WEEK != end:
         raise ValueError(f"digest: the week must end on a Monday at 00:00 UTC; got {EPOCH + timedelta(minutes=end)}")
     # By name, so that ties are settled alike whatever the detector's numbering.
     names = sorted(range(len(weekly.groups)), key=lambda at: [part or "" for part in weekly.groups[at]])

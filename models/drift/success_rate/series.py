@@ -14,7 +14,7 @@ NONE = -1
 _LEVELS = 3
 
 
-class Watches:
+class SeriesIndex:
     """Numbers watches in the order in which their first calls or trials came about; 100 bytes each.
 
     Attributes:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64, I64
 from models.drift.trial_history import Hours
-from models.stats.dispersion import MINUTES_PER_HOUR, MINUTES_PER_QUARTER, Surroundings, shrunk
-from models.stats.shiryaev_roberts import HALF, RATIOS, Batch, Elapsed, advance, evidence
+from models.stats.dispersion import MINUTES_PER_QUARTER, Surroundings, shrunk
+from models.stats.shiryaev_roberts import HALF, RATIOS, Elapsed, TrialBatch, advance, log_likelihood_increments
 
 
 class Learned(NamedTuple):
@@ -66,9 +66,10 @@ def mean_r(hours: Hours, first: int, learned: Learned, min_trials: int) -> F64:
         days = np.maximum((end - learned.began[rows]) / MINUTES_PER_DAY, 1.0)
         around = Surroundings(*counts, learned.rho_day[rows], learned.rho_hour[rows]).against(days)
         active = learned.trials[rows] >= min_trials
-        batch = Batch(f, n, baseline[0, rows], baseline[1, rows], around, none + 1.0, none, active)
+        batch = TrialBatch(f, n, baseline[0, rows], baseline[1, rows], around, none + 1.0, none, active)
         one, evidence_of_day = r[rows], today[rows]
-        mean[rows] = advance(one, evidence_of_day, Elapsed.between(last[rows], end, dispersion=True), evidence(batch))
+        weeks = Elapsed.between(last[rows], end, dispersion=True)
+        mean[rows] = advance(one, evidence_of_day, weeks, log_likelihood_increments(batch))
         r[rows], today[rows], last[rows] = one, evidence_of_day, end
         baseline[0, rows] += f
         baseline[1, rows] += n

@@ -11,31 +11,31 @@ from __future__ import annotations
 
 import math
 import pickle  # river's detectors have no other form that outlives a process
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from aftercall.records import Alert, Direction, Severity
+from aftercall.records import Direction
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm, Watched
-from models.alarms.book import AlertBook
-from models.alarms.phrases import utc_text
+from models.alarms.alarm import Alarm, MeanChange, Series
+from models.alarms.digits import rounded
+from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I32
 from models.drift.settings import DriftSettings
 from models.messages import LEVELS, Closed, Group
 from models.state import check_river
 from models.stats.intervals import Z_99
 
-KIND = "shift"
-METRICS = ("latency_ms", "cost_usd", "tokens")
+_KIND = "shift"
+UNITS: Final = {"latency_ms": "ms", "cost_usd": "USD", "tokens": "tokens"}
+"""Metrics of calls."""
 SCORE = "score"
 """Followed by a colon and the source."""
-REFERENCE = 1000
+_REFERENCE = 1000
 """Values that make up a reference."""
-CRITICAL_FACTOR = 2.0
-"""A rise by this factor or more is critical, a smaller one a warning; a fall is information."""
 
 _DELTA = 0.1
 _THRESHOLD = 60.0
@@ -47,7 +47,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 class _Side:
     """One side of a cusum with Page-Hinkley's allowance: values since its last zero, their sum, time of the first.
 
-    It decides nothing: river tells *that* there was a shift, this tells since when and how far.
+    It decides nothing: river detects *that* the level shifted, this estimates since when and how far.
     """
 
     __slots__ = ("count", "height", "since", "total")
@@ -59,8 +59,8 @@ class _Side:
         return self.height, self.count, self.total, self.since
 
 
-class _Series:
-    """One metric of one group: learns mean and deviation of the log from `REFERENCE` values, then watches."""
+class _Watch:
+    """One metric of one group: learns mean and deviation of the log from `_REFERENCE` values, then watches."""
 
     __slots__ = ("count", "detector", "deviation", "falling", "mean", "rising", "squares")
 
@@ -80,11 +80,12 @@ class _Series:
         )
 
     @classmethod
-    def of(cls, plain: tuple[Any, ...]) -> _Series:
-        series = cls()
-        series.count, series.mean, series.squares, series.deviation, series.detector = plain[:5]
-        series.rising, series.falling = _Side(*plain[5]), _Side(*plain[6])
-        return series
+    def from_plain(cls, plain: tuple[Any, ...]) -> _Watch:
+        """The reverse of `plain`."""
+        watch = cls()
+        watch.count, watch.mean, watch.squares, watch.deviation, watch.detector = plain[:5]
+        watch.rising, watch.falling = _Side(*plain[5]), _Side(*plain[6])
+        return watch
 
     def feed(self, logs: list[float], times: list[int], at: int) -> int:
         """Take in the values from index `at` on; returns the index at which a shift shows, or their number."""
@@ -121,23 +122,23 @@ class _Series:
         step = log - self.mean
         self.mean += step / self.count
         self.squares += step * (log - self.mean)
-        if self.count == REFERENCE:
-            self.deviation = max(math.sqrt(self.squares / (REFERENCE - 1)), _LEAST_DEVIATION)
+        if self.count == _REFERENCE:
+            self.deviation = max(math.sqrt(self.squares / (_REFERENCE - 1)), _LEAST_DEVIATION)
             self.detector = _page_hinkley()
 
 
 def _page_hinkley() -> Any:
     from river.drift import PageHinkley  # takes 3 s
 
-    detector = PageHinkley(delta=_DELTA, threshold=_THRESHOLD, alpha=1.0, min_instances=REFERENCE)
+    detector = PageHinkley(delta=_DELTA, threshold=_THRESHOLD, alpha=1.0, min_instances=_REFERENCE)
     # The reference's mean, as often as the reference has values: else the detector would take its mean from what it is
     # to judge, and see nothing for another thousand values.
-    for zero in repeat(0.0, REFERENCE):
+    for zero in repeat(0.0, _REFERENCE):
         detector.update(zero)
     return detector
 
 
-class NumericDrift:
+class MeanShift:
     """Watches latency, cost, tokens and scores of every (task, model, config); about 3 kB per group once it watches."""
 
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
@@ -146,34 +147,35 @@ class NumericDrift:
         Raises:
             StateError: where the state's detectors come from another version of river.
         """
-        self._series: dict[tuple[Group, str], _Series] = {}
-        self._book = AlertBook(settings.new_normal_after_us, None if state is None else state["book"])
+        self._watches: dict[tuple[Group, str], _Watch] = {}
+        self._open = OpenAlarms(settings.new_normal_after_us, None if state is None else state["book"])
         if state is not None:
             check_river(state, "drift")
-            self._series = {key: _Series.of(plain) for key, plain in pickle.loads(state["series"])}
+            self._watches = {key: _Watch.from_plain(plain) for key, plain in pickle.loads(state["series"])}
 
-    def close(self, closed: Closed) -> list[Alert]:
-        """Take in the values and scores of all minutes that have closed."""
+    def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
+        """See `Detector`: values and scores of all minutes that have closed."""
+        raised = list(alarms)
+        self._close_values(closed, raised)
+        self._close_scores(closed, raised)
+        self._open.expire(closed.through * MINUTE_US)
+        return raised
+
+    def _close_values(self, closed: Closed, raised: list[Alarm]) -> None:
         names, values = closed.names, closed.values
-        alerts: list[Alert] = []
         order = np.argsort(values.code, kind="stable")
         code = values.code[order]
         starts = np.flatnonzero(np.diff(code, prepend=-1))
         for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(code)], strict=False):
-            span = order[start:end]
-            for metric, column in zip(METRICS, (values.latency_ms, values.cost_usd, values.tokens), strict=True):
-                known = column[span] > 0
-                rows = span[known]
+            span, group = order[start:end], names[code[start]]
+            for metric in UNITS:
+                column = getattr(values, metric)
+                rows = span[column[span] > 0]
                 if len(rows):
                     logs = [math.log(value) for value in column[rows].tolist()]
-                    self._feed(
-                        (names[code[start]], metric), logs, values.at[rows].tolist(), values.minute[rows], alerts
-                    )
-        self._close_scores(closed, alerts)
-        alerts += self._book.expire(closed.through * MINUTE_US)
-        return alerts
+                    self._feed((group, metric), logs, values.at[rows].tolist(), values.minute[rows], raised)
 
-    def _close_scores(self, closed: Closed, alerts: list[Alert]) -> None:
+    def _close_scores(self, closed: Closed, raised: list[Alarm]) -> None:
         scores = closed.scores
         order = np.lexsort((scores.level, scores.minute, scores.source, scores.code))
         key = scores.code[order].astype(np.int64) * max(len(closed.sources), 1) + scores.source[order]
@@ -185,39 +187,40 @@ class NumericDrift:
             metric = f"{SCORE}:{closed.sources[scores.source[rows[0]]]}"
             times = (minute.astype(np.int64) * MINUTE_US).tolist()
             self._feed(
-                (closed.names[scores.code[rows[0]]], metric), (level[dealt] / LEVELS).tolist(), times, minute, alerts
+                (closed.names[scores.code[rows[0]]], metric), (level[dealt] / LEVELS).tolist(), times, minute, raised
             )
 
     def state(self) -> dict[str, Any]:
         """Plain values, and river's detectors pickled beside river's version."""
-        used = any(series.detector is not None for series in self._series.values())
+        used = any(watch.detector is not None for watch in self._watches.values())
         return {
             "river": version("river") if used else None,
-            "series": pickle.dumps([(key, series.plain()) for key, series in self._series.items()]),
-            "book": self._book.state(),
+            "series": pickle.dumps([(key, watch.plain()) for key, watch in self._watches.items()]),
+            "book": self._open.state(),
         }
 
     def _feed(
-        self, key: tuple[Group, str], values: list[float], times: list[int], minutes: I32, alerts: list[Alert]
+        self, key: tuple[Group, str], values: list[float], times: list[int], minutes: I32, raised: list[Alarm]
     ) -> None:
         """Values of one series with their times and effective minutes, in their order."""
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = _Series()
-        at = series.feed(values, times, 0)
+        watch = self._watches.get(key)
+        if watch is None:
+            watch = self._watches[key] = _Watch()
+        at = watch.feed(values, times, 0)
         while at < len(values):
-            self._alarm(key, series, (int(minutes[at]) + 1) * MINUTE_US, alerts)
-            series = self._series[key] = _Series()
-            at = series.feed(values, times, at + 1)
+            raised.append(self._alarm(key, watch, (int(minutes[at]) + 1) * MINUTE_US))
+            watch = self._watches[key] = _Watch()
+            at = watch.feed(values, times, at + 1)
 
-    def _alarm(self, key: tuple[Group, str], series: _Series, ending: int, alerts: list[Alert]) -> None:
+    def _alarm(self, key: tuple[Group, str], watch: _Watch, ending: int) -> Alarm:
         group, metric = key
-        watched: Watched = (KIND, group, metric)
-        alerts += self._book.expire(ending, watched)
-        direction: Direction = "up" if series.rising.height >= series.falling.height else "down"
-        origin = self._book.origin(watched, direction)
-        tell = _describe_score if metric.startswith(SCORE) else _describe
-        alerts.append(self._book.raise_alarm(tell(watched, direction, ending, series, origin)))
+        series: Series = (_KIND, group, metric)
+        self._open.expire(ending, series)
+        direction: Direction = "up" if watch.rising.height >= watch.falling.height else "down"
+        origin = self._open.origin(series, direction)
+        reference = watch.mean if origin is None else origin[0]
+        made = _score_alarm if metric.startswith(SCORE) else _amount_alarm
+        return self._open.add(made(series, direction, ending, watch, reference), (reference,))
 
 
 def _dealt(minute: I32) -> F64:
@@ -230,65 +233,47 @@ def _dealt(minute: I32) -> F64:
     return spread
 
 
-def _describe_score(
-    watched: Watched, direction: Direction, ending: int, series: _Series, origin: tuple[float, ...] | None
-) -> Alarm:
-    """An alarm in terms of means; a fall is a warning, a rise information."""
-    side = series.rising if direction == "up" else series.falling
-    baseline = series.mean if origin is None else origin[0]
-    count = max(side.count, 1)
-    current = series.mean + series.deviation * side.total / count
-    half = Z_99 * series.deviation * math.sqrt(1 / count + 1 / REFERENCE)
-    changed = side.since if side.count else ending
-    verb = "rose" if direction == "up" else "fell"
+def _score_alarm(series: Series, direction: Direction, ending: int, watch: _Watch, reference: float) -> Alarm:
+    """In terms of means; `reference` may be an earlier one than that of the watch."""
+    current, half, side = _level_since(watch, direction)
     return Alarm(
         at=ending,
-        watched=watched,
+        series=series,
         direction=direction,
-        severity="warning" if direction == "down" else "info",
-        baseline=baseline,
+        baseline=reference,
         current=current,
-        effect_low=current - baseline - half,
-        effect_high=current - baseline + half,
-        changed_at=changed,
+        effect_low=current - reference - half,
+        effect_high=current - reference + half,
+        changed_at=side.since if side.count else ending,
         promise=None,
-        finding=f"{verb} from {baseline:.3f} to {current:.3f} since about {utc_text(changed)}",
-        evidence={"values_since": side.count, "deviation": series.deviation},
-        origin=(baseline,),
+        evidence=rounded({"values_since": side.count, "deviation": watch.deviation}),
+        details=MeanChange(""),
     )
 
 
-def _describe(
-    watched: Watched, direction: Direction, ending: int, series: _Series, origin: tuple[float, ...] | None
-) -> Alarm:
-    """An alarm in terms of geometric means, and the difference between them; the reference may be an earlier one."""
-    side = series.rising if direction == "up" else series.falling
-    reference = series.mean if origin is None else origin[0]
-    count = max(side.count, 1)
-    change = series.mean + series.deviation * side.total / count - reference
-    half = Z_99 * series.deviation * math.sqrt(1 / count + 1 / REFERENCE)
-    baseline, current = math.exp(reference), math.exp(reference + change)
-    factor = math.exp(change)
-    severity: Severity = "info" if direction == "down" else "critical" if factor >= CRITICAL_FACTOR else "warning"
-    changed = side.since if side.count else ending
-    unit = {"latency_ms": "ms", "cost_usd": "USD", "tokens": "tokens"}[watched[2]]
-    again = "" if origin is None else "moved again: it "
-    finding = (
-        f"{again}{'rose' if direction == 'up' else 'fell'} from {baseline:.4g} to {current:.4g} {unit} "
-        f"({factor - 1:+.0%}) since about {utc_text(changed)}"
-    )
+def _amount_alarm(series: Series, direction: Direction, ending: int, watch: _Watch, reference: float) -> Alarm:
+    """In terms of geometric means, and the difference between them; `reference` is a logarithm."""
+    level, half, side = _level_since(watch, direction)
+    change = level - reference
+    baseline = math.exp(reference)
     return Alarm(
         at=ending,
-        watched=watched,
+        series=series,
         direction=direction,
-        severity=severity,
         baseline=baseline,
-        current=current,
+        current=math.exp(reference + change),
         effect_low=baseline * math.expm1(change - half),
         effect_high=baseline * math.expm1(change + half),
-        changed_at=changed,
+        changed_at=side.since if side.count else ending,
         promise=None,
-        finding=finding,
-        evidence={"factor": factor, "values_since": side.count, "deviation_of_log": series.deviation},
-        origin=(reference,),
+        evidence=rounded({"factor": math.exp(change), "values_since": side.count, "deviation_of_log": watch.deviation}),
+        details=MeanChange(UNITS[series[2]]),
     )
+
+
+def _level_since(watch: _Watch, direction: Direction) -> tuple[float, float, _Side]:
+    """Mean of the values since the change, half of its 99 % interval against the reference, and the cusum's side."""
+    side = watch.rising if direction == "up" else watch.falling
+    count = max(side.count, 1)
+    half = Z_99 * watch.deviation * math.sqrt(1 / count + 1 / _REFERENCE)
+    return watch.mean + watch.deviation * side.total / count, half, side

@@ -12,15 +12,16 @@ Latency, cost and tokens are compared by the buckets of models.stats.quantile_sk
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aftercall.records import Alert, Direction, Severity
+from aftercall.records import Direction
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY
-from models.alarms.alarm import Alarm, Watched
-from models.alarms.book import AlertBook
-from models.alarms.phrases import utc_text
+from models.alarms.alarm import Alarm, Series, ShareChange
+from models.alarms.digits import rounded
+from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64
 from models.columns.group_sums import total
 from models.drift.settings import DriftSettings, part_of_source
@@ -29,23 +30,22 @@ from models.drift.values.reference import SLOTS, Reference, offsets
 from models.messages import LEVELS, Closed, Group
 from models.stats import quantile_sketch as sketch
 from models.stats.change_point import change_index
-from models.stats.dispersion import Dispersion
 from models.stats.intervals import Z_99, newcombe
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
-KIND: Final = "quantile"
+_KIND: Final = "quantile"
 BATCH: Final = 10
 """Minutes: values are tested so often."""
-REFERENCE: Final = 1000
+_REFERENCE: Final = 1000
 """Values that a reference has at least."""
 REFERENCE_MINUTES: Final = 7 * MINUTES_PER_DAY
 """Minutes that it spans at least."""
 TESTED_AFTER: Final = 14 * MINUTES_PER_DAY
 """Minutes from the first value to the first test."""
 QUANTILES: Final = {"latency_ms": (0.5, 0.9), "cost_usd": (0.5, 0.9), "tokens": (0.5, 0.9), "score": (0.5, 0.1)}
-"""Of a score the low values tell."""
+"""Of scores the low quantile: bad answers."""
 MARGIN: Final = 0.01
-"""A share of values that is off by this much is no news."""
+"""How far a share of values may be off without counting as evidence."""
 _UNITS: Final = {"latency_ms": "ms", "cost_usd": "USD", "tokens": "tokens", "score": ""}
 _NANO: Final = 1e9
 _TESTS: Final = 2
@@ -53,6 +53,7 @@ _UNKNOWN: Final = -(2**62)
 
 Key = tuple[Group, str, str | None]
 """(group, metric, source of a score)."""
+_AboveOf = tuple[float, float]
 
 
 class _Counts(NamedTuple):
@@ -67,7 +68,7 @@ class _Counts(NamedTuple):
         return _Counts(*(column[chosen] for column in self))
 
 
-class Exceedance:
+class QuantileShift:
     """Watches every (task, model, config), metric and source of scores; about 2 kB each.
 
     What comes out does not depend on how minutes are cut into calls of `close`.
@@ -97,26 +98,27 @@ class Exceedance:
         self._statistics = ShiryaevRoberts(2)
         self._since: I64 = kept.get("since", none)
         self._history = TrialHistory(kept.get("history"))
-        self._book = AlertBook(settings.new_normal_after_us, kept.get("book"))
+        self._open = OpenAlarms(settings.new_normal_after_us, kept.get("book"))
         if state is not None:
-            vars(self._statistics).update(kept["statistics"])
-            self._statistics.dispersion = Dispersion.from_state(kept["dispersion"])
+            statistics = {**kept["statistics"], "dispersion": kept["dispersion"]}
+            self._statistics = ShiryaevRoberts.from_state(statistics, min_trials=statistics["min_trials"])
 
-    def close(self, closed: Closed) -> list[Alert]:
-        """Take in the minutes that have closed; batches of `BATCH` minutes are tested once they are complete."""
-        alerts: list[Alert] = []
+    def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
+        """See `Detector`; batches of `BATCH` minutes are tested once they are complete."""
+        raised = list(alarms)
         counts = self._pending_with(closed)
         end = closed.through // BATCH
         done = counts.batch < end
         self._pending, counts = counts.where(~done), counts.where(done)
         starts = np.flatnonzero(np.diff(counts.batch, prepend=-1))
         for start, stop in zip(starts, [*starts[1:], len(counts.batch)], strict=False):
-            self._test(int(counts.batch[start]), counts.where(slice(start, stop)), alerts)
-        return alerts + self._book.expire(closed.through * MINUTE_US)
+            self._test(int(counts.batch[start]), counts.where(slice(start, stop)), raised)
+        self._open.expire(closed.through * MINUTE_US)
+        return raised
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
-        statistics = dict(vars(self._statistics))
+        statistics = {"min_trials": self._statistics.min_trials, **self._statistics.state()}
         dispersion = statistics.pop("dispersion")
         return {
             "names": self._names,
@@ -129,10 +131,10 @@ class Exceedance:
             "reference": {row: reference.plain() for row, reference in self._reference.items()},
             "pending": tuple(self._pending),
             "statistics": statistics,
-            "dispersion": dispersion.state(),
+            "dispersion": dispersion,
             "since": self._since,
             "history": self._history.state(),
-            "book": self._book.state(),
+            "book": self._open.state(),
         }
 
     # From messages to counts
@@ -141,9 +143,9 @@ class Exceedance:
         values, scores = closed.values, closed.scores
         parts = [self._pending]
         for metric, level, known in (
-            ("latency_ms", sketch.bucket_of(values.latency_ms), values.latency_ms > 0),
-            ("cost_usd", sketch.bucket_of(values.cost_usd * _NANO), values.cost_usd > 0),
-            ("tokens", sketch.bucket_of(values.tokens.astype(np.float64)), values.tokens > 0),
+            ("latency_ms", sketch.value_bucket(values.latency_ms), values.latency_ms > 0),
+            ("cost_usd", sketch.value_bucket(values.cost_usd * _NANO), values.cost_usd > 0),
+            ("tokens", sketch.value_bucket(values.tokens.astype(np.float64)), values.tokens > 0),
         ):
             code, minute = values.code[known], values.minute[known].astype(np.int64)
             watch = self._numbers(code, [(name, metric, None) for name in closed.names])
@@ -198,7 +200,7 @@ class Exceedance:
 
     # One batch
 
-    def _test(self, batch: int, counts: _Counts, alerts: list[Alert]) -> None:
+    def _test(self, batch: int, counts: _Counts, raised: list[Alarm]) -> None:
         minute = batch * BATCH
         counts = counts._replace(watch=self._rows(counts.watch, minute))
         watched = self._level[counts.watch, 0] != _UNKNOWN
@@ -232,8 +234,8 @@ class Exceedance:
         rows, events, of = rows[tested], events[tested], of[tested]
         more, fewer = s.update(rows, of - events, events, minute, MARGIN)
         limit = self._threshold[rows // _TESTS]
-        for at in np.flatnonzero(np.maximum(more, fewer) >= limit).tolist():
-            self._alarm(int(rows[at]), minute, float(more[at]), float(fewer[at]), alerts)
+        beyond = np.flatnonzero(np.maximum(more, fewer) >= limit).tolist()
+        raised += [self._alarm(int(rows[at]), minute, float(more[at]), float(fewer[at])) for at in beyond]
 
     def _learn(self, minute: int, counts: _Counts) -> None:
         """References grow, and freeze once they are large and old enough."""
@@ -243,7 +245,7 @@ class Exceedance:
             watch = int(counts.watch[start])
             levels, number = counts.level[start:stop], counts.number[start:stop]
             n = self._reference.setdefault(watch, Reference()).add(slot, levels, number)
-            if n < REFERENCE or minute + BATCH - self._began[watch] < REFERENCE_MINUTES:
+            if n < _REFERENCE or minute + BATCH - self._began[watch] < REFERENCE_MINUTES:
                 continue
             slots, levels, number = self._reference.pop(watch).counts()
             self._offset[watch] = offsets(slots, levels, number)
@@ -257,60 +259,50 @@ class Exceedance:
                 over = float(number[levels > self._level[watch, test]].sum())
                 self._statistics.reset(watch * _TESTS + test, over, float(n))
 
-    def _alarm(self, row: int, minute: int, more: float, fewer: float, alerts: list[Alert]) -> None:
+    def _alarm(self, row: int, minute: int, more: float, fewer: float) -> Alarm:
+        """The alarm of a test; its baseline restarts at the change."""
         s = self._statistics
         group, metric, source = self._keys[row // _TESTS]
-        quantile = QUANTILES[metric][row % _TESTS]
-        worse = more >= fewer
-        failures, trials = float(s.failures[row]), float(s.trials[row])
-        moments, f, n = buckets(*self._history.of(row), minute, int(self._since[row]))
-        k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
-        k = len(f) - 1 if k is None else k
-        since, of, changed = float(f[k:].sum()), float(n[k:].sum()), int(moments[k])
-        before, before_of = failures - since, trials - of
+        before, since, changed = self._change(row, minute, worse=more >= fewer)
+        quantile = f"p{QUANTILES[metric][row % _TESTS] * 100:.0f}"
+        series: Series = (_KIND, group, f"{metric}:{quantile}" + ("" if source is None else f":{source}"))
         ending = (minute + BATCH) * MINUTE_US
-        name = f"{metric}:p{quantile * 100:.0f}" + ("" if source is None else f":{source}")
-        watched: Watched = (KIND, group, name)
-        direction: Direction = "up" if worse else "down"
-        alerts += self._book.expire(ending, watched)
-        share0, share1 = before / before_of, since / of
-        low, high = (float(bound) for bound in newcombe(before, before_of, since, of, Z_99))
+        self._open.expire(ending, series)
+        share0, share1 = before[0] / before[1], since[0] / since[1]
+        low, high = (float(bound) for bound in newcombe(*before, *since, Z_99))
         level = _value(metric, int(self._level[row // _TESTS, row % _TESTS]))
-        finding = (
-            f"{'rose' if worse else 'fell'}: {share1:.1%} of the values are above {level:.4g} {_UNITS[metric]}".rstrip()
-            + f", where {share0:.1%} were, since about {utc_text(changed * MINUTE_US)}"
-        )
+        direction: Direction = "up" if more >= fewer else "down"
+        evidence = {"mean_r": max(more, fewer), "level": level, "values_since": since[1], "values_before": before[1]}
         alarm = Alarm(
             at=ending,
-            watched=watched,
+            series=series,
             direction=direction,
-            severity=_severity(metric, share0, share1),
             baseline=share0,
             current=share1,
             effect_low=low,
             effect_high=high,
             changed_at=changed * MINUTE_US,
-            promise=self._settings.promise,
-            finding=finding,
-            evidence={"mean_r": max(more, fewer), "level": level, "values_since": of, "values_before": before_of},
-            origin=(share0,),
+            promise=self._settings.false_alarms_per_1000_groups_per_week,
+            evidence=rounded(evidence),
+            details=ShareChange(level, _UNITS[metric]),
         )
-        alerts.append(self._book.raise_alarm(alarm))
-        s.reset(row, since, of)
+        s.reset(row, *since)
         self._since[row] = changed
+        return self._open.add(alarm, (share0,))
+
+    def _change(self, row: int, minute: int, *, worse: bool) -> tuple[_AboveOf, _AboveOf, int]:
+        """Values above the level and values, before the likeliest change and since it; and its minute."""
+        s = self._statistics
+        above, values = float(s.failures[row]), float(s.trials[row])
+        moments, f, n = buckets(*self._history.of(row), minute, int(self._since[row]))
+        k = change_index(f, n, above - f.sum(), values - n.sum(), worse=worse)
+        k = len(f) - 1 if k is None else k
+        since = float(f[k:].sum()), float(n[k:].sum())
+        return (above - since[0], values - since[1]), since, int(moments[k])
 
 
 def _by_name(key: Key) -> tuple[Any, ...]:
     return (*key[:2], key[2] or "")
-
-
-def _severity(metric: str, share0: float, share1: float) -> Severity:
-    """Cheaper, faster and better is information; where most values are what a tenth was, it is critical."""
-    worse = share1 < share0 if metric == "score" else share1 > share0
-    if not worse:
-        return "info"
-    rare0, rare1 = (1 - share0, 1 - share1) if metric == "score" else (share0, share1)
-    return "critical" if rare1 >= 0.5 and rare0 <= 0.2 else "warning"
 
 
 def _value(metric: str, level: int) -> float:

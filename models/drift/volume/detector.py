@@ -1,4 +1,4 @@
-"""Alerts on how much arrives: opened where it stays away or multiplies, closed when it is back or has become normal."""
+"""Detect what stays away or multiplies among many series of one kind, and when it is back."""
 
 from __future__ import annotations
 
@@ -6,71 +6,69 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
 
-from aftercall.records import Alert, Direction, Severity
+from aftercall.records import Direction
 from aftercall.times import HOUR_US, HOURS_PER_DAY
-from models.alarms.alarm import Alarm, Watched
-from models.alarms.book import AlertBook
-from models.alarms.phrases import utc_text
+from models.alarms.alarm import Alarm, Series, VolumeChange
+from models.alarms.digits import rounded
+from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64, Bools
-from models.drift.volume.silence import Quiet
-from models.drift.volume.weekly_profile import FEWER, MORE, HourOfWeek
+from models.drift.settings import DriftSettings
+from models.drift.volume.silence import Silences
+from models.drift.volume.weekly_profile import FEWER, MORE, WeeklyProfiles
+from models.stats.chi_square import chi_square_quantile
 
 FORGOTTEN: Final = 28 * HOURS_PER_DAY
-"""Hours without an event after which a watch is given up."""
+"""Hours without an event after which a series is no longer watched."""
 BACK: Final = 5.0
-"""Logarithm of the likelihood ratio, since the trouble was at its worst, that says it is over."""
+"""Logarithm of the likelihood ratio, since the trouble was at its worst, at which it is over."""
 HEARD: Final = 3
-"""Hours with events that say so while no profile is known."""
-SILENT: Final = 0.05
-"""Of what is expected; a fall below is critical."""
+"""Hours with events after which it is over, while no profile is known."""
 _LEVEL = 0.99
 
 
-class Found(NamedTuple):
-    """What is to be told of one watch: `seen` events where `foreseen` were expected, from hour `since` on."""
+class Deviation(NamedTuple):
+    """`seen` events where `foreseen` were expected, from hour `since` on."""
 
     direction: Direction
     since: float
     seen: float
     foreseen: float
-    mean_r: float | None
-    """None where no profile is known, and no promise made."""
+    mean_r: float | None = None
+    """None where no profile is known, and of a return."""
+    over: bool = False
+    """It is the return from an open alarm."""
 
 
-class Telling(NamedTuple):
-    """How a watch is told of: `baseline` in `unit`, which `seen / foreseen` multiplies."""
+class Measure(NamedTuple):
+    """In what an alarm on a series is expressed: `baseline` in `unit`, which `seen / foreseen` multiplies."""
 
-    watched: Watched
+    series: Series
     baseline: float
     unit: str
 
 
-class ArrivalWatch:
-    """Many watches of one kind, told apart by `keys`; `step` takes each hour in turn."""
+class ArrivalDetector:
+    """Many series of one kind, by their `keys`; `advance_hour` takes each hour in turn."""
 
-    def __init__(
-        self, *, more: bool, new_normal_after_us: int, promise: str, state: dict[str, Any] | None = None
-    ) -> None:
-        """Start without watches, or from a `state()`.
+    def __init__(self, settings: DriftSettings, *, more: bool, state: dict[str, Any] | None = None) -> None:
+        """Start without series, or from a `state()`.
 
         Args:
+            settings: promise, and how long an alarm lasts before its series is learned from scratch.
             more: whether too much is looked for too.
-            new_normal_after_us: an alert open so long is closed, and its watch learned anew.
-            promise: the sentence that alerts of a known profile carry.
             state: of another instance.
         """
-        self._after = new_normal_after_us // HOUR_US
-        self._promise = promise
+        self._after = settings.new_normal_after_us // HOUR_US
+        self._promise = settings.false_alarms_per_1000_groups_per_week
         kept = state or {"keys": [], "profile": None, "quiet": None, "book": None}
         self.keys: list[tuple[str, ...]] = kept["keys"]
-        self._profile = HourOfWeek(np.concatenate((FEWER, MORE)) if more else FEWER, kept["profile"])
-        self._quiet = Quiet(kept["quiet"])
-        self._book = AlertBook(new_normal_after_us, kept["book"])
+        self._profile = WeeklyProfiles(np.concatenate((FEWER, MORE)) if more else FEWER, kept["profile"])
+        self._quiet = Silences(kept["quiet"])
+        self._alarms = OpenAlarms(settings.new_normal_after_us, kept["book"])
         none = np.zeros(0)
         self._open: F64 = kept.get("open", none)
-        """-1 fewer, 1 more, 0 no alert."""
+        """-1 fewer, 1 more, 0 no alarm."""
         self._opened: F64 = kept.get("opened", none)
         self._back: F64 = kept.get("back", none)
         self._threshold: F64 = kept.get("threshold", none)
@@ -84,7 +82,7 @@ class ArrivalWatch:
             "keys": self.keys,
             "profile": self._profile.state(),
             "quiet": self._quiet.state(),
-            "book": self._book.state(),
+            "book": self._alarms.state(),
             "open": self._open,
             "opened": self._opened,
             "back": self._back,
@@ -93,7 +91,7 @@ class ArrivalWatch:
 
     @property
     def learning(self) -> Bools:
-        """Whose history tells what is normal: those without an alert."""
+        """Whose history shows what is normal: those without an open alarm."""
         quiet: Bools = self._open == 0
         return quiet
 
@@ -108,11 +106,11 @@ class ArrivalWatch:
         self._threshold = np.concatenate((self._threshold, thresholds))
 
     def usual(self, hour: int) -> F64:
-        """Events an hour so far, shape (watches,)."""
+        """Events an hour so far, shape (series,)."""
         return self._quiet.seen / np.maximum(hour - self._profile.began, 1.0)
 
-    def given_up(self, hour: int) -> Bools:
-        """Who has been without events, and without an alert, for too long."""
+    def forgotten(self, hour: int) -> Bools:
+        """Which have been without events, and without an alarm, for too long."""
         gone: Bools = (hour - self._quiet.last >= FORGOTTEN) & (self._open == 0)
         return gone
 
@@ -125,15 +123,15 @@ class ArrivalWatch:
         self._threshold = self._threshold[kept]
 
     def normal(self, hour: int) -> I64:
-        """Rows whose alert becomes normal at the end of `hour`; they start afresh. Ask before `step`."""
+        """Rows whose alarm becomes normal at the end of `hour`; they start from scratch. Call before `advance_hour`."""
         rows = np.flatnonzero((self._open != 0) & (hour + 1 - self._opened >= self._after))
         self._profile.relearn(rows, hour)
         self._quiet.relearn(rows, hour)
         self._open[rows] = 0.0
         return rows
 
-    def step(self, hour: int, events: F64, exposure: F64, usual: F64) -> list[tuple[int, Found]]:
-        """One hour of all watches, arrays of shape (watches,).
+    def advance_hour(self, hour: int, events: F64, exposure: F64, usual: F64) -> list[tuple[int, Deviation]]:
+        """One hour of all series, arrays of shape (series,).
 
         Args:
             hour: since 1970 UTC, one more than the last time.
@@ -142,18 +140,18 @@ class ArrivalWatch:
             usual: events due while no profile is known.
 
         Returns:
-            Row and finding of each to tell of, alarms and returns to normal.
+            Row and deviation of each alarm and each return to normal.
         """
         learning, foreseen = self.learning, self._profile.due(hour, exposure)
         before = self._profile.evidence.copy()
-        r = self._profile.step(hour, events, exposure, learning)
+        r = self._profile.advance_hour(hour, events, exposure, learning)
         known = self._profile.known(hour)
-        silent = self._quiet.step(hour, events, np.where(known, foreseen, usual), learning) & ~known & learning
+        silent = self._quiet.advance_hour(hour, events, np.where(known, foreseen, usual), learning) & ~known & learning
         few = len(FEWER)
         fewer = r[:, :few].mean(axis=1)
         more = r[:, few:].mean(axis=1) if r.shape[1] > few else np.zeros(len(r))
         alarmed = learning & (np.maximum(fewer, more) >= self._threshold)
-        found: list[tuple[int, Found]] = []
+        found: list[tuple[int, Deviation]] = []
         for row in np.flatnonzero(alarmed).tolist():
             direction: Direction = "down" if fewer[row] >= more[row] else "up"
             j = int(np.argmax(r[row, :few])) if direction == "down" else few + int(np.argmax(r[row, few:]))
@@ -161,23 +159,24 @@ class ArrivalWatch:
             if not _plain(direction, p.seen[row, j], p.foreseen[row, j]):
                 p.clear(row, hour)
                 continue
-            seen = Found(
+            seen = Deviation(
                 direction, p.since[row, j], p.seen[row, j], p.foreseen[row, j], float(max(fewer[row], more[row]))
             )
             found.append((row, seen))
             self._begin(row, hour, direction)
         for row in np.flatnonzero(silent).tolist():
-            found.append((row, Found("down", self._quiet.last[row] + 1, 0.0, self._quiet.due[row], None)))
+            found.append((row, Deviation("down", self._quiet.last[row] + 1, 0.0, self._quiet.due[row])))
             self._begin(row, hour, "down")
         return found + self._over(hour, events, foreseen, known, before, ~learning)
 
-    def book(self, found: list[tuple[int, Found]], told: list[Telling], hour: int) -> list[Alert]:
-        """The alerts of what `step` returned, and of those that have become normal."""
+    def alarms(self, found: list[tuple[int, Deviation]], measures: list[Measure], hour: int) -> list[Alarm]:
+        """The alarms of what `advance_hour` returned for `hour`, each expressed in its measure."""
         at = (hour + 1) * HOUR_US
-        alerts = self._book.expire(at)
-        for (_, seen), telling in zip(found, told, strict=True):
-            alerts.append(self._book.raise_alarm(_alarm(at, seen, telling, self._promise)))
-        return alerts
+        self._alarms.expire(at)
+        return [
+            self._alarms.add(_alarm(at, deviation, measure, self._promise), (measure.baseline,))
+            for (_, deviation), measure in zip(found, measures, strict=True)
+        ]
 
     def _begin(self, row: int, hour: int, direction: Direction) -> None:
         self._open[row] = -1.0 if direction == "down" else 1.0
@@ -185,10 +184,10 @@ class ArrivalWatch:
 
     def _over(
         self, hour: int, events: F64, foreseen: F64, known: Bools, before: F64, opened: Bools
-    ) -> list[tuple[int, Found]]:
-        """Open alerts whose trouble is over."""
+    ) -> list[tuple[int, Deviation]]:
+        """Open alarms whose trouble is over."""
         few = len(FEWER)
-        found: list[tuple[int, Found]] = []
+        found: list[tuple[int, Deviation]] = []
         for row in np.flatnonzero(opened).tolist():
             down = self._open[row] < 0
             nearest = few - 1 if down else few
@@ -201,7 +200,7 @@ class ArrivalWatch:
                 over = self._back[row] >= HEARD
             if over:
                 direction: Direction = "up" if down else "down"
-                found.append((row, Found(direction, hour, events[row], foreseen[row], None)))
+                found.append((row, Deviation(direction, hour, events[row], foreseen[row], over=True)))
                 self._open[row] = 0.0
                 self._profile.clear(row, hour)
         return found
@@ -212,32 +211,23 @@ def _plain(direction: Direction, seen: float, foreseen: float) -> bool:
     return 2 * seen <= foreseen if direction == "down" else seen >= 2 * foreseen
 
 
-def _alarm(at: int, found: Found, telling: Telling, promise: str) -> Alarm:
-    direction, since, seen, foreseen, mean_r = found
-    expected = max(foreseen, 1e-9)
-    times = seen / expected
-    low = float(chi2.ppf((1 - _LEVEL) / 2, 2 * seen)) / 2 / expected if seen > 0 else 0.0
-    high = float(chi2.ppf((1 + _LEVEL) / 2, 2 * seen + 2)) / 2 / expected
-    severity: Severity = "critical" if direction == "down" and times <= SILENT else "warning"
-    verb = "fell" if direction == "down" else "rose"
-    base = telling.baseline
-    finding = (
-        f"{verb} to {base * times:.3g} {telling.unit} where {base:.3g} were expected "
-        f"({seen:,.0f} of about {foreseen:,.0f}) since about {utc_text(int(since) * HOUR_US)}"
-    )
-    evidence = {"seen": seen, "expected": foreseen}
+def _alarm(at: int, deviation: Deviation, measure: Measure, promise: float) -> Alarm:
+    seen, expected, mean_r = deviation.seen, max(deviation.foreseen, 1e-9), deviation.mean_r
+    low = chi_square_quantile((1 - _LEVEL) / 2, 2 * seen) / 2 / expected if seen > 0 else 0.0
+    high = chi_square_quantile((1 + _LEVEL) / 2, 2 * seen + 2) / 2 / expected
+    base = float(measure.baseline)
+    evidence = {"seen": seen, "expected": deviation.foreseen} | ({} if mean_r is None else {"mean_r": mean_r})
     return Alarm(
         at=at,
-        watched=telling.watched,
-        direction=direction,
-        severity=severity,
+        series=measure.series,
+        direction=deviation.direction,
         baseline=base,
-        current=base * times,
+        current=float(base * (seen / expected)),
         effect_low=base * (low - 1),
         effect_high=base * (high - 1),
-        changed_at=int(since) * HOUR_US,
-        promise=None if mean_r is None else promise,
-        finding=finding,
-        evidence=evidence if mean_r is None else evidence | {"mean_r": mean_r},
-        origin=(base,),
+        changed_at=int(deviation.since) * HOUR_US,
+        # Whether the alarm that a return ends was promised, `OpenAlarms` knows.
+        promise=promise if mean_r is not None or deviation.over else None,
+        evidence=rounded(evidence),
+        details=VolumeChange(float(seen), float(deviation.foreseen), measure.unit),
     )

@@ -1,20 +1,21 @@
-"""Long silences in proportion to those seen: until a profile of the week is known, there is no more to go by.
+"""Long silences raise an alarm in proportion to those seen before a weekly profile is known.
 
-A silence counts where it is more than `TIMES` as long as the longest seen before, and at least `MIN_HOURS`; the watch
-has been heard for a day, `MIN_SEEN` events have come, and `MIN_DUE` were due since the last one. Where no hour has been
-empty, no more counts as due in an hour than came in the poorest one: it may be night. Nights of 16 hours then need a
-silence of over 128, so that the first weekend says nothing; an automatic source is missed after two or three. No
-promise is made.
+A silence counts where it is more than `TIMES` as long as the longest seen before, and at least `MIN_HOURS`; the series
+has been watched for a day, `MIN_SEEN` events have come, and `MIN_DUE` were due since the last one. Where no hour has
+been empty, the events due in an hour are capped at the smallest count seen, because it may be night. After nights of 16
+hours an alarm needs a silence of over 128, so that the first weekend raises none; an automatic source is missed after
+two or three. No promise is made.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from aftercall.times import HOURS_PER_DAY
 from models.arrays import F64, I64, Bools
+from models.columns.struct_of_arrays import StructOfArrays
 
 TIMES: Final = 8
 MIN_HOURS: Final = 2
@@ -22,70 +23,82 @@ MIN_SEEN: Final = 100
 MIN_DUE: Final = 30.0
 
 
-class Quiet:
-    """Silences of many watches, 40 bytes each.
+class _Series(NamedTuple):
+    """Columns of shape (series,); their names are the keys of the stored state."""
 
-    Attributes:
-        last: hour of the last event, shape (watches,).
-        due: events expected since then.
-    """
+    began: F64
+    last: F64
+    longest: F64
+    seen: F64
+    due: F64
+    poorest: F64
+
+    @classmethod
+    def beginning(cls, hour: int) -> _Series:
+        """One row whose first event lies in `hour`."""
+        start, none = np.array(float(hour)), np.zeros(())
+        return cls(began=start, last=start, longest=none, seen=none, due=none, poorest=none)
+
+
+class Silences:
+    """Silences of many series, 48 bytes each."""
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
-        """Start without watches, or from a `state()`."""
-        none = np.zeros(0)
-        self._columns = dict.fromkeys(("began", "last", "longest", "seen", "due", "poorest"), none)
-        if state is not None:
-            self._columns = state
+        """Start without series, or from a `state()`."""
+        self._rows = StructOfArrays(_Series(*(np.zeros(0),) * 6) if state is None else _Series(**state))
 
     @property
     def last(self) -> F64:
-        """Hour of the last event, shape (watches,)."""
-        return self._columns["last"]
+        """Hour of the last event, shape (series,)."""
+        return self._rows.columns.last
 
     @property
     def seen(self) -> F64:
-        """Events so far, shape (watches,)."""
-        return self._columns["seen"]
+        """Events so far, shape (series,)."""
+        return self._rows.columns.seen
 
     @property
     def due(self) -> F64:
-        """Events expected since the last, shape (watches,)."""
-        return self._columns["due"]
+        """Events expected since the last, shape (series,)."""
+        return self._rows.columns.due
 
     def state(self) -> dict[str, Any]:
         """Plain arrays; not a copy."""
-        return self._columns
+        return self._rows.columns._asdict()
 
     def add(self, count: int, hour: int) -> None:
-        """`count` new watches whose first event lies in `hour`."""
-        for name, column in self._columns.items():
-            start = float(hour) if name in {"began", "last"} else 0.0
-            self._columns[name] = np.concatenate((column, np.full(count, start)))
+        """Append `count` series whose first event lies in `hour`."""
+        self._rows.append(count, _Series.beginning(hour))
 
     def keep(self, kept: Bools) -> None:
-        """Forget the others."""
-        self._columns = {name: column[kept] for name, column in self._columns.items()}
+        """Drop the others."""
+        self._rows.keep(kept)
 
     def relearn(self, rows: I64, hour: int) -> None:
-        """Start these afresh."""
-        for name, column in self._columns.items():
-            column[rows] = float(hour) if name in {"began", "last"} else 0.0
+        """Start these from scratch."""
+        self._rows.fill(rows, _Series.beginning(hour))
 
-    def step(self, hour: int, events: F64, due: F64, learning: Bools) -> Bools:
-        """One hour of all watches; returns who has been silent for too long."""
-        c = self._columns
-        heard = events > 0
-        gap = hour - c["last"]
-        c["longest"] = np.where(heard & learning, np.maximum(c["longest"], gap - 1), c["longest"])
-        c["last"] = np.where(heard, float(hour), c["last"])
-        c["seen"] = c["seen"] + events
-        # The hour in which a watch began was not heard whole.
-        full = heard & learning & (hour > c["began"])
-        poorest = np.where(c["poorest"] > 0, np.minimum(c["poorest"], events), events)
-        c["poorest"] = np.where(full, poorest, c["poorest"])
-        most = np.where((c["longest"] == 0) & (c["poorest"] > 0), c["poorest"], np.inf)
-        c["due"] = np.where(heard, 0.0, c["due"] + np.minimum(due, most))
-        old = hour - c["began"] >= HOURS_PER_DAY
-        enough = old & (c["seen"] >= MIN_SEEN) & (c["due"] >= MIN_DUE)
-        silent: Bools = ~heard & enough & (gap > TIMES * c["longest"]) & (gap >= MIN_HOURS)
+    def advance_hour(self, hour: int, events: F64, due: F64, learning: Bools) -> Bools:
+        """Take in one hour of all series; returns which have been silent for too long.
+
+        Args:
+            hour: since 1970 UTC, one more than the last time.
+            events: that arrived, shape (series,).
+            due: that were expected in the hour, shape (series,).
+            learning: whose gaps count as normal: not those that have an alert.
+        """
+        c = self._rows.columns
+        some = events > 0
+        gap = hour - c.last
+        np.maximum(c.longest, gap - 1, out=c.longest, where=some & learning)
+        c.last[some] = hour
+        c.seen[:] += events
+        # The hour in which a series began was not observed whole.
+        full = some & learning & (hour > c.began)
+        np.copyto(c.poorest, np.where(c.poorest > 0, np.minimum(c.poorest, events), events), where=full)
+        most = np.where((c.longest == 0) & (c.poorest > 0), c.poorest, np.inf)
+        c.due[:] = np.where(some, 0.0, c.due + np.minimum(due, most))
+        old = hour - c.began >= HOURS_PER_DAY
+        enough = old & (c.seen >= MIN_SEEN) & (c.due >= MIN_DUE)
+        silent: Bools = ~some & enough & (gap > TIMES * c.longest) & (gap >= MIN_HOURS)
         return silent

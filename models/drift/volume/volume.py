@@ -8,16 +8,16 @@ traffic by itself, and both against the hours of the week (`models.drift.volume.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aftercall.records import Alert
+from models.alarms.alarm import Alarm
 from models.arrays import F64, I32
 from models.drift.settings import DriftSettings, part_of_source
-from models.drift.volume.detector import ArrivalWatch, Telling
+from models.drift.volume.detector import ArrivalDetector, Measure
 from models.drift.volume.expected_responses import AGES, RecentCalls, ResponseDelays, day_ends
 from models.messages import Closed
 from models.stats.minute_delays import BUCKETS
@@ -37,9 +37,8 @@ class Volume:
         """Start fresh, or from the `state()` of another instance."""
         kept: dict[str, Any] = state or dict.fromkeys(("calls", "responses", "recent", "delays"))
         self._settings = settings
-        after, promise = settings.new_normal_after_us, settings.promise
-        self._calls = ArrivalWatch(more=True, new_normal_after_us=after, promise=promise, state=kept["calls"])
-        self._responses = ArrivalWatch(more=False, new_normal_after_us=after, promise=promise, state=kept["responses"])
+        self._calls = ArrivalDetector(settings, more=True, state=kept["calls"])
+        self._responses = ArrivalDetector(settings, more=False, state=kept["responses"])
         self._recent = RecentCalls(kept["recent"])
         self._delays = ResponseDelays(kept["delays"])
         self._sources: dict[str, int] = kept.get("sources", {})
@@ -48,25 +47,25 @@ class Volume:
         self._called: dict[int, dict[str, int]] = kept.get("called", {})
         self._stated: dict[int, dict[tuple[str, str], F64]] = kept.get("stated", {})
 
-    def close(self, closed: Closed) -> list[Alert]:
-        """Take in the minutes that have closed; hours are looked at once they are complete."""
-        self._take(closed)
+    def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
+        """See `Detector`; hours are tested once they are complete."""
+        raised = list(alarms)
+        self._count(closed)
         waiting = [*self._called, *self._stated]
         if self._next is None:
             if not waiting:
-                return []
+                return raised
             self._next = min(waiting)
-        alerts: list[Alert] = []
         end = closed.through // MINUTES
         while self._next < end:
             if not self._calls.keys and not self._responses.keys:
-                # Nobody to miss anything: on to the next that comes.
+                # Nothing is watched: skip to the next hour with events.
                 self._next = min((hour for hour in (*self._called, *self._stated) if hour >= self._next), default=end)
                 if self._next >= end:
                     break
-            alerts += self._step(self._next)
+            raised += self._advance_hour(self._next)
             self._next += 1
-        return alerts
+        return raised
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
@@ -81,7 +80,7 @@ class Volume:
             "stated": self._stated,
         }
 
-    def _take(self, closed: Closed) -> None:
+    def _count(self, closed: Closed) -> None:
         tasks = [name[0] for name in closed.names]
         called = closed.trials
         for task, hour, count in zip(
@@ -91,79 +90,74 @@ class Volume:
             strict=True,
         ):
             if count:
-                of = self._called.setdefault(hour, {})
-                of[task] = of.get(task, 0) + count
-        said = closed.responses
+                calls = self._called.setdefault(hour, {})
+                calls[task] = calls.get(task, 0) + count
+        responses = closed.responses
         rows = zip(
-            _hours(said.minute).tolist(),
-            said.code.tolist(),
-            said.source.tolist(),
-            said.bucket.tolist(),
-            said.statements.tolist(),
+            _hours(responses.minute).tolist(),
+            responses.code.tolist(),
+            responses.source.tolist(),
+            responses.bucket.tolist(),
+            responses.statements.tolist(),
             strict=True,
         )
         for hour, code, source, bucket, count in rows:
             if count:
                 key = (tasks[code], closed.sources[source])
-                by = self._stated.setdefault(hour, {})
-                if key not in by:
-                    by[key] = np.zeros(BUCKETS)
-                by[key][bucket] += count
+                delays = self._stated.setdefault(hour, {}).setdefault(key, np.zeros(BUCKETS))
+                delays[bucket] += count
 
-    def _step(self, hour: int) -> list[Alert]:
+    def _advance_hour(self, hour: int) -> list[Alarm]:
         called, stated = self._called.pop(hour, {}), self._stated.pop(hour, {})
         self._forget(hour)
-        self._meet(called, stated, hour)
+        self._begin(called, stated, hour)
         tasks = {key[0]: row for row, key in enumerate(self._calls.keys)}
         calls = np.zeros(len(tasks))
         for task, count in called.items():
             if task in tasks:
                 calls[tasks[task]] = count
         passed = self._recent.step(calls)
-        alerts = self._watch_calls(hour, calls)
+        alarms = self._test_calls(hour, calls)
         if self._responses.keys:
-            mine = passed[[tasks[key[0]] for key in self._responses.keys]]
-            alerts += self._watch_responses(hour, stated, mine)
-        return alerts
+            passed = passed[[tasks[key[0]] for key in self._responses.keys]]
+            alarms += self._test_responses(hour, stated, passed)
+        return alarms
 
-    def _watch_calls(self, hour: int, calls: F64) -> list[Alert]:
-        watch = self._calls
-        watch.normal(hour)
-        # Calls are due of nothing but the hour of the week.
-        found = watch.step(hour, calls, np.ones(len(calls)), watch.usual(hour))
-        told = []
-        for row, seen in found:
-            hours = max(hour + 1 - seen.since, 1.0)
-            kind, metric = CALLS
-            watched = (kind, (watch.keys[row][0], None, None), metric)
-            told.append(Telling(watched, seen.foreseen / hours, "calls an hour"))
-        return watch.book(found, told, hour)
+    def _test_calls(self, hour: int, calls: F64) -> list[Alarm]:
+        detector = self._calls
+        detector.normal(hour)
+        # Only the hour of the week makes calls due.
+        found = detector.advance_hour(hour, calls, np.ones(len(calls)), detector.usual(hour))
+        kind, metric = CALLS
+        measures = []
+        for row, deviation in found:
+            hours = max(hour + 1 - deviation.since, 1.0)
+            series = (kind, (detector.keys[row][0], None, None), metric)
+            measures.append(Measure(series, deviation.foreseen / hours, "calls an hour"))
+        return detector.alarms(found, measures, hour)
 
-    def _watch_responses(self, hour: int, stated: dict[tuple[str, str], F64], passed: F64) -> list[Alert]:
-        watch = self._responses
-        again = watch.normal(hour)
-        self._delays.relearn(again)
-        answered = np.zeros((len(watch), BUCKETS))
-        for row, key in enumerate(watch.keys):
-            told_of = stated.get((key[0], key[1]))
-            if told_of is not None:
-                answered[row] = told_of
-        learning, shares = watch.learning, self._delays.shares.sum(axis=1)
+    def _test_responses(self, hour: int, stated: dict[tuple[str, str], F64], passed: F64) -> list[Alarm]:
+        detector = self._responses
+        self._delays.relearn(detector.normal(hour))
+        answered = np.zeros((len(detector), BUCKETS))
+        for row, (task, source) in enumerate(detector.keys):
+            answered[row] = stated.get((task, source), 0.0)
+        learning, shares = detector.learning, self._delays.shares.sum(axis=1)
         due = self._delays.due(passed)
-        found = watch.step(hour, answered.sum(axis=1), due, due)
+        found = detector.advance_hour(hour, answered.sum(axis=1), due, due)
         self._delays.learn(answered[:, :AGES], passed, learning, day_ends=day_ends(hour))
-        told = []
+        kind, metric = RESPONSES
+        measures = []
         for row, _ in found:
-            task, source = watch.keys[row]
-            kind, metric = RESPONSES
-            watched = (kind, (task, None, None), f"{metric}:{source}")
-            told.append(Telling(watched, float(shares[row]), "statements per call"))
-        return watch.book(found, told, hour)
+            task, source = detector.keys[row]
+            series = (kind, (task, None, None), f"{metric}:{source}")
+            measures.append(Measure(series, float(shares[row]), "statements per call"))
+        return detector.alarms(found, measures, hour)
 
-    # Who is watched
+    # What is watched
 
-    def _meet(self, called: Iterable[str], stated: Iterable[tuple[str, str]], hour: int) -> None:
-        """New task types and sources, by name within an hour."""
+    def _begin(self, called: Iterable[str], stated: Iterable[tuple[str, str]], hour: int) -> None:
+        """Start to watch new task types and sources, by name within an hour."""
         stated = sorted(stated)
         known = {key[0] for key in self._calls.keys}
         tasks = sorted({*called, *(task for task, _ in stated)} - known)[: MOST_WATCHED - len(known)]
@@ -184,10 +178,10 @@ class Volume:
             self._delays.add(len(fresh))
 
     def _forget(self, hour: int) -> None:
-        """Who has not been heard of for weeks; a source with its task."""
-        gone = self._calls.given_up(hour)
+        """Drop series without events for weeks; a source goes with its task."""
+        gone = self._calls.forgotten(hour)
         lost = {key[0] for key, over in zip(self._calls.keys, gone.tolist(), strict=True) if over}
-        silent = self._responses.given_up(hour)
+        silent = self._responses.forgotten(hour)
         silent |= np.array([key[0] in lost for key in self._responses.keys], np.bool_)
         if silent.any():
             self._responses.keep(~silent)

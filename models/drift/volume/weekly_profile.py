@@ -1,7 +1,7 @@
-"""Do as many arrive as at this hour of the week they used to? Counts against a learned profile, at a promised rate.
+"""Counts are tested against a learned profile of the hours of the week, at a promised false-alarm rate.
 
-Of each watch the hours of the week have rates of their own, relative to an exposure that the owner computes. Of such an
-hour the weeks before saw N events at exposure E, older weeks discounted; mu = e (N + .1) / (E + .1) are due at e. The
+In each series every hour of the week has a rate of its own, relative to an exposure that the owner computes. The weeks
+before saw N events in such an hour at exposure E, older weeks discounted; mu = e (N + .1) / (E + .1) are due at e. The
 hours of a day go up and down together by a random factor of the day, with coefficient of variation tau_d, and each
 by one of its own, tau_h; so the count n of the day so far, of M = sum of mu, is taken as negative binomial with shape
 
@@ -20,15 +20,15 @@ steady at all.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from aftercall.times import HOURS_PER_DAY, HOURS_PER_WEEK
 from models.arrays import F64, I64, Bools
+from models.columns.struct_of_arrays import StructOfArrays
 from models.stats.dispersion import upper
 
-HOURS_PER_DAY: Final = 24
-HOURS_PER_WEEK: Final = 168
 KNOWN_AFTER: Final = 2 * HOURS_PER_WEEK
 """Hours after which a profile is tested: every hour of the week has been seen twice."""
 FEWER: F64 = np.array([0.02, 0.1, 0.3])
@@ -42,151 +42,194 @@ _WEEKLY = 0.7
 _LEVEL_Z = -0.5244005127080409
 """Quantile of the normal distribution at 30 %: variations are upper bounds of 70 % confidence."""
 _LEAST_VARIATION = 0.05
-"""tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to say."""
+"""tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to show."""
 _EXPONENT_CAP = 600.0
 _CAP = 1e15
 
 
-class HourOfWeek:
-    """Profiles and statistics of many watches, about 3 kB each. Columns are attributes of shape (watches, ...).
+class _Series(NamedTuple):
+    """Columns; J is the number of ratios. Their names are the keys of the stored state."""
 
-    Attributes:
-        ratios: the r, shape (J,).
-        r: statistics, shape (watches, J); 0 until the profile is known.
-        began: hour of a watch's first event.
-        since: hour from which the evidence for each r comes (where its cusum was last 0), shape (watches, J).
-        seen, foreseen: events since then, and how many were due, shape (watches, J).
-        evidence: sum of the changes of L for each r, shape (watches, J).
-    """
+    events: F64
+    """Per hour of the week, older weeks discounted, shape (series, 168)."""
+    exposure: F64
+    r: F64
+    """Shape (series, J), and so on."""
+    cusum: F64
+    since: F64
+    seen: F64
+    foreseen: F64
+    gain: F64
+    evidence: F64
+    began: F64
+    """Shape (series,), and so on."""
+    day_events: F64
+    day_due: F64
+    day_spread: F64
+    hours_off: F64
+    hours_scale: F64
+    hours: F64
+    days_off: F64
+    days_scale: F64
+    days: F64
+
+    @classmethod
+    def blank(cls, ratios: int) -> _Series:
+        """No rows."""
+        of_week, of_ratios, plain = np.zeros((0, HOURS_PER_WEEK)), np.zeros((0, ratios)), np.zeros(0)
+        return cls(*(of_week,) * 2, *(of_ratios,) * 7, *(plain,) * 10)
+
+    @classmethod
+    def beginning(cls, hour: int) -> _Series:
+        """One row whose first event lies in `hour`."""
+        return cls(*(np.zeros(()),) * 19)._replace(began=np.array(float(hour)), since=np.array(float(hour)))
+
+
+class WeeklyProfiles:
+    """Profiles and statistics of many series, about 3 kB each."""
 
     def __init__(self, ratios: F64, state: dict[str, F64] | None = None) -> None:
-        """Start without watches, or from a `state()`."""
+        """Start without series, or from a `state()`.
+
+        Args:
+            ratios: the r, shape (J,).
+            state: of another instance with the same ratios.
+        """
         self.ratios = ratios
         self._log = np.log(ratios)
-        j = len(ratios)
-        self._tails: dict[str, tuple[int, ...]] = {
-            **dict.fromkeys(("events", "exposure"), (HOURS_PER_WEEK,)),
-            **dict.fromkeys(("r", "cusum", "since", "seen", "foreseen", "gain", "evidence"), (j,)),
-            **dict.fromkeys(("began", "day_events", "day_due", "day_spread"), ()),
-            **dict.fromkeys(("hours_off", "hours_scale", "hours", "days_off", "days_scale", "days"), ()),
-        }
-        self._columns = {name: np.zeros((0, *tail)) for name, tail in self._tails.items()} if state is None else state
+        self._rows = StructOfArrays(_Series.blank(len(ratios)) if state is None else _Series(**state))
 
     def __len__(self) -> int:
-        return len(self._columns["began"])
+        return len(self._rows)
 
-    def __getattr__(self, name: str) -> F64:
-        columns: dict[str, F64] = self.__dict__.get("_columns", {})
-        if name in columns:
-            return columns[name]
-        raise AttributeError(name)
+    @property
+    def began(self) -> F64:
+        """Hour of the first event, shape (series,)."""
+        return self._rows.columns.began
+
+    @property
+    def since(self) -> F64:
+        """Hour from which the evidence for each r comes (where its cusum was last 0), shape (series, J)."""
+        return self._rows.columns.since
+
+    @property
+    def seen(self) -> F64:
+        """Events since then, shape (series, J)."""
+        return self._rows.columns.seen
+
+    @property
+    def foreseen(self) -> F64:
+        """Events that were due since then, shape (series, J)."""
+        return self._rows.columns.foreseen
+
+    @property
+    def evidence(self) -> F64:
+        """Sum of the changes of L for each r, shape (series, J)."""
+        return self._rows.columns.evidence
 
     def state(self) -> dict[str, F64]:
         """Plain arrays; not a copy."""
-        return self._columns
+        return self._rows.columns._asdict()
 
     def add(self, count: int, hour: int) -> None:
-        """`count` new watches whose first event lies in `hour`."""
-        for name, tail in self._tails.items():
-            start = float(hour) if name in _TIMES else 0.0
-            self._columns[name] = np.concatenate((self._columns[name], np.full((count, *tail), start)))
+        """Append `count` series whose first event lies in `hour`."""
+        self._rows.append(count, _Series.beginning(hour))
 
     def keep(self, kept: Bools) -> None:
-        """Forget the other watches."""
-        self._columns = {name: column[kept] for name, column in self._columns.items()}
+        """Drop the other series."""
+        self._rows.keep(kept)
 
     def relearn(self, rows: I64, hour: int) -> None:
-        """Start these watches afresh."""
-        for name, column in self._columns.items():
-            column[rows] = float(hour) if name in _TIMES else 0.0
+        """Start these series from scratch."""
+        self._rows.fill(rows, _Series.beginning(hour))
 
     def clear(self, row: int, hour: int) -> None:
-        """No evidence any more, after `hour`; the profile stays."""
-        for name in ("r", "cusum", "seen", "foreseen", "gain", "day_events", "day_due", "day_spread"):
-            self._columns[name][row] = 0.0
-        self._columns["since"][row] = hour + 1
+        """Drop the evidence up to the end of `hour`; the profile stays."""
+        c = self._rows.columns
+        for column in (c.r, c.cusum, c.seen, c.foreseen, c.gain, c.day_events, c.day_due, c.day_spread):
+            column[row] = 0.0
+        c.since[row] = hour + 1
 
     def known(self, hour: int) -> Bools:
-        """Whose profiles are known by `hour`."""
+        """Which profiles are known by `hour`."""
         known: Bools = hour - self.began >= KNOWN_AFTER
         return known
 
     def due(self, hour: int, exposure: F64) -> F64:
-        """Events due in `hour` at this exposure, shape (watches,)."""
-        slot = hour % HOURS_PER_WEEK
-        return exposure * (self.events[:, slot] + _PRIOR) / (self.exposure[:, slot] + _PRIOR)
+        """Events due in `hour` at this exposure, shape (series,)."""
+        c, slot = self._rows.columns, hour % HOURS_PER_WEEK
+        return exposure * (c.events[:, slot] + _PRIOR) / (c.exposure[:, slot] + _PRIOR)
 
-    def step(self, hour: int, events: F64, exposure: F64, learning: Bools) -> F64:
-        """One hour of all watches.
+    def advance_hour(self, hour: int, events: F64, exposure: F64, learning: Bools) -> F64:
+        """Take in one hour of all series.
 
         Args:
             hour: since 1970 UTC, one more than the last time.
-            events: that arrived, shape (watches,).
-            exposure: shape (watches,): expected but for the hour of the week, in events.
-            learning: whose profile may learn from this hour: not those that have an alarm.
+            events: that arrived, shape (series,).
+            exposure: shape (series,): expected but for the hour of the week, in events.
+            learning: which profiles may learn from this hour: not those that have an alarm.
 
         Returns:
-            `r` after the hour.
+            R after the hour, shape (series, J); 0 until the profile is known. A view, valid until the next hour.
         """
-        c, slot, due = self._columns, hour % HOURS_PER_WEEK, self.due(hour, exposure)
+        c, slot, due = self._rows.columns, hour % HOURS_PER_WEEK, self.due(hour, exposure)
         if hour % HOURS_PER_DAY == 0:
             self._learn_day(hour, learning)
-        hourly = self._variation("hours")
-        c["day_events"] += events
-        c["day_due"] += due
-        c["day_spread"] += due**2 * (hourly + 1 / (c["events"][:, slot] + _PRIOR))
-        total = np.maximum(c["day_due"], 1e-9)
-        shape = (1 / (self._variation("days") + c["day_spread"] / total**2))[:, None]
-        told = np.log((shape + total[:, None]) / (shape + self.ratios * total[:, None]))
-        gain = shape * told + c["day_events"][:, None] * (self._log + told)
-        change = np.minimum(gain - c["gain"], _EXPONENT_CAP)
-        c["gain"] = gain
-        c["evidence"] += change
-        r = np.minimum((c["r"] + 1 / HOURS_PER_WEEK) * np.exp(change), _CAP)
-        c["r"] = np.where(self.known(hour)[:, None], r, 0.0)
+        hourly = _variation(c.hours_off, c.hours_scale, c.hours)
+        c.day_events[:] += events
+        c.day_due[:] += due
+        c.day_spread[:] += due**2 * (hourly + 1 / (c.events[:, slot] + _PRIOR))
+        total = np.maximum(c.day_due, 1e-9)
+        shape = (1 / (_variation(c.days_off, c.days_scale, c.days) + c.day_spread / total**2))[:, None]
+        ratio = np.log((shape + total[:, None]) / (shape + self.ratios * total[:, None]))
+        gain = shape * ratio + c.day_events[:, None] * (self._log + ratio)
+        change = np.minimum(gain - c.gain, _EXPONENT_CAP)
+        c.gain[:] = gain
+        c.evidence[:] += change
+        r = np.minimum((c.r + 1 / HOURS_PER_WEEK) * np.exp(change), _CAP)
+        c.r[:] = np.where(self.known(hour)[:, None], r, 0.0)
         self._track(hour, change, events, due)
         self._learn_hour(slot, events, exposure, due, learning)
-        return c["r"]
-
-    def _variation(self, of: str) -> F64:
-        """tau^2 of hours or days, an upper bound of 70 % confidence, shape (watches,)."""
-        c = self._columns
-        count = np.maximum(c[of], 1.0)
-        learned = np.maximum(c[f"{of}_off"], 0.0) / np.maximum(c[f"{of}_scale"], 1e-9)
-        return np.maximum(upper(learned, count, _LEVEL_Z), _LEAST_VARIATION)
+        return c.r
 
     def _track(self, hour: int, change: F64, events: F64, due: F64) -> None:
-        """Page's cusum of the same evidence: since when, and what came since."""
-        c = self._columns
-        cusum = c["cusum"] + change
+        """Advance Page's cusum of the same evidence: since when, and what came since."""
+        c = self._rows.columns
+        cusum = c.cusum + change
         over = cusum > 0
-        c["cusum"] = np.where(over, cusum, 0.0)
-        c["since"] = np.where(over, c["since"], hour + 1)
-        c["seen"] = np.where(over, c["seen"] + events[:, None], 0.0)
-        c["foreseen"] = np.where(over, c["foreseen"] + due[:, None], 0.0)
+        c.cusum[:] = np.where(over, cusum, 0.0)
+        c.since[:] = np.where(over, c.since, hour + 1)
+        c.seen[:] = np.where(over, c.seen + events[:, None], 0.0)
+        c.foreseen[:] = np.where(over, c.foreseen + due[:, None], 0.0)
 
     def _learn_hour(self, slot: int, events: F64, exposure: F64, due: F64, learning: Bools) -> None:
-        c = self._columns
-        predicted = learning & (c["exposure"][:, slot] > 0)
-        off = (events - due) ** 2 - due - due**2 / (c["events"][:, slot] + _PRIOR)
-        self._fade("hours", off, due**2, predicted, _WEEKLY ** (1 / HOURS_PER_WEEK))
-        for name, value in (("events", events), ("exposure", exposure)):
-            c[name][:, slot] = np.where(learning, c[name][:, slot] * _WEEKLY + value, c[name][:, slot])
+        c = self._rows.columns
+        predicted = learning & (c.exposure[:, slot] > 0)
+        off = (events - due) ** 2 - due - due**2 / (c.events[:, slot] + _PRIOR)
+        kept = _WEEKLY ** (1 / HOURS_PER_WEEK)
+        for column, value in ((c.hours_off, off), (c.hours_scale, due**2), (c.hours, 1.0)):
+            _fade(column, value, predicted, kept)
+        for column, value in ((c.events, events), (c.exposure, exposure)):
+            _fade(column[:, slot], value, learning, _WEEKLY)
 
     def _learn_day(self, hour: int, learning: Bools) -> None:
-        """The day before `hour` is over."""
-        c = self._columns
-        due = c["day_due"]
-        off = (c["day_events"] - due) ** 2 - due - c["day_spread"]
-        predicted = learning & (hour - c["began"] >= HOURS_PER_WEEK + HOURS_PER_DAY) & (due > 0)
-        self._fade("days", off, due**2, predicted, _WEEKLY ** (1 / 7))
-        for name in ("day_events", "day_due", "day_spread", "gain"):
-            c[name][:] = 0.0
-
-    def _fade(self, of: str, off: F64, scale: F64, chosen: Bools, kept: float) -> None:
-        c = self._columns
-        for name, value in ((f"{of}_off", off), (f"{of}_scale", scale), (of, 1.0)):
-            c[name] = np.where(chosen, c[name] * kept + value, c[name])
+        """Learn from the day before `hour`, which is over."""
+        c = self._rows.columns
+        due = c.day_due
+        off = (c.day_events - due) ** 2 - due - c.day_spread
+        predicted = learning & (hour - c.began >= HOURS_PER_WEEK + HOURS_PER_DAY) & (due > 0)
+        for column, value in ((c.days_off, off), (c.days_scale, due**2), (c.days, 1.0)):
+            _fade(column, value, predicted, _WEEKLY ** (1 / 7))
+        for column in (c.day_events, c.day_due, c.day_spread, c.gain):
+            column[:] = 0.0
 
 
-_TIMES: Final = frozenset(("began", "since"))
+def _variation(off: F64, scale: F64, count: F64) -> F64:
+    """tau^2 of hours or days, an upper bound of 70 % confidence, shape (series,)."""
+    learned = np.maximum(off, 0.0) / np.maximum(scale, 1e-9)
+    return np.maximum(upper(learned, np.maximum(count, 1.0), _LEVEL_Z), _LEAST_VARIATION)
+
+
+def _fade(column: F64, value: F64 | float, chosen: Bools, kept: float) -> None:
+    """Discount what was learned and add `value`, in place, where `chosen`."""
+    np.copyto(column, column * kept + value, where=chosen)

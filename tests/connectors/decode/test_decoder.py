@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any
 from uuid import UUID
 
@@ -215,6 +216,7 @@ def records(draw: st.DrawFn) -> tuple[bytes, int]:
     return wrap[0] + bytes(raw) + wrap[1], kind
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(records(), min_size=1, max_size=12))
 def test_the_decoder_accepts_exactly_what_pydantic_accepts_with_equal_values(batch: list[tuple[bytes, int]]) -> None:
@@ -222,7 +224,6 @@ def test_the_decoder_accepts_exactly_what_pydantic_accepts_with_equal_values(bat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @settings(max_examples=4000, deadline=None)
 @given(st.lists(records(), min_size=1, max_size=12))
 def test_the_decoder_and_pydantic_agree_over_many_more_records(batch: list[tuple[bytes, int]]) -> None:
@@ -448,7 +449,7 @@ def test_a_detail_names_field_rule_and_value_but_never_a_prompt() -> None:
     ]
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.slow
 def test_hostile_records_are_refused_without_holding_the_others_up() -> None:
     many = b", ".join(b'"k%d": []' % i for i in range(60_000))
     raws = [
@@ -456,7 +457,9 @@ def test_hostile_records_are_refused_without_holding_the_others_up() -> None:
         line(CALL, tool_calls=[1] * 200_000),
         line(CALL)[:-1] + b', "attrs": {' + many + b"}}",
     ]
+    began = time.process_time()
     batch = decode(raws, [CALL] * 3)
+    assert time.process_time() - began < 20
     assert [item.reason for item in batch.refused] == ["too_deep", "wrong_type", "wrong_type"]
 
 

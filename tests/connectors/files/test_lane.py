@@ -13,7 +13,6 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aftercall.errors import StateError
 from aftercall.times import NEVER, format_time, parse_time
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
@@ -206,13 +205,6 @@ def test_changed_files_are_not_resumed(tmp_path: Path) -> None:
     write(tmp_path, "a.jsonl", [call(START), call(START + 1), call(START + 2)])
     with pytest.raises(InputError, match="not the files this run was started with"):
         lane([path], [], tmp_path, 1, first.snapshot())
-
-
-def test_a_state_of_an_unknown_version_is_not_resumed(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.jsonl", [call(START)])
-    state = {**lane([path], [], tmp_path).snapshot(), "version": 99}
-    with pytest.raises(StateError, match="must have version 1; got 99"):
-        lane([path], [], tmp_path, 1, state)
 
 
 def test_progress_counts_records_up_to_the_total(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
+from connectors.block import Block
 from connectors.kafka.after_epoch import AfterEpoch
-from connectors.kafka.writer import Block
 
 
 class Part(StatefulSinkPartition[Block, None]):

@@ -21,7 +21,7 @@ from connectors.kafka.client import (
     try_settings,
 )
 from connectors.kafka.client_log import ClientLog
-from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret, scrub
+from connectors.kafka.cluster import OWN_KEYS, Cluster, hide_secrets, may_be_secret
 
 MARK = "hush-3f9c"
 NOWHERE = "localhost:1"
@@ -194,7 +194,7 @@ def test_no_secret_is_shown(
     shown += [str(caught.value), sentence(leak), caplog.text, out, err]
     assert "it said ***" in caplog.text
     assert MARK not in "".join(shown)
-    assert scrub(f"a\n{MARK}") == "a ***"
+    assert hide_secrets(f"a\n{MARK}") == "a ***"
 
 
 def test_what_may_be_secret_is_told_by_its_key() -> None:

@@ -17,13 +17,13 @@ from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaConfigError, KafkaFailure, admin_config, consumer_config
 from connectors.kafka.cluster import Cluster as Address
-from connectors.kafka.lane import KafkaLane, State
-from connectors.kafka.lane_settings import LaneHooks, LaneSettings
-from connectors.kafka.metadata import KafkaWatch
-from kafka.clusters import Cluster, RealCluster
+from connectors.kafka.lane import KafkaLane, KafkaLaneState
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
+from connectors.kafka.metadata import MetadataPoller
+from harness.waiting import until
+from kafka.clusters import DEADLINE_S, Cluster, RealCluster
 
 T0_US = 1_767_225_600_000_000  # 2026-01-01
-DEADLINE_S = 20.0
 
 
 def _call(i: int, minute: int = 0) -> bytes:
@@ -54,21 +54,21 @@ class Rig:
             }
             | settings
         )
-        self.watch = KafkaWatch(admin_config(address), self.settings.topics, 0.1)
+        self.poller = MetadataPoller(admin_config(address), self.settings.topics, 0.1)
 
     @contextmanager
-    def lane(self, state: State | None = None, number: int = 0, **other: Any) -> Iterator[KafkaLane]:
-        self.watch.start()
+    def lane(self, state: KafkaLaneState | None = None, number: int = 0, **other: Any) -> Iterator[KafkaLane]:
+        self.poller.start()
         settings = LaneSettings(**(self.settings.__dict__ | other))
         decoder = Decoder(now_us=T0_US + 10**15, max_future_skew_us=0)
-        lane = KafkaLane(settings, number, decoder, self.watch, LaneHooks(), state)
+        lane = KafkaLane(settings, number, decoder, self.poller, LaneCallbacks(), state)
         try:
             yield lane
         finally:
             lane.close()
 
     def close(self) -> None:
-        self.watch.close()
+        self.poller.close()
 
 
 @pytest.fixture
@@ -192,18 +192,18 @@ def test_a_lane_without_partitions_says_at_once_that_it_is_idle(rig: Callable[..
 
 
 def test_a_partition_far_ahead_is_paused_until_the_slowest_has_caught_up(rig: Callable[..., Rig]) -> None:
-    """Partition 0 is two hours ahead; the slow one is read by another lane, which tells of it on the board."""
+    """Partition 0 is two hours ahead; the slow one is read by another lane, which publishes its clock on the board."""
     it = rig(partitions=2, lanes=2, max_lead_us=3_600_000_000)
     it.broker.produce(it.calls, 0, "c0", _call(0, 180))
     with it.lane(number=1) as slow, it.lane(number=0) as fast:
-        slow._board.tell(1, T0_US)
+        slow._board.publish(1, T0_US)
         _until(fast, _read(1))
         it.broker.produce(it.calls, 0, "c2", _call(2, 181))
         until = time.monotonic() + 1.0
         while time.monotonic() < until:
             assert not any(b.records for b in fast.next_batch())
             time.sleep(0.02)
-        slow._board.tell(1, T0_US + 150 * 60_000_000)
+        slow._board.publish(1, T0_US + 150 * 60_000_000)
         assert _ids(_until(fast, _read(1))) == ["c2"]
 
 
@@ -237,18 +237,19 @@ def test_offsets_are_committed_for_lag_tools_one_epoch_behind(rig: Callable[...,
     asking = Consumer({"bootstrap.servers": it.broker.bootstrap, "group.id": f"g-{it.calls}"})
 
     def committed() -> int:
-        return int(asking.committed([TopicPartition(it.calls, 0)], timeout=10)[0].offset)
+        return int(asking.committed([TopicPartition(it.calls, 0)], timeout=DEADLINE_S)[0].offset)
 
     with it.lane() as lane:
         _until(lane, _read(5))
         lane.snapshot()
         assert committed() < 0, "the epoch is not stored yet"
         lane.snapshot()
-        deadline = time.monotonic() + DEADLINE_S
-        while committed() != 5:
-            assert time.monotonic() < deadline
+
+        def goes_on_until_committed() -> bool:
             lane.next_batch()
-            time.sleep(0.05)
+            return committed() == 5
+
+        until(goes_on_until_committed, committed, every_s=0.05)
     asking.close()
 
 

@@ -29,11 +29,13 @@ from bytewax.testing import TestingSource
 
 from aftercall.records import VerdictRecord, to_json
 from benchmarks.kafka_broker import Broker
+from connectors.block import Block
 from connectors.kafka import writer as kafka_writer
 from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config
 from connectors.kafka.cluster import Cluster as Settings
 from connectors.kafka.sink import KafkaPart, KafkaSink
-from connectors.kafka.writer import Block, KafkaWriter, WriterHooks
+from connectors.kafka.writer import KafkaWriter, WriterCallbacks
+from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster, MockCluster, Read, RealCluster
 
 PRODUCE = 0  # the protocol's number of the request
@@ -42,20 +44,20 @@ QUICK = {"reconnect.backoff.max.ms": 200, "linger.ms": 5, "topic.metadata.propag
 
 
 class Told:
-    """Hooks that keep what they were told."""
+    """Callbacks that keep their arguments."""
 
     def __init__(self, give_up: Callable[[], bool] = lambda: False) -> None:
         self.beats = 0
         self.confirmed, self.shortened = Counter[str](), Counter[str]()
         self.refused: list[tuple[str, str]] = []
         self.trouble = Counter[str]()
-        self.hooks = WriterHooks(
+        self.callbacks = WriterCallbacks(
             beat=self._beat,
             give_up=give_up,
             confirmed=lambda topic, count: self.confirmed.update({topic: count}),
             refused=lambda topic, error: self.refused.append((topic, error)),
             shortened=lambda topic: self.shortened.update([topic]),
-            trouble=lambda name: self.trouble.update([name]),
+            passing_error=lambda name: self.trouble.update([name]),
         )
 
     def _beat(self) -> None:
@@ -68,7 +70,7 @@ def writer(
     settings = dict(client)
     brokers = settings.pop("bootstrap.servers")
     config = producer_config(Settings(brokers=brokers, librdkafka=settings | QUICK | dict(more)))
-    return KafkaWriter(config, dead_letters, (told or Told()).hooks)
+    return KafkaWriter(config, dead_letters, (told or Told()).callbacks)
 
 
 def opened(to: KafkaWriter, topic: str) -> KafkaPart:
@@ -168,7 +170,7 @@ def test_all_parts_of_a_process_share_a_producer_until_the_last_one_closes(mock_
 def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
     mock_broker: MockCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_writer, "SAY_EVERY_S", 0.6)
+    monkeypatch.setattr(kafka_writer, "LOG_EVERY_S", 0.6)
     caplog.set_level(logging.INFO, logger="aftercall.kafka")
     topic, told = mock_broker.fresh_topic(), Told()
     part = opened(writer(mock_broker.client, told=told), topic)
@@ -177,18 +179,18 @@ def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
     part.write_batch([block(range(1, 100))])
     waiting = Thread(target=part.snapshot)
+    began = time.monotonic()
     waiting.start()
-    time.sleep(2)
+    until(lambda: told.beats >= 4 and len(caplog.records) >= 2, lambda: (told.beats, caplog.text))
     assert waiting.is_alive()
-    assert told.beats >= 4
     assert told.confirmed == {topic: 1}
     mock_broker._library.rd_kafka_mock_broker_set_up(mock_broker._cluster, 1)
-    waiting.join(20)
+    waiting.join(HANG_S)
     assert not waiting.is_alive()
     assert told.confirmed == {topic: 100}
     assert len(mock_broker.read_all(topic)) == 100
     said = [record.message for record in caplog.records]
-    assert 2 <= len(said) <= 5
+    assert 3 <= len(said) <= 2 + (time.monotonic() - began) / kafka_writer.LOG_EVERY_S
     assert all("99 records not acknowledged" in one for one in said[:-1])
     assert "answers again" in said[-1]
 
@@ -199,7 +201,7 @@ def test_when_told_to_stop_it_raises_and_so_does_everything_after(mock_broker: M
     to = writer(mock_broker.client, told=Told(give_up=lambda: True))
     part, other = opened(to, "a"), opened(to, "b")
     part.write_batch([block(range(10))])
-    with pytest.raises(StoppedWaiting, match=r"1\d were not when the time to stop was over"):
+    with pytest.raises(StoppedWaiting, match=r"1\d were not by the deadline to stop"):
         part.snapshot()
     for action in (other.snapshot, part.snapshot, lambda: other.write_batch([block([1])])):
         with pytest.raises(StoppedWaiting):
@@ -221,12 +223,12 @@ def test_closing_gets_off_what_it_can_and_never_raises(
     monkeypatch.setattr(kafka_writer, "CLOSE_S", 1.0)
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
     to = writer(mock_broker.client)
-    parts = [opened(to, topic) for _ in range(20)]
+    parts = [opened(to, topic) for _ in range(100)]
     parts[0].write_batch([block(range(10))])
     start = time.monotonic()
     for one in parts:
         one.close()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 50, "each that waited would take a second"
     assert re.search(r"1\d were not", caplog.text)  # the client counts its own requests too
 
 
@@ -235,7 +237,7 @@ def test_a_process_that_stopped_waiting_ends_at_once(mock_broker: MockCluster) -
     program = (
         "from connectors.kafka.client import *; from connectors.kafka.cluster import Cluster;"
         "from connectors.kafka.writer import *; from connectors.kafka.sink import *;"
-        "w = KafkaWriter(producer_config(Cluster(brokers='localhost:1')), 'd', WriterHooks(give_up=lambda: True));"
+        "w = KafkaWriter(producer_config(Cluster(brokers='localhost:1')), 'd', WriterCallbacks(give_up=lambda: True));"
         "p = KafkaPart(w, 't'); p.write_batch([[('k', b'1')] * 1000]); p.snapshot()"
     )
     start = time.monotonic()
@@ -243,16 +245,15 @@ def test_a_process_that_stopped_waiting_ends_at_once(mock_broker: MockCluster) -
     path = os.pathsep.join([str(root), str(root / "sdk")])
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=HANG_S, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "StoppedWaiting: kafka: every record must be acknowledged" in done.stderr
     assert "FAIL" not in done.stderr
-    assert time.monotonic() - start < 10
+    assert_prompt(start, 10, lambda: done.stderr)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_killed_in_between_a_real_broker_still_gets_everything_in_order(new_broker: Callable[..., Broker]) -> None:
     broker = new_broker()
     broker.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import tomllib
 import uuid
 from collections.abc import Callable
@@ -23,11 +22,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # they are pub
 
 from aftercall.errors import ExitCode
 from benchmarks.kafka_broker import Broker
-from connectors.kafka.client import KafkaFailure, producer_config, reach
+from connectors.kafka.client import KafkaFailure, Reached, producer_config, reach
 from connectors.kafka.cluster import Cluster as Settings
 from connectors.kafka.sink import KafkaPart
 from connectors.kafka.topics import SETTINGS, create_topics
 from connectors.kafka.writer import KafkaWriter
+from harness.waiting import HANG_S, until
 from kafka.clusters import Cluster, MockCluster, RealCluster
 from system.commands import aftercall, assert_one_sentence
 
@@ -59,7 +59,7 @@ def configs(broker: RealCluster, topic: str) -> dict[str, str]:
     resource = ConfigResource(ResourceType.TOPIC, topic)
     admin = AdminClient(dict(broker.client))  # its answers end with it
     (answer,) = admin.describe_configs([resource]).values()
-    return {key: entry.value for key, entry in answer.result(30).items()}
+    return {key: entry.value for key, entry in answer.result(HANG_S).items()}
 
 
 # --- reaching --------------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_a_broker_that_comes_late_is_waited_for(new_broker: Callable[..., Broker
         asked.append(True)
         return False
 
-    assert reach(settings_of(broker), timeout_s=30, give_up=starting).brokers == 1
+    assert reach(settings_of(broker), timeout_s=HANG_S, give_up=starting).brokers == 1
     assert asked
 
 
@@ -98,7 +98,7 @@ def guarded(kafka_is_here: None) -> Any:
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:admin;User:ANONYMOUS",
     }
-    with Broker(users=users, properties=rules) as broker:
+    with Broker(users=users, properties=rules, brief=True) as broker:
         yield broker
 
 
@@ -109,7 +109,7 @@ def as_user(name: str) -> dict[str, str]:
 @pytest.mark.slow
 def test_wrong_credentials_are_told_at_once_and_not_shown(guarded: Broker) -> None:
     with pytest.raises(KafkaFailure, match=r"must accept the credentials.*Invalid username or password") as caught:
-        reach(settings_of(guarded, **{"sasl.password": f"wrong-{MARK}"}), timeout_s=30)
+        reach(settings_of(guarded, **{"sasl.password": f"wrong-{MARK}"}), timeout_s=HANG_S)
     assert MARK not in str(caught.value)
 
 
@@ -119,8 +119,14 @@ def test_wrong_credentials_are_told_at_once_and_not_shown(guarded: Broker) -> No
     [("SSL", "SSL handshake failed"), ("PLAINTEXT", "connection closed by peer")],
 )
 def test_the_wrong_protocol_is_told_with_what_the_client_saw(guarded: Broker, protocol: str, said: str) -> None:
-    with pytest.raises(KafkaFailure, match=said):
-        reach(Settings(brokers=guarded.bootstrap, librdkafka={"security.protocol": protocol}), timeout_s=1.5)
+    wrong = Settings(brokers=guarded.bootstrap, librdkafka={"security.protocol": protocol})
+    assert said in failure_within(wrong, 1.5) or said in failure_within(wrong, HANG_S / 4), "busy machines take longer"
+
+
+def failure_within(cluster: Settings, timeout_s: float) -> str:
+    with pytest.raises(KafkaFailure) as caught:
+        reach(cluster, timeout_s=timeout_s)
+    return str(caught.value)
 
 
 @pytest.mark.slow
@@ -135,9 +141,9 @@ def test_a_secret_that_is_changed_is_read_anew(guarded: Broker, tmp_path: Path) 
         librdkafka_files={"sasl.password": str(path)},
     )
     with pytest.raises(KafkaFailure):
-        reach(mounted)
+        reach(mounted, timeout_s=HANG_S)
     path.write_text(f"a-{MARK}\n", encoding="utf-8")
-    assert reach(mounted).brokers == 1
+    assert reach(mounted, timeout_s=HANG_S).brokers == 1
 
 
 @pytest.mark.slow
@@ -152,16 +158,14 @@ def test_who_may_not_write_is_told_before_anything_starts_and_when_writing(guard
         for operation in (AclOperation.READ, AclOperation.DESCRIBE)
     ]  # fmt: skip
     for answer in admin.create_acls(rights).values():
-        answer.result(30)
+        answer.result(HANG_S)
     reader = settings_of(guarded, **as_user("reader"))
-    deadline = time.monotonic() + 30
-    while True:  # rights take a moment to get around in the broker
-        found = reach(reader, inputs=[names["calls"]], outputs=[names["verdicts"]], rights=True)
-        if not found.missing:
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert found.forbidden == ((names["verdicts"], "write"),)
+
+    def found() -> Reached:
+        return reach(reader, inputs=[names["calls"]], outputs=[names["verdicts"]], timeout_s=HANG_S, rights=True)
+
+    until(lambda: not found().missing, found)  # rights take a moment to get around in the broker
+    assert found().forbidden == ((names["verdicts"], "write"),)
     part = KafkaPart(KafkaWriter(producer_config(reader), "dead"), names["verdicts"])
     part.write_batch([[("k", b"{}")]])
     with pytest.raises(KafkaFailure, match="must let this user read the input topics and write the outputs"):
@@ -247,9 +251,8 @@ def test_check_reaches_the_broker_and_finds_what_is_missing(real_broker: RealClu
     assert done.returncode == ExitCode.NO
     assert len(done.stderr.splitlines()) == 6
     for key, name in names.items():
-        assert f"aftercall: kafka.topics.{key}: the topic must exist, and this user may see it; {name} does not" in (
-            done.stderr
-        )
+        rule = "the topic must exist, and this user must be allowed to see it"
+        assert f"aftercall: kafka.topics.{key}: {rule}; {name} is missing" in done.stderr
     assert aftercall(tmp_path, "check", "--config", path, "--no-broker").returncode == 0
     create_topics(settings_of(real_broker), names, partitions=2)
     done = aftercall(tmp_path, "check", "--config", path)

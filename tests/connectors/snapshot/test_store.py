@@ -21,6 +21,7 @@ from connectors.snapshot.errors import SnapshotError
 from connectors.snapshot.publish import versions
 from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.tables import PUBLISHED
+from harness.waiting import HANG_S
 
 AT = 1_760_000_000_000_000
 ROOT = Path(__file__).resolve().parents[3]
@@ -293,6 +294,7 @@ print(reads)
 """
 
 
+@pytest.mark.slow
 def test_readers_in_other_processes_never_see_half_a_snapshot(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     last = 12
@@ -313,7 +315,7 @@ def test_readers_in_other_processes_never_see_half_a_snapshot(tmp_path: Path) ->
     for version in range(2, last + 1):
         step(version)
     for reader in readers:
-        out, _ = reader.communicate(timeout=60)
+        out, _ = reader.communicate(timeout=HANG_S)
         assert reader.returncode == 0
         assert int(out) >= 1
 
@@ -395,7 +397,7 @@ def test_the_snapshot_opens_in_duckdb_1(tmp_path: Path, tmp_path_factory: pytest
         [uv, "pip", "install", "-q", "-p", str(python), "duckdb==1.4.3"],
     ):
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=100)
+            subprocess.run(command, check=True, capture_output=True, timeout=HANG_S)
         except (OSError, subprocess.SubprocessError) as error:
             if "CI" in os.environ:
                 raise

@@ -100,7 +100,7 @@ def test_of_several_processes_one_ends_with_the_error_and_the_others_with_a_sent
             process.wait()
     assert ends == {
         ("gate: the answer is no", ExitCode.NO),
-        ("another process of this run is gone; this one ends too", ExitCode.FAILED),
+        ("another process of this run has ended; this one ends too", ExitCode.FAILED),
     }
 
 

@@ -80,7 +80,7 @@ def wait(partition: SnapshotPartition) -> None:
     for thread in threading.enumerate():
         if thread.name == "aftercall-publish":
             thread.join(20)
-    partition._check()
+    partition._check_publication()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +11,9 @@ import pytest
 
 from connectors.batch import Erase
 from connectors.erasure.lanes import EraseLanes
-from connectors.erasure.recovery_pages import scrub
-from connectors.erasure.requests import Erasures
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.kafka.outbox import OutboxSink, send
-from connectors.snapshot.erase import draft_of, names_one, pattern_of
+from connectors.snapshot.erase import draft_of, names_call, pattern_of
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.shards import SHARDS, to_shards
@@ -42,42 +37,6 @@ def _files_with(folder: Path, mark: bytes = MARK) -> list[str]:
     return [p.name for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and mark in p.read_bytes()]
 
 
-def test_a_request_is_pending_until_its_receipt_and_is_given_once_to_a_process(tmp_path: Path) -> None:
-    """A process that starts anew is given it again."""
-    erasures, now = Erasures(tmp_path), [0.0]
-    assert erasures.pending() == []
-    look = erasures.inbox(lambda: now[0])
-    request = erasures.submit(["a", "b", "a"])
-    assert request.call_ids == ("a", "b")
-    assert look() == (request,)
-    now[0] += 5
-    assert look() == ()
-    assert erasures.inbox(lambda: now[0])() == (request,)
-    assert erasures.receipt(request.request) is None
-    erasures.finish(request.request, {"removed": {}})
-    assert erasures.pending() == []
-    assert erasures.receipt(request.request) == {"removed": {}}
-    assert erasures.unscrubbed
-
-
-def test_a_death_between_receipt_and_removal_leaves_the_request_done(tmp_path: Path) -> None:
-    """Its file, which holds the ids, goes at the next look."""
-    erasures = Erasures(tmp_path)
-    request = erasures.submit(["gone-id"])
-    kept = (erasures.folder / f"{request.request}.request.json").read_bytes()
-    erasures.finish(request.request, {})
-    (erasures.folder / f"{request.request}.request.json").write_bytes(kept)
-    assert erasures.pending() == []
-    assert _files_with(tmp_path) == []
-
-
-def test_requests_are_for_their_owner_alone(tmp_path: Path) -> None:
-    erasures = Erasures(tmp_path)
-    erasures.submit(["a"])
-    assert erasures.folder.stat().st_mode & 0o077 == 0
-    assert all(path.stat().st_mode & 0o077 == 0 for path in erasures.folder.iterdir())
-
-
 def test_every_call_goes_to_its_own_shard_after_the_batch() -> None:
     """All of a request's calls, each once."""
     lane = EraseLanes(2, (Erase("r", tuple(f"c{i}" for i in range(50))),)).build_part("lanes", "lane00", None)
@@ -88,16 +47,6 @@ def test_every_call_goes_to_its_own_shard_after_the_batch() -> None:
     assert sorted(name for _, m in messages for _, name in m.calls) == sorted(f"c{i}" for i in range(50))
     with pytest.raises(StopIteration):
         lane.next_batch()
-
-
-def test_lanes_that_read_nothing_keep_their_state() -> None:
-    """So the next run goes on where the last one was."""
-    lanes = EraseLanes(2, (Erase("r", ("c",)),))
-    state = {"version": 1}
-    other = lanes.build_part("lanes", "lane01", state)
-    with pytest.raises(StopIteration):
-        other.next_batch()
-    assert other.snapshot() == state
 
 
 @pytest.mark.parametrize(
@@ -116,7 +65,7 @@ def test_lanes_that_read_nothing_keep_their_state() -> None:
     ],
 )
 def test_a_dead_letter_names_a_call_as_a_word_of_its_own(text: str | None, named: bool) -> None:  # noqa: FBT001
-    assert names_one(text, pattern_of(["call-1", "réponse"])) == named
+    assert names_call(text, pattern_of(["call-1", "réponse"])) == named
 
 
 def test_rows_and_bytes_of_a_call_are_gone_and_all_others_are_there_in_order(tmp_path: Path) -> None:
@@ -188,35 +137,6 @@ def test_older_snapshots_that_hold_the_call_are_dropped(tmp_path: Path) -> None:
     erasing.finish()
     assert _files_with(tmp_path) == []
     assert erasing.requests.receipt(request.request) is not None
-
-
-def test_free_pages_of_the_recovery_store_are_cleaned_unless_it_is_busy(tmp_path: Path) -> None:
-    """From another process than the dataflow's: see `connectors.erasure.recovery_pages`."""
-    path = tmp_path / "part-0.sqlite3"
-    store = sqlite3.connect(path, isolation_level=None)
-    store.execute("PRAGMA journal_mode = WAL")
-    store.execute("CREATE TABLE snaps (step_id, state_key, snap_epoch, ser_change)")
-    store.execute("CREATE TABLE commits (commit_epoch)")
-    store.execute("INSERT INTO snaps VALUES ('join', 's0', 1, ?), ('join', 's0', 2, 'x')", [MARK * 1000])
-    store.execute("INSERT INTO commits VALUES (2)")
-    assert not _scrubbed(tmp_path), "the row of epoch 1 is still to be deleted"
-    store.execute("DELETE FROM snaps WHERE snap_epoch = 1")
-    # In a process of its own: opening and closing the file here would let go of the locks that we hold.
-    assert subprocess.run(["grep", "-rq", MARK, tmp_path], check=False).returncode == 0
-    store.execute("BEGIN IMMEDIATE")
-    assert not _scrubbed(tmp_path), "somebody is writing"
-    store.execute("ROLLBACK")
-    assert _scrubbed(tmp_path)
-    assert subprocess.run(["grep", "-rq", MARK, tmp_path], check=False).returncode == 1
-    store.close()
-    assert scrub(tmp_path, in_use=False)
-
-
-def _scrubbed(folder: Path) -> bool:
-    script = "import sys, pathlib; from connectors.erasure.recovery_pages import scrub\n"
-    script += "sys.exit(not scrub(pathlib.Path(sys.argv[1]), in_use=True))"
-    root = Path(__file__).parents[3]
-    return subprocess.run([sys.executable, "-c", script, str(folder)], check=False, cwd=root).returncode == 0
 
 
 class _Writer:

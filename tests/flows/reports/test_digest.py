@@ -61,13 +61,13 @@ def test_a_digest_comes_back_as_it_was_written_strongest_first(out: Path) -> Non
 def test_the_newest_week_is_shown_and_says_where_nothing_changed(out: Path) -> None:
     shown = CliRunner().invoke(app, ["digest", "--snapshot", str(out)])
     assert shown.exit_code == 0
-    assert "Nothing has changed for sure in 70 groups, week 2026-W47" in " ".join(shown.output.split())
+    assert "No certain change in 70 groups, week 2026-W47" in " ".join(shown.output.split())
 
 
 def test_a_week_is_shown_with_its_promise(out: Path) -> None:
     shown = " ".join(CliRunner().invoke(app, ["digest", "--snapshot", str(out), "--week", "2026-W46"]).output.split())
     assert "2 changes in 70 groups" in shown
-    assert "at most 5% are no change" in shown
+    assert "on average at most 5% of these are false" in shown
     assert "▼ refund · atlas 90.0 % 80.0 % -10.0 points 1,200 9,000.0" in shown
     plain = json.loads(
         CliRunner().invoke(app, ["digest", "--snapshot", str(out), "--week", "2026-W46", "--json"]).output

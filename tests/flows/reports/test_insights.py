@@ -367,7 +367,7 @@ def test_the_demo_report_compares_with_the_truth_and_adds_up(out: Path) -> None:
     assert "triage · atlas: 90.0 % -> 70.0 %, -20.0 points" in text
     assert "Found 13.0 h after it happened." in text
     assert "The estimated moment is 3.0 h too late." in text
-    assert "When it was noticed: a drop of 20.0 points, interval 15.0 to 25.0: the true one lies within." in text
+    assert "When it was noticed: a drop of 20.0 points, interval 15.0 to 25.0: the true drop lies within." in text
     # Hours -200, -49 and -48 of atlas lie in the week before the change, its last hour after it.
     assert "All outcomes known by now: 85.0 % of 2,000 before, 70.0 % of 500 since, -15.0 points" in text
     assert "No false alarm." in text

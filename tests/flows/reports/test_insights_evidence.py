@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from aftercall.times import HOUR_US
-from benchmarks.coverage import tell
+from benchmarks.coverage import apply_calls
 from flows.reports.insights import Insight, insights
-from flows.reports.insights_evidence import noticed, silence
+from flows.reports.insights_evidence import detection_delay, silence
 from flows.reports.insights_view import NONE_WORSE, power_line, render, silence_line
 from models.drift.settings import DriftSettings
 from models.rates.rate_cells import RateCells
@@ -56,7 +56,7 @@ class World:
         made = self.at < now
         known = self.answered & (self.at + self.slow < now)
         cells = RateCells()
-        tell(cells, ARMS, self.code[made], self.at[made], self.good[made], np.where(known, self.slow, -1)[made])
+        apply_calls(cells, ARMS, self.code[made], self.at[made], self.good[made], np.where(known, self.slow, -1)[made])
         cells.advance(now, now - 1)
         path.unlink(missing_ok=True)
         with duckdb.connect(str(path)) as base:
@@ -83,6 +83,7 @@ def _plain(column: np.ndarray, *, moment: bool) -> list[object]:
     return [None if isinstance(value, float) and math.isnan(value) else value for value in column.tolist()]
 
 
+@pytest.mark.slow
 def test_who_looks_every_hour_is_told_of_the_one_model_that_fell_and_of_no_other(tmp_path: Path) -> None:
     world, path = World(), tmp_path / "outcomes.duckdb"
     for hour in range(DROP_AT - 6, DROP_AT, 2):
@@ -140,11 +141,11 @@ def test_where_all_answer_the_range_is_the_rate_and_no_word_is_lost_on_silence(t
 
 
 def test_times_to_notice_are_told_where_there_is_traffic() -> None:
-    busy, thin = (noticed(18 * rate, 2 * rate, rate, DriftSettings()) for rate in (250, 8))
+    busy, thin = (detection_delay(18 * rate, 2 * rate, rate, DriftSettings()) for rate in (250, 8))
     assert busy is not None
     assert thin is not None
     assert busy.days is not None
     assert busy.days < 10
     assert thin.days is None
-    assert noticed(5, 5, 0.0, DriftSettings()) is None
-    assert noticed(0, 0, 10.0, DriftSettings()) is None
+    assert detection_delay(5, 5, 0.0, DriftSettings()) is None
+    assert detection_delay(0, 0, 10.0, DriftSettings()) is None

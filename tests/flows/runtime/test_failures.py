@@ -16,7 +16,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.testing import TestingSource
 
-from flows.runtime.engine import Ours, execute
+from flows.runtime.engine import PythonThreadsOnly, execute
 from flows.runtime.run_folder import recovery_store
 
 
@@ -78,7 +78,7 @@ def test_a_flow_that_ends_well_closes_its_sinks(tmp_path: Path) -> None:
 
 def test_a_thread_of_bytewax_that_panics_late_is_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
     """Its threads run nothing of Python, and may panic after all has been said."""
-    stream: Any = Ours(sys.stderr)
+    stream: Any = PythonThreadsOnly(sys.stderr)
     _thread.start_new_thread(stream.write, ("late panic\n",))
     _thread.start_new_thread(lambda: stream.write("another, printed by a hook\n"), ())
     ours = threading.Thread(target=lambda: stream.write("one of ours\n"))

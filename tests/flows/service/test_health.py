@@ -15,6 +15,7 @@ from flows.service.health import ASK_AGAIN_S, RECOVERY_WITHIN_S, Health
 from flows.service.health_server import Server, ServiceError, listen, serve
 from flows.service.peer_health import watch_peers
 from flows.settings.sections import Service
+from harness.waiting import HANG_S
 
 
 class Wheel:
@@ -81,7 +82,7 @@ def test_every_lane_must_have_polled_before_it_is_ready(health: Health) -> None:
     health.expects_lane("agent.calls/0")
     running(health)
     health.polled("agent.calls/1")
-    assert health.not_ready() == ["lane agent.calls/0 has not heard from the broker yet"]
+    assert health.not_ready() == ["lane agent.calls/0 has had no answer from the broker so far"]
     health.polled("agent.calls/0")
     health.polled("agent.calls/0")
     assert health.not_ready() == []
@@ -114,7 +115,7 @@ def test_who_asks_while_a_check_is_being_asked_gets_its_last_answer(wheel: Wheel
     met: list[list[str]] = []
     asked: Health = running(health_of(wheel, broker=lambda: met.append(asked.not_ready())))
     assert asked.not_ready() == []
-    assert met == [["broker: has not been asked yet"]]
+    assert met == [["broker: the check has not run so far"]]
 
 
 def test_a_snapshot_older_than_the_bound_makes_it_not_ready(health: Health, wheel: Wheel) -> None:
@@ -167,7 +168,7 @@ def server(health: Health) -> Iterator[Server]:
 
 
 def ask(port: int, path: str, method: str = "GET") -> tuple[int, str, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=HANG_S)
     connection.request(method, path)
     answer = connection.getresponse()
     found = answer.status, answer.headers["Content-Type"], answer.read().decode()
@@ -255,7 +256,7 @@ def test_process_0_answers_for_the_others_too(server: Server, health: Health, wh
     server.close()
     wheel.now = 110
     first.heartbeat.beat()
-    assert first.not_alive() == [f"process 1: /healthz on port {server.port} cannot be asked (ConnectionRefusedError)"]
+    assert first.not_alive() == [f"process 1: /healthz on port {server.port} does not answer (ConnectionRefusedError)"]
 
 
 def test_a_peer_is_not_missed_before_state_is_loaded(wheel: Wheel) -> None:

@@ -75,7 +75,7 @@ def test_the_sentence_names_the_reason() -> None:
     wild = np.array([0.0, 900.0] * 7)
     days = caveat(rate=0.5, changed=0.1, trials=10_000, threshold=2000, days=(wild, np.full(14, 1000.0)))
     assert days is not None
-    assert "from day to day" in days
+    assert "days of this group differ" in days
     assert caveat(rate=0.9, changed=0.5, trials=10_000, threshold=2000, days=(np.zeros(0), np.zeros(0))) is None
 
 

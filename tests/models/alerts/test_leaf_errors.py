@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aftercall.vocabulary import OTHER
 from models.alerts.leaf_errors import LeafErrors
 from models.alerts.leaf_trials import LeafTrials
-from models.columns.minute_rows import FINE_HOURS, KEEP_HOURS
+from models.columns.minute_rows import BASELINE_HOURS, BY_MINUTE_HOURS
 from models.messages import NO_VALUES, Closed, ErrorTrials, Group, TrialDeltas
 from simulated.trials import DAY, START
 
@@ -43,7 +43,7 @@ def plain(rows: list[Row], now: int, begin: int, end: int) -> dict[tuple[Group, 
     for minute, name, text in sorted(row for row in rows if row[0] < now):
         mine, at = slots[NAMES[name][0]], START + minute
         if text not in mine:
-            for gone in [known for known, last in mine.items() if last // 60 <= at // 60 - KEEP_HOURS]:
+            for gone in [known for known, last in mine.items() if last // 60 <= at // 60 - BASELINE_HOURS]:
                 if len(mine) == SLOTS:
                     del mine[gone]
         told = text in mine or len(mine) < SLOTS
@@ -52,9 +52,9 @@ def plain(rows: list[Row], now: int, begin: int, end: int) -> dict[tuple[Group, 
         kept.append((at, NAMES[name], text if told else OTHER))
     found: dict[tuple[Group, str], int] = {}
     for at, group, text in kept:
-        coarse = at // 60 < (START + now) // 60 - FINE_HOURS
+        coarse = at // 60 < (START + now) // 60 - BY_MINUTE_HOURS
         first, last = (at // 60 * 60, at // 60 * 60 + 60) if coarse else (at, at + 1)
-        if first >= START + begin and last <= START + end and at // 60 > (START + now) // 60 - KEEP_HOURS:
+        if first >= START + begin and last <= START + end and at // 60 > (START + now) // 60 - BASELINE_HOURS:
             found[group, text] = found.get((group, text), 0) + 1
     return found
 
@@ -90,7 +90,7 @@ def test_counts_are_the_plain_sums_however_the_minutes_came(
 
 
 def test_a_slot_is_given_away_in_the_very_hour_from_which_its_old_text_is_read_no_more() -> None:
-    last, hour = 59, KEEP_HOURS * 60
+    last, hour = 59, BASELINE_HOURS * 60
     rows = [(0, 0, "x"), (last, 0, "y"), (hour - 1, 0, "z"), (hour, 0, "z"), (hour, 0, "w"), (hour + 1, 0, "v")]
     kept = LeafTrials()
     with patch("models.alerts.leaf_errors.MOST_ERRORS", SLOTS):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alerts.leaf_trials import LeafTrials
-from models.columns.minute_rows import FINE_HOURS, KEEP_HOURS
+from models.columns.minute_rows import BASELINE_HOURS, BY_MINUTE_HOURS
 from models.messages import Closed
 from simulated.trials import DAY, START, Trials, simulate, with_sources
 
@@ -23,9 +23,9 @@ def plain(closed: Closed, now: int, begin: int, end: int) -> dict[object, list[i
     t = closed.trials
     for code, minute, ok, bad in zip(t.code, t.minute, t.trial_successes, t.trial_failures, strict=True):
         hour = int(minute) // 60
-        coarse = hour < now // 60 - FINE_HOURS
+        coarse = hour < now // 60 - BY_MINUTE_HOURS
         first, last = (hour * 60, hour * 60 + 60) if coarse else (int(minute), int(minute) + 1)
-        if first >= begin and last <= end and hour > now // 60 - KEEP_HOURS and minute < now:
+        if first >= begin and last <= end and hour > now // 60 - BASELINE_HOURS and minute < now:
             found[closed.names[code]][0] += int(bad)
             found[closed.names[code]][1] += int(ok + bad)
     return found

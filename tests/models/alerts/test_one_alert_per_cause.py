@@ -29,6 +29,7 @@ def stream(hit: list[Group], drop: float) -> Callable[[Group], list[tuple[int, f
     return lambda group: [(0, 0.9)] + ([(WEEK, 0.9 - drop), (WEEK + 4 * DAY, 0.9)] if group in hit else [])
 
 
+@pytest.mark.statistics
 @pytest.mark.slow
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize(("per_day", "drop"), [(300.0, 0.2), (3000.0, 0.1)])

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from aftercall.records import Alert, Direction
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm
+from models.alarms.alarm import Alarm, MeanChange
 from models.alerts.incidents import Incidents
 from models.alerts.other_causes import OtherCauses, joined
 from models.alerts.scope import Scope, covers
+from models.alerts.sentences import promise_text
 from models.messages import AnyGroup
 from simulated.trials import START
 
@@ -22,25 +23,23 @@ words = st.sampled_from(["a", "b"])
 def alarm(minute: int, group: AnyGroup, direction: Direction = "up", **fields: Any) -> Alarm:
     known: dict[str, Any] = {
         "at": (START + minute) * MINUTE_US,
-        "watched": ("shift", group, "latency_ms"),
+        "series": ("shift", group, "latency_ms"),
         "direction": direction,
-        "severity": "warning",
         "baseline": 100.0,
         "current": 150.0,
         "effect_low": 40.0,
         "effect_high": 60.0,
         "changed_at": (START + minute - 5) * MINUTE_US,
         "promise": None,
-        "finding": "rose from 100 to 150 ms",
         "evidence": {},
-        "origin": (),
+        "details": MeanChange("ms"),
     }
     return Alarm(**(known | fields))
 
 
 def told(*alarms: Alarm) -> list[Alert]:
     causes = OtherCauses(Incidents())
-    return [record for one in alarms for record in causes.alarm(one)]
+    return [record for one in alarms for record in causes.explain(one)]
 
 
 def test_a_slow_provider_is_one_alert_over_all_its_tasks() -> None:
@@ -82,16 +81,16 @@ def test_several_tests_of_one_metric_are_one_alert_and_its_end_is_told_once() ->
     p90, p50 = (("quantile", group, f"latency_ms:p{level}") for level in (90, 50))
     found = told(
         alarm(10, group),
-        alarm(30, group, watched=p90, promise="At most 1.", changed_at=(START + 8) * MINUTE_US),
-        alarm(40, group, watched=p50, promise="At most 1."),
-        alarm(900, group, "down", watched=p90),
+        alarm(30, group, series=p90, promise=1.0, changed_at=(START + 8) * MINUTE_US),
+        alarm(40, group, series=p50, promise=1.0),
+        alarm(900, group, "down", series=p90),
         alarm(950, group, "down", changed_at=(START + 890) * MINUTE_US),
-        alarm(960, group, watched=p50, changed_at=(START + 20) * MINUTE_US),
+        alarm(960, group, series=p50, changed_at=(START + 20) * MINUTE_US),
     )
     assert [(one.state, one.promise) for one in found] == [
         ("opened", None),
-        ("updated", "At most 1."),
-        ("closed", "At most 1."),
+        ("updated", promise_text(1.0)),
+        ("closed", promise_text(1.0)),
     ]
     assert len({one.alert_id for one in found}) == 1
 

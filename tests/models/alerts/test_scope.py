@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alerts.scope import Leaves, Scope, covers, leaf_gains, overlap, scope_text, wider
+from models.alerts.scope import Leaves, Scope, covers, leaf_gains, overlap, wider
+from models.alerts.sentences import scope_text
 from models.arrays import F64
 from models.messages import Group
 from models.stats.shiryaev_roberts import RATIOS

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from aftercall.records import Slice
 from aftercall.vocabulary import OTHER
-from models.alerts.slices import MOST, Counts, ErrorCounts, concentration, slices_of
+from models.alerts.sentences import concentration
+from models.alerts.slices import MOST_VALUES, Counts, ErrorCounts, slices_of
 from models.messages import Group
 
 NAMES: list[Group] = [("t", model, config) for model in "ab" for config in "xyz"]
@@ -36,7 +37,7 @@ def test_shares_of_a_dimension_sum_to_one(before: list[tuple[int, int]], since: 
         rows = [one for one in found if one["dimension"] == dimension]
         shares = [one["share"] for one in rows]
         assert shares == sorted(shares, reverse=True)
-        assert len(rows) <= MOST
+        assert len(rows) <= MOST_VALUES
         assert sum(shares) == pytest.approx(1.0, abs=1e-4 * (1 + sum(map(abs, shares))))
         assert sum(one["trials"] for one in rows) == sum(f + s for f, s in since)
     assert all(Slice(**one) for one in found)
@@ -49,7 +50,7 @@ def test_the_bad_config_has_all_of_it_and_gets_a_sentence() -> None:
     found = slices_of(NAMES, np.ones(6, np.bool_), counts(before), counts(since))  # type: ignore[arg-type]
     worst = {one["dimension"]: (one["value"], one["share"]) for one in reversed(found)}
     assert worst == {"model": ("a", 1.0), "config": ("y", 1.0), "source": ("judge", 0.5)}
-    assert concentration(found) == " 100% of it shows in config 'y'."
+    assert concentration(found) == " Config 'y' accounts for 100% of the change."
 
 
 def test_a_source_that_only_tells_of_failures_can_explain_them() -> None:
@@ -164,7 +165,7 @@ def test_an_error_that_comes_up_is_named_with_its_share_and_the_rate_at_which_ca
     assert [(one["value"], one["share"]) for one in found if one["dimension"] == "error"][1:] == [("refused", 0.0)]
     assert (top["config"]["value"], top["config"]["share"]) == ("z", 1.0)
     assert (top["source"]["value"], top["source"]["share"]) == ("call", 1.0)
-    assert concentration(found) == " 100% of it shows in error 'timeout'."
+    assert concentration(found) == " Error 'timeout' accounts for 100% of the change."
     assert all(Slice(**one) for one in found)
 
 
@@ -174,4 +175,4 @@ def test_many_errors_that_are_one_name_explain_nothing() -> None:
     rows += [{"dimension": "error", "value": "timeout", "trials": 9, "share": 0.79}]
     assert concentration(rows) == ""
     rows[1]["share"] = 0.8
-    assert concentration(rows) == " 80% of it shows in error 'timeout'."
+    assert concentration(rows) == " Error 'timeout' accounts for 80% of the change."

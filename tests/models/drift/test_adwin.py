@@ -1,4 +1,4 @@
-"""What ADWIN says beside an alert is what it says on the trials before it, however minutes are cut into messages."""
+"""ADWIN's evidence on an alarm is its window on the trials before it, however minutes are cut into messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from river.drift import ADWIN
 
 from aftercall.times import MINUTE_US
 from models.arrays import I64
-from models.drift.adwin import BUSY, SecondOpinion
+from models.drift.adwin import BUSY, AdwinEvidence
 from models.messages import NO_VALUES, AnyGroup, Closed, TrialDeltas
 
 DAY = 1440
@@ -42,17 +42,17 @@ def test_the_window_after_a_drop_holds_the_new_rate() -> None:
     failures, trials = traffic(4, 0.5, 3 * DAY)
     at = (START + 3 * DAY + 1000) * MINUTE_US
     groups: list[AnyGroup] = [TASK, ("t", "m", None), ("t", "m", "a"), ("t", "m", "b")]
-    *known, unknown = SecondOpinion().close(message(failures, trials, 0, 4 * DAY), [(group, at) for group in groups])
+    *known, unknown = AdwinEvidence().windows(message(failures, trials, 0, 4 * DAY), [(group, at) for group in groups])
     for said in known:
         assert said["adwin_rate"] == pytest.approx(0.6, abs=0.06)
         assert 100 < said["adwin_trials"] < 2000
     assert unknown == {}
 
 
-def test_it_is_what_adwin_says_of_the_trials_before_the_instant() -> None:
+def test_it_is_the_window_of_adwin_on_the_trials_before_the_instant() -> None:
     failures, trials = traffic(2, 0.5, 10**9)
     until = DAY + 500
-    (said,) = SecondOpinion().close(message(failures, trials, 0, 2 * DAY), [(TASK, (START + until) * MINUTE_US)])
+    (said,) = AdwinEvidence().windows(message(failures, trials, 0, 2 * DAY), [(TASK, (START + until) * MINUTE_US)])
     adwin = ADWIN()
     for bad, n in zip(failures.sum(axis=0)[DAY:until], trials.sum(axis=0)[DAY:until], strict=True):
         for place in range(n):
@@ -60,9 +60,9 @@ def test_it_is_what_adwin_says_of_the_trials_before_the_instant() -> None:
     assert said == {"adwin_rate": adwin.estimation, "adwin_trials": adwin.width}
 
 
-def test_a_group_that_is_not_busy_has_no_opinion() -> None:
+def test_a_group_that_is_not_busy_has_no_window() -> None:
     failures, trials = traffic(3, BUSY / DAY * 0.4, 10**9)
-    quiet, together = SecondOpinion().close(
+    quiet, together = AdwinEvidence().windows(
         message(failures, trials, 0, 3 * DAY),
         [(group, (START + 3 * DAY) * MINUTE_US) for group in (("t", "m", "a"), TASK)],
     )
@@ -74,16 +74,16 @@ def test_cuts_and_restores_change_nothing() -> None:
     failures, trials = traffic(3, 0.4, 2 * DAY + 300)
     moments = [DAY + 7, 2 * DAY + 400, 3 * DAY]
     asked: list[tuple[AnyGroup, int]] = [(TASK, (START + moment) * MINUTE_US) for moment in moments]
-    whole = SecondOpinion().close(message(failures, trials, 0, 3 * DAY), asked)
-    opinion, parts = SecondOpinion(), list[dict[str, float]]()
+    whole = AdwinEvidence().windows(message(failures, trials, 0, 3 * DAY), asked)
+    opinion, parts = AdwinEvidence(), list[dict[str, float]]()
     for begin, end in pairwise([0, 11, DAY + 7, DAY + 8, 2 * DAY, 2 * DAY + 390, 2 * DAY + 700, 3 * DAY]):
         mine = [one for one, moment in zip(asked, moments, strict=True) if begin < moment <= end]
-        parts += opinion.close(message(failures, trials, begin, end), mine)
-        opinion = SecondOpinion(pickle.loads(pickle.dumps(opinion.state())))
+        parts += opinion.windows(message(failures, trials, begin, end), mine)
+        opinion = AdwinEvidence(pickle.loads(pickle.dumps(opinion.state())))
     assert parts == whole
     assert all(whole)
 
 
 def test_a_state_of_another_river_is_refused_with_a_remedy() -> None:
     with pytest.raises(ValueError, match=r"detectors of river 0\.1\.0; .*install river==0\.1\.0"):
-        SecondOpinion({"river": "0.1.0", "windows": b""})
+        AdwinEvidence({"river": "0.1.0", "windows": b""})

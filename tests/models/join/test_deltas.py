@@ -1,4 +1,4 @@
-"""What one batch says of errors: failed trials gained and withdrawn, by the beginning of the error's text."""
+"""Failed trials of one batch by error: gained and withdrawn, by the beginning of the error's text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FAILED: End = (False, "call")
 RIGHTED: End = (True, "human_review")
 
 
-def told(*steps: tuple[int, dict[int, End], int, str | None]) -> list[tuple[Group, int, str, int]]:
+def failed_trials(*steps: tuple[int, dict[int, End], int, str | None]) -> list[tuple[Group, int, str, int]]:
     sources: list[str] = []
 
     def code(source: str) -> int:
@@ -21,15 +21,15 @@ def told(*steps: tuple[int, dict[int, End], int, str | None]) -> list[tuple[Grou
 
     deltas = Deltas(code)
     for group, ends, sign, error in steps:
-        deltas.step(group, 5, ends, sign, error)
-    found = deltas.changes("00", 0, NAMES, sources)
-    columns = (column.tolist() for column in found.failed)
-    return [(found.names[group], at, found.errors[error], n) for group, at, error, n in zip(*columns, strict=True)]
+        deltas.add_call_trials(group, 5, ends, sign, error)
+    changes = deltas.changes("00", 0, NAMES, sources)
+    columns = (column.tolist() for column in changes.failed)
+    return [(changes.names[group], at, changes.errors[error], n) for group, at, error, n in zip(*columns, strict=True)]
 
 
 def test_failed_trials_count_by_the_beginning_of_their_error() -> None:
     long = "x" * (ERROR_LENGTH + 9)
-    assert told(
+    assert failed_trials(
         (1, {5: FAILED}, 1, "\n timeout: 30 s \n  at fetch()"),
         (1, {5: FAILED}, 1, "timeout: 30 s"),
         (1, {5: FAILED}, 1, None),
@@ -42,5 +42,7 @@ def test_failed_trials_count_by_the_beginning_of_their_error() -> None:
 
 
 def test_a_failure_that_a_later_statement_takes_back_is_taken_off() -> None:
-    assert told((0, {5: FAILED}, -1, "timeout"), (0, {5: RIGHTED}, 1, "timeout")) == [(NAMES[0], 5, "timeout", -1)]
-    assert told((0, {5: FAILED}, -1, "timeout"), (0, {5: FAILED, 7: RIGHTED}, 1, "timeout")) == []
+    assert failed_trials((0, {5: FAILED}, -1, "timeout"), (0, {5: RIGHTED}, 1, "timeout")) == [
+        (NAMES[0], 5, "timeout", -1)
+    ]
+    assert failed_trials((0, {5: FAILED}, -1, "timeout"), (0, {5: FAILED, 7: RIGHTED}, 1, "timeout")) == []

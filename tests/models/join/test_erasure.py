@@ -1,4 +1,4 @@
-"""An erased call leaves nothing that names it, the sums hold, and every other call is judged as if it had stayed."""
+"""An erased call leaves nothing that identifies it, the sums hold, and others are judged as if it had stayed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
@@ -13,8 +14,7 @@ from xxhash import xxh3_64_intdigest
 from connectors.decode.decoder import Decoder
 from flows.dataflow.shards import SHARDS, split
 from models.groups import Groups
-from models.join.erasure import erase
-from models.join.join import Join
+from models.join import Join, erase
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import CALL_IDS, History, histories
@@ -25,10 +25,10 @@ DAY_US = 86_400_000_000
 
 
 class Erasing(Direct):
-    """The join and the group step, told to forget calls between two batches."""
+    """The join and the group step, from which calls are erased between two batches."""
 
     def erase(self, call_ids: Collection[str]) -> dict[str, tuple[int, int]]:
-        """Forget; gives how many calls and waiting outcomes each shard had of them."""
+        """Erase; returns how many calls and early outcomes each shard held of them."""
         held = {}
         for shard, join in self.joins.items():
             mine = [(key, name) for name in call_ids if SHARDS[(key := xxh3_64_intdigest(name.encode())) % 12] == shard]
@@ -63,6 +63,7 @@ class Erasing(Direct):
         )
 
 
+@pytest.mark.slow
 @given(
     histories(),
     st.integers(0, 60),
@@ -130,8 +131,8 @@ def _forgotten(erasing: Erasing, gone: set[str]) -> None:
     for name in gone:
         key = xxh3_64_intdigest(name.encode())
         join = erasing.joins[SHARDS[key % 12]]
-        assert join.held.index.find(np.array([key], np.uint64)).tolist() == [-1]
-        assert not join.waiting.take(key)
+        assert join.shard.held.index.find(np.array([key], np.uint64)).tolist() == [-1]
+        assert not join.early.pop(key)
 
 
 RULES = Rules(horizon_us=30 * DAY_US, allowed_lateness_us=0, orphan_wait_us=DAY_US)
@@ -156,11 +157,11 @@ def _filled() -> Erasing:
             if kind not in {"waited for", "unknown"}:
                 calls.append(_call(name, **({"error": f"{mark} error"} if kind == "failed" else {})))
             if kind in {"decided", "a case", "taken back", "waited for"}:
-                outcomes.append(_said(name, f"{mark}-o1", f"{mark}-reason", success=kind != "taken back"))
+                outcomes.append(_outcome(name, f"{mark}-o1", f"{mark}-reason", success=kind != "taken back"))
             if kind == "a case":
-                outcomes.append(_said(name, f"{mark}-o2", f"{mark}-reason", success=False))
+                outcomes.append(_outcome(name, f"{mark}-o2", f"{mark}-reason", success=False))
             if kind == "taken back":
-                outcomes.append(_said(name, f"{mark}-o2", f"{mark}-why", action="retract", retracts=f"{mark}-o1"))
+                outcomes.append(_outcome(name, f"{mark}-o2", f"{mark}-why", action="retract", retracts=f"{mark}-o1"))
     erasing = Erasing(join_rules(RULES))
     history = History(RULES, (File("calls", tuple(calls)), File("outcomes", tuple(outcomes))))
     order = history.order()
@@ -169,7 +170,7 @@ def _filled() -> Erasing:
 
 
 def test_nothing_that_names_an_erased_call_is_in_the_state() -> None:
-    """Neither its id in any form, nor ids, reasons and errors of what was said about it, nor a hash of its id."""
+    """Neither its id in any form, nor ids, reasons and errors of its statements, nor a hash of its id."""
     erasing = _filled()
     marks = [b"gone-", b"secret", *(form for name in GONE.values() for form in _forms(name))]
     assert sum(mark in erasing.state() for mark in marks) > 8
@@ -177,7 +178,7 @@ def test_nothing_that_names_an_erased_call_is_in_the_state() -> None:
     assert tuple(map(sum, zip(*held.values(), strict=True))) == (7, 1)
     assert [mark for mark in marks if mark in erasing.state()] == []
     erasing.resume()
-    assert sum(map(len, (join.held for join in erasing.joins.values()))) == 7
+    assert sum(map(len, (join.shard.held for join in erasing.joins.values()))) == 7
 
 
 def test_what_is_pending_expires_what_is_decided_stays_counted_and_what_waits_becomes_a_dead_letter() -> None:
@@ -199,9 +200,9 @@ def _call(name: str, **more: str) -> bytes:
     return json.dumps(call | more).encode()
 
 
-def _said(name: str, outcome_id: str, reason: str, **more: object) -> bytes:
-    said = {"outcome_id": outcome_id, "call_id": name, "occurred_at": "2026-01-01T01:01:00Z", "source": "s"}
-    return json.dumps(said | {"reason": reason} | more).encode()
+def _outcome(name: str, outcome_id: str, reason: str, **more: object) -> bytes:
+    outcome = {"outcome_id": outcome_id, "call_id": name, "occurred_at": "2026-01-01T01:01:00Z", "source": "s"}
+    return json.dumps(outcome | {"reason": reason} | more).encode()
 
 
 def _forms(name: str) -> list[bytes]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.join.join import Join
-from models.join.ledger import VerdictRules
-from models.join.rules import JoinRules
+from models.join import Join, JoinRules, VerdictRules
+from models.state import StateError
 from oracle.direct import Direct
 from oracle.histories import History
 from oracle.order import File
@@ -26,10 +24,10 @@ def _call(name: str, hour: int) -> bytes:
     return json.dumps(call).encode()
 
 
-def _said(call: str, source: str, hour: int, *, success: bool) -> bytes:
+def _outcome(call: str, source: str, hour: int, *, success: bool) -> bytes:
     at = f"2026-01-01T{hour:02d}:00:00Z"
-    said = {"outcome_id": source, "call_id": call, "occurred_at": at, "source": source, "success": success}
-    return json.dumps(said).encode()
+    outcome = {"outcome_id": source, "call_id": call, "occurred_at": at, "source": source, "success": success}
+    return json.dumps(outcome).encode()
 
 
 @given(st.integers(1, 5))
@@ -41,10 +39,10 @@ def test_a_call_is_judged_to_the_end_under_the_settings_it_was_accepted_under(cu
         File(
             "outcomes",
             (
-                _said("old", "a", 3, success=True),
-                _said("old", "b", 4, success=False),
-                _said("new", "a", 3, success=True),
-                _said("new", "b", 4, success=False),
+                _outcome("old", "a", 3, success=True),
+                _outcome("old", "b", 4, success=False),
+                _outcome("new", "a", 3, success=True),
+                _outcome("new", "b", 4, success=False),
             ),
         ),
     )
@@ -63,20 +61,27 @@ def test_forty_thousand_sources_do_not_end_the_pipeline() -> None:
     sources = [f"s{i}" for i in range(40_000)]
     join = Join(JoinRules())
     for source in sources:
-        join.source_code(source)
+        join.shard.source_code(source)
     calls = File("calls", (_call("c", 1),))
-    history = History(BEFORE, (calls, File("outcomes", (_said("c", sources[-1], 2, success=True),))))
+    history = History(BEFORE, (calls, File("outcomes", (_outcome("c", sources[-1], 2, success=True),))))
     direct = Direct(JoinRules())
     direct.joins = {shard: Join.from_state(join.state(), JoinRules()) for shard in direct.joins}
     direct.run(history, [1], [False])
     assert direct.newest["c"]["source"] == sources[-1]
 
 
-def test_a_state_of_another_version_is_refused_with_what_to_do() -> None:
-    """Not read wrongly."""
-    state = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match="give the same command a new --out"):
-        Join.from_state(state, JoinRules())
+def test_a_change_of_settings_too_many_is_refused_and_both_remedies_work() -> None:
+    """A held call stores the version of its rules in one byte."""
+    join = Join(JoinRules(horizon_us=0))
+    for horizon_us in range(1, 255):
+        join = Join.from_state(join.state(), JoinRules(horizon_us=horizon_us))
+    with pytest.raises(
+        StateError, match=r"at most 254 times.*settings of the last run, or give the same command a new --out"
+    ):
+        Join.from_state(join.state(), JoinRules(horizon_us=255))
+    last = JoinRules(horizon_us=254)
+    assert Join.from_state(join.state(), last).shard.rules == last
+    assert Join(JoinRules(horizon_us=255)).shard.version == 0
 
 
 def test_names_that_no_held_call_has_any_more_are_forgotten() -> None:
@@ -90,11 +95,11 @@ def test_names_that_no_held_call_has_any_more_are_forgotten() -> None:
     calls = File("calls", tuple(json.dumps(call).encode() for call in made))
     direct = Direct(JoinRules(60_000_000, 0, 60_000_000))
     for join in direct.joins.values():
-        join._learn_groups([("t", "m", f"earlier-{i}") for i in range(5000)])
+        join.shard.learn_groups([("t", "m", f"earlier-{i}") for i in range(5000)])
     direct.run(History(rules, (calls,)), list(range(0, 1440, 100)), [True] * 20)
-    assert all(len(join.groups) < 1100 for join in direct.joins.values())
+    assert all(len(join.shard.groups) < 1100 for join in direct.joins.values())
     assert direct.tally["calls"] == 1440
-    assert direct.tally["expired"] == 1440 - sum(len(join.held) for join in direct.joins.values())
+    assert direct.tally["expired"] == 1440 - sum(len(join.shard.held) for join in direct.joins.values())
 
 
 def test_a_repeat_of_a_held_call_is_a_duplicate_also_after_the_horizon_was_shortened() -> None:

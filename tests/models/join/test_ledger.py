@@ -1,16 +1,16 @@
-"""The quick reading of a ledger says what the slow one says, on any statements."""
+"""The quick reading of a ledger equals the slow one, on any statements."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.vocabulary import CALL
-from models.join.ledger import PENDING, SourceRule, Statement, Verdict, VerdictRules, read, standing
+from models.join.ledger import UNDECIDED, SourceRule, Statement, Verdict, VerdictRules, read, standing
 
 RULES = VerdictRules(precedence=("human", "judge"), sources={"toxicity": SourceRule(fail_at=0.3)})
 SOURCES = st.sampled_from(["human", "judge", "toxicity", "feedback"])
@@ -44,7 +44,7 @@ def judge(statements: Iterable[Statement], *, failed: bool) -> Verdict:
     """The verdict of a ledger, from what stands in it."""
     stands = standing(statements)
     if not stands:
-        return Verdict(success=False, statement=None) if failed else PENDING
+        return Verdict(success=False, statement=None) if failed else UNDECIDED
     decides = min(stands.values(), key=lambda s: RULES.rank(s.source))
     if RULES.rank(decides.source) == len(RULES.precedence):
         decides = max(stands.values(), key=lambda s: (s.at, s.outcome_id))
@@ -91,9 +91,8 @@ def test_leaving_pending_is_no_revision_but_overruling_the_calls_own_error_is() 
     assert read(0, [good], RULES, failed=True).revisions == 1
 
 
-@pytest.mark.timeout(60)
-def test_a_call_with_thirty_thousand_statements_holds_nobody_up() -> None:
-    """Assertions and retractions whose minutes run against their order: quadratic work would run into the limit."""
+def test_a_call_with_thirty_thousand_statements_delays_no_other_call() -> None:
+    """Assertions and retractions whose minutes run against their order: quadratic work would take minutes of CPU."""
     count = 30_000
     ledger = [
         Statement(
@@ -109,4 +108,6 @@ def test_a_call_with_thirty_thousand_statements_holds_nobody_up() -> None:
         )
         for i in range(count)
     ]
+    began = time.process_time()
     assert read(0, ledger, RULES).revisions > count // 3
+    assert time.process_time() - began < 30

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -301,6 +300,7 @@ raised = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     histories,
@@ -351,12 +351,7 @@ def test_minute_by_minute_gives_the_same_as_one_message_where_rows_are_dense() -
     assert [to_json(one) for one in pieces] == [to_json(one) for one in whole]
 
 
-def test_state_of_another_version_is_refused_with_what_to_do() -> None:
-    stored = pickle.dumps({"version": 99})
-    with pytest.raises(ValueError, match=r"'routing'.*version 1; got 99.*run the aftercall that wrote it"):
-        Routing.from_state(stored, RoutingSettings())
-
-
+@pytest.mark.statistics
 @pytest.mark.slow
 def test_regret_after_a_drop_stays_far_below_a_router_that_does_not_learn() -> None:
     rng = np.random.default_rng(20261120)

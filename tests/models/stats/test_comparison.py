@@ -68,10 +68,10 @@ def corrected_of(current: Span) -> tuple[np.ndarray, np.ndarray]:
 def arrived() -> Expected:
     """Of the calls of two days, the share whose verdicts are in, and its spread."""
     rng = np.random.default_rng(1)
-    within = np.zeros((1, 2, delay.BUCKETS), np.int64)
+    within = np.zeros((1, 2, delay.DELAY_BUCKETS), np.int64)
     for side, (median, number) in enumerate(((1 / 6, 600), (3.0, 3400))):
         lengths = (median * HOUR_US * np.exp(rng.normal(0, 1.2, number))).astype(np.int64)
-        within[0, side] = np.bincount(delay.bucket_of(lengths), minlength=delay.BUCKETS)
+        within[0, side] = np.bincount(delay.delay_bucket(lengths), minlength=delay.DELAY_BUCKETS)
     history = shrunken(within, np.cumsum(within, axis=-1), np.zeros(1, np.int64))
     ages = (np.arange(LOOKBACK * 60) * HOUR_US // 60).astype(np.int64)
     each = expected(history, np.zeros(len(ages), np.int64), np.ones(len(ages), np.int64), ages)

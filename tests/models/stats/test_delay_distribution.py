@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from aftercall.times import HOUR_US
 from models.stats import delay_distribution as delay
-from models.stats.delay_correction import PARENT_WEIGHT, shrunken
+from models.stats.delay_correction import TASK_TYPE_WEIGHT, shrunken
 
 DAY_US = 24 * HOUR_US
 
 
 def of_cohorts(cohorts: list[tuple[int, list[int]]]) -> tuple[np.ndarray, np.ndarray]:
     """D and C as their definition has them: cohorts of (age, delays known by now)."""
-    within, through = np.zeros(delay.BUCKETS), np.zeros(delay.BUCKETS)
+    within, through = np.zeros(delay.DELAY_BUCKETS), np.zeros(delay.DELAY_BUCKETS)
     for bucket, edge in enumerate(delay.edges_us()):
         for age, delays in cohorts:
             if age >= edge:
-                buckets = delay.bucket_of(np.array(delays, np.int64))
+                buckets = delay.delay_bucket(np.array(delays, np.int64))
                 within[bucket] += (buckets == bucket).sum()
                 through[bucket] += (buckets <= bucket).sum()
     return within, through
@@ -32,9 +32,9 @@ def test_buckets_cover_a_second_to_four_months_and_beyond() -> None:
     assert edges[delay.SETTLED] == delay.HISTORY_US
     assert edges[-1] == pytest.approx(delay.LONGEST_US)
     just_below, just_above = edges.astype(np.int64) - 3, edges.astype(np.int64) + 3
-    assert delay.bucket_of(just_below).tolist() == list(range(delay.BEYOND))
-    assert delay.bucket_of(just_above).tolist() == list(range(1, delay.BUCKETS))
-    assert delay.bucket_of(np.array([-5, 0, delay.HISTORY_US, delay.HISTORY_US + 1])).tolist() == [0, 0, 30, 31]
+    assert delay.delay_bucket(just_below).tolist() == list(range(delay.BEYOND))
+    assert delay.delay_bucket(just_above).tolist() == list(range(1, delay.DELAY_BUCKETS))
+    assert delay.delay_bucket(np.array([-5, 0, delay.HISTORY_US, delay.HISTORY_US + 1])).tolist() == [0, 0, 30, 31]
 
 
 @given(st.integers(-5, 2 * delay.LONGEST_US))
@@ -50,9 +50,9 @@ def test_of_one_cohort_the_distribution_is_its_histogram(delays: list[int], age:
     within, through = of_cohorts([(delay.LONGEST_US + 1, delays)])
     running, spread = delay.distribution(within[None], through[None])
     share = float(delay.cdf(running, np.array([0]), np.array([age]))[0])
-    bucket = int(delay.bucket_of(np.array([age]))[0])
-    below = np.count_nonzero(delay.bucket_of(exact) < bucket) / len(exact)
-    up_to = np.count_nonzero(delay.bucket_of(exact) <= bucket) / len(exact)
+    bucket = int(delay.delay_bucket(np.array([age]))[0])
+    below = np.count_nonzero(delay.delay_bucket(exact) < bucket) / len(exact)
+    up_to = np.count_nonzero(delay.delay_bucket(exact) <= bucket) / len(exact)
     assert below - 1e-9 <= share <= up_to + 1e-9
     inner = (running[0] > 0) & (running[0] < 1)
     error = np.sqrt((1 - running[0]) / (len(exact) * np.where(inner, running[0], 1.0)))
@@ -114,12 +114,12 @@ def test_the_standard_error_is_that_of_repeated_histories() -> None:
 
 
 def test_a_group_without_a_history_takes_that_of_its_task_and_keeps_the_doubt_of_few_verdicts() -> None:
-    within = np.zeros((3, 2, delay.BUCKETS), np.int64)
+    within = np.zeros((3, 2, delay.DELAY_BUCKETS), np.int64)
     within[0, :, 10], within[0, :, 20] = 400, 600
     history = shrunken(within, np.cumsum(within, axis=-1), np.array([0, 0, 1]))
     running, spread = history.distribution
     np.testing.assert_allclose(running[:, 1, 15], 0.4)
-    np.testing.assert_allclose(spread[:, 1, 15], 0.4 * np.sqrt(0.6 / (PARENT_WEIGHT * 0.4)))
-    np.testing.assert_allclose(spread[:, 0, 15], 0.4 * np.sqrt(0.6 / ((1000 + PARENT_WEIGHT) * 0.4)))
+    np.testing.assert_allclose(spread[:, 1, 15], 0.4 * np.sqrt(0.6 / (TASK_TYPE_WEIGHT * 0.4)))
+    np.testing.assert_allclose(spread[:, 0, 15], 0.4 * np.sqrt(0.6 / ((1000 + TASK_TYPE_WEIGHT) * 0.4)))
     assert np.isnan(running[:, 2]).all(), "another task type says nothing of this one"
-    np.testing.assert_array_equal(history.weight, [[1000 + PARENT_WEIGHT, PARENT_WEIGHT, 0]] * 2)
+    np.testing.assert_array_equal(history.weight, [[1000 + TASK_TYPE_WEIGHT, TASK_TYPE_WEIGHT, 0]] * 2)

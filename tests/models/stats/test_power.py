@@ -39,6 +39,7 @@ def test_without_random_effects_days_are_those_of_the_prototype_within_a_third(r
         assert 0 <= found.within_week <= 1
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize(("per_day", "groups", "within"), [(60, 300, 0.35), (200, 300, 0.25), (1000, 200, 0.25)])
 def test_the_shipped_detector_notices_when_power_says_it_would(per_day: int, groups: int, within: float) -> None:
     """Hourly batches through the detector from its first day, a success rate of .9; the drop comes at any hour.
@@ -64,6 +65,7 @@ def test_the_shipped_detector_notices_when_power_says_it_would(per_day: int, gro
     assert said.within_week == pytest.approx(within_week, abs=0.15)
 
 
+@pytest.mark.slow
 def test_the_table_of_the_documents_is_what_power_says() -> None:
     """Four weeks of baseline, the default promise. A tenth for other processors: one group may make it a batch more."""
     section = DOCUMENT.read_text("utf-8").split("\n## Power\n")[1].split("\n## ")[0]

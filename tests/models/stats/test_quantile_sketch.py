@@ -15,12 +15,12 @@ LATENCIES = st.lists(st.floats(min_value=2e-3, max_value=9e11), min_size=1, max_
 @given(LATENCIES)
 def test_every_value_is_within_two_percent_of_its_bucket(values: list[float]) -> None:
     ms = np.array(values)
-    assert np.all(np.abs(sketch.value_of(sketch.bucket_of(ms)) / ms - 1) <= sketch.RELATIVE_ERROR + 1e-9)
+    assert np.all(np.abs(sketch.value_of(sketch.value_bucket(ms)) / ms - 1) <= sketch.RELATIVE_ERROR + 1e-9)
 
 
 @given(LATENCIES, st.sampled_from([0.01, 0.5, 0.95, 1.0]))
 def test_quantiles_are_within_two_percent_of_the_nearest_rank(values: list[float], level: float) -> None:
-    bucket, count = np.unique(sketch.bucket_of(np.array(values)), return_counts=True)
+    bucket, count = np.unique(sketch.value_bucket(np.array(values)), return_counts=True)
     cell, out = sketch.quantiles(np.full(len(bucket), 7), bucket.astype(np.int64), count, [level])
     exact = np.sort(values)[max(int(np.ceil(level * len(values))), 1) - 1]
     assert cell.tolist() == [7]
@@ -33,7 +33,7 @@ def test_many_cells_at_once_equal_each_cell_alone(cells: list[list[float]]) -> N
     rows = [
         (i, int(b), int(n))
         for i, values in enumerate(cells)
-        for b, n in zip(*np.unique(sketch.bucket_of(np.array(values)), return_counts=True), strict=True)
+        for b, n in zip(*np.unique(sketch.value_bucket(np.array(values)), return_counts=True), strict=True)
     ]
     cell, bucket, count = (np.array(column, np.int64) for column in zip(*rows, strict=True))
     held, together = sketch.quantiles(cell, bucket, count, (0.5, 0.95))
@@ -45,10 +45,10 @@ def test_many_cells_at_once_equal_each_cell_alone(cells: list[list[float]]) -> N
 
 
 def test_zero_absent_and_extreme_latencies_have_buckets_of_their_own() -> None:
-    bucket = sketch.bucket_of(np.array([0.0, np.nan, 1e-9, 1e-3, 1e12, 1e300]))
-    assert bucket.tolist() == [0, -1, 1, 1, sketch.BUCKETS - 1, sketch.BUCKETS - 1]
+    bucket = sketch.value_bucket(np.array([0.0, np.nan, 1e-9, 1e-3, 1e12, 1e300]))
+    assert bucket.tolist() == [0, -1, 1, 1, sketch.VALUE_BUCKETS - 1, sketch.VALUE_BUCKETS - 1]
     assert sketch.value_of(np.array([0])).tolist() == [0.0]
-    assert sketch.BUCKETS <= 1 << 10
+    assert sketch.VALUE_BUCKETS <= 1 << 10
 
 
 def test_cells_whose_counts_came_back_to_zero_have_no_quantile() -> None:

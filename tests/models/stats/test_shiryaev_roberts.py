@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,13 @@ from hypothesis import strategies as st
 from models.arrays import F64
 from models.stats.change_point import change_index
 from models.stats.shiryaev_roberts import RATIOS, ShiryaevRoberts
+
+
+def assert_equal_states(found: ShiryaevRoberts, expected: ShiryaevRoberts) -> None:
+    states = [{**state, **(state["dispersion"] or {})} for state in (found.state(), expected.state())]
+    for name, value in states[1].items():
+        if isinstance(value, np.ndarray):
+            assert states[0][name].tobytes() == value.tobytes(), name
 
 
 class Scalar:
@@ -116,10 +124,35 @@ def test_nor_on_how_rows_are_split_and_lie_in_memory(
             again = np.stack(parts.update(rows, n - f, f, minutes, margins, factors))
         assert again.tobytes() == means.tobytes()
     assert (whole.r.max(axis=(1, 2)) > 1e3).sum() > 10
-    states = [{**vars(one), **(one.dispersion.state() if one.dispersion else {})} for one in (whole, parts)]
-    for name, value in states[0].items():
-        if isinstance(value, np.ndarray):
-            assert value.tobytes() == states[1][name].tobytes(), name
+    assert_equal_states(parts, whole)
+
+
+@pytest.mark.parametrize("dispersion", [True, False])
+def test_a_stored_state_goes_on_to_the_last_bit(dispersion: bool) -> None:  # noqa: FBT001
+    """Over two midnights, with an alarm and new groups on the way."""
+    rng = np.random.default_rng(8)
+    whole = ShiryaevRoberts(5, min_trials=7, dispersion=dispersion)
+    parts = whole
+    for minute in range(1_440_000, 1_440_000 + 3 * 1440, 45):
+        rows = np.flatnonzero(rng.random(len(whole)) < 0.7)
+        n = rng.poisson(9.0, len(rows))
+        f = rng.binomial(n, 0.2)
+        parts = ShiryaevRoberts.from_state(pickle.loads(pickle.dumps(parts.state())), min_trials=7)
+        for group in (whole, parts):
+            group.update(rows, n - f, f, minute)
+            if minute == 1_441_800:
+                group.reset(2, 3.0, 11.0)
+                group.grow(7)
+        assert_equal_states(parts, whole)
+    assert (whole.r.max(axis=(1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("dispersion", [True, False])
+def test_every_attribute_is_stored_but_the_setting(dispersion: bool) -> None:  # noqa: FBT001
+    group = ShiryaevRoberts(2, dispersion=dispersion)
+    group.update(np.array([0, 1]), np.array([8, 9]), np.array([1, 2]), 1_440_000)
+    again = ShiryaevRoberts.from_state(group.state())
+    assert {"min_trials", *group.state()} == vars(group).keys() == vars(again).keys()
 
 
 def test_drops_and_rises_are_found_at_pinned_minutes() -> None:

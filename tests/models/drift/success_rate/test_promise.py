@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from aftercall.records import Alert
+from models.alarms.alarm import Alarm
 from models.arrays import F64, I64
 from models.drift.settings import DriftSettings
-from models.drift.success_rate.detector import RateDrift
+from models.drift.success_rate.detector import SuccessRateDetector
 from models.messages import Closed, TrialDeltas, Values
 from models.stats.shiryaev_roberts import ShiryaevRoberts
+from simulated.trials import relation
+
+pytestmark = pytest.mark.statistics
 
 HOUR = 60
 WEEK = 168 * HOUR
@@ -116,40 +119,35 @@ def message(minute: int, names: list[tuple[str, str, str]], n: I64, f: I64) -> C
     return Closed(minute + 1, names, trials, values)
 
 
-def rates(drift: RateDrift, closed: Closed) -> list[Alert]:
-    """Without the other detectors, for which there is nothing, and ADWIN's opinion, which takes minutes."""
-    return drift.close(closed.names, closed.trials, closed.delays, closed.through)
-
-
 @pytest.mark.slow
 def test_groups_and_their_roll_ups_keep_the_promise_that_alerts_print() -> None:
     rng = np.random.default_rng(6)
     count, weeks = 6000, 4
     failing, per_day = population(count, rng)
     names = [("task", "model", f"config-{i:05d}") for i in range(count)]
-    drift = RateDrift(DriftSettings(warmup_us=0, margin=0.0))
-    alerts = 0
+    drift = SuccessRateDetector(DriftSettings(warmup_us=0, margin=0.0))
+    alarms = 0
     for minute in range(0, weeks * WEEK, HOUR):
         n = rng.poisson(per_day / 24)
-        told = rates(drift, message(minute, names, n, rng.binomial(n, failing)))
-        alerts += sum(alert.state == "opened" for alert in told)
+        closed = message(minute, names, n, rng.binomial(n, failing))
+        alarms += sum(relation(alarm) == "first" for alarm in drift.close(closed))
     thousands = count * weeks / 1000
-    assert upper_bound(alerts) / thousands <= 1.0, f"{alerts} false alarms in {thousands:g} thousand group-weeks"
+    assert upper_bound(alarms) / thousands <= 1.0, f"{alarms} false alarms in {thousands:g} thousand group-weeks"
 
 
 @pytest.mark.slow
 def test_after_a_drop_in_the_middle_of_an_hour_no_second_alarm_follows() -> None:
-    """What the baseline learns anew must hold none of the old trials, and not be too sure of itself."""
+    """What the baseline learns again must hold none of the old trials, and not be too sure of itself."""
     rng = np.random.default_rng(8)
     count = 150
     names = [("task", f"model-{i:03d}", "v1") for i in range(count)]
-    drift = RateDrift(DriftSettings(warmup_us=0, margin=0.0))
+    drift = SuccessRateDetector(DriftSettings(warmup_us=0, margin=0.0))
     begun = 3 * 1440 + 37
-    states: list[str] = []
+    relations: list[str] = []
     for minute in range(0, begun + 3 * 1440, 3):
         n = rng.poisson(21, count)
         f = rng.binomial(n, 0.1 if minute < begun else 0.2)
-        alerts = rates(drift, message(29_000_000 + minute, names, n, f))
-        states += [alert.state for alert in alerts if alert.config is not None]
-    assert states.count("opened") == count
-    assert len(states) - count <= 2
+        alarms: list[Alarm] = drift.close(message(29_000_000 + minute, names, n, f))
+        relations += [relation(alarm) for alarm in alarms if alarm.series[1][2] is not None]
+    assert relations.count("first") == count
+    assert len(relations) - count <= 2

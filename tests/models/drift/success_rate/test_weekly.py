@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from models.drift.settings import DriftSettings
-from models.drift.success_rate.detector import RateDrift
+from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.success_rate.weekly import Learned, mean_r
 from models.drift.trial_history import Hours
-from models.messages import NO_DELAYS, Group, TrialDeltas
+from models.messages import NO_VALUES, Closed, Group, TrialDeltas
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 HOUR, WEEK = 60, 10_080
@@ -53,7 +53,7 @@ def test_a_drop_within_the_week_is_listed_at_its_end_however_minutes_come(togeth
     """Ten configs, one of which falls in the second week."""
     names: list[Group] = [("task", "model", f"v{number}") for number in range(10)]
     rng = np.random.default_rng(5)
-    drift = RateDrift(DriftSettings(warmup_us=0))
+    drift = SuccessRateDetector(DriftSettings(warmup_us=0))
     hours = np.arange(2 * 168 + 1)
     n = np.full((len(hours), 10), 20)
     rate = np.full((len(hours), 10), 0.1)
@@ -67,9 +67,9 @@ def test_a_drop_within_the_week_is_listed_at_its_end_however_minutes_come(togeth
         failed, tried = f[part].ravel().astype(np.int32), n[part].ravel().astype(np.int32)
         none = np.zeros(len(code), np.int32)
         trials = TrialDeltas(code, minute, tried - failed, failed, none, none, tried)
-        drift.close(names, trials, NO_DELAYS, int(minute[-1]) + 1)
+        drift.close(Closed(int(minute[-1]) + 1, names, trials, NO_VALUES))
         listed += drift.digests()
-        drift = RateDrift(DriftSettings(warmup_us=0), pickle.loads(pickle.dumps(drift.state())))
+        drift = SuccessRateDetector(DriftSettings(warmup_us=0), pickle.loads(pickle.dumps(drift.state())))
     first, second = listed
     assert first.entries == []
     assert second.groups == 12

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aftercall.records import Alert, to_json
 from aftercall.times import MINUTE_US
+from models.alarms.alarm import Alarm, ShareChange
+from models.alerts.severity import severity_of_alarm
 from models.arrays import F64, I32
 from models.drift.settings import DriftSettings
-from models.drift.values.quantile_shift import Exceedance
+from models.drift.values.quantile_shift import QuantileShift
 from models.drift.values.reference import Reference, offsets
 from models.messages import NO_TRIALS, Closed, Scores, Values
+from simulated.trials import relation
 
 DAY = 1440
 START = 20_139 * DAY
@@ -49,8 +51,8 @@ def closed(values: Values, begin: int, end: int) -> Closed:
     return Closed(START + end, names, NO_TRIALS, Values(*(column[part] for column in columns)))
 
 
-def run(values: Values, days: int) -> list[Alert]:
-    watched = Exceedance(SETTINGS)
+def run(values: Values, days: int) -> list[Alarm]:
+    watched = QuantileShift(SETTINGS)
     return [a for day in range(days) for a in watched.close(closed(values, day * DAY, (day + 1) * DAY))]
 
 
@@ -64,22 +66,22 @@ def test_slower_calls_are_found_with_a_promise_and_both_quantiles_tell() -> None
     minute = minutes(20, 60, rng)
     begun = 18 * DAY + 600
     slower = np.where(minute >= begun, 0.5, 0.0)
-    alerts = run(calls(minute, lognormal(minute, rng, slower)), 20)
-    opened = sorted((alert for alert in alerts if alert.state == "opened"), key=lambda alert: alert.metric)
-    assert [(a.kind, a.metric, a.direction, a.severity) for a in opened] == [
+    alarms = run(calls(minute, lognormal(minute, rng, slower)), 20)
+    first = sorted((alarm for alarm in alarms if relation(alarm) == "first"), key=lambda alarm: alarm.series)
+    assert [(*a.series[::2], a.direction, severity_of_alarm(a)) for a in first] == [
         ("quantile", "latency_ms:p50", "up", "warning"),
         ("quantile", "latency_ms:p90", "up", "warning"),
     ]
-    middle = opened[0]
-    assert middle.promise == SETTINGS.promise
-    assert middle.opened_at.timestamp() / 60 - START - begun <= 180
-    assert middle.changed_at is not None
-    assert abs(middle.changed_at.timestamp() / 60 - START - begun) <= 60
+    middle = first[0]
+    assert middle.promise == SETTINGS.false_alarms_per_1000_groups_per_week
+    assert middle.at / MINUTE_US - START - begun <= 180
+    assert abs(middle.changed_at / MINUTE_US - START - begun) <= 60
     assert middle.baseline == pytest.approx(0.5, abs=0.05)
     assert middle.current == pytest.approx(0.8, abs=0.1)
     assert middle.effect_low is not None
     assert 0 < middle.effect_low < 0.3
-    assert middle.evidence["level"] == pytest.approx(800, rel=0.08)
+    assert isinstance(middle.details, ShareChange)
+    assert middle.details.level == pytest.approx(800, rel=0.08)
 
 
 def test_the_hours_of_the_day_and_the_weekend_are_none() -> None:
@@ -93,14 +95,14 @@ def test_a_price_that_never_varied_may_vary_by_little() -> None:
     minute = minutes(20, 60, rng)
     for factor, kinds in ((1.01, set()), (1.3, {"latency_ms:p50", "latency_ms:p90"})):
         price = np.where(minute >= 18 * DAY, 100.0 * factor, 100.0)
-        assert {alert.metric for alert in run(calls(minute, price), 20)} == kinds
+        assert {alarm.series[2] for alarm in run(calls(minute, price), 20)} == kinds
 
 
-def test_worse_scores_of_one_judge_are_told_by_its_name() -> None:
+def test_worse_scores_of_one_judge_are_alarms_under_its_name() -> None:
     rng = np.random.default_rng(4)
     minute = minutes(20, 40, rng)
     scores = np.where(minute < 18 * DAY, rng.beta(8, 2, len(minute)), rng.beta(6, 3, len(minute)))
-    one, watched, alerts = np.ones(len(minute), np.int32), Exceedance(SETTINGS), list[Alert]()
+    one, watched, alarms = np.ones(len(minute), np.int32), QuantileShift(SETTINGS), list[Alarm]()
     source = (np.arange(len(minute)) % 2).astype(np.int32)
     scores[source == 1] = 0.5
     table = Scores(0 * one, START + minute, source, np.rint(scores * 100).astype(np.int32), one)
@@ -111,9 +113,9 @@ def test_worse_scores_of_one_judge_are_told_by_its_name() -> None:
             sources=("critic", "flat"),
             scores=Scores(*(column[part] for column in table)),
         )
-        alerts += watched.close(message)
-    opened = [alert for alert in alerts if alert.state == "opened"]
-    assert {(alert.metric, alert.direction, alert.severity) for alert in opened} == {
+        alarms += watched.close(message)
+    first = [alarm for alarm in alarms if relation(alarm) == "first"]
+    assert {(a.series[2], a.direction, severity_of_alarm(a)) for a in first} == {
         ("score:p50:critic", "down", "warning"),
         ("score:p10:critic", "down", "critical"),
     }
@@ -126,14 +128,14 @@ def test_cuts_and_restores_change_nothing() -> None:
     code = np.where(minute > 2 * DAY, rng.integers(0, 3, len(minute)), 2).astype(np.int32)
     shift = np.where((minute > 17 * DAY) & (code != 1), 0.6, 0.0)
     values = calls(minute, lognormal(minute, rng, shift), code)
-    whole = Exceedance(SETTINGS).close(closed(values, 0, 19 * DAY))
-    watched, parts = Exceedance(SETTINGS), list[Alert]()
+    whole = QuantileShift(SETTINGS).close(closed(values, 0, 19 * DAY))
+    watched, parts = QuantileShift(SETTINGS), list[Alarm]()
     cuts = [0, *np.unique(rng.integers(0, 19 * DAY, 40)).tolist(), 19 * DAY]
     for begin, end in pairwise(cuts):
         parts += watched.close(closed(values, begin, end))
-        watched = Exceedance(SETTINGS, pickle.loads(pickle.dumps(watched.state())))
+        watched = QuantileShift(SETTINGS, pickle.loads(pickle.dumps(watched.state())))
     assert len(whole) >= 3
-    assert [to_json(alert) for alert in parts] == [to_json(alert) for alert in whole]
+    assert parts == whole
 
 
 def test_a_reference_counts_what_was_added_however_often_it_merged() -> None:
@@ -159,6 +161,7 @@ def test_offsets_are_what_hours_and_days_differ_by() -> None:
     assert (offsets(slot, 40 + hourly, np.full(168, 1)) == np.rint(7 / 57 * (hourly - 5))).all()
 
 
+@pytest.mark.statistics
 @pytest.mark.slow
 @pytest.mark.parametrize("day", [0.0, 0.3], ids=["steady", "with nights and weekends"])
 def test_no_alarm_where_nothing_is_wrong(day: float) -> None:

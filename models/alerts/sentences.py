@@ -1,0 +1,285 @@
+"""Every sentence of an alert: `reason`, `promise` and `caveat` are written here, and never read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from aftercall.records import Direction
+from aftercall.times import MINUTE_US, to_datetime
+from aftercall.vocabulary import OTHER
+from models.alarms.alarm import Alarm, MeanChange, RateChange, ShareChange, VolumeChange
+from models.alerts.scope import Scope
+from models.stats.effect_size import Effect
+
+Turn = Literal["opened", "again", "wider", "reopened"]
+"""What a record reports of a success rate: the first change, a further one, the same in a wider scope, a relapse."""
+
+MOST_OF_IT: Final = 0.8
+"""Share of a change at which a single value is named."""
+UNEVEN: Final = 0.25
+"""By how much that must exceed the value's share of the trials."""
+
+
+_VERBS: Final[dict[Direction, str]] = {"down": "fell", "up": "rose"}
+
+
+# --- names and numbers -----------------------------------------------------------------------------------------------
+
+
+def utc_text(us: int) -> str:
+    """A time, from microseconds.
+
+    >>> utc_text(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return f"{to_datetime(us):%Y-%m-%d %H:%M} UTC"
+
+
+def scope_text(scope: Scope) -> str:
+    """The calls that an alert is about.
+
+    >>> scope_text((None, "model-a", None))
+    "model 'model-a' over all task types"
+    >>> scope_text(("refund", "model-a", None))
+    "task 'refund', model 'model-a', all configs"
+    """
+    task, model, config = scope
+    if task is None and model is None and config is None:
+        return "all task types and models"
+    if task is None:
+        named = [f"{what} '{value}'" for what, value in (("model", model), ("config", config)) if value is not None]
+        return f"{', '.join(named)} over all task types"
+    models = "all models" if model is None else f"model '{model}'"
+    if config is None:
+        return f"task '{task}', {models}" + ("" if model is None else ", all configs")
+    return f"task '{task}', {models}, config '{config}'"
+
+
+_METRICS: Final = {
+    "success_rate": "Success rate",
+    "latency_ms": "Typical latency",
+    "cost_usd": "Typical cost per call",
+    "tokens": "Typical number of tokens per call",
+    "calls": "Traffic",
+}
+_VALUES: Final = {"latency_ms": "latencies", "cost_usd": "costs per call", "tokens": "numbers of tokens"}
+
+
+def metric_text(metric: str) -> str:
+    """A metric at the beginning of a sentence; itself where it is none of the detectors'.
+
+    >>> metric_text("latency_ms"), metric_text("responses:user_feedback")
+    ('Typical latency', "Response rate of source 'user_feedback'")
+    >>> metric_text("score:p10:judge")
+    "Share of scores by 'judge' above their usual p10"
+    """
+    if metric in _METRICS:
+        return _METRICS[metric]
+    name, _, rest = metric.partition(":")
+    quantile, _, source = rest.partition(":")
+    if name in _VALUES and rest:
+        return f"Share of {_VALUES[name]} above their usual {rest}"
+    if name == "score" and source and quantile in {"p10", "p50"}:
+        return f"Share of scores by '{source}' above their usual {quantile}"
+    if name in {"score", "responses"} and rest:
+        return f"Mean score by '{rest}'" if name == "score" else f"Response rate of source '{rest}'"
+    return metric
+
+
+def subject(metric: str, scope: Scope) -> str:
+    """What has changed: metric and scope.
+
+    >>> subject("success_rate", ("refund", None, None))
+    "Success rate of task 'refund', all models"
+    """
+    return f"{metric_text(metric)} of {scope_text(scope)}"
+
+
+def cost_text(failures_per_day: float) -> str:
+    """What a change costs; empty where it costs nothing.
+
+    >>> cost_text(1234.5), cost_text(0.7), cost_text(-3.0)
+    (' It costs about 1,200 failures a day.', ' It costs about 1 failure a day.', '')
+    """
+    if failures_per_day < 0.5:
+        return ""
+    count = f"{float(f'{failures_per_day:.2g}'):,.0f}"
+    return f" It costs about {count} failure{'' if count == '1' else 's'} a day."
+
+
+def concentration(slices: Sequence[dict[str, Any]]) -> str:
+    """A sentence for a value that has most of a change, and far more than of the trials; else empty.
+
+    Args:
+        slices: fields of `aftercall.records.Slice`, by dimension, the greatest share first.
+    """
+    for dimension in ("error", "source", "config", "model", "task_type"):
+        rows = [row for row in slices if row["dimension"] == dimension]
+        trials = sum(row["trials"] for row in rows)
+        if dimension == "error":  # has no trials of its own to have a share of, and many that are one name nothing
+            rows, trials = [row | {"trials": 0} for row in rows if row["value"] != OTHER], 0
+        if rows and rows[0]["share"] >= max(MOST_OF_IT, rows[0]["trials"] / max(trials, 1) + UNEVEN):
+            what = dimension.replace("_", " ").capitalize()
+            return f" {what} '{rows[0]['value']}' accounts for {min(rows[0]['share'], 1.0):.0%} of the change."
+    return ""
+
+
+# --- success rates ---------------------------------------------------------------------------------------------------
+
+
+def rate_changed(scope: Scope, metric: str, effect: Effect, changed: int, turn: Turn = "opened") -> str:
+    """A success rate changed, about minute `changed`.
+
+    >>> effect = Effect(0.9, 0.8, -0.13, -0.07, 20.0, 100.0, 10.0, 100.0)
+    >>> print(rate_changed(("refund", None, None), "success_rate", effect, 0))  # doctest: +NORMALIZE_WHITESPACE
+    Success rate of task 'refund', all models fell from 90.0% to 80.0% (-10.0 points, 99% interval -13.0 to -7.0)
+    since about 1970-01-01 00:00 UTC.
+    """
+    of, since = subject(metric, scope), f"since about {utc_text(changed * MINUTE_US)}"
+    verb = _VERBS["down" if effect.points < 0 else "up"]
+    difference = _points(effect.points, effect.low, effect.high)
+    change = f"from {effect.baseline:.1%} to {effect.current:.1%} ({difference}) {since}"
+    match turn:
+        case "opened":
+            return f"{of} {verb} {change}."
+        case "again":
+            before = f"{effect.baseline:.1%} before the alert"
+            return f"{of} moved again: {effect.current:.1%} {since}, {before} ({difference})."
+        case "wider":
+            return f"{of} {verb} {change}: the change is wider than first reported."
+        case "reopened":
+            return f"{of} {verb} again, {change}: the earlier alert is open again."
+
+
+def rate_measured(scope: Scope, metric: str, effect: Effect, changed: int, hours: int) -> str:
+    """The same change on the outcomes of the `hours` after the alarm, which it did not select."""
+    verb = _VERBS["down" if effect.points < 0 else "up"]
+    return (
+        f"{subject(metric, scope)} {verb} from {effect.baseline:.1%} to {effect.current:.1%} "
+        f"({_points(effect.points, effect.low, effect.high)}) since about {utc_text(changed * MINUTE_US)}, "
+        f"measured on the outcomes of the {hours} h after the alarm."
+    )
+
+
+def rate_recovered(scope: Scope, metric: str, effect: Effect, back: int, reported: int) -> str:
+    """The change that was `reported` (microseconds) is over since minute `back`."""
+    levels = f"{effect.current:.1%} ({effect.baseline:.1%} before the change)"
+    since = f"since about {utc_text(back * MINUTE_US)}"
+    return f"{subject(metric, scope)} is back to {levels} {since}: the change reported {utc_text(reported)} is over."
+
+
+def _points(points: float, low: float | None, high: float | None) -> str:
+    interval = "" if low is None or high is None else f", 99% interval {100 * low:+.1f} to {100 * high:+.1f}"
+    return f"{100 * points:+.1f} points{interval}"
+
+
+# --- any metric ------------------------------------------------------------------------------------------------------
+
+
+def alarm_text(alarm: Alarm) -> str:
+    """What a detector found."""
+    of, since, verb = _of(alarm), f"since about {utc_text(alarm.changed_at)}", _VERBS[alarm.direction]
+    before, now = _levels(alarm)
+    if isinstance(alarm.details, VolumeChange):
+        counts = f"{alarm.details.seen:,.0f} of about {alarm.details.expected:,.0f}"
+        return f"{of} {verb} to {now}, where {before} were expected ({counts}), {since}."
+    if alarm.again:
+        return f"{of} moved again: {now} {since}, {before} before the alert{_difference(alarm)}."
+    return f"{of} {verb} from {before} to {now}{_difference(alarm)} {since}."
+
+
+def recovery_text(alarm: Alarm, reported: int) -> str:
+    """A recovery: the change that was `reported` (microseconds) is over."""
+    before, now = _levels(alarm)
+    compared = f"{before} before the change"
+    if isinstance(alarm.details, VolumeChange):
+        compared = f"{alarm.details.seen:,.0f} of about {alarm.details.expected:,.0f} expected"
+    since = f"since about {utc_text(alarm.changed_at)}"
+    return f"{_of(alarm)} is back to {now} ({compared}) {since}: the change reported {utc_text(reported)} is over."
+
+
+def sentence_of(alarm: Alarm) -> str:
+    """What an alarm means by itself: a change, or a recovery."""
+    return alarm_text(alarm) if alarm.ends is None else recovery_text(alarm, alarm.ends.opened_at)
+
+
+def several_text(metric: str, scope: Scope, groups: int, latest: Alarm) -> str:
+    """The same change in several groups, of which one alarmed last."""
+    return f"{subject(metric, scope)} has changed in {groups} groups. The latest: {sentence_of(latest)}"
+
+
+def _of(alarm: Alarm) -> str:
+    """The subject of the alarm's sentence, with what its levels are held against."""
+    _, group, metric = alarm.series
+    match alarm.details:
+        case ShareChange(level, unit):
+            return f"{metric_text(metric)} ({_amount(level, unit)}) of {scope_text(group)}"
+        case RateChange(inherited=True):
+            return f"{subject(metric, group)}, against the baseline of its roll-up,"
+        case _:
+            return subject(metric, group)
+
+
+def _difference(alarm: Alarm) -> str:
+    match alarm.details:
+        case RateChange():
+            return f" ({_points(alarm.current - alarm.baseline, alarm.effect_low, alarm.effect_high)})"
+        case MeanChange(unit) if unit:
+            return f" ({alarm.current / alarm.baseline - 1:+.0%})"
+        case _:
+            return ""
+
+
+def _levels(alarm: Alarm) -> tuple[str, str]:
+    """Baseline and current level; of a volume the baseline without its unit."""
+    match alarm.details:
+        case RateChange() | ShareChange():
+            return f"{alarm.baseline:.1%}", f"{alarm.current:.1%}"
+        case MeanChange(unit):
+            if not unit:
+                return f"{alarm.baseline:.3f}", f"{alarm.current:.3f}"
+            return _amount(alarm.baseline, unit), _amount(alarm.current, unit)
+        case VolumeChange():
+            return f"{alarm.baseline:.3g}", f"{alarm.current:.3g} {alarm.details.unit}"
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:.4g} {unit}".rstrip()
+
+
+# --- the end, and the promise ----------------------------------------------------------------------------------------
+
+
+def normal_text(metric: str, scope: Scope, opened: int) -> str:
+    """The level has stayed for so long, since `opened` (microseconds), that it is the new normal."""
+    return f"{subject(metric, scope)} has not come back since {utc_text(opened)}: its present level is the new normal."
+
+
+def merged_text(metric: str, scope: Scope, wider: Scope) -> str:
+    """The change is part of one in a wider scope."""
+    return f"{subject(metric, scope)} is part of a wider change: the alert on {scope_text(wider)} stays open."
+
+
+def promise_text(false_alarms: float) -> str:
+    """The promise on false alarms, per 1,000 groups per week."""
+    return (
+        f"At most {false_alarms:g} false alarms per 1,000 watched groups per week, "
+        "over all statistical alerts together, if outcomes are independent but for what hours and days vary."
+    )
+
+
+def too_few_text(trials: float) -> str:
+    """A caveat: the baseline is too short."""
+    return f"No promise is made: {trials:,.0f} outcomes before the change are too few to know the rate before it."
+
+
+DAYS_DIFFER: Final = (
+    "No promise is made: days of this group differ by more than the promise was tested for, so this may be one of them."
+)
+"""A caveat."""
+
+
+def new_kind_text(kind: str) -> str:
+    """A caveat: the change began on a `weekend` or `working day`, the first one."""
+    return f"No promise is made: the change began on a {kind}, and the baseline has no other {kind} to compare it with."

@@ -1,0 +1,79 @@
+"""Decides which records of a batch take the fast path through the join.
+
+It takes a new call with at most one outcome beside it in the batch, and an outcome that is alone with such a call, or
+alone with a held call that has no statement. All others take the slow path.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.arrays import I32, I64, U64, Bools
+from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.held_calls import NO_STATEMENT
+from models.join.shard_state import ShardState
+
+
+class Dispatch(NamedTuple):
+    """The path of each record of a batch.
+
+    Attributes:
+        fast_calls: per call, whether it takes the fast path.
+        fast_outcomes: per outcome, whether it takes the fast path.
+        call_rows: per call, the row of a held call with the same key, or -1.
+        outcome_rows: per outcome, the row of its held call, or -1.
+        partner: per outcome, the call of the batch where these two alone share a key, or -1.
+    """
+
+    fast_calls: Bools
+    fast_outcomes: Bools
+    call_rows: I32
+    outcome_rows: I32
+    partner: I64
+
+
+def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, awaited: Bools) -> Dispatch:
+    """Choose the path of each record. `awaited`: per call, whether early outcomes wait for it. O(n log n)."""
+    count, held, periods = len(calls.key), shard.held, shard.periods()
+    keys = np.concatenate((calls.key, outcomes.key))
+    alone, partner = _companions(keys, count)
+    rows = held.index.find(keys)
+    call_rows, outcome_rows = rows[:count], rows[count:]
+    paired = partner >= 0
+    single = alone[:count]
+    single[partner[paired]] = True
+    fast_calls = single & (call_rows < 0) & ~awaited & ~calls.failed
+    fast_calls &= calls.at + periods.hold[calls.group] >= calls.wm
+
+    table, row = held.calls, np.maximum(outcome_rows, 0)
+    clean = (outcome_rows >= 0) & alone[count:]
+    clean &= (table.single[row] == NO_STATEMENT) & (table.rules[row] == periods.version)
+    at, group = table.at[row], table.group[row]
+    follows = paired.nonzero()[0]
+    followed = partner[follows]
+    at[follows], group[follows] = calls.at[followed], calls.group[followed]
+    clean[follows] = fast_calls[followed] & (outcomes.pos[follows] > calls.pos[followed])
+    fast = clean & ~outcomes.retract & (at + periods.hold[group] >= outcomes.wm)
+    fast &= outcomes.at <= at + periods.horizon[group]
+    # A call whose outcome takes the slow path goes with it.
+    fast_calls[partner[paired & ~fast]] = False
+    return Dispatch(fast_calls, fast, call_rows, outcome_rows, partner)
+
+
+def _companions(keys: U64, count: int) -> tuple[Bools, I64]:
+    """Which keys occur once; and per outcome (from `count` on) the call where both alone have a key, else -1."""
+    order = np.argsort(keys)
+    ordered = keys[order]
+    same = np.zeros(len(keys) + 1, np.bool_)  # as the key before it
+    np.equal(ordered[1:], ordered[:-1], out=same[1:-1])
+    alone = np.empty(len(keys), np.bool_)
+    alone[order] = ~(same[:-1] | same[1:])
+    (second,) = (same[1:-1] & ~same[:-2] & ~same[2:]).nonzero()
+    one, other = order[second], order[second + 1]
+    call, outcome = np.minimum(one, other), np.maximum(one, other)
+    mixed = (call < count) & (outcome >= count)
+    partner = np.full(len(keys) - count, -1, np.int64)
+    partner[outcome[mixed] - count] = call[mixed]
+    return alone, partner

@@ -1,0 +1,116 @@
+"""Loads open ledgers from the columns of held calls, and saves them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from models.arrays import I32
+from models.join.held_calls import HAS_LEDGER, NO_STATEMENT, PENDING, StoredLedger
+from models.join.ledger import Statement
+from models.join.open_ledger import OpenLedger
+from models.join.shard_state import ShardState
+
+
+class LedgerStore:
+    """The held calls of one shard, as ledgers."""
+
+    def __init__(self, shard: ShardState) -> None:
+        self._shard = shard
+        self._held = shard.held
+
+    def load(self, rows: I32, call_ids: dict[int, str]) -> Iterator[OpenLedger]:
+        """The ledgers of the calls at `rows`; `call_ids` by key, for those with a single statement."""
+        shard, held, table = self._shard, self._held, self._held.calls
+        single = table.single[rows]
+        single_statements = iter(self._single_statements(rows[single >= 0]))
+        columns = (table.group, table.at, table.minute, table.rules, table.digest)
+        keys, ids = held.index.row_key[rows].tolist(), table.ids.texts(rows)
+        for key, row, kind, stored_id, group, at, minute, version, digest in zip(
+            keys, rows.tolist(), single.tolist(), ids, *(column[rows].tolist() for column in columns), strict=True
+        ):
+            call_id, error, statements = stored_id, None, []
+            if kind == HAS_LEDGER:
+                ledger = held.ledgers[row]
+                call_id, error, statements = ledger.call_id, ledger.error, ledger.statements
+            elif kind != NO_STATEMENT:
+                statements = [next(single_statements)]
+            # A call with a single statement is only opened by a record that carries its `call_id`.
+            call_id, rules, task = call_ids.get(key, call_id), shard.versions[version], shard.groups[group][0]
+            yield OpenLedger(key, row, call_id, group, at, minute, version, digest, error, statements, rules, task)
+
+    def add_calls(self, ledgers: list[OpenLedger]) -> None:
+        """Hold new calls; sets `row` of their ledgers."""
+        if not ledgers:
+            return
+        table = self._held.calls
+        keys = np.array([ledger.key for ledger in ledgers], np.uint64)
+        closes = np.array([ledger.closes for ledger in ledgers], np.int64)
+        rows = self._held.add(keys, closes)
+        table.ids.put(rows, [ledger.call_id for ledger in ledgers])
+        for name in ("at", "group", "minute", "digest"):
+            column = getattr(table, name)
+            column[rows] = [getattr(ledger, name) for ledger in ledgers]
+        table.rules[rows] = [ledger.version for ledger in ledgers]
+        table.verdict[rows], table.single[rows] = PENDING, NO_STATEMENT
+        for ledger, row in zip(ledgers, rows.tolist(), strict=True):
+            ledger.row = row
+
+    def save(self, ledgers: list[OpenLedger]) -> None:
+        """Save ledgers of held calls: a single assertion in the columns, a longer ledger as an object."""
+        if not ledgers:
+            return
+        held, table = self._held, self._held.calls
+        rows = np.array([ledger.row for ledger in ledgers], np.int32)
+        table.verdict[rows] = [PENDING if ledger.success is None else int(ledger.success) for ledger in ledgers]
+        held.forget_singles(rows)
+        for ledger in ledgers:
+            if not ledger.is_single and (ledger.statements or ledger.error is not None):
+                held.ledgers[ledger.row] = StoredLedger(ledger.call_id, ledger.error, ledger.statements)
+                table.single[ledger.row] = HAS_LEDGER
+        single = [ledger for ledger in ledgers if ledger.is_single]
+        if single:
+            self._save_singles(single)
+
+    def _single_statements(self, rows: I32) -> list[Statement]:
+        """The only statements of the calls at `rows`."""
+        table, singles, sources, reasons = self._held.calls, self._held.singles, self._shard.sources, self._held.reasons
+        single = table.single[rows]
+        columns = (singles.at, singles.source, singles.given, singles.score, singles.minute)
+        return [
+            Statement(
+                at,
+                outcome_id,
+                sources[source],
+                None if given < 0 else given == 1,
+                None if score != score else score,  # noqa: PLR0124 (nan: absent)
+                retract=False,
+                retracts=None,
+                reason=reasons.get(place),
+                minute=minute,
+            )
+            for place, outcome_id, at, source, given, score, minute in zip(
+                single.tolist(),
+                table.ids.texts(rows),
+                *(column[single].tolist() for column in columns),
+                strict=True,
+            )
+        ]
+
+    def _save_singles(self, ledgers: list[OpenLedger]) -> None:
+        table, singles = self._held.calls, self._held.singles
+        statements = [ledger.statements[0] for ledger in ledgers]
+        single = singles.take_rows(len(statements))
+        singles.at[single] = [s.at for s in statements]
+        singles.source[single] = [self._shard.source_code(s.source or "") for s in statements]
+        singles.given[single] = [-1 if s.given is None else int(s.given) for s in statements]
+        singles.score[single] = [np.nan if s.score is None else s.score for s in statements]
+        singles.minute[single] = [s.minute for s in statements]
+        rows = np.array([ledger.row for ledger in ledgers], np.int32)
+        table.ids.drop(rows)
+        table.ids.put(rows, [s.outcome_id for s in statements])
+        table.single[rows] = single
+        for place, s in zip(single.tolist(), statements, strict=True):
+            if s.reason is not None:
+                self._held.reasons[place] = s.reason

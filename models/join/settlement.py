@@ -1,0 +1,142 @@
+"""Emits the difference between a ledger as it was stored and as it is: deltas, counts, verdicts and statements."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from aftercall.times import MINUTE_US, NEVER
+from aftercall.vocabulary import CALL, SILENCE
+from models.join.deltas import Deltas
+from models.join.joined import Judgement, StatementRow
+from models.join.ledger import UNDECIDED, End, Reading, Verdict
+from models.join.open_ledger import OpenLedger
+from models.join.shard_state import ShardState
+
+_NOTHING = Reading(UNDECIDED, frozenset(), 0, {})
+_NAMES = {None: "pending", True: "success", False: "failure"}
+
+
+class _Decision(NamedTuple):
+    """A verdict as it is emitted. `at` NEVER and `source` None where nothing stands; `closed`: by the closing."""
+
+    verdict: Verdict
+    name: str
+    at: int
+    source: str | None
+    ends: dict[int, End]
+    closed: bool
+
+
+class Settlement:
+    """The differences of one batch, ledger by ledger."""
+
+    def __init__(self, shard: ShardState, deltas: Deltas, tally: Counter[str]) -> None:
+        """Differences go to `deltas`, counts to `tally`."""
+        self._groups = shard.groups
+        self._deltas = deltas
+        self._tally = tally
+        self.judgements: list[Judgement] = []
+        self.statements: list[StatementRow] = []
+
+    def settle(self, ledger: OpenLedger, *, closing: bool) -> None:
+        """Emit the difference since the ledger was opened, once; `closing`: its call closes now."""
+        grew = ledger.grew
+        if not grew and not closing and ledger.stored:
+            return
+        before = ledger.reading(ledger.size) if ledger.stored else _NOTHING
+        now = ledger.reading(len(ledger.statements)) if grew or not ledger.stored else before
+        ledger.success = now.verdict.success
+        decision = self._decide(ledger, now, closing=closing)
+        if grew or decision.closed:
+            self._deltas.add_call_trials(ledger.group, ledger.minute, before.ends, -1, ledger.error)
+            self._deltas.add_call_trials(ledger.group, ledger.minute, decision.ends, 1, ledger.error)
+            self._replace_verdict(ledger, before.verdict, decision)
+            self._emit_verdict(ledger, now, decision)
+        if len(ledger.statements) > ledger.size:
+            self._add_statements(ledger)
+            self._emit_statements(ledger, before.stands, now.stands)
+
+    def _decide(self, ledger: OpenLedger, now: Reading, *, closing: bool) -> _Decision:
+        """The verdict of a ledger; that of silence, or `expired`, where its call closes and nothing stands."""
+        verdict = now.verdict
+        if not closing or verdict.success is not None:
+            at, source = _decided(verdict, ledger.at)
+            return _Decision(verdict, _NAMES[verdict.success], at, source, now.ends, closed=False)
+        silence = ledger.rules.silence(ledger.task)
+        if silence is None:
+            self._deltas.add_expired_call(ledger.group, ledger.at)
+            self._tally["expired"] += 1
+            return _Decision(verdict, "expired", NEVER, None, now.ends, closed=True)
+        ends = now.ends | {ledger.closes // MINUTE_US: (silence, SILENCE)}
+        return _Decision(Verdict(silence, None), _NAMES[silence], ledger.horizon_ends, SILENCE, ends, closed=True)
+
+    def _replace_verdict(self, ledger: OpenLedger, old: Verdict, new: _Decision) -> None:
+        """Cells and delays: take the old verdict off, add the new one."""
+        old_at, _ = _decided(old, ledger.at)
+        if (old.success, old_at) == (new.verdict.success, new.at):
+            return
+        for success, at, sign in ((old.success, old_at, -1), (new.verdict.success, new.at, 1)):
+            if success is not None:
+                self._deltas.add_verdict(ledger.group, ledger.at, success, at, sign)
+                self._tally["successes" if success else "failures"] += sign
+
+    def _emit_verdict(self, ledger: OpenLedger, now: Reading, decision: _Decision) -> None:
+        statement = decision.verdict.statement
+        implicit = ledger.error if decision.source == CALL else None
+        self.judgements.append(
+            Judgement(
+                call_id=ledger.call_id,
+                group=self._groups[ledger.group],
+                call_at=ledger.at,
+                verdict=decision.name,
+                score=None if statement is None else statement.score,
+                source=decision.source,
+                outcome_id=None if statement is None else statement.outcome_id,
+                reason=implicit if statement is None else statement.reason,
+                decided_at=decision.at,
+                seq=len(ledger.statements) + decision.closed,
+                statements=len(ledger.statements),
+                revisions=now.revisions,
+            )
+        )
+
+    def _add_statements(self, ledger: OpenLedger) -> None:
+        """Count the assertions that are new."""
+        success = ledger.rules.verdict.success
+        for s in ledger.statements[ledger.size :]:
+            if not s.retract:
+                asserted = bool(success(s.source, s.given, s.score))
+                minute = max(ledger.minute, s.minute)
+                self._deltas.add_statement(ledger.group, ledger.minute, minute, s.source, asserted, s.score)
+
+    def _emit_statements(self, ledger: OpenLedger, stood: frozenset[str], stands: frozenset[str]) -> None:
+        """Emit the statements that are new, and those that began or ceased to stand."""
+        success = ledger.rules.verdict.success
+        for place, s in enumerate(ledger.statements):
+            stands_now = s.outcome_id in stands
+            if place >= ledger.size or stands_now != (s.outcome_id in stood):
+                asserted = None if s.retract else success(s.source, s.given, s.score)
+                self.statements.append(
+                    StatementRow(
+                        ledger.call_id,
+                        ledger.at,
+                        s.outcome_id,
+                        s.source,
+                        s.at,
+                        s.retract,
+                        asserted,
+                        s.score,
+                        s.reason,
+                        stands_now,
+                    )
+                )
+
+
+def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:
+    """When and by which source; the call's own error decides at the call's time."""
+    if verdict.success is None:
+        return NEVER, None
+    if verdict.statement is None:
+        return call_at, CALL
+    return verdict.statement.at, verdict.statement.source

@@ -1,0 +1,188 @@
+"""What the parts of the join share: rules by version, codes of groups and sources, held calls.
+
+Lies below the fast path, the slow path and the open ledgers, which all change it. A call keeps the version of the rules
+it was accepted under, and is judged by these until it closes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from aftercall.errors import NEW_OUT
+from models.arrays import I8, I32, I64
+from models.join.held_calls import PENDING, HeldCalls
+from models.join.rules import JoinRules
+from models.messages import Group
+from models.state import StateError
+
+_MOST_VERSIONS = 255
+"""A held call stores the version of its rules in one byte."""
+_MANY_NAMES = 1024
+
+
+class Periods(NamedTuple):
+    """For calls accepted now, by the code of their group: how long they are held, and their horizon, in us."""
+
+    version: int
+    hold: I64
+    horizon: I64
+
+
+class ShardState:
+    """The tables of one shard. Codes are places in `groups` and `sources`; they change only in `state`."""
+
+    def __init__(self, versions: list[JoinRules]) -> None:
+        """`versions`: the rules by version, at least one; the last is for calls accepted from now on."""
+        self.versions = versions
+        self.groups: list[Group] = []
+        self.sources: list[str] = []
+        self.held = HeldCalls(self.closing_times)
+        self._group_code: dict[Group, int] = {}
+        self._source_code: dict[str, int] = {}
+        # By version and code of the group.
+        self._hold = np.zeros((1, 1), np.int64)
+        self._horizon = np.zeros((1, 1), np.int64)
+
+    @property
+    def rules(self) -> JoinRules:
+        """The rules for calls accepted now."""
+        return self.versions[-1]
+
+    @property
+    def version(self) -> int:
+        """The version of `rules`."""
+        return len(self.versions) - 1
+
+    def periods(self) -> Periods:
+        """The periods under `rules`; valid until a group is learned."""
+        return Periods(self.version, self._hold[-1], self._horizon[-1])
+
+    def hold_us(self, group: int) -> int:
+        """How long a call of this group is held under `rules`."""
+        return int(self._hold[-1, group])
+
+    def closing_times(self, rows: I32) -> I64:
+        """When the calls at `rows` close: once the watermark is later."""
+        calls = self.held.calls
+        return calls.at[rows] + self._hold[calls.rules[rows], calls.group[rows]]
+
+    def horizon_ends(self, rows: I32) -> I64:
+        """Up to when outcomes of the calls at `rows` count."""
+        calls = self.held.calls
+        return calls.at[rows] + self._horizon[calls.rules[rows], calls.group[rows]]
+
+    def silence_verdicts(self, rows: I32) -> I8:
+        """What silence means for the calls at `rows`: SUCCESS, FAILURE, or PENDING where they expire."""
+        calls, versions, groups = self.held.calls, self.versions, self.groups
+        verdicts = [
+            versions[version].silence(groups[group][0])
+            for version, group in zip(calls.rules[rows].tolist(), calls.group[rows].tolist(), strict=True)
+        ]
+        return np.array([PENDING if verdict is None else verdict for verdict in verdicts], np.int8)
+
+    def source_code(self, source: str) -> int:
+        """The shard's code of a source, a new one where it has none."""
+        code = self._source_code.get(source)
+        if code is None:
+            code = self._source_code[source] = len(self.sources)
+            self.sources.append(source)
+        return code
+
+    def local_sources(self, sources: list[str], codes: I32) -> I32:
+        """The shard's codes for a batch's codes of sources; learns only sources that occur in `codes`."""
+        (here,) = np.bincount(codes, minlength=len(sources)).nonzero()
+        local = np.zeros(len(sources), np.int32)
+        local[here] = [self.source_code(sources[code]) for code in here.tolist()]
+        return local[codes]
+
+    def local_groups(self, groups: list[Group], codes: I32) -> I32:
+        """The shard's codes for a batch's codes of groups; learns only groups that occur in `codes`."""
+        (here,) = np.bincount(codes, minlength=len(groups)).nonzero()
+        local = np.zeros(len(groups), np.int32)
+        local[here] = self.learn_groups([groups[code] for code in here.tolist()])
+        return local[codes]
+
+    def learn_groups(self, groups: list[Group]) -> I32:
+        """The codes of `groups`, new ones where they have none."""
+        new = [group for group in groups if group not in self._group_code]
+        for group in new:
+            self._group_code[group] = len(self.groups)
+            self.groups.append(group)
+        if len(self.groups) > self._hold.shape[1] or len(self.versions) > self._hold.shape[0]:
+            self._rebuild_periods()
+        elif new:
+            at = slice(len(self.groups) - len(new), len(self.groups))
+            for i, rules in enumerate(self.versions):
+                self._horizon[i, at] = [rules.horizon(group[0]) for group in new]
+                self._hold[i, at] = self._horizon[i, at] + rules.allowed_lateness_us
+        return np.fromiter(map(self._group_code.__getitem__, groups), np.int32, len(groups))
+
+    def state(self) -> dict[str, Any]:
+        """As plain values and arrays. Drops unused names first, so codes may change."""
+        self._forget_groups()
+        self._forget_sources()
+        return {
+            "rules": [rules.state() for rules in self.versions],
+            "groups": self.groups,
+            "held": self.held.state() | {"sources": self.sources},
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], rules: JoinRules) -> Self:
+        """Read `state`; `rules` that differ from the last version become a new one.
+
+        Raises:
+            StateError: there is no version left for `rules`.
+        """
+        versions = [JoinRules.from_state(version) for version in state["rules"]]
+        if versions[-1] != rules:
+            versions.append(rules)
+        if len(versions) > _MOST_VERSIONS:
+            msg = (
+                f"step 'join': settings that decide verdicts may change at most {_MOST_VERSIONS - 1} times in one "
+                "--out; this would be one more (put back the settings of the last run, or "
+                f"{NEW_OUT})"
+            )
+            raise StateError(msg)
+        shard = cls(versions)
+        shard.learn_groups(state["groups"])
+        for source in state["held"]["sources"]:
+            shard.source_code(source)
+        shard.held.restore(state["held"])
+        return shard
+
+    def _rebuild_periods(self) -> None:
+        count, room = len(self.groups), max(64, len(self.groups) * 2)
+        self._horizon = np.zeros((len(self.versions), room), np.int64)
+        for i, rules in enumerate(self.versions):
+            self._horizon[i, :count] = [rules.horizon(group[0]) for group in self.groups]
+        self._hold = self._horizon + np.array([[rules.allowed_lateness_us] for rules in self.versions])
+
+    # `max_groups` bounds what is counted, not what producers write into a name. So names that no held call uses are
+    # dropped once they are the majority. The lists are replaced, not changed: messages under way still refer to them.
+
+    def _forget_groups(self) -> None:
+        rows, calls = self.held.index.rows(), self.held.calls
+        used, codes = np.unique(calls.group[rows], return_inverse=True)
+        if len(self.groups) <= max(_MANY_NAMES, 2 * len(used)):
+            return
+        kept = [self.groups[code] for code in used.tolist()]
+        calls.group[:] = 0
+        calls.group[rows] = codes
+        self.groups, self._group_code, self._hold = [], {}, np.zeros((0, 0), np.int64)
+        self.learn_groups(kept)
+
+    def _forget_sources(self) -> None:
+        singles, single = self.held.singles, self.held.calls.single[self.held.index.rows()]
+        single = single[single >= 0]
+        used, codes = np.unique(singles.source[single], return_inverse=True)
+        if len(self.sources) <= max(_MANY_NAMES, 2 * len(used)):
+            return
+        kept = [self.sources[code] for code in used.tolist()]
+        singles.source[:] = 0
+        singles.source[single] = codes
+        self.sources, self._source_code = [], {}
+        for source in kept:
+            self.source_code(source)

@@ -1,0 +1,56 @@
+"""A golden: the folder of a killed run, packed, and beside it what it is."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).parent
+MOST_BYTES = 1024 * 1024
+"""A golden stays in the repository for good."""
+
+
+class Golden(NamedTuple):
+    """What `NAME.json` says, and where `NAME.tar.xz` is."""
+
+    packed: Path
+    said: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`files` or `kafka`."""
+        return str(self.said["kind"])
+
+    def unpack(self, folder: Path) -> None:
+        """Put the run's folder as `out` into this one."""
+        with tarfile.open(self.packed) as archive:
+            archive.extractall(folder, filter="data")
+
+
+def goldens(kind: str = "") -> list[Golden]:
+    """All that are here, or those of a kind."""
+    found = [Golden(said.with_suffix(".tar.xz"), json.loads(said.read_text())) for said in sorted(HERE.glob("*.json"))]
+    return [golden for golden in found if kind in {"", golden.kind}]
+
+
+def name_of(golden: Golden) -> str:
+    """For the names of tests."""
+    return golden.packed.name.removesuffix(".tar.xz")
+
+
+def pack(out: Path, folder: Path, name: str, said: dict[str, Any]) -> Path:
+    """Write a golden of the run's folder `out`; gives the packed file."""
+    packed = folder / f"{name}.tar.xz"
+    with tarfile.open(packed, "w:xz", preset=9) as archive:
+        archive.add(out, "out", filter=_without_owner)
+    assert packed.stat().st_size <= MOST_BYTES, f"{packed} has {packed.stat().st_size} bytes; {MOST_BYTES} are too many"
+    (folder / f"{name}.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    return packed
+
+
+def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member

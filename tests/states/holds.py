@@ -1,0 +1,70 @@
+"""What a run's folder holds: by its stored state, and by the snapshot that it had published.
+
+The keys of stored states are those of the code that wrote them. Where a change renames one that is read here, the older
+name has to go on being understood: a golden is never written again.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from states.stored import states
+from system.commands import table
+
+
+def holds(out: Path) -> dict[str, int]:
+    """How much there is of everything that a resumed run must not lose; `published_*` is in the newest snapshot."""
+    return _stored(out) | {f"published_{name}": count for name, count in _published(out).items()}
+
+
+def stored_alone(out: Path) -> dict[str, int]:
+    """The same without what is published."""
+    return _stored(out)
+
+
+def missing(found: dict[str, int]) -> list[str]:
+    """Of `holds`, what is not there."""
+    return [name for name, count in found.items() if count == 0]
+
+
+def _stored(out: Path) -> dict[str, int]:
+    shards = [state.plain() for state in states(out, "outcomes.join")]
+    drift = _only(out, "outcomes.drift")
+    incidents = _only(out, "outcomes.alerting")["incidents"]["all"]
+    cells = pickle.loads(_only(out, "outcomes.snapshot_out")["cells"])
+    return {
+        "shards": len(shards),
+        "open_calls": sum(len(shard["held"]["keys"]) for shard in shards),
+        "ledgers": sum(len(shard["held"]["cases"]) for shard in shards),
+        "waiting_outcomes": sum(len(waiting) for shard in shards for _, waiting in shard["waiting"]),
+        "early_outcomes": sum(len(waiting) for shard in shards for key, waiting in shard["waiting"] if _comes(waiting)),
+        "learned_delays_of_verdicts": len(cells["delays"][0]),
+        "learned_delays_of_answers": int((drift["volume"]["delays"]["answered"].sum(axis=1) > 0).sum()),
+        "open_alerts": sum(incident["closed"] is None for incident in incidents),
+        "open_rate_alerts": sum(one["closed"] is None and one["kind"] == "drift" for one in incidents),
+        "river": int(drift["opinion"]["river"] is not None),
+    }
+
+
+def _comes(waiting: list[Any]) -> bool:
+    """Whether outcomes wait for a call that is still to come."""
+    return any(not str(call_id).startswith("stranger") for _, call_id, *_ in waiting)
+
+
+def _published(out: Path) -> dict[str, int]:
+    asked = {
+        "pending_calls": "SELECT count(*) FROM calls WHERE verdict = 'pending'",
+        "waiting_outcomes": "SELECT waiting FROM pipeline",
+        "corrected_rates": "SELECT count(*) FROM rates WHERE maturity < 1 AND corrected_rate IS NOT NULL",
+        "open_alerts": "SELECT count(*) FROM alerts WHERE state != 'closed'",
+        "closed_calls": "SELECT expired FROM pipeline",
+        "dead_letters": "SELECT count(*) FROM dead_letters",
+    }
+    return {name: int(table(out, query)[0][0]) for name, query in asked.items()}
+
+
+def _only(out: Path, step: str) -> Any:
+    (state,) = states(out, step)
+    return state.plain()

@@ -1,0 +1,84 @@
+"""What a run has stored to go on from, read with SQLite and `pickle` alone: no module of ours is needed."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_RESUMES = """
+SELECT min(coalesce(fronts.worker_frontier, exs.resume_epoch)) FROM exs LEFT JOIN fronts USING (ex_num)
+WHERE ex_num = (SELECT max(ex_num) FROM exs)
+"""
+_NEWEST = """
+SELECT step_id, state_key, ser_change, max(snap_epoch) FROM snaps WHERE snap_epoch < ? GROUP BY step_id, state_key
+"""
+
+
+class State(NamedTuple):
+    """One state as Bytewax keeps it: `data` is a pickle."""
+
+    step: str
+    key: str
+    data: bytes
+
+    def plain(self) -> Any:
+        """What the step gave; where that is a pickle, what is in it."""
+        given = pickle.loads(self.data)
+        return pickle.loads(given) if isinstance(given, bytes) else given
+
+
+def exists(out: Path) -> bool:
+    """Whether the run in a folder has a store yet."""
+    return any(_parts(out))
+
+
+def resume_epoch(out: Path) -> int:
+    """The epoch with which the run would go on; 0 where nothing is stored."""
+    found = 0
+    for part in _parts(out):
+        with closing(_opened(part)) as store:
+            (epoch,) = store.execute(_RESUMES).fetchone()
+            found = max(found, int(epoch or 0))
+    return found
+
+
+def states(out: Path, *steps: str) -> list[State]:
+    """The states with which the run would go on, of all steps or of these."""
+    epoch = resume_epoch(out)
+    return [state for part in _parts(out) for state in _newest(part, epoch) if not steps or state.step in steps]
+
+
+def every_state(out: Path) -> list[State]:
+    """All that lies in the store, of epochs before and after that one too."""
+    return [state for part in _parts(out) for state in _newest(part, 2**62)] + states(out)
+
+
+def records_read(out: Path) -> int:
+    """How many records the run has stored that it has read: their number in files, or that of all partitions."""
+    try:
+        lanes = [state.plain() for state in states(out, "outcomes.lanes")]
+    except sqlite3.OperationalError:  # the store is being made
+        return 0
+    return sum(
+        lane["position"] if "position" in lane else sum(position for position, _ in lane["partitions"].values())
+        for lane in lanes
+    )
+
+
+def _newest(part: Path, epoch: int) -> Iterator[State]:
+    with closing(_opened(part)) as store:
+        for step, key, data, _ in store.execute(_NEWEST, [epoch]).fetchall():
+            if data is not None:
+                yield State(step, key, bytes(data))
+
+
+def _parts(out: Path) -> list[Path]:
+    return sorted((out / "state" / "recovery").glob("part-*.sqlite3"))
+
+
+def _opened(part: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{part.resolve().as_uri()}?mode=ro", uri=True, timeout=60)

@@ -1,0 +1,291 @@
+"""The table of stateful steps: how each is built, what reaches it, and what of its results no cut may change.
+
+A new step of the dataflow gets a row here; `test_steps.py` then holds it to every law.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from bytewax.operators import StatefulBatchLogic
+
+from aftercall.times import MINUTE_US, NEVER
+from flows.dataflow import rows
+from flows.dataflow.outputs import cell_history
+from flows.dataflow.shards import to_shards
+from flows.dataflow.snapshot_messages import CellChanges, Clock
+from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, join_step, routing_step
+from flows.settings import Settings
+from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
+from models.groups import Grouped
+from models.join import Joined
+from models.rates import RateCells
+from suites.traffic import FIRST_GROUPS, batches
+
+Keyed = tuple[str, Any]
+"""A message with the key of the logic that takes it, as in the dataflow."""
+
+
+class Stream:
+    """The messages between the steps for one stream of records, read in batches that end at `cuts` (parts of it)."""
+
+    def __init__(self, cuts: Sequence[float]) -> None:
+        self._batches = batches(cuts)
+        self._left: dict[str, list[Keyed]] = {}
+
+    def into(self, step: str) -> list[Keyed]:
+        """What reaches a step."""
+        return STEPS[step].messages(self)
+
+    def out_of(self, step: str) -> list[Keyed]:
+        """What leaves a step that nothing disturbs."""
+        if step not in self._left:
+            self._left[step] = Running(STEPS[step].build).feed(self.into(step))
+        return self._left[step]
+
+    def arrivals(self) -> list[Keyed]:
+        """The batches over the shards."""
+        return [keyed for batch in self._batches for keyed in to_shards(batch)]
+
+
+@cache
+def stream(cuts: tuple[float, ...]) -> Stream:
+    """The stream, made once."""
+    return Stream(cuts)
+
+
+class Running:
+    """The logics of a step, one per key, as Bytewax keeps them."""
+
+    def __init__(self, build: Build, stored: dict[str, bytes] | None = None) -> None:
+        self._build = build
+        self._logics = {key: build(state) for key, state in (stored or {}).items()}
+
+    def feed(self, messages: Iterable[Keyed], together: int = 1) -> list[Keyed]:
+        """Results, with their key; so many messages of one key that follow each other are handed over at once."""
+        results: list[Keyed] = []
+        waiting: list[Keyed] = []
+        for message in messages:
+            if waiting and (waiting[0][0] != message[0] or len(waiting) == together):
+                results += self._hand_over(waiting)
+                waiting = []
+            waiting.append(message)
+        return results + (self._hand_over(waiting) if waiting else [])
+
+    def _hand_over(self, messages: list[Keyed]) -> list[Keyed]:
+        key = messages[0][0]
+        if key not in self._logics:
+            self._logics[key] = self._build(None)
+        results, _ = self._logics[key].on_batch([message for _, message in messages])
+        return [(key, _as_it_left(result)) for result in results]
+
+    def states(self) -> dict[str, bytes]:
+        """What an epoch's end stores."""
+        return {key: logic.snapshot() for key, logic in self._logics.items()}
+
+    def state(self, key: str) -> bytes:
+        """That of one key."""
+        return self._logics[key].snapshot()
+
+    def restore(self, key: str) -> None:
+        """Stop the logic of a key, and go on with one that is restored from its state; one that is not there is not."""
+        if key in self._logics:
+            self._logics[key] = self._build(self._logics[key].snapshot())
+
+
+def _as_it_left(result: Any) -> Any:
+    """The result with copies of its lists: those of names go on growing in the step."""
+    if isinstance(result, list):
+        return [_as_it_left(value) for value in result]
+    if isinstance(result, tuple):
+        parts = map(_as_it_left, result)
+        return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
+    return result
+
+
+class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
+    """The rate cells; in the dataflow they live in the snapshot sink, as a part of its state."""
+
+    def __init__(self, state: bytes | None) -> None:
+        self._cells = RateCells() if state is None else RateCells.from_state(state)
+
+    def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
+        """Results are the tables `rates` and `current_rates` at each clock."""
+        tables = []
+        for message in values:
+            if isinstance(message, CellChanges):
+                self._cells.apply(*message)
+            elif message.watermark != NEVER:
+                self._cells.advance(message.watermark, message.newest_call)
+                tables.append(self._cells.tables(message.watermark // MINUTE_US * MINUTE_US, live=True))
+        return tables, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        """The cells alone."""
+        return self._cells.state()
+
+
+def _cells(source: Stream) -> list[Keyed]:
+    """As `outputs` sends them; a clock only with the last message, or after the twelve shards of every second batch."""
+    messages: list[Keyed] = []
+    grouped = source.out_of("groups")
+    for at, item in enumerate(grouped, start=1):
+        changes, clock = [], Clock(NEVER, NEVER, {})
+        for _, message in cell_history(item):
+            if isinstance(message, Clock):
+                clock = message
+            else:
+                changes.append(("rates", message))
+        messages += changes
+        if at % 24 == 0 or at == len(grouped):
+            messages.append(("rates", clock._replace(newest_call=clock.watermark)))
+    return messages
+
+
+class Step(NamedTuple):
+    """A row of the table."""
+
+    build: Build
+    messages: Callable[[Stream], list[Keyed]]
+    steady: Callable[[list[Any]], Any]
+    """Of all results, what the contract of the step promises to be the same however the records were cut."""
+    shown: Callable[[Any], Any] = lambda result: result
+    """A result without the order of its rows, where that says nothing."""
+    content: Callable[[dict[str, Any]], Any] = dict
+    """A state without the order of its rows, where that says nothing: a restored step may number them otherwise."""
+    in_sink: bool = False
+    """The state is part of a sink's, not of a stateful operator."""
+
+
+def _joined(joined: Joined) -> Any:
+    """A result of the join as multisets of rows, with names for codes."""
+    changes = joined.changes
+    texts = {"code": changes.names, "source": changes.sources, "error": changes.errors}
+    tables = {
+        name: Counter(_named(table, texts)) for name, table in changes._asdict().items() if hasattr(table, "code")
+    }
+    return {
+        "changes": tables,
+        "watermark": changes.watermark,
+        "calls": Counter(rows.call_rows(joined)),
+        "verdicts": Counter(rows.verdict_records(joined)),
+        "statements": Counter(rows.statement_rows(joined)),
+        "refused": joined.refused,
+        "tally": joined.tally,
+        "erased": (joined.erased, changes.erased),
+    }
+
+
+def _named(table: Any, texts: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The rows of a table of a message, with texts for the codes in columns of these names."""
+    columns = [
+        [texts[name][code] for code in column.tolist()] if name in texts else column.tolist()
+        for name, column in zip(table._fields, table, strict=True)
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def _verdicts(results: list[Joined]) -> Any:
+    """Rows of calls; the last row of each call's verdict and of each statement; counts; sums of the cells."""
+    calls, verdicts, statements = Counter[Any](), dict[Any, Any](), dict[Any, Any]()
+    tally, cells, refused = Counter[str](), Counter[Any](), Counter[Any]()
+    for joined in results:
+        calls.update(rows.call_rows(joined))
+        verdicts |= {row[:2]: row for row in rows.verdict_rows(joined)}
+        statements |= {row[:3]: row for row in rows.statement_rows(joined)}
+        tally.update(joined.tally)
+        refused.update((refusal.reason, refusal.call_id) for refusal in joined.refused)
+        for code, minute, *counts in zip(*(column.tolist() for column in joined.changes.cells), strict=True):
+            for column, count in enumerate(counts):
+                cells[joined.changes.names[code], minute, column] += count
+    return calls, verdicts, statements, tally, refused, {key: count for key, count in cells.items() if count}
+
+
+def _closed_minutes(results: list[Grouped]) -> Any:
+    """Every table of the minutes that closed, row by row, with names for codes."""
+    found: dict[str, list[Any]] = {}
+    for closed in (grouped.closed for grouped in results if grouped.closed is not None):
+        texts = {"code": closed.names, "source": closed.sources, "error": closed.errors}
+        for table in ("trials", "values", "delays", "slices", "scores", "responses", "failed"):
+            found.setdefault(table, []).extend(_named(getattr(closed, table), texts))
+    return found
+
+
+def _held_calls(state: dict[str, Any]) -> Any:
+    """Held calls by their key, each with its statements; the rest as it is."""
+    in_texts = 3  # the kind of an id that is neither a UUID nor as long as one
+    held = dict(state["held"])
+    keys, calls, singles, cases = held["keys"].tolist(), held["calls"], held["singles"], held["cases"]
+    texts = iter(calls["ids"]["texts"])
+    words = zip(*(calls["ids"][name].tolist() for name in ("kind", "high", "low")), strict=True)
+    ids = [next(texts) if kind == in_texts else (kind, *word) for kind, *word in words]
+    rows = {name: column.tolist() for name, column in calls.items() if name not in {"ids", "single"}}
+    by_key = {key: {"id": ids[at]} | {name: rows[name][at] for name in rows} for at, key in enumerate(keys)}
+    for at, row in enumerate(held["has_single"].tolist()):
+        by_key[keys[row]]["single"] = {name: column[at].item() for name, column in singles.items()}
+        by_key[keys[row]]["reason"] = held["reasons"].get(at)
+    for row, case in cases.items():
+        by_key[keys[row]]["case"] = case
+    return state | {"held": by_key, "sources": held["sources"]}
+
+
+def _cells_by_key(state: dict[str, Any]) -> Any:
+    """The tables of cells as dictionaries."""
+    found = {}
+    for name, value in state.items():
+        if isinstance(value, tuple):
+            keys, columns = value
+            cells = zip(*(column.tolist() for column in columns), strict=True)
+            found[name] = dict(zip(keys.tolist(), cells, strict=True))
+        else:
+            found[name] = value
+    return found
+
+
+def _found(results: list[Any]) -> Any:
+    """What the minutes led to, without the minutes."""
+    return {
+        name: [one for result in results for one in getattr(result, name)]
+        for name in results[0]._fields
+        if name != "closed"
+    }
+
+
+SETTINGS: Final = Settings.model_validate(
+    {
+        "join": {"horizon": "24h", "orphan_wait": "1h", "max_groups": FIRST_GROUPS},
+        "task": {"triage": {"horizon": "12h", "silence": "failure"}},
+        "verdict": {"precedence": ["human_review"], "source": {"judge": {"pass_at": 0.5}}},
+        "drift": {"warmup": "0s", "new_normal_after": "1d"},
+        "routing": {"every": "6h"},
+    }
+)
+
+STEPS: Final[dict[str, Step]] = {
+    "join": Step(join_step(join_rules(SETTINGS)), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls),
+    "groups": Step(
+        groups_step(SETTINGS.join.max_groups),
+        lambda source: [("groups", joined.changes) for _, joined in source.out_of("join")],
+        _closed_minutes,
+    ),
+    "rates": Step(RatesLogic, _cells, lambda results: results[-1], content=_cells_by_key, in_sink=True),
+    "drift": Step(
+        drift_step(drift_settings(SETTINGS)),
+        lambda source: [("drift", grouped.closed) for _, grouped in source.out_of("groups") if grouped.closed],
+        _found,
+    ),
+    "alerting": Step(
+        alerting_step(alert_settings(SETTINGS)),
+        lambda source: [("alerting", found) for _, found in source.out_of("drift")],
+        _found,
+    ),
+    "routing": Step(
+        routing_step(routing_settings(SETTINGS)),
+        lambda source: [("routing", watched) for _, watched in source.out_of("alerting")],
+        list,
+    ),
+}
+"""By the name of the step in errors and in the dataflow. Each is fed by the one before it, so rows hold no messages."""

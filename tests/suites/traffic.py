@@ -1,0 +1,117 @@
+"""Ten days of calls and outcomes in which everything happens that leaves a trace in the state of a step."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+from uuid import UUID
+
+from aftercall.times import DAY_US, HOUR_US, MINUTE_US, format_time, parse_time
+from connectors.batch import Batch, Erase
+from connectors.decode.decoder import Decoder
+from connectors.files.index import Index, index
+from connectors.files.lane import FileLane
+
+START_US: Final = parse_time("2026-03-02T00:00:00Z")  # a Monday: the digest of a week comes amid the stream
+DAYS: Final = 10
+BAD_DAYS: Final = range(6, 8)
+_ARMS: Final = (
+    # task, model, config, calls a day, first day
+    ("refund", "atlas", "v1", 420, 0),
+    ("refund", "birch", "default", 100, 0),
+    ("triage", "atlas", "v1", 30, 0),
+    ("refund", "atlas", "v2", 40, 5),
+    *(("triage", "cedar", f"run-{number}", 6, number) for number in range(4)),
+)
+FIRST_GROUPS: Final = 6
+"""Groups that have come after a fifth of the records."""
+
+
+@cache
+def lines() -> tuple[list[bytes], list[bytes]]:
+    """Calls and outcomes as JSON lines, by time: revised, withdrawn, repeated, early, orphaned, too late, none at all.
+
+    On the bad days the rate of ("refund", "atlas") halves, most of its failures time out, and it is half as fast.
+    """
+    draw = Random(2)
+    calls, outcomes = list[dict[str, Any]](), list[dict[str, Any]]()
+    for task, model, config, per_day, first in _ARMS:
+        for number in range(per_day * (DAYS - first)):
+            at = START_US + draw.randrange(first * DAY_US, DAYS * DAY_US) // 1000 * 1000
+            call_id = f"{task}-{model}-{number}" if number % 2 else str(UUID(int=draw.getrandbits(128), version=4))
+            bad = (task, model) == ("refund", "atlas") and (at - START_US) // DAY_US in BAD_DAYS
+            good = draw.random() < (0.45 if bad else 0.92)
+            error = {"error": "timeout"} if not good and draw.random() < (0.8 if bad else 0.2) else {}
+            latency_ms = round(draw.lognormvariate(6, 0.5) * (2 if bad else 1), 1)
+            call = {"call_id": call_id, "occurred_at": at, "task_type": task, "model": model, "config": config}
+            calls.append({**call, "latency_ms": latency_ms, "cost_usd": round(draw.random() / 100, 6), **error})
+            outcomes += _outcomes(draw, call_id, at, good=good)
+            if draw.random() < 0.01:
+                calls.append({**calls[-1], "occurred_at": at + 1000})
+    outcomes += [_statement(f"no-call-{n}", 0, START_US + n * HOUR_US, "judge", success=True) for n in range(40)]
+    until = START_US + DAYS * DAY_US
+    return _written(calls, until), _written(outcomes, until)
+
+
+def _outcomes(draw: Random, call_id: str, at: int, *, good: bool) -> Iterable[dict[str, Any]]:
+    if draw.random() < 0.15:
+        return
+    later = draw.choice((-10 * MINUTE_US, MINUTE_US, *(HOUR_US,) * 6, 5 * HOUR_US, 30 * HOUR_US))
+    said_at = at + int(later * draw.uniform(0.5, 1.5))
+    by_judge = draw.random() < 0.3
+    first = _statement(call_id, 0, said_at, "judge" if by_judge else "user_feedback", success=good)
+    first |= {"reason": "as the customer wrote"} if draw.random() < 0.1 else {}
+    yield first | ({"score": round(draw.betavariate(8, 2) if good else 0.1, 2)} if by_judge else {})
+    fate = draw.random()
+    if fate < 0.04:
+        yield _statement(call_id, 1, said_at + HOUR_US, "human_review", success=not good)
+    elif fate < 0.06:
+        back = {"outcome_id": f"{call_id}-back", "call_id": call_id, "source": first["source"], "action": "retract"}
+        yield {**back, "occurred_at": said_at + HOUR_US}
+    elif fate < 0.07:
+        yield first
+
+
+def _statement(call_id: str, number: int, at: int, source: str, *, success: bool) -> dict[str, Any]:
+    statement = {"outcome_id": f"{call_id}-{number}", "call_id": call_id, "occurred_at": at}
+    return {**statement, "source": source, "success": success}
+
+
+def _written(records: Iterable[dict[str, Any]], until: int) -> list[bytes]:
+    kept = sorted((record for record in records if record["occurred_at"] < until), key=lambda one: one["occurred_at"])
+    return [json.dumps({**record, "occurred_at": format_time(record["occurred_at"])}).encode() for record in kept]
+
+
+@cache
+def _files() -> Index:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("calls.jsonl", "outcomes.jsonl")]
+        for path, written in zip(paths, lines(), strict=True):
+            path.write_bytes(b"".join(line + b"\n" for line in written))
+        return index(paths[:1], paths[1:], Path(folder))
+
+
+def batches(cuts: Sequence[float]) -> list[Batch]:
+    """The stream as a lane reads it, in batches that end at these parts of it; after six tenths a request to erase.
+
+    One batch always ends after a fifth: by then the first `FIRST_GROUPS` groups have come and no other has, so that it
+    does not depend on the cuts which groups a cap of that many lets in.
+    """
+    files, state, read = _files(), None, list[Batch]()
+    erased_at = len(files) * 6 // 10
+    bounds = sorted({0, len(files) // 5, erased_at, len(files), *(int(cut * len(files)) for cut in cuts)})
+    for begin, end in pairwise(bounds):
+        decoder = Decoder(now_us=START_US + DAYS * DAY_US, max_future_skew_us=0)
+        lane = FileLane(files, decoder, end - begin, None, state)
+        read += lane.next_batch()
+        state = lane.snapshot()
+        if end == erased_at:
+            names = [json.loads(line)["call_id"] for line in lines()[0]]
+            read[-1].erase = (Erase("request", tuple(names[len(names) // 2 : len(names) * 7 // 10 : 50])),)
+    return read

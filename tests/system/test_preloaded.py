@@ -1,0 +1,23 @@
+"""A command in a process that has loaded the pipeline already does what it does in a fresh one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from system.commands import aftercall, fresh_aftercall
+
+
+@pytest.mark.parametrize("arguments", [("check", "--no-broker"), ("insights", "t"), ("nonsense",)])
+def test_both_end_and_print_alike(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    settings = {"AFTERCALL_ROUTING__FLOOR": "0.02", "COLUMNS": "60"}
+    loaded, fresh = (run(tmp_path, *arguments, **settings) for run in (aftercall, fresh_aftercall))
+    assert (loaded.returncode, loaded.stdout, loaded.stderr) == (fresh.returncode, fresh.stdout, fresh.stderr)
+
+
+def test_a_command_knows_nothing_of_the_one_before(tmp_path: Path) -> None:
+    first = aftercall(tmp_path, "check", "--no-broker", AFTERCALL_ROUTING__FLOOR="0.02").stdout
+    (tmp_path / "elsewhere").mkdir()
+    assert aftercall(tmp_path / "elsewhere", "check", "--no-broker").stdout != first
+    assert aftercall(tmp_path, "check", "--no-broker", AFTERCALL_ROUTING__FLOOR="0.02").stdout == first
