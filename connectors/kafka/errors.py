@@ -42,7 +42,7 @@ _FEATURE: Final = (
 )
 _STATE: Final = (
     "the client must be able to go on",
-    "check the broker, then give the same command again",
+    "check the broker, then give the same command again: nothing that was committed is lost",
 )
 _REACH: Final = (
     "the broker must be reachable",
