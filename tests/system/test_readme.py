@@ -93,6 +93,7 @@ def test_every_command_of_the_readme_prints_what_the_readme_says(
     assert sum(bool(block.shown) for block, _ in printed) >= 4
 
 
+@pytest.mark.slow
 def test_every_query_answers_on_the_readmes_own_example(example: tuple[Path, list[tuple[Shell, str]]]) -> None:
     """One test for all: in workers of their own each query would have the example carried out again."""
     folder, _ = example
