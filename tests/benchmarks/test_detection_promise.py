@@ -93,7 +93,7 @@ def test_levels_vary_as_much_as_their_stream_declares() -> None:
 
 
 def test_the_plain_formula_breaks_its_promise_on_day_effects_and_keeps_it_on_independent_outcomes() -> None:
-    """The laboratory separates the one from the other: it would be no proof if it could not."""
+    """The laboratory distinguishes the one from the other: it would be no proof if it could not."""
     kept = promise.run(STREAMS[0], PLAIN, groups=300, weeks=3, minutes=60, seed=1)
     broken = promise.run(STREAMS[-1], PLAIN, groups=300, weeks=3, minutes=60, seed=1)
     later = [(a, b) for a, b in zip(kept, broken, strict=True) if a.phase == "later weeks" and a.threshold == 100]

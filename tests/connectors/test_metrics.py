@@ -1,4 +1,4 @@
-"""Every metric in one place: documented, named by Prometheus' rules, and counted as documented."""
+"""Every metric in one place: documented, named by Prometheus' rules, and exported with its labels."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def test_recommendation_id_follows_the_content() -> None:
     assert recommendation(arm(1.0), recommendation_id="a" * 32).recommendation_id == "a" * 32
 
 
-def test_an_alert_id_separates_roll_ups_and_ordinals() -> None:
+def test_an_alert_id_distinguishes_roll_ups_and_ordinals() -> None:
     ids = {
         alert_id("drift", group, "success_rate", direction, ordinal)
         for group in (("t", None, None), ("t", "m", None), ("t", "m", ""), ("t", "m", "c"))
@@ -202,7 +202,7 @@ def test_an_alert_id_separates_roll_ups_and_ordinals() -> None:
     assert len(ids) == 16
 
 
-def test_a_hash_separates_moved_boundaries() -> None:
+def test_a_hash_distinguishes_moved_boundaries() -> None:
     assert len({content_hash("ab", "c"), content_hash("a", "bc"), content_hash("abc"), content_hash("abc", None)}) == 4
 
 

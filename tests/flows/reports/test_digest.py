@@ -58,7 +58,7 @@ def test_a_digest_comes_back_as_it_was_written_strongest_first(out: Path) -> Non
     assert set(found.entries[0]) == set(DigestEntry.model_fields)
 
 
-def test_the_newest_week_is_shown_and_where_nothing_changed(out: Path) -> None:
+def test_the_newest_week_is_shown_also_where_nothing_changed(out: Path) -> None:
     shown = CliRunner().invoke(app, ["digest", "--snapshot", str(out)])
     assert shown.exit_code == 0
     assert "No certain change in 70 groups, week 2026-W47" in " ".join(shown.output.split())

@@ -247,7 +247,7 @@ def test_the_error_behind_the_drop_is_named_wherever_the_stream_is_cut_and_resum
 
 
 def test_where_the_baseline_is_too_short_the_alert_states_that_no_promise_is_made() -> None:
-    """30 outcomes at 90 % cannot be separated from 60 % at the threshold, whatever a detector raises."""
+    """30 outcomes at 90 % cannot be distinguished from 60 % at the threshold, whatever a detector raises."""
     calls = simulate({ALL[0]: [(0, 0.9)]}, 60, every=1, per_day=1440.0)
     group = ALL[0]
     evidence = {

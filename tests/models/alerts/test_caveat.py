@@ -38,7 +38,7 @@ def test_more_baseline_never_supports_less(trials: int, rate: float, changed: fl
         assert not baseline_too_small(2 * trials, rate, changed, threshold)
 
 
-def test_a_thousand_outcomes_cannot_show_two_points() -> None:
+def test_a_thousand_outcomes_cannot_show_a_change_of_two_points() -> None:
     """The lesson of the reference figures: 1,000 history events cannot support a 2-point promise, 10,000 can."""
     assert baseline_too_small(1000, 0.9, 0.88, 10_000.0)
     assert not baseline_too_small(10_000, 0.9, 0.88, 10_000.0)

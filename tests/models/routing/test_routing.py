@@ -210,7 +210,7 @@ def test_older_outcomes_weigh_less() -> None:
     assert found["a", "default"].n == pytest.approx(1000 / np.e + 100, abs=3)
 
 
-def test_an_arm_without_calls_is_dropped() -> None:
+def test_an_arm_that_is_not_called_any_more_is_dropped() -> None:
     rows = [*GOOD_AND_BAD, Row(START + 8 * 24 * 60, A, 1)]
     assert list(arms(recommend(rows, hours=8 * 24 + 1))) == [("a", "default")]
 
