@@ -37,7 +37,10 @@ CREATE TABLE recommendations (seq BIGINT, task_type VARCHAR, segment VARCHAR, is
 
 
 class World:
-    """Six models at 15 calls an hour; m0 falls from .85 to .55 on day 15. Failures come first; half the outcomes never do."""
+    """Six models at 15 calls an hour; m0 falls from .85 to .55 on day 15.
+
+    Half the calls get an outcome, failures sooner than successes.
+    """
 
     def __init__(self) -> None:
         rng = np.random.default_rng(20)
