@@ -37,7 +37,7 @@ test: $(STAMP)
 
 # At most one minute on two idle cores; two processes, for each pays 10 s of imports and little of this waits.
 test-fast: $(STAMP)
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow and not long"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow and not statistics and not long"
 
 # What would make `make test` too long; CI does not run it. No test is marked `long` so far, and none is no failure.
 test-long: $(STAMP)

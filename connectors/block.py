@@ -1,4 +1,4 @@
-"""A block is what the dataflow hands to a sink at once: records that go to one partition of it, in order."""
+"""Defines the block: the records that the dataflow passes to one sink part at once, in order."""
 
 from __future__ import annotations
 

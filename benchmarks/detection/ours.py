@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.detection.watcher import Watcher
 from models.arrays import F64, I64, Bools
 from models.drift import DriftSettings
-from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 MINUTES_PER_DAY = 1440
 PER_DAY = 1000
@@ -111,6 +111,3 @@ def minute_of(event: I64 | int) -> I64:
     """Minute, counted from a midnight, of the event with that number (from 0) in a group with 1,000 a day."""
     minute: I64 = BEGINS + np.asarray(event) * MINUTES_PER_DAY // PER_DAY
     return minute
-
-
-assert MINUTES_PER_WEEK == 7 * MINUTES_PER_DAY

@@ -12,11 +12,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from aftercall.times import MINUTES_PER_WEEK
 from benchmarks.detection.ours import DEFAULTS, MINUTES_PER_DAY, Config
 from benchmarks.detection.populations import Levels, Population, Stream, population
 from models.arrays import F64, I64
 from models.stats.chi_square import chi_square_quantile
-from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, ShiryaevRoberts
+from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 THRESHOLDS: Final = (20, 100, 1000, 10_000)
 LEAST_PROMISED: Final = 3.0

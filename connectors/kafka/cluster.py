@@ -1,6 +1,6 @@
 """Describes a Kafka cluster: its brokers, the user's client settings, and the secrets among them.
 
-Every text that may quote a setting goes through `scrub`, which hides the secrets.
+Every text that may quote a setting goes through `hide_secrets`, which hides the secrets.
 """
 
 from __future__ import annotations

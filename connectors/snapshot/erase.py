@@ -59,7 +59,8 @@ def rewrite(live: duckdb.DuckDBPyConnection, file: Path) -> None:
 
 def draft_of(file: Path) -> Path:
     """The file that `rewrite` writes before it replaces the database."""
-    return file.with_name(f"{file.name}.rewritten")
+    # Not renamed: a draft that an earlier version left behind must be found and discarded.
+    return file.with_name(f"{file.name}.anew")
 
 
 def names_call(text: str | None, pattern: re.Pattern[str]) -> bool:

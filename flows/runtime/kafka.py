@@ -65,8 +65,8 @@ def wait_for_broker(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
     Logs a warning after 2 s without an answer, and one if the input topics have different numbers of partitions.
 
     Raises:
-        KafkaFailure: no broker answered, the broker refuses this client, or a topic is missing.
-        StoppedWaiting: `give_up` returned True.
+        KafkaFailure: no broker answered within 60 s or before `give_up` returned True, the broker refuses this client,
+            or a topic is missing.
     """
     began = time.monotonic()
     warned = False

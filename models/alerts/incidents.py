@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aftercall.records import Alert, Direction, alert_id
-from aftercall.times import MINUTE_US, to_datetime
+from aftercall.times import MINUTE_US, MINUTES_PER_HOUR, to_datetime
 from aftercall.vocabulary import EVERY_TASK
 from models.alarms.digits import significant
 from models.alerts.scope import Scope
 from models.alerts.sentences import merged_text, normal_text
 from models.alerts.severity import severity_of
 from models.stats.effect_size import Effect
+
+SLACK: Final = 6 * MINUTES_PER_HOUR
+"""Minutes: changes are dated with an error of up to 6 h at 100 trials a day; within it, two may be one."""
 
 
 @dataclass

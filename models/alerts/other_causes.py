@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from aftercall.records import Alert
 from aftercall.times import MINUTE_US
 from models.alarms.alarm import Alarm
-from models.alerts.incidents import Incident, Incidents
+from models.alerts.incidents import SLACK, Incident, Incidents
 from models.alerts.scope import DEFAULT_CONFIG, Scope
 from models.alerts.sentences import promise_text, recovery_text, sentence_of, several_text
 from models.alerts.severity import severity_of_alarm
-
-SLACK: Final = 6 * 60
-"""Minutes between the dates of two changes that may be one."""
 
 
 class OtherCauses:

@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from aftercall.records import Alert
-from aftercall.times import MINUTE_US, MINUTES_PER_DAY
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.alarms.alarm import Alarm
 from models.alerts.caveat import caveat, new_kind_of_day
-from models.alerts.incidents import Incident, Incidents, measured
+from models.alerts.incidents import SLACK, Incident, Incidents, measured
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, wider
 from models.alerts.sentences import (
@@ -30,12 +30,9 @@ from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS
 from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
 
-HOUR: Final = 60
-SLACK: Final = 6 * HOUR
-"""Changes are dated with an error of up to 6 h at 100 trials a day: within it, two may be one."""
 LEAST: Final = 8.0
 """Log-likelihood ratio that what open incidents leave unexplained must have to be another cause."""
-AGAIN: Final = 48 * HOUR
+AGAIN: Final = 48 * MINUTES_PER_HOUR
 """A change that comes back this soon after its end reopens its alert."""
 CHECKS: Final = (1, 6, 24, 48, 72, 96, 120, 144, 168)
 """Hours of outcomes after the alarm at which an alert is reviewed."""
@@ -79,8 +76,8 @@ class RateCauses:
         """When the next review of an open incident is due, microseconds."""
         if incident.checks >= len(CHECKS):
             return incident.opened + self._settings.new_normal_after_us
-        full_hour = -(-incident.opened_minute // HOUR)
-        return (full_hour + CHECKS[incident.checks]) * HOUR * MINUTE_US
+        full_hour = -(-incident.opened_minute // MINUTES_PER_HOUR)
+        return (full_hour + CHECKS[incident.checks]) * MINUTES_PER_HOUR * MINUTE_US
 
     def review(self, incident: Incident, at: int) -> list[Alert]:
         """A scheduled review, on outcomes after the alarm alone: nothing in them was selected by it."""
@@ -88,7 +85,7 @@ class RateCauses:
         incident.checks += 1
         now = at // MINUTE_US
         # Later reviews are for a recovery without an alarm; old outcomes would hide it.
-        begin = now - min(hours, 24) * HOUR
+        begin = now - min(hours, 24) * MINUTES_PER_HOUR
         effect = self._effect(incident, begin, now)
         if effect is None or effect.trials < FEWEST or begin < incident.moves[-1]:
             return []
@@ -278,7 +275,7 @@ class RateCauses:
         """Failures a day that a change costs, at the traffic of the last day."""
         inside = self._within(scope)
         first = int(np.array(self._trials.first, np.int64)[inside].min(initial=now))
-        begin = max(-(-(now - MINUTES_PER_DAY) // HOUR) * HOUR, first)
+        begin = max(-(-(now - MINUTES_PER_DAY) // MINUTES_PER_HOUR) * MINUTES_PER_HOUR, first)
         _, trials = self._trials.between(now, begin, now)
         return -effect.points * float(trials[inside].sum()) * MINUTES_PER_DAY / max(now - begin, 1)
 
@@ -292,7 +289,7 @@ class RateCauses:
     def _caveat(self, incident: Incident, effect: Effect, alarm: Alarm, now: int) -> str | None:
         inside, end = self._within(incident.scope), incident.moves[0]
         start = self._levels(end, incident)[inside]
-        first = max(int(start.max(initial=0)), (now // HOUR - BASELINE_HOURS + 1) * HOUR)
+        first = max(int(start.max(initial=0)), (now // MINUTES_PER_HOUR - BASELINE_HOURS + 1) * MINUTES_PER_HOUR)
         whole = range(-(-first // MINUTES_PER_DAY), end // MINUTES_PER_DAY)
         days = [
             tuple(

@@ -12,7 +12,7 @@ from models.arrays import F64, I64, Bools, Objects
 from models.messages import Group
 
 DIMENSIONS: Final = ("task_type", "model", "config", "source")
-MOST: Final = 5
+MOST_VALUES: Final = 5
 """Values listed per dimension, at most."""
 
 Counts = tuple[F64, F64, I64, list[str]]
@@ -51,7 +51,7 @@ def slices_of(
         errors: which of the failures were of calls with an error.
 
     Returns:
-        Fields of `aftercall.records.Slice`, at most `MOST` per dimension.
+        Fields of `aftercall.records.Slice`, at most `MOST_VALUES` per dimension.
     """
     f0, n0, leaf, source = before
     f1, n1, _, _ = since
@@ -120,7 +120,7 @@ def _told(dimension: str, values: list[str], share: F64, sums: tuple[F64, F64, F
             "trials": int(sums[3][at]),
             "share": significant(float(share[at])),
         }
-        for at in order[:MOST]
+        for at in order[:MOST_VALUES]
     ]
 
 

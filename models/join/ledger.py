@@ -86,7 +86,7 @@ class Verdict(NamedTuple):
     statement: Statement | None
 
 
-PENDING = Verdict(None, None)
+UNDECIDED = Verdict(None, None)
 
 End = tuple[bool | None, str | None]
 """The verdict at the end of a minute, and its source: `call` for the call's own error, None while pending."""
@@ -147,7 +147,7 @@ def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules,
         return _read_two(call_minute, min(statements), max(statements), rules)
     # Tuples sort by (at, outcome_id), and ids are unique in a ledger: this is its order.
     ordered = sorted(statements)
-    verdict = Verdict(success=False, statement=None) if failed else PENDING
+    verdict = Verdict(success=False, statement=None) if failed else UNDECIDED
     before, started, count = verdict.success, failed, 0
     ends: dict[int, End] = {call_minute: end_of(verdict)}
     minute, in_order = call_minute, True
@@ -198,7 +198,7 @@ def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: boo
     Assertions are kept sorted per rank; the last that is not withdrawn decides in its rank. A withdrawn assertion stays
     withdrawn, so each is removed once, when it comes last.
     """
-    nothing = Verdict(success=False, statement=None) if failed else PENDING
+    nothing = Verdict(success=False, statement=None) if failed else UNDECIDED
     ranked: list[list[Statement]] = [[] for _ in range(len(rules.precedence) + 1)]
     withdrawn: set[str] = set()
     until: dict[str | None, int] = {}

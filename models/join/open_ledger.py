@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.join.ledger import PENDING, End, Reading, Statement, Verdict, end_of, read
+from models.join.ledger import UNDECIDED, End, Reading, Statement, Verdict, end_of, read
 from models.join.rules import JoinRules
 
 
@@ -79,7 +79,7 @@ class OpenLedger:
         if size == 0 or self.statements[0].retract:
             if size:
                 ends[max(self.minute, self.statements[0].minute)] = (None, None)
-            return Reading(PENDING, frozenset(), 0, ends)
+            return Reading(UNDECIDED, frozenset(), 0, ends)
         only = self.statements[0]
         success = self.rules.verdict.success(only.source, only.given, only.score)
         verdict = Verdict(success, only)

@@ -9,11 +9,11 @@ from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import CALL, SILENCE
 from models.join.deltas import Deltas
 from models.join.joined import Judgement, StatementRow
-from models.join.ledger import PENDING, End, Reading, Verdict
+from models.join.ledger import UNDECIDED, End, Reading, Verdict
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
 
-_NOTHING = Reading(PENDING, frozenset(), 0, {})
+_NOTHING = Reading(UNDECIDED, frozenset(), 0, {})
 _NAMES = {None: "pending", True: "success", False: "failure"}
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MINUTE_S = 60.0
-HOUR_S = 3600.0
+from aftercall.times import HOUR_S, MINUTE_S
 
 
 @dataclass(frozen=True)

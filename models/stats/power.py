@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
+from aftercall.times import DAYS_PER_WEEK, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
@@ -26,7 +26,6 @@ _SEED: Final = 20_261
 _OLDEST_DAYS: Final = 366
 """What a day varies is in the mean of more days as good as not at all."""
 _LEARNED_DAYS: Final = 35
-_WEEK: Final = 7
 _BUSY: Final = 1000.0
 """Trials a day from which the delay may be hours."""
 
@@ -88,12 +87,12 @@ def power(
     noticed = np.full(GROUPS, math.inf)
     # One length throughout: hours are what correlations are learned from, and the detector takes a batch for an hour.
     # It adds half its length to the delay, which counts only where that is hours.
-    hours = 1 if per_day >= _BUSY and age >= _WEEK else 3
+    hours = 1 if per_day >= _BUSY and age >= DAYS_PER_WEEK else 3
     for hour in range(24 * (drop_day - learned), 24 * (drop_day + 1 + LONGEST_DAYS), hours):
         minute = hour * MINUTES_PER_HOUR
         trials_now = rng.poisson(per_day * hours / 24, GROUPS)
         failed = rng.binomial(trials_now, np.where(hour < begin, before, min(before + drop, 1.0)))
-        if hour < 24 * (drop_day - _WEEK):
+        if hour < 24 * (drop_day - DAYS_PER_WEEK):
             detector.begin_day(minute // MINUTES_PER_DAY)
             detector.learn(rows, np.full(GROUPS, minute), failed.astype(np.float64), trials_now.astype(np.float64), 1.0)
             continue
@@ -106,7 +105,7 @@ def power(
         return Power(0.0, 1.0)
     # Not np.median: between a number and infinity there is no middle.
     median = float(days[len(days) // 2])
-    return Power(median if median <= LONGEST_DAYS else math.inf, float((days <= _WEEK).mean()))
+    return Power(median if median <= LONGEST_DAYS else math.inf, float((days <= DAYS_PER_WEEK).mean()))
 
 
 def _is_settled(hours: F64, had: int) -> bool:
@@ -120,4 +119,4 @@ def _is_settled(hours: F64, had: int) -> bool:
         return True
     share = float((hours <= had).mean())
     hopeless = had > 12 * LONGEST_DAYS and share < 1 / 8
-    return hopeless or (had >= 24 * _WEEK and share > 1 / 2)
+    return hopeless or (had >= 24 * DAYS_PER_WEEK and share > 1 / 2)

@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY
+from aftercall.times import DAYS_PER_WEEK, MINUTES_PER_DAY, MINUTES_PER_WEEK
 from models.arrays import F64, I64, Bools
 from models.stats.dispersion import GRAIN, Dispersion, GroupRows, Surroundings
 
@@ -36,8 +36,6 @@ RATIOS: F64 = np.array([1.1, 1.25, 1.6, 2.2, 1.4, 1.9, 3.0, 6.0])
 Small changes take days to show, large ones hours."""
 HALF: Final = 4
 """So many of the ratios, the first, are held against the baseline."""
-MINUTES_PER_WEEK = 10_080
-DAYS_PER_WEEK = 7
 FIRST_DAY_MARGIN: Final = 0.04
 """How far two times of a day may be apart: the ends of a cycle of +-2 points."""
 DOWN, UP = 0, 1

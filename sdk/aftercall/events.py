@@ -1,4 +1,4 @@
-"""Defines the two events that a producer sends: a call of an agent, and its outcome.
+"""Defines the two events of a producer: the call of an agent, and its outcome.
 
 Rules for both: `null` means absent; unknown fields are ignored; of a repeated key the last one counts; types are
 strict (no text for a number, no bool for a number; a whole number serves as a float); every number in the record is

@@ -18,6 +18,11 @@ WEEK_US: Final = 7 * DAY_US
 MINUTES_PER_HOUR: Final = 60
 MINUTES_PER_DAY: Final = 1440
 HOURS_PER_DAY: Final = 24
+DAYS_PER_WEEK: Final = 7
+HOURS_PER_WEEK: Final = 168
+MINUTES_PER_WEEK: Final = 10_080
+MINUTE_S: Final = 60.0
+HOUR_S: Final = 3600.0
 NEVER: Final = -(2**63)
 """An absent time; the clock of a partition without a record."""
 YEAR_2000_US: Final = 946_684_800_000_000

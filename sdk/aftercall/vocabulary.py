@@ -1,4 +1,4 @@
-"""Defines words with a fixed meaning on the wire and in every room of the pipeline."""
+"""Defines words with a fixed meaning on the wire and in every room."""
 
 from __future__ import annotations
 

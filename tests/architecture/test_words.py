@@ -25,7 +25,7 @@ may be anything."""
 UNIT_NAME: Final = re.compile(
     r"_?(EPOCH|(MINUTE|HOUR|DAY|WEEK)(_(US|MS|S|MINUTES|HOURS))?|(MINUTE|HOUR|DAY)S_PER_(HOUR|DAY|WEEK))"
 )
-SETTLED: Final = ("connectors", "flows", "aftercall")
+SETTLED: Final = ("connectors", "flows", "models", "aftercall")
 SHARED: Final = {
     "STATE_VERSION": "each step counts its own",
     "Time": "import paths of the sdk are promised: text in events, a datetime in records",

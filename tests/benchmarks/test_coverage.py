@@ -37,6 +37,7 @@ def test_verdicts_slower_than_three_days_are_corrected_for_too() -> None:
     assert score(found.naive, setting.truth)[0] > 0.1
 
 
+@pytest.mark.slow
 def test_the_shipped_weight_of_the_task_type_keeps_coverage_where_its_groups_differ() -> None:
     table = weights(200)
     column = table[0].index("RMSE, coverage at 10")

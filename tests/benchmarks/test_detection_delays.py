@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aftercall.times import MINUTES_PER_WEEK
 from benchmarks.detection import oracle, ours, runs
 from benchmarks.detection.peers import CALIBRATED, Adwin, Eddm, HddmA, HddmW, Kswin, kswin_default
 from benchmarks.detection.runs import NEVER, Paths
 from benchmarks.detection.watcher import Start
 from models.arrays import Bools
-from models.stats.shiryaev_roberts import MINUTES_PER_WEEK, RATIOS
+from models.stats.shiryaev_roberts import RATIOS
 
 pytestmark = pytest.mark.statistics
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness.waiting import HANG_S
 from system.runs import environment
 
@@ -52,5 +54,6 @@ def test_each_test_counts_in_each_of_its_marks(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_workers_report_to_the_one_that_prints(tmp_path: Path) -> None:
     assert table(tmp_path, "-n", "2")["all"][0] == "3"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster
+from system.forks import Fork
 from system.runs import environment, sums_that_fail
 
 STOP_S = 30.0
@@ -102,24 +103,21 @@ class Pipeline:
     def start(
         self, *options: str, processes: int = 1, before: Callable[[], None] | None = None, **settings: str
     ) -> Running:
-        """Start the command; `before` is called in its process first, `settings` are environment variables."""
+        """Start the command; `before` is called in its process first, `settings` are environment variables.
+
+        Its members, and it where there is `before`, are processes that have loaded nothing before.
+        """
         config = self.folder / "aftercall.toml"
         config.write_text(toml(self.settings))
         printed = self.folder / f"printed-{len(self.started)}.txt"
-        with printed.open("wb") as errors:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "aftercall", "run", "--config", str(config), "--out", str(self.out)),
-                    *("--processes", str(processes), *options),
-                ],
-                env=environment(**settings),
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
-                start_new_session=True,
-            )
+        command = ["aftercall", "run", "--config", str(config), "--out", str(self.out)]
+        command += ["--processes", str(processes), *options]
+        env = environment(**settings)
+        process = (
+            Fork(command, cwd=self.folder, env=env, out=printed, err=printed)
+            if before is None
+            else fresh(command, self.folder, env, printed, before)
+        )
         self.started.append(Running(self, process, printed))
         return self.started[-1]
 
@@ -192,7 +190,7 @@ class Pipeline:
 class Running:
     """The command while it runs, and what it printed."""
 
-    def __init__(self, pipeline: Pipeline, process: subprocess.Popen[bytes], printed: Path) -> None:
+    def __init__(self, pipeline: Pipeline, process: Fork | subprocess.Popen[bytes], printed: Path) -> None:
         self.pipeline, self.process, self._printed = pipeline, process, printed
 
     def until(self, holds: Callable[[], bool]) -> None:
@@ -288,6 +286,23 @@ class Running:
         """The processes that it has started."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         return [int(pid) for task in tasks.glob("*/children") for pid in task.read_text().split()]
+
+
+def fresh(
+    command: Sequence[str], cwd: Path, env: Mapping[str, str], printed: Path, before: Callable[[], None]
+) -> subprocess.Popen[bytes]:
+    """A process that has loaded nothing, and calls `before` first."""
+    with printed.open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
+            start_new_session=True,
+        )
 
 
 def rfc3339(at: float) -> str:

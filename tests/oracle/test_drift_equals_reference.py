@@ -128,6 +128,7 @@ SEEDS = (1, 2)
 spans = st.one_of(st.integers(1, 3), st.just(60), st.integers(30, 400), st.just(DAY), st.integers(DAY, 4 * DAY))
 
 
+@pytest.mark.slow
 def test_the_traffic_has_what_makes_it_hard() -> None:
     found = [alarm for seed in SEEDS for alarm in reference(seed)[0]]
     assert {alarm.worse for alarm in found} == {True, False}
@@ -138,6 +139,7 @@ def test_the_traffic_has_what_makes_it_hard() -> None:
     assert len(set(of)) < len(of), "none is found twice on one watch"
 
 
+@pytest.mark.slow
 @settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking would take minutes
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(spans, st.integers(1, 30), st.booleans()), min_size=1, max_size=12))
 def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[tuple[int, int, bool]]) -> None:

@@ -8,44 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
 from harness.waiting import HANG_S
+from system.forks import Fork
 from system.runs import environment
 
 AFTERCALL = (sys.executable, "-m", "aftercall")
-
-
-class _Preloaded:
-    """A process of this session that forks one for each command; see `system.preloaded`."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("preloaded.py"))],
-            # A fork takes no threads along.
-            env=environment(OPENBLAS_NUM_THREADS="1", PYTHONWARNINGS="ignore"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, cwd: Path, env: dict[str, str], command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with NamedTemporaryFile() as out, NamedTemporaryFile() as err:
-            request = {"command": command, "cwd": str(cwd), "env": env, "out": out.name, "err": err.name}
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
-            return subprocess.CompletedProcess(command, code, out.read().decode(), err.read().decode())
-
-
-_preloaded = cache(_Preloaded)
 
 
 def aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +26,11 @@ def aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.
 
     In a process of its own which has loaded the pipeline already.
     """
-    return _preloaded().run(cwd, environment(**settings), ("aftercall", *map(str, arguments)))
+    command = ("aftercall", *map(str, arguments))
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        code = Fork(command, cwd=cwd, env=environment(**settings), out=out, err=err).wait()
+        return subprocess.CompletedProcess(command, code, out.read_text("utf-8"), err.read_text("utf-8"))
 
 
 def fresh_aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,9 @@
 
     python preloaded.py
 
-Reads a request per line from standard input, runs it in a fork, and answers with its exit code. A request is JSON:
-`command` (a module and its arguments), `cwd`, `env`, `out` and `err` (files that get the standard streams).
+Reads a request per line from standard input and answers each with a line; both are JSON. `{"poll": pid}` gives the exit
+code of a fork, or null while it runs; anything else starts one and gives its pid: `command` (a module and its
+arguments), `cwd`, `env`, `out` and `err` (files that get the standard streams).
 """
 
 from __future__ import annotations
@@ -21,30 +22,33 @@ LOADED = ("flows.replay", "bytewax.run", "confluent_kafka.admin", "typer")
 
 def become(request: dict[str, Any]) -> None:
     """Take the request's folder, environment and streams, and run its module as `python -m` does."""
+    os.setsid()
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
     for number, path in enumerate((os.devnull, request["out"], request["err"])):
-        opened = os.open(path, os.O_WRONLY if number else os.O_RDONLY)
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY)
         os.dup2(opened, number)
         os.close(opened)
     module, *arguments = request["command"]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+    raise SystemExit
 
 
-def serve() -> None:
-    """Until standard input ends."""
-    for name in LOADED:
-        import_module(name)
-    while line := sys.stdin.readline():
-        pid = os.fork()
-        if pid == 0:
-            become(json.loads(line))
-            return
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+def answer(request: dict[str, Any]) -> int | None:
+    """Start what is asked for, or look whether it has ended."""
+    if "poll" in request:
+        ended, status = os.waitpid(request["poll"], os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if ended else None
+    pid = os.fork()
+    if pid == 0:
+        become(request)
+    return pid
 
 
 if __name__ == "__main__":
-    serve()
+    for name in LOADED:
+        import_module(name)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201 - the answer

@@ -418,6 +418,7 @@ def test_a_full_standard_output_is_one_sentence(tmp_path: Path) -> None:
     assert re.fullmatch(r"aftercall: [^\n]*No space left[^\n]*\n", done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_closed_standard_streams_do_no_harm(sound: Path) -> None:
     command = " ".join([*AFTERCALL, *REPLAY, "<&-", ">&-", "2>&-"])
     done = subprocess.run(["sh", "-c", command], env=environment(), cwd=sound, check=False)
@@ -444,6 +445,7 @@ def test_the_demo_leaves_other_folders_alone(sound: Path) -> None:
     assert {path.name for path in sound.iterdir()} == {"calls.jsonl", "outcomes.jsonl"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_can_be_started_again(tmp_path: Path) -> None:
     running = start(tmp_path, "demo", "--out", "demo")
     wait_for(tmp_path / "demo" / "calls.jsonl")

@@ -33,6 +33,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[
     return folder, printed
 
 
+@pytest.mark.slow
 def test_every_command_of_the_documents_prints_what_they_show(
     example: tuple[Path, list[tuple[Shell, str]]],
 ) -> None:
@@ -41,6 +42,7 @@ def test_every_command_of_the_documents_prints_what_they_show(
     assert sum(bool(block.shown) for block, _ in printed) >= 5
 
 
+@pytest.mark.slow
 def test_every_query_answers_on_the_readmes_own_example(example: tuple[Path, list[tuple[Shell, str]]]) -> None:
     """One test for all: in workers of their own each query would have the example carried out again."""
     folder, _ = example
@@ -55,6 +57,7 @@ def _queries() -> list[str]:
     return [query for text in (README, QUERIES) for query in blocks(text, "sql")]
 
 
+@pytest.mark.slow
 def test_outputs_are_where_the_documents_show_them(example: tuple[Path, list[tuple[Shell, str]]]) -> None:
     folder, _ = example
     assert (folder / "out" / "outcomes.duckdb").is_symlink()

@@ -30,7 +30,7 @@ OTHER_WEIGHT: Final = 10.0
 """Trials of one kind that a task type needs for their delays to weigh as much as those of both kinds."""
 ENOUGH: Final = 30.0
 """Trials that a task type's delays must rest on."""
-MOST: Final = 50.0
+MOST_ODDS: Final = 50.0
 """Odds are taken for at most this, and at least its inverse: further out nothing was seen that they could rest on."""
 BRIEF: Final = 60
 """Minutes: where all trials come within so many, their delays cannot move what arrives for longer."""
@@ -138,9 +138,9 @@ def _normal(counts: F64) -> F64:
 def odds(expected: F64) -> F64:
     """c_t from the expected arrivals of failures and successes, shape (rows, 2); 1 where nothing is expected."""
     failures, successes = expected[:, 0], expected[:, 1]
-    found = np.divide(failures, successes, out=np.full(len(expected), MOST), where=successes > 0)
+    found = np.divide(failures, successes, out=np.full(len(expected), MOST_ODDS), where=successes > 0)
     found = np.where(failures + successes > 0, found, 1.0)
-    bounded: F64 = np.clip(found, 1 / MOST, MOST)
+    bounded: F64 = np.clip(found, 1 / MOST_ODDS, MOST_ODDS)
     return bounded
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aftercall.records import Digest, Direction
-from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
+from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTES_PER_WEEK
 from models.alarms.alarm import Alarm, Series
 from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64, Bools
@@ -17,7 +17,7 @@ from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.call_counts import Calls
 from models.drift.success_rate.daily_trials import Rows, around
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
-from models.drift.success_rate.digest import WEEK_MINUTES, Weekly, digest, week_of
+from models.drift.success_rate.digest import Weekly, digest, week_of
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.success_rate.weekly import Learned, mean_r
 from models.drift.trial_history import TrialHistory, buckets
@@ -36,7 +36,7 @@ from models.stats.shiryaev_roberts import (
     log_likelihood_increments,
 )
 
-KIND = "drift"
+_KIND = "drift"
 METRIC = "success_rate"
 
 _INHERITED = 300.0
@@ -166,7 +166,7 @@ class SuccessRateDetector:
 
     def _digest(self) -> Digest:
         """Of the week that has ended; what began within it had no baseline to be held against."""
-        end = self._week + WEEK_MINUTES
+        end = self._week + MINUTES_PER_WEEK
         hours = self._history.hours(self._week, end)
         failures, trials = hours.failures / GRAIN, hours.trials / GRAIN
         count = len(self._watches)
@@ -329,7 +329,7 @@ class SuccessRateDetector:
         trials = float(before.trials[at] + rows.learned_trials[at])
         since_failures, since_trials, changed = self._change(rows, span.start, at, failures, trials, worse=worse)
         ending = (minute + 1) * MINUTE_US
-        series: Series = (KIND, self._watches.groups[watch], METRIC)
+        series: Series = (_KIND, self._watches.groups[watch], METRIC)
         self._open.expire(ending, series)
         direction: Direction = "down" if worse else "up"
         origin = self._open.origin(series, direction)

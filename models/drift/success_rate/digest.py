@@ -18,13 +18,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aftercall.records import Digest, DigestEntry, Direction
-from aftercall.times import EPOCH, MINUTES_PER_DAY
+from aftercall.times import EPOCH, MINUTES_PER_DAY, MINUTES_PER_WEEK
 from models.arrays import F64, I64
 from models.messages import AnyGroup
 
 ALPHA: Final = 0.05
 """Share of the listed changes that are none, on average, at most."""
-WEEK_MINUTES: Final = 10_080
 _MONDAY: Final = 4 * MINUTES_PER_DAY
 """Minute of the first Monday since 1970, which began on a Thursday."""
 _DIRECTIONS: Final[tuple[Direction, Direction]] = ("down", "up")
@@ -76,8 +75,8 @@ def week_of(minute: int) -> tuple[int, int]:
     >>> week_of(0), week_of(4 * MINUTES_PER_DAY)
     ((-4320, 5760), (5760, 15840))
     """
-    first = (minute - _MONDAY) // WEEK_MINUTES * WEEK_MINUTES + _MONDAY
-    return first, first + WEEK_MINUTES
+    first = (minute - _MONDAY) // MINUTES_PER_WEEK * MINUTES_PER_WEEK + _MONDAY
+    return first, first + MINUTES_PER_WEEK
 
 
 def digest(end: int, weekly: Weekly, alpha: float = ALPHA) -> Digest:
@@ -89,7 +88,7 @@ def digest(end: int, weekly: Weekly, alpha: float = ALPHA) -> Digest:
         ValueError: `end` is not the end of an ISO week.
     """
     begin = week_of(end - 1)[0]
-    if begin + WEEK_MINUTES != end:
+    if begin + MINUTES_PER_WEEK != end:
         raise ValueError(f"digest: the week must end on a Monday at 00:00 UTC; got {EPOCH + timedelta(minutes=end)}")
     # By name, so that ties are settled alike whatever the detector's numbering.
     names = sorted(range(len(weekly.groups)), key=lambda at: [part or "" for part in weekly.groups[at]])

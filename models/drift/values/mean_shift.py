@@ -29,12 +29,12 @@ from models.messages import LEVELS, Closed, Group
 from models.state import check_river
 from models.stats.intervals import Z_99
 
-KIND = "shift"
+_KIND = "shift"
 UNITS: Final = {"latency_ms": "ms", "cost_usd": "USD", "tokens": "tokens"}
 """Metrics of calls."""
 SCORE = "score"
 """Followed by a colon and the source."""
-REFERENCE = 1000
+_REFERENCE = 1000
 """Values that make up a reference."""
 
 _DELTA = 0.1
@@ -60,7 +60,7 @@ class _Side:
 
 
 class _Watch:
-    """One metric of one group: learns mean and deviation of the log from `REFERENCE` values, then watches."""
+    """One metric of one group: learns mean and deviation of the log from `_REFERENCE` values, then watches."""
 
     __slots__ = ("count", "detector", "deviation", "falling", "mean", "rising", "squares")
 
@@ -122,18 +122,18 @@ class _Watch:
         step = log - self.mean
         self.mean += step / self.count
         self.squares += step * (log - self.mean)
-        if self.count == REFERENCE:
-            self.deviation = max(math.sqrt(self.squares / (REFERENCE - 1)), _LEAST_DEVIATION)
+        if self.count == _REFERENCE:
+            self.deviation = max(math.sqrt(self.squares / (_REFERENCE - 1)), _LEAST_DEVIATION)
             self.detector = _page_hinkley()
 
 
 def _page_hinkley() -> Any:
     from river.drift import PageHinkley  # takes 3 s
 
-    detector = PageHinkley(delta=_DELTA, threshold=_THRESHOLD, alpha=1.0, min_instances=REFERENCE)
+    detector = PageHinkley(delta=_DELTA, threshold=_THRESHOLD, alpha=1.0, min_instances=_REFERENCE)
     # The reference's mean, as often as the reference has values: else the detector would take its mean from what it is
     # to judge, and see nothing for another thousand values.
-    for zero in repeat(0.0, REFERENCE):
+    for zero in repeat(0.0, _REFERENCE):
         detector.update(zero)
     return detector
 
@@ -214,7 +214,7 @@ class MeanShift:
 
     def _alarm(self, key: tuple[Group, str], watch: _Watch, ending: int) -> Alarm:
         group, metric = key
-        series: Series = (KIND, group, metric)
+        series: Series = (_KIND, group, metric)
         self._open.expire(ending, series)
         direction: Direction = "up" if watch.rising.height >= watch.falling.height else "down"
         origin = self._open.origin(series, direction)
@@ -275,5 +275,5 @@ def _level_since(watch: _Watch, direction: Direction) -> tuple[float, float, _Si
     """Mean of the values since the change, half of its 99 % interval against the reference, and the cusum's side."""
     side = watch.rising if direction == "up" else watch.falling
     count = max(side.count, 1)
-    half = Z_99 * watch.deviation * math.sqrt(1 / count + 1 / REFERENCE)
+    half = Z_99 * watch.deviation * math.sqrt(1 / count + 1 / _REFERENCE)
     return watch.mean + watch.deviation * side.total / count, half, side

@@ -33,10 +33,10 @@ from models.stats.change_point import change_index
 from models.stats.intervals import Z_99, newcombe
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
-KIND: Final = "quantile"
+_KIND: Final = "quantile"
 BATCH: Final = 10
 """Minutes: values are tested so often."""
-REFERENCE: Final = 1000
+_REFERENCE: Final = 1000
 """Values that a reference has at least."""
 REFERENCE_MINUTES: Final = 7 * MINUTES_PER_DAY
 """Minutes that it spans at least."""
@@ -245,7 +245,7 @@ class QuantileShift:
             watch = int(counts.watch[start])
             levels, number = counts.level[start:stop], counts.number[start:stop]
             n = self._reference.setdefault(watch, Reference()).add(slot, levels, number)
-            if n < REFERENCE or minute + BATCH - self._began[watch] < REFERENCE_MINUTES:
+            if n < _REFERENCE or minute + BATCH - self._began[watch] < REFERENCE_MINUTES:
                 continue
             slots, levels, number = self._reference.pop(watch).counts()
             self._offset[watch] = offsets(slots, levels, number)
@@ -265,7 +265,7 @@ class QuantileShift:
         group, metric, source = self._keys[row // _TESTS]
         before, since, changed = self._change(row, minute, worse=more >= fewer)
         quantile = f"p{QUANTILES[metric][row % _TESTS] * 100:.0f}"
-        series: Series = (KIND, group, f"{metric}:{quantile}" + ("" if source is None else f":{source}"))
+        series: Series = (_KIND, group, f"{metric}:{quantile}" + ("" if source is None else f":{source}"))
         ending = (minute + BATCH) * MINUTE_US
         self._open.expire(ending, series)
         share0, share1 = before[0] / before[1], since[0] / since[1]

@@ -24,12 +24,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from aftercall.times import HOURS_PER_DAY
+from aftercall.times import HOURS_PER_DAY, HOURS_PER_WEEK
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
 from models.stats.dispersion import upper
 
-HOURS_PER_WEEK: Final = 168
 KNOWN_AFTER: Final = 2 * HOURS_PER_WEEK
 """Hours after which a profile is tested: every hour of the week has been seen twice."""
 FEWER: F64 = np.array([0.02, 0.1, 0.3])

@@ -253,9 +253,8 @@ def test_check_reaches_the_broker_and_finds_what_is_missing(real_broker: RealClu
     assert done.returncode == ExitCode.NO
     assert len(done.stderr.splitlines()) == 6
     for key, name in names.items():
-        assert f"aftercall: kafka.topics.{key}: the topic must exist, and this user may see it; {name} does not" in (
-            done.stderr
-        )
+        rule = "the topic must exist, and this user must be allowed to see it"
+        assert f"aftercall: kafka.topics.{key}: {rule}; {name} is missing" in done.stderr
     assert aftercall(tmp_path, "check", "--config", path, "--no-broker").returncode == 0
     create_topics(settings_of(real_broker), names, partitions=2)
     done = aftercall(tmp_path, "check", "--config", path)

@@ -11,6 +11,7 @@ import pytest
 from system.runs import environment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["flows.service.run", "flows.replay"])
 def test_a_run_starts_without_what_takes_seconds_to_import(module: str) -> None:
     done = subprocess.run(

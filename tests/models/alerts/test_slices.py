@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aftercall.records import Slice
 from aftercall.vocabulary import OTHER
 from models.alerts.sentences import concentration
-from models.alerts.slices import MOST, Counts, ErrorCounts, slices_of
+from models.alerts.slices import MOST_VALUES, Counts, ErrorCounts, slices_of
 from models.messages import Group
 
 NAMES: list[Group] = [("t", model, config) for model in "ab" for config in "xyz"]
@@ -37,7 +37,7 @@ def test_shares_of_a_dimension_sum_to_one(before: list[tuple[int, int]], since: 
         rows = [one for one in found if one["dimension"] == dimension]
         shares = [one["share"] for one in rows]
         assert shares == sorted(shares, reverse=True)
-        assert len(rows) <= MOST
+        assert len(rows) <= MOST_VALUES
         assert sum(shares) == pytest.approx(1.0, abs=1e-4 * (1 + sum(map(abs, shares))))
         assert sum(one["trials"] for one in rows) == sum(f + s for f, s in since)
     assert all(Slice(**one) for one in found)

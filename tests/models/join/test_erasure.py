@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
@@ -62,6 +63,7 @@ class Erasing(Direct):
         )
 
 
+@pytest.mark.slow
 @given(
     histories(),
     st.integers(0, 60),

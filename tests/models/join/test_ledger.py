@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.vocabulary import CALL
-from models.join.ledger import PENDING, SourceRule, Statement, Verdict, VerdictRules, read, standing
+from models.join.ledger import UNDECIDED, SourceRule, Statement, Verdict, VerdictRules, read, standing
 
 RULES = VerdictRules(precedence=("human", "judge"), sources={"toxicity": SourceRule(fail_at=0.3)})
 SOURCES = st.sampled_from(["human", "judge", "toxicity", "feedback"])
@@ -44,7 +44,7 @@ def judge(statements: Iterable[Statement], *, failed: bool) -> Verdict:
     """The verdict of a ledger, from what stands in it."""
     stands = standing(statements)
     if not stands:
-        return Verdict(success=False, statement=None) if failed else PENDING
+        return Verdict(success=False, statement=None) if failed else UNDECIDED
     decides = min(stands.values(), key=lambda s: RULES.rank(s.source))
     if RULES.rank(decides.source) == len(RULES.precedence):
         decides = max(stands.values(), key=lambda s: (s.at, s.outcome_id))

@@ -300,6 +300,7 @@ raised = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     histories,

@@ -65,6 +65,7 @@ def test_the_shipped_detector_notices_when_power_predicts_it(per_day: int, group
     assert answer.within_week == pytest.approx(within_week, abs=0.15)
 
 
+@pytest.mark.slow
 def test_the_table_of_the_documents_is_what_power_returns() -> None:
     """Four weeks of baseline, the default promise. A tenth for other processors: one group may make it a batch more."""
     section = DOCUMENT.read_text("utf-8").split("\n## Power\n")[1].split("\n## ")[0]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.drift.success_rate.digest import ALPHA, WEEK_MINUTES, Weekly, digest, e_bh, week_of
+from aftercall.times import MINUTES_PER_WEEK
+from models.drift.success_rate.digest import ALPHA, Weekly, digest, e_bh, week_of
 from models.messages import AnyGroup
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
@@ -51,7 +52,7 @@ def test_a_share_that_is_none_is_refused(alpha: float) -> None:
 @given(st.integers(-(10**7), 10**8))
 def test_weeks_begin_on_monday_in_utc(minute: int) -> None:
     begin, end = week_of(minute)
-    assert begin <= minute < end == begin + WEEK_MINUTES
+    assert begin <= minute < end == begin + MINUTES_PER_WEEK
     if begin >= 0:
         at = datetime.fromtimestamp(begin * 60, UTC)
         assert (at.isocalendar().weekday, at.hour, at.minute) == (1, 0, 0)
@@ -68,16 +69,16 @@ def weekly(mean_r: list[list[float]], order: tuple[int, ...] = (0, 1, 2)) -> Wee
 
 def test_a_digest_lists_both_directions_by_strength_and_does_not_depend_on_the_order_of_groups() -> None:
     strengths = [[300.0, 0.0], [70.0, 1.0], [0.0, 300.0]]
-    found = digest(MONDAY + WEEK_MINUTES, weekly(strengths))
+    found = digest(MONDAY + MINUTES_PER_WEEK, weekly(strengths))
     listed = [(one.task_type, one.model, one.direction) for one in found.entries]
     assert listed == [("refund", None, "down"), ("search", None, "up"), ("refund", "atlas", "down")]
     assert (found.groups, found.false_discovery_rate) == (3, ALPHA)
     assert (found.entries[0].baseline, found.entries[0].current, found.entries[0].trials) == (0.9, 0.5, 100)
-    assert digest(MONDAY + WEEK_MINUTES, weekly(strengths, (2, 0, 1))) == found
+    assert digest(MONDAY + MINUTES_PER_WEEK, weekly(strengths, (2, 0, 1))) == found
 
 
 def test_a_week_in_which_nothing_changed_has_an_empty_digest_with_its_name() -> None:
-    found = digest(MONDAY + WEEK_MINUTES, weekly([[1.0, 1.0]] * 3))
+    found = digest(MONDAY + MINUTES_PER_WEEK, weekly([[1.0, 1.0]] * 3))
     assert found.entries == []
     assert found.week == datetime.fromtimestamp(MONDAY * 60, UTC).strftime("%G-W%V")
 
@@ -106,7 +107,7 @@ def discoveries(share: float, groups: int, seed: int) -> tuple[float, float]:
     mean_r = np.stack((down, up), axis=1)
     none = np.zeros(groups)
     found = digest(
-        MONDAY + WEEK_MINUTES, Weekly([(f"{at:06}", None, None) for at in rows], mean_r, none, none, none, none)
+        MONDAY + MINUTES_PER_WEEK, Weekly([(f"{at:06}", None, None) for at in rows], mean_r, none, none, none, none)
     )
     right = {(f"{at:06}", "down") for at in np.flatnonzero(changed)}
     listed = {(one.task_type, one.direction) for one in found.entries}

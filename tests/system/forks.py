@@ -1,0 +1,69 @@
+"""Starts commands as forks of a process that has loaded the pipeline already (`system.preloaded`), one per session."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.waiting import HANG_S, until
+from system.runs import environment
+
+
+class Fork:
+    """A command that was started; what `subprocess.Popen` has that tests use."""
+
+    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Path, err: Path) -> None:
+        """Start it, in a session of its own; `out` and `err` get what it writes, after what they hold."""
+        out.touch()
+        err.touch()
+        request = {"command": command, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
+        self.pid = int(_ask(request))
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, negative after a signal; None while it runs."""
+        if self.returncode is None:
+            self.returncode = _ask({"poll": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float = HANG_S) -> int:
+        """Its exit code, once it has ended."""
+        until(lambda: self.poll() is not None, lambda: f"process {self.pid} runs", within_s=timeout, every_s=0.005)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.send_signal(signal.SIGKILL)
+
+
+@cache
+def _preloaded() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("preloaded.py"))],
+        env=environment(OPENBLAS_NUM_THREADS="1"),  # a fork takes no threads along
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _ask(request: Mapping[str, Any]) -> Any:
+    process = _preloaded()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
