@@ -1,4 +1,4 @@
-"""Every arrow between two packages stands, with its reason, in pyproject.toml: nobody adds one by accident."""
+"""Every arrow between two packages stands, with its reason, in pyproject.toml: none is added by accident."""
 
 from __future__ import annotations
 

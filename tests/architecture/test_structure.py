@@ -1,4 +1,4 @@
-"""Files stay short, packages say what they are, tests lie where the code lies, and none is skipped for want of ours."""
+"""Files stay short, packages have a docstring, tests lie where the code lies, and none is skipped for want of ours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_file_has_less_than_four_hundred_lines(room: str) -> None:
 
 
 @pytest.mark.parametrize("room", FOLDERS)
-def test_every_folder_of_code_is_a_package_that_says_what_it_is(room: str) -> None:
+def test_every_folder_of_code_is_a_package_that_documents_what_it_is(room: str) -> None:
     folders = {path.parent for path in files(room)}
     silent = [place(folder) for folder in folders if not (folder / "__init__.py").exists()]
     silent += [place(folder) for folder in folders - {FOLDERS[room]} if not docstring(folder / "__init__.py")]

@@ -1,4 +1,4 @@
-"""The corrected rate through `RateCells`: right on average, and as often as its interval says."""
+"""The corrected rate through `RateCells`: right on average, and as often as its interval promises."""
 
 from __future__ import annotations
 

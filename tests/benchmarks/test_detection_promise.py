@@ -23,7 +23,7 @@ def test_the_poisson_bound_is_the_mean_that_leaves_five_percent_below(count: int
 
 @given(st.data(), st.integers(2, 4), st.integers(1, 6))
 @settings(max_examples=40, deadline=None)
-def test_alarms_and_exposure_are_told_apart_by_phase(data: st.DataObject, weeks: int, groups: int) -> None:
+def test_alarms_and_exposure_are_counted_by_phase(data: st.DataObject, weeks: int, groups: int) -> None:
     minutes = st.lists(st.integers(NEVER, weeks * WEEK - 1), min_size=8 * groups, max_size=8 * groups)
     found = np.array(data.draw(minutes)).reshape(4, 2, groups)
     expected = {}
@@ -77,7 +77,7 @@ def test_traffic_has_the_rates_of_its_population(minutes: int) -> None:
         assert shares == pytest.approx(people.failure + rise, abs=0.03)
 
 
-def test_levels_vary_as_much_as_their_stream_says() -> None:
+def test_levels_vary_as_much_as_their_stream_declares() -> None:
     people = Population(np.full(4000, 0.2), np.full(4000, 100.0))
     for stream in (Stream("h", hourly=0.01), Stream("d", daily=0.005)):
         levels = Levels(stream, people, np.random.default_rng(5))
@@ -93,7 +93,7 @@ def test_levels_vary_as_much_as_their_stream_says() -> None:
 
 
 def test_the_plain_formula_breaks_its_promise_on_day_effects_and_keeps_it_on_independent_outcomes() -> None:
-    """The laboratory can tell the one from the other: it would be no proof if it could not."""
+    """The laboratory distinguishes the one from the other: it would be no proof if it could not."""
     kept = promise.run(STREAMS[0], PLAIN, groups=300, weeks=3, minutes=60, seed=1)
     broken = promise.run(STREAMS[-1], PLAIN, groups=300, weeks=3, minutes=60, seed=1)
     later = [(a, b) for a, b in zip(kept, broken, strict=True) if a.phase == "later weeks" and a.threshold == 100]
@@ -141,7 +141,7 @@ def test_the_rule_of_thumb_fires_as_counted_by_hand(seed: int) -> None:
         assert first[group] == (at[0] + 1 if len(at) else NEVER)
 
 
-def test_the_rule_says_nothing_before_its_spans_are_whole() -> None:
+def test_the_rule_raises_nothing_before_its_spans_are_whole() -> None:
     assert not rule.firing(np.full((50, 2), 9), np.full((50, 2), 10), 1).any()
 
 

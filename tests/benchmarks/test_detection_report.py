@@ -115,7 +115,7 @@ def test_what_can_show_nothing_is_in_no_figure(tables: dict[str, Any]) -> None:
 
 
 def test_a_peer_is_watched_after_its_week_of_history_and_until_its_last() -> None:
-    """EDDM alarms on nearly everybody, ADWIN on nobody; slow groups give few events, but as long a watch."""
+    """EDDM alarms on nearly every group, ADWIN on none; slow groups give few events, but as long a watch."""
     people = Population(np.array([0.3, 0.1, 0.2, 0.4]), np.array([40.0, 300.0, 30.0, 150.0]))
     by_name = {peer.name: peer for peer in PEERS}
     alarms = rivals.peer_alarms(by_name["EDDM"], people, 3)
@@ -124,7 +124,7 @@ def test_a_peer_is_watched_after_its_week_of_history_and_until_its_last() -> Non
     assert set(rivals.peer_alarms(by_name["ADWIN"], people, 2)) == {promise.NEVER}
 
 
-def test_a_drop_is_told_sooner_where_there_is_more_traffic() -> None:
+def test_a_drop_is_detected_sooner_where_there_is_more_traffic() -> None:
     busy, calm = hours._row(10_000, 12), hours._row(1000, 12)
     assert 0 < busy["ours_h"] < calm["ours_h"] < 100
     assert busy["rule_h"] == pytest.approx(24, abs=3)

@@ -119,7 +119,7 @@ def test_a_group_counts_from_its_first_call_to_its_last_and_so_does_its_task_typ
     assert stream([True] * 1009).group_weeks == pytest.approx(3.0)
 
 
-def test_a_collapse_is_found_and_its_permutation_says_nothing() -> None:
+def test_a_collapse_is_found_and_in_its_permutation_nothing_is() -> None:
     # Nine in ten succeed for six days, then three in ten.
     verdicts = [at % 10 != 0 for at in range(6 * 144)] + [at % 10 < 3 for at in range(2 * 144)]
     settings = RULES.settings()

@@ -1,4 +1,4 @@
-"""What a recorded history was told of its weeks, moment by moment."""
+"""What was known of the weeks of a recorded history, moment by moment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
         {"call_id": name, "occurred_at": f"2025-01-01T0{i}:00:00Z", "task_type": "fix", "model": "m"}
         for i, name in enumerate("ab")
     ]
-    said = [
+    outcomes = [
         {"outcome_id": source, "call_id": "a", "occurred_at": at, "source": source, "success": success}
         for source, at, success in (
             ("review_approved", "2025-01-01T01:00:00Z", True),
@@ -29,20 +29,20 @@ def folder(tmp_path: Path) -> Path:
             ("review_changes_requested", "2025-01-01T04:00:00Z", False),
         )
     ]
-    for name, records in (("calls", calls), ("outcomes", said)):
+    for name, records in (("calls", calls), ("outcomes", outcomes)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return tmp_path
 
 
-def test_a_verdict_is_the_newest_word_of_the_first_source_that_had_spoken_by_then(folder: Path) -> None:
+def test_a_verdict_is_the_newest_statement_of_the_first_source_that_had_answered_by_then(folder: Path) -> None:
     history = read(folder)
-    told = []
+    verdicts = []
     for hour in (0, 1, 2, 3, 5):
         good, slow = history.known(int(history.at[0]) + hour * HOUR_S * 1_000_000)
         assert slow[1] == slow[3] == -1
         assert (good[0], slow[0]) == (good[2], slow[2]), "the same under its task type and under all"
-        told.append(None if slow[0] < 0 else (bool(good[0]), int(slow[0]) // (HOUR_S * 1_000_000)))
-    assert told == [None, (True, 1), (False, 2), (True, 3), (True, 3)]
+        verdicts.append(None if slow[0] < 0 else (bool(good[0]), int(slow[0]) // (HOUR_S * 1_000_000)))
+    assert verdicts == [None, (True, 1), (False, 2), (True, 3), (True, 3)]
 
 
 @pytest.mark.real

@@ -1,4 +1,4 @@
-"""Every metric in one place: documented, named by Prometheus' rules, and counted as said."""
+"""Every metric in one place: documented, named by Prometheus' rules, and exported with its labels."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_names_follow_prometheus(definition: Definition) -> None:
     assert not {"call_id", "outcome_id", "session_id", "task_type", "model", "config"} & set(definition.labels)
 
 
-def everything_said(metrics: Metrics) -> None:
+def everything_counted(metrics: Metrics) -> None:
     metrics.process(1)
     metrics.health(lambda: True, lambda: 1.5)
     metrics.recovered(2.0)
@@ -85,9 +85,9 @@ def everything_said(metrics: Metrics) -> None:
     metrics.snapshot(12, 0.5)
 
 
-def test_every_metric_can_be_said_and_is_shown_under_its_labels() -> None:
+def test_every_metric_can_be_set_and_is_shown_under_its_labels() -> None:
     metrics = Metrics(Wheel(61.0), Wheel())
-    everything_said(metrics)
+    everything_counted(metrics)
     shown = samples(metrics)
     names = {name for name, _ in shown}
     for definition in DEFINITIONS:
@@ -119,7 +119,7 @@ def test_a_gauge_of_which_nothing_is_known_is_absent_rather_than_zero() -> None:
     assert value(metrics, "aftercall_snapshot_version") is None
 
 
-def test_ages_grow_between_scrapes_though_nobody_speaks() -> None:
+def test_ages_grow_between_scrapes_though_nothing_is_reported() -> None:
     wall, monotonic = Wheel(100.0), Wheel(5.0)
     metrics = Metrics(wall, monotonic)
     metrics.watermark(90_000_000)
@@ -140,11 +140,11 @@ def test_the_state_of_a_step_is_the_sum_over_its_keys() -> None:
 
 def test_nothing_is_exported_about_when_a_series_was_created() -> None:
     metrics = Metrics()
-    everything_said(metrics)
+    everything_counted(metrics)
     assert b"_created" not in metrics.exposition()[0]
 
 
-def test_openmetrics_is_spoken_where_it_is_asked_for() -> None:
+def test_openmetrics_is_served_where_it_is_asked_for() -> None:
     text, content_type = Metrics().exposition("application/openmetrics-text;version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")

@@ -16,7 +16,7 @@ KUBERNETES = DEPLOY / "kubernetes"
 
 
 class _Strict(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping; YAML says it must, PyYAML keeps the last."""
+    """Refuses a key that stands twice in a mapping, as YAML demands; PyYAML keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

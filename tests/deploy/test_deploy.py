@@ -97,7 +97,7 @@ def test_the_settings_of_the_compose_file_are_settings() -> None:
     assert "INSIDE://kafka:19092" in environment["KAFKA_ADVERTISED_LISTENERS"].split(",")
 
 
-def test_the_settings_in_kubernetes_are_settings_and_the_password_is_where_they_say(tmp_path: Path) -> None:
+def test_the_settings_in_kubernetes_are_settings_and_the_password_is_where_they_point(tmp_path: Path) -> None:
     kafka = settings_in_kubernetes(tmp_path).kafka
     (password,) = kafka.librdkafka_files.values()
     mounts = {mount["name"]: mount["mountPath"] for mount in container()["volumeMounts"]}

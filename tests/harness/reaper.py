@@ -1,4 +1,4 @@
-"""Waits until whoever holds the other end of standard input is gone, then kills what that left behind.
+"""Waits until the process at the other end of standard input is gone, then kills what that left behind.
 
     python reaper.py MARK
 

@@ -29,7 +29,7 @@ from benchmarks.kafka_broker import ClientSettings, create_topic
 from harness.waiting import HANG_S
 
 DEADLINE_S = HANG_S
-# Brokers come and go here: say nothing of it, and look again soon (by default a client stays away for up to 10 s).
+# Brokers come and go here: do not log it, and look again soon (by default a client stays away for up to 10 s).
 _QUIET: ClientSettings = {"log_level": 2, "reconnect.backoff.max.ms": 200}
 PARTITION_EOF = -191
 """`KafkaError._PARTITION_EOF`, which the library's types do not know."""

@@ -86,7 +86,7 @@ def broker(request: pytest.FixtureRequest) -> Cluster:
 
 @pytest.fixture
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
-    """Makes pipelines, over topics of their own on `real_broker` unless told of another; they end with the test."""
+    """Makes pipelines, over topics of their own on `real_broker` unless given another; they end with the test."""
     made: list[Pipeline] = []
 
     def make(cluster: Cluster | None = None, **arguments: object) -> Pipeline:

@@ -48,7 +48,7 @@ class Pipeline:
             "service": {"port": free_ports(4)},
         }
         self.verdicts: dict[str, str] = {}
-        """Of each call that was sent, what must be said of it."""
+        """Of each call that was sent, the verdict that must come."""
         self.outcomes = 0
         self.dead = Counter[str]()
         """Reasons of the dead letters that must come."""
@@ -73,9 +73,9 @@ class Pipeline:
     def send_outcome(self, call_id: str, partition: int, at: float, *, success: bool, **more: Any) -> None:
         """Send an outcome."""
         self.outcomes += 1
-        said = {"outcome_id": f"o-{self.outcomes}", "call_id": call_id, "source": "s", "success": success}
-        said |= {"occurred_at": rfc3339(at), **more}
-        self.cluster.send(self.topics["outcomes"], partition, call_id, json.dumps(said))
+        outcome = {"outcome_id": f"o-{self.outcomes}", "call_id": call_id, "source": "s", "success": success}
+        outcome |= {"occurred_at": rfc3339(at), **more}
+        self.cluster.send(self.topics["outcomes"], partition, call_id, json.dumps(outcome))
 
     def ran(self, calls: int = 300) -> Pipeline:
         """Let it count so many calls and stop."""
@@ -109,16 +109,16 @@ class Pipeline:
         """
         config = self.folder / "aftercall.toml"
         config.write_text(toml(self.settings))
-        said = self.folder / f"said-{len(self.started)}.txt"
+        printed = self.folder / f"printed-{len(self.started)}.txt"
         command = ["aftercall", "run", "--config", str(config), "--out", str(self.out)]
         command += ["--processes", str(processes), *options]
         env = environment(**settings)
         process = (
-            Fork(command, cwd=self.folder, env=env, out=said, err=said)
+            Fork(command, cwd=self.folder, env=env, out=printed, err=printed)
             if before is None
-            else fresh(command, self.folder, env, said, before)
+            else fresh(command, self.folder, env, printed, before)
         )
-        self.started.append(Running(self, process, said))
+        self.started.append(Running(self, process, printed))
         return self.started[-1]
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class Pipeline:
         return bool(self.row().get("records", 0) >= self.records)
 
     def assert_right(self) -> None:
-        """The newest snapshot, and the topics, say what they must of everything that was sent: no more, no less."""
+        """The newest snapshot, and the topics, hold what they must of everything that was sent: no more, no less."""
         row = self.row()
         expected = {
             "records": self.records,
@@ -175,8 +175,8 @@ class Pipeline:
             record = json.loads(read.value or b"")
             if record["seq"] >= newest.get(record["call_id"], record)["seq"]:
                 newest[record["call_id"]] = record
-        said = {name: record["verdict"] for name, record in newest.items()}
-        assert said == {name: verdict for name, verdict in self.verdicts.items() if verdict != "pending"}
+        verdicts = {name: record["verdict"] for name, record in newest.items()}
+        assert verdicts == {name: verdict for name, verdict in self.verdicts.items() if verdict != "pending"}
         letters = {
             json.loads(read.value or b"")["event_id"]: json.loads(read.value or b"")["reason"]
             for read in self.cluster.read_all(self.topics["dead_letters"])
@@ -188,10 +188,10 @@ class Pipeline:
 
 
 class Running:
-    """The command while it runs, and what it said."""
+    """The command while it runs, and what it printed."""
 
-    def __init__(self, pipeline: Pipeline, process: Fork | subprocess.Popen[bytes], said: Path) -> None:
-        self.pipeline, self.process, self._said = pipeline, process, said
+    def __init__(self, pipeline: Pipeline, process: Fork | subprocess.Popen[bytes], printed: Path) -> None:
+        self.pipeline, self.process, self._printed = pipeline, process, printed
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a condition; the command must not end meanwhile."""
@@ -200,10 +200,10 @@ class Running:
             ended = self.process.poll()
             if holds():
                 return True
-            assert ended is None, (ended, self.said())
+            assert ended is None, (ended, self.printed())
             return False
 
-        until(holds_while_it_runs, lambda: (self.pipeline.row(), self.said()), every_s=0.05)
+        until(holds_while_it_runs, lambda: (self.pipeline.row(), self.printed()), every_s=0.05)
 
     def until_counted(self) -> None:
         """Wait until a snapshot has all that was sent."""
@@ -212,8 +212,8 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Stop it as an operator does; it must end in time, with exit code 0 and without an error."""
         self.process.send_signal(number)
-        assert self.ended(STOP_S) == 0, self.said()
-        assert self.sentences() == [], self.said()
+        assert self.ended(STOP_S) == 0, self.printed()
+        assert self.sentences() == [], self.printed()
 
     def kill(self) -> None:
         """End it as a power cut does; its members follow."""
@@ -224,38 +224,38 @@ class Running:
     def ended(self, promised_s: float = HANG_S) -> int:
         """Its exit code, once it has ended by itself, within so many seconds of an idle machine."""
         began = time.monotonic()
-        until(lambda: self.process.poll() is not None, self.said)
-        assert_prompt(began, promised_s, self.said)
+        until(lambda: self.process.poll() is not None, self.printed)
+        assert_prompt(began, promised_s, self.printed)
         return self.process.wait()
 
     def assert_refused(self, code: int, *parts: str, promised_s: float = HANG_S, members: bool = False) -> None:
-        """It ended by itself with this code, and told why in one line that holds `parts`.
+        """It ended by itself with this code, and printed why in one line that holds `parts`.
 
-        `members`: it was one of several processes who told why, and another line says that the rest were ended.
+        `members`: it was one of several processes and printed why; another line reports that the rest were ended.
         """
-        assert self.ended(promised_s) == code, self.said()
+        assert self.ended(promised_s) == code, self.printed()
         sentences = self.sentences()
-        assert all(re.fullmatch(r"aftercall: .+", sentence) for sentence in sentences), self.said()
+        assert all(re.fullmatch(r"aftercall: .+", sentence) for sentence in sentences), self.printed()
         if members:
             assert "every process must end by itself" in sentences.pop()
-        assert len(sentences) == 1 or members, self.said()
+        assert len(sentences) == 1 or members, self.printed()
         for part in parts:
             assert part in sentences[0], (part, sentences)
 
-    def said(self) -> str:
-        """All that it wrote."""
-        return self._said.read_text(errors="replace")
+    def printed(self) -> str:
+        """All that it printed."""
+        return self._printed.read_text(errors="replace")
 
     def sentences(self) -> list[str]:
         """The lines that are no log."""
-        return [line for line in self.said().splitlines() if not line.startswith('{"time": ')]
+        return [line for line in self.printed().splitlines() if not line.startswith('{"time": ')]
 
     def logged(self, part: str) -> bool:
         """Whether a line of the log has this part."""
-        return part in self.said()
+        return part in self.printed()
 
     def probe(self, path: str, process: int = 0) -> tuple[int, str]:
-        """The status of `/healthz` or `/readyz`, 0 where nobody answers, and the answer."""
+        """The status of `/healthz` or `/readyz`, 0 where nothing answers, and the answer."""
         port = int(self.pipeline.settings["service"]["port"]) + process
         connection = HTTPConnection("127.0.0.1", port, timeout=ASK_S)
         try:
@@ -268,7 +268,7 @@ class Running:
             connection.close()
 
     def ready(self) -> bool:
-        """Whether `/readyz` says so."""
+        """Whether `/readyz` answers 200."""
         return self.probe("/readyz")[0] == 200
 
     def metric(self, name: str, process: int = 0, **labels: str) -> float | None:
@@ -289,10 +289,10 @@ class Running:
 
 
 def fresh(
-    command: Sequence[str], cwd: Path, env: Mapping[str, str], said: Path, before: Callable[[], None]
+    command: Sequence[str], cwd: Path, env: Mapping[str, str], printed: Path, before: Callable[[], None]
 ) -> subprocess.Popen[bytes]:
     """A process that has loaded nothing, and calls `before` first."""
-    with said.open("wb") as errors:
+    with printed.open("wb") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", *command],
             env=env,
@@ -319,7 +319,7 @@ def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row on which nobody listens; below those that brokers take."""
+    """The first of so many ports in a row on which no program listens; below those that brokers take."""
     first = 10_000 + os.getpid() * 16 % 9_000
     while not all(_is_free(first + i) for i in range(count)):
         first += count

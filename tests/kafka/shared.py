@@ -33,5 +33,5 @@ def shared_broker(folder: Path) -> Iterator[ClientSettings]:
                 flock(starts, LOCK_EX)
                 address.unlink(missing_ok=True)
                 flock(users, LOCK_EX)
-                ours.kill()  # nobody needs its records any more
+                ours.kill()  # its records are not needed any more
                 ours.close()

@@ -144,12 +144,12 @@ def test_a_broker_with_users_refuses_wrong_credentials(new_broker: NewBroker) ->
     broker.start()
     for right in (broker.client, broker.client | {"sasl.username": "bob", "sasl.password": "also right"}):
         assert AdminClient(right).list_topics(timeout=HANG_S).brokers
-    heard: list[str] = []
-    settings: dict[str, Any] = {"sasl.password": "wrong", "error_cb": lambda error: heard.append(error.name())}
+    errors: list[str] = []
+    settings: dict[str, Any] = {"sasl.password": "wrong", "error_cb": lambda error: errors.append(error.name())}
     wrong = AdminClient(broker.client | settings | {"log_level": 2})
     with pytest.raises(KafkaException):
         wrong.list_topics(timeout=2)
-    until(lambda: wrong.poll(0.1) >= 0 and "_AUTHENTICATION" in heard, lambda: heard)
+    until(lambda: wrong.poll(0.1) >= 0 and "_AUTHENTICATION" in errors, lambda: errors)
 
 
 @pytest.mark.slow
@@ -197,8 +197,8 @@ def test_make_kafka_stops_cleanly(new_broker: NewBroker, tmp_path: Path, sent: s
         text=True,
     ) as program:
         assert program.stdout is not None
-        said = program.stdout.readline()
-        assert said == f"Kafka listens on {unused.bootstrap}; its records are kept in {tmp_path}. ctrl-C stops it.\n"
+        line = program.stdout.readline()
+        assert line == f"Kafka listens on {unused.bootstrap}; its records are kept in {tmp_path}. ctrl-C stops it.\n"
         assert AdminClient(unused.client).list_topics(timeout=HANG_S).brokers
         program.send_signal(sent)
         _, errors = program.communicate(timeout=HANG_S)
@@ -213,7 +213,7 @@ def test_make_kafka_stops_cleanly(new_broker: NewBroker, tmp_path: Path, sent: s
         ("21.0.1", "kafka: a Kafka broker needs Maven, once, to fetch its jars; there is no `mvn` on the path\n"),
     ],
 )
-def test_one_sentence_says_what_is_missing(
+def test_one_sentence_names_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -237,6 +237,6 @@ def _lives(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # An orphan that nobody reaps is dead all the same.
+    # An orphan that is not reaped is dead all the same.
     state = Path(f"/proc/{pid}/stat")
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"

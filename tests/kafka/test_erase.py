@@ -50,9 +50,9 @@ def _send_private(pipeline: Pipeline) -> None:
         pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call))
         pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call | {"model": "another"}))
         for number in range(2 if name != UUID else 0):
-            said = {"outcome_id": f"{mark}-{number}", "call_id": name, "source": "s", "success": number == 0}
-            said |= {"occurred_at": _time(at + 1), "reason": f"{mark} reason {number}"}
-            pipeline.cluster.send(pipeline.topics["outcomes"], 0, name, json.dumps(said))
+            outcome = {"outcome_id": f"{mark}-{number}", "call_id": name, "source": "s", "success": number == 0}
+            outcome |= {"occurred_at": _time(at + 1), "reason": f"{mark} reason {number}"}
+            pipeline.cluster.send(pipeline.topics["outcomes"], 0, name, json.dumps(outcome))
     early = {"outcome_id": "secret-early", "call_id": "gone-early", "source": "s", "success": True}
     pipeline.cluster.send(pipeline.topics["outcomes"], 0, "gone-early", json.dumps(early | {"occurred_at": _time(at)}))
     pipeline.cluster.flush()
@@ -181,7 +181,7 @@ def test_a_stopped_pipeline_forgets_the_calls_of_a_session_without_a_broker(
 def test_a_kill_at_any_moment_of_an_erasure_leaves_it_to_be_done_again(
     pipeline: Callable[..., Pipeline], after_s: float
 ) -> None:
-    """The request outlives both the command and the pipeline; whoever comes next does it."""
+    """The request outlives both the command and the pipeline; the next one to start does it."""
     made = pipeline()
     made.send(30)
     _send_private(made)

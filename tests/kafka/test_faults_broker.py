@@ -1,4 +1,4 @@
-"""The broker is away, refuses us, loses a topic or has a small one: waited for or told, and nothing is lost."""
+"""The broker is away, refuses us, loses a topic or has a small one: waited for or reported, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def test_stopped_while_the_broker_is_away_it_ends_in_time_and_loses_nothing(
         code = running.ended(STOP_S)
     finally:
         fragile.broker.start()
-    # Where something was on its way, that epoch cannot be stored, and it says so.
+    # Where something was on its way, that epoch cannot be stored, and it reports that.
     sentences = running.sentences()
-    assert (code, sentences) == (0, []) or (code == 1 and "must be acknowledged" in sentences[0]), running.said()
+    assert (code, sentences) == (0, []) or (code == 1 and "must be acknowledged" in sentences[0]), running.printed()
     it.assert_goes_on()
 
 
 @pytest.mark.slow
-def test_no_broker_at_the_start_is_told_and_a_stop_ends_the_waiting(pipeline: Pipelines, fragile: Fragile) -> None:
+def test_no_broker_at_the_start_is_reported_and_a_stop_ends_the_waiting(pipeline: Pipelines, fragile: Fragile) -> None:
     it = pipeline(fragile.cluster)
     it.settings["kafka"]["brokers"] = "127.0.0.1:1"
     running = it.start()
@@ -97,13 +97,13 @@ def test_no_broker_at_the_start_is_told_and_a_stop_ends_the_waiting(pipeline: Pi
 
 
 @pytest.mark.slow
-def test_wrong_credentials_are_told_at_once(pipeline: Pipelines, fragile: Fragile) -> None:
+def test_wrong_credentials_are_reported_at_once(pipeline: Pipelines, fragile: Fragile) -> None:
     it = pipeline(fragile.cluster)
     right = it.settings["kafka.librdkafka"]["sasl.password"]
     it.settings["kafka.librdkafka"]["sasl.password"] = "the wrong word"
     running = it.start()
     running.assert_refused(1, "credentials", "sasl.password", promised_s=15)
-    assert "the wrong word" not in running.said()
+    assert "the wrong word" not in running.printed()
     it.settings["kafka.librdkafka"]["sasl.password"] = right
     it.assert_goes_on()
 

@@ -77,6 +77,6 @@ def test_one_member_killed_ends_the_rest_with_a_sentence(pipeline: Pipelines) ->
 
 
 def lives(pid: int) -> bool:
-    """An orphan that nobody reaps is dead all the same."""
+    """An orphan that is not reaped is dead all the same."""
     state = Path(f"/proc/{pid}/stat")
     return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"

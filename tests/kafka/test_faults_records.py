@@ -108,6 +108,6 @@ def test_ten_thousand_poison_records_in_a_row_are_dead_letters_and_the_good_ones
     began = time.monotonic()
     it.send(300)
     running.until_counted()
-    assert_prompt(began, 15, running.said)
+    assert_prompt(began, 15, running.printed)
     running.stop()
     it.assert_right()

@@ -1,4 +1,4 @@
-"""What is on disk is missing, damaged or of another run, or there is no room: it says so, and nothing is lost."""
+"""What is on disk is missing, damaged or of another run, or there is no room: it is reported, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -27,14 +27,14 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     golden: Golden, new_broker: Callable[..., Broker], tmp_path: Path
 ) -> None:
     """Every table is equal: in each partition time never goes back, and no partition is idle before it is read."""
-    assert live.digest() == golden.said["input"], "the input is not that of the recording"
+    assert live.digest() == golden.recorded["input"], "the input is not that of the recording"
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     for folder in (killed, undisturbed):
         folder.mkdir()
     golden.unpack(killed)
     assert missing(found := holds(killed / live.OUT)) == []
-    assert found == golden.said["holds"]
-    assert stored.records_read(killed / live.OUT) == golden.said["stood"]["records_read"] < len(history())
+    assert found == golden.recorded["holds"]
+    assert stored.records_read(killed / live.OUT) == golden.recorded["stood"]["records_read"] < len(history())
     broker = new_broker(cluster=live.CLUSTER)
     broker.start()
     live.fill(broker, killed)

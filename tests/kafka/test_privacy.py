@@ -45,7 +45,7 @@ def _call(number: int, **more: Any) -> dict[str, Any]:
     return {"call_id": f"c{number}", "occurred_at": at, "task_type": "t", "model": "m"} | more
 
 
-def _said(number: int, **more: Any) -> dict[str, Any]:
+def _outcome(number: int, **more: Any) -> dict[str, Any]:
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 200))
     return {"outcome_id": "o", "call_id": f"c{number}", "occurred_at": at, "source": "s", "success": True} | more
 
@@ -60,7 +60,7 @@ def _run(made: Pipeline, calls: list[bytes], outcomes: list[bytes]) -> str:
     running = made.start()
     running.until(lambda: made.row().get("records", 0) >= len(calls) + len(outcomes))
     running.stop()
-    return running.said()
+    return running.printed()
 
 
 def _written(made: Pipeline, logged: str) -> dict[str, bytes]:
@@ -99,16 +99,16 @@ def test_private_text_is_in_no_topic_file_table_or_log(
         _call(4, **texts),
         {"input": texts["input"], "call_id": "c5"},
     ]
-    said = [
-        _said(4, reason=f"says {MARK}", attrs={"who": MARK}),
-        _said(4, reason=f"says {MARK}", success=False),
-        _said(1, outcome_id="p", reason=f"asks {MARK}"),
-        _said(1, outcome_id="q", reason=f"takes back, {MARK}", action="retract", retracts="p"),
-        _said(6, reason=f"waits, {MARK}"),
-        _said(7, score=f"{MARK}"),
+    outcomes = [
+        _outcome(4, reason=f"says {MARK}", attrs={"who": MARK}),
+        _outcome(4, reason=f"says {MARK}", success=False),
+        _outcome(1, outcome_id="p", reason=f"asks {MARK}"),
+        _outcome(1, outcome_id="q", reason=f"takes back, {MARK}", action="retract", retracts="p"),
+        _outcome(6, reason=f"waits, {MARK}"),
+        _outcome(7, score=f"{MARK}"),
     ]
     lines = [json.dumps(record).encode() for record in calls]
-    written = _written(made, _run(made, lines, [json.dumps(record).encode() for record in said]))
+    written = _written(made, _run(made, lines, [json.dumps(record).encode() for record in outcomes]))
     assert _holding(written, MARK) == []
     assert bool(_holding(written, DROPPED)) == kept
     assert _holding(written, "[redacted]")
@@ -134,7 +134,7 @@ def test_what_is_too_large_or_too_deep_is_a_small_dead_letter_and_the_rest_goes_
         b"\xff" * 100,
         plain,
     ]
-    outcomes = [b"[" * deep, json.dumps(_said(1)).encode()]
+    outcomes = [b"[" * deep, json.dumps(_outcome(1)).encode()]
     _run(made, calls, outcomes)
     row = made.row()
     assert (row["records"], row["calls"], row["outcomes"], row["dead_letters"]) == (9, 2, 1, 6)
@@ -149,7 +149,7 @@ def test_what_is_too_large_or_too_deep_is_a_small_dead_letter_and_the_rest_goes_
 
 @pytest.mark.slow
 def test_groups_beyond_the_cap_fold_and_calls_keep_their_names(pipeline: Callable[..., Pipeline]) -> None:
-    """One alert says so, and every call is still counted."""
+    """One alert reports it, and every call is still counted."""
     made = pipeline(join={"max_groups": 3})
     calls = [json.dumps(_call(i, model=f"m{i}")).encode() for i in range(10)]
     _run(made, calls, [])

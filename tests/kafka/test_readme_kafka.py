@@ -57,7 +57,7 @@ def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker
         live = folder / "live"
         until(lambda: service.poll() is not None or _records(live) >= 11, lambda: _records(live), every_s=0.2)
         assert service.poll() is None
-        # The watermark goes on once the partitions are idle: only then is the orphan told from one that waits.
+        # The watermark goes on once the partitions are idle: only then is an orphan no longer one that waits.
         until(lambda: ("orphan",) in _letters(live), lambda: _letters(live), every_s=0.2)
         service.send_signal(signal.SIGINT)
         assert service.wait(HANG_S) == 0

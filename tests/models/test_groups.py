@@ -112,17 +112,17 @@ def test_several_folded_groups_of_a_minute_are_summed() -> None:
 
 
 def test_a_source_is_free_text_so_beyond_a_number_they_are_one() -> None:
-    """What the pipeline says itself keeps its name, and what was told apart stays so over a restart."""
+    """A source of the pipeline itself keeps its name, and sources kept apart stay so over a restart."""
     groups = Groups(1, max_groups=9)
-    told: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for minute in range(MAX_SOURCES + 3):
         groups = Groups.from_state(groups.state(), 1, max_groups=9)
         message = changes(minute, A, B)._replace(sources=("silence" if minute == MAX_SOURCES else f"run-{minute}",))
         closed = groups.process(message).closed
         assert closed is not None
         assert closed.slices.count.tolist() == closed.delays.count.tolist() == closed.scores.count.tolist() == [1, 1]
-        told.update(closed.sources)
-    assert (told["silence"], told[OTHER], told["run-0"], len(told)) == (1, 2, 1, MAX_SOURCES + 2)
+        counted.update(closed.sources)
+    assert (counted["silence"], counted[OTHER], counted["run-0"], len(counted)) == (1, 2, 1, MAX_SOURCES + 2)
 
 
 def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> None:
@@ -139,7 +139,7 @@ def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> Non
         for message in (gained, lost):
             groups = Groups.from_state(groups.state(), 2, max_groups=1)
             groups.process(message._replace(watermark=4 * MINUTE_US))
-    told = {}
+    errors_by_minute = {}
     for until in (6, 7, 8):
         for shard in ("00", "01"):
             clock = changes(until, A, shard=shard)._replace(watermark=until * MINUTE_US, failed=NO_ERRORS)
@@ -148,9 +148,9 @@ def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> Non
         closed, columns = found.closed, [column.tolist() for column in found.closed.failed]
         rows = [(m, closed.names[g], closed.errors[e], n) for g, m, e, n in zip(*columns, strict=True)]
         assert rows == sorted(rows)
-        told[until] = rows
+        errors_by_minute[until] = rows
         groups = Groups.from_state(groups.state(), 2, max_groups=1)
-    assert told[6] == [
+    assert errors_by_minute[6] == [
         (5, FOLDED, "quota", 1),
         (5, FOLDED, "refused", 3),
         (5, FOLDED, "timeout", 2),
@@ -158,8 +158,8 @@ def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> Non
         (5, A, "refused", 3),
         (5, A, "timeout", 2),
     ]
-    assert told[7] == [(6, A, "quota", 1), (6, A, "refused", 1)]
-    assert told[8] == []
+    assert errors_by_minute[7] == [(6, A, "quota", 1), (6, A, "refused", 1)]
+    assert errors_by_minute[8] == []
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([-(2**62), 0, 1, 2, 2**62])), max_size=30), st.randoms())

@@ -160,7 +160,7 @@ def sums(counters: Row, calls: Sequence[Row], rates: Sequence[Row]) -> list[str]
         for name in ("calls", "pending", "successes", "failures", "expired"):
             total = sum(row[name] for row in rates if row["grain"] == grain)
             if total != counters[name]:
-                found.append(f"rates {grain}: {name} sum to {total}, pipeline says {counters[name]}")
+                found.append(f"rates {grain}: {name} sum to {total}, the pipeline counts {counters[name]}")
     return found
 
 

@@ -59,7 +59,7 @@ class Direct:
         self.groups = Groups(len(SHARDS), 1000)
 
     def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool], *, merged: bool = False) -> None:
-        """Read the history in batches that end at `cuts`; where `resumes` says so, go on from the state after one."""
+        """Read the history in batches that end at `cuts`; where `resumes` is true, go on from the state after one."""
         order = history.order(merged=merged)
         before, last = watermarks(order, len(history.files))
         decoder = Decoder(now_us=2**62, max_future_skew_us=0)

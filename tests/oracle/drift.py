@@ -84,7 +84,7 @@ class Watch:
 
 
 class ReferenceDrift:
-    """Takes minutes in order, each with what happened to whom."""
+    """Takes minutes in order, each with what happened in which group."""
 
     def __init__(self, settings: DriftSettings) -> None:
         self._settings = settings
@@ -100,21 +100,23 @@ class ReferenceDrift:
         if facts and minute // DAY != self._day:
             self._begin_day(minute // DAY)
         sums: dict[Group, Facts] = {}
-        for (task, model, config), told in facts.items():
+        for (task, model, config), happened in facts.items():
             for wide in ((task, None, None), (task, model, None), (task, model, config)):
                 both = sums.setdefault(wide, Facts())
-                both.calls += told.calls
-                both.trials += told.trials
+                both.calls += happened.calls
+                both.trials += happened.trials
         found = []
-        for group, told in sums.items():
+        for group, happened in sums.items():
             watch = self.watches[group]
-            watch.calls.add(minute, told.calls)
-            if told.trials and self._warm(watch, minute):
-                alarm = self._batch(watch, minute, sum(not success for success, _ in told.trials), len(told.trials))
+            watch.calls.add(minute, happened.calls)
+            if happened.trials and self._warm(watch, minute):
+                alarm = self._batch(
+                    watch, minute, sum(not success for success, _ in happened.trials), len(happened.trials)
+                )
                 found += [] if alarm is None else [alarm]
-        for (task, model, _), told in facts.items():
+        for (task, model, _), happened in facts.items():
             for unit in ((task, None, None), (task, model, None)):
-                for success, delay in told.trials:
+                for success, delay in happened.trials:
                     self._units[unit].add(minute, delay, success=success)
         return found
 
@@ -197,10 +199,10 @@ class ReferenceDrift:
 
     @staticmethod
     def _update(
-        watch: Watch, minute: int, told: tuple[int, int], learned: tuple[float, float], c: float, margin: float
+        watch: Watch, minute: int, batch: tuple[int, int], learned: tuple[float, float], c: float, margin: float
     ) -> None:
         """R_j = (R_j + weeks) times the likelihood ratio of the batch, for both directions."""
-        failures, trials = told
+        failures, trials = batch
         f, n = learned
         around, hour = watch.variation, minute // HOUR
         assert watch.baseline_began is not None
@@ -247,18 +249,18 @@ class ReferenceDrift:
     def _changed(watch: Watch, now: int, *, worse: bool) -> tuple[int, float, float]:
         """The likeliest minute of the change, and failures and trials since it; hours that are not recent are whole."""
         assert watch.since is not None
-        told: dict[int, list[float]] = {}
+        by_moment: dict[int, list[float]] = {}
         for minute, f, n in watch.history:
             hour = minute // HOUR
             moment = hour * HOUR if hour < now // HOUR - FINE_HOURS else minute
             if hour > now // HOUR - SEARCH_HOURS and moment >= watch.since:
-                counts = told.setdefault(moment, [0.0, 0.0])
+                counts = by_moment.setdefault(moment, [0.0, 0.0])
                 counts[0] += f
                 counts[1] += n
         best: tuple[float, int, float, float] | None = None
         f1 = n1 = 0.0
-        for moment in sorted(told, reverse=True):
-            f1, n1 = f1 + told[moment][0], n1 + told[moment][1]
+        for moment in sorted(by_moment, reverse=True):
+            f1, n1 = f1 + by_moment[moment][0], n1 + by_moment[moment][1]
             f0, n0 = watch.failures - f1, watch.trials - n1
             if n0 > 0 and n1 > 0 and (f1 * n0 > f0 * n1 if worse else f1 * n0 < f0 * n1):
                 score = likelihood(f0, n0) + likelihood(f1, n1)

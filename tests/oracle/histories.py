@@ -157,7 +157,7 @@ def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[d
             "call_id": call["call_id"],
             "occurred_at": call["occurred_at"] + draw(delays),
             "source": draw(st.sampled_from(SOURCES)),
-            **draw(_says([*ids, *OUTCOME_IDS[:1]])),
+            **draw(_assertions([*ids, *OUTCOME_IDS[:1]])),
             "reason": draw(st.sampled_from([None, "because", "weil ö"])),
             "call_occurred_at": draw(st.sampled_from([None, None, None, call["occurred_at"], START - 3 * DAY])),
         }
@@ -165,15 +165,15 @@ def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[d
     ]
 
 
-def _says(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+def _assertions(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     scores = st.sampled_from([0, 0.29, 0.3, 0.5, 0.69, 0.7, 1])
     action = st.sampled_from([None, "assert"])
     verdicts = st.booleans()
     by_id = st.fixed_dictionaries({"action": st.just("retract"), "retracts": st.sampled_from(ids)})
-    said = st.fixed_dictionaries({"success": verdicts, "action": action})
+    judged = st.fixed_dictionaries({"success": verdicts, "action": action})
     scored = st.fixed_dictionaries({"score": scores, "action": action})
     both = st.fixed_dictionaries({"success": verdicts, "score": scores})
-    return st.one_of(said, scored, said, scored, both, by_id, st.just({"action": "retract"}))
+    return st.one_of(judged, scored, judged, scored, both, by_id, st.just({"action": "retract"}))
 
 
 @st.composite

@@ -38,7 +38,7 @@ def ordered(statements: Iterable[Outcome]) -> list[Outcome]:
 
 
 def succeeded(statement: Outcome, rules: Rules) -> bool:
-    """Whether an asserting statement says success."""
+    """Whether an asserting statement is a success."""
     if statement.success is not None:
         return statement.success
     assert statement.score is not None, "one of success, score is required"
@@ -77,8 +77,8 @@ def decide(call: Call, statements: Sequence[Outcome], rules: Rules) -> Verdict:
         return Verdict("failure", "call", None, call.error, call.at)
     else:
         return PENDING
-    says = "success" if succeeded(best, rules) else "failure"
-    return Verdict(says, best.source, best.outcome_id, best.reason, best.at, best.score)
+    verdict = "success" if succeeded(best, rules) else "failure"
+    return Verdict(verdict, best.source, best.outcome_id, best.reason, best.at, best.score)
 
 
 def revisions(call: Call, statements: Sequence[Outcome], rules: Rules) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NEVER = -(2**63)
-"""The watermark before every partition has spoken."""
+"""The watermark before every partition has a record."""
 MINUTE_US = 60_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -257,12 +257,12 @@ class Oracle:
             group = (held.call.task_type, held.call.model, held.call.config)
             for minute, verdict, source in trials_of(held):
                 found["trials"][group, minute, source, verdict == "success", minute - held.minute] += 1
-            for said, minute in held.ledger:
-                if said.action == "assert":
-                    success = succeeded(said, held.rules)
-                    found["statements"][group, minute, said.source, success, minute - held.minute] += 1
-                    if said.score is not None:
-                        found["scores"][group, minute, said.source, round(said.score * 100)] += 1
+            for statement, minute in held.ledger:
+                if statement.action == "assert":
+                    success = succeeded(statement, held.rules)
+                    found["statements"][group, minute, statement.source, success, minute - held.minute] += 1
+                    if statement.score is not None:
+                        found["scores"][group, minute, statement.source, round(statement.score * 100)] += 1
         return found
 
 
@@ -321,7 +321,7 @@ def statement_rows(held: Held) -> list[dict[str, Any]]:
             "source": s.source,
             "occurred_at": s.at,
             "action": s.action,
-            # What the statement asserts, whether it said so or its score did; a retraction asserts nothing.
+            # What the statement asserts, by itself or through its score; a retraction asserts nothing.
             "success": succeeded(s, held.rules) if s.action == "assert" else None,
             "score": s.score,
             "reason": s.reason,

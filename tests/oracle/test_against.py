@@ -72,7 +72,7 @@ def snapshot(tmp_path: Path, oracle: Oracle) -> Path:
     return path
 
 
-def test_a_snapshot_that_says_what_the_oracle_says_passes(snapshot: Path, oracle: Oracle) -> None:
+def test_a_snapshot_that_holds_what_the_oracle_holds_passes(snapshot: Path, oracle: Oracle) -> None:
     compare(snapshot, oracle)
 
 
@@ -93,7 +93,7 @@ def test_a_snapshot_that_says_what_the_oracle_says_passes(snapshot: Path, oracle
         ("INSERT INTO pipeline SELECT * FROM pipeline", "1 row expected, 2 found"),
     ],
 )
-def test_a_snapshot_that_differs_anywhere_is_told_by_name(
+def test_a_snapshot_that_differs_anywhere_is_reported_by_name(
     snapshot: Path, oracle: Oracle, change: str, named: str
 ) -> None:
     with duckdb.connect(str(snapshot)) as db:

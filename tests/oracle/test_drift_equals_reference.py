@@ -83,14 +83,14 @@ def traffic(seed: int) -> Traffic:
     return Traffic(kept, frozenset(one for one in withdrawn if one[0] < end))
 
 
-def message(told: Traffic, begin: int, end: int) -> Closed:
+def message(history: Traffic, begin: int, end: int) -> Closed:
     """What `groups` sends when minutes < `end` have closed, after those < `begin`."""
     both: dict[tuple[int, Group], Facts] = {
         (minute, group): facts
         for minute in range(begin, end)
-        for group, facts in told.facts.get(minute, {}).items()
+        for group, facts in history.facts.get(minute, {}).items()
     }  # fmt: skip
-    for one in told.withdrawn:
+    for one in history.withdrawn:
         if begin <= one[0] < end:
             both.setdefault(one, Facts())
     names = sorted({group for _, group in both})
@@ -99,7 +99,7 @@ def message(told: Traffic, begin: int, end: int) -> Closed:
         code = names.index(group)
         successes = sum(success for success, _ in facts.trials)
         failures = len(facts.trials) - successes
-        gone = (minute, group) in told.withdrawn
+        gone = (minute, group) in history.withdrawn
         rows.append((code, minute, successes, failures, successes - gone, failures, facts.calls))
         lags += [(code, minute, int(success), delay) for success, delay in facts.trials]
     columns = np.array(rows, np.int32).reshape(-1, 7).T
@@ -119,8 +119,8 @@ def message(told: Traffic, begin: int, end: int) -> Closed:
 def reference(seed: int) -> tuple[list[Found], ReferenceDrift]:
     """What the reference finds, and how it stands in the end."""
     detector = ReferenceDrift(EAGER)
-    told = traffic(seed)
-    found = [alarm for minute, facts in told.facts.items() for alarm in detector.minute(minute, facts)]
+    history = traffic(seed)
+    found = [alarm for minute, facts in history.facts.items() for alarm in detector.minute(minute, facts)]
     return found, detector
 
 
@@ -144,7 +144,7 @@ def test_the_traffic_has_what_makes_it_hard() -> None:
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(spans, st.integers(1, 30), st.booleans()), min_size=1, max_size=12))
 def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[tuple[int, int, bool]]) -> None:
     """`cuts`: spans of minutes that close together, how often in a row, and whether a resume follows."""
-    told, (found, slow) = traffic(seed), reference(seed)
+    history, (found, slow) = traffic(seed), reference(seed)
     detector, alarms = SuccessRateDetector(EAGER), list[Alarm]()
     begin, last, turn = START, START + DAYS * DAY, 0
     while begin < last:
@@ -152,7 +152,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
         turn += 1
         for _ in range(times):
             end = min(begin + span, last)
-            alarms += detector.close(message(told, begin, end))
+            alarms += detector.close(message(history, begin, end))
             begin = end
         if resumed:
             detector = SuccessRateDetector(EAGER, pickle.loads(pickle.dumps(detector.state())))

@@ -20,7 +20,7 @@ RULES = Rules(horizon_us=H, allowed_lateness_us=LATENESS, orphan_wait_us=ORPHAN_
 CALL = Call("c", T)
 
 
-def says(
+def asserts(
     outcome_id: str, at: int, *, success: bool | None = True, source: str = "user", score: float | None = None
 ) -> Outcome:
     """A statement on CALL, `at` microseconds after it."""
@@ -57,37 +57,37 @@ def reasons(oracle: Oracle) -> list[str]:
 
 
 def test_per_source_the_newest_statement_stands() -> None:
-    old, new = says("z", 1), says("a", 2, success=False)
+    old, new = asserts("z", 1), asserts("a", 2, success=False)
     assert standing([new, old]) == {"user": new}
     assert verdict(new, old) == ("failure", "a")
 
 
 def test_of_statements_at_one_instant_the_greatest_outcome_id_is_the_newest() -> None:
-    assert verdict(says("10", 1), says("9", 1, success=False)) == ("failure", "9")
+    assert verdict(asserts("10", 1), asserts("9", 1, success=False)) == ("failure", "9")
 
 
 def test_precedence_decides_among_sources_whatever_their_age() -> None:
-    assert verdict(says("1", 1, source="human"), says("2", 2, source="judge", success=False)) == ("success", "1")
+    assert verdict(asserts("1", 1, source="human"), asserts("2", 2, source="judge", success=False)) == ("success", "1")
 
 
 def test_listed_sources_outrank_those_not_in_the_list() -> None:
-    assert verdict(says("1", 1, source="judge"), says("2", 2, source="user", success=False)) == ("success", "1")
+    assert verdict(asserts("1", 1, source="judge"), asserts("2", 2, source="user", success=False)) == ("success", "1")
 
 
 def test_among_unlisted_sources_the_newest_decides_and_ties_go_to_the_greatest_outcome_id() -> None:
-    assert verdict(says("1", 2), says("2", 1, source="x", success=False)) == ("success", "1")
-    assert verdict(says("1", 1), says("2", 1, source="x", success=False)) == ("failure", "2")
+    assert verdict(asserts("1", 2), asserts("2", 1, source="x", success=False)) == ("success", "1")
+    assert verdict(asserts("1", 1), asserts("2", 1, source="x", success=False)) == ("failure", "2")
 
 
 def test_a_call_with_an_error_is_a_failure_below_every_source() -> None:
     broken = Call("c", T, error="timeout")
     assert decide(broken, [], RULES)[:2] == ("failure", "call")
     assert decide(broken, [], RULES).decided_at == T
-    assert verdict(says("1", -1), call=broken) == ("success", "1")
-    assert verdict(says("1", -1), retracts("2", 0, "1"), call=broken) == ("failure", None)
+    assert verdict(asserts("1", -1), call=broken) == ("success", "1")
+    assert verdict(asserts("1", -1), retracts("2", 0, "1"), call=broken) == ("failure", None)
 
 
-RESTORING = [says("1", 1), says("2", 2, success=False), retracts("3", 0, "2")]
+RESTORING = [asserts("1", 1), asserts("2", 2, success=False), retracts("3", 0, "2")]
 
 
 @pytest.mark.parametrize("order", list(permutations(RESTORING)))
@@ -98,27 +98,27 @@ def test_a_retraction_by_id_restores_what_stood_before_whenever_either_arrives(o
 
 
 def test_a_retraction_may_name_a_statement_of_another_source() -> None:
-    assert verdict(says("1", 1, source="judge"), retracts("2", 2, "1", source="human")) == ("pending", None)
+    assert verdict(asserts("1", 1, source="judge"), retracts("2", 2, "1", source="human")) == ("pending", None)
 
 
-def test_a_retraction_by_source_takes_back_all_that_source_said_up_to_and_at_its_instant() -> None:
-    before, same, after = says("1", 1), says("3", 2), says("4", 3, success=False)
+def test_a_retraction_by_source_takes_back_all_that_source_asserted_up_to_and_at_its_instant() -> None:
+    before, same, after = asserts("1", 1), asserts("3", 2), asserts("4", 3, success=False)
     assert standing([before, same, retracts("2", 2)]) == {}
     assert standing([before, same, after, retracts("2", 2)]) == {"user": after}
 
 
 def test_a_retraction_by_source_leaves_other_sources_alone() -> None:
-    assert verdict(says("1", 1, source="judge"), retracts("2", 2)) == ("success", "1")
+    assert verdict(asserts("1", 1, source="judge"), retracts("2", 2)) == ("success", "1")
 
 
 def test_a_retraction_cannot_be_retracted() -> None:
-    assert verdict(says("1", 1), retracts("2", 2, "1"), retracts("3", 3, "2")) == ("pending", None)
-    assert verdict(says("1", 1), retracts("2", 2), retracts("3", 3)) == ("pending", None)
+    assert verdict(asserts("1", 1), retracts("2", 2, "1"), retracts("3", 3, "2")) == ("pending", None)
+    assert verdict(asserts("1", 1), retracts("2", 2), retracts("3", 3)) == ("pending", None)
 
 
 def test_a_retraction_reaches_no_other_call() -> None:
     other = Outcome("1", "d", T, success=True)
-    oracle = fed(CALL, Call("d", T), other, says("1", 0), retracts("2", 1, "1"))
+    oracle = fed(CALL, Call("d", T), other, asserts("1", 0), retracts("2", 1, "1"))
     assert {row["call_id"]: row["verdict"] for row in oracle.calls_rows()} == {"c": "pending", "d": "success"}
 
 
@@ -135,27 +135,27 @@ def test_a_retraction_reaches_no_other_call() -> None:
 )
 def test_a_score_is_judged_by_the_bounds_of_its_source(source: str, score: float, expected: str) -> None:
     rules = Rules(pass_at={"judge": 0.5}, fail_at={"toxicity": 0.3})
-    decided = decide(CALL, [says("1", 1, source=source, success=None, score=score)], rules)
+    decided = decide(CALL, [asserts("1", 1, source=source, success=None, score=score)], rules)
     assert (decided.verdict, decided.score) == (expected, score)
 
 
 def test_success_wins_over_a_score_beside_it() -> None:
-    assert verdict(says("1", 1, success=False, score=1.0)) == ("failure", "1")
+    assert verdict(asserts("1", 1, success=False, score=1.0)) == ("failure", "1")
 
 
 def test_revisions_count_changes_between_prefixes_but_not_the_first_departure_from_pending() -> None:
-    yes, no, back = says("1", 1), says("2", 2, success=False), retracts("3", 3)
+    yes, no, back = asserts("1", 1), asserts("2", 2, success=False), retracts("3", 3)
     assert revisions(CALL, [], RULES) == 0
     assert revisions(CALL, [yes], RULES) == 0
     assert revisions(CALL, [back], RULES) == 0
     assert revisions(CALL, [no, yes], RULES) == 1
     assert revisions(CALL, [back, no, yes], RULES) == 2
-    assert revisions(CALL, [yes, says("4", 4)], RULES) == 0
+    assert revisions(CALL, [yes, asserts("4", 4)], RULES) == 0
     assert revisions(Call("c", T, error="timeout"), [yes], RULES) == 1
 
 
 def test_a_retraction_that_sorts_before_its_target_leaves_no_revision() -> None:
-    assert revisions(CALL, [retracts("0", 0, "1"), says("1", 1)], RULES) == 0
+    assert revisions(CALL, [retracts("0", 0, "1"), asserts("1", 1)], RULES) == 0
 
 
 # Closing
@@ -168,11 +168,11 @@ def test_a_call_closes_only_once_the_watermark_is_past_horizon_and_lateness() ->
 
 
 def test_a_call_on_which_something_stands_does_not_expire() -> None:
-    assert fed(CALL, says("1", 1), wm=T + 10 * H).counters()["successes"] == 1
+    assert fed(CALL, asserts("1", 1), wm=T + 10 * H).counters()["successes"] == 1
 
 
 def test_a_call_whose_statements_are_all_withdrawn_expires() -> None:
-    assert fed(CALL, says("1", 1), retracts("2", 1), wm=T + 10 * H).counters()["expired"] == 1
+    assert fed(CALL, asserts("1", 1), retracts("2", 1), wm=T + 10 * H).counters()["expired"] == 1
 
 
 def test_silence_decides_at_closing_with_the_time_of_the_horizon() -> None:
@@ -185,7 +185,7 @@ def test_silence_decides_at_closing_with_the_time_of_the_horizon() -> None:
 
 def test_silence_gives_way_to_anything_that_stands() -> None:
     rules = Rules(allowed_lateness_us=0, task_horizon_us={"task": H}, silence={"task": "success"})
-    assert fed(CALL, says("1", 1, success=False), wm=T + 2 * H, rules=rules).counters()["failures"] == 1
+    assert fed(CALL, asserts("1", 1, success=False), wm=T + 2 * H, rules=rules).counters()["failures"] == 1
 
 
 # Identity
@@ -215,7 +215,7 @@ def test_a_call_again_with_any_deciding_field_changed_is_a_conflict(other: Call)
 @pytest.mark.parametrize("call_first", [True, False])
 def test_an_outcome_again_is_a_duplicate_whether_its_call_is_there_or_not(*, call_first: bool) -> None:
     again = Outcome("1", "c", T, "user", success=True, reason="other", call_at=T)
-    records = (CALL, says("1", 0), again) if call_first else (says("1", 0), again, CALL)
+    records = (CALL, asserts("1", 0), again) if call_first else (asserts("1", 0), again, CALL)
     counters = fed(*records).counters()
     assert (counters["outcomes"], counters["duplicates"], counters["dead_letters"]) == (1, 1, 0)
 
@@ -223,28 +223,28 @@ def test_an_outcome_again_is_a_duplicate_whether_its_call_is_there_or_not(*, cal
 @pytest.mark.parametrize(
     "other",
     [
-        says("1", 1),
-        says("1", 0, source="x"),
-        says("1", 0, success=False),
-        says("1", 0, score=0.5),
+        asserts("1", 1),
+        asserts("1", 0, source="x"),
+        asserts("1", 0, success=False),
+        asserts("1", 0, score=0.5),
         retracts("1", 0),
         retracts("1", 0, "9"),
     ],
 )
 @pytest.mark.parametrize("call_first", [True, False])
 def test_an_outcome_again_with_any_deciding_field_changed_is_a_conflict(other: Outcome, *, call_first: bool) -> None:
-    records = (CALL, says("1", 0), other) if call_first else (says("1", 0), other, CALL)
+    records = (CALL, asserts("1", 0), other) if call_first else (asserts("1", 0), other, CALL)
     oracle = fed(*records)
     assert oracle.dead() == [Dead("conflict", "c", "1")]
     assert oracle.statements_rows()[0]["success"] is True
 
 
 def test_outcome_ids_are_unique_only_within_their_call() -> None:
-    assert fed(CALL, Call("d", T), says("1", 0), Outcome("1", "d", T, success=True)).counters()["outcomes"] == 2
+    assert fed(CALL, Call("d", T), asserts("1", 0), Outcome("1", "d", T, success=True)).counters()["outcomes"] == 2
 
 
 def test_outcome_ids_are_unique_only_within_their_call_while_they_wait_too() -> None:
-    assert fed(says("1", 0), Outcome("1", "d", T, success=True)).counters()["waiting"] == 2
+    assert fed(asserts("1", 0), Outcome("1", "d", T, success=True)).counters()["waiting"] == 2
 
 
 def test_a_retraction_again_that_names_something_else_is_a_conflict() -> None:
@@ -258,7 +258,7 @@ def test_an_id_is_free_again_once_its_call_has_closed() -> None:
 
 
 def test_a_refused_record_owns_no_id() -> None:
-    counters = fed(CALL, says("1", H + 1), says("1", H)).counters()
+    counters = fed(CALL, asserts("1", H + 1), asserts("1", H)).counters()
     assert (counters["late"], counters["outcomes"]) == (1, 1)
 
 
@@ -266,9 +266,9 @@ def test_a_refused_record_owns_no_id() -> None:
 
 
 def test_a_statement_after_the_horizon_is_late_and_one_at_the_horizon_is_not() -> None:
-    assert reasons(fed(CALL, says("1", H))) == []
-    assert reasons(fed(CALL, says("1", H + 1))) == ["late"]
-    assert reasons(fed(says("1", H + 1), CALL)) == ["late"]
+    assert reasons(fed(CALL, asserts("1", H))) == []
+    assert reasons(fed(CALL, asserts("1", H + 1))) == ["late"]
+    assert reasons(fed(asserts("1", H + 1), CALL)) == ["late"]
 
 
 def test_a_call_past_its_own_closing_is_too_old() -> None:
@@ -279,19 +279,19 @@ def test_a_call_past_its_own_closing_is_too_old() -> None:
 
 def test_an_outcome_waits_for_its_call_until_the_watermark_passes_its_time_and_orphan_wait() -> None:
     end = T + ORPHAN_WAIT
-    assert fed(says("1", 0), wm=end).counters()["waiting"] == 1
-    assert reasons(fed(says("1", 0), wm=end + 1)) == ["orphan"]
-    assert fed(says("1", 0), (CALL, end)).counters()["outcomes"] == 1
-    assert reasons(fed(says("1", 0), (CALL, end + 1))) == ["orphan"]
+    assert fed(asserts("1", 0), wm=end).counters()["waiting"] == 1
+    assert reasons(fed(asserts("1", 0), wm=end + 1)) == ["orphan"]
+    assert fed(asserts("1", 0), (CALL, end)).counters()["outcomes"] == 1
+    assert reasons(fed(asserts("1", 0), (CALL, end + 1))) == ["orphan"]
 
 
 def test_an_outcome_that_arrives_past_orphan_wait_without_a_call_is_an_orphan_at_once() -> None:
-    assert reasons(fed((says("1", 0), T + ORPHAN_WAIT))) == []
-    assert reasons(fed((says("1", 0), T + ORPHAN_WAIT + 1))) == ["orphan"]
+    assert reasons(fed((asserts("1", 0), T + ORPHAN_WAIT))) == []
+    assert reasons(fed((asserts("1", 0), T + ORPHAN_WAIT + 1))) == ["orphan"]
 
 
 def test_an_outcome_for_a_held_call_is_never_an_orphan() -> None:
-    assert fed(CALL, (says("1", 0), T + H)).counters()["outcomes"] == 1
+    assert fed(CALL, (asserts("1", 0), T + H)).counters()["outcomes"] == 1
 
 
 def test_an_outcome_that_names_a_call_long_gone_is_late_at_once() -> None:
@@ -304,9 +304,9 @@ def test_an_outcome_that_names_a_call_long_gone_is_late_at_once() -> None:
 
 def test_an_outcome_that_comes_after_its_call_has_closed_waits_and_becomes_an_orphan() -> None:
     closed = T + H + LATENESS + 1
-    oracle = fed(CALL, (says("1", H + LATENESS), closed))
+    oracle = fed(CALL, (asserts("1", H + LATENESS), closed))
     assert oracle.counters()["waiting"] == 1
-    assert reasons(fed(CALL, (says("1", H + LATENESS), closed), wm=T + 2 * H)) == ["orphan"]
+    assert reasons(fed(CALL, (asserts("1", H + LATENESS), closed), wm=T + 2 * H)) == ["orphan"]
 
 
 # Watermark
@@ -356,13 +356,13 @@ def test_null_means_absent_and_unknown_fields_are_ignored() -> None:
 def test_seq_is_the_number_of_statements_and_one_more_once_closing_has_changed_the_verdict() -> None:
     assert fed(CALL).newest_verdicts() == {}
     assert fed(Call("c", T, error="x")).newest_verdicts()["c"]["seq"] == 0
-    assert fed(CALL, says("1", 1), says("2", 2), wm=T + 2 * H).newest_verdicts()["c"]["seq"] == 2
-    expired = fed(CALL, says("1", 1), retracts("2", 2), wm=T + 2 * H).newest_verdicts()["c"]
+    assert fed(CALL, asserts("1", 1), asserts("2", 2), wm=T + 2 * H).newest_verdicts()["c"]["seq"] == 2
+    expired = fed(CALL, asserts("1", 1), retracts("2", 2), wm=T + 2 * H).newest_verdicts()["c"]
     assert (expired["seq"], expired["verdict"], expired["decided_at"]) == (3, "expired", None)
 
 
 def test_a_verdict_names_the_statement_it_rests_on_and_its_age() -> None:
-    row = fed(CALL, says("1", 90 * SECOND, score=0.25, source="judge")).newest_verdicts()["c"]
+    row = fed(CALL, asserts("1", 90 * SECOND, score=0.25, source="judge")).newest_verdicts()["c"]
     assert (row["source"], row["outcome_id"], row["score"]) == ("judge", "1", 0.25)
     assert (row["decided_at"], row["age_s"]) == (T + 90 * SECOND, 90.0)
 
@@ -372,22 +372,24 @@ M = T // MINUTE_US
 
 
 def test_a_trial_is_a_minute_at_whose_end_the_verdict_is_decided_and_new() -> None:
-    oracle = fed(CALL, says("1", 0), says("2", 1, success=False), says("3", 3 * MINUTE_US), says("4", 4 * MINUTE_US))
+    oracle = fed(
+        CALL, asserts("1", 0), asserts("2", 1, success=False), asserts("3", 3 * MINUTE_US), asserts("4", 4 * MINUTE_US)
+    )
     assert oracle.trials() == {GROUP: {M: (0, 1), M + 3: (1, 0)}}
 
 
 def test_a_verdict_withdrawn_and_given_again_is_another_trial() -> None:
-    oracle = fed(CALL, says("1", 0), retracts("2", MINUTE_US), says("3", 2 * MINUTE_US))
+    oracle = fed(CALL, asserts("1", 0), retracts("2", MINUTE_US), asserts("3", 2 * MINUTE_US))
     assert oracle.trials() == {GROUP: {M: (1, 0), M + 2: (1, 0)}}
 
 
 def test_a_late_record_counts_in_the_open_minute() -> None:
-    assert fed(CALL, (says("1", 0), T + 7 * MINUTE_US)).trials() == {GROUP: {M + 7: (1, 0)}}
+    assert fed(CALL, (asserts("1", 0), T + 7 * MINUTE_US)).trials() == {GROUP: {M + 7: (1, 0)}}
 
 
 def test_an_outcome_that_waited_keeps_its_minute_but_not_before_that_of_its_call() -> None:
-    assert fed((says("1", 0), T + MINUTE_US), CALL).trials() == {GROUP: {M + 1: (1, 0)}}
-    assert fed(says("1", -3 * MINUTE_US), (CALL, T + 2 * MINUTE_US)).trials() == {GROUP: {M + 2: (1, 0)}}
+    assert fed((asserts("1", 0), T + MINUTE_US), CALL).trials() == {GROUP: {M + 1: (1, 0)}}
+    assert fed(asserts("1", -3 * MINUTE_US), (CALL, T + 2 * MINUTE_US)).trials() == {GROUP: {M + 2: (1, 0)}}
 
 
 def test_a_silence_verdict_belongs_to_the_minute_of_closing_and_an_error_to_that_of_the_call() -> None:

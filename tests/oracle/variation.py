@@ -75,7 +75,7 @@ class Variation:
         counts[1] += trials
 
     def forget_change(self) -> None:
-        """After an alarm: today and the day before say nothing about the days to come."""
+        """After an alarm: today and the day before do not count for the days to come."""
         self.hours, self.yesterday = {}, None
 
     def end_day(self, rate: float) -> None:
@@ -130,7 +130,7 @@ class Everyone:
             count = one.between.count
             dispersion = one.between.chi_square / count if count > 0 else 1.0
             size = one.between.size / count if count > 0 else 1.0
-            # k successive differences overlap: they tell as much as 2k / 3 independent ones.
+            # k successive differences overlap: they count as much as 2k / 3 independent ones.
             days.append((dispersion / inflated, 2 / 3 * count, max(size / inflated, 1.0)))
         self.rho_hour, self.rho_day = pooled(hours), pooled(days)
         for one, hour, day in zip(watches, hours, days, strict=True):

@@ -1,4 +1,4 @@
-"""Where only the SDK is installed, the command says how to get the pipeline."""
+"""Where only the SDK is installed, the command prints how to get the pipeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import aftercall
 SDK = Path(aftercall.__file__).parent.parent
 
 
-def test_without_the_pipeline_one_sentence_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_the_pipeline_one_sentence_explains_how_to_get_it(tmp_path: Path) -> None:
     # -S leaves out the editable install that puts the rooms on the path; pydantic is put back by hand.
     libraries = Path(pydantic.__file__).parent.parent
     ran = subprocess.run(

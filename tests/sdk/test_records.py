@@ -148,7 +148,7 @@ def test_equal_content_has_equal_event_ids_and_other_content_others(score: float
     st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1)),  # noqa: DTZ001 - hypothesis wants naive
     st.integers(-23 * 60, 23 * 60),
 )
-def test_times_are_utc_with_z_wherever_they_were_told(naive: datetime, offset_min: int) -> None:
+def test_times_are_utc_with_z_whatever_zone_they_were_given_in(naive: datetime, offset_min: int) -> None:
     there = naive.replace(tzinfo=timezone(timedelta(minutes=offset_min)))
     record = verdict(decided_at=there)
     written = json.loads(to_json(record))["decided_at"]
@@ -192,7 +192,7 @@ def test_recommendation_id_follows_the_content() -> None:
     assert recommendation(arm(1.0), recommendation_id="a" * 32).recommendation_id == "a" * 32
 
 
-def test_an_alert_id_tells_roll_ups_and_ordinals_apart() -> None:
+def test_an_alert_id_distinguishes_roll_ups_and_ordinals() -> None:
     ids = {
         alert_id("drift", group, "success_rate", direction, ordinal)
         for group in (("t", None, None), ("t", "m", None), ("t", "m", ""), ("t", "m", "c"))
@@ -202,7 +202,7 @@ def test_an_alert_id_tells_roll_ups_and_ordinals_apart() -> None:
     assert len(ids) == 16
 
 
-def test_a_hash_tells_moved_boundaries_apart() -> None:
+def test_a_hash_distinguishes_moved_boundaries() -> None:
     assert len({content_hash("ab", "c"), content_hash("a", "bc"), content_hash("abc"), content_hash("abc", None)}) == 4
 
 

@@ -52,7 +52,7 @@ def arguments(workers: int) -> list[str]:
 
 
 def run(folder: Path, workers: int = 1) -> None:
-    """Give the command in a folder, and let it go to its end; it must say nothing on standard error."""
+    """Give the command in a folder, and let it go to its end; it must print nothing on standard error."""
     done = subprocess.run(
         _command(workers), env=environment(), cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, check=False
     )

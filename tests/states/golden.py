@@ -13,15 +13,15 @@ MOST_BYTES = 1024 * 1024
 
 
 class Golden(NamedTuple):
-    """What `NAME.json` says, and where `NAME.tar.xz` is."""
+    """What `NAME.json` records, and where `NAME.tar.xz` is."""
 
     packed: Path
-    said: dict[str, Any]
+    recorded: dict[str, Any]
 
     @property
     def kind(self) -> str:
         """`files` or `kafka`."""
-        return str(self.said["kind"])
+        return str(self.recorded["kind"])
 
     def unpack(self, folder: Path) -> None:
         """Put the run's folder as `out` into this one."""
@@ -31,7 +31,7 @@ class Golden(NamedTuple):
 
 def goldens(kind: str = "") -> list[Golden]:
     """All that are here, or those of a kind."""
-    found = [Golden(said.with_suffix(".tar.xz"), json.loads(said.read_text())) for said in sorted(HERE.glob("*.json"))]
+    found = [Golden(path.with_suffix(".tar.xz"), json.loads(path.read_text())) for path in sorted(HERE.glob("*.json"))]
     return [golden for golden in found if kind in {"", golden.kind}]
 
 
@@ -40,13 +40,13 @@ def name_of(golden: Golden) -> str:
     return golden.packed.name.removesuffix(".tar.xz")
 
 
-def pack(out: Path, folder: Path, name: str, said: dict[str, Any]) -> Path:
+def pack(out: Path, folder: Path, name: str, recorded: dict[str, Any]) -> Path:
     """Write a golden of the run's folder `out`; gives the packed file."""
     packed = folder / f"{name}.tar.xz"
     with tarfile.open(packed, "w:xz", preset=9) as archive:
         archive.add(out, "out", filter=_without_owner)
     assert packed.stat().st_size <= MOST_BYTES, f"{packed} has {packed.stat().st_size} bytes; {MOST_BYTES} are too many"
-    (folder / f"{name}.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
     return packed
 
 

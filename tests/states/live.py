@@ -89,15 +89,15 @@ class Service:
     """`aftercall run` in a folder, killed at the end of the block where it still runs."""
 
     def __init__(self, folder: Path) -> None:
-        self._said = folder / "said.txt"
-        with self._said.open("wb") as said:
+        self._printed = folder / "printed.txt"
+        with self._printed.open("wb") as printed:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "aftercall", "run", "--config", CONFIG, "--out", OUT],
                 env=environment(),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
+                stdout=printed,
+                stderr=printed,
             )
 
     def until(self, holds: Callable[[], bool]) -> None:
@@ -121,4 +121,4 @@ class Service:
         self._process.wait()
 
     def _output(self) -> str:
-        return self._said.read_text(errors="replace")
+        return self._printed.read_text(errors="replace")

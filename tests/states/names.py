@@ -11,7 +11,7 @@ ALLOWED = ("numpy", "river", "builtins", "datetime")
 _TEXTS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"}
 _BYTES = {"SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 _GET, _PUT = {"BINGET", "LONG_BINGET", "GET"}, {"BINPUT", "LONG_BINPUT", "PUT"}
-_SAYS_NOTHING = {"MEMOIZE", "FRAME", "PROTO", *_PUT}
+_WITHOUT_NAMES = {"MEMOIZE", "FRAME", "PROTO", *_PUT}
 _UNKNOWN = "?"
 
 
@@ -46,7 +46,7 @@ def _names(data: bytes) -> Iterator[str]:
                 memo[int(argument)] = last[1]
             case name if name in _GET:
                 last = (last[1], memo[int(argument)])
-            case name if name not in _SAYS_NOTHING:
+            case name if name not in _WITHOUT_NAMES:
                 last = (last[1], str(argument) if name in _TEXTS else None)
 
 

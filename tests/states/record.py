@@ -77,17 +77,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="aftercall-golden-") as folder:
         try:
             code = commit()
-            said = record(options.kind, Path(folder), options.workers)
+            recorded = record(options.kind, Path(folder), options.workers)
             versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
             head = {"kind": options.kind, "commit": code, "recorded": f"{datetime.now(UTC):%Y-%m-%d}"}
             name = f"{options.kind}{f'-{options.workers}-workers' if options.workers > 1 else ''}-{code}"
             input_of = live.digest() if options.kind == "kafka" else files.digest(Path(folder))
-            said = {**head, "versions": versions, "input": input_of, **said}
-            packed = pack(Path(folder) / files.OUT, options.out, name, said)
+            recorded = {**head, "versions": versions, "input": input_of, **recorded}
+            packed = pack(Path(folder) / files.OUT, options.out, name, recorded)
         except AssertionError as wrong:
             sys.stderr.write(f"record: {wrong}\n")
             return 1
-    sys.stdout.write(f"{packed}: {packed.stat().st_size} bytes, {said['stood']}, {said['holds']}\n")
+    sys.stdout.write(f"{packed}: {packed.stat().st_size} bytes, {recorded['stood']}, {recorded['holds']}\n")
     return 0
 
 

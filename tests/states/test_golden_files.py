@@ -38,14 +38,14 @@ def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
 ) -> None:
     for name in (files.CALLS, files.OUTCOMES, files.CONFIG):
         shutil.copy(undisturbed / name, tmp_path)
-    assert files.digest(tmp_path) == golden.said["input"], "the input is not that of the recording"
+    assert files.digest(tmp_path) == golden.recorded["input"], "the input is not that of the recording"
     golden.unpack(tmp_path)
     out = tmp_path / files.OUT
     assert missing(found := holds(out)) == []
-    assert found == golden.said["holds"]
-    assert stored.records_read(out) == golden.said["stood"]["records_read"] < files.count(tmp_path)
+    assert found == golden.recorded["holds"]
+    assert stored.records_read(out) == golden.recorded["stood"]["records_read"] < files.count(tmp_path)
     began = time.time()
-    files.run(tmp_path, golden.said["workers"])
+    files.run(tmp_path, golden.recorded["workers"])
     assert json.loads((out / "state" / "run.json").read_text())["finished"]
     assert_went_on(out, began)
     assert sums_that_fail(out) == []

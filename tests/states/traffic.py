@@ -46,7 +46,7 @@ keep = 1
 _DROP_S: Final = range(14 * DAY_S + 14 * HOUR_S, 17 * DAY_S + 4 * HOUR_S)
 """A model fails far more often; it recovers after the kill."""
 _SURGE_S, _SLOW_S, _SILENT_S = 14 * DAY_S, 15 * DAY_S, 15 * DAY_S + 20 * HOUR_S
-"""From then on: more calls of one task type, slower and dearer answers of another, a source that says nothing more."""
+"""From then on: more calls of one task type, slower and dearer answers of another, a source that sends nothing more."""
 _HOURS: Final = (1, 1, 1, 1, 2, 3, 5, 7, 9, 10, 10, 9, 8, 9, 10, 10, 9, 8, 6, 5, 4, 3, 2, 2)
 """How many calls each hour of the day has, against the others."""
 _BROKEN: Final = ("{", '"text"', '{"call_id":"x","occurred_at":"soon"}')
@@ -78,7 +78,7 @@ class Arm(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Says something of a share of the calls (of those that failed only), within hours or, of a share, before them."""
+    """Reports on a share of the calls (of those that failed only), within hours or, of a share, before them."""
 
     name: str
     share: float
@@ -90,7 +90,7 @@ class Source(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What is known of a call before anything is said of it."""
+    """What is known of a call before any outcome."""
 
     at: int
     call_id: str
@@ -125,7 +125,7 @@ def history() -> tuple[Sent, ...]:
     sent: list[Sent] = []
     for call in _calls(draw):
         sent += _repeated(draw, _call(draw, call), {"model": "another"})
-        sent += _said_of(draw, call)
+        sent += _outcomes_of(draw, call)
     sent += _strangers(draw)
     within = sorted((record for record in sent if 0 <= record.at < END_S), key=lambda record: record.at)
     return tuple(_with_broken(draw, within))
@@ -170,7 +170,7 @@ def _call(draw: random.Random, call: Call) -> Sent:
     return _sent("calls", call.at, record)
 
 
-def _said_of(draw: random.Random, call: Call) -> Iterator[Sent]:
+def _outcomes_of(draw: random.Random, call: Call) -> Iterator[Sent]:
     for source in _SOURCES[call.arm.task]:
         silent = source.name == "downstream" and call.at >= _SILENT_S
         if draw.random() < source.share and not silent and not (call.good and source.of_failures):
@@ -185,7 +185,7 @@ def _said_of(draw: random.Random, call: Call) -> Iterator[Sent]:
 
 
 def _statements(draw: random.Random, call: Call, source: Source, at: int) -> Iterator[Sent]:
-    """What a source says, and now and then a second word, or that it takes the first back."""
+    """What a source states, and now and then a second statement, or a retraction of the first."""
     good = call.good == (draw.random() < 0.95)
     first_word = _outcome(call, source.name, at, source=source.name, **_verdict(draw, source, good=good))
     yield from _repeated(draw, first_word, {"source": "another"})

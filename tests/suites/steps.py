@@ -153,9 +153,9 @@ class Step(NamedTuple):
     steady: Callable[[list[Any]], Any]
     """Of all results, what the contract of the step promises to be the same however the records were cut."""
     shown: Callable[[Any], Any] = lambda result: result
-    """A result without the order of its rows, where that says nothing."""
+    """A result without the order of its rows, where that has no meaning."""
     content: Callable[[dict[str, Any]], Any] = dict
-    """A state without the order of its rows, where that says nothing: a restored step may number them otherwise."""
+    """A state without the order of its rows, where that has no meaning: a restored step may number them otherwise."""
     in_sink: bool = False
     """The state is part of a sink's, not of a stateful operator."""
 

@@ -63,17 +63,17 @@ def _outcomes(draw: Random, call_id: str, at: int, *, good: bool) -> Iterable[di
     if draw.random() < 0.15:
         return
     later = draw.choice((-10 * MINUTE_US, MINUTE_US, *(HOUR_US,) * 6, 5 * HOUR_US, 30 * HOUR_US))
-    said_at = at + int(later * draw.uniform(0.5, 1.5))
+    stated_at = at + int(later * draw.uniform(0.5, 1.5))
     by_judge = draw.random() < 0.3
-    first = _statement(call_id, 0, said_at, "judge" if by_judge else "user_feedback", success=good)
+    first = _statement(call_id, 0, stated_at, "judge" if by_judge else "user_feedback", success=good)
     first |= {"reason": "as the customer wrote"} if draw.random() < 0.1 else {}
     yield first | ({"score": round(draw.betavariate(8, 2) if good else 0.1, 2)} if by_judge else {})
     fate = draw.random()
     if fate < 0.04:
-        yield _statement(call_id, 1, said_at + HOUR_US, "human_review", success=not good)
+        yield _statement(call_id, 1, stated_at + HOUR_US, "human_review", success=not good)
     elif fate < 0.06:
         back = {"outcome_id": f"{call_id}-back", "call_id": call_id, "source": first["source"], "action": "retract"}
-        yield {**back, "occurred_at": said_at + HOUR_US}
+        yield {**back, "occurred_at": stated_at + HOUR_US}
     elif fate < 0.07:
         yield first
 

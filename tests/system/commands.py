@@ -48,7 +48,7 @@ def fresh_aftercall(cwd: Path, *arguments: str | Path, **settings: str) -> subpr
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
-    """The command ended with this code and told why in one line that holds `parts`, and nothing else."""
+    """The command ended with this code and printed why in one line that holds `parts`, and nothing else."""
     assert (done.returncode, done.stdout) == (code, ""), (done.returncode, done.stdout, done.stderr)
     assert re.fullmatch(r"aftercall: [^\n]+\n", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
@@ -91,7 +91,7 @@ def outcome(number: int, **fields: Any) -> dict[str, Any]:
 
 def minute(number: int) -> str:
     """A time that many minutes into March 2025."""
-    return f"{datetime(2025, 3, 1) + timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}"  # noqa: DTZ001 - UTC, it says Z
+    return f"{datetime(2025, 3, 1) + timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}"  # noqa: DTZ001 - UTC, it ends in Z
 
 
 def lines(records: Iterable[dict[str, Any]]) -> bytes:

@@ -40,22 +40,22 @@ def history(folder: Path, *, calls: int, seed: int = 7) -> History:
     They belong to a horizon of 12 h. The success rate halves after four days.
     """
     draw = random.Random(seed)
-    spoken, said = [], []
+    calls_written, outcomes_written = [], []
     for number in range(calls):
         at = draw.uniform(0, _DAYS_S)
         call = _call(draw, f"call-{number}", at)
-        spoken += _with_repeats(draw, at, call, {**call, "model": "another"})
+        calls_written += _with_repeats(draw, at, call, {**call, "model": "another"})
         for index in range(draw.choice((0, 1, 1, 1, 2, 3))):
             later = min(at + draw.choice((-5.0, 1.0, 60.0, 3_600.0, 43_200.0, 86_400.0)) * draw.random(), _DAYS_S)
             outcome = _outcome(draw, call["call_id"], index, later)
-            said += _with_repeats(draw, later, outcome, {**outcome, "source": "contract", "success": True})
+            outcomes_written += _with_repeats(draw, later, outcome, {**outcome, "source": "contract", "success": True})
     for number in range(calls // 50):
         at = draw.uniform(0, _DAYS_S)
-        said.append((at, json.dumps(_outcome(draw, f"nobody-{number}", 0, at))))
-        said.append((at, draw.choice(_BROKEN)))
-        spoken.append((at, draw.choice(_BROKEN)))
+        outcomes_written.append((at, json.dumps(_outcome(draw, f"nobody-{number}", 0, at))))
+        outcomes_written.append((at, draw.choice(_BROKEN)))
+        calls_written.append((at, draw.choice(_BROKEN)))
     made = History(folder / "calls.jsonl", folder / "outcomes.jsonl")
-    for path, lines in ((made.calls, spoken), (made.outcomes, said)):
+    for path, lines in ((made.calls, calls_written), (made.outcomes, outcomes_written)):
         path.write_text("".join(line + "\n" for _, line in sorted(lines)))
     return made
 
@@ -118,7 +118,7 @@ def command(made: History, out: Path, workers: int = 1) -> list[str]:
 
 
 def replay(made: History, out: Path, workers: int = 1) -> None:
-    """Run the command to its end; it must succeed and say nothing on standard error."""
+    """Run the command to its end; it must succeed and print nothing on standard error."""
     done = subprocess.run(
         command(made, out, workers), env=environment(), cwd=out.parent, capture_output=True, text=True, check=False
     )

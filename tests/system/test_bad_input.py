@@ -188,7 +188,7 @@ def test_bad_lines_do_not_move_the_watermark(runs: Runs) -> None:
     assert table(runs.clean, "SELECT watermark FROM pipeline")[0][0] == datetime(2025, 3, 1, 2, 28)  # noqa: DTZ001 - UTC
 
 
-def test_payloads_are_kept_where_settings_say_so(tmp_path: Path) -> None:
+def test_payloads_are_kept_where_settings_demand_it(tmp_path: Path) -> None:
     (tmp_path / "calls.jsonl").write_bytes(text(call(1, cost_usd=-1, input=PRIVATE)) + b"\n")
     done = aftercall(
         tmp_path, *("replay", "--calls", "calls.jsonl", "--out", "out"), AFTERCALL_PRIVACY__KEEP_PAYLOADS="true"
@@ -371,8 +371,8 @@ def test_beyond_the_cap_new_groups_are_counted_together(tmp_path: Path) -> None:
     known = [call(n, model=f"m-{n % 2}") for n in range(200)]
     later = [call(n, model=f"id-{n}", task_type="summarise" if n % 2 else f"task-{n}") for n in range(3_000, 3_100)]
     (tmp_path / "calls.jsonl").write_bytes(lines([*known, *later]))
-    said = [outcome(n, outcome_id=str(n)) for n in (*range(200), *range(3_000, 3_100))]
-    (tmp_path / "outcomes.jsonl").write_bytes(lines(said))
+    outcomes = [outcome(n, outcome_id=str(n)) for n in (*range(200), *range(3_000, 3_100))]
+    (tmp_path / "outcomes.jsonl").write_bytes(lines(outcomes))
     arguments = ("replay", "--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl", "--out", "out", "--json")
     found = counts(aftercall(tmp_path, *arguments, AFTERCALL_JOIN__MAX_GROUPS="2"))
     out = tmp_path / "out"

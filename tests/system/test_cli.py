@@ -177,7 +177,7 @@ def test_what_files_look_like_makes_no_difference(sound: Path, finished: Path) -
     for name, part in zip(("a.jsonl", "b.jsonl"), split(calls), strict=True):
         (sound / name).write_bytes(part)
     expected = left(finished / "out")
-    for number, (given, said) in enumerate(
+    for number, (given, outcomes_file) in enumerate(
         (
             (["dos.jsonl"], "dos-outcomes.jsonl"),
             (["calls.jsonl.gz"], "outcomes.jsonl.zst"),
@@ -185,7 +185,7 @@ def test_what_files_look_like_makes_no_difference(sound: Path, finished: Path) -
         )
     ):
         out = f"out-{number}"
-        done = aftercall(sound, "replay", "--calls", *given, "--outcomes", said, "--out", out, "--json")
+        done = aftercall(sound, "replay", "--calls", *given, "--outcomes", outcomes_file, "--out", out, "--json")
         assert (counts(done)["calls"], counts(done)["dead_letters"], done.stderr) == (CALLS, 0, "")
         found = left(sound / out)
         assert found.tables == expected.tables
@@ -219,7 +219,7 @@ def test_a_finished_run_repeated_prints_the_same_and_changes_nothing(finished: P
     assert {path: path.stat().st_mtime_ns for path in (finished / "out").glob("*.*")} == files
 
 
-def test_a_finished_run_under_other_settings_says_that_they_were_not_applied(finished: Path) -> None:
+def test_a_finished_run_under_other_settings_reports_that_they_were_not_applied(finished: Path) -> None:
     done = aftercall(finished, *REPLAY, AFTERCALL_ROUTING__FLOOR="0.02")
     assert done.returncode == 0
     assert "routing.floor was 0.01, is 0.02" in done.stderr
@@ -263,7 +263,7 @@ def wait_for(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_interrupted_it_says_so_and_the_same_command_goes_on(tmp_path: Path, workers: str) -> None:
+def test_interrupted_it_reports_that_and_the_same_command_goes_on(tmp_path: Path, workers: str) -> None:
     many(tmp_path, 20_000)
     arguments = (*REPLAY, "--workers", workers)
     running = start(tmp_path, *arguments)
@@ -312,7 +312,7 @@ def test_what_json_prints_can_be_parsed(finished: Path) -> None:
     assert json.loads(aftercall(finished, "schema", "--only", "AgentCall").stdout)["title"] == "AgentCall"
 
 
-def test_what_check_prints_is_a_settings_file_that_says_the_same(tmp_path: Path) -> None:
+def test_what_check_prints_is_a_settings_file_with_the_same_settings(tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text(
         '[task."a b/c\\u007f"]\nhorizon = "36h"\nsegments = ["x", "ü\\u0007"]\n[verdict.source.tox]\nfail_at = 0.1\n'
         '[retention]\nhourly = "9d"\n[kafka.librdkafka]\n"linger.ms" = 9\n"log.queue" = true\n',
@@ -472,7 +472,7 @@ def test_simulate_writes_over_nothing(tmp_path: Path) -> None:
 
 
 def test_swapped_files_are_remarked_on(tmp_path: Path) -> None:
-    """Nothing was a call: everything is a dead letter, and a sentence says what may have happened."""
+    """Nothing was a call: everything is a dead letter, and a sentence names what may have happened."""
     aftercall(tmp_path, "simulate", "--out", "sim", "--days", "0.1")
     done = aftercall(
         tmp_path, "replay", "--calls", "sim/outcomes.jsonl", "--outcomes", "sim/calls.jsonl", "--out", "out"

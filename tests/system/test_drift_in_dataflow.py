@@ -87,7 +87,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
         files.append(File(kind, tuple(lines)))
         path.write_bytes(files[-1].content())
     held, watermark = joined(files)
-    found, alerts = told(held, watermark // MINUTE_US, drift_settings(SETTINGS))
+    found, alerts = reference_alerts(held, watermark // MINUTE_US, drift_settings(SETTINGS))
     return Expected(written, found, alerts)
 
 
@@ -108,7 +108,7 @@ def joined(files: list[File]) -> tuple[list[Held], int]:
     return held, last
 
 
-def told(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[Found], list[Alert]]:
+def reference_alerts(held: list[Held], through: int, settings: DriftSettings) -> tuple[list[Found], list[Alert]]:
     """What the reference finds in the minutes that have closed, and the alerts that become of it."""
     facts: dict[int, dict[Group, Facts]] = {}
     slices: dict[tuple[int, Group, str, bool], int] = {}
@@ -180,7 +180,7 @@ def as_closed(
     return sent._replace(errors=tuple(texts), failed=failed)
 
 
-def assert_told(out: Path, expected: Expected) -> None:
+def assert_alerts(out: Path, expected: Expected) -> None:
     """The alerts on success rates in `alerts.jsonl` are the expected ones; ADWIN's opinion is not of the reference."""
     lines = [json.loads(line) for line in (out / "alerts.jsonl").read_text().splitlines()]
     got = [line for line in lines if line["kind"] == "drift"]
@@ -201,7 +201,7 @@ def test_the_traffic_raises_alarms_of_every_kind(expected: Expected) -> None:
 
 def test_a_replay_writes_the_alerts_of_the_reference(expected: Expected, tmp_path: Path) -> None:
     replay(expected.history, tmp_path / "out", workers=2)
-    assert_told(tmp_path / "out", expected)
+    assert_alerts(tmp_path / "out", expected)
 
 
 def test_a_replay_killed_again_and_again_writes_the_alerts_of_the_reference(expected: Expected, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_replay_killed_again_and_again_writes_the_alerts_of_the_reference(expe
     out = tmp_path / "out"
     alive = [killed(expected.history, out, 1, 60.0, partial(published_after, snapshot_of(out))) for _ in range(3)]
     replay(expected.history, out)
-    assert_told(out, expected)
+    assert_alerts(out, expected)
     assert any(alive), "each time it ended before it could be killed"
 
 

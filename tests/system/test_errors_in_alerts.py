@@ -43,8 +43,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> History:
         elif luck < 0.3 and since >= CHANGED:
             call["error"] = f"timeout after {draw.randrange(10_000)} ms\n  at fetch()"
         else:
-            said = (START + since + timedelta(minutes=5)).isoformat()
-            outcome = {"outcome_id": "o", "call_id": call["call_id"], "occurred_at": said, "source": "judge"}
+            stated_at = (START + since + timedelta(minutes=5)).isoformat()
+            outcome = {"outcome_id": "o", "call_id": call["call_id"], "occurred_at": stated_at, "source": "judge"}
             outcomes.append({**outcome, "success": draw.random() < 0.95})
         calls.append(call)
     for path, records in ((made.calls, calls), (made.outcomes, outcomes)):
@@ -61,8 +61,8 @@ def alerts(made: History, out: Path, workers: int) -> list[dict[str, Any]]:
 
 
 def test_the_error_behind_a_drop_is_named_in_the_alert(made: History, tmp_path: Path) -> None:
-    told = alerts(made, tmp_path / "one", 1)
-    (opened,) = [one for one in told if one["kind"] == "drift" and one["state"] == "opened"]
+    emitted = alerts(made, tmp_path / "one", 1)
+    (opened,) = [one for one in emitted if one["kind"] == "drift" and one["state"] == "opened"]
     assert (opened["model"], opened["direction"]) == (None, "down")
     first, *others = [one for one in opened["slices"] if one["dimension"] == "error"]
     assert first["value"] == "timeout after [redacted]"
@@ -74,4 +74,4 @@ def test_the_error_behind_a_drop_is_named_in_the_alert(made: History, tmp_path: 
     )
     share = f"{min(first['share'], 1):.0%}"
     assert f"Error 'timeout after [redacted]' accounts for {share} of the change." in opened["reason"]
-    assert alerts(made, tmp_path / "two", 2) == told
+    assert alerts(made, tmp_path / "two", 2) == emitted

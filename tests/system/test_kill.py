@@ -52,7 +52,7 @@ EVENTS: dict[str, Moment] = {
 
 
 class Reference:
-    """The run that nobody killed, and how long it took."""
+    """The run that was not killed, and how long it took."""
 
     def __init__(self, folder: Path) -> None:
         self.history: History = history(folder, calls=CALLS)
@@ -82,8 +82,8 @@ def killed(made: History, out: Path, workers: int, after_s: float, moment: Momen
         alive = process.poll() is None
         process.kill()
         assert process.stderr is not None
-        said = process.stderr.read()
-    assert alive or (process.returncode, said) == (0, b""), (process.returncode, said.decode())
+        stderr = process.stderr.read()
+    assert alive or (process.returncode, stderr) == (0, b""), (process.returncode, stderr.decode())
     return alive
 
 
@@ -115,14 +115,14 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
     ]
     moments.append((HANG_S, list(EVENTS)[campaign]))
     draw.shuffle(moments)
-    told = []
+    endings = []
     for after_s, event in moments:
         alive = killed(reference.history, out, workers, after_s, EVENTS[event] if event else None)
-        told.append(f"{'killed' if alive else 'ended'} {event or f'after {after_s:.2f} s'}")
-        assert sums_that_fail(out) == [], told
+        endings.append(f"{'killed' if alive else 'ended'} {event or f'after {after_s:.2f} s'}")
+        assert sums_that_fail(out) == [], endings
     replay(reference.history, out, workers)
     assert sums_that_fail(out) == []
     try:
         assert_same(left(out), reference.left)
     except AssertionError as wrong:
-        raise AssertionError(f"{wrong}; {told}, {workers} workers") from None
+        raise AssertionError(f"{wrong}; {endings}, {workers} workers") from None

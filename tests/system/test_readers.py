@@ -97,14 +97,14 @@ def minute(i: int) -> list[SnapshotMessage]:
     failed, succeeded = range(third), range(third, CALLS - third)
     verdicts: list[Row] = [(f"c{i}-{k}", at + k, "failure", None, "judge", at + 9, 1, 0) for k in failed]
     verdicts += [(f"c{i}-{k}", at + k, "success", None, "judge", at + 9, 1, 0) for k in succeeded]
-    said: list[Row] = [
+    statements: list[Row] = [
         (f"c{i}-{k}", at + k, "o1", "judge", at + 9, "assert", k >= third, None, "because", True)
         for k in (*failed, *succeeded)
     ]
-    outcomes, expired, revised = len(said), 0, 0
+    outcomes, expired, revised = len(statements), 0, 0
     if i:
         earlier = at - MINUTE_US
-        said += [
+        statements += [
             (f"c{i - 1}-0", earlier, "o1", "judge", earlier + 9, "assert", False, None, "because", False),
             (f"c{i - 1}-0", earlier, "o2", "judge", earlier + 20, "assert", True, None, None, True),
         ]
@@ -127,7 +127,7 @@ def minute(i: int) -> list[SnapshotMessage]:
     return [
         CallRows(calls),
         Verdicts(verdicts),
-        StatementRows(said),
+        StatementRows(statements),
         DeadLetterRows([letter]),
         cells(at // MINUTE_US, len(succeeded), third, revised, expired),
         Tally(counts),
@@ -201,8 +201,8 @@ def test_four_readers_see_only_whole_snapshots_through_200_publications(
     partition.close()
     (tmp_path / "over").touch()
     for reader in readers:
-        told, trouble = reader.communicate(timeout=HANG_S)
+        printed, trouble = reader.communicate(timeout=HANG_S)
         assert reader.returncode == 0, trouble
-        seen = json.loads(told)
+        seen = json.loads(printed)
         assert seen["last"] >= PUBLICATIONS - 5
         assert seen["versions"] >= PUBLICATIONS // 10, seen

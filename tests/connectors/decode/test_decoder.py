@@ -58,7 +58,7 @@ def line(kind: int, **changes: Any) -> bytes:
 
 
 def expected(raw: bytes, kind: int) -> dict[str, Any] | None:
-    """What the reference says: the record's values, or None where it is refused."""
+    """What the reference returns: the record's values, or None where it is refused."""
     if len(raw) > 1024 * 1024:
         return None
     try:
@@ -82,7 +82,7 @@ def agree(raws: list[bytes], kinds: list[int]) -> None:
         want = expected(raw, kind)
         assert (want is not None) == (i in found), raw
         if want is not None:
-            # repr tells 1, 1.0 and True apart.
+            # repr distinguishes 1, 1.0 and True.
             assert {name: repr(value) for name, value in found[i].items()} == {
                 name: repr(value) for name, value in want.items()
             }, raw
@@ -284,7 +284,7 @@ def test_calls_become_columns() -> None:
     assert dtypes == ["i8", "u8", "i8", "i4", "u8", "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
 
 
-def test_the_digest_tells_absent_from_empty_and_segment_from_error() -> None:
+def test_the_digest_distinguishes_absent_from_empty_and_segment_from_error() -> None:
     variants: list[dict[str, Any]] = [
         {}, {"segment": ""}, {"error": ""}, {"segment": "", "error": ""}, {"segment": "a"}, {"error": "a"},
     ]  # fmt: skip

@@ -26,7 +26,7 @@ def test_free_pages_of_the_recovery_store_are_cleaned_unless_it_is_busy(tmp_path
     # In a process of its own: opening and closing the file here would let go of the locks that we hold.
     assert subprocess.run(["grep", "-rq", MARK, tmp_path], check=False).returncode == 0
     store.execute("BEGIN IMMEDIATE")
-    assert not _scrubbed(tmp_path), "somebody is writing"
+    assert not _scrubbed(tmp_path), "another process is writing"
     store.execute("ROLLBACK")
     assert _scrubbed(tmp_path)
     assert subprocess.run(["grep", "-rq", MARK, tmp_path], check=False).returncode == 1

@@ -8,7 +8,7 @@ from connectors.erasure.requests import Erasures
 
 
 def test_a_request_is_pending_until_its_receipt_and_is_given_once_to_a_process(tmp_path: Path) -> None:
-    """A process that starts anew is given it again."""
+    """A process that restarts is given it again."""
     erasures, now = Erasures(tmp_path), [0.0]
     assert erasures.pending() == []
     look = erasures.inbox(lambda: now[0])

@@ -105,7 +105,7 @@ def materialise(folder: Path, history: Any) -> tuple[list[Path], list[Path]]:
 
 
 def naive(history: Any, names: list[str]) -> tuple[list[tuple[str, int, int, str]], int, int]:
-    """One record at a time, as the reference tells it."""
+    """One record at a time, as the reference reads it."""
     files = [*history[0], *history[1]]
     everything = []
     for i, content in enumerate(files):

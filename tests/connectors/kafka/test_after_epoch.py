@@ -1,4 +1,4 @@
-"""Records go once their epoch is stored: after a crash nothing has been told that is not told again."""
+"""Records go once their epoch is stored: after a crash nothing has been sent that is not sent again."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_at_the_end_the_rest_goes_once() -> None:
 
 
 class Numbers(StatefulSourcePartition[str, int]):
-    """A record per call, one epoch each; `run` tells runs apart, as another turn of reading would."""
+    """A record per call, one epoch each; `run` marks the run, as another turn of reading would."""
 
     def __init__(self, run: str, at: int, dies_at: int | None) -> None:
         self._run, self._at, self._dies_at = run, at, dies_at
@@ -110,7 +110,7 @@ class Source(FixedPartitionedSource[str, int]):
 
 
 @pytest.mark.parametrize("epoch", [timedelta(0), timedelta(days=1)], ids=["an epoch per record", "one epoch"])
-def test_after_a_crash_nothing_was_told_that_does_not_stand(tmp_path: Path, epoch: timedelta) -> None:
+def test_after_a_crash_nothing_was_emitted_that_does_not_stand(tmp_path: Path, epoch: timedelta) -> None:
     init_db_dir(tmp_path, 1)
     inner = Sink()
 
@@ -124,13 +124,13 @@ def test_after_a_crash_nothing_was_told_that_does_not_stand(tmp_path: Path, epoc
 
     with pytest.raises(BytewaxRuntimeError):
         run("a", dies_at=4)
-    told = list(inner.sent)
+    sent_before_crash = list(inner.sent)
     run("b", dies_at=None).finish()
     numbers = [one[1:] for one in inner.sent]
     assert sorted(set(numbers)) == ["1", "2", "3", "4", "5", "6"]
-    assert len(set(inner.sent)) == 6, "one of the first run that the second tells otherwise"
-    assert set(told) <= set(inner.sent)
+    assert len(set(inner.sent)) == 6, "the second run emits one of the first run otherwise"
+    assert set(sent_before_crash) <= set(inner.sent)
     if epoch:
-        assert told == []
+        assert sent_before_crash == []
     else:
-        assert told, "the first run must have told something before it died"
+        assert sent_before_crash, "the first run must have sent something before it died"

@@ -1,4 +1,4 @@
-"""What the client is told, what its errors mean, and that no secret is ever shown."""
+"""How the client is configured, what its errors mean, and that no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARK = "hush-3f9c"
 NOWHERE = "localhost:1"
 
 
-def error(name: str, reason: str = "Broker: said so") -> KafkaError:
+def error(name: str, reason: str = "Broker: no") -> KafkaError:
     return KafkaError(getattr(KafkaError, name), reason)
 
 
@@ -70,13 +70,13 @@ def test_a_secret_comes_from_its_file_without_the_newline_at_its_end(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "No such file"), (b"", "is empty"), (b"\xff", "UTF-8"), (b"a\0b", "is binary")]
+    ("content", "message"), [(None, "No such file"), (b"", "is empty"), (b"\xff", "UTF-8"), (b"a\0b", "is binary")]
 )
-def test_a_secret_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_a_secret_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(KafkaConfigError, match=said) as caught:
+    with pytest.raises(KafkaConfigError, match=message) as caught:
         consumer_config(Cluster(brokers="b", librdkafka_files={"sasl.password": str(path)}))
     assert str(caught.value).startswith('kafka.librdkafka_files: "sasl.password" must name a file')
     assert str(path) in str(caught.value)
@@ -84,7 +84,7 @@ def test_a_secret_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: b
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"sasl.pasword": MARK}, 'No such configuration property: "sasl.pasword"'),
         ({"sasl.mechanism": "PLAIN", "security.protocol": "SASL_SSL"}, "sasl.username and sasl.password must be set"),
@@ -96,11 +96,11 @@ def test_a_secret_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: b
     ],
 )
 def test_what_librdkafka_does_not_take_is_one_sentence_and_needs_no_broker(
-    settings: dict[str, str | bool | int | float], said: str
+    settings: dict[str, str | bool | int | float], message: str
 ) -> None:
     with pytest.raises(KafkaConfigError) as caught:
         try_settings(Cluster(brokers=NOWHERE, librdkafka=settings))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert MARK not in str(caught.value)
 
@@ -157,14 +157,14 @@ def test_a_refusal_of_one_record_is_neither(name: str) -> None:
     assert not is_passing(error(name))
 
 
-def test_nobody_there_is_one_sentence_with_the_last_reason() -> None:
+def test_no_broker_there_is_one_sentence_with_the_last_reason() -> None:
     with pytest.raises(KafkaFailure, match="Connection refused") as caught:
         reach(Cluster(brokers=NOWHERE), timeout_s=0.6)
     assert "localhost:1 must answer within 0.6 s" in str(caught.value)
     assert "in state" not in str(caught.value)
 
 
-def test_reaching_ends_when_told() -> None:
+def test_reaching_ends_when_asked_to_stop() -> None:
     with pytest.raises(KafkaFailure):
         reach(Cluster(brokers=NOWHERE), timeout_s=3600, give_up=lambda: True)
 
@@ -188,16 +188,16 @@ def test_no_secret_is_shown(
         shown += [repr(config), str(config), f"{config}"]
     with pytest.raises(KafkaFailure) as caught:
         reach(cluster, timeout_s=0.3)
-    ClientLog().log(logging.ERROR, "%s [%s] %s", "FAIL", "c", f"it said {MARK}")
+    ClientLog().log(logging.ERROR, "%s [%s] %s", "FAIL", "c", f"it sent {MARK}")
     leak = KafkaError(KafkaError._AUTHENTICATION, f"refused {MARK}-file")
     out, err = capfd.readouterr()
     shown += [str(caught.value), sentence(leak), caplog.text, out, err]
-    assert "it said ***" in caplog.text
+    assert "it sent ***" in caplog.text
     assert MARK not in "".join(shown)
     assert hide_secrets(f"a\n{MARK}") == "a ***"
 
 
-def test_what_may_be_secret_is_told_by_its_key() -> None:
+def test_what_may_be_secret_is_recognized_by_its_key() -> None:
     for key in ("sasl.password", "ssl.key.pem", "ssl.keystore.password", "sasl.oauthbearer.client.secret",
                 "sasl.oauthbearer.config", "https.proxy.url"):  # fmt: skip
         assert may_be_secret(key)
@@ -208,7 +208,7 @@ def test_what_may_be_secret_is_told_by_its_key() -> None:
 def test_the_client_s_own_log_is_quiet_and_never_on_standard_error(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Lost connections are told 20 times a second, and settings of other kinds of clients are no news."""
+    """Lost connections are reported 20 times a second, and settings of other kinds of clients are no news."""
     caplog.set_level(logging.DEBUG, logger="aftercall.broker")
     now = [0.0]
     log = ClientLog(lambda: now[0])

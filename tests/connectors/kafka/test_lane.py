@@ -33,8 +33,8 @@ def _call(i: int, minute: int = 0) -> bytes:
 
 def _outcome(i: int, minute: int = 0) -> bytes:
     at = f"2026-01-01T{minute // 60:02d}:{minute % 60:02d}:00Z"
-    said = {"outcome_id": "o", "call_id": f"c{i}", "occurred_at": at, "source": "s", "success": True}
-    return json.dumps(said).encode()
+    outcome = {"outcome_id": "o", "call_id": f"c{i}", "occurred_at": at, "source": "s", "success": True}
+    return json.dumps(outcome).encode()
 
 
 class Rig:
@@ -130,7 +130,7 @@ def test_the_watermark_waits_for_a_partition_that_has_not_been_read_yet(rig: Cal
     it.broker.produce(it.calls, 1, "c1", _call(1, 3))
     with it.lane() as lane:
         batches = _until(lane, lambda found: bool(found) and found[-1].low == T0_US + 3 * 60_000_000)
-        assert all(b.low in {NEVER, T0_US + 3 * 60_000_000} for b in batches), "it starts when both have spoken"
+        assert all(b.low in {NEVER, T0_US + 3 * 60_000_000} for b in batches), "it starts when both have records"
 
 
 def test_a_lane_resumed_from_its_state_reads_the_rest_and_nothing_twice(rig: Callable[..., Rig]) -> None:
@@ -184,7 +184,7 @@ def test_lanes_share_the_partitions_by_their_number(rig: Callable[..., Rig]) -> 
         assert sorted(set(_ids(batches))) == sorted(f"c{i}" for i in range(40) if i % 4 in partitions)
 
 
-def test_a_lane_without_partitions_says_at_once_that_it_is_idle(rig: Callable[..., Rig]) -> None:
+def test_a_lane_without_partitions_reports_at_once_that_it_is_idle(rig: Callable[..., Rig]) -> None:
     it = rig(partitions=1, lanes=2)
     with it.lane(number=1) as lane:
         batches = _until(lane, lambda found: len(found) == 1)
@@ -207,7 +207,7 @@ def test_a_partition_far_ahead_is_paused_until_the_slowest_has_caught_up(rig: Ca
         assert _ids(_until(fast, _read(1))) == ["c2"]
 
 
-def test_a_position_behind_the_end_is_told_and_accepted_only_on_demand(rig: Callable[..., Rig]) -> None:
+def test_a_position_behind_the_end_is_reported_and_accepted_only_on_demand(rig: Callable[..., Rig]) -> None:
     it = rig(partitions=1)
     it.broker.produce(it.calls, 0, "c0", _call(0))
     state = {"version": 1, "lanes": 1, "partitions": {(it.calls, 0): (500, T0_US)}}
@@ -270,7 +270,7 @@ def test_partitions_that_are_added_are_read_from_their_beginning(real_broker: Cl
     it.close()
 
 
-def test_a_position_that_has_expired_is_told_with_what_is_lost(real_broker: Cluster, tmp_path: Path) -> None:
+def test_a_position_that_has_expired_is_reported_with_what_is_lost(real_broker: Cluster, tmp_path: Path) -> None:
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient
 

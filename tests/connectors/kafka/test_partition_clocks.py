@@ -26,7 +26,7 @@ def _read(clocks: PartitionClocks, records: list[tuple[int, int]], now_s: float 
     return [int(wm) for wm in clocks.read(partition, at, now_s)]
 
 
-def test_it_does_not_start_before_each_partition_has_spoken_or_is_known_to_be_empty() -> None:
+def test_it_does_not_start_before_each_partition_has_a_record_or_is_known_to_be_empty() -> None:
     clocks = _clocks(2)
     assert _read(clocks, [(0, 5)]) == [NEVER]
     assert clocks.low(0.0) == (NEVER, False)
@@ -38,12 +38,12 @@ def test_a_partition_is_left_out_only_while_the_broker_goes_on_confirming_its_en
     clocks = _clocks(2)
     _read(clocks, [(0, 5), (1, 9)])
     clocks.reached_end(0, 100, 10.0)
-    assert clocks.low(1000.0) == (5, False), "nobody has confirmed it since"
+    assert clocks.low(1000.0) == (5, False), "no lane has confirmed it since"
     clocks.confirm(0, 100, 69.0)
     assert clocks.low(69.0) == (5, False), "59 s are not 60"
     clocks.confirm(0, 100, 70.0)
     assert clocks.low(70.0) == (9, False)
-    assert clocks.low(170.0) == (5, False), "the broker is away: nobody knows what waits there"
+    assert clocks.low(170.0) == (5, False), "the broker is away: what waits there is unknown"
     clocks.confirm(0, 101, 171.0)
     assert clocks.low(171.0) == (5, False), "there is something to read"
 

@@ -72,7 +72,7 @@ def test_where_there_is_nothing_to_leave_out_nothing_is() -> None:
     assert shortened(b'{"verdict":"success","reason":null}') is None
 
 
-def test_a_refused_output_is_told_of_without_its_content() -> None:
+def test_a_refused_output_is_reported_without_its_content() -> None:
     value = b'{"output":"private"}'
     made = refused_output("agent.verdicts", value, "MSG_SIZE_TOO_LARGE")
     letter = json.loads(made)

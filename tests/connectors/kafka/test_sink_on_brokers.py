@@ -43,7 +43,7 @@ TOO_LARGE, INVALID_RECORD, NOT_ALLOWED, NOT_ENOUGH_REPLICAS = 10, 87, 29, 19
 QUICK = {"reconnect.backoff.max.ms": 200, "linger.ms": 5, "topic.metadata.propagation.max.ms": 500}
 
 
-class Told:
+class Recorder:
     """Callbacks that keep their arguments."""
 
     def __init__(self, give_up: Callable[[], bool] = lambda: False) -> None:
@@ -65,12 +65,15 @@ class Told:
 
 
 def writer(
-    client: Mapping[str, Any], dead_letters: str = "dead", told: Told | None = None, more: Mapping[str, Any] = {}
+    client: Mapping[str, Any],
+    dead_letters: str = "dead",
+    recorder: Recorder | None = None,
+    more: Mapping[str, Any] = {},
 ) -> KafkaWriter:
     settings = dict(client)
     brokers = settings.pop("bootstrap.servers")
     config = producer_config(Settings(brokers=brokers, librdkafka=settings | QUICK | dict(more)))
-    return KafkaWriter(config, dead_letters, (told or Told()).callbacks)
+    return KafkaWriter(config, dead_letters, (recorder or Recorder()).callbacks)
 
 
 def opened(to: KafkaWriter, topic: str) -> KafkaPart:
@@ -109,8 +112,8 @@ def verdict(n: int, reason: str = "fine") -> bytes:
 
 
 def test_what_a_snapshot_returned_for_is_there_with_its_keys_in_order(broker: Cluster) -> None:
-    topic, told = broker.fresh_topic(3), Told()
-    part = opened(writer(broker.client, told=told), topic)
+    topic, recorder = broker.fresh_topic(3), Recorder()
+    part = opened(writer(broker.client, recorder=recorder), topic)
     part.write_batch([block(range(500)), block(range(500, 1000)), []])
     part.write_batch([])
     part.snapshot()
@@ -118,12 +121,12 @@ def test_what_a_snapshot_returned_for_is_there_with_its_keys_in_order(broker: Cl
     assert len(records) == 1000
     assert all(numbers == sorted(numbers) for numbers in by_key(records).values())
     assert len(by_key(records)) == 100
-    assert told.confirmed == {topic: 1000}
+    assert recorder.confirmed == {topic: 1000}
     part.write_batch([block(range(1000, 1100))])
     part.close()
     assert len(broker.read_all(topic)) == 1100
-    assert told.confirmed == {topic: 1100}
-    assert told.refused == []
+    assert recorder.confirmed == {topic: 1100}
+    assert recorder.refused == []
 
 
 def test_a_tombstone_and_a_record_without_a_key_can_be_written(broker: Cluster) -> None:
@@ -167,13 +170,13 @@ def test_all_parts_of_a_process_share_a_producer_until_the_last_one_closes(mock_
 
 
 @pytest.mark.slow
-def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
+def test_a_snapshot_waits_for_the_broker_however_long_and_logs_it(
     mock_broker: MockCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_writer, "LOG_EVERY_S", 0.6)
     caplog.set_level(logging.INFO, logger="aftercall.kafka")
-    topic, told = mock_broker.fresh_topic(), Told()
-    part = opened(writer(mock_broker.client, told=told), topic)
+    topic, recorder = mock_broker.fresh_topic(), Recorder()
+    part = opened(writer(mock_broker.client, recorder=recorder), topic)
     part.write_batch([block([0])])
     part.snapshot()
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
@@ -181,24 +184,24 @@ def test_a_snapshot_waits_for_the_broker_however_long_and_says_so(
     waiting = Thread(target=part.snapshot)
     began = time.monotonic()
     waiting.start()
-    until(lambda: told.beats >= 4 and len(caplog.records) >= 2, lambda: (told.beats, caplog.text))
+    until(lambda: recorder.beats >= 4 and len(caplog.records) >= 2, lambda: (recorder.beats, caplog.text))
     assert waiting.is_alive()
-    assert told.confirmed == {topic: 1}
+    assert recorder.confirmed == {topic: 1}
     mock_broker._library.rd_kafka_mock_broker_set_up(mock_broker._cluster, 1)
     waiting.join(HANG_S)
     assert not waiting.is_alive()
-    assert told.confirmed == {topic: 100}
+    assert recorder.confirmed == {topic: 100}
     assert len(mock_broker.read_all(topic)) == 100
-    said = [record.message for record in caplog.records]
-    assert 3 <= len(said) <= 2 + (time.monotonic() - began) / kafka_writer.LOG_EVERY_S
-    assert all("99 records not acknowledged" in one for one in said[:-1])
-    assert "answers again" in said[-1]
+    messages = [record.message for record in caplog.records]
+    assert 3 <= len(messages) <= 2 + (time.monotonic() - began) / kafka_writer.LOG_EVERY_S
+    assert all("99 records not acknowledged" in one for one in messages[:-1])
+    assert "answers again" in messages[-1]
 
 
-def test_when_told_to_stop_it_raises_and_so_does_everything_after(mock_broker: MockCluster) -> None:
+def test_when_asked_to_stop_it_raises_and_so_does_everything_after(mock_broker: MockCluster) -> None:
     """A snapshot that returned would let the epoch be committed without its records."""
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
-    to = writer(mock_broker.client, told=Told(give_up=lambda: True))
+    to = writer(mock_broker.client, recorder=Recorder(give_up=lambda: True))
     part, other = opened(to, "a"), opened(to, "b")
     part.write_batch([block(range(10))])
     with pytest.raises(StoppedWaiting, match=r"1\d were not by the deadline to stop"):
@@ -258,8 +261,8 @@ def test_killed_in_between_a_real_broker_still_gets_everything_in_order(new_brok
     broker = new_broker()
     broker.start()
     broker.topic("t", 3)
-    told = Told()
-    part = opened(writer(broker.client, told=told), "t")
+    recorder = Recorder()
+    part = opened(writer(broker.client, recorder=recorder), "t")
     stop = False
 
     def harm() -> None:
@@ -278,21 +281,21 @@ def test_killed_in_between_a_real_broker_still_gets_everything_in_order(new_brok
         part.write_batch([block(range(sent, sent + 200))])
         sent += 200
         part.snapshot()
-        assert told.confirmed["t"] == sent
+        assert recorder.confirmed["t"] == sent
     harming.join()
     part.close()
     found = by_key(RealCluster(broker.client).read_all("t"))
     assert sorted(itertools.chain.from_iterable(found.values())) == list(range(sent))  # idempotence: each once
     assert all(numbers == sorted(numbers) for numbers in found.values())
-    assert told.beats > 0
+    assert recorder.beats > 0
 
 
 # --- what the broker does not want -----------------------------------------------------------------------------------
 
 
 def test_a_record_too_large_for_the_client_is_shortened_in_its_place(broker: Cluster) -> None:
-    topic, dead, told = broker.fresh_topic(), broker.fresh_topic(), Told()
-    part = opened(writer(broker.client, dead, told, more={"message.max.bytes": 2000}), topic)
+    topic, dead, recorder = broker.fresh_topic(), broker.fresh_topic(), Recorder()
+    part = opened(writer(broker.client, dead, recorder, more={"message.max.bytes": 2000}), topic)
     whole = [verdict(1), verdict(2, "x" * 3000), verdict(3)]
     part.write_batch([[("c", value) for value in whole]])
     part.snapshot()
@@ -302,34 +305,34 @@ def test_a_record_too_large_for_the_client_is_shortened_in_its_place(broker: Clu
     assert cut.reason is None
     assert cut.event_id == json.loads(whole[1])["event_id"]
     assert broker.read_all(dead) == []
-    assert (told.shortened, told.confirmed, told.refused) == ({topic: 1}, {topic: 3}, [])
+    assert (recorder.shortened, recorder.confirmed, recorder.refused) == ({topic: 1}, {topic: 3}, [])
     part.close()
 
 
 def test_one_that_cannot_be_shortened_becomes_a_dead_letter(broker: Cluster) -> None:
-    topic, dead, told = broker.fresh_topic(), broker.fresh_topic(), Told()
-    part = opened(writer(broker.client, dead, told, more={"message.max.bytes": 2000}), topic)
+    topic, dead, recorder = broker.fresh_topic(), broker.fresh_topic(), Recorder()
+    part = opened(writer(broker.client, dead, recorder, more={"message.max.bytes": 2000}), topic)
     huge = b'{"n":1,"text":"%s"}' % (b"x" * 3000)
     part.write_batch([[("a", b'{"n":0}'), ("a", huge), ("a", b'{"n":2}')]])
     part.close()
     assert by_key(broker.read_all(topic)) == {"a": [0, 2]}
     (letter,) = broker.read_all(dead)
     assert letter.key == b"a"
-    said = json.loads(letter.value or b"")
-    assert said["reason"] == "refused_output"
-    assert (said["size"], said["sha256"]) == (len(huge), sha256(huge).hexdigest())
-    assert (said["origin"], said["payload"]) == (None, None)
-    assert said["detail"].startswith(f"{topic}: the broker refused this output of {len(huge)} bytes as MSG_SIZE")
-    assert told.refused == [(topic, "MSG_SIZE_TOO_LARGE")]
-    assert told.confirmed == {topic: 2, dead: 1}
+    body = json.loads(letter.value or b"")
+    assert body["reason"] == "refused_output"
+    assert (body["size"], body["sha256"]) == (len(huge), sha256(huge).hexdigest())
+    assert (body["origin"], body["payload"]) == (None, None)
+    assert body["detail"].startswith(f"{topic}: the broker refused this output of {len(huge)} bytes as MSG_SIZE")
+    assert recorder.refused == [(topic, "MSG_SIZE_TOO_LARGE")]
+    assert recorder.confirmed == {topic: 2, dead: 1}
 
 
 @pytest.mark.slow
 def test_a_batch_that_is_too_large_is_sent_in_smaller_ones_and_loses_nothing(real_broker: RealCluster) -> None:
     """The broker's limit is on batches: librdkafka reports every record of one as too large, sound ones too."""
     topic, dead = real_broker.fresh_topic(max_message_bytes="20000"), real_broker.fresh_topic()
-    told = Told()
-    to = writer(real_broker.client, dead, told, more={"compression.type": "none"})
+    recorder = Recorder()
+    to = writer(real_broker.client, dead, recorder, more={"compression.type": "none"})
     part = opened(to, topic)
     for start in range(0, 3000, 1000):
         part.write_batch([[(f"k{n % 7}", b'{"n":%d,"t":"%s"}' % (n, b"x" * 100)) for n in range(start, start + 1000)]])
@@ -339,15 +342,15 @@ def test_a_batch_that_is_too_large_is_sent_in_smaller_ones_and_loses_nothing(rea
     found = by_key(real_broker.read_all(topic))
     assert set(itertools.chain.from_iterable(found.values())) == set(range(3000))
     assert {key: numbers[-1] for key, numbers in found.items()} == {key: max(numbers) for key, numbers in found.items()}
-    assert told.confirmed == {topic: 3000}
-    assert told.refused == []
+    assert recorder.confirmed == {topic: 3000}
+    assert recorder.refused == []
     assert real_broker.read_all(dead) == []
 
 
 def test_after_a_refusal_the_last_record_of_a_key_is_still_its_newest(mock_broker: MockCluster) -> None:
     """Others of the same key may have arrived already: they are sent again, after the one that was refused."""
-    topic, dead, told = mock_broker.fresh_topic(), mock_broker.fresh_topic(), Told()
-    part = opened(writer(mock_broker.client, dead, told, more={"batch.num.messages": 1}), topic)
+    topic, dead, recorder = mock_broker.fresh_topic(), mock_broker.fresh_topic(), Recorder()
+    part = opened(writer(mock_broker.client, dead, recorder, more={"batch.num.messages": 1}), topic)
     fail_next(mock_broker, TOO_LARGE)
     part.write_batch([[("a", b'{"n":0}'), ("a", b'{"n":1}'), ("b", b'{"n":2}'), ("a", b'{"n":3}')]])
     part.close()
@@ -355,18 +358,18 @@ def test_after_a_refusal_the_last_record_of_a_key_is_still_its_newest(mock_broke
     assert set(found["a"]) == {0, 1, 3}
     assert found["a"][-3:] == [0, 1, 3]
     assert set(found["b"]) == {2}
-    assert told.confirmed == {topic: 4}
+    assert recorder.confirmed == {topic: 4}
     assert mock_broker.read_all(dead) == []
 
 
 def test_a_record_refused_for_another_reason_becomes_a_dead_letter_and_others_go_on(real_broker: RealCluster) -> None:
     """A compacted topic takes no record without a key."""
-    topic, dead, told = real_broker.fresh_topic(cleanup_policy="compact"), real_broker.fresh_topic(), Told()
-    part = opened(writer(real_broker.client, dead, told), topic)
+    topic, dead, recorder = real_broker.fresh_topic(cleanup_policy="compact"), real_broker.fresh_topic(), Recorder()
+    part = opened(writer(real_broker.client, dead, recorder), topic)
     part.write_batch([[("a", b'{"n":0}'), ("", b'{"n":1}'), ("a", b'{"n":2}')]])
     part.close()
     assert by_key(real_broker.read_all(topic))["a"][-1] == 2
-    assert told.refused == [(topic, "INVALID_RECORD")]
+    assert recorder.refused == [(topic, "INVALID_RECORD")]
     (letter,) = real_broker.read_all(dead)
     assert json.loads(letter.value or b"")["reason"] == "refused_output"
 
@@ -374,28 +377,28 @@ def test_a_record_refused_for_another_reason_becomes_a_dead_letter_and_others_go
 def test_where_even_the_dead_letter_is_refused_it_is_counted_and_logged(
     mock_broker: MockCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic, dead, told = mock_broker.fresh_topic(), mock_broker.fresh_topic(), Told()
-    part = opened(writer(mock_broker.client, dead, told), topic)
+    topic, dead, recorder = mock_broker.fresh_topic(), mock_broker.fresh_topic(), Recorder()
+    part = opened(writer(mock_broker.client, dead, recorder), topic)
     fail_next(mock_broker, INVALID_RECORD, INVALID_RECORD, INVALID_RECORD)
     part.write_batch([[("a", b'{"n":0,"input":"private"}')]])
     part.snapshot()
     part.write_batch([[("b", b'{"n":1}')]])
     part.close()
-    assert told.refused == [(topic, "INVALID_RECORD"), (dead, "INVALID_RECORD")]
+    assert recorder.refused == [(topic, "INVALID_RECORD"), (dead, "INVALID_RECORD")]
     assert by_key(mock_broker.read_all(topic)) == {"b": [1]}
     assert "refuses the record of key 'a' for good" in caplog.text
     assert "private" not in caplog.text
-    assert told.confirmed == {topic: 1}
+    assert recorder.confirmed == {topic: 1}
 
 
 def test_what_passes_is_tried_again(mock_broker: MockCluster) -> None:
-    topic, told = mock_broker.fresh_topic(), Told()
-    part = opened(writer(mock_broker.client, told=told), topic)
+    topic, recorder = mock_broker.fresh_topic(), Recorder()
+    part = opened(writer(mock_broker.client, recorder=recorder), topic)
     fail_next(mock_broker, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS)
     part.write_batch([block(range(10))])
     part.close()
     assert set(itertools.chain.from_iterable(by_key(mock_broker.read_all(topic)).values())) == set(range(10))
-    assert told.refused == []
+    assert recorder.refused == []
 
 
 def test_what_is_not_allowed_ends_it(mock_broker: MockCluster) -> None:
@@ -476,18 +479,18 @@ def test_an_epoch_whose_records_did_not_arrive_is_repeated(tmp_path: Path, mock_
     store.mkdir()
     init_db_dir(store, 1)
 
-    def run(told: Told) -> None:
+    def run(recorder: Recorder) -> None:
         flow = Dataflow("f")
         numbers = op.input("in", flow, TestingSource(list(range(20)), batch_size=1))
         blocks = op.map("block", numbers, lambda n: ("s", [("k", b'{"n":%d}' % n)]))
-        sink: Any = KafkaSink(writer(mock_broker.client, told=told), topic)
+        sink: Any = KafkaSink(writer(mock_broker.client, recorder=recorder), topic)
         op.output("out", blocks, sink)
         cli_main(flow, workers_per_process=1, epoch_interval=timedelta(0), recovery_config=RecoveryConfig(store))
 
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
     with pytest.raises(BytewaxRuntimeError) as caught:
-        run(Told(give_up=lambda: True))
+        run(Recorder(give_up=lambda: True))
     assert isinstance(caught.value.__cause__, StoppedWaiting)
     mock_broker._library.rd_kafka_mock_broker_set_up(mock_broker._cluster, 1)
-    run(Told())
+    run(Recorder())
     assert by_key(mock_broker.read_all(topic))["k"][-20:] == list(range(20))

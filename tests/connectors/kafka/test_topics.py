@@ -20,7 +20,7 @@ def test_a_topic_that_we_made_differs_in_nothing(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "settings", "said"),
+    ("key", "settings", "start"),
     [
         ("outcomes", {"cleanup.policy": "compact"}, "t: cleanup.policy should be delete; it is compact; outcomes"),
         ("verdicts", {"cleanup.policy": "delete"}, "t: cleanup.policy should be compact,delete; it is delete ("),
@@ -29,9 +29,9 @@ def test_a_topic_that_we_made_differs_in_nothing(key: str) -> None:
         ("alerts", {"max.message.bytes": "1000"}, "t: max.message.bytes should be at least 131072"),
     ],
 )  # fmt: skip
-def test_a_difference_that_matters_is_one_sentence(key: str, settings: dict[str, str], said: str) -> None:
+def test_a_difference_that_matters_is_one_sentence(key: str, settings: dict[str, str], start: str) -> None:
     (sentence,) = _compared(key, "t", {**SETTINGS[key], **settings})
-    assert sentence.startswith(said)
+    assert sentence.startswith(start)
 
 
 def test_differences_that_do_not_matter_are_left_to_the_user() -> None:

@@ -65,7 +65,7 @@ def configs(broker: RealCluster, topic: str) -> dict[str, str]:
 # --- reaching --------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_there_and_what_is_missing_is_told_and_nothing_is_made(broker: Cluster) -> None:
+def test_what_is_there_and_what_is_missing_is_reported_and_nothing_is_made(broker: Cluster) -> None:
     there = broker.fresh_topic(3)
     for _ in range(2):
         found = reach(settings_of(broker), inputs=[there, "missing"], outputs=[there])
@@ -92,8 +92,8 @@ def test_a_broker_that_comes_late_is_waited_for(new_broker: Callable[..., Broker
 
 @pytest.fixture(scope="module")
 def guarded(kafka_is_here: None) -> Any:
-    """A broker with users: `admin` may everything, `reader` may see and read, `nobody` nothing."""
-    users = {"admin": f"a-{MARK}", "reader": f"r-{MARK}", "nobody": f"n-{MARK}"}
+    """A broker with users: `admin` may everything, `reader` may see and read, `outsider` nothing."""
+    users = {"admin": f"a-{MARK}", "reader": f"r-{MARK}", "outsider": f"o-{MARK}"}
     rules = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:admin;User:ANONYMOUS",
@@ -107,7 +107,7 @@ def as_user(name: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_wrong_credentials_are_told_at_once_and_not_shown(guarded: Broker) -> None:
+def test_wrong_credentials_are_reported_at_once_and_not_shown(guarded: Broker) -> None:
     with pytest.raises(KafkaFailure, match=r"must accept the credentials.*Invalid username or password") as caught:
         reach(settings_of(guarded, **{"sasl.password": f"wrong-{MARK}"}), timeout_s=HANG_S)
     assert MARK not in str(caught.value)
@@ -115,12 +115,14 @@ def test_wrong_credentials_are_told_at_once_and_not_shown(guarded: Broker) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("protocol", "said"),
+    ("protocol", "reason"),
     [("SSL", "SSL handshake failed"), ("PLAINTEXT", "connection closed by peer")],
 )
-def test_the_wrong_protocol_is_told_with_what_the_client_saw(guarded: Broker, protocol: str, said: str) -> None:
+def test_the_wrong_protocol_is_reported_with_what_the_client_saw(guarded: Broker, protocol: str, reason: str) -> None:
     wrong = Settings(brokers=guarded.bootstrap, librdkafka={"security.protocol": protocol})
-    assert said in failure_within(wrong, 1.5) or said in failure_within(wrong, HANG_S / 4), "busy machines take longer"
+    assert reason in failure_within(wrong, 1.5) or reason in failure_within(wrong, HANG_S / 4), (
+        "busy machines take longer"
+    )
 
 
 def failure_within(cluster: Settings, timeout_s: float) -> str:
@@ -130,7 +132,7 @@ def failure_within(cluster: Settings, timeout_s: float) -> str:
 
 
 @pytest.mark.slow
-def test_a_secret_that_is_changed_is_read_anew(guarded: Broker, tmp_path: Path) -> None:
+def test_a_secret_that_is_changed_is_read_again(guarded: Broker, tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("wrong\n", encoding="utf-8")
     client = dict(guarded.client)
@@ -147,7 +149,7 @@ def test_a_secret_that_is_changed_is_read_anew(guarded: Broker, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_who_may_not_write_is_told_before_anything_starts_and_when_writing(guarded: Broker) -> None:
+def test_a_user_without_the_right_to_write_is_refused_before_anything_starts_and_when_writing(guarded: Broker) -> None:
     names = fresh_names()
     create_topics(settings_of(guarded), names, partitions=1)
     admin = AdminClient(guarded.client)
@@ -170,10 +172,10 @@ def test_who_may_not_write_is_told_before_anything_starts_and_when_writing(guard
     part.write_batch([[("k", b"{}")]])
     with pytest.raises(KafkaFailure, match="must let this user read the input topics and write the outputs"):
         part.snapshot()
-    nobody = settings_of(guarded, **as_user("nobody"))
-    assert set(reach(nobody, inputs=list(names.values())).missing) == set(names.values())
+    outsider = settings_of(guarded, **as_user("outsider"))
+    assert set(reach(outsider, inputs=list(names.values())).missing) == set(names.values())
     with pytest.raises(KafkaFailure, match="must let this user"):
-        create_topics(nobody, fresh_names())
+        create_topics(outsider, fresh_names())
 
 
 # --- making topics ---------------------------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ def test_an_input_gets_as_many_partitions_as_the_other_one_has(real_broker: Real
     assert made[names["outcomes"]].state == "exists"
 
 
-def test_existing_topics_are_left_alone_and_their_differences_told(real_broker: RealCluster) -> None:
+def test_existing_topics_are_left_alone_and_their_differences_reported(real_broker: RealCluster) -> None:
     names = fresh_names()
     real_broker.create_topic(names["calls"], 2, cleanup_policy="compact", retention_ms="1000")
     real_broker.create_topic(names["outcomes"], 3)

@@ -366,7 +366,7 @@ def test_a_kill_in_the_middle_of_publication_leaves_the_old_snapshot_and_all_com
     assert query(tmp_path, "SELECT count(*) FROM calls") == [(15_000,)]
 
 
-def test_a_second_pipeline_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
+def test_a_second_pipeline_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     store.commit(1)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "sdk")])}

@@ -106,10 +106,10 @@ def test_every_option_of_every_command_is_explained(path: tuple[str, ...]) -> No
         assert hidden or re.fullmatch(r"[A-Za-z].*\.", parameter.help), (parameter.opts, parameter.help)
 
 
-def test_help_says_what_exit_codes_mean_in_the_words_of_the_reference(run: Run) -> None:
-    told = " ".join(run("--help").stdout.split())
+def test_help_lists_what_exit_codes_mean_in_the_words_of_the_reference(run: Run) -> None:
+    help_text = " ".join(run("--help").stdout.split())
     for code in ExitCode:
-        assert f"{code} {code.meaning}" in told
+        assert f"{code} {code.meaning}" in help_text
 
 
 # --- wrong usage -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from flows.demo.simulate import simulate
 
 
-def test_the_files_hold_what_the_truth_says(tmp_path: Path) -> None:
+def test_the_files_hold_what_the_truth_counts(tmp_path: Path) -> None:
     made = simulate(tmp_path / "new", days=3, calls_per_day=400, seed=5)
     truth = json.loads(made.truth.read_text())
     assert truth == made.content
@@ -26,7 +26,7 @@ def test_the_files_hold_what_the_truth_says(tmp_path: Path) -> None:
     assert truth["incident"]["rate_before"] - truth["incident"]["rate_after"] == pytest.approx(0.12)
 
 
-def test_every_statement_says_one_thing(tmp_path: Path) -> None:
+def test_every_statement_asserts_one_thing(tmp_path: Path) -> None:
     made = simulate(tmp_path, days=3, calls_per_day=400, seed=6)
     for line in made.outcomes.read_text().splitlines():
         outcome = json.loads(line)

@@ -69,7 +69,7 @@ def test_a_dead_letter_names_a_call_as_a_word_of_its_own(text: str | None, named
 
 
 def test_rows_and_bytes_of_a_call_are_gone_and_all_others_are_there_in_order(tmp_path: Path) -> None:
-    """Also after a crash in the middle of writing the file anew."""
+    """Also after a crash in the middle of writing the file again."""
     store = SnapshotStore(tmp_path)
     store.append_calls([_call("stay"), _call("gone-id"), _call("gone-id-too")])
     for number in range(3):
@@ -98,7 +98,7 @@ def _partition(folder: Path, erasing: Erasing, state: dict[str, Any] | None = No
     return SnapshotPartition(SnapshotSettings(folder=folder, live=True, erasing=erasing), state)
 
 
-def test_the_sink_forgets_what_came_in_the_same_epoch_and_tells_once_it_is_safe(tmp_path: Path) -> None:
+def test_the_sink_forgets_what_came_in_the_same_epoch_and_gives_a_receipt_once_it_is_safe(tmp_path: Path) -> None:
     """Not before a snapshot without the call is published and two more epochs have begun."""
     erasing = Erasing(tmp_path)
     sink = _partition(tmp_path, erasing)
@@ -106,15 +106,15 @@ def test_the_sink_forgets_what_came_in_the_same_epoch_and_tells_once_it_is_safe(
     # A dead letter takes another way than the rest, and may come after the request.
     sink.write_batch([CallRows([_call("gone-id")]), EraseRows(request.request, ("gone-id",), 1, 2)])
     sink.write_batch([DeadLetterRows([_letter('{"call_id":"gone-id"}')]), CallRows([_call("stay")])])
-    told = []
+    receipts = []
     for _ in range(8):
         sink.snapshot()
-        told.append(erasing.requests.receipt(request.request))
+        receipts.append(erasing.requests.receipt(request.request))
         if sink._running is not None:
             sink._running.join()
-    assert told[:2] == [None, None]
-    assert told[-1] is not None
-    assert told[-1]["removed"] | {"snapshots": 0} == {
+    assert receipts[:2] == [None, None]
+    assert receipts[-1] is not None
+    assert receipts[-1]["removed"] | {"snapshots": 0} == {
         "held": 1, "waiting": 2, "calls": 1, "verdicts": 0, "statements": 0, "dead_letters": 1, "snapshots": 0,
     }  # fmt: skip
     assert _files_with(tmp_path) == []
@@ -196,7 +196,7 @@ def _kafka_run(out: Path, **known: Any) -> None:
         (lambda out: _kafka_run(out, deciding={"join": {}}), ["--call", "a"], 2, "was started under other settings"),
     ],
 )
-def test_what_cannot_be_erased_is_told_in_one_sentence(
+def test_what_cannot_be_erased_is_refused_in_one_sentence(
     tmp_path: Path, prepare: Callable[[Path], None], arguments: list[str], code: int, part: str
 ) -> None:
     out = tmp_path / "out"

@@ -58,7 +58,7 @@ def test_a_digest_comes_back_as_it_was_written_strongest_first(out: Path) -> Non
     assert set(found.entries[0]) == set(DigestEntry.model_fields)
 
 
-def test_the_newest_week_is_shown_and_says_where_nothing_changed(out: Path) -> None:
+def test_the_newest_week_is_shown_also_where_nothing_changed(out: Path) -> None:
     shown = CliRunner().invoke(app, ["digest", "--snapshot", str(out)])
     assert shown.exit_code == 0
     assert "No certain change in 70 groups, week 2026-W47" in " ".join(shown.output.split())
@@ -77,12 +77,12 @@ def test_a_week_is_shown_with_its_promise(out: Path) -> None:
     assert len(plain["entries"]) == 2
 
 
-def test_a_week_that_is_not_there_is_told_with_those_that_are(out: Path) -> None:
+def test_a_week_that_is_not_there_is_refused_with_those_that_are(out: Path) -> None:
     with pytest.raises(InsightError, match=r"must be one in .* \(2026-W46 to 2026-W47\); got 2026-W01"):
         read_digest(out / "outcomes.duckdb", "2026-W01")
 
 
-def test_before_the_first_week_has_ended_the_sentence_says_so(tmp_path: Path) -> None:
+def test_before_the_first_week_has_ended_one_sentence_reports_it(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     store.publish({}, NOTHING, NOTHING)
     store.close()

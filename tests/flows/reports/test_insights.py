@@ -193,13 +193,13 @@ def test_intervals_for_deciding_are_wider_than_those_for_one_look(out: Path) -> 
     assert side.low < side.wilson_low < 0.7
 
 
-def test_an_open_alert_is_told_once_with_its_moment(out: Path) -> None:
+def test_an_open_alert_is_shown_once_with_its_moment(out: Path) -> None:
     (one,) = insights(out / "outcomes.duckdb", "triage").degraded
     assert (one.model, one.config, one.alert_id) == ("atlas", "default", f"{1:032x}")
     assert one.since == (END - timedelta(hours=40)).replace(tzinfo=UTC)
 
 
-def test_an_alert_is_told_where_calls_of_the_task_are_in_its_scope(out: Path) -> None:
+def test_an_alert_is_shown_where_calls_of_the_task_are_in_its_scope(out: Path) -> None:
     scopes = list(product(["triage", "refund", "*"], ["atlas", "birch", "elsewhere", None], ["default", "v2", None]))
     with duckdb.connect(str(out / "outcomes.duckdb")) as base:
         base.execute("DELETE FROM alerts")
@@ -222,7 +222,7 @@ def test_who_fell_is_named_where_the_open_alerts_are_about_others(out: Path, tas
 
 
 @pytest.mark.parametrize(
-    ("scope", "said"),
+    ("scope", "line"),
     [
         (("*", "atlas", None), "● atlas over all task types: 90.0 %"),
         (("triage", None, "v2"), "● all models/v2: 90.0 %"),
@@ -230,13 +230,13 @@ def test_who_fell_is_named_where_the_open_alerts_are_about_others(out: Path, tas
         (("*", None, None), "● all models over all task types: 90.0 %"),
     ],
 )
-def test_the_scope_of_an_alert_is_said_in_words(
-    out: Path, scope: tuple[str, str | None, str | None], said: str
+def test_the_scope_of_an_alert_is_shown_in_words(
+    out: Path, scope: tuple[str, str | None, str | None], line: str
 ) -> None:
     with duckdb.connect(str(out / "outcomes.duckdb")) as base:
         base.execute("DELETE FROM alerts")
         alert(base, 6, **dict(zip(("task_type", "model", "config"), scope, strict=True)))
-    assert said in shown(lambda console: render(insights(out / "outcomes.duckdb", "triage"), console))
+    assert line in shown(lambda console: render(insights(out / "outcomes.duckdb", "triage"), console))
 
 
 def test_without_an_alert_intervals_that_lie_apart_name_the_model(out: Path) -> None:
@@ -277,12 +277,14 @@ def test_the_newest_recommendation_is_taken_and_as_of_goes_back(out: Path) -> No
 
 
 def test_the_json_has_the_names_of_the_reference(out: Path) -> None:
-    told = json.loads(insights(out / "outcomes.duckdb", "triage").to_json())
-    assert told["task_type"] == "triage"
-    assert told["performance_delta"] == pytest.approx(told["current_success_rate"] - told["baseline_success_rate"])
-    assert told["degraded_models"][0]["since"] == "2026-09-19T08:00:00Z"
-    assert told["routing_recommendation"]["arms"][0]["model"] == "atlas"
-    assert told["models"][0]["current"]["resolved"] == 1000
+    answer = json.loads(insights(out / "outcomes.duckdb", "triage").to_json())
+    assert answer["task_type"] == "triage"
+    assert answer["performance_delta"] == pytest.approx(
+        answer["current_success_rate"] - answer["baseline_success_rate"]
+    )
+    assert answer["degraded_models"][0]["since"] == "2026-09-19T08:00:00Z"
+    assert answer["routing_recommendation"]["arms"][0]["model"] == "atlas"
+    assert answer["models"][0]["current"]["resolved"] == 1000
 
 
 def test_the_reference_names_every_field_of_the_json(out: Path) -> None:
@@ -329,15 +331,15 @@ def test_a_person_can_read_it(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "how", "said"),
+    ("task", "how", "message"),
     [
         ("nope", {}, r"must be one in .*\(refund, triage\); got 'nope'"),
         ("triage", {"lookback": timedelta(minutes=90)}, r"lookback must be whole hours, at least 1h; got 90m"),
         ("triage", {"baseline": timedelta(0)}, r"baseline must be whole hours, at least 1h; got 0s"),
     ],
 )
-def test_wrong_questions_are_answered_in_one_sentence(out: Path, task: str, how: dict[str, Any], said: str) -> None:
-    with pytest.raises(InsightError, match=said):
+def test_wrong_questions_are_answered_in_one_sentence(out: Path, task: str, how: dict[str, Any], message: str) -> None:
+    with pytest.raises(InsightError, match=message):
         insights(out / "outcomes.duckdb", task, **how)
 
 
@@ -388,13 +390,13 @@ def test_the_demo_report_counts_the_other_alerts_by_what_they_are_about(out: Pat
         alert(base, 6, kind="group_cap", model=None, config=None, metric="groups", direction="up")
     text = " ".join(shown(lambda console: report(out, console)).split())
     assert text.count("●") == 1
-    for said in (
+    for part in (
         "2 on latency, cost, tokens or scores",
         "1 on traffic or on sources of outcomes",
         "1 on the pipeline itself",
         "1 that turned out to be part of a wider change",
     ):
-        assert said in text
+        assert part in text
 
 
 def test_the_demo_report_owns_up_to_a_miss_and_to_false_alarms(out: Path) -> None:

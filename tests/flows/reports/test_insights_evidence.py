@@ -1,4 +1,4 @@
-"""What insights say beside the rates: who answers, what silence could mean, how soon a drop would be noticed."""
+"""What insights show beside the rates: who answers, what silence could mean, how soon a drop would be noticed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ CREATE TABLE recommendations (seq BIGINT, task_type VARCHAR, segment VARCHAR, is
 
 
 class World:
-    """Six models at 15 calls an hour; m0 falls from .85 to .55 on day 15. Failures come first, half are never told."""
+    """Six models at 15 calls an hour; m0 falls from .85 to .55 on day 15.
+
+    Half the calls get an outcome, failures sooner than successes.
+    """
 
     def __init__(self) -> None:
         rng = np.random.default_rng(20)
@@ -51,7 +54,7 @@ class World:
         self.answered = rng.random(count) < 0.5
 
     def seen(self, hour: int, path: Path) -> Insight:
-        """What `insights` say of a snapshot that is taken at the end of this hour."""
+        """What `insights` show of a snapshot that is taken at the end of this hour."""
         now = START + hour * HOUR_US
         made = self.at < now
         known = self.answered & (self.at + self.slow < now)
@@ -84,7 +87,7 @@ def _plain(column: np.ndarray, *, moment: bool) -> list[object]:
 
 
 @pytest.mark.slow
-def test_who_looks_every_hour_is_told_of_the_one_model_that_fell_and_of_no_other(tmp_path: Path) -> None:
+def test_looks_at_every_hour_show_the_one_model_that_fell_and_no_other(tmp_path: Path) -> None:
     world, path = World(), tmp_path / "outcomes.duckdb"
     for hour in range(DROP_AT - 6, DROP_AT, 2):
         found = world.seen(hour, path)
@@ -100,7 +103,7 @@ def test_who_looks_every_hour_is_told_of_the_one_model_that_fell_and_of_no_other
         assert one.effect_high < 0
 
 
-def test_the_whole_is_corrected_and_says_what_it_rests_on(tmp_path: Path) -> None:
+def test_the_whole_is_corrected_and_shows_what_it_rests_on(tmp_path: Path) -> None:
     found = World().seen(DROP_AT, tmp_path / "outcomes.duckdb")
     whole = found.overall
     assert whole.corrected is not None
@@ -120,11 +123,11 @@ def test_the_whole_is_corrected_and_says_what_it_rests_on(tmp_path: Path) -> Non
     for line in (NONE_WORSE, silence_line(whole), power_line(found.arms)):
         assert line is not None
         assert line in text.getvalue()
-    told = json.loads(found.to_json())
-    assert told["response_rate"] == quiet.answered
-    assert told["models"][0]["silence"]["gamma"] == 2.0
-    assert told["models"][0]["power"]["outcomes_per_day"] == pytest.approx(180, rel=0.1)
-    assert told["models"][0]["corrected"]["delta_low"] < 0 < told["models"][0]["corrected"]["delta_high"]
+    answer = json.loads(found.to_json())
+    assert answer["response_rate"] == quiet.answered
+    assert answer["models"][0]["silence"]["gamma"] == 2.0
+    assert answer["models"][0]["power"]["outcomes_per_day"] == pytest.approx(180, rel=0.1)
+    assert answer["models"][0]["corrected"]["delta_low"] < 0 < answer["models"][0]["corrected"]["delta_high"]
 
 
 def test_where_all_answer_the_range_is_the_rate_and_no_word_is_lost_on_silence(tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_where_all_answer_the_range_is_the_rate_and_no_word_is_lost_on_silence(t
     assert silence_line(type(found)(**{**vars(found), "silence": quiet})) is None
 
 
-def test_times_to_notice_are_told_where_there_is_traffic() -> None:
+def test_times_to_notice_are_shown_where_there_is_traffic() -> None:
     busy, thin = (detection_delay(18 * rate, 2 * rate, rate, DriftSettings()) for rate in (250, 8))
     assert busy is not None
     assert thin is not None

@@ -76,8 +76,8 @@ def test_a_flow_that_ends_well_closes_its_sinks(tmp_path: Path) -> None:
     assert (sink.part.closed, sink.part.abandoned) == (True, False)
 
 
-def test_a_thread_of_bytewax_that_panics_late_is_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its threads run nothing of Python, and may panic after all has been said."""
+def test_a_thread_of_bytewax_that_panics_late_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its threads run nothing of Python, and may panic after everything was printed."""
     stream: Any = PythonThreadsOnly(sys.stderr)
     _thread.start_new_thread(stream.write, ("late panic\n",))
     _thread.start_new_thread(lambda: stream.write("another, printed by a hook\n"), ())

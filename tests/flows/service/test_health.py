@@ -1,4 +1,4 @@
-"""Alive, ready, or why not; and the server that says so."""
+"""Alive, ready, or why not; and the server that reports it."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_metrics_are_served_as_prometheus_reads_them(server: Server) -> None:
     assert 'aftercall_records_total{kind="call"} 0.0' in text
 
 
-def test_another_path_is_not_found_and_told_which_there_are(server: Server) -> None:
+def test_another_path_is_not_found_and_the_answer_lists_which_there_are(server: Server) -> None:
     status, _, text = ask(server.port, "/")
     assert (status, json.loads(text)) == (404, {"error": "must be one of /metrics, /healthz, /readyz"})
 
@@ -226,7 +226,7 @@ def test_a_server_that_is_closed_gives_its_port_back(health: Health) -> None:
     second.close()
 
 
-def test_process_i_listens_on_the_port_plus_i_and_tells_its_number(health: Health) -> None:
+def test_process_i_listens_on_the_port_plus_i_and_reports_its_number(health: Health) -> None:
     free = serve(health, "127.0.0.1", 0)
     free.close()
     server = listen(Service(port=free.port - 1), 1, running(health))
@@ -265,7 +265,7 @@ def test_a_peer_is_not_missed_before_state_is_loaded(wheel: Wheel) -> None:
     assert first.not_alive() == []
 
 
-def test_without_a_server_nobody_is_asked(wheel: Wheel) -> None:
+def test_without_a_server_no_process_is_asked(wheel: Wheel) -> None:
     first = running(health_of(wheel))
     watch_peers(first, Service(port=0), 3)
     assert first.not_ready() == []

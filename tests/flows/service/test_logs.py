@@ -1,4 +1,4 @@
-"""Logs come out alike, whoever wrote them, and hold neither payloads nor secrets."""
+"""Logs of all loggers come out alike, and hold neither payloads nor secrets."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def test_positional_arguments_are_filled_in(error: Error) -> None:
     assert lines(error)[0]["event"] == "1 of 2"
 
 
-def test_the_level_is_that_of_our_own_loggers_others_say_warnings_only(error: Error) -> None:
+def test_the_level_is_that_of_our_own_loggers_others_log_warnings_only(error: Error) -> None:
     configure("debug")
     logging.getLogger("aftercall.lane").debug("shown")
     structlog.get_logger("flows.service.run").debug("shown too")
-    logging.getLogger("somebody.else").info("not shown")
-    logging.getLogger("somebody.else").warning("shown as well")
+    logging.getLogger("another.package").info("not shown")
+    logging.getLogger("another.package").warning("shown as well")
     assert [line["event"] for line in lines(error)] == ["shown", "shown too", "shown as well"]
     configure("warning")
     logging.getLogger("aftercall.lane").info("not shown")
@@ -85,7 +85,7 @@ def test_the_level_is_that_of_our_own_loggers_others_say_warnings_only(error: Er
     assert lines(error) == []
 
 
-def test_configuring_again_does_not_say_everything_twice(error: Error) -> None:
+def test_configuring_again_does_not_log_everything_twice(error: Error) -> None:
     configure(process=0)
     configure(process=1)
     logging.getLogger("aftercall").info("once")

@@ -20,7 +20,7 @@ def test_addresses_differ_and_are_none_that_a_system_gives_to_outgoing_connectio
     assert members.PORTS[-1] < 32_768, "where Linux begins to"
 
 
-def test_a_port_on_which_somebody_listens_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_on_which_another_program_listens_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Settings come from one file, the environment and the command line, and what is wrong is said in one sentence."""
+"""Settings come from one file, the environment and the command line, and what is wrong is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_environment_reaches_nested_keys_lists_and_json(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "parts"),
     [
         ('[join]\nhorizn = "3d"', ["join.horizn is no setting", "did you mean horizon?"]),
         ("[jion]", ["jion is no setting", "did you mean join?"]),
@@ -166,11 +166,11 @@ def test_the_environment_reaches_nested_keys_lists_and_json(monkeypatch: pytest.
     ],
 )
 def test_what_is_wrong_is_one_sentence_with_place_rule_value_and_remedy(
-    tmp_path: Path, text: str, said: list[str]
+    tmp_path: Path, text: str, parts: list[str]
 ) -> None:
     sentence = refused(tmp_path, text)
     assert sentence.startswith(f"{tmp_path / 'aftercall.toml'}: ")
-    for part in said:
+    for part in parts:
         assert part in sentence
 
 
@@ -254,18 +254,22 @@ def test_effective_values_read_back_as_the_same_settings(tmp_path: Path) -> None
     assert load(**settings.effective()) == settings
 
 
-def test_kafka_drops_old_rows_where_nothing_else_is_said(tmp_path: Path) -> None:
+def test_kafka_drops_old_rows_where_nothing_else_is_set(tmp_path: Path) -> None:
     kept = load(written(tmp_path, '[retention]\nhourly = "1d"')).retention.on_kafka()
     assert (kept.calls, kept.statements, kept.hourly) == (timedelta(days=30), timedelta(days=30), timedelta(days=1))
 
 
-def test_rows_are_kept_for_as_long_as_their_table_says_and_those_of_a_call_from_its_closing() -> None:
+def test_rows_are_kept_for_as_long_as_their_table_sets_and_those_of_a_call_from_its_closing() -> None:
     settings = load(
         join={"horizon": "2d", "allowed_lateness": "1h"},
         retention={"calls": "3d", "dead_letters": "30d", "alerts": "90d"},
     )
     held = timedelta(days=2, hours=1)
-    told = settings.forget_after(settings.retention)
-    assert told == {"calls": timedelta(days=3) + held, "dead_letters": timedelta(days=30), "alerts": timedelta(days=90)}
+    on_files = settings.forget_after(settings.retention)
+    assert on_files == {
+        "calls": timedelta(days=3) + held,
+        "dead_letters": timedelta(days=30),
+        "alerts": timedelta(days=90),
+    }
     on_kafka = settings.forget_after(settings.retention.on_kafka())
-    assert on_kafka == told | {"statements": timedelta(days=30) + held, "hourly": timedelta(days=90)}
+    assert on_kafka == on_files | {"statements": timedelta(days=30) + held, "hourly": timedelta(days=90)}

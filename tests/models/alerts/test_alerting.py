@@ -42,18 +42,18 @@ def levels(*hit: Group, low: float = 0.75, back: int | None = None) -> Levels:
     return found
 
 
-def scopes(told: list[Alert]) -> set[tuple[str, str | None, str | None]]:
-    return {(one.task_type, one.model, one.config) for one in told}
+def scopes(records: list[Alert]) -> set[tuple[str, str | None, str | None]]:
+    return {(one.task_type, one.model, one.config) for one in records}
 
 
 def minute_of(alert: Alert) -> int:
     return int((alert.updated_at - EPOCH).total_seconds()) // 60 - START
 
 
-def lawful(told: list[Alert]) -> None:
-    """Each alert's records follow each other as they must, and no two open alerts say the same."""
+def lawful(records: list[Alert]) -> None:
+    """Each alert's records follow each other as they must, and no two open alerts are about the same."""
     newest: dict[str, Alert] = {}
-    for one in told:
+    for one in records:
         before = newest.get(one.alert_id)
         assert one.seq == (1 if before is None else before.seq + 1)
         if before is None or before.state == "closed":
@@ -73,48 +73,48 @@ def lawful(told: list[Alert]) -> None:
 
 def test_a_providers_incident_is_one_alert_and_its_end_closes_it() -> None:
     hit = [(task, "atlas", "default") for task in TASKS]
-    told = alerts(simulate(levels(*hit, back=WEEK + 4 * DAY), WEEK + 10 * DAY), WEEK + 10 * DAY)
-    lawful(told)
-    assert len({one.alert_id for one in told}) == 1
-    assert scopes(told) == {("*", "atlas", None)}
-    assert [one.state for one in told] == ["opened", *["updated"] * (len(told) - 2), "closed"]
-    assert told[0].reason.startswith("Success rate of model 'atlas' over all task types fell from 9")
-    assert WEEK < minute_of(told[0]) < WEEK + 3 * HOUR
-    assert WEEK + 4 * DAY < minute_of(told[-1]) < WEEK + 4 * DAY + 6 * HOUR
-    assert "is over" in told[-1].reason
-    assert {one.value for one in told[0].slices if one.dimension == "task_type"} == set(TASKS)
+    records = alerts(simulate(levels(*hit, back=WEEK + 4 * DAY), WEEK + 10 * DAY), WEEK + 10 * DAY)
+    lawful(records)
+    assert len({one.alert_id for one in records}) == 1
+    assert scopes(records) == {("*", "atlas", None)}
+    assert [one.state for one in records] == ["opened", *["updated"] * (len(records) - 2), "closed"]
+    assert records[0].reason.startswith("Success rate of model 'atlas' over all task types fell from 9")
+    assert WEEK < minute_of(records[0]) < WEEK + 3 * HOUR
+    assert WEEK + 4 * DAY < minute_of(records[-1]) < WEEK + 4 * DAY + 6 * HOUR
+    assert "is over" in records[-1].reason
+    assert {one.value for one in records[0].slices if one.dimension == "task_type"} == set(TASKS)
 
 
 def test_a_config_gone_bad_is_one_alert_that_names_it() -> None:
-    told = alerts(simulate(levels(("refund", "atlas", "v2")), WEEK + 2 * DAY), WEEK + 2 * DAY)
-    lawful(told)
-    assert len({one.alert_id for one in told}) == 1
-    assert scopes(told) == {("refund", "atlas", "v2")}
+    records = alerts(simulate(levels(("refund", "atlas", "v2")), WEEK + 2 * DAY), WEEK + 2 * DAY)
+    lawful(records)
+    assert len({one.alert_id for one in records}) == 1
+    assert scopes(records) == {("refund", "atlas", "v2")}
 
 
 def test_a_config_gone_bad_over_all_its_models_is_one_alert() -> None:
     hit: list[Group] = [("refund", model, "v2") for model in MODELS]
-    told = alerts(simulate(levels(*hit), WEEK + 2 * DAY), WEEK + 2 * DAY)
-    assert len({one.alert_id for one in told}) == 1
-    assert scopes(told) == {("refund", None, "v2")}
-    assert "task 'refund', all models, config 'v2'" in told[0].reason
+    records = alerts(simulate(levels(*hit), WEEK + 2 * DAY), WEEK + 2 * DAY)
+    assert len({one.alert_id for one in records}) == 1
+    assert scopes(records) == {("refund", None, "v2")}
+    assert "task 'refund', all models, config 'v2'" in records[0].reason
 
 
 def test_everything_at_once_is_one_alert_on_everything() -> None:
-    told = alerts(simulate(levels(*ALL), WEEK + 2 * DAY), WEEK + 2 * DAY)
-    assert len({one.alert_id for one in told}) == 1
-    assert scopes(told) == {("*", None, None)}
+    records = alerts(simulate(levels(*ALL), WEEK + 2 * DAY), WEEK + 2 * DAY)
+    assert len({one.alert_id for one in records}) == 1
+    assert scopes(records) == {("*", None, None)}
 
 
 def test_two_causes_at_about_the_same_time_are_two_alerts() -> None:
     changed = levels(("refund", "atlas", "default")) | {("search", "birch", "default"): [(0, 0.9), (WEEK + 30, 0.7)]}
-    told = alerts(simulate(changed, WEEK + 2 * DAY), WEEK + 2 * DAY)
-    lawful(told)
-    assert scopes(told) == {("refund", "atlas", "default"), ("search", "birch", "default")}
-    assert len({one.alert_id for one in told}) == 2
+    records = alerts(simulate(changed, WEEK + 2 * DAY), WEEK + 2 * DAY)
+    lawful(records)
+    assert scopes(records) == {("refund", "atlas", "default"), ("search", "birch", "default")}
+    assert len({one.alert_id for one in records}) == 2
 
 
-def test_where_nothing_changes_nothing_is_told() -> None:
+def test_where_nothing_changes_no_alert_opens() -> None:
     assert alerts(simulate(levels(), 28 * DAY), 28 * DAY) == []
 
 
@@ -122,35 +122,35 @@ def test_an_incident_that_spreads_widens_its_alert() -> None:
     spread: Levels = {group: [(0, 0.9)] for group in ALL}
     for number, task in enumerate(TASKS):
         spread[task, "atlas", "default"] += [(WEEK + number * 2 * HOUR, 0.6)]
-    told = alerts(simulate(spread, WEEK + 2 * DAY), WEEK + 2 * DAY)
-    lawful(told)
-    assert (told[0].task_type, told[0].model) == ("quote", "atlas")
-    first = [one for one in told if one.alert_id == told[0].alert_id]
+    records = alerts(simulate(spread, WEEK + 2 * DAY), WEEK + 2 * DAY)
+    lawful(records)
+    assert (records[0].task_type, records[0].model) == ("quote", "atlas")
+    first = [one for one in records if one.alert_id == records[0].alert_id]
     assert (first[-1].task_type, first[-1].model) == ("*", "atlas")
     assert any("wider than first reported" in one.reason for one in first)
     # Alerts that were opened on the way are part of it, and closed.
-    others = {one.alert_id: one for one in told if one.alert_id != told[0].alert_id}
+    others = {one.alert_id: one for one in records if one.alert_id != records[0].alert_id}
     assert len(others) <= 1
-    assert all((one.state, one.evidence["part_of"]) == ("closed", told[0].alert_id) for one in others.values())
+    assert all((one.state, one.evidence["part_of"]) == ("closed", records[0].alert_id) for one in others.values())
 
 
 def test_a_change_that_comes_back_at_once_opens_the_same_alert_again() -> None:
     turns: Levels = {group: [(0, 0.9)] for group in ALL}
     turns["refund", "atlas", "default"] += [(WEEK, 0.7), (WEEK + DAY, 0.9), (WEEK + 2 * DAY, 0.7)]
-    told = alerts(simulate(turns, WEEK + 3 * DAY), WEEK + 3 * DAY)
-    lawful(told)
-    assert len({one.alert_id for one in told}) == 1
-    assert [one.state for one in told if one.state != "updated"] == ["opened", "closed", "opened"]
-    assert {one.opened_at for one in told} == {told[0].opened_at}
+    records = alerts(simulate(turns, WEEK + 3 * DAY), WEEK + 3 * DAY)
+    lawful(records)
+    assert len({one.alert_id for one in records}) == 1
+    assert [one.state for one in records if one.state != "updated"] == ["opened", "closed", "opened"]
+    assert {one.opened_at for one in records} == {records[0].opened_at}
 
 
 def test_a_further_drop_updates_its_alert_against_the_first_baseline() -> None:
     deeper: Levels = {group: [(0, 0.9)] for group in ALL}
     deeper["refund", "atlas", "default"] += [(WEEK, 0.8), (WEEK + 2 * DAY, 0.5)]
-    told = alerts(simulate(deeper, WEEK + 3 * DAY), WEEK + 3 * DAY)
-    lawful(told)
-    assert len({one.alert_id for one in told}) == 1
-    moved = next(one for one in told if "moved again" in one.reason)
+    records = alerts(simulate(deeper, WEEK + 3 * DAY), WEEK + 3 * DAY)
+    lawful(records)
+    assert len({one.alert_id for one in records}) == 1
+    moved = next(one for one in records if "moved again" in one.reason)
     assert moved.baseline == pytest.approx(0.9, abs=0.01)
     assert moved.current is not None
     assert moved.current < 0.65
@@ -159,26 +159,26 @@ def test_a_further_drop_updates_its_alert_against_the_first_baseline() -> None:
 def test_after_seven_days_the_new_level_is_normal_and_the_next_drop_a_new_alert() -> None:
     steps: Levels = {group: [(0, 0.9)] for group in ALL}
     steps["refund", "atlas", "default"] += [(WEEK, 0.75), (3 * WEEK, 0.5)]
-    told = alerts(simulate(steps, 3 * WEEK + DAY), 3 * WEEK + DAY)
-    lawful(told)
-    closed = next(one for one in told if one.state == "closed")
+    records = alerts(simulate(steps, 3 * WEEK + DAY), 3 * WEEK + DAY)
+    lawful(records)
+    closed = next(one for one in records if one.state == "closed")
     assert closed.closed_at is not None
-    assert (closed.closed_at - told[0].opened_at).days == 7
+    assert (closed.closed_at - records[0].opened_at).days == 7
     assert "new normal" in closed.reason
     assert "current_after" not in closed.evidence
-    assert len({one.alert_id for one in told}) == 2
-    assert told[-1].baseline == pytest.approx(0.75, abs=0.02)
+    assert len({one.alert_id for one in records}) == 2
+    assert records[-1].baseline == pytest.approx(0.75, abs=0.02)
 
 
 def test_a_rise_is_information_and_costs_nothing() -> None:
     better: Levels = {group: [(0, 0.8)] for group in ALL}
     better["refund", "atlas", "default"] += [(WEEK, 0.95)]
-    told = alerts(simulate(better, WEEK + DAY), WEEK + DAY)
-    assert {(one.direction, one.severity) for one in told} == {("up", "info")}
-    assert all(one.failures_per_day is not None and one.failures_per_day < 0 for one in told)
+    records = alerts(simulate(better, WEEK + DAY), WEEK + DAY)
+    assert {(one.direction, one.severity) for one in records} == {("up", "info")}
+    assert all(one.failures_per_day is not None and one.failures_per_day < 0 for one in records)
 
 
-def test_severity_says_what_the_change_costs() -> None:
+def test_severity_follows_what_the_change_costs() -> None:
     """20 points each, at 2,880 trials a day and at 40."""
     for per_day, severity in ((2880.0, "critical"), (40.0, "warning")):
         calls = simulate({ALL[0]: [(0, 0.95), (4 * WEEK, 0.6)]}, 6 * WEEK, every=30, per_day=per_day)
@@ -194,11 +194,11 @@ def test_the_first_update_is_not_biased_by_the_alarm() -> None:
     opened, updated, covered = [], [], []
     for seed in range(60):
         calls = simulate({ALL[0]: [(0, 0.9), (WEEK, 0.8)]}, WEEK + 4 * DAY, every=30, per_day=960.0, seed=seed)
-        told = alerts(calls, WEEK + 4 * DAY)
-        late = [one for one in told if one.state == "updated" and "24 h" in one.reason]
+        records = alerts(calls, WEEK + 4 * DAY)
+        late = [one for one in records if one.state == "updated" and "24 h" in one.reason]
         if not late:
             continue
-        first, one = told[0], late[0]
+        first, one = records[0], late[0]
         assert None not in {first.current, one.current, one.baseline, one.effect_low, one.effect_high}
         opened.append(first.current - 0.8)  # type: ignore[operator]
         updated.append(one.current - 0.8)  # type: ignore[operator]
@@ -209,26 +209,26 @@ def test_the_first_update_is_not_biased_by_the_alarm() -> None:
     assert sum(covered) / len(covered) > 0.95
 
 
-def test_the_source_that_tells_it_is_named() -> None:
+def test_the_source_that_reports_the_drop_is_named() -> None:
     calls = simulate({("refund", "atlas", "default"): [(0, 0.9), (WEEK, 0.6)]}, WEEK + HOUR * 4)
     drift, stage = Drift(NO_WAIT), Alerting(for_alerts(NO_WAIT))
     before = with_sources(calls.between(0, WEEK), ("judge", "user_feedback"), {"judge": (0.5, 0.5)})
     after = with_sources(calls.between(WEEK, WEEK + HOUR * 4), ("judge", "user_feedback"), {"judge": (0.3, 0.95)})
-    told = [one for part in (before, after) for one in stage.close(part, drift.close(part))]
-    by_source = [one for one in told[0].slices if one.dimension == "source"]
+    records = [one for part in (before, after) for one in stage.close(part, drift.close(part))]
+    by_source = [one for one in records[0].slices if one.dimension == "source"]
     assert by_source[0].value == "judge"
     assert by_source[0].share > 0.8
     assert sum(one.share for one in by_source) == pytest.approx(1.0, abs=1e-4)
-    assert told[0].reason.count("Source 'judge' accounts for") == 1
+    assert records[0].reason.count("Source 'judge' accounts for") == 1
 
 
 @pytest.mark.parametrize("cut", [1, 7, 20, 100, 239])
-def test_the_error_that_tells_it_is_named_wherever_the_stream_is_cut_and_resumed(cut: int) -> None:
+def test_the_error_behind_the_drop_is_named_wherever_the_stream_is_cut_and_resumed(cut: int) -> None:
     """Before, one failure in five is a timeout and one a refusal; of those that come on top nearly all time out."""
     calls = simulate({("refund", "atlas", "default"): [(0, 0.9), (WEEK, 0.6)]}, WEEK + HOUR * 4)
     usual, since = {"refused": 0.2, "timeout": 0.2}, {"refused": 0.05, "timeout": 0.75}
 
-    def told(*ends: int) -> list[Alert]:
+    def emitted(*ends: int) -> list[Alert]:
         drift, stage, found = Drift(NO_WAIT), Alerting(for_alerts(NO_WAIT)), []
         for begin, end in pairwise((0, *ends)):
             shares = usual if end <= WEEK else since
@@ -237,17 +237,17 @@ def test_the_error_that_tells_it_is_named_wherever_the_stream_is_cut_and_resumed
             stage = Alerting.from_state(stage.state(), for_alerts(NO_WAIT))
         return found
 
-    whole = told(WEEK, WEEK + HOUR * 4)
+    whole = emitted(WEEK, WEEK + HOUR * 4)
     by_error = {one.value: one for one in whole[0].slices if one.dimension == "error"}
     assert by_error["timeout"].share > 0.8
     assert abs(by_error["refused"].share) < 0.1
     assert by_error["timeout"].baseline == pytest.approx(0.98, abs=0.005)
     assert "Error 'timeout' accounts for" in whole[0].reason
-    assert told(WEEK - cut, WEEK, WEEK + cut, WEEK + HOUR * 4) == whole
+    assert emitted(WEEK - cut, WEEK, WEEK + cut, WEEK + HOUR * 4) == whole
 
 
-def test_where_the_baseline_is_too_short_the_alert_says_that_no_promise_is_made() -> None:
-    """30 outcomes at 90 % cannot tell 60 % apart at the threshold, whatever a detector says."""
+def test_where_the_baseline_is_too_short_the_alert_states_that_no_promise_is_made() -> None:
+    """30 outcomes at 90 % cannot be distinguished from 60 % at the threshold, whatever a detector raises."""
     calls = simulate({ALL[0]: [(0, 0.9)]}, 60, every=1, per_day=1440.0)
     group = ALL[0]
     evidence = {
@@ -270,11 +270,11 @@ def test_where_the_baseline_is_too_short_the_alert_says_that_no_promise_is_made(
         evidence=evidence,
         details=RateChange(inherited=False),
     )
-    (told,) = Alerting(for_alerts(NO_WAIT)).close(calls.between(0, 60), [found])
-    assert told.promise is None
-    assert told.caveat is not None
-    assert "30 outcomes before the change are too few" in told.caveat
-    assert told.reason.endswith(told.caveat)
+    (opened,) = Alerting(for_alerts(NO_WAIT)).close(calls.between(0, 60), [found])
+    assert opened.promise is None
+    assert opened.caveat is not None
+    assert "30 outcomes before the change are too few" in opened.caveat
+    assert opened.reason.endswith(opened.caveat)
     known = found._replace(evidence=evidence | {"trials_before": 4000.0, "failures_before": 400.0})
     (sure,) = Alerting(for_alerts(NO_WAIT)).close(calls.between(0, 60), [known])
     assert str(sure.promise).startswith("At most 1 false alarms per 1,000 watched groups per week")
@@ -316,7 +316,7 @@ def troubles(draw: st.DrawFn) -> Trials:
 
 @given(troubles(), st.lists(st.integers(1, 16 * DAY - 1), max_size=8), st.booleans())
 @settings(max_examples=15, deadline=None)
-def test_what_is_told_does_not_depend_on_how_minutes_are_cut_into_messages(
+def test_alerts_do_not_depend_on_how_minutes_are_cut_into_messages(
     calls: Trials,
     cuts: list[int],
     restore: bool,  # noqa: FBT001

@@ -38,14 +38,14 @@ def test_more_baseline_never_supports_less(trials: int, rate: float, changed: fl
         assert not baseline_too_small(2 * trials, rate, changed, threshold)
 
 
-def test_a_thousand_outcomes_cannot_tell_two_points() -> None:
+def test_a_thousand_outcomes_cannot_show_a_change_of_two_points() -> None:
     """The lesson of the reference figures: 1,000 history events cannot support a 2-point promise, 10,000 can."""
     assert baseline_too_small(1000, 0.9, 0.88, 10_000.0)
     assert not baseline_too_small(10_000, 0.9, 0.88, 10_000.0)
 
 
 def judged(correlation: float, days: int = 21, per_day: int = 2000, streams: int = 400) -> float:
-    """Share of streams whose days are said to differ too much; their rates are Beta of this correlation."""
+    """Share of streams whose days are found to differ too much; their rates are Beta of this correlation."""
     rng = np.random.default_rng(3)
     found = 0
     for _ in range(streams):
@@ -92,6 +92,6 @@ def test_a_kind_of_day_is_new_where_no_day_before_was_one() -> None:
     assert new_kind_of_day({monday}, {monday + 5, monday + 7}) is None
     assert new_kind_of_day({monday}, {monday + 1}) is None
     assert new_kind_of_day(set(), {monday + 5}) is None
-    told = caveat(rate=0.9, changed=0.5, trials=10_000, threshold=2000, new_kind="weekend")
-    assert told is not None
-    assert "began on a weekend" in told
+    reason = caveat(rate=0.9, changed=0.5, trials=10_000, threshold=2000, new_kind="weekend")
+    assert reason is not None
+    assert "began on a weekend" in reason

@@ -46,10 +46,10 @@ def plain(rows: list[Row], now: int, begin: int, end: int) -> dict[tuple[Group, 
             for gone in [known for known, last in mine.items() if last // 60 <= at // 60 - BASELINE_HOURS]:
                 if len(mine) == SLOTS:
                     del mine[gone]
-        told = text in mine or len(mine) < SLOTS
-        if told:
+        named = text in mine or len(mine) < SLOTS
+        if named:
             mine[text] = at
-        kept.append((at, NAMES[name], text if told else OTHER))
+        kept.append((at, NAMES[name], text if named else OTHER))
     found: dict[tuple[Group, str], int] = {}
     for at, group, text in kept:
         coarse = at // 60 < (START + now) // 60 - BY_MINUTE_HOURS
@@ -83,10 +83,10 @@ def test_counts_are_the_plain_sums_however_the_minutes_came(
             if restore:
                 kept = LeafTrials(kept.state())
         counts, leaf, text = kept.by_error(START + now, START + begin, START + end)
-    told = {
+    counted = {
         (kept.leaves.names[at], error): int(n) for n, at, error in zip(counts, leaf.tolist(), text, strict=True) if n
     }
-    assert told == plain(rows, now, begin, end)
+    assert counted == plain(rows, now, begin, end)
 
 
 def test_a_slot_is_given_away_in_the_very_hour_from_which_its_old_text_is_read_no_more() -> None:

@@ -40,11 +40,11 @@ def test_one_cause_is_one_alert(cause: str, per_day: float, drop: float) -> None
     one, right, over, records = 0, 0, 0, 0
     for seed in range(SEEDS):
         calls = simulate({g: level(g) for g in [*ALL, *hit]}, end, every=30, per_day=per_day, seed=1000 + seed)
-        told = alerts(calls, end)
-        one += len({record.alert_id for record in told}) == 1
-        right += bool(told) and (told[0].task_type, told[0].model, told[0].config) == named
-        over += bool(told) and told[-1].state == "closed" and "current_after" in told[-1].evidence
-        records += len(told)
+        emitted = alerts(calls, end)
+        one += len({record.alert_id for record in emitted}) == 1
+        right += bool(emitted) and (emitted[0].task_type, emitted[0].model, emitted[0].config) == named
+        over += bool(emitted) and emitted[-1].state == "closed" and "current_after" in emitted[-1].evidence
+        records += len(emitted)
     figures = (
         f"one alert {one}, named at once {right}, closed by its end {over}, of {SEEDS}; {records / SEEDS:.1f} records"
     )

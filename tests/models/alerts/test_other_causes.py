@@ -37,13 +37,15 @@ def alarm(minute: int, group: AnyGroup, direction: Direction = "up", **fields: A
     return Alarm(**(known | fields))
 
 
-def told(*alarms: Alarm) -> list[Alert]:
+def alerts_of(*alarms: Alarm) -> list[Alert]:
     causes = OtherCauses(Incidents())
     return [record for one in alarms for record in causes.explain(one)]
 
 
 def test_a_slow_provider_is_one_alert_over_all_its_tasks() -> None:
-    found = told(*(alarm(10 + at, (task, "atlas", "v1")) for at, task in enumerate(("refund", "search", "triage"))))
+    found = alerts_of(
+        *(alarm(10 + at, (task, "atlas", "v1")) for at, task in enumerate(("refund", "search", "triage")))
+    )
     assert len({one.alert_id for one in found}) == 1
     assert [one.state for one in found] == ["opened", "updated"]
     assert (found[-1].task_type, found[-1].model) == ("*", "atlas")
@@ -51,20 +53,20 @@ def test_a_slow_provider_is_one_alert_over_all_its_tasks() -> None:
 
 
 def test_a_source_gone_silent_in_all_tasks_is_one_alert() -> None:
-    found = told(alarm(10, ("refund", None, None)), alarm(12, ("search", None, None)))
+    found = alerts_of(alarm(10, ("refund", None, None)), alarm(12, ("search", None, None)))
     assert len({one.alert_id for one in found}) == 1
     assert (found[-1].task_type, found[-1].model) == ("*", None)
 
 
 def test_what_has_nothing_in_common_or_came_much_later_is_another_alert() -> None:
-    apart = told(alarm(10, ("refund", "atlas", "v1")), alarm(11, ("search", "birch", "v1")))
-    later = told(alarm(10, ("refund", "atlas", "v1")), alarm(2000, ("search", "atlas", "v1")))
+    apart = alerts_of(alarm(10, ("refund", "atlas", "v1")), alarm(11, ("search", "birch", "v1")))
+    later = alerts_of(alarm(10, ("refund", "atlas", "v1")), alarm(2000, ("search", "atlas", "v1")))
     assert [len({one.alert_id for one in found}) for found in (apart, later)] == [2, 2]
 
 
 def test_it_closes_when_the_last_member_is_back() -> None:
     group, other = ("refund", "atlas", "v1"), ("search", "atlas", "v1")
-    found = told(alarm(10, group), alarm(11, other), alarm(500, group, "down"), alarm(600, other, "down"))
+    found = alerts_of(alarm(10, group), alarm(11, other), alarm(500, group, "down"), alarm(600, other, "down"))
     assert [one.state for one in found] == ["opened", "updated", "closed"]
     assert found[-1].closed_at is not None
     assert found[-1].reason.endswith("is over.")
@@ -72,14 +74,14 @@ def test_it_closes_when_the_last_member_is_back() -> None:
 
 def test_the_same_group_again_updates_its_alert() -> None:
     group = ("refund", "atlas", "v1")
-    found = told(alarm(10, group), alarm(900, group, current=200.0))
+    found = alerts_of(alarm(10, group), alarm(900, group, current=200.0))
     assert [(one.state, one.seq, one.current) for one in found] == [("opened", 1, 150.0), ("updated", 2, 200.0)]
 
 
-def test_several_tests_of_one_metric_are_one_alert_and_its_end_is_told_once() -> None:
+def test_several_tests_of_one_metric_are_one_alert_and_its_end_is_reported_once() -> None:
     group = ("refund", "atlas", "v1")
     p90, p50 = (("quantile", group, f"latency_ms:p{level}") for level in (90, 50))
-    found = told(
+    found = alerts_of(
         alarm(10, group),
         alarm(30, group, series=p90, promise=1.0, changed_at=(START + 8) * MINUTE_US),
         alarm(40, group, series=p50, promise=1.0),

@@ -137,7 +137,7 @@ def test_a_success_rate_has_a_sentence_for_each_turn(turn: Turn, sentence: str) 
     assert plain(rate_changed(GROUP, "success_rate", DROP, 0, turn)) == f"Success rate of G {sentence}"
 
 
-def test_a_review_and_a_recovery_of_a_success_rate_say_what_they_rest_on() -> None:
+def test_a_review_and_a_recovery_of_a_success_rate_state_what_they_rest_on() -> None:
     measured = "measured on the outcomes of the 24 h after the alarm."
     assert plain(rate_measured(GROUP, "success_rate", DROP, 0, 24)) == (
         f"Success rate of G fell from 91.0% to 79.0% (P) since about T, {measured}"
@@ -179,7 +179,7 @@ def test_a_change_in_several_groups_names_the_latest() -> None:
         (alarm("calls", VolumeChange(90, 20.0, "calls an hour"), 10.0, 45.0), "warning"),
     ],
 )
-def test_the_change_itself_says_how_severe_it_is(found: Alarm, severity: str) -> None:
+def test_the_change_itself_decides_how_severe_it_is(found: Alarm, severity: str) -> None:
     assert severity_of_alarm(found) == severity
     ended = OpenAlarm(found.direction, 0, found.baseline, found.current, promised=True)
     over = found._replace(direction="up", current=found.baseline, ends=ended)

@@ -53,7 +53,7 @@ def test_the_bad_config_has_all_of_it_and_gets_a_sentence() -> None:
     assert concentration(found) == " Config 'y' accounts for 100% of the change."
 
 
-def test_a_source_that_only_tells_of_failures_can_explain_them() -> None:
+def test_a_source_that_only_reports_failures_can_explain_them() -> None:
     """Reopened tickets go from 1 % of the trials of model a to 16 %; b has a few failures more by its judge."""
     names: list[Group] = [("t", "a", "x"), ("t", "b", "x")]
     leaf, source = np.array([0, 0, 1, 1]), ["judge", "reopened"] * 2

@@ -43,21 +43,21 @@ def test_the_window_after_a_drop_holds_the_new_rate() -> None:
     at = (START + 3 * DAY + 1000) * MINUTE_US
     groups: list[AnyGroup] = [TASK, ("t", "m", None), ("t", "m", "a"), ("t", "m", "b")]
     *known, unknown = AdwinEvidence().windows(message(failures, trials, 0, 4 * DAY), [(group, at) for group in groups])
-    for said in known:
-        assert said["adwin_rate"] == pytest.approx(0.6, abs=0.06)
-        assert 100 < said["adwin_trials"] < 2000
+    for evidence in known:
+        assert evidence["adwin_rate"] == pytest.approx(0.6, abs=0.06)
+        assert 100 < evidence["adwin_trials"] < 2000
     assert unknown == {}
 
 
 def test_it_is_the_window_of_adwin_on_the_trials_before_the_instant() -> None:
     failures, trials = traffic(2, 0.5, 10**9)
     until = DAY + 500
-    (said,) = AdwinEvidence().windows(message(failures, trials, 0, 2 * DAY), [(TASK, (START + until) * MINUTE_US)])
+    (evidence,) = AdwinEvidence().windows(message(failures, trials, 0, 2 * DAY), [(TASK, (START + until) * MINUTE_US)])
     adwin = ADWIN()
     for bad, n in zip(failures.sum(axis=0)[DAY:until], trials.sum(axis=0)[DAY:until], strict=True):
         for place in range(n):
             adwin.update(0.0 if (place + 1) * bad // n > place * bad // n else 1.0)
-    assert said == {"adwin_rate": adwin.estimation, "adwin_trials": adwin.width}
+    assert evidence == {"adwin_rate": adwin.estimation, "adwin_trials": adwin.width}
 
 
 def test_a_group_that_is_not_busy_has_no_window() -> None:

@@ -47,8 +47,8 @@ def closed(trials: Iterable[Trial], through: int) -> Closed:
     kinds = np.tile(np.array([0, 1], np.int8), len(rows))[some]
     same = np.zeros(int(some.sum()), np.int16)
     delays = TrialDelays(np.repeat(code, 2)[some], np.repeat(minute, 2)[some], kinds, same, counts[some])
-    told = TrialDeltas(code, minute, successes, failures, nothing, nothing, successes + failures)
-    return Closed(through, names, told, no_values(), delays=delays)
+    deltas = TrialDeltas(code, minute, successes, failures, nothing, nothing, successes + failures)
+    return Closed(through, names, deltas, no_values(), delays=delays)
 
 
 def no_values() -> Values:
@@ -78,7 +78,7 @@ def minute_of(us: int) -> float:
     return us / MINUTE_US - START
 
 
-def test_a_drop_raises_one_alarm_that_says_when_and_how_much() -> None:
+def test_a_drop_raises_one_alarm_that_states_when_and_how_much() -> None:
     trials = steady(A, 0.9, range(6000)) + steady(A, 0.75, range(6000, 6600), seed=1)
     (alarm,) = of_leaf(run(Drift(NO_WAIT), trials, 6600))
     assert (alarm.series, alarm.direction) == (("drift", A, "success_rate"), "down")
@@ -128,7 +128,7 @@ def test_a_further_drop_is_an_alarm_against_the_first_baseline() -> None:
     assert again.current == pytest.approx(0.6, abs=0.06)
 
 
-def test_a_recovery_says_which_alarm_it_ends() -> None:
+def test_a_recovery_names_the_alarm_it_ends() -> None:
     trials = steady(A, 0.9, range(4000)) + steady(A, 0.7, range(4000, 6000), seed=1)
     trials += steady(A, 0.9, range(6000, 8000), seed=2)
     fall, back = of_leaf(run(Drift(NO_WAIT), trials, 8000))

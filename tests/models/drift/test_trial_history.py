@@ -10,7 +10,7 @@ from models.arrays import F64, I64
 from models.drift.trial_history import FINE_HOURS, KEEP_HOURS, TrialHistory, buckets
 
 
-def told(history: TrialHistory, watch: int, now: int, since: int) -> tuple[list[float], ...]:
+def bucketed(history: TrialHistory, watch: int, now: int, since: int) -> tuple[list[float], ...]:
     return tuple(column.tolist() for column in buckets(*history.of(watch), now, since))
 
 
@@ -31,7 +31,7 @@ def minutes(values: list[int]) -> I64:
     st.integers(0, 400),
     st.sampled_from([0, 1, 200 * 60]),
 )
-def test_what_is_told_does_not_depend_on_when_rows_were_merged(
+def test_buckets_do_not_depend_on_when_rows_were_merged(
     parts: list[list[tuple[int, int, int]]], later: int, since: int, scale: int
 ) -> None:
     lazy, eager = TrialHistory(), TrialHistory()
@@ -53,10 +53,10 @@ def test_what_is_told_does_not_depend_on_when_rows_were_merged(
             eager.add(*added)
         eager = TrialHistory(eager.state())
     for watch in range(3):
-        assert told(lazy, watch, now + later, since) == told(eager, watch, now + later, since)
+        assert bucketed(lazy, watch, now + later, since) == bucketed(eager, watch, now + later, since)
 
 
-def test_recent_trials_are_told_by_the_minute_and_older_ones_by_the_hour() -> None:
+def test_recent_trials_are_bucketed_by_the_minute_and_older_ones_by_the_hour() -> None:
     hour = 1000
     at = minutes([60 * hour + 5, 60 * hour + 7, 60 * (hour + 1) + 5, 60 * (hour + 1) + 7])
     moments, failures, trials = buckets(at, column([1, 2, 3, 4]), column([5, 6, 7, 8]), 60 * (hour + 1 + FINE_HOURS), 0)
@@ -72,5 +72,5 @@ def test_trials_of_more_than_four_weeks_ago_take_no_memory() -> None:
             history.add(minutes([0, 1]), minutes([60 * hour] * 2), column([1, 0]), column([2, 2]))
     assert sum(part.shape[1] for part in history.state()) <= 3 * KEEP_HOURS
     now = 60 * (3 * KEEP_HOURS - 1)
-    assert told(history, 0, now, 0)[0][0] == now - 60 * (KEEP_HOURS - 1)
-    assert len(told(history, 0, now, 0)[0]) == KEEP_HOURS
+    assert bucketed(history, 0, now, 0)[0][0] == now - 60 * (KEEP_HOURS - 1)
+    assert len(bucketed(history, 0, now, 0)[0]) == KEEP_HOURS

@@ -61,9 +61,9 @@ def end(verdict: Verdict) -> tuple[bool | None, str | None]:
 def revisions(statements: list[Statement], *, failed: bool) -> int:
     """Changes between the prefixes of the ordered ledger, but for the one that first leaves pending."""
     ordered = sorted(statements, key=lambda s: (s.at, s.outcome_id))
-    says = [judge(ordered[:length], failed=failed).success for length in range(len(ordered) + 1)]
-    changes = [now for before, now in pairwise(says) if now is not before]
-    return len(changes) - (says[0] is None and bool(changes))
+    verdicts = [judge(ordered[:length], failed=failed).success for length in range(len(ordered) + 1)]
+    changes = [now for before, now in pairwise(verdicts) if now is not before]
+    return len(changes) - (verdicts[0] is None and bool(changes))
 
 
 @given(statements(), st.integers(0, 4), st.booleans())

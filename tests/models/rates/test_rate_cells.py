@@ -280,7 +280,7 @@ def test_a_fully_mature_window_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("span", "hours"), [("1h", 1), ("24h", 24), ("48h", 48), ("7d", 168)])
-def test_a_span_starts_to_the_microsecond_where_the_reference_says(span: str, hours: int) -> None:
+def test_a_span_starts_to_the_microsecond_where_the_reference_starts_it(span: str, hours: int) -> None:
     as_of = START + 9 * 24 * HOUR_US + 25 * MINUTE_US
     # An hour counts to the minute; longer spans start at the full hour at or before their start.
     first = as_of - HOUR_US if hours == 1 else as_of - 25 * MINUTE_US - hours * HOUR_US
@@ -290,7 +290,7 @@ def test_a_span_starts_to_the_microsecond_where_the_reference_says(span: str, ho
     _check(_rows(current, "span")[span,], made[1:3])
 
 
-def test_a_window_with_nothing_open_is_final_whatever_the_delays_say() -> None:
+def test_a_window_with_nothing_open_is_final_whatever_the_delays_are() -> None:
     """Its corrected rate is its rate, and all of it is in; a window with something open is corrected."""
     rates = RateCells()
     hour = 500_000

@@ -112,7 +112,7 @@ def test_the_better_arm_gets_the_weight_and_the_floor_holds() -> None:
     assert found.reason.startswith("a is best")
 
 
-def test_it_is_issued_at_the_boundary_lives_as_told_and_names_itself() -> None:
+def test_it_is_issued_at_the_boundary_lives_as_set_and_names_itself() -> None:
     found = recommend(GOOD_AND_BAD, valid_for_us=2 * HOUR_US)
     assert (found.issued_at, found.valid_until) == (when(START + 60), when(START + 180))
     assert (found.seq, found.task_type) == (1, "triage")
@@ -127,7 +127,7 @@ def test_nothing_is_issued_before_the_boundary_nor_twice_for_the_same_evidence()
     assert routing.close(closed([], START + 600), []) == []
 
 
-def test_without_evidence_all_arms_are_drawn_alike_and_the_reason_says_so() -> None:
+def test_without_evidence_all_arms_are_drawn_alike_and_the_reason_states_it() -> None:
     found = recommend([Row(START, A, 29, 0), Row(START, B, 1, 20)])
     assert [arm.weight for arm in arms(found).values()] == [0.5, 0.5]
     assert {arm.status for arm in arms(found).values()} == {"exploring"}
@@ -135,13 +135,13 @@ def test_without_evidence_all_arms_are_drawn_alike_and_the_reason_says_so() -> N
 
 
 def test_an_alert_issues_at_once_and_names_the_degraded_arm() -> None:
-    told = alert(START + 10)
+    incident = alert(START + 10)
     routing = Routing(RoutingSettings())
-    first, second = routing.close(closed([*GOOD_AND_BAD, Row(START + 20, B, 1)], START + 60), [told])
+    first, second = routing.close(closed([*GOOD_AND_BAD, Row(START + 20, B, 1)], START + 60), [incident])
     assert (first.issued_at, second.issued_at) == (when(START + 11), when(START + 60))
     assert arms(first)["a", "default"].status == "degraded"
     assert [(one.model, one.config, one.reason, one.alert_id) for one in first.degraded] == [
-        ("a", "default", "a does worse", told.alert_id)
+        ("a", "default", "a does worse", incident.alert_id)
     ]
     assert "degraded: a" in first.reason
 
@@ -162,9 +162,9 @@ def test_an_alert_on_a_model_degrades_all_its_configs_and_one_on_latency_none() 
 def test_an_alert_on_a_model_over_all_task_types_degrades_it_where_it_is_called() -> None:
     other: Group = ("search", "b", "default")
     rows = [*GOOD_AND_BAD, Row(START, other, 60, 1, 61), Row(START + 20, B, 1)]
-    told = alert(START + 10, ("*", "a", None))
+    incident = alert(START + 10, ("*", "a", None))
     routing = Routing(RoutingSettings())
-    found = routing.close(closed(rows, START + 60), [told])
+    found = routing.close(closed(rows, START + 60), [incident])
     at_once = [one for one in found if one.issued_at == when(START + 11)]
     assert [(one.task_type, [part.model for part in one.degraded]) for one in at_once] == [("triage", ["a"])]
     ended = routing.close(closed([], START + 90), [alert(START + 70, ("*", "a", None), state="closed")])
@@ -182,8 +182,8 @@ def test_a_reset_keeps_only_evidence_since_the_change() -> None:
     rows = [Row(START + 60 * hour, A, 90, 10, 100) for hour in range(20)]
     rows += [Row(START + 60 * hour, A, 60, 40, 100) for hour in range(20, 26)]
     rows += [Row(START + 60 * hour, B, 80, 20, 100) for hour in range(26)]
-    told = alert(START + 60 * 25 + 5, changed_at=when(START + 60 * 20))
-    found = arms(recommend(rows, told, hours=26))
+    incident = alert(START + 60 * 25 + 5, changed_at=when(START + 60 * 20))
+    found = arms(recommend(rows, incident, hours=26))
     assert found["a", "default"].n == pytest.approx(600, abs=25)
     assert found["a", "default"].rate == pytest.approx(0.6, abs=0.001)
     assert found["b", "default"].n > 2000
@@ -193,8 +193,8 @@ def test_a_recovery_forgets_the_bad_hours_and_a_new_normal_does_not() -> None:
     rows = [Row(START + 60 * hour, A, 50, 50, 100) for hour in range(10)]
     rows += [Row(START + 60 * hour, A, 90, 10, 100) for hour in range(10, 13)]
     for evidence, outcomes in (({"current_after": 0.9}, 300), ({}, 1300)):
-        told = alert(START + 60 * 12 + 5, state="closed", evidence=evidence)
-        assert arms(recommend(rows, told, hours=13))["a", "default"].n == pytest.approx(outcomes, rel=0.05)
+        incident = alert(START + 60 * 12 + 5, state="closed", evidence=evidence)
+        assert arms(recommend(rows, incident, hours=13))["a", "default"].n == pytest.approx(outcomes, rel=0.05)
 
 
 def test_withdrawn_outcomes_leave_the_posterior() -> None:
@@ -210,7 +210,7 @@ def test_older_outcomes_weigh_less() -> None:
     assert found["a", "default"].n == pytest.approx(1000 / np.e + 100, abs=3)
 
 
-def test_an_arm_nobody_calls_any_more_is_dropped() -> None:
+def test_an_arm_that_is_not_called_any_more_is_dropped() -> None:
     rows = [*GOOD_AND_BAD, Row(START + 8 * 24 * 60, A, 1)]
     assert list(arms(recommend(rows, hours=8 * 24 + 1))) == [("a", "default")]
 
@@ -325,8 +325,8 @@ def test_recommendations_do_not_depend_on_how_minutes_are_cut(
     previous = 0
     for through in sorted({*cuts, end}):
         part = [row for row in rows if previous <= row.minute < through]
-        told = [one for one in alerts if when(previous) < one.updated_at <= when(through)]
-        pieces += routing.close(closed(part, through), told)
+        emitted = [one for one in alerts if when(previous) < one.updated_at <= when(through)]
+        pieces += routing.close(closed(part, through), emitted)
         if resume:
             routing = Routing.from_state(routing.state(), how)
         previous = through
@@ -345,8 +345,8 @@ def test_minute_by_minute_gives_the_same_as_one_message_where_rows_are_dense() -
     routing = Routing(RoutingSettings(min_evidence=1))
     pieces: list[Recommendation] = []
     for minute in range(300):
-        told = [one for one in alerts if one.updated_at == when(START + minute + 1)]
-        pieces += routing.close(closed(rows[3 * minute : 3 * minute + 3], START + minute + 1), told)
+        emitted = [one for one in alerts if one.updated_at == when(START + minute + 1)]
+        pieces += routing.close(closed(rows[3 * minute : 3 * minute + 3], START + minute + 1), emitted)
     assert len(whole) == 7
     assert [to_json(one) for one in pieces] == [to_json(one) for one in whole]
 
@@ -371,8 +371,8 @@ def test_regret_after_a_drop_stays_far_below_a_router_that_does_not_learn() -> N
             lost += n * (best - truth[group])
             calls += n
         fixed += 1000 * (best - truth[A])
-        told = [alert(START + 60 * hour + 30, A)] if hour == hours // 2 + 2 else []
-        found = routing.close(closed(rows, START + 60 * (hour + 1)), told)[-1]
+        emitted = [alert(START + 60 * hour + 30, A)] if hour == hours // 2 + 2 else []
+        found = routing.close(closed(rows, START + 60 * (hour + 1)), emitted)[-1]
         weights = {("triage", *arm): entry.weight for arm, entry in arms(found).items()}
     assert 1000 * lost / calls < 12
     assert lost < fixed / 4

@@ -35,9 +35,9 @@ def test_rates_are_those_of_the_scenario_before_and_after_the_incident(traffic: 
 
 def test_failures_are_reported_faster_than_successes(traffic: Traffic) -> None:
     outcomes = traffic.outcomes
-    said = (outcomes.retracts == -1) & (outcomes.call >= 0) & (outcomes.source == "user_feedback")
-    delay = outcomes.at[said] - traffic.calls.at[outcomes.call[said]]
-    assert np.median(delay[~outcomes.success[said]]) < 0.3 * np.median(delay[outcomes.success[said]])
+    asserted = (outcomes.retracts == -1) & (outcomes.call >= 0) & (outcomes.source == "user_feedback")
+    delay = outcomes.at[asserted] - traffic.calls.at[outcomes.call[asserted]]
+    assert np.median(delay[~outcomes.success[asserted]]) < 0.3 * np.median(delay[outcomes.success[asserted]])
 
 
 def test_statements_come_after_their_call_within_the_longest_delay_and_the_period(traffic: Traffic) -> None:

@@ -1,4 +1,4 @@
-"""Bounds that hold whatever the silent would have said."""
+"""Bounds that hold whatever the missing outcomes would have been."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from models.stats.bounds import if_answered_unevenly, manski, sensitivity
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
-def test_the_rate_of_all_calls_lies_within_whoever_it_is_that_keeps_silent(calls: list[tuple[bool, bool]]) -> None:
+def test_the_rate_of_all_calls_lies_within_the_bounds_whichever_calls_stay_silent(
+    calls: list[tuple[bool, bool]],
+) -> None:
     successes = sum(good and answered for good, answered in calls)
     failures = sum(not good and answered for good, answered in calls)
     truth = sum(good for good, _ in calls) / len(calls)
@@ -35,7 +37,7 @@ def test_sure_bounds_hold_at_every_look_while_people_complain_more_than_they_pra
     answered_rate = successes[:, -1] / (successes[:, -1] + failures[:, -1])
     assert answered_rate.mean() < 0.67, "the rate among those who answered is 20 points off"
     ranges = sensitivity(answered_rate, 3.0)
-    assert abs(ranges[1].mean() - 0.85) < 0.005, "and right again for whoever knows that the readiness is 1 to 3"
+    assert abs(ranges[1].mean() - 0.85) < 0.005, "and right again where the readiness is known to be 1 to 3"
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.05, 1), st.floats(0.05, 1))

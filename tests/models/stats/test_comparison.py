@@ -1,4 +1,4 @@
-"""Rates compared at every hour: who looks often is told the truth all the same."""
+"""Rates compared at every hour: repeated looks do not inflate the error rate."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_drop_of_ten_points_is_named_though_the_level_is_strict() -> None:
 
 
 def test_a_span_that_is_younger_than_its_verdicts_is_not_called_worse_before_delays_are_known() -> None:
-    """Only the fast failures are in: the rate looks terrible, and says nothing."""
+    """Only the fast failures are in: the rate looks terrible, and shows nothing."""
     before = Span(np.array([4000]), np.array([1700]), np.array([300]))
     young = Span(np.array([2000]), np.array([300]), np.array([150]))
     unknown = (np.array([np.nan]), np.array([np.nan]))
@@ -136,7 +136,7 @@ def test_the_level_is_shared_by_all_groups_and_looks() -> None:
     assert level(0) == level(1)
 
 
-def test_without_outcomes_on_either_side_nothing_is_said() -> None:
+def test_without_outcomes_on_either_side_nothing_is_compared() -> None:
     nothing, some = Span(*(np.zeros(1, np.int64) for _ in range(3))), Span(*(np.array([n]) for n in (100, 1, 99)))
     unknown = (np.array([np.nan]), np.array([np.nan]))
     for pair in ((nothing, some), (some, nothing), (nothing, nothing)):

@@ -93,13 +93,13 @@ def test_young_cohorts_do_not_make_slow_verdicts_look_rare() -> None:
     share = float(delay.cdf(running, np.array([0]), np.array([3 * DAY_US]))[0])
     pooled = sum(len([d for d in delays if d <= 3 * DAY_US]) for _, delays in cohorts)
     assert abs(share - 0.5) < 0.02
-    assert pooled / sum(len(delays) for _, delays in cohorts) > 0.53, "which a plain histogram would have said"
+    assert pooled / sum(len(delays) for _, delays in cohorts) > 0.53, "which a plain histogram would have given"
 
 
 def test_the_standard_error_is_that_of_repeated_histories() -> None:
-    """200 groups, each with its own cohorts: the spread between them is what each says of itself."""
+    """200 groups, each with its own cohorts: the spread between them is the error that each reports."""
     rng = np.random.default_rng(5)
-    found, said = [], []
+    found, errors = [], []
     for _ in range(200):
         cohorts = []
         for day in range(1, 12):
@@ -109,8 +109,8 @@ def test_the_standard_error_is_that_of_repeated_histories() -> None:
         at = (np.array([0]), np.array([DAY_US]))
         share = float(delay.cdf(running, *at)[0])
         found.append(np.log(share))
-        said.append(float(delay.cdf(spread, *at)[0]) / share)
-    assert np.std(found) == pytest.approx(np.mean(said), rel=0.2)
+        errors.append(float(delay.cdf(spread, *at)[0]) / share)
+    assert np.std(found) == pytest.approx(np.mean(errors), rel=0.2)
 
 
 def test_a_group_without_a_history_takes_that_of_its_task_and_keeps_the_doubt_of_few_verdicts() -> None:
@@ -121,5 +121,5 @@ def test_a_group_without_a_history_takes_that_of_its_task_and_keeps_the_doubt_of
     np.testing.assert_allclose(running[:, 1, 15], 0.4)
     np.testing.assert_allclose(spread[:, 1, 15], 0.4 * np.sqrt(0.6 / (TASK_TYPE_WEIGHT * 0.4)))
     np.testing.assert_allclose(spread[:, 0, 15], 0.4 * np.sqrt(0.6 / ((1000 + TASK_TYPE_WEIGHT) * 0.4)))
-    assert np.isnan(running[:, 2]).all(), "another task type says nothing of this one"
+    assert np.isnan(running[:, 2]).all(), "another task type gives no history to this one"
     np.testing.assert_array_equal(history.weight, [[1000 + TASK_TYPE_WEIGHT, TASK_TYPE_WEIGHT, 0]] * 2)

@@ -49,7 +49,7 @@ def learned(stream: Iterator[tuple[int, F64, F64]], groups: int) -> Dispersion:
 
 
 @pytest.mark.parametrize(("day_icc", "hour_icc"), [(0.0, 0.0), (0.005, 0.0), (0.0, 0.01), (0.005, 0.01)])
-def test_the_correlations_of_days_and_hours_are_told_apart(day_icc: float, hour_icc: float) -> None:
+def test_the_correlations_of_days_and_hours_are_learned_apart(day_icc: float, hour_icc: float) -> None:
     found = learned(hours(200, 28, 400, day_icc=day_icc, hour_icc=hour_icc), 200)
     for rho, icc in ((found.rho_day, day_icc), (found.rho_hour, hour_icc)):
         middle = float(np.median(rho))
@@ -68,7 +68,7 @@ def test_a_group_without_days_of_its_own_is_taken_for_one_of_the_others() -> Non
     assert Dispersion(1).rho_day[0] == PRIOR_RHO
 
 
-def test_a_group_first_told_of_amid_a_day_is_taken_for_what_it_is_if_it_was_told_of_before() -> None:
+def test_a_group_added_amid_a_day_is_taken_as_if_it_had_been_added_before() -> None:
     late, early = (learned(hours(20, 14, 400, day_icc=0.005), groups) for groups in (20, 21))
     late.grow(21)
     again = Dispersion.from_state(late.state())

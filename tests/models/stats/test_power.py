@@ -41,32 +41,32 @@ def test_without_random_effects_days_are_those_of_the_prototype_within_a_third(r
 
 @pytest.mark.statistics
 @pytest.mark.parametrize(("per_day", "groups", "within"), [(60, 300, 0.35), (200, 300, 0.25), (1000, 200, 0.25)])
-def test_the_shipped_detector_notices_when_power_says_it_would(per_day: int, groups: int, within: float) -> None:
+def test_the_shipped_detector_notices_when_power_predicts_it(per_day: int, groups: int, within: float) -> None:
     """Hourly batches through the detector from its first day, a success rate of .9; the drop comes at any hour.
 
-    Where traffic is thin the three hours of power's batches do not tell the same as three batches of an hour.
+    Where traffic is thin the three hours of power's batches do not give the same as three batches of an hour.
     """
-    said = power(35 * 0.9 * per_day, 35 * 0.1 * per_day, per_day, 1000.0)
+    answer = power(35 * 0.9 * per_day, 35 * 0.1 * per_day, per_day, 1000.0)
     rng = np.random.default_rng(6)
     detector = ShiryaevRoberts(groups)
     rows = np.arange(groups)
     begin = 24 * 35 + rng.integers(24, size=groups)
     found = np.full(groups, math.inf)
     # By then half have noticed and a week is over, or power is wrong by more than it may.
-    for hour in range(24 * 35 + 24 * 9 + int(24 * said.days / (1 - within))):
+    for hour in range(24 * 35 + 24 * 9 + int(24 * answer.days / (1 - within))):
         trials = rng.poisson(per_day / 24, groups)
         failures = rng.binomial(trials, np.where(hour < begin, 0.1, 0.15))
         mean, _ = detector.update(rows, trials - failures, failures, hour * 60)
         found[np.isinf(found) & (mean >= 1000.0)] = hour + 1
     fair = np.sort((found - begin)[found > begin]) / 24
     median, within_week = fair[len(fair) // 2], (fair <= 7).mean()
-    print(f"{per_day} a day: detector {median:.2f} days, {within_week:.2f} in a week; power {said}")  # noqa: T201
-    assert said.days == pytest.approx(median, rel=within)
-    assert said.within_week == pytest.approx(within_week, abs=0.15)
+    print(f"{per_day} a day: detector {median:.2f} days, {within_week:.2f} in a week; power {answer}")  # noqa: T201
+    assert answer.days == pytest.approx(median, rel=within)
+    assert answer.within_week == pytest.approx(within_week, abs=0.15)
 
 
 @pytest.mark.slow
-def test_the_table_of_the_documents_is_what_power_says() -> None:
+def test_the_table_of_the_documents_is_what_power_returns() -> None:
     """Four weeks of baseline, the default promise. A tenth for other processors: one group may make it a batch more."""
     section = DOCUMENT.read_text("utf-8").split("\n## Power\n")[1].split("\n## ")[0]
     table = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
@@ -75,9 +75,9 @@ def test_the_table_of_the_documents_is_what_power_says() -> None:
     for rate, *cells in table[1:]:
         good, bad = 28 * float(rate), 28 * (1 - float(rate))
         days = [power(good * n, bad * n, n, DriftSettings().threshold).days for n in traffic]
-        told = [math.inf if cell == f"over {LONGEST_DAYS}" else float(cell) for cell in cells]
+        documented = [math.inf if cell == f"over {LONGEST_DAYS}" else float(cell) for cell in cells]
         print(f"| {rate} | {' | '.join(f'{each:.{each < 10:d}f}' for each in days)} |")  # noqa: T201
-        assert days == pytest.approx(told, rel=0.1)
+        assert days == pytest.approx(documented, rel=0.1)
 
 
 def test_where_traffic_is_too_thin_there_is_no_time_at_all() -> None:

@@ -40,7 +40,7 @@ class Scalar:
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.01])
-def test_untold_minutes_count_as_if_they_had_been_told(margin: float) -> None:
+def test_minutes_left_out_count_as_if_they_had_been_passed(margin: float) -> None:
     rng = np.random.default_rng(3)
     group = ShiryaevRoberts(1, min_trials=30, dispersion=False)
     down, up = Scalar(30, margin), Scalar(30, margin)
@@ -61,16 +61,16 @@ def test_untold_minutes_count_as_if_they_had_been_told(margin: float) -> None:
 
 def test_odds_shift_what_is_expected_and_not_what_is_learned() -> None:
     """Where failures arrive twice as fast for an hour, their share is expected, and learned as what it will come to."""
-    plain, told = ShiryaevRoberts(1, dispersion=False), ShiryaevRoberts(1, dispersion=False)
-    for group in (plain, told):
+    plain, corrected = ShiryaevRoberts(1, dispersion=False), ShiryaevRoberts(1, dispersion=False)
+    for group in (plain, corrected):
         group.update(np.array([0]), np.array([9000]), np.array([1000]), 0)
     for minute in range(1, 61):
         blind, _ = plain.update(np.array([0]), np.array([90]), np.array([20]), minute)
-        aware, rise = told.update(np.array([0]), np.array([90]), np.array([20]), minute, odds=2.0)
+        aware, rise = corrected.update(np.array([0]), np.array([90]), np.array([20]), minute, odds=2.0)
     assert blind[0] > 1e6
     assert aware[0] < 1
     assert rise[0] < 1
-    assert (told.failures[0], told.trials[0]) == (1000 + 60 * 10, 10_000 + 60 * 100)
+    assert (corrected.failures[0], corrected.trials[0]) == (1000 + 60 * 10, 10_000 + 60 * 100)
 
 
 def test_the_result_of_a_group_does_not_depend_on_who_is_updated_with_it() -> None:

@@ -115,8 +115,8 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
     delays, counter = Delays(), CallCounts()
     delays.grow([0], [4320])
     counter.grow(groups)
-    told = np.concatenate(parts, axis=1)
-    told = told[:, np.argsort(told[0], kind="stable")]
+    arrived = np.concatenate(parts, axis=1)
+    arrived = arrived[:, np.argsort(arrived[0], kind="stable")]
     # Without the random effects, which would take the day and night for what hours vary of themselves.
     aware, blind = (ShiryaevRoberts(groups, dispersion=False) for _ in range(2))
     alarmed = {"aware": np.zeros(groups, np.bool_), "blind": np.zeros(groups, np.bool_)}
@@ -125,7 +125,7 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
     for hour in range(days * 24):
         minute = START + hour * 60 + 59
         delays.begin_day(minute // DAY)
-        # Calls come evenly, trials are told at the end of their hour.
+        # Calls come evenly, trials arrive at the end of their hour.
         even = np.repeat(calls[:, hour : hour + 1] // 60, 60, axis=1)
         even[:, -1] += calls[:, hour] % 60
         minutes = np.arange(minute - 59, minute + 1)
@@ -137,7 +137,7 @@ def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> N
             np.tile(unit, 60),
         )
         expected = expected.reshape(60, groups, 2).sum(axis=0)
-        _, kind, lag = told[:, slice(*np.searchsorted(told[0], (hour, hour + 1)).tolist())]
+        _, kind, lag = arrived[:, slice(*np.searchsorted(arrived[0], (hour, hour + 1)).tolist())]
         one = np.ones(len(lag), np.int64)
         delays.add(one * 0, one * minute, kind, bucket_of(lag), one)
         f, s = arrivals[0, :, hour], arrivals[1, :, hour]

@@ -1,4 +1,4 @@
-"""The digest of a week: what its trials say against the baselines with which it began."""
+"""The digest of a week: what its trials show against the baselines with which it began."""
 
 from __future__ import annotations
 

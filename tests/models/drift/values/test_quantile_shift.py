@@ -1,4 +1,4 @@
-"""Promised alarms on values: what nights and weekends do is none, and what changes is found and told once per test."""
+"""Promised alarms on values: what nights and weekends do is none, and what changes raises one alarm per test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cycle(minute: I32, day: float, weekend: float) -> F64:
 
 
 def calls(minute: I32, latency: F64, code: I32 | None = None) -> Values:
-    """Calls of one group, or of those that `code` says."""
+    """Calls of one group, or of those that `code` lists."""
     count = len(minute)
     at = (START + minute).astype(np.int64) * MINUTE_US
     codes = np.zeros(count, np.int32) if code is None else code
@@ -61,7 +61,7 @@ def lognormal(minute: I32, rng: np.random.Generator, shift: F64 | float = 0.0) -
     return latency
 
 
-def test_slower_calls_are_found_with_a_promise_and_both_quantiles_tell() -> None:
+def test_slower_calls_are_found_with_a_promise_and_both_quantiles_raise_an_alarm() -> None:
     rng = np.random.default_rng(1)
     minute = minutes(20, 60, rng)
     begun = 18 * DAY + 600

@@ -29,7 +29,7 @@ class Traffic(NamedTuple):
     """Calls per minute of each task, and statements (task, minute, delay), minutes after START."""
 
     calls: I64
-    said: I64
+    statements: I64
 
     def closed(self, begin: int, end: int) -> Closed:
         """What closes between two minutes."""
@@ -38,17 +38,17 @@ class Traffic(NamedTuple):
         trials = TrialDeltas(
             tasks.astype(np.int32), (START + begin + minute).astype(np.int32), zero, zero, zero, zero, count
         )
-        first, last = np.searchsorted(self.said[1], [begin, end])
-        task, at, delay = self.said[:, first:last].astype(np.int32)
+        first, last = np.searchsorted(self.statements[1], [begin, end])
+        task, at, delay = self.statements[:, first:last].astype(np.int32)
         one = np.ones(len(task), np.int32)
         responses = Responses(task, START + at, 0 * one, one.astype(np.int8), bucket_of(delay), one, one)
         names = [(f"task-{i:02}", "m", "c") for i in range(len(self.calls))]
         return Closed(START + end, names, trials, NO_VALUES, ("human_review",), responses=responses)
 
     def without(self, task: int, after: int) -> Traffic:
-        """Nobody speaks of this task's calls any more."""
-        kept = (self.said[0] != task) | (self.said[1] < after)
-        return self._replace(said=self.said[:, kept])
+        """Without the statements about this task's calls from then on."""
+        kept = (self.statements[0] != task) | (self.statements[1] < after)
+        return self._replace(statements=self.statements[:, kept])
 
 
 def working(days: int, night: float, weekend: float) -> F64:
@@ -67,25 +67,25 @@ def traffic(
     seed: int = 1,
     days_differ: float = 0.0,
 ) -> Traffic:
-    """Half the calls are spoken of, half an hour later on the median; by `people` only when they work, 9 to 18."""
+    """Half the calls get a statement, half an hour later on the median; by `people` only when they work, 9 to 18."""
     rng, length = np.random.default_rng(seed), len(profile)
     daily = np.ones((tasks, length // DAY))
     if days_differ:
         daily = rng.gamma(1 / days_differ**2, days_differ**2, daily.shape)
     calls = rng.poisson(per_hour / 60 * profile * np.repeat(daily, DAY, axis=1))
     task, at = (np.repeat(each, calls.ravel()) for each in np.indices(calls.shape).reshape(2, -1))
-    spoken = rng.random(len(at)) < 0.5
-    task, at = task[spoken], at[spoken]
-    said = at + np.exp(rng.normal(np.log(30), 1.2, len(at))).astype(np.int64)
+    answered = rng.random(len(at)) < 0.5
+    task, at = task[answered], at[answered]
+    stated = at + np.exp(rng.normal(np.log(30), 1.2, len(at))).astype(np.int64)
     if people:
         minute = START + np.arange(length)
         hour = minute // 60 % 24
         (there,) = ((hour >= 9) & (hour < 18) & ((minute // DAY + 3) % 7 < 5)).nonzero()
-        place = np.searchsorted(there, said)
-        said = np.append(there, length)[place]
-    known = said < length
-    order = np.argsort(said[known], kind="stable")
-    return Traffic(calls, np.stack((task, said, said - at))[:, known][:, order])
+        place = np.searchsorted(there, stated)
+        stated = np.append(there, length)[place]
+    known = stated < length
+    order = np.argsort(stated[known], kind="stable")
+    return Traffic(calls, np.stack((task, stated, stated - at))[:, known][:, order])
 
 
 def run(stream: Traffic, cuts: list[int] | None = None, volume: Volume | None = None) -> list[Alarm]:
@@ -148,8 +148,8 @@ def test_where_calls_stop_their_responses_are_not_missed() -> None:
     stop = 25 * DAY + 720
     calls = stream.calls.copy()
     calls[1, stop:] = 0
-    kept = (stream.said[0] != 1) | (stream.said[1] - stream.said[2] < stop)
-    alarms = run(Traffic(calls, stream.said[:, kept]))
+    kept = (stream.statements[0] != 1) | (stream.statements[1] - stream.statements[2] < stop)
+    alarms = run(Traffic(calls, stream.statements[:, kept]))
     assert [summary(alarm) for alarm in alarms] == [("task-01", "calls", "down", "first")]
     assert hours(alarms[0], stop) <= 2
 
@@ -191,7 +191,7 @@ def test_cuts_and_restores_change_nothing() -> None:
     assert parts == whole
 
 
-def test_who_is_not_heard_of_for_weeks_is_forgotten() -> None:
+def test_what_sends_nothing_for_weeks_is_forgotten() -> None:
     volume = Volume(DriftSettings())
     assert volume.close(traffic(working(1, 1.0, 1.0), per_hour=3.0).closed(0, DAY)) == []
     empty = traffic(working(1, 0.0, 0.0)).closed(0, 0)
