@@ -54,13 +54,15 @@ class Run:
         self._folder, self._mark = folder, os.urandom(16).hex()
         plugins = ("-p", "harness.guard", "-p", "kafka.fixtures", "-p", "no:cacheprovider")
         paths = os.pathsep.join((environment()["PYTHONPATH"], str(Path(__file__).parents[1])))
-        self.pytest = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", *plugins, *options, "test_inner.py"],
-            env=environment(PYTHONPATH=paths, **{MARKS: f"{os.environ[MARKS]},{self._mark}"}),
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self._printed = folder / "printed"
+        with self._printed.open("wb") as printed:
+            self.pytest = subprocess.Popen(
+                [sys.executable, "-m", "pytest", "-q", *plugins, *options, "test_inner.py"],
+                env=environment(PYTHONPATH=paths, **{MARKS: f"{os.environ[MARKS]},{self._mark}"}),
+                cwd=folder,
+                stdout=printed,
+                stderr=printed,
+            )
 
     def all(self) -> list[str]:
         """The command lines of what lives."""
@@ -70,7 +72,7 @@ class Run:
     def until_started(self) -> None:
         started = self._folder / "started"
         until(lambda: started.exists() or self.pytest.poll() is not None, self.all)
-        assert self.pytest.poll() is None
+        assert self.pytest.poll() is None, self._printed.read_text()
 
     def until_nothing_lives(self) -> None:
         until(lambda: not self.all(), self.all)

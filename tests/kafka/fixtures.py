@@ -59,7 +59,7 @@ def real_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     stack = ExitStack()
     # At the very end, and no test's teardown: the one that started it waits there for the other processes.
     request.config.add_cleanup(stack.close)
-    shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
+    shared = ours.parent if hasattr(request.config, "workerinput") else ours
     return RealCluster(stack.enter_context(shared_broker(shared)))
 
 

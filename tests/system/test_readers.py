@@ -79,7 +79,7 @@ while not (folder / "over").exists() and time.monotonic() < deadline:
     assert version >= last, (version, last)
     last, looks = version, looks + 1
     versions.add(version)
-    time.sleep(0.1)
+    time.sleep(0.3)  # looks cost more CPU than publications
 print(json.dumps({"looks": looks, "versions": len(versions), "last": last}))
 """
 
