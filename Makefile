@@ -9,6 +9,9 @@ USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys
 # Many tests wait for brokers and processes: three go beside each other, on two cores too.
 BESIDE := -n 3 --dist worksteal
 
+# Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-fast test-long check check-real bench-detection bench-engine bench-weeks bench-kills bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)

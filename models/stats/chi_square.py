@@ -1,4 +1,4 @@
-"""The chi-square distribution, without `scipy.stats`, whose import takes 1.5 s of CPU in each process."""
+"""The chi-square distribution, without `scipy.stats`, whose import takes half a second in each process."""
 
 from __future__ import annotations
 

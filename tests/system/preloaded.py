@@ -1,4 +1,4 @@
-"""Processes that have loaded the pipeline and its libraries already: forks of this one; a start costs 2 s of CPU.
+"""Processes that have loaded the pipeline and its libraries already: forks of this one; a start costs 1 s of CPU.
 
     python preloaded.py
 
