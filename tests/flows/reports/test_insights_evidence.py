@@ -100,6 +100,7 @@ def test_who_looks_every_hour_is_told_of_the_one_model_that_fell_and_of_no_other
         assert one.effect_high < 0
 
 
+@pytest.mark.slow
 def test_the_whole_is_corrected_and_says_what_it_rests_on(tmp_path: Path) -> None:
     found = World().seen(DROP_AT, tmp_path / "outcomes.duckdb")
     whole = found.overall
@@ -127,6 +128,7 @@ def test_the_whole_is_corrected_and_says_what_it_rests_on(tmp_path: Path) -> Non
     assert told["models"][0]["corrected"]["delta_low"] < 0 < told["models"][0]["corrected"]["delta_high"]
 
 
+@pytest.mark.slow
 def test_where_all_answer_the_range_is_the_rate_and_no_word_is_lost_on_silence(tmp_path: Path) -> None:
     quiet = silence(80, 20, 100, rate=0.8, maturity=None, pending=0)
     assert quiet is not None

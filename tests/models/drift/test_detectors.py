@@ -123,6 +123,7 @@ def test_a_roll_up_sums_the_trials_of_its_groups() -> None:
     assert alerts[0].evidence["trials_before"] + alerts[0].evidence["trials_since"] > 800  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_a_small_drop_is_a_warning_and_a_rise_is_information() -> None:
     small = steady(A, 0.9, range(10_000)) + steady(A, 0.85, range(10_000, 11_500), seed=1)
     rise = steady(B, 0.8, range(6000)) + steady(B, 0.95, range(6000, 6300), seed=2)
@@ -198,6 +199,7 @@ def test_during_the_warm_up_nothing_is_tested_or_learned() -> None:
     assert run(Drift(NO_WAIT), early + later, 5000) != []
 
 
+@pytest.mark.slow
 def test_a_new_config_is_held_against_its_model_from_its_first_trial() -> None:
     warm = DriftSettings(warmup_us=1440 * 60_000_000)
     trials = steady(A, 0.9, range(14_000)) + steady(A2, 0.5, range(12_000, 14_000), seed=1)
