@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness.waiting import HANG_S
 from system.runs import environment
 
@@ -22,6 +24,7 @@ def test_it():
 """
 
 
+@pytest.mark.slow
 def test_children_of_a_run_in_the_background_can_be_interrupted(tmp_path: Path) -> None:
     (tmp_path / "test_inner.py").write_text(PROGRAM, encoding="utf-8")
     done = subprocess.run(

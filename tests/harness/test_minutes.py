@@ -43,6 +43,7 @@ def table(folder: Path, *options: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in lines if line and line.split()[0].isalpha()}
 
 
+@pytest.mark.slow
 def test_each_test_counts_in_each_of_its_marks(tmp_path: Path) -> None:
     found = table(tmp_path)
     assert found["mark"] == ["tests", "minutes", "CPU", "min"]

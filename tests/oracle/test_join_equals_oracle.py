@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", 
 VERDICTS = ("successes", "failures", "expired")
 
 
+@pytest.mark.slow
 @given(
     st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order)),
     st.lists(st.integers(1, 60), max_size=6),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def final(oracle: Oracle) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @FEW
 @given(either)
 def test_it_adds_up_after_every_record(history: History) -> None:
@@ -72,12 +74,14 @@ def check_sums(oracle: Oracle) -> None:
             assert sum(row[name] for row in oracle.rates_rows(grain)) == n[name]
 
 
+@pytest.mark.slow
 @FEW
 @given(histories())
 def test_merging_sorted_files_is_the_same_as_sorting_their_records(history: History) -> None:
     assert history.order(merged=True) == history.order()
 
 
+@pytest.mark.slow
 @FEW
 @given(either)
 def test_the_watermark_never_falls_and_is_never_ahead_of_all_that_was_read(history: History) -> None:
@@ -89,6 +93,7 @@ def test_the_watermark_never_falls_and_is_never_ahead_of_all_that_was_read(histo
     assert last == max(read.record.at for read in order)
 
 
+@pytest.mark.slow
 @FEW
 @given(st.data())
 def test_the_final_state_depends_on_the_order_within_calls_only(data: st.DataObject) -> None:
@@ -104,6 +109,7 @@ def test_the_final_state_depends_on_the_order_within_calls_only(data: st.DataObj
     assert one.counters()["pending"] == 0
 
 
+@pytest.mark.slow
 @FEW
 @given(st.data())
 def test_order_across_partitions_does_not_matter_unless_something_was_refused_for_when_it_came(
@@ -120,6 +126,7 @@ def test_order_across_partitions_does_not_matter_unless_something_was_refused_fo
         assert final(one) == final(two)
 
 
+@pytest.mark.slow
 @FEW
 @given(st.data())
 def test_a_verdict_does_not_depend_on_the_order_in_which_statements_arrived(data: st.DataObject) -> None:
@@ -136,6 +143,7 @@ def plain(history: History) -> tuple[Rules, list[Read], int]:
     return patient(history.rules), history.order(), len(history.files)
 
 
+@pytest.mark.slow
 @FEW
 @given(histories())
 def test_records_read_twice_change_nothing_but_the_count_of_duplicates(history: History) -> None:
@@ -149,6 +157,7 @@ def test_records_read_twice_change_nothing_but_the_count_of_duplicates(history: 
     assert twice.counters()["outcomes"] == once.counters()["outcomes"]
 
 
+@pytest.mark.slow
 @FEW
 @given(either)
 def test_what_happened_in_a_closed_minute_never_changes(history: History) -> None:
@@ -177,6 +186,7 @@ def closed(oracle: Oracle, through: int) -> dict[tuple[tuple[str, str, str], int
     }
 
 
+@pytest.mark.slow
 @FEW
 @given(either)
 def test_a_call_that_ends_decided_was_a_trial(history: History) -> None:
@@ -185,6 +195,7 @@ def test_a_call_that_ends_decided_was_a_trial(history: History) -> None:
     assert trials >= oracle.counters()["successes"] + oracle.counters()["failures"]
 
 
+@pytest.mark.slow
 @FEW
 @given(either)
 def test_histories_hold_valid_lines_with_few_calls(history: History) -> None:

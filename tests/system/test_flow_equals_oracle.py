@@ -103,6 +103,7 @@ def agree(history: History, workers: int) -> None:
         compare_verdicts(lines_of(out / "verdicts.jsonl"), oracle)
 
 
+@pytest.mark.slow
 @settings(parent=COSTLY, max_examples=4)
 @given(histories(sorted_files=False), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
@@ -177,6 +178,7 @@ def disturb(disturbed: tuple[History, tuple[File, ...], Oracle], workers: int) -
         assert len(lines) == len(letters), "one dead letter for each line"
 
 
+@pytest.mark.slow
 @settings(parent=COSTLY, max_examples=4)
 @given(disturbances(), st.sampled_from([1, 2]))
 def test_malformed_lines_become_dead_letters_and_disturb_nothing(

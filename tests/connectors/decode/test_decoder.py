@@ -236,6 +236,7 @@ def test_arbitrary_bytes_are_refused_like_pydantic_refuses_them(raw: bytes, kind
     agree([raw], [kind])
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.lists(any_time, max_size=30))
 def test_times_read_in_columns_equal_times_read_one_by_one(batch: list[str]) -> None:

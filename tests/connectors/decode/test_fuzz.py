@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def test_bytes_are_counted_or_refused_with_a_known_slug(
         assert check(Message(value, kind, headers, key, keep_payloads)) in ENDS
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(near_records())
 def test_mutated_records_are_counted_or_refused_with_a_known_slug(data: bytes) -> None:

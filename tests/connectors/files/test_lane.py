@@ -137,6 +137,7 @@ def plain(found: list[tuple[str, int, int, str]]) -> list[tuple[str, int, int, s
     return [(name, number, wm, what if what == "accepted" else "refused") for name, number, wm, what in found]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(histories, st.integers(1, 7), st.integers(0, 40))
 def test_order_watermarks_and_clocks_equal_a_naive_loop_for_any_cut_and_resume(

@@ -103,6 +103,7 @@ def test_looks_at_every_hour_show_the_one_model_that_fell_and_no_other(tmp_path:
         assert one.effect_high < 0
 
 
+@pytest.mark.slow
 def test_the_whole_is_corrected_and_shows_what_it_rests_on(tmp_path: Path) -> None:
     found = World().seen(DROP_AT, tmp_path / "outcomes.duckdb")
     whole = found.overall
@@ -130,6 +131,7 @@ def test_the_whole_is_corrected_and_shows_what_it_rests_on(tmp_path: Path) -> No
     assert answer["models"][0]["corrected"]["delta_low"] < 0 < answer["models"][0]["corrected"]["delta_high"]
 
 
+@pytest.mark.slow
 def test_where_all_answer_the_range_is_the_rate_and_no_word_is_lost_on_silence(tmp_path: Path) -> None:
     quiet = silence(80, 20, 100, rate=0.8, maturity=None, pending=0)
     assert quiet is not None

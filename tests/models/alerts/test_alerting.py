@@ -114,6 +114,7 @@ def test_two_causes_at_about_the_same_time_are_two_alerts() -> None:
     assert len({one.alert_id for one in records}) == 2
 
 
+@pytest.mark.slow
 def test_where_nothing_changes_no_alert_opens() -> None:
     assert alerts(simulate(levels(), 28 * DAY), 28 * DAY) == []
 
@@ -156,6 +157,7 @@ def test_a_further_drop_updates_its_alert_against_the_first_baseline() -> None:
     assert moved.current < 0.65
 
 
+@pytest.mark.slow
 def test_after_seven_days_the_new_level_is_normal_and_the_next_drop_a_new_alert() -> None:
     steps: Levels = {group: [(0, 0.9)] for group in ALL}
     steps["refund", "atlas", "default"] += [(WEEK, 0.75), (3 * WEEK, 0.5)]
@@ -314,6 +316,7 @@ def troubles(draw: st.DrawFn) -> Trials:
     )
 
 
+@pytest.mark.slow
 @given(troubles(), st.lists(st.integers(1, 16 * DAY - 1), max_size=8), st.booleans())
 @settings(max_examples=15, deadline=None)
 def test_alerts_do_not_depend_on_how_minutes_are_cut_into_messages(

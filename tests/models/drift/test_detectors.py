@@ -110,6 +110,7 @@ def test_a_roll_up_sums_the_trials_of_its_groups() -> None:
     assert alarms[0].evidence["trials_before"] + alarms[0].evidence["trials_since"] > 800
 
 
+@pytest.mark.slow
 def test_a_rise_is_found_as_a_drop_is() -> None:
     trials = steady(B, 0.8, range(6000)) + steady(B, 0.95, range(6000, 6300), seed=2)
     (risen,) = of_leaf(run(Drift(NO_WAIT), trials, 6300))
@@ -174,6 +175,7 @@ def test_during_the_warm_up_nothing_is_tested_or_learned() -> None:
     assert run(Drift(NO_WAIT), early + later, 5000) != []
 
 
+@pytest.mark.slow
 def test_a_new_config_is_held_against_its_model_from_its_first_trial() -> None:
     warm = DriftSettings(warmup_us=1440 * 60_000_000)
     trials = steady(A, 0.9, range(14_000)) + steady(A2, 0.5, range(12_000, 14_000), seed=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 
 from aftercall.times import HOUR_US
 from models.stats import delay_distribution as delay
@@ -78,6 +79,7 @@ def arrived() -> Expected:
     return Expected(*(part.mean() for part in each))
 
 
+@pytest.mark.slow
 def test_four_weeks_of_looks_at_every_hour_name_hardly_any_group_that_has_not_changed() -> None:
     """240 groups, 672 looks each; at most 5 % of the groups may ever be named."""
     rng = np.random.default_rng(11)
@@ -108,6 +110,7 @@ def test_an_estimate_watched_while_it_ripens_stays_within_reach() -> None:
     assert (errors > reach(1 / information, 0.05)).any(axis=1).mean() <= 0.05
 
 
+@pytest.mark.slow
 def test_a_drop_of_ten_points_is_named_though_the_level_is_strict() -> None:
     rng = np.random.default_rng(12)
     last = histories(rng, 100, 40, drop=0.10)[LOOKS // 2 + LOOKBACK]

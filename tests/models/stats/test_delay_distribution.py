@@ -96,6 +96,7 @@ def test_young_cohorts_do_not_make_slow_verdicts_look_rare() -> None:
     assert pooled / sum(len(delays) for _, delays in cohorts) > 0.53, "which a plain histogram would have given"
 
 
+@pytest.mark.slow
 def test_the_standard_error_is_that_of_repeated_histories() -> None:
     """200 groups, each with its own cohorts: the spread between them is the error that each reports."""
     rng = np.random.default_rng(5)

@@ -89,6 +89,7 @@ def test_delays_are_learned_from_cohorts_that_are_old_enough_and_drawn_towards_t
     assert again.shares.tobytes() == delays.shares.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traffic", ["ramp", "day and night"])
 def test_traffic_that_changes_raises_no_alarm_and_a_drop_does(traffic: str) -> None:
     """Failures are known after 10 minutes, successes after 5 hours, both log-normal."""

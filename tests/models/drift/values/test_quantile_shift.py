@@ -84,6 +84,7 @@ def test_slower_calls_are_found_with_a_promise_and_both_quantiles_raise_an_alarm
     assert middle.details.level == pytest.approx(800, rel=0.08)
 
 
+@pytest.mark.slow
 def test_the_hours_of_the_day_and_the_weekend_are_none() -> None:
     rng = np.random.default_rng(2)
     minute = minutes(35, 60, rng)
