@@ -20,6 +20,8 @@ from harness.waiting import HANG_S, until
 from kafka.clusters import Cluster, MockCluster, RealCluster
 from system.runs import ROOT, environment
 
+pytestmark = pytest.mark.slow  # each waits for a broker
+
 NewBroker = Callable[..., Broker]
 
 

@@ -65,6 +65,7 @@ def undisturbed(name: str) -> End:
     return ended(name, running.feed(stream(CUTS).into(name)), running)
 
 
+@pytest.mark.slow
 @EVERY_STEP
 def test_a_step_that_is_restored_before_every_message_goes_on_as_if_undisturbed(name: str) -> None:
     """The same results one by one, and the same state at the end."""

@@ -16,6 +16,8 @@ import zstandard
 from system.commands import aftercall, assert_one_sentence, call, counts, lines, outcome, table
 from system.runs import left, sums_that_fail
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 GOOD = 120
 PRIVATE = "what-the-customer-wrote"
 ONE_MIB = 1_048_576

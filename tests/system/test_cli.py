@@ -33,6 +33,8 @@ from system.commands import (
 )
 from system.runs import environment, left, sums_that_fail
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 CALLS = 40
 REPLAY = ("replay", "--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl", "--out", "out")
 

@@ -8,6 +8,8 @@ import pytest
 
 from system.commands import aftercall, fresh_aftercall
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 
 @pytest.mark.parametrize("arguments", [("check", "--no-broker"), ("insights", "t"), ("nonsense",)])
 def test_both_end_and_print_alike(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -23,6 +23,8 @@ from connectors.kafka.metadata import MetadataPoller
 from harness.waiting import until
 from kafka.clusters import DEADLINE_S, Cluster, RealCluster
 
+pytestmark = pytest.mark.slow  # each waits for a broker and for clocks
+
 T0_US = 1_767_225_600_000_000  # 2026-01-01
 
 

@@ -38,6 +38,8 @@ from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster, MockCluster, Read, RealCluster
 
+pytestmark = pytest.mark.slow  # each waits for a broker
+
 PRODUCE = 0  # the protocol's number of the request
 TOO_LARGE, INVALID_RECORD, NOT_ALLOWED, NOT_ENOUGH_REPLICAS = 10, 87, 29, 19
 QUICK = {"reconnect.backoff.max.ms": 200, "linger.ms": 5, "topic.metadata.propagation.max.ms": 500}

@@ -70,6 +70,7 @@ def test_forty_thousand_sources_do_not_end_the_pipeline() -> None:
     assert direct.newest["c"]["source"] == sources[-1]
 
 
+@pytest.mark.slow
 def test_a_change_of_settings_too_many_is_refused_and_both_remedies_work() -> None:
     """A held call stores the version of its rules in one byte."""
     join = Join(JoinRules(horizon_us=0))

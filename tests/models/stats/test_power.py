@@ -17,6 +17,8 @@ from models.stats import power as module
 from models.stats.power import LONGEST_DAYS, Power, power
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
+pytestmark = pytest.mark.slow  # each simulates the shipped detector
+
 MEASURED = {
     0.95: {30: 19, 50: 11, 100: 5.2, 300: 1.8, 1000: 0.7},
     0.9: {30: 44, 50: 18, 100: 9.3, 300: 3.0, 1000: 1.0},

@@ -95,6 +95,7 @@ def test_the_result_of_a_group_does_not_depend_on_who_is_updated_with_it() -> No
         assert other.r.tobytes() == together.r.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 3, 8, 61])
 @pytest.mark.parametrize("dispersion", [True, False])
 def test_nor_on_how_rows_are_split_and_lie_in_memory(

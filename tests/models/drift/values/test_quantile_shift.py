@@ -19,6 +19,8 @@ from models.drift.values.reference import Reference, offsets
 from models.messages import NO_TRIALS, Closed, Scores, Values
 from simulated.trials import relation
 
+pytestmark = pytest.mark.slow  # each draws weeks of values
+
 DAY = 1440
 START = 20_139 * DAY
 SETTINGS = DriftSettings()
