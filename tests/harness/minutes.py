@@ -12,7 +12,7 @@ from collections.abc import Generator
 
 import pytest
 
-MARKS = ("slow", "kafka", "statistics", "system", "real", "rest", "all")
+MARKS = ("slow", "long", "kafka", "statistics", "system", "real", "rest", "all")
 _HEADER = f"{'mark':<11}{'tests':>6}{'minutes':>9}{'CPU min':>9}"
 
 

@@ -62,6 +62,7 @@ def test_a_broker_that_is_away_is_waited_for(pipeline: Pipelines, fragile: Fragi
     assert running.logged("the broker answers again")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_stopped_while_the_broker_is_away_it_ends_in_time_and_loses_nothing(
     pipeline: Pipelines, fragile: Fragile
@@ -116,6 +117,7 @@ def test_topics_that_are_missing_are_named(pipeline: Pipelines) -> None:
     it.start().assert_refused(1, "kafka.topics", "missing: nowhere, nor-there", "aftercall topics create")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["outcomes", "verdicts"])
 def test_a_topic_that_is_deleted_ends_it_with_a_sentence(pipeline: Pipelines, which: str) -> None:

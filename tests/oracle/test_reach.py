@@ -57,6 +57,7 @@ def reached(strategy: st.SearchStrategy[History], corners: dict[str, Callable[[O
     return found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_histories_of_sorted_files_reach_every_corner() -> None:
     found = reached(histories(), CORNERS)

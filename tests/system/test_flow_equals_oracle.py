@@ -110,6 +110,7 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=40)
 @given(histories(), st.sampled_from([1, 2]))
@@ -117,6 +118,7 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
     agree(history, workers)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=40)
 @given(histories(sorted_files=False), st.sampled_from([1, 2]))
@@ -187,6 +189,7 @@ def test_malformed_lines_become_dead_letters_and_disturb_nothing(
     disturb(disturbed, workers)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=40)
 @given(disturbances(), st.sampled_from([1, 2]))

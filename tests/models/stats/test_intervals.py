@@ -83,6 +83,7 @@ def test_the_confidence_sequence_refuses_an_alpha_that_is_no_probability() -> No
         confidence_sequence(1, 1, alpha=0)
 
 
+@pytest.mark.long
 @pytest.mark.statistics
 @pytest.mark.slow
 def test_under_peeking_the_sequence_keeps_its_promise_and_wilson_does_not() -> None:

@@ -119,6 +119,7 @@ def message(minute: int, names: list[tuple[str, str, str]], n: I64, f: I64) -> C
     return Closed(minute + 1, names, trials, values)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_groups_and_their_roll_ups_keep_the_promise_that_alerts_print() -> None:
     rng = np.random.default_rng(6)
