@@ -6,8 +6,8 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-# Many tests wait for brokers and processes: four go beside each other, on two cores too.
-BESIDE := -n 4 --dist worksteal
+# Many tests wait for brokers and processes: three go beside each other, on two cores too.
+BESIDE := -n 3 --dist worksteal
 
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE

@@ -177,7 +177,7 @@ def test_a_stopped_pipeline_forgets_the_calls_of_a_session_without_a_broker(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after_s", [0.3, 1.5, 2.5])
+@pytest.mark.parametrize("after_s", [0.3, *(pytest.param(later, marks=pytest.mark.long) for later in (1.5, 2.5))])
 def test_a_kill_at_any_moment_of_an_erasure_leaves_it_to_be_done_again(
     pipeline: Callable[..., Pipeline], after_s: float
 ) -> None:

@@ -35,6 +35,7 @@ def fragile(kafka_is_here: None) -> Iterator[Fragile]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_broker_that_is_away_is_waited_for(pipeline: Pipelines, fragile: Fragile) -> None:
     it = pipeline(fragile.cluster)
     it.send(300)

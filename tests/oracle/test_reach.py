@@ -65,6 +65,7 @@ def test_histories_of_sorted_files_reach_every_corner() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_histories_of_unsorted_files_reach_every_corner_and_calls_that_are_too_old() -> None:
     corners = {**CORNERS, "too old": lambda o: refused(o, "too_old", call=True)}
     found = reached(histories(sorted_files=False), corners)

@@ -432,6 +432,7 @@ def test_closed_standard_streams_do_no_harm(sound: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_run_twice_shows_the_same(tmp_path: Path) -> None:
     first, second = aftercall(tmp_path, "demo"), aftercall(tmp_path, "demo")
     assert (first.returncode, first.stderr) == (0, "")

@@ -103,7 +103,7 @@ def test_two_workers_leave_what_one_leaves(reference: Reference, tmp_path: Path)
     assert_same(left(tmp_path / "out"), reference.left)
 
 
-@pytest.mark.parametrize("campaign", range(CAMPAIGNS))
+@pytest.mark.parametrize("campaign", [0, *(pytest.param(i, marks=pytest.mark.long) for i in range(1, CAMPAIGNS))])
 def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
     reference: Reference, tmp_path: Path, campaign: int
 ) -> None:
