@@ -24,9 +24,11 @@ from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from flows.dataflow.shards import split
 from flows.dataflow.steps import groups_step, join_step
+from models import plain
 from models.groups import Grouped
 from models.join import JoinRules
 from models.rates import RateCells
+from models.state import Envelopes
 
 BATCH = 50_000
 """Records per batch of a lane that is never idle."""
@@ -106,7 +108,7 @@ class _Cells(StatefulBatchLogic[Any, Any, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return self._cells.state()
+        return plain.pack(self._cells.state())
 
 
 def cut(traffic: Traffic, batch: int) -> Iterator[Traffic]:
@@ -120,9 +122,9 @@ def flow(traffic: Traffic, cells: RateCells, batch: int = BATCH) -> Dataflow:
     flow = Dataflow("columnar")
     batches = op.input("lanes", flow, Lanes(traffic, batch))
     arrivals = op.flat_map("split", batches, split)
-    joined = op.stateful_batch("join", arrivals, join_step(JoinRules()))
+    joined = op.stateful_batch("join", arrivals, join_step(JoinRules(), Envelopes()))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
-    grouped = op.stateful_batch("groups", changes, groups_step(100_000))
+    grouped = op.stateful_batch("groups", changes, groups_step(100_000, Envelopes()))
     counted = op.stateful_batch("cells", grouped, lambda _: _Cells(cells))
     op.output("out", counted, CountingSink())
     return flow

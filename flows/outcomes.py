@@ -16,10 +16,12 @@ from bytewax.outputs import FixedPartitionedSink
 
 from connectors.dead_letters import file_origin
 from flows.dataflow import outputs
+from flows.dataflow.enveloped import enveloped_sink, enveloped_source
 from flows.dataflow.shards import to_shards
 from flows.dataflow.steps import alerting_step, drift_step, groups_step, join_step, routing_step
 from flows.settings import Settings
 from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
+from models.state import Envelopes
 
 Sink = FixedPartitionedSink[Any, Any]
 
@@ -35,22 +37,27 @@ class Outlets(NamedTuple):
 
 
 def outcomes(
-    settings: Settings, lanes: Source[Any], outlets: Outlets, origin: outputs.Origin = file_origin
+    settings: Settings,
+    lanes: Source[Any],
+    outlets: Outlets,
+    origin: outputs.Origin = file_origin,
+    envelopes: Envelopes | None = None,
 ) -> Dataflow:
     """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
-    flow = Dataflow("outcomes")
+    flow, kept = Dataflow("outcomes"), envelopes or Envelopes()
+    outlets = Outlets(*(enveloped_sink(sink, kept) for sink in outlets))
 
-    batches = op.input("lanes", flow, lanes)
+    batches = op.input("lanes", flow, enveloped_source(lanes, kept))
     arrivals = op.flat_map("split", batches, to_shards)
-    joined = op.stateful_batch("join", arrivals, join_step(join_rules(settings)))
+    joined = op.stateful_batch("join", arrivals, join_step(join_rules(settings), kept))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
-    grouped = op.stateful_batch("groups", changes, groups_step(settings.join.max_groups))
+    grouped = op.stateful_batch("groups", changes, groups_step(settings.join.max_groups, kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
-    detected = op.stateful_batch("drift", closed, drift_step(drift_settings(settings)))
+    detected = op.stateful_batch("drift", closed, drift_step(drift_settings(settings), kept))
     to_alerting = op.map("to_alerting", detected, lambda item: ("alerting", item[1]))
-    alerted = op.stateful_batch("alerting", to_alerting, alerting_step(alert_settings(settings)))
+    alerted = op.stateful_batch("alerting", to_alerting, alerting_step(alert_settings(settings), kept))
     to_routing = op.map("to_routing", alerted, lambda item: ("routing", item[1]))
-    recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings)))
+    recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings), kept))
 
     verdicts = op.flat_map("verdicts", joined, outputs.verdicts)
     unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))

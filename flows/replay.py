@@ -27,13 +27,14 @@ from flows.runtime.run_folder import (
     Run,
     locked,
     open_run,
-    recovery_store,
     settings_ignored,
     state_folder,
     write_run,
 )
+from flows.runtime.state_store import open_store
 from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
+from flows.settings.for_models import envelopes_of
 
 OnProgress = Callable[[int, int], None]
 
@@ -68,10 +69,11 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         current = open_run(replay.out, wanted, accept_config_change=replay.accept_config_change)
         if current["finished"]:
             return files.warnings + settings_ignored(replay.out, current, wanted)
+        envelopes, old = envelopes_of(replay.settings), current["version"] != VERSION
+        recovery = open_store(state, envelopes, begun=False, old=old)
         write_run(state, current)
         for name in OUTPUTS:
             (replay.out / name).touch()  # a sink creates its file only with the first line
-        recovery = recovery_store(state)
         flow, epoch = build_replay(replay, files, current["now_us"], on_progress), replay.settings.recovery.epoch
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
         write_run(state, current | {"finished": True})
@@ -107,7 +109,8 @@ def build_replay(replay: Replay, files: Index, now_us: int, on_progress: OnProgr
     )
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)
     outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))
-    return outcomes_flow(settings, FileLanes(files, decoder, on_progress=on_progress), outlets)
+    lanes = FileLanes(files, decoder, on_progress=on_progress)
+    return outcomes_flow(settings, lanes, outlets, envelopes=envelopes_of(settings))
 
 
 def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None) -> Dataflow:

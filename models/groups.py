@@ -6,8 +6,7 @@ being one makes the cap exact and a closed minute the same for all readers (docs
 
 from __future__ import annotations
 
-import pickle
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -37,9 +36,8 @@ from models.messages import (
     TrialDeltas,
     Values,
 )
-from models.state import unpack
+from models.state import Migrations
 
-STATE_VERSION = 4
 MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
 
@@ -64,6 +62,9 @@ class Grouped(NamedTuple):
 
 class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
+
+    STATE_VERSION: ClassVar = 4
+    MIGRATIONS: ClassVar[Migrations] = {}
 
     def __init__(self, shards: int, max_groups: int) -> None:
         """`shards`: how many must have sent messages before the watermark starts; `max_groups`: more of them fold."""
@@ -109,37 +110,28 @@ class Groups:
             watermark=watermark,
         )
 
-    def state(self) -> bytes:
-        """All of it as a pickle of plain values and arrays."""
-        return pickle.dumps(
-            {
-                "version": STATE_VERSION,
-                "clocks": self._clocks,
-                "codes": self._codes,
-                "admitted": self._admitted,
-                "tasks": self._tasks,
-                "through": self._through,
-                "trials": [tuple(part) for part in self._trials],
-                "values": [tuple(part) for part in self._values],
-                "sources": self._sources,
-                "responses": [tuple(part) for part in self._responses],
-                "scores": [tuple(part) for part in self._scores],
-                "failed": self._failed,
-                "folding": self._folding,
-            },
-            protocol=5,
-        )
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values and arrays; not a copy."""
+        return {
+            "clocks": self._clocks,
+            "codes": self._codes,
+            "admitted": self._admitted,
+            "tasks": sorted(self._tasks),
+            "through": self._through,
+            "trials": self._trials,
+            "values": self._values,
+            "sources": self._sources,
+            "responses": self._responses,
+            "scores": self._scores,
+            "failed": self._failed,
+            "folding": self._folding,
+        }
 
     @classmethod
-    def from_state(cls, state: bytes, shards: int, max_groups: int) -> Groups:
-        """The step as it was.
-
-        Raises:
-            StateError: the state is of another version.
-        """
-        kept = unpack(state, "groups", STATE_VERSION)
+    def from_state(cls, kept: dict[str, Any], shards: int, max_groups: int) -> Groups:
+        """The step as it was: `kept` is a `state()`."""
         groups = cls(shards, max_groups)
-        groups._clocks, groups._codes, groups._tasks = kept["clocks"], kept["codes"], kept["tasks"]
+        groups._clocks, groups._codes, groups._tasks = kept["clocks"], kept["codes"], set(kept["tasks"])
         groups._admitted, groups._through, groups._folding = kept["admitted"], kept["through"], kept["folding"]
         groups._trials = [TrialDeltas(*part) for part in kept["trials"]]
         groups._values = [Values(*part) for part in kept["values"]]

@@ -42,10 +42,11 @@ class EraseLane(StatefulSourcePartition[Batch, KeptState]):
 
 
 class EraseLanes(FixedPartitionedSource[Batch, KeptState]):
-    """Stands in for `KafkaLanes`, with the same number of lanes."""
+    """Stands in for the source of a service, with the same number of lanes, whose states it hands through."""
 
-    def __init__(self, lanes: int, erase: tuple[Erase, ...]) -> None:
-        self._lanes, self._erase = lanes, erase
+    def __init__(self, lanes: int, erase: tuple[Erase, ...], state_version: int) -> None:
+        """`state_version`: that of the source."""
+        self._lanes, self._erase, self.state_version = lanes, erase, state_version
 
     @override
     def list_parts(self) -> list[str]:

@@ -9,7 +9,6 @@ import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
-from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import I32, I64, Batch, Refused
 from connectors.decode.decoder import Decoder
@@ -18,7 +17,6 @@ from connectors.files.index import Index, InputError, index
 __all__ = ["FileLane", "FileLanes", "Index", "InputError", "index"]
 
 PART: Final = "files"
-_VERSION: Final = 1
 _AT_END: Final = 2**63 - 1
 
 FileLaneState = dict[str, Any]
@@ -39,7 +37,6 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
 
         Raises:
             InputError: the files are not those of the run to be resumed.
-            StateError: another version wrote the state.
         """
         self._files = files
         self._decoder = decoder
@@ -54,8 +51,6 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
             self._resume(resume_state)
 
     def _resume(self, state: FileLaneState) -> None:
-        if state["version"] != _VERSION:
-            raise StateError.of_version("step 'files'", _VERSION, state["version"])
         if state["fingerprint"] != self._files.fingerprint:
             raise InputError(
                 f"{', '.join(self._files.names)}: not the files this run was started with; their content has changed "
@@ -90,7 +85,6 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
     def snapshot(self) -> FileLaneState:
         """Where to resume: position, clocks, and the fingerprint of the files."""
         return {
-            "version": _VERSION,
             "position": self._position,
             "clocks": self._clocks.tolist(),
             "fingerprint": self._files.fingerprint,
@@ -139,6 +133,8 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
 
 class FileLanes(FixedPartitionedSource[Batch, FileLaneState]):
     """Source of a replay: one lane over all files of an `Index`."""
+
+    state_version: Final = 1
 
     def __init__(
         self,

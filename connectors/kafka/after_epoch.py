@@ -22,7 +22,7 @@ class AfterEpochPart(StatefulSinkPartition[Block, HeldBlocks]):
 
     def __init__(self, inner: StatefulSinkPartition[Block, None], stored: HeldBlocks | None) -> None:
         self._inner = inner
-        self._stored: HeldBlocks = stored or []
+        self._stored: HeldBlocks = list(stored or ())
         self._fresh: HeldBlocks = []
 
     @override

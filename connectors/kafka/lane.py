@@ -17,7 +17,6 @@ from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import KafkaException
 from typing_extensions import override
 
-from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import Batch, Bools
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
@@ -29,7 +28,6 @@ from connectors.kafka.progress_board import ProgressBoard
 from connectors.kafka.reader import KafkaReader, Read
 from connectors.metrics import METRICS
 
-_VERSION: Final = 1
 _LEAST_WAIT_S: Final = 0.02
 _MOST_WAIT_S: Final = 1.0
 _NOTHING_WAIT_S: Final = 0.1
@@ -59,7 +57,6 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         """Prepare to read; `next_batch` sends the first request to the broker.
 
         Raises:
-            StateError: another version wrote the state.
             KafkaConfigError: the state is of another number of lanes.
         """
         self._settings, self._lane, self._decoder = settings, lane, decoder
@@ -120,7 +117,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         partitions = self._kept | {
             place: (position, clock) for (place, position), clock in zip(self._stored.items(), clocks, strict=True)
         }
-        return {"version": _VERSION, "lanes": self._settings.lanes, "partitions": partitions}
+        return {"lanes": self._settings.lanes, "partitions": partitions}
 
     @override
     def close(self) -> None:
@@ -225,8 +222,6 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
 def _restored(lanes: int, state: KafkaLaneState | None) -> dict[Place, tuple[int, int]]:
     if state is None:
         return {}
-    if state["version"] != _VERSION:
-        raise StateError.of_version("step 'lanes'", _VERSION, state["version"])
     if state["lanes"] != lanes:
         raise KafkaConfigError(
             f"kafka.lanes: must stay {state['lanes']} as long as the run's state is used; got {lanes} (set it back)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from bytewax.inputs import FixedPartitionedSource
 from typing_extensions import override
@@ -20,6 +21,8 @@ class KafkaLanes(FixedPartitionedSource[Batch, KafkaLaneState]):
     The number of lanes is fixed, unlike that of partitions, so that each lane keeps its state when the number of
     processes changes, and a new partition belongs to an existing lane.
     """
+
+    state_version: Final = 1
 
     def __init__(
         self, settings: LaneSettings, decoder: Callable[[], Decoder], poller: MetadataPoller, callbacks: LaneCallbacks

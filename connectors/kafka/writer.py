@@ -354,7 +354,10 @@ class KafkaWriter:
         try:
             return serve(timeout_s)
         except (KafkaException, SystemError) as wrong:
-            # The client raises that it is dead; if a callback runs after that, Python wraps it in a SystemError.
+            # The client raises that it is dead; if a callback runs after that, Python wraps it in a SystemError, or the
+            # client loses it ("returned NULL without setting an exception"): the next call raises it again.
+            if isinstance(wrong, SystemError) and wrong.__cause__ is None:
+                return len(self._producer())
             death = wrong.__cause__ if isinstance(wrong, SystemError) else wrong
             if not isinstance(death, KafkaException):
                 raise

@@ -144,6 +144,12 @@ def run(
         bool,
         typer.Option("--accept-data-loss", help="Resume although records have expired before they were read."),
     ] = False,
+    accept_unsealed_state: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unsealed-state", help="Accept state that has no key yet, and seal it with service.state_key_file."
+        ),
+    ] = False,
     member: Annotated[int | None, typer.Option(hidden=True)] = None,
     addresses: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
@@ -157,7 +163,13 @@ def run(
 
     from flows.service.run import Member, ServiceRun, run_as_member, run_service
 
-    service = ServiceRun(settings, out or Path(settings.service.folder), accept_config_change, accept_data_loss)
+    service = ServiceRun(
+        settings,
+        out or Path(settings.service.folder),
+        accept_config_change,
+        accept_data_loss,
+        accept_unsealed_state,
+    )
     if member is not None:
         run_as_member(service, Member(member, tuple(addresses.split(";"))))
         return

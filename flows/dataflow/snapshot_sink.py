@@ -34,11 +34,9 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
 )
 from models.rates import FrozenRates, RateCells
-from models.state import check_version
 
 PARTITION: Final = SNAPSHOT_KEY
 """Key of every message to the sink, and its only partition."""
-STATE_VERSION: Final = 2
 _SHARE: Final = 10
 """The interval between two publications is at least this many times the duration of the last: a tenth of a core."""
 
@@ -76,6 +74,8 @@ class SnapshotSettings:
 
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     """Takes `("snapshot", message)`; see `snapshot_messages.py`. Runs on one worker, whichever Bytewax chooses."""
+
+    state_version: Final = 2
 
     def __init__(self, settings: SnapshotSettings) -> None:
         self._settings = settings
@@ -140,7 +140,6 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         if self._settings.erasing is not None:
             self._settings.erasing.epoch_ended(published=self._running is None)
         return {
-            "version": STATE_VERSION,
             "cut": self._store.cut,
             "tallies": dict(self._tallies),
             "cells": self._cells.state(),
@@ -288,7 +287,6 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             self._store.forget(before)
 
     def _restore(self, state: State) -> int:
-        check_version(state, "snapshot", STATE_VERSION)
         self._tallies.update(state["tallies"])
         self._cells = RateCells.from_state(state["cells"])
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from bytewax.operators import StatefulBatchLogic
 
@@ -17,6 +17,7 @@ from models.groups import Groups
 from models.join import Arrivals, Join, Joined, JoinRules, erase
 from models.messages import Closed, Erasure
 from models.routing import Routing, RoutingSettings
+from models.state import Envelopes, Migrations, reading
 
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 
@@ -37,16 +38,24 @@ class Alerted(NamedTuple):
     digests: Sequence[Digest] = ()
 
 
-class _Stateful(Protocol):
-    def state(self) -> bytes: ...
+class _Model(Protocol):
+    STATE_VERSION: ClassVar[int]
+    MIGRATIONS: ClassVar[Migrations]
+
+    def state(self) -> Any: ...
+
+
+_M = TypeVar("_M", bound=_Model)
 
 
 class Step(StatefulBatchLogic[Any, Any, bytes]):
-    """Feeds messages to a model one by one; the model's bytes are the state."""
+    """Feeds messages to a model one by one; the model's state, in an envelope, is the state."""
 
-    def __init__(self, name: str, model: _Stateful, apply: Callable[[Any], Iterable[Any]]) -> None:
-        """`apply` takes one message and gives what leaves the step."""
-        self._name, self._model = name, model
+    def __init__(
+        self, name: str, key: str, envelopes: Envelopes, model: _Model, apply: Callable[[Any], Iterable[Any]]
+    ) -> None:
+        """`apply` takes one message and gives what leaves the step; `key` is the one that Bytewax has for it."""
+        self._name, self._key, self._envelopes, self._model = name, key, envelopes, model
         self._apply = apply
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
@@ -55,70 +64,127 @@ class Step(StatefulBatchLogic[Any, Any, bytes]):
 
     def snapshot(self) -> bytes:
         """Called at each epoch's end."""
-        state = self._model.state()
+        state = self._envelopes.pack(self._name, self._key, self._model.STATE_VERSION, self._model.state())
         METRICS.state_bytes(self._name, str(id(self)), len(state))
         return state
 
 
-def join_step(rules: JoinRules) -> Build:
+class _ShardStep(Step):
+    """A step with one logic per shard: Bytewax does not say for which one it builds a logic, but messages do."""
+
+    def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
+        if values:
+            self._key = values[0].shard
+        return super().on_batch(values)
+
+
+def join_step(rules: JoinRules, envelopes: Envelopes) -> Build:
     """Arrivals or Erasure -> Joined, one step per shard."""
 
-    def build(state: bytes | None) -> Step:
-        join = Join(rules) if state is None else Join.from_state(state, rules)
+    def build(stored: bytes | None) -> Step:
+        shard = "" if stored is None else envelopes.read(stored, "join").key
+        join = _made("join", envelopes, stored, Join, lambda: Join(rules), lambda state: Join.from_state(state, rules))
 
         def apply(message: Arrivals | Erasure) -> tuple[Joined]:
             return (erase(join, message) if isinstance(message, Erasure) else join.process(message),)
 
-        return Step("join", join, apply)
+        return _ShardStep("join", shard, envelopes, join, apply)
 
     return build
 
 
-def groups_step(max_groups: int) -> Build:
+def groups_step(max_groups: int, envelopes: Envelopes) -> Build:
     """Changes -> Grouped."""
+    count = len(SHARDS)
 
-    def build(state: bytes | None) -> Step:
-        count = len(SHARDS)
-        groups = Groups(count, max_groups) if state is None else Groups.from_state(state, count, max_groups)
-        return Step("groups", groups, lambda changes: (groups.process(changes),))
+    def build(stored: bytes | None) -> Step:
+        groups = _made(
+            "groups",
+            envelopes,
+            stored,
+            Groups,
+            lambda: Groups(count, max_groups),
+            lambda state: Groups.from_state(state, count, max_groups),
+        )
+        return Step("groups", "groups", envelopes, groups, lambda changes: (groups.process(changes),))
 
     return build
 
 
-def drift_step(settings: DriftSettings) -> Build:
+def drift_step(settings: DriftSettings, envelopes: Envelopes) -> Build:
     """Closed -> Detected."""
 
-    def build(state: bytes | None) -> Step:
-        drift = Drift(settings) if state is None else Drift.from_state(state, settings)
-        return Step("drift", drift, lambda closed: (Detected(closed, drift.close(closed), drift.digests()),))
+    def build(stored: bytes | None) -> Step:
+        drift = _made(
+            "drift", envelopes, stored, Drift, lambda: Drift(settings), lambda state: Drift.from_state(state, settings)
+        )
+
+        def apply(closed: Closed) -> tuple[Detected]:
+            return (Detected(closed, drift.close(closed), drift.digests()),)
+
+        return Step("drift", "drift", envelopes, drift, apply)
 
     return build
 
 
-def alerting_step(settings: AlertSettings) -> Build:
+def alerting_step(settings: AlertSettings, envelopes: Envelopes) -> Build:
     """Detected -> Alerted: the alarms of one cause become one alert."""
 
-    def build(state: bytes | None) -> Step:
-        alerting = Alerting(settings) if state is None else Alerting.from_state(state, settings)
+    def build(stored: bytes | None) -> Step:
+        alerting = _made(
+            "alerting",
+            envelopes,
+            stored,
+            Alerting,
+            lambda: Alerting(settings),
+            lambda state: Alerting.from_state(state, settings),
+        )
 
         def apply(detected: Detected) -> tuple[Alerted]:
             closed, alarms, digests = detected
             return (Alerted(closed, alerting.close(closed, alarms), digests),)
 
-        return Step("alerting", alerting, apply)
+        return Step("alerting", "alerting", envelopes, alerting, apply)
 
     return build
 
 
-def routing_step(settings: RoutingSettings) -> Build:
+def routing_step(settings: RoutingSettings, envelopes: Envelopes) -> Build:
     """Alerted -> Recommendation."""
 
-    def build(state: bytes | None) -> Step:
-        routing = Routing(settings) if state is None else Routing.from_state(state, settings)
+    def build(stored: bytes | None) -> Step:
+        routing = _made(
+            "routing",
+            envelopes,
+            stored,
+            Routing,
+            lambda: Routing(settings),
+            lambda state: Routing.from_state(state, settings),
+        )
 
         def apply(alerted: Alerted) -> list[Recommendation]:
             return routing.close(alerted.closed, alerted.alerts)
 
-        return Step("routing", routing, apply)
+        return Step("routing", "routing", envelopes, routing, apply)
 
     return build
+
+
+def _made(
+    name: str,
+    envelopes: Envelopes,
+    stored: bytes | None,
+    model: type[_M],
+    fresh: Callable[[], _M],
+    restored: Callable[[Any], _M],
+) -> _M:
+    """The model of a step: a fresh one, or the one whose state is stored.
+
+    Raises:
+        StateError: the state cannot be used.
+    """
+    if stored is None:
+        return fresh()
+    state = envelopes.unpack(stored, name, model.STATE_VERSION, model.MIGRATIONS)
+    with reading(f"step {name!r}"):
+        return restored(dict(state))

@@ -18,14 +18,17 @@ from connectors.kafka import outbox
 from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_config, reach
 from connectors.kafka.outbox import OutboxSink
+from connectors.kafka.source import KafkaLanes
 from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import execute
 from flows.runtime.kafka import output_topics
-from flows.runtime.run_folder import RunError, locked
+from flows.runtime.run_folder import STOPPED, VERSION, RunError, locked, read_run, write_run
+from flows.runtime.state_store import digest, open_store
 from flows.settings import Settings
+from flows.settings.for_models import envelopes_of
 from flows.settings.sections import Kafka
 
 _BROKER_S: Final = 10.0
@@ -42,12 +45,22 @@ def erase_if_stopped(settings: Settings, out: Path) -> bool:
         except RunError:
             return False
         requests, erasing = Erasures(state), Erasing(out)
+        current = read_run(state)
+        recovery = open_store(
+            state,
+            envelopes_of(settings),
+            begun=True,
+            old=current["version"] != VERSION,
+            stopped=current.pop(STOPPED, None),
+        )
+        write_run(state, current)
         flow = _flow(settings, out, tuple(requests.pending()), erasing)
-        execute(flow, state / "engine-erase.log", epoch=settings.recovery.epoch, recovery=state / "recovery")
+        execute(flow, state / "engine-erase.log", epoch=settings.recovery.epoch, recovery=recovery)
         # The flow has ended: its last epoch is stored, and its last snapshot is published.
         erasing.finish()
         if scrub(state / "recovery", in_use=False):
             requests.scrubbed()
+        write_run(state, current | {STOPPED: digest(state)})
         if unsent(state).exists():
             with suppress(KafkaFailure, StoppedWaiting):  # the next run sends them
                 reach(settings.kafka.cluster(), outputs=output_topics(settings.kafka), timeout_s=_BROKER_S)
@@ -107,7 +120,8 @@ def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Er
     file = unsent(out / "state")
     verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
     outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
-    return outcomes(settings, EraseLanes(settings.kafka.lanes, pending), outlets, place_origin)
+    lanes = EraseLanes(settings.kafka.lanes, pending, KafkaLanes.state_version)
+    return outcomes(settings, lanes, outlets, place_origin, envelopes_of(settings))
 
 
 def _writer(kafka: Kafka) -> KafkaWriter:

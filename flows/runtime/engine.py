@@ -23,7 +23,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError, RecoveryConfig
 from bytewax.run import cli_main
 
-from aftercall.errors import UserError, causes
+from aftercall.errors import StateError, UserError, causes
 from flows.runtime.failures import Failures
 from flows.runtime.run_folder import RunError
 
@@ -86,9 +86,9 @@ def execute(
                 origin = PeerLost("another process of this run has ended; this one ends too")
             if origin is None:
                 raise
-            raise origin from None
+            raise _named(origin, recovery) from None
         if failures.first is not None:
-            raise failures.first
+            raise _named(failures.first, recovery)
 
 
 def _store_failure(printed: str, recovery: Path) -> RunError | None:
@@ -100,6 +100,11 @@ def _store_failure(printed: str, recovery: Path) -> RunError | None:
         f"{recovery}: the state must be stored at each epoch's end; {store['why']} (check the disk, then give the same "
         "command again: the run resumes at its last epoch)"
     )
+
+
+def _named(error: BaseException, recovery: Path) -> BaseException:
+    """An error of stored state names the store; a step does not know where its state lies."""
+    return StateError(f"{recovery}: {error}") if type(error) is StateError else error
 
 
 def _is_panic(error: BaseException) -> bool:

@@ -10,24 +10,30 @@ import fcntl
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bytewax.recovery import init_db_dir
+from xxhash import xxh3_128_hexdigest
 
-from aftercall.errors import NEW_OUT, StateError, UsageError, UserError
+from aftercall.errors import StateError, UsageError, UserError
 
-VERSION = 1
+VERSION = 2
+"""Version 1 had no checksum in `run.json`, and pickles in the recovery store."""
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
 _SNAPSHOT = "outcomes.duckdb"
 LEAST_ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free on the disk of a service: if a write of state fails, Bytewax aborts without a message."""
 
+_UNCHECKED: Final = 1
+STOPPED: Final = "stopped"
+
 Run = dict[str, Any]
-"""`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`."""
+"""`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`, and its `checksum`.
+
+`stopped`, where it is there: the digest of the recovery store at an orderly stop.
+"""
 
 
 class RunError(UserError):
@@ -77,7 +83,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
 
     Raises:
         UsageError: the folder holds another run, or its settings that decide verdicts differ.
-        StateError: another version wrote it.
+        StateError: a later version wrote it.
         RunError: it cannot be read.
     """
     state = out / "state"
@@ -88,13 +94,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
         # An earlier run may have died before it wrote `run.json`.
         shutil.rmtree(state / "recovery", ignore_errors=True)
         return wanted
-    try:
-        stored: Run = dict(json.loads(run_file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as wrong:
-        message = f"{run_file}: the state of a run must be readable; {wrong} (choose an empty --out)"
-        raise RunError(message) from None
-    if stored.get("version") != VERSION:
-        raise StateError.of_version(str(run_file), VERSION, stored.get("version"))
+    stored = read_run(state)
     if stored.get("fingerprint") != wanted["fingerprint"]:
         what = _other_service(str(stored.get("fingerprint")), str(wanted["fingerprint"]))
         message = (
@@ -120,40 +120,45 @@ def settings_ignored(out: Path, stored: Run, wanted: Run) -> list[str]:
     return [f"{kept}; choose an empty --out to apply others"]
 
 
+def read_run(state: Path) -> Run:
+    """What `write_run` wrote, or a version before it: `version` says which.
+
+    Raises:
+        StateError: a later version wrote it.
+        RunError: it cannot be read, or is damaged.
+    """
+    file = state / "run.json"
+    try:
+        stored: Run = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as wrong:
+        message = f"{file}: the state of a run must be readable; {wrong} (choose an empty --out)"
+        raise RunError(message) from None
+    checksum, version = stored.pop("checksum", None), stored.get("version")
+    if version == _UNCHECKED and checksum is None:
+        return stored
+    if version in {_UNCHECKED, VERSION} and checksum != _checksum(stored):
+        raise RunError(
+            f"{file}: must match its checksum; it does not, so it is damaged (put it back from a copy, or choose an "
+            "empty --out)"
+        )
+    if version != VERSION:
+        raise StateError.of_version(str(file), VERSION, version)
+    return stored
+
+
+def _checksum(run: Run) -> str:
+    return xxh3_128_hexdigest(json.dumps(run, sort_keys=True).encode())
+
+
 def write_run(state: Path, run: Run) -> None:
     """Write `run.json` atomically and durably: a crash leaves the old or the new file, whole."""
+    run = run | {"version": VERSION}
     draft = state / "run.draft"
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(run, file, indent=1)
+        json.dump(run | {"checksum": _checksum(run)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(state / "run.json")
-
-
-def recovery_store(state: Path, *, begun: bool = False) -> Path:
-    """Bytewax's recovery store; created under another name and renamed, so that it is never half there.
-
-    Args:
-        state: the state folder.
-        begun: the run has already begun and cannot be read from its beginning again, so the store must exist.
-
-    Raises:
-        RunError: the store is damaged, or missing although the run has `begun`.
-    """
-    folder = state / "recovery"
-    if begun and not folder.exists():
-        raise RunError(
-            f"{folder}: the state of the run that was begun here must be there; it is gone (put it back, or {NEW_OUT})"
-        )
-    if folder.exists():
-        _check_store(folder)
-    else:
-        draft = state / "recovery.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        init_db_dir(draft, 1)
-        draft.rename(folder)
-    return folder
 
 
 def ensure_room(out: Path) -> None:
@@ -168,24 +173,6 @@ def ensure_room(out: Path) -> None:
             f"{out}: {LEAST_ROOM >> 20} MiB must be free on its disk for the state and the snapshot; {free >> 20} are "
             "(make room, then give the same command again: the run resumes at its last epoch)"
         )
-
-
-def _check_store(folder: Path) -> None:
-    """Refuse a damaged store, on which Bytewax panics or crashes later. Reads all of it: 1 s per 200 MB or so."""
-    if sqlite3.sqlite_version_info < (3, 37):  # cannot read the STRICT tables that Bytewax creates
-        return
-    for file in sorted(folder.glob("part-*.sqlite3")):
-        try:
-            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as store:
-                store.execute("SELECT part_index FROM parts")
-                (verdict,) = store.execute("PRAGMA quick_check(1)").fetchone()
-        except sqlite3.Error as wrong:
-            verdict = str(wrong)
-        if verdict != "ok":
-            raise RunError(
-                f"{file}: the state of the run must be as it was left; {' '.join(verdict.split())} (put it back from a "
-                f"copy of the whole folder, or {NEW_OUT})"
-            )
 
 
 def _files(stored: Run) -> str:

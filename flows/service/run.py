@@ -33,15 +33,16 @@ from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import PeerLost, execute
 from flows.runtime.kafka import finish, inputs, outlets, wait_for_broker
 from flows.runtime.run_folder import (
+    STOPPED,
     VERSION,
     Run,
     ensure_room,
     locked,
     open_run,
-    recovery_store,
     state_folder,
     write_run,
 )
+from flows.runtime.state_store import digest, open_store
 from flows.service import health_server, logs
 from flows.service.allocator import limit_arenas
 from flows.service.health import Health
@@ -50,6 +51,7 @@ from flows.service.processes import run_members
 from flows.service.signals import Stopping, die_with_parent
 from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
+from flows.settings.for_models import envelopes_of
 
 _CHECK_DISK_S: Final = 1.0
 _log = logging.getLogger("aftercall.run")
@@ -64,12 +66,14 @@ class ServiceRun:
         out: folder of the snapshot and the state.
         accept_config_change: if settings that decide verdicts have changed, apply them to calls accepted from now on.
         accept_data_loss: resume although records have expired before they were read.
+        accept_unsealed_state: accept stored state whose checksums have no key, and seal it with the key.
     """
 
     settings: Settings
     out: Path
     accept_config_change: bool = False
     accept_data_loss: bool = False
+    accept_unsealed_state: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
     state = state_folder(service.out)
     with locked(state) as lock:
         try:
-            _prepare(service, state, stopping)
+            current = _prepare(service, state, stopping)
         except KafkaFailure:
             if not stopping():
                 raise
@@ -114,6 +118,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
             work(service, Member(), stopping)
         else:
             run_members(command, processes, lock, stopping)
+        write_run(state, current | {STOPPED: digest(state)})
     _log.info("stopped; the same command resumes here")
 
 
@@ -228,19 +233,27 @@ def build_service(
     )
     source = KafkaLanes(lanes, decoder, poller, callbacks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
-    return outcomes(settings, source, sinks, place_origin), sinks
+    return outcomes(settings, source, sinks, place_origin, envelopes_of(settings)), sinks
 
 
-def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> None:
-    """Wait for the broker, and check that the state in the folder belongs to this run."""
+def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
+    """Wait for the broker, and check that the state in the folder belongs to this run; gives what `run.json` has."""
     ensure_room(service.out)
     broker = wait_for_broker(service.settings.kafka, give_up=stopping)
     begun = (state / "run.json").exists()
     wanted = _described(service.settings, broker.cluster_id)
     current = open_run(service.out, wanted, accept_config_change=service.accept_config_change)
-    recovery_store(state, begun=begun)
+    open_store(
+        state,
+        envelopes_of(service.settings),
+        begun=begun,
+        old=current["version"] != VERSION,
+        unsealed=service.accept_unsealed_state,
+        stopped=current.pop(STOPPED, None),
+    )
     write_run(state, current)
     catch_up(service.settings.kafka, state)
+    return current
 
 
 def _described(settings: Settings, cluster_id: str) -> Run:

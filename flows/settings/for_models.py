@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from aftercall.errors import UsageError
 from aftercall.times import duration_us
 from flows.settings.loading import Settings
 from models.alerts import AlertSettings
 from models.drift import DriftSettings
 from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
+from models.state import SECRET, Envelopes
 
 
 def join_rules(settings: Settings) -> JoinRules:
@@ -78,3 +82,26 @@ def routing_settings(settings: Settings) -> RoutingSettings:
             for name, task in settings.task.items()
         },
     )
+
+
+def envelopes_of(settings: Settings) -> Envelopes:
+    """How states are packed and read: with the secret of `service.state_key_file` where it is set.
+
+    Raises:
+        UsageError: the file cannot be read, or is too short or too long.
+    """
+    file = settings.service.state_key_file
+    if file is None:
+        return Envelopes()
+    try:
+        secret = Path(file).read_bytes()
+    except OSError as wrong:
+        raise UsageError(
+            f"service.state_key_file: {file} must be readable; {wrong.strerror} (make it readable)"
+        ) from None
+    if len(secret) not in SECRET:
+        raise UsageError(
+            f"service.state_key_file: {file} must have {SECRET[0]} to {SECRET[-1]} bytes; it has {len(secret)} "
+            f"(make one with `head -c 32 /dev/urandom > {file}`)"
+        )
+    return Envelopes(secret)

@@ -285,3 +285,6 @@ class Service(Section):
     """Of process 0; process i listens on `port` + i. 0: no process listens."""
     stalled_after: Span = timedelta(seconds=60)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    state_key_file: str | None = Field(default=None, min_length=1)
+    """A file of 16 to 64 random bytes, with which the checksums of stored state are made, so that only who has it can
+    make state that is accepted. Without one, checksums find damage alone."""

@@ -7,8 +7,7 @@ hours. An alarm that an open incident explains opens no alert; simultaneous alar
 
 from __future__ import annotations
 
-import pickle
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from aftercall.records import Alert
 from aftercall.times import DAY_US, MINUTE_US, NEVER
@@ -19,9 +18,8 @@ from models.alerts.other_causes import OtherCauses
 from models.alerts.rate_causes import RateCauses
 from models.alerts.settings import AlertSettings
 from models.messages import Closed
-from models.state import unpack
+from models.state import Migrations
 
-STATE_VERSION: Final = 2
 REMEMBERED_US: Final = 14 * DAY_US
 """How long a closed incident explains late alarms."""
 _RATE: Final = "success_rate"
@@ -34,8 +32,11 @@ class Alerting:
     hour with failures by it, and the incidents.
     """
 
+    STATE_VERSION: ClassVar = 2
+    MIGRATIONS: ClassVar[Migrations] = {}
+
     def __init__(self, settings: AlertSettings, state: dict[str, Any] | None = None) -> None:
-        """Start fresh, or from what `state()` pickled."""
+        """Start fresh, or from a `state()`."""
         self._settings = settings
         self._through = NEVER if state is None else state["through"]
         self._trials = LeafTrials(None if state is None else state["trials"])
@@ -72,26 +73,18 @@ class Alerting:
         self._add_trials(closed, closed.through)
         return alerts
 
-    def state(self) -> bytes:
-        """All of it as a pickle of plain values and arrays."""
-        return pickle.dumps(
-            {
-                "version": STATE_VERSION,
-                "through": self._through,
-                "trials": self._trials.state(),
-                "incidents": self._incidents.state(),
-            },
-            protocol=5,
-        )
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values and arrays; not a copy."""
+        return {
+            "through": self._through,
+            "trials": self._trials.state(),
+            "incidents": self._incidents.state(),
+        }
 
     @classmethod
-    def from_state(cls, state: bytes, settings: AlertSettings) -> Alerting:
-        """The stage as it was; `settings` hold from here on.
-
-        Raises:
-            StateError: the state is of another version.
-        """
-        return cls(settings, unpack(state, "alerting", STATE_VERSION))
+    def from_state(cls, state: dict[str, Any], settings: AlertSettings) -> Alerting:
+        """The stage as it was; `settings` hold from here on."""
+        return cls(settings, state)
 
     def _add_trials(self, closed: Closed, until: int) -> None:
         if until > self._through:

@@ -60,7 +60,7 @@ class Incident:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Incident:
         """The reverse of `plain`."""
-        return cls(**plain)
+        return cls(**plain | {name: list(plain[name]) for name in ("moves", "members", "back")})
 
     def open(self, ordinal: int, at: int, **fields: Any) -> Alert:
         """The first record. `ordinal` counts the alerts of this kind, scope, metric and direction."""

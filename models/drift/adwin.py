@@ -7,7 +7,6 @@ not depend on the assumptions of either. Trials of one minute come in no order; 
 
 from __future__ import annotations
 
-import pickle  # river's detectors have no other form that outlives a process
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
@@ -18,6 +17,7 @@ from aftercall.times import MINUTE_US, MINUTES_PER_DAY
 from models.alarms.alarm import Alarm, RateChange
 from models.alarms.digits import rounded
 from models.arrays import I64
+from models.drift.river_codecs import adwin, adwin_from, adwin_plain
 from models.messages import AnyGroup, Closed, Group
 from models.state import check_river
 
@@ -37,7 +37,7 @@ class _Window:
         day = minute // MINUTES_PER_DAY
         if day != self.day:
             busy = day == self.day + 1 and self.count >= BUSY
-            self.adwin = (self.adwin or _adwin()) if busy else None
+            self.adwin = (self.adwin or adwin()) if busy else None
             self.day, self.count = day, 0
         self.count += trials
         if self.adwin is not None:
@@ -46,12 +46,6 @@ class _Window:
                 due = place * failures // trials
                 update(0.0 if due > failed else 1.0)
                 failed = due
-
-
-def _adwin() -> Any:
-    from river.drift import ADWIN  # takes 3 s
-
-    return ADWIN()
 
 
 class AdwinEvidence:
@@ -66,13 +60,19 @@ class AdwinEvidence:
         self._windows: dict[AnyGroup, _Window] = {}
         if state is not None:
             check_river(state, "drift")
-            self._windows = {group: _Window(*plain) for group, plain in pickle.loads(state["windows"])}
+            self._windows = {
+                group: _Window(day, count, None if plain is None else adwin_from(plain))
+                for group, (day, count, plain) in state["windows"]
+            }
 
     def state(self) -> dict[str, Any]:
-        """Plain values, and river's detectors pickled beside river's version."""
-        windows = [(group, (window.day, window.count, window.adwin)) for group, window in self._windows.items()]
+        """Plain values, and the version of the river that they are read back with."""
+        windows = [
+            (group, (window.day, window.count, None if window.adwin is None else adwin_plain(window.adwin)))
+            for group, window in self._windows.items()
+        ]
         used = any(window.adwin is not None for window in self._windows.values())
-        return {"river": version("river") if used else None, "windows": pickle.dumps(windows)}
+        return {"river": version("river") if used else None, "windows": windows}
 
     def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
         """See `Detector`: the same alarms, those on success rates with `adwin_rate` and `adwin_trials` where known.

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from aftercall.records import Digest
 from models.alarms.alarm import Alarm, by_time
 from models.drift.adwin import AdwinEvidence
+from models.drift.migrations import to_3
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
 from models.drift.volume.volume import Volume
 from models.messages import Closed
-from models.state import unpack
+from models.state import Migrations
 
 __all__ = ["DETECTORS", "Detector", "Drift", "DriftSettings"]
-
-STATE_VERSION: Final = 2
 
 
 class Detector(Protocol):
@@ -49,7 +47,7 @@ class Detector(Protocol):
     def state(self) -> dict[str, Any]:
         """Plain values and arrays from which to go on as if nothing had happened. Called at each epoch's end.
 
-        Not a copy: the caller pickles it before the next `close`. Keys that are stored cannot be renamed.
+        Not a copy: the caller packs it before the next `close`. Keys that are stored cannot be renamed.
         """
         ...
 
@@ -69,8 +67,11 @@ DETECTORS: Final[Mapping[str, Build]] = {
 class Drift:
     """All detectors of the dataflow. What comes out does not depend on how minutes are cut into messages."""
 
+    STATE_VERSION: ClassVar = 3
+    MIGRATIONS: ClassVar[Migrations] = {2: to_3}
+
     def __init__(self, settings: DriftSettings | None = None, state: Mapping[str, Any] | None = None) -> None:
-        """Start fresh, or from what `state()` pickled."""
+        """Start fresh, or from a `state()`."""
         settings = DriftSettings() if settings is None else settings
         self._detectors: dict[str, Detector] = {
             name: build(settings, None if state is None else state[name]) for name, build in DETECTORS.items()
@@ -92,16 +93,15 @@ class Drift:
         rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
         return [digest for detector in rates for digest in detector.digests()]
 
-    def state(self) -> bytes:
-        """Everything `from_state` needs to go on as if nothing had happened."""
-        states = {name: detector.state() for name, detector in self._detectors.items()}
-        return pickle.dumps({"version": STATE_VERSION} | states)
+    def state(self) -> dict[str, Any]:
+        """Everything `from_state` needs to go on as if nothing had happened; not a copy."""
+        return {name: detector.state() for name, detector in self._detectors.items()}
 
     @classmethod
-    def from_state(cls, state: bytes, settings: DriftSettings | None = None) -> Drift:
+    def from_state(cls, state: dict[str, Any], settings: DriftSettings | None = None) -> Drift:
         """Go on from the `state()` of another instance; `settings` hold from here on.
 
         Raises:
-            StateError: where the state has another version, or detectors of another version of river.
+            StateError: where the state has detectors of another version of river.
         """
-        return cls(settings, unpack(state, "drift", STATE_VERSION))
+        return cls(settings, state)

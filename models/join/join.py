@@ -7,8 +7,8 @@ the same rules. Which path a record takes depends on what else is in its batch; 
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,9 +26,7 @@ from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
 from models.join.slow_path import SlowPath
 from models.join.watermark import LaneClocks
-from models.state import unpack
-
-STATE_VERSION = 2
+from models.state import Migrations
 
 
 class Join:
@@ -39,6 +37,9 @@ class Join:
         early: outcomes whose call has not come.
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
+
+    STATE_VERSION: ClassVar = 2
+    MIGRATIONS: ClassVar[Migrations] = {}
 
     def __init__(self, rules: JoinRules) -> None:
         self.shard = ShardState([rules])
@@ -77,32 +78,27 @@ class Join:
             tally=_tally(rest.tally, fast, expired),
         )
 
-    def state(self) -> bytes:
-        """All of it as a pickle of plain values and arrays."""
-        return pickle.dumps(
-            {
-                "version": STATE_VERSION,
-                **self.shard.state(),
-                "watermark": self.watermark,
-                "lanes": self._lanes.state(),
-                "waiting": self.early.state(),
-            },
-            protocol=5,
-        )
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values and arrays; not a copy."""
+        return {
+            **self.shard.state(),
+            "watermark": self.watermark,
+            "lanes": self._lanes.state(),
+            "waiting": self.early.state(),
+        }
 
     @classmethod
-    def from_state(cls, state: bytes, rules: JoinRules) -> Join:
+    def from_state(cls, state: dict[str, Any], rules: JoinRules) -> Join:
         """The shard as it was; `rules` apply to calls accepted from now on.
 
         Raises:
-            StateError: the state is of another version, or the rules have changed too often.
+            StateError: the rules have changed too often.
         """
-        stored = unpack(state, "join", STATE_VERSION)
         join = cls(rules)
-        join.shard = ShardState.from_state(stored, rules)
-        join.early = EarlyOutcomes.from_state(stored["waiting"])
-        join.watermark = stored["watermark"]
-        join._lanes = LaneClocks.from_state(stored["lanes"])
+        join.shard = ShardState.from_state(state, rules)
+        join.early = EarlyOutcomes.from_state(state["waiting"])
+        join.watermark = state["watermark"]
+        join._lanes = LaneClocks.from_state(state["lanes"])
         return join
 
     def _watermarks(self, wm: I64, others: int) -> I64:

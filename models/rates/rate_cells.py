@@ -6,7 +6,6 @@ only, so the state depends neither on the order of the differences nor on how th
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -123,10 +122,10 @@ class RateCells:
         """The columns of `rates` and `current_rates`; see `FrozenRates.tables`."""
         return self._frozen(copy=False).tables(as_of_us, live=live)
 
-    def state(self) -> bytes:
-        """Everything, as a pickled dict of plain values and arrays."""
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values and arrays; not a copy."""
         frozen = self._frozen(copy=False)
-        plain = {
+        return {
             "version": STATE_VERSION,
             "names": frozen.names,
             **{name: (sums.keys, list(sums.columns)) for name, sums in frozen.sums._asdict().items()},
@@ -137,16 +136,14 @@ class RateCells:
             "delay_day_floor": self._delay_day_floor,
             "release_floor": self._release_floor,
         }
-        return pickle.dumps(plain, protocol=5)
 
     @classmethod
-    def from_state(cls, state: bytes) -> RateCells:
-        """The cells that `state` was made from.
+    def from_state(cls, stored: dict[str, Any]) -> RateCells:
+        """The cells that `stored`, a `state()`, was made from.
 
         Raises:
             StateError: The state has another version.
         """
-        stored: dict[str, Any] = pickle.loads(state)
         check_version(stored, "rates", STATE_VERSION)
         cells = cls()
         cells._gids([tuple(name) for name in stored["names"]])

@@ -6,11 +6,10 @@ summed in integers per hour, and every issue happens at an instant that the minu
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,11 +20,10 @@ from models.arrays import I64
 from models.messages import Closed
 from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, ArmCounts
 from models.routing.recommendation import ArmFacts, TaskRouting, decide
-from models.state import unpack
+from models.state import Migrations
 
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
-STATE_VERSION = 1
 KEPT_AFTER_CHANGE_US = 2 * HOUR_US
 """Evidence kept in any case when an alert resets an arm."""
 LARGEST = 1e12
@@ -87,6 +85,9 @@ class _Task:
 
 class Routing:
     """Turns closed minutes and alerts into recommendations; one object for all task types."""
+
+    STATE_VERSION: ClassVar = 1
+    MIGRATIONS: ClassVar[Migrations] = {}
 
     def __init__(self, settings: RoutingSettings) -> None:
         self.settings = settings
@@ -235,8 +236,8 @@ class Routing:
             reason=decision.reason,
         )
 
-    def state(self) -> bytes:
-        """Everything needed to go on elsewhere."""
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on elsewhere; not a copy."""
         tasks = {
             name: {
                 "evidence": task.counts.state(),
@@ -246,16 +247,11 @@ class Routing:
             }
             for name, task in self._tasks.items()
         }
-        return pickle.dumps({"version": STATE_VERSION, "through": self._through, "tasks": tasks})
+        return {"through": self._through, "tasks": tasks}
 
     @classmethod
-    def from_state(cls, state: bytes, settings: RoutingSettings) -> Routing:
-        """Go on from `state()`.
-
-        Raises:
-            StateError: where another version wrote the state.
-        """
-        plain = unpack(state, "routing", STATE_VERSION)
+    def from_state(cls, plain: dict[str, Any], settings: RoutingSettings) -> Routing:
+        """Go on from a `state()`."""
         routing = cls(settings)
         routing._through = plain["through"]
         for name, stored in plain["tasks"].items():

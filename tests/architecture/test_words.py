@@ -27,7 +27,6 @@ UNIT_NAME: Final = re.compile(
 )
 SETTLED: Final = ("connectors", "flows", "models", "aftercall")
 SHARED: Final = {
-    "STATE_VERSION": "each step counts its own",
     "Time": "import paths of the sdk are promised: text in events, a datetime in records",
 }
 """Public names that may stand in several modules of a room, and why."""

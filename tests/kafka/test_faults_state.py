@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import resource
@@ -13,11 +12,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kafka.service import Pipeline
+from models.state import Envelopes
+from system.run_file import change_run
 
 Pipelines = Callable[..., Pipeline]
 GARBAGE = b"garbage" * 2_000
@@ -39,7 +39,7 @@ def test_damaged_state_is_refused_and_put_back_it_goes_on(pipeline: Pipelines) -
     for path, how, processes, parts in (
         (store, "garbage", 1, ("part-0.sqlite3", "must be as it was left", "put it back")),
         (store, "truncated", 2, ("part-0.sqlite3", "must be as it was left", "put it back")),
-        (store, "missing", 1, ("recovery", "must be as the run left it")),
+        (store, "missing", 1, ("recovery", "must be as it was when the run was stopped")),
         (live, "missing", 1, ("live.duckdb", "must reach cut", "restore the file")),
         (live, "garbage", 2, ("live.duckdb", "not a valid DuckDB")),
         (live, "truncated", 1, ("live.duckdb", "must be usable")),
@@ -59,33 +59,31 @@ def test_damaged_state_is_refused_and_put_back_it_goes_on(pipeline: Pipelines) -
 def test_state_of_another_version_is_refused(pipeline: Pipelines) -> None:
     it = pipeline().ran()
     store = it.out / "state" / "recovery" / "part-0.sqlite3"
+    change_run(it.out, stopped=None)
     kept = store.read_bytes()
     for step, processes in (("lanes", 1), ("join", 1), ("snapshot_out", 2)):
-        of_another_version(store, f"outcomes.{step}")
-        name = step.removesuffix("_out")
-        it.start(processes=processes).assert_refused(1, f"step '{name}'", "version", "99", members=processes > 1)
+        of_another_version(store, step)
+        it.start(processes=processes).assert_refused(1, f"step '{step}'", "version", "99", members=processes > 1)
         store.write_bytes(kept)
     run = it.out / "state" / "run.json"
-    written = json.loads(run.read_text())
-    run.write_text(json.dumps(written | {"version": 99}))
-    it.start().assert_refused(1, "run.json", "version 1; got 99")
-    run.write_text(json.dumps(written))
+    written = run.read_text()
+    change_run(it.out, version=99)
+    it.start().assert_refused(1, "run.json", "version 2; got 99")
+    run.write_text(written)
     it.assert_goes_on()
 
 
 def of_another_version(store: Path, step: str) -> None:
+    envelopes = Envelopes()
     with closing(sqlite3.connect(store)) as database:
         found = database.execute(
-            "SELECT rowid, ser_change FROM snaps WHERE step_id = ? AND ser_change IS NOT NULL", [step]
+            "SELECT rowid, ser_change FROM snaps WHERE step_id = ? AND ser_change IS NOT NULL", [f"outcomes.{step}"]
         ).fetchall()
         assert found
         for row, stored in found:
-            state: Any = pickle.loads(stored)
-            if isinstance(state, bytes):
-                state = pickle.dumps(pickle.loads(state) | {"version": 99})
-            else:
-                state |= {"version": 99}
-            database.execute("UPDATE snaps SET ser_change = ? WHERE rowid = ?", [pickle.dumps(state), row])
+            envelope = envelopes.read(pickle.loads(stored), step)
+            newer = pickle.dumps(envelopes.seal(envelope._replace(version=99)), 4)
+            database.execute("UPDATE snaps SET ser_change = ? WHERE rowid = ?", [newer, row])
         database.commit()
 
 

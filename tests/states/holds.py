@@ -33,7 +33,9 @@ def _stored(out: Path) -> dict[str, int]:
     shards = [state.plain() for state in states(out, "outcomes.join")]
     drift = _only(out, "outcomes.drift")
     incidents = _only(out, "outcomes.alerting")["incidents"]["all"]
-    cells = pickle.loads(_only(out, "outcomes.snapshot_out")["cells"])
+    cells = _only(out, "outcomes.snapshot_out")["cells"]
+    if isinstance(cells, bytes):
+        cells = pickle.loads(cells)
     return {
         "shards": len(shards),
         "open_calls": sum(len(shard["held"]["keys"]) for shard in shards),

@@ -1,4 +1,4 @@
-"""What a run has stored to go on from, read with SQLite and `pickle` alone: no module of ours is needed."""
+"""What a run has stored to go on from, in the form of today and in the one before, which was `pickle`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgpack
+
+from models import plain
+
 _RESUMES = """
 SELECT min(coalesce(fronts.worker_frontier, exs.resume_epoch)) FROM exs LEFT JOIN fronts USING (ex_num)
 WHERE ex_num = (SELECT max(ex_num) FROM exs)
@@ -16,6 +20,9 @@ WHERE ex_num = (SELECT max(ex_num) FROM exs)
 _NEWEST = """
 SELECT step_id, state_key, ser_change, max(snap_epoch) FROM snaps WHERE snap_epoch < ? GROUP BY step_id, state_key
 """
+
+
+_ENVELOPE = b"\x97\xb1aftercall-state-"
 
 
 class State(NamedTuple):
@@ -28,6 +35,8 @@ class State(NamedTuple):
     def plain(self) -> Any:
         """What the step gave; where that is a pickle, what is in it."""
         given = pickle.loads(self.data)
+        if isinstance(given, bytes) and given.startswith(_ENVELOPE):
+            return plain.unpack(msgpack.unpackb(given)[-1])
         return pickle.loads(given) if isinstance(given, bytes) else given
 
 

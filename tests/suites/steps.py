@@ -23,6 +23,7 @@ from flows.settings.for_models import alert_settings, drift_settings, join_rules
 from models.groups import Grouped
 from models.join import Joined
 from models.rates import RateCells
+from models.state import Envelopes
 from suites.traffic import FIRST_GROUPS, batches
 
 Keyed = tuple[str, Any]
@@ -106,11 +107,16 @@ def _as_it_left(result: Any) -> Any:
     return result
 
 
+ENVELOPES: Final = Envelopes()
+RATES_VERSION: Final = 1
+
+
 class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
     """The rate cells; in the dataflow they live in the snapshot sink, as a part of its state."""
 
     def __init__(self, state: bytes | None) -> None:
-        self._cells = RateCells() if state is None else RateCells.from_state(state)
+        kept = None if state is None else ENVELOPES.unpack(state, "rates", RATES_VERSION)
+        self._cells = RateCells() if kept is None else RateCells.from_state(kept)
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
         """Results are the tables `rates` and `current_rates` at each clock."""
@@ -125,7 +131,7 @@ class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
 
     def snapshot(self) -> bytes:
         """The cells alone."""
-        return self._cells.state()
+        return ENVELOPES.pack("rates", "rates", RATES_VERSION, self._cells.state())
 
 
 def _cells(source: Stream) -> list[Keyed]:
@@ -236,7 +242,7 @@ def _cells_by_key(state: dict[str, Any]) -> Any:
     """The tables of cells as dictionaries."""
     found = {}
     for name, value in state.items():
-        if isinstance(value, tuple):
+        if name not in {"names", "history"} and isinstance(value, tuple):
             keys, columns = value
             cells = zip(*(column.tolist() for column in columns), strict=True)
             found[name] = dict(zip(keys.tolist(), cells, strict=True))
@@ -265,25 +271,27 @@ SETTINGS: Final = Settings.model_validate(
 )
 
 STEPS: Final[dict[str, Step]] = {
-    "join": Step(join_step(join_rules(SETTINGS)), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls),
+    "join": Step(
+        join_step(join_rules(SETTINGS), ENVELOPES), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls
+    ),
     "groups": Step(
-        groups_step(SETTINGS.join.max_groups),
+        groups_step(SETTINGS.join.max_groups, ENVELOPES),
         lambda source: [("groups", joined.changes) for _, joined in source.out_of("join")],
         _closed_minutes,
     ),
     "rates": Step(RatesLogic, _cells, lambda results: results[-1], content=_cells_by_key, in_sink=True),
     "drift": Step(
-        drift_step(drift_settings(SETTINGS)),
+        drift_step(drift_settings(SETTINGS), ENVELOPES),
         lambda source: [("drift", grouped.closed) for _, grouped in source.out_of("groups") if grouped.closed],
         _found,
     ),
     "alerting": Step(
-        alerting_step(alert_settings(SETTINGS)),
+        alerting_step(alert_settings(SETTINGS), ENVELOPES),
         lambda source: [("alerting", found) for _, found in source.out_of("drift")],
         _found,
     ),
     "routing": Step(
-        routing_step(routing_settings(SETTINGS)),
+        routing_step(routing_settings(SETTINGS), ENVELOPES),
         lambda source: [("routing", watched) for _, watched in source.out_of("alerting")],
         list,
     ),

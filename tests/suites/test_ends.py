@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +20,8 @@ from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 from flows.dataflow.snapshot_messages import Tally
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
-from models.state import StateError
-from suites.stored import class_paths, difference
+from models import plain
+from suites.stored import difference
 
 End = Any
 """A part of a source or a sink: `snapshot` gives its state, `close` lets it go."""
@@ -51,7 +50,7 @@ def kafka(folder: Path, state: Any) -> End:
     topics = ("calls", "outcomes")
     settings = LaneSettings(consumer=consumer_config(address), topics=topics, lanes=1, board=folder / "lead")
     positions = {("calls", 0): (12, NOW_US), ("outcomes", 3): (0, -(2**63))}
-    kept = {"version": 1, "lanes": 1, "partitions": positions} if state is None else state
+    kept = {"lanes": 1, "partitions": positions} if state is None else state
     watch = MetadataPoller(admin_config(address), topics, 60.0)
     return KafkaLane(settings, 0, Decoder(now_us=NOW_US, max_future_skew_us=0), watch, LaneCallbacks(), kept)
 
@@ -87,17 +86,16 @@ ENDS: Final[dict[str, Callable[[Path, Any], End]]] = {
     "jsonl": jsonl,
     "after_epoch": after_epoch,
 }
-"""Each is built from nothing, and has then something to store, or from a state. Versioned ones by their step's name."""
-VERSIONED = ("files", "lanes", "snapshot")
+"""Each is built from nothing, and has then something to store, or from a state."""
 EVERY_END = pytest.mark.parametrize("name", list(ENDS))
 
 
 def stored(name: str, folder: Path, state: Any = None) -> Any:
     """What it stores at the end of an epoch, as the recovery store holds it."""
     end = ENDS[name](folder, state)
-    kept = pickle.dumps(end.snapshot())
+    kept = plain.pack(end.snapshot())
     end.close()
-    return pickle.loads(kept)
+    return plain.unpack(kept)
 
 
 @EVERY_END
@@ -105,27 +103,3 @@ def test_one_that_is_restored_stores_what_it_was_restored_from(name: str, tmp_pa
     state = stored(name, tmp_path)
     assert state
     assert difference(stored(name, tmp_path, state), state) is None
-
-
-@EVERY_END
-def test_a_state_holds_no_class_of_ours(name: str, tmp_path: Path) -> None:
-    paths = class_paths(pickle.dumps(stored(name, tmp_path)))
-    assert {path for path in paths if not path.startswith(("builtins.", "numpy."))} == set()
-
-
-@pytest.mark.parametrize("name", VERSIONED)
-@pytest.mark.parametrize("version", [0, 99])
-def test_a_state_of_another_version_is_refused_with_what_a_user_can_do(name: str, version: int, tmp_path: Path) -> None:
-    state = stored(name, tmp_path)
-    with pytest.raises(StateError) as refused:
-        stored(name, tmp_path, {**state, "version": version})
-    sentence = str(refused.value)
-    assert f"step {name!r}" in sentence
-    assert f"version {state['version']}; got {version} " in sentence
-    assert "--out" in sentence
-
-
-@EVERY_END
-def test_a_state_with_a_version_is_listed_as_such(name: str, tmp_path: Path) -> None:
-    state = stored(name, tmp_path)
-    assert (isinstance(state, dict) and "version" in state) == (name in VERSIONED)

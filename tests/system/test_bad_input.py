@@ -14,6 +14,7 @@ import pytest
 import zstandard
 
 from system.commands import aftercall, assert_one_sentence, call, counts, lines, outcome, table
+from system.run_file import change_run
 from system.runs import left, sums_that_fail
 
 pytestmark = pytest.mark.slow  # each starts processes
@@ -321,8 +322,8 @@ def test_what_fails_within_a_step_is_one_sentence_too(sound: Path, workers: str)
         workers,
     )
     assert aftercall(sound, *arguments).returncode == 0
-    run, verdicts = sound / "out" / "state" / "run.json", sound / "out" / "verdicts.jsonl"
-    run.write_text(json.dumps({**json.loads(run.read_text()), "finished": False}))
+    verdicts = sound / "out" / "verdicts.jsonl"
+    change_run(sound / "out", finished=False)
     verdicts.unlink()
     verdicts.mkdir()
     assert_one_sentence(aftercall(sound, *arguments), 1, "out/verdicts.jsonl: cannot be written", "Is a directory")

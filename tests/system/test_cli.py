@@ -31,6 +31,7 @@ from system.commands import (
     outcome,
     table,
 )
+from system.run_file import change_run
 from system.runs import environment, left, sums_that_fail
 
 pytestmark = pytest.mark.slow  # each starts processes
@@ -238,10 +239,9 @@ def test_settings_that_decide_verdicts_may_only_change_when_that_is_accepted(fin
 
 def test_after_state_of_another_version_a_new_out_reads_everything_again(sound: Path) -> None:
     first = aftercall(sound, *REPLAY, "--json")
-    run = sound / "out" / "state" / "run.json"
-    run.write_text(json.dumps({**json.loads(run.read_text()), "version": 99}))
+    change_run(sound / "out", version=99)
     refused = aftercall(sound, *REPLAY)
-    assert_one_sentence(refused, 1, "run.json: stored state must have version 1; got 99", "a new --out")
+    assert_one_sentence(refused, 1, "run.json: stored state must have version 2; got 99", "a new --out")
     second = aftercall(sound, *REPLAY[:-1], "other", "--json")
     assert counts(second) | {"snapshot": ""} == counts(first) | {"snapshot": ""}
 
@@ -391,9 +391,8 @@ def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:
 
 def test_a_recovery_store_that_was_tampered_with_is_one_sentence(sound: Path) -> None:
     assert aftercall(sound, *REPLAY).returncode == 0
-    state = sound / "out" / "state"
-    (state / "run.json").write_text((state / "run.json").read_text().replace('"finished": true', '"finished": false'))
-    (state / "recovery").mkdir()
+    change_run(sound / "out", finished=False)
+    (sound / "out" / "state" / "recovery").mkdir()
     assert_one_sentence(aftercall(sound, *REPLAY), 1, "out/state/recovery: must be as the run left it", "--out")
 
 

@@ -25,7 +25,7 @@ class SeriesIndex:
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         """Start empty, or from the `state()` of another instance."""
-        self.groups: list[AnyGroup] = [] if state is None else state["groups"]
+        self.groups: list[AnyGroup] = [] if state is None else list(state["groups"])
         self.parent: I64 = np.zeros(0, np.int64) if state is None else state["parent"]
         self.began: I64 = np.zeros(0, np.int64) if state is None else state["began"]
         self._row = {group: row for row, group in enumerate(self.groups)}

@@ -10,7 +10,6 @@ found a shift of the log by a sixth of its standard deviation after about 800 va
 from __future__ import annotations
 
 import math
-import pickle  # river's detectors have no other form that outlives a process
 from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import repeat
@@ -24,6 +23,7 @@ from models.alarms.alarm import Alarm, MeanChange, Series
 from models.alarms.digits import rounded
 from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I32
+from models.drift.river_codecs import page_hinkley, page_hinkley_from, page_hinkley_plain
 from models.drift.settings import DriftSettings
 from models.messages import LEVELS, Closed, Group
 from models.state import check_river
@@ -75,7 +75,8 @@ class _Watch:
 
     def plain(self) -> tuple[Any, ...]:
         return (
-            *(self.count, self.mean, self.squares, self.deviation, self.detector),
+            *(self.count, self.mean, self.squares, self.deviation),
+            None if self.detector is None else page_hinkley_plain(self.detector),
             *(self.rising.plain(), self.falling.plain()),
         )
 
@@ -83,7 +84,8 @@ class _Watch:
     def from_plain(cls, plain: tuple[Any, ...]) -> _Watch:
         """The reverse of `plain`."""
         watch = cls()
-        watch.count, watch.mean, watch.squares, watch.deviation, watch.detector = plain[:5]
+        watch.count, watch.mean, watch.squares, watch.deviation, detector = plain[:5]
+        watch.detector = None if detector is None else page_hinkley_from(detector)
         watch.rising, watch.falling = _Side(*plain[5]), _Side(*plain[6])
         return watch
 
@@ -128,9 +130,7 @@ class _Watch:
 
 
 def _page_hinkley() -> Any:
-    from river.drift import PageHinkley  # takes 3 s
-
-    detector = PageHinkley(delta=_DELTA, threshold=_THRESHOLD, alpha=1.0, min_instances=_REFERENCE)
+    detector = page_hinkley(delta=_DELTA, threshold=_THRESHOLD, alpha=1.0, min_instances=_REFERENCE)
     # The reference's mean, as often as the reference has values: else the detector would take its mean from what it is
     # to judge, and see nothing for another thousand values.
     for zero in repeat(0.0, _REFERENCE):
@@ -151,7 +151,7 @@ class MeanShift:
         self._open = OpenAlarms(settings.new_normal_after_us, None if state is None else state["book"])
         if state is not None:
             check_river(state, "drift")
-            self._watches = {key: _Watch.from_plain(plain) for key, plain in pickle.loads(state["series"])}
+            self._watches = {key: _Watch.from_plain(plain) for key, plain in state["series"]}
 
     def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
         """See `Detector`: values and scores of all minutes that have closed."""
@@ -191,11 +191,11 @@ class MeanShift:
             )
 
     def state(self) -> dict[str, Any]:
-        """Plain values, and river's detectors pickled beside river's version."""
+        """Plain values, and the version of the river that they are read back with."""
         used = any(watch.detector is not None for watch in self._watches.values())
         return {
             "river": version("river") if used else None,
-            "series": pickle.dumps([(key, watch.plain()) for key, watch in self._watches.items()]),
+            "series": [(key, watch.plain()) for key, watch in self._watches.items()],
             "book": self._open.state(),
         }
 

@@ -78,10 +78,10 @@ class QuantileShift:
         """Start fresh, or from the `state()` of another instance."""
         self._settings = settings
         kept: dict[str, Any] = state or {}
-        self._names: list[Key] = kept.get("names", [])
+        self._names: list[Key] = list(kept.get("names", ()))
         """By the number that waiting counts have."""
         self._number = {key: number for number, key in enumerate(self._names)}
-        self._keys: list[Key] = kept.get("keys", [])
+        self._keys: list[Key] = list(kept.get("keys", ()))
         """By row: given when a batch is tested, so that rows do not depend on cuts either."""
         self._row = {key: row for row, key in enumerate(self._keys)}
         self._sources: dict[Group, int] = kept.get("sources", {})

@@ -21,7 +21,7 @@ class Reference:
     def __init__(self, n: int = 0, parts: list[tuple[I64, I64, I64]] | None = None) -> None:
         """Start empty, or from `plain()`."""
         self._n = n
-        self._parts = [] if parts is None else parts
+        self._parts = [] if parts is None else list(parts)
 
     def plain(self) -> tuple[int, list[tuple[I64, I64, I64]]]:
         """Plain values and arrays; not a copy."""

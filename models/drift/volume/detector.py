@@ -62,7 +62,7 @@ class ArrivalDetector:
         self._after = settings.new_normal_after_us // HOUR_US
         self._promise = settings.false_alarms_per_1000_groups_per_week
         kept = state or {"keys": [], "profile": None, "quiet": None, "book": None}
-        self.keys: list[tuple[str, ...]] = kept["keys"]
+        self.keys: list[tuple[str, ...]] = list(kept["keys"])
         self._profile = WeeklyProfiles(np.concatenate((FEWER, MORE)) if more else FEWER, kept["profile"])
         self._quiet = Silences(kept["quiet"])
         self._alarms = OpenAlarms(settings.new_normal_after_us, kept["book"])

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from aftercall.errors import StateError
 from aftercall.times import NEVER
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
@@ -221,11 +220,9 @@ def test_a_position_behind_the_end_is_reported_and_accepted_only_on_demand(rig: 
 
 def test_states_of_another_number_of_lanes_or_of_partitions_are_refused(rig: Callable[..., Rig]) -> None:
     it = rig(partitions=1)
-    with pytest.raises(KafkaConfigError, match="must stay 3"), it.lane({"version": 1, "lanes": 3, "partitions": {}}):
+    with pytest.raises(KafkaConfigError, match="must stay 3"), it.lane({"lanes": 3, "partitions": {}}):
         pass
-    with pytest.raises(StateError, match="must have version 1; got 9"), it.lane({"version": 9}):
-        pass
-    gone = {"version": 1, "lanes": 1, "partitions": {(it.calls, 5): (2, T0_US)}}
+    gone = {"lanes": 1, "partitions": {(it.calls, 5): (2, T0_US)}}
     with it.lane(gone) as lane, pytest.raises(KafkaFailure, match="must still have partition 5"):
         _until(lane, _read(1))
 

@@ -17,8 +17,9 @@ from aftercall.errors import ExitCode, UserError
 from connectors.snapshot.errors import SnapshotError, naming
 from flows.cli.answers import answer
 from flows.runtime.engine import execute
-from flows.runtime.run_folder import recovery_store
+from flows.runtime.state_store import open_store
 from flows.service.processes import free_addresses
+from models.state import Envelopes
 from system.runs import environment
 
 SENTENCE = "gate: the rate must be at least 0.9; got 0.8 (keep the old model)"
@@ -39,10 +40,9 @@ def test_raised_in_a_step_of_bytewax_it_keeps_its_sentence_and_code(tmp_path: Pa
     flow = Dataflow("flow")
     refused = op.map("refuse", op.input("in", flow, TestingSource([1, 2, 3])), refuse)
     op.output("out", refused, TestingSink([]))
+    recovery = open_store(tmp_path, Envelopes(), begun=False)
     with pytest.raises(Exception) as caught:
-        execute(
-            flow, tmp_path / "log", epoch=timedelta(days=1), recovery=recovery_store(tmp_path), workers=workers
-        )  # fmt: skip
+        execute(flow, tmp_path / "log", epoch=timedelta(days=1), recovery=recovery, workers=workers)
     assert answer(caught.value) == (SENTENCE, ExitCode.NO)
 
 
@@ -80,7 +80,7 @@ except BaseException as error:
 
 @pytest.mark.slow
 def test_of_several_processes_one_ends_with_the_error_and_the_others_with_a_sentence(tmp_path: Path) -> None:
-    recovery_store(tmp_path)
+    open_store(tmp_path, Envelopes(), begun=False)
     addresses = free_addresses(2)
     processes = [
         subprocess.Popen(

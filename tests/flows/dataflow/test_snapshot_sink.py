@@ -26,6 +26,7 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
 )
 from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings, SnapshotSink
+from models import plain
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
@@ -108,7 +109,7 @@ def test_resuming_from_an_older_snapshot_ends_like_an_undisturbed_run(tmp_path: 
             partition.write_batch(minute(i))
             i += 1
             if i % 4 == 0:
-                state = partition.snapshot()
+                state = plain.unpack(plain.pack(partition.snapshot()))
                 if i == 12:
                     resume = (i, state)
             if crash and i == 22:
@@ -185,7 +186,7 @@ def test_closed_in_the_middle_of_an_epoch_it_publishes_nothing_of_it(tmp_path: P
     partition = SnapshotPartition(settings(tmp_path, live=True, wheel=wheel), None)
     partition.write_batch(minute(0))
     wheel.now = 60.0
-    state = partition.snapshot()
+    state = plain.unpack(plain.pack(partition.snapshot()))
     wait(partition)
     partition.write_batch(minute(1))
     partition.close()

@@ -39,7 +39,7 @@ def _files_with(folder: Path, mark: bytes = MARK) -> list[str]:
 
 def test_every_call_goes_to_its_own_shard_after_the_batch() -> None:
     """All of a request's calls, each once."""
-    lane = EraseLanes(2, (Erase("r", tuple(f"c{i}" for i in range(50))),)).build_part("lanes", "lane00", None)
+    lane = EraseLanes(2, (Erase("r", tuple(f"c{i}" for i in range(50))),), 1).build_part("lanes", "lane00", None)
     (batch,) = lane.next_batch()
     messages = to_shards(batch)
     assert all(isinstance(message, Erasure) and message.shard == shard for shard, message in messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from xxhash import xxh3_64_intdigest
 
 from connectors.decode.decoder import Decoder
 from flows.dataflow.shards import SHARDS, split
+from models import plain
 from models.groups import Groups
 from models.join import Join, erase
 from models.messages import Erasure
@@ -22,6 +24,11 @@ from oracle.order import File, Read, watermarks
 from oracle.records import Rules
 
 DAY_US = 86_400_000_000
+
+
+def stored(state: Any) -> Any:
+    """What is read after a state was packed."""
+    return plain.unpack(plain.pack(state))
 
 
 class Erasing(Direct):
@@ -44,12 +51,12 @@ class Erasing(Direct):
 
     def resume(self) -> None:
         """As after a crash at an epoch's end."""
-        self.joins = {s: Join.from_state(join.state(), self.rules) for s, join in self.joins.items()}
-        self.groups = Groups.from_state(self.groups.state(), len(SHARDS), 1000)
+        self.joins = {s: Join.from_state(stored(join.state()), self.rules) for s, join in self.joins.items()}
+        self.groups = Groups.from_state(stored(self.groups.state()), len(SHARDS), 1000)
 
     def state(self) -> bytes:
-        """All that is stored, as pickles."""
-        return b"".join(join.state() for join in self.joins.values()) + self.groups.state()
+        """All that is stored, packed."""
+        return b"".join(plain.pack(join.state()) for join in self.joins.values()) + plain.pack(self.groups.state())
 
     def sums_hold(self) -> bool:
         """Both sums of docs/reference.md, section 4, and that of the cells."""

@@ -1,0 +1,213 @@
+"""Bytewax's recovery store: made, checked before Bytewax loads it, and upgraded from the form it had before.
+
+Bytewax unpickles each state that it loads, and panics on a damaged file. So every row is read with SQLite first: it
+must be an envelope of ours for the step and the key of the row, and whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from bytewax.recovery import init_db_dir
+from xxhash import xxh3_128
+
+from aftercall.errors import NEW_OUT, StateError
+from flows.runtime.old_pickles import read_old
+from flows.runtime.run_folder import RunError
+from flows.runtime.stored_bytes import put_in, taken_out
+from models.state import Envelopes, is_envelope
+
+_PUT_BACK: Final = f"put it back from a copy of the whole folder, or {NEW_OUT}"
+_OLDEST_SQLITE: Final = (3, 37)
+"""The first that reads the STRICT tables of Bytewax."""
+_TABLES: Final = {
+    "parts": ("part_index, part_count", ""),
+    "exs": ("ex_num, worker_count, resume_epoch", ""),
+    "fronts": ("ex_num, worker_index, worker_frontier", ""),
+    "commits": ("part_index, commit_epoch", ""),
+    "snaps": ("step_id, state_key, snap_epoch", ", ser_change"),
+}
+"""By table: the columns that order its rows, and the others; when a row was made decides nothing."""
+_NESTED: Final = {
+    "snapshot_out": (("cells",),),
+    "drift": (("opinion", "windows"), ("numeric", "series")),
+}
+"""By step, where an old state has a pickle inside."""
+
+
+def open_store(
+    state: Path,
+    envelopes: Envelopes,
+    *,
+    begun: bool,
+    old: bool = False,
+    unsealed: bool = False,
+    stopped: str | None = None,
+) -> Path:
+    """The recovery store of a run, checked; a new one is made under another name and renamed, so never half there.
+
+    Reads all of it: 1 s per 200 MB or so.
+
+    Args:
+        state: the state folder.
+        envelopes: what its states are read with.
+        begun: the run has already begun and cannot be read from its beginning again, so the store must exist.
+        old: the store is of a version that had no envelopes; its states are put into some.
+        unsealed: accept envelopes whose checksum has no key, and seal them with it.
+        stopped: `digest` of the store when the run was stopped, which it must still have; None after a kill.
+
+    Raises:
+        RunError: the store is missing although the run has `begun`, or SQLite finds it damaged.
+        StateError: a state in it is not what this run has stored.
+    """
+    folder = state / "recovery"
+    if begun and not folder.exists():
+        raise RunError(
+            f"{folder}: the state of the run that was begun here must be there; it is gone (put it back, or {NEW_OUT})"
+        )
+    if not folder.exists():
+        draft = state / "recovery.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        init_db_dir(draft, 1)
+        draft.rename(folder)
+        return folder
+    files = sorted(folder.glob("part-*.sqlite3"))
+    for file in files:
+        with _opened(file) as store:
+            _check_pages(store, file)
+            if old:
+                _upgrade(store, file, envelopes)
+            elif unsealed and envelopes.kind != Envelopes().kind:
+                _seal(store, file, envelopes)
+            _check_states(store, file, envelopes)
+    if stopped is not None and digest(state) != stopped:
+        raise StateError(
+            f"{folder}: the state must be as it was when the run was stopped; it has changed since ({_PUT_BACK})"
+        )
+    return folder
+
+
+def digest(state: Path) -> str:
+    """A hash of all that the store holds, 32 hexadecimal digits; reads all of it."""
+    found = xxh3_128()
+    for file in sorted((state / "recovery").glob("part-*.sqlite3")):
+        with _opened(file) as store:
+            for table, (order, more) in _TABLES.items():
+                for row in store.execute(f"SELECT {order}{more} FROM {table} ORDER BY {order}"):
+                    for value in row:
+                        data = value if isinstance(value, bytes) else repr(value).encode()
+                        found.update(len(data).to_bytes(8, "little"))
+                        found.update(data)
+    return found.hexdigest()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise RunError(f"Python's SQLite must be 3.37 or later; it is {sqlite3.sqlite_version} (use a newer Python)")
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as store:
+            yield store
+    except sqlite3.Error as wrong:
+        raise _damaged(file, str(wrong)) from None
+
+
+def _check_pages(store: sqlite3.Connection, file: Path) -> None:
+    (verdict,) = store.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise _damaged(file, verdict)
+
+
+def _damaged(file: Path, what: str) -> RunError:
+    return RunError(f"{file}: the state of the run must be as it was left; {' '.join(what.split())} ({_PUT_BACK})")
+
+
+def _check_states(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> None:
+    # One at a time: a state may have some 100 MB.
+    for step_id, key, data in store.execute(
+        "SELECT step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL"
+    ):
+        step = _step(step_id)
+        place = f"{file}, step {step!r}, key {key!r}"
+        stored = taken_out(data)
+        if stored is None:
+            raise StateError(f"{place}: stored state must be bytes of ours; it is something else ({_PUT_BACK})")
+        envelopes.read(stored, step, key, place)
+
+
+def _rows(store: sqlite3.Connection, columns: str = "step_id, state_key, ser_change") -> Iterator[Any]:
+    # One at a time: a state may have some 100 MB.
+    yield from store.execute(f"SELECT {columns} FROM snaps WHERE ser_change IS NOT NULL")
+
+
+def _step(step_id: str) -> str:
+    return step_id.rpartition(".")[2]
+
+
+def _upgrade(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> None:
+    """Put the pickles of all rows into envelopes, in one transaction; those that are in some stay as they are."""
+
+    def enveloped(step_id: str, key: str, data: bytes) -> bytes | None:
+        stored, step = taken_out(data), _step(step_id)
+        if stored is not None and is_envelope(stored):
+            return None
+        try:
+            version, plain = _old_state(step, data)
+        except StateError as wrong:
+            raise StateError(f"{file}, step {step!r}, key {key!r}: {wrong} ({_PUT_BACK})") from None
+        return envelopes.pack(step, key, version, plain)
+
+    _rewrite(store, enveloped)
+
+
+def _seal(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> None:
+    """Give checksums without a key one with a key, in one transaction."""
+    anyone = Envelopes()
+
+    def sealed(step_id: str, key: str, data: bytes) -> bytes | None:
+        stored, step = taken_out(data), _step(step_id)
+        place = f"{file}, step {step!r}, key {key!r}"
+        if stored is None or not is_envelope(stored):
+            raise StateError(f"{place}: stored state must be bytes of ours; it is something else ({_PUT_BACK})")
+        try:
+            envelopes.read(stored, step, key, place)
+        except StateError:
+            return envelopes.seal(anyone.read(stored, step, key, place))
+        return None
+
+    _rewrite(store, sealed)
+
+
+def _rewrite(store: sqlite3.Connection, changed: Any) -> None:
+    """Replace states by what `changed(step_id, key, data)` gives, in one transaction; None: leave it."""
+    store.execute("BEGIN IMMEDIATE")
+    for (row,) in store.execute("SELECT rowid FROM snaps WHERE ser_change IS NOT NULL").fetchall():
+        found = store.execute("SELECT step_id, state_key, ser_change FROM snaps WHERE rowid = ?", [row]).fetchone()
+        new = changed(*found)
+        if new is not None:
+            store.execute("UPDATE snaps SET ser_change = ? WHERE rowid = ?", [put_in(new), row])
+    store.execute("COMMIT")
+
+
+def _old_state(step: str, data: bytes) -> tuple[int, Any]:
+    """Version and plain value of a state as it was before there were envelopes."""
+    state = read_old(data)
+    if isinstance(state, bytes):
+        state = read_old(state)
+    if not isinstance(state, dict):
+        return 1, state
+    for *path, last in _NESTED.get(step, ()):
+        within = state
+        for name in path:
+            within = within[name]
+        within[last] = read_old(within[last])
+    version = state.pop("version", 1)
+    if not isinstance(version, int):
+        raise StateError(f"an old state must have a number as its version; it has {version!r}")
+    return version, state

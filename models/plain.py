@@ -1,0 +1,79 @@
+"""Packs plain values and numpy arrays as msgpack, and reads them back.
+
+Lists come back as tuples: what was stored is fixed, and a tuple may be a key. Arrays are the extension `ARRAY`: a
+msgpack array of (dtype, shape, whether in Fortran order) and the raw numbers in it. Moments are msgpack's own
+timestamps. Reading calls no function that the data names, unlike `pickle`.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, Final
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+ARRAY: Final = 1
+"""Code of the extension type."""
+_NUMBERS: Final = "biuf"
+
+
+def pack(value: Any) -> bytes:
+    """The bytes of a value: None, bool, int of 64 bits, float, str, bytes, aware datetime, list, tuple, dict, array.
+
+    One copy of each array. Scalars of numpy become numbers of Python.
+
+    Raises:
+        TypeError: the value, or one within it, is none of these.
+
+    >>> unpack(pack({("a", 1): [True, None, 2.5], "count": np.int64(3)}))
+    {('a', 1): (True, None, 2.5), 'count': 3}
+    >>> unpack(pack(np.arange(4, dtype=np.int16).reshape(2, 2)))
+    array([[0, 1],
+           [2, 3]], dtype=int16)
+    """
+    packed: bytes = msgpack.packb(value, default=_extension, datetime=True)
+    return packed
+
+
+def unpack(data: bytes) -> Any:
+    """The value that `pack` was given; its arrays are writable.
+
+    Raises:
+        ValueError: this is not what `pack` makes.
+    """
+    try:
+        return msgpack.unpackb(data, use_list=False, strict_map_key=False, timestamp=3, ext_hook=_value)
+    except (msgpack.UnpackException, ValueError, TypeError, KeyError, OverflowError) as wrong:
+        raise ValueError(f"not msgpack of plain values: {wrong}") from wrong
+
+
+def _extension(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind in _NUMBERS:
+        fortran = value.flags.f_contiguous and not value.flags.c_contiguous
+        head = msgpack.packb((value.dtype.str, value.shape, fortran))
+        return msgpack.ExtType(ARRAY, head + value.tobytes("F" if fortran else "C"))
+    if isinstance(value, np.generic) and value.dtype.kind in _NUMBERS:
+        return value.item()
+    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is not a plain value")
+
+
+def _value(code: int, data: bytes) -> Any:
+    if code != ARRAY:
+        raise ValueError(f"extension {code} is unknown")
+    head = msgpack.Unpacker(use_list=False)
+    head.feed(data[:256])
+    dtype, shape, fortran = head.unpack()
+    numbers = np.frombuffer(data, _dtype(dtype), offset=head.tell())
+    if len(numbers) != prod(shape):
+        raise ValueError(f"{len(numbers)} numbers do not fill the shape {shape}")
+    array: NDArray[Any] = numbers.reshape(shape, order="F" if fortran else "C").copy(order="K")
+    return array
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    dtype = np.dtype(name)
+    if dtype.kind not in _NUMBERS:
+        raise ValueError(f"arrays of {name!r} are not plain")
+    return dtype
