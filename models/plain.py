@@ -53,7 +53,8 @@ def _extension(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in _NUMBERS:
         fortran = value.flags.f_contiguous and not value.flags.c_contiguous
         head = msgpack.packb((value.dtype.str, value.shape, fortran))
-        return msgpack.ExtType(ARRAY, head + value.tobytes("F" if fortran else "C"))
+        numbers = value.T if fortran else np.ascontiguousarray(value)
+        return msgpack.ExtType(ARRAY, b"".join((head, numbers.data)))
     if isinstance(value, np.generic) and value.dtype.kind in _NUMBERS:
         return value.item()
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is not a plain value")

@@ -99,7 +99,7 @@ class Envelopes:
         """The bytes of an envelope."""
         head = (FORMAT, envelope.step, envelope.key, envelope.version, self._kind)
         checksum = self._checksum(self._kind, head, envelope.body)
-        packed: bytes = msgpack.packb((*head, checksum, envelope.body))
+        packed: bytes = msgpack.packb((*head, checksum, envelope.body), buf_size=len(envelope.body) + 1024)
         return packed
 
     def read(self, stored: bytes, step: str, key: str | None = None, place: str = "") -> Envelope:
