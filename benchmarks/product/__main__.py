@@ -61,7 +61,7 @@ def _measured(size: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str,
     tables: dict[str, Any] = {}
     took: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="aftercall-product-") as name, Broker(heap="1g") as broker:
-        bench = Bench(Path(name), broker, SIZES[size].turns)
+        bench = Bench(Path(name), broker, max(2, SIZES[size].turns))
         commit, without_base = _base(Path(name) / "base") if WITH_BASE & set(only) else (None, "")
         for section, measure in SECTIONS.items():
             if section in only:

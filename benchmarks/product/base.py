@@ -38,7 +38,10 @@ def base(folder: Path, commit: str = COMMIT) -> Build:
     _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", constraints, "uv")
     limits = ("-c", constraints, "-b", constraints)
     uv = str(python.with_name("uv"))
-    _run(uv, "pip", "install", "--quiet", "--python", str(python), "-e", ".", "--group", "pipeline", *limits, at=folder)
+    install = ("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), "-e", ".")
+    _run(uv, *install, "--group", "pipeline", *limits, at=folder)
+    # The first run would compile the code, and its start would look dear.
+    _run(str(python), "-m", "compileall", "-q", "flows", "connectors", "models", "sdk", at=folder)
     return Build(commit, folder, python)
 
 

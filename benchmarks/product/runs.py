@@ -31,8 +31,9 @@ class Measured(NamedTuple):
 
     @property
     def per_cpu_second(self) -> float:
-        """Records per CPU second, without the start."""
-        return self.records / (self.cpu_s - self.start_s)
+        """Records per CPU second, without the start; nan where so few records are lost in the noise of the start."""
+        spent_s = self.cpu_s - self.start_s
+        return self.records / spent_s if spent_s > 0 else float("nan")
 
     def plain(self) -> dict[str, Any]:
         """Plain values for the results file."""
@@ -120,7 +121,7 @@ class Bench:
         return _stages(folder / "run.json", self.run(build, shape))
 
     def _start_s(self, build: Build, command: str, processes: int) -> float:
-        """CPU seconds of a run without records, the least of some: the first one compiles Python's files."""
+        """CPU seconds of a run without records, the least of some."""
         key = (build.name, command, processes)
         if key not in self._starts:
             self._starts[key] = min(self._started(build, command, processes) for _ in range(self._times_started))

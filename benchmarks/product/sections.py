@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -133,12 +134,17 @@ def _compared(
     row = _row(presents)
     if not bases:
         return row | {"base": None, "ratio": None}
-    best = max(measured.per_cpu_second for measured in bases)
+    best = _best(bases)
     same = bases[0].counts == presents[0].counts
     runs = [measured.plain() for measured in bases]
     return row | {"base": best, "ratio": row["present"] / best, "same_counts": same, "base_runs": runs}
 
 
 def _row(runs: list[Measured]) -> dict[str, Any]:
-    best = max(measured.per_cpu_second for measured in runs)
+    best = _best(runs)
     return {"present": best, "records": runs[0].records, "runs": [measured.plain() for measured in runs]}
+
+
+def _best(runs: list[Measured]) -> float:
+    rates = [measured.per_cpu_second for measured in runs]
+    return max((rate for rate in rates if math.isfinite(rate)), default=math.nan)

