@@ -12,7 +12,7 @@ BESIDE := -n 3 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-fast test-long check check-real bench-detection bench-engine bench-weeks bench-kills bench-soak fuzz kafka test-kafka
+.PHONY: setup demo test test-fast test-long check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -58,6 +58,12 @@ check-real: $(STAMP)
 
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks.engine
+
+# What users run: `aftercall replay`, and `aftercall run` on a real broker, beside commit f290d4d. SIZE=full for the record;
+# SECTIONS="kafka steady" for some alone. Needs Java as `kafka` does.
+SECTIONS ?=
+bench-product: $(STAMP)
+	$(BIN)/python -m benchmarks.product --size $(SIZE) $(if $(SECTIONS),--only $(SECTIONS))
 
 # What the corrected rate said of recorded weeks, against what they finally were.
 bench-weeks: $(STAMP)

@@ -37,7 +37,7 @@ class Pipeline:
         """
         self.out, self.log = folder / name, folder / f"{name}.log"
         self._config = folder / f"{name}.toml"
-        self._port = _free_ports(MOST_PROCESSES)
+        self._port = free_ports(MOST_PROCESSES)
         own = f'[kafka]\nbrokers = "{broker}"\ngroup_id = "{name}"\n'
         self._config.write_text(f"{settings}\n[service]\nport = {self._port}\n{own}", encoding="utf-8")
         self.processes = 0
@@ -204,7 +204,7 @@ def _records_read(port: int) -> bool:
     return False
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """The first of `count` consecutive ports that are all free."""
     draw = random.SystemRandom()
     for _ in range(200):
