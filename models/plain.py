@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 ARRAY: Final = 1
 """Code of the extension type."""
-_NUMBERS: Final = "biuf"
+_DTYPES: Final = frozenset(("|b1", "|i1", "|u1", *(f"<{kind}{size}" for kind in "iuf" for size in (2, 4, 8))))
+"""The types of numbers in arrays. numpy's parser of types is not asked about anything else: it evaluates some texts."""
 
 
 def pack(value: Any) -> bytes:
@@ -50,14 +51,18 @@ def unpack(data: bytes) -> Any:
 
 
 def _extension(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype.kind in _NUMBERS:
-        fortran = value.flags.f_contiguous and not value.flags.c_contiguous
-        head = msgpack.packb((value.dtype.str, value.shape, fortran))
-        numbers = value.T if fortran else np.ascontiguousarray(value)
-        return msgpack.ExtType(ARRAY, b"".join((head, numbers.data)))
-    if isinstance(value, np.generic) and value.dtype.kind in _NUMBERS:
-        return value.item()
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.astype(value.dtype.newbyteorder("<"), copy=False)
+        if value.dtype.str in _DTYPES:
+            return _packed_array(value) if isinstance(value, np.ndarray) else value.item()
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is not a plain value")
+
+
+def _packed_array(array: NDArray[Any]) -> Any:
+    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    head = msgpack.packb((array.dtype.str, array.shape, fortran))
+    numbers = array.T if fortran else np.ascontiguousarray(array)
+    return msgpack.ExtType(ARRAY, b"".join((head, numbers.data)))
 
 
 def _value(code: int, data: bytes) -> Any:
@@ -73,8 +78,7 @@ def _value(code: int, data: bytes) -> Any:
     return array
 
 
-def _dtype(name: str) -> np.dtype[Any]:
-    dtype = np.dtype(name)
-    if dtype.kind not in _NUMBERS:
+def _dtype(name: object) -> np.dtype[Any]:
+    if name not in _DTYPES:
         raise ValueError(f"arrays of {name!r} are not plain")
-    return dtype
+    return np.dtype(str(name))

@@ -118,7 +118,8 @@ class Envelopes:
         try:
             *head, checksum, body = msgpack.unpackb(stored, use_list=False)
             form, found_step, found_key, version, kind = head
-            whole = isinstance(checksum, bytes) and isinstance(body, bytes) and isinstance(version, int)
+            texts = all(isinstance(part, str) for part in (form, found_step, found_key, kind))
+            whole = texts and isinstance(checksum, bytes) and isinstance(body, bytes) and isinstance(version, int)
         except (msgpack.UnpackException, ValueError, TypeError):
             raise StateError(f"{place}: stored state must be whole; it is damaged ({_PUT_BACK})") from None
         if not whole or form != FORMAT or kind not in {"xxh3", "blake2b"}:

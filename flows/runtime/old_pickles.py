@@ -8,6 +8,7 @@ Any other name that a pickle wants to call is refused.
 from __future__ import annotations
 
 import pickletools
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
@@ -17,7 +18,8 @@ import numpy as np
 from models.state import StateError
 
 Plain = Any
-_NUMBERS: Final = "biuf"
+_NUMBERS: Final = re.compile("[biuf][1248]")
+"""numpy's parser of types is not asked about anything else: it evaluates some texts."""
 
 
 class _Name(NamedTuple):
@@ -42,8 +44,8 @@ def read_old(data: bytes) -> Plain:
         return _Machine().run(data)
     except StateError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as wrong:
-        raise StateError(f"an old state must be a whole pickle; it is not: {wrong!r}") from wrong
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as wrong:
+        raise StateError(f"an old state must be a whole pickle; it is not ({type(wrong).__name__})") from wrong
 
 
 class _Machine:
@@ -168,7 +170,7 @@ _IGNORED: Final = frozenset({"PROTO", "FRAME"})
 
 
 def _made(called: Any, arguments: tuple[Any, ...]) -> Any:
-    name = called.text if isinstance(called, _Name) else repr(called)
+    name = called.text if isinstance(called, _Name) else f"a {type(called).__name__}"
     if name.startswith("river."):
         return {"class": name, "args": arguments, "state": None}
     if name not in _CALLS:
@@ -177,10 +179,9 @@ def _made(called: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _dtype(name: str, *_: object) -> np.dtype[Any]:
-    dtype = np.dtype(name)
-    if dtype.kind not in _NUMBERS:
+    if not _NUMBERS.fullmatch(name):
         raise StateError(f"an old state must hold numbers; it has an array of {name!r}")
-    return dtype
+    return np.dtype(name)
 
 
 def _array(raw: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: str = "C") -> Any:
@@ -217,6 +218,8 @@ def _plain(value: Any) -> Plain:
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_plain(part) for part in value]
-    if isinstance(value, tuple) and not isinstance(value, _Name):
+    if isinstance(value, _Name | _RawArray):
+        raise StateError(f"an old state must hold plain values; it has {value!r}")
+    if isinstance(value, tuple):
         return tuple(_plain(part) for part in value)
     return bytes(value) if isinstance(value, bytearray) else value

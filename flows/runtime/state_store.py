@@ -20,7 +20,7 @@ from aftercall.errors import NEW_OUT, StateError
 from flows.runtime.old_pickles import read_old
 from flows.runtime.run_folder import RunError
 from flows.runtime.stored_bytes import put_in, taken_out
-from models.state import Envelopes, is_envelope
+from models.state import Envelopes, is_envelope, reading
 
 _PUT_BACK: Final = f"put it back from a copy of the whole folder, or {NEW_OUT}"
 _OLDEST_SQLITE: Final = (3, 37)
@@ -66,7 +66,8 @@ def open_store(
         StateError: a state in it is not what this run has stored.
     """
     folder = state / "recovery"
-    if begun and not folder.exists():
+    files = sorted(folder.glob("part-*.sqlite3"))
+    if begun and not files:
         raise RunError(
             f"{folder}: the state of the run that was begun here must be there; it is gone (put it back, or {NEW_OUT})"
         )
@@ -77,7 +78,6 @@ def open_store(
         init_db_dir(draft, 1)
         draft.rename(folder)
         return folder
-    files = sorted(folder.glob("part-*.sqlite3"))
     for file in files:
         with _opened(file) as store:
             _check_pages(store, file)
@@ -99,9 +99,10 @@ def digest(state: Path) -> str:
     for file in sorted((state / "recovery").glob("part-*.sqlite3")):
         with _opened(file) as store:
             for table, (order, more) in _TABLES.items():
+                found.update(table.encode())
                 for row in store.execute(f"SELECT {order}{more} FROM {table} ORDER BY {order}"):
                     for value in row:
-                        data = value if isinstance(value, bytes) else repr(value).encode()
+                        data = b"b" + value if isinstance(value, bytes) else repr(value).encode()
                         found.update(len(data).to_bytes(8, "little"))
                         found.update(data)
     return found.hexdigest()
@@ -155,13 +156,16 @@ def _upgrade(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> Non
 
     def enveloped(step_id: str, key: str, data: bytes) -> bytes | None:
         stored, step = taken_out(data), _step(step_id)
+        place = f"{file}, step {step!r}, key {key!r}"
         if stored is not None and is_envelope(stored):
+            envelopes.read(stored, step, key, place)
             return None
-        try:
-            version, plain = _old_state(step, data)
-        except StateError as wrong:
-            raise StateError(f"{file}, step {step!r}, key {key!r}: {wrong} ({_PUT_BACK})") from None
-        return envelopes.pack(step, key, version, plain)
+        with reading(place):
+            try:
+                version, plain = _old_state(step, data)
+            except StateError as wrong:
+                raise StateError(f"{place}: {wrong} ({_PUT_BACK})") from None
+            return envelopes.pack(step, key, version, plain)
 
     _rewrite(store, enveloped)
 

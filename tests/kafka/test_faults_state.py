@@ -39,7 +39,7 @@ def test_damaged_state_is_refused_and_put_back_it_goes_on(pipeline: Pipelines) -
     for path, how, processes, parts in (
         (store, "garbage", 1, ("part-0.sqlite3", "must be as it was left", "put it back")),
         (store, "truncated", 2, ("part-0.sqlite3", "must be as it was left", "put it back")),
-        (store, "missing", 1, ("recovery", "must be as it was when the run was stopped")),
+        (store, "missing", 1, ("recovery", "it is gone")),
         (live, "missing", 1, ("live.duckdb", "must reach cut", "restore the file")),
         (live, "garbage", 2, ("live.duckdb", "not a valid DuckDB")),
         (live, "truncated", 1, ("live.duckdb", "must be usable")),
