@@ -120,9 +120,13 @@ def test_wrong_credentials_are_reported_at_once_and_not_shown(guarded: Broker) -
 )
 def test_the_wrong_protocol_is_reported_with_what_the_client_saw(guarded: Broker, protocol: str, reason: str) -> None:
     wrong = Settings(brokers=guarded.bootstrap, librdkafka={"security.protocol": protocol})
-    assert reason in failure_within(wrong, 1.5) or reason in failure_within(wrong, HANG_S / 4), (
-        "busy machines take longer"
-    )
+    # A busy machine needs longer for the first answer; the client's newest reason may be another one later.
+    failures = []
+    for within_s in (1.5, 3.0, 6.0, 12.0, 24.0, 48.0):
+        failures.append(failure_within(wrong, within_s))
+        if reason in failures[-1]:
+            return
+    pytest.fail(f"no failure says {reason!r}: {failures}")
 
 
 def failure_within(cluster: Settings, timeout_s: float) -> str:
