@@ -170,7 +170,7 @@ def test_migrations_lead_to_the_present_version_without_a_gap(name: str) -> None
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_state_that_holds_something_else_is_refused_in_one_sentence(name: str) -> None:
-    """Its checksum is right: somebody made it up."""
+    """Its checksum is right, what it holds is made up."""
     envelope = ENVELOPES.read(STEPS[name].build(None).snapshot(), name)
     for made_up in (None, 7, "text", (), {}, {"version": 2}):
         with pytest.raises(StateError) as refused:
