@@ -34,19 +34,34 @@ class _Part:
         return self._envelopes.pack(self.step, self._key, self._version, state)
 
 
-class EnvelopedSource(FixedPartitionedSource[Any, bytes]):
+class _Enveloped:
+    """What the wrappers of sources and sinks share."""
+
+    def __init__(self, inner: Any, envelopes: Envelopes) -> None:
+        self._inner, self._envelopes = inner, envelopes
+
+    def list_parts(self) -> list[str]:
+        """Those of the source or sink."""
+        parts: list[str] = self._inner.list_parts()
+        return parts
+
+    def _built(self, step_id: str, for_part: str, stored: bytes | None) -> tuple[Any, _Part]:
+        """The inner part, and what packs its state.
+
+        Raises:
+            StateError: its state cannot be used.
+        """
+        part = _Part(self._envelopes, self._inner, step_id, for_part)
+        state = part.read(stored)
+        with reading(f"step {part.step!r}"):
+            return self._inner.build_part(step_id, for_part, state), part
+
+
+class EnvelopedSource(_Enveloped, FixedPartitionedSource[Any, bytes]):
     """A source whose states are envelopes.
 
     The source may have `state_version` (default 1) and `state_migrations` (default none).
     """
-
-    def __init__(self, inner: FixedPartitionedSource[Any, Any], envelopes: Envelopes) -> None:
-        self._inner, self._envelopes = inner, envelopes
-
-    @override
-    def list_parts(self) -> list[str]:
-        """Those of the source."""
-        return self._inner.list_parts()
 
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> _SourcePart:
@@ -55,10 +70,7 @@ class EnvelopedSource(FixedPartitionedSource[Any, bytes]):
         Raises:
             StateError: its state cannot be used.
         """
-        part = _Part(self._envelopes, self._inner, step_id, for_part)
-        state = part.read(resume_state)
-        with reading(f"step {part.step!r}"):
-            return _SourcePart(self._inner.build_part(step_id, for_part, state), part)
+        return _SourcePart(*self._built(step_id, for_part, resume_state))
 
 
 class _SourcePart(StatefulSourcePartition[Any, bytes]):
@@ -82,21 +94,14 @@ class _SourcePart(StatefulSourcePartition[Any, bytes]):
         self._inner.close()
 
 
-class EnvelopedSink(FixedPartitionedSink[Any, bytes]):
+class EnvelopedSink(_Enveloped, FixedPartitionedSink[Any, bytes]):
     """A sink whose states are envelopes; see `EnvelopedSource`."""
-
-    def __init__(self, inner: FixedPartitionedSink[Any, Any], envelopes: Envelopes) -> None:
-        self._inner, self._envelopes = inner, envelopes
-
-    @override
-    def list_parts(self) -> list[str]:
-        """Those of the sink."""
-        return self._inner.list_parts()
 
     @override
     def part_fn(self, item_key: str) -> int:
         """That of the sink."""
-        return self._inner.part_fn(item_key)
+        number: int = self._inner.part_fn(item_key)
+        return number
 
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> _SinkPart:
@@ -105,10 +110,7 @@ class EnvelopedSink(FixedPartitionedSink[Any, bytes]):
         Raises:
             StateError: its state cannot be used.
         """
-        part = _Part(self._envelopes, self._inner, step_id, for_part)
-        state = part.read(resume_state)
-        with reading(f"step {part.step!r}"):
-            return _SinkPart(self._inner.build_part(step_id, for_part, state), part)
+        return _SinkPart(*self._built(step_id, for_part, resume_state))
 
 
 class _SinkPart(StatefulSinkPartition[Any, bytes]):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.state import is_envelope
 from states import files
 from states.golden import Golden, goldens, name_of
 from states.holds import missing, stored_alone
@@ -46,7 +47,10 @@ def test_no_state_that_this_code_stores_names_a_class_of_ours(tmp_path: Path) ->
     files.write(tmp_path)
     files.kill(tmp_path)
     assert missing(stored_alone(tmp_path / files.OUT)) == []
-    assert foreign_names(tmp_path / files.OUT) == {}
+    found = every_state(tmp_path / files.OUT)
+    assert {state.step for state in found} >= STEPS
+    assert {name for state in found for name in names(state.data)} == set(), "pickles of bytes alone name nothing"
+    assert {is_envelope(pickle.loads(state.data)) for state in found} == {True}
 
 
 @pytest.mark.parametrize("protocol", range(3, pickle.HIGHEST_PROTOCOL + 1))
