@@ -81,15 +81,18 @@ def open_store(
     for file in files:
         with _opened(file) as store:
             _check_pages(store, file)
+    # Before anything in it is rewritten.
+    if stopped is not None and digest(state) != stopped:
+        raise StateError(
+            f"{folder}: the state must be as it was when the run was stopped; it has changed since ({_PUT_BACK})"
+        )
+    for file in files:
+        with _opened(file) as store:
             if old:
                 _upgrade(store, file, envelopes)
             elif unsealed and envelopes.kind != Envelopes().kind:
                 _seal(store, file, envelopes)
             _check_states(store, file, envelopes)
-    if stopped is not None and digest(state) != stopped:
-        raise StateError(
-            f"{folder}: the state must be as it was when the run was stopped; it has changed since ({_PUT_BACK})"
-        )
     return folder
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aftercall.errors import UserError
+from aftercall.errors import StateError, UserError
 from flows.runtime.run_folder import STOPPED, VERSION, read_run, write_run
 from flows.runtime.state_store import digest, open_store
 from models.state import Envelopes
@@ -78,3 +78,17 @@ def test_a_state_of_an_earlier_stop_is_refused(stopped: Path, tmp_path: Path) ->
     write_run(state, run | {STOPPED: "0" * 32})
     with pytest.raises(UserError, match="as it was when the run was stopped"):
         opened(state)
+
+
+def test_a_stopped_folder_without_a_key_is_sealed_once_and_needs_the_key_from_then_on(
+    stopped: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(stopped, state)
+    keyed, before = Envelopes(b"0123456789abcdef"), read_run(state)[STOPPED]
+    with pytest.raises(StateError, match="--accept-unsealed-state"):
+        open_store(state, keyed, begun=True, stopped=before)
+    open_store(state, keyed, begun=True, unsealed=True, stopped=before)
+    open_store(state, keyed, begun=True, stopped=digest(state))
+    with pytest.raises(StateError, match=r"service\.state_key_file"):
+        open_store(state, Envelopes(), begun=True)
