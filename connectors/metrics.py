@@ -67,7 +67,8 @@ DEFINITIONS: Final = (
     Definition(
         "aftercall_outputs_refused_total", "counter", ("topic", "error"), "Records that the broker refused for good"
     ),
-    Definition("aftercall_state_bytes", "gauge", ("step",), "State that a step wrote at the last epoch's end"),
+    Definition("aftercall_state_bytes", "gauge", ("step",), "Stored state of a step, as of the last epoch's end"),
+    Definition("aftercall_state_written_bytes_total", "counter", ("step",), "State that a step has written"),
     Definition("aftercall_epoch_seconds", "histogram", (), "From one epoch's end to the next"),
     Definition("aftercall_snapshot_age_seconds", "gauge", (), "Time since a snapshot was last published"),
     Definition("aftercall_snapshot_version", "gauge", (), "Version of the newest snapshot"),
@@ -170,6 +171,10 @@ class Metrics:
     def output_refused(self, topic: str, error: str) -> None:
         """Count a record that the broker has refused for good; `error` is the client's name for the reason."""
         self._metric("aftercall_outputs_refused_total").labels(topic, error).inc()
+
+    def state_written(self, step: str, size: int) -> None:
+        """Count bytes of state that a step has written, to the recovery store or as a segment."""
+        self._metric("aftercall_state_written_bytes_total").labels(step).inc(size)
 
     def state_bytes(self, step: str, key: str, size: int) -> None:
         """Set the bytes of state of one key of a step; the metric is the sum over the step's keys in this process."""

@@ -15,10 +15,20 @@ from bytewax.inputs import Source
 from bytewax.outputs import FixedPartitionedSink
 
 from connectors.dead_letters import file_origin
+from connectors.segments.sink import SEGMENTS_PART, SegmentSink
 from flows.dataflow import outputs
 from flows.dataflow.enveloped import enveloped_sink, enveloped_source
 from flows.dataflow.shards import to_shards
-from flows.dataflow.steps import alerting_step, drift_step, groups_step, join_step, routing_step
+from flows.dataflow.steps import (
+    Build,
+    alerting_step,
+    drift_step,
+    groups_step,
+    is_segment,
+    join_step,
+    routing_step,
+)
+from flows.dataflow.stored_state import Keeping
 from flows.settings import Settings
 from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
 from models.state import Envelopes
@@ -41,23 +51,30 @@ def outcomes(
     lanes: Source[Any],
     outlets: Outlets,
     origin: outputs.Origin = file_origin,
-    envelopes: Envelopes | None = None,
+    keeping: Keeping | None = None,
 ) -> Dataflow:
     """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
-    flow, kept = Dataflow("outcomes"), envelopes or Envelopes()
-    outlets = Outlets(*(enveloped_sink(sink, kept) for sink in outlets))
+    flow, kept = Dataflow("outcomes"), keeping or Keeping(Envelopes())
+    outlets = Outlets(*(enveloped_sink(sink, *kept) for sink in outlets))
+    states: list[Any] = []
 
-    batches = op.input("lanes", flow, enveloped_source(lanes, kept))
+    def step(name: str, messages: Any, build: Build) -> Any:
+        """A stateful step; the segments of its state go to their sink."""
+        parted = op.branch(f"{name}_state", op.stateful_batch(name, messages, build), is_segment)
+        states.append(parted.trues)
+        return parted.falses
+
+    batches = op.input("lanes", flow, enveloped_source(lanes, kept.envelopes))
     arrivals = op.flat_map("split", batches, to_shards)
-    joined = op.stateful_batch("join", arrivals, join_step(join_rules(settings), kept))
+    joined = step("join", arrivals, join_step(join_rules(settings), kept))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
-    grouped = op.stateful_batch("groups", changes, groups_step(settings.join.max_groups, kept))
+    grouped = step("groups", changes, groups_step(settings.join.max_groups, kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
-    detected = op.stateful_batch("drift", closed, drift_step(drift_settings(settings), kept))
+    detected = step("drift", closed, drift_step(drift_settings(settings), kept))
     to_alerting = op.map("to_alerting", detected, lambda item: ("alerting", item[1]))
-    alerted = op.stateful_batch("alerting", to_alerting, alerting_step(alert_settings(settings), kept))
+    alerted = step("alerting", to_alerting, alerting_step(alert_settings(settings), kept))
     to_routing = op.map("to_routing", alerted, lambda item: ("routing", item[1]))
-    recommendations = op.stateful_batch("routing", to_routing, routing_step(routing_settings(settings), kept))
+    recommendations = step("routing", to_routing, routing_step(routing_settings(settings), kept))
 
     verdicts = op.flat_map("verdicts", joined, outputs.verdicts)
     unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))
@@ -92,4 +109,9 @@ def outcomes(
         op.flat_map("recommendation_history", recommended, outputs.recommendation_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)
+    if kept.folder is not None:
+        segments = op.map("segments", op.merge("states", *states), lambda item: (SEGMENTS_PART, item[1]))
+        signs = op.map("segment_signs", batches, lambda _: (SEGMENTS_PART, None))
+        sink = enveloped_sink(SegmentSink(kept.folder), kept.envelopes)
+        op.output("segments_out", op.merge("segments_and_signs", segments, signs), sink)
     return flow

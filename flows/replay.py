@@ -17,12 +17,16 @@ from aftercall.errors import UsageError
 from connectors.files.index import Index, index
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
+from connectors.segments.folder import SegmentFolder
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets
 from flows.outcomes import outcomes as outcomes_flow
 from flows.runtime.engine import execute
 from flows.runtime.run_folder import (
     OUTPUTS,
+    PICKLED,
+    SEGMENTS,
     VERSION,
     Run,
     locked,
@@ -69,15 +73,21 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         current = open_run(replay.out, wanted, accept_config_change=replay.accept_config_change)
         if current["finished"]:
             return files.warnings + settings_ignored(replay.out, current, wanted)
-        envelopes, old = envelopes_of(replay.settings), current["version"] != VERSION
-        recovery = open_store(state, envelopes, begun=False, old=old)
+        envelopes, old = envelopes_of(replay.settings), current["version"] == PICKLED
+        segments = SegmentFolder(state / SEGMENTS)
+        recovery = open_store(state, envelopes, segments, begun=False, old=old)
         write_run(state, current)
         for name in OUTPUTS:
             (replay.out / name).touch()  # a sink creates its file only with the first line
-        flow, epoch = build_replay(replay, files, current["now_us"], on_progress), replay.settings.recovery.epoch
+        keeping = Keeping(envelopes, segments)
+        flow, epoch = (
+            build_replay(replay, files, current["now_us"], on_progress, keeping),
+            replay.settings.recovery.epoch,
+        )
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
         write_run(state, current | {"finished": True})
         shutil.rmtree(recovery)
+        segments.sweep(())
         return files.warnings
 
 
@@ -94,8 +104,18 @@ def _described(replay: Replay, files: Index) -> Run:
     }
 
 
-def build_replay(replay: Replay, files: Index, now_us: int, on_progress: OnProgress | None) -> Dataflow:
-    """The dataflow over these files. `now_us`: wall clock in µs; records later than it are dead letters (`future`)."""
+def build_replay(
+    replay: Replay, files: Index, now_us: int, on_progress: OnProgress | None, keeping: Keeping | None = None
+) -> Dataflow:
+    """The dataflow over these files.
+
+    Args:
+        replay: what to run.
+        files: their index.
+        now_us: wall clock in µs; records later than it are dead letters (`future`).
+        on_progress: called as records are read.
+        keeping: how states are kept; by default whole.
+    """
     settings, out = replay.settings, replay.out
     decoder = decoder_of(settings, now_us)
     snapshot = SnapshotSettings(
@@ -110,7 +130,7 @@ def build_replay(replay: Replay, files: Index, now_us: int, on_progress: OnProgr
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)
     outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))
     lanes = FileLanes(files, decoder, on_progress=on_progress)
-    return outcomes_flow(settings, lanes, outlets, envelopes=envelopes_of(settings))
+    return outcomes_flow(settings, lanes, outlets, keeping=keeping or Keeping(envelopes_of(settings)))
 
 
 def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None) -> Dataflow:

@@ -8,12 +8,14 @@ timestamps. Reading calls no function that the data names, unlike `pickle`.
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+Plain: TypeAlias = Any
+"""A value that `pack` takes."""
 ARRAY: Final = 1
 """Code of the extension type."""
 _DTYPES: Final = frozenset(("|b1", "|i1", "|u1", *(f"<{kind}{size}" for kind in "iuf" for size in (2, 4, 8))))

@@ -20,6 +20,7 @@ from xxhash import xxh3_128_digest
 
 from aftercall.errors import NEW_OUT, StateError, UserError
 from models import plain
+from models.plain import Plain
 
 __all__ = [
     "FORMAT",
@@ -31,6 +32,7 @@ __all__ = [
     "check_river",
     "check_version",
     "is_envelope",
+    "migrated",
     "reading",
 ]
 
@@ -41,7 +43,6 @@ _PUT_BACK: Final = f"put the folder back from a copy, or {NEW_OUT}"
 SECRET: Final = range(16, 65)
 """How many bytes a secret has; BLAKE2b takes no more."""
 
-Plain = Any
 Migrations = Mapping[int, Callable[[Plain], Plain]]
 """By version, what makes a state of it one of the next version."""
 
@@ -61,17 +62,31 @@ class Envelope(NamedTuple):
         Raises:
             StateError: the state is of a later version, or of one that no migration starts from.
         """
-        found, state = self.version, self._state()
-        while found != version and migrations is not None and found in migrations:
-            with reading(self.place):
-                state, found = migrations[found](state), found + 1
-        if found != version:
-            raise StateError.of_version(self.place, version, self.version)
-        return state
+        return migrated(self.content(), self.version, version, migrations or {}, self.place)
 
-    def _state(self) -> Plain:
+    def content(self) -> Plain:
+        """What is in it, as it was stored.
+
+        Raises:
+            StateError: the body is not what `Envelopes.pack` packs.
+        """
         with reading(self.place):
             return plain.unpack(self.body)
+
+
+def migrated(state: Plain, found: int, version: int, migrations: Migrations, place: str) -> Plain:
+    """A state of version `found` as one of `version`; `place` names it in errors.
+
+    Raises:
+        StateError: it is of a later version, of one that no migration starts from, or not what that version stored.
+    """
+    at = found
+    while at != version and at in migrations:
+        with reading(place):
+            state, at = migrations[at](state), at + 1
+    if at != version:
+        raise StateError.of_version(place, version, found)
+    return state
 
 
 class Envelopes:

@@ -45,8 +45,12 @@ def answer(error: BaseException) -> tuple[str, ExitCode] | None:
 
 def print_sentence(sentence: str) -> None:
     """Print one line on standard error; characters that are not printable are escaped."""
-    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in sentence)
-    sys.stderr.write(f"aftercall: {line}\n")
+    sys.stderr.write(f"aftercall: {one_line(sentence)}\n")
+
+
+def one_line(text: str) -> str:
+    """The text with line ends, control codes and all else that is not printable escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def print_json(document: Any) -> None:

@@ -1,4 +1,4 @@
-"""Prints the settings as TOML and reports what the broker lacks: `aftercall check`."""
+"""Prints the settings as TOML, sizes on request, and what the broker lacks: `aftercall check`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import typer
 
 from aftercall.errors import ExitCode
 from flows.cli.answers import print_json, print_sentence
-from flows.cli.options import Config, Json
+from flows.cli.options import Config, Json, per_second
+from flows.cli.sizes import as_plain, as_table, memory_excess, physical_memory
+from flows.reports.sizing import Sizing, sizing
+from flows.settings import Settings, load
 from flows.settings.sections import Kafka
 
 MASK = "***"
@@ -26,25 +29,35 @@ def check(
         bool | None,
         typer.Option("--broker/--no-broker", help="Connect to the broker; by default only if [kafka] is set."),
     ] = None,
+    calls_per_second: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Print calls held, memory, disk and resume time at this mean rate of calls."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check the settings, print every value in force as TOML, and check that the broker has what `run` needs."""
-    from flows.settings import load
-
+    rate = None if calls_per_second is None else per_second(calls_per_second, "--calls-per-second")
     settings = load(config)
     configured = "kafka" in settings.model_fields_set
     if configured:
         from connectors.kafka.client import try_settings
 
         try_settings(settings.kafka.cluster())
+    sizes = None if rate is None else estimate(settings, rate)
     if not as_json:
         sys.stdout.write(as_toml(settings.effective()))
+        if sizes is not None:
+            sys.stdout.write(f"\n{as_table(sizes)}")
         sys.stdout.flush()
+    excess = None if sizes is None else memory_excess(sizes, physical_memory())
+    if excess is not None:
+        print_sentence(excess)
     asking = configured if broker is None else broker
     findings = ask_broker(settings.kafka) if asking else []
     if as_json:
         asked = {"broker": [finding._asdict() for finding in findings]} if asking else {}
-        print_json(settings.effective() | asked)
+        sized = {} if sizes is None else {"sizing": as_plain(sizes)}
+        print_json(settings.effective() | sized | asked)
     for finding in findings:
         if finding.level != "ok":
             print_sentence(finding.sentence)
@@ -52,6 +65,17 @@ def check(
             sys.stdout.write(f"# {finding.sentence}\n")
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(ExitCode.NO)
+
+
+def estimate(settings: Settings, calls_per_second: float) -> Sizing:
+    """Estimate what held calls take under these settings, at this mean rate of all task types together."""
+    return sizing(
+        calls_per_second,
+        horizon=settings.join.horizon,
+        task_horizons={name: task.horizon for name, task in settings.task.items() if task.horizon is not None},
+        allowed_lateness=settings.join.allowed_lateness,
+        epoch=settings.recovery.epoch,
+    )
 
 
 def as_toml(effective: Mapping[str, Any]) -> str:

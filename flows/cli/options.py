@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,6 +20,8 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 SnapshotPath = Annotated[Path, typer.Option("--snapshot", metavar="FILE", help="The snapshot, or its folder.")]
 SNAPSHOT = Path("outcomes.duckdb")
+MOST_PER_SECOND: Final = 1e9
+"""Beyond this a rate is a slip of the pen, and its sizes would leave the range of the prefixes."""
 
 
 def snapshot_file(snapshot: Path) -> Path:
@@ -50,3 +53,19 @@ def moment(text: str | None, option: str) -> datetime | None:
         return to_datetime(parse_time(text))
     except ValueError as wrong:
         raise UsageError(f"{option}: {wrong} (write it like 2026-01-31T08:00:00Z)") from None
+
+
+def per_second(text: str, option: str) -> float:
+    """The value of an option as a mean number of events per second.
+
+    Raises:
+        UsageError: it is not a number, not above 0, or over a billion.
+    """
+    with suppress(ValueError):
+        rate = float(text)
+        if 0 < rate <= MOST_PER_SECOND:
+            return rate
+    raise UsageError(
+        f"{option}: must be a number above 0, at most {MOST_PER_SECOND:,.0f}; got {text!r} "
+        "(give the mean over all task types, such as 12.5)"
+    )

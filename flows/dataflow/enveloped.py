@@ -5,33 +5,29 @@ Bytewax stores what `snapshot()` returns; with these wrappers that is an envelop
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, Source, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, Sink, StatefulSinkPartition
 from typing_extensions import override
 
+from connectors.segments.folder import SegmentFolder
+from connectors.segments.sink import SegmentPart
+from flows.dataflow.stored_state import Loaded, StoredState, Tracked
+from models.changes import Tracker
 from models.state import Envelopes, Migrations, reading
 
 
-class _Part:
-    """Packs and reads the state of one part."""
+class _Kind:
+    """What is known of the states of a source or sink."""
 
-    def __init__(self, envelopes: Envelopes, whole: Any, step_id: str, part: str) -> None:
-        self._envelopes = envelopes
-        self.step, self._key = step_id.rpartition(".")[2], part
-        self._version: int = getattr(whole, "state_version", 1)
-        self._migrations: Migrations = getattr(whole, "state_migrations", {})
-
-    def read(self, stored: bytes | None) -> Any:
-        if stored is None:
-            return None
-        return self._envelopes.unpack(stored, self.step, self._version, self._migrations, key=self._key)
-
-    def pack(self, state: Any) -> bytes:
-        return self._envelopes.pack(self.step, self._key, self._version, state)
+    def __init__(self, whole: Any, step_id: str) -> None:
+        self.step = step_id.rpartition(".")[2]
+        self.version: int = getattr(whole, "state_version", 1)
+        self.migrations: Migrations = getattr(whole, "state_migrations", {})
 
 
 class _Enveloped:
@@ -44,17 +40,6 @@ class _Enveloped:
         """Those of the source or sink."""
         parts: list[str] = self._inner.list_parts()
         return parts
-
-    def _built(self, step_id: str, for_part: str, stored: bytes | None) -> tuple[Any, _Part]:
-        """The inner part, and what packs its state.
-
-        Raises:
-            StateError: its state cannot be used.
-        """
-        part = _Part(self._envelopes, self._inner, step_id, for_part)
-        state = part.read(stored)
-        with reading(f"step {part.step!r}"):
-            return self._inner.build_part(step_id, for_part, state), part
 
 
 class EnvelopedSource(_Enveloped, FixedPartitionedSource[Any, bytes]):
@@ -70,12 +55,17 @@ class EnvelopedSource(_Enveloped, FixedPartitionedSource[Any, bytes]):
         Raises:
             StateError: its state cannot be used.
         """
-        return _SourcePart(*self._built(step_id, for_part, resume_state))
+        kind, state = _Kind(self._inner, step_id), None
+        if resume_state is not None:
+            state = self._envelopes.unpack(resume_state, kind.step, kind.version, kind.migrations, key=for_part)
+        with reading(f"step {kind.step!r}"):
+            inner = self._inner.build_part(step_id, for_part, state)
+        return _SourcePart(inner, partial(self._envelopes.pack, kind.step, for_part, kind.version))
 
 
 class _SourcePart(StatefulSourcePartition[Any, bytes]):
-    def __init__(self, inner: StatefulSourcePartition[Any, Any], part: _Part) -> None:
-        self._inner, self._part = inner, part
+    def __init__(self, inner: StatefulSourcePartition[Any, Any], pack: Callable[[Any], bytes]) -> None:
+        self._inner, self._pack = inner, pack
 
     @override
     def next_batch(self) -> Iterable[Any]:
@@ -87,7 +77,7 @@ class _SourcePart(StatefulSourcePartition[Any, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return self._part.pack(self._inner.snapshot())
+        return self._pack(self._inner.snapshot())
 
     @override
     def close(self) -> None:
@@ -95,7 +85,14 @@ class _SourcePart(StatefulSourcePartition[Any, bytes]):
 
 
 class EnvelopedSink(_Enveloped, FixedPartitionedSink[Any, bytes]):
-    """A sink whose states are envelopes; see `EnvelopedSource`."""
+    """A sink whose states are envelopes, and large ones segments; see `EnvelopedSource`."""
+
+    def __init__(
+        self, inner: FixedPartitionedSink[Any, Any], envelopes: Envelopes, folder: SegmentFolder | None
+    ) -> None:
+        """`folder`: of segments; None where states are stored whole."""
+        super().__init__(inner, envelopes)
+        self._folder = folder
 
     @override
     def part_fn(self, item_key: str) -> int:
@@ -110,12 +107,30 @@ class EnvelopedSink(_Enveloped, FixedPartitionedSink[Any, bytes]):
         Raises:
             StateError: its state cannot be used.
         """
-        return _SinkPart(*self._built(step_id, for_part, resume_state))
+        kind = _Kind(self._inner, step_id)
+        loaded, tracker, state = None, None, None
+        if resume_state is not None:
+            loaded = Loaded(self._envelopes, kind.step, resume_state, for_part, self._folder)
+            state = loaded.state(Tracked.merge)
+            tracker = Tracker(state) if loaded.goes_on(kind.version) else None
+            state = loaded.migrated(state, kind.version, kind.migrations)
+        with reading(f"step {kind.step!r}"):
+            inner = self._inner.build_part(step_id, for_part, state)
+        kept = StoredState(
+            self._envelopes,
+            kind.step,
+            kind.version,
+            Tracked(inner.snapshot, tracker),
+            segments=self._folder is not None,
+            loaded=loaded,
+        )
+        kept.key = for_part
+        return _SinkPart(inner, kept, None if self._folder is None else SegmentPart(self._folder))
 
 
 class _SinkPart(StatefulSinkPartition[Any, bytes]):
-    def __init__(self, inner: StatefulSinkPartition[Any, Any], part: _Part) -> None:
-        self._inner, self._part = inner, part
+    def __init__(self, inner: StatefulSinkPartition[Any, Any], kept: StoredState, segments: SegmentPart | None) -> None:
+        self._inner, self._kept, self._segments = inner, kept, segments
 
     @override
     def write_batch(self, values: list[Any]) -> None:
@@ -123,7 +138,7 @@ class _SinkPart(StatefulSinkPartition[Any, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return self._part.pack(self._inner.snapshot())
+        return self._kept.stored() if self._segments is None else self._kept.stored_with(self._segments)
 
     @override
     def close(self) -> None:
@@ -139,6 +154,6 @@ def enveloped_source(source: Source[Any], envelopes: Envelopes) -> Source[Any]:
     return EnvelopedSource(source, envelopes) if isinstance(source, FixedPartitionedSource) else source
 
 
-def enveloped_sink(sink: Sink[Any], envelopes: Envelopes) -> Any:
-    """The sink, with its states in envelopes where it has any."""
-    return EnvelopedSink(sink, envelopes) if isinstance(sink, FixedPartitionedSink) else sink
+def enveloped_sink(sink: Sink[Any], envelopes: Envelopes, folder: SegmentFolder | None = None) -> Any:
+    """The sink, with its states in envelopes, and large ones as segments in a folder, where it has any."""
+    return EnvelopedSink(sink, envelopes, folder) if isinstance(sink, FixedPartitionedSink) else sink

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from bytewax.operators import StatefulBatchLogic
 
 from aftercall.records import Alert, Digest, Recommendation
-from connectors.metrics import METRICS
+from connectors.segments.messages import Segment
 from flows.dataflow.shards import SHARDS
+from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, StoredState, Tracked
 from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
+from models.changes import Tracker
 from models.drift import Drift, DriftSettings
-from models.groups import Groups
-from models.join import Arrivals, Join, Joined, JoinRules, erase
-from models.messages import Closed, Erasure
+from models.groups import Grouped, Groups
+from models.join import Arrivals, Join, Joined, JoinRules, erase, merged_shard
+from models.messages import Changes, Closed, Erasure
 from models.routing import Routing, RoutingSettings
-from models.state import Envelopes, Migrations, reading
+from models.state import Migrations, reading
 
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 
@@ -49,24 +51,26 @@ _M = TypeVar("_M", bound=_Model)
 
 
 class Step(StatefulBatchLogic[Any, Any, bytes]):
-    """Feeds messages to a model one by one; the model's state, in an envelope, is the state."""
+    """Feeds messages to a model one by one. What leaves are results, and segments of its state for their sink."""
 
-    def __init__(
-        self, name: str, key: str, envelopes: Envelopes, model: _Model, apply: Callable[[Any], Iterable[Any]]
-    ) -> None:
+    def __init__(self, key: str, kept: StoredState, apply: Callable[[Any], Iterable[Any]]) -> None:
         """`apply` takes one message and gives what leaves the step; `key` is the one that Bytewax has for it."""
-        self._name, self._key, self._envelopes, self._model = name, key, envelopes, model
-        self._apply = apply
+        self._kept, self._apply = kept, apply
+        kept.key = key
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
         """Called with the messages that wait, in order."""
-        return [result for value in values for result in self._apply(value)], StatefulBatchLogic.RETAIN
+        results = [result for value in values for result in self._apply(value)]
+        return results + self._kept.due(), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         """Called at each epoch's end."""
-        state = self._envelopes.pack(self._name, self._key, self._model.STATE_VERSION, self._model.state())
-        METRICS.state_bytes(self._name, str(id(self)), len(state))
-        return state
+        return self._kept.stored()
+
+
+def is_segment(item: tuple[str, Any]) -> bool:
+    """Whether what left a step is a segment of its state."""
+    return isinstance(item[1], Segment)
 
 
 class _ShardStep(Step):
@@ -74,66 +78,79 @@ class _ShardStep(Step):
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
         if values:
-            self._key = values[0].shard
+            self._kept.key = values[0].shard
         return super().on_batch(values)
 
 
-def join_step(rules: JoinRules, envelopes: Envelopes) -> Build:
+def join_step(rules: JoinRules, keeping: Keeping) -> Build:
     """Arrivals or Erasure -> Joined, one step per shard."""
 
     def build(stored: bytes | None) -> Step:
-        shard = "" if stored is None else envelopes.read(stored, "join").key
-        join = _made("join", envelopes, stored, Join, lambda: Join(rules), lambda state: Join.from_state(state, rules))
+        join, kept = _made(
+            "join",
+            keeping,
+            stored,
+            Join,
+            lambda: Join(rules),
+            lambda state: Join.from_state(state, rules),
+            merged_shard,
+        )
 
         def apply(message: Arrivals | Erasure) -> tuple[Joined]:
             return (erase(join, message) if isinstance(message, Erasure) else join.process(message),)
 
-        return _ShardStep("join", shard, envelopes, join, apply)
+        return _ShardStep(kept.key, kept, apply)
 
     return build
 
 
-def groups_step(max_groups: int, envelopes: Envelopes) -> Build:
+def groups_step(max_groups: int, keeping: Keeping) -> Build:
     """Changes -> Grouped."""
     count = len(SHARDS)
 
     def build(stored: bytes | None) -> Step:
-        groups = _made(
+        groups, kept = _made(
             "groups",
-            envelopes,
+            keeping,
             stored,
             Groups,
             lambda: Groups(count, max_groups),
             lambda state: Groups.from_state(state, count, max_groups),
         )
-        return Step("groups", "groups", envelopes, groups, lambda changes: (groups.process(changes),))
+
+        def apply(changes: Changes) -> tuple[Grouped]:
+            if changes.erased:
+                kept.renew()
+            return (groups.process(changes),)
+
+        return Step("groups", kept, apply)
 
     return build
 
 
-def drift_step(settings: DriftSettings, envelopes: Envelopes) -> Build:
+def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
     """Closed -> Detected."""
 
     def build(stored: bytes | None) -> Step:
-        drift = _made(
-            "drift", envelopes, stored, Drift, lambda: Drift(settings), lambda state: Drift.from_state(state, settings)
+        drift, kept = _made(
+            "drift", keeping, stored, Drift, lambda: Drift(settings), lambda state: Drift.from_state(state, settings)
         )
 
         def apply(closed: Closed) -> tuple[Detected]:
             return (Detected(closed, drift.close(closed), drift.digests()),)
 
-        return Step("drift", "drift", envelopes, drift, apply)
+        return Step("drift", kept, apply)
 
     return build
 
 
-def alerting_step(settings: AlertSettings, envelopes: Envelopes) -> Build:
+def alerting_step(settings: AlertSettings, keeping: Keeping) -> Build:
     """Detected -> Alerted: the alarms of one cause become one alert."""
 
     def build(stored: bytes | None) -> Step:
-        alerting = _made(
+        alerting, kept = _made(
             "alerting",
-            envelopes,
+            keeping,
             stored,
             Alerting,
             lambda: Alerting(settings),
@@ -144,18 +161,18 @@ def alerting_step(settings: AlertSettings, envelopes: Envelopes) -> Build:
             closed, alarms, digests = detected
             return (Alerted(closed, alerting.close(closed, alarms), digests),)
 
-        return Step("alerting", "alerting", envelopes, alerting, apply)
+        return Step("alerting", kept, apply)
 
     return build
 
 
-def routing_step(settings: RoutingSettings, envelopes: Envelopes) -> Build:
+def routing_step(settings: RoutingSettings, keeping: Keeping) -> Build:
     """Alerted -> Recommendation."""
 
     def build(stored: bytes | None) -> Step:
-        routing = _made(
+        routing, kept = _made(
             "routing",
-            envelopes,
+            keeping,
             stored,
             Routing,
             lambda: Routing(settings),
@@ -165,26 +182,39 @@ def routing_step(settings: RoutingSettings, envelopes: Envelopes) -> Build:
         def apply(alerted: Alerted) -> list[Recommendation]:
             return routing.close(alerted.closed, alerted.alerts)
 
-        return Step("routing", "routing", envelopes, routing, apply)
+        return Step("routing", kept, apply)
 
     return build
 
 
 def _made(
     name: str,
-    envelopes: Envelopes,
+    keeping: Keeping,
     stored: bytes | None,
     model: type[_M],
     fresh: Callable[[], _M],
     restored: Callable[[Any], _M],
-) -> _M:
-    """The model of a step: a fresh one, or the one whose state is stored.
+    merge: Merge | None = None,
+) -> tuple[_M, StoredState]:
+    """The model of a step, a fresh one or the one whose state is stored, and what stores it from now on.
+
+    Without `merge`, the model does not know what has changed in it.
 
     Raises:
         StateError: the state cannot be used.
     """
+    envelopes, folder = keeping
+    loaded, tracker = None, None
     if stored is None:
-        return fresh()
-    state = envelopes.unpack(stored, name, model.STATE_VERSION, model.MIGRATIONS)
-    with reading(f"step {name!r}"):
-        return restored(dict(state))
+        made = fresh()
+    else:
+        loaded = Loaded(envelopes, name, stored, None, folder)
+        state = loaded.state(merge or Tracked.merge)
+        if merge is None and loaded.goes_on(model.STATE_VERSION):
+            tracker = Tracker(state)
+        state = loaded.migrated(state, model.STATE_VERSION, model.MIGRATIONS)
+        with reading(loaded.place):
+            made = restored(dict(state))
+    source = Tracked(made.state, tracker) if merge is None else cast("ChangingState", made)
+    kept = StoredState(envelopes, name, model.STATE_VERSION, source, segments=folder is not None, loaded=loaded)
+    return made, kept

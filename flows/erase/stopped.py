@@ -20,13 +20,15 @@ from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_confi
 from connectors.kafka.outbox import OutboxSink
 from connectors.kafka.source import KafkaLanes
 from connectors.kafka.writer import KafkaWriter, WriterCallbacks
+from connectors.segments.folder import SegmentFolder
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import execute
 from flows.runtime.kafka import output_topics
-from flows.runtime.run_folder import STOPPED, VERSION, RunError, locked, read_run, write_run
-from flows.runtime.state_store import digest, open_store
+from flows.runtime.run_folder import PICKLED, SEGMENTS, STOPPED, RunError, locked, read_run, write_run
+from flows.runtime.state_store import digest, open_store, sweep
 from flows.settings import Settings
 from flows.settings.for_models import envelopes_of
 from flows.settings.sections import Kafka
@@ -45,18 +47,21 @@ def erase_if_stopped(settings: Settings, out: Path) -> bool:
         except RunError:
             return False
         requests, erasing = Erasures(state), Erasing(out)
+        keeping = Keeping(envelopes_of(settings), SegmentFolder(state / SEGMENTS))
         current = read_run(state)
         recovery = open_store(
             state,
-            envelopes_of(settings),
+            keeping.envelopes,
+            keeping.folder,
             begun=True,
-            old=current["version"] != VERSION,
+            old=current["version"] == PICKLED,
             stopped=current.pop(STOPPED, None),
         )
         write_run(state, current)
-        flow = _flow(settings, out, tuple(requests.pending()), erasing)
+        flow = _flow(settings, out, tuple(requests.pending()), erasing, keeping)
         execute(flow, state / "engine-erase.log", epoch=settings.recovery.epoch, recovery=recovery)
         # The flow has ended: its last epoch is stored, and its last snapshot is published.
+        sweep(state, *keeping)
         erasing.finish()
         if scrub(state / "recovery", in_use=False):
             requests.scrubbed()
@@ -106,7 +111,7 @@ def unsent(state: Path) -> Path:
     return state / FOLDER / outbox.FILE
 
 
-def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Erasing) -> Dataflow:
+def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Erasing, keeping: Keeping) -> Dataflow:
     """The dataflow of `aftercall run`, with the same steps under the same names, but other sources and sinks."""
     snapshot = SnapshotSettings(
         folder=out,
@@ -121,7 +126,7 @@ def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Er
     verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
     outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
     lanes = EraseLanes(settings.kafka.lanes, pending, KafkaLanes.state_version)
-    return outcomes(settings, lanes, outlets, place_origin, envelopes_of(settings))
+    return outcomes(settings, lanes, outlets, place_origin, keeping)
 
 
 def _writer(kafka: Kafka) -> KafkaWriter:

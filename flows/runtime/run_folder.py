@@ -19,15 +19,18 @@ from xxhash import xxh3_128_hexdigest
 
 from aftercall.errors import StateError, UsageError, UserError
 
-VERSION = 2
-"""Version 1 had no checksum in `run.json`, and pickles in the recovery store."""
+VERSION = 3
+"""Version 2 had all state in the recovery store; version 1 had no checksum in `run.json`, and pickles there."""
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
 _SNAPSHOT = "outcomes.duckdb"
 LEAST_ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free on the disk of a service: if a write of state fails, Bytewax aborts without a message."""
 
-_UNCHECKED: Final = 1
+PICKLED: Final = 1
+_WHOLE: Final = 2
 STOPPED: Final = "stopped"
+SEGMENTS: Final = "segments"
+"""Folder of the segments, within the state folder."""
 
 Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`, and its `checksum`.
@@ -92,7 +95,8 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
         if any((out / name).exists() for name in (*OUTPUTS, _SNAPSHOT)):
             raise UsageError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)")
         # An earlier run may have died before it wrote `run.json`.
-        shutil.rmtree(state / "recovery", ignore_errors=True)
+        for folder in ("recovery", SEGMENTS):
+            shutil.rmtree(state / folder, ignore_errors=True)
         return wanted
     stored = read_run(state)
     if stored.get("fingerprint") != wanted["fingerprint"]:
@@ -134,14 +138,14 @@ def read_run(state: Path) -> Run:
         message = f"{file}: the state of a run must be readable; {wrong} (choose an empty --out)"
         raise RunError(message) from None
     checksum, version = stored.pop("checksum", None), stored.get("version")
-    if version == _UNCHECKED and checksum is None:
+    if version == PICKLED and checksum is None:
         return stored
-    if version in {_UNCHECKED, VERSION} and checksum != _checksum(stored):
+    if version in {PICKLED, _WHOLE, VERSION} and checksum != _checksum(stored):
         raise RunError(
             f"{file}: must match its checksum; it does not, so it is damaged (put it back from a copy, or choose an "
             "empty --out)"
         )
-    if version != VERSION:
+    if version not in {_WHOLE, VERSION}:
         raise StateError.of_version(str(file), VERSION, version)
     return stored
 

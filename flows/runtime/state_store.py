@@ -17,6 +17,8 @@ from bytewax.recovery import init_db_dir
 from xxhash import xxh3_128
 
 from aftercall.errors import NEW_OUT, StateError
+from connectors.segments.folder import SegmentFolder
+from flows.dataflow.manifest import manifest_in
 from flows.runtime.old_pickles import read_old
 from flows.runtime.run_folder import RunError
 from flows.runtime.stored_bytes import put_in, taken_out
@@ -33,6 +35,17 @@ _TABLES: Final = {
     "snaps": ("step_id, state_key, snap_epoch", ", ser_change"),
 }
 """By table: the columns that order its rows, and the others; when a row was made decides nothing."""
+_NEWEST: Final = """
+WITH resume (epoch) AS (
+    SELECT min(coalesce(fronts.worker_frontier, exs.resume_epoch)) FROM exs LEFT JOIN fronts USING (ex_num)
+    WHERE ex_num = (SELECT max(ex_num) FROM exs)
+)
+SELECT snaps.rowid FROM snaps, resume WHERE snap_epoch = (
+    SELECT max(snap_epoch) FROM snaps AS other
+    WHERE other.step_id = snaps.step_id AND other.state_key = snaps.state_key AND snap_epoch < resume.epoch
+)
+"""
+"""Rows that Bytewax loads: the newest of each key before the epoch with which it goes on."""
 _NESTED: Final = {
     "snapshot_out": (("cells",),),
     "drift": (("opinion", "windows"), ("numeric", "series")),
@@ -43,6 +56,7 @@ _NESTED: Final = {
 def open_store(
     state: Path,
     envelopes: Envelopes,
+    segments: SegmentFolder | None = None,
     *,
     begun: bool,
     old: bool = False,
@@ -56,6 +70,7 @@ def open_store(
     Args:
         state: the state folder.
         envelopes: what its states are read with.
+        segments: where parts of its states lie. Those that no state names are deleted.
         begun: the run has already begun and cannot be read from its beginning again, so the store must exist.
         old: the store is of a version that had no envelopes; its states are put into some.
         unsealed: accept envelopes whose checksum has no key, and seal them with it.
@@ -93,7 +108,19 @@ def open_store(
             elif unsealed and envelopes.kind != Envelopes().kind:
                 _seal(store, file, envelopes)
             _check_states(store, file, envelopes)
+    if segments is not None:
+        segments.sweep(_checked_segments(files, envelopes, segments))
     return folder
+
+
+def sweep(state: Path, envelopes: Envelopes, segments: SegmentFolder | None) -> None:
+    """Delete the segments that no stored state names, after a run has ended.
+
+    Raises:
+        RunError, StateError: as `open_store`.
+    """
+    if segments is not None:
+        segments.sweep(_checked_segments(sorted((state / "recovery").glob("part-*.sqlite3")), envelopes, segments))
 
 
 def digest(state: Path) -> str:
@@ -133,16 +160,39 @@ def _damaged(file: Path, what: str) -> RunError:
 
 
 def _check_states(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> None:
-    # One at a time: a state may have some 100 MB.
-    for step_id, key, data in store.execute(
-        "SELECT step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL"
-    ):
+    for step_id, key, data in _rows(store):
         step = _step(step_id)
         place = f"{file}, step {step!r}, key {key!r}"
         stored = taken_out(data)
         if stored is None:
             raise StateError(f"{place}: stored state must be bytes of ours; it is something else ({_PUT_BACK})")
         envelopes.read(stored, step, key, place)
+
+
+def _checked_segments(files: list[Path], envelopes: Envelopes, segments: SegmentFolder) -> set[str]:
+    """The names of all segments that states name. Those that the run goes on from are there, with their sizes.
+
+    States of older epochs may name some that are deleted already, and states of an epoch that did not end some that
+    were not written. The steps read what is in them.
+    """
+    named: set[str] = set()
+    for file in files:
+        with _opened(file) as store:
+            newest = {row for (row,) in store.execute(_NEWEST)}
+            for row, step_id, key, data in _rows(store, "rowid, step_id, state_key, ser_change"):
+                step = _step(step_id)
+                place = f"{file}, step {step!r}, key {key!r}"
+                manifest = manifest_in(envelopes.read(taken_out(data) or b"", step, key, place))
+                for ref in () if manifest is None else manifest.segments:
+                    named.add(ref.name)
+                    found = segments.size(ref.name)
+                    if row in newest and found != ref.size:
+                        what = "it is missing" if found is None else f"it has {found}"
+                        raise StateError(
+                            f"{segments.file(ref.name)}: a part of the stored state must have {ref.size} bytes; {what} "
+                            f"({_PUT_BACK})"
+                        )
+    return named
 
 
 def _rows(store: sqlite3.Connection, columns: str = "step_id, state_key, ser_change") -> Iterator[Any]:

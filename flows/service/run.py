@@ -26,13 +26,17 @@ from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
 from connectors.metrics import METRICS
+from connectors.segments.folder import SegmentFolder
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.dataflow.stored_state import Keeping
 from flows.erase.stopped import catch_up
 from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import PeerLost, execute
 from flows.runtime.kafka import finish, inputs, outlets, wait_for_broker
 from flows.runtime.run_folder import (
+    PICKLED,
+    SEGMENTS,
     STOPPED,
     VERSION,
     Run,
@@ -42,7 +46,7 @@ from flows.runtime.run_folder import (
     state_folder,
     write_run,
 )
-from flows.runtime.state_store import digest, open_store
+from flows.runtime.state_store import digest, open_store, sweep
 from flows.service import health_server, logs
 from flows.service.allocator import limit_arenas
 from flows.service.health import Health
@@ -118,6 +122,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
             work(service, Member(), stopping)
         else:
             run_members(command, processes, lock, stopping)
+        sweep(state, envelopes_of(service.settings), SegmentFolder(state / SEGMENTS))
         write_run(state, current | {STOPPED: digest(state)})
     _log.info("stopped; the same command resumes here")
 
@@ -233,7 +238,8 @@ def build_service(
     )
     source = KafkaLanes(lanes, decoder, poller, callbacks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
-    return outcomes(settings, source, sinks, place_origin, envelopes_of(settings)), sinks
+    keeping = Keeping(envelopes_of(settings), SegmentFolder(service.out / "state" / SEGMENTS))
+    return outcomes(settings, source, sinks, place_origin, keeping), sinks
 
 
 def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
@@ -246,8 +252,9 @@ def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
     open_store(
         state,
         envelopes_of(service.settings),
+        SegmentFolder(state / SEGMENTS),
         begun=begun,
-        old=current["version"] != VERSION,
+        old=current["version"] == PICKLED,
         unsealed=service.accept_unsealed_state,
         stopped=current.pop(STOPPED, None),
     )

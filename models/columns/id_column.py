@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from models.arrays import I32, U8, U64
 from models.columns.struct_of_arrays import StructOfArrays
 
-_NONE, _UUID, _HEX, _ARENA = 0, 1, 2, 3
+_NONE, _UUID, _HEX = 0, 1, 2
+TEXT: Final = 3
+"""The kind of ids that lie in the arena, and are stored as texts."""
 _HYPHENS = (8, 13, 18, 23)
 _DIGITS = np.array([i for i in range(36) if i not in _HYPHENS])
 _NIBBLE = np.full(256, 255, np.uint8)
@@ -75,7 +77,7 @@ class IdColumn:
 
     def get(self, row: int) -> str:
         """The id at `row`."""
-        if self._places.kind[row] != _ARENA:
+        if self._places.kind[row] != TEXT:
             return self.texts(np.array([row], np.int32))[0]
         place = int(self._places.high[row])
         start, length = place >> 16, place & 0xFFFF
@@ -89,13 +91,13 @@ class IdColumn:
             if kind == _UUID:
                 text = texts[i]
                 texts[i] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-            elif kind == _ARENA:
+            elif kind == TEXT:
                 texts[i] = self.get(int(rows[i]))
         return texts
 
     def drop(self, rows: I32) -> None:
         """Forget the ids at `rows`."""
-        held = rows[self._places.kind[rows] == _ARENA]
+        held = rows[self._places.kind[rows] == TEXT]
         self._garbage += int((self._places.high[held] & np.uint64(0xFFFF)).sum())
         self._places.kind[rows] = _NONE
         if self._garbage > _COMPACT_AT and self._garbage * 2 > len(self._arena):
@@ -104,24 +106,24 @@ class IdColumn:
     def state_of(self, rows: I32) -> dict[str, Any]:
         """Plain values of `rows`, in that order; `restore` reads them."""
         kinds = self._places.kind[rows]
-        texts = self.texts(rows[kinds == _ARENA])
+        texts = self.texts(rows[kinds == TEXT])
         return {"high": self._places.high[rows], "low": self._places.low[rows], "kind": kinds, "texts": texts}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Set rows 0 to n - 1, which are there already, from `state_of`."""
         rows = np.arange(len(state["kind"]))
         self._rows.fill(rows, _Places(state["high"], state["low"], state["kind"]))
-        for row, text in zip(np.flatnonzero(state["kind"] == _ARENA).tolist(), state["texts"], strict=True):
+        for row, text in zip(np.flatnonzero(state["kind"] == TEXT).tolist(), state["texts"], strict=True):
             self._put_text(row, text.encode())
 
     def _put_text(self, row: int, text: bytes) -> None:
         self._places.high[row] = (len(self._arena) << 16) | len(text)
-        self._places.kind[row] = _ARENA
+        self._places.kind[row] = TEXT
         self._arena += text
 
     def _compact(self) -> None:
         old, self._arena, self._garbage = self._arena, bytearray(), 0
-        for row in np.flatnonzero(self._places.kind == _ARENA).tolist():
+        for row in np.flatnonzero(self._places.kind == TEXT).tolist():
             place = int(self._places.high[row])
             start, length = place >> 16, place & 0xFFFF
             self._put_text(row, bytes(old[start : start + length]))

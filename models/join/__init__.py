@@ -11,6 +11,7 @@ from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.join import Join
 from models.join.joined import Joined, Judgement
 from models.join.ledger import SourceRule, VerdictRules
+from models.join.merged import merged_shard
 from models.join.rules import JoinRules, TaskRules
 from models.join.watermark import LaneClock
 
@@ -30,4 +31,5 @@ __all__ = [
     "TaskRules",
     "VerdictRules",
     "erase",
+    "merged_shard",
 ]

@@ -34,6 +34,8 @@ class EarlyOutcomes:
         self._keys: U64 = np.zeros(0, np.uint64)
         self._changed = False
         self._deadlines: list[tuple[int, int]] = []
+        self._touched: set[int] | None = None
+        """Keys whose outcomes have changed since they were last stored; None before that."""
 
     def any_for(self, keys: U64) -> Bools:
         """For each key, whether an outcome waited for its call at the last `reindex`."""
@@ -59,6 +61,7 @@ class EarlyOutcomes:
         if key not in self._by_key:
             self._by_key[key] = {}
             self._changed = True
+        self._touch(key)
         self._by_key[key][outcome.statement.outcome_id] = outcome
         self._next_deadline[key] = min(outcome.deadline, self._next_deadline.get(key, outcome.deadline))
         heapq.heappush(self._deadlines, (outcome.deadline, key))
@@ -67,7 +70,9 @@ class EarlyOutcomes:
         """Remove and return the outcomes that waited for a call."""
         outcomes = self._by_key.pop(key, {})
         self._next_deadline.pop(key, None)
-        self._changed = self._changed or bool(outcomes)
+        if outcomes:
+            self._changed = True
+            self._touch(key)
         return list(outcomes.values())
 
     def pop_expired(self, watermark: int) -> list[EarlyOutcome]:
@@ -87,6 +92,7 @@ class EarlyOutcomes:
         expired = [outcome for outcome in outcomes.values() if outcome.deadline < watermark]
         for outcome in expired:
             del outcomes[outcome.statement.outcome_id]
+        self._touch(key)
         if outcomes:
             self._next_deadline[key] = min(outcome.deadline for outcome in outcomes.values())
         else:
@@ -95,11 +101,21 @@ class EarlyOutcomes:
         return expired
 
     def state(self) -> list[tuple[int, list[tuple[Any, ...]]]]:
-        """As plain values."""
-        return [
-            (key, [(tuple(outcome.statement), *outcome[1:]) for outcome in outcomes.values()])
-            for key, outcomes in self._by_key.items()
-        ]
+        """As plain values. Changes count from here on."""
+        self._touched = set()
+        return [(key, self._plain(key)) for key in self._by_key]
+
+    def changes(self) -> list[tuple[int, list[tuple[Any, ...]]]]:
+        """As `state`, of the keys that have changed since the last of both; an empty list where none waits any more."""
+        touched, self._touched = self._touched or set(), set()
+        return [(key, self._plain(key)) for key in sorted(touched)]
+
+    def _plain(self, key: int) -> list[tuple[Any, ...]]:
+        return [(tuple(outcome.statement), *outcome[1:]) for outcome in self._by_key.get(key, {}).values()]
+
+    def _touch(self, key: int) -> None:
+        if self._touched is not None:
+            self._touched.add(key)
 
     @classmethod
     def from_state(cls, state: list[tuple[int, list[tuple[Any, ...]]]]) -> Self:
@@ -109,4 +125,5 @@ class EarlyOutcomes:
             for statement, *rest in outcomes:
                 early.add(key, EarlyOutcome(Statement(*statement), *rest))
         early.reindex()
+        early._touched = set()
         return early

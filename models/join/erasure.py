@@ -32,6 +32,7 @@ def erase(join: Join, erasure: Erasure) -> Joined:
     deltas = Deltas(shard.source_code)
     deltas.add_expired_calls(held.calls.group[pending], held.calls.at[pending])
     held.erase(rows)
+    held.forget_changes()
     early = [outcome for key in keys.tolist() for outcome in join.early.pop(key)]
     join.early.reindex()
     call_ids = tuple(dict.fromkeys(call_id for _, call_id in erasure.calls))

@@ -84,6 +84,7 @@ class FastPath:
                 by_single = zip(single.tolist(), reasons, strict=True)
                 self._shard.held.reasons.update((place, reason) for place, reason in by_single if reason is not None)
             table.single[row], table.verdict[row] = single, success
+            self._shard.held.touch(row)
             self._deltas.add_verdicts(group, call_at, success, at)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)

@@ -118,6 +118,13 @@ class SingleTable(RowPool[_SingleColumns]):
         self.at, self.source, self.given, self.score, self.minute = columns
 
 
+class RowLog(NamedTuple):
+    """What has changed since the state was last stored: rows, which may repeat, and keys of calls that are gone."""
+
+    rows: list[I32]
+    gone: list[U64]
+
+
 class HeldCalls:
     """All calls of a shard that have not closed."""
 
@@ -130,6 +137,7 @@ class HeldCalls:
         self.ledgers: dict[int, StoredLedger] = {}
         self.reasons: dict[int, str] = {}
         """Reasons of single statements, by their row in `singles`."""
+        self._changed: RowLog | None = None
         self._hours: dict[int, list[I32]] = {}
         self._due: I32 = np.zeros(0, np.int32)
         self._due_close: I64 = np.zeros(0, np.int64)
@@ -145,7 +153,19 @@ class HeldCalls:
         rows = self.calls.take_rows(len(keys))
         self.index.insert(keys, rows)
         self._schedule(rows, closes)
+        self.touch(rows)
         return rows
+
+    def touch(self, rows: I32) -> None:
+        """Note that the columns, ids or ledgers of `rows` change, so that the next `changes` has these calls."""
+        if self._changed is not None:
+            self._changed.rows.append(rows)
+
+    def remove(self, keys: U64) -> None:
+        """Take calls out of the index; their rows stay scheduled."""
+        self.index.remove(keys)
+        if self._changed is not None:
+            self._changed.gone.append(keys)
 
     def due(self, watermark: int) -> I32:
         """Pop the rows whose closing time the watermark has passed from the schedule, in order of (time, key)."""
@@ -163,7 +183,7 @@ class HeldCalls:
             return
         keys = self.index.row_key[rows]
         present = self.index.find(keys) == rows
-        self.index.remove(keys[present])
+        self.remove(keys[present])
         self.forget_singles(rows)
         for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
             self.ledgers.pop(row, None)
@@ -171,7 +191,7 @@ class HeldCalls:
 
     def erase(self, rows: I32) -> None:
         """Erase held calls from index and columns. Their rows, now empty, stay scheduled until their hour comes due."""
-        self.index.remove(self.index.row_key[rows])
+        self.remove(self.index.row_key[rows])
         self.forget_singles(rows)
         for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
             del self.ledgers[row]
@@ -191,26 +211,50 @@ class HeldCalls:
         self.calls.single[rows[single >= 0]] = NO_STATEMENT
 
     def state(self) -> dict[str, Any]:
-        """As plain values and arrays. The owner stores what the codes mean."""
-        rows = np.sort(self.index.rows())
+        """As plain values and arrays. The owner stores what the codes mean. Changes count from here on."""
+        self._changed = RowLog([], [])
+        return self._state_of(np.sort(self.index.rows()))
+
+    def changes(self) -> dict[str, Any]:
+        """The `state` of calls that are new or changed since the last `state` or `changes`, and keys that are `gone`.
+
+        Keys of calls that went and came again are in both. O(changes).
+        """
+        log, self._changed = self._changed or RowLog([], []), RowLog([], [])
+        rows = np.unique(np.concatenate((np.zeros(0, np.int32), *log.rows)))
+        rows = rows[self.index.find(self.index.row_key[rows]) == rows]
+        return {"gone": np.concatenate((np.zeros(0, np.uint64), *log.gone)), **self._state_of(rows)}
+
+    def forget_changes(self) -> None:
+        """Only `state` will do next: what was stored before must be replaced."""
+        self._changed = None
+
+    @property
+    def unstored(self) -> int:
+        """About how many calls the next `changes` has; -1 where only `state` will do."""
+        return -1 if self._changed is None else sum(map(len, self._changed.rows))
+
+    def _state_of(self, rows: I32) -> dict[str, Any]:
+        """Of the calls at `rows`, ascending."""
         single = self.calls.single[rows]
         has_single = np.flatnonzero(single >= 0)
         single_rows = single[has_single]
-        place = np.searchsorted(rows, np.fromiter(self.ledgers, np.int32, len(self.ledgers))).tolist()
-        by_single = np.argsort(single_rows)
-        with_reason = np.fromiter(self.reasons, np.int32, len(self.reasons))
-        place_of_reason = by_single[np.searchsorted(single_rows, with_reason, sorter=by_single)].tolist()
+        cases = [(at, self.ledgers[rows.item(at)]) for at in np.flatnonzero(single == HAS_LEDGER).tolist()]
         return {
             "keys": self.index.row_key[rows],
             "calls": self.calls.state_of(rows),
             "has_single": has_single.astype(np.int32),
             "singles": self.singles.copied(single_rows)._asdict(),
-            "reasons": dict(zip(place_of_reason, self.reasons.values(), strict=True)),
-            "cases": {
-                at: (ledger.call_id, ledger.error, [tuple(s) for s in ledger.statements])
-                for at, ledger in zip(place, self.ledgers.values(), strict=True)
-            },
+            "reasons": self._reasons_at(single_rows),
+            "cases": {at: (case.call_id, case.error, [tuple(s) for s in case.statements]) for at, case in cases},
         }
+
+    def _reasons_at(self, singles: I32) -> dict[int, str]:
+        """Reasons of the single statements at these rows, by place."""
+        if not self.reasons:
+            return {}
+        reasons = map(self.reasons.get, singles.tolist())
+        return {place: reason for place, reason in enumerate(reasons) if reason is not None}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Fill an empty table from `state`."""
@@ -227,6 +271,7 @@ class HeldCalls:
             for row, (call_id, error, kept) in state["cases"].items()
         }
         self._schedule(rows, self._closing_times(rows))
+        self._changed = RowLog([], [])
 
     def _schedule(self, rows: I32, closes: I64) -> None:
         hours = closes // HOUR_US

@@ -40,6 +40,7 @@ class Join:
 
     STATE_VERSION: ClassVar = 2
     MIGRATIONS: ClassVar[Migrations] = {}
+    compressible = False
 
     def __init__(self, rules: JoinRules) -> None:
         self.shard = ShardState([rules])
@@ -79,13 +80,17 @@ class Join:
         )
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain values and arrays; not a copy."""
-        return {
-            **self.shard.state(),
-            "watermark": self.watermark,
-            "lanes": self._lanes.state(),
-            "waiting": self.early.state(),
-        }
+        """All of it as plain values and arrays; not a copy. Changes count from here on."""
+        return self._with_clocks(self.shard.state(), self.early.state())
+
+    def changes(self) -> dict[str, Any]:
+        """What is new or changed since the last `state` or `changes`, for `merged_shard`. O(changes)."""
+        return self._with_clocks(self.shard.changes(), self.early.changes())
+
+    @property
+    def unstored(self) -> int:
+        """About how many calls the next `changes` has; -1 where only `state` will do."""
+        return self.shard.unstored
 
     @classmethod
     def from_state(cls, state: dict[str, Any], rules: JoinRules) -> Join:
@@ -100,6 +105,9 @@ class Join:
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
         return join
+
+    def _with_clocks(self, shard: dict[str, Any], waiting: list[Any]) -> dict[str, Any]:
+        return {**shard, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
 
     def _watermarks(self, wm: I64, others: int) -> I64:
         """The watermark over all lanes that each record met; `wm` is that of its own lane."""

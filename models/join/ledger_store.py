@@ -65,6 +65,7 @@ class LedgerStore:
         rows = np.array([ledger.row for ledger in ledgers], np.int32)
         table.verdict[rows] = [PENDING if ledger.success is None else int(ledger.success) for ledger in ledgers]
         held.forget_singles(rows)
+        held.touch(rows)
         for ledger in ledgers:
             if not ledger.is_single and (ledger.statements or ledger.error is not None):
                 held.ledgers[ledger.row] = StoredLedger(ledger.call_id, ledger.error, ledger.statements)

@@ -24,7 +24,7 @@ class OpenLedgers:
 
     def __init__(self, shard: ShardState, deltas: Deltas, tally: Counter[str]) -> None:
         """Differences go to `deltas`, counts to `tally`."""
-        self._index = shard.held.index
+        self._held = shard.held
         self._store = LedgerStore(shard)
         self._settlement = Settlement(shard, deltas, tally)
         self._open: dict[int, OpenLedger] = {}
@@ -71,7 +71,7 @@ class OpenLedgers:
             self._settlement.settle(ledger, closing=False)
         # The rows of closed calls stay scheduled: they are given back when their hour comes due.
         if self._closed:
-            self._index.remove(np.array([ledger.key for ledger in self._closed], np.uint64))
+            self._held.remove(np.array([ledger.key for ledger in self._closed], np.uint64))
         new = [ledger for ledger in self._open.values() if not ledger.stored]
         self._store.add_calls(new)
         self._store.save(

@@ -41,6 +41,8 @@ class ShardState:
         self.held = HeldCalls(self.closing_times)
         self._group_code: dict[Group, int] = {}
         self._source_code: dict[str, int] = {}
+        self._stored = (0, 0)
+        """How many groups and sources are stored already."""
         # By version and code of the group.
         self._hold = np.zeros((1, 1), np.int64)
         self._horizon = np.zeros((1, 1), np.int64)
@@ -120,14 +122,21 @@ class ShardState:
         return np.fromiter(map(self._group_code.__getitem__, groups), np.int32, len(groups))
 
     def state(self) -> dict[str, Any]:
-        """As plain values and arrays. Drops unused names first, so codes may change."""
+        """As plain values and arrays. Drops unused names first, so codes may change. Changes count from here on."""
         self._forget_groups()
         self._forget_sources()
-        return {
-            "rules": [rules.state() for rules in self.versions],
-            "groups": self.groups,
-            "held": self.held.state() | {"sources": self.sources},
-        }
+        self._stored = (0, 0)
+        return self._with_names(self.held.state())
+
+    def changes(self) -> dict[str, Any]:
+        """The part of `state` that is new or changed since the last of both: see `HeldCalls.changes`."""
+        return self._with_names(self.held.changes())
+
+    @property
+    def unstored(self) -> int:
+        """See `HeldCalls.unstored`; -1 too where so many names are new that unused ones should be dropped."""
+        names = len(self.groups) + len(self.sources)
+        return -1 if names > 2 * sum(self._stored) + 2 * _MANY_NAMES else self.held.unstored
 
     @classmethod
     def from_state(cls, state: dict[str, Any], rules: JoinRules) -> Self:
@@ -151,7 +160,17 @@ class ShardState:
         for source in state["held"]["sources"]:
             shard.source_code(source)
         shard.held.restore(state["held"])
+        shard._stored = (len(state["groups"]), len(state["held"]["sources"]))
         return shard
+
+    def _with_names(self, held: dict[str, Any]) -> dict[str, Any]:
+        groups, sources = self._stored
+        self._stored = (len(self.groups), len(self.sources))
+        return {
+            "rules": [rules.state() for rules in self.versions],
+            "groups": self.groups[groups:],
+            "held": held | {"sources": self.sources[sources:]},
+        }
 
     def _rebuild_periods(self) -> None:
         count, room = len(self.groups), max(64, len(self.groups) * 2)

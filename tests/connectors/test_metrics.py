@@ -81,6 +81,7 @@ def everything_counted(metrics: Metrics) -> None:
     metrics.outputs("agent.verdicts", 11)
     metrics.output_refused("agent.alerts", "MSG_SIZE_TOO_LARGE")
     metrics.state_bytes("join", "0001", 100)
+    metrics.state_written("join", 13)
     metrics.epoch(10.0)
     metrics.snapshot(12, 0.5)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.runtime.run_folder import VERSION
 from kafka.service import Pipeline
 from models.state import Envelopes
 from system.run_file import change_run
@@ -68,7 +69,7 @@ def test_state_of_another_version_is_refused(pipeline: Pipelines) -> None:
     run = it.out / "state" / "run.json"
     written = run.read_text()
     change_run(it.out, version=99)
-    it.start().assert_refused(1, "run.json", "version 2; got 99")
+    it.start().assert_refused(1, "run.json", f"version {VERSION}; got 99")
     run.write_text(written)
     it.assert_goes_on()
 

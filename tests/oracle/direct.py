@@ -15,8 +15,10 @@ from aftercall.times import NEVER
 from connectors.decode.decoder import Decoder
 from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
+from models import plain
 from models.groups import Groups
 from models.join import Join, Joined, JoinRules, SourceRule, TaskRules, VerdictRules
+from models.join.merged import merged_shard
 from models.messages import Closed
 from oracle.histories import History
 from oracle.order import watermarks
@@ -57,6 +59,7 @@ class Direct:
     def __post_init__(self) -> None:
         self.joins = {shard: Join(self.rules) for shard in SHARDS}
         self.groups = Groups(len(SHARDS), 1000)
+        self._stored: dict[str, list[bytes]] = {shard: [] for shard in SHARDS}
 
     def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool], *, merged: bool = False) -> None:
         """Read the history in batches that end at `cuts`; where `resumes` is true, go on from the state after one."""
@@ -81,9 +84,24 @@ class Direct:
             self.tally["records"] += batch.records
             for shard, arrivals in split(batch):
                 self._take(self.joins[shard].process(arrivals))
+                self._store(shard)
             if i < len(resumes) and resumes[i]:
-                self.joins = {s: Join.from_state(join.state(), self.rules) for s, join in self.joins.items()}
+                self.joins = {shard: self._resumed(shard) for shard in SHARDS}
                 self.groups = Groups.from_state(self.groups.state(), len(SHARDS), 1000)
+
+    def _store(self, shard: str) -> None:
+        """As an epoch's end does: what has changed, behind what is stored."""
+        join, stored = self.joins[shard], self._stored[shard]
+        if join.unstored < 0:
+            stored[:] = [plain.pack(join.state())]
+        else:
+            stored.append(plain.pack(join.changes()))
+
+    def _resumed(self, shard: str) -> Join:
+        if not self._stored[shard]:
+            return self.joins[shard]
+        state, *changes = map(plain.unpack, self._stored[shard])
+        return Join.from_state(merged_shard(state, changes), self.rules)
 
     def _take(self, joined: Joined) -> None:
         for row in call_rows(joined):

@@ -9,9 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgpack
-
-from models import plain
+from connectors.segments.folder import SegmentFolder
+from flows.dataflow.stored_state import Loaded, Tracked
+from models.join import merged_shard
+from models.state import Envelopes
 
 _RESUMES = """
 SELECT min(coalesce(fronts.worker_frontier, exs.resume_epoch)) FROM exs LEFT JOIN fronts USING (ex_num)
@@ -26,17 +27,20 @@ _ENVELOPE = b"\x97\xb1aftercall-state-"
 
 
 class State(NamedTuple):
-    """One state as Bytewax keeps it: `data` is a pickle."""
+    """One state as Bytewax keeps it: `data` is a pickle. Parts of it may lie in the folder of the segments."""
 
     step: str
     key: str
     data: bytes
+    segments: Path
 
     def plain(self) -> Any:
         """What the step gave; where that is a pickle, what is in it."""
         given = pickle.loads(self.data)
         if isinstance(given, bytes) and given.startswith(_ENVELOPE):
-            return plain.unpack(msgpack.unpackb(given)[-1])
+            folder, join = SegmentFolder(self.segments), self.step == "outcomes.join"
+            step = self.step.rpartition(".")[2]
+            return Loaded(Envelopes(), step, given, self.key, folder).state(merged_shard if join else Tracked.merge)
         return pickle.loads(given) if isinstance(given, bytes) else given
 
 
@@ -82,7 +86,7 @@ def _newest(part: Path, epoch: int) -> Iterator[State]:
     with closing(_opened(part)) as store:
         for step, key, data, _ in store.execute(_NEWEST, [epoch]).fetchall():
             if data is not None:
-                yield State(step, key, bytes(data))
+                yield State(step, key, bytes(data), part.parents[1] / "segments")
 
 
 def _parts(out: Path) -> list[Path]:

@@ -5,23 +5,30 @@ A new step of the dataflow gets a row here; `test_steps.py` then holds it to eve
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bytewax.operators import StatefulBatchLogic
 
 from aftercall.times import MINUTE_US, NEVER
+from connectors.segments.folder import SegmentFolder
+from connectors.segments.messages import Segment
+from connectors.segments.sink import SegmentPart
 from flows.dataflow import rows
 from flows.dataflow.outputs import cell_history
 from flows.dataflow.shards import to_shards
 from flows.dataflow.snapshot_messages import CellChanges, Clock
 from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, join_step, routing_step
+from flows.dataflow.stored_state import Keeping, Loaded, StoredState, Tracked
 from flows.settings import Settings
 from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
+from models.changes import Tracker
 from models.groups import Grouped
-from models.join import Joined
+from models.join import Joined, merged_shard
 from models.rates import RateCells
 from models.state import Envelopes
 from suites.traffic import FIRST_GROUPS, batches
@@ -44,7 +51,7 @@ class Stream:
     def out_of(self, step: str) -> list[Keyed]:
         """What leaves a step that nothing disturbs."""
         if step not in self._left:
-            self._left[step] = Running(STEPS[step].build).feed(self.into(step))
+            self._left[step] = Running(step).feed(self.into(step))
         return self._left[step]
 
     def arrivals(self) -> list[Keyed]:
@@ -59,11 +66,18 @@ def stream(cuts: tuple[float, ...]) -> Stream:
 
 
 class Running:
-    """The logics of a step, one per key, as Bytewax keeps them."""
+    """The logics of a step, one per key, as Bytewax keeps them, and the segments of their states."""
 
-    def __init__(self, build: Build, stored: dict[str, bytes] | None = None) -> None:
-        self._build = build
-        self._logics = {key: build(state) for key, state in (stored or {}).items()}
+    def __init__(self, name: str, stored: Stored | None = None, folder: Path | None = None) -> None:
+        """`folder`: for segments; without one states are stored whole. What was stored is left as it is."""
+        self._name, self._folder = name, folder
+        if stored is not None and stored.folder is not None and stored.folder.exists():
+            assert folder is not None
+            shutil.copytree(stored.folder, folder)
+        self._keeping = Keeping(ENVELOPES, None if folder is None else SegmentFolder(folder))
+        self._sink = None if self._keeping.folder is None else SegmentPart(self._keeping.folder)
+        self._build = STEPS[name].build(self._keeping)
+        self._logics = {key: self._build(state) for key, state in ({} if stored is None else stored.rows).items()}
 
     def feed(self, messages: Iterable[Keyed], together: int = 1) -> list[Keyed]:
         """Results, with their key; so many messages of one key that follow each other are handed over at once."""
@@ -80,21 +94,44 @@ class Running:
         key = messages[0][0]
         if key not in self._logics:
             self._logics[key] = self._build(None)
-        results, _ = self._logics[key].on_batch([message for _, message in messages])
-        return [(key, _as_it_left(result)) for result in results]
+        left, _ = self._logics[key].on_batch([message for _, message in messages])
+        results = list(left)
+        if self._sink is not None:
+            self._sink.write_batch([result for result in results if isinstance(result, Segment)])
+        return [(key, _as_it_left(result)) for result in results if not isinstance(result, Segment)]
 
-    def states(self) -> dict[str, bytes]:
+    def states(self) -> Stored:
         """What an epoch's end stores."""
-        return {key: logic.snapshot() for key, logic in self._logics.items()}
+        rows = {key: logic.snapshot() for key, logic in self._logics.items()}
+        if self._sink is not None:
+            self._sink.snapshot()
+        return Stored(self._name, rows, self._folder)
 
-    def state(self, key: str) -> bytes:
-        """That of one key."""
-        return self._logics[key].snapshot()
+    def state(self, key: str) -> Stored:
+        """That of one key, as if the others had not been touched in the epoch."""
+        rows = {key: self._logics[key].snapshot()}
+        if self._sink is not None:
+            self._sink.snapshot()
+        return Stored(self._name, rows, self._folder)
 
     def restore(self, key: str) -> None:
         """Stop the logic of a key, and go on with one that is restored from its state; one that is not there is not."""
         if key in self._logics:
-            self._logics[key] = self._build(self._logics[key].snapshot())
+            self._logics[key] = self._build(self.state(key).rows[key])
+
+
+class Stored(NamedTuple):
+    """What a step has stored: by key what Bytewax keeps, and the folder of the segments."""
+
+    step: str
+    rows: dict[str, bytes]
+    folder: Path | None
+
+    def opened(self) -> dict[str, Any]:
+        """The states, by key."""
+        folder = None if self.folder is None else SegmentFolder(self.folder)
+        merge = merged_shard if self.step == "join" else Tracked.merge
+        return {key: Loaded(ENVELOPES, self.step, row, key, folder).state(merge) for key, row in self.rows.items()}
 
 
 def _as_it_left(result: Any) -> Any:
@@ -114,24 +151,33 @@ RATES_VERSION: Final = 1
 class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
     """The rate cells; in the dataflow they live in the snapshot sink, as a part of its state."""
 
-    def __init__(self, state: bytes | None) -> None:
-        kept = None if state is None else ENVELOPES.unpack(state, "rates", RATES_VERSION)
-        self._cells = RateCells() if kept is None else RateCells.from_state(kept)
+    def __init__(self, keeping: Keeping, stored: bytes | None) -> None:
+        loaded, tracker, state = None, None, None
+        if stored is not None:
+            loaded = Loaded(keeping.envelopes, "rates", stored, "rates", keeping.folder)
+            state = loaded.state(Tracked.merge)
+            tracker = Tracker(state)
+            state = loaded.migrated(state, RATES_VERSION, {})
+        self._cells = RateCells() if state is None else RateCells.from_state(state)
+        source = Tracked(self._cells.state, tracker)
+        segments = keeping.folder is not None
+        self._kept = StoredState(keeping.envelopes, "rates", RATES_VERSION, source, segments=segments, loaded=loaded)
+        self._kept.key = "rates"
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
         """Results are the tables `rates` and `current_rates` at each clock."""
-        tables = []
+        tables: list[Any] = []
         for message in values:
             if isinstance(message, CellChanges):
                 self._cells.apply(*message)
             elif message.watermark != NEVER:
                 self._cells.advance(message.watermark, message.newest_call)
                 tables.append(self._cells.tables(message.watermark // MINUTE_US * MINUTE_US, live=True))
-        return tables, StatefulBatchLogic.RETAIN
+        return tables + self._kept.due(), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         """The cells alone."""
-        return ENVELOPES.pack("rates", "rates", RATES_VERSION, self._cells.state())
+        return self._kept.stored()
 
 
 def _cells(source: Stream) -> list[Keyed]:
@@ -154,7 +200,7 @@ def _cells(source: Stream) -> list[Keyed]:
 class Step(NamedTuple):
     """A row of the table."""
 
-    build: Build
+    build: Callable[[Keeping], Build]
     messages: Callable[[Stream], list[Keyed]]
     steady: Callable[[list[Any]], Any]
     """Of all results, what the contract of the step promises to be the same however the records were cut."""
@@ -272,26 +318,32 @@ SETTINGS: Final = Settings.model_validate(
 
 STEPS: Final[dict[str, Step]] = {
     "join": Step(
-        join_step(join_rules(SETTINGS), ENVELOPES), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls
+        partial(join_step, join_rules(SETTINGS)), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls
     ),
     "groups": Step(
-        groups_step(SETTINGS.join.max_groups, ENVELOPES),
+        partial(groups_step, SETTINGS.join.max_groups),
         lambda source: [("groups", joined.changes) for _, joined in source.out_of("join")],
         _closed_minutes,
     ),
-    "rates": Step(RatesLogic, _cells, lambda results: results[-1], content=_cells_by_key, in_sink=True),
+    "rates": Step(
+        lambda keeping: partial(RatesLogic, keeping),
+        _cells,
+        lambda results: results[-1],
+        content=_cells_by_key,
+        in_sink=True,
+    ),
     "drift": Step(
-        drift_step(drift_settings(SETTINGS), ENVELOPES),
+        partial(drift_step, drift_settings(SETTINGS)),
         lambda source: [("drift", grouped.closed) for _, grouped in source.out_of("groups") if grouped.closed],
         _found,
     ),
     "alerting": Step(
-        alerting_step(alert_settings(SETTINGS), ENVELOPES),
+        partial(alerting_step, alert_settings(SETTINGS)),
         lambda source: [("alerting", found) for _, found in source.out_of("drift")],
         _found,
     ),
     "routing": Step(
-        routing_step(routing_settings(SETTINGS), ENVELOPES),
+        partial(routing_step, routing_settings(SETTINGS)),
         lambda source: [("routing", watched) for _, watched in source.out_of("alerting")],
         list,
     ),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +14,8 @@ import pytest
 from bytewax.dataflow import Dataflow, Operator
 from bytewax.testing import TestingSink, TestingSource
 
+from flows.dataflow import stored_state
+from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets, outcomes
 from flows.settings import Settings
 from models.alerts import Alerting
@@ -20,9 +24,10 @@ from models.groups import Groups
 from models.join import Join
 from models.routing import Routing
 from models.state import StateError
-from suites.steps import ENVELOPES, STEPS, Keyed, Running, stream
+from suites.steps import ENVELOPES, STEPS, Keyed, Running, Stored, stream
 from suites.stored import difference, parts
 
+Folders = Callable[[], Path | None]
 CUTS = tuple(part / 12 for part in range(12))
 """Of the stream of most laws: twelve batches, each some twenty hours."""
 MODELS: Final[Mapping[str, Any]] = {
@@ -44,6 +49,21 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
 EVERY_STEP = pytest.mark.parametrize("name", list(STEPS))
 
 
+@pytest.fixture(params=["whole", "segments"])
+def folders(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    """A fresh folder for segments at each call, in which next to nothing is stored whole; or none at all."""
+    if request.param == "whole":
+        return lambda: None
+    for name, size in {"_SMALL": 64, "_FLUSH": 512, "_MANY": 8, "_FEWEST": 4096}.items():
+        monkeypatch.setattr(stored_state, name, size)
+    numbers = count()
+    return lambda: tmp_path / f"segments-{next(numbers)}"
+
+
+BUILDS: Final = {name: step.build(Keeping(ENVELOPES)) for name, step in STEPS.items()}
+"""Of logics whose state is stored whole."""
+
+
 class End(NamedTuple):
     """All that a step gave, and its states in the end."""
 
@@ -52,19 +72,12 @@ class End(NamedTuple):
 
 
 def ended(name: str, results: list[Keyed], running: Running) -> End:
-    states = running.states()
     shown = [(key, STEPS[name].shown(result)) for key, result in results]
-    return End(shown, contents(name, states))
+    return End(shown, contents(running.states()))
 
 
-def contents(name: str, states: Mapping[str, bytes]) -> dict[str, Any]:
-    return {key: STEPS[name].content(opened(name, state)) for key, state in states.items()}
-
-
-def opened(name: str, state: bytes) -> Any:
-    """What is in the envelope of a state."""
-    envelope = ENVELOPES.read(state, name)
-    return envelope.open(envelope.version)
+def contents(stored: Stored) -> dict[str, Any]:
+    return {key: STEPS[stored.step].content(state) for key, state in stored.opened().items()}
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -75,15 +88,15 @@ def assert_same(one: Any, other: Any) -> None:
 @cache
 def undisturbed(name: str) -> End:
     """Of the step that is asked for its state once, at the end."""
-    running = Running(STEPS[name].build)
+    running = Running(name)
     return ended(name, running.feed(stream(CUTS).into(name)), running)
 
 
 @pytest.mark.slow
 @EVERY_STEP
-def test_a_step_that_is_restored_before_every_message_goes_on_as_if_undisturbed(name: str) -> None:
+def test_a_step_that_is_restored_before_every_message_goes_on_as_if_undisturbed(name: str, folders: Folders) -> None:
     """The same results one by one, and the same state at the end."""
-    running, results = Running(STEPS[name].build), list[Keyed]()
+    running, results = Running(name, folder=folders()), list[Keyed]()
     for message in stream(CUTS).into(name):
         running.restore(message[0])
         results += running.feed([message])
@@ -92,34 +105,34 @@ def test_a_step_that_is_restored_before_every_message_goes_on_as_if_undisturbed(
 
 @EVERY_STEP
 @pytest.mark.parametrize("part", [0.2, 0.7])
-def test_a_step_that_is_restored_once_goes_on_as_if_undisturbed(name: str, part: float) -> None:
+def test_a_step_that_is_restored_once_goes_on_as_if_undisturbed(name: str, part: float, folders: Folders) -> None:
     """What a restored step should have and learns in one message only would pass the test above."""
     messages = stream(CUTS).into(name)
     stop = int(part * len(messages))
-    stopped = Running(STEPS[name].build)
+    stopped = Running(name, folder=folders())
     results = stopped.feed(messages[:stop])
-    restored = Running(STEPS[name].build, stopped.states())
+    restored = Running(name, stopped.states(), folders())
     results += restored.feed(messages[stop:])
     assert_same(ended(name, results, restored), undisturbed(name))
 
 
 @EVERY_STEP
-def test_two_that_are_restored_from_the_same_bytes_share_nothing(name: str) -> None:
+def test_two_that_are_restored_from_the_same_bytes_share_nothing(name: str, folders: Folders) -> None:
     messages = stream(CUTS).into(name)
     half = len(messages) // 2
-    running = Running(STEPS[name].build)
+    running = Running(name, folder=folders())
     running.feed(messages[:half])
     stored = running.states()
-    one, other = Running(STEPS[name].build, stored), Running(STEPS[name].build, stored)
+    one, other = Running(name, stored, folders()), Running(name, stored, folders())
     ended_first = ended(name, one.feed(messages[half:]), one)
-    assert_same(contents(name, other.states()), contents(name, stored))
+    assert_same(contents(other.states()), contents(stored))
     assert_same(ended(name, other.feed(messages[half:]), other), ended_first)
 
 
 @EVERY_STEP
-def test_to_ask_for_the_state_changes_nothing(name: str) -> None:
+def test_to_ask_for_the_state_changes_nothing(name: str, folders: Folders) -> None:
     """Not the next state, and no result."""
-    asked, results = Running(STEPS[name].build), list[Keyed]()
+    asked, results = Running(name, folder=folders()), list[Keyed]()
     for message in stream(CUTS).into(name):
         results += asked.feed([message])
         asked.state(message[0])
@@ -128,8 +141,8 @@ def test_to_ask_for_the_state_changes_nothing(name: str) -> None:
 
 
 @EVERY_STEP
-def test_messages_that_wait_together_give_what_they_give_one_by_one(name: str) -> None:
-    together = Running(STEPS[name].build)
+def test_messages_that_wait_together_give_what_they_give_one_by_one(name: str, folders: Folders) -> None:
+    together = Running(name, folder=folders())
     results = together.feed(stream(CUTS).into(name), together=7)
     assert_same(ended(name, results, together), undisturbed(name))
 
@@ -149,10 +162,10 @@ def test_it_does_not_matter_how_records_are_cut_into_batches(name: str) -> None:
 @pytest.mark.parametrize("version", [0, 99])
 def test_a_state_of_another_version_is_refused_with_what_a_user_can_do(name: str, version: int) -> None:
     """Not read wrongly."""
-    logic = STEPS[name].build(None)
+    logic = BUILDS[name](None)
     envelope = ENVELOPES.read(logic.snapshot(), name)
     with pytest.raises(StateError) as refused:
-        STEPS[name].build(ENVELOPES.seal(envelope._replace(version=version)))
+        BUILDS[name](ENVELOPES.seal(envelope._replace(version=version)))
     sentence = str(refused.value)
     assert f"step {name!r}" in sentence
     assert re.search(rf"\b{envelope.version}\b", sentence)
@@ -171,41 +184,41 @@ def test_migrations_lead_to_the_present_version_without_a_gap(name: str) -> None
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_state_that_holds_something_else_is_refused_in_one_sentence(name: str) -> None:
     """Its checksum is right, what it holds is made up."""
-    envelope = ENVELOPES.read(STEPS[name].build(None).snapshot(), name)
+    envelope = ENVELOPES.read(BUILDS[name](None).snapshot(), name)
     for made_up in (None, 7, "text", (), {}, {"version": 2}):
         with pytest.raises(StateError) as refused:
-            STEPS[name].build(ENVELOPES.pack(name, envelope.key, envelope.version, made_up))
+            BUILDS[name](ENVELOPES.pack(name, envelope.key, envelope.version, made_up))
         assert "--out" in str(refused.value)
 
 
 @EVERY_STEP
 def test_a_state_of_another_step_is_refused(name: str) -> None:
-    envelope = ENVELOPES.read(STEPS[name].build(None).snapshot(), name)
+    envelope = ENVELOPES.read(BUILDS[name](None).snapshot(), name)
     with pytest.raises(StateError, match="must hold the state of"):
-        STEPS[name].build(ENVELOPES.seal(envelope._replace(step="another")))
+        BUILDS[name](ENVELOPES.seal(envelope._replace(step="another")))
 
 
 @EVERY_STEP
 def test_every_bit_that_flips_in_a_state_is_found(name: str) -> None:
     """Of a thousand tried; three quarters of flips in a pickle load without a word."""
-    running = Running(STEPS[name].build)
+    running = Running(name)
     running.feed(stream(CUTS).into(name)[:40])
-    state = next(iter(running.states().values()))
+    state = next(iter(running.states().rows.values()))
     random = Random(5)
     for _ in range(1000):
         damaged = bytearray(state)
         damaged[random.randrange(len(state))] ^= 1 << random.randrange(8)
         with pytest.raises(StateError):
-            STEPS[name].build(bytes(damaged[: random.choice((len(state), random.randrange(len(state))))]))
+            BUILDS[name](bytes(damaged[: random.choice((len(state), random.randrange(len(state))))]))
 
 
 @EVERY_STEP
 def test_the_stream_of_these_tests_leaves_a_trace_in_every_part_of_a_state(name: str) -> None:
     """Otherwise the tests above would pass with a part that is not restored."""
-    running, filled = Running(STEPS[name].build), dict[str, bool]()
+    running, filled = Running(name), dict[str, bool]()
     for message in stream(CUTS).into(name):
         running.feed([message])
-        for place, holds_anything in parts(opened(name, running.state(message[0]))):
+        for place, holds_anything in parts(running.state(message[0]).opened()[message[0]]):
             filled[place] = filled.get(place, False) or holds_anything
     empty = {place for place, holds_anything in filled.items() if not holds_anything}
     assert {place for place in empty if not place.startswith(NOT_REACHED.get(name, ()))} == set()

@@ -19,6 +19,7 @@ import pytest
 import zstandard
 
 from aftercall.errors import ExitCode
+from flows.runtime.run_folder import VERSION
 from harness.waiting import HANG_S, until
 from system.commands import (
     AFTERCALL,
@@ -80,6 +81,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("insights", "task", "--baseline", "90m"), ("--baseline", "whole hours", "90m")),
         (("insights", "task", "--as-of", "today"), ("--as-of", "'today'")),
         (("check", "--config", "nowhere.toml"), ("nowhere.toml",)),
+        (("check", "--calls-per-second", "0"), ("--calls-per-second: must be a number above 0", "got '0'", "12.5")),
+        (("check", "--calls-per-second", "many"), ("--calls-per-second: must be a number above 0", "got 'many'")),
         (("topics",), ("topics --help",)),
         (("topics", "create", "--config", "nowhere.toml"), ("nowhere.toml",)),
         (("topics", "create", "--partitions", "0"), ("--partitions",)),
@@ -241,7 +244,7 @@ def test_after_state_of_another_version_a_new_out_reads_everything_again(sound: 
     first = aftercall(sound, *REPLAY, "--json")
     change_run(sound / "out", version=99)
     refused = aftercall(sound, *REPLAY)
-    assert_one_sentence(refused, 1, "run.json: stored state must have version 2; got 99", "a new --out")
+    assert_one_sentence(refused, 1, f"run.json: stored state must have version {VERSION}; got 99", "a new --out")
     second = aftercall(sound, *REPLAY[:-1], "other", "--json")
     assert counts(second) | {"snapshot": ""} == counts(first) | {"snapshot": ""}
 
@@ -355,6 +358,46 @@ def test_check_reaches_the_broker_where_one_is_set_and_only_there(tmp_path: Path
     )
     assert aftercall(tmp_path, "check", "--no-broker", AFTERCALL_KAFKA__BROKERS="localhost:1").returncode == 0
     assert aftercall(tmp_path, "check").returncode == 0
+
+
+def test_sizes_are_printed_also_where_no_broker_answers_and_change_no_exit_code(tmp_path: Path) -> None:
+    asked = aftercall(tmp_path, "check", "--calls-per-second", "1", AFTERCALL_KAFKA__BROKERS="localhost:1")
+    assert asked.returncode == 1
+    assert "2.6 M  208 MB" in asked.stdout
+    alone = aftercall(tmp_path, "check", "--calls-per-second", "1")
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert "2.6 M  208 MB" in alone.stdout
+    too_many = aftercall(tmp_path, "check", "--calls-per-second", "1e9")
+    assert too_many.returncode == 0
+    assert re.fullmatch(
+        r"aftercall: --calls-per-second: held calls must fit [^\n]* 208 PB \([^()\n]+\)\n", too_many.stderr
+    )
+
+
+def test_sizes_are_comments_of_80_columns_below_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "aftercall.toml").write_text(
+        f'[task."a\\u0007\\n b"]\nhorizon = "7d"\n[task.{"long" * 60}]\nhorizon = "90d"\n', encoding="utf-8"
+    )
+    check = ("check", "--config", "aftercall.toml")
+    done = aftercall(tmp_path, *check, "--calls-per-second", "0.5")
+    settings = aftercall(tmp_path, *check).stdout
+    assert done.stdout.startswith(settings)
+    sizes = done.stdout.removeprefix(settings).removeprefix("\n").splitlines()
+    assert max(map(len, sizes)) <= 80
+    assert {line[:2] for line in sizes} == {"# ", "#"}
+    assert tomllib.loads(done.stdout) == tomllib.loads(settings)
+    assert [line.split()[1] for line in sizes if line.endswith((r"  a\x07\n b", "...", "  all others"))] == [
+        "90d",
+        "30d",
+        "7d",
+    ]
+
+
+def test_sizes_are_in_what_json_prints(tmp_path: Path) -> None:
+    printed = json.loads(aftercall(tmp_path, "check", "--json", "--calls-per-second", "2.5").stdout)
+    assert printed["sizing"]["calls_per_second"] == 2.5
+    assert [size["calls_held"] for size in printed["sizing"]["horizons"]] == [2.5 * 3600 * (30 * 24 + 1)]
+    assert "sizing" not in json.loads(aftercall(tmp_path, "check", "--json").stdout)
 
 
 def test_tables_fit_80_columns_and_files_get_no_control_codes(finished: Path) -> None:
