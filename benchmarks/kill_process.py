@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -82,6 +83,20 @@ class Pipeline:
         with suppress(OSError):
             return any(path.stat().st_mtime > self._begun_at for path in self.out.glob(".publishing-*.duckdb"))
         return False
+
+    def segments_changed(self, *, gone: bool) -> Callable[[], bool]:
+        """Whether, since now, a state was written whole again, or a segment was deleted (`gone`)."""
+        folder = self.out / "state" / "segments"
+        seen: set[str] = set()
+
+        def changed() -> bool:
+            nonlocal seen
+            before, seen = seen, {path.name for path in folder.glob("*.segment")}
+            if gone:
+                return bool(before - seen)
+            return bool(before) and any(name.endswith("-whole.segment") for name in seen - before)
+
+        return changed
 
     def newest(self) -> str:
         """The file name of the newest snapshot; empty without one."""

@@ -3,7 +3,8 @@
     python -m benchmarks.kills [--kills 50] [--calls N] [--round SECONDS] [--seed N] [--only MOMENT] [--keep FOLDER]
 
 While producers write to a real broker, one or two processes of `aftercall run` are killed with SIGKILL: at random
-moments, during recovery, while a snapshot is being published, one of two only, the parent only, and while the broker is
+moments, during recovery, while a snapshot is being published, while state is compacted or
+segments of it are deleted, one of two only, the parent only, and while the broker is
 away or has just come back. The result must equal that of an uninterrupted run over the same topics, and the truth
 computed from the written records; if it does not, the exit code is 1. `--write` renews benchmarks/results/kills.json
 and its section of docs/results.md.
@@ -45,13 +46,14 @@ orphan_wait = "60d"
 idle_after = "15s"
 [recovery]
 epoch = "1s"
+segment_kb = 2
 [snapshot]
 every = "2s"
 """
 CATCH_UP_S: Final = 900.0
 MOMENTS: Final = (
-    "published", "recovery", "publishing", "member", "parent", "broker stopped", "any", "recovery", "any",
-    "broker killed", "publishing", "any", "published", "member", "any", "parent",
+    "published", "recovery", "publishing", "member", "parent", "broker stopped", "compacting", "recovery", "any",
+    "broker killed", "deleting", "compacting", "published", "member", "publishing", "parent", "deleting", "any",
 )  # fmt: skip
 """When the pipeline is killed, in this proportion; `member` and `parent` name the process that is killed."""
 ANOTHER_IS_THERE: Final = "must be this run's alone; another is writing there"
@@ -130,6 +132,10 @@ class Campaign:
             case "publishing":
                 self._run_until(this, pipeline.publishing, CATCH_UP_S)
                 time.sleep(draw.choice((0.0, 0.01, 0.05)))
+            case "compacting" | "deleting":
+                self._wait_until_reading(this)
+                self._run_until(this, pipeline.segments_changed(gone=this.moment == "deleting"), CATCH_UP_S)
+                time.sleep(draw.choice((0.0, 0.01, 0.1)))
             case "published":
                 before = pipeline.newest()
                 self._run_until(this, lambda: pipeline.newest() != before, CATCH_UP_S)

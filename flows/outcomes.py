@@ -55,7 +55,7 @@ def outcomes(
 ) -> Dataflow:
     """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
     flow, kept = Dataflow("outcomes"), keeping or Keeping(Envelopes())
-    outlets = Outlets(*(enveloped_sink(sink, *kept) for sink in outlets))
+    outlets = Outlets(*(enveloped_sink(sink, kept) for sink in outlets))
     states: list[Any] = []
 
     def step(name: str, messages: Any, build: Build) -> Any:
@@ -112,6 +112,6 @@ def outcomes(
     if kept.folder is not None:
         segments = op.map("segments", op.merge("states", *states), lambda item: (SEGMENTS_PART, item[1]))
         signs = op.map("segment_signs", batches, lambda _: (SEGMENTS_PART, None))
-        sink = enveloped_sink(SegmentSink(kept.folder), kept.envelopes)
+        sink = enveloped_sink(SegmentSink(kept.folder), Keeping(kept.envelopes))
         op.output("segments_out", op.merge("segments_and_signs", segments, signs), sink)
     return flow

@@ -17,7 +17,6 @@ from aftercall.errors import UsageError
 from connectors.files.index import Index, index
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
-from connectors.segments.folder import SegmentFolder
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets
@@ -35,7 +34,7 @@ from flows.runtime.run_folder import (
     state_folder,
     write_run,
 )
-from flows.runtime.state_store import open_store
+from flows.runtime.state_store import keeping_of, open_store
 from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
 from flows.settings.for_models import envelopes_of
@@ -73,13 +72,11 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         current = open_run(replay.out, wanted, accept_config_change=replay.accept_config_change)
         if current["finished"]:
             return files.warnings + settings_ignored(replay.out, current, wanted)
-        envelopes, old = envelopes_of(replay.settings), current["version"] == PICKLED
-        segments = SegmentFolder(state / SEGMENTS)
-        recovery = open_store(state, envelopes, segments, begun=False, old=old)
+        keeping, old = keeping_of(replay.settings, state), current["version"] == PICKLED
+        recovery = open_store(state, keeping, begun=False, old=old)
         write_run(state, current)
         for name in OUTPUTS:
             (replay.out / name).touch()  # a sink creates its file only with the first line
-        keeping = Keeping(envelopes, segments)
         flow, epoch = (
             build_replay(replay, files, current["now_us"], on_progress, keeping),
             replay.settings.recovery.epoch,
@@ -87,7 +84,7 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
         write_run(state, current | {"finished": True})
         shutil.rmtree(recovery)
-        segments.sweep(())
+        shutil.rmtree(state / SEGMENTS, ignore_errors=True)
         return files.warnings
 
 

@@ -34,7 +34,7 @@ _Compare: TypeAlias = Callable[[list[Any], list[Any]], dict[int, Change]]
 
 _WHOLE, _DICT, _SEQUENCE, _ARRAY = range(4)
 _SMALL_BYTES: Final = 256
-"""Arrays and packed values of up to this size are replaced whole; that is every array without axes."""
+"""Arrays and packed values of up to this size are replaced whole."""
 _PART_BYTES: Final = 64
 """A container is packed as one where its parts take up to this size on average."""
 _BLOCK: Final = 64
@@ -207,7 +207,7 @@ def _change_of_dict(old: dict[Any, Any], value: dict[Any, Any], compare: _Compar
 def _change_of_array(old: NDArray[Any], value: NDArray[Any]) -> Change:
     resized = [axis for axis, sizes in enumerate(zip(old.shape, value.shape, strict=False)) if sizes[0] != sizes[1]]
     alike = (old.dtype, old.ndim, _order(old)) == (value.dtype, value.ndim, _order(value))
-    if not alike or len(resized) > 1:
+    if not alike or not value.ndim or len(resized) > 1:
         return _WHOLE, value
     common = tuple(map(slice, map(min, old.shape, value.shape)))
     differs = _bits(old[common]) != _bits(value[common])

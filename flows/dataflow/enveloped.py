@@ -14,9 +14,8 @@ from bytewax.inputs import FixedPartitionedSource, Source, StatefulSourcePartiti
 from bytewax.outputs import FixedPartitionedSink, Sink, StatefulSinkPartition
 from typing_extensions import override
 
-from connectors.segments.folder import SegmentFolder
 from connectors.segments.sink import SegmentPart
-from flows.dataflow.stored_state import Loaded, StoredState, Tracked
+from flows.dataflow.stored_state import Keeping, Loaded, StoredState, Tracked
 from models.changes import Tracker
 from models.state import Envelopes, Migrations, reading
 
@@ -87,12 +86,9 @@ class _SourcePart(StatefulSourcePartition[Any, bytes]):
 class EnvelopedSink(_Enveloped, FixedPartitionedSink[Any, bytes]):
     """A sink whose states are envelopes, and large ones segments; see `EnvelopedSource`."""
 
-    def __init__(
-        self, inner: FixedPartitionedSink[Any, Any], envelopes: Envelopes, folder: SegmentFolder | None
-    ) -> None:
-        """`folder`: of segments; None where states are stored whole."""
-        super().__init__(inner, envelopes)
-        self._folder = folder
+    def __init__(self, inner: FixedPartitionedSink[Any, Any], keeping: Keeping) -> None:
+        super().__init__(inner, keeping.envelopes)
+        self._keeping = keeping
 
     @override
     def part_fn(self, item_key: str) -> int:
@@ -110,22 +106,16 @@ class EnvelopedSink(_Enveloped, FixedPartitionedSink[Any, bytes]):
         kind = _Kind(self._inner, step_id)
         loaded, tracker, state = None, None, None
         if resume_state is not None:
-            loaded = Loaded(self._envelopes, kind.step, resume_state, for_part, self._folder)
+            loaded = Loaded(self._keeping, kind.step, resume_state, for_part)
             state = loaded.state(Tracked.merge)
             tracker = Tracker(state) if loaded.goes_on(kind.version) else None
             state = loaded.migrated(state, kind.version, kind.migrations)
         with reading(f"step {kind.step!r}"):
             inner = self._inner.build_part(step_id, for_part, state)
-        kept = StoredState(
-            self._envelopes,
-            kind.step,
-            kind.version,
-            Tracked(inner.snapshot, tracker),
-            segments=self._folder is not None,
-            loaded=loaded,
-        )
+        kept = StoredState(self._keeping, kind.step, kind.version, Tracked(inner.snapshot, tracker), loaded)
         kept.key = for_part
-        return _SinkPart(inner, kept, None if self._folder is None else SegmentPart(self._folder))
+        folder = self._keeping.folder
+        return _SinkPart(inner, kept, None if folder is None else SegmentPart(folder))
 
 
 class _SinkPart(StatefulSinkPartition[Any, bytes]):
@@ -154,6 +144,6 @@ def enveloped_source(source: Source[Any], envelopes: Envelopes) -> Source[Any]:
     return EnvelopedSource(source, envelopes) if isinstance(source, FixedPartitionedSource) else source
 
 
-def enveloped_sink(sink: Sink[Any], envelopes: Envelopes, folder: SegmentFolder | None = None) -> Any:
+def enveloped_sink(sink: Sink[Any], keeping: Keeping) -> Any:
     """The sink, with its states in envelopes, and large ones as segments in a folder, where it has any."""
-    return EnvelopedSink(sink, envelopes, folder) if isinstance(sink, FixedPartitionedSink) else sink
+    return EnvelopedSink(sink, keeping) if isinstance(sink, FixedPartitionedSink) else sink

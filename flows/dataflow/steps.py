@@ -203,12 +203,11 @@ def _made(
     Raises:
         StateError: the state cannot be used.
     """
-    envelopes, folder = keeping
     loaded, tracker = None, None
     if stored is None:
         made = fresh()
     else:
-        loaded = Loaded(envelopes, name, stored, None, folder)
+        loaded = Loaded(keeping, name, stored, None)
         state = loaded.state(merge or Tracked.merge)
         if merge is None and loaded.goes_on(model.STATE_VERSION):
             tracker = Tracker(state)
@@ -216,5 +215,4 @@ def _made(
         with reading(loaded.place):
             made = restored(dict(state))
     source = Tracked(made.state, tracker) if merge is None else cast("ChangingState", made)
-    kept = StoredState(envelopes, name, model.STATE_VERSION, source, segments=folder is not None, loaded=loaded)
-    return made, kept
+    return made, StoredState(keeping, name, model.STATE_VERSION, source, loaded)

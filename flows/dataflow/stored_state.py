@@ -24,21 +24,22 @@ from flows.dataflow.parts import packed_part, part_in
 from models import changes
 from models.state import Envelopes, Migrations, StateError, migrated, reading
 
-_SMALL: Final = 32 * 1024
-"""A state of up to so many bytes is stored whole at every epoch."""
-_FLUSH: Final = 64 * 1024
-"""So many bytes make a segment: each costs a file and an `fsync`."""
-_MANY: Final = 16_384
-"""So many changes make a segment in the middle of an epoch."""
-_FEWEST: Final = 256 * 1024
-"""Changes of up to so many bytes are never compacted."""
+SEGMENT_BYTES: Final = 64 * 1024
+"""By default, more bytes than these make a segment: each costs a file and an `fsync`."""
+_SMALL: Final = 1 / 2
+"""A state of up to this share of a segment is stored whole at every epoch."""
+_FEWEST: Final = 4
+"""Changes of up to so many segments are never compacted."""
+_BYTES: Final = 80
+"""A change has about so many; once those that wait make 20 segments, they become one in the middle of an epoch."""
 
 
 class Keeping(NamedTuple):
-    """How states are kept: sealed by `envelopes`, and as segments in a folder, if there is one."""
+    """How states are kept: sealed by `envelopes`; where there is a folder, as segments of some `segment_bytes`."""
 
     envelopes: Envelopes
     folder: SegmentFolder | None = None
+    segment_bytes: int = SEGMENT_BYTES
 
 
 class ChangingState(Protocol):
@@ -98,14 +99,13 @@ class Tracked:
 class Loaded:
     """A state as it was stored: `state` puts it together, `migrated` brings it up to date."""
 
-    def __init__(
-        self, envelopes: Envelopes, step: str, stored: bytes, key: str | None, folder: SegmentFolder | None
-    ) -> None:
-        """Read the manifest and its segments.
+    def __init__(self, keeping: Keeping, step: str, stored: bytes, key: str | None) -> None:
+        """Read the manifest and its segments; `key` is the one that it must be for, None for any.
 
         Raises:
             StateError: one of them is missing, damaged, of another state, or needs a folder that is not there.
         """
+        envelopes, folder, _ = keeping
         envelope = envelopes.read(stored, step, key)
         self.key, self.found, self.place = envelope.key, envelope.version, envelope.place
         self.manifest = manifest_in(envelope)
@@ -152,27 +152,24 @@ class StoredState:
 
     def __init__(
         self,
-        envelopes: Envelopes,
+        keeping: Keeping,
         step: str,
         version: int,
         source: ChangingState,
-        *,
-        segments: bool,
         loaded: Loaded | None = None,
     ) -> None:
         """Begin with nothing, or with what was loaded.
 
         Args:
-            envelopes: seals what is stored.
+            keeping: how; without a folder for segments the state is stored whole at every epoch.
             step: the step's name.
             version: of the state.
             source: the state.
-            segments: whether there is a sink of segments; without one the state is stored whole at every epoch.
             loaded: what the state was made from.
         """
         self.key = "" if loaded is None else loaded.key
-        self._envelopes, self._step, self._version, self._source = envelopes, step, version, source
-        self._allowed = segments
+        self._envelopes, self._step, self._version, self._source = keeping.envelopes, step, version, source
+        self._allowed, self._segment = keeping.folder is not None, keeping.segment_bytes
         self._refs: list[SegmentRef] = []
         self._tail: list[bytes] = []
         self._replaced: list[str] = []
@@ -191,26 +188,19 @@ class StoredState:
         if not self._allowed:
             return []
         if self._renew or (self._refs and (self._source.unstored < 0 or self._changed > self._most)):
-            self._put_whole()
-        elif self._source.unstored > _MANY:
-            self._put_changes()
+            self._put(whole=True)
+        elif self._source.unstored * _BYTES > 20 * self._segment:
+            self._put(whole=False)
         return self._flushed()
 
     def stored(self) -> bytes:
         """What Bytewax is to store, at the epoch's end."""
-        if not self._allowed or self._renew or self._source.unstored < 0 or (not self._refs and self._whole <= _SMALL):
-            self._put_whole()
-        else:
-            self._put_changes()
+        self._put(whole=self._needs_whole)
         return self._sealed()
 
     def stored_with(self, part: SegmentPart) -> bytes:
         """As `stored`, for a sink that writes its segments itself, now."""
-        whole = self._renew or self._source.unstored < 0 or (not self._refs and self._whole <= _SMALL)
-        if whole or self._changed > self._most:
-            self._put_whole()
-        else:
-            self._put_changes()
+        self._put(whole=self._needs_whole or self._changed > self._most)
         part.write_batch([*self._flushed()])
         part.snapshot()
         return self._sealed()
@@ -225,22 +215,30 @@ class StoredState:
     def _flushed(self) -> list[Segment]:
         """The tail as a segment, if it is long enough, and names that are to be deleted, if there are any."""
         replaced, self._replaced = tuple(self._replaced), []
-        if sum(map(len, self._tail)) <= _FLUSH:
+        if sum(map(len, self._tail)) <= self._segment:
             return [Segment("", b"", replaced)] if replaced else []
         self._count += 1
-        name = f"{self._step}-{_plain_name(self.key)}-{self._token}-{self._count:06}"
+        kind = "changes" if self._refs else "whole"
+        name = f"{self._step}-{_plain_name(self.key)}-{self._token}-{self._count:06}-{kind}"
         data = self._envelopes.pack(self._step, self.key, self._version, {"parts": self._tail})
         self._refs, self._tail = [*self._refs, SegmentRef.of(name, data)], []
         METRICS.state_written(self._step, len(data))
         return [Segment(name, data, replaced)]
 
-    def _put_whole(self) -> None:
-        part = packed_part({"whole": self._source.state()}, compress=self._source.compressible)
-        self._replaced += [ref.name for ref in self._refs]
-        self._refs, self._tail, self._whole, self._renew = [], [part], len(part), False
+    def _put(self, *, whole: bool) -> None:
+        """Add what has changed to the tail, or begin again with the whole state."""
+        value = {"whole": self._source.state()} if whole else {"change": self._source.changes()}
+        part = packed_part(value, compress=self._source.compressible)
+        if whole:
+            self._replaced += [ref.name for ref in self._refs]
+            self._refs, self._tail, self._whole, self._renew = [], [], len(part), False
+        self._tail.append(part)
 
-    def _put_changes(self) -> None:
-        self._tail.append(packed_part({"change": self._source.changes()}, compress=self._source.compressible))
+    @property
+    def _needs_whole(self) -> bool:
+        if not self._allowed or self._renew or self._source.unstored < 0:
+            return True
+        return not self._refs and self._whole <= _SMALL * self._segment
 
     @property
     def _changed(self) -> int:
@@ -251,7 +249,7 @@ class StoredState:
     def _most(self) -> int:
         """So many bytes of changes are compacted: 1/2 to 1 of the state, so that shards do not all do it at once."""
         share = 0.5 + xxh3_64_intdigest(self.key.encode()) / 2**65
-        return max(_FEWEST, int(share * self._whole))
+        return max(_FEWEST * self._segment, int(share * self._whole))
 
     def _go_on(self, loaded: Loaded) -> None:
         manifest = loaded.manifest or Manifest([], [])

@@ -20,17 +20,15 @@ from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_confi
 from connectors.kafka.outbox import OutboxSink
 from connectors.kafka.source import KafkaLanes
 from connectors.kafka.writer import KafkaWriter, WriterCallbacks
-from connectors.segments.folder import SegmentFolder
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import execute
 from flows.runtime.kafka import output_topics
-from flows.runtime.run_folder import PICKLED, SEGMENTS, STOPPED, RunError, locked, read_run, write_run
-from flows.runtime.state_store import digest, open_store, sweep
+from flows.runtime.run_folder import PICKLED, STOPPED, RunError, locked, read_run, write_run
+from flows.runtime.state_store import digest, keeping_of, open_store, sweep
 from flows.settings import Settings
-from flows.settings.for_models import envelopes_of
 from flows.settings.sections import Kafka
 
 _BROKER_S: Final = 10.0
@@ -47,12 +45,11 @@ def erase_if_stopped(settings: Settings, out: Path) -> bool:
         except RunError:
             return False
         requests, erasing = Erasures(state), Erasing(out)
-        keeping = Keeping(envelopes_of(settings), SegmentFolder(state / SEGMENTS))
+        keeping = keeping_of(settings, state)
         current = read_run(state)
         recovery = open_store(
             state,
-            keeping.envelopes,
-            keeping.folder,
+            keeping,
             begun=True,
             old=current["version"] == PICKLED,
             stopped=current.pop(STOPPED, None),
@@ -61,7 +58,7 @@ def erase_if_stopped(settings: Settings, out: Path) -> bool:
         flow = _flow(settings, out, tuple(requests.pending()), erasing, keeping)
         execute(flow, state / "engine-erase.log", epoch=settings.recovery.epoch, recovery=recovery)
         # The flow has ended: its last epoch is stored, and its last snapshot is published.
-        sweep(state, *keeping)
+        sweep(state, keeping)
         erasing.finish()
         if scrub(state / "recovery", in_use=False):
             requests.scrubbed()

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from bytewax.recovery import init_db_dir
@@ -18,11 +19,15 @@ from xxhash import xxh3_128
 
 from aftercall.errors import NEW_OUT, StateError
 from connectors.segments.folder import SegmentFolder
-from flows.dataflow.manifest import manifest_in
+from flows.dataflow.manifest import SegmentRef, manifest_in
+from flows.dataflow.stored_state import Keeping
 from flows.runtime.old_pickles import read_old
-from flows.runtime.run_folder import RunError
+from flows.runtime.run_folder import SEGMENTS, RunError
 from flows.runtime.stored_bytes import put_in, taken_out
-from models.state import Envelopes, is_envelope, reading
+from flows.settings import Settings
+from flows.settings.for_models import envelopes_of
+from models import plain
+from models.state import Envelope, Envelopes, is_envelope, reading
 
 _PUT_BACK: Final = f"put it back from a copy of the whole folder, or {NEW_OUT}"
 _OLDEST_SQLITE: Final = (3, 37)
@@ -55,8 +60,7 @@ _NESTED: Final = {
 
 def open_store(
     state: Path,
-    envelopes: Envelopes,
-    segments: SegmentFolder | None = None,
+    keeping: Keeping,
     *,
     begun: bool,
     old: bool = False,
@@ -69,8 +73,7 @@ def open_store(
 
     Args:
         state: the state folder.
-        envelopes: what its states are read with.
-        segments: where parts of its states lie. Those that no state names are deleted.
+        keeping: how its states are kept. Segments that no state names are deleted.
         begun: the run has already begun and cannot be read from its beginning again, so the store must exist.
         old: the store is of a version that had no envelopes; its states are put into some.
         unsealed: accept envelopes whose checksum has no key, and seal them with it.
@@ -80,7 +83,7 @@ def open_store(
         RunError: the store is missing although the run has `begun`, or SQLite finds it damaged.
         StateError: a state in it is not what this run has stored.
     """
-    folder = state / "recovery"
+    folder, envelopes = state / "recovery", keeping.envelopes
     files = sorted(folder.glob("part-*.sqlite3"))
     if begun and not files:
         raise RunError(
@@ -106,21 +109,30 @@ def open_store(
             if old:
                 _upgrade(store, file, envelopes)
             elif unsealed and envelopes.kind != Envelopes().kind:
-                _seal(store, file, envelopes)
+                _seal(store, file, keeping)
             _check_states(store, file, envelopes)
-    if segments is not None:
-        segments.sweep(_checked_segments(files, envelopes, segments))
+    _sweep(files, keeping)
     return folder
 
 
-def sweep(state: Path, envelopes: Envelopes, segments: SegmentFolder | None) -> None:
+def keeping_of(settings: Settings, state: Path) -> Keeping:
+    """How a run keeps its states in its state folder."""
+    folder = SegmentFolder(state / SEGMENTS)
+    return Keeping(envelopes_of(settings), folder, settings.recovery.segment_kb * 1024)
+
+
+def sweep(state: Path, keeping: Keeping) -> None:
     """Delete the segments that no stored state names, after a run has ended.
 
     Raises:
         RunError, StateError: as `open_store`.
     """
-    if segments is not None:
-        segments.sweep(_checked_segments(sorted((state / "recovery").glob("part-*.sqlite3")), envelopes, segments))
+    _sweep(sorted((state / "recovery").glob("part-*.sqlite3")), keeping)
+
+
+def _sweep(files: list[Path], keeping: Keeping) -> None:
+    if keeping.folder is not None:
+        keeping.folder.sweep(_checked_segments(files, keeping.envelopes, keeping.folder))
 
 
 def digest(state: Path) -> str:
@@ -223,9 +235,9 @@ def _upgrade(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> Non
     _rewrite(store, enveloped)
 
 
-def _seal(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> None:
-    """Give checksums without a key one with a key, in one transaction."""
-    anyone = Envelopes()
+def _seal(store: sqlite3.Connection, file: Path, keeping: Keeping) -> None:
+    """Give checksums without a key one with a key, in one transaction, and segments too, under new names."""
+    anyone, envelopes = Envelopes(), keeping.envelopes
 
     def sealed(step_id: str, key: str, data: bytes) -> bytes | None:
         stored, step = taken_out(data), _step(step_id)
@@ -235,10 +247,27 @@ def _seal(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> None:
         try:
             envelopes.read(stored, step, key, place)
         except StateError:
-            return envelopes.seal(anyone.read(stored, step, key, place))
+            return envelopes.seal(_with_sealed_segments(anyone.read(stored, step, key, place), keeping))
         return None
 
     _rewrite(store, sealed)
+
+
+def _with_sealed_segments(envelope: Envelope, keeping: Keeping) -> Envelope:
+    """An envelope whose manifest names sealed copies of its segments, which are written."""
+    manifest, folder = manifest_in(envelope), keeping.folder
+    if manifest is None or folder is None:
+        return envelope
+    for at, ref in enumerate(manifest.segments):
+        # One that is missing is of an epoch that has passed, or the check that follows finds it.
+        if folder.size(ref.name) == ref.size:
+            place = str(folder.file(ref.name))
+            part = Envelopes().read(folder.read(ref.name), envelope.step, envelope.key, place)
+            data, name = keeping.envelopes.seal(part), f"{ref.name}-{token_hex(4)}"
+            folder.write(name, data)
+            manifest.segments[at] = SegmentRef.of(name, data)
+    folder.settle()
+    return envelope._replace(body=plain.pack(manifest.plain()))
 
 
 def _rewrite(store: sqlite3.Connection, changed: Any) -> None:

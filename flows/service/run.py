@@ -26,17 +26,14 @@ from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
 from connectors.metrics import METRICS
-from connectors.segments.folder import SegmentFolder
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
-from flows.dataflow.stored_state import Keeping
 from flows.erase.stopped import catch_up
 from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import PeerLost, execute
 from flows.runtime.kafka import finish, inputs, outlets, wait_for_broker
 from flows.runtime.run_folder import (
     PICKLED,
-    SEGMENTS,
     STOPPED,
     VERSION,
     Run,
@@ -46,7 +43,7 @@ from flows.runtime.run_folder import (
     state_folder,
     write_run,
 )
-from flows.runtime.state_store import digest, open_store, sweep
+from flows.runtime.state_store import digest, keeping_of, open_store, sweep
 from flows.service import health_server, logs
 from flows.service.allocator import limit_arenas
 from flows.service.health import Health
@@ -55,7 +52,6 @@ from flows.service.processes import run_members
 from flows.service.signals import Stopping, die_with_parent
 from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
-from flows.settings.for_models import envelopes_of
 
 _CHECK_DISK_S: Final = 1.0
 _log = logging.getLogger("aftercall.run")
@@ -122,7 +118,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
             work(service, Member(), stopping)
         else:
             run_members(command, processes, lock, stopping)
-        sweep(state, envelopes_of(service.settings), SegmentFolder(state / SEGMENTS))
+        sweep(state, keeping_of(service.settings, state))
         write_run(state, current | {STOPPED: digest(state)})
     _log.info("stopped; the same command resumes here")
 
@@ -238,7 +234,7 @@ def build_service(
     )
     source = KafkaLanes(lanes, decoder, poller, callbacks)
     sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
-    keeping = Keeping(envelopes_of(settings), SegmentFolder(service.out / "state" / SEGMENTS))
+    keeping = keeping_of(settings, service.out / "state")
     return outcomes(settings, source, sinks, place_origin, keeping), sinks
 
 
@@ -251,8 +247,7 @@ def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
     current = open_run(service.out, wanted, accept_config_change=service.accept_config_change)
     open_store(
         state,
-        envelopes_of(service.settings),
-        SegmentFolder(state / SEGMENTS),
+        keeping_of(service.settings, state),
         begun=begun,
         old=current["version"] == PICKLED,
         unsealed=service.accept_unsealed_state,

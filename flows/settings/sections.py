@@ -272,6 +272,8 @@ class Recovery(Section):
     """How often the state is stored; after a crash at most this much work is repeated."""
 
     epoch: Span = timedelta(seconds=10)
+    segment_kb: int = Field(default=64, ge=1, le=1_000_000)
+    """Parts of a large state that together weigh more than this become a file of their own."""
 
 
 class Service(Section):

@@ -140,7 +140,7 @@ class Draws:
         return self._random.choice(of)
 
 
-@pytest.mark.parametrize("small", [8, 32, 256])
+@pytest.mark.parametrize("small", [0, 32, 256])
 @given(st.randoms(use_true_random=True))
 @settings(max_examples=300)
 def test_a_state_is_put_back_byte_for_byte_from_an_earlier_one_and_all_changes(small: int, random: Random) -> None:
@@ -517,11 +517,11 @@ def test_a_damaged_change_gives_a_value_or_is_refused(random: Random) -> None:
 
 
 def test_values_that_are_nested_too_deep_are_a_value_error() -> None:
-    deep = plain.unpack(b"\x91" * 1000 + b"\x01")
+    deep = plain.unpack(b"\x81\x00" * 1000 + b"\x01")
     with pytest.raises(ValueError, match="too deep"):
         Tracker(deep)
     change: Any = (0, 1)
     for _ in range(900):
-        change = (2, 1, {0: change}, ())
+        change = (1, (), {0: change})
     with pytest.raises(ValueError, match="too deep"):
         merged(deep, [change])

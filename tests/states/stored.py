@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from connectors.segments.folder import SegmentFolder
-from flows.dataflow.stored_state import Loaded, Tracked
+from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from models.join import merged_shard
 from models.state import Envelopes
 
@@ -40,7 +40,9 @@ class State(NamedTuple):
         if isinstance(given, bytes) and given.startswith(_ENVELOPE):
             folder, join = SegmentFolder(self.segments), self.step == "outcomes.join"
             step = self.step.rpartition(".")[2]
-            return Loaded(Envelopes(), step, given, self.key, folder).state(merged_shard if join else Tracked.merge)
+            return Loaded(Keeping(Envelopes(), folder), step, given, self.key).state(
+                merged_shard if join else Tracked.merge
+            )
         return pickle.loads(given) if isinstance(given, bytes) else given
 
 

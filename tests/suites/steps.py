@@ -74,7 +74,7 @@ class Running:
         if stored is not None and stored.folder is not None and stored.folder.exists():
             assert folder is not None
             shutil.copytree(stored.folder, folder)
-        self._keeping = Keeping(ENVELOPES, None if folder is None else SegmentFolder(folder))
+        self._keeping = Keeping(ENVELOPES, None if folder is None else SegmentFolder(folder), SEGMENT_BYTES)
         self._sink = None if self._keeping.folder is None else SegmentPart(self._keeping.folder)
         self._build = STEPS[name].build(self._keeping)
         self._logics = {key: self._build(state) for key, state in ({} if stored is None else stored.rows).items()}
@@ -129,9 +129,9 @@ class Stored(NamedTuple):
 
     def opened(self) -> dict[str, Any]:
         """The states, by key."""
-        folder = None if self.folder is None else SegmentFolder(self.folder)
+        keeping = Keeping(ENVELOPES, None if self.folder is None else SegmentFolder(self.folder))
         merge = merged_shard if self.step == "join" else Tracked.merge
-        return {key: Loaded(ENVELOPES, self.step, row, key, folder).state(merge) for key, row in self.rows.items()}
+        return {key: Loaded(keeping, self.step, row, key).state(merge) for key, row in self.rows.items()}
 
 
 def _as_it_left(result: Any) -> Any:
@@ -145,6 +145,8 @@ def _as_it_left(result: Any) -> Any:
 
 
 ENVELOPES: Final = Envelopes()
+SEGMENT_BYTES: Final = 512
+"""So that next to nothing is stored whole."""
 RATES_VERSION: Final = 1
 
 
@@ -154,14 +156,13 @@ class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
     def __init__(self, keeping: Keeping, stored: bytes | None) -> None:
         loaded, tracker, state = None, None, None
         if stored is not None:
-            loaded = Loaded(keeping.envelopes, "rates", stored, "rates", keeping.folder)
+            loaded = Loaded(keeping, "rates", stored, "rates")
             state = loaded.state(Tracked.merge)
             tracker = Tracker(state)
             state = loaded.migrated(state, RATES_VERSION, {})
         self._cells = RateCells() if state is None else RateCells.from_state(state)
         source = Tracked(self._cells.state, tracker)
-        segments = keeping.folder is not None
-        self._kept = StoredState(keeping.envelopes, "rates", RATES_VERSION, source, segments=segments, loaded=loaded)
+        self._kept = StoredState(keeping, "rates", RATES_VERSION, source, loaded)
         self._kept.key = "rates"
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:

@@ -14,7 +14,6 @@ import pytest
 from bytewax.dataflow import Dataflow, Operator
 from bytewax.testing import TestingSink, TestingSource
 
-from flows.dataflow import stored_state
 from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets, outcomes
 from flows.settings import Settings
@@ -50,12 +49,10 @@ EVERY_STEP = pytest.mark.parametrize("name", list(STEPS))
 
 
 @pytest.fixture(params=["whole", "segments"])
-def folders(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
-    """A fresh folder for segments at each call, in which next to nothing is stored whole; or none at all."""
+def folders(request: pytest.FixtureRequest, tmp_path: Path) -> Folders:
+    """A fresh folder for segments at each call, or none at all."""
     if request.param == "whole":
         return lambda: None
-    for name, size in {"_SMALL": 64, "_FLUSH": 512, "_MANY": 8, "_FEWEST": 4096}.items():
-        monkeypatch.setattr(stored_state, name, size)
     numbers = count()
     return lambda: tmp_path / f"segments-{next(numbers)}"
 

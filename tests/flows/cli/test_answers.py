@@ -16,6 +16,7 @@ from bytewax.testing import TestingSink, TestingSource
 from aftercall.errors import ExitCode, UserError
 from connectors.snapshot.errors import SnapshotError, naming
 from flows.cli.answers import answer
+from flows.dataflow.stored_state import Keeping
 from flows.runtime.engine import execute
 from flows.runtime.state_store import open_store
 from flows.service.processes import free_addresses
@@ -40,7 +41,7 @@ def test_raised_in_a_step_of_bytewax_it_keeps_its_sentence_and_code(tmp_path: Pa
     flow = Dataflow("flow")
     refused = op.map("refuse", op.input("in", flow, TestingSource([1, 2, 3])), refuse)
     op.output("out", refused, TestingSink([]))
-    recovery = open_store(tmp_path, Envelopes(), begun=False)
+    recovery = open_store(tmp_path, Keeping(Envelopes()), begun=False)
     with pytest.raises(Exception) as caught:
         execute(flow, tmp_path / "log", epoch=timedelta(days=1), recovery=recovery, workers=workers)
     assert answer(caught.value) == (SENTENCE, ExitCode.NO)
@@ -80,7 +81,7 @@ except BaseException as error:
 
 @pytest.mark.slow
 def test_of_several_processes_one_ends_with_the_error_and_the_others_with_a_sentence(tmp_path: Path) -> None:
-    open_store(tmp_path, Envelopes(), begun=False)
+    open_store(tmp_path, Keeping(Envelopes()), begun=False)
     addresses = free_addresses(2)
     processes = [
         subprocess.Popen(

@@ -13,7 +13,7 @@ from bytewax.testing import TestingSink
 from typing_extensions import override
 
 from flows.dataflow.enveloped import enveloped_sink, enveloped_source
-from flows.dataflow.stored_state import Loaded, Tracked
+from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from models.state import Envelopes, StateError
 
 ENVELOPES = Envelopes()
@@ -85,7 +85,11 @@ class Versioned(Ends):
     }
 
 
-BOTH = pytest.mark.parametrize("wrap", [enveloped_source, enveloped_sink])
+def sink_in_envelopes(sink: Any, envelopes: Envelopes) -> Any:
+    return enveloped_sink(sink, Keeping(envelopes))
+
+
+BOTH = pytest.mark.parametrize("wrap", [enveloped_source, sink_in_envelopes])
 
 
 def refused(wrap: Any, state: bytes, part: str = "even", ends: Ends | None = None) -> str:
@@ -103,7 +107,7 @@ def test_a_part_gets_the_plain_state_that_it_gave(wrap: Any) -> None:
     ends.parts[0].next_batch()
     ends.parts[0].write_batch([("a", b"b")])
     stored = first.snapshot()
-    state = Loaded(ENVELOPES, "lanes", stored, "even", None).state(Tracked.merge)
+    state = Loaded(Keeping(ENVELOPES), "lanes", stored, "even").state(Tracked.merge)
     assert state == {"at": 1, "written": (("a", b"b"),)}
     wrap(ends, ENVELOPES).build_part("flow.lanes", "even", stored)
     assert ends.parts[1].held == ends.parts[0].snapshot()
@@ -188,7 +192,7 @@ def test_what_bytewax_asks_of_a_source_reaches_it() -> None:
 
 def test_what_bytewax_asks_of_a_sink_reaches_it() -> None:
     ends = Ends()
-    sink = enveloped_sink(ends, ENVELOPES)
+    sink = sink_in_envelopes(ends, ENVELOPES)
     assert sink.list_parts() == ["even", "odd"]
     assert [sink.part_fn(key) for key in ("a", "four")] == [1, 4]
     part = sink.build_part("flow.out", "odd", None)
@@ -204,10 +208,10 @@ def test_a_sink_part_is_abandoned_or_closed_where_it_cannot_be(kind: type[Part],
         part = kind
 
     ends = Whole()
-    enveloped_sink(ends, ENVELOPES).build_part("flow.out", "odd", None).abandon()
+    sink_in_envelopes(ends, ENVELOPES).build_part("flow.out", "odd", None).abandon()
     assert ends.parts[0].seen == [seen]
 
 
 def test_a_sink_without_states_stays_as_it_is() -> None:
     sink: TestingSink[Any] = TestingSink([])
-    assert enveloped_sink(sink, ENVELOPES) is sink
+    assert sink_in_envelopes(sink, ENVELOPES) is sink

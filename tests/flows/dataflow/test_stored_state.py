@@ -15,7 +15,8 @@ from connectors.segments.messages import Segment
 from connectors.segments.sink import SegmentPart
 from flows.dataflow import stored_state
 from flows.dataflow.manifest import manifest_in
-from flows.dataflow.stored_state import Loaded, StoredState, Tracked
+from flows.dataflow.stored_state import SEGMENT_BYTES, Keeping, Loaded, StoredState, Tracked
+from flows.settings import Settings
 from models import changes, plain
 from models.state import Envelopes, StateError
 
@@ -45,15 +46,14 @@ class Run:
     def __init__(self, path: Path, stored: bytes | None = None, version: int = 1) -> None:
         self.folder = SegmentFolder(path)
         self.sink = SegmentPart(self.folder)
-        self.loaded = None if stored is None else Loaded(ENVELOPES, "table", stored, "k", self.folder)
+        self.keeping = Keeping(ENVELOPES, self.folder)
+        self.loaded = None if stored is None else Loaded(self.keeping, "table", stored, "k")
         self.table, tracker = Table(), None
         if self.loaded is not None:
             state = self.loaded.state(Tracked.merge)
             tracker = changes.Tracker(state) if self.loaded.goes_on(version) else None
             self.table = Table(self.loaded.migrated(state, version, {1: dict})["rows"])
-        self.kept = StoredState(
-            ENVELOPES, "table", version, Uncompressed(self.table.state, tracker), segments=True, loaded=self.loaded
-        )
+        self.kept = StoredState(self.keeping, "table", version, Uncompressed(self.table.state, tracker), self.loaded)
         self.kept.key = "k"
 
     def epoch(self, seed: int, rows: int = 500) -> bytes:
@@ -115,7 +115,7 @@ def test_a_replaced_segment_is_deleted_once_the_epoch_without_it_is_stored(tmp_p
             run.table.rows[at] = seed
             run.sink.write_batch([*run.kept.due(), None])
             # This epoch is not stored yet: the state of the one before must still be whole.
-            Loaded(ENVELOPES, "table", earlier, "k", run.folder).state(Tracked.merge)
+            Loaded(run.keeping, "table", earlier, "k").state(Tracked.merge)
             deleted += len(names - {file.name.removesuffix(".segment") for file in path.glob("*")})
             earlier = run.kept.stored()
             run.sink.snapshot()
@@ -127,7 +127,7 @@ def test_a_replaced_segment_is_deleted_once_the_epoch_without_it_is_stored(tmp_p
 
 def test_a_small_state_is_stored_whole_and_needs_no_file(tmp_path: Path) -> None:
     table = {"rows": np.zeros(100)}
-    kept = StoredState(ENVELOPES, "table", 1, Tracked(lambda: table), segments=True)
+    kept = StoredState(Keeping(ENVELOPES, SegmentFolder(tmp_path)), "table", 1, Tracked(lambda: table))
     for _ in range(50):
         assert kept.due() == []
         stored = kept.stored()
@@ -252,5 +252,6 @@ def test_names_of_segments_are_used_once(tmp_path: Path) -> None:
 
 
 def test_the_sizes_are_those_of_the_documents() -> None:
-    """docs/architecture.md gives them."""
-    assert (stored_state._SMALL, stored_state._FLUSH) == (32 * 1024, 64 * 1024)
+    """docs/architecture.md and docs/reference.md give them."""
+    assert stored_state._SMALL * SEGMENT_BYTES == 32 * 1024
+    assert Settings().recovery.segment_kb * 1024 == SEGMENT_BYTES

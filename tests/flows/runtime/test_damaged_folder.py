@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aftercall.errors import StateError, UserError
+from flows.dataflow.stored_state import Keeping
 from flows.runtime.run_folder import STOPPED, VERSION, read_run, write_run
 from flows.runtime.state_store import digest, open_store
 from models.state import Envelopes
@@ -26,7 +27,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = folder / "out" / "state"
     run = read_run(state)
     assert run["version"] != VERSION
-    open_store(state, Envelopes(), begun=True, old=True)
+    open_store(state, Keeping(Envelopes()), begun=True, old=True)
     write_run(state, run | {STOPPED: digest(state)})
     return state
 
@@ -34,7 +35,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(state: Path) -> tuple[dict[str, Any], str]:
     """What a start reads before Bytewax does: what the run is, and a hash of all its states."""
     run = read_run(state)
-    open_store(state, Envelopes(), begun=True, stopped=run[STOPPED])
+    open_store(state, Keeping(Envelopes()), begun=True, stopped=run[STOPPED])
     return run, digest(state)
 
 
@@ -87,8 +88,8 @@ def test_a_stopped_folder_without_a_key_is_sealed_once_and_needs_the_key_from_th
     shutil.copytree(stopped, state)
     keyed, before = Envelopes(b"0123456789abcdef"), read_run(state)[STOPPED]
     with pytest.raises(StateError, match="--accept-unsealed-state"):
-        open_store(state, keyed, begun=True, stopped=before)
-    open_store(state, keyed, begun=True, unsealed=True, stopped=before)
-    open_store(state, keyed, begun=True, stopped=digest(state))
+        open_store(state, Keeping(keyed), begun=True, stopped=before)
+    open_store(state, Keeping(keyed), begun=True, unsealed=True, stopped=before)
+    open_store(state, Keeping(keyed), begun=True, stopped=digest(state))
     with pytest.raises(StateError, match=r"service\.state_key_file"):
-        open_store(state, Envelopes(), begun=True)
+        open_store(state, Keeping(Envelopes()), begun=True)

@@ -16,6 +16,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.testing import TestingSource
 
+from flows.dataflow.stored_state import Keeping
 from flows.runtime.engine import PythonThreadsOnly, execute
 from flows.runtime.state_store import open_store
 from models.state import Envelopes
@@ -56,7 +57,9 @@ def run(folder: Path, sink: Sink, mapper: Any = lambda value: value) -> None:
     flow = Dataflow("flow")
     numbers = op.map("numbers", op.input("in", flow, TestingSource([1, 2, 3])), mapper)
     op.output("out", op.map("keyed", numbers, lambda value: ("only", value)), sink)
-    execute(flow, folder / "log", epoch=timedelta(days=1), recovery=open_store(folder, Envelopes(), begun=False))
+    execute(
+        flow, folder / "log", epoch=timedelta(days=1), recovery=open_store(folder, Keeping(Envelopes()), begun=False)
+    )
 
 
 def test_a_step_that_fails_ends_the_flow_with_its_own_error_and_nothing_is_published(tmp_path: Path) -> None:

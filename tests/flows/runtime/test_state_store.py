@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from aftercall.errors import UserError
+from flows.dataflow.stored_state import Keeping
 from flows.runtime.run_folder import RunError
 from flows.runtime.state_store import digest, open_store
 from models.state import Envelopes, StateError
@@ -67,7 +68,7 @@ def envelope(step: str, key: str, content: Any = (), envelopes: Envelopes = ANYO
 
 def made(state: Path, envelopes: Envelopes = ANYONE) -> Path:
     """A store with two good states and a deletion."""
-    open_store(state, ANYONE, begun=False)
+    open_store(state, Keeping(ANYONE), begun=False)
     for key in ("0", "1"):
         insert(state, "flow.join", key, envelope("join", key, {"key": key}, envelopes))
     insert(state, "flow.join", "2", None)
@@ -76,7 +77,7 @@ def made(state: Path, envelopes: Envelopes = ANYONE) -> Path:
 
 
 def made_old(state: Path) -> Path:
-    open_store(state, ANYONE, begun=False)
+    open_store(state, Keeping(ANYONE), begun=False)
     for (step_id, key), content in OLD.items():
         insert(state, step_id, key, pickle.dumps(content, 4))
     insert(state, "flow.join", "2", None)
@@ -87,7 +88,7 @@ def refused(state: Path, envelopes: Envelopes = ANYONE, kind: type[UserError] = 
     """The sentence with which the store is refused; nothing in it may have changed."""
     before = file(state).read_bytes() if file(state).exists() else b""
     with pytest.raises(kind) as error:
-        open_store(state, envelopes, begun=True, **options)
+        open_store(state, Keeping(envelopes), begun=True, **options)
     assert "\n" not in str(error.value)
     assert str(state / "recovery") in str(error.value)
     assert before == (file(state).read_bytes() if file(state).exists() else b""), "something changed"
@@ -98,7 +99,7 @@ def test_a_store_of_good_states_is_opened_and_stays_as_it_is(tmp_path: Path) -> 
     before = rows(made(tmp_path))
     every: list[dict[str, Any]] = [{}, {"old": True}, {"unsealed": True}, {"stopped": digest(tmp_path)}]
     for options in every:
-        assert open_store(tmp_path, ANYONE, begun=True, **options) == tmp_path / "recovery"
+        assert open_store(tmp_path, Keeping(ANYONE), begun=True, **options) == tmp_path / "recovery"
     assert rows(tmp_path) == before
 
 
@@ -142,8 +143,8 @@ def test_an_old_pickle_is_refused_without_leave(content: Any, tmp_path: Path) ->
 
 
 def test_old_states_are_put_into_envelopes_with_all_that_was_in_them(tmp_path: Path) -> None:
-    open_store(made_old(tmp_path), ANYONE, begun=True, old=True)
-    open_store(tmp_path, ANYONE, begun=True)
+    open_store(made_old(tmp_path), Keeping(ANYONE), begun=True, old=True)
+    open_store(tmp_path, Keeping(ANYONE), begun=True)
     found = {(step, key): pickle.loads(stored) for step, key, _, stored in rows(tmp_path) if stored is not None}
     join, lanes, sink, drift = (ANYONE.read(found[place], place[0][5:], place[1]) for place in OLD)
     assert [one.version for one in (join, lanes, sink, drift)] == [2, 1, 1, 2]
@@ -158,11 +159,11 @@ def test_old_states_are_put_into_envelopes_with_all_that_was_in_them(tmp_path: P
 
 
 def test_to_upgrade_a_second_time_changes_nothing(tmp_path: Path) -> None:
-    open_store(made_old(tmp_path), KEYED, begun=True, old=True)
+    open_store(made_old(tmp_path), Keeping(KEYED), begun=True, old=True)
     once = rows(tmp_path)
     assert ("flow.join", "2", 1, None) in once, "a deletion stays one"
-    open_store(tmp_path, KEYED, begun=True, old=True)
-    open_store(tmp_path, KEYED, begun=True)
+    open_store(tmp_path, Keeping(KEYED), begun=True, old=True)
+    open_store(tmp_path, Keeping(KEYED), begun=True)
     assert rows(tmp_path) == once
 
 
@@ -188,8 +189,8 @@ def test_one_damaged_envelope_among_old_states_is_a_sentence_and_nothing_changes
 
 def test_an_unsealed_state_is_sealed_only_with_leave(tmp_path: Path) -> None:
     assert "--accept-unsealed-state" in refused(made(tmp_path), KEYED)
-    open_store(tmp_path, KEYED, begun=True, unsealed=True)
-    open_store(tmp_path, KEYED, begun=True)
+    open_store(tmp_path, Keeping(KEYED), begun=True, unsealed=True)
+    open_store(tmp_path, Keeping(KEYED), begun=True)
     assert KEYED.unpack(pickle.loads(rows(tmp_path)[0][3]), "join", 2, key="0") == {"key": "0"}
     assert "service.state_key_file" in refused(tmp_path)
     assert "another key" in refused(tmp_path, Envelopes(b"t" * 32))
@@ -214,7 +215,7 @@ def test_leave_to_seal_is_no_leave_for_a_damaged_state_or_another_key(tmp_path: 
 )  # fmt: skip
 def test_a_change_since_the_stop_is_refused(statement: str, tmp_path: Path) -> None:
     stopped = digest(made(tmp_path))
-    open_store(tmp_path, ANYONE, begun=True, stopped=stopped)
+    open_store(tmp_path, Keeping(ANYONE), begun=True, stopped=stopped)
     assert digest(tmp_path) == stopped
     change(tmp_path, statement)
     assert digest(tmp_path) != stopped
@@ -231,7 +232,7 @@ def test_a_row_that_was_moved_to_another_table_changes_the_digest(tmp_path: Path
 def test_a_new_run_makes_a_store_and_one_that_has_begun_does_not(tmp_path: Path) -> None:
     (tmp_path / "recovery.draft" / "left by a kill").mkdir(parents=True)
     assert "it is gone" in refused(tmp_path, kind=RunError)
-    assert open_store(tmp_path, ANYONE, begun=False) == tmp_path / "recovery"
+    assert open_store(tmp_path, Keeping(ANYONE), begun=False) == tmp_path / "recovery"
     assert [path.name for path in tmp_path.iterdir()] == ["recovery"]
     assert rows(tmp_path) == []
 
