@@ -3,11 +3,10 @@
     python -m benchmarks.kills [--kills 50] [--calls N] [--round SECONDS] [--seed N] [--only MOMENT] [--keep FOLDER]
 
 While producers write to a real broker, one or two processes of `aftercall run` are killed with SIGKILL: at random
-moments, during recovery, while a snapshot is being published, while state is compacted or
-segments of it are deleted, one of two only, the parent only, and while the broker is
-away or has just come back. The result must equal that of an uninterrupted run over the same topics, and the truth
-computed from the written records; if it does not, the exit code is 1. `--write` renews benchmarks/results/kills.json
-and its section of docs/results.md.
+moments, during recovery, while a snapshot is being published, while state is compacted or segments of it are deleted,
+one of two only, the parent only, and while the broker is away or has just come back. The result must equal that of an
+uninterrupted run over the same topics, and the truth computed from the written records; if it does not, the exit code
+is 1. `--write` renews benchmarks/results/kills.json and its section of docs/results.md.
 """
 
 from __future__ import annotations
