@@ -75,13 +75,13 @@ class Tracked:
     compressible = True
     merge: Final[Merge] = staticmethod(changes.merged)
 
-    def __init__(self, state: Callable[[], Any], tracker: changes.Tracker | None = None) -> None:
-        """`tracker`: remembers the state that is stored already; None where none is."""
-        self._state, self._tracker = state, tracker
+    def __init__(self, state: Callable[[], Any]) -> None:
+        self._state = state
+        self._tracker: changes.Tracker | None = None
 
     @property
     def unstored(self) -> int:
-        """None is known before it is looked for."""
+        """Changes are looked for when they are asked for; at first, and after a resume, there is nothing to compare."""
         return -1 if self._tracker is None else 0
 
     def state(self) -> Any:
@@ -189,9 +189,10 @@ class StoredState:
         """Segments that are due, and names of those that are needed no more. Call it when messages were taken in."""
         if not self._allowed:
             return []
-        if self._renew or (self._refs and (self._source.unstored < 0 or self._changed > self._most)):
+        stored = bool(self._refs or self._tail)
+        if self._renew or (stored and self._source.unstored < 0) or (self._refs and self._changed > self._most):
             self._put(whole=True)
-        elif self._source.unstored * _BYTES + self._waits > max(self._segment, self._emitted):
+        elif stored and self._source.unstored * _BYTES + self._waits > max(self._segment, self._emitted):
             self._put(whole=False)
         return self._flushed()
 
