@@ -255,9 +255,10 @@ class HeldCalls:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Fill an empty table from `state`, and with the `changes` that came after it, where it has some."""
+        changes = state.get("changes")
+        self.index = HashIndex(len(state["keys"]) + (0 if changes is None else len(changes["keys"])))
         self._put(state)
-        if "changes" in state:
-            changes = state["changes"]
+        if changes is not None:
             gone = self.index.find(np.unique(changes["gone"]))
             self.erase(gone[gone >= 0])
             self._put(changes)

@@ -1,4 +1,4 @@
-"""Stored shards of earlier versions, brought to the next one."""
+"""Brings stored shards of earlier versions to the next one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 
-def to_3(state: dict[str, Any]) -> dict[str, Any]:
-    """Ids that are no UUIDs were a list of texts; now all their bytes are one array, with their lengths."""
+def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 to 3: ids that are no UUIDs were a list of texts; now all their bytes are one array, with their lengths."""
     held = state["held"]
     ids = dict(held["calls"]["ids"])
     texts = [text.encode() for text in ids.pop("texts")]
