@@ -8,7 +8,7 @@ import numpy as np
 
 
 def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 2 to 3: ids that are no UUIDs were a list of texts; now all their bytes are one array, with their lengths."""
+    """Version 2 to 3: ids that are no UUIDs were a list of texts; now they are one array, with their lengths."""
     held = state["held"]
     ids = dict(held["calls"]["ids"])
     texts = [text.encode() for text in ids.pop("texts")]
