@@ -132,7 +132,7 @@ def _checked(path: Path, kept: JsonlState) -> int:
         what = "they differ"
     if what:
         raise OutputError(
-            f"{path}: must have the {kept['length']} bytes that were already committed; {what}, so it was changed since "
+            f"{path}: must have the {kept['length']} bytes that were already committed; {what}, so it was changed "
             f"(put it back from a copy, or {NEW_OUT})"
         )
     return found

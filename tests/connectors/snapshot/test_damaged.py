@@ -36,7 +36,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder / "state", copy / "state", ignore=shutil.ignore_patterns("spill"))
     store.close()
     sizes = [(copy / "state" / name).stat().st_size for name in ("live.duckdb", "live.duckdb.wal")]
-    assert sizes[0] > 2 * HEADERS and sizes[1] > HEADERS
+    assert min(sizes) > 2 * HEADERS
     return copy
 
 
