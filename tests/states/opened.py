@@ -12,7 +12,7 @@ from xxhash import xxh3_128_hexdigest
 from connectors.decode.decoder import Decoder
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes, Index
-from flows.dataflow.enveloped import enveloped_sink, enveloped_source
+from flows.dataflow.enveloped import EnvelopedSource, enveloped_sink
 from flows.dataflow.shards import SHARDS
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.dataflow.stored_state import Keeping, Loaded, Tracked
@@ -50,7 +50,7 @@ def resumed(out: Path, keeping: Keeping, settings: Settings, files: Index, *, pu
             model = of_model(dict(Loaded(keeping, step, data, None).state(merge)))
             found[f"{step}/{state.key}"] = xxh3_128_hexdigest(plain.pack(model.state()))
         elif step == "lanes":
-            lanes = enveloped_source(FileLanes(files, Decoder(now_us=0, max_future_skew_us=0)), keeping.envelopes)
+            lanes = EnvelopedSource(FileLanes(files, Decoder(now_us=0, max_future_skew_us=0)), keeping.envelopes)
             lanes.build_part(state.step, state.key, data).close()
         elif step == "snapshot_out":
             # Bytewax builds it as it builds all others; it opens the live database.
