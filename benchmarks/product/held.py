@@ -84,6 +84,7 @@ def _state(service: Service, topics: Topics, size: Size) -> dict[str, Any]:
     ended = max(len(with_epochs.epochs), 1)
     return {
         "mb_per_epoch": (with_epochs.written_mb - with_epochs.rows_mb) / ended,
+        "state_mb_per_epoch": with_epochs.state_mb / ended,
         "core_share": with_epochs.cores - without.cores,
         "worst_epoch_s": max(with_epochs.epochs, default=float("nan")) - EPOCH_S,
         "windows": {name: window.plain() for name, window in windows.items()},

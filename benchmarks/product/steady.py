@@ -19,6 +19,7 @@ from benchmarks.product.traffic import Records, Shape, calls_for, traffic
 _TICK_S: Final = 0.01
 _WATCH_S: Final = 1.0
 _READ_S: Final = 30.0
+_STATE: Final = "aftercall_state_written_bytes_total"
 _PREPARE_S, _READ_PER_S = 5.0, 10_000.0
 
 
@@ -30,7 +31,7 @@ class Window(NamedTuple):
         written_mb: what the tree has sent to storage.
         rows_mb: by how much the snapshot's live database grew: rows, which are no state.
         epochs: seconds of each epoch that ended in it, from one end to the next.
-        state_mb: the state that the steps handed to the engine at the last epoch's end.
+        state_mb: the state that steps and sinks have written, to the engine or as segments.
         latencies: seconds from the append of an outcome to that of the verdict that rests on it.
         sent_per_s: records per second.
         behind: records that were sent and not read when it began; many, and the figures are those of catching up.
@@ -78,11 +79,12 @@ def measure(service: Service, topics: Topics, running: Running, records: Records
             raise BenchmarkError("the service must run until it is stopped; it ended by itself")
         behind = topics.records - service.metrics()[RECORDS] + read_before
         began_s, cpu_s, written, rows = time.time(), running.cpu_s(), running.written_bytes(), _rows_bytes(service)
+        stated = service.metrics().get(_STATE, 0.0)
         epochs = _watch_epochs(service, end_s)
         took_s = time.time() - began_s
         cores, written = (running.cpu_s() - cpu_s) / took_s, running.written_bytes() - written
         grown = _rows_bytes(service) - rows
-        state = service.metrics().get("aftercall_state_bytes", 0.0)
+        state = service.metrics().get(_STATE, 0.0) - stated
         sender.join()
     finally:
         stop.set()

@@ -82,7 +82,7 @@ def _held(held: Row) -> list[Table]:
     windows = state["windows"]
     lines = (
         ("MB written per epoch", f"{state['mb_per_epoch']:,.1f}"),
-        ("MB of state handed over per epoch", f"{windows['epochs']['state_mb']:,.1f}"),
+        ("of it state, in segments and manifests", f"{state['state_mb_per_epoch']:,.1f}"),
         ("cores on epochs", f"{state['core_share']:.3f}"),
         ("longest epoch beyond its interval, s", f"{state['worst_epoch_s']:.2f}"),
         ("cores with epochs / without", f"{windows['epochs']['cores']:.3f} / {windows['none']['cores']:.3f}"),

@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from connectors.segments.sink import SegmentPart
 from flows.dataflow.stored_state import Keeping, Loaded, StoredState, Tracked
-from models.changes import Tracker
 from models.state import Envelopes, Migrations, reading
 
 
@@ -104,15 +103,14 @@ class EnvelopedSink(_Enveloped, FixedPartitionedSink[Any, bytes]):
             StateError: its state cannot be used.
         """
         kind = _Kind(self._inner, step_id)
-        loaded, tracker, state = None, None, None
+        loaded, state = None, None
         if resume_state is not None:
             loaded = Loaded(self._keeping, kind.step, resume_state, for_part)
             state = loaded.state(Tracked.merge)
-            tracker = Tracker(state) if loaded.goes_on(kind.version) else None
             state = loaded.migrated(state, kind.version, kind.migrations)
         with reading(f"step {kind.step!r}"):
             inner = self._inner.build_part(step_id, for_part, state)
-        kept = StoredState(self._keeping, kind.step, kind.version, Tracked(inner.snapshot, tracker), loaded)
+        kept = StoredState(self._keeping, kind.step, kind.version, Tracked(inner.snapshot), loaded)
         kept.key = for_part
         folder = self._keeping.folder
         return _SinkPart(inner, kept, None if folder is None else SegmentPart(folder))

@@ -13,7 +13,6 @@ from flows.dataflow.shards import SHARDS
 from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, StoredState, Tracked
 from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
-from models.changes import Tracker
 from models.drift import Drift, DriftSettings
 from models.groups import Grouped, Groups
 from models.join import Arrivals, Join, Joined, JoinRules, erase, merged_shard
@@ -203,16 +202,14 @@ def _made(
     Raises:
         StateError: the state cannot be used.
     """
-    loaded, tracker = None, None
+    loaded = None
     if stored is None:
         made = fresh()
     else:
         loaded = Loaded(keeping, name, stored, None)
         state = loaded.state(merge or Tracked.merge)
-        if merge is None and loaded.goes_on(model.STATE_VERSION):
-            tracker = Tracker(state)
         state = loaded.migrated(state, model.STATE_VERSION, model.MIGRATIONS)
         with reading(loaded.place):
             made = restored(dict(state))
-    source = Tracked(made.state, tracker) if merge is None else cast("ChangingState", made)
+    source = Tracked(made.state) if merge is None else cast("ChangingState", made)
     return made, StoredState(keeping, name, model.STATE_VERSION, source, loaded)

@@ -31,7 +31,7 @@ _SMALL: Final = 1 / 2
 _FEWEST: Final = 4
 """Changes of up to so many segments are never compacted."""
 _BYTES: Final = 80
-"""A change has about so many; once those that wait make 20 segments, they become one in the middle of an epoch."""
+"""A change of one call has about so many."""
 
 
 class Keeping(NamedTuple):
@@ -75,13 +75,13 @@ class Tracked:
     compressible = True
     merge: Final[Merge] = staticmethod(changes.merged)
 
-    def __init__(self, state: Callable[[], Any], tracker: changes.Tracker | None = None) -> None:
-        """`tracker`: remembers the state that is stored already; None where none is."""
-        self._state, self._tracker = state, tracker
+    def __init__(self, state: Callable[[], Any]) -> None:
+        self._state = state
+        self._tracker: changes.Tracker | None = None
 
     @property
     def unstored(self) -> int:
-        """None is known before it is looked for."""
+        """Changes are looked for when they are asked for; at first, and after a resume, there is nothing to compare."""
         return -1 if self._tracker is None else 0
 
     def state(self) -> Any:
@@ -174,6 +174,8 @@ class StoredState:
         self._tail: list[bytes] = []
         self._replaced: list[str] = []
         self._whole = 0
+        self._emitted = 0
+        """Bytes in segments since the last epoch's end: the next one is larger, so that an epoch has few."""
         self._renew = False
         self._token, self._count = token_hex(8), 0
         if loaded is not None:
@@ -187,9 +189,10 @@ class StoredState:
         """Segments that are due, and names of those that are needed no more. Call it when messages were taken in."""
         if not self._allowed:
             return []
-        if self._renew or (self._refs and (self._source.unstored < 0 or self._changed > self._most)):
+        stored = bool(self._refs or self._tail)
+        if self._renew or (stored and self._source.unstored < 0) or (self._refs and self._changed > self._most):
             self._put(whole=True)
-        elif self._source.unstored * _BYTES > 20 * self._segment:
+        elif stored and self._source.unstored * _BYTES + self._waits > max(self._segment, self._emitted):
             self._put(whole=False)
         return self._flushed()
 
@@ -206,6 +209,7 @@ class StoredState:
         return self._sealed()
 
     def _sealed(self) -> bytes:
+        self._emitted = 0
         manifest = Manifest(self._refs, self._tail)
         sealed = self._envelopes.pack(self._step, self.key, self._version, manifest.plain())
         METRICS.state_bytes(self._step, str(id(self)), len(sealed) + sum(ref.size for ref in self._refs))
@@ -215,7 +219,7 @@ class StoredState:
     def _flushed(self) -> list[Segment]:
         """The tail as a segment, if it is long enough, and names that are to be deleted, if there are any."""
         replaced, self._replaced = tuple(self._replaced), []
-        if sum(map(len, self._tail)) <= self._segment:
+        if self._waits <= self._segment:
             return [Segment("", b"", replaced)] if replaced else []
         self._count += 1
         kind = "changes" if self._refs else "whole"
@@ -223,6 +227,7 @@ class StoredState:
         data = self._envelopes.pack(self._step, self.key, self._version, {"parts": self._tail})
         self._refs, self._tail = [*self._refs, SegmentRef.of(name, data)], []
         METRICS.state_written(self._step, len(data))
+        self._emitted += len(data)
         return [Segment(name, data, replaced)]
 
     def _put(self, *, whole: bool) -> None:
@@ -241,9 +246,14 @@ class StoredState:
         return not self._refs and self._whole <= _SMALL * self._segment
 
     @property
+    def _waits(self) -> int:
+        """Bytes in the tail."""
+        return sum(map(len, self._tail))
+
+    @property
     def _changed(self) -> int:
         """Bytes of changes after the whole state."""
-        return sum(ref.size for ref in self._refs) + sum(map(len, self._tail)) - self._whole
+        return sum(ref.size for ref in self._refs) + self._waits - self._whole
 
     @property
     def _most(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import I32, U8, U64
+from models.arrays import I32, I64, U8, U64
 from models.columns.struct_of_arrays import StructOfArrays
 
 _NONE, _UUID, _HEX = 0, 1, 2
@@ -104,17 +104,20 @@ class IdColumn:
             self._compact()
 
     def state_of(self, rows: I32) -> dict[str, Any]:
-        """Plain values of `rows`, in that order; `restore` reads them."""
-        kinds = self._places.kind[rows]
-        texts = self.texts(rows[kinds == TEXT])
-        return {"high": self._places.high[rows], "low": self._places.low[rows], "kind": kinds, "texts": texts}
+        """Plain values of `rows`, in that order; `put_state` reads them."""
+        high, low, kind = self._rows.copied(rows)
+        starts, lengths = _places_in_arena(high[kind == TEXT])
+        at = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        text = np.frombuffer(self._arena, np.uint8)[at]
+        return {"high": high, "low": low, "kind": kind, "text": text, "lengths": lengths.astype(np.uint16)}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Set rows 0 to n - 1, which are there already, from `state_of`."""
-        rows = np.arange(len(state["kind"]))
+    def put_state(self, rows: I32, state: dict[str, Any]) -> None:
+        """Set `rows` from `state_of`."""
         self._rows.fill(rows, _Places(state["high"], state["low"], state["kind"]))
-        for row, text in zip(np.flatnonzero(state["kind"] == TEXT).tolist(), state["texts"], strict=True):
-            self._put_text(row, text.encode())
+        lengths = state["lengths"].astype(np.uint64)
+        starts = np.cumsum(lengths) - lengths + np.uint64(len(self._arena))
+        self._places.high[rows[state["kind"] == TEXT]] = (starts << np.uint64(16)) | lengths
+        self._arena += state["text"].tobytes()
 
     def _put_text(self, row: int, text: bytes) -> None:
         self._places.high[row] = (len(self._arena) << 16) | len(text)
@@ -127,6 +130,11 @@ class IdColumn:
             place = int(self._places.high[row])
             start, length = place >> 16, place & 0xFFFF
             self._put_text(row, bytes(old[start : start + length]))
+
+
+def _places_in_arena(places: U64) -> tuple[I64, I64]:
+    """Beginnings and lengths of ids."""
+    return (places >> np.uint64(16)).astype(np.int64), (places & np.uint64(0xFFFF)).astype(np.int64)
 
 
 def _pack(ids: list[str], length: int) -> tuple[U64, NDArray[np.bool_]]:

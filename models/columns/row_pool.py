@@ -48,9 +48,9 @@ class RowPool(Generic[Columns]):
         """Copies of all columns at `rows`."""
         return self._rows.copied(rows)
 
-    def restore(self, columns: Columns) -> None:
-        """Fill rows 0 to n - 1 of an unused pool with `columns` of shape (n,)."""
-        self._rows.fill(self.take_rows(len(columns[0])), columns)
+    def put(self, rows: I32, columns: Columns) -> None:
+        """Overwrite `rows`, which were taken, with `columns` of shape (n,)."""
+        self._rows.fill(rows, columns)
 
     def _bind(self, columns: Columns) -> None:
         """Take note of where the columns lie now; called before the first use and after they have moved."""

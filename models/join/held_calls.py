@@ -90,10 +90,10 @@ class CallTable(RowPool[_CallColumns]):
         """Copies of all columns at `rows`."""
         return {**self.copied(rows)._asdict(), "ids": self.ids.state_of(rows)}
 
-    def restore_from(self, state: dict[str, Any]) -> None:
-        """Fill rows 0..n-1 of an empty table from `state_of`."""
-        self.restore(_CallColumns(*(state[name] for name in _CallColumns._fields)))
-        self.ids.restore(state["ids"])
+    def put_state(self, rows: I32, state: dict[str, Any]) -> None:
+        """Fill `rows`, which have no ids, from `state_of`."""
+        self.put(rows, _CallColumns(*(state[name] for name in _CallColumns._fields)))
+        self.ids.put_state(rows, state["ids"])
 
     def _bind(self, columns: _CallColumns) -> None:
         self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns
@@ -192,10 +192,7 @@ class HeldCalls:
     def erase(self, rows: I32) -> None:
         """Erase held calls from index and columns. Their rows, now empty, stay scheduled until their hour comes due."""
         self.remove(self.index.row_key[rows])
-        self.forget_singles(rows)
-        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
-            del self.ledgers[row]
-        self.calls.single[rows] = NO_STATEMENT
+        self._forget_statements(rows)
         self.calls.ids.drop(rows)
 
     def forget_singles(self, rows: I32) -> None:
@@ -257,21 +254,42 @@ class HeldCalls:
         return {place: reason for place, reason in enumerate(reasons) if reason is not None}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Fill an empty table from `state`."""
-        keys: U64 = state["keys"]
-        self.calls.restore_from(state["calls"])
-        rows = np.arange(len(keys), dtype=np.int32)
-        self.index.insert(keys, rows)
-        self.singles.restore(_SingleColumns(**state["singles"]))
-        self.calls.single[rows] = np.where(self.calls.single[rows] == HAS_LEDGER, HAS_LEDGER, NO_STATEMENT)
-        self.calls.single[state["has_single"]] = np.arange(len(state["has_single"]), dtype=np.int32)
-        self.reasons = dict(state["reasons"])
-        self.ledgers = {
-            row: StoredLedger(call_id, error, [Statement(*s) for s in kept])
-            for row, (call_id, error, kept) in state["cases"].items()
-        }
-        self._schedule(rows, self._closing_times(rows))
+        """Fill an empty table from `state`, and with the `changes` that came after it, where it has some."""
+        self._put(state)
+        if "changes" in state:
+            changes = state["changes"]
+            gone = self.index.find(np.unique(changes["gone"]))
+            self.erase(gone[gone >= 0])
+            self._put(changes)
         self._changed = RowLog([], [])
+
+    def _put(self, state: dict[str, Any]) -> None:
+        """Hold the calls of a `state`, in place of those with the same keys."""
+        rows = self.index.find(state["keys"])
+        new = rows < 0
+        held = rows[~new]
+        self._forget_statements(held)
+        self.calls.ids.drop(held)
+        rows[new] = self.calls.take_rows(int(np.count_nonzero(new)))
+        self.index.insert(state["keys"][new], rows[new])
+        self.calls.put_state(rows, state["calls"])
+        single = self.singles.take_rows(len(state["has_single"]))
+        self.singles.put(single, _SingleColumns(**state["singles"]))
+        self.calls.single[rows] = np.minimum(self.calls.single[rows], NO_STATEMENT)
+        self.calls.single[rows[state["has_single"]]] = single
+        self.reasons |= {single.item(place): reason for place, reason in state["reasons"].items()}
+        self.ledgers |= {
+            rows.item(at): StoredLedger(call_id, error, [Statement(*s) for s in kept])
+            for at, (call_id, error, kept) in state["cases"].items()
+        }
+        self._schedule(rows[new], self._closing_times(rows[new]))
+
+    def _forget_statements(self, rows: I32) -> None:
+        """Drop what is stated on the calls at `rows`."""
+        self.forget_singles(rows)
+        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
+            del self.ledgers[row]
+        self.calls.single[rows] = NO_STATEMENT
 
     def _schedule(self, rows: I32, closes: I64) -> None:
         hours = closes // HOUR_US

@@ -22,6 +22,7 @@ from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
 from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, SUCCESS
 from models.join.joined import Expired, Joined
+from models.join.migrations import to_3
 from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
 from models.join.slow_path import SlowPath
@@ -38,8 +39,8 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 2
-    MIGRATIONS: ClassVar[Migrations] = {}
+    STATE_VERSION: ClassVar = 3
+    MIGRATIONS: ClassVar[Migrations] = {2: to_3}
     compressible = False
 
     def __init__(self, rules: JoinRules) -> None:

@@ -1,6 +1,8 @@
-"""Puts changes of a shard behind its stored state: the newest row of each call counts, and calls that are gone go.
+"""Puts changes of a shard behind its stored state.
 
-All works on stored values, so that states of earlier versions are merged before they are migrated.
+All changes become one, in which the newest row of each call counts. It stays beside the rows of the state, as
+`held.changes`, and `HeldCalls.restore` applies it: most calls have not changed, and are not touched again. A migration
+of the rows of a state must see to those of `held.changes` too.
 """
 
 from __future__ import annotations
@@ -12,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from models.arrays import I64
-from models.columns.hash_index import HashIndex
 from models.columns.id_column import TEXT
 
 State = dict[str, Any]
 
 
 def merged_shard(state: State, changes: Sequence[State]) -> State:
-    """The state after `changes`, of `Join.changes`, in order. O(n log n) for n rows in all.
+    """The state after `changes`, of `Join.changes`, in order. O(n log n) for n rows of changes.
 
     Raises:
         LookupError, TypeError, ValueError: this is not what a join has stored.
@@ -28,10 +29,14 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
         return state
     parts = [state, *changes]
     waiting = dict(chain.from_iterable(part["waiting"] for part in parts))
+    held = state["held"] | {
+        "sources": tuple(chain.from_iterable(part["held"]["sources"] for part in parts)),
+        "changes": _held([part["held"] for part in changes]),
+    }
     return {
         **changes[-1],
         "groups": tuple(chain.from_iterable(part["groups"] for part in parts)),
-        "held": _held([part["held"] for part in parts]),
+        "held": held,
         "waiting": tuple((key, outcomes) for key, outcomes in waiting.items() if outcomes),
     }
 
@@ -41,6 +46,7 @@ def _held(parts: list[State]) -> State:
     calls = [part["calls"] for part in parts]
     has_single, singles = _places(parts, rows)
     return {
+        "gone": np.concatenate([part["gone"] for part in parts]),
         "keys": np.concatenate([part["keys"] for part in parts])[rows],
         "calls": {
             **_chosen([_columns(part) for part in calls], rows),
@@ -50,23 +56,18 @@ def _held(parts: list[State]) -> State:
         "singles": _chosen([part["singles"] for part in parts], singles),
         "reasons": _by_place(parts, "reasons", [len(part["has_single"]) for part in parts], singles),
         "cases": _by_place(parts, "cases", [len(part["keys"]) for part in parts], rows),
-        "sources": tuple(chain.from_iterable(part["sources"] for part in parts)),
     }
 
 
 def _newest(parts: list[State]) -> I64:
-    """Rows, among those of all parts one after the other, that are each call's newest and not gone."""
-    base, changes = parts[0]["keys"], parts[1:]
-    events = [array for part in changes for array in (part["gone"], part["keys"])]
+    """Rows, among those of all parts one after the other, that are each call's newest and not gone later."""
+    events = [array for part in parts for array in (part["gone"], part["keys"])]
+    held = np.concatenate([np.full(len(array), at % 2 == 1) for at, array in enumerate(events)])
     keys = np.concatenate(events)
-    changed, last = np.unique(keys[::-1], return_index=True)
+    _, last = np.unique(keys[::-1], return_index=True)
     newest = np.zeros(len(keys), np.bool_)
     newest[len(keys) - 1 - last] = True
-    held = np.concatenate([np.full(len(array), at % 2 == 1) for at, array in enumerate(events)])
-    # Most calls have not changed: to look them up among those that have is faster than to sort them too.
-    index = HashIndex(len(changed))
-    index.insert(changed, np.arange(len(changed), dtype=np.int32))
-    return np.concatenate((np.flatnonzero(index.find(base) < 0), len(base) + np.flatnonzero(newest[held])))
+    return np.flatnonzero(newest[held])
 
 
 def _places(parts: list[State], rows: I64) -> tuple[I64, I64]:
@@ -88,14 +89,16 @@ def _chosen(parts: list[State], rows: I64) -> State:
 
 
 def _ids(parts: list[State], rows: I64) -> State:
-    """As `IdColumn.state_of`: the texts are of the rows of the last kind, in order."""
+    """As `IdColumn.state_of`: the text is that of the rows of the last kind, in order."""
     columns = _chosen([{name: part[name] for name in ("high", "low", "kind")} for part in parts], rows)
-    texts = list(chain.from_iterable(part["texts"] for part in parts))
-    if not texts:
-        return {**columns, "texts": ()}
     is_text = np.concatenate([part["kind"] for part in parts]) == TEXT
     place = np.cumsum(is_text)[rows[is_text[rows]]] - 1
-    return {**columns, "texts": tuple(map(texts.__getitem__, place.tolist()))}
+    lengths = np.concatenate([part["lengths"] for part in parts])
+    ends = np.cumsum(lengths, dtype=np.int64)
+    chosen = lengths[place].astype(np.int64)
+    at = np.repeat(ends[place] - np.cumsum(chosen), chosen) + np.arange(chosen.sum())
+    text = np.concatenate([part["text"] for part in parts])[at]
+    return {**columns, "text": text, "lengths": lengths[place]}
 
 
 def _by_place(parts: list[State], name: str, lengths: list[int], rows: I64) -> dict[int, Any]:

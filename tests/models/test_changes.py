@@ -361,6 +361,16 @@ def test_changes_are_found_and_put_back_in_order() -> None:
     assert put_back(plain.pack(states[0]), changed[:-1]) == {"b": 1, "a": (4, 5)}
 
 
+def test_parts_that_change_and_then_go_are_gone() -> None:
+    state: dict[str, Any] = {"sums": np.zeros(99), "hours": [np.zeros(99), np.zeros(99)], "names": [*range(999)]}
+    tracker, first, changed = Tracker(state), plain.pack(state), list[bytes]()
+    state["sums"][1] = state["hours"][1][1] = 1
+    changed.append(plain.pack(tracker.changes(state)))
+    del state["sums"], state["hours"][1]
+    changed.append(plain.pack(tracker.changes(state)))
+    assert plain.pack(put_back(first, changed)) == plain.pack(state)
+
+
 def test_an_array_that_grew_is_no_part_of_a_larger_one() -> None:
     """Which would stay in memory."""
     before, after = np.zeros((4, 3000)), np.zeros((4, 3001))

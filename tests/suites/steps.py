@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,9 +27,9 @@ from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, 
 from flows.dataflow.stored_state import Keeping, Loaded, StoredState, Tracked
 from flows.settings import Settings
 from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
-from models.changes import Tracker
+from models import plain
 from models.groups import Grouped
-from models.join import Joined, merged_shard
+from models.join import Join, Joined, merged_shard
 from models.rates import RateCells
 from models.state import Envelopes
 from suites.traffic import FIRST_GROUPS, batches
@@ -154,14 +155,13 @@ class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
     """The rate cells; in the dataflow they live in the snapshot sink, as a part of its state."""
 
     def __init__(self, keeping: Keeping, stored: bytes | None) -> None:
-        loaded, tracker, state = None, None, None
+        loaded, state = None, None
         if stored is not None:
             loaded = Loaded(keeping, "rates", stored, "rates")
             state = loaded.state(Tracked.merge)
-            tracker = Tracker(state)
             state = loaded.migrated(state, RATES_VERSION, {})
         self._cells = RateCells() if state is None else RateCells.from_state(state)
-        source = Tracked(self._cells.state, tracker)
+        source = Tracked(self._cells.state)
         self._kept = StoredState(keeping, "rates", RATES_VERSION, source, loaded)
         self._kept.key = "rates"
 
@@ -267,12 +267,21 @@ def _closed_minutes(results: list[Grouped]) -> Any:
     return found
 
 
+def texts_of(ids: dict[str, Any]) -> list[str]:
+    """The ids that are stored as texts, in order."""
+    ends = ids["lengths"].cumsum(dtype=int).tolist()
+    text = ids["text"].tobytes()
+    return [text[start:end].decode() for start, end in pairwise((0, *ends))]
+
+
 def _held_calls(state: dict[str, Any]) -> Any:
     """Held calls by their key, each with its statements; the rest as it is."""
     in_texts = 3  # the kind of an id that is neither a UUID nor as long as one
+    if "changes" in state["held"]:
+        state = plain.unpack(plain.pack(Join.from_state(state, join_rules(SETTINGS)).state()))
     held = dict(state["held"])
     keys, calls, singles, cases = held["keys"].tolist(), held["calls"], held["singles"], held["cases"]
-    texts = iter(calls["ids"]["texts"])
+    texts = iter(texts_of(calls["ids"]))
     words = zip(*(calls["ids"][name].tolist() for name in ("kind", "high", "low")), strict=True)
     ids = [next(texts) if kind == in_texts else (kind, *word) for kind, *word in words]
     rows = {name: column.tolist() for name, column in calls.items() if name not in {"ids", "single"}}

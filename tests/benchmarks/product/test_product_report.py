@@ -46,7 +46,8 @@ def tables() -> dict[str, Any]:
     ns = dict.fromkeys(STAGES, 1234.5)
     stage = {"records": 10, "ns": ns, "whole_ns": sum(ns.values()), "plain_ns": 17_000.0}
     windows = {"epochs": window(0.5, [10.0, 12.0]).plain(), "none": window(0.3, []).plain()}
-    state = {"mb_per_epoch": 100.0, "core_share": 0.2, "worst_epoch_s": 2.0, "windows": windows}
+    written = {"mb_per_epoch": 100.0, "state_mb_per_epoch": 60.0}
+    state = {**written, "core_share": 0.2, "worst_epoch_s": 2.0, "windows": windows}
     row = {"held": 5_000_000, "records": 10, "per_cpu_second": 40_000.0, "resume_s": 3.5, "load_cpu_s": 60.0}
     return {
         "kafka": [compared | {"statements": 1}, alone | {"statements": 2}, compared | {"statements": 3}],

@@ -17,7 +17,7 @@ from flows.dataflow import stored_state
 from flows.dataflow.manifest import manifest_in
 from flows.dataflow.stored_state import SEGMENT_BYTES, Keeping, Loaded, StoredState, Tracked
 from flows.settings import Settings
-from models import changes, plain
+from models import plain
 from models.state import Envelopes, StateError
 
 ENVELOPES = Envelopes()
@@ -48,12 +48,11 @@ class Run:
         self.sink = SegmentPart(self.folder)
         self.keeping = Keeping(ENVELOPES, self.folder)
         self.loaded = None if stored is None else Loaded(self.keeping, "table", stored, "k")
-        self.table, tracker = Table(), None
+        self.table = Table()
         if self.loaded is not None:
             state = self.loaded.state(Tracked.merge)
-            tracker = changes.Tracker(state) if self.loaded.goes_on(version) else None
             self.table = Table(self.loaded.migrated(state, version, {1: dict})["rows"])
-        self.kept = StoredState(self.keeping, "table", version, Uncompressed(self.table.state, tracker), self.loaded)
+        self.kept = StoredState(self.keeping, "table", version, Uncompressed(self.table.state), self.loaded)
         self.kept.key = "k"
 
     def epoch(self, seed: int, rows: int = 500) -> bytes:

@@ -57,7 +57,7 @@ def test_ids_come_back_as_they_were(ids: list[str], dropped: list[int]) -> None:
     assert [column.get(i) for i in kept] == [ids[i] for i in kept]
     again = IdColumn()
     again.resize(64)
-    again.restore(column.state_of(np.array(kept, np.int32)))
+    again.put_state(np.arange(len(kept), dtype=np.int32), column.state_of(np.array(kept, np.int32)))
     assert [again.get(i) for i in range(len(kept))] == [ids[i] for i in kept]
 
 

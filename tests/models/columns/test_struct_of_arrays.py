@@ -90,12 +90,12 @@ def test_a_pool_hands_out_no_row_twice(turns: list[tuple[int, int]]) -> None:
 
 def test_fresh_rows_of_a_pool_are_blank_whatever_its_first_row_was_set_to() -> None:
     pool = RowPool(Pair(np.full(1, 5, np.int32), np.zeros((1, 2))))
-    pool.restore(Pair(np.array([9], np.int32), np.ones((1, 2))))
+    pool.put(pool.take_rows(1), Pair(np.array([9], np.int32), np.ones((1, 2))))
     assert pool.copied(pool.take_rows(3)).number.tolist() == [5, 5, 5]
 
 
 def test_a_pool_is_restored_row_by_row() -> None:
     pool = RowPool(Pair(np.zeros(1, np.int32), np.zeros((1, 2))))
-    pool.restore(Pair(np.arange(70, dtype=np.int32), np.ones((70, 2))))
+    pool.put(pool.take_rows(70), Pair(np.arange(70, dtype=np.int32), np.ones((70, 2))))
     assert pool.copied(np.array([69, 0, 33], np.int32)).number.tolist() == [69, 0, 33]
     assert pool.take_rows(2).tolist() == [70, 71]

@@ -20,7 +20,7 @@ from models.join.merged import merged_shard
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
-from suites.steps import stream
+from suites.steps import stream, texts_of
 
 Stored = dict[str, list[bytes]]
 BRIEF = JoinRules(horizon_us=2 * DAY_US, allowed_lateness_us=0)
@@ -110,7 +110,7 @@ def calls_of(join: Join) -> dict[str, Any]:
     held, groups = state["held"], state["groups"]
     sources = held["sources"]
     place = {row: at for at, row in enumerate(held["has_single"].tolist())}
-    texts = iter(held["calls"]["ids"]["texts"])
+    texts = iter(texts_of(held["calls"]["ids"]))
     calls = {}
     for row, key in enumerate(held["keys"].tolist()):
         columns = {name: column[row].item() for name, column in held["calls"].items() if name != "ids"}
