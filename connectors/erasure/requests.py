@@ -1,7 +1,8 @@
 """Stores requests to erase calls, and their receipts, as files in `<out>/state/erase`.
 
 A request is on disk before a process acts on it, and is removed only after its receipt is on disk: if the process dies
-in between, the next one repeats the request, and repeating it changes nothing. Receipts hold counts and no ids.
+in between, the next one repeats the request, and repeating it changes nothing. Receipts hold counts and no ids. Both
+have a checksum, so that damage erases no other call.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from xxhash import xxh3_128_hexdigest
+
+from aftercall.errors import StateError
 from connectors.batch import Erase
 from connectors.fsync import sync
 
@@ -21,6 +25,7 @@ FOLDER: Final = "erase"
 _REQUEST: Final = ".request.json"
 _RECEIPT: Final = ".receipt.json"
 _UNSCRUBBED: Final = "unscrubbed"
+_CHECKSUM: Final = "checksum"
 _LOOK_EVERY_S: Final = 1.0
 
 
@@ -40,7 +45,11 @@ class Erasures:
         return request
 
     def pending(self) -> list[Erase]:
-        """Requests without a receipt, oldest first; removes a request whose process died after the receipt."""
+        """Requests without a receipt, oldest first; removes a request whose process died after the receipt.
+
+        Raises:
+            StateError: one is damaged.
+        """
         if not self.folder.exists():
             return []
         requests = []
@@ -49,11 +58,9 @@ class Erasures:
             if self.receipt(name) is not None:
                 path.unlink(missing_ok=True)
                 continue
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-            except FileNotFoundError:  # another process finished it just now
-                continue
-            requests.append(Erase(name, tuple(content["call_ids"])))
+            content = _read(path)
+            if content is not None:  # else another process finished it just now
+                requests.append(Erase(name, tuple(content["call_ids"])))
         return requests
 
     def finish(self, request: str, counts: dict[str, Any]) -> None:
@@ -67,12 +74,12 @@ class Erasures:
         sync(self.folder)
 
     def receipt(self, request: str) -> dict[str, Any] | None:
-        """The counts of what was removed; None until the request is done."""
-        try:
-            counts: dict[str, Any] = json.loads((self.folder / (request + _RECEIPT)).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return counts
+        """The counts of what was removed; None until the request is done.
+
+        Raises:
+            StateError: the receipt is damaged.
+        """
+        return _read(self.folder / (request + _RECEIPT))
 
     @property
     def unscrubbed(self) -> bool:
@@ -103,8 +110,32 @@ class Erasures:
         draft = self.folder / f".{name}"
         with draft.open("w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o600)
-            json.dump(content, file)
+            json.dump(content | {_CHECKSUM: _checksum(content)}, file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.folder / name)
         sync(self.folder)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What is in a request or receipt; None where it is gone. Those of earlier versions have no checksum.
+
+    Raises:
+        StateError: it is not as it was written.
+    """
+    try:
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        whole = content.pop(_CHECKSUM, None) in {None, _checksum(content)}
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        whole = False
+    if not whole or (path.name.endswith(_REQUEST) and "call_ids" not in content):
+        raise StateError(
+            f"{path}: must be as `aftercall erase` wrote it; it is damaged (delete it, and give the command again)"
+        )
+    return content
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from zlib import crc32
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
+from aftercall.errors import StateError
 from connectors.block import Block
 from connectors.fsync import sync
 from connectors.kafka.sink import PARTS
@@ -35,8 +36,8 @@ class OutboxPart(StatefulSinkPartition[Block, None]):
         """Buffer records until the epoch ends."""
         for block in values:
             for key, value in block:
-                text = None if value is None else value.decode()
-                self._lines.append(json.dumps([self._topic, key, text]).encode() + b"\n")
+                record = [self._topic, key, None if value is None else value.decode()]
+                self._lines.append(json.dumps([*record, _checksum(record)]).encode() + b"\n")
 
     @override
     def snapshot(self) -> None:
@@ -53,8 +54,9 @@ class OutboxPart(StatefulSinkPartition[Block, None]):
         if not lines:
             return
         self._file.parent.mkdir(mode=0o700, exist_ok=True)
-        with self._file.open("ab") as file:
+        with self._file.open("a+b") as file:
             os.fchmod(file.fileno(), 0o600)
+            _cut_half_line(file)
             file.write(b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
@@ -89,16 +91,40 @@ def send(file: Path, writer: KafkaWriter) -> None:
 
     Raises:
         KafkaFailure: the broker refuses the client, or the writer gave up; the file stays.
+        StateError: the file is damaged; nothing is sent.
     """
+    # The last line has no end where its writer died before the epoch was stored.
+    records = [_record(file, line) for line in file.read_bytes().split(b"\n")[:-1]]
     writer.open()
     try:
-        for line in file.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n"):  # its writer died before the epoch was stored
-                continue
-            topic, key, text = json.loads(line)
+        for topic, key, text in records:
             writer.write(topic, [[(key, None if text is None else text.encode())]])
         writer.settle()
     finally:
         writer.close()
     file.unlink()
     sync(file.parent)
+
+
+def _record(file: Path, line: bytes) -> tuple[str, str, str | None]:
+    """Topic, key and value of a line; one of an earlier version has no checksum."""
+    try:
+        topic, key, text, *checksum = json.loads(line)
+        if not checksum or checksum == [_checksum([topic, key, text])]:
+            return topic, key, text
+    except (ValueError, TypeError):
+        pass
+    raise StateError(
+        f"{file}: must be as `aftercall erase` wrote it; it is damaged (delete it, and erase the same calls again)"
+    )
+
+
+def _checksum(record: list[str | None]) -> int:
+    return crc32(json.dumps(record).encode())
+
+
+def _cut_half_line(file: BinaryIO) -> None:
+    """Cut off what a writer left that died within a line, or the next line would be part of it."""
+    file.seek(0)
+    data = file.read()
+    file.truncate(data.rfind(b"\n") + 1)

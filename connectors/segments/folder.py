@@ -70,13 +70,14 @@ class SegmentFolder:
             self._deleted = True
 
     def sweep(self, needed: Collection[str]) -> None:
-        """Delete every segment but those needed, which are left by a run that ended before it could delete them.
+        """Delete every file but the segments needed; others are left by a run that ended before it could delete them.
 
-        No run may write to the folder meanwhile.
+        Folders are none of ours, and stay. No run may write to the folder meanwhile.
         """
-        if not self._path.exists():
+        if not self._path.is_dir():
             return
-        stale = [file for file in self._path.iterdir() if file.name.removesuffix(_SUFFIX) not in needed]
+        kept = {f"{name}{_SUFFIX}" for name in needed}
+        stale = [file for file in self._path.iterdir() if file.name not in kept and not file.is_dir()]
         for file in stale:
             file.unlink()
         if stale:

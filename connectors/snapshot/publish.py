@@ -38,8 +38,10 @@ class Publication:
     Exactly one of `write` and `abandon` must be called.
     """
 
-    def __init__(self, live: duckdb.DuckDBPyConnection, folder: Path, *, keep: int, calls: str) -> None:
-        self._folder, self._keep, self._calls = folder, keep, calls
+    def __init__(
+        self, live: duckdb.DuckDBPyConnection, live_file: Path, folder: Path, *, keep: int, calls: str
+    ) -> None:
+        self._live_file, self._folder, self._keep, self._calls = live_file, folder, keep, calls
         self.version = newest_version(folder) + 1
         self._temporary = folder / f"{_TEMPORARY}{self.version}.duckdb"
         self._cursor = live.cursor()
@@ -63,10 +65,11 @@ class Publication:
             The file that `outcomes.duckdb` now links to.
 
         Raises:
-            SnapshotError: The disk is full, or the file cannot be written for another reason.
+            SnapshotError: The disk is full, the live database is damaged, or the file cannot be written for another
+                reason.
         """
         try:
-            with naming(self._temporary):
+            with naming(self._temporary, reads=self._live_file):
                 self._fill(pipeline, {"rates": rates, "current_rates": current_rates})
         except BaseException:
             self.abandon()

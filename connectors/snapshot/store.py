@@ -206,7 +206,7 @@ class SnapshotStore:
     def begin_publish(self) -> Publication:
         """A publication of the last commit; its `write` may run in another thread. One at a time."""
         with naming(self._live_file):
-            return Publication(self._connection, self.folder, keep=self._keep, calls=self._calls)
+            return Publication(self._connection, self._live_file, self.folder, keep=self._keep, calls=self._calls)
 
     def publish(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
         """Publish the last commit now; see `Publication.write`."""
@@ -227,9 +227,11 @@ class SnapshotStore:
         try:
             connection = duckdb.connect(str(self._live_file), config=settings)
         except duckdb.IOException as error:
+            if "Could not set lock" not in str(error):
+                raise
             reason = str(error).splitlines()[0]
             msg = (
-                f"snapshot {self._live_file}: it must be this pipeline's alone and readable; {reason} "
+                f"snapshot {self._live_file}: it must be this pipeline's alone; {reason} "
                 "(stop the other pipeline, or choose another --out)"
             )
             raise SnapshotError(msg) from error

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from aftercall.errors import UserError
-from connectors.snapshot.errors import UNUSABLE
+from connectors.snapshot.errors import is_unusable
 
 LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, which are UTC, with naive times
 
@@ -54,7 +54,10 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from None
     try:
         yield base
-    except (*UNUSABLE, duckdb.CatalogException, duckdb.BinderException) as wrong:  # without a table or column of ours
+    except duckdb.Error as wrong:
+        # Without a table or column of ours it is of another release.
+        if not is_unusable(wrong) and not isinstance(wrong, duckdb.CatalogException | duckdb.BinderException):
+            raise
         raise InsightError(
             f"snapshot: {path} must be readable and written by this release; got: {_line(wrong)} (check the disk, or "
             "let `aftercall run` or `replay` of this release write one)"

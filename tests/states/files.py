@@ -23,13 +23,13 @@ WITHIN_S: Final = 600.0
 _GOES_S, _STANDS_S, _STANDS_LONGER_S = 0.1, 0.1, 4.0
 
 
-def write(folder: Path) -> None:
-    """The two files and the configuration."""
+def write(folder: Path, more: str = "") -> None:
+    """The two files and the configuration, with `more` at its end."""
     sent = _with_storms(history())
     for name, kind in ((CALLS, "calls"), (OUTCOMES, "outcomes")):
         lines = "".join(record.line + "\n" for record in sent if record.kind == kind)
         (folder / name).write_text(lines, encoding="utf-8")
-    (folder / CONFIG).write_text(SETTINGS, encoding="utf-8")
+    (folder / CONFIG).write_text(SETTINGS + more, encoding="utf-8")
 
 
 def digest(folder: Path) -> str:

@@ -46,6 +46,13 @@ class State(NamedTuple):
         return pickle.loads(given) if isinstance(given, bytes) else given
 
 
+def given(state: State) -> bytes:
+    """What the step or sink gave to Bytewax."""
+    found = pickle.loads(state.data)
+    assert isinstance(found, bytes)
+    return found
+
+
 def exists(out: Path) -> bool:
     """Whether the run in a folder has a store yet."""
     return any(_parts(out))

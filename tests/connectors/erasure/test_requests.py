@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
+from aftercall.errors import StateError
 from connectors.erasure.requests import Erasures
 
 
@@ -41,3 +45,29 @@ def test_requests_are_for_their_owner_alone(tmp_path: Path) -> None:
     erasures.submit(["a"])
     assert erasures.folder.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in erasures.folder.iterdir())
+
+
+def test_every_bit_that_flips_in_a_request_is_found_or_changes_nothing(tmp_path: Path) -> None:
+    erasures = Erasures(tmp_path)
+    request = erasures.submit(["a-1"])
+    file = erasures.folder / f"{request.request}.request.json"
+    data, found = file.read_bytes(), list[str]()
+    for bit in range(8 * len(data)):
+        file.write_bytes(data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :])
+        try:
+            assert erasures.pending() == [request]
+        except StateError as error:
+            found.append(str(error).partition("; ")[0])
+    assert set(found) == {f"{file}: must be as `aftercall erase` wrote it"}
+    assert len(found) > 7 * len(data), "a flip in the name of the checksum takes it away"
+    for end in range(len(data)):
+        file.write_bytes(data[:end])
+        with pytest.raises(StateError, match="damaged"):
+            erasures.pending()
+
+
+def test_a_request_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    erasures = Erasures(tmp_path)
+    request = erasures.submit(["a", "b"])
+    (erasures.folder / f"{request.request}.request.json").write_text(json.dumps({"call_ids": ["a", "b"]}))
+    assert erasures.pending() == [request]

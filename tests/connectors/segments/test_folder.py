@@ -50,8 +50,11 @@ def test_what_no_state_needs_is_swept(tmp_path: Path) -> None:
     folder = SegmentFolder(tmp_path)
     for name in ("a", "b", "c"):
         folder.write(name, b"1")
+    for name in ("b", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "theirs").mkdir()
     folder.sweep({"b"})
-    assert [path.name for path in tmp_path.iterdir()] == ["b.segment"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.segment", "theirs"]
     SegmentFolder(tmp_path / "none").sweep(())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aftercall.errors import StateError
 from connectors.batch import Erase
 from connectors.erasure.lanes import EraseLanes
 from connectors.files.jsonl_sink import JsonlSink
@@ -167,6 +168,32 @@ def test_what_waits_for_a_broker_is_sent_in_order_and_then_gone(tmp_path: Path) 
     send(file, writer)  # type: ignore[arg-type]
     assert writer.sent == [("v", ("é", None)), ("d", ("", '{"a": "é"}'.encode()))]
     assert not file.exists()
+
+
+def test_what_waits_for_a_broker_is_damaged_and_nothing_is_sent(tmp_path: Path) -> None:
+    file, writer = tmp_path / "erase" / "unsent.jsonl", _Writer()
+    part = OutboxSink(file, "v").build_part("s", "p00", None)
+    part.write_batch([[("a", None), ("b", b"1")]])
+    part.snapshot()
+    data = file.read_bytes()
+    for at in range(len(data)):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        if at == len(data) - 1:
+            continue  # a last line without its end is of an epoch that was not stored
+        with pytest.raises(StateError, match=r"unsent\.jsonl: must be as `aftercall erase` wrote it; it is damaged"):
+            send(file, writer)  # type: ignore[arg-type]
+    assert writer.sent == []
+
+
+def test_half_a_line_spoils_no_line_that_is_written_after_it(tmp_path: Path) -> None:
+    file, writer = tmp_path / "erase" / "unsent.jsonl", _Writer()
+    file.parent.mkdir()
+    file.write_bytes(b'["v", "a", null]\n["v", "half')
+    part = OutboxSink(file, "v").build_part("s", "p00", None)
+    part.write_batch([[("b", None)]])
+    part.snapshot()
+    send(file, writer)  # type: ignore[arg-type]
+    assert writer.sent == [("v", ("a", None)), ("v", ("b", None))]
 
 
 def test_a_file_of_records_has_no_tombstones(tmp_path: Path) -> None:
