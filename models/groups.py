@@ -42,6 +42,7 @@ MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
 
 _Name = TypeVar("_Name", Group, str)
+_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores)
 
 
 class Grouped(NamedTuple):
@@ -111,7 +112,9 @@ class Groups:
         )
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain values and arrays; not a copy."""
+        """All of it as plain values and arrays; not a copy. Parts are joined first: a batch of each shard adds some."""
+        self._trials, self._values = _joined(self._trials), _joined(self._values)
+        self._responses, self._scores = _joined(self._responses), _joined(self._scores)
         return {
             "clocks": self._clocks,
             "codes": self._codes,
@@ -235,11 +238,19 @@ def _nameless(values: Values, erased: tuple[int, ...]) -> Values:
     return values._replace(key=np.where(named, np.uint64(0), values.key))
 
 
+def _joined(parts: list[_Table]) -> list[_Table]:
+    """The rows of all parts in one."""
+    if len(parts) < 2:
+        return parts
+    columns: tuple[Any, ...] = tuple(map(np.concatenate, zip(*parts, strict=True)))
+    return [type(parts[0])(*columns)]
+
+
 def _split_at(parts: list[Any], through: int, empty: Any) -> tuple[Any, list[Any]]:
     """The rows of minutes before `through`, and the rest."""
     if not parts:
         return empty, []
-    whole = type(empty)(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    (whole,) = _joined(parts)
     closed = whole.minute < through
     if closed.all():
         return whole, []

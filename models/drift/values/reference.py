@@ -24,7 +24,9 @@ class Reference:
         self._parts = [] if parts is None else list(parts)
 
     def plain(self) -> tuple[int, list[tuple[I64, I64, I64]]]:
-        """Plain values and arrays; not a copy."""
+        """Plain values and arrays; not a copy. Merges the counts first: few arrays are packed sooner than many."""
+        if len(self._parts) > 1:
+            self._parts = [self.counts()]
         return self._n, self._parts
 
     def add(self, slot: int, level: I64, count: I64) -> int:
