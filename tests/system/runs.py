@@ -16,7 +16,11 @@ import duckdb
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
-SETTINGS = {"AFTERCALL_RECOVERY__EPOCH": "1s", "AFTERCALL_SNAPSHOT__EVERY": "1s"}
+SETTINGS = {
+    "AFTERCALL_RECOVERY__EPOCH": "1s",
+    "AFTERCALL_RECOVERY__SEGMENT_KB": "1",
+    "AFTERCALL_SNAPSHOT__EVERY": "1s",
+}
 """Epochs and snapshots as often as settings allow, so that a kill finds something half done."""
 EXCEPT = {"dead_letters": ("received_at",), "pipeline": ("version", "written_at", "positions")}
 """What reference section 4 leaves out where two runs are compared."""
