@@ -29,6 +29,7 @@ __all__ = [
     "Envelopes",
     "Migrations",
     "StateError",
+    "check_reachable",
     "check_river",
     "check_version",
     "is_envelope",
@@ -80,13 +81,21 @@ def migrated(state: Plain, found: int, version: int, migrations: Migrations, pla
     Raises:
         StateError: it is of a later version, of one that no migration starts from, or not what that version stored.
     """
-    at = found
-    while at != version and at in migrations:
+    check_reachable(found, version, migrations, place)
+    for at in range(found, version):
         with reading(place):
-            state, at = migrations[at](state), at + 1
-    if at != version:
-        raise StateError.of_version(place, version, found)
+            state = migrations[at](state)
     return state
+
+
+def check_reachable(found: int, version: int, migrations: Migrations, place: str) -> None:
+    """Make sure that migrations lead from version `found` to `version`.
+
+    Raises:
+        StateError: they do not.
+    """
+    if found > version or not all(at in migrations for at in range(found, version)):
+        raise StateError.of_version(place, version, found)
 
 
 class Envelopes:

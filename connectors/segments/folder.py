@@ -19,7 +19,7 @@ class SegmentFolder:
 
     def __init__(self, path: Path) -> None:
         """`path`: need not exist before the first `write`."""
-        self._path = path
+        self.path = path
         self._unsynced: list[Path] = []
         self._deleted = False
 
@@ -44,7 +44,7 @@ class SegmentFolder:
         Raises:
             OSError: it cannot be written, or is there already.
         """
-        self._path.mkdir(exist_ok=True)
+        self.path.mkdir(exist_ok=True)
         file = self.file(name)
         with file.open("xb") as out:
             out.write(data)
@@ -60,7 +60,7 @@ class SegmentFolder:
         for file in written:
             sync(file)
         if written or self._deleted:
-            sync(self._path)
+            sync(self.path)
         self._deleted = False
 
     def delete(self, names: Iterable[str]) -> None:
@@ -74,14 +74,14 @@ class SegmentFolder:
 
         Folders are none of ours, and stay. No run may write to the folder meanwhile.
         """
-        if not self._path.is_dir():
+        if not self.path.is_dir():
             return
         kept = {f"{name}{_SUFFIX}" for name in needed}
-        stale = [file for file in self._path.iterdir() if file.name not in kept and not file.is_dir()]
+        stale = [file for file in self.path.iterdir() if file.name not in kept and not file.is_dir()]
         for file in stale:
             file.unlink()
         if stale:
-            sync(self._path)
+            sync(self.path)
 
     def size(self, name: str) -> int | None:
         """Bytes of a segment; None where it is missing."""
@@ -97,5 +97,5 @@ class SegmentFolder:
             StateError: this is no name of a segment, so that it may lead elsewhere.
         """
         if not _NAME.fullmatch(name):
-            raise StateError(f"{self._path}: names of stored parts must be plain; {name!r} is not")
-        return self._path / f"{name}{_SUFFIX}"
+            raise StateError(f"{self.path}: names of stored parts must be plain; {name!r} is not")
+        return self.path / f"{name}{_SUFFIX}"

@@ -38,7 +38,7 @@ class SegmentPart(StatefulSinkPartition[Segment | None, None]):
                     if segment.data:
                         self._folder.write(segment.name, segment.data)
         except OSError as wrong:
-            raise _refused(wrong) from None
+            raise self._refused(wrong) from None
 
     @override
     def snapshot(self) -> None:
@@ -46,9 +46,15 @@ class SegmentPart(StatefulSinkPartition[Segment | None, None]):
         try:
             self._folder.settle()
         except OSError as wrong:
-            raise _refused(wrong) from None
+            raise self._refused(wrong) from None
         self._replaced += self._fresh
         self._fresh = []
+
+    def _refused(self, wrong: OSError) -> SegmentError:
+        return SegmentError(
+            f"{self._folder.path}: the state must be writable; {wrong.strerror} (make room, then give the same command "
+            "again: the run resumes at its last epoch)"
+        )
 
 
 class SegmentSink(FixedPartitionedSink[Segment | None, None]):
@@ -75,7 +81,3 @@ class SegmentSink(FixedPartitionedSink[Segment | None, None]):
 
 class SegmentError(UserError):
     """The state cannot be written."""
-
-
-def _refused(wrong: OSError) -> SegmentError:
-    return SegmentError(f"{wrong.filename}: the state must be writable; {wrong.strerror} (free the disk, and resume)")

@@ -105,7 +105,7 @@ class EnvelopedSink(_Enveloped, FixedPartitionedSink[Any, bytes]):
         kind = _Kind(self._inner, step_id)
         loaded, state = None, None
         if resume_state is not None:
-            loaded = Loaded(self._keeping, kind.step, resume_state, for_part)
+            loaded = Loaded(self._keeping, kind.step, resume_state, for_part, kind.version, kind.migrations)
             state = loaded.state(Tracked.merge)
             state = loaded.migrated(state, kind.version, kind.migrations)
         with reading(f"step {kind.step!r}"):

@@ -206,7 +206,7 @@ def _made(
     if stored is None:
         made = fresh()
     else:
-        loaded = Loaded(keeping, name, stored, None)
+        loaded = Loaded(keeping, name, stored, None, model.STATE_VERSION, model.MIGRATIONS)
         state = loaded.state(merge or Tracked.merge)
         state = loaded.migrated(state, model.STATE_VERSION, model.MIGRATIONS)
         with reading(loaded.place):

@@ -22,7 +22,7 @@ from connectors.segments.sink import SegmentPart
 from flows.dataflow.manifest import Manifest, SegmentRef, manifest_in
 from flows.dataflow.parts import packed_part, part_in
 from models import changes
-from models.state import Envelopes, Migrations, StateError, migrated, reading
+from models.state import Envelopes, Migrations, StateError, check_reachable, migrated, reading
 
 SEGMENT_BYTES: Final = 64 * 1024
 """By default, more bytes than these make a segment: each costs a file and an `fsync`."""
@@ -99,15 +99,35 @@ class Tracked:
 class Loaded:
     """A state as it was stored: `state` puts it together, `migrated` brings it up to date."""
 
-    def __init__(self, keeping: Keeping, step: str, stored: bytes, key: str | None) -> None:
-        """Read the manifest and its segments; `key` is the one that it must be for, None for any.
+    def __init__(
+        self,
+        keeping: Keeping,
+        step: str,
+        stored: bytes,
+        key: str | None,
+        version: int | None = None,
+        migrations: Migrations | None = None,
+    ) -> None:
+        """Read the manifest and its segments.
+
+        Args:
+            keeping: as it was stored.
+            step: for which it must be.
+            stored: what `StoredState.stored` gave.
+            key: for which it must be; None for any.
+            version: to which it is to be migrated; None for none.
+            migrations: with which.
 
         Raises:
-            StateError: one of them is missing, damaged, of another state, or needs a folder that is not there.
+            StateError: no migration starts from its version, or a part is missing, damaged, of another state, or needs
+                a folder that is not there.
         """
         envelopes, folder, _ = keeping
         envelope = envelopes.read(stored, step, key)
         self.key, self.found, self.place = envelope.key, envelope.version, envelope.place
+        if version is not None:
+            # Before its parts are put together, which a later version may store otherwise.
+            check_reachable(self.found, version, migrations or {}, self.place)
         self.manifest = manifest_in(envelope)
         self._parts: list[Any] = []
         if self.manifest is None:

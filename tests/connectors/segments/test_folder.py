@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,15 @@ def test_a_disk_that_refuses_is_one_sentence(tmp_path: Path) -> None:
     sink = part(SegmentFolder(tmp_path / "segments"))
     with pytest.raises(SegmentError, match="the state must be writable"):
         sink.write_batch([Segment("a", b"1")])
+
+
+def test_a_disk_that_is_full_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails for lack of room names no file."""
+    folder = SegmentFolder(tmp_path)
+
+    def full(name: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(folder, "write", full)
+    with pytest.raises(SegmentError, match=rf"^{re.escape(str(tmp_path))}: the state must be writable; No space left"):
+        part(folder).write_batch([Segment("a", b"1")])
