@@ -12,7 +12,7 @@ import pytest
 from benchmarks.kafka_broker import Broker
 from states import comparison, live, stored
 from states.files import WITHIN_S
-from states.golden import Golden, goldens, name_of
+from states.golden import Golden, tried
 from states.holds import holds, missing
 from states.names import foreign
 from states.resumed import assert_went_on
@@ -22,7 +22,7 @@ from system.runs import Left, assert_same, sums_that_fail
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(4 * WITHIN_S)]
 
 
-@pytest.mark.parametrize("golden", goldens("kafka"), ids=name_of)
+@pytest.mark.parametrize("golden", tried("kafka"))
 def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     golden: Golden, new_broker: Callable[..., Broker], tmp_path: Path
 ) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import pytest
 
 HERE = Path(__file__).parent
 MOST_BYTES = 1024 * 1024
 """A golden stays in the repository for good."""
+_IN_BETWEEN: Final = ("8def23f",)
+"""Commits whose form of state is that of a later one too, but for versions of which others have goldens."""
 
 
 class Golden(NamedTuple):
@@ -23,6 +27,11 @@ class Golden(NamedTuple):
         """`files` or `kafka`."""
         return str(self.recorded["kind"])
 
+    @property
+    def commit(self) -> str:
+        """That wrote it."""
+        return str(self.recorded["commit"])
+
     def unpack(self, folder: Path) -> None:
         """Put the run's folder as `out` into this one."""
         with tarfile.open(self.packed) as archive:
@@ -33,6 +42,14 @@ def goldens(kind: str = "") -> list[Golden]:
     """All that are here, or those of a kind."""
     found = [Golden(path.with_suffix(".tar.xz"), json.loads(path.read_text())) for path in sorted(HERE.glob("*.json"))]
     return [golden for golden in found if kind in {"", golden.kind}]
+
+
+def tried(kind: str) -> list[Any]:
+    """Those of a kind, for tests; those of commits in between are `long`."""
+    return [
+        pytest.param(golden, marks=pytest.mark.long if golden.commit in _IN_BETWEEN else (), id=name_of(golden))
+        for golden in goldens(kind)
+    ]
 
 
 def name_of(golden: Golden) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from states import comparison, files, stored
-from states.golden import MOST_BYTES, Golden, goldens, name_of
+from states.golden import MOST_BYTES, Golden, goldens, tried
 from states.holds import holds, missing
 from states.resumed import assert_went_on
 from system.runs import Left, assert_same, sums_that_fail
@@ -32,7 +32,7 @@ def test_both_kinds_of_runs_have_a_golden_and_none_is_large() -> None:
     assert {golden.packed.stat().st_size > MOST_BYTES for golden in goldens()} == {False}
 
 
-@pytest.mark.parametrize("golden", goldens("files"), ids=name_of)
+@pytest.mark.parametrize("golden", tried("files"))
 def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     golden: Golden, undisturbed: Path, tmp_path: Path
 ) -> None:
