@@ -45,6 +45,9 @@ class _Model(Protocol):
 
     def state(self) -> Any: ...
 
+    @classmethod
+    def from_state(cls, state: Any, *arguments: Any) -> Any: ...
+
 
 _M = TypeVar("_M", bound=_Model)
 
@@ -85,15 +88,7 @@ def join_step(rules: JoinRules, keeping: Keeping) -> Build:
     """Arrivals or Erasure -> Joined, one step per shard."""
 
     def build(stored: bytes | None) -> Step:
-        join, kept = _made(
-            "join",
-            keeping,
-            stored,
-            Join,
-            lambda: Join(rules),
-            lambda state: Join.from_state(state, rules),
-            merged_shard,
-        )
+        join, kept = _made("join", keeping, stored, Join, rules, merge=merged_shard)
 
         def apply(message: Arrivals | Erasure) -> tuple[Joined]:
             return (erase(join, message) if isinstance(message, Erasure) else join.process(message),)
@@ -105,17 +100,9 @@ def join_step(rules: JoinRules, keeping: Keeping) -> Build:
 
 def groups_step(max_groups: int, keeping: Keeping) -> Build:
     """Changes -> Grouped."""
-    count = len(SHARDS)
 
     def build(stored: bytes | None) -> Step:
-        groups, kept = _made(
-            "groups",
-            keeping,
-            stored,
-            Groups,
-            lambda: Groups(count, max_groups),
-            lambda state: Groups.from_state(state, count, max_groups),
-        )
+        groups, kept = _made("groups", keeping, stored, Groups, len(SHARDS), max_groups)
 
         def apply(changes: Changes) -> tuple[Grouped]:
             if changes.erased:
@@ -131,9 +118,7 @@ def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
     """Closed -> Detected."""
 
     def build(stored: bytes | None) -> Step:
-        drift, kept = _made(
-            "drift", keeping, stored, Drift, lambda: Drift(settings), lambda state: Drift.from_state(state, settings)
-        )
+        drift, kept = _made("drift", keeping, stored, Drift, settings)
 
         def apply(closed: Closed) -> tuple[Detected]:
             return (Detected(closed, drift.close(closed), drift.digests()),)
@@ -147,14 +132,7 @@ def alerting_step(settings: AlertSettings, keeping: Keeping) -> Build:
     """Detected -> Alerted: the alarms of one cause become one alert."""
 
     def build(stored: bytes | None) -> Step:
-        alerting, kept = _made(
-            "alerting",
-            keeping,
-            stored,
-            Alerting,
-            lambda: Alerting(settings),
-            lambda state: Alerting.from_state(state, settings),
-        )
+        alerting, kept = _made("alerting", keeping, stored, Alerting, settings)
 
         def apply(detected: Detected) -> tuple[Alerted]:
             closed, alarms, digests = detected
@@ -169,14 +147,7 @@ def routing_step(settings: RoutingSettings, keeping: Keeping) -> Build:
     """Alerted -> Recommendation."""
 
     def build(stored: bytes | None) -> Step:
-        routing, kept = _made(
-            "routing",
-            keeping,
-            stored,
-            Routing,
-            lambda: Routing(settings),
-            lambda state: Routing.from_state(state, settings),
-        )
+        routing, kept = _made("routing", keeping, stored, Routing, settings)
 
         def apply(alerted: Alerted) -> list[Recommendation]:
             return routing.close(alerted.closed, alerted.alerts)
@@ -187,29 +158,23 @@ def routing_step(settings: RoutingSettings, keeping: Keeping) -> Build:
 
 
 def _made(
-    name: str,
-    keeping: Keeping,
-    stored: bytes | None,
-    model: type[_M],
-    fresh: Callable[[], _M],
-    restored: Callable[[Any], _M],
-    merge: Merge | None = None,
+    name: str, keeping: Keeping, stored: bytes | None, model: type[_M], *arguments: Any, merge: Merge | None = None
 ) -> tuple[_M, StoredState]:
     """The model of a step, a fresh one or the one whose state is stored, and what stores it from now on.
 
-    Without `merge`, the model does not know what has changed in it.
+    Both are made with the same `arguments`. Without `merge`, the model does not know what has changed in it.
 
     Raises:
         StateError: the state cannot be used.
     """
     loaded = None
     if stored is None:
-        made = fresh()
+        made = model(*arguments)
     else:
         loaded = Loaded(keeping, name, stored, None, model.STATE_VERSION, model.MIGRATIONS)
         state = loaded.state(merge or Tracked.merge)
         state = loaded.migrated(state, model.STATE_VERSION, model.MIGRATIONS)
         with reading(loaded.place):
-            made = restored(dict(state))
+            made = model.from_state(dict(state), *arguments)
     source = Tracked(made.state) if merge is None else cast("ChangingState", made)
     return made, StoredState(keeping, name, model.STATE_VERSION, source, loaded)

@@ -19,7 +19,7 @@ from xxhash import xxh3_128
 
 from aftercall.errors import NEW_OUT, StateError
 from connectors.segments.folder import SegmentFolder
-from flows.dataflow.manifest import SegmentRef, manifest_in
+from flows.dataflow.manifest import Manifest, SegmentRef, manifest_in
 from flows.dataflow.stored_state import Keeping
 from flows.runtime.old_pickles import read_old
 from flows.runtime.run_folder import SEGMENTS, RunError
@@ -110,7 +110,6 @@ def open_store(
                 _upgrade(store, file, envelopes)
             elif unsealed and envelopes.kind != Envelopes().kind:
                 _seal(store, file, keeping)
-            _check_states(store, file, envelopes)
     _sweep(files, keeping)
     return folder
 
@@ -131,8 +130,9 @@ def sweep(state: Path, keeping: Keeping) -> None:
 
 
 def _sweep(files: list[Path], keeping: Keeping) -> None:
+    named = _check_states(files, keeping)
     if keeping.folder is not None:
-        keeping.folder.sweep(_checked_segments(files, keeping.envelopes, keeping.folder))
+        keeping.folder.sweep(named)
 
 
 def digest(state: Path) -> str:
@@ -171,45 +171,46 @@ def _damaged(file: Path, what: str) -> RunError:
     return RunError(f"{file}: the state of the run must be as it was left; {' '.join(what.split())} ({_PUT_BACK})")
 
 
-def _check_states(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> None:
-    for step_id, key, data in _rows(store):
-        step = _step(step_id)
-        place = f"{file}, step {step!r}, key {key!r}"
-        stored = taken_out(data)
-        if stored is None:
-            raise StateError(f"{place}: stored state must be bytes of ours; it is something else ({_PUT_BACK})")
-        envelopes.read(stored, step, key, place)
+def _check_states(files: list[Path], keeping: Keeping) -> set[str]:
+    """Check the state in every row, and that the segments are there from which the run goes on, with their sizes.
 
+    States of older epochs may name segments that are deleted already, and states of an epoch that did not end some that
+    were not written. The steps read what is in segments.
 
-def _checked_segments(files: list[Path], envelopes: Envelopes, segments: SegmentFolder) -> set[str]:
-    """The names of all segments that states name. Those that the run goes on from are there, with their sizes.
-
-    States of older epochs may name some that are deleted already, and states of an epoch that did not end some that
-    were not written. The steps read what is in them.
+    Returns:
+        The names of all segments that states name.
     """
     named: set[str] = set()
     for file in files:
         with _opened(file) as store:
             newest = {row for (row,) in store.execute(_NEWEST)}
-            for row, step_id, key, data in _rows(store, "rowid, step_id, state_key, ser_change"):
+            for row, step_id, key, data in _rows(store):
                 step = _step(step_id)
                 place = f"{file}, step {step!r}, key {key!r}"
-                manifest = manifest_in(envelopes.read(taken_out(data) or b"", step, key, place))
-                for ref in () if manifest is None else manifest.segments:
-                    named.add(ref.name)
-                    found = segments.size(ref.name)
-                    if row in newest and found != ref.size:
-                        what = "it is missing" if found is None else f"it has {found}"
-                        raise StateError(
-                            f"{segments.file(ref.name)}: a part of the stored state must have {ref.size} bytes; {what} "
-                            f"({_PUT_BACK})"
-                        )
+                stored = taken_out(data)
+                if stored is None:
+                    raise StateError(f"{place}: stored state must be bytes of ours; it is something else ({_PUT_BACK})")
+                manifest = manifest_in(keeping.envelopes.read(stored, step, key, place))
+                if manifest is not None and keeping.folder is not None:
+                    named.update(ref.name for ref in manifest.segments)
+                    if row in newest:
+                        _check_segments(manifest, keeping.folder)
     return named
 
 
-def _rows(store: sqlite3.Connection, columns: str = "step_id, state_key, ser_change") -> Iterator[Any]:
+def _check_segments(manifest: Manifest, folder: SegmentFolder) -> None:
+    for ref in manifest.segments:
+        found = folder.size(ref.name)
+        if found != ref.size:
+            what = "it is missing" if found is None else f"it has {found}"
+            raise StateError(
+                f"{folder.file(ref.name)}: a part of the stored state must have {ref.size} bytes; {what} ({_PUT_BACK})"
+            )
+
+
+def _rows(store: sqlite3.Connection) -> Iterator[Any]:
     # One at a time: a state may have some 100 MB.
-    yield from store.execute(f"SELECT {columns} FROM snaps WHERE ser_change IS NOT NULL")
+    yield from store.execute("SELECT rowid, step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL")
 
 
 def _step(step_id: str) -> str:
@@ -227,10 +228,10 @@ def _upgrade(store: sqlite3.Connection, file: Path, envelopes: Envelopes) -> Non
             return None
         with reading(place):
             try:
-                version, plain = _old_state(step, data)
+                version, state = _old_state(step, data)
             except StateError as wrong:
                 raise StateError(f"{place}: {wrong} ({_PUT_BACK})") from None
-            return envelopes.pack(step, key, version, plain)
+            return envelopes.pack(step, key, version, state)
 
     _rewrite(store, enveloped)
 

@@ -42,6 +42,7 @@ class Join:
     STATE_VERSION: ClassVar = 3
     MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array}
     compressible = False
+    """Its rows are mostly random bytes: ids and keys."""
 
     def __init__(self, rules: JoinRules) -> None:
         self.shard = ShardState([rules])

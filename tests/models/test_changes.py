@@ -420,7 +420,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], object]]] = {
     "groups": (lambda: Groups(len(SHARDS), FIRST_GROUPS), lambda groups, changed: groups.process(changed)),
     "rates": (
         RateCells,
-        lambda rates, told: rates.apply(*told) if isinstance(told, CellChanges) else rates.advance(*told[:2]),
+        lambda rates, news: rates.apply(*news) if isinstance(news, CellChanges) else rates.advance(*news[:2]),
     ),
     "drift": (lambda: Drift(drift_settings(SETTINGS)), lambda drift, closed: (drift.close(closed), drift.digests())),
     "alerting": (lambda: Alerting(alert_settings(SETTINGS)), lambda alerting, found: alerting.close(*found[:2])),
