@@ -42,7 +42,7 @@ SETTINGS: Final = """
 [join]
 horizon = "72h"
 orphan_wait = "60d"
-idle_after = "15s"
+idle_after = "60s"
 [recovery]
 epoch = "1s"
 segment_kb = 2

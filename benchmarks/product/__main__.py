@@ -2,8 +2,9 @@
 
     python -m benchmarks.product [--size ci|full] [--only SECTION ...]
 
-Prints tables and figures. With size `full` and all sections it writes benchmarks/results/product.json; other runs print
-only, as their figures stand for nothing. CPU is user and system time of the whole process tree, without the broker.
+Prints tables and figures. With size `full` it renews the measured sections of benchmarks/results/product.json; other
+runs print only, as their figures stand for nothing. CPU is user and system time of the whole process tree, without the
+broker.
 """
 
 from __future__ import annotations
@@ -14,22 +15,19 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 
-from benchmarks import report
 from benchmarks.kafka_broker import Broker
 from benchmarks.kafka_jars import BrokerError
-from benchmarks.product.base import COMMIT, base, present
+from benchmarks.product import record
+from benchmarks.product.base import base, present
 from benchmarks.product.processes import BenchmarkError, Build
 from benchmarks.product.runs import Bench
 from benchmarks.product.sections import SECTIONS, WITH_BASE, figures
 from benchmarks.product.sizes import SIZES
 from benchmarks.product.tables import WIDTH, show
-from benchmarks.product.traffic import SEED
-
-_PACKAGES: Final = ("duckdb", "confluent-kafka", "scipy", "orjson")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,11 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(tables, found, console)
     if without_base:
         console.print(without_base)
-    if asked.size == "full" and set(asked.only) == set(SECTIONS):
-        size = SIZES[asked.size]._asdict()
-        details = {"base": COMMIT, "seconds": took, "versions": report.versions(_PACKAGES), **tables}
-        path = report.write("product", _rounded(found), seed=SEED, sizes=size, details=_rounded(details))
-        console.print(f"written to {path}")
+    if asked.size == "full":
+        console.print(f"written to {record.renew(tables, took, SIZES[asked.size])}")
     return 0
 
 
@@ -77,17 +72,6 @@ def _base(folder: Path) -> tuple[Build | None, str]:
         return base(folder), ""
     except BenchmarkError as error:
         return None, f"no ratios: {error}"
-
-
-def _rounded(value: Any) -> Any:
-    """Plain values, floats to 5 significant digits; None for nan."""
-    if isinstance(value, dict):
-        return {str(key): _rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(part) for part in value]
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if value == value else None  # noqa: PLR0124 - nan alone differs from itself
-    return value
 
 
 if __name__ == "__main__":

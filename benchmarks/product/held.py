@@ -76,11 +76,9 @@ def _state(service: Service, topics: Topics, size: Size) -> dict[str, Any]:
     does in its log and its file) without what the snapshot's live database grew by. `core_share` is the difference in
     CPU between the two windows: it has the engine's part too, which no function of ours holds.
     """
-    windows = {
-        name: _window(service, topics, f'{_QUIET}[recovery]\nepoch = "{epoch}"\n', size, SEED + 100 + number)
-        for number, (name, epoch) in enumerate((("epochs", f"{EPOCH_S:g}s"), ("none", _NO_EPOCHS)))
-    }
-    with_epochs, without = windows["epochs"], windows["none"]
+    without = _window(service, topics, _NO_EPOCHS, size.bare_s, size.lead_s, SEED + 101)
+    with_epochs = _window(service, topics, f"{EPOCH_S:g}s", size.state_s, size.lead_s, SEED + 100)
+    windows = {"epochs": with_epochs, "none": without}
     ended = max(len(with_epochs.epochs), 1)
     return {
         "mb_per_epoch": (with_epochs.written_mb - with_epochs.rows_mb) / ended,
@@ -91,13 +89,15 @@ def _state(service: Service, topics: Topics, size: Size) -> dict[str, Any]:
     }
 
 
-def _window(service: Service, topics: Topics, settings: str, size: Size, seed: int) -> Window:
+def _window(
+    service: Service, topics: Topics, epoch: str, spans_s: tuple[float, float], lead_s: float, seed: int
+) -> Window:
     """Resume, catch up, and measure at a steady rate."""
-    seconds, warm_s = size.state_s
-    running = service.start(settings=settings)
+    seconds, warm_s = spans_s
+    running = service.start(settings=f'{_QUIET}[recovery]\nepoch = "{epoch}"\n')
     try:
         service.wait_until_loaded(running)
-        records = records_from_now(seconds + warm_s, size.lead_s, seed)
+        records = records_from_now(seconds + warm_s, lead_s, seed)
         return measure(service, topics, running, records, seconds)
     finally:
         running.kill()

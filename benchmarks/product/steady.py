@@ -20,7 +20,7 @@ _TICK_S: Final = 0.01
 _WATCH_S: Final = 1.0
 _READ_S: Final = 30.0
 _STATE: Final = "aftercall_state_written_bytes_total"
-_PREPARE_S, _READ_PER_S = 5.0, 10_000.0
+_PREPARE_S, _READ_PER_S, _MADE_PER_S = 5.0, 10_000.0, 20_000.0
 
 
 class Window(NamedTuple):
@@ -58,7 +58,8 @@ class Window(NamedTuple):
 
 def records_from_now(seconds: float, lead_s: float, seed: int) -> Records:
     """`RATE` records a second for so long, from a moment that leaves time to make and read those of `lead_s` before."""
-    begin_us = time.time_ns() // 1000 + round((_PREPARE_S + lead_s * RATE / _READ_PER_S) * 1e6)
+    before_s = _PREPARE_S + lead_s * RATE / _READ_PER_S + (lead_s + seconds) * RATE / _MADE_PER_S
+    begin_us = time.time_ns() // 1000 + round(before_s * 1e6)
     first_us = begin_us - round(lead_s * 1e6)
     shape = Shape(calls_for(round(RATE * (lead_s + seconds)), 1), 1, GROUPS, RATE, first_us, seed)
     return traffic(shape).between(first_us, begin_us + round(seconds * 1e6))

@@ -83,6 +83,7 @@ def _held(held: Row) -> list[Table]:
     lines = (
         ("MB written per epoch", f"{state['mb_per_epoch']:,.1f}"),
         ("of it state, in segments and manifests", f"{state['state_mb_per_epoch']:,.1f}"),
+        ("MB written in all, of it state, in segments and manifests", _written(windows["epochs"])),
         ("cores on epochs", f"{state['core_share']:.3f}"),
         ("longest epoch beyond its interval, s", f"{state['worst_epoch_s']:.2f}"),
         ("cores with epochs / without", f"{windows['epochs']['cores']:.3f} / {windows['none']['cores']:.3f}"),
@@ -92,6 +93,10 @@ def _held(held: Row) -> list[Table]:
         _table("with calls held, on Kafka", columns, rows),
         _table(f"at 1,000 records/s with {held['rows'][-1]['held']:,} calls held", ("", ""), lines),
     ]
+
+
+def _written(window: Row) -> str:
+    return f"{window['written_mb']:,.0f} / {window['state_mb']:,.0f}"
 
 
 def _steady(window: Row) -> list[Table]:

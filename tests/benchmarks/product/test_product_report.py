@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
-from benchmarks.product import base, held, sections
+from benchmarks import report
+from benchmarks.product import base, held, record, sections
 from benchmarks.product.processes import BenchmarkError, Build, Running
 from benchmarks.product.runs import Measured
 from benchmarks.product.service import Service, Topics
@@ -102,7 +104,7 @@ def test_the_tables_are_80_columns_wide_and_show_every_section(tables: dict[str,
 
 
 def test_an_epoch_is_what_it_writes_and_what_it_costs_over_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = iter((window(0.5, [EPOCH_S, EPOCH_S + 2]), window(0.3, [])))
+    measured = iter((window(0.3, []), window(0.5, [EPOCH_S, EPOCH_S + 2])))
     monkeypatch.setattr(held, "_window", lambda *_: next(measured))
     state = held._state(Mock(spec=Service), Mock(spec=Topics), SIZES["ci"])
     assert state["mb_per_epoch"] == pytest.approx(100.0)
@@ -115,6 +117,21 @@ def test_figures_of_full_size_are_those_of_their_names() -> None:
     assert full.held[-1] == 5_000_000
     assert {1, 3} <= set(full.ratios) <= set(full.statements)
     assert full.state_s[0] % EPOCH_S == 0
+
+
+def test_sections_are_renewed_one_by_one(
+    tables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    size, took = SIZES["full"], dict.fromkeys(tables, 1.0)
+    record.renew({"groups": tables["groups"], "processes": tables["processes"]}, took, size)
+    record.renew({name: tables[name] for name in tables if name != "processes"}, took, size)
+    again = [row | {"present": row["present"] * 3} for row in tables["groups"]]
+    recorded = json.loads(record.renew({"groups": again}, took | {"groups": 2.0}, size).read_text())
+    assert set(recorded["figures"]) == set(sections.FIGURES)
+    assert recorded["details"]["groups"][0]["present"] == pytest.approx(3 * tables["groups"][0]["present"])
+    assert recorded["details"]["measured"]["groups"]["seconds"] == 2.0
+    assert set(recorded["details"]["measured"]) == set(tables)
 
 
 def test_a_clone_without_the_base_commit_is_answered_in_one_sentence(tmp_path: Path) -> None:
