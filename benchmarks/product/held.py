@@ -63,7 +63,7 @@ def figures(held: dict[str, Any]) -> dict[str, float]:
     """The figures on state, at the greatest number of held calls."""
     state = held["state"]
     return {
-        "state_mb_per_epoch_5m": state["mb_per_epoch"],
+        "state_mb_per_epoch_5m": state["state_mb_per_epoch"],
         "epoch_core_share_5m": state["core_share"],
         "resume_s_5m": held["rows"][-1]["resume_s"],
     }
@@ -72,9 +72,10 @@ def figures(held: dict[str, Any]) -> dict[str, float]:
 def _state(service: Service, topics: Topics, size: Size) -> dict[str, Any]:
     """What epochs write and cost at a steady rate: with the default epoch, against epochs that never end.
 
-    `mb_per_epoch` is what the process has sent to storage (`write_bytes`: it counts what is written twice, as SQLite
-    does in its log and its file) without what the snapshot's live database grew by. `core_share` is the difference in
-    CPU between the two windows: it has the engine's part too, which no function of ours holds.
+    `state_mb_per_epoch` is what steps and sinks have written as state: manifests, segments, compaction. `mb_per_epoch`
+    is all that the process has sent to storage (`write_bytes`) without what the snapshot's live database grew by: it
+    has what SQLite and DuckDB write twice, in their logs and their files, and all rows of the snapshot. `core_share` is
+    the difference in CPU between the two windows: it has the engine's part too, which no function of ours holds.
     """
     without = _window(service, topics, _NO_EPOCHS, size.bare_s, size.lead_s, SEED + 101)
     with_epochs = _window(service, topics, f"{EPOCH_S:g}s", size.state_s, size.lead_s, SEED + 100)

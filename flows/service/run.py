@@ -52,6 +52,7 @@ from flows.service.processes import run_members
 from flows.service.signals import Stopping, die_with_parent
 from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
+from models.drift import load_river
 
 _CHECK_DISK_S: Final = 1.0
 _log = logging.getLogger("aftercall.run")
@@ -145,6 +146,7 @@ def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
     """Run one process of the dataflow until it is stopped."""
     settings = service.settings
     limit_arenas()
+    load_river()
     logs.configure(settings.service.log_level, member.number)
     poll_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
     poller = MetadataPoller(admin_config(settings.kafka.cluster()), inputs(settings.kafka), poll_every_s)

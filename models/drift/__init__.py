@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from models.drift.detectors import Drift
+from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings
 
-__all__ = ["Drift", "DriftSettings"]
+__all__ = ["Drift", "DriftSettings", "load_river"]

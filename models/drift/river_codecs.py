@@ -6,7 +6,14 @@ may read them (`models.state.check_river`).
 
 from __future__ import annotations
 
+from importlib import import_module
+from threading import Thread
 from typing import Any
+
+
+def load_river() -> None:
+    """Import river in the background. It takes half a second and more, which a resume need not wait for in turn."""
+    Thread(target=import_module, args=("river.drift",), name="aftercall-river", daemon=True).start()
 
 
 def adwin() -> Any:
