@@ -170,6 +170,10 @@ def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
             addresses=member.addresses,
         )
         finish(sinks)
+    except Exception as error:
+        if user_error(error) is None:
+            _log.error("ended by a defect of aftercall, %r; its traceback follows", error)
+        raise
     finally:
         poller.close()
         if server is not None:

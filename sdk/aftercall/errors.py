@@ -91,10 +91,13 @@ def _made_again(kind: type[UserError], arguments: tuple[Any, ...], attributes: d
 def causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and what it was raised `from`, outermost first.
 
-    An error that was only being handled is left out: a defect in its handler must not count as that error.
+    An error that was only being handled is left out: a defect in its handler must not count as that error. Each error
+    comes once: a chain that an engine has made may be a ring.
     """
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         yield cause
         cause = cause.__cause__
 

@@ -1,0 +1,63 @@
+"""Where a step, a source or a sink may fail by a defect, and how commands are started with one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from system.runs import ROOT
+
+STEPS: Final = (
+    "connectors.decode.decoder:Decoder.decode@1",
+    "models.join.join:Join.process@2",
+    "models.groups:Groups.process@2",
+    "models.drift.detectors:Drift.close@1",
+    "models.alerts.alerting:Alerting.close@1",
+    "models.routing.routing:Routing.close@1",
+    "flows.dataflow.outputs:verdicts@1",
+    "flows.dataflow.outputs:cell_history@1",
+    "flows.dataflow.stored_state:StoredState.due@2",
+    "flows.dataflow.stored_state:StoredState.stored@3",
+    "flows.dataflow.manifest:Manifest.plain@2",
+    "flows.dataflow.snapshot_sink:SnapshotPartition.write_batch@1",
+    "flows.dataflow.snapshot_sink:SnapshotPartition.snapshot@1",
+    "flows.dataflow.snapshot_sink:_publish@1",
+)
+"""Functions of the dataflow, and at which call each fails."""
+FILES: Final = (
+    "connectors.files.lane:FileLane.next_batch@2",
+    "connectors.files.lane:FileLane.snapshot@1",
+    "connectors.files.jsonl_sink:JsonlPartition.write_batch@1",
+    "connectors.files.jsonl_sink:JsonlPartition.snapshot@1",
+    "connectors.files.jsonl_sink:JsonlPartition.close@1",
+)
+KAFKA: Final = (
+    "connectors.kafka.lane:KafkaLane.next_batch@3",
+    "connectors.kafka.lane:KafkaLane.snapshot@1",
+    "connectors.kafka.sink:KafkaPart.write_batch@1",
+    "connectors.kafka.sink:KafkaPart.snapshot@1",
+    "connectors.kafka.after_epoch:AfterEpochPart.snapshot@1",
+    "connectors.segments.sink:SegmentPart.write_batch@1",
+    "connectors.segments.sink:SegmentPart.snapshot@1",
+)
+ERRORS: Final = ("KeyError", "MemoryError")
+
+
+def with_defect(place: str, error: str) -> dict[str, str]:
+    """The variables of a process in which the function at `place` fails."""
+    function, _, call = place.partition("@")
+    path = os.pathsep.join(map(str, (Path(__file__).parent, ROOT, ROOT / "sdk")))
+    return {"DEFECT": f"{function}={error}@{call}", "PYTHONPATH": path}
+
+
+def each_with_an_error(*places: str) -> list[Any]:
+    """Pairs of place and error: in `make test` every third place fails, in one way; else all do, in both."""
+    pairs = [
+        (place, error, at % 3 == 0 and which == at % 2)
+        for at, place in enumerate(places)
+        for which, error in enumerate(ERRORS)
+    ]
+    return [pytest.param(place, error, marks=[] if often else [pytest.mark.long]) for place, error, often in pairs]
