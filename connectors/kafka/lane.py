@@ -7,6 +7,7 @@ client has already fetched.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from connectors.kafka.client import KafkaConfigError, KafkaFailure
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
 from connectors.kafka.metadata import Metadata, MetadataPoller
 from connectors.kafka.partition_clocks import PartitionClocks
+from connectors.kafka.position import Position
 from connectors.kafka.progress_board import ProgressBoard
 from connectors.kafka.reader import KafkaReader, Read
 from connectors.metrics import METRICS
@@ -35,6 +37,7 @@ _HEARTBEAT_S: Final = 5.0
 """Seconds between heartbeats: Bytewax stores a sink's state, and a sink publishes, only in epochs that reach it."""
 _MISSING_S: Final = 30.0
 """Seconds that a topic may be missing: a broker that is starting may not list its topics yet."""
+_log = logging.getLogger("aftercall.kafka")
 _REST_FACTOR: Final = 9
 """After a batch that was not full, the lane rests this many times its CPU time: small batches cost more per record."""
 
@@ -72,7 +75,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         """Positions and clocks of partitions that have not been adopted yet."""
         self._metadata: Metadata | None = None
         self._missing_since_s: dict[str, float] = {}
-        self._stored: dict[Place, int] = {}
+        self._stored: dict[Place, Position] = {}
         self._emitted: tuple[int, int, bool] | None = None
         """`low`, `high` and `idle` of the last batch."""
         self._emitted_s = monotonic()
@@ -111,13 +114,14 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
     @override
     def snapshot(self) -> KafkaLaneState:
         """Positions and clocks to resume at. Also commits the last epoch's positions to the group, for lag tools."""
-        self._reader.commit(self._stored)
-        self._stored = dict(zip(self._reader.places, self._reader.positions, strict=True))
-        clocks = self._clocks.clock.tolist()
-        partitions = self._kept | {
-            place: (position, clock) for (place, position), clock in zip(self._stored.items(), clocks, strict=True)
+        self._reader.commit({place: position.offset for place, position in self._stored.items()})
+        self._stored = self._reader.state()
+        clocks = dict(zip(self._stored, self._clocks.clock.tolist(), strict=True))
+        partitions = self._kept | {place: (position, clocks[place]) for place, position in self._stored.items()}
+        return {
+            "lanes": self._settings.lanes,
+            "partitions": {place: (*position, clock) for place, (position, clock) in partitions.items()},
         }
-        return {"lanes": self._settings.lanes, "partitions": partitions}
 
     @override
     def close(self) -> None:
@@ -133,10 +137,11 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         if metadata is not self._metadata:
             if not self._adopt_all(metadata):
                 return self._metadata is not None
+            self._reader.check_topics(metadata)
             for i, place in enumerate(self._reader.places):
-                if place in metadata.ends:
-                    self._clocks.confirm(i, metadata.ends[place], metadata.at_s)
-                    METRICS.lag(*place, max(0, metadata.ends[place] - self._reader.positions[i]))
+                if (bounds := metadata.bounds.get(place)) is not None:
+                    self._clocks.confirm(i, bounds.stable, metadata.at_s, is_open=bounds.is_open)
+                    METRICS.lag(*place, max(0, bounds.high - self._reader.positions[i]))
             self._metadata = metadata
         return True
 
@@ -153,29 +158,37 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             for partition in range(metadata.partitions.get(topic, 0))
             if partition % self._settings.lanes == self._lane
         ]
-        for place in self._kept:
+        for place in [*self._kept]:
             if place not in places and place[0] in metadata.partitions:
-                raise KafkaFailure(
-                    f"{place[0]}: must still have partition {place[1]}, which was read up to offset "
-                    f"{self._kept[place][0]}; it has {metadata.partitions[place[0]]} partitions (if the topic was "
-                    "deleted and created again, choose an empty --out)"
-                )
+                self._miss(place, metadata.partitions[place[0]])
+        new = [place for place in places if place not in self._reader.places]
+        kept = {place: self._kept.get(place, (None, NEVER)) for place in new}
         try:
-            for place in places:
-                if place not in self._reader.places:
-                    self._adopt(place)
+            self._reader.adopt({place: position for place, (position, _) in kept.items()}, metadata)
         except KafkaException as wrong:
             METRICS.broker_error(wrong.args[0].name())
             return False
+        for place, (_, clock) in kept.items():
+            self._kept.pop(place, None)
+            self._clocks.add(clock)
+            self._names.append(f"{place[0]}/{place[1]}")
+            self._kind = np.append(self._kind, np.uint8(CALL if place[0] == self._settings.topics[0] else OUTCOME))
         return True
 
-    def _adopt(self, place: Place) -> None:
-        position, clock = self._kept.get(place, (None, NEVER))
-        self._reader.adopt(place, position)
-        self._kept.pop(place, None)
-        self._clocks.add(clock)
-        self._names.append(f"{place[0]}/{place[1]}")
-        self._kind = np.append(self._kind, np.uint8(CALL if place[0] == self._settings.topics[0] else OUTCOME))
+    def _miss(self, place: Place, partitions: int) -> None:
+        """Forget a partition that there is no more, with --accept-data-loss.
+
+        Raises:
+            KafkaFailure: without it.
+        """
+        lost = (
+            f"{place[0]}: must still have partition {place[1]}, which was read up to offset "
+            f"{self._kept[place][0].offset}; it has {partitions} partitions: it was deleted and created again"
+        )
+        if not self._settings.accept_data_loss:
+            raise KafkaFailure(f"{lost} (start with --accept-data-loss to read what there is now)")
+        _log.warning("%s; going on without it because of --accept-data-loss", lost)
+        del self._kept[place]
 
     def _batch(self, read: Read, now: float) -> Batch:
         partition = np.array(read.partition, np.int32)
@@ -219,11 +232,11 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         self._wake = datetime.now(UTC) + timedelta(seconds=min(_MOST_WAIT_S, max(least_s, _REST_FACTOR * cpu)))
 
 
-def _restored(lanes: int, state: KafkaLaneState | None) -> dict[Place, tuple[int, int]]:
+def _restored(lanes: int, state: KafkaLaneState | None) -> dict[Place, tuple[Position, int]]:
     if state is None:
         return {}
     if state["lanes"] != lanes:
         raise KafkaConfigError(
             f"kafka.lanes: must stay {state['lanes']} as long as the run's state is used; got {lanes} (set it back)"
         )
-    return dict(state["partitions"])
+    return {place: (Position(*position), clock) for place, (*position, clock) in state["partitions"].items()}

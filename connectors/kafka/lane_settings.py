@@ -26,7 +26,7 @@ class LaneSettings:
         batch_size: messages per batch, at most.
         idle_after_s: seconds that a partition must have been at its end before the watermark leaves it out.
         max_lead_us: how far a partition may be ahead of the slowest one that is not read to its end, us.
-        accept_data_loss: where a position has expired, resume at the first record left instead of raising.
+        accept_data_loss: where records are lost, resume at the first one left instead of raising.
     """
 
     consumer: ClientConfig

@@ -1,4 +1,4 @@
-"""Polls the broker, beside the dataflow, for new partitions and the ends of partitions."""
+"""Polls the broker, beside the dataflow, for topics, new partitions, and where partitions begin and end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from threading import Event, Thread
 from typing import Final, NamedTuple
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from connectors.kafka.client import open_admin
@@ -16,7 +16,28 @@ from connectors.kafka.cluster import ClientConfig
 from connectors.kafka.lane_settings import Place
 
 _TIMEOUT_S: Final = 10.0
+_IDS_WITHIN_S: Final = 0.5
+"""A broker that has answered all else answers this too, or cannot: then ids are asked for again at the next poll."""
 _log = logging.getLogger("aftercall.kafka")
+
+
+class Bounds(NamedTuple):
+    """Offsets of a partition.
+
+    Attributes:
+        first: of the first record left.
+        stable: at which committed records end: the last stable offset.
+        high: at which all records end, those of open transactions too: the high watermark.
+    """
+
+    first: int
+    stable: int
+    high: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a transaction is open, behind which there may be records that cannot be read yet."""
+        return self.stable < self.high
 
 
 class Metadata(NamedTuple):
@@ -25,12 +46,14 @@ class Metadata(NamedTuple):
     Attributes:
         at_s: when the request was sent, by the monotonic clock; the answer was true then or later.
         partitions: number of partitions of each topic; a topic that does not exist is missing.
-        ends: offset at which each partition ends.
+        bounds: of each partition.
+        topic_ids: of each topic: a topic that is deleted and created again has another one. Brokers may not have any.
     """
 
     at_s: float
     partitions: Mapping[str, int]
-    ends: Mapping[Place, int]
+    bounds: Mapping[Place, Bounds]
+    topic_ids: Mapping[str, str]
 
 
 class MetadataPoller:
@@ -47,6 +70,7 @@ class MetadataPoller:
         self._config, self._topics, self._interval_s, self._monotonic = config, topics, interval_s, monotonic
         self._thread: Thread | None = None
         self._stop = Event()
+        self._without_ids = False
         self.latest: Metadata | None = None
         """The newest answer; None before the first one."""
         self.failed_since_s: float | None = None
@@ -86,14 +110,34 @@ class MetadataPoller:
             if topic.error is None:
                 partitions[name] = len(topic.partitions)
         places = [(name, i) for name, count in partitions.items() for i in range(count)]
-        requests = {TopicPartition(name, i): OffsetSpec.latest() for name, i in places}  # type: ignore[no-untyped-call]
-        if not requests:
-            return Metadata(sent_s, partitions, {})
-        answers = admin.list_offsets(
-            requests, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_S
-        )
-        ends = {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
-        return Metadata(sent_s, partitions, ends)
+        if not places:
+            return Metadata(sent_s, partitions, {}, {})
+        earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        first = _offsets(admin, places, earliest, IsolationLevel.READ_UNCOMMITTED)
+        # In this order: what is appended in between must not look like an open transaction.
+        high = _offsets(admin, places, latest, IsolationLevel.READ_UNCOMMITTED)
+        stable = _offsets(admin, places, latest, IsolationLevel.READ_COMMITTED)
+        bounds = {place: Bounds(first[place], stable[place], high[place]) for place in places}
+        return Metadata(sent_s, partitions, bounds, self._ids(admin, list(partitions)))
+
+    def _ids(self, admin: AdminClient, topics: list[str]) -> dict[str, str]:
+        """The ids of topics, where the broker reports them."""
+        ids = {}
+        for name, answer in admin.describe_topics(TopicCollection(topics), request_timeout=_IDS_WITHIN_S).items():
+            try:
+                topic_id = answer.result().topic_id
+            except KafkaException as wrong:
+                if not self._without_ids:
+                    self._without_ids = True
+                    _log.info(
+                        "the broker does not report ids of topics (%s): a topic that is deleted and created again is "
+                        "noticed by its offsets alone",
+                        wrong.args[0].str(),
+                    )
+                continue
+            if topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits():
+                ids[name] = str(topic_id)
+        return ids
 
     def _answered(self) -> None:
         if self.failed_since_s is not None:
@@ -106,3 +150,9 @@ class MetadataPoller:
             self.failed_since_s = sent_s
             reason = wrong.args[0].str() if wrong.args else str(wrong)
             _log.warning("the broker does not answer (%s); retrying", reason)
+
+
+def _offsets(admin: AdminClient, places: list[Place], which: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
+    requests = {TopicPartition(*place): which for place in places}
+    answers = admin.list_offsets(requests, isolation_level=level, request_timeout=_TIMEOUT_S)
+    return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}

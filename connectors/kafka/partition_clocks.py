@@ -20,8 +20,9 @@ class PartitionClocks:
     """Per partition: the newest event time accepted from it, and whether it has been read to its end.
 
     A partition is *idle* once the broker has confirmed for `idle_after` that there is nothing more to read, and for as
-    long as it keeps confirming it: while the broker is away, the partition may have new records. Wall times are seconds
-    of a monotonic clock.
+    long as it keeps confirming it: while the broker is away, the partition may have new records. While a transaction is
+    open there, nothing is at its end: behind it may be records that cannot be read yet. Wall times are seconds of a
+    monotonic clock.
     """
 
     def __init__(self, idle_after_s: float) -> None:
@@ -31,6 +32,7 @@ class PartitionClocks:
         self._end: I64 = np.zeros(0, np.int64)
         self._end_at = np.zeros(0)
         self._confirmed_at = np.zeros(0)
+        self._open: Bools = np.zeros(0, np.bool_)
 
     def add(self, clock: int = NEVER) -> None:
         """Add a partition."""
@@ -38,21 +40,31 @@ class PartitionClocks:
         self._end = np.append(self._end, np.int64(-1))
         self._end_at = np.append(self._end_at, 0.0)
         self._confirmed_at = np.append(self._confirmed_at, -np.inf)
+        self._open = np.append(self._open, np.False_)
 
     def reached_end(self, partition: int, offset: int, now_s: float) -> None:
         """Record that the partition was read up to `offset`, where it ends."""
         if self._end[partition] != offset:
             self._end[partition], self._end_at[partition] = offset, now_s
 
-    def confirm(self, partition: int, offset: int, now_s: float) -> None:
-        """Record that the broker reported at `now_s` that the partition ends at `offset`."""
-        if self._end[partition] == offset:
+    def confirm(self, partition: int, offset: int, now_s: float, *, is_open: bool = False) -> None:
+        """Record that the broker reported at `now_s` where the partition ends.
+
+        Args:
+            partition: which.
+            offset: at which its committed records end.
+            now_s: when.
+            is_open: whether a transaction is open there.
+        """
+        self._open[partition] = is_open
+        if self._end[partition] == offset and not is_open:
             self._confirmed_at[partition] = max(self._confirmed_at[partition], now_s)
 
     @property
     def at_end(self) -> Bools:
         """Which partitions have been read to their end."""
-        return self._end >= 0
+        ended: Bools = (self._end >= 0) & ~self._open
+        return ended
 
     def left_out(self, now_s: float) -> Bools:
         """Which partitions do not hold the watermark back: idle ones, and those found to be empty."""

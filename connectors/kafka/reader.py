@@ -14,6 +14,8 @@ from connectors.kafka.client import KafkaFailure, is_fatal, open_consumer, sente
 from connectors.kafka.cluster import ClientConfig
 from connectors.kafka.envelopes import key_text, payload
 from connectors.kafka.lane_settings import Place
+from connectors.kafka.metadata import Bounds, Metadata
+from connectors.kafka.position import UNKNOWN_EPOCH, UNKNOWN_ID, Position
 from connectors.metrics import METRICS
 
 _TIMEOUT_S: Final = 10.0
@@ -59,7 +61,7 @@ class KafkaReader:
 
         Args:
             config: of the consumer.
-            accept_data_loss: where a position has expired, resume at the first record left instead of raising.
+            accept_data_loss: where records are lost, resume at the first one left instead of raising.
         """
         self._config = config
         self._accept_data_loss = accept_data_loss
@@ -72,27 +74,57 @@ class KafkaReader:
         self.places: list[Place] = []
         self.positions: list[int] = []
         """Per partition, the offset after the last record read."""
+        self._topic_ids: list[str] = []
+        self._leader_epochs: list[int] = []
 
-    def adopt(self, place: Place, position: int | None) -> None:
-        """Read a partition from `position` on, or from its beginning. Sends requests to the broker, at most 10 s each.
+    def adopt(self, positions: Mapping[Place, Position | None], metadata: Metadata) -> None:
+        """Read partitions from their positions on, or from their beginnings.
+
+        Args:
+            positions: of partitions that are in `metadata`; None for the beginning.
+            metadata: what the broker reported last.
 
         Raises:
-            KafkaFailure: the position has expired, or lies behind the partition's end.
-            KafkaException: the broker did not answer; retry.
+            KafkaFailure: a position has expired, lies behind the partition's end, or is of another topic of that name.
+            KafkaException: the broker did not answer within 10 s; retry.
         """
+        if not positions:
+            return
         if self._consumer is None:
             self._consumer = open_consumer(self._config, error_cb=self._on_error)
-        if place[1] >= self._partition_counts.get(place[0], 0):
-            # The client does not discover new partitions by itself.
-            topic = self._consumer.list_topics(place[0], timeout=_TIMEOUT_S).topics[place[0]]
-            self._partition_counts[place[0]] = len(topic.partitions)
-        first, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT_S)
-        start = first if position is None else self._checked(place, position, first, end)
-        self._consumer.incremental_assign([TopicPartition(*place, start)])
-        self._index[place] = len(self.places)
-        self.places.append(place)
-        self.positions.append(start)
-        self._paused.append(False)
+        self._discover(metadata)
+        starts = {place: self._start(place, position, metadata) for place, position in positions.items()}
+        self._consumer.incremental_assign([_assigned(place, start) for place, start in starts.items()])
+        for place, start in starts.items():
+            self._index[place] = len(self.places)
+            self.places.append(place)
+            self.positions.append(start.offset)
+            self._topic_ids.append(start.topic_id)
+            self._leader_epochs.append(start.leader_epoch)
+            self._paused.append(False)
+
+    def check_topics(self, metadata: Metadata) -> None:
+        """Check that the topics are still those that were read.
+
+        Raises:
+            KafkaFailure: one was deleted and created again.
+        """
+        for i, place in enumerate(self.places):
+            found = metadata.topic_ids.get(place[0], UNKNOWN_ID)
+            if UNKNOWN_ID not in {found, self._topic_ids[i]} and found != self._topic_ids[i]:
+                if place not in metadata.bounds:
+                    raise KafkaFailure(
+                        f"{place[0]}: that topic was deleted, and another one of its name was created, without "
+                        f"partition {place[1]} (start with --accept-data-loss to read what there is now)"
+                    )
+                self._move(i, self._start(place, self.state()[place], metadata))
+            elif found != UNKNOWN_ID:
+                self._topic_ids[i] = found
+
+    def state(self) -> dict[Place, Position]:
+        """The position of each partition."""
+        positions = map(Position, self.positions, self._topic_ids, self._leader_epochs)
+        return dict(zip(self.places, positions, strict=True))
 
     def read(self, limit: int) -> Read:
         """Read what the client has fetched, up to `limit` messages, without waiting.
@@ -106,7 +138,7 @@ class KafkaReader:
         messages: list[Any] = self._consumer.consume(limit, 0)
         if self._failure is not None:
             raise KafkaFailure(sentence(self._failure))
-        moved = set()
+        moved: dict[int, Any] = {}
         for message in messages:
             if message.error() is not None:
                 self._event(message, result.ends)
@@ -114,7 +146,7 @@ class KafkaReader:
             i = self._index[message.topic(), message.partition()]
             offset = message.offset()
             self.positions[i] = offset + 1
-            moved.add(i)
+            moved[i] = message
             value = message.value()
             if value is None:
                 continue
@@ -123,6 +155,9 @@ class KafkaReader:
             result.payload.append(payload(value, message.headers()))
             result.messages.append(message)
         result.moved.extend(sorted(moved))
+        for i, message in moved.items():
+            epoch = message.leader_epoch()
+            self._leader_epochs[i] = UNKNOWN_EPOCH if epoch is None else epoch
         ends = [(i, end) for i, end in result.ends if end >= self.positions[i]]
         for i, end in ends:
             # The markers of transactions hold no record: they count as read.
@@ -163,24 +198,38 @@ class KafkaReader:
             _slow_to_close = closing.is_alive()
             self._consumer = None
 
-    def _checked(self, place: Place, position: int, first: int, end: int) -> int:
-        if first <= position <= end:
-            return position
-        name = f"{place[0]}/{place[1]}"
-        if position < first:
-            lost = (
-                f"{name}: the pipeline must resume at offset {position}, but the partition now begins at {first}: "
-                f"{first - position} offsets have expired unread"
-            )
-        else:
-            lost = (
-                f"{name}: the pipeline must resume at offset {position}, but the partition ends at {end}: "
-                "the topic was deleted and created again, or the broker has lost records"
-            )
+    def _discover(self, metadata: Metadata) -> None:
+        """Make the client look for new partitions of topics that it reads already: it does not do so by itself."""
+        assert self._consumer is not None  # noqa: S101 - `adopt` has opened it
+        for topic, count in metadata.partitions.items():
+            if topic in self._partition_counts and count > self._partition_counts[topic]:
+                count = len(self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions)  # noqa: PLW2901
+            self._partition_counts[topic] = count
+
+    def _start(self, place: Place, position: Position | None, metadata: Metadata) -> Position:
+        """Where to begin to read: at a position, if the broker still has what comes after it."""
+        bounds, found = metadata.bounds[place], metadata.topic_ids.get(place[0], UNKNOWN_ID)
+        beginning = Position(bounds.first, found)
+        if position is None:
+            return beginning
+        if UNKNOWN_ID not in {found, position.topic_id} and found != position.topic_id:
+            what = "that topic was deleted, and another one of its name was created"
+            return self._from_the_beginning(place, position, what, beginning)
+        if lost := _lost(position.offset, bounds):
+            return self._from_the_beginning(place, position, lost, beginning)
+        return position._replace(topic_id=found or position.topic_id)
+
+    def _from_the_beginning(self, place: Place, position: Position, lost: str, beginning: Position) -> Position:
+        """The beginning, with --accept-data-loss.
+
+        Raises:
+            KafkaFailure: without it.
+        """
+        lost = f"{place[0]}/{place[1]}: the pipeline must resume at offset {position.offset}, but {lost}"
         if not self._accept_data_loss:
-            raise KafkaFailure(f"{lost} (start with --accept-data-loss to resume at offset {first})")
-        _log.warning("%s; resuming at offset %d because of --accept-data-loss", lost, first)
-        return first
+            raise KafkaFailure(f"{lost} (start with --accept-data-loss to resume at offset {beginning.offset})")
+        _log.warning("%s; resuming at offset %d because of --accept-data-loss", lost, beginning.offset)
+        return beginning
 
     def _event(self, message: Any, ends: list[tuple[int, int]]) -> None:
         """Handle a message that holds no record: the end of a partition, or an error."""
@@ -204,10 +253,18 @@ class KafkaReader:
                 f"{place[0]}/{place[1]}: the position to resume at is gone, and the broker does not report "
                 f"what is left ({wrong}); check the broker, then give the same command again"
             ) from None
-        i = self._index[place]
-        self.positions[i] = self._checked(place, self.positions[i], first, end)
-        self._consumer.incremental_unassign([TopicPartition(*place)])
-        self._consumer.incremental_assign([TopicPartition(*place, self.positions[i])])
+        i, position = self._index[place], self.state()[place]
+        lost = _lost(position.offset, Bounds(first, end, end)) or (
+            "the record before it was replaced by another one: after an unclean election records were lost, and "
+            "others have their offsets"
+        )
+        self._move(i, self._from_the_beginning(place, position, lost, Position(first, position.topic_id)))
+
+    def _move(self, i: int, to: Position) -> None:
+        assert self._consumer is not None  # noqa: S101 - it reads the partition
+        self._consumer.incremental_unassign([TopicPartition(*self.places[i])])
+        self._consumer.incremental_assign([_assigned(self.places[i], to)])
+        self.positions[i], self._topic_ids[i], self._leader_epochs[i] = to
         self._paused[i] = False
 
     def _on_error(self, error: KafkaError) -> None:
@@ -217,3 +274,22 @@ class KafkaReader:
             self._failure = error
         else:
             METRICS.broker_error(error.name())
+
+
+def _assigned(place: Place, start: Position) -> TopicPartition:
+    """With the leader epoch the client asks the broker whether the record before the offset is still the same."""
+    if start.leader_epoch == UNKNOWN_EPOCH:
+        return TopicPartition(*place, start.offset)
+    return TopicPartition(*place, start.offset, leader_epoch=start.leader_epoch)
+
+
+def _lost(offset: int, bounds: Bounds) -> str:
+    """What is lost for a reader that was at this offset; empty if nothing is."""
+    if offset < bounds.first:
+        return f"the partition now begins at {bounds.first}: {bounds.first - offset} offsets have expired unread"
+    if offset > bounds.high:
+        return (
+            f"the partition ends at {bounds.high}: the topic was deleted and created again, or the broker has lost "
+            "records"
+        )
+    return ""

@@ -13,6 +13,15 @@ from connectors.decode.decoder import Decoder
 from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
+from connectors.kafka.position import UNKNOWN_EPOCH, UNKNOWN_ID
+
+
+def with_unknown_topics(state: KafkaLaneState) -> KafkaLaneState:
+    """Version 1 has (offset, clock) of each partition; neither the topic's id nor the leader's epoch."""
+    partitions = {
+        place: (offset, UNKNOWN_ID, UNKNOWN_EPOCH, clock) for place, (offset, clock) in state["partitions"].items()
+    }
+    return {**state, "partitions": partitions}
 
 
 class KafkaLanes(FixedPartitionedSource[Batch, KafkaLaneState]):
@@ -22,7 +31,8 @@ class KafkaLanes(FixedPartitionedSource[Batch, KafkaLaneState]):
     processes changes, and a new partition belongs to an existing lane.
     """
 
-    state_version: Final = 1
+    state_version: Final = 2
+    state_migrations: Final = {1: with_unknown_topics}
 
     def __init__(
         self, settings: LaneSettings, decoder: Callable[[], Decoder], poller: MetadataPoller, callbacks: LaneCallbacks

@@ -142,7 +142,10 @@ def run(
     ] = False,
     accept_data_loss: Annotated[
         bool,
-        typer.Option("--accept-data-loss", help="Resume although records have expired before they were read."),
+        typer.Option(
+            "--accept-data-loss",
+            help="Resume although records are lost: expired unread, or in a topic that was deleted and created again.",
+        ),
     ] = False,
     accept_unsealed_state: Annotated[
         bool,

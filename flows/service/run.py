@@ -66,7 +66,7 @@ class ServiceRun:
         settings: all settings.
         out: folder of the snapshot and the state.
         accept_config_change: if settings that decide verdicts have changed, apply them to calls accepted from now on.
-        accept_data_loss: resume although records have expired before they were read.
+        accept_data_loss: resume although records have expired unread, or a topic was deleted and created again.
         accept_unsealed_state: accept stored state whose checksums have no key, and seal it with the key.
     """
 

@@ -24,9 +24,10 @@ from confluent_kafka import (
     TopicPartition,
     cimpl,
 )
+from confluent_kafka.admin import AdminClient
 
 from benchmarks.kafka_broker import ClientSettings, create_topic
-from harness.waiting import HANG_S
+from harness.waiting import HANG_S, until
 
 DEADLINE_S = HANG_S
 # Brokers come and go here: do not log it, and look again soon (by default a client stays away for up to 10 s).
@@ -180,6 +181,13 @@ class RealCluster(Cluster):
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
         settings = {key.replace("_", "."): value for key, value in config.items()}
         create_topic(self.client, name, partitions, settings)
+
+    def delete_topic(self, name: str) -> None:
+        """Return once it is gone."""
+        admin = AdminClient(self._quiet)
+        for deleted in admin.delete_topics([name]).values():
+            deleted.result()
+        until(lambda: name not in admin.list_topics(timeout=DEADLINE_S).topics, lambda: f"{name} is still there")
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:

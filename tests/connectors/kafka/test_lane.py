@@ -211,7 +211,7 @@ def test_a_partition_far_ahead_is_paused_until_the_slowest_has_caught_up(rig: Ca
 def test_a_position_behind_the_end_is_reported_and_accepted_only_on_demand(rig: Callable[..., Rig]) -> None:
     it = rig(partitions=1)
     it.broker.produce(it.calls, 0, "c0", _call(0))
-    state = {"version": 1, "lanes": 1, "partitions": {(it.calls, 0): (500, T0_US)}}
+    state = {"lanes": 1, "partitions": {(it.calls, 0): (500, "", -1, T0_US)}}
     with it.lane(state) as lane, pytest.raises(KafkaFailure, match=r"ends at 1.*--accept-data-loss"):
         _until(lane, _read(1))
     with it.lane(state, accept_data_loss=True) as lane:
@@ -222,7 +222,7 @@ def test_states_of_another_number_of_lanes_or_of_partitions_are_refused(rig: Cal
     it = rig(partitions=1)
     with pytest.raises(KafkaConfigError, match="must stay 3"), it.lane({"lanes": 3, "partitions": {}}):
         pass
-    gone = {"lanes": 1, "partitions": {(it.calls, 5): (2, T0_US)}}
+    gone = {"lanes": 1, "partitions": {(it.calls, 5): (2, "", -1, T0_US)}}
     with it.lane(gone) as lane, pytest.raises(KafkaFailure, match="must still have partition 5"):
         _until(lane, _read(1))
 
@@ -279,7 +279,8 @@ def test_a_position_that_has_expired_is_reported_with_what_is_lost(real_broker: 
     with it.lane() as lane:
         _until(lane, _read(10))
         state = lane.snapshot()
-    state["partitions"][it.calls, 0] = (4, T0_US)
+    _, *rest = state["partitions"][it.calls, 0]
+    state["partitions"][it.calls, 0] = (4, *rest)
     admin = AdminClient(real_broker.client)  # its answers come only as long as it lives
     for answer in admin.delete_records([TopicPartition(it.calls, 0, 7)]).values():
         answer.result()

@@ -48,6 +48,23 @@ def test_a_partition_is_left_out_only_while_the_broker_goes_on_confirming_its_en
     assert clocks.low(171.0) == (5, False), "there is something to read"
 
 
+def test_behind_an_open_transaction_nothing_is_at_its_end() -> None:
+    clocks = _clocks(2)
+    _read(clocks, [(0, 5), (1, 9)])
+    clocks.reached_end(0, 100, 0.0)
+    clocks.confirm(0, 100, 60.0, is_open=True)
+    assert not clocks.at_end[0]
+    assert clocks.low(60.0) == (5, False)
+    assert clocks.slowest() == 5
+    clocks.confirm(0, 100, 61.0)
+    assert clocks.low(61.0) == (9, False)
+    empty = _clocks(2)
+    _read(empty, [(0, 5)])
+    empty.reached_end(1, 0, 0.0)
+    empty.confirm(1, 0, 0.0, is_open=True)
+    assert empty.low(0.0) == (NEVER, False), "its first record may be in the transaction"
+
+
 def test_it_is_idle_once_all_partitions_are_and_no_longer_with_the_next_record() -> None:
     clocks = _clocks(1)
     _read(clocks, [(0, 5)])
