@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from aftercall.times import NEVER
-from aftercall.vocabulary import RESERVED_SOURCES
+from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
 from connectors.batch import F64, I8, I32, I64, U64, Bools
 from connectors.decode.structs import CallRecord, OutcomeRecord
 from connectors.decode.times import parse_times
@@ -53,6 +53,20 @@ class _Codes(dict[_Key, int]):
         return np.fromiter(map(self.__getitem__, values), np.int32, count)
 
 
+class _GroupCodes(_Codes[tuple[str, str, str]]):
+    """Codes of groups; `reserved` are those that have a reserved name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reserved: list[int] = []
+
+    def __missing__(self, key: tuple[str, str, str]) -> int:
+        code = super().__missing__(key)
+        if not RESERVED_NAMES.isdisjoint(key):
+            self.reserved.append(code)
+        return code
+
+
 class CallValues(NamedTuple):
     """Columns of `connectors.batch.Calls`; `sure` where they suffice to accept the call."""
 
@@ -88,7 +102,7 @@ class CallFields:
     def __init__(self, *, keep_payloads: bool) -> None:
         """Without `keep_payloads`, `add` removes `input` and `output` from the records."""
         self._keep_payloads = keep_payloads
-        self._codes: _Codes[tuple[str, str, str]] = _Codes()
+        self._codes = _GroupCodes()
         self._digests: dict[tuple[str | None, str | None], int] = {}
         self._pieces: list[CallValues] = []
 
@@ -108,11 +122,14 @@ class CallFields:
         ids = list(map(_call_id, records))
         cost = np.fromiter(map(_cost, records), np.float64, count)
         digest, failed = self._read_rare(records)
+        group = self._codes.encode(map(_group, records), count)
+        if self._codes.reserved:
+            sure &= ~np.isin(group, self._codes.reserved)
         piece = CallValues(
             key=_keys(ids),
             at=at,
             sure=sure,
-            group=self._codes.encode(map(_group, records), count),
+            group=group,
             digest=digest,
             uuid=uuid_words(ids),
             failed=failed,

@@ -29,6 +29,7 @@ _SLUGS: Final = {
     "no_verdict": "no_verdict",
     "empty_retraction": "empty_retraction",
     "reserved_source": "reserved_source",
+    "reserved_name": "reserved_name",
     "type_mismatch": "type_mismatch",
     "missing_field": "missing_field",
 }
@@ -106,7 +107,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 
 def _got(error: ErrorDetails) -> str:
-    if error["type"] in {"bad_time", "before_2000", "reserved_source"}:
+    if error["type"] in {"bad_time", "before_2000", "reserved_source", "reserved_name"}:
         return ""  # the message has the value already
     value = error["input"]
     if error["loc"][0] in _PRIVATE or not isinstance(value, str | bool | int | float):

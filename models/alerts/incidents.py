@@ -64,9 +64,8 @@ class Incident:
 
     def open(self, ordinal: int, at: int, **fields: Any) -> Alert:
         """The first record. `ordinal` counts the alerts of this kind, scope, metric and direction."""
-        task, model, config = self.scope
         self.record = {
-            "alert_id": alert_id(self.kind, (task or EVERY_TASK, model, config), self.metric, self.direction, ordinal),
+            "alert_id": alert_id(self.kind, self._on_the_wire(), self.metric, self.direction, ordinal),
             "seq": 0,
             "kind": self.kind,
             "metric": self.metric,
@@ -82,9 +81,10 @@ class Incident:
 
     def issue(self, at: int, **changes: Any) -> Alert:
         """The next record: the last one with changes."""
-        task, model, config = self.scope
-        scope = {"task_type": task or EVERY_TASK, "model": model, "config": config}
-        self.record.update(changes, **scope, seq=self.record["seq"] + 1, updated_at=to_datetime(at))
+        task, model, config = self._on_the_wire()
+        self.record.update(
+            changes, task_type=task, model=model, config=config, seq=self.record["seq"] + 1, updated_at=to_datetime(at)
+        )
         return Alert.sealed(**self.record)
 
     def close(self, at: int, reason: str, *, recovered: bool, **changes: Any) -> Alert:
@@ -101,6 +101,11 @@ class Incident:
     def normal(self, at: int) -> Alert:
         """Close it: the level has stayed for so long that it is the new normal."""
         return self.close(at, normal_text(self.metric, self.scope, self.opened), recovered=False)
+
+    def _on_the_wire(self) -> tuple[str, str | None, str | None]:
+        """The scope as records have it: no producer can send the name that stands for all task types."""
+        task, model, config = self.scope
+        return EVERY_TASK if task is None else task, model, config
 
 
 class Incidents:

@@ -60,7 +60,7 @@ def joined(scope: Scope, other: Scope) -> Scope | None:
     if config == DEFAULT_CONFIG and scope != other:
         config = None  # the default config identifies nothing
     roll_ups = scope[1] is None and other[1] is None
-    return (task, model, config) if roll_ups or task or model else None
+    return (task, model, config) if roll_ups or task is not None or model is not None else None
 
 
 def _new_member(incident: Incident, alarm: Alarm, scope: Scope) -> list[Alert]:

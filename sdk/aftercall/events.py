@@ -7,7 +7,7 @@ finite, those in unknown fields included; texts are at most 256 characters, `rea
 same rules; where the two differ, this file decides.
 
 Refusals raised here have the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
-`no_verdict`, `empty_retraction`, `reserved_source`, `type_mismatch`.
+`no_verdict`, `empty_retraction`, `reserved_source`, `reserved_name`, `type_mismatch`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aftercall.times import YEAR_2000_US, parse_time
-from aftercall.vocabulary import RESERVED_SOURCES
+from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
 MAX_TEXT: Final = 256
@@ -57,6 +57,12 @@ def _unreserved(source: str) -> str:
     return source
 
 
+def _unreserved_name(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise PydanticCustomError("reserved_name", "has a meaning of its own here; got '{s}'", {"s": name})
+    return name
+
+
 def _agrees(kind: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         if isinstance(value, str) and value != kind:
@@ -67,6 +73,8 @@ def _agrees(kind: str) -> BeforeValidator:
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Name = Annotated[Text, AfterValidator(_unreserved_name)]
+"""A task type, a model or a config."""
 LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT)]
 CallId = Annotated[str, Field(min_length=1, max_length=MAX_CALL_ID)]
 Time = Annotated[str, AfterValidator(_time_text), Field(json_schema_extra={"format": "date-time"})]
@@ -77,8 +85,8 @@ CostUsd = Annotated[float, Field(ge=0, le=MAX_COST_USD, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Attr = Text | bool | int | Finite | None
 Attrs = dict[Text, Attr]
-DefaultedText = Annotated[
-    Text, WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "null"}], "default": "default"})
+DefaultedName = Annotated[
+    Name, WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "null"}], "default": "default"})
 ]
 Action = Annotated[
     Literal["assert", "retract"],
@@ -146,6 +154,8 @@ class Rollout(_Part):
 class AgentCall(_Record):
     """A call an agent made. Topic `agent.calls`, record key `call_id`.
 
+    `*` and `__other__` are reserved: no task type, model or config may be called so.
+
     >>> AgentCall(call_id="c1", occurred_at="2026-03-01T12:00:00Z", task_type="triage", model="m").config
     'default'
     """
@@ -153,9 +163,9 @@ class AgentCall(_Record):
     type: Annotated[Literal["call"], _agrees("call")] | None = None
     call_id: CallId
     occurred_at: Time
-    task_type: Text
-    model: Text
-    config: DefaultedText = "default"
+    task_type: Name
+    model: Name
+    config: DefaultedName = "default"
     segment: Text | None = None
     session_id: Text | None = None
     parent_call_id: Text | None = None
@@ -180,7 +190,7 @@ class Outcome(_Record):
 
     An assertion needs `source` and one of `success`, `score`. A retraction (`action = "retract"`) needs `retracts` (one
     statement, of any source; `source` may then be absent) or `source` (all its earlier statements); with neither it is
-    refused. The sources `call` and `silence` are reserved.
+    refused. The sources `call`, `silence` and `__other__` are reserved.
 
     >>> Outcome(outcome_id="o1", call_id="c1", occurred_at="2026-03-01T12:00:00Z", source="judge", score=0.4).action
     'assert'

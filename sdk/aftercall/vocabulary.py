@@ -8,11 +8,13 @@ CALL: Final = "call"
 """Source of the failure that a call's own `error` implies."""
 SILENCE: Final = "silence"
 """Source of the verdict that a task type's `silence` setting gives at the horizon."""
-RESERVED_SOURCES: Final = (CALL, SILENCE)
-"""Sources of statements that the pipeline makes itself; producers may not use them."""
 OTHER: Final = "__other__"
 """Stands for groups, task types, sources and errors beyond their caps."""
 EVERY_TASK: Final = "*"
 """`task_type` of an alert over all task types."""
+RESERVED_SOURCES: Final = (CALL, SILENCE, OTHER)
+"""Sources with a meaning of their own; producers may not use them."""
+RESERVED_NAMES: Final = frozenset({EVERY_TASK, OTHER})
+"""Task types, models and configs with a meaning of their own; producers may not use them."""
 DEFAULT_PASS_AT: Final = 0.7
 """A score from here on is a success, unless its source has a rule."""

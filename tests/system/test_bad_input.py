@@ -100,6 +100,9 @@ BAD = [
         "empty_retraction",
     ),
     bad_outcome("a reserved source", "reserved_source", source="silence"),
+    bad_call("the name of all task types", "reserved_name", task_type="*"),
+    bad_call("the name of what is beyond a cap", "reserved_name", task_type="__other__"),
+    bad_call("a reserved config", "reserved_name", config="*"),
 ]
 
 

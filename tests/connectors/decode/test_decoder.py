@@ -144,7 +144,9 @@ any_time = st.one_of(
     st.integers(946_684_800_000_000, NOW + 2 * SKEW).map(format_time),
 )
 texts = st.one_of(
-    st.sampled_from(["", "a", "judge", "call", "silence", "outcome", "assert", "retract", "x" * 128, "x" * 129]),
+    st.sampled_from(
+        ["", "a", "judge", "call", "silence", "*", "__other__", "outcome", "assert", "retract", "x" * 128, "x" * 129]
+    ),
     st.sampled_from(["x" * 256, "x" * 257, "ü" * 256, "\U0001f600" * 256, "y" * 8192, "y" * 8193, "a\x00b"]),
     st.text(max_size=8),
 )
@@ -414,6 +416,11 @@ REFUSED: dict[str, tuple[str, int, bytes]] = {
     "outcome among calls": ("type_mismatch", CALL, line(CALL, type="outcome")),
     "no verdict": ("no_verdict", OUTCOME, line(OUTCOME, success=None)),
     "retraction of nothing": ("empty_retraction", OUTCOME, line(OUTCOME, source=None, action="retract")),
+    "the name for all task types": ("reserved_name", CALL, line(CALL, task_type="*")),
+    "the name for the others": ("reserved_name", CALL, line(CALL, task_type="__other__", new=1)),
+    "a reserved model": ("reserved_name", CALL, line(CALL, model="*")),
+    "a reserved config": ("reserved_name", CALL, line(CALL, config="__other__")),
+    "the source for the others": ("reserved_source", OUTCOME, line(OUTCOME, source="__other__")),
     "reserved source": ("reserved_source", OUTCOME, line(OUTCOME, source="silence")),
     "reserved source of a retraction": (
         "reserved_source",
