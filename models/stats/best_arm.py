@@ -1,29 +1,32 @@
 """Integrate numerically, instead of by draws, the probability of being the best arm.
 
 These are the weights Thompson sampling would give in the long run, without its Monte Carlo error (2,000 draws leave a
-standard error of .011; the grid errs by at most .002) and without a seed.
+standard error of .011; the grid errs by at most .001) and without a seed.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaln
+from scipy.special import betainc, betainccinv, betaincinv
 
 from models.arrays import F64
 
-POINTS = 64
-"""Grid points per arm."""
-REACH = 6.5
-"""Half-width of an arm's grid in posterior standard deviations."""
-EDGE = 1e-9
-"""Width of the cell in which a density that does not start at zero jumps to its first value."""
+UNLIKELY = 1e-9
+"""An arm that is better than the surely best one with less probability than this cannot win."""
+STEP = 1 / 256
+"""The probability that the best utility lies in one cell of the grid, at most."""
+_FIRST = 33
+_ROUNDS = 60
+"""A cell that was halved so often is as narrow as numbers are."""
+_SMALLEST = 1e-300
 
 
 def probability_of_best(successes: F64, failures: F64, costs: F64 | None = None) -> F64:
     """P(arm i has the greatest utility) under independent Beta(1 + successes, 1 + failures) posteriors.
 
-    P_i = integral of prod_{j != i} F_j dF_i (Thompson 1933; Chapelle and Li 2011 sample it), by the trapezoid rule on
-    the union of the arms' own grids: fine wherever any of the posteriors is narrow.
+    P_i = integral of prod_{j != i} F_j dF_i (Thompson 1933; Chapelle and Li 2011 sample it). With G = prod_j F_j, the
+    distribution of the best utility, that is the integral of (d ln F_i / d ln G) dG: each cell of one grid for all arms
+    gives its share of G to the arms as their ln F grows in it. Cells are halved until none has much of G.
 
     Args:
         successes: Counts per arm, >= 0, need not be whole. Shape (K,).
@@ -32,55 +35,48 @@ def probability_of_best(successes: F64, failures: F64, costs: F64 | None = None)
             an arm is p - cost. Absent: all alike.
 
     Returns:
-        Shape (K,), >= 0, sum 1.
+        Shape (K,), >= 0, sum 1. Arms that cannot win get 0.
 
     Cost:
-        O(K^2) in time and memory: about 0.2 ms for 10 arms.
+        O(K) in time and memory: some 0.5 ms for 10 arms, 8 ms for 200, 0.5 s for 10,000.
 
     >>> probability_of_best(np.array([90.0, 80.0]), np.array([10.0, 20.0])).round(3).tolist()
     [0.975, 0.025]
     """
-    arms = successes.shape[0]
-    if arms == 1:
-        return np.ones(1)
     a, b = successes + 1.0, failures + 1.0
-    shift = np.zeros(arms) if costs is None else np.asarray(costs, dtype=np.float64)
-    grid = _grid(a, b, shift)
-    density = _density(a, b, grid[None, :] + shift[:, None])
-    masses = 0.5 * (density[:, 1:] + density[:, :-1]) * np.diff(grid)
-    below = np.cumsum(masses, axis=1)
-    total = below[:, -1:]
-    masses /= total
-    cdf = np.concatenate((np.zeros((arms, 1)), below / total), axis=1)
-    rivals = _product_of_others(cdf)
-    wins = (masses * (0.5 * (rivals[:, 1:] + rivals[:, :-1]))).sum(axis=1)
-    best: F64 = wins / wins.sum()
+    shift = np.zeros(a.shape) if costs is None else np.asarray(costs, dtype=np.float64)
+    surely, hardly = betaincinv(a, b, UNLIKELY) - shift, betainccinv(a, b, UNLIKELY) - shift
+    able = hardly >= surely.max()
+    won = np.zeros(a.shape)
+    won[able] = _shares(a[able], b[able], shift[able], surely.max(), hardly[able].max())
+    best: F64 = won / won.sum()
     return best
 
 
-def _grid(a: F64, b: F64, shift: F64) -> F64:
-    mean = a / (a + b)
-    sd = np.sqrt(mean * (1.0 - mean) / (a + b + 1.0))
-    low = np.maximum(mean - REACH * sd, 0.0)
-    high = np.minimum(mean + REACH * sd, 1.0)
-    steps = np.linspace(0.0, 1.0, POINTS)
-    own = low[:, None] + (high - low)[:, None] * steps
-    own = np.concatenate((low[:, None] - EDGE, own, high[:, None] + EDGE), axis=1)
-    return np.sort((own - shift[:, None]).ravel())
+def _shares(a: F64, b: F64, shift: F64, low: float, high: float) -> F64:
+    """Of each arm, the probability that it is the best, where the best utility lies from `low` to `high`."""
+    if len(a) == 1:
+        return np.ones(1)
+    at = np.linspace(low, high, _FIRST)
+    logs = _log_cdf(a, b, shift, at)
+    for _ in range(_ROUNDS):
+        best = np.exp(logs.sum(axis=0))
+        (wide,) = (np.diff(best) > STEP).nonzero()
+        middle = 0.5 * (at[wide] + at[wide + 1])
+        new = (at[wide] < middle) & (middle < at[wide + 1])
+        wide, middle = wide[new], middle[new]
+        if not len(middle):
+            break
+        logs = np.insert(logs, wide + 1, _log_cdf(a, b, shift, middle), axis=1)
+        at = np.insert(at, wide + 1, middle)
+    growth = np.diff(logs, axis=1)
+    of_all = growth.sum(axis=0)
+    per_growth = np.divide(np.diff(best), of_all, out=np.zeros_like(of_all), where=of_all > 0)
+    shares: F64 = growth @ per_growth
+    return shares
 
 
-def _density(a: F64, b: F64, p: F64) -> F64:
-    inside = (p >= 0.0) & (p <= 1.0)
-    safe = np.clip(p, 1e-300, 1.0 - 1e-16)
-    log_density = (a - 1.0)[:, None] * np.log(safe) + (b - 1.0)[:, None] * np.log1p(-safe) - betaln(a, b)[:, None]
-    density: F64 = np.where(inside, np.exp(log_density), 0.0)
-    return density
-
-
-def _product_of_others(cdf: F64) -> F64:
-    """Product over all rows but one, without dividing by a row that may be zero."""
-    ones = np.ones((1, cdf.shape[1]))
-    before: F64 = np.cumprod(np.concatenate((ones, cdf[:-1])), axis=0, dtype=np.float64)
-    after: F64 = np.cumprod(np.concatenate((ones, cdf[:0:-1])), axis=0, dtype=np.float64)[::-1]
-    product: F64 = before * after
-    return product
+def _log_cdf(a: F64, b: F64, shift: F64, at: F64) -> F64:
+    p = np.clip(at[None, :] + shift[:, None], 0.0, 1.0)
+    logs: F64 = np.log(np.maximum(betainc(a[:, None], b[:, None], p), _SMALLEST))
+    return logs
