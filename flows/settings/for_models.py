@@ -72,6 +72,7 @@ def routing_settings(settings: Settings) -> RoutingSettings:
         floor=routing.floor,
         min_evidence=routing.min_evidence,
         memory_us=duration_us(routing.memory),
+        max_arms=routing.max_arms,
         tasks={
             name: TaskRouting(
                 value=task.value,

@@ -169,6 +169,8 @@ class Routing(Section):
     floor: float = Field(default=0.01, ge=0, le=0.5)
     min_evidence: int = Field(default=30, ge=1)
     memory: Span = timedelta(days=7)
+    max_arms: int = Field(default=200, ge=2)
+    """How many arms of a task type compete: those with most calls."""
 
     @model_validator(mode="after")
     def _outlives_the_next(self) -> Self:

@@ -14,9 +14,9 @@ from models.arrays import F64, I32, I64
 Arm = tuple[str, str]
 """(model, config)."""
 
-SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED = range(6)
+SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLS = range(7)
 """Rows of the count matrices. Money in nano-dollars, latency in microseconds: integers, so sums know no order."""
-ROWS = 6
+ROWS = 7
 HISTORY_HOURS = 28 * 24
 NEVER_CALLED = -(2**31)
 
@@ -44,16 +44,21 @@ class ArmCounts:
         self._history: deque[tuple[int, I32, I64]] = deque()
 
     def index_of(self, arm: Arm) -> int:
-        """The arm's index; the next one where it is new."""
+        """The arm's index; the next one where it is new. Call `make_room` before the counts are used."""
         index = self._index.get(arm)
         if index is None:
             index = self._index[arm] = len(self.arms)
             self.arms.append(arm)
-            self.last_call = np.append(self.last_call, NEVER_CALLED)
-            self._since = np.append(self._since, 0)
-            self._open = np.concatenate((self._open, np.zeros((ROWS, 1), np.int64)), axis=1)
-            self._settled = np.concatenate((self._settled, np.zeros((ROWS, 1))), axis=1)
         return index
+
+    def make_room(self) -> None:
+        """Begin to count for new arms: all at once, as a config that is a hash makes thousands of them."""
+        new = len(self.arms) - len(self.last_call)
+        if new:
+            self.last_call = np.append(self.last_call, np.full(new, NEVER_CALLED))
+            self._since = np.append(self._since, np.zeros(new, np.int64))
+            self._open = np.concatenate((self._open, np.zeros((ROWS, new), np.int64)), axis=1)
+            self._settled = np.concatenate((self._settled, np.zeros((ROWS, new))), axis=1)
 
     def add(self, arms: I64, minutes: I64, rows: tuple[int, ...], counts: tuple[I64, ...]) -> None:
         """Add counts of closed minutes.
@@ -89,7 +94,7 @@ class ArmCounts:
         self._open = np.zeros_like(self._open)
 
     def at(self, now: int) -> F64:
-        """Discounted counts at `now` (microseconds), >= 0. Shape (6, arms)."""
+        """Discounted counts at `now` (microseconds), >= 0. Shape (7, arms)."""
         self.settle(now)
         counts: F64 = np.maximum(self._settled * self._decay(now - self._settled_to) + self._open, 0.0)
         return counts

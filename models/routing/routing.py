@@ -16,9 +16,20 @@ import numpy as np
 from aftercall.records import Alert, Recommendation
 from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import EVERY_TASK, OTHER
-from models.arrays import I64
+from models.arrays import F64, I64
 from models.messages import Closed
-from models.routing.arm_counts import COST, COSTED, FAILURES, LATENCY, NEVER_CALLED, SUCCESSES, TIMED, ArmCounts
+from models.routing.arm_counts import (
+    CALLS,
+    COST,
+    COSTED,
+    FAILURES,
+    LATENCY,
+    NEVER_CALLED,
+    SUCCESSES,
+    TIMED,
+    ArmCounts,
+)
+from models.routing.migrations import with_counts_of_calls
 from models.routing.recommendation import ArmFacts, TaskRouting, decide
 from models.state import Migrations
 
@@ -44,6 +55,7 @@ class RoutingSettings:
         floor: least weight of an arm within its limits, in [0, 1).
         min_evidence: resolved calls below which an arm is still `exploring`.
         memory_us: time constant with which older outcomes lose weight; arms not called for this long are dropped.
+        max_arms: how many arms of a task type compete, those with most calls: a config that is a hash makes thousands.
         tasks: what each task type asks for.
     """
 
@@ -52,6 +64,7 @@ class RoutingSettings:
     floor: float = 0.01
     min_evidence: int = 30
     memory_us: int = 7 * 24 * HOUR_US
+    max_arms: int = 200
     tasks: Mapping[str, TaskRouting] = field(default_factory=dict)
 
 
@@ -86,8 +99,8 @@ class _Task:
 class Routing:
     """Turns closed minutes and alerts into recommendations; one object for all task types."""
 
-    STATE_VERSION: ClassVar = 1
-    MIGRATIONS: ClassVar[Migrations] = {}
+    STATE_VERSION: ClassVar = 2
+    MIGRATIONS: ClassVar[Migrations] = {1: with_counts_of_calls}
 
     def __init__(self, settings: RoutingSettings) -> None:
         self.settings = settings
@@ -151,6 +164,8 @@ class Routing:
                 task = self._tasks[task_name] = _Task(self.settings.memory_us)
             task_of[code] = index.setdefault(task_name, len(index))
             arm_of[code] = task.counts.index_of((model, config))
+        for task_name in index:
+            self._tasks[task_name].counts.make_room()
         return list(index), task_of, arm_of
 
     def _advance(
@@ -204,26 +219,30 @@ class Routing:
                 task.due = int(self._boundary(new_trials.minutes[:1])[0])
         parts = [
             (part, rows)
-            for part, rows in ((new_trials, (SUCCESSES, FAILURES)), (new_values, (COST, COSTED, LATENCY, TIMED)))
+            for part, rows in ((new_trials, (SUCCESSES, FAILURES, CALLS)), (new_values, (COST, COSTED, LATENCY, TIMED)))
             if part is not None
         ]
         for hour in sorted({hour for part, _ in parts for hour in np.unique(part.minutes // 60).tolist()}):
             for part, rows in parts:
                 cut = slice(*np.searchsorted(part.minutes, [hour * 60, hour * 60 + 60]).tolist())
                 if cut.start < cut.stop:
-                    counts = tuple(column[cut] for column in part.counts[: len(rows)])
+                    counts = tuple(column[cut] for column in part.counts)
                     task.counts.add(part.arms[cut], part.minutes[cut], rows, counts)
 
     def _issue(self, name: str, task: _Task, now: int) -> Recommendation | None:
         wanted = self.settings.tasks.get(name, TaskRouting())
         counts = task.counts.at(now)
-        arms = {task.counts.arms[index]: _facts(counts[:, index].tolist()) for index in task.counts.in_use(now)}
+        in_use = task.counts.in_use(now)
+        competing = _most_called(in_use, counts[CALLS], self.settings.max_arms)
+        arms = {task.counts.arms[index]: _facts(counts[:, index].tolist()) for index in competing}
         if wanted.pinned is not None:
             arms.setdefault(wanted.pinned, ArmFacts())
         if not arms:
             return None
         alerts = list(task.open_alerts.values())
         decision = decide(arms, alerts, wanted, self.settings.floor, self.settings.min_evidence)
+        left_out = len(in_use) - len(competing)
+        reason = f"{decision.reason}; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
         task.seq += 1
         issued_at = to_datetime(now)
         return Recommendation.sealed(
@@ -233,7 +252,7 @@ class Routing:
             valid_until=issued_at + timedelta(microseconds=self.settings.valid_for_us),
             segments=[{"segment": None, "arms": decision.arms}],
             degraded=decision.degraded,
-            reason=decision.reason,
+            reason=reason or decision.reason,
         )
 
     def state(self) -> dict[str, Any]:
@@ -261,6 +280,14 @@ class Routing:
             task.seq = stored["seq"]
             task.due = stored["due"]
         return routing
+
+
+def _most_called(arms: list[int], calls: F64, most: int) -> list[int]:
+    """Of arms in the order of their names, the `most` with most calls, ties by name, in the same order."""
+    if len(arms) <= most:
+        return arms
+    by_calls = np.argsort(-calls[arms], kind="stable")[:most]
+    return [arms[at] for at in sorted(by_calls.tolist())]
 
 
 def _minute_end(alert: Alert) -> int:

@@ -44,6 +44,7 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     shutil.copy(killed / live.CONFIG, undisturbed)
     live.run(undisturbed)
     assert sums_that_fail(killed / live.OUT) == []
+    comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT)
     left, expected = (comparison.tables(folder / live.OUT, kafka=True) for folder in (killed, undisturbed))
     assert_same(Left(left, {}, {}), Left(expected, {}, {}))
     for folder in (killed, undisturbed):

@@ -7,8 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from system.commands import table
 
+INTEGRAL: Final = "a golden keeps the weights of its time, whose integral was coarser; `assert_weights_alike` compares"
 SENTENCES: Final = "a golden keeps the words of its time, and `event_id` is a hash of them"
 EXCEPT: Final[dict[str, dict[str, str]]] = {
     "dead_letters": {"received_at": "when this run read it (contract, section 4)"},
@@ -18,7 +21,13 @@ EXCEPT: Final[dict[str, dict[str, str]]] = {
         "positions": "names the batch that was last read (contract, section 4)",
     },
     "alerts": {"reason": SENTENCES, "event_id": SENTENCES},
-    "recommendations": {"reason": SENTENCES, "event_id": SENTENCES, "recommendation_id": SENTENCES},
+    "recommendations": {
+        "reason": SENTENCES,
+        "event_id": SENTENCES,
+        "recommendation_id": SENTENCES,
+        "weight": INTEGRAL,
+        "p_best": INTEGRAL,
+    },
 }
 """Columns in which a golden that went on may differ from an undisturbed run, and why."""
 ON_KAFKA: Final = {
@@ -40,6 +49,15 @@ def tables(out: Path, *, kafka: bool = False) -> dict[str, Counter[tuple[Any, ..
         rows = table(out, f"SELECT {', '.join(map(_quoted, columns))} FROM {name}")
         found[name] = Counter(_wordless(columns, row) for row in rows)
     return found
+
+
+def assert_weights_alike(out: Path, expected: Path) -> None:
+    """The weights of all recommendations are those of another run, but for the errors of the integral."""
+    query = "SELECT task_type, seq, segment, model, config, weight, p_best FROM recommendations ORDER BY ALL"
+    found, wanted = table(out, query), table(expected, query)
+    assert [row[:5] for row in found] == [row[:5] for row in wanted]
+    for row, other in zip(found, wanted, strict=True):
+        assert row[5:] == pytest.approx(other[5:], abs=0.002), (row, other)
 
 
 def _columns(out: Path, name: str) -> list[str]:

@@ -49,4 +49,5 @@ def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     assert json.loads((out / "state" / "run.json").read_text())["finished"]
     assert_went_on(out, began)
     assert sums_that_fail(out) == []
+    comparison.assert_weights_alike(out, undisturbed / files.OUT)
     assert_same(Left(comparison.tables(out), {}, {}), Left(comparison.tables(undisturbed / files.OUT), {}, {}))

@@ -215,6 +215,37 @@ def test_an_arm_that_is_not_called_any_more_is_dropped() -> None:
     assert list(arms(recommend(rows, hours=8 * 24 + 1))) == [("a", "default")]
 
 
+def test_of_too_many_arms_those_with_most_calls_compete_ties_by_name() -> None:
+    calls = {"a": 40, "b": 50, "c": 40, "d": 40, "e": 10}
+    rows = [Row(START, ("triage", model, "default"), 9, 1, count) for model, count in calls.items()]
+    found = recommend(rows, max_arms=3)
+    assert [model for model, _ in arms(found)] == ["a", "b", "c"]
+    assert sum(arm.weight for arm in arms(found).values()) == pytest.approx(1.0)
+    assert "2 other arms have fewer calls and do not compete" in found.reason
+    assert "do not compete" not in recommend(rows, max_arms=5).reason
+    pinned = recommend(rows, max_arms=3, tasks={"triage": TaskRouting(pinned=("e", "default"))})
+    assert arms(pinned)["e", "default"].weight == 1.0
+
+
+def test_calls_count_whose_outcomes_are_still_out() -> None:
+    rows = [Row(START, A, 9, 1, 10), Row(START, B, 9, 1, 10), Row(START, C, 0, 0, 50)]
+    assert list(arms(recommend(rows, max_arms=2))) == [("a", "default"), ("c", "v2")]
+
+
+def test_a_state_without_counts_of_calls_goes_on_with_the_resolved_ones() -> None:
+    routing, settings = Routing(RoutingSettings()), RoutingSettings(max_arms=1)
+    routing.close(
+        closed([Row(START, A, 9, 1, 10), Row(START, B, 29, 1, 30), Row(START + 61, A, 1, 0, 1)], START + 62), []
+    )
+    old = routing.state()
+    evidence = old["tasks"]["triage"]["evidence"]
+    evidence |= {name: evidence[name][:6] for name in ("open", "settled")}
+    evidence["history"] = [(hour, active, counts[:6]) for hour, active, counts in evidence["history"]]
+    again = Routing.from_state(Routing.MIGRATIONS[1](old), settings)
+    (found,) = again.close(closed([], START + 120), [])
+    assert list(arms(found)) == [("b", "default")]
+
+
 def test_folded_groups_are_never_arms() -> None:
     rows = [*GOOD_AND_BAD, Row(START, ("triage", "__other__", "__other__"), 99, 1, 100)]
     assert len(arms(recommend(rows))) == 3
