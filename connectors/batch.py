@@ -92,8 +92,18 @@ class Outcomes(NamedTuple):
     wm: I64
 
 
+class Whole(NamedTuple):
+    """Of a record that is too long to be held: its bytes, and their hash."""
+
+    size: int
+    sha256: str
+
+
 class Refused(NamedTuple):
-    """A record that is not accepted: why (a slug and one sentence), and where it came from; on Kafka also its key."""
+    """A record that is not accepted: why (a slug and one sentence), and where it came from; on Kafka also its key.
+
+    Where `whole` is set, `raw` is only the beginning of the record.
+    """
 
     reason: str
     detail: str
@@ -101,6 +111,7 @@ class Refused(NamedTuple):
     offset: int
     raw: bytes
     key: str | None = None
+    whole: Whole | None = None
 
 
 class Erase(NamedTuple):

@@ -11,10 +11,13 @@ from typing import Any, Final
 import msgspec
 from pydantic_core import from_json
 
-from aftercall.events import MAX_CALL_ID
+from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES
+from connectors.batch import Whole
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 MAX_UNPARSED_BYTES: Final = 4 * 1024
+MOST_PARSED: Final = 16 * 1024 * 1024
+"""A longer original is not parsed, as its parts would take many times its size."""
 CUT_MARK: Final = " ...[cut]"
 REDACTED: Final = "[redacted]"
 _PRIVATE: Final = ("input", "output")
@@ -54,6 +57,7 @@ def dead_letter(
     *,
     keep_payloads: bool = False,
     redact: Sequence[re.Pattern[str]] = (),
+    whole: Whole | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The key and the fields of a dead letter, as `aftercall.records.DeadLetter.sealed` takes them.
 
@@ -65,6 +69,7 @@ def dead_letter(
         key: the original's key; None: the `call_id` of the original is used, or `""`.
         keep_payloads: keep `input` and `output` in the payload.
         redact: matches of these patterns are replaced by `REDACTED` in the payload and the detail.
+        whole: of an original of which `raw` is only the beginning.
 
     Returns:
         The key, and `reason, detail, origin, size, sha256, payload`. The payload is the original text, cut at 64 KiB;
@@ -79,8 +84,8 @@ def dead_letter(
         "reason": reason,
         "detail": detail,
         "origin": origin,
-        "size": len(raw),
-        "sha256": sha256(raw).hexdigest(),
+        "size": len(raw) if whole is None else whole.size,
+        "sha256": sha256(raw).hexdigest() if whole is None else whole.sha256,
         "payload": payload_text(raw, keep_payloads=keep_payloads, redact=redact),
     }
     return key, fields
@@ -88,6 +93,8 @@ def dead_letter(
 
 def call_id_of(raw: bytes) -> str:
     """The `call_id` of a record, or `""` if it has none that can be read and has a legal length."""
+    if len(raw) > MOST_PARSED:
+        return ""
     try:
         record = from_json(raw, allow_inf_nan=True)
     except ValueError:
@@ -98,9 +105,11 @@ def call_id_of(raw: bytes) -> str:
 
 def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re.Pattern[str]] = ()) -> str:
     """The text of a record as a dead letter may show it: no `input` or `output` at any depth, at most 64 KiB."""
-    text, limit = _object_text(raw, keep_payloads=keep_payloads), MAX_PAYLOAD_BYTES
+    text, limit = None, MAX_PAYLOAD_BYTES
+    if len(raw) <= MOST_PARSED:
+        text = _object_text(raw, keep_payloads=keep_payloads)
     if text is None:
-        text, limit = raw.decode(errors="replace"), MAX_UNPARSED_BYTES
+        text, limit = raw[:MAX_RECORD_BYTES].decode(errors="replace"), MAX_UNPARSED_BYTES
         # In text that cannot be parsed, a member has no known end: all that follows the name may be private.
         if not keep_payloads and (private := _private_member.search(text)):
             text = text[: private.start()] + CUT_MARK

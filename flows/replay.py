@@ -28,6 +28,7 @@ from flows.runtime.run_folder import (
     SEGMENTS,
     VERSION,
     Run,
+    ensure_room,
     locked,
     open_run,
     settings_ignored,
@@ -39,6 +40,7 @@ from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
 from flows.settings.for_models import envelopes_of
 
+CHECK_ROOM_S = 1.0
 OnProgress = Callable[[int, int], None]
 
 
@@ -67,7 +69,8 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
     """
     state = state_folder(replay.out)
     with locked(state):
-        files = index(replay.calls, replay.outcomes, state)
+        ensure_room(replay.out)
+        files = index(replay.calls, replay.outcomes, state, replay.settings.limits.unpacked)
         wanted = _described(replay, files)
         current = open_run(replay.out, wanted, accept_config_change=replay.accept_config_change)
         if current["finished"]:
@@ -126,7 +129,17 @@ def build_replay(
     )
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)
     outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))
-    lanes = FileLanes(files, decoder, on_progress=on_progress)
+    room_checked_at = time.monotonic()
+
+    def progress(read: int, total: int) -> None:
+        nonlocal room_checked_at
+        if (now := time.monotonic()) - room_checked_at > CHECK_ROOM_S:
+            room_checked_at = now
+            ensure_room(out)
+        if on_progress is not None:
+            on_progress(read, total)
+
+    lanes = FileLanes(files, decoder, on_progress=progress)
     return outcomes_flow(settings, lanes, outlets, keeping=keeping or Keeping(envelopes_of(settings)))
 
 
@@ -142,7 +155,7 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
         [Path(p) for p in calls], [Path(p) for p in outcomes], Path(out), load(Path(config) if config else None)
     )
     state = state_folder(replay.out)
-    files = index(replay.calls, replay.outcomes, state)
+    files = index(replay.calls, replay.outcomes, state, replay.settings.limits.unpacked)
     current = open_run(replay.out, _described(replay, files), accept_config_change=False)
     if current["finished"]:
         raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")

@@ -52,11 +52,16 @@ def examine(raw: bytes, kind: int) -> AgentCall | Outcome | Refusal:
         kind: `CALL` or `OUTCOME`, from the topic or file.
     """
     if len(raw) > MAX_RECORD_BYTES:
-        return Refusal("too_large", f"the record has {len(raw)} bytes; at most {MAX_RECORD_BYTES} are allowed")
+        return over_limit(len(raw))
     try:
         return _MODELS[kind].model_validate_json(raw)
     except ValidationError as wrong:
         return _explain(raw, kind, wrong)
+
+
+def over_limit(size: int) -> Refusal:
+    """The refusal of a record of so many bytes."""
+    return Refusal("too_large", f"the record has {size} bytes; at most {MAX_RECORD_BYTES} are allowed")
 
 
 def _explain(raw: bytes, kind: int, wrong: ValidationError) -> Refusal:

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
-import mmap
-import tempfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final
 
 import msgspec
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 from pydantic_core import from_json
 from xxhash import xxh3_64
 
-from aftercall.errors import UserError
 from aftercall.events import MAX_RECORD_BYTES
 from aftercall.times import NEVER
 from connectors.batch import I32, I64
+from connectors.dead_letters import MOST_PARSED
 from connectors.decode.times import parse_times
 from connectors.decode.validation import CALL, OUTCOME
+from connectors.files.unpacking import MOST_UNPACKED, Data, Unpacking
 
 _SCAN_BYTES: Final = 16 * 1024 * 1024
-_COPY_BYTES: Final = 1024 * 1024
 _PARSE_LINES: Final = 50_000
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = np.frombuffer(b" \t\r", dtype=np.uint8)
-
-Data = mmap.mmap | bytes
-
-
-class InputError(UserError):
-    """An input file cannot be read in the format of its name, or has changed since the run was started."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +60,11 @@ class Index:
         return len(self.file)
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, at most about `size`; empty at the end."""
-
-
 class _Stamp(msgspec.Struct, gc=False):
     occurred_at: str
 
 
-def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path) -> Index:
+def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path, most_unpacked: int = MOST_UNPACKED) -> Index:
     """Read every file once and put all records into order.
 
     A line whose time cannot be read takes the time of the line before it. Costs about 0.5 us and 28 bytes of memory
@@ -91,13 +75,14 @@ def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path) -> Index
         outcomes: files of outcomes.
         spool: folder for the decompressed content of compressed files, in files without a name that vanish with the
             process.
+        most_unpacked: bytes that compressed files may have unpacked, together.
 
     Raises:
-        InputError: a file is missing, cannot be read, or is not compressed as its name says.
+        InputError: see `Unpacking.open`.
     """
     paths = [*calls, *outcomes]
     kinds = np.array([CALL] * len(calls) + [OUTCOME] * len(outcomes), dtype=np.uint8)
-    data = [_open(path, spool) for path in paths]
+    data = list(map(Unpacking(spool, most_unpacked).open, paths))
     truncated: set[tuple[int, int]] = set()
     warnings = []
     files, lines, starts, lengths, times = [], [], [], [], []
@@ -141,69 +126,6 @@ def _joined(columns: list[I64]) -> I64:
     return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)
 
 
-def _open(path: Path, spool: Path) -> Data:
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as packed:
-                return _spooled(packed, spool)
-        with path.open("rb") as file:
-            if path.suffix == ".zst":
-                return _spooled(_Unpacked(file), spool)
-            return _mapped(file)
-    except FileNotFoundError:
-        raise InputError(f"{path}: must be a file; there is no such file (check the path)") from None
-    except EOFError:
-        raise InputError(f"{path}: ends in the middle of its compressed data (copy it again)") from None
-    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as wrong:
-        raise InputError(f"{path}: is not compressed as its name says; {wrong} (rename it, or copy it again)") from None
-    except OSError as wrong:
-        raise InputError(f"{path}: cannot be read; {wrong.strerror or wrong} (check the file and its rights)") from None
-
-
-def _spooled(packed: _Readable, spool: Path) -> Data:
-    with tempfile.TemporaryFile(dir=spool) as plain:
-        while chunk := packed.read(_COPY_BYTES):
-            plain.write(chunk)
-        plain.flush()
-        return _mapped(plain)
-
-
-def _mapped(file: IO[bytes]) -> Data:
-    if file.seek(0, 2) == 0:
-        return b""
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-class _Unpacked:
-    """Decompresses a zstd file as a stream. zstandard's own reader takes a cut-off file for a complete one."""
-
-    def __init__(self, packed: IO[bytes]) -> None:
-        self._packed = packed
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self._within = False
-        self._left = b""
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, decompressed from about `size` bytes; empty at the end.
-
-        Raises:
-            EOFError: the file ends within a frame.
-        """
-        while True:
-            packed = self._left or self._packed.read(size)
-            if not packed:
-                if self._within:
-                    raise EOFError
-                return b""
-            plain = self._frame.decompress(packed)
-            self._left = self._frame.unused_data
-            self._within = not self._frame.eof
-            if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            if plain:
-                return plain
-
-
 def _lines(data: Data) -> tuple[I64, I64, I64]:
     """Start, length and number of every line that is not blank."""
     first = len(_BOM) if data[: len(_BOM)] == _BOM else 0
@@ -216,11 +138,17 @@ def _lines(data: Data) -> tuple[I64, I64, I64]:
     filled = end > start
     filled[filled] = ~np.isin(content[start[filled]], _BLANK)
     for i in np.flatnonzero(~filled & (end > start)).tolist():
-        filled[i] = bool(bytes(data[start[i] : end[i]]).strip(b" \t\r"))
+        filled[i] = not _is_blank(data, int(start[i]), int(end[i]))
     number = np.flatnonzero(filled) + 1
     start, end = start[filled], end[filled]
     end -= content[end - 1] == ord("\r")
     return start, end - start, number
+
+
+def _is_blank(data: Data, start: int, end: int) -> bool:
+    """Whether there is nothing but blanks: piece by piece, as a line may be longer than the memory."""
+    pieces = (data[at : min(at + _SCAN_BYTES, end)] for at in range(start, end, _SCAN_BYTES))
+    return not any(piece.strip(b" \t\r") for piece in pieces)
 
 
 def _chunks(data: Data) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -247,7 +175,7 @@ def _times(data: Data, start: I64, length: I64) -> I64:
 
 
 def _is_cut_off(data: Data, start: int, length: int) -> bool:
-    if data[len(data) - 1] == ord("\n"):
+    if data[len(data) - 1] == ord("\n") or length > MOST_PARSED:
         return False
     try:
         from_json(data[start : start + length])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final
 
 import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
+from aftercall.events import MAX_RECORD_BYTES
 from aftercall.times import NEVER
-from connectors.batch import I32, I64, Batch, Refused
+from connectors.batch import I32, I64, Batch, Refused, Whole
+from connectors.dead_letters import MOST_PARSED
 from connectors.decode.decoder import Decoder
-from connectors.files.index import Index, InputError, index
+from connectors.decode.validation import over_limit
+from connectors.files.index import Index, index
+from connectors.files.unpacking import InputError
 
 __all__ = ["FileLane", "FileLanes", "Index", "InputError", "index"]
 
@@ -70,6 +75,8 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
         file, line = self._files.file[rows], self._files.line[rows]
         batch = self._decoder.decode(self._raws(rows), self._files.kinds[file], file, line, self._files.names)
         batch.refused = [self._mark_truncated(refused) for refused in batch.refused]
+        if (self._files.length[rows] > MOST_PARSED).any():
+            batch.refused = [self._mark_cut(refused, rows) for refused in batch.refused]
         watermark = self._advance(file, start, _accepted_times(batch))
         batch.calls.wm[:] = watermark[batch.calls.pos]
         batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
@@ -94,7 +101,7 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
         data = self._files.data
         starts, lengths = self._files.start[rows].tolist(), self._files.length[rows].tolist()
         return [
-            data[i][start : start + length]
+            data[i][start : start + min(length, MOST_PARSED + 1)]
             for i, start, length in zip(self._files.file[rows].tolist(), starts, lengths, strict=True)
         ]
 
@@ -102,6 +109,20 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
         if (refused.partition, refused.offset) not in self._files.truncated:
             return refused
         return refused._replace(reason="truncated", detail=f"the file's last line is half-written; {refused.detail}")
+
+    def _mark_cut(self, refused: Refused, rows: slice) -> Refused:
+        """Of a record of which only the beginning was decoded: size and hash of all of it."""
+        if len(refused.raw) <= MOST_PARSED:
+            return refused
+        file, line = self._files.file[rows], self._files.line[rows]
+        row = rows.start + int(np.flatnonzero((file == refused.partition) & (line == refused.offset))[0])
+        start, size = self._files.start.item(row), self._files.length.item(row)
+        digest = sha256()
+        for at in range(start, start + size, MOST_PARSED):
+            digest.update(self._files.data[refused.partition][at : min(at + MOST_PARSED, start + size)])
+        return refused._replace(
+            detail=over_limit(size).detail, raw=refused.raw[:MAX_RECORD_BYTES], whole=Whole(size, digest.hexdigest())
+        )
 
     def _advance(self, file: I32, start: int, at: I64) -> I64:
         """The watermark before each record, and the files' clocks after them.

@@ -82,6 +82,7 @@ def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Let
                 refused.key,
                 keep_payloads=keep,
                 redact=redact,
+                whole=refused.whole,
             )
             made.append((key, DeadLetter.sealed(**fields)))
             METRICS.dead_letters(refused.reason)

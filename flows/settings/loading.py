@@ -31,6 +31,7 @@ from flows.settings.sections import (
     Drift,
     Join,
     Kafka,
+    Limits,
     Name,
     Privacy,
     Recovery,
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     privacy: Privacy = Privacy()
     kafka: Kafka = Kafka()
     recovery: Recovery = Recovery()
+    limits: Limits = Limits()
     service: Service = Service()
 
     @classmethod

@@ -14,7 +14,10 @@ from pydantic_settings import NoDecode
 from aftercall.durations import RULE, format_duration, parse_duration
 from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS
 from aftercall.vocabulary import DEFAULT_PASS_AT, RESERVED_SOURCES
+from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
+from flows.settings.sizes import RULE as RULE_OF_SIZES
+from flows.settings.sizes import format_size, parse_size
 
 
 def _duration(value: object) -> timedelta:
@@ -23,6 +26,14 @@ def _duration(value: object) -> timedelta:
         with suppress(ValueError):
             return parse_duration(text)
     raise ValueError(f"must be, in quotes, {RULE}")
+
+
+def _size(value: object) -> int:
+    text = format_size(value) if isinstance(value, int) else value
+    if isinstance(text, str):
+        with suppress(ValueError):
+            return parse_size(text)
+    raise ValueError(f"must be, in quotes, {RULE_OF_SIZES}")
 
 
 def _above_zero(value: timedelta) -> timedelta:
@@ -72,6 +83,8 @@ def _arm(text: str) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str)]
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0), PlainSerializer(format_size)]
+"""Bytes."""
 Span = Annotated[Duration, AfterValidator(_above_zero)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Source = Annotated[Name, AfterValidator(_source_name)]
@@ -276,6 +289,13 @@ class Recovery(Section):
     epoch: Span = timedelta(seconds=10)
     segment_kb: int = Field(default=64, ge=1, le=1_000_000)
     """Parts of a large state that together weigh more than this become a file of their own."""
+
+
+class Limits(Section):
+    """How much a run may take; what takes more ends in a sentence before it fills a disk."""
+
+    unpacked: Size = MOST_UNPACKED
+    """Bytes that all compressed files of a replay may have unpacked, together."""
 
 
 class Service(Section):

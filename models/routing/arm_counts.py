@@ -14,7 +14,7 @@ from models.arrays import F64, I32, I64
 Arm = tuple[str, str]
 """(model, config)."""
 
-SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLS = range(7)
+SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLED = range(7)
 """Rows of the count matrices. Money in nano-dollars, latency in microseconds: integers, so sums know no order."""
 ROWS = 7
 HISTORY_HOURS = 28 * 24

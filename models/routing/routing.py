@@ -19,7 +19,7 @@ from aftercall.vocabulary import EVERY_TASK, OTHER
 from models.arrays import F64, I64
 from models.messages import Closed
 from models.routing.arm_counts import (
-    CALLS,
+    CALLED,
     COST,
     COSTED,
     FAILURES,
@@ -219,7 +219,10 @@ class Routing:
                 task.due = int(self._boundary(new_trials.minutes[:1])[0])
         parts = [
             (part, rows)
-            for part, rows in ((new_trials, (SUCCESSES, FAILURES, CALLS)), (new_values, (COST, COSTED, LATENCY, TIMED)))
+            for part, rows in (
+                (new_trials, (SUCCESSES, FAILURES, CALLED)),
+                (new_values, (COST, COSTED, LATENCY, TIMED)),
+            )
             if part is not None
         ]
         for hour in sorted({hour for part, _ in parts for hour in np.unique(part.minutes // 60).tolist()}):
@@ -233,7 +236,7 @@ class Routing:
         wanted = self.settings.tasks.get(name, TaskRouting())
         counts = task.counts.at(now)
         in_use = task.counts.in_use(now)
-        competing = _most_called(in_use, counts[CALLS], self.settings.max_arms)
+        competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
         arms = {task.counts.arms[index]: _facts(counts[:, index].tolist()) for index in competing}
         if wanted.pinned is not None:
             arms.setdefault(wanted.pinned, ArmFacts())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import zstandard
+from backports import zstd
 
 from system.commands import aftercall, assert_one_sentence, call, counts, lines, outcome, table
 from system.run_file import change_run
@@ -221,7 +221,7 @@ def half_gz(folder: Path) -> str:
 
 
 def half_zst(folder: Path) -> str:
-    packed = zstandard.compress((folder / "calls.jsonl").read_bytes())
+    packed = zstd.compress((folder / "calls.jsonl").read_bytes())
     (folder / "half.jsonl.zst").write_bytes(packed[: len(packed) // 2])
     return "half.jsonl.zst"
 

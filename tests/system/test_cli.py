@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
+from backports import zstd
 
 from aftercall.errors import ExitCode
 from flows.runtime.run_folder import VERSION
@@ -179,7 +179,7 @@ def test_what_files_look_like_makes_no_difference(sound: Path, finished: Path) -
     (sound / "dos.jsonl").write_bytes(windows(calls))
     (sound / "dos-outcomes.jsonl").write_bytes(windows(outcomes))
     (sound / "calls.jsonl.gz").write_bytes(gzip.compress(calls))
-    (sound / "outcomes.jsonl.zst").write_bytes(zstandard.compress(outcomes))
+    (sound / "outcomes.jsonl.zst").write_bytes(zstd.compress(outcomes))
     for name, part in zip(("a.jsonl", "b.jsonl"), split(calls), strict=True):
         (sound / name).write_bytes(part)
     expected = left(finished / "out")
