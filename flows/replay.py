@@ -17,6 +17,7 @@ from aftercall.errors import UsageError
 from connectors.files.index import Index, index
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
+from connectors.own_files import open_own
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets
@@ -79,7 +80,7 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         recovery = open_store(state, keeping, begun=False, old=old)
         write_run(state, current)
         for name in OUTPUTS:
-            (replay.out / name).touch()  # a sink creates its file only with the first line
+            open_own(replay.out / name, "a").close()  # a sink creates its file only with the first line
         flow, epoch = (
             build_replay(replay, files, current["now_us"], on_progress, keeping),
             replay.settings.recovery.epoch,
@@ -125,6 +126,7 @@ def build_replay(
         keep=settings.snapshot.keep,
         calls=settings.snapshot.calls,
         memory_mb=settings.snapshot.memory_mb,
+        mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention),
     )
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)

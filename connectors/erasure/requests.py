@@ -20,6 +20,7 @@ from xxhash import xxh3_128_hexdigest
 from aftercall.errors import StateError
 from connectors.batch import Erase
 from connectors.fsync import sync
+from connectors.own_files import open_draft, open_own
 
 FOLDER: Final = "erase"
 _REQUEST: Final = ".request.json"
@@ -68,7 +69,7 @@ class Erasures:
 
         To be called once the calls are gone from the state and all snapshots, and an epoch without them is stored.
         """
-        (self.folder / _UNSCRUBBED).touch()
+        open_own(self.folder / _UNSCRUBBED, "a").close()
         self._write(request + _RECEIPT, counts)
         (self.folder / (request + _REQUEST)).unlink(missing_ok=True)
         sync(self.folder)
@@ -108,7 +109,7 @@ class Erasures:
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         draft = self.folder / f".{name}"
-        with draft.open("w", encoding="utf-8") as file:
+        with open_draft(draft) as file:
             os.fchmod(file.fileno(), 0o600)
             json.dump(content | {_CHECKSUM: _checksum(content)}, file)
             file.flush()

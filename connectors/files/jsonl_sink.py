@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from aftercall.errors import NEW_OUT, UserError
 from connectors.block import Block
+from connectors.own_files import open_own
 
 _READ_BYTES: Final = 1024 * 1024
 
@@ -49,7 +50,7 @@ class JsonlPartition(StatefulSinkPartition[Block, JsonlState]):
         """
         try:
             self._crc32 = 0 if resumed is None else _checked(path, resumed)
-            self._file = path.open("ab")
+            self._file = open_own(path, "ab")
             self._file.truncate(0 if resumed is None else resumed["length"])
             self._file.seek(0, os.SEEK_END)  # or `tell` would count from the old length
             _sync_folder(path.parent)

@@ -20,6 +20,7 @@ from connectors.block import Block
 from connectors.fsync import sync
 from connectors.kafka.sink import PARTS
 from connectors.kafka.writer import KafkaWriter
+from connectors.own_files import open_own
 
 FILE: Final = "unsent.jsonl"
 
@@ -54,7 +55,7 @@ class OutboxPart(StatefulSinkPartition[Block, None]):
         if not lines:
             return
         self._file.parent.mkdir(mode=0o700, exist_ok=True)
-        with self._file.open("a+b") as file:
+        with open_own(self._file, "a+b") as file:
             os.fchmod(file.fileno(), 0o600)
             _cut_half_line(file)
             file.write(b"".join(lines))

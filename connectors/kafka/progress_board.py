@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from connectors.own_files import open_own
+
 _NOTHING: Final = 2**63 - 1
 
 
@@ -20,7 +22,7 @@ class ProgressBoard:
     def __init__(self, path: Path, lanes: int) -> None:
         """Open the board; create it if it is missing or has another number of lanes."""
         size = lanes * np.dtype(np.int64).itemsize
-        with path.open("ab") as file:
+        with open_own(path, "ab") as file:
             if file.tell() != size:
                 file.truncate(0)
                 file.write(np.full(lanes, _NOTHING, np.int64).tobytes())

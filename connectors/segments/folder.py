@@ -9,6 +9,7 @@ from typing import Final
 
 from aftercall.errors import NEW_OUT, StateError
 from connectors.fsync import sync
+from connectors.own_files import open_own
 
 _NAME: Final = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 _SUFFIX: Final = ".segment"
@@ -46,7 +47,7 @@ class SegmentFolder:
         """
         self.path.mkdir(exist_ok=True)
         file = self.file(name)
-        with file.open("xb") as out:
+        with open_own(file, "xb") as out:
             out.write(data)
         self._unsynced.append(file)
 

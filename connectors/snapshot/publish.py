@@ -39,8 +39,16 @@ class Publication:
     """
 
     def __init__(
-        self, live: duckdb.DuckDBPyConnection, live_file: Path, folder: Path, *, keep: int, calls: str
+        self,
+        live: duckdb.DuckDBPyConnection,
+        live_file: Path,
+        folder: Path,
+        *,
+        keep: int,
+        calls: str,
+        mode: int | None = None,
     ) -> None:
+        self._mode = mode
         self._live_file, self._folder, self._keep, self._calls = live_file, folder, keep, calls
         self.version = newest_version(folder) + 1
         self._temporary = folder / f"{_TEMPORARY}{self.version}.duckdb"
@@ -125,7 +133,8 @@ class Publication:
 
     def _release(self) -> Path:
         final = self._folder / f"outcomes-{self.version}.duckdb"
-        self._temporary.chmod(0o444)
+        # Nothing writes to a snapshot any more; who may read it, the umask decides, unless a mode is set.
+        self._temporary.chmod(self._temporary.stat().st_mode & 0o444 if self._mode is None else self._mode)
         _sync(self._temporary)
         self._temporary.replace(final)
         link = self._folder / f"{_TEMPORARY}link"

@@ -45,13 +45,16 @@ class SnapshotStore:
         calls: `all`, `decided` (published calls have a verdict or are expired) or `none` (neither calls nor
             statements).
         memory_mb: Memory limit of DuckDB.
+        mode: Rights of published files; None for those that the umask leaves, without that to write.
 
     Raises:
         SnapshotError: Another process holds the live database.
         ValueError: `keep` or `calls` is out of range.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3, calls: str = "all", memory_mb: int = 256) -> None:
+    def __init__(
+        self, folder: Path, *, keep: int = 3, calls: str = "all", memory_mb: int = 256, mode: int | None = None
+    ) -> None:
         if keep < 1:
             msg = f"snapshot: keep must be >= 1; got {keep} (set snapshot.keep)"
             raise ValueError(msg)
@@ -59,7 +62,7 @@ class SnapshotStore:
             msg = f"snapshot: calls must be one of {', '.join(MODES)}; got {calls!r} (set snapshot.calls)"
             raise ValueError(msg)
         self.folder = folder
-        self._keep, self._calls, self._memory_mb = keep, calls, memory_mb
+        self._keep, self._calls, self._memory_mb, self._mode = keep, calls, memory_mb, mode
         self._live_file = folder / "state" / "live.duckdb"
         self._live_file.parent.mkdir(parents=True, exist_ok=True)
         discard(draft_of(self._live_file))
@@ -206,7 +209,9 @@ class SnapshotStore:
     def begin_publish(self) -> Publication:
         """A publication of the last commit; its `write` may run in another thread. One at a time."""
         with naming(self._live_file):
-            return Publication(self._connection, self._live_file, self.folder, keep=self._keep, calls=self._calls)
+            return Publication(
+                self._connection, self._live_file, self.folder, keep=self._keep, calls=self._calls, mode=self._mode
+            )
 
     def publish(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
         """Publish the last commit now; see `Publication.write`."""

@@ -61,6 +61,7 @@ class SnapshotSettings:
     keep: int = 3
     calls: str = "all"
     memory_mb: int = 256
+    mode: int | None = None
     forget: Mapping[str, timedelta] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
     wall_us: Callable[[], int] = lambda: time.time_ns() // 1000
@@ -105,7 +106,11 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         if resume_state is not None:
             cut = self._restore(resume_state)
         self._store = SnapshotStore(
-            settings.folder, keep=settings.keep, calls=settings.calls, memory_mb=settings.memory_mb
+            settings.folder,
+            keep=settings.keep,
+            calls=settings.calls,
+            memory_mb=settings.memory_mb,
+            mode=settings.mode,
         )
         self._store.resume(cut)
         self._running: Thread | None = None

@@ -116,6 +116,7 @@ def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Er
         every=settings.snapshot.every,
         keep=settings.snapshot.keep,
         calls=settings.snapshot.calls,
+        mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
         erasing=erasing,
     )

@@ -24,6 +24,7 @@ from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError
 from bytewax.run import cli_main
 
 from aftercall.errors import StateError, UserError, causes
+from connectors.own_files import open_own
 from flows.runtime.failures import Failures
 from flows.runtime.run_folder import RunError
 
@@ -151,7 +152,7 @@ def _stderr_to(log: Path, *, has_peers: bool) -> Iterator[None]:
     # A hook of the command line would reformat what a thread of Bytewax prints.
     hook, sys.excepthook = sys.excepthook, sys.__excepthook__
     terminal = os.dup(STANDARD_ERROR)
-    with log.open("w+", encoding="utf-8", errors="replace") as log_file:
+    with open_own(log, "w+", encoding="utf-8", errors="replace") as log_file:
         os.dup2(log_file.fileno(), STANDARD_ERROR)
         if _is_standard_error(before):
             sys.stderr = _Terminal(

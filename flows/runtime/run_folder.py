@@ -13,11 +13,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from xxhash import xxh3_128_hexdigest
 
 from aftercall.errors import StateError, UsageError, UserError
+from connectors.own_files import links, open_draft, open_own
 
 VERSION = 3
 """Version 2 had all state in the recovery store; version 1 had no checksum in `run.json`, and pickles there."""
@@ -44,21 +46,61 @@ class RunError(UserError):
 
 
 def state_folder(out: Path) -> Path:
-    """Create the state folder within the output folder of a run, and check that it is writable.
+    """Create the state folder within the output folder of a run, and check that it is writable, and ours.
+
+    Only this user may look into it: it holds texts of records.
 
     Raises:
-        RunError: it cannot be created or written to.
+        UsageError: DuckDB would take the path for something else.
+        RunError: it cannot be created or written to, or there are links in it.
     """
+    _refuse_names(out)
     state = out / "state"
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out}: must be a folder; it is a file (choose another --out)")
     try:
-        state.mkdir(parents=True, exist_ok=True)
-        probe = state / ".probe"
-        probe.touch()
+        out.mkdir(parents=True, exist_ok=True)
+        _refuse_links(out)
+        state.mkdir(mode=0o700, exist_ok=True)
+        probe = state / f".probe-{token_hex(8)}"
+        open_own(probe, "x").close()
         probe.unlink()
     except OSError as wrong:
         message = f"{out}: the output folder must be writable; {wrong.strerror} (choose another --out)"
         raise RunError(message) from None
     return state
+
+
+def _refuse_names(out: Path) -> None:
+    """Make sure that DuckDB takes the path for one.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if "?" in str(out.absolute()):
+        raise UsageError(
+            f"--out: must be a path without '?', after which DuckDB looks for options; got {out} (choose another name)"
+        )
+    if any(":" in part for part in out.parts[:1]):
+        raise UsageError(
+            f"--out: must not begin with a name that has a ':', which DuckDB takes for a kind of database; got {out} "
+            f"(choose another name, or give {out.absolute()})"
+        )
+
+
+def _refuse_links(out: Path) -> None:
+    """Make sure that nothing of a run lies behind a link, but the newest snapshot behind ours.
+
+    Raises:
+        RunError: something does.
+    """
+    own = [out / name for name in OUTPUTS] + [path for path in out.glob("outcomes*") if path.name != _SNAPSHOT]
+    found = next(links(out / "state"), None) or next((path for path in own if path.is_symlink()), None)
+    if found is not None:
+        raise RunError(
+            f"{found}: must be a file or folder of this run; it is a link, which may lead to what is not ours (remove "
+            "it, or choose another --out)"
+        )
 
 
 @contextmanager
@@ -70,12 +112,18 @@ def locked(state: Path) -> Iterator[int]:
     Raises:
         RunError: another process holds the lock.
     """
-    with (state / "lock").open("w") as lock:
+    with open_own(state / "lock", "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             message = (
                 f"{state.parent}: must be this run's alone; another is writing there (wait, or choose another --out)"
+            )
+            raise RunError(message) from None
+        except OSError as wrong:
+            message = (
+                f"{state.parent}: must be on a file system that has locks; {wrong.strerror} (choose an --out on a disk "
+                "of this host, or mount the network file system with locks)"
             )
             raise RunError(message) from None
         yield lock.fileno()
@@ -158,7 +206,7 @@ def write_run(state: Path, run: Run) -> None:
     """Write `run.json` atomically and durably: a crash leaves the old or the new file, whole."""
     run = run | {"version": VERSION}
     draft = state / "run.draft"
-    with draft.open("w", encoding="utf-8") as file:
+    with open_draft(draft) as file:
         json.dump(run | {"checksum": _checksum(run)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())

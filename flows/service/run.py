@@ -233,6 +233,7 @@ def build_service(
         keep=settings.snapshot.keep,
         calls=settings.snapshot.calls,
         memory_mb=settings.snapshot.memory_mb,
+        mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
         on_built=health.expects_snapshots,
         on_published=health.published,

@@ -198,8 +198,15 @@ class Snapshot(Section):
     every: Span = timedelta(seconds=60)
     keep: int = Field(default=3, ge=1)
     calls: Literal["all", "decided", "none"] = "all"
+    mode: str | None = Field(default=None, pattern=r"^0[0-7]{3}$")
+    """Rights of its files, such as 0440; absent: those that the umask leaves, without the right to write."""
     memory_mb: int = Field(default=256, ge=64)
     """Memory that DuckDB may use to write it, in MB; beyond that it spills to disk."""
+
+    @property
+    def rights(self) -> int | None:
+        """`mode` as a number."""
+        return None if self.mode is None else int(self.mode, 8)
 
 
 class Retention(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -411,3 +412,19 @@ def test_the_snapshot_opens_in_duckdb_1(tmp_path: Path, tmp_path_factory: pytest
         [str(python), "-c", code, str(tmp_path / "outcomes.duckdb")], capture_output=True, text=True, check=True
     )
     assert out.stdout == "1.4.3 [(1000, 500)] 0 1000 0 0 0 1 0 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("umask", "mode", "rights"), [(0o022, None, 0o444), (0o077, None, 0o400), (0o077, 0o640, 0o640)]
+)
+def test_who_may_read_a_snapshot_the_umask_decides_or_a_mode(
+    tmp_path: Path, umask: int, mode: int | None, rights: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        store = SnapshotStore(tmp_path, mode=mode)
+        file = published(store)
+        store.close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == rights
