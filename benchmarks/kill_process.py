@@ -48,10 +48,11 @@ class Pipeline:
         self.resumed_s: float | None = None
         """Seconds from the last start until records were read; None until then."""
 
-    def start(self, processes: int) -> None:
-        """Start it; it resumes at its last epoch."""
+    def start(self, processes: int, idle_after: str | None = None) -> None:
+        """Start it; it resumes at its last epoch. `idle_after` replaces the setting of that name."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCALL_")}
         paths = os.pathsep.join((str(ROOT), str(ROOT / "sdk")))
+        idle = {} if idle_after is None else {"AFTERCALL_JOIN__IDLE_AFTER": idle_after}
         command = [sys.executable, "-m", "aftercall", "run", "--config", str(self._config), "--out", str(self.out)]
         self.processes, self.resumed_s = processes, None
         self.begun_s, self._begun_at = time.monotonic(), time.time()
@@ -59,7 +60,7 @@ class Pipeline:
             self._log_from = log.tell()
             self._process = subprocess.Popen(
                 [*command, "--processes", str(processes)],
-                env=kept | {"PYTHONPATH": paths},
+                env=kept | idle | {"PYTHONPATH": paths},
                 cwd=self.out.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # Bytewax prints there how often its processes tried to reach each other
