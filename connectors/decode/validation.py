@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from aftercall.events import MAX_RECORD_BYTES, AgentCall, Outcome
+from aftercall.printable import printable
 
 CALL, OUTCOME = 0, 1
 """Kinds of records."""
@@ -108,7 +109,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
     elif loc[0] == "tool_calls":
         loc = (loc[0], *loc[2:])
     path = ".".join(str(part)[:_SHOWN] for part in loc)
-    return path if path.isprintable() else ascii(path)[1:-1]
+    return printable(path)
 
 
 def _got(error: ErrorDetails) -> str:

@@ -11,6 +11,7 @@ from typer import BadParameter
 from typer.exceptions import TyperException
 
 from aftercall.errors import ExitCode, causes, user_error
+from aftercall.printable import printable, printable_json
 from aftercall.times import format_time, to_us
 
 if TYPE_CHECKING:
@@ -45,24 +46,19 @@ def answer(error: BaseException) -> tuple[str, ExitCode] | None:
 
 def print_sentence(sentence: str) -> None:
     """Print one line on standard error; characters that are not printable are escaped."""
-    sys.stderr.write(f"aftercall: {one_line(sentence)}\n")
-
-
-def one_line(text: str) -> str:
-    """The text with line ends, control codes and all else that is not printable escaped."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    sys.stderr.write(f"aftercall: {printable(sentence)}\n")
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output; times as RFC 3339."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(printable_json(json.dumps(document, indent=2, ensure_ascii=False, default=_plain)) + "\n")
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that does not highlight numbers or replace emoji codes."""
-    from rich.console import Console
+    """Where results are printed for people."""
+    from flows.reports.terminal import SafeConsole
 
-    return Console(stderr=stderr, highlight=False, emoji=False)
+    return SafeConsole(stderr=stderr)
 
 
 def _of_typer(error: TyperException) -> str:

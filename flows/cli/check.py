@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 
 from aftercall.errors import ExitCode
+from aftercall.printable import printable_json
 from flows.cli.answers import print_json, print_sentence
 from flows.cli.options import Config, Json, per_second
 from flows.cli.sizes import as_plain, as_table, memory_excess, physical_memory
@@ -45,7 +46,7 @@ def check(
         try_settings(settings.kafka.cluster())
     sizes = None if rate is None else estimate(settings, rate)
     if not as_json:
-        sys.stdout.write(as_toml(settings.effective()))
+        sys.stdout.write(printable_json(as_toml(settings.effective())))
         if sizes is not None:
             sys.stdout.write(f"\n{as_table(sizes)}")
         sys.stdout.flush()

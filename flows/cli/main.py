@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from aftercall.errors import ExitCode, UsageError
+from aftercall.printable import printable_json
 from flows.cli.answers import all_exits, answer, console, exits, print_json, print_sentence
 from flows.cli.check import check
 from flows.cli.digest import digest
@@ -208,7 +209,7 @@ def insights(
         rule = f"must not reach back beyond the year 1; got {lookback} and {baseline}"
         raise UsageError(f"--lookback, --baseline: {rule} (give shorter spans or a later --as-of)") from None
     if as_json:
-        sys.stdout.write(comparison.to_json() + "\n")
+        sys.stdout.write(printable_json(comparison.to_json()) + "\n")
     else:
         render(comparison, console())
 

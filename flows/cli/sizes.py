@@ -10,8 +10,8 @@ from textwrap import wrap
 from typing import Any, Final
 
 from aftercall.durations import format_duration
+from aftercall.printable import printable
 from aftercall.times import HOUR_S, MINUTE_S
-from flows.cli.answers import one_line
 from flows.reports.sizing import HorizonSize, Sizing
 
 WIDTH: Final = 80
@@ -132,7 +132,7 @@ def _figures(size: HorizonSize) -> tuple[str, ...]:
 def _names(size: HorizonSize, *, several: bool) -> list[str]:
     if not several:
         return ["all"]
-    return [*(["all others"] if size.default else []), *map(one_line, size.task_types)]
+    return [*(["all others"] if size.default else []), *map(printable, size.task_types)]
 
 
 def _fitted(names: Sequence[str], width: int) -> str:

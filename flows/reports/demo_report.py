@@ -12,10 +12,11 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
+from aftercall.printable import printable
 from aftercall.times import parse_time, to_datetime
 from aftercall.vocabulary import EVERY_TASK
 from flows.reports.insights import Route, newest_route, open_snapshot, rows
-from flows.reports.insights_view import arm_name, moment, percent, points, printable, route_table
+from flows.reports.insights_view import arm_name, moment, percent, points, route_table
 from models.stats.intervals import Z_99, newcombe
 
 _SNAPSHOT = "outcomes.duckdb"

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aftercall.durations import format_duration
+from aftercall.printable import printable
 from aftercall.vocabulary import EVERY_TASK
 from flows.reports.insights import ArmInsight, DegradedModel, Insight, Route, Side
 from flows.reports.insights_evidence import DetectionDelay, Silence
@@ -243,11 +244,6 @@ def scope_name(degraded: DegradedModel) -> str:
     """The scope, in short: `arm_name`, with "all models" if no model is named, and " over all task types" if so."""
     everywhere = " over all task types" if degraded.task_type == EVERY_TASK else ""
     return arm_name("all models" if degraded.model is None else degraded.model, degraded.config) + everywhere
-
-
-def printable(name: str) -> str:
-    """A name that is safe on a terminal: control characters, which a terminal would execute, are escaped."""
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -15,6 +15,8 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from aftercall.printable import printable
+
 BROKER: Final = "aftercall.broker"
 """The logger for the broker's client: `Consumer(config, logger=logging.getLogger(BROKER))`."""
 
@@ -50,7 +52,8 @@ def configure(level: str = "info", process: int = 0, *, terminal: bool | None = 
     ]
     if as_text:
         last: list[Any] = [
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, timestamp_key="time")
+            _printable,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, timestamp_key="time"),
         ]
     else:
         last = [structlog.processors.format_exc_info, _ordered, structlog.processors.JSONRenderer()]
@@ -110,6 +113,14 @@ def _without_private(_logger: Any, _method: str, event: MutableMapping[str, Any]
     for key, value in event.items():
         if isinstance(value, str) and len(value) > _LONGEST:
             event[key] = f"{value[:_LONGEST]} [{len(value) - _LONGEST} more characters]"
+    return event
+
+
+def _printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape control codes, line by line: a terminal would execute them."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = "\n".join(map(printable, value.split("\n")))
     return event
 
 
