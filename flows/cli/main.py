@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +63,22 @@ def main() -> None:
     if code == ExitCode.INTERRUPTED:
         print_sentence("interrupted; give the same command again to resume")
     sys.exit(code)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        sys.stdout.write(f"aftercall {version('aftercall')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options of `aftercall` itself."""
 
 
 @app.command(short_help="Simulate an incident, find it, and show what was found.")
