@@ -171,6 +171,12 @@ def run(
             "--accept-unsealed-state", help="Accept state that has no key yet, and seal it with service.state_key_file."
         ),
     ] = False,
+    wait_for_broker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN", help="How long the broker may be away at the start, such as 60s; by default for ever."
+        ),
+    ] = None,
     member: Annotated[int | None, typer.Option(hidden=True)] = None,
     addresses: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
@@ -190,6 +196,7 @@ def run(
         accept_config_change,
         accept_data_loss,
         accept_unsealed_state,
+        None if wait_for_broker is None else span(wait_for_broker, "--wait-for-broker"),
     )
     if member is not None:
         run_as_member(service, Member(member, tuple(addresses.split(";"))))

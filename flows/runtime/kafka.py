@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from math import isinf
 
 from connectors.kafka.after_epoch import AfterEpoch
 from connectors.kafka.client import KafkaFailure, Reached, StoppedWaiting, producer_config, reach
@@ -17,7 +18,6 @@ from flows.outcomes import Outlets
 from flows.settings.sections import Kafka
 
 _log = logging.getLogger("aftercall.kafka")
-START_WITHIN_S = 60.0
 WARN_AFTER_S = 2.0
 
 
@@ -59,14 +59,18 @@ def finish(sinks: Outlets) -> None:
                 _log.warning("alerts and recommendations of the last epoch will be sent at the next start: %s", wrong)
 
 
-def wait_for_broker(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
-    """Wait up to 60 s for the broker, then check that all topics exist.
+def wait_for_broker(kafka: Kafka, within_s: float, give_up: Callable[[], bool]) -> Reached:
+    """Wait for the broker, then check that all topics exist.
 
     Logs a warning after 2 s without an answer, and one if the input topics have different numbers of partitions.
 
+    Args:
+        kafka: the settings.
+        within_s: how long to wait, at most; may be infinite.
+        give_up: called twice a second; True ends it.
+
     Raises:
-        KafkaFailure: no broker answered within 60 s or before `give_up` returned True, the broker refuses this client,
-            or a topic is missing.
+        KafkaFailure: no broker answered in this time, the broker refuses this client, or a topic is missing.
     """
     began = time.monotonic()
     warned = False
@@ -76,14 +80,15 @@ def wait_for_broker(kafka: Kafka, give_up: Callable[[], bool]) -> Reached:
         if not warned and time.monotonic() - began > WARN_AFTER_S:
             warned = True
             where = hide_secrets(kafka.brokers)
-            _log.warning("kafka.brokers: none of %s answers; waiting for one, %.0f s at most", where, START_WITHIN_S)
+            bound = "" if isinf(within_s) else f", {within_s:.0f} s at most"
+            _log.warning("kafka.brokers: none of %s answers; waiting for one%s", where, bound)
         return give_up()
 
     cluster = reach(
         kafka.cluster(),
         inputs=inputs(kafka),
         outputs=output_topics(kafka),
-        timeout_s=START_WITHIN_S,
+        timeout_s=within_s,
         give_up=stop_waiting,
     )
     if cluster.missing:

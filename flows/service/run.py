@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +23,7 @@ from aftercall.errors import ExitCode, UsageError, user_error
 from aftercall.times import duration_us
 from connectors.dead_letters import place_origin
 from connectors.decode.decoder import Decoder
-from connectors.kafka.client import KafkaFailure, admin_config, consumer_config
+from connectors.kafka.client import KafkaFailure, Reached, admin_config, consumer_config
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
@@ -68,6 +70,7 @@ class ServiceRun:
         accept_config_change: if settings that decide verdicts have changed, apply them to calls accepted from now on.
         accept_data_loss: resume although records have expired unread, or a topic was deleted and created again.
         accept_unsealed_state: accept stored state whose checksums have no key, and seal it with the key.
+        wait_for_broker: how long the broker may be away at the start; None: for ever.
     """
 
     settings: Settings
@@ -75,6 +78,7 @@ class ServiceRun:
     accept_config_change: bool = False
     accept_data_loss: bool = False
     accept_unsealed_state: bool = False
+    wait_for_broker: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -248,7 +252,7 @@ def build_service(
 def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
     """Wait for the broker, and check that the state in the folder belongs to this run; gives what `run.json` has."""
     ensure_room(service.out)
-    broker = wait_for_broker(service.settings.kafka, give_up=stopping)
+    broker = _reached(service, stopping)
     begun = (state / "run.json").exists()
     wanted = _described(service.settings, broker.cluster_id)
     current = open_run(service.out, wanted, accept_config_change=service.accept_config_change)
@@ -263,6 +267,28 @@ def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
     write_run(state, current)
     catch_up(service.settings.kafka, state)
     return current
+
+
+def _reached(service: ServiceRun, stopping: Stopping) -> Reached:
+    """Wait for the broker, and answer probes meanwhile: alive, and not ready."""
+    settings, within = service.settings, service.wait_for_broker
+    health = Health(
+        stalled_after=settings.service.stalled_after,
+        snapshot_every=settings.snapshot.every,
+        checks={"broker": lambda: "it has not answered yet"},
+    )
+    health.loaded()  # nothing is, but the broker is what is missing
+    server = health_server.listen(settings.service, 0, health)
+
+    def give_up() -> bool:
+        health.heartbeat.beat()
+        return stopping()
+
+    try:
+        return wait_for_broker(settings.kafka, inf if within is None else within.total_seconds(), give_up)
+    finally:
+        if server is not None:
+            server.close()
 
 
 def _described(settings: Settings, cluster_id: str) -> Run:

@@ -154,3 +154,27 @@ def test_an_output_too_large_for_its_topic_is_cut_and_the_others_stay_whole(pipe
     assert running.logged("was shortened")
     (row,) = it.table("SELECT reason FROM statements WHERE call_id = 'call-1' AND reason IS NOT NULL")
     assert row["reason"] == long
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_a_broker_that_is_away_at_the_start_is_waited_for_and_probes_are_answered(
+    pipeline: Pipelines, fragile: Fragile, processes: int
+) -> None:
+    it = pipeline(fragile.cluster)
+    it.send(300)
+    fragile.broker.stop()
+    try:
+        it.start("--wait-for-broker", "2s", processes=processes).assert_refused(1, "must answer within 2 s")
+        running = it.start(processes=processes)
+        running.until(lambda: running.probe("/healthz")[0] == 200)
+        status, why = running.probe("/readyz")
+        assert status == 503
+        assert "broker: it has not answered yet" in why
+        running.until(lambda: running.logged("waiting for one"))
+    finally:
+        fragile.broker.start()
+    running.until_counted()
+    running.until(running.ready)
+    running.stop()
+    it.assert_right()

@@ -29,7 +29,7 @@ def recreate(it: Pipeline) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("calls", [300, 9])
+@pytest.mark.parametrize("calls", [300, pytest.param(9, marks=pytest.mark.long)])
 def test_a_topic_that_was_recreated_while_it_was_stopped_is_refused_and_read_from_its_beginning_on_demand(
     pipeline: Pipelines, calls: int
 ) -> None:
@@ -65,6 +65,7 @@ def test_a_topic_that_is_recreated_while_it_runs_ends_it_and_is_read_from_its_be
     assert {r["call_id"]: r["verdict"] for r in it.table("SELECT call_id, verdict FROM calls")} == it.verdicts
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_topic_that_was_recreated_with_fewer_partitions_is_refused_and_read_on_demand(pipeline: Pipelines) -> None:
     it = pipeline(partitions=3).ran(90)
@@ -106,6 +107,7 @@ def test_behind_an_open_transaction_a_partition_is_not_at_its_end_and_lag_says_s
     it.assert_right()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_records_that_were_replaced_at_their_offsets_are_noticed(
     pipeline: Pipelines, new_broker: Callable[..., Broker]
