@@ -161,6 +161,9 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         for place in [*self._kept]:
             if place not in places and place[0] in metadata.partitions:
                 self._miss(place, metadata.partitions[place[0]])
+        if self._metadata is None and self._missing_since_s:
+            # The clocks of partitions that are not read would not hold the watermark back.
+            return False
         new = [place for place in places if place not in self._reader.places]
         kept = {place: self._kept.get(place, (None, NEVER)) for place in new}
         try:

@@ -18,7 +18,7 @@ from connectors.kafka.client import KafkaConfigError, KafkaFailure, admin_config
 from connectors.kafka.cluster import Cluster as Address
 from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
-from connectors.kafka.metadata import MetadataPoller
+from connectors.kafka.metadata import Metadata, MetadataPoller
 from harness.waiting import until
 from kafka.clusters import DEADLINE_S, Cluster, RealCluster
 
@@ -225,6 +225,38 @@ def test_states_of_another_number_of_lanes_or_of_partitions_are_refused(rig: Cal
     gone = {"lanes": 1, "partitions": {(it.calls, 5): (2, "", -1, T0_US)}}
     with it.lane(gone) as lane, pytest.raises(KafkaFailure, match="must still have partition 5"):
         _until(lane, _read(1))
+
+
+def test_a_lane_reads_nothing_before_both_topics_are_listed(rig: Callable[..., Rig]) -> None:
+    """A broker that is starting may list one of them first; the other's partitions would not hold the watermark."""
+    it = rig(partitions=1)
+    it.broker.produce(it.calls, 0, "c0", _call(0))
+    it.broker.produce(it.outcomes, 0, "c0", _outcome(0, minute=90))
+    it.poller.start()
+    until(lambda: it.poller.latest is not None, it.poller.problem)
+    it.poller.close()
+    whole = it.poller.latest
+    assert whole is not None
+    it.poller = StoodStill(whole._replace(partitions={it.outcomes: 1}))
+    with it.lane() as lane:
+        for _ in range(20):
+            assert lane.next_batch() == []
+            time.sleep(0.02)
+        it.poller.latest = whole
+        assert sorted(_ids(_until(lane, _read(2)))) == ["c0", "c0"]
+
+
+class StoodStill(MetadataPoller):
+    """Reports what it was given."""
+
+    def __init__(self, latest: Metadata) -> None:
+        self.latest = latest
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def test_offsets_are_committed_for_lag_tools_one_epoch_behind(rig: Callable[..., Rig]) -> None:
