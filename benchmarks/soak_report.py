@@ -13,7 +13,7 @@ from benchmarks.soak_samples import Sample, quantile
 SHOWN: Final = {
     "rss_mb": "resident memory, MB",
     "anonymous_mb": "of it anonymous, MB",
-    "state_mb": "state written per epoch, MB",
+    "state_mb": "stored state, MB",
     "recovery_mb": "recovery store, MB",
     "snapshot_mb": "snapshot, MB",
     "out_mb": "folder, MB",
