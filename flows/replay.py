@@ -80,7 +80,8 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         recovery = open_store(state, keeping, begun=False, old=old)
         write_run(state, current)
         for name in OUTPUTS:
-            open_own(replay.out / name, "a").close()  # a sink creates its file only with the first line
+            if not (replay.out / name).exists():  # a sink creates its file only with the first line
+                open_own(replay.out / name, "x").close()
         flow, epoch = (
             build_replay(replay, files, current["now_us"], on_progress, keeping),
             replay.settings.recovery.epoch,

@@ -57,7 +57,7 @@ def state_folder(out: Path) -> Path:
     _refuse_names(out)
     state = out / "state"
     if out.exists() and not out.is_dir():
-        raise RunError(f"{out}: must be a folder; it is a file (choose another --out)")
+        raise RunError(f"{out}: the output folder must be writable; it is a file (choose another --out)")
     try:
         out.mkdir(parents=True, exist_ok=True)
         _refuse_links(out)

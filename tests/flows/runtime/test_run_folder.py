@@ -102,5 +102,5 @@ def test_other_names_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
-    with pytest.raises(RunError, match="must be a folder; it is a file"):
+    with pytest.raises(RunError, match="the output folder must be writable; it is a file"):
         state_folder(tmp_path / "out")
