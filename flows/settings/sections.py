@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_settings import NoDecode
@@ -20,20 +21,22 @@ from flows.settings.sizes import RULE as RULE_OF_SIZES
 from flows.settings.sizes import format_size, parse_size
 
 
-def _duration(value: object) -> timedelta:
-    text = format_duration(value) if isinstance(value, timedelta) else value
+_T = TypeVar("_T")
+
+
+def _parsed(text: object, parse: Callable[[str], _T], rule: str) -> _T:
     if isinstance(text, str):
         with suppress(ValueError):
-            return parse_duration(text)
-    raise ValueError(f"must be, in quotes, {RULE}")
+            return parse(text)
+    raise ValueError(f"must be, in quotes, {rule}")
+
+
+def _duration(value: object) -> timedelta:
+    return _parsed(format_duration(value) if isinstance(value, timedelta) else value, parse_duration, RULE)
 
 
 def _size(value: object) -> int:
-    text = format_size(value) if isinstance(value, int) else value
-    if isinstance(text, str):
-        with suppress(ValueError):
-            return parse_size(text)
-    raise ValueError(f"must be, in quotes, {RULE_OF_SIZES}")
+    return _parsed(format_size(value) if isinstance(value, int) else value, parse_size, RULE_OF_SIZES)
 
 
 def _above_zero(value: timedelta) -> timedelta:

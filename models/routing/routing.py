@@ -245,7 +245,7 @@ class Routing:
         alerts = list(task.open_alerts.values())
         decision = decide(arms, alerts, wanted, self.settings.floor, self.settings.min_evidence)
         left_out = len(in_use) - len(competing)
-        reason = f"{decision.reason}; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
+        others = f"; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
         task.seq += 1
         issued_at = to_datetime(now)
         return Recommendation.sealed(
@@ -255,7 +255,7 @@ class Routing:
             valid_until=issued_at + timedelta(microseconds=self.settings.valid_for_us),
             segments=[{"segment": None, "arms": decision.arms}],
             degraded=decision.degraded,
-            reason=reason or decision.reason,
+            reason=decision.reason + others,
         )
 
     def state(self) -> dict[str, Any]:

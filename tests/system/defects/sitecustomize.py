@@ -1,4 +1,4 @@
-"""Breaks one function of ours in every process whose PYTHONPATH has this folder first: a defect that nobody foresaw.
+"""Breaks one function of ours in every process whose PYTHONPATH has this folder first: an unforeseen defect.
 
 The variable DEFECT has `MODULE:FUNCTION=ERROR@CALL`; the function raises the error at that call, and at all later ones.
 """
