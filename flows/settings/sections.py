@@ -20,7 +20,6 @@ from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
 from flows.settings.sizes import RULE as RULE_OF_SIZES
 from flows.settings.sizes import format_size, parse_size
 
-
 _T = TypeVar("_T")
 
 
