@@ -86,7 +86,7 @@ def records_read(out: Path) -> int:
     except sqlite3.OperationalError:  # the store is being made
         return 0
     return sum(
-        lane["position"] if "position" in lane else sum(position for position, _ in lane["partitions"].values())
+        lane["position"] if "position" in lane else sum(position for position, *_ in lane["partitions"].values())
         for lane in lanes
     )
 
