@@ -40,17 +40,23 @@ _TABLES: Final = {
     "snaps": ("step_id, state_key, snap_epoch", ", ser_change"),
 }
 """By table: the columns that order its rows, and the others; when a row was made decides nothing."""
+_RESUME_EPOCH: Final = """
+WITH latest AS (SELECT * FROM exs WHERE ex_num = (SELECT max(ex_num) FROM exs))
+SELECT CASE
+    WHEN count(DISTINCT worker_index) < worker_count THEN resume_epoch
+    ELSE min(max(worker_frontier, resume_epoch))
+END
+FROM latest LEFT JOIN fronts USING (ex_num)
+"""
+"""The epoch with which Bytewax goes on: a worker that has ended none is where the last run began. NULL: no run yet."""
 _NEWEST: Final = """
-WITH resume (epoch) AS (
-    SELECT min(coalesce(fronts.worker_frontier, exs.resume_epoch)) FROM exs LEFT JOIN fronts USING (ex_num)
-    WHERE ex_num = (SELECT max(ex_num) FROM exs)
-)
-SELECT snaps.rowid FROM snaps, resume WHERE snap_epoch = (
+SELECT rowid FROM snaps WHERE snap_epoch = (
     SELECT max(snap_epoch) FROM snaps AS other
-    WHERE other.step_id = snaps.step_id AND other.state_key = snaps.state_key AND snap_epoch < resume.epoch
+    WHERE other.step_id = snaps.step_id AND other.state_key = snaps.state_key AND snap_epoch < ?
 )
 """
 """Rows that Bytewax loads: the newest of each key before the epoch with which it goes on."""
+_BEYOND_ALL: Final = 2**62
 _NESTED: Final = {
     "snapshot_out": (("cells",),),
     "drift": (("opinion", "windows"), ("numeric", "series")),
@@ -68,6 +74,9 @@ def open_store(
     stopped: str | None = None,
 ) -> Path:
     """The recovery store of a run, checked; a new one is made under another name and renamed, so never half there.
+
+    States of epochs that never ended are deleted: Bytewax leaves them, and takes them up as soon as it has gone on past
+    their epoch, where a step had nothing to store in between. They belong to input that was read again since.
 
     Reads all of it: 1 s per 200 MB or so.
 
@@ -131,6 +140,9 @@ def sweep(state: Path, keeping: Keeping) -> None:
 
 def _sweep(files: list[Path], keeping: Keeping) -> None:
     named = _check_states(files, keeping)
+    for file in files:
+        with _opened(file) as store:
+            store.execute("DELETE FROM snaps WHERE snap_epoch >= ?", [_resume_epoch(store)])
     if keeping.folder is not None:
         keeping.folder.sweep(named)
 
@@ -174,24 +186,24 @@ def _damaged(file: Path, what: str) -> RunError:
 def _check_states(files: list[Path], keeping: Keeping) -> set[str]:
     """Check the state in every row, and that the segments are there from which the run goes on, with their sizes.
 
-    States of older epochs may name segments that are deleted already, and states of an epoch that did not end some that
-    were not written. The steps read what is in segments.
+    States of older epochs may name segments that are deleted already. The steps read what is in segments.
 
     Returns:
-        The names of all segments that states name.
+        The names of all segments that states of epochs that have ended name.
     """
     named: set[str] = set()
     for file in files:
         with _opened(file) as store:
-            newest = {row for (row,) in store.execute(_NEWEST)}
-            for row, step_id, key, data in _rows(store):
+            resume_epoch = _resume_epoch(store)
+            newest = {row for (row,) in store.execute(_NEWEST, [resume_epoch])}
+            for row, step_id, key, epoch, data in _rows(store):
                 step = _step(step_id)
                 place = f"{file}, step {step!r}, key {key!r}"
                 stored = taken_out(data)
                 if stored is None:
                     raise StateError(f"{place}: stored state must be bytes of ours; it is something else ({_PUT_BACK})")
                 manifest = manifest_in(keeping.envelopes.read(stored, step, key, place))
-                if manifest is not None and keeping.folder is not None:
+                if manifest is not None and keeping.folder is not None and epoch < resume_epoch:
                     named.update(ref.name for ref in manifest.segments)
                     if row in newest:
                         _check_segments(manifest, keeping.folder)
@@ -210,7 +222,14 @@ def _check_segments(manifest: Manifest, folder: SegmentFolder) -> None:
 
 def _rows(store: sqlite3.Connection) -> Iterator[Any]:
     # One at a time: a state may have some 100 MB.
-    yield from store.execute("SELECT rowid, step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL")
+    columns = "rowid, step_id, state_key, snap_epoch, ser_change"
+    yield from store.execute(f"SELECT {columns} FROM snaps WHERE ser_change IS NOT NULL")
+
+
+def _resume_epoch(store: sqlite3.Connection) -> int:
+    """Our stores have one file, which holds the progress of all workers."""
+    (epoch,) = store.execute(_RESUME_EPOCH).fetchone() or (None,)
+    return _BEYOND_ALL if epoch is None else int(epoch)
 
 
 def _step(step_id: str) -> str:

@@ -30,6 +30,8 @@ from states.opened import opened, resumed, steps_in
 
 TRIES: Final = int(os.environ.get("DAMAGE_TRIES", "400"))
 """10,000 take some 13 minutes of CPU; `DAMAGE_SEED` draws others."""
+OLD: Final = "f290d4d"
+"""A commit before there were envelopes."""
 SEED: Final = int(os.environ.get("DAMAGE_SEED", "10"))
 _SMALL_SEGMENTS: Final = "[recovery]\nsegment_kb = 1\n"
 HOURS: Final = (timedelta(hours=48), timedelta(hours=168))
@@ -52,7 +54,7 @@ class Killed(NamedTuple):
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state folder of a real service of an older commit, upgraded, as an orderly stop leaves it."""
     folder = tmp_path_factory.mktemp("stopped")
-    goldens("kafka")[0].unpack(folder)
+    next(golden for golden in goldens("kafka") if golden.commit == OLD).unpack(folder)
     state = folder / "out" / "state"
     run = read_run(state)
     assert run["version"] != VERSION

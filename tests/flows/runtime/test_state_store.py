@@ -72,7 +72,7 @@ def made(state: Path, envelopes: Envelopes = ANYONE) -> Path:
     for key in ("0", "1"):
         insert(state, "flow.join", key, envelope("join", key, {"key": key}, envelopes))
     insert(state, "flow.join", "2", None)
-    change(state, "INSERT INTO exs (ex_num, worker_count, resume_epoch) VALUES (0, 1, 1)")
+    change(state, "INSERT INTO exs (ex_num, worker_count, resume_epoch) VALUES (0, 1, 2)")
     return state
 
 
@@ -248,3 +248,26 @@ def test_a_damaged_file_is_one_sentence(begins: int, goes_on: bytes, old: bool, 
     data = file(made(tmp_path)).read_bytes()
     file(tmp_path).write_bytes(data[:begins] + goes_on)
     refused(tmp_path, kind=RunError, old=old)
+
+
+@pytest.mark.parametrize(
+    ("workers", "ended", "goes_on_at"),
+    [(1, {}, 3), (1, {0: 7}, 7), (2, {0: 7, 1: 6}, 6), (2, {1: 6}, 3)],
+    ids=["no epoch ended", "one worker", "two workers", "one of two has ended none"],
+)
+def test_states_of_epochs_that_never_ended_are_dropped(
+    workers: int, ended: dict[int, int], goes_on_at: int, tmp_path: Path
+) -> None:
+    """Bytewax would load them two kills later: it asks only for states before the epoch with which it goes on then."""
+    open_store(tmp_path, Keeping(ANYONE), begun=False)
+    for run, began in ((0, 1), (1, 3)):
+        numbers = (run, workers, began)
+        change(tmp_path, "INSERT INTO exs (ex_num, worker_count, resume_epoch) VALUES (?, ?, ?)", *numbers)
+    change(tmp_path, "INSERT INTO fronts (ex_num, worker_index, worker_frontier) VALUES (0, 0, 9)")
+    for worker, epoch in ended.items():
+        values = (1, worker, epoch)
+        change(tmp_path, "INSERT INTO fronts (ex_num, worker_index, worker_frontier) VALUES (?, ?, ?)", *values)
+    for epoch in range(1, 9):
+        insert(tmp_path, "flow.join", "0", envelope("join", "0", epoch), epoch)
+    open_store(tmp_path, Keeping(ANYONE), begun=True)
+    assert [epoch for _, _, epoch, _ in rows(tmp_path)] == list(range(1, goes_on_at))
