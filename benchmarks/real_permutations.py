@@ -30,7 +30,7 @@ from benchmarks.real_sets import DATA, Rules
 from benchmarks.traffic import CALL, OUTCOME, Traffic
 from flows.dataflow.shards import SHARDS, split
 from flows.settings import Settings
-from flows.settings.for_models import alert_settings, drift_settings, join_rules
+from flows.settings.for_models import alert_settings, drift_settings, group_caps, join_rules
 from models.alerts import Alerting
 from models.drift import Drift
 from models.groups import Groups
@@ -129,7 +129,7 @@ class Stream:
 
 def alerts_of(traffic: Traffic, settings: Settings) -> list[Alert]:
     """The alerts opened on a stream, read in one batch through decoder, join, groups, detectors and alerting."""
-    rules, groups = join_rules(settings), Groups(len(SHARDS), settings.join.max_groups)
+    rules, groups = join_rules(settings), Groups(len(SHARDS), group_caps(settings))
     drift, alerting = Drift(drift_settings(settings)), Alerting(alert_settings(settings))
     joins = {shard: Join(rules) for shard in SHARDS}
     opened: list[Alert] = []

@@ -30,7 +30,7 @@ from flows.dataflow.steps import (
 )
 from flows.dataflow.stored_state import Keeping
 from flows.settings import Settings
-from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
+from flows.settings.for_models import alert_settings, drift_settings, group_caps, join_rules, routing_settings
 from models.state import Envelopes
 
 Sink = FixedPartitionedSink[Any, Any]
@@ -68,7 +68,7 @@ def outcomes(
     arrivals = op.flat_map("split", batches, to_shards)
     joined = step("join", arrivals, join_step(join_rules(settings), kept))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
-    grouped = step("groups", changes, groups_step(settings.join.max_groups, kept))
+    grouped = step("groups", changes, groups_step(group_caps(settings), kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
     detected = step("drift", closed, drift_step(drift_settings(settings), kept))
     to_alerting = op.map("to_alerting", detected, lambda item: ("alerting", item[1]))

@@ -128,8 +128,24 @@ class ErrorTrials(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class CallHours(NamedTuple):
+    """Hours of the calls' times, of the rows of those tables whose minutes are not their calls'.
+
+    A call whose group has folded or not is counted with it for good, and that depends on the call's hour
+    (`models.groups.admission`). So rows of different hours are not summed before the group step.
+    """
+
+    trials: I32
+    responses: I32
+    scores: I32
+    failed: I32
+
+
 class Changes(NamedTuple):
-    """Join -> groups: what one batch changed in one shard, and how far that shard has seen."""
+    """Join -> groups: what one batch changed in one shard, and how far that shard has seen.
+
+    Rows of the tables named in `hours` are distinct together with their hour.
+    """
 
     shard: str
     watermark: int
@@ -144,6 +160,7 @@ class Changes(NamedTuple):
     scores: Scores
     errors: tuple[str, ...]
     failed: ErrorTrials
+    hours: CallHours
     erased: tuple[int, ...] = ()
     """Keys of calls that every step must drop."""
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from flows.dataflow.snapshot_messages import (
 )
 from flows.dataflow.steps import Alerted
 from flows.settings import Settings
-from models.groups import Grouped
+from models.groups import Folding, Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
 
 Keyed = tuple[str, Any]
@@ -133,42 +134,49 @@ def drifted(item: tuple[str, Alerted]) -> list[Alert]:
 
 
 def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
-    """Builds the function that raises the alert `group_cap` when the step has reached its cap on groups."""
+    """Builds the function that raises an alert `group_cap` for each cap on groups that the step has reached."""
+    join = settings.join
 
-    def alert(item: tuple[str, Grouped]) -> list[Alert]:
-        at = item[1].folded_at
-        if not item[1].folding_began:
-            return []
-        when = to_datetime(max(at, 0))
-        cap = settings.join.max_groups
-        return [
-            Alert.sealed(
-                seq=1,
-                alert_id=alert_id("group_cap", (OTHER, None, None), "groups", "up", 1),
-                state="opened",
-                kind="group_cap",
-                severity="warning",
-                opened_at=when,
-                updated_at=when,
-                closed_at=None,
-                task_type=OTHER,
-                model=None,
-                config=None,
-                metric="groups",
-                direction="up",
-                baseline=None,
-                current=float(cap),
-                effect_low=None,
-                effect_high=None,
-                changed_at=when,
-                promise=None,
-                reason=f"There are more than {cap} groups: new ones are counted together as {OTHER} of their task type "
-                "(look for ids in task_type, model or config, or, for a new run, raise join.max_groups).",
-                evidence={"max_groups": cap},
-            )
-        ]
+    def alerts(item: tuple[str, Grouped]) -> list[Alert]:
+        when = to_datetime(max(item[1].folded_at, 0))
+        return [_group_cap(folding, when, join.max_groups, join.max_groups_per_task) for folding in item[1].folding]
 
-    return alert
+    return alerts
+
+
+def _group_cap(folding: Folding, when: datetime, max_groups: int, per_task: int) -> Alert:
+    task, model, config = folding.example
+    if folding.task == OTHER:
+        cap, setting, fields = max_groups, "max_groups", "task_type, model or config"
+        what, example = f"There are more than {cap} groups", f"task type {task}, model {model}, config {config}"
+    else:
+        cap, setting, fields = per_task, "max_groups_per_task", "model or config"
+        what, example = f"Task type {task} has more than {cap} groups", f"model {model}, config {config}"
+    return Alert.sealed(
+        seq=1,
+        alert_id=alert_id("group_cap", (folding.task, None, None), "groups", "up", 1),
+        state="opened",
+        kind="group_cap",
+        severity="warning",
+        opened_at=when,
+        updated_at=when,
+        closed_at=None,
+        task_type=folding.task,
+        model=None,
+        config=None,
+        metric="groups",
+        direction="up",
+        baseline=None,
+        current=float(cap),
+        effect_low=None,
+        effect_high=None,
+        changed_at=when,
+        promise=None,
+        reason=f"{what}: further ones are counted together as {OTHER} of their task type, for example {example} (look "
+        f"for ids in {fields}, or raise join.{setting}). At each full hour the busiest of them take the places of the "
+        "quietest.",
+        evidence={setting: cap, "example": {"task_type": task, "model": model, "config": config}},
+    )
 
 
 def recommended(item: tuple[str, Recommendation]) -> Recommendation:

@@ -14,7 +14,7 @@ from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, S
 from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
 from models.drift import Drift, DriftSettings
-from models.groups import Grouped, Groups
+from models.groups import Caps, Grouped, Groups
 from models.join import Arrivals, Join, Joined, JoinRules, erase, merged_shard
 from models.messages import Changes, Closed, Erasure
 from models.routing import Routing, RoutingSettings
@@ -98,11 +98,11 @@ def join_step(rules: JoinRules, keeping: Keeping) -> Build:
     return build
 
 
-def groups_step(max_groups: int, keeping: Keeping) -> Build:
+def groups_step(caps: Caps, keeping: Keeping) -> Build:
     """Changes -> Grouped."""
 
     def build(stored: bytes | None) -> Step:
-        groups, kept = _made("groups", keeping, stored, Groups, len(SHARDS), max_groups)
+        groups, kept = _made("groups", keeping, stored, Groups, len(SHARDS), caps)
 
         def apply(changes: Changes) -> tuple[Grouped]:
             if changes.erased:

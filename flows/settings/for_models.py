@@ -9,6 +9,7 @@ from aftercall.times import duration_us
 from flows.settings.loading import Settings
 from models.alerts import AlertSettings
 from models.drift import DriftSettings
+from models.groups import Caps
 from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
 from models.state import SECRET, Envelopes
@@ -31,6 +32,11 @@ def join_rules(settings: Settings) -> JoinRules:
         },
         verdict=VerdictRules(precedence=tuple(settings.verdict.precedence), sources=sources),
     )
+
+
+def group_caps(settings: Settings) -> Caps:
+    """How many groups are counted by name."""
+    return Caps(settings.join.max_groups, settings.join.max_groups_per_task)
 
 
 def drift_settings(settings: Settings) -> DriftSettings:

@@ -112,6 +112,7 @@ class Join(Section):
     idle_after: Span = timedelta(seconds=60)
     max_lead: Span = timedelta(hours=1)
     max_groups: int = Field(default=100_000, ge=1)
+    max_groups_per_task: int = Field(default=2_000, ge=1)
 
 
 class SourceScore(Section):

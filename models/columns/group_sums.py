@@ -25,6 +25,8 @@ def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple
 
 def runs_of(key: tuple[NDArray[Any], ...]) -> tuple[I64, I64]:
     """As `runs`, for keys of several columns: in one number where they fit, which sorts ten times as fast."""
+    if not len(key[0]):
+        return runs(key[0])
     lows = [int(column.min()) for column in key]
     spans = [int(column.max()) - low + 1 for column, low in zip(key, lows, strict=True)]
     if math.prod(spans) < 2**63:

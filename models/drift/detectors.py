@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 from aftercall.records import Digest
+from aftercall.vocabulary import OTHER
 from models.alarms.alarm import Alarm, by_time
 from models.drift.adwin import AdwinEvidence
 from models.drift.migrations import to_3
@@ -81,12 +82,12 @@ class Drift:
         """Take in what happened in minutes that have closed since the last call.
 
         Returns:
-            Alarms by time, group, kind and metric.
+            Alarms by time, group, kind and metric. None of what has folded: it changes with who is in it.
         """
         alarms: list[Alarm] = []
         for detector in self._detectors.values():
             alarms = detector.close(closed, alarms)
-        return sorted(alarms, key=by_time)
+        return sorted((alarm for alarm in alarms if OTHER not in alarm.series[1]), key=by_time)
 
     def digests(self) -> list[Digest]:
         """Digests of the weeks that have ended since this was last called."""

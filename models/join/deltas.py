@@ -6,14 +6,14 @@ All sums are of integers, so they do not depend on order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.times import HOUR_US, MINUTE_US
 from models.arrays import F64, I8, I32, I64, U64
-from models.columns.group_sums import runs, total
+from models.columns.group_sums import runs, runs_of, total
 from models.columns.keyed_sums import pack_key
 from models.join.ledger import End
 from models.messages import (
@@ -21,6 +21,7 @@ from models.messages import (
     NO_RESPONSES,
     NO_SCORES,
     NO_VALUES,
+    CallHours,
     CellDeltas,
     Changes,
     DelayDeltas,
@@ -51,6 +52,22 @@ ERROR_LENGTH = 80
 _FARTHEST_LEVEL = 2**31 - 1
 
 
+class CallPlace(NamedTuple):
+    """Where the differences of a call count: its group as the shard's code, its time, and its effective minute."""
+
+    group: int
+    at: int
+    minute: int
+
+
+class CallPlaces(NamedTuple):
+    """The same of many calls, as columns."""
+
+    group: I32
+    at: I64
+    minute: I32
+
+
 class Deltas:
     """Differences of one batch. Groups and sources are the shard's own codes; `changes` translates them to names."""
 
@@ -62,15 +79,15 @@ class Deltas:
         self._latency: list[tuple[I32, I32, F64]] = []
         self._delays: list[tuple[I32, I64, I8, I64, I32]] = []
         self._values: list[Values] = []
-        self._responses: list[tuple[I32, I32, I32, I8, I32, I32, I32]] = []
-        self._scores: list[tuple[I32, I32, I32, F64]] = []
+        self._responses: list[tuple[I32, I32, I32, I32, I8, I32, I32, I32]] = []
+        self._scores: list[tuple[I32, I32, I32, I32, F64]] = []
         # Those of single calls, a row each.
         self._verdict_rows: list[tuple[int, int, bool, int, int]] = []
         self._expired_rows: list[tuple[int, int]] = []
-        self._trial_rows: list[tuple[int, int, int, int, int, int]] = []
-        self._response_rows: list[tuple[int, int, int, bool, int, int, int]] = []
-        self._score_rows: list[tuple[int, int, int, float]] = []
-        self._failed: dict[tuple[int, int, str], int] = {}
+        self._trial_rows: list[tuple[int, int, int, int, int, int, int]] = []
+        self._response_rows: list[tuple[int, int, int, int, bool, int, int, int]] = []
+        self._score_rows: list[tuple[int, int, int, int, float]] = []
+        self._failed: dict[tuple[int, int, int, str], int] = {}
 
     def add_calls(
         self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64
@@ -80,7 +97,7 @@ class Deltas:
         ones = np.ones(len(group), np.int32)
         cost = np.maximum(cost_nano, 0)
         self._cells.append({"group": group, "minute": call_minute, "calls": ones, "cost_nano": cost})
-        self._trials.append({"group": group, "minute": minute, "calls": ones})
+        self._trials.append({"group": group, "minute": minute, "hour": _hour(at), "calls": ones})
         known = ~np.isnan(latency_ms)
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
@@ -103,39 +120,38 @@ class Deltas:
         """One call closed with nothing standing."""
         self._expired_rows.append((group, call_at))
 
-    def add_call_trials(
-        self, group: int, call_minute: int, ends: dict[int, End], sign: int, error: str | None = None
-    ) -> None:
+    def add_call_trials(self, call: CallPlace, ends: dict[int, End], sign: int, error: str | None = None) -> None:
         """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `error`: its own."""
-        before: bool | None = None
+        (group, call_at, call_minute), before = call, None
+        hour = call_at // HOUR_US
         for minute in sorted(ends) if len(ends) > 1 else ends:
             now, source = ends[minute]
             if now is not before:
                 good, bad = now is True, now is False
                 net = (good - (before is True), bad - (before is False))
-                self._trial_rows.append((group, minute, sign * good, sign * bad, sign * net[0], sign * net[1]))
+                self._trial_rows.append((group, minute, hour, sign * good, sign * bad, sign * net[0], sign * net[1]))
                 if bad and error is not None:
-                    key = (group, minute, error_text(error))
+                    key = (group, minute, hour, error_text(error))
                     self._failed[key] = self._failed.get(key, 0) + sign
                 if now is not None:
                     by = self._source_code(source or "")
-                    self._response_rows.append((group, minute, by, now, minute - call_minute, 0, sign))
+                    self._response_rows.append((group, minute, hour, by, now, minute - call_minute, 0, sign))
             before = now
 
     def add_statement(
         self,
-        group: int,
-        call_minute: int,
+        call: CallPlace,
         minute: int,
         source: str | None,
         success: bool,  # noqa: FBT001
         score: float | None,
     ) -> None:
         """One assertion that entered a ledger and takes effect in `minute`."""
-        by = self._source_code(source or "")
-        self._response_rows.append((group, minute, by, success, minute - call_minute, 1, 0))
+        by, (group, call_at, call_minute) = self._source_code(source or ""), call
+        hour = call_at // HOUR_US
+        self._response_rows.append((group, minute, hour, by, success, minute - call_minute, 1, 0))
         if score is not None:
-            self._score_rows.append((group, minute, by, score))
+            self._score_rows.append((group, minute, hour, by, score))
 
     def add_expired_calls(self, group: I32, call_at: I64) -> None:
         """Calls that closed with nothing standing."""
@@ -143,15 +159,18 @@ class Deltas:
         self._cells.append({"group": group, "minute": minute, "expired": np.ones(len(group), np.int32)})
 
     def add_first_trials(
-        self, group: I32, call_minute: I32, minute: I32, success: I8, source: I32, *, by_statement: bool = True
+        self, calls: CallPlaces, minute: I32, success: I8, source: I32, *, by_statement: bool = True
     ) -> None:
         """First verdicts of calls: a trial each, and a net gain. `by_statement` is False for verdicts by silence."""
+        group, call_at, call_minute = calls
+        hour = _hour(call_at)
         good = (success == 1).astype(np.int32)
         bad = 1 - good
         self._trials.append(
             {
                 "group": group,
                 "minute": minute,
+                "hour": hour,
                 "trial_successes": good,
                 "trial_failures": bad,
                 "successes": good,
@@ -160,14 +179,15 @@ class Deltas:
         )
         ones = np.ones(len(group), np.int32)
         self._responses.append(
-            (group, minute, source, success, minute - call_minute, ones if by_statement else 0 * ones, ones)
+            (group, minute, hour, source, success, minute - call_minute, ones if by_statement else 0 * ones, ones)
         )
 
-    def add_scores(self, group: I32, minute: I32, source: I32, score: F64) -> None:
+    def add_scores(self, group: I32, call_at: I64, minute: I32, source: I32, score: F64) -> None:
         """Scores of assertions, nan where there is none. Those of `add_statement` are counted there."""
         (given,) = (~np.isnan(score)).nonzero()
         if len(given):
-            self._scores.append((group[given], minute[given], source[given], score[given]))
+            hour = _hour(call_at[given])
+            self._scores.append((group[given], minute[given], hour, source[given], score[given]))
 
     def _gather_rows(self) -> None:
         """Add the differences of single calls as columns."""
@@ -180,25 +200,26 @@ class Deltas:
             self.add_expired_calls(rows[0].astype(np.int32), rows[1])
         if self._trial_rows:
             columns = np.array(self._trial_rows, np.int32).T
-            self._trials.append(dict(zip(("group", "minute", *tuple(_TRIAL)[:4]), columns, strict=True)))
+            self._trials.append(dict(zip(("group", "minute", "hour", *tuple(_TRIAL)[:4]), columns, strict=True)))
         if self._response_rows:
             columns = np.array(self._response_rows, np.int32).T
-            self._responses.append((*columns[:3], columns[3].astype(np.int8), *columns[4:]))
+            self._responses.append((*columns[:4], columns[4].astype(np.int8), *columns[5:]))
         if self._score_rows:
-            columns = np.array([row[:3] for row in self._score_rows], np.int32).T
+            group, minute, hour, source = np.array([row[:4] for row in self._score_rows], np.int32).T
             scores = np.array([score for *_, score in self._score_rows], np.float64)
-            self._scores.append((columns[0], columns[1], columns[2], scores))
+            self._scores.append((group, minute, hour, source, scores))
 
     def changes(self, shard: str, watermark: int, groups: list[Group], sources: list[str]) -> Changes:
         """The message to the group step, without rows whose differences cancel out. To be called once."""
         self._gather_rows()
-        cells = _sum(self._cells, _CELL)
-        trials = _sum(self._trials, _TRIAL)
+        cells = _sum(self._cells, ("group", "minute"), _CELL)
+        trials = _sum(self._trials, ("group", "minute", "hour"), _TRIAL)
         latencies = self._latency_table()
         delays = self._delay_table()
         values = Values(*_columns(self._values)) if self._values else NO_VALUES
-        responses, scores = self._response_table(), self._score_table()
-        errors, failed = self._error_table()
+        (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
+        errors, failed_hour, failed = self._error_table()
+        hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour)
         tables = (latencies, delays, values, responses, scores, failed)
         chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
         used_sources, by = _renumbered(len(sources), [responses.source, scores.source])
@@ -216,6 +237,7 @@ class Deltas:
             scores=scores._replace(code=code[scores.code], source=by[scores.source]),
             errors=errors,
             failed=failed._replace(code=code[failed.code]),
+            hours=hours,
         )
 
     def _latency_table(self) -> LatencyDeltas:
@@ -240,32 +262,40 @@ class Deltas:
         first = order[starts][counts != 0]
         return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
 
-    def _response_table(self) -> Responses:
+    def _response_table(self) -> tuple[I32, Responses]:
         if not self._responses:
-            return NO_RESPONSES
-        group, minute, source, success, late, statements, trials = _columns(self._responses)
+            return NO_RESPONSES.minute, NO_RESPONSES
+        group, minute, hour, source, success, late, statements, trials = _columns(self._responses)
         bucket = trial_delay.bucket_of(late)
-        first, sums = total((group, minute, source, success, bucket), (statements, trials))
-        return Responses(group[first], minute[first], source[first], success[first], bucket[first], *sums)
+        first, sums = total((group, minute, hour, source, success, bucket), (statements, trials))
+        by = (column[first] for column in (group, minute, source, success, bucket))
+        return hour[first], Responses(*by, *sums)
 
-    def _score_table(self) -> Scores:
+    def _score_table(self) -> tuple[I32, Scores]:
         if not self._scores:
-            return NO_SCORES
-        group, minute, source, score = _columns(self._scores)
+            return NO_SCORES.minute, NO_SCORES
+        group, minute, hour, source, score = _columns(self._scores)
         level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
-        first, (count,) = total((group, minute, source, level), (np.ones(len(group), np.int32),))
-        return Scores(group[first], minute[first], source[first], level[first], count)
+        first, (count,) = total((group, minute, hour, source, level), (np.ones(len(group), np.int32),))
+        return hour[first], Scores(group[first], minute[first], source[first], level[first], count)
 
-    def _error_table(self) -> tuple[tuple[str, ...], ErrorTrials]:
+    def _error_table(self) -> tuple[tuple[str, ...], I32, ErrorTrials]:
         counts = sorted((key, count) for key, count in self._failed.items() if count)
         place: dict[str, int] = {}
-        rows = [(group, minute, place.setdefault(text, len(place)), n) for (group, minute, text), n in counts]
-        return tuple(place), ErrorTrials(*np.array(rows, np.int32).reshape(-1, 4).T)
+        rows = [
+            (group, minute, hour, place.setdefault(text, len(place)), n) for (group, minute, hour, text), n in counts
+        ]
+        group, minute, hour, error, count = np.array(rows, np.int32).reshape(-1, 5).T
+        return tuple(place), hour, ErrorTrials(group, minute, error, count)
 
 
 def error_text(error: str) -> str:
     """The part of an error that counts: the beginning of its first line that is not empty."""
     return error.strip().partition("\n")[0].rstrip()[:ERROR_LENGTH]
+
+
+def _hour(at: I64) -> I32:
+    return (at // HOUR_US).astype(np.int32)
 
 
 def _columns(parts: Sequence[tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
@@ -289,16 +319,15 @@ def _concatenated(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]:
-    """Sum `parts` per (group, minute); absent columns of a part are zero; rows of zeros are dropped."""
-    group = _concatenated([p["group"] for p in parts], np.int32)
-    minute = _concatenated([p["minute"] for p in parts], np.int32)
-    order, starts = runs(pack_key(group, minute))
+def _sum(parts: list[dict[str, Any]], keys: tuple[str, ...], columns: dict[str, Any]) -> dict[str, Any]:
+    """Sum `parts` per distinct `keys`; absent columns of a part are zero; rows of zeros are dropped."""
+    by = [_concatenated([p[key] for p in parts], np.int32) for key in keys]
+    order, starts = runs_of(tuple(by))
     first = order[starts]
     sums: dict[str, Any] = {}
     kept = np.zeros(len(first), np.bool_)
     for name, dtype in columns.items():
-        column = np.zeros(len(group), dtype)
+        column = np.zeros(len(order), dtype)
         at = 0
         for part in parts:
             end = at + len(part["group"])
@@ -308,4 +337,6 @@ def _sum(parts: list[dict[str, Any]], columns: dict[str, Any]) -> dict[str, Any]
         total = np.add.reduceat(column[order], starts) if len(starts) else column
         sums[name] = total.astype(dtype)
         kept |= sums[name] != 0
-    return {"group": group[first][kept], "minute": minute[first][kept]} | {n: c[kept] for n, c in sums.items()}
+    return {key: column[first][kept] for key, column in zip(keys, by, strict=True)} | {
+        name: column[kept] for name, column in sums.items()
+    }

@@ -13,7 +13,7 @@ import numpy as np
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from models.arrays import F64, I32, I64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
-from models.join.deltas import Deltas
+from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch
 from models.join.held_calls import NO_STATEMENT, PENDING, fold_digest
 from models.join.joined import FirstVerdicts
@@ -88,8 +88,8 @@ class FastPath:
             self._deltas.add_verdicts(group, call_at, success, at)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
-            self._deltas.add_first_trials(group, call_minute, trial_minute, success, source)
-            self._deltas.add_scores(group, trial_minute, source, score)
+            self._deltas.add_first_trials(CallPlaces(group, call_at, call_minute), trial_minute, success, source)
+            self._deltas.add_scores(group, call_at, trial_minute, source, score)
         return FirstVerdicts(records, self._shard.groups, group, call_at, at, success)
 
     def _passes(self, source: I32, score: F64) -> Bools:

@@ -16,7 +16,7 @@ from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
 from models.arrays import I32, I64
 from models.join.arrivals import Arrivals
-from models.join.deltas import Deltas
+from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
@@ -147,7 +147,8 @@ def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:
         deltas.add_verdicts(group[decided], call_at[decided], verdicts, ends[decided])
         minute = (shard.closing_times(by_silence) // MINUTE_US).astype(np.int32)
         source = np.full(len(minute), shard.source_code(SILENCE), np.int32)
-        deltas.add_first_trials(group[decided], table.minute[by_silence], minute, verdicts, source, by_statement=False)
+        places = CallPlaces(group[decided], call_at[decided], table.minute[by_silence])
+        deltas.add_first_trials(places, minute, verdicts, source, by_statement=False)
     return Expired(table.ids.texts(rows), shard.groups, group, call_at, np.where(decided, ends, NEVER), silence)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import CALL, SILENCE
-from models.join.deltas import Deltas
+from models.join.deltas import CallPlace, Deltas
 from models.join.joined import Judgement, StatementRow
 from models.join.ledger import UNDECIDED, End, Reading, Verdict
 from models.join.open_ledger import OpenLedger
@@ -49,8 +49,8 @@ class Settlement:
         ledger.success = now.verdict.success
         decision = self._decide(ledger, now, closing=closing)
         if grew or decision.closed:
-            self._deltas.add_call_trials(ledger.group, ledger.minute, before.ends, -1, ledger.error)
-            self._deltas.add_call_trials(ledger.group, ledger.minute, decision.ends, 1, ledger.error)
+            self._deltas.add_call_trials(_place(ledger), before.ends, -1, ledger.error)
+            self._deltas.add_call_trials(_place(ledger), decision.ends, 1, ledger.error)
             self._replace_verdict(ledger, before.verdict, decision)
             self._emit_verdict(ledger, now, decision)
         if len(ledger.statements) > ledger.size:
@@ -108,7 +108,7 @@ class Settlement:
             if not s.retract:
                 asserted = bool(success(s.source, s.given, s.score))
                 minute = max(ledger.minute, s.minute)
-                self._deltas.add_statement(ledger.group, ledger.minute, minute, s.source, asserted, s.score)
+                self._deltas.add_statement(_place(ledger), minute, s.source, asserted, s.score)
 
     def _emit_statements(self, ledger: OpenLedger, stood: frozenset[str], stands: frozenset[str]) -> None:
         """Emit the statements that are new, and those that began or ceased to stand."""
@@ -131,6 +131,10 @@ class Settlement:
                         stands_now,
                     )
                 )
+
+
+def _place(ledger: OpenLedger) -> CallPlace:
+    return CallPlace(ledger.group, ledger.at, ledger.minute)
 
 
 def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:

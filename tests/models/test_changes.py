@@ -26,7 +26,7 @@ from models import changes, plain
 from models.alerts import Alerting
 from models.changes import Tracker, merged
 from models.drift import Drift
-from models.groups import Groups
+from models.groups import Caps, Groups
 from models.rates import RateCells
 from models.routing import Routing
 from suites.steps import SETTINGS, stream
@@ -417,7 +417,10 @@ def test_many_changes_of_a_large_state_cost_what_they_hold() -> None:
 
 
 MODELS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], object]]] = {
-    "groups": (lambda: Groups(len(SHARDS), FIRST_GROUPS), lambda groups, changed: groups.process(changed)),
+    "groups": (
+        lambda: Groups(len(SHARDS), Caps(FIRST_GROUPS, FIRST_GROUPS)),
+        lambda groups, changed: groups.process(changed),
+    ),
     "rates": (
         RateCells,
         lambda rates, news: rates.apply(*news) if isinstance(news, CellChanges) else rates.advance(*news[:2]),

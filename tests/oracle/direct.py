@@ -16,7 +16,7 @@ from connectors.decode.decoder import Decoder
 from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
 from models import plain
-from models.groups import Groups
+from models.groups import Caps, Groups
 from models.join import Join, Joined, JoinRules, SourceRule, TaskRules, VerdictRules
 from models.join.merged import merged_shard
 from models.messages import Closed
@@ -58,7 +58,7 @@ class Direct:
 
     def __post_init__(self) -> None:
         self.joins = {shard: Join(self.rules) for shard in SHARDS}
-        self.groups = Groups(len(SHARDS), 1000)
+        self.groups = Groups(len(SHARDS), Caps(1000, 1000))
         self._stored: dict[str, list[bytes]] = {shard: [] for shard in SHARDS}
 
     def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool], *, merged: bool = False) -> None:
@@ -87,7 +87,7 @@ class Direct:
                 self._store(shard)
             if i < len(resumes) and resumes[i]:
                 self.joins = {shard: self._resumed(shard) for shard in SHARDS}
-                self.groups = Groups.from_state(self.groups.state(), len(SHARDS), 1000)
+                self.groups = Groups.from_state(self.groups.state(), len(SHARDS), Caps(1000, 1000))
 
     def _store(self, shard: str) -> None:
         """As an epoch's end does: what has changed, behind what is stored."""

@@ -19,7 +19,7 @@ from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from flows.runtime.run_folder import OUTPUTS, STOPPED, Run, read_run
 from flows.runtime.state_store import digest, open_store
 from flows.settings import Settings
-from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
+from flows.settings.for_models import alert_settings, drift_settings, group_caps, join_rules, routing_settings
 from models import plain
 from models.alerts import Alerting
 from models.drift import Drift
@@ -74,11 +74,11 @@ def _snapshot(out: Path, keeping: Keeping) -> Any:
 
 
 def _models(settings: Settings) -> dict[str, tuple[Model, Any]]:
-    rules, most = join_rules(settings), settings.join.max_groups
+    rules, caps = join_rules(settings), group_caps(settings)
     drift, alerts, routing = drift_settings(settings), alert_settings(settings), routing_settings(settings)
     return {
         "join": (lambda state: Join.from_state(state, rules), merged_shard),
-        "groups": (lambda state: Groups.from_state(state, len(SHARDS), most), Tracked.merge),
+        "groups": (lambda state: Groups.from_state(state, len(SHARDS), caps), Tracked.merge),
         "drift": (lambda state: Drift.from_state(state, drift), Tracked.merge),
         "alerting": (lambda state: Alerting.from_state(state, alerts), Tracked.merge),
         "routing": (lambda state: Routing.from_state(state, routing), Tracked.merge),

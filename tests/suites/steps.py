@@ -26,7 +26,7 @@ from flows.dataflow.snapshot_messages import CellChanges, Clock
 from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, join_step, routing_step
 from flows.dataflow.stored_state import Keeping, Loaded, StoredState, Tracked
 from flows.settings import Settings
-from flows.settings.for_models import alert_settings, drift_settings, join_rules, routing_settings
+from flows.settings.for_models import alert_settings, drift_settings, group_caps, join_rules, routing_settings
 from models import plain
 from models.groups import Grouped
 from models.join import Join, Joined, merged_shard
@@ -331,7 +331,7 @@ STEPS: Final[dict[str, Step]] = {
         partial(join_step, join_rules(SETTINGS)), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls
     ),
     "groups": Step(
-        partial(groups_step, SETTINGS.join.max_groups),
+        partial(groups_step, group_caps(SETTINGS)),
         lambda source: [("groups", joined.changes) for _, joined in source.out_of("join")],
         _closed_minutes,
     ),

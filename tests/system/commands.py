@@ -89,7 +89,7 @@ def outcome(number: int, **fields: Any) -> dict[str, Any]:
     }
 
 
-def minute(number: int) -> str:
+def minute(number: float) -> str:
     """A time that many minutes into March 2025."""
     return f"{datetime(2025, 3, 1) + timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}"  # noqa: DTZ001 - UTC, it ends in Z
 

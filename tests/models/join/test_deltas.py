@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.join.deltas import ERROR_LENGTH, Deltas
+from aftercall.times import MINUTE_US
+from models.join.deltas import ERROR_LENGTH, CallPlace, Deltas
 from models.join.ledger import End
 from models.messages import Group
 
@@ -21,8 +22,9 @@ def failed_trials(*steps: tuple[int, dict[int, End], int, str | None]) -> list[t
 
     deltas = Deltas(code)
     for group, ends, sign, error in steps:
-        deltas.add_call_trials(group, 5, ends, sign, error)
+        deltas.add_call_trials(CallPlace(group, 125 * MINUTE_US, 5), ends, sign, error)
     changes = deltas.changes("00", 0, NAMES, sources)
+    assert set(changes.hours.failed.tolist()) <= {2}
     columns = (column.tolist() for column in changes.failed)
     return [(changes.names[group], at, changes.errors[error], n) for group, at, error, n in zip(*columns, strict=True)]
 

@@ -1,7 +1,7 @@
-"""The group step merges the shards, holds the cap on groups, and closes minutes.
+"""The group step merges the shards, holds the caps on groups, and closes minutes.
 
 There is one such step for the whole dataflow. It handles sums, not events, so it is far from being the bottleneck, and
-being one makes the cap exact and a closed minute the same for all readers (docs/decisions/0002-one-group-step.md).
+being one makes the caps exact and a closed minute the same for all readers (docs/decisions/0002-one-group-step.md).
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from aftercall.times import MINUTE_US, NEVER
+from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
 from models.columns.group_sums import total
+from models.groups.migrations import with_naming
+from models.groups.naming import Caps, Folding, Naming, Route
 from models.messages import (
     NO_DELAYS,
     NO_ERRORS,
@@ -48,7 +50,8 @@ _Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores)
 class Grouped(NamedTuple):
     """What one message of one shard led to.
 
-    `folding_began`: the cap was reached for the first time, at `folded_at`. `watermark`: that of all shards together.
+    `folding`: the caps that were reached, at `folded_at`. `watermark`: that of all shards together. Codes index
+    `names`, which may repeat.
     """
 
     names: list[Group]
@@ -56,7 +59,7 @@ class Grouped(NamedTuple):
     latencies: LatencyDeltas
     delays: DelayDeltas
     closed: Closed | None
-    folding_began: bool
+    folding: list[Folding]
     folded_at: int
     watermark: int
 
@@ -64,17 +67,15 @@ class Grouped(NamedTuple):
 class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
 
-    STATE_VERSION: ClassVar = 4
-    MIGRATIONS: ClassVar[Migrations] = {}
+    STATE_VERSION: ClassVar = 5
+    MIGRATIONS: ClassVar[Migrations] = {4: with_naming}
 
-    def __init__(self, shards: int, max_groups: int) -> None:
-        """`shards`: how many must have sent messages before the watermark starts; `max_groups`: more of them fold."""
+    def __init__(self, shards: int, caps: Caps) -> None:
+        """`shards`: how many must have sent messages before the watermark starts; `caps`: more groups fold."""
         self._shards = shards
-        self._max_groups = max_groups
+        self._naming = Naming(caps)
         self._clocks: dict[str, int] = {}
         self._codes: dict[Group, int] = {}
-        self._admitted = 0
-        self._tasks: set[str] = set()
         self._through = NEVER
         self._trials: list[TrialDeltas] = []
         self._values: list[Values] = []
@@ -83,30 +84,26 @@ class Groups:
         self._scores: list[Scores] = []
         self._failed: dict[tuple[int, int, str], int] = {}
         """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
-        self._folding = False
 
     def process(self, changes: Changes) -> Grouped:
         """Merge one message."""
-        was_folding = self._folding
-        names = [self._admit(name) for name in changes.names]
-        local = np.fromiter((self._codes[name] for name in names), np.int32, len(names))
-        if len(changes.trials.code):
-            self._trials.append(changes.trials._replace(code=local[changes.trials.code]))
-        if len(changes.values.code):
-            self._values.append(changes.values._replace(code=local[changes.values.code]))
-        self._add_responses(changes, local)
-        self._add_errors(changes, local)
+        to = _Places([self._naming.route(name) for name in changes.names])
+        cells, latencies, delays = changes.cells, changes.latencies, changes.delays
+        self._count_calls(changes)
+        self._add(changes, to)
         if changes.erased:
             self._values = [_nameless(part, changes.erased) for part in self._values]
         self._clocks[changes.shard] = max(changes.watermark, self._clocks.get(changes.shard, NEVER))
         watermark = min(self._clocks.values()) if len(self._clocks) == self._shards else NEVER
+        if watermark != NEVER:
+            self._naming.end_hours(watermark // HOUR_US)
         return Grouped(
-            names=names,
-            cells=changes.cells,
-            latencies=changes.latencies,
-            delays=changes.delays,
+            names=to.names,
+            cells=cells._replace(code=to.of(cells.code, cells.minute // MINUTES_PER_HOUR)),
+            latencies=latencies._replace(code=to.of(latencies.code, latencies.minute // MINUTES_PER_HOUR)),
+            delays=delays._replace(code=to.of(delays.code, delays.hour)),
             closed=self._close(watermark),
-            folding_began=self._folding and not was_folding,
+            folding=self._naming.began(),
             folded_at=changes.watermark,
             watermark=watermark,
         )
@@ -118,8 +115,7 @@ class Groups:
         return {
             "clocks": self._clocks,
             "codes": self._codes,
-            "admitted": self._admitted,
-            "tasks": sorted(self._tasks),
+            "naming": self._naming.state(),
             "through": self._through,
             "trials": self._trials,
             "values": self._values,
@@ -127,15 +123,14 @@ class Groups:
             "responses": self._responses,
             "scores": self._scores,
             "failed": self._failed,
-            "folding": self._folding,
         }
 
     @classmethod
-    def from_state(cls, kept: dict[str, Any], shards: int, max_groups: int) -> Groups:
+    def from_state(cls, kept: dict[str, Any], shards: int, caps: Caps) -> Groups:
         """The step as it was: `kept` is a `state()`."""
-        groups = cls(shards, max_groups)
-        groups._clocks, groups._codes, groups._tasks = kept["clocks"], kept["codes"], set(kept["tasks"])
-        groups._admitted, groups._through, groups._folding = kept["admitted"], kept["through"], kept["folding"]
+        groups = cls(shards, caps)
+        groups._clocks, groups._codes, groups._through = kept["clocks"], kept["codes"], kept["through"]
+        groups._naming = Naming(caps, kept["naming"])
         groups._trials = [TrialDeltas(*part) for part in kept["trials"]]
         groups._values = [Values(*part) for part in kept["values"]]
         groups._sources = kept["sources"]
@@ -144,34 +139,35 @@ class Groups:
         groups._failed = kept["failed"]
         return groups
 
-    def _admit(self, name: Group) -> Group:
-        """The group itself, or what it folds into. What was admitted stays, so what has folded stays folded."""
-        if name in self._codes:
-            return name
-        task = name[0]
-        # Who has folded is not remembered, so a cap that was raised since must not let anybody in.
-        if self._admitted < self._max_groups and not self._folding:
-            self._admitted += 1
-            self._tasks.add(task)
-            folded = name
-        else:
-            self._folding = True
-            folded = (task if task in self._tasks else OTHER, OTHER, OTHER)
-        self._codes.setdefault(folded, len(self._codes))
-        return folded
+    def _count_calls(self, changes: Changes) -> None:
+        cells = changes.cells
+        accepted = cells.calls > 0
+        hour = cells.minute[accepted] // MINUTES_PER_HOUR
+        self._naming.count(changes.names, cells.code[accepted], hour, cells.calls[accepted])
 
-    def _add_responses(self, changes: Changes, code: I32) -> None:
-        """Keep the columns by source; `code` translates the groups of the message."""
+    def _add(self, changes: Changes, to: _Places) -> None:
+        """Keep what belongs to open minutes, by own codes."""
+        own = np.fromiter(
+            (self._codes.setdefault(name, len(self._codes)) for name in to.names), np.int32, len(to.names)
+        )
+        hours, trials, values = changes.hours, changes.trials, changes.values
+        if len(trials.code):
+            self._trials.append(trials._replace(code=own[to.of(trials.code, hours.trials)]))
+        if len(values.code):
+            self._values.append(values._replace(code=own[to.of(values.code, values.at // HOUR_US)]))
         by = np.fromiter(map(self._source, changes.sources), np.int32, len(changes.sources))
         responses, scores = changes.responses, changes.scores
         if len(responses.code):
-            self._responses.append(responses._replace(code=code[responses.code], source=by[responses.source]))
+            code = own[to.of(responses.code, hours.responses)]
+            self._responses.append(responses._replace(code=code, source=by[responses.source]))
         if len(scores.code):
-            self._scores.append(scores._replace(code=code[scores.code], source=by[scores.source]))
+            code = own[to.of(scores.code, hours.scores)]
+            self._scores.append(scores._replace(code=code, source=by[scores.source]))
+        self._add_errors(changes, own[to.of(changes.failed.code, hours.failed)])
 
     def _add_errors(self, changes: Changes, code: I32) -> None:
         part, failed = changes.failed, self._failed
-        columns = (code[part.code], part.minute, part.error, part.count)
+        columns = (code, part.minute, part.error, part.count)
         for group, minute, error, count in zip(*(column.tolist() for column in columns), strict=True):
             key = (group, minute, changes.errors[error])
             failed[key] = failed.get(key, 0) + count
@@ -221,6 +217,32 @@ class Groups:
             errors=tuple(errors),
             failed=_sum_errors(failed._replace(code=code[failed.code])),
         )
+
+
+class _Places:
+    """With which groups the rows of a message count: by their code, and the hour of the call where that matters."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        """Codes index `routes`."""
+        self.names = [route.groups[0] for route in routes]
+        self._later: list[tuple[int, I32, I32]] = []
+        """Of a code that counts elsewhere from some hour on: the hours, and the places among `names`."""
+        for code, route in enumerate(routes):
+            if len(route.hours) > 1:
+                first = len(self.names)
+                self.names += route.groups[1:]
+                places = [code, *range(first, len(self.names))]
+                self._later.append((code, np.array(route.hours, np.int32), np.array(places, np.int32)))
+
+    def of(self, code: I32, hour: I32 | I64) -> I32:
+        """The places among `names`, of rows."""
+        if not self._later:
+            return code
+        places = code.copy()
+        for one, hours, to in self._later:
+            (rows,) = (code == one).nonzero()
+            places[rows] = to[np.searchsorted(hours, hour[rows], "right") - 1]
+        return places
 
 
 def _ranked(names: list[_Name], tables: tuple[Any, ...], column: str) -> tuple[list[_Name], I32]:
