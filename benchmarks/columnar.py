@@ -26,7 +26,7 @@ from flows.dataflow.shards import split
 from flows.dataflow.steps import groups_step, join_step
 from flows.dataflow.stored_state import Keeping
 from models import plain
-from models.groups import Grouped
+from models.groups import Caps, Grouped
 from models.join import JoinRules
 from models.rates import RateCells
 from models.state import Envelopes
@@ -125,7 +125,7 @@ def flow(traffic: Traffic, cells: RateCells, batch: int = BATCH) -> Dataflow:
     arrivals = op.flat_map("split", batches, split)
     joined = op.stateful_batch("join", arrivals, join_step(JoinRules(), Keeping(Envelopes())))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
-    grouped = op.stateful_batch("groups", changes, groups_step(100_000, Keeping(Envelopes())))
+    grouped = op.stateful_batch("groups", changes, groups_step(Caps(100_000, 2_000), Keeping(Envelopes())))
     counted = op.stateful_batch("cells", grouped, lambda _: _Cells(cells))
     op.output("out", counted, CountingSink())
     return flow

@@ -1,6 +1,6 @@
 """Merge the shards, hold the caps on groups, and close minutes.
 
-`groups.py` is the step, `naming.py` decides which groups are counted by name, `heavy_hitters.py` finds busy folded ones.
+`groups.py` is the step, `naming.py` decides which groups are counted by name, `heavy_hitters.py` finds the busy others.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ DAY_H: Final = 24
 EVER: Final = -(2**31)
 """The hour from which on those are named that came first."""
 WORTH: Final = 10
-"""Whoever takes a place has at least this part of the calls that a named group has on average: 1 / `WORTH`."""
+"""A group that takes a place has at least this part of the calls that a named one has on average: 1 / `WORTH`."""
 _ALL: Final = (OTHER, OTHER, OTHER)
 
 
@@ -97,7 +97,7 @@ class Naming:
         return began
 
     def route(self, name: Group) -> Route:
-        """With whom a group's calls count. One that is new is named if there is room."""
+        """With which groups the calls of this one count. One that is new is named if there is room."""
         number = self._number.get(name)
         if number is None and self._has_room(name[0]):
             number = self._enter(name, EVER)

@@ -268,8 +268,8 @@ class Deltas:
         group, minute, hour, source, success, late, statements, trials = _columns(self._responses)
         bucket = trial_delay.bucket_of(late)
         first, sums = total((group, minute, hour, source, success, bucket), (statements, trials))
-        by = (column[first] for column in (group, minute, source, success, bucket))
-        return hour[first], Responses(*by, *sums)
+        by: tuple[Any, ...] = (group, minute, source, success, bucket)
+        return hour[first], Responses(*(column[first] for column in by), *sums)
 
     def _score_table(self) -> tuple[I32, Scores]:
         if not self._scores:
