@@ -26,11 +26,11 @@ _ARMS: Final = (
     ("refund", "atlas", "v1", 420, 0),
     ("refund", "birch", "default", 100, 0),
     ("triage", "atlas", "v1", 30, 0),
-    ("refund", "atlas", "v2", 40, 5),
-    *(("triage", "cedar", f"run-{number}", 6, number) for number in range(4)),
+    ("refund", "atlas", "v2", 40, 1),
+    *(("triage", "cedar", f"run-{number}", 6 if number < 2 else 1, number) for number in range(6)),
 )
 FIRST_GROUPS: Final = 6
-"""Groups that have come after a fifth of the records."""
+"""Groups that have come after a fifth of the records. Those that come later are too quiet to take their places."""
 
 
 @cache
