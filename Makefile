@@ -12,7 +12,7 @@ BESIDE := -n 3 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-fast test-long check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-soak fuzz kafka test-kafka
+.PHONY: setup demo test test-fast test-long check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-sizes bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -99,6 +99,10 @@ fuzz: $(ATHERIS)
 KILLS ?= 5
 bench-kills: $(STAMP)
 	$(BIN)/python -m benchmarks.kills --kills $(KILLS) --write
+
+# Replays of extremes: very many configs, arms, outcomes without calls, statements of one call. About ten minutes.
+bench-sizes: $(STAMP)
+	$(BIN)/python -m benchmarks.sizes --write
 
 # Apache Kafka in the foreground, ctrl-C stops it; needs Java 17, and Maven at the first use.
 KAFKA_PORT ?= 9092

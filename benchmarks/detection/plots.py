@@ -1,4 +1,4 @@
-"""Draws the plots of docs/images with Vega-Lite, if vl-convert is installed (dependency group `report`)."""
+"""Draws the plots of the detection benchmark."""
 
 from __future__ import annotations
 
@@ -8,29 +8,18 @@ from typing import Any, Final
 
 from benchmarks.detection import delays
 from benchmarks.detection.promise import LEAST_PROMISED
+from benchmarks.plots import IMAGES, Row, chart, draw
 
-IMAGES: Final = Path(__file__).resolve().parents[2] / "docs" / "images"
 _SHOWN: Final = (
     delays.FORMULA, delays.SHIPPED, "ADWIN", "PageHinkley up, delta .01, alpha 1", "DDM, warm start 1,000",
     "EDDM", "HDDM_A", "HDDM_W", "KSWIN",
 )  # fmt: skip
 
-Row = Mapping[str, Any]
-
 
 def drawn(tables: Mapping[str, Sequence[Row]], folder: Path = IMAGES) -> list[Path]:
     """Draw the plots of `specifications` into `folder`; draws nothing if vl-convert is absent."""
-    try:
-        import vl_convert
-    except ModuleNotFoundError:
-        return []
-    folder.mkdir(exist_ok=True)
-    paths = []
-    for name, specification in specifications(tables).items():
-        path = folder / f"detection-{name}.svg"
-        path.write_text(vl_convert.vegalite_to_svg(specification) + "\n", encoding="utf-8")
-        paths.append(path)
-    return paths
+    paths = [draw(f"detection-{name}", plot, folder) for name, plot in specifications(tables).items()]
+    return [path for path in paths if path is not None]
 
 
 def specifications(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
@@ -44,7 +33,7 @@ def _delays(rows: Sequence[Row]) -> dict[str, Any]:
         for row in rows
         if (row["p0"], row["arl0"], row["history"]) == (0.9, 10_000, 10_000) and row["drop"] and row["method"] in _SHOWN
     ]
-    return _chart(
+    return chart(
         "Mean delay over the oracle's, at p0 .9 and one false alarm in 10,000 events",
         values,
         mark={"type": "line", "point": True},
@@ -80,9 +69,9 @@ def _promise(rows: Sequence[Row]) -> dict[str, Any]:
     color = {"field": "what", "type": "nominal", "title": None}
     offset = {"field": "what"}
     mean = {"field": "ratio", "type": "quantitative", "title": "false alarms / promised; line: 95 % upper bound"}
-    chart = _chart("False alarms of the shipped detector over those promised", values)
-    chart["facet"] = {"row": {"field": "threshold", "type": "nominal", "title": None, "sort": panels}}
-    chart["spec"] = {
+    plot = chart("False alarms of the shipped detector over those promised", values)
+    plot["facet"] = {"row": {"field": "threshold", "type": "nominal", "title": None, "sort": panels}}
+    plot["spec"] = {
         "width": 520,
         "height": {"step": 7},
         "layer": [
@@ -94,17 +83,5 @@ def _promise(rows: Sequence[Row]) -> dict[str, Any]:
             {"mark": {"type": "rule", "strokeDash": [4, 4]}, "encoding": {"x": {"datum": 1}}},
         ],
     }
-    chart["resolve"] = {"scale": {"x": "independent"}}
-    return chart
-
-
-def _chart(title: str, values: Sequence[Row], **more: Any) -> dict[str, Any]:
-    size = {"width": 520, "height": 320} if more else {}
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "title": title,
-        "background": "white",
-        "data": {"values": list(values)},
-        **size,
-        **more,
-    }
+    plot["resolve"] = {"scale": {"x": "independent"}}
+    return plot

@@ -1,0 +1,178 @@
+"""What grows without bounds where producers go wrong, and what that costs: time and memory of replays, by size.
+
+`make bench-sizes`. Each row is one `aftercall replay` in a process of its own, over files that hold one extreme: very
+many configs, very many arms, outcomes whose calls never come, statements of a single call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.plots import chart, draw
+from benchmarks.report import write
+
+START: Final = datetime(2026, 3, 2, tzinfo=UTC)
+PARTS: Final = (0.125, 0.25, 0.5, 1.0)
+_CALLS_PER_ARM: Final = 10
+_MEASURED: Final = """
+import resource, runpy, sys
+sys.argv = ["aftercall", *sys.argv[1:]]
+try:
+    runpy.run_module("aftercall", run_name="__main__")
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)
+"""
+"""Runs the command line, and prints CPU seconds and the most MiB of memory that it took."""
+
+Record = dict[str, Any]
+
+
+class Extreme(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        size: the largest that is tried.
+        calls: those of a size.
+        outcomes: those of a size.
+        settings: environment variables of the run.
+    """
+
+    size: int
+    calls: Callable[[int], Iterator[Record]]
+    outcomes: Callable[[int], Iterator[Record]]
+    settings: dict[str, str]
+
+
+def _call(number: int, after: timedelta, **fields: Any) -> Record:
+    at = (START + after).isoformat()
+    return {"call_id": f"call-{number}", "occurred_at": at, "task_type": "triage", "model": "atlas", **fields}
+
+
+def _outcome(number: int, call: str, after: timedelta) -> Record:
+    at = (START + after).isoformat()
+    return {
+        "outcome_id": f"o-{number}", "call_id": call, "occurred_at": at, "source": "judge", "success": number % 3 > 0,
+    }  # fmt: skip
+
+
+def _spread(count: int) -> timedelta:
+    """Between two of so many records that take three days."""
+    return timedelta(days=3) / count
+
+
+def _configs(size: int) -> Iterator[Record]:
+    return (_call(n, n * _spread(size), config=f"hash-{n}") for n in range(size))
+
+
+def _arms(size: int) -> Iterator[Record]:
+    count = size * _CALLS_PER_ARM
+    return (_call(n, n * _spread(count), config=f"arm-{n % size}") for n in range(count))
+
+
+def _answers(count: int) -> Iterator[Record]:
+    return (_outcome(n, f"call-{n}", n * _spread(count) + timedelta(minutes=5)) for n in range(count))
+
+
+def _one_call(_size: int) -> Iterator[Record]:
+    return iter([_call(0, timedelta())])
+
+
+def _of_no_call(size: int) -> Iterator[Record]:
+    """Within an hour, so that none is given up."""
+    return (_outcome(n, f"lost-{n}", n * timedelta(hours=1) / size) for n in range(size))
+
+
+def _of_one_call(size: int) -> Iterator[Record]:
+    return (_outcome(n, "call-0", n * _spread(size)) for n in range(size))
+
+
+EXTREMES: Final = {
+    "configs of a task type": Extreme(100_000, _configs, _answers, {}),
+    "arms that all compete for a name": Extreme(
+        10_000, _arms, lambda size: _answers(size * _CALLS_PER_ARM), {"AFTERCALL_JOIN__MAX_GROUPS_PER_TASK": "10000"}
+    ),
+    "outcomes that wait for calls": Extreme(5_000_000, _one_call, _of_no_call, {}),
+    "statements of one call": Extreme(1_000_000, _one_call, _of_one_call, {}),
+}
+
+
+def measured(extreme: Extreme, size: int) -> dict[str, float]:
+    """CPU seconds and MiB of one replay.
+
+    Raises:
+        RuntimeError: the replay failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"calls": extreme.calls(size), "outcomes": extreme.outcomes(size)}
+        for name, records in files.items():
+            with Path(folder, f"{name}.jsonl").open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
+        command = ["replay", "--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl", "--out", "out", "--json"]
+        ended = subprocess.run(
+            [sys.executable, "-c", _MEASURED, *command],
+            cwd=folder, env=os.environ | extreme.settings, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if ended.returncode:
+        raise RuntimeError(f"benchmarks.sizes: the replay must end with 0; got {ended.returncode}: {ended.stderr}")
+    seconds, mib = map(float, ended.stderr.split()[-2:])
+    return {"size": size, "seconds": round(seconds, 2), "mib": round(mib, 1)}
+
+
+def bent(rows: list[dict[str, float]], name: str) -> float:
+    """How much steeper the last doubling is than the one before; 1 is a straight line."""
+    (x0, y0), (x1, y1), (x2, y2) = ((row["size"], row[name]) for row in rows[-3:])
+    return round(((y2 - y1) / (x2 - x1)) / max((y1 - y0) / (x1 - x0), 1e-9), 2)
+
+
+def main() -> None:
+    """Measure, print, write the results and draw the plots."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", type=float, default=1.0, help="of the sizes, such as 0.01 to try it")
+    parser.add_argument("--write", action="store_true", help="renew benchmarks/results/sizes.json and docs/images")
+    arguments = parser.parse_args()
+    console, found = Console(), dict[str, list[dict[str, float]]]()
+    table = Table("what", "how many", "CPU s", "MiB", title="Replays of extremes")
+    for name, extreme in EXTREMES.items():
+        found[name] = [measured(extreme, max(1, int(part * arguments.part * extreme.size))) for part in (*PARTS,)]
+        for row in found[name]:
+            table.add_row(name, f"{row['size']:,}", f"{row['seconds']:,.1f}", f"{row['mib']:,.0f}")
+        table.add_section()
+    console.print(table)
+    figures = {f"bent_{what}": max(bent(rows, what) for rows in found.values()) for what in ("seconds", "mib")}
+    console.print_json(data=figures)
+    if arguments.write:
+        sizes = {name: extreme.size for name, extreme in EXTREMES.items()}
+        write("sizes", figures, seed=0, sizes=sizes, details=found)
+        for what, title in (("seconds", "CPU s"), ("mib", "MiB")):
+            draw(f"sizes-{what}", _plot(found, what, title))
+
+
+def _plot(found: dict[str, list[dict[str, float]]], what: str, title: str) -> dict[str, Any]:
+    values = [
+        row | {"extreme": f"{EXTREMES[name].size:,} {name}", "part": row["size"] / EXTREMES[name].size}
+        for name, rows in found.items()
+        for row in rows
+    ]
+    encoding = {
+        "x": {"field": "part", "type": "quantitative", "title": "part of the size"},
+        "y": {"field": what, "type": "quantitative", "title": title},
+        "color": {"field": "extreme", "type": "nominal", "title": None, "legend": {"labelLimit": 300}},
+    }
+    return chart(f"Replays of extremes: {title}", values, mark={"type": "line", "point": True}, encoding=encoding)
+
+
+if __name__ == "__main__":
+    main()
