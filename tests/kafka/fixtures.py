@@ -74,6 +74,7 @@ def new_broker(kafka_is_here: None) -> Iterator[Callable[..., Broker]]:
 
     yield make
     for one in made:
+        one.kill()  # its records are not needed any more
         one.close()
 
 

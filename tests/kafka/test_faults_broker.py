@@ -32,6 +32,7 @@ def fragile(kafka_is_here: None) -> Iterator[Fragile]:
     """One for all tests of this file that stop it: each leaves it running."""
     with Broker(users={"ada": "the right word"}, brief=True) as broker:
         yield Fragile(broker, RealCluster(broker.client))
+        broker.kill()  # its records are not needed any more
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ def test_a_service_with_a_defect_ends_with_its_traceback(pipeline: Pipelines, pl
     processes = 1 + STEPS.index(place) % 2 if place in STEPS else 2
     it = pipeline(lanes=2)
     it.send(300)
-    broken = it.start(processes=processes, before=lambda: None, **with_defect(place, error))
+    broken = it.start(processes=processes, **with_defect(place, error))
     assert broken.ended(ENDS_WITHIN_S) == 1, broken.printed()
     printed = broken.printed()
     assert "Traceback" in printed, printed
@@ -28,4 +28,4 @@ def test_a_service_with_a_defect_ends_with_its_traceback(pipeline: Pipelines, pl
     assert "a defect of ours" in printed, printed
     logged = [json.loads(line) for line in printed.splitlines() if line.startswith('{"time": ')]
     assert any(line["level"] == "error" and error in line["event"] for line in logged), printed
-    it.assert_goes_on(processes=processes)
+    it.assert_goes_on()  # as one process, whose start is cheaper; test_faults_processes has several

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -22,27 +22,39 @@ from system.runs import Left, assert_same, sums_that_fail
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(4 * WITHIN_S)]
 
 
+class Filled(NamedTuple):
+    """A broker whose topics hold the traffic, and the folder of a service that has read it in one go."""
+
+    broker: Broker
+    undisturbed: Path
+
+
+@pytest.fixture(scope="module")
+def filled(kafka_is_here: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """One for all goldens: each reads the topics from where it stood, and none writes to them."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with Broker(cluster=live.CLUSTER, brief=True) as broker:
+        live.fill(broker, folder)
+        live.run(folder)
+        yield Filled(broker, folder)
+        broker.kill()
+
+
 @pytest.mark.parametrize("golden", tried("kafka"))
 def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
-    golden: Golden, new_broker: Callable[..., Broker], tmp_path: Path
+    golden: Golden, filled: Filled, tmp_path: Path
 ) -> None:
     """Every table is equal: in each partition time never goes back, and no partition is idle before it is read."""
     assert live.digest() == golden.recorded["input"], "the input is not that of the recording"
-    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    for folder in (killed, undisturbed):
-        folder.mkdir()
+    killed, undisturbed = tmp_path, filled.undisturbed
     golden.unpack(killed)
     assert missing(found := holds(killed / live.OUT)) == []
     assert found == golden.recorded["holds"]
     assert stored.records_read(killed / live.OUT) == golden.recorded["stood"]["records_read"] < len(history())
-    broker = new_broker(cluster=live.CLUSTER)
-    broker.start()
-    live.fill(broker, killed)
+    live.configure(filled.broker, killed)
     began = time.time()
     live.run(killed)
     assert_went_on(killed / live.OUT, began)
-    shutil.copy(killed / live.CONFIG, undisturbed)
-    live.run(undisturbed)
     assert sums_that_fail(killed / live.OUT) == []
     comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT)
     left, expected = (comparison.tables(folder / live.OUT, kafka=True) for folder in (killed, undisturbed))

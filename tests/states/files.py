@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Final
 from states import stored
 from states.published import records_published
 from states.traffic import DAY_S, KILL_S, SETTINGS, Sent, history
+from system.commands import aftercall
+from system.forks import Fork
 from system.runs import environment
 
 CALLS, OUTCOMES, CONFIG, OUT = "calls.jsonl", "outcomes.jsonl", "aftercall.toml", "out"
@@ -53,27 +53,25 @@ def arguments(workers: int) -> list[str]:
 
 def run(folder: Path, workers: int = 1) -> None:
     """Give the command in a folder, and let it go to its end; it must print nothing on standard error."""
-    done = subprocess.run(
-        _command(workers), env=environment(), cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, check=False
-    )
+    done = aftercall(folder, *arguments(workers))
     assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)
 
 
 def kill(folder: Path, workers: int = 1, *, published: bool = False) -> None:
     """Give the command, and kill it once it has stored, or published too, what there is up to `KILL_S`."""
     enough = sum(record.at < KILL_S for record in _with_storms(history()))
-    with subprocess.Popen(_command(workers), env=environment(), cwd=folder, stdout=subprocess.DEVNULL) as process:
-        try:
-            _slowly_until(process, folder / OUT, enough, _STANDS_S, stored.records_read)
-            if published:
-                _slowly_until(process, folder / OUT, enough, _STANDS_LONGER_S, records_published)
-        finally:
-            process.kill()
+    printed = folder / "printed.txt"
+    process = Fork(["aftercall", *arguments(workers)], cwd=folder, env=environment(), out=printed, err=printed)
+    try:
+        _slowly_until(process, folder / OUT, enough, _STANDS_S, stored.records_read)
+        if published:
+            _slowly_until(process, folder / OUT, enough, _STANDS_LONGER_S, records_published)
+    finally:
+        process.kill()
+        process.wait()
 
 
-def _slowly_until(
-    process: subprocess.Popen[bytes], out: Path, enough: int, stands_s: float, records: Callable[[Path], int]
-) -> None:
+def _slowly_until(process: Fork, out: Path, enough: int, stands_s: float, records: Callable[[Path], int]) -> None:
     """As on a busy machine: every batch lasts longer than an epoch, so that each is stored."""
     deadline = time.monotonic() + WITHIN_S
     while (found := records(out)) < enough:
@@ -92,7 +90,3 @@ def _with_storms(sent: Sequence[Sent]) -> list[Sent]:
         place = next(i for i, record in enumerate(found) if record.at >= at and record.kind == "calls")
         found[place:place] = [found[place]] * copies
     return found
-
-
-def _command(workers: int) -> list[str]:
-    return [sys.executable, "-m", "aftercall", *arguments(workers)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +16,8 @@ from states import stored
 from states.files import WITHIN_S
 from states.published import records_published
 from states.traffic import KILL_S, PARTITIONS, SETTINGS, Sent, history
+from system.commands import aftercall
+from system.forks import Fork
 from system.runs import environment
 
 CLUSTER: Final = "YWZ0ZXJjYWxsLWdvbGRlbg"
@@ -36,15 +36,8 @@ def fill(broker: Broker, folder: Path) -> None:
 def make_topics(broker: Broker, folder: Path) -> None:
     """With the command that users have for it."""
     configure(broker, folder)
-    command = [sys.executable, "-m", "aftercall", "topics", "create", "--config", CONFIG]
-    subprocess.run(
-        [*command, "--partitions", str(PARTITIONS)],
-        env=environment(),
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        timeout=WITHIN_S,
-        check=True,
-    )
+    made = aftercall(folder, "topics", "create", "--config", CONFIG, "--partitions", str(PARTITIONS))
+    assert made.returncode == 0, made.stderr
 
 
 def configure(broker: Broker, folder: Path) -> None:
@@ -90,15 +83,8 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self._printed = folder / "printed.txt"
-        with self._printed.open("wb") as printed:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "aftercall", "run", "--config", CONFIG, "--out", OUT],
-                env=environment(),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=printed,
-            )
+        command = ["aftercall", "run", "--config", CONFIG, "--out", OUT]
+        self._process = Fork(command, cwd=folder, env=environment(), out=self._printed, err=self._printed)
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a condition; the service must not end meanwhile."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,19 +111,19 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def command(made: History, out: Path, workers: int = 1) -> list[str]:
-    """The command line of a replay."""
+    """What a user types to replay."""
     files = ["--calls", str(made.calls), "--outcomes", str(made.outcomes)]
     return [
-        *(sys.executable, "-m", "aftercall", "replay", *files, "--out", str(out)),
+        *("aftercall", "replay", *files, "--out", str(out)),
         *("--horizon", "12h", "--workers", str(workers)),
     ]
 
 
 def replay(made: History, out: Path, workers: int = 1) -> None:
     """Run the command to its end; it must succeed and print nothing on standard error."""
-    done = subprocess.run(
-        command(made, out, workers), env=environment(), cwd=out.parent, capture_output=True, text=True, check=False
-    )
+    from system.commands import aftercall  # which needs `environment`
+
+    done = aftercall(out.parent, *command(made, out, workers)[1:])
     assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.waiting import assert_prompt
-from system.commands import fresh_aftercall
+from system.commands import aftercall
 from system.defects import FILES, STEPS, each_with_an_error, with_defect
 from system.runs import History, history
 
@@ -26,11 +26,11 @@ def test_a_replay_with_a_defect_ends_with_its_traceback(made: History, tmp_path:
     arguments = ("replay", "--calls", made.calls, "--outcomes", made.outcomes, "--out", tmp_path / "out")
     workers = "2" if place in STEPS[::2] else "1"
     began = time.monotonic()
-    broken = fresh_aftercall(tmp_path, *arguments, "--workers", workers, **with_defect(place, error))
+    broken = aftercall(tmp_path, *arguments, "--workers", workers, **with_defect(place, error))
     assert_prompt(began, ENDS_WITHIN_S, lambda: broken.stderr)
     assert broken.returncode == 1, broken.stderr
     assert "Traceback" in broken.stderr
     assert f"{error}: " in broken.stderr
     assert "a defect of ours" in broken.stderr
-    mended = fresh_aftercall(tmp_path, *arguments, "--workers", workers)
+    mended = aftercall(tmp_path, *arguments, "--workers", workers)
     assert mended.returncode == 0, mended.stderr

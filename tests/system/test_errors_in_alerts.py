@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from system.runs import History, command, environment
+from system.commands import aftercall
+from system.runs import History, command
 
 pytestmark = pytest.mark.slow
 
@@ -53,9 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 
 def alerts(made: History, out: Path, workers: int) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        command(made, out, workers), env=environment(**REDACT), capture_output=True, text=True, check=False
-    )
+    done = aftercall(out.parent, *command(made, out, workers)[1:], **REDACT)
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line) for line in (out / "alerts.jsonl").read_text().splitlines()]
 

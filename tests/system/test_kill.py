@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.waiting import HANG_S
+from system.forks import Fork
 from system.runs import History, Left, assert_same, command, environment, history, left, replay, sums_that_fail
 
 pytestmark = pytest.mark.slow
@@ -69,21 +69,16 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 
 def killed(made: History, out: Path, workers: int, after_s: float, moment: Moment | None) -> bool:
     """Run the command and kill it after so long, or as soon as `moment` has come; whether it was still alive."""
-    with subprocess.Popen(
-        command(made, out, workers),
-        env=environment(),
-        cwd=out.parent,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        deadline = time.monotonic() + after_s
-        while process.poll() is None and time.monotonic() < deadline and not (moment and moment(out)):
-            time.sleep(0.002)
-        alive = process.poll() is None
-        process.kill()
-        assert process.stderr is not None
-        stderr = process.stderr.read()
-    assert alive or (process.returncode, stderr) == (0, b""), (process.returncode, stderr.decode())
+    printed, errors = out.parent / "printed.txt", out.parent / "errors.txt"
+    errors.unlink(missing_ok=True)
+    process = Fork(command(made, out, workers), cwd=out.parent, env=environment(), out=printed, err=errors)
+    deadline = time.monotonic() + after_s
+    while process.poll() is None and time.monotonic() < deadline and not (moment and moment(out)):
+        time.sleep(0.002)
+    alive = process.poll() is None
+    process.kill()
+    process.wait()
+    assert alive or (process.returncode, errors.read_text()) == (0, ""), (process.returncode, errors.read_text())
     return alive
 
 
