@@ -6,13 +6,13 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-# Many tests wait for brokers and processes: three go beside each other, on two cores too.
-BESIDE := -n 3 --dist worksteal
+# Many tests wait for brokers and processes: four go beside each other, on two cores too.
+BESIDE := -n 4 --dist worksteal
 
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-fast test-long check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-sizes bench-soak fuzz kafka test-kafka
+.PHONY: setup demo test test-fast test-long test-all check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-sizes bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -45,6 +45,10 @@ test-fast: $(STAMP)
 # The tests that would make `make test` too long: many examples, many kills, waits for a broker. CI runs them too.
 test-long: $(STAMP)
 	$(BIN)/pytest -q $(BESIDE) -m long --durations=5
+
+# Both in one go, as CI runs them: one broker, one collection, and what the tests of a file share is made once.
+test-all: $(STAMP)
+	$(BIN)/pytest -q $(BESIDE) --durations=25
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster
+from states.published import newest
 from system.forks import Fork
 from system.runs import environment, sums_that_fail
 
@@ -53,6 +54,7 @@ class Pipeline:
         self.dead = Counter[str]()
         """Reasons of the dead letters that must come."""
         self.started: list[Running] = []
+        self._seen: tuple[object, dict[str, Any]] = (None, {})
 
     # --- what is sent ------------------------------------------------------------------------------------------------
 
@@ -130,8 +132,11 @@ class Pipeline:
 
     def row(self) -> dict[str, Any]:
         """The snapshot's table `pipeline`; empty before there is a snapshot."""
-        rows = self.table("SELECT * FROM pipeline")
-        return rows[0] if rows else {}
+        snapshot = newest(self.out)
+        if snapshot != self._seen[0]:
+            rows = self.table("SELECT * FROM pipeline")
+            self._seen = (snapshot, rows[0] if rows else {})
+        return dict(self._seen[1])
 
     def table(self, query: str) -> list[dict[str, Any]]:
         """Rows of a query on the newest snapshot; none before there is one."""

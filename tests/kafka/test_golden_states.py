@@ -52,6 +52,7 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     assert found == golden.recorded["holds"]
     assert stored.records_read(killed / live.OUT) == golden.recorded["stood"]["records_read"] < len(history())
     live.configure(filled.broker, killed)
+    live.adopt(filled.broker, killed / live.OUT)
     began = time.time()
     live.run(killed)
     assert_went_on(killed / live.OUT, began)

@@ -20,7 +20,7 @@ CALLS, OUTCOMES, CONFIG, OUT = "calls.jsonl", "outcomes.jsonl", "aftercall.toml"
 _STORMS: Final = ((8 * DAY_S, 15_000), (12 * DAY_S, 10_000), (KILL_S, 90_000))
 """A producer sends one record again and again: so that a run reads many batches, and stores its state in between."""
 WITHIN_S: Final = 600.0
-_GOES_S, _STANDS_S, _STANDS_LONGER_S = 0.1, 0.1, 4.0
+_GOES_S, _STANDS_S, _STANDS_LONGER_S = 0.1, 0.1, 1.5
 
 
 def write(folder: Path, more: str = "") -> None:
