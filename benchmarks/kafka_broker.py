@@ -80,7 +80,7 @@ class Broker:
         self._temporary = data is None
         self._properties = dict(properties or {})
         self._users = dict(users or {})
-        self._java = (f"-Xms{heap}", f"-Xmx{heap}")
+        self._java: tuple[str, ...] = (f"-Xms{heap}", f"-Xmx{heap}")
         self._brief = brief
         self._show_log = show_log
         self._cluster = cluster

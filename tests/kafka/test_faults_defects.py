@@ -20,7 +20,7 @@ def test_a_service_with_a_defect_ends_with_its_traceback(pipeline: Pipelines, pl
     processes = 1 + STEPS.index(place) % 2 if place in STEPS else 2
     it = pipeline(lanes=2)
     it.send(300)
-    broken = it.start(processes=processes, **with_defect(place, error))
+    broken = it.start(processes=processes, before=None, **with_defect(place, error))
     assert broken.ended(ENDS_WITHIN_S) == 1, broken.printed()
     printed = broken.printed()
     assert "Traceback" in printed, printed

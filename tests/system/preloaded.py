@@ -9,13 +9,18 @@ arguments), `cwd`, `env`, `out` and `err` (files that get the standard streams).
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
 import runpy
+import signal
+import socket
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 LIBRARIES = ("river.drift", "bytewax.run", "confluent_kafka.admin", "typer", "pydantic_settings", "rich.progress")
@@ -38,25 +43,108 @@ def load() -> None:
 
 
 def become(request: dict[str, Any]) -> None:
-    """Take the request's folder, environment and streams, and run its module as `python -m` does.
-
-    Before it a `sitecustomize` from PYTHONPATH, as a start of Python does.
-    """
+    """Take the request's folder, environment and streams, and run its module as `python -m` does."""
     os.setsid()
     os.chdir(request["cwd"])
-    os.environ.clear()
-    os.environ.update(request["env"])
     for number, path in enumerate((os.devnull, request["out"], request["err"])):
         opened = os.open(path, os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY)
         os.dup2(opened, number)
         os.close(opened)
-    module, *arguments = request["command"]
-    sys.argv = [module, *arguments]
-    for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+    command = request["command"]
+    if "--processes" in command:
+        spare(int(command[command.index("--processes") + 1]))
+    run(command, request["env"])
+
+
+def run(command: list[str], env: dict[str, str]) -> None:
+    """Run a module with its arguments; before it a `sitecustomize` from PYTHONPATH, as a start of Python does."""
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = list(command)
+    for folder in env.get("PYTHONPATH", "").split(os.pathsep):
         if (customize := Path(folder, "sitecustomize.py")).exists():
             runpy.run_path(str(customize))
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
     raise SystemExit
+
+
+SPARES: list[tuple[int, socket.socket]] = []
+"""Children of this process that wait to become members of its run, and where each hears as which."""
+
+
+def spare(count: int) -> None:
+    """Fork what becomes the members of a run of several processes, where the command would start Python.
+
+    Now, as a process with threads must not fork.
+    """
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
+    for theirs, ours in pairs:
+        pid = os.fork()
+        if pid == 0:
+            for other in {end for pair in pairs for end in pair} - {theirs}:
+                other.close()
+            wait_to_become(theirs)
+        SPARES.append((pid, ours))
+    for theirs, _ in pairs:
+        theirs.close()
+    stand_in = SimpleNamespace(Popen=Member, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    vars(import_module("flows.service.processes"))["subprocess"] = stand_in
+
+
+def wait_to_become(ear: socket.socket) -> None:
+    """In a spare: run the member that it is to be; end where the process that forked it has ended."""
+    message, descriptors, _, _ = socket.recv_fds(ear, 2**20, 16)
+    ear.close()
+    if not message:
+        os._exit(0)
+    member = json.loads(message)
+    os.setsid()
+    beyond = max(*member["numbers"], *descriptors) + 1
+    kept = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, beyond) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for descriptor, number in zip(kept, member["numbers"], strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    run(member["command"], member["env"])
+
+
+class Member:
+    """A spare that has become a member; what `subprocess.Popen` has that `flows.service.processes` uses."""
+
+    def __init__(self, command: list[str], *, pass_fds: list[int], **_: Any) -> None:
+        """`command`: Python, `-m`, a module and its arguments; the other settings are as a spare is in any case."""
+        self.pid, ear = SPARES.pop(0)
+        self.returncode: int | None = None
+        stdin, self._held = os.pipe()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        member = {"command": command[2:], "env": dict(os.environ), "numbers": [0, 1, 2, *pass_fds]}
+        socket.send_fds(ear, [json.dumps(member).encode()], [stdin, nowhere, 2, *pass_fds])
+        ear.close()
+        os.close(stdin)
+        os.close(nowhere)
+
+    def poll(self) -> int | None:
+        """Its exit code, negative after a signal; None while it runs."""
+        return self._reaped(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._reaped(0)
+
+    def terminate(self) -> None:
+        """Stop it with SIGTERM."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def _reaped(self, options: int) -> int | None:
+        if self.returncode is None:
+            ended, status = os.waitpid(self.pid, options)
+            self.returncode = os.waitstatus_to_exitcode(status) if ended else None
+        return self.returncode
 
 
 def answer(request: dict[str, Any]) -> int | None:
