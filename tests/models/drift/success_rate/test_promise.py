@@ -145,8 +145,12 @@ def test_after_a_drop_in_the_middle_of_an_hour_no_second_alarm_follows() -> None
     drift = SuccessRateDetector(DriftSettings(warmup_us=0, margin=0.0))
     begun = 3 * 1440 + 37
     relations: list[str] = []
-    for minute in range(0, begun + 3 * 1440, 3):
-        n = rng.poisson(21, count)
+    # Closely around the drop, where it matters how much of an hour is known.
+    messages = [(minute, 15) for minute in range(0, begun - 22, 15)]
+    messages += [(minute, 3) for minute in range(begun - 22, begun + 1440, 3)]
+    messages += [(minute, 15) for minute in range(begun + 1442, begun + 3 * 1440, 15)]
+    for minute, minutes in messages:
+        n = rng.poisson(7 * minutes, count)
         f = rng.binomial(n, 0.1 if minute < begun else 0.2)
         alarms: list[Alarm] = drift.close(message(29_000_000 + minute, names, n, f))
         relations += [relation(alarm) for alarm in alarms if alarm.series[1][2] is not None]
