@@ -102,7 +102,8 @@ class Whole(NamedTuple):
 class Refused(NamedTuple):
     """A record that is not accepted: why (a slug and one sentence), and where it came from; on Kafka also its key.
 
-    Where `whole` is set, `raw` is only the beginning of the record.
+    Where `whole` is set, `raw` is only the beginning of the record. `redriven_of`: of a record that was sent again, the
+    `event_id` of its dead letter.
     """
 
     reason: str
@@ -112,6 +113,7 @@ class Refused(NamedTuple):
     raw: bytes
     key: str | None = None
     whole: Whole | None = None
+    redriven_of: str | None = None
 
 
 class Erase(NamedTuple):

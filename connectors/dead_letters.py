@@ -91,6 +91,25 @@ def dead_letter(
     return key, fields
 
 
+def whole_payload(payload: str | None, sha256_hex: str) -> bytes | None:
+    """The record that a payload is, or None where it is not all of it.
+
+    It is all of it where its hash agrees, and all but `input` and `output` where it is a JSON object of which nothing
+    was cut off or redacted.
+    """
+    if payload is None:
+        return None
+    data = payload.encode(errors="surrogatepass")
+    if sha256(data).hexdigest() == sha256_hex:
+        return data
+    if REDACTED in payload:
+        return None
+    try:
+        return data if isinstance(from_json(data), dict) else None
+    except ValueError:
+        return None
+
+
 def call_id_of(raw: bytes) -> str:
     """The `call_id` of a record, or `""` if it has none that can be read and has a legal length."""
     if len(raw) > MOST_PARSED:

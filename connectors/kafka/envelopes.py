@@ -7,11 +7,15 @@ one the value is the envelope and the record is its `data`.
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from typing import Any, Final
 
 import msgspec
 
+REDRIVE: Final = "aftercall-redrive"
+"""The header of a record that was sent again: the `event_id` of its dead letter."""
+_EVENT_ID: Final = re.compile(rb"[0-9a-f]{32}")
 _MAGIC: Final = 0
 _PREFIX_BYTES: Final = 5
 _STRUCTURED: Final = b"application/cloudevents+json"
@@ -46,6 +50,12 @@ def payload(value: bytes, headers: list[tuple[str, Any]] | None) -> bytes:
 def key_text(key: bytes | str | None) -> str | None:
     """A message's key as text, undecodable bytes replaced; None where there is none."""
     return key.decode(errors="replace") if isinstance(key, bytes) else key
+
+
+def redriven_of(headers: list[tuple[str, Any]] | None) -> str | None:
+    """Of a record that was sent again, the `event_id` of its dead letter; None for others, and what is no such id."""
+    given = [value for name, value in headers or () if name == REDRIVE and isinstance(value, bytes)]
+    return given[-1].decode() if given and _EVENT_ID.fullmatch(given[-1]) else None
 
 
 def _is_structured(headers: list[tuple[str, Any]]) -> bool:

@@ -199,8 +199,10 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         batch = self._decoder.decode(read.payload, self._kind[partition], partition, offset, self._names)
         if batch.refused:
             record = {place: i for i, place in enumerate(zip(read.partition, read.offset, strict=True))}
+            rows = [record[refused.partition, refused.offset] for refused in batch.refused]
             batch.refused = [
-                refused._replace(key=read.key(record[refused.partition, refused.offset])) for refused in batch.refused
+                refused._replace(key=read.key(i), redriven_of=read.redriven_of(i))
+                for i, refused in zip(rows, batch.refused, strict=True)
             ]
         if batch.records:
             for name, kind in (("call", CALL), ("outcome", OUTCOME)):

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from connectors.batch import Bools
 from connectors.kafka.client import KafkaFailure, is_fatal, open_consumer, sentence
 from connectors.kafka.cluster import ClientConfig
-from connectors.kafka.envelopes import key_text, payload
+from connectors.kafka.envelopes import key_text, payload, redriven_of
 from connectors.kafka.lane_settings import Place
 from connectors.kafka.metadata import Bounds, Metadata
 from connectors.kafka.position import UNKNOWN_EPOCH, UNKNOWN_ID, Position
@@ -51,6 +51,10 @@ class Read(NamedTuple):
     def key(self, record: int) -> str | None:
         """The key of a record."""
         return key_text(self.messages[record].key())
+
+    def redriven_of(self, record: int) -> str | None:
+        """Of a record that was sent again, the `event_id` of its dead letter."""
+        return redriven_of(self.messages[record].headers())
 
 
 class KafkaReader:

@@ -19,6 +19,7 @@ from aftercall.errors import ExitCode, UsageError
 from aftercall.printable import printable_json
 from flows.cli.answers import all_exits, answer, console, exits, print_json, print_sentence
 from flows.cli.check import check
+from flows.cli.dead_letters import dead_letters
 from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.kafka import topics
@@ -291,6 +292,7 @@ app.command(
     epilog=exits(undecided="the snapshot holds no week that has ended"),
 )(digest)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
+app.add_typer(dead_letters)
 app.add_typer(topics)
 
 

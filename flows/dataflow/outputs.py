@@ -85,7 +85,7 @@ def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Let
                 redact=redact,
                 whole=refused.whole,
             )
-            made.append((key, DeadLetter.sealed(**fields)))
+            made.append((key, DeadLetter.sealed(**fields, redriven_of=refused.redriven_of)))
             METRICS.dead_letters(refused.reason)
         return made
 

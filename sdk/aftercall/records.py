@@ -48,6 +48,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "orphan": "no call appeared for the outcome within orphan_wait",
     "erased": "the outcome waited for a call that was erased",
     "refused_output": "the broker refused a record that the pipeline wrote",
+    "redriven": "no refusal: the record of the dead letter `redriven_of` was sent again",
 }
 """Every slug that a dead letter's `reason` may be, and its meaning."""
 
@@ -334,4 +335,9 @@ class DeadLetter(Record):
     payload: str | None = Field(
         max_length=65_536,
         description="the original without input and output; null for an outcome that waited for its call",
+    )
+    redriven_of: Hash | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,  # so that the others keep their `event_id`
+        description="the dead letter whose record was sent again; absent where it was not",
     )

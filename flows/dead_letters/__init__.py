@@ -1,0 +1,1 @@
+"""Lists dead letters, and sends their records again: `aftercall dead-letters`."""

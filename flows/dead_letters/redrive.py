@@ -1,0 +1,239 @@
+"""Sends the records of dead letters again: what can be had, and would not be refused for the same reason.
+
+A record is marked in the log once it is sent. A crash in between has it sent again by the next command, and the
+pipeline counts that as a duplicate.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+from typing_extensions import override
+
+from aftercall.errors import UsageError
+from aftercall.records import DeadLetter, FileOrigin, TopicOrigin
+from connectors.decode.decoder import CALL, OUTCOME
+from connectors.files.single_lines import append_lines
+from connectors.kafka.envelopes import REDRIVE
+from connectors.kafka.send_again import Copy, send_copies
+from flows.dead_letters.logs import REDRIVEN, Letter, LettersError, Log, place_of
+from flows.dead_letters.originals import Original, originals
+from flows.settings import Settings
+from flows.settings.for_decoder import decoder_of
+
+_ROUND: Final = 500
+"""Records that are sent before they are marked: so many are sent twice after a crash, at most."""
+FILES: Final = {CALL: "calls.jsonl", OUTCOME: "outcomes.jsonl"}
+
+
+class Item(NamedTuple):
+    """A record that can be sent again: its dead letter, what it is, and why it would be refused again, if it would."""
+
+    letter: Letter
+    original: Original
+    kind: int
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a redrive will do.
+
+    Attributes:
+        ready: records to send, in the order of their places, calls first.
+        again: records that would be refused again.
+        lost: dead letters whose records cannot be sent, and why.
+    """
+
+    ready: list[Item]
+    again: list[Item]
+    lost: list[tuple[Letter, str]]
+
+
+class Destination(Protocol):
+    """Where records are sent."""
+
+    def problem(self, letter: Letter) -> str:
+        """Why the record of a dead letter cannot be sent there; empty if it can."""
+
+    def send(self, items: Sequence[Item]) -> list[TopicOrigin | FileOrigin | str]:
+        """Send records, and return once they are durable: where each is, or why it was refused.
+
+        Raises:
+            UserError: they cannot be sent.
+        """
+
+
+class Topics(Destination):
+    """The topics that the records came from."""
+
+    def __init__(self, settings: Settings) -> None:
+        """`settings`: say where they are."""
+        self._cluster = settings.kafka.cluster()
+        self._names = (settings.kafka.topics.calls, settings.kafka.topics.outcomes)
+
+    @override
+    def problem(self, letter: Letter) -> str:
+        origin = letter.record.origin
+        if not isinstance(origin, TopicOrigin):
+            return "it comes from a file (give --to DIR)"
+        return "" if origin.topic in self._names else f"the pipeline does not read {origin.topic} (see kafka.topics)"
+
+    @override
+    def send(self, items: Sequence[Item]) -> list[TopicOrigin | FileOrigin | str]:
+        copies = []
+        for item in items:
+            origin, original = item.letter.record.origin, item.original
+            assert isinstance(origin, TopicOrigin)  # noqa: S101 - `problem` has refused the others
+            kept = tuple(header for header in original.headers if header[0] != REDRIVE)
+            headers = (*kept, (REDRIVE, item.letter.record.event_id.encode()))
+            copies.append(Copy(origin.topic, origin.partition, original.key, original.value, headers))
+        return [
+            landed.refused or TopicOrigin(topic=copy.topic, partition=landed.partition, offset=landed.offset)
+            for copy, landed in zip(copies, send_copies(self._cluster, copies), strict=True)
+        ]
+
+
+class Files(Destination):
+    """A folder with a file of calls and a file of outcomes, to replay."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: created if it is absent.
+
+        Raises:
+            UsageError: it cannot be created.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as wrong:
+            raise UsageError(f"--to: must be a folder; {folder}: {wrong.strerror} (choose another)") from None
+        self._folder = folder
+
+    @override
+    def problem(self, letter: Letter) -> str:
+        return ""
+
+    @override
+    def send(self, items: Sequence[Item]) -> list[TopicOrigin | FileOrigin | str]:
+        places: dict[int, TopicOrigin | FileOrigin | str] = {}
+        for kind, name in FILES.items():
+            numbers = [i for i, item in enumerate(items) if item.kind == kind]
+            # Between the tokens of JSON a line end means as much as a blank, and within texts there is none.
+            lines = [items[i].original.record.replace(b"\r", b" ").replace(b"\n", b" ") for i in numbers]
+            if not numbers:
+                continue
+            path = self._folder / name
+            try:
+                first = append_lines(path, lines)
+            except OSError as wrong:
+                raise LettersError(
+                    f"{path}: must be writable; {wrong.strerror} (choose another --to, then repeat the command)"
+                ) from None
+            places |= {i: FileOrigin(file=str(path), line=first + n) for n, i in enumerate(numbers)}
+        return [places[i] for i in range(len(items))]
+
+
+def plan(letters: Sequence[Letter], log: Log, settings: Settings, destination: Destination) -> Plan:
+    """Find the records, and decode them under the present settings; sends nothing.
+
+    What the join refuses (`late`, `too_old`, `orphan`, `conflict`) depends on what it holds when the record comes: it
+    is not found out here.
+
+    Raises:
+        UserError: the broker is away, or refuses.
+    """
+    lost: list[tuple[Letter, str]] = []
+    items: dict[object, Item] = {}
+    found = originals(letters, settings)
+    for letter in letters:
+        original = found[letter.record.event_id]
+        problem = original if isinstance(original, str) else destination.problem(letter)
+        if isinstance(original, str) or problem:
+            lost.append((letter, problem))
+        else:
+            # One record may have several dead letters: with other contents after a crash, or of several runs.
+            items.setdefault(letter.record.origin, Item(letter, original, _kind(letter, original, log, settings)))
+    ordered = sorted(items.values(), key=lambda item: (item.kind != CALL, _order(item.letter)))
+    judged = _judged(ordered, settings)
+    return Plan([item for item in judged if not item.refusal], [item for item in judged if item.refusal], lost)
+
+
+class Done(NamedTuple):
+    """How many records were sent, and those that were refused, with why."""
+
+    sent: int
+    refused: list[tuple[Letter, str]]
+
+
+def carry_out(items: Sequence[Item], destination: Destination, log: Log) -> Done:
+    """Send records, and mark them.
+
+    Raises:
+        UserError: they cannot be sent or marked; some may have been, and the same command may be given again.
+    """
+    sent, refused = 0, []
+    for start in range(0, len(items), _ROUND):
+        some = items[start : start + _ROUND]
+        marks = []
+        for item, place in zip(some, destination.send(some), strict=True):
+            if isinstance(place, str):
+                refused.append((item.letter, place))
+            else:
+                marks.append(_mark(item.letter, place))
+        if marks:
+            log.mark(marks)
+        sent += len(marks)
+    return Done(sent, refused)
+
+
+def _mark(letter: Letter, place: TopicOrigin | FileOrigin) -> Letter:
+    record = letter.record
+    mark = DeadLetter.sealed(
+        reason=REDRIVEN,
+        detail=f"the record of this dead letter ({record.reason}) was sent again: {place_of(place)}",
+        origin=place,
+        size=record.size,
+        sha256=record.sha256,
+        payload=None,
+        redriven_of=record.event_id,
+    )
+    return letter._replace(record=mark)
+
+
+def _kind(letter: Letter, original: Original, log: Log, settings: Settings) -> int:
+    origin = letter.record.origin
+    if isinstance(origin, TopicOrigin):
+        return OUTCOME if origin.topic == settings.kafka.topics.outcomes else CALL
+    if isinstance(origin, FileOrigin) and log.outcome_files is not None:
+        return OUTCOME if origin.file in log.outcome_files else CALL
+    try:
+        record = json.loads(original.record)
+    except ValueError:
+        return CALL
+    return OUTCOME if isinstance(record, dict) and "outcome_id" in record else CALL
+
+
+def _order(letter: Letter) -> tuple[str, int, int]:
+    origin = letter.record.origin
+    if isinstance(origin, TopicOrigin):
+        return origin.topic, origin.partition, origin.offset
+    return (origin.file, origin.line, 0) if origin is not None else ("", 0, 0)
+
+
+def _judged(items: Sequence[Item], settings: Settings) -> list[Item]:
+    """The items, each with why the decoder would refuse it now."""
+    decoder = decoder_of(settings, lambda: time.time_ns() // 1000)
+    batch = decoder.decode(
+        [item.original.record for item in items],
+        np.array([item.kind for item in items], np.uint8),
+        np.zeros(len(items), np.int32),
+        np.arange(len(items), dtype=np.int64),
+    )
+    refusals = {refused.offset: f"{refused.reason}: {refused.detail}" for refused in batch.refused}
+    return [item._replace(refusal=refusals.get(i, "")) for i, item in enumerate(items)]
