@@ -241,8 +241,15 @@ class SnapshotStore:
             )
             raise SnapshotError(msg) from error
         for table, columns in tables.LOGS.items():
-            statement = tables.create(table, {**columns, "cut": "BIGINT"})
+            with_cut = {**columns, "cut": "BIGINT"}
+            statement = tables.create(table, with_cut)
             connection.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
+            present = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
+            if with_cut.keys() - set(present):  # an earlier version wrote it
+                connection.begin()
+                for change in tables.widened(table, with_cut, present):
+                    connection.execute(change)
+                connection.commit()
         connection.execute("CREATE TABLE IF NOT EXISTS last_cut (cut BIGINT)")
         connection.execute("INSERT INTO last_cut SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM last_cut)")
         return connection

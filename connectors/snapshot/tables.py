@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from aftercall.times import NEVER
@@ -55,6 +56,7 @@ LOGS: Final[dict[str, Table]] = {
         "sha256": "VARCHAR",
         "payload": "VARCHAR",
         "received_at": "BIGINT",
+        "redriven_of": "VARCHAR",
     },
     "alerts": {
         "event_id": "VARCHAR",
@@ -218,6 +220,18 @@ def create(table: str, columns: Table) -> str:
     """The SQL statement that creates a table."""
     listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
     return f"CREATE TABLE {table} ({listed})"
+
+
+def widened(table: str, columns: Table, present: Collection[str]) -> tuple[str, ...]:
+    """The SQL statements that give a table the columns that it lacks, empty; rows and their order stay."""
+    values = ", ".join(
+        f'"{name}"' if name in present else f'NULL::{kind} AS "{name}"' for name, kind in columns.items()
+    )
+    return (
+        f"CREATE TABLE widened AS SELECT {values} FROM {table} ORDER BY rowid",
+        f"DROP TABLE {table}",
+        f"ALTER TABLE widened RENAME TO {table}",
+    )
 
 
 def read(column: str, kind: str, prefix: str = "") -> str:

@@ -192,6 +192,28 @@ def test_alerts_recommendations_and_dead_letters_become_rows(tmp_path: Path) -> 
     ]
 
 
+def test_a_live_database_of_an_earlier_version_gets_the_columns_that_it_lacks(tmp_path: Path) -> None:
+    letter = {"event_id": "e1", "reason": "late", "detail": "d", "size": 3, "sha256": "0" * 64, "received_at": AT}
+    store = SnapshotStore(tmp_path)
+    store.append_dead_letters([letter, letter | {"event_id": "e2"}])
+    store.commit(1)
+    store.close()
+    with duckdb.connect(str(tmp_path / "state" / "live.duckdb")) as live:
+        live.execute("ALTER TABLE dead_letters DROP COLUMN redriven_of")
+    store = SnapshotStore(tmp_path)
+    store.append_dead_letters([letter | {"event_id": "e3", "redriven_of": "e1"}])
+    store.commit(2)
+    store.append_dead_letters([letter | {"event_id": "e4"}])
+    store.commit(3)
+    store.resume(2)
+    published(store)
+    assert query(tmp_path, "SELECT event_id, reason, received_at, redriven_of FROM dead_letters") == [
+        ("e1", "late", _naive(AT), None),
+        ("e2", "late", _naive(AT), None),
+        ("e3", "late", _naive(AT), "e1"),
+    ]
+
+
 def test_resuming_at_a_cut_drops_later_rows_and_uncommitted_ones(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     for cut in (1, 2, 3):

@@ -143,6 +143,7 @@ def test_settings_that_cannot_be_read_end_every_command_with_2_and_one_sentence(
     path: tuple[str, ...], run: Run, tmp_path: Path
 ) -> None:
     more = {"replay": ["--calls", "x"], "erase": ["--call", "x"]}.get(path[0], [])
+    more = ["f" * 8] if path == ("dead-letters", "show") else more
     assert_one_sentence(run(*path, *required(path), *more, "--config", "nowhere.toml"), "nowhere.toml: ")
     assert list(tmp_path.iterdir()) == []
 
@@ -159,7 +160,7 @@ def documented() -> dict[tuple[str, ...], set[ExitCode]]:
     (head,) = re.findall(r"^\| command((?: \| \d)+) \|$", SECTION, re.MULTILINE)
     codes = [ExitCode(int(code)) for code in head.split(" | ") if code]
     cell = r" \| ([^|]+)"
-    rows = re.findall(rf"^\| `([a-z ]+)`{cell * len(codes)} \|$", SECTION, re.MULTILINE)
+    rows = re.findall(rf"^\| `([a-z -]+)`{cell * len(codes)} \|$", SECTION, re.MULTILINE)
     return {
         tuple(name.split()): {code for code, cell in zip(codes, cells, strict=True) if cell != "-"}
         for name, *cells in rows
@@ -167,7 +168,7 @@ def documented() -> dict[tuple[str, ...], set[ExitCode]]:
 
 
 def test_the_reference_lists_every_command_and_no_other() -> None:
-    listed = [tuple(name.split()) for name in re.findall(r"^\| `aftercall ((?:[a-z]+ ?)+)", SECTION, re.MULTILINE)]
+    listed = [tuple(name.split()) for name in re.findall(r"^\| `aftercall ((?:[a-z][a-z-]* ?)+)", SECTION, re.MULTILINE)]
     assert sorted(listed) == sorted(COMMANDS)
 
 
