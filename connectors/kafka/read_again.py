@@ -24,6 +24,8 @@ _BATCH: Final = 1_000
 _JUMP: Final = 2_000
 """A record further ahead than this is sought; to read those in between is cheaper than a request."""
 _ENDS: Final = (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
+_NO_GROUP: Final = "GROUP_AUTHORIZATION_FAILED"
+"""The client looks for the coordinator of its group, without which it reads all the same."""
 
 Headers = tuple[tuple[str, Any], ...]
 
@@ -126,7 +128,7 @@ def _messages(consumer: Consumer, open_ones: Sized, topic: str) -> Iterator[Any]
             if error is None or error.code() in _ENDS:
                 heard_s = time.monotonic()
                 yield message
-            elif is_fatal(error):
+            elif is_fatal(error) and error.name() != _NO_GROUP:
                 raise KafkaFailure(sentence(error, topic))
             else:
                 last = f", and its last error was: {displayable(error.str())}"

@@ -18,6 +18,12 @@ from connectors.kafka.read_again import Headers
 
 _SEND_S: Final = 60
 _SLICE_S: Final = 0.25
+_OWN: Final = {
+    "message.timeout.ms": _SEND_S * 1000,  # the pipeline's own producer waits for ever
+    "delivery.report.only.error": False,  # and needs no offsets
+    "enable.idempotence": False,  # repeats are harmless here; without it the client needs no right to the cluster
+    "max.in.flight.requests.per.connection": 1,  # keeps the order all the same
+}
 _ANY: Final = -1
 _NO_PARTITION: Final = "_UNKNOWN_PARTITION"
 """Fatal for the pipeline; of a single record it means that its topic had more partitions once."""
@@ -48,10 +54,8 @@ def send_copies(cluster: Cluster, copies: Sequence[Copy]) -> list[Landed]:
         KafkaConfigError: librdkafka rejects the settings.
         KafkaFailure: the broker is away for a minute, or refuses the client; it may have some of the records.
     """
-    # The pipeline's own producer waits for ever, and has only errors reported.
-    config = producer_config(cluster) | {"message.timeout.ms": _SEND_S * 1000, "delivery.report.only.error": False}
     errors: list[KafkaError] = []
-    producer = open_producer(ClientConfig(config), error_cb=errors.append)
+    producer = open_producer(ClientConfig(producer_config(cluster) | _OWN), error_cb=errors.append)
     landed = _send(producer, dict(enumerate(copies)), errors)
     # A batch is refused because of one record: each by itself is refused for its own sake.
     for number in [number for number, place in landed.items() if place.refused and len(copies) > 1]:

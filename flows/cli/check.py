@@ -134,6 +134,13 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
         else:
             findings.append(Finding("ok", f"{name}: {reached.partitions[name]} partitions"))
         findings += [Finding("warning", sentence) for sentence in differing.get(name, ())]
+    if not reached.missing:
+        # Another user may be the one to redrive.
+        lacking = reach(cluster, inputs=[names["dead_letters"]], outputs=inputs, timeout_s=timeout_s, rights=True)
+        findings += [
+            Finding("ok", f"{name}: this user may not {right} it, as `aftercall dead-letters redrive` does")
+            for name, right in lacking.forbidden
+        ]
     return findings
 
 

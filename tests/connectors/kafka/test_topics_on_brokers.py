@@ -24,6 +24,8 @@ from aftercall.errors import ExitCode
 from benchmarks.kafka_broker import Broker
 from connectors.kafka.client import KafkaFailure, Reached, producer_config, reach
 from connectors.kafka.cluster import Cluster as Settings
+from connectors.kafka.read_again import read_topic
+from connectors.kafka.send_again import Copy, send_copies
 from connectors.kafka.sink import KafkaPart
 from connectors.kafka.topics import SETTINGS, create_topics
 from connectors.kafka.writer import KafkaWriter
@@ -153,7 +155,9 @@ def test_a_secret_that_is_changed_is_read_again(guarded: Broker, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_user_without_the_right_to_write_is_refused_before_anything_starts_and_when_writing(guarded: Broker) -> None:
+def test_a_user_without_the_right_to_write_is_refused_before_anything_starts_and_when_writing(
+    guarded: Broker, tmp_path: Path
+) -> None:
     names = fresh_names()
     create_topics(settings_of(guarded), names, partitions=1)
     admin = AdminClient(guarded.client)
@@ -176,6 +180,16 @@ def test_a_user_without_the_right_to_write_is_refused_before_anything_starts_and
     part.write_batch([[("k", b"{}")]])
     with pytest.raises(KafkaFailure, match="must let this user read the input topics and write the outputs"):
         part.snapshot()
+    # To read dead letters takes no right to a group; to send them again takes one to write.
+    guarded_topic, partition = names["dead_letters"], 0
+    send_copies(settings_of(guarded), [Copy(guarded_topic, partition, None, b"{}", ())])
+    assert [sent.value for sent in read_topic(reader, guarded_topic)] == [b"{}"]
+    with pytest.raises(KafkaFailure, match="must let this user read the input topics and write the outputs"):
+        send_copies(reader, [Copy(names["calls"], partition, None, b"{}", ())])
+    checked = aftercall(tmp_path, "check", "--config", written(tmp_path, guarded, names, **as_user("reader")))
+    assert checked.returncode == ExitCode.NO
+    for kind in ("calls", "outcomes"):
+        assert f"# {names[kind]}: this user may not write it, as `aftercall dead-letters red" in checked.stdout
     outsider = settings_of(guarded, **as_user("outsider"))
     assert set(reach(outsider, inputs=list(names.values())).missing) == set(names.values())
     with pytest.raises(KafkaFailure, match="must let this user"):

@@ -168,7 +168,9 @@ def documented() -> dict[tuple[str, ...], set[ExitCode]]:
 
 
 def test_the_reference_lists_every_command_and_no_other() -> None:
-    listed = [tuple(name.split()) for name in re.findall(r"^\| `aftercall ((?:[a-z][a-z-]* ?)+)", SECTION, re.MULTILINE)]
+    listed = [
+        tuple(name.split()) for name in re.findall(r"^\| `aftercall ((?:[a-z][a-z-]* ?)+)", SECTION, re.MULTILINE)
+    ]
     assert sorted(listed) == sorted(COMMANDS)
 
 
