@@ -82,11 +82,6 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter, and whether its record can be sent again."""
-    if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_ID},32}}", event_id):
-        raise UsageError(
-            f"EVENT_ID: must be {_LEAST_ID} to 32 hexadecimal digits; got {event_id!r} (see `dead-letters list`)"
-        )
-
     from flows.dead_letters.logs import LettersError, open_log
     from flows.dead_letters.originals import originals
     from flows.dead_letters.selection import find
@@ -94,6 +89,10 @@ def show(
     from flows.settings import load
 
     settings = load(config)
+    if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_ID},32}}", event_id):
+        raise UsageError(
+            f"EVENT_ID: must be {_LEAST_ID} to 32 hexadecimal digits; got {event_id!r} (see `dead-letters list`)"
+        )
     log = open_log(settings, source)
     letters, marks = find(log, event_id)
     if len(letters) != 1:
@@ -133,8 +132,9 @@ def redrive(
     since_us = _since(since, source)
     _check_reasons(reason)
 
+    from flows.dead_letters.destinations import IntoFiles, ToTopics
     from flows.dead_letters.logs import open_log
-    from flows.dead_letters.redrive import Files, Topics, carry_out, plan
+    from flows.dead_letters.redrive import carry_out, plan
     from flows.dead_letters.selection import Selection, choose
     from flows.dead_letters.view import plan_lines, result_lines
     from flows.settings import load
@@ -143,7 +143,7 @@ def redrive(
     log = open_log(settings, source)
     if to is None and "kafka" not in settings.model_fields_set:
         raise UsageError("--to: must name a folder where no broker is set; none is given (give --to DIR or --config)")
-    destination = Topics(settings) if to is None else Files(to)
+    destination = ToTopics(settings) if to is None else IntoFiles(to)
     chosen = choose(log, Selection(frozenset(reason or ()), since_us), repeat=force)
     planned = plan(chosen.letters, log, settings, destination)
     _print(plan_lines(planned, force=force))

@@ -30,7 +30,7 @@ class LettersError(UserError):
     """Dead letters cannot be read, or not be marked. The message is one sentence for the user."""
 
 
-class Letter(NamedTuple):
+class LoggedLetter(NamedTuple):
     """A dead letter in its log.
 
     Attributes:
@@ -59,14 +59,14 @@ class Log(Protocol):
     timed: bool
     outcome_files: frozenset[str] | None
 
-    def letters(self) -> Iterator[Letter]:
+    def letters(self) -> Iterator[LoggedLetter]:
         """All dead letters and marks, each time from the first; what is none is left out.
 
         Raises:
             UserError: they cannot be read.
         """
 
-    def mark(self, marks: Sequence[Letter]) -> None:
+    def mark(self, marks: Sequence[LoggedLetter]) -> None:
         """Append marks, and return once they are durable.
 
         Raises:
@@ -83,13 +83,13 @@ class TopicLog(Log):
         self.name, self.timed, self.outcome_files = settings.kafka.topics.dead_letters, True, None
 
     @override
-    def letters(self) -> Iterator[Letter]:
+    def letters(self) -> Iterator[LoggedLetter]:
         for sent in read_topic(self._cluster, self.name):
             if (record := _parsed(sent.value or b"")) is not None:
-                yield Letter(record, sent.key, sent.at_us, (sent.at_us, sent.partition, sent.offset))
+                yield LoggedLetter(record, sent.key, sent.at_us, (sent.at_us, sent.partition, sent.offset))
 
     @override
-    def mark(self, marks: Sequence[Letter]) -> None:
+    def mark(self, marks: Sequence[LoggedLetter]) -> None:
         copies = [Copy(self.name, None, mark.key, to_json(mark.record), ()) for mark in marks]
         refused = next((landed.refused for landed in send_copies(self._cluster, copies) if landed.refused), "")
         if refused:
@@ -126,16 +126,16 @@ class FileLog(Log):
             self.outcome_files = frozenset(map(str, run["outcomes"]))
 
     @override
-    def letters(self) -> Iterator[Letter]:
+    def letters(self) -> Iterator[LoggedLetter]:
         try:
             for number, line in all_lines(self._path):
                 if (record := _parsed(line)) is not None:
-                    yield Letter(record, None, None, (number,))
+                    yield LoggedLetter(record, None, None, (number,))
         except OSError as wrong:
             raise LettersError(f"{self.name}: must be readable; {wrong.strerror} (check the file)") from None
 
     @override
-    def mark(self, marks: Sequence[Letter]) -> None:
+    def mark(self, marks: Sequence[LoggedLetter]) -> None:
         try:
             append_lines(self._path, [to_json(mark.record) for mark in marks])
         except OSError as wrong:

@@ -16,7 +16,7 @@ from connectors.files.single_lines import read_lines
 from connectors.files.unpacking import InputError, Unpacking
 from connectors.kafka.envelopes import payload
 from connectors.kafka.read_again import Headers, read_at
-from flows.dead_letters.logs import Letter, place_of
+from flows.dead_letters.logs import LoggedLetter, place_of
 from flows.settings import Settings
 
 _NEVER_READ: Final = {
@@ -43,7 +43,7 @@ class Original(NamedTuple):
     source: Literal["origin", "payload"]
 
 
-def originals(letters: Sequence[Letter], settings: Settings) -> dict[str, Original | str]:
+def originals(letters: Sequence[LoggedLetter], settings: Settings) -> dict[str, Original | str]:
     """By `event_id` the original of each dead letter, or why it cannot be had.
 
     Raises:
@@ -75,10 +75,10 @@ def originals(letters: Sequence[Letter], settings: Settings) -> dict[str, Origin
     return found
 
 
-def _on_topics(letters: Sequence[Letter], settings: Settings) -> Iterator[tuple[Letter, Original]]:
+def _on_topics(letters: Sequence[LoggedLetter], settings: Settings) -> Iterator[tuple[LoggedLetter, Original]]:
     if "kafka" not in settings.model_fields_set:
         return
-    by_place: dict[tuple[str, int], dict[int, list[Letter]]] = defaultdict(lambda: defaultdict(list))
+    by_place: dict[tuple[str, int], dict[int, list[LoggedLetter]]] = defaultdict(lambda: defaultdict(list))
     for letter in letters:
         origin = letter.record.origin
         if isinstance(origin, TopicOrigin):
@@ -90,8 +90,8 @@ def _on_topics(letters: Sequence[Letter], settings: Settings) -> Iterator[tuple[
             yield letter, original
 
 
-def _in_files(letters: Sequence[Letter], settings: Settings) -> Iterator[tuple[Letter, Original | str]]:
-    by_file: dict[str, dict[int, list[Letter]]] = defaultdict(lambda: defaultdict(list))
+def _in_files(letters: Sequence[LoggedLetter], settings: Settings) -> Iterator[tuple[LoggedLetter, Original | str]]:
+    by_file: dict[str, dict[int, list[LoggedLetter]]] = defaultdict(lambda: defaultdict(list))
     for letter in letters:
         origin = letter.record.origin
         if isinstance(origin, FileOrigin):
@@ -108,7 +108,7 @@ def _in_files(letters: Sequence[Letter], settings: Settings) -> Iterator[tuple[L
                     yield letter, str(wrong).partition(" (")[0]
 
 
-def _from_payload(letter: Letter, why: str) -> Original | str:
+def _from_payload(letter: LoggedLetter, why: str) -> Original | str:
     record = letter.record
     data = whole_payload(record.payload, record.sha256)
     if data is None:

@@ -10,35 +10,20 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
-from typing_extensions import override
 
-from aftercall.errors import UsageError
 from aftercall.records import DeadLetter, FileOrigin, TopicOrigin
 from connectors.decode.decoder import CALL, OUTCOME
-from connectors.files.single_lines import append_lines
-from connectors.kafka.envelopes import REDRIVE
-from connectors.kafka.send_again import Copy, send_copies
-from flows.dead_letters.logs import REDRIVEN, Letter, LettersError, Log, place_of
+from flows.dead_letters.destinations import Destination, Item
+from flows.dead_letters.logs import REDRIVEN, Log, LoggedLetter, place_of
 from flows.dead_letters.originals import Original, originals
 from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
 
 _ROUND: Final = 500
 """Records that are sent before they are marked: so many are sent twice after a crash, at most."""
-FILES: Final = {CALL: "calls.jsonl", OUTCOME: "outcomes.jsonl"}
-
-
-class Item(NamedTuple):
-    """A record that can be sent again: its dead letter, what it is, and why it would be refused again, if it would."""
-
-    letter: Letter
-    original: Original
-    kind: int
-    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,93 +38,10 @@ class Plan:
 
     ready: list[Item]
     again: list[Item]
-    lost: list[tuple[Letter, str]]
+    lost: list[tuple[LoggedLetter, str]]
 
 
-class Destination(Protocol):
-    """Where records are sent."""
-
-    def problem(self, letter: Letter) -> str:
-        """Why the record of a dead letter cannot be sent there; empty if it can."""
-
-    def send(self, items: Sequence[Item]) -> list[TopicOrigin | FileOrigin | str]:
-        """Send records, and return once they are durable: where each is, or why it was refused.
-
-        Raises:
-            UserError: they cannot be sent.
-        """
-
-
-class Topics(Destination):
-    """The topics that the records came from."""
-
-    def __init__(self, settings: Settings) -> None:
-        """`settings`: say where they are."""
-        self._cluster = settings.kafka.cluster()
-        self._names = (settings.kafka.topics.calls, settings.kafka.topics.outcomes)
-
-    @override
-    def problem(self, letter: Letter) -> str:
-        origin = letter.record.origin
-        if not isinstance(origin, TopicOrigin):
-            return "it comes from a file (give --to DIR)"
-        return "" if origin.topic in self._names else f"the pipeline does not read {origin.topic} (see kafka.topics)"
-
-    @override
-    def send(self, items: Sequence[Item]) -> list[TopicOrigin | FileOrigin | str]:
-        copies = []
-        for item in items:
-            origin, original = item.letter.record.origin, item.original
-            assert isinstance(origin, TopicOrigin)  # noqa: S101 - `problem` has refused the others
-            kept = tuple(header for header in original.headers if header[0] != REDRIVE)
-            headers = (*kept, (REDRIVE, item.letter.record.event_id.encode()))
-            copies.append(Copy(origin.topic, origin.partition, original.key, original.value, headers))
-        return [
-            landed.refused or TopicOrigin(topic=copy.topic, partition=landed.partition, offset=landed.offset)
-            for copy, landed in zip(copies, send_copies(self._cluster, copies), strict=True)
-        ]
-
-
-class Files(Destination):
-    """A folder with a file of calls and a file of outcomes, to replay."""
-
-    def __init__(self, folder: Path) -> None:
-        """`folder`: created if it is absent.
-
-        Raises:
-            UsageError: it cannot be created.
-        """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as wrong:
-            raise UsageError(f"--to: must be a folder; {folder}: {wrong.strerror} (choose another)") from None
-        self._folder = folder
-
-    @override
-    def problem(self, letter: Letter) -> str:
-        return ""
-
-    @override
-    def send(self, items: Sequence[Item]) -> list[TopicOrigin | FileOrigin | str]:
-        places: dict[int, TopicOrigin | FileOrigin | str] = {}
-        for kind, name in FILES.items():
-            numbers = [i for i, item in enumerate(items) if item.kind == kind]
-            # Between the tokens of JSON a line end means as much as a blank, and within texts there is none.
-            lines = [items[i].original.record.replace(b"\r", b" ").replace(b"\n", b" ") for i in numbers]
-            if not numbers:
-                continue
-            path = self._folder / name
-            try:
-                first = append_lines(path, lines)
-            except OSError as wrong:
-                raise LettersError(
-                    f"{path}: must be writable; {wrong.strerror} (choose another --to, then repeat the command)"
-                ) from None
-            places |= {i: FileOrigin(file=str(path), line=first + n) for n, i in enumerate(numbers)}
-        return [places[i] for i in range(len(items))]
-
-
-def plan(letters: Sequence[Letter], log: Log, settings: Settings, destination: Destination) -> Plan:
+def plan(letters: Sequence[LoggedLetter], log: Log, settings: Settings, destination: Destination) -> Plan:
     """Find the records, and decode them under the present settings; sends nothing.
 
     What the join refuses (`late`, `too_old`, `orphan`, `conflict`) depends on what it holds when the record comes: it
@@ -148,7 +50,7 @@ def plan(letters: Sequence[Letter], log: Log, settings: Settings, destination: D
     Raises:
         UserError: the broker is away, or refuses.
     """
-    lost: list[tuple[Letter, str]] = []
+    lost: list[tuple[LoggedLetter, str]] = []
     items: dict[object, Item] = {}
     found = originals(letters, settings)
     for letter in letters:
@@ -168,7 +70,7 @@ class Done(NamedTuple):
     """How many records were sent, and those that were refused, with why."""
 
     sent: int
-    refused: list[tuple[Letter, str]]
+    refused: list[tuple[LoggedLetter, str]]
 
 
 def carry_out(items: Sequence[Item], destination: Destination, log: Log) -> Done:
@@ -192,7 +94,7 @@ def carry_out(items: Sequence[Item], destination: Destination, log: Log) -> Done
     return Done(sent, refused)
 
 
-def _mark(letter: Letter, place: TopicOrigin | FileOrigin) -> Letter:
+def _mark(letter: LoggedLetter, place: TopicOrigin | FileOrigin) -> LoggedLetter:
     record = letter.record
     mark = DeadLetter.sealed(
         reason=REDRIVEN,
@@ -206,7 +108,7 @@ def _mark(letter: Letter, place: TopicOrigin | FileOrigin) -> Letter:
     return letter._replace(record=mark)
 
 
-def _kind(letter: Letter, original: Original, log: Log, settings: Settings) -> int:
+def _kind(letter: LoggedLetter, original: Original, log: Log, settings: Settings) -> int:
     origin = letter.record.origin
     if isinstance(origin, TopicOrigin):
         return OUTCOME if origin.topic == settings.kafka.topics.outcomes else CALL
@@ -219,7 +121,7 @@ def _kind(letter: Letter, original: Original, log: Log, settings: Settings) -> i
     return OUTCOME if isinstance(record, dict) and "outcome_id" in record else CALL
 
 
-def _order(letter: Letter) -> tuple[str, int, int]:
+def _order(letter: LoggedLetter) -> tuple[str, int, int]:
     origin = letter.record.origin
     if isinstance(origin, TopicOrigin):
         return origin.topic, origin.partition, origin.offset

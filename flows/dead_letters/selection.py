@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 
 from aftercall.events import MAX_RECORD_BYTES
 from aftercall.records import DeadLetter, FileOrigin, TopicOrigin
-from flows.dead_letters.logs import REDRIVEN, Letter, Log
+from flows.dead_letters.logs import REDRIVEN, Log, LoggedLetter
 
 MOST_RECORDS: Final = 100_000
 MOST_BYTES: Final = 256 << 20
 """Most records, and bytes of them and their letters, that one command sends again."""
 
-Origin = TopicOrigin | FileOrigin
+_Origin = TopicOrigin | FileOrigin
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Selection:
     reasons: frozenset[str] = frozenset()
     since_us: int | None = None
 
-    def of(self, letters: Iterable[Letter]) -> Iterator[Letter]:
+    def of(self, letters: Iterable[LoggedLetter]) -> Iterator[LoggedLetter]:
         """Those that are meant, each once, without marks."""
         seen: set[int] = set()
         for letter in letters:
@@ -55,8 +55,8 @@ class Marks:
         of: a place of a record -> the `event_id` of the dead letter that it was sent again for.
     """
 
-    places: dict[str, Origin | None] = field(default_factory=dict)
-    of: dict[Origin, str] = field(default_factory=dict)
+    places: dict[str, _Origin | None] = field(default_factory=dict)
+    of: dict[_Origin, str] = field(default_factory=dict)
 
     def add(self, record: DeadLetter) -> None:
         """Take in a record of the log, if it is a mark."""
@@ -78,7 +78,7 @@ class Survey(NamedTuple):
     """What there is: how many of each reason, the newest, the newest first, and the marks."""
 
     counts: Counter[str]
-    newest: list[Letter]
+    newest: list[LoggedLetter]
     marks: Marks
 
 
@@ -86,7 +86,7 @@ def survey(log: Log, selection: Selection, limit: int) -> Survey:
     """Count the selected dead letters, and keep the `limit` newest. Reads the log once."""
     counts, marks = Counter[str](), Marks()
 
-    def counted() -> Iterator[Letter]:
+    def counted() -> Iterator[LoggedLetter]:
         for letter in selection.of(_marking(log, marks)):
             counts[letter.record.reason] += 1
             yield letter
@@ -95,9 +95,9 @@ def survey(log: Log, selection: Selection, limit: int) -> Survey:
     return Survey(counts, newest, marks)
 
 
-def find(log: Log, event_id: str) -> tuple[list[Letter], Marks]:
+def find(log: Log, event_id: str) -> tuple[list[LoggedLetter], Marks]:
     """The dead letters whose `event_id` begins so, at most two of them, and the marks. Reads the log once."""
-    marks, found = Marks(), dict[str, Letter]()
+    marks, found = Marks(), dict[str, LoggedLetter]()
     for letter in _marking(log, marks):
         if letter.record.event_id.startswith(event_id) and letter.record.reason != REDRIVEN and len(found) < 2:
             found.setdefault(letter.record.event_id, letter)
@@ -113,7 +113,7 @@ class Chosen(NamedTuple):
         left: how many others match, and are too many for one command.
     """
 
-    letters: list[Letter]
+    letters: list[LoggedLetter]
     redriven: int
     left: int
 
@@ -129,7 +129,7 @@ def choose(log: Log, selection: Selection, *, repeat: bool) -> Chosen:
     marks = Marks()
     for _ in _marking(log, marks):
         pass
-    heap: list[tuple[tuple[int, ...], int, Letter]] = []
+    heap: list[tuple[tuple[int, ...], int, LoggedLetter]] = []
     size = redriven = left = 0
     for number, letter in enumerate(selection.of(log.letters())):
         if letter.record.event_id in marks.places and not repeat:
@@ -144,11 +144,11 @@ def choose(log: Log, selection: Selection, *, repeat: bool) -> Chosen:
     return Chosen(letters, redriven, left)
 
 
-def _bytes(letter: Letter) -> int:
+def _bytes(letter: LoggedLetter) -> int:
     return min(letter.record.size, MAX_RECORD_BYTES) + len(letter.record.payload or "")
 
 
-def _marking(log: Log, marks: Marks) -> Iterator[Letter]:
+def _marking(log: Log, marks: Marks) -> Iterator[LoggedLetter]:
     for letter in log.letters():
         marks.add(letter.record)
         yield letter

@@ -10,12 +10,13 @@ from typing import Any, Final
 from aftercall.printable import printable
 from aftercall.records import DEAD_LETTER_REASONS
 from aftercall.times import format_time
-from flows.dead_letters.logs import Letter, place_of
+from flows.dead_letters.destinations import Item
+from flows.dead_letters.logs import LoggedLetter, place_of
 from flows.dead_letters.originals import Original
-from flows.dead_letters.redrive import Item, Plan
+from flows.dead_letters.redrive import Plan
 from flows.dead_letters.selection import Marks, Survey
 
-WIDTH: Final = 80
+_WIDTH: Final = 80
 ID: Final = 12
 """Characters of an `event_id` in a list: `show` takes as few."""
 _PAYLOAD: Final = 4_000
@@ -49,7 +50,7 @@ def list_document(found: Survey) -> dict[str, Any]:
     }
 
 
-def show_lines(letter: Letter, marks: Marks, original: Original | str) -> Iterator[str]:
+def show_lines(letter: LoggedLetter, marks: Marks, original: Original | str) -> Iterator[str]:
     """One dead letter, wholly but for the end of a long payload."""
     record = letter.record
     meaning = DEAD_LETTER_REASONS.get(record.reason)
@@ -67,12 +68,12 @@ def show_lines(letter: Letter, marks: Marks, original: Original | str) -> Iterat
     if record.payload is not None:
         text = printable(record.payload)
         yield "payload"
-        yield from (text[at : at + WIDTH] for at in range(0, min(len(text), _PAYLOAD), WIDTH))
+        yield from (text[at : at + _WIDTH] for at in range(0, min(len(text), _PAYLOAD), _WIDTH))
         if len(text) > _PAYLOAD:
             yield f"and {len(text) - _PAYLOAD:,} more characters (--json has them)"
 
 
-def show_document(letter: Letter, marks: Marks, original: Original | str) -> dict[str, Any]:
+def show_document(letter: LoggedLetter, marks: Marks, original: Original | str) -> dict[str, Any]:
     """The same for JSON."""
     source = original.source if isinstance(original, Original) else None
     return _fields(letter, marks) | {"original": source, "original_detail": _availability(original)}
@@ -89,7 +90,7 @@ def plan_lines(planned: Plan, *, force: bool) -> Iterator[str]:
         yield from _reasons(planned.lost)
 
 
-def result_lines(sent: Sequence[Item], refused: Sequence[tuple[Letter, str]], *, dry: bool) -> Iterator[str]:
+def result_lines(sent: Sequence[Item], refused: Sequence[tuple[LoggedLetter, str]], *, dry: bool) -> Iterator[str]:
     """How many records were sent again, of which reasons."""
     verb = "would be sent again" if dry else "sent again"
     yield f"{verb}: {len(sent) - len(refused):,}"
@@ -102,22 +103,22 @@ def result_lines(sent: Sequence[Item], refused: Sequence[tuple[Letter, str]], *,
         yield from wrap(
             f"{from_payload:,} of them from the payloads of their dead letters, as their places have them no more: "
             "without input and output, and without their headers",
-            WIDTH,
+            _WIDTH,
         )
     if refused:
         yield f"refused by the broker: {len(refused):,}"
         yield from _reasons(refused)
 
 
-def _reasons(letters: Sequence[tuple[Letter, str]]) -> Iterator[str]:
+def _reasons(letters: Sequence[tuple[LoggedLetter, str]]) -> Iterator[str]:
     for letter, why in letters[:_LISTED]:
         head = f"  {letter.record.event_id[:ID]}  "
-        yield from wrap(printable(why), WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+        yield from wrap(printable(why), _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
     if len(letters) > _LISTED:
         yield f"  and {len(letters) - _LISTED:,} more"
 
 
-def _line(letter: Letter, marks: Marks, width: int) -> str:
+def _line(letter: LoggedLetter, marks: Marks, width: int) -> str:
     record = letter.record
     time = "" if letter.at_us is None else f"{format_time(letter.at_us)[:16].replace('T', ' ')}  "
     head = f"{record.event_id[:ID]}  {time}{printable(record.reason):{width}}  "
@@ -126,10 +127,10 @@ def _line(letter: Letter, marks: Marks, width: int) -> str:
         state = "  redriven"
     elif marks.redriven_of(record) is not None:
         state = "  refused again"
-    return head + _cut(printable(place_of(record.origin)), WIDTH - len(head) - len(state)) + state
+    return head + _cut(printable(place_of(record.origin)), _WIDTH - len(head) - len(state)) + state
 
 
-def _fields(letter: Letter, marks: Marks) -> dict[str, Any]:
+def _fields(letter: LoggedLetter, marks: Marks) -> dict[str, Any]:
     record = letter.record
     redriven_to = marks.places.get(record.event_id)
     return record.model_dump(mode="json") | {
@@ -150,13 +151,13 @@ def _availability(original: Original | str) -> str:
 
 def _field(name: str, value: str) -> Iterator[str]:
     head = f"{name:{_HEAD}}"
-    yield from wrap(printable(value), WIDTH, initial_indent=head, subsequent_indent=" " * _HEAD) or [head.rstrip()]
+    yield from wrap(printable(value), _WIDTH, initial_indent=head, subsequent_indent=" " * _HEAD) or [head.rstrip()]
 
 
 def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-def _cut(text: str, width: int = WIDTH) -> str:
+def _cut(text: str, width: int = _WIDTH) -> str:
     """The text, cut where it is too long."""
     return text if len(text) <= width else f"{text[: max(width - 3, 0)]}..."

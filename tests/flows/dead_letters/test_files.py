@@ -15,10 +15,11 @@ import pytest
 
 from aftercall.records import DeadLetter, to_json
 from connectors.dead_letters import dead_letter
+from flows.dead_letters.destinations import IntoFiles
 from flows.dead_letters.logs import FileLog
-from flows.dead_letters.redrive import Files, carry_out, plan
+from flows.dead_letters.redrive import carry_out, plan
 from flows.dead_letters.selection import Selection, choose, survey
-from flows.dead_letters.view import WIDTH, list_lines
+from flows.dead_letters.view import list_lines
 from flows.settings import load
 from kafka.service import rfc3339
 from system.commands import aftercall, assert_one_sentence, counts
@@ -114,7 +115,7 @@ def test_what_was_redriven_is_marked_listed_and_skipped_unless_forced(refused: P
 def test_a_crash_between_sending_and_marking_makes_duplicates_and_loses_nothing(refused: Path) -> None:
     """As a kill would: what is sent is on the disk, half a line of what comes after it too, and no mark is."""
     settings = load(None, join={"max_future_skew": "2h"})
-    log, files = FileLog(refused / "out"), Files(refused / "again")
+    log, files = FileLog(refused / "out"), IntoFiles(refused / "again")
     chosen = choose(log, Selection(frozenset({"future"})), repeat=False).letters
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(refused)
@@ -175,7 +176,7 @@ def test_a_list_fits_80_columns_and_shows_no_code_of_a_record(refused: Path) -> 
     assert lines[0] == "12 dead letters in out/dead_letters.jsonl"
     assert lines[1].split()[:2] == ["10", "future"]
     assert lines[-1] == "and 1 older ones (--limit N)"
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= 80
     assert "\x9b" not in done.stdout
     only = aftercall(refused, "dead-letters", "list", "--from", "out", "--reason", "not_json", "--reason", "future")
     assert only.stdout.startswith("11 dead letters in ")
@@ -186,7 +187,7 @@ def test_a_dead_letter_is_shown_by_the_beginning_of_its_id_with_what_can_be_had(
     show = ("dead-letters", "show", letter["event_id"][:8], "--from", "out")
     done = aftercall(refused, *show)
     assert (done.returncode, done.stderr) == (0, "")
-    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x9b" not in done.stdout
     assert "\\x9b31m" in done.stdout
     assert "original     can be read where it was" in done.stdout
