@@ -82,10 +82,10 @@ def read_at(cluster: Cluster, wanted: Mapping[Place, Iterable[int]]) -> Iterator
     reached = reach(cluster, inputs=sorted({topic for topic, _ in wanted}), timeout_s=_TIMEOUT_S)
     consumer = open_consumer(consumer_config(cluster))
     try:
-        for place in sorted(wanted):
-            if place[1] < reached.partitions.get(place[0], 0):
-                first, end = _bounds(consumer, place)
-                yield from _read_offsets(consumer, place, sorted({at for at in wanted[place] if first <= at < end}))
+        places = [place for place in sorted(wanted) if place[1] < reached.partitions.get(place[0], 0)]
+        bounds = {place: _bounds(consumer, place) for place in places}  # would wait behind requests for records
+        for place, (first, end) in bounds.items():
+            yield from _read_offsets(consumer, place, sorted({at for at in wanted[place] if first <= at < end}))
     finally:
         consumer.close()
 

@@ -175,11 +175,11 @@ def _since(text: str | None, source: Path | None) -> int | None:
 
 
 def _check_reasons(reasons: list[str] | None) -> None:
+    choices = [reason for reason in DEAD_LETTER_REASONS if reason != "redriven"]  # a mark is no dead letter
     for given in reasons or ():
-        if given not in DEAD_LETTER_REASONS:
+        if given not in choices:
             raise UsageError(
-                f"--reason: must be a reason of dead letters; got {given!r} (choose one of "
-                f"{', '.join(DEAD_LETTER_REASONS)})"
+                f"--reason: must be a reason of dead letters; got {given!r} (choose one of {', '.join(choices)})"
             )
 
 

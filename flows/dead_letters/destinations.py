@@ -35,7 +35,11 @@ class Destination(Protocol):
     """Where records are sent."""
 
     def problem(self, letter: LoggedLetter) -> str:
-        """Why the record of a dead letter cannot be sent there; empty if it can."""
+        """Why the record of a dead letter cannot be sent there; empty if it can.
+
+        Raises:
+            UsageError: no record may be sent there.
+        """
 
     def send(self, items: Sequence[Item]) -> list[TopicOrigin | FileOrigin | str]:
         """Send records, and return once they are durable: where each is, or why it was refused.
@@ -89,9 +93,16 @@ class IntoFiles(Destination):
         except OSError as wrong:
             raise UsageError(f"--to: must be a folder; {folder}: {wrong.strerror} (choose another)") from None
         self._folder = folder
+        self._resolved = {(folder / name).resolve() for name in FILES.values()}
 
     @override
     def problem(self, letter: LoggedLetter) -> str:
+        origin = letter.record.origin
+        if isinstance(origin, FileOrigin) and Path(origin.file).resolve() in self._resolved:
+            raise UsageError(
+                f"--to: must not hold the files that were replayed, as lines are appended; {origin.file} is one of "
+                "them (choose another folder)"
+            )
         return ""
 
     @override

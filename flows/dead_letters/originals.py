@@ -119,5 +119,5 @@ def _from_payload(letter: LoggedLetter, why: str) -> Original | str:
 
 def _lacking(record: DeadLetter) -> str:
     if record.payload is None:
-        return "the dead letter of an outcome that waited has no payload"
+        return "its dead letter has no payload"
     return "the payload of its dead letter is not all of it: cut off, redacted, or not JSON"

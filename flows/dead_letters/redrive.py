@@ -7,6 +7,7 @@ pipeline counts that as a duplicate.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aftercall.records import DeadLetter, FileOrigin, TopicOrigin
+from connectors.dead_letters import REDACTED
 from connectors.decode.decoder import CALL, OUTCOME
 from flows.dead_letters.destinations import Destination, Item
 from flows.dead_letters.logs import REDRIVEN, Log, LoggedLetter, place_of
@@ -137,5 +139,10 @@ def _judged(items: Sequence[Item], settings: Settings) -> list[Item]:
         np.zeros(len(items), np.int32),
         np.arange(len(items), dtype=np.int64),
     )
-    refusals = {refused.offset: f"{refused.reason}: {refused.detail}" for refused in batch.refused}
+    refusals = {}
+    for refused in batch.refused:
+        detail = f"{refused.reason}: {refused.detail}"
+        for pattern in settings.privacy.redact:  # as in a dead letter
+            detail = re.sub(pattern, REDACTED, detail)
+        refusals[refused.offset] = detail
     return [item._replace(refusal=refusals.get(i, "")) for i, item in enumerate(items)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
-from connectors.kafka.envelopes import key_text, payload
+from connectors.kafka.envelopes import key_text, payload, redriven_of
 
 CALL = b'{"call_id": "c"}'
 STRUCTURED = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
@@ -47,3 +48,20 @@ def test_a_key_is_text_whatever_its_bytes() -> None:
     assert key_text(None) is None
     assert key_text(b"c-1") == "c-1"
     assert key_text(b"\xff") == "�"
+
+
+@pytest.mark.parametrize(
+    ("headers", "event_id"),
+    [
+        (None, None),
+        ([("other", b"0" * 32)], None),
+        ([("aftercall-redrive", b"0123456789abcdef" * 2)], "0123456789abcdef" * 2),
+        ([("aftercall-redrive", b"0" * 32), ("aftercall-redrive", b"1" * 32)], "1" * 32),
+        *[
+            ([("aftercall-redrive", wrong)], None)
+            for wrong in (b"", None, b"0" * 31, b"0" * 33, b"G" * 32, b"\xff" * 32)
+        ],
+    ],
+)
+def test_only_the_id_of_a_dead_letter_makes_a_record_redriven(headers: Any, event_id: str | None) -> None:
+    assert redriven_of(headers) == event_id

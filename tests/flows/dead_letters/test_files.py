@@ -147,7 +147,7 @@ def test_without_its_file_a_record_comes_from_the_payload_if_that_is_whole(refus
     [
         ("future", json.dumps(outcome(1, 0, more="x" * 70_000)).encode(), (), "the payload of its dead letter is not"),
         ("future", json.dumps(outcome(1, 0, reason="jane@x")).encode(), ("jane",), "the payload of its dead letter is"),
-        ("orphan", None, (), "the dead letter of an outcome that waited has no payload"),
+        ("orphan", None, (), "its dead letter has no payload"),
         ("erased", None, (), "its call was erased"),
         ("refused_output", None, (), "it was written by the pipeline"),
         ("too_large", b"x" * (2 << 20), (), "it has 2,097,152 bytes"),
@@ -203,7 +203,7 @@ SENTENCES: list[tuple[tuple[str, ...], int, str]] = [
     (("list",), 2, "--config, --from: one of them must say where the dead letters are"),
     (("list", "--from", "out", "--since", "2h"), 2, "--since: must be left out with --from"),
     (("list", "--since", "soon"), 2, "--since: "),
-    (("list", "--from", "out", "--reason", "bad"), 2, "--reason: must be a reason of dead letters"),
+    (("list", "--from", "out", "--reason", "redriven"), 2, "--reason: must be a reason of dead letters"),
     (("redrive", "--from", "out"), 2, "--to: must name a folder"),
     (("redrive", "--from", "out", "--to", "out/run"), 2, "--to: must be a folder"),
 ]
@@ -219,6 +219,21 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path) -> None:
     assert (none.returncode, none.stdout, none.stderr) == (0, "0 dead letters in out/dead_letters.jsonl\n", "")
     nothing = aftercall(tmp_path, "dead-letters", "redrive", "--from", "out", "--to", "again")
     assert (nothing.returncode, nothing.stdout) == (0, "sent again: 0\n")
+
+
+def test_nothing_is_appended_to_a_file_that_was_replayed(refused: Path) -> None:
+    before = (refused / "outcomes.jsonl").read_bytes()
+    done = aftercall(refused, "dead-letters", "redrive", "--from", "out", "--to", ".", **SKEW)
+    assert_one_sentence(done, 2, "--to: must not hold the files that were replayed")
+    assert (refused / "outcomes.jsonl").read_bytes() == before
+    assert not (refused / "calls.jsonl").exists()
+
+
+def test_what_a_pattern_redacts_stays_out_of_what_is_printed(refused: Path) -> None:
+    (refused / "aftercall.toml").write_text('[privacy]\nredact = ["occurred_at"]\n')
+    done = aftercall(refused, "dead-letters", "redrive", "--from", "out", "--to", "again", "--config", "aftercall.toml")
+    assert "[redacted]" in done.stdout
+    assert "occurred_at" not in done.stdout
 
 
 def test_the_log_of_a_replay_that_has_not_ended_is_left_alone(refused: Path) -> None:
