@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from flows.dead_letters.logs import FileLog
 from flows.dead_letters.redrive import carry_out, plan
 from flows.dead_letters.selection import Selection, choose, survey
 from flows.dead_letters.view import list_lines
+from flows.runtime.run_folder import read_run, write_run
 from flows.settings import load
 from kafka.service import rfc3339
 from system.commands import aftercall, assert_one_sentence, counts
 
+pytestmark = pytest.mark.slow
 SKEW = {"AFTERCALL_JOIN__MAX_FUTURE_SKEW": "2h"}
 """The setting under which a record of the next hour is none of the future."""
 
@@ -237,17 +239,13 @@ def test_what_a_pattern_redacts_stays_out_of_what_is_printed(refused: Path) -> N
 
 
 def test_the_log_of_a_replay_that_has_not_ended_is_left_alone(refused: Path) -> None:
-    from flows.runtime.run_folder import read_run, write_run
-
     state = refused / "out" / "state"
     write_run(state, read_run(state) | {"finished": False})
     done = aftercall(refused, "dead-letters", "list", "--from", "out")
     assert_one_sentence(done, 1, "its replay must have ended")
 
 
-def test_one_command_takes_a_bounded_number_the_oldest_first(
-    refused: Path, monkeypatch: pytest.MonkeyPatch, capsys: Callable[..., Any]
-) -> None:
+def test_one_command_takes_a_bounded_number_the_oldest_first(refused: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.dead_letters.selection.MOST_RECORDS", 4)
     log = FileLog(refused / "out")
     chosen = choose(log, Selection(), repeat=False)
