@@ -53,7 +53,7 @@ def deep(levels: int) -> bytes:
     return text(call(60, call_id="bad"))[:-1] + b', "more": ' + b"[" * levels + b"]" * levels + b"}"
 
 
-SOON = (datetime.now(UTC) + timedelta(minutes=20)).isoformat()
+SOON = (datetime.now(UTC) + timedelta(hours=20)).isoformat()
 BAD = [
     Bad("not UTF-8", "calls", text(call(60, call_id="bad")).replace(b"bad", b"b\xe4d"), "not_utf8"),
     Bad("not JSON", "calls", b"call_id=bad", "not_json"),
@@ -84,7 +84,7 @@ BAD = [
     bad_call("a time without seconds", "bad_time", occurred_at="2025-03-01T01:00Z"),
     bad_call("a time that is a number", "wrong_type", occurred_at=1_740_787_200),
     bad_outcome("the 30th of February", "bad_time", occurred_at="2025-02-30T01:00:00Z"),
-    bad_call("a time in 20 minutes", "future", occurred_at=SOON),
+    bad_call("a time in 20 hours", "future", occurred_at=SOON),
     bad_outcome("a time in the year 9000", "future", occurred_at="9000-01-01T00:00:00Z"),
     bad_call("a time before 2000", "before_2000", occurred_at="1999-12-31T23:59:59Z"),
     bad_call("a record over 1 MiB", "too_large", padding="p" * ONE_MIB),
