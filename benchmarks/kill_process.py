@@ -100,9 +100,9 @@ class Pipeline:
         return changed
 
     def newest(self) -> str:
-        """The file name of the newest snapshot; empty without one."""
+        """Where the newest snapshot lies, within the folder; empty without one."""
         with suppress(OSError):
-            return (self.out / "outcomes.duckdb").readlink().name
+            return str((self.out / "outcomes.duckdb").readlink())
         return ""
 
     def output(self) -> str:

@@ -12,7 +12,7 @@ import duckdb
 
 from connectors.fsync import sync
 from connectors.snapshot import tables
-from connectors.snapshot.publish import discard
+from connectors.snapshot.versions import discard
 
 _PER_CALL: Final = ("calls", "verdicts", "statements")
 _ID: Final = r"[\w-]"
@@ -40,7 +40,7 @@ def rewrite(live: duckdb.DuckDBPyConnection, file: Path) -> None:
     `DELETE` and `CHECKPOINT` leave the bytes of deleted rows in the file (tried, with `FORCE CHECKPOINT` and `VACUUM`
     too). If the process is killed meanwhile, the old file stays, complete.
     """
-    draft = draft_of(file)
+    draft = rewrite_of(file)
     discard(draft)
     quoted = str(draft).replace("'", "''")
     live.execute(f"ATTACH '{quoted}' AS rewritten")
@@ -57,7 +57,7 @@ def rewrite(live: duckdb.DuckDBPyConnection, file: Path) -> None:
     sync(file.parent)
 
 
-def draft_of(file: Path) -> Path:
+def rewrite_of(file: Path) -> Path:
     """The file that `rewrite` writes before it replaces the database."""
     # Not renamed: a draft that an earlier version left behind must be found and discarded.
     return file.with_name(f"{file.name}.anew")

@@ -1,15 +1,12 @@
 """Publishes snapshots: one complete, read-only DuckDB file per version, and a link to the newest.
 
 Readers never wait and never see half a file: each is written under a temporary name, synced, renamed, and only then
-linked. The name has the version because within one process DuckDB keeps serving the old content of a path that is
-still open.
+linked (`versions.py`).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -18,17 +15,14 @@ import duckdb
 
 from connectors.snapshot import tables
 from connectors.snapshot.errors import naming
+from connectors.snapshot.versions import discard_unfinished, draft_of, keep_newest, newest_version, release
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-LINK: Final = "outcomes.duckdb"
 STORAGE_VERSION: Final = "v1.0.0"
 """A format that DuckDB 1.0 and later can read."""
-
-_FILE: Final = re.compile(r"outcomes-(\d+)\.duckdb")
-_TEMPORARY: Final = ".publishing-"
 
 
 class Publication:
@@ -51,10 +45,9 @@ class Publication:
         self._mode = mode
         self._live_file, self._folder, self._keep, self._calls = live_file, folder, keep, calls
         self.version = newest_version(folder) + 1
-        self._temporary = folder / f"{_TEMPORARY}{self.version}.duckdb"
+        self._draft = draft_of(folder, self.version, mode)
         self._cursor = live.cursor()
-        discard(self._temporary)
-        path = str(self._temporary).replace("'", "''")
+        path = str(self._draft).replace("'", "''")
         self._cursor.execute(f"ATTACH '{path}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         self._cursor.execute("BEGIN")
         # A transaction sees a database as of its first query of it, not as of BEGIN.
@@ -77,7 +70,7 @@ class Publication:
                 reason.
         """
         try:
-            with naming(self._temporary, reads=self._live_file):
+            with naming(self._draft, reads=self._live_file):
                 self._fill(pipeline, {"rates": rates, "current_rates": current_rates})
         except BaseException:
             self.abandon()
@@ -91,7 +84,7 @@ class Publication:
         with suppress(duckdb.Error):
             self._cursor.execute("DETACH published")
         self._cursor.close()
-        discard(self._temporary)
+        discard_unfinished(self._folder)
 
     def _fill(self, pipeline: Mapping[str, Any], computed: Mapping[str, Mapping[str, Any]]) -> None:
         execute = self._cursor.execute
@@ -132,57 +125,11 @@ class Publication:
         self._cursor.execute(f"INSERT INTO published.{table} {query}")
 
     def _release(self) -> Path:
-        final = self._folder / f"outcomes-{self.version}.duckdb"
         # Nothing writes to a snapshot any more; who may read it, the umask decides, unless a mode is set.
-        self._temporary.chmod(self._temporary.stat().st_mode & 0o444 if self._mode is None else self._mode)
-        _sync(self._temporary)
-        self._temporary.replace(final)
-        link = self._folder / f"{_TEMPORARY}link"
-        link.unlink(missing_ok=True)
-        link.symlink_to(final.name)
-        link.replace(self._folder / LINK)
-        _sync(self._folder)
-        for version, path in sorted(versions(self._folder).items())[: -self._keep]:
-            if version < self.version:
-                path.unlink(missing_ok=True)
-        return final
-
-
-def versions(folder: Path) -> dict[int, Path]:
-    """The complete snapshots in a folder, by version."""
-    files = ((_FILE.fullmatch(path.name), path) for path in folder.iterdir())
-    return {int(match[1]): path for match, path in files if match}
-
-
-def drop_older(folder: Path) -> int:
-    """Remove all snapshots but the newest; returns how many. A process that has one open can still read it."""
-    older = [path for _, path in sorted(versions(folder).items())][:-1]
-    for path in older:
-        path.unlink(missing_ok=True)
-    if older:
-        _sync(folder)
-    return len(older)
-
-
-def newest_version(folder: Path) -> int:
-    """The greatest version of the files in the folder and of the link, which may outlive its file; 0 without any."""
-    numbers = list(versions(folder))
-    link = folder / LINK
-    if link.is_symlink() and (match := _FILE.fullmatch(link.readlink().name)):
-        numbers.append(int(match[1]))
-    return max(numbers, default=0)
-
-
-def discard_unfinished(folder: Path) -> None:
-    """Remove the temporary files that a killed publication left behind."""
-    for path in folder.glob(f"{_TEMPORARY}*"):
-        path.unlink(missing_ok=True)
-
-
-def discard(path: Path) -> None:
-    """Remove a database file and its write-ahead log, if they exist."""
-    path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        self._draft.chmod(self._draft.stat().st_mode & 0o444 if self._mode is None else self._mode)
+        newest = release(self._folder, self._draft, self.version)
+        keep_newest(self._folder, self._keep)
+        return newest
 
 
 def _of_decided_calls() -> str:
@@ -191,10 +138,3 @@ def _of_decided_calls() -> str:
         "WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = s.call_id)"
     )
 
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

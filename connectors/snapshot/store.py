@@ -15,9 +15,10 @@ import duckdb
 from aftercall.errors import NEW_OUT
 from aftercall.times import to_us
 from connectors.snapshot import tables
-from connectors.snapshot.erase import delete_calls, draft_of, rewrite
+from connectors.snapshot.erase import delete_calls, rewrite, rewrite_of
 from connectors.snapshot.errors import SnapshotError, naming
-from connectors.snapshot.publish import Publication, discard, discard_unfinished
+from connectors.snapshot.publish import Publication
+from connectors.snapshot.versions import discard, discard_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,7 +66,7 @@ class SnapshotStore:
         self._keep, self._calls, self._memory_mb, self._mode = keep, calls, memory_mb, mode
         self._live_file = folder / "state" / "live.duckdb"
         self._live_file.parent.mkdir(parents=True, exist_ok=True)
-        discard(draft_of(self._live_file))
+        discard(rewrite_of(self._live_file))
         with naming(self._live_file):
             self._connection = self._open()
             self._cut = self._committed_cut()

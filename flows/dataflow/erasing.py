@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.erasure.requests import Erasures
-from connectors.snapshot.publish import drop_older
+from connectors.snapshot.versions import keep_newest
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.snapshot_messages import EraseRows
 
@@ -62,7 +62,7 @@ class Erasing:
         """
         if not self._deleted:
             return
-        dropped = drop_older(self._out)
+        dropped = keep_newest(self._out, 1)
         for request, counts in self._deleted.items():
             self.requests.finish(request, _receipt(counts, dropped, self._wall_us()))
         self._deleted = {}

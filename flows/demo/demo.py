@@ -12,7 +12,7 @@ from flows.demo.simulate import simulate
 from flows.replay import Replay, run
 from flows.reports.demo_report import report
 from flows.runtime.progress import Progress
-from flows.runtime.run_folder import OUTPUTS, state_folder
+from flows.runtime.run_folder import FOLDERS, OUTPUTS, state_folder
 from flows.settings import load
 
 TRAFFIC = ("calls.jsonl", "outcomes.jsonl", "truth.json")
@@ -41,7 +41,8 @@ def _make_room(out: Path) -> None:
         if not (out / MARK).exists():
             msg = f"{out}: must be empty or hold an earlier demo; it holds something else (choose another --out)"
             raise UsageError(msg)
-        shutil.rmtree(out / "state", ignore_errors=True)
+        for folder in FOLDERS:
+            shutil.rmtree(out / folder, ignore_errors=True)
         for path in (*(out / name for name in (*TRAFFIC, *OUTPUTS)), *out.glob("outcomes*.duckdb")):
             path.unlink(missing_ok=True)
     state_folder(out)

@@ -21,7 +21,7 @@ import duckdb
 from aftercall.errors import UsageError
 from connectors.erasure.requests import Erasures
 from connectors.snapshot.errors import naming
-from connectors.snapshot.publish import LINK
+from connectors.snapshot.versions import LINK
 from flows.erase.stopped import erase_if_stopped, scrub_while_used, unsent
 from flows.runtime.run_folder import RunError, open_run, state_folder
 from flows.settings import Settings

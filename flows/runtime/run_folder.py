@@ -20,11 +20,12 @@ from xxhash import xxh3_128_hexdigest
 
 from aftercall.errors import StateError, UsageError, UserError
 from connectors.own_files import links, open_draft, open_own
+from connectors.snapshot.versions import FOLDER, LINK
 
 VERSION = 3
 """Version 2 had all state in the recovery store; version 1 had no checksum in `run.json`, and pickles there."""
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
-_SNAPSHOT = "outcomes.duckdb"
+FOLDERS: Final = ("state", FOLDER)
 LEAST_ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free on the disk of a service: if a write of state fails, Bytewax aborts without a message."""
 
@@ -46,25 +47,29 @@ class RunError(UserError):
 
 
 def state_folder(out: Path) -> Path:
-    """Create the state folder within the output folder of a run, and check that it is writable, and ours.
+    """Create the folders of state and snapshots within that of a run, and check that they are writable, and ours.
 
-    Only this user may look into it: it holds texts of records.
+    Only this user may look into the former: it holds texts of records.
+
+    Returns:
+        The state folder.
 
     Raises:
         UsageError: DuckDB would take the path for something else.
         RunError: it cannot be created or written to, or there are links in it.
     """
     _refuse_names(out)
-    state = out / "state"
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out}: the output folder must be writable; it is a file (choose another --out)")
+    state, snapshots = (out / name for name in FOLDERS)
+    _refuse_file(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         _refuse_links(out)
-        state.mkdir(mode=0o700, exist_ok=True)
-        probe = state / f".probe-{token_hex(8)}"
-        open_own(probe, "x").close()
-        probe.unlink()
+        for folder, rights in ((state, 0o700), (snapshots, 0o777)):
+            _refuse_file(folder)
+            folder.mkdir(mode=rights, exist_ok=True)
+            probe = folder / f".probe-{token_hex(8)}"
+            open_own(probe, "x").close()
+            probe.unlink()
     except OSError as wrong:
         message = f"{out}: the output folder must be writable; {wrong.strerror} (choose another --out)"
         raise RunError(message) from None
@@ -88,14 +93,20 @@ def _refuse_names(out: Path) -> None:
         )
 
 
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: the output folder must be writable; it is a file (choose another --out)")
+
+
 def _refuse_links(out: Path) -> None:
     """Make sure that nothing of a run lies behind a link, but the newest snapshot behind ours.
 
     Raises:
         RunError: something does.
     """
-    own = [out / name for name in OUTPUTS] + [path for path in out.glob("outcomes*") if path.name != _SNAPSHOT]
-    found = next(links(out / "state"), None) or next((path for path in own if path.is_symlink()), None)
+    own = [out / name for name in OUTPUTS] + [path for path in out.glob("outcomes*") if path.name != LINK]
+    within = (path for folder in FOLDERS for path in links(out / folder))
+    found = next(within, None) or next((path for path in own if path.is_symlink()), None)
     if found is not None:
         raise RunError(
             f"{found}: must be a file or folder of this run; it is a link, which may lead to what is not ours (remove "
@@ -140,7 +151,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
     state = out / "state"
     run_file = state / "run.json"
     if not run_file.exists():
-        if any((out / name).exists() for name in (*OUTPUTS, _SNAPSHOT)):
+        if any((out / name).exists() for name in (*OUTPUTS, LINK)):
             raise UsageError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)")
         # An earlier run may have died before it wrote `run.json`.
         for folder in ("recovery", SEGMENTS):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from aftercall.times import MINUTE_US
-from connectors.snapshot.publish import newest_version
+from connectors.snapshot.versions import newest_version
 from flows.dataflow.snapshot_messages import (
     CallRows,
     CellChanges,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -19,7 +18,6 @@ import pytest
 
 from aftercall.records import Alert, Recommendation
 from connectors.snapshot.errors import SnapshotError
-from connectors.snapshot.publish import versions
 from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.tables import PUBLISHED
 from harness.waiting import HANG_S
@@ -238,7 +236,7 @@ def test_resuming_at_nothing_starts_over_but_versions_go_on(tmp_path: Path) -> N
     store.close()
     store = SnapshotStore(tmp_path)
     store.resume(0)
-    assert published(store).name == "outcomes-2.duckdb"
+    assert published(store).parent.name == "2"
     assert query(tmp_path, "SELECT version, (SELECT count(*) FROM calls) FROM pipeline") == [(2, 0)]
 
 
@@ -252,18 +250,6 @@ def test_a_live_database_that_ends_before_the_resume_point_is_refused(tmp_path: 
 def test_cuts_follow_one_another(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="next cut must be 1; got 2"):
         SnapshotStore(tmp_path).commit(2)
-
-
-def test_only_the_last_files_are_kept_and_are_read_only(tmp_path: Path) -> None:
-    store = SnapshotStore(tmp_path, keep=2)
-    for _ in range(5):
-        published(store)
-    assert sorted(versions(tmp_path)) == [4, 5]
-    assert (tmp_path / "outcomes.duckdb").readlink() == Path("outcomes-5.duckdb")
-    assert (tmp_path / "outcomes-5.duckdb").stat().st_mode & 0o777 == 0o444
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "outcomes-4.duckdb", "outcomes-5.duckdb", "outcomes.duckdb", "state",
-    ]  # fmt: skip
 
 
 def test_a_publication_sees_the_commit_it_began_at_while_rows_go_on(tmp_path: Path) -> None:
@@ -383,9 +369,9 @@ def test_a_kill_in_the_middle_of_publication_leaves_the_old_snapshot_and_all_com
     assert calls == counted == version * 5000
     store = SnapshotStore(tmp_path)
     assert store.cut >= 3
-    assert not list(tmp_path.glob(".publishing-*"))
+    assert not list(tmp_path.rglob(".publishing-*"))
     store.resume(3)
-    assert published(store).name == f"outcomes-{version + 1}.duckdb"
+    assert published(store).parent.name == str(version + 1)
     assert query(tmp_path, "SELECT count(*) FROM calls") == [(15_000,)]
 
 
@@ -434,19 +420,3 @@ def test_the_snapshot_opens_in_duckdb_1(tmp_path: Path, tmp_path_factory: pytest
         [str(python), "-c", code, str(tmp_path / "outcomes.duckdb")], capture_output=True, text=True, check=True
     )
     assert out.stdout == "1.4.3 [(1000, 500)] 0 1000 0 0 0 1 0 0 0\n"
-
-
-@pytest.mark.parametrize(
-    ("umask", "mode", "rights"), [(0o022, None, 0o444), (0o077, None, 0o400), (0o077, 0o640, 0o640)]
-)
-def test_who_may_read_a_snapshot_the_umask_decides_or_a_mode(
-    tmp_path: Path, umask: int, mode: int | None, rights: int
-) -> None:
-    before = os.umask(umask)
-    try:
-        store = SnapshotStore(tmp_path, mode=mode)
-        file = published(store)
-        store.close()
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(file.stat().st_mode) == rights

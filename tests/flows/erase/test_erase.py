@@ -14,7 +14,7 @@ from connectors.batch import Erase
 from connectors.erasure.lanes import EraseLanes
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.kafka.outbox import OutboxSink, send
-from connectors.snapshot.erase import draft_of, names_call, pattern_of
+from connectors.snapshot.erase import names_call, pattern_of, rewrite_of
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.shards import SHARDS, to_shards
@@ -35,7 +35,8 @@ def _letter(payload: str | None, detail: str = "d") -> dict[str, Any]:
 
 
 def _files_with(folder: Path, mark: bytes = MARK) -> list[str]:
-    return [p.name for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and mark in p.read_bytes()]
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return [str(path.relative_to(folder)) for path in files if mark in path.read_bytes()]
 
 
 def test_every_call_goes_to_its_own_shard_after_the_batch() -> None:
@@ -80,7 +81,7 @@ def test_rows_and_bytes_of_a_call_are_gone_and_all_others_are_there_in_order(tmp
     store.commit(1)
     assert store.erase(["gone-id", "unknown"]) == {"calls": 1, "verdicts": 3, "statements": 0, "dead_letters": 1}
     assert store.erase(["gone-id-too"])["calls"] == 1
-    draft_of(tmp_path / "state" / "live.duckdb").write_bytes(b"half a file")
+    rewrite_of(tmp_path / "state" / "live.duckdb").write_bytes(b"half a file")
     store.rewrite()
     assert _files_with(tmp_path) == []
     store.append_verdicts([("stay", 1_700_000_000_000_000, "v3", None, "s", 1, 1, 0)])
@@ -122,14 +123,16 @@ def test_the_sink_forgets_what_came_in_the_same_epoch_and_gives_a_receipt_once_i
     sink.close()
 
 
-def test_older_snapshots_that_hold_the_call_are_dropped(tmp_path: Path) -> None:
-    """Also where the flow ends in the epoch of the request."""
+@pytest.mark.parametrize("name", ["versions/1/outcomes.duckdb", "outcomes-1.duckdb"])
+def test_older_snapshots_that_hold_the_call_are_dropped(tmp_path: Path, name: str) -> None:
+    """Also where the flow ends in the epoch of the request, and in a folder of commit 2f0502d."""
     erasing = Erasing(tmp_path)
     first = _partition(tmp_path, erasing)
     first.write_batch([CallRows([_call("gone-id"), _call("stay")])])
     state = first.snapshot()
     first.close()
-    assert "outcomes-1.duckdb" in _files_with(tmp_path)
+    (tmp_path / "versions/1/outcomes.duckdb").rename(tmp_path / name)
+    assert name in _files_with(tmp_path)
     second = _partition(tmp_path, erasing, state)
     request = erasing.requests.submit(["gone-id"])
     second.write_batch([EraseRows(request.request, ("gone-id",), 1, 0)])

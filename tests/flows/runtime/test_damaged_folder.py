@@ -190,7 +190,7 @@ def test_a_stopped_folder_without_a_key_is_sealed_once_and_needs_the_key_from_th
 
 @pytest.mark.slow
 def test_a_damaged_snapshot_is_reported_in_a_sentence_or_answers_the_same(killed: Killed, tmp_path: Path) -> None:
-    drawn, data = random.Random(SEED), next(killed.out.glob("outcomes-*.duckdb")).read_bytes()
+    drawn, data = random.Random(SEED), next(killed.out.glob("versions/*/outcomes.duckdb")).read_bytes()
 
     def answered(file: Path) -> str:
         comparison, printed = insights(file, "triage", *HOURS, None), StringIO()

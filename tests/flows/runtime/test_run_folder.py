@@ -31,7 +31,10 @@ def test_only_its_user_may_look_into_the_state(tmp_path: Path) -> None:
     assert list(state.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["state/lock", "state/run.draft", "state/segments", "state/erase/x.request", *OUTPUTS])
+@pytest.mark.parametrize(
+    "name",
+    ["state/lock", "state/run.draft", "state/segments", "state/erase/x.request", "versions", "versions/7", *OUTPUTS],
+)
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_link_that_is_not_ours_is_refused_and_what_it_leads_to_stays(
     tmp_path: Path,
@@ -49,9 +52,11 @@ def test_a_link_that_is_not_ours_is_refused_and_what_it_leads_to_stays(
     assert not exists or victim.read_text() == "precious"
 
 
-def test_the_link_to_the_newest_snapshot_is_ours(tmp_path: Path) -> None:
-    (tmp_path / "outcomes-7.duckdb").touch()
-    (tmp_path / "outcomes.duckdb").symlink_to("outcomes-7.duckdb")
+@pytest.mark.parametrize("newest", ["versions/8/outcomes.duckdb", "outcomes-7.duckdb"])
+def test_the_link_to_the_newest_snapshot_is_ours(tmp_path: Path, newest: str) -> None:
+    (tmp_path / newest).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / newest).touch()
+    (tmp_path / "outcomes.duckdb").symlink_to(newest)
     state_folder(tmp_path)
 
 
