@@ -137,4 +137,3 @@ def _of_decided_calls() -> str:
         f"SELECT * FROM ({tables.NEWEST_STATEMENTS}) s "
         "WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = s.call_id)"
     )
-

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.erasure.requests import Erasures
-from connectors.snapshot.versions import keep_newest
 from connectors.snapshot.store import SnapshotStore
+from connectors.snapshot.versions import keep_newest
 from flows.dataflow.snapshot_messages import EraseRows
 
 _EPOCHS: Final = 3

@@ -1,6 +1,7 @@
 """Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes.
 
-`AgentCall` and `Outcome` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out.
+`AgentCall` and `Outcome` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out. `open_snapshot`
+opens the tables for SQL.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from aftercall.records import (
     content_hash,
     to_json,
 )
+from aftercall.snapshot import NoSnapshotError, open_snapshot
 from aftercall.times import format_time, parse_time
 
 __version__ = "0.1.0"
@@ -40,6 +42,7 @@ __all__ = [
     "Digest",
     "DigestEntry",
     "FileOrigin",
+    "NoSnapshotError",
     "Outcome",
     "Recommendation",
     "Record",
@@ -52,6 +55,7 @@ __all__ = [
     "content_hash",
     "format_duration",
     "format_time",
+    "open_snapshot",
     "parse_duration",
     "parse_time",
     "to_json",

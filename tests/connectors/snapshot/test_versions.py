@@ -223,7 +223,12 @@ def test_a_name_that_a_network_file_system_leaves_stops_nothing_and_goes_later(t
 
 @pytest.mark.parametrize(
     ("umask", "mode", "file", "folder"),
-    [(0o022, None, 0o444, 0o755), (0o077, None, 0o400, 0o700), (0o077, 0o640, 0o640, 0o750), (0o077, 0o444, 0o444, 0o755)],
+    [
+        (0o022, None, 0o444, 0o755),
+        (0o077, None, 0o400, 0o700),
+        (0o077, 0o640, 0o640, 0o750),
+        (0o077, 0o444, 0o444, 0o755),
+    ],
 )
 def test_who_may_read_a_snapshot_may_enter_its_folders(
     tmp_path: Path, umask: int, mode: int | None, file: int, folder: int
