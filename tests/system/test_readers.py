@@ -1,20 +1,23 @@
-"""Analysts read the snapshot while it is published 200 times: never an error, never half of one, never an older one."""
+"""Analysts read the snapshot while it is published: never an error, never half of one, never an older one."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
 from aftercall.times import MINUTE_US
+from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.versions import newest_version
 from flows.dataflow.snapshot_messages import (
     CallRows,
@@ -28,8 +31,10 @@ from flows.dataflow.snapshot_messages import (
 )
 from flows.dataflow.snapshot_messages import VerdictRows as Verdicts
 from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings
+from harness.other_duckdb import installed
 from harness.waiting import HANG_S
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
+from system.documents import blocks, document
 
 AT = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
 PUBLICATIONS, READERS, CALLS = 200, 4, 20
@@ -39,9 +44,9 @@ GROUP = ("support", "gpt", "v1")
 READER = """
 import json, sys, time
 from pathlib import Path
-import duckdb
+import aftercall, duckdb
 
-folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+folder, seconds, number = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 SUMS = '''
 SELECT version, records = calls + outcomes + duplicates + waiting + dead_letters,
   calls = pending + successes + failures + expired,
@@ -60,12 +65,15 @@ SELECT count(*), count(c.call_id), count(*) FILTER (s.stands AND s.success != (c
   (SELECT sum(statements) FROM calls) - count(*)
 FROM statements s LEFT JOIN calls c USING (call_id)
 '''
-(folder / f"ready-{sys.argv[3]}").touch()
+(folder / f"ready-{number}").touch()
 versions, looks, last, deadline = set(), 0, 0, time.monotonic() + seconds
 while not (folder / "over").exists() and time.monotonic() < deadline:
     try:
-        connection = duckdb.connect(str(folder / "outcomes.duckdb"), read_only=True)
-    except duckdb.IOException:
+        if number % 2:
+            connection = aftercall.open_snapshot(folder)
+        else:
+            connection = duckdb.connect(str(folder / "outcomes.duckdb"), read_only=True)
+    except (aftercall.NoSnapshotError, duckdb.IOException):
         if last:  # before the first publication there is nothing to read
             raise
         time.sleep(0.01)
@@ -160,7 +168,7 @@ def cells(at_minute: int, succeeded: int, failed: int, revised: int, expired: in
 
 @pytest.fixture
 def readers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Four, each in a process of its own, who know DuckDB and the path of the link."""
+    """Four, each in a process of its own, that know the path of the link; two open it with the SDK, two with DuckDB."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", READER, str(tmp_path), str(WITHIN_S), str(number)],
@@ -207,3 +215,91 @@ def test_four_readers_see_only_whole_snapshots_through_200_publications(
         seen = json.loads(printed)
         assert seen["last"] >= PUBLICATIONS - 5
         assert seen["versions"] >= PUBLICATIONS // 10, seen
+
+
+BY_THE_PAGE = """
+import json, sys
+import aftercall, duckdb
+
+python, sql = json.loads(sys.argv[1])
+kept = {name: [] for name in ("sdk", "resolved", "attached", "attached again", "link")}
+
+def look(connection):
+    (catalog,) = connection.execute("SELECT current_catalog()").fetchone()
+    assert catalog == "outcomes", catalog
+    query = "FROM pipeline UNION FROM outcomes.pipeline UNION FROM outcomes.main.pipeline"
+    ((version, *_),) = connection.execute(query).fetchall()
+    return version
+
+for _ in sys.stdin:
+    for name, code in zip(("sdk", "resolved"), python):
+        names = {}
+        exec(code, names)
+        kept[name].append(names["snapshot"])
+    kept["attached"].append(duckdb.connect())
+    kept["attached"][-1].execute(sql[0])
+    if not kept["attached again"]:
+        kept["attached again"].append(duckdb.connect())
+        kept["attached again"][0].execute(sql[0])
+    else:
+        kept["attached again"][0].execute(sql[1])
+    kept["link"].append(duckdb.connect("out/outcomes.duckdb", read_only=True))
+    print(json.dumps({name: [look(connection) for connection in all] for name, all in kept.items()}), flush=True)
+"""
+
+
+@pytest.fixture
+def reader_of(tmp_path: Path) -> Iterator[Callable[[Path | None], subprocess.Popen[str]]]:
+    """Starts one that opens the snapshot again, in all ways that docs/queries.md shows, for each line that it gets."""
+    page = document("docs/queries.md")
+    shown = json.dumps([blocks(page, "python"), [sql for sql in blocks(page, "sql") if "ATTACH" in sql]])
+    started: list[subprocess.Popen[str]] = []
+
+    def start(other: Path | None) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", BY_THE_PAGE, shown],
+                env={**os.environ, "PYTHONPATH": str(other or "")},
+                cwd=tmp_path,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for reader in started:
+        reader.kill()
+        reader.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["1.0.0", "1.4.3", "2"])
+def test_every_way_that_the_page_shows_opens_the_newest_snapshot_and_holds_it(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    reader_of: Callable[[Path | None], subprocess.Popen[str]],
+    version: str,
+) -> None:
+    """In one process, with all connections before still open, and older files deleted."""
+    own = duckdb.__version__.startswith(f"{version}.")
+    reader = reader_of(None if own else installed(version, tmp_path_factory.getbasetemp().parent))
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    store = SnapshotStore(tmp_path / "out", keep=1)
+    for newest in (1, 2, 3):
+        store.publish({}, {"calls": []}, {"calls": []})
+        reader.stdin.write("look\n")
+        reader.stdin.flush()
+        seen = json.loads(reader.stdout.readline() or "null")
+        every = [*range(1, newest + 1)]
+        assert seen == {
+            "sdk": every,
+            "resolved": every,
+            "attached": every,
+            "attached again": [newest],
+            # What the page warns of.
+            "link": every if own else [1] * newest,
+        }
+    store.close()
