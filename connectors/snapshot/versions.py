@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINK: Final = "outcomes.duckdb"
-FOLDER: Final = "versions"
+VERSIONS: Final = "versions"
 
 _NUMBER: Final = re.compile(r"([0-9]+)")
 _BEFORE: Final = re.compile(r"outcomes-([0-9]+)\.duckdb")
@@ -62,7 +62,7 @@ def draft_of(folder: Path, version: int, mode: int | None) -> Path:
     Raises:
         OSError: The folder cannot be made.
     """
-    all_of_them = folder / FOLDER
+    all_of_them = folder / VERSIONS
     draft = all_of_them / f"{_UNFINISHED}{version}"
     all_of_them.mkdir(exist_ok=True)
     _remove(draft)
@@ -79,7 +79,7 @@ def release(folder: Path, draft: Path, version: int) -> Path:
     Returns:
         The file that the link leads to now. The link is relative: it holds wherever the folder is mounted.
     """
-    place = folder / FOLDER / str(version)
+    place = folder / VERSIONS / str(version)
     sync(draft)
     sync(draft.parent)
     draft.parent.replace(place)
@@ -87,7 +87,7 @@ def release(folder: Path, draft: Path, version: int) -> Path:
     sync(folder)
     link = folder / f"{_UNFINISHED}link"
     link.unlink(missing_ok=True)
-    link.symlink_to(f"{FOLDER}/{version}/{LINK}")
+    link.symlink_to(f"{VERSIONS}/{version}/{LINK}")
     link.replace(folder / LINK)
     sync(folder)
     return place / LINK
@@ -110,13 +110,13 @@ def keep_newest(folder: Path, keep: int) -> int:
     if older:
         sync(folder)
         with suppress(FileNotFoundError):
-            sync(folder / FOLDER)
+            sync(folder / VERSIONS)
     return len(older)
 
 
 def discard_unfinished(folder: Path) -> None:
     """Remove what a publication has written and not released; also what a killed one left behind, in both forms."""
-    for path in (*folder.glob(f"{_UNFINISHED}*"), *(folder / FOLDER).glob(f"{_UNFINISHED}*")):
+    for path in (*folder.glob(f"{_UNFINISHED}*"), *(folder / VERSIONS).glob(f"{_UNFINISHED}*")):
         _remove(path)
 
 
@@ -128,7 +128,7 @@ def discard(path: Path) -> None:
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
     """The folders of versions, whatever they hold."""
-    return [(int(path.name), path) for path in (folder / FOLDER).glob("*") if _NUMBER.fullmatch(path.name)]
+    return [(int(path.name), path) for path in (folder / VERSIONS).glob("*") if _NUMBER.fullmatch(path.name)]
 
 
 def _remove(path: Path) -> None:

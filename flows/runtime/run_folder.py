@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,12 @@ from xxhash import xxh3_128_hexdigest
 
 from aftercall.errors import StateError, UsageError, UserError
 from connectors.own_files import links, open_draft, open_own
-from connectors.snapshot.versions import FOLDER, LINK
+from connectors.snapshot.versions import LINK, VERSIONS
 
 VERSION = 3
 """Version 2 had all state in the recovery store; version 1 had no checksum in `run.json`, and pickles there."""
 OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
-FOLDERS: Final = ("state", FOLDER)
+FOLDERS: Final = ("state", VERSIONS)
 LEAST_ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free on the disk of a service: if a write of state fails, Bytewax aborts without a message."""
 
@@ -49,7 +50,7 @@ class RunError(UserError):
 def state_folder(out: Path) -> Path:
     """Create the folders of state and snapshots within that of a run, and check that they are writable, and ours.
 
-    Only this user may look into the former: it holds texts of records.
+    Only this user may look into the former: it holds texts of records. One that an earlier version left open is closed.
 
     Returns:
         The state folder.
@@ -70,6 +71,10 @@ def state_folder(out: Path) -> Path:
             probe = folder / f".probe-{token_hex(8)}"
             open_own(probe, "x").close()
             probe.unlink()
+        rights = stat.S_IMODE(state.stat().st_mode)
+        # Another user's folder cannot be closed: by a group both may write to it.
+        if rights & 0o077 and state.stat().st_uid == os.geteuid():
+            state.chmod(rights & ~0o077)
     except OSError as wrong:
         message = f"{out}: the output folder must be writable; {wrong.strerror} (choose another --out)"
         raise RunError(message) from None

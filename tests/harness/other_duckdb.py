@@ -23,9 +23,10 @@ def installed(version: str, folder: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "duckdb").exists():
             uv = Path(sys.executable).with_name("uv")
-            command = [uv, "pip", "install", "-q", "--no-deps", "--target", place, f"duckdb=={version}"]
+            install = [str(uv), "pip", "install", "-q", "--python", sys.executable]
+            command = [*install, "--no-deps", "--target", str(place), f"duckdb=={version}"]
             try:
-                subprocess.run([*command, "--python", sys.executable], check=True, capture_output=True, timeout=HANG_S)
+                subprocess.run(command, check=True, capture_output=True, timeout=HANG_S)
             except (OSError, subprocess.SubprocessError) as error:
                 if "CI" in os.environ:
                     raise

@@ -31,6 +31,12 @@ def test_only_its_user_may_look_into_the_state(tmp_path: Path) -> None:
     assert list(state.iterdir()) == []
 
 
+def test_a_state_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o2775)
+    assert stat.S_IMODE(state_folder(tmp_path).stat().st_mode) == 0o2700
+
+
 @pytest.mark.parametrize(
     "name",
     ["state/lock", "state/run.draft", "state/segments", "state/erase/x.request", "versions", "versions/7", *OUTPUTS],
@@ -109,3 +115,6 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(RunError, match="the output folder must be writable; it is a file"):
         state_folder(tmp_path / "out")
+    (tmp_path / "versions").touch()
+    with pytest.raises(RunError, match="versions: the output folder must be writable; it is a file"):
+        state_folder(tmp_path)
