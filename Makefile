@@ -12,7 +12,7 @@ BESIDE := -n 4 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-fast test-long test-all check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-sizes bench-soak fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-sizes bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -27,9 +27,30 @@ $(STAMP): pyproject.toml constraints.txt
 	  fi; \
 	  "$$found" -m venv --clear .venv; \
 	fi
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e . --group pipeline --group dev -c constraints.txt -b constraints.txt
 	@touch $@
+
+# Writes the versions and hashes in constraints.txt, after a change of pyproject.toml. UPGRADE=1 takes the newest versions
+# that it allows; without it all stay that can.
+UPGRADE ?=
+GROUPS := pipeline dev report fuzz audit bootstrap
+lock: $(STAMP)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) $(GROUPS:%=--group %) pyproject.toml -o constraints.txt
+
+# Fails on a known advisory about a package of constraints.txt that pyproject.toml does not accept with a reason and a date.
+# Asks PyPI; AUDIT="--vulnerability-service osv --osv-url URL" asks another service, such as a copy of your own.
+AUDIT ?=
+AUDITOR := .venv/audit/.aftercall-installed
+$(AUDITOR): $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/audit
+	@$(BIN)/uv pip install --quiet --python .venv/audit/bin/python --group audit -c constraints.txt
+	@touch $@
+
+audit: $(AUDITOR)
+	@$(BIN)/python -m benchmarks.audit .venv/audit/bin/pip-audit $(AUDIT)
 
 demo: $(STAMP)
 	@$(BIN)/aftercall demo
@@ -94,7 +115,7 @@ bench-soak: $(STAMP)
 INPUTS ?= 1000000
 ATHERIS := .venv/atheris-3.0.0
 $(ATHERIS): $(STAMP)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $@ atheris==3.0.0
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $@ --group fuzz -c constraints.txt
 
 fuzz: $(ATHERIS)
 	PYTHONPATH=$(ATHERIS) $(BIN)/python -m benchmarks.fuzz_decoder --inputs $(INPUTS)
