@@ -1,8 +1,8 @@
 """Keeps the versions of a snapshot: `versions/17/outcomes.duckdb`, and a link to the newest.
 
 DuckDB names a catalog after its file. As each version is called `outcomes.duckdb`, its catalog is always `outcomes`,
-and a saved query that says `outcomes.calls` goes on with every version. The number is in the path because DuckDB 1.x
-keeps serving the old content of a path within a process in which that path is still open.
+and a saved query that says `outcomes.calls` goes on with every version. The number is in the path because DuckDB
+up to 1.4 keeps serving the old content of a path within a process in which that path is still open.
 
 Up to commit 2f0502d versions were called `outcomes-17.duckdb`. A folder may hold such ones too: they count, and are
 removed, like the others.

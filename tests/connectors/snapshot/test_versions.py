@@ -91,7 +91,7 @@ def version_in_old_form(folder: Path) -> int:
 
 @pytest.mark.parametrize("left", ["versions/7", "outcomes-7.duckdb", "versions/7/outcomes.duckdb"])
 def test_no_path_is_used_twice(tmp_path: Path, left: str) -> None:
-    """DuckDB 1.x serves the old content of a path that is open, also where another file is there by now."""
+    """DuckDB 1.4 serves the old content of a path that is open, also where another file is there by now."""
     publish(tmp_path)
     if left == "versions/7":
         (tmp_path / left).mkdir()
