@@ -65,7 +65,6 @@ def draft_of(folder: Path, version: int, mode: int | None) -> Path:
     all_of_them = folder / VERSIONS
     draft = all_of_them / f"{_UNFINISHED}{version}"
     all_of_them.mkdir(exist_ok=True)
-    _remove(draft)
     draft.mkdir()
     if mode is not None:
         for path in (all_of_them, draft):
@@ -86,7 +85,6 @@ def release(folder: Path, draft: Path, version: int) -> Path:
     sync(place.parent)
     sync(folder)
     link = folder / f"{_UNFINISHED}link"
-    link.unlink(missing_ok=True)
     link.symlink_to(f"{VERSIONS}/{version}/{LINK}")
     link.replace(folder / LINK)
     sync(folder)

@@ -2,8 +2,8 @@
 
 `outcomes.duckdb` is a link to the newest of several files. Two habits of DuckDB make it easy to read the wrong one:
 while any connection of a process to a path is open, DuckDB up to 1.4 answers a further `connect` to that path from the
-file that was opened first; and a connection that stays open reads its own file for ever, also when that is deleted. So the
-link is resolved here, and the file attached to a new database in memory.
+file that was opened first; and a connection that stays open reads its own file for ever, also when that is deleted.
+So the link is resolved here, and the file attached to a new database in memory.
 
 DuckDB is imported by `open_snapshot` alone: the package needs pydantic and nothing else.
 """
