@@ -56,6 +56,7 @@ DEFINITIONS: Final = (
     Definition(
         "aftercall_partition_paused", "gauge", ("topic", "partition"), "1 while a partition is ahead and waits, else 0"
     ),
+    Definition("aftercall_paused", "gauge", ("cause",), "1 while the pipeline waits for this cause, else 0"),
     Definition("aftercall_broker_errors_total", "counter", ("error",), "Errors of the broker that pass by themselves"),
     Definition("aftercall_watermark_delay_seconds", "gauge", (), "Wall clock minus watermark"),
     Definition("aftercall_pending_calls", "gauge", (), "Held calls without a verdict"),
@@ -135,6 +136,10 @@ class Metrics:
     def paused(self, topic: str, partition: int, *, paused: bool) -> None:
         """Set whether a lane has paused a partition."""
         self._metric("aftercall_partition_paused").labels(topic, partition).set(paused)
+
+    def pause(self, cause: str, is_paused: Callable[[], bool]) -> None:
+        """Register the function that every scrape calls for this cause of a pause."""
+        self._metric("aftercall_paused").labels(cause).set_function(lambda: float(is_paused()))
 
     def broker_error(self, error: str) -> None:
         """Count a passing error that the broker's client reported; `error` is its name, such as `_TRANSPORT`."""

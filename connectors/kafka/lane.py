@@ -29,6 +29,7 @@ from connectors.kafka.position import Position
 from connectors.kafka.progress_board import ProgressBoard
 from connectors.kafka.reader import KafkaReader, Read
 from connectors.metrics import METRICS
+from connectors.pauses import PAUSES
 
 _LEAST_WAIT_S: Final = 0.02
 _MOST_WAIT_S: Final = 1.0
@@ -71,6 +72,8 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         self._clocks = PartitionClocks(settings.idle_after_s)
         self._names: list[str] = []
         self._kind = np.zeros(0, np.uint8)
+        lead = timedelta(microseconds=settings.max_lead_us)
+        self._too_far = f"more than {lead} ahead of the slowest partition (join.max_lead)"
         self._kept = _restored(settings.lanes, resume_state)
         """Positions and clocks of partitions that have not been adopted yet."""
         self._metadata: Metadata | None = None
@@ -96,7 +99,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         read = self._reader.read(self._settings.batch_size)
         batch = self._batch(read, now)
         self._board.publish(self._lane, self._clocks.slowest())
-        self._reader.set_paused(self._too_far_ahead())
+        self._reader.set_paused(self._too_far_ahead(), self._too_far)
         self._set_wake(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
         clock = (batch.low, batch.high, batch.idle)
         batch.erase = self._callbacks.erasures() if self._lane == 0 else ()
@@ -150,8 +153,11 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         for topic in self._settings.topics:
             if topic in metadata.partitions:
                 self._missing_since_s.pop(topic, None)
-            elif metadata.at_s - self._missing_since_s.setdefault(topic, metadata.at_s) > _MISSING_S:
+                PAUSES.end("topic_missing", topic)
+                continue
+            if metadata.at_s - self._missing_since_s.setdefault(topic, metadata.at_s) > _MISSING_S:
                 raise KafkaFailure(f"{topic}: must exist; it is gone (make it with `aftercall topics create`)")
+            PAUSES.begin("topic_missing", topic, f"the broker does not list {topic}; waiting {_MISSING_S:.0f} s for it")
         places = [
             (topic, partition)
             for topic in self._settings.topics

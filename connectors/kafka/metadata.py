@@ -13,7 +13,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from connectors.kafka.client import open_admin
 from connectors.kafka.cluster import ClientConfig
+from connectors.kafka.errors import displayable
 from connectors.kafka.lane_settings import Place
+from connectors.pauses import PAUSES
 
 _TIMEOUT_S: Final = 10.0
 _IDS_WITHIN_S: Final = 0.5
@@ -73,14 +75,6 @@ class MetadataPoller:
         self._without_ids = False
         self.latest: Metadata | None = None
         """The newest answer; None before the first one."""
-        self.failed_since_s: float | None = None
-        """Since when the broker has not answered, by the monotonic clock; None while it answers."""
-
-    def problem(self) -> str | None:
-        """Why the broker is not ready; None if it is."""
-        if self.failed_since_s is not None:
-            return f"it has not answered for {self._monotonic() - self.failed_since_s:.0f} s"
-        return "it has not answered yet" if self.latest is None else None
 
     def start(self) -> None:
         """Start polling; a second call does nothing."""
@@ -98,9 +92,10 @@ class MetadataPoller:
             sent_s = self._monotonic()
             try:
                 self.latest = self._poll(admin, sent_s)
-                self._answered()
+                PAUSES.end("broker", "broker")
             except KafkaException as wrong:
-                self._unanswered(sent_s, wrong)
+                reason = wrong.args[0].str() if wrong.args else str(wrong)
+                PAUSES.begin("broker", "broker", f"the broker does not answer ({displayable(reason)}); retrying")
             self._stop.wait(self._interval_s)
 
     def _poll(self, admin: AdminClient, sent_s: float) -> Metadata:
@@ -138,18 +133,6 @@ class MetadataPoller:
             if topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits():
                 ids[name] = str(topic_id)
         return ids
-
-    def _answered(self) -> None:
-        if self.failed_since_s is not None:
-            outage_s = self._monotonic() - self.failed_since_s
-            _log.warning("the broker answers again, after %.0f s", outage_s)
-            self.failed_since_s = None
-
-    def _unanswered(self, sent_s: float, wrong: KafkaException) -> None:
-        if self.failed_since_s is None:
-            self.failed_since_s = sent_s
-            reason = wrong.args[0].str() if wrong.args else str(wrong)
-            _log.warning("the broker does not answer (%s); retrying", reason)
 
 
 def _offsets(admin: AdminClient, places: list[Place], which: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:

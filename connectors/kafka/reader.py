@@ -17,6 +17,7 @@ from connectors.kafka.lane_settings import Place
 from connectors.kafka.metadata import Bounds, Metadata
 from connectors.kafka.position import UNKNOWN_EPOCH, UNKNOWN_ID, Position
 from connectors.metrics import METRICS
+from connectors.pauses import PAUSES
 
 _TIMEOUT_S: Final = 10.0
 _LOST: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
@@ -168,8 +169,8 @@ class KafkaReader:
             self.positions[i] = end
         return result._replace(ends=ends, full=len(messages) >= limit)
 
-    def set_paused(self, ahead: Bools) -> None:
-        """Pause the partitions that are too far ahead, and resume the others."""
+    def set_paused(self, ahead: Bools, than: str) -> None:
+        """Pause the partitions that are too far ahead, and resume the others; `than` says how far is too far."""
         changed = [
             (place, bool(now))
             for place, now, before in zip(self.places, ahead, self._paused, strict=True)
@@ -180,7 +181,7 @@ class KafkaReader:
             self._consumer.resume([TopicPartition(*place) for place, now in changed if not now])
             self._paused = ahead.tolist()
             for place, now in changed:
-                METRICS.paused(*place, paused=now)
+                _report_paused(place, now, than)
 
     def commit(self, positions: Mapping[Place, int]) -> None:
         """Commit positions to the group, for lag tools; a failure is logged and ignored."""
@@ -201,6 +202,9 @@ class KafkaReader:
             closing.join(0 if _slow_to_close else _CLOSE_S)
             _slow_to_close = closing.is_alive()
             self._consumer = None
+        for place, paused in zip(self.places, self._paused, strict=True):
+            if paused:
+                _report_paused(place, paused=False)
 
     def _discover(self, metadata: Metadata) -> None:
         """Make the client look for new partitions of topics that it reads already: it does not do so by itself."""
@@ -269,7 +273,9 @@ class KafkaReader:
         self._consumer.incremental_unassign([TopicPartition(*self.places[i])])
         self._consumer.incremental_assign([_assigned(self.places[i], to)])
         self.positions[i], self._topic_ids[i], self._leader_epochs[i] = to
-        self._paused[i] = False
+        if self._paused[i]:
+            self._paused[i] = False
+            _report_paused(self.places[i], paused=False)
 
     def _on_error(self, error: KafkaError) -> None:
         """Called by the client too, from within `consume`, where an exception would be lost."""
@@ -278,6 +284,15 @@ class KafkaReader:
             self._failure = error
         else:
             METRICS.broker_error(error.name())
+
+
+def _report_paused(place: Place, paused: bool, than: str = "") -> None:  # noqa: FBT001 - what is reported
+    METRICS.paused(*place, paused=paused)
+    name = f"{place[0]}/{place[1]}"
+    if paused:
+        PAUSES.begin("ahead", name, f"{name} is {than}; it waits for that one")
+    else:
+        PAUSES.end("ahead", name)
 
 
 def _assigned(place: Place, start: Position) -> TopicPartition:

@@ -22,11 +22,13 @@ from connectors.kafka.client import open_producer
 from connectors.kafka.cluster import ClientConfig
 from connectors.kafka.errors import KafkaFailure, StoppedWaiting, displayable, is_fatal, is_passing, sentence
 from connectors.kafka.undeliverable import TOO_LARGE, refused_output, shortened
+from connectors.pauses import PAUSES
 
 MOST_RECORDS: Final = 50_000
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Most records and bytes in flight; `write` waits for all of them beyond that."""
-LOG_EVERY_S: Final = 10.0
+PAUSED_AFTER_S: Final = 10.0
+"""Waiting for the broker counts as a pause once no record was acknowledged for this time."""
 CLOSE_S: Final = 5.0
 _SLICE_S: Final = 0.25
 _BATCH_BYTES, _LEAST_BATCH_BYTES = 1_000_000, 16_384  # librdkafka's default of batch.size
@@ -98,7 +100,6 @@ class KafkaWriter:
         self._reason = ""
         self._left = 0
         self._waiting_since_s: float | None = None
-        self._logged_s: float | None = None
         self._close_by_s: float | None = None
 
     def open(self) -> None:
@@ -227,13 +228,12 @@ class KafkaWriter:
             if not left:
                 break
             self._wait(left)
-        if self._waiting_since_s is not None and self._logged_s is not None:
-            _log.warning("kafka: the broker answers again, after %.0f s", self._monotonic() - self._waiting_since_s)
-        self._waiting_since_s = self._logged_s = None
+        PAUSES.end("unacknowledged", "outputs")
+        self._waiting_since_s = None
         self._reason = ""
 
     def _wait(self, left: int) -> None:
-        """Call `beat` and `give_up`, and log from time to time that `left` records are not acknowledged.
+        """Call `beat` and `give_up`, and report a pause if `left` records stay unacknowledged for long.
 
         Raises:
             StoppedWaiting: `give_up` returned True, or `close` has waited long enough.
@@ -249,12 +249,9 @@ class KafkaWriter:
                 f"to stop{self._reason_clause()} (start again once the broker is back: the last epoch is repeated)"
             )
             self._raise_failure()
-        if now - max(self._logged_s or 0.0, self._waiting_since_s) >= LOG_EVERY_S:
-            self._logged_s = now
-            waited = now - self._waiting_since_s
-            _log.warning(
-                "kafka: %d records not acknowledged for %.0f s; waiting%s", left, waited, self._reason_clause()
-            )
+        if now - self._waiting_since_s >= PAUSED_AFTER_S:
+            sentence = f"{left} output records are not acknowledged{self._reason_clause()}; waiting"
+            PAUSES.begin("unacknowledged", "outputs", sentence)
 
     # --- what was refused --------------------------------------------------------------------------------------------
 
@@ -389,6 +386,7 @@ class KafkaWriter:
             return
         if not self._abandoned:
             self._abandoned = True
+            PAUSES.end("unacknowledged", "outputs")
             self._producer().purge()  # or the process could not end
         raise self._failure
 

@@ -13,12 +13,13 @@ from connectors.kafka.cluster import hide_secrets
 from connectors.kafka.sink import KafkaSink
 from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from connectors.metrics import METRICS
+from connectors.pauses import PAUSES
 from flows.dataflow.snapshot_sink import SnapshotSink
 from flows.outcomes import Outlets
 from flows.settings.sections import Kafka
 
 _log = logging.getLogger("aftercall.kafka")
-WARN_AFTER_S = 2.0
+PAUSED_AFTER_S = 2.0
 
 
 def inputs(kafka: Kafka) -> tuple[str, str]:
@@ -62,7 +63,7 @@ def finish(sinks: Outlets) -> None:
 def wait_for_broker(kafka: Kafka, within_s: float, give_up: Callable[[], bool]) -> Reached:
     """Wait for the broker, then check that all topics exist.
 
-    Logs a warning after 2 s without an answer, and one if the input topics have different numbers of partitions.
+    Reports a pause after 2 s without an answer; logs a warning if the numbers of the input topics' partitions differ.
 
     Args:
         kafka: the settings.
@@ -73,15 +74,12 @@ def wait_for_broker(kafka: Kafka, within_s: float, give_up: Callable[[], bool]) 
         KafkaFailure: no broker answered in this time, the broker refuses this client, or a topic is missing.
     """
     began = time.monotonic()
-    warned = False
+    bound = "" if isinf(within_s) else f", {within_s:.0f} s at most"
+    sentence = f"kafka.brokers: none of {hide_secrets(kafka.brokers)} answers; waiting for one{bound}"
 
     def stop_waiting() -> bool:
-        nonlocal warned
-        if not warned and time.monotonic() - began > WARN_AFTER_S:
-            warned = True
-            where = hide_secrets(kafka.brokers)
-            bound = "" if isinf(within_s) else f", {within_s:.0f} s at most"
-            _log.warning("kafka.brokers: none of %s answers; waiting for one%s", where, bound)
+        if time.monotonic() - began > PAUSED_AFTER_S:
+            PAUSES.begin("broker", "broker", sentence)
         return give_up()
 
     cluster = reach(
@@ -91,6 +89,7 @@ def wait_for_broker(kafka: Kafka, within_s: float, give_up: Callable[[], bool]) 
         timeout_s=within_s,
         give_up=stop_waiting,
     )
+    PAUSES.end("broker", "broker", at_once=True)
     if cluster.missing:
         raise KafkaFailure(
             f"kafka.topics: all must exist on {kafka.brokers}; missing: {', '.join(cluster.missing)} (create them with "

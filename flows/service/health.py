@@ -8,6 +8,8 @@ from datetime import timedelta
 from threading import Lock
 from typing import Final
 
+from connectors.pauses import Pauses
+
 RECOVERY_WITHIN_S: Final = 600.0
 """Loading state emits no heartbeat; a process that is still loading after this time counts as stuck."""
 SNAPSHOT_BOUND_S: Final = 600.0
@@ -49,6 +51,7 @@ class Health:
         stalled_after: timedelta,
         snapshot_every: timedelta,
         checks: Mapping[str, Check] | None = None,
+        pauses: Pauses | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start without state loaded.
@@ -57,6 +60,7 @@ class Health:
             stalled_after: the longest time without progress.
             snapshot_every: interval between publications.
             checks: run for `/readyz`; the key is the first word of the check's reason.
+            pauses: a process that waits is not ready; None: of this process nothing waits.
             monotonic: returns seconds.
         """
         self.heartbeat = Heartbeat(monotonic)
@@ -64,6 +68,7 @@ class Health:
         self._every_s = snapshot_every.total_seconds()
         self._checks = [_CachedCheck(name, check, monotonic) for name, check in (checks or {}).items()]
         self._peers: list[_CachedCheck] = []
+        self._pauses = pauses
         self._monotonic = monotonic
         self._loaded = self._stopping = False
         self._not_polled: set[str] = set()
@@ -115,10 +120,11 @@ class Health:
         """Reasons not to rely on this process now; empty while it is ready."""
         if self._stopping:
             return ["the pipeline is stopping"]
+        waiting = [] if self._pauses is None else self._pauses.reasons()
         if not self._loaded:
-            return ["state is being loaded"]
+            return ["state is being loaded", *waiting]
         not_polled = [f"lane {name} has had no answer from the broker so far" for name in sorted(self._not_polled)]
-        return [*self._stuck(), *not_polled, *_reasons(self._checks), *self._snapshot_too_old()]
+        return [*self._stuck(), *waiting, *not_polled, *_reasons(self._checks), *self._snapshot_too_old()]
 
     def snapshot_bound_s(self) -> float:
         """How old a snapshot may be: the largest of 10 minutes, 3 intervals, and 20 times the last publication.

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aftercall.errors import UserError
 from connectors.metrics import METRICS, Metrics
+from connectors.pauses import PAUSES
 from flows.service.health import Health
 from flows.settings.sections import Service
 
@@ -53,6 +54,7 @@ def listen(service: Service, process: int, health: Health) -> Server | None:
         ServiceError: the server cannot listen on the address.
     """
     METRICS.process(process)
+    PAUSES.process(process)
     METRICS.health(lambda: not health.not_ready(), health.heartbeat.age_s)
     return serve(health, service.host, service.port + process) if service.port else None
 

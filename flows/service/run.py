@@ -28,6 +28,7 @@ from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
 from connectors.metrics import METRICS
+from connectors.pauses import PAUSES
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.erase.stopped import catch_up
@@ -157,7 +158,7 @@ def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
-        checks={"broker": poller.problem},
+        pauses=PAUSES,
     )
     if member.number == 0:
         watch_peers(health, settings.service, len(member.addresses))
@@ -275,7 +276,8 @@ def _reached(service: ServiceRun, stopping: Stopping) -> Reached:
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
-        checks={"broker": lambda: "it has not answered yet"},
+        checks={"broker": lambda: None if PAUSES.is_paused("broker") else "it has not answered yet"},
+        pauses=PAUSES,
     )
     health.loaded()  # nothing is, but the broker is what is missing
     server = health_server.listen(settings.service, 0, health)

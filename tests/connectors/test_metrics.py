@@ -72,6 +72,7 @@ def everything_counted(metrics: Metrics) -> None:
     metrics.dead_letters("late", 2)
     metrics.lag("agent.calls", 4, 500)
     metrics.paused("agent.calls", 4, paused=True)
+    metrics.pause("ahead", lambda: True)
     metrics.broker_error("_TRANSPORT")
     metrics.watermark(1_000_000)
     metrics.pending(7, 8)
@@ -99,6 +100,7 @@ def test_every_metric_can_be_set_and_is_shown_under_its_labels() -> None:
     assert shown["aftercall_dead_letters_total", ("late",)] == 2
     assert shown["aftercall_consumer_lag_records", ("4", "agent.calls")] == 500
     assert shown["aftercall_partition_paused", ("4", "agent.calls")] == 1
+    assert shown["aftercall_paused", ("ahead",)] == 1
     assert shown["aftercall_watermark_delay_seconds", ()] == 60
     assert shown["aftercall_outputs_refused_total", ("MSG_SIZE_TOO_LARGE", "agent.alerts")] == 1
     assert shown["aftercall_epoch_seconds_sum", ()] == 10

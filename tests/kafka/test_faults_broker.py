@@ -60,8 +60,8 @@ def test_a_broker_that_is_away_is_waited_for(pipeline: Pipelines, fragile: Fragi
     running.until(running.ready)
     running.stop()
     it.assert_right()
-    assert running.logged("the broker does not answer")
-    assert running.logged("the broker answers again")
+    assert running.logged("paused (broker): the broker does not answer")
+    assert running.logged("resumed (broker)")
 
 
 @pytest.mark.long

@@ -233,7 +233,7 @@ def test_a_lane_reads_nothing_before_both_topics_are_listed(rig: Callable[..., R
     it.broker.produce(it.calls, 0, "c0", _call(0))
     it.broker.produce(it.outcomes, 0, "c0", _outcome(0, minute=90))
     it.poller.start()
-    until(lambda: it.poller.latest is not None, it.poller.problem)
+    until(lambda: it.poller.latest is not None, lambda: it.poller.latest)
     it.poller.close()
     whole = it.poller.latest
     assert whole is not None

@@ -35,6 +35,8 @@ from connectors.kafka.client import KafkaFailure, StoppedWaiting, producer_confi
 from connectors.kafka.cluster import Cluster as Settings
 from connectors.kafka.sink import KafkaPart, KafkaSink
 from connectors.kafka.writer import KafkaWriter, WriterCallbacks
+from connectors.metrics import Metrics
+from connectors.pauses import Pauses
 from harness.waiting import HANG_S, assert_prompt, until
 from kafka.clusters import Cluster, MockCluster, Read, RealCluster
 
@@ -175,8 +177,9 @@ def test_all_parts_of_a_process_share_a_producer_until_the_last_one_closes(mock_
 def test_a_snapshot_waits_for_the_broker_however_long_and_logs_it(
     mock_broker: MockCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_writer, "LOG_EVERY_S", 0.6)
-    caplog.set_level(logging.INFO, logger="aftercall.kafka")
+    monkeypatch.setattr(kafka_writer, "PAUSED_AFTER_S", 0.6)
+    monkeypatch.setattr(kafka_writer, "PAUSES", pauses := Pauses(Metrics(), linger_s=0))
+    caplog.set_level(logging.INFO, logger="aftercall.run")
     topic, recorder = mock_broker.fresh_topic(), Recorder()
     part = opened(writer(mock_broker.client, recorder=recorder), topic)
     part.write_batch([block([0])])
@@ -184,20 +187,20 @@ def test_a_snapshot_waits_for_the_broker_however_long_and_logs_it(
     mock_broker._library.rd_kafka_mock_broker_set_down(mock_broker._cluster, 1)
     part.write_batch([block(range(1, 100))])
     waiting = Thread(target=part.snapshot)
-    began = time.monotonic()
     waiting.start()
-    until(lambda: recorder.beats >= 4 and len(caplog.records) >= 2, lambda: (recorder.beats, caplog.text))
+    until(lambda: recorder.beats >= 12 and len(caplog.records) >= 1, lambda: (recorder.beats, caplog.text))
     assert waiting.is_alive()
+    assert pauses.names() == ["unacknowledged"]
     assert recorder.confirmed == {topic: 1}
     mock_broker._library.rd_kafka_mock_broker_set_up(mock_broker._cluster, 1)
     waiting.join(HANG_S)
     assert not waiting.is_alive()
     assert recorder.confirmed == {topic: 100}
     assert len(mock_broker.read_all(topic)) == 100
-    messages = [record.message for record in caplog.records]
-    assert 3 <= len(messages) <= 2 + (time.monotonic() - began) / kafka_writer.LOG_EVERY_S
-    assert all("99 records not acknowledged" in one for one in messages[:-1])
-    assert "answers again" in messages[-1]
+    assert pauses.names() == []
+    begun, over = (record.message for record in caplog.records)
+    assert begun.startswith("paused (unacknowledged): 99 output records are not acknowledged")
+    assert over.startswith("resumed (unacknowledged), after ")
 
 
 def test_when_asked_to_stop_it_raises_and_so_does_everything_after(mock_broker: MockCluster) -> None:
