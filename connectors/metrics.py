@@ -63,6 +63,7 @@ DEFINITIONS: Final = (
     Definition("aftercall_waiting_outcomes", "gauge", (), "Outcomes whose call has not come yet"),
     Definition("aftercall_verdicts_total", "counter", ("verdict",), "Verdict records issued, revisions too"),
     Definition("aftercall_alerts_total", "counter", ("state", "kind"), "Alert records issued"),
+    Definition("aftercall_alerts_open", "gauge", (), "Alerts that are open, as of the last closed minute"),
     Definition("aftercall_recommendations_total", "counter", (), "Recommendations issued"),
     Definition("aftercall_outputs_total", "counter", ("topic",), "Records that the broker has confirmed"),
     Definition(
@@ -76,6 +77,24 @@ DEFINITIONS: Final = (
     Definition("aftercall_snapshot_publication_seconds", "histogram", (), "How long publishing a snapshot took"),
 )
 """All metrics. A gauge without labels is absent until its process sets it."""
+
+
+class Figures(NamedTuple):
+    """What a status line shows of a process; None where the process has no value.
+
+    Attributes:
+        records: read since the start.
+        lag: records not read yet.
+        pending: calls without a verdict.
+        open_alerts: alerts that are open.
+        snapshot_age_s: seconds since a snapshot was published.
+    """
+
+    records: float
+    lag: float | None
+    pending: float | None
+    open_alerts: float | None
+    snapshot_age_s: float | None
 
 
 class Metrics:
@@ -165,6 +184,10 @@ class Metrics:
         """Count an alert record: opened, updated or closed."""
         self._metric("aftercall_alerts_total").labels(state, kind).inc()
 
+    def open_alerts(self, count: int) -> None:
+        """Set how many alerts are open."""
+        self._metric("aftercall_alerts_open").set(count)
+
     def recommendation(self) -> None:
         """Count a recommendation."""
         self._metric("aftercall_recommendations_total").inc()
@@ -203,6 +226,21 @@ class Metrics:
     def snapshot_is_current(self) -> None:
         """Reset the snapshot's age: nothing has changed since the last publication, so there is nothing to publish."""
         self._published_at = self._monotonic()
+
+    def figures(self) -> Figures:
+        """The values of a few metrics, each summed over its labels."""
+        return Figures(
+            self._value("aftercall_records_total") or 0.0,
+            self._value("aftercall_consumer_lag_records"),
+            self._value("aftercall_pending_calls"),
+            self._value("aftercall_alerts_open"),
+            self._value("aftercall_snapshot_age_seconds"),
+        )
+
+    def _value(self, name: str) -> float | None:
+        if name not in self._made:
+            return None
+        return float(sum(sample.value for family in self._made[name].collect() for sample in family.samples))
 
     def _metric(self, name: str) -> Any:
         """The metric of that name, created at its first use."""

@@ -82,6 +82,8 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         self._emitted: tuple[int, int, bool] | None = None
         """`low`, `high` and `idle` of the last batch."""
         self._emitted_s = monotonic()
+        self._ended: Bools = np.zeros(0, np.bool_)
+        self._caught_up = False
         self._wake: datetime | None = None
         self._cpu_s = time.thread_time()
 
@@ -98,6 +100,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         self._callbacks.polled(self._name)
         read = self._reader.read(self._settings.batch_size)
         batch = self._batch(read, now)
+        self._report_ends()
         self._board.publish(self._lane, self._clocks.slowest())
         self._reader.set_paused(self._too_far_ahead(), self._too_far)
         self._set_wake(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
@@ -141,10 +144,14 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             if not self._adopt_all(metadata):
                 return self._metadata is not None
             self._reader.check_topics(metadata)
+            partitions = dict[Place, tuple[int, int]]()
             for i, place in enumerate(self._reader.places):
                 if (bounds := metadata.bounds.get(place)) is not None:
                     self._clocks.confirm(i, bounds.stable, metadata.at_s, is_open=bounds.is_open)
-                    METRICS.lag(*place, max(0, bounds.high - self._reader.positions[i]))
+                    position = self._reader.positions[i]
+                    partitions[place] = position, max(0, bounds.high - position)
+                    METRICS.lag(*place, partitions[place][1])
+            self._callbacks.partitions(self._name, partitions)
             self._metadata = metadata
         return True
 
@@ -225,6 +232,16 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         batch.high = self._clocks.high()
         batch.marks = {self._names[i]: self._reader.positions[i] for i in read.moved}
         return batch
+
+    def _report_ends(self) -> None:
+        """Report once that each partition has been at its end, at the same time or not."""
+        if self._caught_up:
+            return
+        at_end = self._clocks.at_end
+        self._ended = np.concatenate([self._ended, np.zeros(len(at_end) - len(self._ended), np.bool_)]) | at_end
+        if self._ended.all():
+            self._caught_up = True
+            self._callbacks.caught_up(self._name)
 
     def _too_far_ahead(self) -> Bools:
         slowest = self._board.slowest()

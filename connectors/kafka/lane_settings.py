@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,9 @@ class LaneCallbacks:
         stopping: returns whether to stop reading.
         beat: called with each request for a batch, which shows that the dataflow makes progress.
         polled: called with the lane's name when a batch is requested and the lane has its partitions.
+        partitions: called with the lane's name and, of each of its partitions, the offset to read next and how many
+            records are left: whenever the broker has reported the ends.
+        caught_up: called with the lane's name once each of its partitions was at its end for the first time.
         built: called with the lane's name when the lane is built in this process.
         erasures: returns requests to erase calls that no lane has received; called by the first lane.
     """
@@ -54,5 +57,7 @@ class LaneCallbacks:
     stopping: Callable[[], bool] = lambda: False
     beat: Callable[[], None] = lambda: None
     polled: Callable[[str], None] = lambda _lane: None
+    partitions: Callable[[str, Mapping[Place, tuple[int, int]]], None] = lambda _lane, _partitions: None
+    caught_up: Callable[[str], None] = lambda _lane: None
     built: Callable[[str], None] = lambda _lane: None
     erasures: Callable[[], tuple[Erase, ...]] = tuple

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from connectors.batch import Batch
 from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows.dataflow import rows
+from flows.dataflow.letter_log import LETTER_LOG
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
     AlertRows,
@@ -37,6 +39,7 @@ from flows.settings import Settings
 from models.groups import Folding, Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
 
+_log = logging.getLogger("aftercall.alerts")
 Keyed = tuple[str, Any]
 Origin = Callable[[str, int], dict[str, Any]]
 """Maps a partition's name and an offset in it to the `origin` of a dead letter: where the record can be found."""
@@ -87,6 +90,7 @@ def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Let
             )
             made.append((key, DeadLetter.sealed(**fields, redriven_of=refused.redriven_of)))
             METRICS.dead_letters(refused.reason)
+            LETTER_LOG.add(made[-1][1])
         return made
 
     return letters
@@ -121,16 +125,26 @@ def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]
                     redact=redact,
                 )
             made.append((refusal.call_id, DeadLetter.sealed(**fields)))
+            LETTER_LOG.add(made[-1][1])
         return made
 
     return letters
 
 
 def drifted(item: tuple[str, Alerted]) -> list[Alert]:
-    """The alerts of the alerting step."""
+    """The alerts of the alerting step; logs those that open or close."""
+    METRICS.open_alerts(item[1].open_alerts)
     for alert in item[1].alerts:
         METRICS.alert(alert.state, alert.kind)
+        _log_alert(alert)
     return item[1].alerts
+
+
+def _log_alert(alert: Alert) -> None:
+    if alert.state == "opened":
+        _log.warning("alert opened (%s): %s", alert.severity, alert.reason, extra={"alert_id": alert.alert_id})
+    elif alert.state == "closed":
+        _log.info("alert closed: %s", alert.reason, extra={"alert_id": alert.alert_id})
 
 
 def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:

@@ -117,6 +117,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._error: BaseException | None = None
         self._due = settings.monotonic() + settings.every.total_seconds()
         self._epoch_at = settings.monotonic()
+        self._report_pending()
         settings.on_built()
 
     def write_batch(self, values: list[SnapshotMessage]) -> None:
@@ -251,6 +252,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         METRICS.epoch(now - self._epoch_at)
         self._epoch_at = now
         METRICS.watermark(self._watermark)
+        self._report_pending()
+
+    def _report_pending(self) -> None:
         pipeline = self._pipeline()
         METRICS.pending(pipeline["pending"], pipeline.get("waiting", 0))
 

@@ -32,11 +32,15 @@ class Detected(NamedTuple):
 
 
 class Alerted(NamedTuple):
-    """Alerting -> routing and sinks: closed minutes, the alerts in them, and the digests of weeks that ended."""
+    """Alerting -> routing and sinks: closed minutes, the alerts in them, and the digests of weeks that ended.
+
+    `open_alerts`: how many alerts are open after these minutes.
+    """
 
     closed: Closed
     alerts: list[Alert]
     digests: Sequence[Digest] = ()
+    open_alerts: int = 0
 
 
 class _Model(Protocol):
@@ -136,7 +140,7 @@ def alerting_step(settings: AlertSettings, keeping: Keeping) -> Build:
 
         def apply(detected: Detected) -> tuple[Alerted]:
             closed, alarms, digests = detected
-            return (Alerted(closed, alerting.close(closed, alarms), digests),)
+            return (Alerted(closed, alerting.close(closed, alarms), digests, alerting.open_alerts),)
 
         return Step("alerting", kept, apply)
 

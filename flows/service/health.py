@@ -80,6 +80,11 @@ class Health:
         self._loaded = True
         self.heartbeat.beat()
 
+    def not_loaded(self) -> None:
+        """Record that state begins to be loaded, after waiting for something else; no heartbeat need come."""
+        self._loaded = False
+        self.heartbeat.beat()
+
     def expects_lane(self, name: str) -> None:
         """Record that a lane of this process was built; it has not polled the broker so far."""
         self._not_polled.add(name)

@@ -26,10 +26,25 @@ class ServiceError(UserError):
     """The server cannot listen; one sentence with the address and the reason."""
 
 
+class _Http(ThreadingHTTPServer):
+    """Answers from `health`."""
+
+    health: Health
+
+    def server_bind(self) -> None:
+        """Bind, without HTTPServer's look-up of the host's name: it takes seconds if the resolver does not answer."""
+        TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log nothing where a client has gone away."""
+        del request, client_address
+        _LOG.debug("a probe went away before it was answered", exc_info=True)
+
+
 class Server:
     """Answers until it is closed."""
 
-    def __init__(self, http: ThreadingHTTPServer) -> None:
+    def __init__(self, http: _Http) -> None:
         self._http = http
         # A daemon, because an open probe must not keep a failed process alive.
         self._thread = Thread(target=http.serve_forever, args=(0.1,), name="aftercall-health", daemon=True)
@@ -40,6 +55,10 @@ class Server:
         """The port that it listens on."""
         return int(self._http.server_address[1])
 
+    def answer_from(self, health: Health) -> None:
+        """Answer from another `Health` from now on."""
+        self._http.health = health
+
     def close(self) -> None:
         """Stop listening. Takes up to 0.1 s."""
         self._http.shutdown()
@@ -47,8 +66,10 @@ class Server:
         self._thread.join()
 
 
-def listen(service: Service, process: int, health: Health) -> Server | None:
+def listen(service: Service, process: int, health: Health, listening: Server | None = None) -> Server | None:
     """Start the server of process `process` on `service.port` + `process`; None if `service.port` is 0.
+
+    `listening`: a server of this process that goes on, and answers from `health` from now on.
 
     Raises:
         ServiceError: the server cannot listen on the address.
@@ -56,6 +77,9 @@ def listen(service: Service, process: int, health: Health) -> Server | None:
     METRICS.process(process)
     PAUSES.process(process)
     METRICS.health(lambda: not health.not_ready(), health.heartbeat.age_s)
+    if listening is not None:
+        listening.answer_from(health)
+        return listening
     return serve(health, service.host, service.port + process) if service.port else None
 
 
@@ -68,30 +92,25 @@ def serve(health: Health, host: str, port: int, metrics: Metrics = METRICS) -> S
     remedy = "set service.host and service.port, or service.port = 0 for no server"
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return Server(_http(family)((host, port), _handler(health, metrics)))
+        http = _http(family)((host, port), _handler(metrics))
+        http.health = health
+        return Server(http)
     except (OSError, OverflowError, UnicodeError) as error:
         number = getattr(error, "errno", None) or 0
         why = os.strerror(number) if number > 0 else str(error)  # a name that cannot be resolved has a negative number
     raise ServiceError(f"service: {host}:{port} must be free to listen on; {why} ({remedy})")
 
 
-def _http(family: int) -> type[ThreadingHTTPServer]:
-    class Http(ThreadingHTTPServer):
+def _http(family: int) -> type[_Http]:
+    class Http(_Http):
         address_family = family
-
-        def server_bind(self) -> None:
-            # Not HTTPServer's, which looks up the host's full name: that takes seconds if the resolver does not answer.
-            TCPServer.server_bind(self)
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            del request, client_address
-            _LOG.debug("a probe went away before it was answered", exc_info=True)
 
     return Http
 
 
-def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
+def _handler(metrics: Metrics) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        server: _Http
         server_version, sys_version = "aftercall", ""
         timeout = 5  # a client that sends nothing occupies a thread
 
@@ -100,9 +119,9 @@ def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
             if path == "/metrics":
                 self._answer(HTTPStatus.OK, *metrics.exposition(self.headers.get("Accept", "")))
             elif path == "/healthz":
-                self._judge("ok", "stuck", health.not_alive())
+                self._judge("ok", "stuck", self.server.health.not_alive())
             elif path == "/readyz":
-                self._judge("ready", "not ready", health.not_ready())
+                self._judge("ready", "not ready", self.server.health.not_ready())
             else:
                 self._json(HTTPStatus.NOT_FOUND, {"error": f"must be one of {', '.join(PATHS)}"})
 
@@ -113,7 +132,7 @@ def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
 
         def _judge(self, good: str, bad: str, reasons: list[str]) -> None:
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-            beat_s = round(health.heartbeat.age_s(), 3)
+            beat_s = round(self.server.health.heartbeat.age_s(), 3)
             document = {"status": bad if reasons else good, "reasons": reasons, "heartbeat_age_s": beat_s}
             self._json(status, document)
 

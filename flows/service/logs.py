@@ -8,9 +8,11 @@ such values: payloads belong in dead letters.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import nullcontext, suppress
 from typing import Any, Final, TextIO
 
 import structlog
@@ -25,6 +27,7 @@ _SECRET: Final = re.compile(r"passw|secret|credential|jaas|sasl|authorization|(^
 _OURS: Final = ("aftercall", "connectors", "flows")
 _FIRST: Final = ("time", "level", "event", "process", "logger")
 _LONGEST: Final = 2_000
+_ERASE: Final = "\r\x1b[K"
 
 
 def configure(level: str = "info", process: int = 0, *, terminal: bool | None = None) -> None:
@@ -57,7 +60,7 @@ def configure(level: str = "info", process: int = 0, *, terminal: bool | None = 
         ]
     else:
         last = [structlog.processors.format_exc_info, _ordered, structlog.processors.JSONRenderer()]
-    handler = _StandardError()
+    handler = _StandardError(has_status=as_text and has_status())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
@@ -84,11 +87,56 @@ def configure(level: str = "info", process: int = 0, *, terminal: bool | None = 
     )
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to the current `sys.stderr`, which a run may replace (`flows.runtime.engine`)."""
+def has_status() -> bool:
+    """Whether standard error is a terminal on which a line can be updated in place, and the user wants that."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
-    def __init__(self) -> None:
+
+def show_status(text: str) -> None:
+    """Show a line below the log, in place of the one before; an empty text removes it.
+
+    Does nothing where standard error has no place for it (`has_status`), or before `configure`. The line is cut to the
+    width of the terminal, as one that wraps cannot be erased.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _StandardError):
+            handler.show(text)
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to the current `sys.stderr`, which a run may replace (`flows.runtime.engine`).
+
+    With a status line each log line first erases it, also the line of another process of the run.
+    """
+
+    def __init__(self, *, has_status: bool) -> None:
         super().__init__(sys.stderr)
+        self._has_status, self._status = has_status, ""
+
+    def show(self, text: str) -> None:
+        """Show the status line `text`."""
+        if not self._has_status:
+            return
+        with suppress(OSError, ValueError):  # the stream may just be closed or replaced
+            width = os.get_terminal_size(self.stream.fileno()).columns - 1
+            with self.lock or nullcontext():
+                self._status = printable(text)[: max(0, width)]
+                self._write(f"{_ERASE}{self._status}")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a log line, and the status line again below it. Called with the handler's lock."""
+        if not self._has_status:
+            super().emit(record)
+            return
+        with suppress(OSError, ValueError):
+            self._write(_ERASE)
+        super().emit(record)
+        with suppress(OSError, ValueError):
+            self._write(self._status)
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()
 
     @property
     def stream(self) -> TextIO:

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
@@ -19,6 +20,7 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
+from aftercall import __version__
 from aftercall.errors import ExitCode, UsageError, user_error
 from aftercall.times import duration_us
 from connectors.dead_letters import place_origin
@@ -50,8 +52,10 @@ from flows.runtime.state_store import digest, keeping_of, open_store, sweep
 from flows.service import health_server, logs
 from flows.service.allocator import limit_arenas
 from flows.service.health import Health
+from flows.service.health_server import Server
 from flows.service.peer_health import watch_peers
 from flows.service.processes import run_members
+from flows.service.report import Report, reporting
 from flows.service.signals import Stopping, die_with_parent
 from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
@@ -112,17 +116,23 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
     stopping = Stopping()
     stopping.install()
     state = state_folder(service.out)
-    with locked(state) as lock:
+    with locked(state) as lock, ExitStack() as stack:
+        _log.info("started: %s", _described_run(service, processes))
+        health = _health_of_start(service.settings)
+        server = health_server.listen(service.settings.service, 0, health)
+        if server is not None:
+            stack.callback(server.close)
         try:
-            current = _prepare(service, state, stopping)
+            current = _prepare(service, state, health, stopping)
         except KafkaFailure:
             if not stopping():
                 raise
             _log.info("stopped before a broker answered")
             return
         if processes == 1:
-            work(service, Member(), stopping)
+            work(service, Member(), stopping, server)
         else:
+            stack.close()  # process 0 listens on the same port
             run_members(command, processes, lock, stopping)
         sweep(state, keeping_of(service.settings, state))
         write_run(state, current | {STOPPED: digest(state)})
@@ -147,8 +157,8 @@ def run_as_member(service: ServiceRun, member: Member) -> None:
         sys.exit(code)
 
 
-def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
-    """Run one process of the dataflow until it is stopped."""
+def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Server | None = None) -> None:
+    """Run one process of the dataflow until it is stopped. `listening`: a server that answers its probes already."""
     settings = service.settings
     limit_arenas()
     load_river()
@@ -162,19 +172,20 @@ def work(service: ServiceRun, member: Member, stopping: Stopping) -> None:
     )
     if member.number == 0:
         watch_peers(health, settings.service, len(member.addresses))
-    server = health_server.listen(settings.service, member.number, health)
+    server = health_server.listen(settings.service, member.number, health, listening)
     state = service.out / "state"
     flow, sinks = build_service(service, poller, health, stopping)
     try:
-        execute(
-            flow,
-            state / f"engine-{member.number}.log",
-            epoch=settings.recovery.epoch,
-            recovery=state / "recovery",
-            process=member.number,
-            addresses=member.addresses,
-        )
-        finish(sinks)
+        with reporting(member.number):
+            execute(
+                flow,
+                state / f"engine-{member.number}.log",
+                epoch=settings.recovery.epoch,
+                recovery=state / "recovery",
+                process=member.number,
+                addresses=member.addresses,
+            )
+            finish(sinks)
     except Exception as error:
         if user_error(error) is None:
             _log.error("ended by a defect of aftercall, %r; its traceback follows", error)
@@ -191,6 +202,7 @@ def build_service(
     """The dataflow between the topics, and its sinks, which `finish` needs after the end of the flow."""
     settings = service.settings
     began, polled_lanes = time.monotonic(), set[str]()
+    report = Report(service.out)
 
     def decoder() -> Decoder:
         return decoder_of(settings, lambda: time.time_ns() // 1000)
@@ -199,9 +211,18 @@ def build_service(
         if not polled_lanes:
             health.loaded()
             METRICS.recovered(time.monotonic() - began)
+            report.loaded(time.monotonic() - began)
         if lane not in polled_lanes:
             polled_lanes.add(lane)
             health.polled(lane)
+
+    def built(lane: str) -> None:
+        health.expects_lane(lane)
+        report.expects_lane(lane)
+
+    def published(took_s: float) -> None:
+        health.published(took_s)
+        report.published(took_s)
 
     disk_checked_at = began
 
@@ -227,7 +248,9 @@ def build_service(
     callbacks = LaneCallbacks(
         stopping=stop,
         beat=health.heartbeat.beat,
-        built=health.expects_lane,
+        built=built,
+        partitions=report.partitions,
+        caught_up=report.caught_up,
         polled=polled,
         erasures=erasing.requests.inbox(),
     )
@@ -241,7 +264,7 @@ def build_service(
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
         on_built=health.expects_snapshots,
-        on_published=health.published,
+        on_published=published,
         erasing=erasing,
     )
     source = KafkaLanes(lanes, decoder, poller, callbacks)
@@ -250,10 +273,11 @@ def build_service(
     return outcomes(settings, source, sinks, place_origin, keeping), sinks
 
 
-def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
+def _prepare(service: ServiceRun, state: Path, health: Health, stopping: Stopping) -> Run:
     """Wait for the broker, and check that the state in the folder belongs to this run; gives what `run.json` has."""
     ensure_room(service.out)
-    broker = _reached(service, stopping)
+    broker = _reached(service, health, stopping)
+    health.not_loaded()
     begun = (state / "run.json").exists()
     wanted = _described(service.settings, broker.cluster_id)
     current = open_run(service.out, wanted, accept_config_change=service.accept_config_change)
@@ -270,27 +294,33 @@ def _prepare(service: ServiceRun, state: Path, stopping: Stopping) -> Run:
     return current
 
 
-def _reached(service: ServiceRun, stopping: Stopping) -> Reached:
-    """Wait for the broker, and answer probes meanwhile: alive, and not ready."""
-    settings, within = service.settings, service.wait_for_broker
-    health = Health(
+def _health_of_start(settings: Settings) -> Health:
+    """Alive, and not ready."""
+    return Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
         checks={"broker": lambda: None if PAUSES.is_paused("broker") else "it has not answered yet"},
         pauses=PAUSES,
     )
+
+
+def _reached(service: ServiceRun, health: Health, stopping: Stopping) -> Reached:
+    """Wait for the broker; `health` names it as what is missing."""
+    within = service.wait_for_broker
     health.loaded()  # nothing is, but the broker is what is missing
-    server = health_server.listen(settings.service, 0, health)
 
     def give_up() -> bool:
         health.heartbeat.beat()
         return stopping()
 
-    try:
-        return wait_for_broker(settings.kafka, inf if within is None else within.total_seconds(), give_up)
-    finally:
-        if server is not None:
-            server.close()
+    return wait_for_broker(service.settings.kafka, inf if within is None else within.total_seconds(), give_up)
+
+
+def _described_run(service: ServiceRun, processes: int) -> str:
+    settings = service.settings.service
+    port = f"probes and metrics on port {settings.port}" if settings.port else "no port"
+    plural = "" if processes == 1 else "es"
+    return f"aftercall {__version__}, folder {service.out}, {processes} process{plural}, {port}"
 
 
 def _described(settings: Settings, cluster_id: str) -> Run:

@@ -73,6 +73,11 @@ class Alerting:
         self._add_trials(closed, closed.through)
         return alerts
 
+    @property
+    def open_alerts(self) -> int:
+        """How many alerts are open."""
+        return len(self._incidents.open())
+
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays; not a copy."""
         return {

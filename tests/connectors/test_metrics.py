@@ -78,6 +78,7 @@ def everything_counted(metrics: Metrics) -> None:
     metrics.pending(7, 8)
     metrics.verdicts("success", 9)
     metrics.alert("opened", "success_rate")
+    metrics.open_alerts(2)
     metrics.recommendation()
     metrics.outputs("agent.verdicts", 11)
     metrics.output_refused("agent.alerts", "MSG_SIZE_TOO_LARGE")
