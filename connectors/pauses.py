@@ -84,15 +84,15 @@ class Pauses:
             sentence: what waits for what, and what to do, without a full stop; shown escaped.
         """
         known = self._causes[cause]
-        self.settle()
         with self._lock:
+            self._settle()
             is_new = cause not in self._pauses
             pause = self._pauses.setdefault(cause, _Pause(self._monotonic()))
             pause.subjects[subject] = pause.sentence = printable(sentence)
             pause.seen.add(subject)
             pause.ended_s = None
-        if is_new and self._logs(known):
-            _log.warning("paused (%s): %s", cause, pause.sentence, extra={"cause": cause, "subject": subject})
+            if is_new and self._logs(known):
+                _log.warning("paused (%s): %s", cause, pause.sentence, extra={"cause": cause})
 
     def end(self, cause: str, subject: str, *, at_once: bool = False) -> None:
         """Record that `subject` no longer waits for `cause`; does nothing if it did not.
@@ -109,37 +109,40 @@ class Pauses:
             if not pause.subjects:
                 pause.ended_s = self._monotonic()
                 pause.lingers = not at_once
-        self.settle()
+            self._settle()
 
     def settle(self) -> None:
         """Close the pauses that are over; called about once a second, so that their end is logged in time."""
         with self._lock:
-            over = {cause: pause for cause, pause in self._pauses.items() if self._is_over(pause)}
-            for cause in over:
-                del self._pauses[cause]
-        for cause, pause in over.items():
-            if self._logs(self._causes[cause]):
-                took_s = (pause.ended_s or pause.began_s) - pause.began_s
-                places = f"; it concerned {len(pause.seen)} places" if len(pause.seen) > 1 else ""
-                _log.warning("resumed (%s), after %.0f s%s", cause, took_s, places, extra={"cause": cause})
+            self._settle()
 
     def is_paused(self, cause: str) -> bool:
         """Whether a pause of this cause is going on."""
-        self.settle()
-        return cause in self._pauses
+        with self._lock:
+            self._settle()
+            return cause in self._pauses
 
     def names(self) -> list[str]:
         """The causes of the pauses that are going on, in order."""
-        self.settle()
         with self._lock:
+            self._settle()
             return sorted(self._pauses)
 
     def reasons(self) -> list[str]:
         """A sentence for each cause of a pause that is going on, with how long it has lasted."""
-        self.settle()
-        now = self._monotonic()
         with self._lock:
+            self._settle()
+            now = self._monotonic()
             return [_reason(cause, pause, now) for cause, pause in sorted(self._pauses.items())]
+
+    def _settle(self) -> None:
+        """Close the pauses that are over. They are logged under the lock: no look at them may come in between."""
+        for cause in [cause for cause, pause in self._pauses.items() if self._is_over(pause)]:
+            pause = self._pauses.pop(cause)
+            if self._logs(self._causes[cause]):
+                took_s = (pause.ended_s or pause.began_s) - pause.began_s
+                places = f"; it concerned {len(pause.seen)} places" if len(pause.seen) > 1 else ""
+                _log.warning("resumed (%s), after %.0f s%s", cause, took_s, places, extra={"cause": cause})
 
     def _is_over(self, pause: _Pause) -> bool:
         linger_s = self._linger_s if pause.lingers else 0.0
