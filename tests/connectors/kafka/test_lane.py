@@ -17,7 +17,7 @@ from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaConfigError, KafkaFailure, admin_config, consumer_config
 from connectors.kafka.cluster import Cluster as Address
 from connectors.kafka.lane import KafkaLane, KafkaLaneState
-from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
+from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
 from connectors.kafka.metadata import Metadata, MetadataPoller
 from harness.waiting import until
 from kafka.clusters import DEADLINE_S, Cluster, RealCluster
@@ -58,11 +58,17 @@ class Rig:
         self.poller = MetadataPoller(admin_config(address), self.settings.topics, 0.1)
 
     @contextmanager
-    def lane(self, state: KafkaLaneState | None = None, number: int = 0, **other: Any) -> Iterator[KafkaLane]:
+    def lane(
+        self,
+        state: KafkaLaneState | None = None,
+        number: int = 0,
+        callbacks: LaneCallbacks | None = None,
+        **other: Any,
+    ) -> Iterator[KafkaLane]:
         self.poller.start()
         settings = LaneSettings(**(self.settings.__dict__ | other))
         decoder = Decoder(now_us=T0_US + 10**15, max_future_skew_us=0)
-        lane = KafkaLane(settings, number, decoder, self.poller, LaneCallbacks(), state)
+        lane = KafkaLane(settings, number, decoder, self.poller, callbacks or LaneCallbacks(), state)
         try:
             yield lane
         finally:
@@ -244,6 +250,26 @@ def test_a_lane_reads_nothing_before_both_topics_are_listed(rig: Callable[..., R
             time.sleep(0.02)
         it.poller.latest = whole
         assert sorted(_ids(_until(lane, _read(2)))) == ["c0", "c0"]
+
+
+def test_a_lane_reports_where_it_reads_and_once_that_each_partition_was_at_its_end(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    for i in range(10):
+        it.broker.produce(it.calls, 0, f"c{i}", _call(i))
+    reported: list[dict[Place, tuple[int, int]]] = []
+    caught_up: list[str] = []
+    callbacks = LaneCallbacks(
+        partitions=lambda _lane, partitions: reported.append(dict(partitions)), caught_up=caught_up.append
+    )
+    with it.lane(callbacks=callbacks) as lane:
+        _until(lane, lambda _: bool(reported))
+        assert reported[0] == {(topic, i): (0, 0) for topic in (it.calls, it.outcomes) for i in (0, 1)} | {
+            (it.calls, 0): (0, 10)
+        }
+        _until(lane, lambda _: bool(caught_up))
+        it.broker.produce(it.calls, 0, "c10", _call(10))
+        _until(lane, lambda _: reported[-1][it.calls, 0] == (11, 0))
+    assert caught_up == ["lane00"]
 
 
 class StoodStill(MetadataPoller):

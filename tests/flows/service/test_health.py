@@ -238,6 +238,28 @@ def test_process_i_listens_on_the_port_plus_i_and_reports_its_number(health: Hea
     assert "aftercall_ready 1.0" in text
 
 
+def test_a_server_goes_on_to_answer_from_another_health_without_a_gap(wheel: Wheel) -> None:
+    """The start waits for the broker, then the process loads its state: probes are answered all the time."""
+    free = serve(health_of(wheel), "127.0.0.1", 0)
+    free.close()
+    service = Service(port=free.port)
+    first = listen(service, 0, running(health_of(wheel, broker=lambda: "it has not answered yet")))
+    assert first is not None
+    assert json.loads(ask(first.port, "/readyz")[2])["reasons"] == ["broker: it has not answered yet"]
+    second = listen(service, 0, health_of(wheel), first)
+    assert second is first
+    assert json.loads(ask(first.port, "/readyz")[2])["reasons"] == ["state is being loaded"]
+    first.close()
+
+
+def test_loading_state_needs_no_heartbeat_also_after_waiting_for_the_broker(health: Health, wheel: Wheel) -> None:
+    running(health)
+    health.not_loaded()
+    wheel.now = 300
+    assert health.not_alive() == []
+    assert health.not_ready() == ["state is being loaded"]
+
+
 def test_port_0_serves_nothing(health: Health) -> None:
     assert listen(Service(port=0), 3, health) is None
     assert b"aftercall_ready 0.0" in METRICS.exposition()[0]

@@ -1,0 +1,54 @@
+"""What leaves the dataflow is logged and counted where an operator looks for it."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aftercall.records import Alert
+from connectors.metrics import METRICS
+from flows.dataflow.outputs import drifted
+from flows.dataflow.steps import Alerted
+
+
+def alert(state: str, seq: int, **changes: Any) -> Alert:
+    at = "2026-01-01T00:00:00Z"
+    fields: dict[str, Any] = {
+        "seq": seq,
+        "alert_id": "0" * 32,
+        "state": state,
+        "kind": "success_rate",
+        "severity": "critical",
+        "opened_at": at,
+        "updated_at": at,
+        "closed_at": at if state == "closed" else None,
+        "task_type": "t",
+        "model": None,
+        "config": None,
+        "metric": "success_rate",
+        "direction": "down",
+        "baseline": 0.9,
+        "current": 0.7,
+        "effect_low": -0.3,
+        "effect_high": -0.1,
+        "changed_at": at,
+        "promise": None,
+        "reason": f"t: record {seq}.",
+        "evidence": {},
+    }
+    return Alert.sealed(**(fields | changes))
+
+
+def test_an_alert_is_logged_where_it_opens_and_where_it_closes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "aftercall.alerts")
+    alerts = [alert("opened", 1), alert("updated", 2), alert("closed", 3)]
+    closed: Any = SimpleNamespace()
+    assert drifted(("alerting", Alerted(closed, alerts, (), 4))) == alerts
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "alert opened (critical): t: record 1."),
+        ("INFO", "alert closed: t: record 3."),
+    ]
+    assert METRICS.figures().open_alerts == 4
