@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
     addresses = ";".join(free_addresses(count))
     members = [
         subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "aftercall", *command, "--member", str(i), "--addresses", addresses],
+            [sys.executable, *_arguments(command, i, addresses)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # Bytewax prints there how often it tried to reach the others
             pass_fds=[lock],
@@ -74,7 +75,10 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
             if member.poll() is None:
                 member.kill()
             member.wait()
-    failed = {i: member.returncode for i, member in enumerate(members) if member.returncode != 0}
+    codes = {i: member.returncode for i, member in enumerate(members)}
+    # One that was stopped before it could handle the signal has read nothing, and so has no other.
+    clean = {0, -signal.SIGTERM} if stopping() else {0}
+    failed = {i: code for i, code in codes.items() if code not in clean}
     if failed:
         listed = ", ".join(f"{i} (exit code {code})" for i, code in failed.items())
         raise RunError(
@@ -82,6 +86,10 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
             "give the same command again: the run resumes at its last epoch)",
             exit_code=ExitCode.USAGE if ExitCode.USAGE in failed.values() else ExitCode.FAILED,
         )
+
+
+def _arguments(command: Sequence[str], member: int, addresses: str) -> list[str]:
+    return ["-m", "aftercall", *command, "--member", str(member), "--addresses", addresses]
 
 
 def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping) -> None:

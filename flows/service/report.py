@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
@@ -21,7 +22,7 @@ from flows.dataflow.letter_log import LETTER_LOG
 from flows.service import logs
 from flows.service.status_line import StatusLine
 
-PUBLISHED_EVERY_S: Final = 3_600.0
+PUBLISHED_EVERY_S: Final = timedelta(hours=1).total_seconds()
 """Seconds between two lines about published snapshots, at least."""
 _TICK_S: Final = 1.0
 _log = logging.getLogger("aftercall.run")

@@ -38,3 +38,22 @@ def test_where_processes_end_over_wrong_settings_the_command_ends_with_2(
     assert "0 (exit code 2)" in str(caught.value)
     assert caught.value.exit_code is ExitCode.USAGE
     assert "aftercall: nowhere.toml: the settings cannot be read" in capfd.readouterr().err
+
+
+def test_processes_that_are_stopped_before_they_handle_signals_have_ended_in_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Python takes a second to start; a stop may come before."""
+    monkeypatch.setattr(members.sys, "executable", "sleep")
+    stopping = Stopping()
+    stopping.begin()
+    monkeypatch.setattr(members, "_arguments", lambda *_: ["600"], raising=True)
+    with (tmp_path / "lock").open("w") as lock:
+        members.run_members([], 2, lock.fileno(), stopping)
+
+
+def test_processes_that_others_have_ended_have_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(members.sys, "executable", "bash")
+    monkeypatch.setattr(members, "_arguments", lambda *_: ["-c", "kill -TERM $$"], raising=True)
+    with (tmp_path / "lock").open("w") as lock, pytest.raises(RunError, match=r"\(exit code -15\)"):
+        members.run_members([], 2, lock.fileno(), Stopping())
