@@ -75,6 +75,8 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
             if member.poll() is None:
                 member.kill()
             member.wait()
+            if member.stdin is not None:
+                member.stdin.close()
     codes = {i: member.returncode for i, member in enumerate(members)}
     # One that was stopped before it could handle the signal has read nothing, and so has no other.
     clean = {0, -signal.SIGTERM} if stopping() else {0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_processes_that_are_stopped_before_they_handle_signals_have_ended_in_ord
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Python takes a second to start; a stop may come before."""
-    monkeypatch.setattr(members.sys, "executable", "sleep")
+    monkeypatch.setattr(sys, "executable", "sleep")
     stopping = Stopping()
     stopping.begin()
     monkeypatch.setattr(members, "_arguments", lambda *_: ["600"], raising=True)
@@ -53,7 +54,7 @@ def test_processes_that_are_stopped_before_they_handle_signals_have_ended_in_ord
 
 
 def test_processes_that_others_have_ended_have_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(members.sys, "executable", "bash")
+    monkeypatch.setattr(sys, "executable", "bash")
     monkeypatch.setattr(members, "_arguments", lambda *_: ["-c", "kill -TERM $$"], raising=True)
     with (tmp_path / "lock").open("w") as lock, pytest.raises(RunError, match=r"\(exit code -15\)"):
         members.run_members([], 2, lock.fileno(), Stopping())
