@@ -92,13 +92,13 @@ class Report:
 
 
 @contextmanager
-def reporting(process: int) -> Iterator[None]:
+def reporting(process: int, processes: int) -> Iterator[None]:
     """While the block runs, log in time that pauses are over and which dead letters there were; show the status line.
 
-    Process 0 alone has one: the terminal has a single last line.
+    Process 0 of `processes` alone has one: the terminal has a single last line.
     """
     ended = Event()
-    line = StatusLine() if process == 0 and logs.has_status() else None
+    line = StatusLine(processes) if process == 0 and logs.has_status() else None
 
     def run() -> None:
         while not ended.wait(_TICK_S):

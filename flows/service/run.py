@@ -176,7 +176,7 @@ def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Ser
     state = service.out / "state"
     flow, sinks = build_service(service, poller, health, stopping)
     try:
-        with reporting(member.number):
+        with reporting(member.number, max(1, len(member.addresses))):
             execute(
                 flow,
                 state / f"engine-{member.number}.log",

@@ -9,11 +9,11 @@ from connectors.metrics import Figures
 
 
 class StatusLine:
-    """Compares the figures of a process with those a moment ago."""
+    """Compares the figures of process 0 with those a moment ago."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`monotonic` gives seconds."""
-        self._monotonic = monotonic
+    def __init__(self, processes: int = 1, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`processes`: of the run; `monotonic` gives seconds."""
+        self._processes, self._monotonic = processes, monotonic
         self._at_s, self._records = monotonic(), 0.0
 
     def text(self, now: Figures, pauses: Sequence[str]) -> str:
@@ -22,6 +22,7 @@ class StatusLine:
         rate = (now.records - self._records) / max(at_s - self._at_s, 1e-3)
         self._at_s, self._records = at_s, now.records
         parts = [
+            f"process 0 of {self._processes}" if self._processes > 1 else "",
             f"paused: {', '.join(pauses)}" if pauses else "",
             f"{rate:,.0f} records/s",
             "" if now.lag is None else f"{now.lag:,.0f} behind",

@@ -144,9 +144,13 @@ def test_there_is_none_in_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 def test_the_line_shows_rate_lag_alerts_calls_snapshot_and_pauses_first() -> None:
     now = iter((0.0, 2.0, 2.0))
-    line = StatusLine(lambda: next(now))
+    line = StatusLine(monotonic=lambda: next(now))
     assert line.text(Figures(5_000, 1_200, 70_394, 2, 12.4), ["ahead", "broker"]) == (
         "paused: ahead, broker | 2,500 records/s | 1,200 behind | 2 open alerts | 70,394 calls pending | "
         "snapshot 12 s old"
     )
     assert line.text(Figures(5_000, None, None, None, None), []) == "0 records/s"
+
+
+def test_with_several_processes_it_says_of_which_it_is() -> None:
+    assert StatusLine(3).text(Figures(0, None, None, None, None), []) == "process 0 of 3 | 0 records/s"
