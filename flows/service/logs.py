@@ -128,11 +128,11 @@ class _StandardError(logging.StreamHandler[TextIO]):
         if not self._has_status:
             super().emit(record)
             return
-        with suppress(OSError, ValueError):
-            self._write(_ERASE)
-        super().emit(record)
-        with suppress(OSError, ValueError):
-            self._write(self._status)
+        try:
+            # In one piece: another process may show its status at any moment.
+            self._write(f"{_ERASE}{self.format(record)}{self.terminator}{self._status}")
+        except Exception:  # noqa: BLE001 - as the base class: no log line may end a run
+            self.handleError(record)
 
     def _write(self, text: str) -> None:
         self.stream.write(text)

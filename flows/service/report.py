@@ -125,5 +125,6 @@ def _described(partitions: Mapping[Place, tuple[int, int]]) -> str:
         offsets, left = zip(*(at for place, at in partitions.items() if place[0] == topic), strict=True)
         first, last = min(offsets), max(offsets)
         at = f"offset {first}" if first == last else f"offsets {first} to {last}"
-        topics.append(f"{topic} ({len(offsets)} partitions, from {at}, {sum(left):,} records behind)")
+        plural = "" if len(offsets) == 1 else "s"
+        topics.append(f"{topic} ({len(offsets)} partition{plural}, from {at}, {sum(left):,} records behind)")
     return " and ".join(topics) or "no partitions"

@@ -141,7 +141,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
 
 def run_as_member(service: ServiceRun, member: Member) -> None:
     """Run one of several processes. Its parent holds our standard input, and has checked folder and broker."""
-    stopping = Stopping()
+    stopping = Stopping(logs=False)
     stopping.install()
     die_with_parent(sys.stdin)
     try:

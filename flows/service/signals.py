@@ -19,8 +19,9 @@ _log = logging.getLogger("aftercall.run")
 class Stopping:
     """Whether the process must end, and since when."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, logs: bool = True) -> None:
+        """`monotonic` gives seconds; `logs`: log the signal, as one process of a run does."""
+        self._monotonic, self._logs = monotonic, logs
         self._since_s: float | None = None
 
     def install(self) -> None:
@@ -43,7 +44,7 @@ class Stopping:
 
     def _signalled(self, number: int, frame: Any) -> None:
         del frame
-        if self._since_s is None:
+        if self._since_s is None and self._logs:
             _log.info("%s: finishing the epoch", signal.Signals(number).name)
         self.begin()
 

@@ -66,6 +66,7 @@ def test_a_run_logs_its_stages_once_each_and_dead_letters_together(pipeline: Pip
     )
     assert len(started) == len(stopped) == 1
     assert "2 processes" in started[0]["event"]
+    assert running.printed().count("SIGTERM: ") == 1
     for word in ("state loaded", "reading"):
         said = [line["process"] for line in lines(running, "aftercall.run") if line["event"].startswith(word)]
         assert sorted(said) == [0, 1], word

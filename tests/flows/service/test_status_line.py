@@ -98,6 +98,18 @@ def test_the_status_is_the_last_row_and_log_lines_come_above_it(screen: Screen) 
     assert not any("records/s" in row for row in rows)
 
 
+def test_a_log_line_and_the_status_are_written_in_one_piece(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two pieces another process of the run could write."""
+    screen.configure()
+    logs.show_status("10 records/s")
+    pieces: list[str] = []
+    monkeypatch.setattr(screen.stream, "write", pieces.append)
+    logging.getLogger("aftercall.run").info("one")
+    assert len(pieces) == 1
+    assert pieces[0].startswith("\r\x1b[K")
+    assert pieces[0].endswith("\n10 records/s")
+
+
 def test_a_status_that_is_too_long_is_cut_or_it_could_not_be_erased(screen: Screen) -> None:
     screen.configure()
     logs.show_status("x" * 500)
