@@ -116,7 +116,8 @@ class Member:
         """`command`: Python, `-m`, a module and its arguments; the other settings are as a spare is in any case."""
         self.pid, ear = SPARES.pop(0)
         self.returncode: int | None = None
-        stdin, self._held = os.pipe()
+        stdin, held = os.pipe()
+        self.stdin = os.fdopen(held, "wb", 0)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         member = {"command": command[2:], "env": dict(os.environ), "numbers": [0, 1, 2, *pass_fds]}
         socket.send_fds(ear, [json.dumps(member).encode()], [stdin, nowhere, 2, *pass_fds])
