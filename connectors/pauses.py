@@ -35,6 +35,8 @@ class Cause(NamedTuple):
 CAUSES: Final = (
     Cause("ahead", "A partition is more than `join.max_lead` ahead of the slowest one, and waits for it"),
     Cause("broker", "No broker answers", shared=True),
+    Cause("claim", "The claim on the topics is not taken yet, or was not confirmed for 15 s", shared=True),
+    Cause("host_clock", "This host's clock is more than `join.max_future_skew` behind the broker's", shared=True),
     Cause("topic_missing", "The broker does not list an input topic that is read", shared=True),
     Cause("unacknowledged", "The broker has not acknowledged outputs for 10 s"),
 )

@@ -8,6 +8,8 @@ every worker (the probe in its `worker.rs` follows the recovery writes), so any 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
@@ -20,8 +22,13 @@ HeldBlocks = list[Block]
 class AfterEpochPart(StatefulSinkPartition[Block, HeldBlocks]):
     """The only part. Its state is the list of records of the epoch that it is stored with."""
 
-    def __init__(self, inner: StatefulSinkPartition[Block, None], stored: HeldBlocks | None) -> None:
-        self._inner = inner
+    def __init__(
+        self,
+        inner: StatefulSinkPartition[Block, None],
+        stored: HeldBlocks | None,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._inner, self._confirm = inner, confirm
         self._stored: HeldBlocks = list(stored or ())
         self._fresh: HeldBlocks = []
 
@@ -35,8 +42,9 @@ class AfterEpochPart(StatefulSinkPartition[Block, HeldBlocks]):
 
     @override
     def snapshot(self) -> HeldBlocks:
-        """Flush what was sent; the state is all records that were not, including those of this epoch."""
+        """Flush what was sent, and confirm; the state is all records that were not, including those of this epoch."""
         self._inner.snapshot()
+        self._confirm()
         self._stored = self._stored + self._fresh
         self._fresh = []
         return self._stored
@@ -55,8 +63,9 @@ class AfterEpochPart(StatefulSinkPartition[Block, HeldBlocks]):
 class AfterEpoch(FixedPartitionedSink[Block, HeldBlocks]):
     """Wraps another sink. It needs a block in every epoch, an empty one where there are no records."""
 
-    def __init__(self, inner: FixedPartitionedSink[Block, None]) -> None:
-        self._inner = inner
+    def __init__(self, inner: FixedPartitionedSink[Block, None], confirm: Callable[[], None] = lambda: None) -> None:
+        """`confirm`: returns once an epoch may be stored, in one process for all of them; it may raise."""
+        self._inner, self._confirm = inner, confirm
         self._part: AfterEpochPart | None = None
 
     @override
@@ -72,7 +81,7 @@ class AfterEpoch(FixedPartitionedSink[Block, HeldBlocks]):
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: HeldBlocks | None) -> AfterEpochPart:
         """Open the part; it first sends what was stored with the last epoch."""
-        self._part = AfterEpochPart(self._open(step_id), resume_state)
+        self._part = AfterEpochPart(self._open(step_id), resume_state, self._confirm)
         return self._part
 
     def finish(self) -> None:

@@ -27,7 +27,7 @@ from connectors.kafka.metadata import Metadata, MetadataPoller
 from connectors.kafka.partition_clocks import PartitionClocks
 from connectors.kafka.position import Position
 from connectors.kafka.progress_board import ProgressBoard
-from connectors.kafka.reader import KafkaReader, Read
+from connectors.kafka.reader import NOTHING_READ, KafkaReader, Read
 from connectors.metrics import METRICS
 from connectors.pauses import PAUSES
 
@@ -98,8 +98,8 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             self._set_wake(_NOTHING_WAIT_S)
             return []
         self._callbacks.polled(self._name)
-        read = self._reader.read(self._settings.batch_size)
-        batch = self._batch(read, now)
+        read, batch = self._read()
+        batch = self._batch(read, batch, now)
         self._report_ends()
         self._board.publish(self._lane, self._clocks.slowest())
         self._reader.set_paused(self._too_far_ahead(), self._too_far)
@@ -206,10 +206,29 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         _log.warning("%s; going on without it because of --accept-data-loss", lost)
         del self._kept[place]
 
-    def _batch(self, read: Read, now: float) -> Batch:
+    def _read(self) -> tuple[Read, Batch]:
+        """What the client has fetched, and the same decoded; nothing while this host's clock is too far behind.
+
+        That may show only after the read, or while records are decoded: then they are put back, to be read again.
+        """
+        if self._callbacks.holding():
+            return NOTHING_READ, self._decoded(NOTHING_READ)
+        read = self._reader.read(self._settings.batch_size)
+        early = read.appended_us != NEVER and self._callbacks.too_early(read.appended_us)
+        batch = self._decoded(NOTHING_READ if early else read)
+        if early or (any(refused.reason == "future" for refused in batch.refused) and self._callbacks.holding()):
+            self._reader.put_back()
+            return NOTHING_READ, self._decoded(NOTHING_READ)
+        return read, batch
+
+    def _decoded(self, read: Read) -> Batch:
         partition = np.array(read.partition, np.int32)
         offset = np.array(read.offset, np.int64)
-        batch = self._decoder.decode(read.payload, self._kind[partition], partition, offset, self._names)
+        return self._decoder.decode(read.payload, self._kind[partition], partition, offset, self._names)
+
+    def _batch(self, read: Read, batch: Batch, now: float) -> Batch:
+        """What goes on into the dataflow of a read: its records with their watermarks, and the lane's clocks."""
+        partition = np.array(read.partition, np.int32)
         if batch.refused:
             record = {place: i for i, place in enumerate(zip(read.partition, read.offset, strict=True))}
             rows = [record[refused.partition, refused.offset] for refused in batch.refused]

@@ -52,6 +52,9 @@ class LaneCallbacks:
         caught_up: called with the lane's name once each of its partitions was at its end for the first time.
         built: called with the lane's name when the lane is built in this process.
         erasures: returns requests to erase calls that no lane has received; called by the first lane.
+        holding: returns whether to read nothing now; asked before each read.
+        too_early: called after each read with the broker's time of the newest record, us, where its topic has such
+            times; returns whether the records came too early for this host's clock: then they are read again later.
     """
 
     stopping: Callable[[], bool] = lambda: False
@@ -61,3 +64,5 @@ class LaneCallbacks:
     caught_up: Callable[[str], None] = lambda _lane: None
     built: Callable[[str], None] = lambda _lane: None
     erasures: Callable[[], tuple[Erase, ...]] = tuple
+    holding: Callable[[], bool] = lambda: False
+    too_early: Callable[[int], bool] = lambda _appended_us: False

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from threading import Thread
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, TopicPartition
 
+from aftercall.times import NEVER
 from connectors.batch import Bools
 from connectors.kafka.client import KafkaFailure, is_fatal, open_consumer, sentence
 from connectors.kafka.cluster import ClientConfig
@@ -39,6 +40,7 @@ class Read(NamedTuple):
         moved: indices of the partitions from which messages were read.
         ends: index and offset of each end of a partition that was reached, in order.
         full: the client may have fetched more.
+        appended_us: when the broker appended the newest record, us; `NEVER` where the topics have producers' times.
     """
 
     partition: list[int]
@@ -48,6 +50,7 @@ class Read(NamedTuple):
     moved: list[int]
     ends: list[tuple[int, int]]
     full: bool
+    appended_us: int = NEVER
 
     def key(self, record: int) -> str | None:
         """The key of a record."""
@@ -56,6 +59,9 @@ class Read(NamedTuple):
     def redriven_of(self, record: int) -> str | None:
         """Of a record that was sent again, the `event_id` of its dead letter."""
         return redriven_of(self.messages[record].headers())
+
+
+NOTHING_READ: Final = Read([], [], [], [], [], [], full=False)
 
 
 class KafkaReader:
@@ -81,6 +87,8 @@ class KafkaReader:
         """Per partition, the offset after the last record read."""
         self._topic_ids: list[str] = []
         self._leader_epochs: list[int] = []
+        self._before: dict[Place, Position] = {}
+        """Where the last `read` began."""
 
     def adopt(self, positions: Mapping[Place, Position | None], metadata: Metadata) -> None:
         """Read partitions from their positions on, or from their beginnings.
@@ -137,9 +145,9 @@ class KafkaReader:
         Raises:
             KafkaFailure: an error that will not pass by itself, or a position that has expired meanwhile.
         """
-        result = Read([], [], [], [], [], [], full=False)
         if self._consumer is None:
-            return result
+            return NOTHING_READ
+        result, self._before = Read([], [], [], [], [], [], full=False), self.state()
         messages: list[Any] = self._consumer.consume(limit, 0)
         if self._failure is not None:
             raise KafkaFailure(sentence(self._failure))
@@ -167,7 +175,15 @@ class KafkaReader:
         for i, end in ends:
             # The markers of transactions hold no record: they count as read.
             self.positions[i] = end
-        return result._replace(ends=ends, full=len(messages) >= limit)
+        appended_us = max(map(_appended_us, moved.values()), default=NEVER)
+        return result._replace(ends=ends, full=len(messages) >= limit, appended_us=appended_us)
+
+    def put_back(self) -> None:
+        """Take the last `read` back: its records are read again by the next one."""
+        for i, place in enumerate(self.places):
+            before = self._before.get(place)
+            if before is not None and before.offset != self.positions[i]:
+                self._move(i, before)
 
     def set_paused(self, ahead: Bools, than: str) -> None:
         """Pause the partitions that are too far ahead, and resume the others; `than` says how far is too far."""
@@ -300,6 +316,12 @@ def _assigned(place: Place, start: Position) -> TopicPartition:
     if start.leader_epoch == UNKNOWN_EPOCH:
         return TopicPartition(*place, start.offset)
     return TopicPartition(*place, start.offset, leader_epoch=start.leader_epoch)
+
+
+def _appended_us(message: Any) -> int:
+    """The broker's time of a record, us; `NEVER` where it has the producer's."""
+    kind, at_ms = message.timestamp()
+    return at_ms * 1000 if kind == TIMESTAMP_LOG_APPEND_TIME else NEVER
 
 
 def _lost(offset: int, bounds: Bounds) -> str:

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined] # they are public
 from confluent_kafka.cimpl import NewTopic
 
-from aftercall.times import DAY_US
+from aftercall.times import DAY_US, HOUR_US
 from connectors.kafka.client import Reached, admin_config, open_admin, reach
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.errors import KafkaFailure, displayable, is_fatal, is_passing, sentence
@@ -19,6 +19,10 @@ PARTITIONS: Final = 12
 BROKERS_CHOICE: Final = -1
 """As `replication`: the broker's default.replication.factor."""
 INPUTS: Final = ("calls", "outcomes")
+CLAIMS: Final = "claims"
+_TIMES: Final = "message.timestamp.type"
+BROKERS_TIMES: Final = "LogAppendTime"
+"""The broker sets the times of a topic's records."""
 _INPUT: Final = {
     "cleanup.policy": "delete",
     "retention.ms": str(7 * DAY_US // 1000),  # a stopped pipeline may come back within a week
@@ -31,6 +35,11 @@ SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "recommendations": {"cleanup.policy": "compact"},
     "alerts": {"cleanup.policy": "delete", "retention.ms": str(90 * DAY_US // 1000)},
     "dead_letters": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_US // 1000)},
+    "claims": {
+        "cleanup.policy": "compact",
+        "segment.ms": str(HOUR_US // 1000),  # a start reads what is not compacted yet: an hour of heartbeats
+        _TIMES: BROKERS_TIMES,
+    },
 }
 """Settings with which each topic is created, by its key in `[kafka.topics]`."""
 _LEAST_RETENTION_MS: Final = DAY_US // 1000
@@ -72,8 +81,9 @@ def create_topics(
 
     Args:
         cluster: the cluster to create them on.
-        names: of each of the six keys of `SETTINGS`, the topic's name.
-        partitions: of new topics; None: `PARTITIONS`, or as many as the other input topic has.
+        names: of each key of `SETTINGS`, the topic's name.
+        partitions: of new topics but that of claims, which has one; None: `PARTITIONS`, or as many as the other input
+            topic has.
         replication: how many brokers hold each record; -1 leaves it to the broker.
         dry_run: the broker validates the request, and creates nothing.
         timeout_s: how long to retry to reach it.
@@ -84,7 +94,7 @@ def create_topics(
     """
     reached = reach(cluster, inputs=list(names.values()), timeout_s=timeout_s)
     admin = open_admin(admin_config(cluster))
-    counts = {names[key]: partitions or _partitions(key, names, reached) for key in SETTINGS}
+    counts = {names[key]: _partitions(key, names, reached, partitions) for key in SETTINGS}
     missing = [
         NewTopic(
             names[key], num_partitions=counts[names[key]], replication_factor=replication, config=dict(SETTINGS[key])
@@ -137,8 +147,35 @@ def uneven_inputs(inputs: Sequence[str], partitions: Mapping[str, int]) -> str |
     )
 
 
-def _partitions(key: str, names: Mapping[str, str], reached: Reached) -> int:
+def create_claims(cluster: Cluster, name: str) -> None:
+    """Create the topic of claims; does nothing if it exists.
+
+    Raises:
+        KafkaFailure: the broker refuses, or cannot be reached.
+    """
+    topic = NewTopic(name, num_partitions=1, replication_factor=BROKERS_CHOICE, config=dict(SETTINGS[CLAIMS]))
+    _create(open_admin(admin_config(cluster)), [topic], dry_run=False)
+
+
+def unwatched_clock(cluster: Cluster, topics: Sequence[str]) -> str | None:
+    """A sentence if none of these topics shows the broker's clock, with which this host's is compared; else None.
+
+    Takes up to 10 s.
+    """
+    settings = _settings(open_admin(admin_config(cluster)), topics)
+    if any(of_topic.get(_TIMES) == BROKERS_TIMES for of_topic in settings.values()):
+        return None
+    return (
+        f"{', '.join(topics)}: one should have the broker's times ({_TIMES}={BROKERS_TIMES}); none is seen to have "
+        "them, so this host's clock is not watched: if it were behind, records would be refused as `future` (see "
+        "docs/operations.md)"
+    )
+
+
+def _partitions(key: str, names: Mapping[str, str], reached: Reached, wanted: int | None) -> int:
     """As many as the other input has: all records of a call should share a partition number."""
+    if key == CLAIMS or wanted is not None:
+        return 1 if key == CLAIMS else wanted or PARTITIONS
     siblings = [reached.partitions.get(names[other]) for other in INPUTS] if key in INPUTS else []
     return next((count for count in siblings if count is not None), PARTITIONS)
 
@@ -192,6 +229,11 @@ def _compared(key: str, name: str, settings: Mapping[str, str]) -> list[str]:
         sentences.append(
             f"{name}: retention.ms should be at least {_LEAST_RETENTION_MS} (1 d), as a pipeline that is down for "
             f"longer loses records; it is {retention_ms} (raise it)"
+        )
+    if key == CLAIMS and settings.get(_TIMES) != BROKERS_TIMES:
+        sentences.append(
+            f"{name}: {_TIMES} should be {BROKERS_TIMES}, so that a wrong clock of this host is noticed; it is "
+            f"{settings.get(_TIMES)} (kafka-configs --alter --topic {name} --add-config {_TIMES}={BROKERS_TIMES})"
         )
     least = _LEAST_BYTES if key in INPUTS else _LEAST_OUTPUT_BYTES
     most = int(settings.get("max.message.bytes") or least)

@@ -109,17 +109,19 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
         KafkaFailure: no broker answers within `timeout_s`, or it refuses the credentials.
     """
     from connectors.kafka.client import admin_config, open_admin, reach
-    from connectors.kafka.topics import INPUTS, differences
+    from connectors.kafka.topics import CLAIMS, INPUTS, differences
 
     cluster, names = kafka.cluster(), kafka.topics.model_dump()
-    inputs = [name for key, name in names.items() if key in INPUTS]
+    inputs = [name for key, name in names.items() if key in {*INPUTS, CLAIMS}]
     outputs = [name for key, name in names.items() if key not in INPUTS]
     reached = reach(cluster, inputs=inputs, outputs=outputs, timeout_s=timeout_s, rights=True)
     findings = [Finding("ok", f"kafka: reached {reached.brokers} broker(s) of cluster {reached.cluster_id}")]
     differing = differences(open_admin(admin_config(cluster)), names, reached.partitions)
     forbidden = dict(reached.forbidden)
     for key, name in names.items():
-        if name in reached.missing:
+        if key == CLAIMS:
+            findings += _about_claims(kafka, name in reached.missing, forbidden.get(name))
+        elif name in reached.missing:
             findings.append(
                 Finding(
                     "error",
@@ -142,6 +144,27 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
             for name, right in lacking.forbidden
         ]
     return findings
+
+
+def _about_claims(kafka: Kafka, is_missing: bool, forbidden: str | None) -> list[Finding]:  # noqa: FBT001 - a finding
+    """What concerns the topic of claims, without which a service runs all the same."""
+    from connectors.kafka.claim_writer import missing_right
+    from connectors.kafka.topics import unwatched_clock
+
+    name, cluster = kafka.topics.claims, kafka.cluster()
+    if is_missing:
+        lacking: str | None = "is missing or hidden (`aftercall topics create` makes it, and `run` where it may)"
+    elif forbidden:
+        lacking = f"this user must be allowed to {forbidden} it; it is not (grant it)"
+    else:
+        lacking = missing_right(cluster)
+    findings = [Finding("ok", f"{name}: claims can be made")]
+    if lacking is not None:
+        harm = "without claims, two services on the same topics do not notice each other"
+        findings = [Finding("warning", f"{name}: {lacking}; {harm}")]
+    shown = [name] if lacking is None else []
+    clock = unwatched_clock(cluster, [*shown, kafka.topics.calls, kafka.topics.outcomes])
+    return findings if clock is None else [*findings, Finding("warning", clock)]
 
 
 def _tables(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[tuple[list[str], list[str]]]:

@@ -178,6 +178,13 @@ def run(
             metavar="SPAN", help="How long the broker may be away at the start, such as 60s; by default for ever."
         ),
     ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Take the topics from another service that has claimed them, or go on in a copy that fell behind.",
+        ),
+    ] = False,
     member: Annotated[int | None, typer.Option(hidden=True)] = None,
     addresses: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
@@ -198,6 +205,7 @@ def run(
         accept_data_loss,
         accept_unsealed_state,
         None if wait_for_broker is None else span(wait_for_broker, "--wait-for-broker"),
+        take_over,
     )
     if member is not None:
         run_as_member(service, Member(member, tuple(addresses.split(";"))))

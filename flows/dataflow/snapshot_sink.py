@@ -69,6 +69,8 @@ class SnapshotSettings:
     """Called in the process that holds the sink."""
     on_published: Callable[[float], None] = lambda _took_s: None
     """Called after each publication with its duration in seconds; with 0 where nothing had changed."""
+    confirm: Callable[[], None] = lambda: None
+    """Called at each epoch's end: returns once the epoch may be stored, or raises."""
     erasing: Erasing | None = None
     """Carries out requests to erase calls; None in a replay, which has none."""
 
@@ -136,6 +138,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             self._commit()
         self._report_metrics()
         self._erase()
+        self._settings.confirm()
         if self._running is None and self._settings.monotonic() >= self._due:
             if self._store.cut == self._published_cut:  # nothing has changed
                 self._due = self._settings.monotonic() + self._settings.every.total_seconds()

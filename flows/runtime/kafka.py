@@ -33,8 +33,15 @@ def output_topics(kafka: Kafka) -> tuple[str, ...]:
     return topics.verdicts, topics.alerts, topics.recommendations, topics.dead_letters
 
 
-def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], give_up: Callable[[], bool]) -> Outlets:
-    """One sink per output topic; all share one producer. `beat` and `give_up` as in `WriterCallbacks`."""
+def outlets(
+    kafka: Kafka,
+    snapshot: SnapshotSink,
+    *,
+    beat: Callable[[], None],
+    give_up: Callable[[], bool],
+    confirm: Callable[[], None],
+) -> Outlets:
+    """One sink per output topic; all share one producer. Callbacks as in `WriterCallbacks` and `AfterEpoch`."""
     callbacks = WriterCallbacks(
         beat=beat,
         give_up=give_up,
@@ -44,7 +51,7 @@ def outlets(kafka: Kafka, snapshot: SnapshotSink, *, beat: Callable[[], None], g
     )
     writer = KafkaWriter(producer_config(kafka.cluster()), kafka.topics.dead_letters, callbacks)
     verdicts, alerts, recommendations, letters = (KafkaSink(writer, topic) for topic in output_topics(kafka))
-    return Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, snapshot)
+    return Outlets(verdicts, AfterEpoch(alerts, confirm), AfterEpoch(recommendations), letters, snapshot)
 
 
 def finish(sinks: Outlets) -> None:

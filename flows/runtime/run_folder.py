@@ -33,13 +33,16 @@ LEAST_ROOM: Final = 32 * 1024 * 1024
 PICKLED: Final = 1
 _WHOLE: Final = 2
 STOPPED: Final = "stopped"
+RUN_ID: Final = "run_id"
+INCARNATION: Final = "incarnation"
 SEGMENTS: Final = "segments"
 """Folder of the segments, within the state folder."""
 
 Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`, and its `checksum`.
 
-`stopped`, where it is there: the digest of the recovery store at an orderly stop.
+`stopped`, where it is there: the digest of the recovery store at an orderly stop. A service has `run_id` too, drawn at
+its first start, and `incarnation`, that of its last claim on the topics.
 """
 
 

@@ -45,7 +45,7 @@ def free_addresses(count: int) -> list[str]:
     raise RunError(f"run: {count} ports of {PORTS[0]}-{PORTS[-1]} must be free on {_LOOPBACK} (end what listens there)")
 
 
-def run_members(command: Sequence[str], count: int, lock: int, stopping: Stopping) -> None:
+def run_members(command: Sequence[str], count: int, lock: int, stopping: Stopping, lost: Sequence[str] = ()) -> None:
     """Run `count` processes to their end.
 
     Args:
@@ -53,9 +53,10 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
         count: number of processes, > 1.
         lock: descriptor of the lock file; the processes inherit it, so the lock lasts until the last one has ended.
         stopping: once it is true, all processes are stopped with SIGTERM.
+        lost: once there is a sentence in it, all are killed at once: nothing more may be stored or sent.
 
     Raises:
-        RunError: one of them failed; the others were ended too.
+        RunError: one of them failed, and the others were ended too; or the sentence of `lost`.
     """
     addresses = ";".join(free_addresses(count))
     members = [
@@ -69,7 +70,7 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
         for i in range(count)
     ]
     try:
-        _watch(members, stopping)
+        _watch(members, stopping, lost)
     finally:
         for member in members:
             if member.poll() is None:
@@ -77,6 +78,8 @@ def run_members(command: Sequence[str], count: int, lock: int, stopping: Stoppin
             member.wait()
             if member.stdin is not None:
                 member.stdin.close()
+    if lost:
+        raise RunError(lost[0])
     codes = {i: member.returncode for i, member in enumerate(members)}
     # One that was stopped before it could handle the signal has read nothing, and so has no other.
     clean = {0, -signal.SIGTERM} if stopping() else {0}
@@ -94,10 +97,10 @@ def _arguments(command: Sequence[str], member: int, addresses: str) -> list[str]
     return ["-m", "aftercall", *command, "--member", str(member), "--addresses", addresses]
 
 
-def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping) -> None:
-    """Return once all have ended, one has failed, or stopping takes longer than `_GRACE_S`."""
+def _watch(members: Sequence[subprocess.Popen[bytes]], stopping: Stopping, lost: Sequence[str]) -> None:
+    """Return once all have ended, one has failed, `lost` has a sentence, or stopping takes longer than `_GRACE_S`."""
     signalled_at: float | None = None
-    while any(member.poll() is None for member in members):
+    while not lost and any(member.poll() is None for member in members):
         if any(member.poll() not in {None, 0} for member in members):
             _wait_for_errors(members)
             return

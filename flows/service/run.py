@@ -10,12 +10,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from math import inf
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from bytewax.dataflow import Dataflow
@@ -39,9 +41,11 @@ from flows.runtime.engine import PeerLost, execute
 from flows.runtime.kafka import finish, inputs, outlets, wait_for_broker
 from flows.runtime.run_folder import (
     PICKLED,
+    RUN_ID,
     STOPPED,
     VERSION,
     Run,
+    RunError,
     ensure_room,
     locked,
     open_run,
@@ -51,17 +55,22 @@ from flows.runtime.run_folder import (
 from flows.runtime.state_store import digest, keeping_of, open_store, sweep
 from flows.service import health_server, logs
 from flows.service.allocator import limit_arenas
+from flows.service.claiming import Claiming, alive_until, board_of, claimed, end_at_once
 from flows.service.health import Health
 from flows.service.health_server import Server
+from flows.service.holding import Holding
 from flows.service.peer_health import watch_peers
 from flows.service.processes import run_members
 from flows.service.report import Report, reporting
 from flows.service.signals import Stopping, die_with_parent
+from flows.service.wall_clock import WallClock, start_again
 from flows.settings import Settings
 from flows.settings.for_decoder import decoder_of
 from models.drift import load_river
 
 _CHECK_DISK_S: Final = 1.0
+_RECENT_S: Final = 0.25
+"""Two sinks confirm the claim at an epoch's end; the later one only if the other did so longer ago than this."""
 _log = logging.getLogger("aftercall.run")
 
 
@@ -76,6 +85,7 @@ class ServiceRun:
         accept_data_loss: resume although records have expired unread, or a topic was deleted and created again.
         accept_unsealed_state: accept stored state whose checksums have no key, and seal it with the key.
         wait_for_broker: how long the broker may be away at the start; None: for ever.
+        take_over: take the topics from another service that has claimed them, and go on in a folder that fell behind.
     """
 
     settings: Settings
@@ -84,6 +94,7 @@ class ServiceRun:
     accept_data_loss: bool = False
     accept_unsealed_state: bool = False
     wait_for_broker: timedelta | None = None
+    take_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,24 +127,40 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
     stopping = Stopping()
     stopping.install()
     state = state_folder(service.out)
-    with locked(state) as lock, ExitStack() as stack:
+    lost: list[str] = []
+    on_lost = end_at_once if processes == 1 else lost.append
+    with locked(state) as lock, ExitStack() as held, ExitStack() as stack:
         _log.info("started: %s", _described_run(service, processes))
         health = _health_of_start(service.settings)
         server = health_server.listen(service.settings.service, 0, health)
         if server is not None:
             stack.callback(server.close)
         try:
-            current = _prepare(service, state, health, stopping)
+            ensure_room(service.out)
+            give_up = alive_until(health, stopping)
+            broker = _reached(service, health, give_up)
+            current = _prepare(service, state, broker.cluster_id)
+            claiming = Claiming(service.settings, service.out, broker.cluster_id, service.take_over)
+            current = held.enter_context(claimed(claiming, current, give_up, on_lost))
+            catch_up(service.settings.kafka, state)
         except KafkaFailure:
             if not stopping():
                 raise
-            _log.info("stopped before a broker answered")
+            _log.info("stopped before it began")
             return
         if processes == 1:
+            held.callback(WallClock(start_again).close)
             work(service, Member(), stopping, server)
         else:
             stack.close()  # process 0 listens on the same port
-            run_members(command, processes, lock, stopping)
+            clock = WallClock(lambda: lost.append("this host's clock was set back"))
+            held.callback(clock.close)
+            try:
+                run_members(command, processes, lock, stopping, lost)
+            except RunError:
+                if clock.was_set_back:
+                    start_again()
+                raise
         sweep(state, keeping_of(service.settings, state))
         write_run(state, current | {STOPPED: digest(state)})
     _log.info("stopped; the same command resumes here")
@@ -245,6 +272,7 @@ def build_service(
         accept_data_loss=service.accept_data_loss,
     )
     erasing = Erasing(service.out)
+    holding = Holding(board_of(service.out), settings.join.max_future_skew)
     callbacks = LaneCallbacks(
         stopping=stop,
         beat=health.heartbeat.beat,
@@ -253,7 +281,16 @@ def build_service(
         caught_up=report.caught_up,
         polled=polled,
         erasures=erasing.requests.inbox(),
+        holding=holding,
+        too_early=holding.too_early,
     )
+
+    def confirm(recent_s: float = 0.0) -> None:
+        def is_cut_off() -> bool:
+            return stopping() and PAUSES.is_paused("broker")
+
+        holding.confirm(health.heartbeat.beat, stopping.overdue, is_cut_off, recent_s=recent_s)
+
     snapshot = SnapshotSettings(
         folder=service.out,
         live=True,
@@ -265,21 +302,25 @@ def build_service(
         forget=settings.forget_after(settings.retention.on_kafka()),
         on_built=health.expects_snapshots,
         on_published=published,
+        confirm=partial(confirm, recent_s=_RECENT_S),
         erasing=erasing,
     )
     source = KafkaLanes(lanes, decoder, poller, callbacks)
-    sinks = outlets(settings.kafka, SnapshotSink(snapshot), beat=health.heartbeat.beat, give_up=stopping.overdue)
+    sinks = outlets(
+        settings.kafka,
+        SnapshotSink(snapshot),
+        beat=health.heartbeat.beat,
+        give_up=stopping.overdue,
+        confirm=confirm,
+    )
     keeping = keeping_of(settings, service.out / "state")
     return outcomes(settings, source, sinks, place_origin, keeping), sinks
 
 
-def _prepare(service: ServiceRun, state: Path, health: Health, stopping: Stopping) -> Run:
-    """Wait for the broker, and check that the state in the folder belongs to this run; gives what `run.json` has."""
-    ensure_room(service.out)
-    broker = _reached(service, health, stopping)
-    health.not_loaded()
+def _prepare(service: ServiceRun, state: Path, cluster_id: str) -> Run:
+    """Check that the state in the folder belongs to this run; gives what `run.json` has."""
     begun = (state / "run.json").exists()
-    wanted = _described(service.settings, broker.cluster_id)
+    wanted = _described(service.settings, cluster_id)
     current = open_run(service.out, wanted, accept_config_change=service.accept_config_change)
     open_store(
         state,
@@ -289,8 +330,9 @@ def _prepare(service: ServiceRun, state: Path, health: Health, stopping: Stoppin
         unsealed=service.accept_unsealed_state,
         stopped=current.pop(STOPPED, None),
     )
-    write_run(state, current)
-    catch_up(service.settings.kafka, state)
+    if RUN_ID not in current or service.accept_unsealed_state:
+        current = {RUN_ID: token_hex(8)} | current
+        write_run(state, current)
     return current
 
 
@@ -304,16 +346,13 @@ def _health_of_start(settings: Settings) -> Health:
     )
 
 
-def _reached(service: ServiceRun, health: Health, stopping: Stopping) -> Reached:
+def _reached(service: ServiceRun, health: Health, give_up: Callable[[], bool]) -> Reached:
     """Wait for the broker; `health` names it as what is missing."""
     within = service.wait_for_broker
     health.loaded()  # nothing is, but the broker is what is missing
-
-    def give_up() -> bool:
-        health.heartbeat.beat()
-        return stopping()
-
-    return wait_for_broker(service.settings.kafka, inf if within is None else within.total_seconds(), give_up)
+    reached = wait_for_broker(service.settings.kafka, inf if within is None else within.total_seconds(), give_up)
+    health.not_loaded()
+    return reached
 
 
 def _described_run(service: ServiceRun, processes: int) -> str:

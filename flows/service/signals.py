@@ -13,6 +13,8 @@ from typing import Any, Final, TextIO
 WITHIN_S: Final = 20.0
 """How long the end may take, in seconds. After that no epoch is stored any more, as its output may not have been
 delivered; the next start repeats it."""
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that end a service in order."""
 _log = logging.getLogger("aftercall.run")
 
 
@@ -26,8 +28,9 @@ class Stopping:
 
     def install(self) -> None:
         """Handle SIGTERM and SIGINT. Call from the main thread only."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPS:
             signal.signal(number, self._signalled)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # a process that started itself again has blocked them
 
     def begin(self) -> None:
         """Begin to stop, as a signal does."""

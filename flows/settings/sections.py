@@ -245,6 +245,7 @@ class Topics(Section):
     recommendations: Topic = "agent.recommendations"
     alerts: Topic = "agent.alerts"
     dead_letters: Topic = "agent.dead-letters"
+    claims: Topic = "agent.claims"
 
     @model_validator(mode="after")
     def _all_different(self) -> Self:

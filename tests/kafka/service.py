@@ -34,7 +34,7 @@ VERDICTS = ("pending", "success", "failure")
 
 
 class Pipeline:
-    """A configuration, an output folder and six topics; `start` runs the command over them."""
+    """A configuration, an output folder and topics; `start` runs the command over them."""
 
     def __init__(self, cluster: Cluster, folder: Path, *, partitions: int = 2, lanes: int = 2, **join: str) -> None:
         self.cluster, self.folder, self.out = cluster, folder, folder / "out"
@@ -114,7 +114,7 @@ class Pipeline:
         printed = self.folder / f"printed-{len(self.started)}.txt"
         command = ["aftercall", "run", "--config", str(config), "--out", str(self.out)]
         command += ["--processes", str(processes), *options]
-        env = environment(**settings)
+        env = environment(**{"AFTERCALL_CLAIM_WATCH_S": "6", **settings})  # longer than a heartbeat
         process = (
             Fork(command, cwd=self.folder, env=env, out=printed, err=printed)
             if before is None

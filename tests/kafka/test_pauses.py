@@ -16,6 +16,7 @@ from benchmarks.kafka_broker import Broker
 from connectors.pauses import CAUSES
 from kafka.clusters import RealCluster
 from kafka.service import Pipeline, Running, rfc3339
+from system.clock import WrongClock
 
 ROOT = Path(__file__).parents[2]
 ASK_S = 60.0
@@ -28,9 +29,12 @@ class Scene:
 
     def __init__(self, broker: Broker, folder: Path) -> None:
         self.broker = broker
-        self.pipeline = Pipeline(RealCluster(broker.client), folder, max_lead="5m")
+        self.pipeline = Pipeline(RealCluster(broker.client), folder, max_lead="5m", max_future_skew="5s")
         self.pipeline.send(90)
-        self.running: Running = self.pipeline.start("--accept-data-loss")
+        self.clock = WrongClock(folder / "clock")
+        self.running: Running = self.pipeline.start(
+            "--accept-data-loss", processes=1, before=lambda: None, **self.clock.variables
+        )
         self.running.until_counted()
         self.transaction = Producer(broker.client | {"transactional.id": "held back", "log_level": 2})
         self.transaction.init_transactions(ASK_S)
@@ -66,6 +70,23 @@ def start_the_broker(scene: Scene) -> None:
     scene.broker.start()
 
 
+def delete_the_claims(scene: Scene) -> None:
+    RealCluster(scene.broker.client).delete_topic("agent.claims")
+
+
+def create_the_claims(scene: Scene) -> None:
+    scene.pipeline.cluster.create_topic("agent.claims", message_timestamp_type="LogAppendTime")
+
+
+def set_the_clock_back(scene: Scene) -> None:
+    """By less than starts the service again, and by more than is allowed here."""
+    scene.clock.set(-8)
+
+
+def put_the_clock_right(scene: Scene) -> None:
+    scene.clock.set(0)
+
+
 def delete_a_topic(scene: Scene) -> None:
     RealCluster(scene.broker.client).delete_topic(scene.pipeline.topics["outcomes"])
 
@@ -96,6 +117,16 @@ ROWS = (
             "broker": "the broker does not answer",
             "unacknowledged": r"\d+ output records are not acknowledged",
         },
+    ),
+    Row(
+        delete_the_claims,
+        create_the_claims,
+        {"claim": r"the claim on the topics was not confirmed for \d+ s; nothing is read until it is"},
+    ),
+    Row(
+        set_the_clock_back,
+        put_the_clock_right,
+        {"host_clock": r"the clock of this host is [78]s behind the broker's, and 5s are allowed"},
     ),
     Row(
         delete_a_topic,

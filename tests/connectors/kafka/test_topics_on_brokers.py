@@ -22,7 +22,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # they are pub
 
 from aftercall.errors import ExitCode
 from benchmarks.kafka_broker import Broker
-from connectors.kafka.client import KafkaFailure, Reached, producer_config, reach
+from connectors.kafka.claim import TRANSACTIONAL_ID, Owner
+from connectors.kafka.claim_board import ClaimBoard
+from connectors.kafka.claim_log import ClaimLog
+from connectors.kafka.claim_writer import ClaimWriter, missing_right
+from connectors.kafka.claimant import Claimant, ClaimSettings, ClaimUnavailable
+from connectors.kafka.client import KafkaFailure, Reached, consumer_config, producer_config, reach
 from connectors.kafka.cluster import Cluster as Settings
 from connectors.kafka.read_again import read_topic
 from connectors.kafka.send_again import Copy, send_copies
@@ -94,8 +99,8 @@ def test_a_broker_that_comes_late_is_waited_for(new_broker: Callable[..., Broker
 
 @pytest.fixture(scope="module")
 def guarded(kafka_is_here: None) -> Any:
-    """A broker with users: `admin` may everything, `reader` may see and read, `outsider` nothing."""
-    users = {"admin": f"a-{MARK}", "reader": f"r-{MARK}", "outsider": f"o-{MARK}"}
+    """A broker with users: `admin` may everything, `reader` may see and read, the others nothing at first."""
+    users = {"admin": f"a-{MARK}", "reader": f"r-{MARK}", "outsider": f"o-{MARK}", "service": f"s-{MARK}"}
     rules = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:admin;User:ANONYMOUS",
@@ -196,6 +201,47 @@ def test_a_user_without_the_right_to_write_is_refused_before_anything_starts_and
         create_topics(outsider, fresh_names())
 
 
+@pytest.mark.slow
+def test_a_user_with_the_rights_of_the_documents_can_make_claims_and_one_without_is_named_what_is_missing(
+    guarded: Broker, tmp_path: Path
+) -> None:
+    names, admin = fresh_names(), AdminClient(guarded.client)
+    create_topics(settings_of(guarded), names, partitions=1)
+    allow = ("User:service", "*")
+
+    def grant(kind: ResourceType, name: str, pattern: ResourcePatternType, *operations: AclOperation) -> None:
+        rights = [AclBinding(kind, name, pattern, *allow, one, AclPermissionType.ALLOW) for one in operations]
+        for answer in admin.create_acls(rights).values():
+            answer.result(HANG_S)
+
+    for key, name in names.items():
+        read = [AclOperation.READ] if key in {"calls", "outcomes", "claims"} else []
+        write = [AclOperation.WRITE] if key not in {"calls", "outcomes"} else []
+        grant(ResourceType.TOPIC, name, ResourcePatternType.LITERAL, AclOperation.DESCRIBE, *read, *write)
+    service = settings_of(guarded, **as_user("service"))
+    path = written(tmp_path, guarded, names, **as_user("service"))
+    until(lambda: not reach(service, outputs=list(names.values())).missing, names.values)
+    done = aftercall(tmp_path, "check", "--config", path)
+    assert done.returncode == ExitCode.DONE, "a service runs without claims too"
+    assert f"{names['claims']}: this user must be allowed to Describe and Write transactional ids" in done.stderr
+    assert "this host's clock is not watched" in done.stderr
+    settings = ClaimSettings(topic=names["claims"], owner=Owner("run", "/data", "host"), stored=0)
+
+    def claimant() -> Claimant:
+        log = ClaimLog(consumer_config(service), names["claims"], "key")
+        writer = ClaimWriter(producer_config(service), names["claims"], "key")
+        return Claimant(settings, log, writer, ClaimBoard(tmp_path / "claim"), lambda: False)
+
+    with pytest.raises(ClaimUnavailable, match="authorization failed"):
+        claimant().take()
+    prefixed, both = ResourcePatternType.PREFIXED, (AclOperation.WRITE, AclOperation.DESCRIBE)
+    grant(ResourceType.TRANSACTIONAL_ID, TRANSACTIONAL_ID, prefixed, *both)
+    until(lambda: missing_right(service) is None, lambda: missing_right(service))
+    claimant().take()
+    done = aftercall(tmp_path, "check", "--config", path)
+    assert f"{names['claims']}: claims can be made" in done.stdout
+
+
 # --- making topics ---------------------------------------------------------------------------------------------------
 
 
@@ -204,11 +250,12 @@ def test_missing_topics_are_made_as_the_reference_wants_them_and_a_second_time_n
 ) -> None:
     names, settings = fresh_names(), settings_of(real_broker)
     made = create_topics(settings, names, partitions=3)
-    assert [(one.topic, one.state, one.partitions) for one in made] == [(names[k], "created", 3) for k in SETTINGS]
-    for key, wanted in SETTINGS.items():
-        assert wanted.items() <= configs(real_broker, names[key]).items()
+    wanted = [(names[key], "created", 1 if key == "claims" else 3) for key in SETTINGS]
+    assert [(one.topic, one.state, one.partitions) for one in made] == wanted
+    for key, of_topic in SETTINGS.items():
+        assert of_topic.items() <= configs(real_broker, names[key]).items()
     again = create_topics(settings, names)
-    assert {(one.state, one.partitions, one.differences) for one in again} == {("exists", 3, ())}
+    assert {(one.state, one.differences) for one in again} == {("exists", ())}
 
 
 def test_trying_makes_nothing(real_broker: RealCluster) -> None:
@@ -260,7 +307,8 @@ def test_topics_are_made_from_the_command_line(real_broker: RealCluster, tmp_pat
     assert {one["state"] for one in made} == {"created"}
     done = aftercall(tmp_path, *command)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [f"{names[key]}: exists, 2 partitions" for key in SETTINGS]
+    counts = {key: 1 if key == "claims" else 2 for key in SETTINGS}
+    assert done.stdout.splitlines() == [f"{names[key]}: exists, {count} partitions" for key, count in counts.items()]
 
 
 @pytest.mark.slow
@@ -269,8 +317,10 @@ def test_check_reaches_the_broker_and_finds_what_is_missing(real_broker: RealClu
     path = written(tmp_path, real_broker, names)
     done = aftercall(tmp_path, "check", "--config", path)
     assert done.returncode == ExitCode.NO
-    assert len(done.stderr.splitlines()) == 6
-    for key, name in names.items():
+    assert len(done.stderr.splitlines()) == 8
+    assert f"aftercall: {names['claims']}: is missing or hidden" in done.stderr
+    assert "this host's clock is not watched" in done.stderr
+    for key, name in list(names.items())[:6]:
         rule = "the topic must exist, and this user must be allowed to see it"
         assert f"aftercall: kafka.topics.{key}: {rule}; {name} is missing" in done.stderr
     assert aftercall(tmp_path, "check", "--config", path, "--no-broker").returncode == 0
