@@ -73,6 +73,7 @@ class Outcomes(NamedTuple):
         score: as given, or nan.
         retract: `action` is `retract`.
         uuid: as in `Calls`, of `outcome_id`.
+        call_uuid: as in `Calls`, of `call_id`.
         records: `OutcomeRecord`.
     """
 
@@ -85,6 +86,7 @@ class Outcomes(NamedTuple):
     score: F64
     retract: Bools
     uuid: U64
+    call_uuid: U64
     records: Objects
     raw: Objects
     partition: I32

@@ -83,7 +83,7 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
             if not (replay.out / name).exists():  # a sink creates its file only with the first line
                 open_own(replay.out / name, "x").close()
         flow, epoch = (
-            build_replay(replay, files, current["now_us"], on_progress, keeping),
+            build_replay(replay, files, current, on_progress, keeping),
             replay.settings.recovery.epoch,
         )
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
@@ -107,19 +107,20 @@ def _described(replay: Replay, files: Index) -> Run:
 
 
 def build_replay(
-    replay: Replay, files: Index, now_us: int, on_progress: OnProgress | None, keeping: Keeping | None = None
+    replay: Replay, files: Index, current: Run, on_progress: OnProgress | None, keeping: Keeping | None = None
 ) -> Dataflow:
     """The dataflow over these files.
 
     Args:
         replay: what to run.
         files: their index.
-        now_us: wall clock in µs; records later than it are dead letters (`future`).
+        current: as `open_run` gives it: its wall clock `now_us`, in µs, after which records are dead letters
+            (`future`), and its seed.
         on_progress: called as records are read.
         keeping: how states are kept; by default whole.
     """
     settings, out = replay.settings, replay.out
-    decoder = decoder_of(settings, now_us)
+    decoder = decoder_of(settings, current["now_us"])
     snapshot = SnapshotSettings(
         folder=out,
         live=False,
@@ -143,7 +144,8 @@ def build_replay(
             on_progress(read, total)
 
     lanes = FileLanes(files, decoder, on_progress=progress)
-    return outcomes_flow(settings, lanes, outlets, keeping=keeping or Keeping(envelopes_of(settings)))
+    kept = keeping or Keeping(envelopes_of(settings))
+    return outcomes_flow(settings, lanes, outlets, keeping=kept, seed=current["seed"])
 
 
 def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None) -> Dataflow:
@@ -163,4 +165,4 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     if current["finished"]:
         raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")
     write_run(state, current)
-    return build_replay(replay, files, current["now_us"], None)
+    return build_replay(replay, files, current, None)

@@ -135,6 +135,7 @@ class Decoder:
             score=columns.score,
             retract=columns.retract,
             uuid=columns.uuid,
+            call_uuid=columns.call_uuid,
             records=read.records,
             raw=read.raw,
             partition=origin.partition[read.rows],

@@ -94,6 +94,7 @@ class OutcomeValues(NamedTuple):
     score: F64
     retract: Bools
     uuid: U64
+    call_uuid: U64
 
 
 class CallFields:
@@ -202,8 +203,9 @@ class OutcomeFields:
         enough = named & (retract | (success >= 0) | ~np.isnan(score))
         for i in np.flatnonzero(retract & ~named & ~reserved).tolist():
             enough[i] = records[i].retracts is not None
+        call_ids = list(map(_call_id, records))
         piece = OutcomeValues(
-            key=_keys(list(map(_call_id, records))),
+            key=_keys(call_ids),
             at=at,
             sure=sure & call_at_sure & enough,
             call_at=call_at,
@@ -212,6 +214,7 @@ class OutcomeFields:
             score=score,
             retract=retract,
             uuid=uuid_words(list(map(_outcome_id, records))),
+            call_uuid=uuid_words(call_ids),
         )
         self._pieces.append(piece)
 

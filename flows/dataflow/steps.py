@@ -88,11 +88,11 @@ class _ShardStep(Step):
         return super().on_batch(values)
 
 
-def join_step(rules: JoinRules, keeping: Keeping) -> Build:
-    """Arrivals or Erasure -> Joined, one step per shard."""
+def join_step(rules: JoinRules, keeping: Keeping, seed: int = 0) -> Build:
+    """Arrivals or Erasure -> Joined, one step per shard. `seed`: the secret of the run's folder."""
 
     def build(stored: bytes | None) -> Step:
-        join, kept = _made("join", keeping, stored, Join, rules, merge=merged_shard)
+        join, kept = _made("join", keeping, stored, Join, rules, seed, merge=merged_shard)
 
         def apply(message: Arrivals | Erasure) -> tuple[Joined]:
             return (erase(join, message) if isinstance(message, Erasure) else join.process(message),)

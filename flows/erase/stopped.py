@@ -47,6 +47,7 @@ def erase_if_stopped(settings: Settings, out: Path) -> bool:
         requests, erasing = Erasures(state), Erasing(out)
         keeping = keeping_of(settings, state)
         current = read_run(state)
+        seed = current.get("seed", 0)
         recovery = open_store(
             state,
             keeping,
@@ -55,7 +56,7 @@ def erase_if_stopped(settings: Settings, out: Path) -> bool:
             stopped=current.pop(STOPPED, None),
         )
         write_run(state, current)
-        flow = _flow(settings, out, tuple(requests.pending()), erasing, keeping)
+        flow = _flow(settings, out, tuple(requests.pending()), erasing, keeping, seed)
         execute(flow, state / "engine-erase.log", epoch=settings.recovery.epoch, recovery=recovery)
         # The flow has ended: its last epoch is stored, and its last snapshot is published.
         sweep(state, keeping)
@@ -108,7 +109,9 @@ def unsent(state: Path) -> Path:
     return state / FOLDER / outbox.FILE
 
 
-def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Erasing, keeping: Keeping) -> Dataflow:
+def _flow(
+    settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Erasing, keeping: Keeping, seed: int
+) -> Dataflow:
     """The dataflow of `aftercall run`, with the same steps under the same names, but other sources and sinks."""
     snapshot = SnapshotSettings(
         folder=out,
@@ -124,7 +127,7 @@ def _flow(settings: Settings, out: Path, pending: tuple[Erase, ...], erasing: Er
     verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
     outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
     lanes = EraseLanes(settings.kafka.lanes, pending, KafkaLanes.state_version)
-    return outcomes(settings, lanes, outlets, place_origin, keeping)
+    return outcomes(settings, lanes, outlets, place_origin, keeping, seed)
 
 
 def _writer(kafka: Kafka) -> KafkaWriter:

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
+from secrets import randbits, token_hex
 from typing import Any, Final
 
 from xxhash import xxh3_128_hexdigest
@@ -32,6 +32,7 @@ LEAST_ROOM: Final = 32 * 1024 * 1024
 
 PICKLED: Final = 1
 _WHOLE: Final = 2
+_SEED_BITS: Final = 64
 STOPPED: Final = "stopped"
 RUN_ID: Final = "run_id"
 INCARNATION: Final = "incarnation"
@@ -39,7 +40,10 @@ SEGMENTS: Final = "segments"
 """Folder of the segments, within the state folder."""
 
 Run = dict[str, Any]
-"""`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished`, and its `checksum`.
+"""`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished, seed`, and its `checksum`.
+
+`seed`: a secret of 64 bits, without which nobody can choose ids that make the join slow; absent until an earlier
+version's folder is opened. Nothing that is stored or that leaves the pipeline depends on it.
 
 `stopped`, where it is there: the digest of the recovery store at an orderly stop. A service has `run_id` too, drawn at
 its first start, and `incarnation`, that of its last claim on the topics.
@@ -151,6 +155,8 @@ def locked(state: Path) -> Iterator[int]:
 def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
     """The run to carry out: `wanted` in a fresh folder, otherwise the stored one, to resume or already finished.
 
+    It has a seed: a new one in a fresh folder, and in one of an earlier version.
+
     Raises:
         UsageError: the folder holds another run, or its settings that decide verdicts differ.
         StateError: a later version wrote it.
@@ -164,7 +170,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
         # An earlier run may have died before it wrote `run.json`.
         for folder in ("recovery", SEGMENTS):
             shutil.rmtree(state / folder, ignore_errors=True)
-        return wanted
+        return wanted | {"seed": randbits(_SEED_BITS)}
     stored = read_run(state)
     if stored.get("fingerprint") != wanted["fingerprint"]:
         what = _other_service(str(stored.get("fingerprint")), str(wanted["fingerprint"]))
@@ -179,6 +185,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
             "or give --accept-config-change to apply it to calls accepted from now on"
         )
         raise UsageError(message)
+    stored.setdefault("seed", randbits(_SEED_BITS))
     return stored if stored["finished"] else stored | {"deciding": wanted["deciding"], "settings": wanted["settings"]}
 
 

@@ -49,6 +49,7 @@ from flows.runtime.run_folder import (
     ensure_room,
     locked,
     open_run,
+    read_run,
     state_folder,
     write_run,
 )
@@ -314,7 +315,8 @@ def build_service(
         confirm=confirm,
     )
     keeping = keeping_of(settings, service.out / "state")
-    return outcomes(settings, source, sinks, place_origin, keeping), sinks
+    seed = read_run(service.out / "state")["seed"]
+    return outcomes(settings, source, sinks, place_origin, keeping, seed), sinks
 
 
 def _prepare(service: ServiceRun, state: Path, cluster_id: str) -> Run:

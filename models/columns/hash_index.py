@@ -2,6 +2,8 @@
 
 Open addressing with multiplicative hashing and steps of 1, 2, 3, ... slots, which visit every slot of a table of 2^k
 and leave no long runs (Knuth, TAOCP 3, 6.4, exercise 20). One turn of a Python loop per step serves all keys at once.
+The multiplier comes from a seed: keys that were chosen without it begin at one slot, two by two, with a probability of
+at most 2 / 2^k (Dietzfelbinger and others, A reliable randomized algorithm for the closest-pair problem, 1997).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from models.arrays import I32, I64, U64
 _EMPTY = -1
 _GONE = -2
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ALL_BITS = 2**64 - 1
 _SMALLEST = 64
 _FEW = 8
 """So few keys are faster followed one by one than with numpy."""
@@ -26,7 +29,9 @@ class HashIndex:
     Memory: 8 bytes per row and 6 to 12 per key for the slots.
     """
 
-    def __init__(self, capacity: int = _SMALLEST) -> None:
+    def __init__(self, capacity: int = _SMALLEST, seed: int = 0) -> None:
+        """`seed`, of 64 bits, decides which slots keys have; nothing that leaves the index depends on it but `rows`."""
+        self._multiplier = _GOLDEN ^ np.uint64(seed << 1 & _ALL_BITS)
         self.row_key: U64 = np.zeros(capacity, np.uint64)
         self._live = 0
         self._used = 0
@@ -77,7 +82,7 @@ class HashIndex:
         self._shift = np.uint64(64 - bits)
 
     def _home(self, keys: U64) -> I64:
-        return ((keys * _GOLDEN) >> self._shift).astype(np.int64)
+        return ((keys * self._multiplier) >> self._shift).astype(np.int64)
 
     def _probe(self, keys: U64) -> I64:
         """Slot of each key, -1 where absent."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import I32, I64, U8, U64
+from models.arrays import I32, I64, U8, U64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
 
 _NONE, _UUID, _HEX = 0, 1, 2
@@ -74,6 +74,20 @@ class IdColumn:
         (rest,) = ((words[:, 0] | words[:, 1]) == 0).nonzero()
         if len(rest):
             self.put(rows[rest], [text(i) for i in rest.tolist()])
+
+    def known(self, rows: I32) -> Bools:
+        """At which of `rows` there is an id."""
+        known: Bools = self._places.kind[rows] != _NONE
+        return known
+
+    def same(self, rows: I32, words: U64, text: Callable[[int], str]) -> Bools:
+        """Which of `rows` have the i-th of the ids that are given as in `put_words`; a row without an id has none."""
+        kind, high, low = self._places.kind[rows], self._places.high[rows], self._places.low[rows]
+        same: Bools = (kind == _UUID) & (high == words[:, 0]) & (low == words[:, 1])
+        (rest,) = ((kind != _NONE) & ((words[:, 0] | words[:, 1]) == 0)).nonzero()
+        if len(rest):
+            same[rest] = list(map(str.__eq__, self.texts(rows[rest]), map(text, rest.tolist())))
+        return same
 
     def get(self, row: int) -> str:
         """The id at `row`."""

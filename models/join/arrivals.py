@@ -59,7 +59,7 @@ class CallColumns(NamedTuple):
 class OutcomeColumns(NamedTuple):
     """Outcomes. `key` is that of the call they name; `success` -1, `score` nan, `call_at` NEVER where absent.
 
-    `uuid` is the `outcome_id`'s.
+    `uuid` is the `outcome_id`'s, `call_uuid` the `call_id`'s.
     """
 
     pos: I64
@@ -71,6 +71,7 @@ class OutcomeColumns(NamedTuple):
     score: F64
     retract: Bools
     uuid: U64
+    call_uuid: U64
     records: Objects
     raw: Objects
     partition: I32

@@ -13,6 +13,7 @@ import numpy as np
 from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.held_calls import NO_STATEMENT
+from models.join.identity import Identified
 from models.join.shard_state import ShardState
 
 
@@ -34,17 +35,15 @@ class Dispatch(NamedTuple):
     partner: I64
 
 
-def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, awaited: Bools) -> Dispatch:
-    """Choose the path of each record. `awaited`: per call, whether early outcomes wait for it. O(n log n)."""
+def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, found: Identified) -> Dispatch:
+    """Choose the path of each record. O(n)."""
     count, held, periods = len(calls.key), shard.held, shard.periods()
-    keys = np.concatenate((calls.key, outcomes.key))
-    alone, partner = _companions(keys, count)
-    rows = held.index.find(keys)
-    call_rows, outcome_rows = rows[:count], rows[count:]
+    alone, partner = _companions(found.keys, found.order, count)
+    call_rows, outcome_rows = found.rows[:count], found.rows[count:]
     paired = partner >= 0
     single = alone[:count]
     single[partner[paired]] = True
-    fast_calls = single & (call_rows < 0) & ~awaited & ~calls.failed
+    fast_calls = single & (call_rows < 0) & ~found.awaited[:count] & ~calls.failed
     fast_calls &= calls.at + periods.hold[calls.group] >= calls.wm
 
     table, row = held.calls, np.maximum(outcome_rows, 0)
@@ -62,9 +61,8 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, aw
     return Dispatch(fast_calls, fast, call_rows, outcome_rows, partner)
 
 
-def _companions(keys: U64, count: int) -> tuple[Bools, I64]:
+def _companions(keys: U64, order: I64, count: int) -> tuple[Bools, I64]:
     """Which keys occur once; and per outcome (from `count` on) the call where both alone have a key, else -1."""
-    order = np.argsort(keys)
     ordered = keys[order]
     same = np.zeros(len(keys) + 1, np.bool_)  # as the key before it
     np.equal(ordered[1:], ordered[:-1], out=same[1:-1])

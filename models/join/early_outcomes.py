@@ -52,6 +52,14 @@ class EarlyOutcomes:
             self._keys = np.sort(np.fromiter(self._by_key, np.uint64, len(self._by_key)))
             self._changed = False
 
+    def __len__(self) -> int:
+        """How many calls are waited for."""
+        return len(self._by_key)
+
+    def call_ids(self, keys: U64) -> list[str]:
+        """The ids of calls that outcomes wait for, by their keys."""
+        return [next(iter(self._by_key[key].values())).call_id for key in keys.tolist()]
+
     def owner(self, key: int, outcome_id: str) -> EarlyOutcome | None:
         """The outcome with this id that waits for the call."""
         return self._by_key.get(key, {}).get(outcome_id)

@@ -14,6 +14,7 @@ import numpy as np
 from models.join.deltas import Deltas
 from models.join.early_outcomes import EarlyOutcome
 from models.join.held_calls import PENDING
+from models.join.identity import key_of
 from models.join.join import Join
 from models.join.joined import Expired, FirstVerdicts, Joined, Refusal
 from models.messages import Erased, Erasure
@@ -25,7 +26,8 @@ _DETAIL: Final = "it waited for a call that was erased"
 def erase(join: Join, erasure: Erasure) -> Joined:
     """Erase calls from one shard. O(calls named), however many are held."""
     shard, held = join.shard, join.shard.held
-    keys = np.array(sorted({key for key, _ in erasure.calls}), np.uint64)
+    wanted = [key_of(shard, join.early, call_id, hash_) for hash_, call_id in sorted(set(erasure.calls))]
+    keys = np.array(list(dict.fromkeys(key for key in wanted if key is not None)), np.uint64)
     rows = held.index.find(keys)
     rows = rows[rows >= 0]
     pending = rows[held.calls.verdict[rows] == PENDING]
@@ -39,7 +41,7 @@ def erase(join: Join, erasure: Erasure) -> Joined:
     tally = {"expired": len(pending), "waiting": -len(early), "dead_letters": len(early)}
     changes = deltas.changes(erasure.shard, join.watermark, shard.groups, shard.sources)
     return Joined(
-        changes=changes._replace(erased=tuple(keys.tolist())),
+        changes=changes._replace(erased=tuple(sorted({hash_ for hash_, _ in erasure.calls}))),
         accepted=np.zeros(0, np.object_),
         accepted_at=np.zeros(0, np.int64),
         first=_NO_VERDICTS,

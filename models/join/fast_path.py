@@ -57,8 +57,9 @@ class FastPath:
         table.at[new], table.group[new], table.minute[new] = at, group, minute
         table.verdict[new], table.rules[new] = PENDING, periods.version
         table.digest[new], table.single[new] = fold_digest(calls.digest[accepted]), NO_STATEMENT
+        hashes = self._shard.homonyms.hashes(calls.key[accepted])
         latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
-        self._deltas.add_calls(group, at, minute, latency_ms, cost_nano, tokens, calls.key[accepted])
+        self._deltas.add_calls(group, at, minute, latency_ms, cost_nano, tokens, hashes)
         row_of = np.full(len(calls.key), -1, np.int32)
         row_of[accepted] = new
         return np.where(dispatch.partner >= 0, row_of[dispatch.partner], dispatch.outcome_rows)
@@ -77,8 +78,7 @@ class FastPath:
             single = singles.take_rows(len(chosen))
             singles.at[single], singles.source[single], singles.given[single] = at, source, given
             singles.score[single], singles.minute[single] = score, minute
-            table.ids.drop(row)
-            table.ids.put_words(row, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
+            singles.ids.put_words(single, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
             reasons = list(map(_reason, records))
             if reasons.count(None) < len(reasons):
                 by_single = zip(single.tolist(), reasons, strict=True)

@@ -1,6 +1,6 @@
 """Holds the calls of one shard until they close, as numpy columns.
 
-A call takes about 80 bytes where every second one has a statement. The common call has no statement or one, which lies
+A call takes about 90 bytes where every second one has a statement. The common call has no statement or one, which lies
 in the table `singles` beside the columns. The few calls with more statements, or with an `error`, have a `StoredLedger`
 (a Python object) in `ledgers`. Calls are grouped by the hour in which they close, so closing never scans what is not
 due and never needs a timer per call.
@@ -19,6 +19,7 @@ from models.arrays import F64, I8, I32, I64, U8, U32, U64
 from models.columns.hash_index import HashIndex
 from models.columns.id_column import IdColumn
 from models.columns.row_pool import RowPool
+from models.join.homonyms import Homonyms
 from models.join.ledger import Statement
 
 NO_STATEMENT = -1
@@ -63,8 +64,7 @@ class StoredLedger:
 class CallTable(RowPool[_CallColumns]):
     """One row per held call.
 
-    `ids` holds the call's id until the first statement: only then is it needed, if the call expires. The first
-    statement replaces it by its `outcome_id`, since every record about a call carries the call's id.
+    `ids` holds the calls' ids; states of earlier versions had none of calls with a single statement.
     """
 
     def __init__(self) -> None:
@@ -101,9 +101,10 @@ class CallTable(RowPool[_CallColumns]):
 
 
 class SingleTable(RowPool[_SingleColumns]):
-    """One row per call with exactly one statement, an assertion."""
+    """One row per call with exactly one statement, an assertion; `ids` holds the `outcome_id`."""
 
     def __init__(self) -> None:
+        self.ids = IdColumn()
         super().__init__(
             _SingleColumns(
                 at=np.zeros(1, np.int64),
@@ -114,8 +115,23 @@ class SingleTable(RowPool[_SingleColumns]):
             )
         )
 
+    def give_back(self, rows: I32) -> None:
+        """Free rows that are used no longer."""
+        self.ids.drop(rows)
+        super().give_back(rows)
+
+    def state_of(self, rows: I32) -> dict[str, Any]:
+        """Copies of all columns at `rows`."""
+        return {**self.copied(rows)._asdict(), "ids": self.ids.state_of(rows)}
+
+    def put_state(self, rows: I32, state: dict[str, Any]) -> None:
+        """Fill `rows`, which have no ids, from `state_of`."""
+        self.put(rows, _SingleColumns(*(state[name] for name in _SingleColumns._fields)))
+        self.ids.put_state(rows, state["ids"])
+
     def _bind(self, columns: _SingleColumns) -> None:
         self.at, self.source, self.given, self.score, self.minute = columns
+        self.ids.resize(len(self.at))
 
 
 class RowLog(NamedTuple):
@@ -128,10 +144,16 @@ class RowLog(NamedTuple):
 class HeldCalls:
     """All calls of a shard that have not closed."""
 
-    def __init__(self, closing_times: Callable[[I32], I64]) -> None:
-        """`closing_times` computes when the calls at some rows close: the rules belong to the owner."""
-        self._closing_times = closing_times
-        self.index = HashIndex()
+    def __init__(self, closing_times: Callable[[I32], I64], homonyms: Homonyms, seed: int) -> None:
+        """Hold nothing.
+
+        Args:
+            closing_times: computes when the calls at some rows close: the rules belong to the owner.
+            homonyms: the keys of calls that are not the hashes of their ids.
+            seed: of the index.
+        """
+        self._closing_times, self._homonyms, self._seed = closing_times, homonyms, seed
+        self.index = HashIndex(seed=seed)
         self.calls = CallTable()
         self.singles = SingleTable()
         self.ledgers: dict[int, StoredLedger] = {}
@@ -168,7 +190,7 @@ class HeldCalls:
             self._changed.gone.append(keys)
 
     def due(self, watermark: int) -> I32:
-        """Pop the rows whose closing time the watermark has passed from the schedule, in order of (time, key)."""
+        """Pop the rows whose closing time the watermark has passed from the schedule, in order of (time, hash)."""
         if watermark == NEVER:
             return self._due[:0]
         self._bring_forward(watermark // HOUR_US)
@@ -241,7 +263,7 @@ class HeldCalls:
             "keys": self.index.row_key[rows],
             "calls": self.calls.state_of(rows),
             "has_single": has_single.astype(np.int32),
-            "singles": self.singles.copied(single_rows)._asdict(),
+            "singles": self.singles.state_of(single_rows),
             "reasons": self._reasons_at(single_rows),
             "cases": {at: (case.call_id, case.error, [tuple(s) for s in case.statements]) for at, case in cases},
         }
@@ -256,7 +278,7 @@ class HeldCalls:
     def restore(self, state: dict[str, Any]) -> None:
         """Fill an empty table from `state`, and with the `changes` that came after it, where it has some."""
         changes = state.get("changes")
-        self.index = HashIndex(len(state["keys"]) + (0 if changes is None else len(changes["keys"])))
+        self.index = HashIndex(len(state["keys"]) + (0 if changes is None else len(changes["keys"])), self._seed)
         self._put(state)
         if changes is not None:
             gone = self.index.find(np.unique(changes["gone"]))
@@ -275,7 +297,7 @@ class HeldCalls:
         self.index.insert(state["keys"][new], rows[new])
         self.calls.put_state(rows, state["calls"])
         single = self.singles.take_rows(len(state["has_single"]))
-        self.singles.put(single, _SingleColumns(**state["singles"]))
+        self.singles.put_state(single, state["singles"])
         self.calls.single[rows] = np.minimum(self.calls.single[rows], NO_STATEMENT)
         self.calls.single[rows[state["has_single"]]] = single
         self.reasons |= {single.item(place): reason for place, reason in state["reasons"].items()}
@@ -319,7 +341,7 @@ class HeldCalls:
         closes = self._closing_times(rows)
         rows = np.concatenate((self._due, rows))
         closes = np.concatenate((self._due_close, closes))
-        by_time = np.lexsort((self.index.row_key[rows], closes))
+        by_time = np.lexsort((self._homonyms.hashes(self.index.row_key[rows]), closes))
         self._due, self._due_close = rows[by_time], closes[by_time]
 
 

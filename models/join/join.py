@@ -14,15 +14,17 @@ import numpy as np
 
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
-from models.arrays import I32, I64
+from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import Arrivals
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
 from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, SUCCESS
+from models.join.homonyms import Homonyms
+from models.join.identity import identify
 from models.join.joined import Expired, Joined
-from models.join.migrations import ids_in_one_array
+from models.join.migrations import ids_in_one_array, ids_of_calls_beside_outcomes
 from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
 from models.join.slow_path import SlowPath
@@ -39,13 +41,14 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 3
-    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array}
+    STATE_VERSION: ClassVar = 4
+    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array, 3: ids_of_calls_beside_outcomes}
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
 
-    def __init__(self, rules: JoinRules) -> None:
-        self.shard = ShardState([rules])
+    def __init__(self, rules: JoinRules, seed: int = 0) -> None:
+        """Hold nothing. `seed`, of 64 bits, is known only here: without it, ids cannot be chosen that slow the join."""
+        self.shard = ShardState([rules], Homonyms(seed), seed)
         self.early = EarlyOutcomes()
         self.watermark = NEVER
         self._lanes = LaneClocks()
@@ -60,8 +63,11 @@ class Join:
         outcomes = outcomes._replace(
             source=shard.local_sources(arrivals.sources, outcomes.source), wm=self._watermarks(outcomes.wm, others)
         )
+        found = identify(shard, self.early, calls, outcomes)
+        count = len(calls.key)
+        calls, outcomes = calls._replace(key=found.keys[:count]), outcomes._replace(key=found.keys[count:])
         deltas = Deltas(shard.source_code)
-        paths = dispatch(shard, calls, outcomes, self.early.any_for(calls.key))
+        paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
         slow = SlowPath(shard, self.early, deltas, arrivals.partitions)
         slow.run(calls, outcomes, paths)
@@ -83,6 +89,7 @@ class Join:
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays; not a copy. Changes count from here on."""
+        self.shard.homonyms.keep(self._is_there)
         return self._with_clocks(self.shard.state(), self.early.state())
 
     def changes(self) -> dict[str, Any]:
@@ -95,18 +102,23 @@ class Join:
         return self.shard.unstored
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], rules: JoinRules) -> Join:
-        """The shard as it was; `rules` apply to calls accepted from now on.
+    def from_state(cls, state: dict[str, Any], rules: JoinRules, seed: int = 0) -> Join:
+        """The shard as it was; `rules` apply to calls accepted from now on, and `seed` may differ.
 
         Raises:
             StateError: the rules have changed too often.
         """
-        join = cls(rules)
-        join.shard = ShardState.from_state(state, rules)
+        join = cls(rules, seed)
+        join.shard = ShardState.from_state(state, rules, seed)
         join.early = EarlyOutcomes.from_state(state["waiting"])
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
         return join
+
+    def _is_there(self, keys: U64) -> Bools:
+        """Which keys have a call that is held or waited for."""
+        there: Bools = (self.shard.held.index.find(keys) >= 0) | self.early.any_for(keys)
+        return there
 
     def _with_clocks(self, shard: dict[str, Any], waiting: list[Any]) -> dict[str, Any]:
         return {**shard, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}

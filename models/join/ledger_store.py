@@ -21,23 +21,25 @@ class LedgerStore:
         self._held = shard.held
 
     def load(self, rows: I32, call_ids: dict[int, str]) -> Iterator[OpenLedger]:
-        """The ledgers of the calls at `rows`; `call_ids` by key, for those with a single statement."""
+        """The ledgers of the calls at `rows`; `call_ids` by key, for those whose id is not kept."""
         shard, held, table = self._shard, self._held, self._held.calls
         single = table.single[rows]
         single_statements = iter(self._single_statements(rows[single >= 0]))
         columns = (table.group, table.at, table.minute, table.rules, table.digest)
-        keys, ids = held.index.row_key[rows].tolist(), table.ids.texts(rows)
+        keys, known = held.index.row_key[rows].tolist(), table.ids.known(rows).tolist()
+        stored_ids = [text if is_known else None for text, is_known in zip(table.ids.texts(rows), known, strict=True)]
+        values = (column[rows].tolist() for column in columns)
         for key, row, kind, stored_id, group, at, minute, version, digest in zip(
-            keys, rows.tolist(), single.tolist(), ids, *(column[rows].tolist() for column in columns), strict=True
+            keys, rows.tolist(), single.tolist(), stored_ids, *values, strict=True
         ):
-            call_id, error, statements = stored_id, None, []
+            # Earlier versions did not keep the id of a call with a single statement; the record that opens it has it.
+            call_id, error, statements = stored_id or call_ids.get(key, ""), None, []
             if kind == HAS_LEDGER:
                 ledger = held.ledgers[row]
                 call_id, error, statements = ledger.call_id, ledger.error, ledger.statements
             elif kind != NO_STATEMENT:
                 statements = [next(single_statements)]
-            # A call with a single statement is only opened by a record that carries its `call_id`.
-            call_id, rules, task = call_ids.get(key, call_id), shard.versions[version], shard.groups[group][0]
+            rules, task = shard.versions[version], shard.groups[group][0]
             yield OpenLedger(key, row, call_id, group, at, minute, version, digest, error, statements, rules, task)
 
     def add_calls(self, ledgers: list[OpenLedger]) -> None:
@@ -93,7 +95,7 @@ class LedgerStore:
             )
             for place, outcome_id, at, source, given, score, minute in zip(
                 single.tolist(),
-                table.ids.texts(rows),
+                singles.ids.texts(single),
                 *(column[single].tolist() for column in columns),
                 strict=True,
             )
@@ -109,8 +111,7 @@ class LedgerStore:
         singles.score[single] = [np.nan if s.score is None else s.score for s in statements]
         singles.minute[single] = [s.minute for s in statements]
         rows = np.array([ledger.row for ledger in ledgers], np.int32)
-        table.ids.drop(rows)
-        table.ids.put(rows, [s.outcome_id for s in statements])
+        singles.ids.put(single, [s.outcome_id for s in statements])
         table.single[rows] = single
         for place, s in zip(single.tolist(), statements, strict=True):
             if s.reason is not None:

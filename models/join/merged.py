@@ -15,6 +15,7 @@ import numpy as np
 
 from models.arrays import I64
 from models.columns.id_column import TEXT
+from models.join.migrations import ids_of_calls_beside_outcomes
 
 State = dict[str, Any]
 
@@ -27,6 +28,8 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
     """
     if not changes:
         return state
+    # What version 3 stored is put together in the form of this one: its migration finds nothing left to do.
+    state, *changes = map(ids_of_calls_beside_outcomes, (state, *changes))
     parts = [state, *changes]
     waiting = dict(chain.from_iterable(part["waiting"] for part in parts))
     held = state["held"] | {
@@ -36,6 +39,7 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
     return {
         **changes[-1],
         "groups": tuple(chain.from_iterable(part["groups"] for part in parts)),
+        "homonyms": tuple(chain.from_iterable(part["homonyms"] for part in parts)),
         "held": held,
         "waiting": tuple((key, outcomes) for key, outcomes in waiting.items() if outcomes),
     }
@@ -43,17 +47,13 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
 
 def _held(parts: list[State]) -> State:
     rows = _newest(parts)
-    calls = [part["calls"] for part in parts]
     has_single, singles = _places(parts, rows)
     return {
         "gone": np.concatenate([part["gone"] for part in parts]),
         "keys": np.concatenate([part["keys"] for part in parts])[rows],
-        "calls": {
-            **_chosen([_columns(part) for part in calls], rows),
-            "ids": _ids([part["ids"] for part in calls], rows),
-        },
+        "calls": _with_ids([part["calls"] for part in parts], rows),
         "has_single": has_single.astype(np.int32),
-        "singles": _chosen([part["singles"] for part in parts], singles),
+        "singles": _with_ids([part["singles"] for part in parts], singles),
         "reasons": _by_place(parts, "reasons", [len(part["has_single"]) for part in parts], singles),
         "cases": _by_place(parts, "cases", [len(part["keys"]) for part in parts], rows),
     }
@@ -78,6 +78,10 @@ def _places(parts: list[State], rows: I64) -> tuple[I64, I64]:
     place[owners] = np.arange(len(owners))
     singles = place[rows]
     return np.flatnonzero(singles >= 0), singles[singles >= 0]
+
+
+def _with_ids(parts: list[State], rows: I64) -> State:
+    return {**_chosen([_columns(part) for part in parts], rows), "ids": _ids([part["ids"] for part in parts], rows)}
 
 
 def _columns(calls: State) -> State:

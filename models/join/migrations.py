@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from models.arrays import Bools
+from models.columns.id_column import TEXT
+
 
 def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
     """Version 2 to 3: ids that are no UUIDs were a list of texts; now they are one array, with their lengths."""
@@ -15,3 +18,35 @@ def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
     ids["text"] = np.frombuffer(b"".join(texts), np.uint8).copy()
     ids["lengths"] = np.fromiter(map(len, texts), np.uint16, len(texts))
     return state | {"held": held | {"calls": held["calls"] | {"ids": ids}}}
+
+
+def ids_of_calls_beside_outcomes(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 to 4: the `outcome_id` of a single statement took the place of its call's id; now both are kept.
+
+    Of these calls, and of those with a longer ledger, the table has no id then. The same for what has changed.
+    """
+    held = state["held"]
+    if "ids" in held["singles"]:
+        return state
+    ids, count = held["calls"]["ids"], len(held["keys"])
+    has_single, is_text = np.zeros(count, np.bool_), ids["kind"] == TEXT
+    has_single[held["has_single"]] = True
+    dropped = has_single.copy()
+    dropped[np.fromiter(held["cases"], np.int64, len(held["cases"]))] = True
+    ends = np.cumsum(ids["lengths"], dtype=np.int64)
+    texts = [ids["text"][end - size : end] for end, size in zip(ends.tolist(), ids["lengths"].tolist(), strict=True)]
+
+    def of(rows: Bools) -> dict[str, Any]:
+        chosen = [text for text, kept in zip(texts, rows[is_text].tolist(), strict=True) if kept]
+        return {
+            **{name: ids[name][rows] for name in ("high", "low", "kind")},
+            "text": np.concatenate([np.zeros(0, np.uint8), *chosen]),
+            "lengths": ids["lengths"][rows[is_text]],
+        }
+
+    kept = of(~dropped)
+    columns = {name: np.zeros(count, ids[name].dtype) for name in ("high", "low", "kind")}
+    for name, column in columns.items():
+        column[~dropped] = kept[name]
+    calls, singles = held["calls"] | {"ids": kept | columns}, held["singles"] | {"ids": of(has_single)}
+    return {"homonyms": (), **state, "held": held | {"calls": calls, "singles": singles}}

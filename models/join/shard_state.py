@@ -13,6 +13,7 @@ import numpy as np
 from aftercall.errors import NEW_OUT
 from models.arrays import I8, I32, I64
 from models.join.held_calls import PENDING, HeldCalls
+from models.join.homonyms import Homonyms, Plain
 from models.join.rules import JoinRules
 from models.messages import Group
 from models.state import StateError
@@ -33,12 +34,18 @@ class Periods(NamedTuple):
 class ShardState:
     """The tables of one shard. Codes are places in `groups` and `sources`; they change only in `state`."""
 
-    def __init__(self, versions: list[JoinRules]) -> None:
-        """`versions`: the rules by version, at least one; the last is for calls accepted from now on."""
-        self.versions = versions
+    def __init__(self, versions: list[JoinRules], homonyms: Homonyms, seed: int) -> None:
+        """Hold nothing.
+
+        Args:
+            versions: the rules by version, at least one; the last is for calls accepted from now on.
+            homonyms: the keys of calls that are not the hashes of their ids.
+            seed: of the index of held calls.
+        """
+        self.versions, self.homonyms = versions, homonyms
         self.groups: list[Group] = []
         self.sources: list[str] = []
-        self.held = HeldCalls(self.closing_times)
+        self.held = HeldCalls(self.closing_times, homonyms, seed)
         self._group_code: dict[Group, int] = {}
         self._source_code: dict[str, int] = {}
         self._stored = (0, 0)
@@ -126,11 +133,11 @@ class ShardState:
         self._forget_groups()
         self._forget_sources()
         self._stored = (0, 0)
-        return self._with_names(self.held.state())
+        return self._with_names(self.held.state(), self.homonyms.state())
 
     def changes(self) -> dict[str, Any]:
         """The part of `state` that is new or changed since the last of both: see `HeldCalls.changes`."""
-        return self._with_names(self.held.changes())
+        return self._with_names(self.held.changes(), self.homonyms.changes())
 
     @property
     def unstored(self) -> int:
@@ -139,8 +146,8 @@ class ShardState:
         return -1 if names > 2 * sum(self._stored) + 2 * _MANY_NAMES else self.held.unstored
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], rules: JoinRules) -> Self:
-        """Read `state`; `rules` that differ from the last version become a new one.
+    def from_state(cls, state: dict[str, Any], rules: JoinRules, seed: int) -> Self:
+        """Read `state`; `rules` that differ from the last version become a new one, and `seed` may differ.
 
         Raises:
             StateError: there is no version left for `rules`.
@@ -155,7 +162,7 @@ class ShardState:
                 f"{NEW_OUT})"
             )
             raise StateError(msg)
-        shard = cls(versions)
+        shard = cls(versions, Homonyms.from_state(state["homonyms"], seed), seed)
         shard.learn_groups(state["groups"])
         for source in state["held"]["sources"]:
             shard.source_code(source)
@@ -163,12 +170,13 @@ class ShardState:
         shard._stored = (len(state["groups"]), len(state["held"]["sources"]))
         return shard
 
-    def _with_names(self, held: dict[str, Any]) -> dict[str, Any]:
+    def _with_names(self, held: dict[str, Any], homonyms: Plain) -> dict[str, Any]:
         groups, sources = self._stored
         self._stored = (len(self.groups), len(self.sources))
         return {
             "rules": [rules.state() for rules in self.versions],
             "groups": self.groups[groups:],
+            "homonyms": homonyms,
             "held": held | {"sources": self.sources[sources:]},
         }
 

@@ -91,8 +91,9 @@ class SlowPath:
     def _add_calls(self, calls: CallColumns, accepted: I64) -> None:
         at = calls.at[accepted]
         minute = effective_minute(at, calls.wm[accepted])
-        columns: tuple[Any, ...] = (calls.latency_ms, calls.cost_nano, calls.tokens, calls.key)
-        self._deltas.add_calls(calls.group[accepted], at, minute, *(column[accepted] for column in columns))
+        columns: tuple[Any, ...] = (calls.latency_ms, calls.cost_nano, calls.tokens)
+        hashes = self._shard.homonyms.hashes(calls.key[accepted])
+        self._deltas.add_calls(calls.group[accepted], at, minute, *(c[accepted] for c in columns), key=hashes)
 
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         at, group, digest = calls.at.item(i), calls.group.item(i), fold_digest(calls.digest.item(i))

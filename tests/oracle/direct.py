@@ -46,6 +46,7 @@ class Direct:
     """The join of all shards and the group step, and everything they gave."""
 
     rules: JoinRules
+    seed: int = 0
     calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     statements: dict[tuple[str, int, str], tuple[Any, ...]] = field(default_factory=dict)
@@ -57,7 +58,7 @@ class Direct:
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
 
     def __post_init__(self) -> None:
-        self.joins = {shard: Join(self.rules) for shard in SHARDS}
+        self.joins = {shard: Join(self.rules, self.seed) for shard in SHARDS}
         self.groups = Groups(len(SHARDS), Caps(1000, 1000))
         self._stored: dict[str, list[bytes]] = {shard: [] for shard in SHARDS}
 
@@ -101,7 +102,7 @@ class Direct:
         if not self._stored[shard]:
             return self.joins[shard]
         state, *changes = map(plain.unpack, self._stored[shard])
-        return Join.from_state(merged_shard(state, changes), self.rules)
+        return Join.from_state(merged_shard(state, changes), self.rules, self.seed)
 
     def _take(self, joined: Joined) -> None:
         for row in call_rows(joined):

@@ -25,6 +25,7 @@ START = micros("2025-03-01T23:30:00Z")
 TASKS = ("summarise", "réponse", "route")
 MODELS = ("m-1", "m-2")
 SOURCES = ("user_feedback", "human_review", "judge", "toxicity", "тикет")
+HOMONYMS = ("tH9qYN2r", "[Pph)%Z")
 CALL_IDS = (
     "01957b3e-5c00-7000-8000-000000000001",
     "01957b3e-5c00-7000-8000-000000000002",
@@ -35,6 +36,8 @@ CALL_IDS = (
     "call one",
     "ünï-コール-🙂",
     "x" * 128,
+    # Two ids with one hash, as they can be found in seconds: these calls have nothing to do with each other.
+    *HOMONYMS,
 )
 OUTCOME_IDS = ("a", "b", "B", "é", "10", "9", "01957b3e-5c00-7000-8000-000000000001", "🙂")
 

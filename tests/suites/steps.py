@@ -274,20 +274,26 @@ def texts_of(ids: dict[str, Any]) -> list[str]:
     return [text[start:end].decode() for start, end in pairwise((0, *ends))]
 
 
+def ids_of(ids: dict[str, Any]) -> list[Any]:
+    """Stored ids, each as its text or as (kind, high, low)."""
+    in_texts = 3  # the kind of an id that is neither a UUID nor as long as one
+    texts = iter(texts_of(ids))
+    words = zip(*(ids[name].tolist() for name in ("kind", "high", "low")), strict=True)
+    return [next(texts) if kind == in_texts else (kind, *word) for kind, *word in words]
+
+
 def _held_calls(state: dict[str, Any]) -> Any:
     """Held calls by their key, each with its statements; the rest as it is."""
-    in_texts = 3  # the kind of an id that is neither a UUID nor as long as one
     if "changes" in state["held"]:
         state = plain.unpack(plain.pack(Join.from_state(state, join_rules(SETTINGS)).state()))
     held = dict(state["held"])
     keys, calls, singles, cases = held["keys"].tolist(), held["calls"], held["singles"], held["cases"]
-    texts = iter(texts_of(calls["ids"]))
-    words = zip(*(calls["ids"][name].tolist() for name in ("kind", "high", "low")), strict=True)
-    ids = [next(texts) if kind == in_texts else (kind, *word) for kind, *word in words]
+    ids, outcome_ids = ids_of(calls["ids"]), ids_of(singles["ids"])
     rows = {name: column.tolist() for name, column in calls.items() if name not in {"ids", "single"}}
     by_key = {key: {"id": ids[at]} | {name: rows[name][at] for name in rows} for at, key in enumerate(keys)}
     for at, row in enumerate(held["has_single"].tolist()):
-        by_key[keys[row]]["single"] = {name: column[at].item() for name, column in singles.items()}
+        single = {name: column[at].item() for name, column in singles.items() if name != "ids"}
+        by_key[keys[row]]["single"] = single | {"id": outcome_ids[at]}
         by_key[keys[row]]["reason"] = held["reasons"].get(at)
     for row, case in cases.items():
         by_key[keys[row]]["case"] = case

@@ -20,7 +20,7 @@ from models.join.merged import merged_shard
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
-from suites.steps import stream, texts_of
+from suites.steps import ids_of, stream
 
 Stored = dict[str, list[bytes]]
 BRIEF = JoinRules(horizon_us=2 * DAY_US, allowed_lateness_us=0)
@@ -111,23 +111,21 @@ def calls_of(join: Join) -> dict[str, Any]:
     held, groups = state["held"], state["groups"]
     sources = held["sources"]
     place = {row: at for at, row in enumerate(held["has_single"].tolist())}
-    texts = iter(texts_of(held["calls"]["ids"]))
+    ids, outcome_ids = ids_of(held["calls"]["ids"]), ids_of(held["singles"]["ids"])
     calls = {}
     for row, key in enumerate(held["keys"].tolist()):
         columns = {name: column[row].item() for name, column in held["calls"].items() if name != "ids"}
         if columns["single"] != HAS_LEDGER:
             del columns["single"]
-        ids = {name: held["calls"]["ids"][name][row].item() for name in ("high", "low", "kind")}
-        text = next(texts) if ids["kind"] == 3 else None
-        if text is not None:
-            del ids["high"], ids["low"]
         single = None
         if row in place:
-            single = {name: column[place[row]].item() for name, column in held["singles"].items()}
-            single |= {"source": sources[single["source"]], "reason": held["reasons"].get(place[row])}
+            at = place[row]
+            single = {name: column[at].item() for name, column in held["singles"].items() if name != "ids"}
+            single |= {"id": outcome_ids[at]}
+            single |= {"source": sources[single["source"]], "reason": held["reasons"].get(at)}
             single["score"] = repr(single["score"])
         columns["group"] = groups[columns["group"]]
-        calls[key] = (columns, ids, text, single, held["cases"].get(row))
-    clocks = {name: state[name] for name in ("rules", "watermark", "lanes")}
+        calls[key] = (columns, ids[row], single, held["cases"].get(row))
+    clocks = {name: state[name] for name in ("rules", "watermark", "lanes", "homonyms")}
     assert len(np.unique(held["keys"])) == len(held["keys"])
     return {"calls": calls, "waiting": dict(state["waiting"]), **clocks}
