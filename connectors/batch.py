@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Objects = NDArray[np.object_]
+
+
+ENDED: Final = 2**63 - 1
+"""A clock of calls that no outcome waits for."""
 
 
 class Calls(NamedTuple):
@@ -141,7 +145,10 @@ class Batch:
             of them has no accepted record.
         high: the greatest clock of a partition, us, or `NEVER`.
         idle: all partitions of the lane are idle; `low` has no meaning then.
-        news: records or erasure requests came, or `low`, `high` or `idle` changed; otherwise the batch is a heartbeat.
+        calls_low: the least clock of its partitions of calls that are not idle, or `ENDED`; of files always `ENDED`, as
+            they are read in the order of event time: no call that is still to come belongs to an older outcome.
+        calls_high: the greatest clock of its partitions of calls; `ENDED` without any, or if no call is waited for.
+        news: records or erasure requests came, or one of these clocks changed; otherwise the batch is a heartbeat.
         lane: the lane's name.
         lanes: how many lanes there are in all.
         marks: where reading of each partition resumes: the offset (in a file, the line) after the last one read.
@@ -158,6 +165,8 @@ class Batch:
     low: int = NEVER
     high: int = NEVER
     idle: bool = False
+    calls_low: int = ENDED
+    calls_high: int = ENDED
     news: bool = True
     lane: str = "files"
     lanes: int = 1

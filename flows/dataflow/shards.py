@@ -26,7 +26,7 @@ def split(batch: Batch) -> list[tuple[str, Arrivals]]:
     """One `Arrivals` per shard, also where it is empty: each carries the lane's clock. No message for a heartbeat."""
     if not batch.news:
         return []
-    clock = LaneClock(batch.low, batch.high, batch.idle)
+    clock = LaneClock(batch.low, batch.high, batch.idle, batch.calls_low, batch.calls_high)
     calls = _by_shard(batch.calls, CallColumns._fields, batch.calls.key)
     outcomes = _by_shard(batch.outcomes, OutcomeColumns._fields, batch.outcomes.key)
     return [

@@ -48,15 +48,47 @@ class HashIndex:
         # Where a key is absent, slot -1 is any slot; its row is not used.
         return np.where(slots >= 0, self._slots[slots], np.int32(_EMPTY))
 
+    def find_one(self, key: int) -> int:
+        """Row of one key, -1 where absent: faster than `find` for so few."""
+        slot = self._follow(key, self._home_of(key), 1)
+        return self._slots.item(slot) if slot >= 0 else _EMPTY
+
+    def insert_one(self, key: int, row: int) -> None:
+        """As `insert`, for one key; `row_key` must reach up to `row`."""
+        if (self._used + 1) * 3 > len(self._slots) * 2:
+            self._rebuild(self._live + 1)
+        self.row_key[row] = key
+        slots, mask, slot, step = self._slots, len(self._slots) - 1, self._home_of(key), 1
+        while (held := slots.item(slot)) >= 0:
+            slot, step = (slot + step) & mask, step + 1
+        slots[slot] = row
+        self._used += held == _EMPTY
+        self._live += 1
+
+    def remove_one(self, key: int) -> None:
+        """As `remove`, for one key."""
+        self._slots[self._follow(key, self._home_of(key), 1)] = _GONE
+        self._live -= 1
+
+    def replace_one(self, key: int, row: int) -> None:
+        """Move a key, which must be present, to another row."""
+        self._slots[self._follow(key, self._home_of(key), 1)] = row
+        self.row_key[row] = key
+
+    def reserve(self, rows: int) -> None:
+        """Make `row_key` reach up to `rows` rows."""
+        if rows > len(self.row_key):
+            grown = np.zeros(rows, np.uint64)
+            grown[: len(self.row_key)] = self.row_key
+            self.row_key = grown
+
     def insert(self, keys: U64, rows: I32) -> None:
         """Add `keys`, which must be distinct and absent, at `rows`."""
         if not len(keys):
             return
         top = int(rows.max()) + 1
         if top > len(self.row_key):
-            grown = np.zeros(max(top, len(self.row_key) + len(self.row_key) // 16), np.uint64)
-            grown[: len(self.row_key)] = self.row_key
-            self.row_key = grown
+            self.reserve(max(top, len(self.row_key) + len(self.row_key) // 16))
         self.row_key[rows] = keys
         if (self._used + len(keys)) * 3 > len(self._slots) * 2:
             self._rebuild(self._live + len(keys))
@@ -83,6 +115,9 @@ class HashIndex:
 
     def _home(self, keys: U64) -> I64:
         return ((keys * self._multiplier) >> self._shift).astype(np.int64)
+
+    def _home_of(self, key: int) -> int:
+        return (key * int(self._multiplier) & _ALL_BITS) >> int(self._shift)
 
     def _probe(self, keys: U64) -> I64:
         """Slot of each key, -1 where absent."""

@@ -7,6 +7,7 @@ in one growing arena that is rewritten once half of it is garbage.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ _DIGITS = np.array([i for i in range(36) if i not in _HYPHENS])
 _NIBBLE = np.full(256, 255, np.uint8)
 _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
 _COMPACT_AT = 1 << 16
+_WORD = 2**64 - 1
 
 
 class _Places(NamedTuple):
@@ -68,6 +70,18 @@ class IdColumn:
         for i in np.flatnonzero(rest).tolist():
             self._put_text(int(rows[i]), ids[i].encode())
 
+    def put_one(self, row: int, text: str) -> None:
+        """Set one id: faster than `put` for so few."""
+        digits = text.replace("-", "")
+        if len(digits) == 32 and len(text) in {32, 36} and digits.isalnum():
+            with suppress(ValueError):
+                number = int(digits, 16)
+                self._places.high[row], self._places.low[row] = number >> 64, number & _WORD
+                self._places.kind[row] = _UUID if len(text) == 36 else _HEX
+                if self.get(row) == text:
+                    return
+        self._put_text(row, text.encode())
+
     def put_words(self, rows: I32, words: U64, text: Callable[[int], str]) -> None:
         """Set UUIDs given as two words, shape (n, 2); where these are zeros, `text` gives the i-th id."""
         self._places.high[rows], self._places.low[rows], self._places.kind[rows] = words[:, 0], words[:, 1], _UUID
@@ -91,9 +105,10 @@ class IdColumn:
 
     def get(self, row: int) -> str:
         """The id at `row`."""
-        if self._places.kind[row] != TEXT:
-            return self.texts(np.array([row], np.int32))[0]
-        place = int(self._places.high[row])
+        kind, place = self._places.kind.item(row), self._places.high.item(row)
+        if kind != TEXT:
+            text = f"{place:016x}{self._places.low.item(row):016x}"
+            return text if kind == _HEX else f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
         start, length = place >> 16, place & 0xFFFF
         return self._arena[start : start + length].decode()
 
@@ -108,6 +123,14 @@ class IdColumn:
             elif kind == TEXT:
                 texts[i] = self.get(int(rows[i]))
         return texts
+
+    def drop_one(self, row: int) -> None:
+        """Forget the id at `row`."""
+        if self._places.kind.item(row) == TEXT:
+            self._garbage += self._places.high.item(row) & 0xFFFF
+        self._places.kind[row] = _NONE
+        if self._garbage > _COMPACT_AT and self._garbage * 2 > len(self._arena):
+            self._compact()
 
     def drop(self, rows: I32) -> None:
         """Forget the ids at `rows`."""

@@ -1,137 +1,262 @@
-"""Buffers outcomes that came before their call, until it comes or their wait is over."""
+"""Buffers outcomes that came before their call, until it comes or their wait is over.
+
+They lie in a table of columns. Those of one call follow each other from row to row; where there are many, a dictionary
+has them by their ids. Up to `most` may wait; which of them has to go is the owner's decision.
+"""
 
 from __future__ import annotations
 
-import heapq
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterator
+from typing import Any, Final, Self
 
 import numpy as np
 
-from models.arrays import U64, Bools
-from models.join.ledger import Statement
+from models.arrays import I32, U64, Bools
+from models.columns.hash_index import HashIndex
+from models.join.deadlines import Deadlines, Due
+from models.join.homonyms import Homonyms
+from models.join.waiting_table import END, EarlyOutcome, WaitingTable
+
+__all__ = ["EarlyOutcome", "EarlyOutcomes"]
+
+_MOST_IN_A_CHAIN: Final = 8
+_NEVER_DUE: Final = 2**63
 
 
-class EarlyOutcome(NamedTuple):
-    """An outcome without a held call. Its bytes are not kept: `size` and `sha256` refer to them."""
+class _Many:
+    """The outcomes of a call that has many: rows by `outcome_id`, and a lower bound of their deadlines."""
 
-    statement: Statement
-    call_id: str
-    deadline: int
-    partition: str
-    offset: int
-    size: int
-    sha256: str
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+        self.first = _NEVER_DUE
 
 
 class EarlyOutcomes:
     """The early outcomes of one shard, by the key of their call and in the order of their arrival."""
 
-    def __init__(self) -> None:
-        self._by_key: dict[int, dict[str, EarlyOutcome]] = {}
-        self._next_deadline: dict[int, int] = {}
-        """The earliest deadline by key, so that most look-ups end there."""
-        # The keys as they were at the last `reindex`, sorted.
-        self._keys: U64 = np.zeros(0, np.uint64)
-        self._changed = False
-        self._deadlines: list[tuple[int, int]] = []
-        self._touched: set[int] | None = None
+    def __init__(self, homonyms: Homonyms, seed: int) -> None:
+        """Buffer none. `homonyms`: the keys that are not the hashes of their ids; `seed`: of the index."""
+        self._homonyms, self._seed = homonyms, seed
+        self._clear()
+
+    def _clear(self) -> None:
+        self._index, self._table = HashIndex(seed=self._seed), WaitingTable()
+        self._deadlines = Deadlines(self._table, self._hashes)
+        self._many: dict[int, _Many] = {}
+        self._count = 0
+        self._touched: list[int] | None = None
         """Keys whose outcomes have changed since they were last stored; None before that."""
 
-    def any_for(self, keys: U64) -> Bools:
-        """For each key, whether an outcome waited for its call at the last `reindex`."""
-        if not len(self._keys):
-            return np.zeros(len(keys), np.bool_)
-        at = np.searchsorted(self._keys, keys)
-        at[at == len(self._keys)] = 0
-        found: Bools = self._keys[at] == keys
-        return found
-
-    def reindex(self) -> None:
-        """Bring `any_for` up to date. O(n log n) for n calls waited for, where anything has changed."""
-        if self._changed:
-            self._keys = np.sort(np.fromiter(self._by_key, np.uint64, len(self._by_key)))
-            self._changed = False
-
     def __len__(self) -> int:
-        """How many calls are waited for."""
-        return len(self._by_key)
+        """How many outcomes wait."""
+        return self._count
 
-    def call_ids(self, keys: U64) -> list[str]:
-        """The ids of calls that outcomes wait for, by their keys."""
-        return [next(iter(self._by_key[key].values())).call_id for key in keys.tolist()]
+    @property
+    def unstored(self) -> int:
+        """About how many outcomes the next `changes` has."""
+        return 0 if self._touched is None else len(self._touched)
+
+    def find(self, keys: U64) -> I32:
+        """For each key, the row of an outcome that waits for its call, or -1."""
+        return self._index.find(keys) if self._count else np.full(len(keys), -1, np.int32)
+
+    def are_for(self, rows: I32, words: U64, text: Any) -> Bools:
+        """Which of the rows that `find` gave wait for a call with the i-th id, given as in `IdColumn.put_words`."""
+        return self._table.call_ids.same(rows, words, text)
+
+    def call_id(self, key: int) -> str | None:
+        """The id of the call with this key, if outcomes wait for it."""
+        row = self._index.find_one(key)
+        return None if row < 0 else self._table.call_ids.get(row)
 
     def owner(self, key: int, outcome_id: str) -> EarlyOutcome | None:
         """The outcome with this id that waits for the call."""
-        return self._by_key.get(key, {}).get(outcome_id)
+        if (many := self._many.get(key)) is not None:
+            row = many.rows.get(outcome_id, -1)
+            return None if row < 0 else self._table.get(row)
+        ids = self._table.outcome_ids
+        found = next((row for row in self._chain(key) if ids.get(row) == outcome_id), None)
+        return None if found is None else self._table.get(found)
 
     def add(self, key: int, outcome: EarlyOutcome) -> None:
         """Buffer an outcome; no other one of its call may have its id."""
-        if key not in self._by_key:
-            self._by_key[key] = {}
-            self._changed = True
+        row = self._table.put(outcome)
+        self._index.reserve(len(self._table))
+        self._link(key, row, outcome.statement.outcome_id, outcome.deadline)
+        self._deadlines.add(row, outcome.deadline)
+        self._count += 1
         self._touch(key)
-        self._by_key[key][outcome.statement.outcome_id] = outcome
-        self._next_deadline[key] = min(outcome.deadline, self._next_deadline.get(key, outcome.deadline))
-        heapq.heappush(self._deadlines, (outcome.deadline, key))
 
     def pop(self, key: int) -> list[EarlyOutcome]:
         """Remove and return the outcomes that waited for a call."""
-        outcomes = self._by_key.pop(key, {})
-        self._next_deadline.pop(key, None)
-        if outcomes:
-            self._changed = True
-            self._touch(key)
-        return list(outcomes.values())
+        rows = list(self._rows_of(key))
+        if not rows:
+            return []
+        outcomes = list(map(self._table.get, rows))
+        self._index.remove_one(key)
+        self._many.pop(key, None)
+        self._free(key, rows)
+        self._deadlines.tidy(self._live)
+        return outcomes
 
-    def pop_expired(self, watermark: int) -> list[EarlyOutcome]:
-        """Remove and return the outcomes whose deadline the watermark has passed."""
-        expired = []
-        while self._deadlines and self._deadlines[0][0] < watermark:
-            _, key = heapq.heappop(self._deadlines)
-            expired += self.pop_expired_for(key, watermark)
-        return expired
+    def pop_expired(self, watermark: int, most: int | None = None) -> Iterator[EarlyOutcome]:
+        """Remove and return the outcomes whose deadline the watermark has passed, in order; `most`: at most so many."""
+        left = self._count if most is None else most
+        while left > 0 and (due := self._deadlines.first(watermark)) is not None:
+            left -= 1
+            yield self._pop_due(due)
 
     def pop_expired_for(self, key: int, watermark: int) -> list[EarlyOutcome]:
         """The same for one call."""
-        first = self._next_deadline.get(key)
-        if first is None or first >= watermark:
+        many = self._many.get(key)
+        if many is not None and many.first >= watermark:
             return []
-        outcomes = self._by_key[key]
-        expired = [outcome for outcome in outcomes.values() if outcome.deadline < watermark]
-        for outcome in expired:
-            del outcomes[outcome.statement.outcome_id]
-        self._touch(key)
-        if outcomes:
-            self._next_deadline[key] = min(outcome.deadline for outcome in outcomes.values())
+        rows = list(self._rows_of(key))
+        expired = [row for row in rows if self._table.deadline(row) < watermark]
+        if many is not None:
+            kept = (self._table.deadline(row) for row in rows)
+            many.first = min((deadline for deadline in kept if deadline >= watermark), default=_NEVER_DUE)
+        outcomes = list(map(self._table.get, expired))
+        for row in expired:
+            self._unlink(key, row)
+        self._free(key, expired)
+        return outcomes
+
+    def oldest_at(self) -> int | None:
+        """The event time of the outcome whose wait ends first; None without any. Ties by hash of the call, and ids."""
+        due = self._deadlines.first()
+        return None if due is None else self._table.columns.at.item(due.row)
+
+    def pop_oldest(self) -> EarlyOutcome:
+        """Remove and return that outcome; there must be one."""
+        due = self._deadlines.first()
+        assert due is not None, "an outcome waits"  # noqa: S101
+        return self._pop_due(due)
+
+    def state(self) -> dict[str, Any]:
+        """As plain values and arrays. Changes count from here on."""
+        self._touched = []
+        return self._state_of(self._in_order(np.sort(self._index.rows())), whole=True)
+
+    def changes(self) -> dict[str, Any]:
+        """As `state`, of the calls whose outcomes have changed since the last of both, with their keys as `touched`."""
+        touched = np.unique(np.array(self._touched or [], np.uint64))
+        self._touched = []
+        rows = self._index.find(touched)
+        return {"touched": touched, **self._state_of(self._in_order(rows[rows >= 0]), whole=False)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], homonyms: Homonyms, seed: int) -> Self:
+        """Read `state`."""
+        early = cls(homonyms, seed)
+        rows, keys = early._table.restore(state), state["keys"]
+        early._index = HashIndex(len(early._table), seed)
+        early._count, early._touched = len(rows), []
+        order = np.argsort(keys, kind="stable")
+        _, starts, counts = np.unique(keys[order], return_index=True, return_counts=True)
+        heads = rows[order[starts]]
+        early._index.insert(keys[heads], heads)
+        early._index.reserve(len(early._table))
+        early._index.row_key[rows] = keys
+        for start, count in zip(starts[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
+            early._restore_chain(rows[order[start : start + count]])
+        early._deadlines.add_all(rows)
+        return early
+
+    def _restore_chain(self, rows: I32) -> None:
+        """Link the rows of one call, in order; its first is in the index."""
+        if len(rows) <= _MOST_IN_A_CHAIN:
+            self._table.columns.next[rows[:-1]] = rows[1:]
         else:
-            self.pop(key)
-            self._changed = True
-        return expired
+            self._gather(self._index.row_key.item(rows.item(0)), rows.tolist())
 
-    def state(self) -> list[tuple[int, list[tuple[Any, ...]]]]:
-        """As plain values. Changes count from here on."""
-        self._touched = set()
-        return [(key, self._plain(key)) for key in self._by_key]
+    def _state_of(self, rows: I32, *, whole: bool) -> dict[str, Any]:
+        return {"keys": self._index.row_key[rows], **self._table.state_of(rows, whole=whole)}
 
-    def changes(self) -> list[tuple[int, list[tuple[Any, ...]]]]:
-        """As `state`, of the keys that have changed since the last of both; an empty list where none waits any more."""
-        touched, self._touched = self._touched or set(), set()
-        return [(key, self._plain(key)) for key in sorted(touched)]
+    def _in_order(self, heads: I32) -> I32:
+        """The rows of the calls whose first rows these are; those of one call in the order of their arrival."""
+        found = []
+        while len(heads):
+            found.append(heads)
+            following = self._table.columns.next[heads]
+            heads = following[following >= 0]
+        if self._many:
+            keys = self._index.row_key[found[0]].tolist() if found else []
+            many = [row for key in keys if key in self._many for row in [*self._many[key].rows.values()][1:]]
+            found.append(np.array(many, np.int32))
+        return np.concatenate(found) if found else np.zeros(0, np.int32)
 
-    def _plain(self, key: int) -> list[tuple[Any, ...]]:
-        return [(tuple(outcome.statement), *outcome[1:]) for outcome in self._by_key.get(key, {}).values()]
+    def _pop_due(self, due: Due) -> EarlyOutcome:
+        key, outcome = self._index.row_key.item(due.row), self._table.get(due.row)
+        self._unlink(key, due.row)
+        self._free(key, [due.row])
+        return outcome
+
+    def _rows_of(self, key: int) -> Iterator[int]:
+        many = self._many.get(key)
+        return self._chain(key) if many is None else iter(many.rows.values())
+
+    def _chain(self, key: int) -> Iterator[int]:
+        row = self._index.find_one(key)
+        while row >= 0:
+            yield row
+            row = self._table.columns.next.item(row)
+
+    def _link(self, key: int, row: int, outcome_id: str, deadline: int) -> None:
+        """Put a row behind the others of its call."""
+        self._index.row_key[row] = key
+        many = self._many.get(key)
+        if many is None:
+            rows = list(self._chain(key))
+            if not rows:
+                self._index.insert_one(key, row)
+            elif len(rows) < _MOST_IN_A_CHAIN:
+                self._table.columns.next[rows[-1]] = row
+            else:
+                self._gather(key, [*rows, row])
+        else:
+            many.rows[outcome_id] = row
+            many.first = min(many.first, deadline)
+
+    def _gather(self, key: int, rows: list[int]) -> None:
+        many = self._many[key] = _Many()
+        many.rows = {self._table.outcome_ids.get(row): row for row in rows}
+        many.first = min(map(self._table.deadline, rows))
+        self._table.columns.next[rows] = END
+
+    def _unlink(self, key: int, row: int) -> None:
+        """Take a row out of those of its call."""
+        many = self._many.get(key)
+        if many is not None:
+            del many.rows[self._table.outcome_ids.get(row)]
+            head, following = self._index.find_one(key), next(iter(many.rows.values()), END)
+            if not many.rows:
+                del self._many[key]
+        else:
+            rows = list(self._chain(key))
+            at, head = rows.index(row), rows[0]
+            following = self._table.columns.next.item(row)
+            if at > 0:
+                self._table.columns.next[rows[at - 1]] = following
+        if row == head:
+            if following == END:
+                self._index.remove_one(key)
+            else:
+                self._index.replace_one(key, following)
+
+    def _free(self, key: int, rows: list[int]) -> None:
+        for row in rows:
+            self._table.drop(row)
+        self._count -= len(rows)
+        if rows:
+            self._touch(key)
+
+    def _live(self) -> I32:
+        return self._in_order(np.sort(self._index.rows()))
+
+    def _hashes(self, rows: I32) -> U64:
+        return self._homonyms.hashes(self._index.row_key[rows])
 
     def _touch(self, key: int) -> None:
         if self._touched is not None:
-            self._touched.add(key)
-
-    @classmethod
-    def from_state(cls, state: list[tuple[int, list[tuple[Any, ...]]]]) -> Self:
-        """Read `state`."""
-        early = cls()
-        for key, outcomes in state:
-            for statement, *rest in outcomes:
-                early.add(key, EarlyOutcome(Statement(*statement), *rest))
-        early.reindex()
-        early._touched = set()
-        return early
+            self._touched.append(key)

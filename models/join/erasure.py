@@ -36,7 +36,6 @@ def erase(join: Join, erasure: Erasure) -> Joined:
     held.erase(rows)
     held.forget_changes()
     early = [outcome for key in keys.tolist() for outcome in join.early.pop(key)]
-    join.early.reindex()
     call_ids = tuple(dict.fromkeys(call_id for _, call_id in erasure.calls))
     tally = {"expired": len(pending), "waiting": -len(early), "dead_letters": len(early)}
     changes = deltas.changes(erasure.shard, join.watermark, shard.groups, shard.sources)

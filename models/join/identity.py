@@ -81,7 +81,7 @@ def _looked_up(shard: ShardState, early: EarlyOutcomes, keys: U64) -> Identified
     awaited = np.zeros(len(keys), np.bool_)
     if len(early):
         (free,) = (rows < 0).nonzero()
-        awaited[free] = early.any_for(keys[free])
+        awaited[free] = early.find(keys[free]) >= 0
     return Identified(keys, np.argsort(keys), rows, awaited)
 
 
@@ -100,8 +100,8 @@ def _doubtful(shard: ShardState, early: EarlyOutcomes, batch: _Ids, found: Ident
     wrong.append(keys[held[other_id]])
 
     (waited,) = awaited.nonzero()
-    texts = zip(waited.tolist(), early.call_ids(keys[waited]), strict=True)
-    wrong.append(keys[[i for i, call_id in texts if call_id != batch.text(i)]])
+    same = early.are_for(early.find(keys[waited]), batch.words[waited], lambda i: batch.text(waited.item(i)))
+    wrong.append(keys[waited[~same]])
 
     doubtful = np.isin(keys, np.concatenate(wrong)) if any(map(len, wrong)) else np.zeros(len(keys), np.bool_)
     return np.flatnonzero(doubtful | shard.homonyms.concern(keys))
@@ -135,11 +135,9 @@ def _owner(shard: ShardState, early: EarlyOutcomes, key: int) -> str | None:
     if row[0] >= 0:
         ids = shard.held.calls.ids
         return ids.get(row.item(0)) if ids.known(row)[0] else None
-    if early.any_for(keys)[0]:
-        return early.call_ids(keys)[0]
-    return shard.homonyms.owner(key)
+    return early.call_id(key) or shard.homonyms.owner(key)
 
 
 def _is_there(shard: ShardState, early: EarlyOutcomes, key: int) -> bool:
     keys = np.array([key], np.uint64)
-    return bool(shard.held.index.find(keys)[0] >= 0 or early.any_for(keys)[0])
+    return bool(shard.held.index.find(keys)[0] >= 0 or early.find(keys)[0] >= 0)

@@ -8,7 +8,7 @@ the same rules. Which path a record takes depends on what else is in its batch; 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -24,12 +24,15 @@ from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, S
 from models.join.homonyms import Homonyms
 from models.join.identity import identify
 from models.join.joined import Expired, Joined
-from models.join.migrations import ids_in_one_array, ids_of_calls_beside_outcomes
+from models.join.migrations import early_outcomes_in_columns, ids_in_one_array
 from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
-from models.join.slow_path import SlowPath
-from models.join.watermark import LaneClocks
+from models.join.slow_path import Bound, SlowPath
+from models.join.watermark import ENDED, LaneClock, LaneClocks
 from models.state import Migrations
+
+MOST_EARLY: Final = 5_000_000 // 12
+_SPARE: Final = 16
 
 
 class Join:
@@ -42,14 +45,23 @@ class Join:
     """
 
     STATE_VERSION: ClassVar = 4
-    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array, 3: ids_of_calls_beside_outcomes}
+    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array, 3: early_outcomes_in_columns}
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
 
-    def __init__(self, rules: JoinRules, seed: int = 0) -> None:
-        """Hold nothing. `seed`, of 64 bits, is known only here: without it, ids cannot be chosen that slow the join."""
+    def __init__(self, rules: JoinRules, seed: int = 0, most_early: int = MOST_EARLY) -> None:
+        """Hold nothing.
+
+        Args:
+            rules: for calls accepted from now on.
+            seed: of 64 bits, known only here: without it, ids cannot be chosen that slow the join.
+            most_early: so many early outcomes may wait.
+        """
         self.shard = ShardState([rules], Homonyms(seed), seed)
-        self.early = EarlyOutcomes()
+        self.early = EarlyOutcomes(self.shard.homonyms, seed)
+        self._most_early = most_early
+        self._is_full = False
+        """Whether more wait than may, until a sixteenth of the room is free."""
         self.watermark = NEVER
         self._lanes = LaneClocks()
 
@@ -57,6 +69,7 @@ class Join:
         """Apply one batch and close what its watermark has passed. O(n log n) for n records and calls due."""
         shard, calls, outcomes = self.shard, arrivals.calls, arrivals.outcomes
         others = self._lanes.others(arrivals.lane, arrivals.lanes)
+        calls_clock = self._lanes.calls_before(arrivals.lane, arrivals.clock, arrivals.lanes)
         calls = calls._replace(
             group=shard.local_groups(arrivals.groups, calls.group), wm=self._watermarks(calls.wm, others)
         )
@@ -69,10 +82,11 @@ class Join:
         deltas = Deltas(shard.source_code)
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
-        slow = SlowPath(shard, self.early, deltas, arrivals.partitions)
+        slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(arrivals.clock, calls_clock))
         slow.run(calls, outcomes, paths)
         self._advance(arrivals)
         expired = self._close(slow, deltas)
+        self._make_room(slow, arrivals)
         rest = slow.finish(self.watermark)
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
         return Joined(
@@ -98,29 +112,36 @@ class Join:
 
     @property
     def unstored(self) -> int:
-        """About how many calls the next `changes` has; -1 where only `state` will do."""
-        return self.shard.unstored
+        """About how many calls and outcomes the next `changes` has; -1 where only `state` will do."""
+        held = self.shard.unstored
+        return held if held < 0 else held + self.early.unstored
+
+    @property
+    def blocked(self) -> int | None:
+        """While more outcomes wait than may: the clock of the calls has to pass this, us. Until then, read no more."""
+        oldest = self.early.oldest_at() if self._is_full else None
+        return None if oldest is None else oldest + self.shard.rules.allowed_lateness_us
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], rules: JoinRules, seed: int = 0) -> Join:
-        """The shard as it was; `rules` apply to calls accepted from now on, and `seed` may differ.
+    def from_state(cls, state: dict[str, Any], rules: JoinRules, seed: int = 0, most_early: int = MOST_EARLY) -> Join:
+        """The shard as it was; `rules` apply to calls accepted from now on. `seed` and `most_early` may differ.
 
         Raises:
             StateError: the rules have changed too often.
         """
-        join = cls(rules, seed)
+        join = cls(rules, seed, most_early)
         join.shard = ShardState.from_state(state, rules, seed)
-        join.early = EarlyOutcomes.from_state(state["waiting"])
+        join.early = EarlyOutcomes.from_state(state["waiting"], join.shard.homonyms, seed)
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
         return join
 
     def _is_there(self, keys: U64) -> Bools:
         """Which keys have a call that is held or waited for."""
-        there: Bools = (self.shard.held.index.find(keys) >= 0) | self.early.any_for(keys)
+        there: Bools = (self.shard.held.index.find(keys) >= 0) | (self.early.find(keys) >= 0)
         return there
 
-    def _with_clocks(self, shard: dict[str, Any], waiting: list[Any]) -> dict[str, Any]:
+    def _with_clocks(self, shard: dict[str, Any], waiting: dict[str, Any]) -> dict[str, Any]:
         return {**shard, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
 
     def _watermarks(self, wm: I64, others: int) -> I64:
@@ -130,6 +151,19 @@ class Join:
     def _advance(self, arrivals: Arrivals) -> None:
         self._lanes.observe(arrivals.lane, arrivals.clock)
         self.watermark = max(self.watermark, self._lanes.watermark(arrivals.lanes))
+
+    def _bound(self, clock: LaneClock, calls_clock: int) -> Bound:
+        """Which early outcomes may be given up where too many wait, given the clock of the calls."""
+        late = calls_clock - self.shard.rules.allowed_lateness_us
+        return Bound(self._most_early, NEVER if calls_clock == NEVER else late, whole=clock.calls_high == ENDED)
+
+    def _make_room(self, slow: SlowPath, arrivals: Arrivals) -> None:
+        """Give up the oldest early outcomes where there was no room, as far as the calls have come now."""
+        if self._is_full:
+            bound = self._bound(arrivals.clock, self._lanes.calls(arrivals.lanes))
+            slow.make_room(bound._replace(most=self._most_early - self._most_early // _SPARE))
+        most = self._most_early - self._most_early // _SPARE if self._is_full else self._most_early
+        self._is_full = len(self.early) > most
 
     def _close(self, slow: SlowPath, deltas: Deltas) -> Expired:
         """Close what the watermark has passed: calls without statements as columns, the others by the slow path."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from models.arrays import I64
+from models.arrays import I64, U8, U16, Bools
 from models.columns.id_column import TEXT
-from models.join.migrations import ids_of_calls_beside_outcomes
+from models.join.migrations import ids_of_calls_beside_outcomes, waiting_in_columns
 
 State = dict[str, Any]
+_NAMES: Final = ("sources", "partitions", "waits")
 
 
 def merged_shard(state: State, changes: Sequence[State]) -> State:
@@ -31,7 +32,6 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
     # What version 3 stored is put together in the form of this one: its migration finds nothing left to do.
     state, *changes = map(ids_of_calls_beside_outcomes, (state, *changes))
     parts = [state, *changes]
-    waiting = dict(chain.from_iterable(part["waiting"] for part in parts))
     held = state["held"] | {
         "sources": tuple(chain.from_iterable(part["held"]["sources"] for part in parts)),
         "changes": _held([part["held"] for part in changes]),
@@ -41,7 +41,7 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
         "groups": tuple(chain.from_iterable(part["groups"] for part in parts)),
         "homonyms": tuple(chain.from_iterable(part["homonyms"] for part in parts)),
         "held": held,
-        "waiting": tuple((key, outcomes) for key, outcomes in waiting.items() if outcomes),
+        "waiting": _waiting([part["waiting"] for part in parts]),
     }
 
 
@@ -57,6 +57,50 @@ def _held(parts: list[State]) -> State:
         "reasons": _by_place(parts, "reasons", [len(part["has_single"]) for part in parts], singles),
         "cases": _by_place(parts, "cases", [len(part["keys"]) for part in parts], rows),
     }
+
+
+def _waiting(parts: list[Any]) -> State:
+    if not isinstance(parts[0], dict):  # as version 3 stored it
+        merged = dict(chain.from_iterable(parts))
+        return waiting_in_columns(item for item in merged.items() if item[1])
+    rows = _untouched(parts)
+    own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "retracts", *_NAMES}
+    columns = [{name: column for name, column in part.items() if name not in own} for part in parts]
+    return {
+        "keys": np.concatenate([part["keys"] for part in parts])[rows],
+        **_chosen(columns, rows),
+        "call_ids": _ids([part["call_ids"] for part in parts], rows),
+        "outcome_ids": _ids([part["outcome_ids"] for part in parts], rows),
+        "reasons": _reasons(parts, rows),
+        "retracts": _by_place(parts, "retracts", [len(part["keys"]) for part in parts], rows),
+        **{name: tuple(chain.from_iterable(part[name] for part in parts)) for name in _NAMES},
+    }
+
+
+def _untouched(parts: list[State]) -> I64:
+    """The rows of early outcomes whose call is not among those that a later part touches: these replace them."""
+    keys = np.concatenate([part["keys"] for part in parts])
+    of_row = np.repeat(np.arange(len(parts)), [len(part["keys"]) for part in parts])
+    turn = np.repeat(np.arange(1, len(parts)), [len(part["touched"]) for part in parts[1:]])
+    # From behind, so that the first place of a key is that of its newest part.
+    touched, place = np.unique(np.concatenate([part["touched"] for part in parts[1:]])[::-1], return_index=True)
+    newest, at = turn[::-1][place], np.searchsorted(touched, keys)
+    found = np.flatnonzero(at < len(touched))
+    found = found[touched[at[found]] == keys[found]]
+    kept = np.ones(len(keys), np.bool_)
+    kept[found] = of_row[found] == newest[at[found]]
+    return np.flatnonzero(kept)
+
+
+def _reasons(parts: list[State], rows: I64) -> State:
+    """As `TextColumn.state_of`."""
+    reasons = [part["reasons"] for part in parts]
+    has_text = np.zeros(sum(len(part["keys"]) for part in parts), np.bool_)
+    first = [0, *accumulate(len(part["keys"]) for part in parts)]
+    for part, start in zip(reasons, first, strict=False):
+        has_text[part["has_text"] + start] = True
+    text, lengths = _texts(reasons, has_text, rows)
+    return {"has_text": np.flatnonzero(has_text[rows]).astype(np.int32), "text": text, "lengths": lengths}
 
 
 def _newest(parts: list[State]) -> I64:
@@ -95,14 +139,18 @@ def _chosen(parts: list[State], rows: I64) -> State:
 def _ids(parts: list[State], rows: I64) -> State:
     """As `IdColumn.state_of`: the text is that of the rows of the last kind, in order."""
     columns = _chosen([{name: part[name] for name in ("high", "low", "kind")} for part in parts], rows)
-    is_text = np.concatenate([part["kind"] for part in parts]) == TEXT
+    text, lengths = _texts(parts, np.concatenate([part["kind"] for part in parts]) == TEXT, rows)
+    return {**columns, "text": text, "lengths": lengths}
+
+
+def _texts(parts: list[State], is_text: Bools, rows: I64) -> tuple[U8, U16]:
+    """The texts of those of `rows` that have one, one after the other, and their lengths; `is_text`: of all rows."""
     place = np.cumsum(is_text)[rows[is_text[rows]]] - 1
     lengths = np.concatenate([part["lengths"] for part in parts])
     ends = np.cumsum(lengths, dtype=np.int64)
     chosen = lengths[place].astype(np.int64)
     at = np.repeat(ends[place] - np.cumsum(chosen), chosen) + np.arange(chosen.sum())
-    text = np.concatenate([part["text"] for part in parts])[at]
-    return {**columns, "text": text, "lengths": lengths[place]}
+    return np.concatenate([part["text"] for part in parts])[at], lengths[place]
 
 
 def _by_place(parts: list[State], name: str, lengths: list[int], rows: I64) -> dict[int, Any]:

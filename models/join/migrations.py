@@ -8,6 +8,9 @@ import numpy as np
 
 from models.arrays import Bools
 from models.columns.id_column import TEXT
+from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
+from models.join.homonyms import Homonyms
+from models.join.ledger import Statement
 
 
 def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
@@ -21,7 +24,7 @@ def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def ids_of_calls_beside_outcomes(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 3 to 4: the `outcome_id` of a single statement took the place of its call's id; now both are kept.
+    """The `outcome_id` of a single statement took the place of its call's id; now both are kept.
 
     Of these calls, and of those with a longer ledger, the table has no id then. The same for what has changed.
     """
@@ -50,3 +53,20 @@ def ids_of_calls_beside_outcomes(state: dict[str, Any]) -> dict[str, Any]:
         column[~dropped] = kept[name]
     calls, singles = held["calls"] | {"ids": kept | columns}, held["singles"] | {"ids": of(has_single)}
     return {"homonyms": (), **state, "held": held | {"calls": calls, "singles": singles}}
+
+
+def waiting_in_columns(waiting: Any) -> dict[str, Any]:
+    """Early outcomes of version 3, which were a list of (key, outcomes), as columns."""
+    early = EarlyOutcomes(Homonyms(0), 0)
+    for key, outcomes in waiting:
+        for statement, *rest in outcomes:
+            early.add(key, EarlyOutcome(Statement(*statement), *rest))
+    return early.state()
+
+
+def early_outcomes_in_columns(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 to 4: `ids_of_calls_beside_outcomes`, and early outcomes in columns."""
+    state = ids_of_calls_beside_outcomes(state)
+    if isinstance(state["waiting"], dict):
+        return state
+    return {**state, "waiting": waiting_in_columns(state["waiting"])}

@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,10 @@ _Problem = tuple[str, str]
 """Why a record is refused: reason and detail of its dead letter."""
 
 
+_MOST_AT_ONCE: Final = 10_000
+"""So many outcomes become orphans in one batch at most: a million dead letters at once would fill the memory."""
+
+
 class SlowResults(NamedTuple):
     """What the slow path did; `accepted` indexes the batch's calls."""
 
@@ -41,11 +45,28 @@ class SlowResults(NamedTuple):
     tally: Counter[str]
 
 
+class Bound(NamedTuple):
+    """How many early outcomes may wait.
+
+    Attributes:
+        most: their number. Where there are more, the oldest become orphans, but only those that the calls have passed:
+        before: with an event time before this, us.
+        whole: dead letters need not be spread over batches: no batch may follow.
+    """
+
+    most: int
+    before: int
+    whole: bool
+
+
 class SlowPath:
     """The slow path of one batch."""
 
-    def __init__(self, shard: ShardState, early: EarlyOutcomes, deltas: Deltas, partitions: list[str]) -> None:
-        """Differences go to `deltas`; `partitions` are the batch's, for dead letters."""
+    def __init__(
+        self, shard: ShardState, early: EarlyOutcomes, deltas: Deltas, partitions: list[str], bound: Bound
+    ) -> None:
+        """Differences go to `deltas`; `partitions` are the batch's, for dead letters; `bound` is that of `early`."""
+        self._bound = bound
         self._shard = shard
         self._early = early
         self._deltas = deltas
@@ -83,17 +104,25 @@ class SlowPath:
 
     def finish(self, watermark: int) -> SlowResults:
         """End the batch: early outcomes whose wait is over become dead letters."""
-        self._refuse_orphans(self._early.pop_expired(watermark))
-        self._early.reindex()
+        self._refuse_orphans(self._early.pop_expired(watermark, None if self._bound.whole else _MOST_AT_ONCE))
         accepted = np.array(self._accepted, np.int64)
         return SlowResults(accepted, self._ledgers.judgements, self._ledgers.statements, self._refused, self._tally)
+
+    def make_room(self, bound: Bound) -> None:
+        """Give up the oldest early outcomes until no more wait than may, or the calls have not passed the oldest."""
+        while len(self._early) > bound.most:
+            at = self._early.oldest_at()
+            if at is None or at >= bound.before:
+                return
+            self._tally["waiting"] -= 1
+            self._refuse_early("orphan", "more than join.max_waiting outcomes wait", self._early.pop_oldest())
 
     def _add_calls(self, calls: CallColumns, accepted: I64) -> None:
         at = calls.at[accepted]
         minute = effective_minute(at, calls.wm[accepted])
-        columns: tuple[Any, ...] = (calls.latency_ms, calls.cost_nano, calls.tokens)
         hashes = self._shard.homonyms.hashes(calls.key[accepted])
-        self._deltas.add_calls(calls.group[accepted], at, minute, *(c[accepted] for c in columns), key=hashes)
+        latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
+        self._deltas.add_calls(calls.group[accepted], at, minute, latency_ms, cost_nano, tokens, hashes)
 
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         at, group, digest = calls.at.item(i), calls.group.item(i), fold_digest(calls.digest.item(i))
@@ -184,6 +213,9 @@ class SlowPath:
         )
         self._early.add(key, outcome)
         self._tally["waiting"] += 1
+        if len(self._early) > self._bound.most:
+            self._refuse_orphans(self._early.pop_expired(wm))
+            self.make_room(self._bound)
         return None
 
     def _repeated(self, statement: Statement, owner: Statement) -> _Problem | None:
@@ -198,7 +230,7 @@ class SlowPath:
         call_id, partition = columns.records[i].call_id, self._partitions[columns.partition.item(i)]
         self._add_refusal(Refusal(reason, detail, call_id, partition, columns.offset.item(i), raw, len(raw), ""))
 
-    def _refuse_orphans(self, expired: list[EarlyOutcome]) -> None:
+    def _refuse_orphans(self, expired: Iterable[EarlyOutcome]) -> None:
         for outcome in expired:
             self._tally["waiting"] -= 1
             self._refuse_early("orphan", "its call did not come within orphan_wait", outcome)

@@ -6,7 +6,7 @@ lane is idle the watermark is the greatest clock (docs/reference.md, section 2).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from models.arrays import I32, I64
 
 NO_OTHER = 2**63 - 1
 """Only the lane itself holds the watermark back."""
+ENDED: Final = 2**63 - 1
+"""A clock of calls that has passed everything: no call is waited for."""
 
 
 class LaneClock(NamedTuple):
@@ -24,11 +26,16 @@ class LaneClock(NamedTuple):
         low: the least clock of its partitions that are not idle; `NEVER` while one of them has given no record.
         high: the greatest clock of all its partitions, or `NEVER`.
         idle: none of its partitions holds the watermark back; `low` has no meaning then.
+        calls: the least clock of its partitions of calls that are not idle; `ENDED` if there are none.
+        calls_high: the greatest clock of its partitions of calls; `ENDED` if it has none, or none of them is waited
+            for any more.
     """
 
     low: int
     high: int
     idle: bool
+    calls: int = ENDED
+    calls_high: int = ENDED
 
 
 class LaneClocks:
@@ -56,14 +63,34 @@ class LaneClocks:
         lows = [clock.low for clock in clocks if not clock.idle]
         return min(lows) if lows else max(clock.high for clock in clocks)
 
-    def state(self) -> dict[str, tuple[int, int, bool]]:
+    def calls(self, lanes: int) -> int:
+        """The clock of the calls: how far they have been read. `NEVER` until each of the `lanes` has sent a clock.
+
+        As the watermark, the least over partitions that are not idle, and the greatest while all are idle.
+        """
+        return NEVER if len(self._newest) < lanes else _calls(list(self._newest.values()))
+
+    def calls_before(self, lane: str, clock: LaneClock, lanes: int) -> int:
+        """The same before a batch of a lane that ends with `clock`."""
+        if clock.calls != ENDED or clock.calls_high != ENDED:
+            return self.calls(lanes)
+        return LaneClocks(self._newest | {lane: clock}).calls(lanes)
+
+    def state(self) -> dict[str, tuple[int, ...]]:
         """As plain values."""
-        return {lane: (clock.low, clock.high, clock.idle) for lane, clock in self._newest.items()}
+        return {lane: tuple(clock) for lane, clock in self._newest.items()}
 
     @classmethod
-    def from_state(cls, state: dict[str, tuple[int, int, bool]]) -> LaneClocks:
+    def from_state(cls, state: dict[str, tuple[Any, ...]]) -> LaneClocks:
         """Read `state`."""
         return cls({lane: LaneClock(*clock) for lane, clock in state.items()})
+
+
+def _calls(clocks: list[LaneClock]) -> int:
+    least = min(clock.calls for clock in clocks)
+    if least != ENDED:
+        return least
+    return max((clock.calls_high for clock in clocks if clock.calls_high != ENDED), default=ENDED)
 
 
 def effective_minute(at: I64, wm: I64) -> I32:

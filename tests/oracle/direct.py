@@ -18,6 +18,7 @@ from flows.dataflow.shards import SHARDS, split
 from models import plain
 from models.groups import Caps, Groups
 from models.join import Join, Joined, JoinRules, SourceRule, TaskRules, VerdictRules
+from models.join.join import MOST_EARLY
 from models.join.merged import merged_shard
 from models.messages import Closed
 from oracle.histories import History
@@ -47,6 +48,7 @@ class Direct:
 
     rules: JoinRules
     seed: int = 0
+    most_early: int = MOST_EARLY
     calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     statements: dict[tuple[str, int, str], tuple[Any, ...]] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Direct:
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
 
     def __post_init__(self) -> None:
-        self.joins = {shard: Join(self.rules, self.seed) for shard in SHARDS}
+        self.joins = {shard: Join(self.rules, self.seed, self.most_early) for shard in SHARDS}
         self.groups = Groups(len(SHARDS), Caps(1000, 1000))
         self._stored: dict[str, list[bytes]] = {shard: [] for shard in SHARDS}
 
@@ -102,7 +104,7 @@ class Direct:
         if not self._stored[shard]:
             return self.joins[shard]
         state, *changes = map(plain.unpack, self._stored[shard])
-        return Join.from_state(merged_shard(state, changes), self.rules, self.seed)
+        return Join.from_state(merged_shard(state, changes), self.rules, self.seed, self.most_early)
 
     def _take(self, joined: Joined) -> None:
         for row in call_rows(joined):

@@ -32,6 +32,8 @@ class Rules:
     fail_at: Mapping[str, float] = field(default_factory=dict)
     task_horizon_us: Mapping[str, int] = field(default_factory=dict)
     silence: Mapping[str, str] = field(default_factory=dict)
+    most_waiting: int | None = None
+    """So many outcomes may wait in each of the twelve shards; None: any number."""
 
     def horizon_of(self, task_type: str) -> int:
         """Horizon of a task type, in microseconds."""

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xxhash import xxh3_64_intdigest
+
 from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, standing, succeeded
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
 
@@ -155,8 +157,17 @@ class Oracle:
             owner = owner_of(outcome, same)
             if owner is None:
                 self._waiting.append(arrived)
+                self._keep_bound(shard_of(outcome.call_id))
             else:
                 self._repeat(outcome, owner)
+
+    def _keep_bound(self, shard: int) -> None:
+        """Where more wait in a shard than may, the one whose wait ends first becomes an orphan."""
+        waiting = [a for a in self._waiting if shard_of(a.outcome.call_id) == shard]
+        if self.rules.most_waiting is not None and len(waiting) > self.rules.most_waiting:
+            oldest = min(waiting, key=lambda a: (a.outcome.at, hash_of(a.outcome.call_id), *names_of(a.outcome)))
+            self._waiting.remove(oldest)
+            self._refuse("orphan", oldest.outcome)
 
     def _join(self, held: Held, arrived: Arrived) -> None:
         outcome = arrived.outcome
@@ -269,6 +280,21 @@ class Oracle:
 def owner_of(outcome: Outcome, others: Iterable[Outcome]) -> Outcome | None:
     """The record that owns the id of `outcome` among others of its call."""
     return next((other for other in others if other.outcome_id == outcome.outcome_id), None)
+
+
+def hash_of(call_id: str) -> int:
+    """The hash that decides the shard of a call, and ties between calls."""
+    return xxh3_64_intdigest(call_id.encode())
+
+
+def shard_of(call_id: str) -> int:
+    """The shard of a call, of twelve."""
+    return hash_of(call_id) % 12
+
+
+def names_of(outcome: Outcome) -> tuple[str, str]:
+    """What decides ties between outcomes of one time, in calls of one hash."""
+    return outcome.call_id, outcome.outcome_id
 
 
 def trials_of(held: Held) -> list[tuple[int, str, str | None]]:

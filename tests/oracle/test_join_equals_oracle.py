@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.join.join import MOST_EARLY
 from models.stats.minute_delays import bucket_of
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
@@ -27,16 +29,19 @@ VERDICTS = ("successes", "failures", "expired")
     st.lists(st.integers(1, 60), max_size=6),
     st.lists(st.booleans(), max_size=6),
     st.booleans(),
+    st.sampled_from([None, None, 1, 2, 3]),
 )
 def test_the_join_equals_the_oracle_however_batches_are_cut(
     history: History,
     cuts: list[int],
     resumes: list[bool],
     merged: bool,  # noqa: FBT001 - drawn by Hypothesis
+    most_waiting: int | None,
 ) -> None:
     """Counters, calls, verdicts, statements, dead letters, cells and closed trials; also where records come late."""
+    history = history._replace(rules=replace(history.rules, most_waiting=most_waiting))
     oracle = history.oracle(merged=merged)
-    direct = Direct(join_rules(history.rules))
+    direct = Direct(join_rules(history.rules), most_early=MOST_EARLY if most_waiting is None else most_waiting)
     direct.run(history, cuts, resumes, merged=merged)
 
     counters = oracle.counters()

@@ -7,10 +7,12 @@ name has to go on being understood: a golden is never written again.
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from states.stored import states
+from suites.steps import ids_of
 from system.commands import table
 
 
@@ -40,8 +42,8 @@ def _stored(out: Path) -> dict[str, int]:
         "shards": len(shards),
         "open_calls": sum(len(shard["held"]["keys"]) for shard in shards),
         "ledgers": sum(len(shard["held"]["cases"]) for shard in shards),
-        "waiting_outcomes": sum(len(waiting) for shard in shards for _, waiting in shard["waiting"]),
-        "early_outcomes": sum(len(waiting) for shard in shards for key, waiting in shard["waiting"] if _comes(waiting)),
+        "waiting_outcomes": sum(len(_waited_for(shard["waiting"])) for shard in shards),
+        "early_outcomes": sum(_comes(shard["waiting"]) for shard in shards),
         "learned_delays_of_verdicts": len(cells["delays"][0]),
         "learned_delays_of_answers": int((drift["volume"]["delays"]["answered"].sum(axis=1) > 0).sum()),
         "open_alerts": sum(incident["closed"] is None for incident in incidents),
@@ -50,9 +52,17 @@ def _stored(out: Path) -> dict[str, int]:
     }
 
 
-def _comes(waiting: list[Any]) -> bool:
-    """Whether outcomes wait for a call that is still to come."""
-    return any(not str(call_id).startswith("stranger") for _, call_id, *_ in waiting)
+def _waited_for(waiting: Any) -> list[Any]:
+    """The call that each early outcome waits for; up to version 3 of the state they were no columns."""
+    if isinstance(waiting, dict):
+        return ids_of(waiting["call_ids"])
+    return [call_id for _, outcomes in waiting for _, call_id, *_ in outcomes]
+
+
+def _comes(waiting: Any) -> int:
+    """How many outcomes wait together with one whose call is still to come."""
+    together = Counter(_waited_for(waiting))
+    return sum(count for call_id, count in together.items() if not str(call_id).startswith("stranger"))
 
 
 def _published(out: Path) -> dict[str, int]:

@@ -20,7 +20,7 @@ from models.join.merged import merged_shard
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
-from suites.steps import ids_of, stream
+from suites.steps import ids_of, stream, texts_of
 
 Stored = dict[str, list[bytes]]
 BRIEF = JoinRules(horizon_us=2 * DAY_US, allowed_lateness_us=0)
@@ -85,9 +85,10 @@ def test_of_a_busy_stream_too(whole_every: int) -> None:
 def copied(join: Join) -> Join:
     """A shard of the same state, so that looking at it disturbs nothing."""
     changed, names = join.shard.held._changed, join.shard._stored
-    touched = join.early._touched
+    touched, names_stored = join.early._touched, join.early._table._stored
     copy = Join.from_state(plain.unpack(plain.pack(join.state())), BRIEF)
     join.shard.held._changed, join.shard._stored, join.early._touched = changed, names, touched
+    join.early._table._stored = names_stored
     return copy
 
 
@@ -128,4 +129,19 @@ def calls_of(join: Join) -> dict[str, Any]:
         calls[key] = (columns, ids[row], single, held["cases"].get(row))
     clocks = {name: state[name] for name in ("rules", "watermark", "lanes", "homonyms")}
     assert len(np.unique(held["keys"])) == len(held["keys"])
-    return {"calls": calls, "waiting": dict(state["waiting"]), **clocks}
+    return {"calls": calls, "waiting": waiting_of(state["waiting"]), **clocks}
+
+
+def waiting_of(state: dict[str, Any]) -> dict[int, list[Any]]:
+    """Early outcomes by the key of their call, whatever their rows and codes are, in the order of their arrival."""
+    ids = [ids_of(state["call_ids"]), ids_of(state["outcome_ids"])]
+    reasons = dict(zip(state["reasons"]["has_text"].tolist(), texts_of(state["reasons"]), strict=True))
+    found: dict[int, list[Any]] = {}
+    for place, key in enumerate(state["keys"].tolist()):
+        columns = {name: state[name][place].tolist() for name in ("at", "minute", "given", "offset", "size", "hash")}
+        columns |= {"score": repr(state["score"][place]), "reason": reasons.get(place)}
+        for name in ("sources", "partitions", "waits"):
+            code = state[name.removesuffix("s")][place].item()
+            columns[name] = None if code < 0 else state[name][code]
+        found.setdefault(key, []).append([columns, [one[place] for one in ids], state["retracts"].get(place)])
+    return found

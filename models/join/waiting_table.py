@@ -1,0 +1,212 @@
+"""Stores early outcomes as numpy columns: about 150 bytes for one whose ids are UUIDs and that has no reason."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from models.arrays import F64, I8, I32, I64, U8, U64, Bools
+from models.columns.id_column import IdColumn
+from models.columns.names import Names
+from models.columns.struct_of_arrays import StructOfArrays
+from models.columns.text_column import TextColumn
+from models.join.ledger import Statement
+
+END: Final = -1
+"""In `next`: no outcome of the same call comes after this one."""
+UNUSED: Final = -2
+"""In `next`: there is no outcome in this row."""
+_NO_SOURCE: Final = -1
+_ABSENT, _RETRACTS = -1, 2
+_FEWEST_ROWS: Final = 64
+_GROWTH: Final = 16
+"""One row in so many is spare."""
+
+
+class EarlyOutcome(NamedTuple):
+    """An outcome without a held call. Its bytes are not kept: `size` and `sha256` refer to them."""
+
+    statement: Statement
+    call_id: str
+    deadline: int
+    partition: str
+    offset: int
+    size: int
+    sha256: str
+
+
+class _Columns(NamedTuple):
+    """Names and types are those of the stored state, but for `next`."""
+
+    at: I64
+    wait: U8
+    """Code of how long it waits, us."""
+    minute: I32
+    source: I32
+    given: I8
+    """0, 1, -1 where absent; of a retraction 2."""
+    score: F64
+    partition: I32
+    offset: I64
+    size: I32
+    hash: U64
+    """SHA-256, shape (n, 4)."""
+    next: I32
+    """The row of the next outcome of the same call, `END` or `UNUSED`."""
+
+
+class WaitingTable:
+    """One row per early outcome. `retracts`, by row, is rare."""
+
+    def __init__(self) -> None:
+        nothing = _Columns(
+            at=np.zeros(0, np.int64),
+            wait=np.zeros(0, np.uint8),
+            minute=np.zeros(0, np.int32),
+            source=np.zeros(0, np.int32),
+            given=np.zeros(0, np.int8),
+            score=np.zeros(0),
+            partition=np.zeros(0, np.int32),
+            offset=np.zeros(0, np.int64),
+            size=np.zeros(0, np.int32),
+            hash=np.zeros((0, 4), np.uint64),
+            next=np.zeros(0, np.int32),
+        )
+        blank = _Columns._make(np.zeros(column.shape[1:], column.dtype) for column in nothing)
+        self._blank = blank._replace(next=np.array(UNUSED, np.int32))
+        self._rows = StructOfArrays(nothing, 1 / _GROWTH)
+        self.columns = nothing
+        self.call_ids, self.outcome_ids, self._reasons = IdColumn(), IdColumn(), TextColumn()
+        self._retracts: dict[int, str] = {}
+        self._sources, self._partitions, self._waits = Names[str](), Names[str](), Names[int]()
+        self._stored = (0, 0, 0)
+        """How many names of each kind are stored already."""
+        self._free = array("i")
+
+    def __len__(self) -> int:
+        """How many rows there are, used or not."""
+        return len(self._rows)
+
+    def put(self, outcome: EarlyOutcome) -> int:
+        """Store an outcome that no other one of its call follows; its row."""
+        if not self._free:
+            self._grow(max(_FEWEST_ROWS, len(self._rows) // _GROWTH))
+        row, c, s = self._free.pop(), self.columns, outcome.statement
+        c.at[row], c.minute[row], c.next[row] = s.at, s.minute, END
+        c.wait[row] = self._waits.code(outcome.deadline - s.at)
+        c.source[row] = _NO_SOURCE if s.source is None else self._sources.code(s.source)
+        c.given[row] = _RETRACTS if s.retract else _ABSENT if s.given is None else int(s.given)
+        c.score[row] = np.nan if s.score is None else s.score
+        c.partition[row], c.offset[row], c.size[row] = (
+            self._partitions.code(outcome.partition), outcome.offset, outcome.size
+        )  # fmt: skip
+        c.hash[row] = np.frombuffer(bytes.fromhex(outcome.sha256), np.uint64)
+        self.call_ids.put_one(row, outcome.call_id)
+        self.outcome_ids.put_one(row, s.outcome_id)
+        self._reasons.put(row, s.reason)
+        if s.retracts is not None:
+            self._retracts[row] = s.retracts
+        return row
+
+    def get(self, row: int) -> EarlyOutcome:
+        """The outcome in a row."""
+        c = self.columns
+        at, source, given, score = c.at.item(row), c.source.item(row), c.given.item(row), c.score.item(row)
+        statement = Statement(
+            at,
+            self.outcome_ids.get(row),
+            None if source == _NO_SOURCE else self._sources.names[source],
+            bool(given) if given in {0, 1} else None,
+            None if score != score else score,  # noqa: PLR0124 (nan: absent)
+            given == _RETRACTS,
+            self._retracts.get(row),
+            self._reasons.get(row),
+            c.minute.item(row),
+        )
+        return EarlyOutcome(
+            statement,
+            self.call_ids.get(row),
+            self.deadline(row),
+            self._partitions.names[c.partition.item(row)],
+            c.offset.item(row),
+            c.size.item(row),
+            c.hash[row].tobytes().hex(),
+        )
+
+    def drop(self, row: int) -> None:
+        """Free a row."""
+        self.columns.next[row] = UNUSED
+        self.call_ids.drop_one(row)
+        self.outcome_ids.drop_one(row)
+        self._reasons.drop(row)
+        self._retracts.pop(row, None)
+        self._free.append(row)
+
+    def deadline(self, row: int) -> int:
+        """Until when the outcome in a row waits, us."""
+        return self.columns.at.item(row) + self._waits.names[self.columns.wait.item(row)]
+
+    def deadlines(self, rows: I32) -> I64:
+        """The same for many rows."""
+        waits = np.array(self._waits.names or [0], np.int64)
+        return self.columns.at[rows] + waits[self.columns.wait[rows]]
+
+    def used(self, rows: I32) -> Bools:
+        """In which rows there is an outcome."""
+        used: Bools = self.columns.next[rows] != UNUSED
+        return used
+
+    def state_of(self, rows: I32, *, whole: bool) -> dict[str, Any]:
+        """Plain values of `rows`, in that order. Forgets unused names first where it is `whole`, which has all rows."""
+        if whole:
+            self._forget_names(rows)
+        stored, self._stored = self._stored, (len(self._sources), len(self._partitions), len(self._waits))
+        columns = self._rows.copied(rows)._asdict()
+        del columns["next"]
+        sources, partitions, waits = stored
+        retracts = {} if not self._retracts else dict(enumerate(map(self._retracts.get, rows.tolist())))
+        return {
+            **columns,
+            "call_ids": self.call_ids.state_of(rows),
+            "outcome_ids": self.outcome_ids.state_of(rows),
+            "reasons": self._reasons.state_of(rows),
+            "retracts": {place: other for place, other in retracts.items() if other is not None},
+            "sources": self._sources.names[sources:],
+            "partitions": self._partitions.names[partitions:],
+            "waits": self._waits.names[waits:],
+        }
+
+    def restore(self, state: dict[str, Any]) -> I32:
+        """Fill an empty table from `state_of` whole; the rows, in order."""
+        count = len(state["at"])
+        self._grow(count)
+        rows = np.arange(count, dtype=np.int32)
+        self._free = array("i")
+        stored = {name: state[name] for name in _Columns._fields if name != "next"}
+        self._rows.fill(rows, _Columns(**stored, next=np.full(count, END, np.int32)))
+        self.call_ids.put_state(rows, state["call_ids"])
+        self.outcome_ids.put_state(rows, state["outcome_ids"])
+        self._reasons.put_state(rows, state["reasons"])
+        self._retracts = dict(state["retracts"])
+        self._sources, self._partitions = Names(state["sources"]), Names(state["partitions"])
+        self._waits = Names(state["waits"])
+        self._stored = (len(self._sources), len(self._partitions), len(self._waits))
+        return rows
+
+    def _grow(self, count: int) -> None:
+        first = len(self._rows)
+        self._rows.append(count, self._blank)
+        self.columns = self._rows.columns
+        for column in (self.call_ids, self.outcome_ids, self._reasons):
+            column.resize(len(self._rows))
+        # The first of them is taken first.
+        self._free = array("i", range(first + count - 1, first - 1, -1)) + self._free
+
+    def _forget_names(self, rows: I32) -> None:
+        c = self.columns
+        named = rows[c.source[rows] != _NO_SOURCE]
+        c.source[named] = self._sources.compacted(c.source[named])
+        c.partition[rows] = self._partitions.compacted(c.partition[rows])
+        self._stored = (0, 0, 0)
