@@ -151,6 +151,7 @@ class Batch:
         news: records or erasure requests came, or one of these clocks changed; otherwise the batch is a heartbeat.
         lane: the lane's name.
         lanes: how many lanes there are in all.
+        last: no batch may follow.
         marks: where reading of each partition resumes: the offset (in a file, the line) after the last one read.
         erase: calls to erase, including those in this batch.
     """
@@ -170,6 +171,7 @@ class Batch:
     news: bool = True
     lane: str = "files"
     lanes: int = 1
+    last: bool = True
     marks: dict[str, int] = field(default_factory=dict)
     erase: tuple[Erase, ...] = ()
 

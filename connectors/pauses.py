@@ -39,6 +39,7 @@ CAUSES: Final = (
     Cause("host_clock", "This host's clock is more than `join.max_future_skew` behind the broker's", shared=True),
     Cause("topic_missing", "The broker does not list an input topic that is read", shared=True),
     Cause("unacknowledged", "The broker has not acknowledged outputs for 10 s"),
+    Cause("waiting_outcomes", "As many outcomes as `join.max_waiting` allows wait for calls that are still to be read"),
 )
 """All causes. docs/operations.md has them too, and tests/kafka/test_pauses.py a row for each."""
 

@@ -21,6 +21,7 @@ from flows.dataflow.enveloped import enveloped_sink, enveloped_source
 from flows.dataflow.shards import to_shards
 from flows.dataflow.steps import (
     Build,
+    Joining,
     alerting_step,
     drift_step,
     groups_step,
@@ -52,12 +53,9 @@ def outcomes(
     outlets: Outlets,
     origin: outputs.Origin = file_origin,
     keeping: Keeping | None = None,
-    seed: int = 0,
+    joining: Joining | None = None,
 ) -> Dataflow:
-    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out.
-
-    `seed`: the secret of the run's folder; nothing that leaves depends on it.
-    """
+    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
     flow, kept = Dataflow("outcomes"), keeping or Keeping(Envelopes())
     outlets = Outlets(*(enveloped_sink(sink, kept) for sink in outlets))
     states: list[Any] = []
@@ -70,7 +68,7 @@ def outcomes(
 
     batches = op.input("lanes", flow, enveloped_source(lanes, kept.envelopes))
     arrivals = op.flat_map("split", batches, to_shards)
-    joined = step("join", arrivals, join_step(join_rules(settings), kept, seed))
+    joined = step("join", arrivals, join_step(join_rules(settings), kept, joining or Joining()))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = step("groups", changes, groups_step(group_caps(settings), kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))

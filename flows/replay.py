@@ -19,6 +19,7 @@ from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
 from connectors.own_files import open_own
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.dataflow.steps import Joining
 from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets
 from flows.outcomes import outcomes as outcomes_flow
@@ -145,7 +146,8 @@ def build_replay(
 
     lanes = FileLanes(files, decoder, on_progress=progress)
     kept = keeping or Keeping(envelopes_of(settings))
-    return outcomes_flow(settings, lanes, outlets, keeping=kept, seed=current["seed"])
+    joining = Joining(current["seed"], settings.join.max_waiting)
+    return outcomes_flow(settings, lanes, outlets, keeping=kept, joining=joining)
 
 
 def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None) -> Dataflow:

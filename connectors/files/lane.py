@@ -81,7 +81,7 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
         batch.calls.wm[:] = watermark[batch.calls.pos]
         batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
         self._position = stop
-        batch.low, batch.high = self._low(stop), self._high()
+        batch.low, batch.high, batch.last = self._low(stop), self._high(), stop == len(self._files)
         last_lines = dict(zip(file.tolist(), line.tolist(), strict=True))
         batch.marks = {self._files.names[i]: last for i, last in last_lines.items()}
         if self._on_progress is not None:

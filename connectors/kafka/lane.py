@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from typing_extensions import override
 
 from aftercall.times import NEVER
-from connectors.batch import Batch, Bools
+from connectors.batch import ENDED, Batch, Bools
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from connectors.kafka.client import KafkaConfigError, KafkaFailure
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
@@ -27,7 +27,8 @@ from connectors.kafka.metadata import Metadata, MetadataPoller
 from connectors.kafka.partition_clocks import PartitionClocks
 from connectors.kafka.position import Position
 from connectors.kafka.progress_board import ProgressBoard
-from connectors.kafka.reader import NOTHING_READ, KafkaReader, Read
+from connectors.kafka.quiet_calls import QuietCalls
+from connectors.kafka.reader import NOTHING_READ, KafkaReader, Read, Wait
 from connectors.metrics import METRICS
 from connectors.pauses import PAUSES
 
@@ -38,6 +39,10 @@ _HEARTBEAT_S: Final = 5.0
 """Seconds between heartbeats: Bytewax stores a sink's state, and a sink publishes, only in epochs that reach it."""
 _MISSING_S: Final = 30.0
 """Seconds that a topic may be missing: a broker that is starting may not list its topics yet."""
+_NO_ROOM: Final = (
+    "is not read: as many outcomes as may (join.max_waiting) wait for calls that are still to be read (see whether the "
+    "producers of calls are running; they are waited for up to join.orphan_wait)"
+)
 _log = logging.getLogger("aftercall.kafka")
 _REST_FACTOR: Final = 9
 """After a batch that was not full, the lane rests this many times its CPU time: small batches cost more per record."""
@@ -73,14 +78,15 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         self._names: list[str] = []
         self._kind = np.zeros(0, np.uint8)
         lead = timedelta(microseconds=settings.max_lead_us)
-        self._too_far = f"more than {lead} ahead of the slowest partition (join.max_lead)"
+        self._too_far = f"is more than {lead} ahead of the slowest partition (join.max_lead); it waits for that one"
+        self._quiet = QuietCalls(settings.orphan_wait_s)
         self._kept = _restored(settings.lanes, resume_state)
         """Positions and clocks of partitions that have not been adopted yet."""
         self._metadata: Metadata | None = None
         self._missing_since_s: dict[str, float] = {}
         self._stored: dict[Place, Position] = {}
-        self._emitted: tuple[int, int, bool] | None = None
-        """`low`, `high` and `idle` of the last batch."""
+        self._emitted: tuple[Any, ...] | None = None
+        """The clocks of the last batch."""
         self._emitted_s = monotonic()
         self._ended: Bools = np.zeros(0, np.bool_)
         self._caught_up = False
@@ -99,12 +105,18 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             return []
         self._callbacks.polled(self._name)
         read, batch = self._read()
-        batch = self._batch(read, batch, now)
+        needed = self._callbacks.needed()
+        batch = self._batch(read, batch, now, needed)
         self._report_ends()
         self._board.publish(self._lane, self._clocks.slowest())
-        self._reader.set_paused(self._too_far_ahead(), self._too_far)
+        self._reader.set_paused(
+            [
+                Wait("ahead", self._too_far_ahead(needed), self._too_far),
+                Wait("waiting_outcomes", (self._kind == OUTCOME) & (needed is not None), _NO_ROOM),
+            ]
+        )
         self._set_wake(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
-        clock = (batch.low, batch.high, batch.idle)
+        clock = (batch.low, batch.high, batch.idle, batch.calls_low, batch.calls_high)
         batch.erase = self._callbacks.erasures() if self._lane == 0 else ()
         batch.news = bool(batch.marks or batch.erase) or clock != self._emitted
         if not batch.news and now - self._emitted_s < _HEARTBEAT_S:
@@ -226,7 +238,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         offset = np.array(read.offset, np.int64)
         return self._decoder.decode(read.payload, self._kind[partition], partition, offset, self._names)
 
-    def _batch(self, read: Read, batch: Batch, now: float) -> Batch:
+    def _batch(self, read: Read, batch: Batch, now: float, needed: int | None) -> Batch:
         """What goes on into the dataflow of a read: its records with their watermarks, and the lane's clocks."""
         partition = np.array(read.partition, np.int32)
         if batch.refused:
@@ -246,9 +258,15 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
         for i, end in read.ends:
             self._clocks.reached_end(i, end, now)
-        batch.lane, batch.lanes = self._name, self._settings.lanes
+        batch.lane, batch.lanes, batch.last = self._name, self._settings.lanes, False
         batch.low, batch.idle = self._clocks.low(now)
         batch.high = self._clocks.high()
+        is_call = self._kind == CALL
+        batch.calls_low, batch.calls_high = self._clocks.calls(is_call, now)
+        at_end = self._clocks.at_end[is_call].all() and not self._callbacks.holding()
+        moved = bool(is_call[read.moved].any()) or not at_end
+        if self._quiet.last_too_long(now, moved=moved, blocked=needed is not None):
+            batch.calls_low = batch.calls_high = ENDED
         batch.marks = {self._names[i]: self._reader.positions[i] for i in read.moved}
         return batch
 
@@ -262,12 +280,15 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             self._caught_up = True
             self._callbacks.caught_up(self._name)
 
-    def _too_far_ahead(self) -> Bools:
+    def _too_far_ahead(self, needed: int | None) -> Bools:
         slowest = self._board.slowest()
         clock = self._clocks.clock
         if slowest is None:
             return np.zeros(len(clock), np.bool_)
         ahead: Bools = (clock != NEVER) & (clock > slowest + self._settings.max_lead_us)
+        if needed is not None:
+            # Outcomes are not read before calls have come so far: if they waited for these, neither would go on.
+            ahead &= (self._kind != CALL) | (clock > needed)
         return ahead
 
     def _set_wake(self, least_s: float) -> None:

@@ -25,6 +25,7 @@ class LaneSettings:
         board: file in which lanes publish how far they are.
         batch_size: messages per batch, at most.
         idle_after_s: seconds that a partition must have been at its end before the watermark leaves it out.
+        orphan_wait_s: seconds after which outcomes no longer wait for calls that do not come, where there is no room.
         max_lead_us: how far a partition may be ahead of the slowest one that is not read to its end, us.
         accept_data_loss: where records are lost, resume at the first one left instead of raising.
     """
@@ -35,6 +36,7 @@ class LaneSettings:
     board: Path
     batch_size: int = 20_000
     idle_after_s: float = 60.0
+    orphan_wait_s: float = 86_400.0
     max_lead_us: int = HOUR_US
     accept_data_loss: bool = False
 
@@ -51,6 +53,8 @@ class LaneCallbacks:
             records are left: whenever the broker has reported the ends.
         caught_up: called with the lane's name once each of its partitions was at its end for the first time.
         built: called with the lane's name when the lane is built in this process.
+        needed: returns up to which event time calls must be read before more outcomes can wait for theirs, us; None:
+            there is room.
         erasures: returns requests to erase calls that no lane has received; called by the first lane.
         holding: returns whether to read nothing now; asked before each read.
         too_early: called after each read with the broker's time of the newest record, us, where its topic has such
@@ -63,6 +67,7 @@ class LaneCallbacks:
     partitions: Callable[[str, Mapping[Place, tuple[int, int]]], None] = lambda _lane, _partitions: None
     caught_up: Callable[[str], None] = lambda _lane: None
     built: Callable[[str], None] = lambda _lane: None
+    needed: Callable[[], int | None] = lambda: None
     erasures: Callable[[], tuple[Erase, ...]] = tuple
     holding: Callable[[], bool] = lambda: False
     too_early: Callable[[int], bool] = lambda _appended_us: False

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from aftercall.times import NEVER
-from connectors.batch import I32, I64, Bools
+from connectors.batch import ENDED, I32, I64, Bools
 
 _AT_END: Final = 2**63 - 1
 _STALE_S: Final = 30.0
@@ -101,6 +101,15 @@ class PartitionClocks:
         """The least clock that holds the watermark back, and whether there is none because all are left out."""
         holding = ~self.left_out(now_s)
         return (int(self.clock[holding].min()), False) if holding.any() else (NEVER, True)
+
+    def calls(self, is_call: Bools, now_s: float) -> tuple[int, int]:
+        """The least clock of the partitions of calls that hold the watermark back, and the greatest of all of them.
+
+        `ENDED` where there are none.
+        """
+        clock = self.clock[is_call]
+        holding = clock[~self.left_out(now_s)[is_call]]
+        return int(holding.min(initial=ENDED)), int(clock.max()) if len(clock) else ENDED
 
     def high(self) -> int:
         """The greatest clock."""

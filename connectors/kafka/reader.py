@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Thread
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, TopicPartition
 
 from aftercall.times import NEVER
@@ -64,6 +65,14 @@ class Read(NamedTuple):
 NOTHING_READ: Final = Read([], [], [], [], [], [], full=False)
 
 
+class Wait(NamedTuple):
+    """What is not read now: why (a name in `CAUSES`), which partitions, and how a sentence about one goes on."""
+
+    cause: str
+    places: Bools
+    sentence: str
+
+
 class KafkaReader:
     """Reads records, and detects lost ones."""
 
@@ -81,6 +90,7 @@ class KafkaReader:
         self._partition_counts: dict[str, int] = {}
         """Number of partitions of each topic in the client's metadata."""
         self._paused: list[bool] = []
+        self._waits: set[tuple[str, Place]] = set()
         self._failure: KafkaError | None = None
         self.places: list[Place] = []
         self.positions: list[int] = []
@@ -185,19 +195,26 @@ class KafkaReader:
             if before is not None and before.offset != self.positions[i]:
                 self._move(i, before)
 
-    def set_paused(self, ahead: Bools, than: str) -> None:
-        """Pause the partitions that are too far ahead, and resume the others; `than` says how far is too far."""
+    def set_paused(self, waits: Sequence[Wait]) -> None:
+        """Pause the partitions that wait for anything, resume the others, and report which wait for what."""
+        if self._consumer is None:
+            return
+        paused = np.logical_or.reduce([wait.places for wait in waits]).tolist()
         changed = [
-            (place, bool(now))
-            for place, now, before in zip(self.places, ahead, self._paused, strict=True)
-            if now != before
+            (place, now) for place, now, before in zip(self.places, paused, self._paused, strict=True) if now != before
         ]
-        if self._consumer is not None and changed:
+        if changed:
             self._consumer.pause([TopicPartition(*place) for place, now in changed if now])
             self._consumer.resume([TopicPartition(*place) for place, now in changed if not now])
-            self._paused = ahead.tolist()
+            self._paused = paused
             for place, now in changed:
-                _report_paused(place, now, than)
+                METRICS.paused(*place, paused=now)
+        waiting = {(wait.cause, self.places[i]): wait for wait in waits for i in wait.places.nonzero()[0].tolist()}
+        for cause, place in self._waits - waiting.keys():
+            PAUSES.end(cause, _name(place))
+        for cause, place in waiting.keys() - self._waits:
+            PAUSES.begin(cause, _name(place), f"{_name(place)} {waiting[cause, place].sentence}")
+        self._waits = set(waiting)
 
     def commit(self, positions: Mapping[Place, int]) -> None:
         """Commit positions to the group, for lag tools; a failure is logged and ignored."""
@@ -218,9 +235,8 @@ class KafkaReader:
             closing.join(0 if _slow_to_close else _CLOSE_S)
             _slow_to_close = closing.is_alive()
             self._consumer = None
-        for place, paused in zip(self.places, self._paused, strict=True):
-            if paused:
-                _report_paused(place, paused=False)
+        for place in self.places:
+            self._end_waits(place)
 
     def _discover(self, metadata: Metadata) -> None:
         """Make the client look for new partitions of topics that it reads already: it does not do so by itself."""
@@ -289,9 +305,16 @@ class KafkaReader:
         self._consumer.incremental_unassign([TopicPartition(*self.places[i])])
         self._consumer.incremental_assign([_assigned(self.places[i], to)])
         self.positions[i], self._topic_ids[i], self._leader_epochs[i] = to
-        if self._paused[i]:
-            self._paused[i] = False
-            _report_paused(self.places[i], paused=False)
+        self._paused[i] = False
+        self._end_waits(self.places[i])
+
+    def _end_waits(self, place: Place) -> None:
+        ended = {wait for wait in self._waits if wait[1] == place}
+        self._waits -= ended
+        if ended:
+            METRICS.paused(*place, paused=False)
+        for cause, _ in ended:
+            PAUSES.end(cause, _name(place))
 
     def _on_error(self, error: KafkaError) -> None:
         """Called by the client too, from within `consume`, where an exception would be lost."""
@@ -302,13 +325,8 @@ class KafkaReader:
             METRICS.broker_error(error.name())
 
 
-def _report_paused(place: Place, paused: bool, than: str = "") -> None:  # noqa: FBT001 - what is reported
-    METRICS.paused(*place, paused=paused)
-    name = f"{place[0]}/{place[1]}"
-    if paused:
-        PAUSES.begin("ahead", name, f"{name} is {than}; it waits for that one")
-    else:
-        PAUSES.end("ahead", name)
+def _name(place: Place) -> str:
+    return f"{place[0]}/{place[1]}"
 
 
 def _assigned(place: Place, start: Position) -> TopicPartition:

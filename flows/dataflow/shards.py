@@ -37,6 +37,7 @@ def split(batch: Batch) -> list[tuple[str, Arrivals]]:
                 lane=batch.lane,
                 lanes=batch.lanes,
                 clock=clock,
+                last=batch.last,
                 groups=batch.groups,
                 sources=batch.sources,
                 partitions=batch.partitions,

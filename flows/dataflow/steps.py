@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar, cast
 
 from bytewax.operators import StatefulBatchLogic
 
@@ -88,14 +88,34 @@ class _ShardStep(Step):
         return super().on_batch(values)
 
 
-def join_step(rules: JoinRules, keeping: Keeping, seed: int = 0) -> Build:
-    """Arrivals or Erasure -> Joined, one step per shard. `seed`: the secret of the run's folder."""
+class Joining(NamedTuple):
+    """What the join needs beside its rules.
+
+    Attributes:
+        seed: the secret of the run's folder; nothing that leaves depends on it.
+        max_waiting: how many outcomes may wait for their calls, in all shards together.
+        blocked: called with a shard's number and what `Join.blocked` is.
+    """
+
+    seed: int = 0
+    max_waiting: int = 5_000_000
+    blocked: Callable[[int, int | None], None] = lambda _shard, _needed: None
+
+
+_JOINING: Final = Joining()
+
+
+def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING) -> Build:
+    """Arrivals or Erasure -> Joined, one step per shard. Each has an equal part of the room for early outcomes."""
+    room = max(1, joining.max_waiting // len(SHARDS))
 
     def build(stored: bytes | None) -> Step:
-        join, kept = _made("join", keeping, stored, Join, rules, seed, merge=merged_shard)
+        join, kept = _made("join", keeping, stored, Join, rules, joining.seed, room, merge=merged_shard)
 
         def apply(message: Arrivals | Erasure) -> tuple[Joined]:
-            return (erase(join, message) if isinstance(message, Erasure) else join.process(message),)
+            joined = erase(join, message) if isinstance(message, Erasure) else join.process(message)
+            joining.blocked(SHARDS.index(message.shard), join.blocked)
+            return (joined,)
 
         return _ShardStep(kept.key, kept, apply)
 

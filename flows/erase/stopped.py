@@ -22,6 +22,7 @@ from connectors.kafka.source import KafkaLanes
 from connectors.kafka.writer import KafkaWriter, WriterCallbacks
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.dataflow.steps import Joining
 from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import execute
@@ -127,7 +128,7 @@ def _flow(
     verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
     outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
     lanes = EraseLanes(settings.kafka.lanes, pending, KafkaLanes.state_version)
-    return outcomes(settings, lanes, outlets, place_origin, keeping, seed)
+    return outcomes(settings, lanes, outlets, place_origin, keeping, Joining(seed, settings.join.max_waiting))
 
 
 def _writer(kafka: Kafka) -> KafkaWriter:

@@ -31,10 +31,13 @@ from connectors.kafka.client import KafkaFailure, Reached, admin_config, consume
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.source import KafkaLanes
+from connectors.kafka.waiting_board import WaitingBoard
 from connectors.metrics import METRICS
 from connectors.pauses import PAUSES
 from flows.dataflow.erasing import Erasing
+from flows.dataflow.shards import SHARDS
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
+from flows.dataflow.steps import Joining
 from flows.erase.stopped import catch_up
 from flows.outcomes import Outlets, outcomes
 from flows.runtime.engine import PeerLost, execute
@@ -269,9 +272,11 @@ def build_service(
         lanes=settings.kafka.lanes,
         board=service.out / "state" / "lead",
         idle_after_s=settings.join.idle_after.total_seconds(),
+        orphan_wait_s=settings.join.orphan_wait.total_seconds(),
         max_lead_us=duration_us(settings.join.max_lead),
         accept_data_loss=service.accept_data_loss,
     )
+    board = WaitingBoard(service.out / "state" / "waiting", len(SHARDS))
     erasing = Erasing(service.out)
     holding = Holding(board_of(service.out), settings.join.max_future_skew)
     callbacks = LaneCallbacks(
@@ -281,6 +286,7 @@ def build_service(
         partitions=report.partitions,
         caught_up=report.caught_up,
         polled=polled,
+        needed=board.needed,
         erasures=erasing.requests.inbox(),
         holding=holding,
         too_early=holding.too_early,
@@ -315,8 +321,8 @@ def build_service(
         confirm=confirm,
     )
     keeping = keeping_of(settings, service.out / "state")
-    seed = read_run(service.out / "state")["seed"]
-    return outcomes(settings, source, sinks, place_origin, keeping, seed), sinks
+    joining = Joining(read_run(service.out / "state")["seed"], settings.join.max_waiting, board.publish)
+    return outcomes(settings, source, sinks, place_origin, keeping, joining), sinks
 
 
 def _prepare(service: ServiceRun, state: Path, cluster_id: str) -> Run:
@@ -335,6 +341,7 @@ def _prepare(service: ServiceRun, state: Path, cluster_id: str) -> Run:
     if RUN_ID not in current or service.accept_unsealed_state:
         current = {RUN_ID: token_hex(8)} | current
         write_run(state, current)
+    WaitingBoard(state / "waiting", len(SHARDS), clear=True)
     return current
 
 

@@ -113,6 +113,7 @@ class Join(Section):
     max_lead: Span = timedelta(hours=1)
     max_groups: int = Field(default=100_000, ge=1)
     max_groups_per_task: int = Field(default=2_000, ge=1)
+    max_waiting: int = Field(default=5_000_000, ge=12)
 
 
 class SourceScore(Section):

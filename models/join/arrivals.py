@@ -80,12 +80,16 @@ class OutcomeColumns(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """The records of one batch of one lane in one shard. `clock`: the lane's after the batch; `lanes`: their number."""
+    """The records of one batch of one lane in one shard.
+
+    `clock`: the lane's after the batch; `lanes`: their number; `last`: no batch may follow.
+    """
 
     shard: str
     lane: str
     lanes: int
     clock: LaneClock
+    last: bool
     groups: list[Group]
     sources: list[str]
     partitions: list[str]

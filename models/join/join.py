@@ -28,7 +28,7 @@ from models.join.migrations import early_outcomes_in_columns, ids_in_one_array
 from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
-from models.join.watermark import ENDED, LaneClock, LaneClocks
+from models.join.watermark import ENDED, LaneClocks
 from models.state import Migrations
 
 MOST_EARLY: Final = 5_000_000 // 12
@@ -82,12 +82,12 @@ class Join:
         deltas = Deltas(shard.source_code)
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
-        slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(arrivals.clock, calls_clock))
+        slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock))
         slow.run(calls, outcomes, paths)
         self._advance(arrivals)
         expired = self._close(slow, deltas)
         self._make_room(slow, arrivals)
-        rest = slow.finish(self.watermark)
+        rest = slow.finish(self.watermark, last=arrivals.last)
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
         return Joined(
             changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources),
@@ -152,15 +152,15 @@ class Join:
         self._lanes.observe(arrivals.lane, arrivals.clock)
         self.watermark = max(self.watermark, self._lanes.watermark(arrivals.lanes))
 
-    def _bound(self, clock: LaneClock, calls_clock: int) -> Bound:
+    def _bound(self, calls_clock: int) -> Bound:
         """Which early outcomes may be given up where too many wait, given the clock of the calls."""
-        late = calls_clock - self.shard.rules.allowed_lateness_us
-        return Bound(self._most_early, NEVER if calls_clock == NEVER else late, whole=clock.calls_high == ENDED)
+        passed = calls_clock if calls_clock in {NEVER, ENDED} else calls_clock - self.shard.rules.allowed_lateness_us
+        return Bound(self._most_early, passed)
 
     def _make_room(self, slow: SlowPath, arrivals: Arrivals) -> None:
         """Give up the oldest early outcomes where there was no room, as far as the calls have come now."""
         if self._is_full:
-            bound = self._bound(arrivals.clock, self._lanes.calls(arrivals.lanes))
+            bound = self._bound(self._lanes.calls(arrivals.lanes))
             slow.make_room(bound._replace(most=self._most_early - self._most_early // _SPARE))
         most = self._most_early - self._most_early // _SPARE if self._is_full else self._most_early
         self._is_full = len(self.early) > most

@@ -32,7 +32,7 @@ _Problem = tuple[str, str]
 
 
 _MOST_AT_ONCE: Final = 10_000
-"""So many outcomes become orphans in one batch at most: a million dead letters at once would fill the memory."""
+"""So many outcomes whose wait is over become dead letters in one batch, at most."""
 
 
 class SlowResults(NamedTuple):
@@ -51,12 +51,10 @@ class Bound(NamedTuple):
     Attributes:
         most: their number. Where there are more, the oldest become orphans, but only those that the calls have passed:
         before: with an event time before this, us.
-        whole: dead letters need not be spread over batches: no batch may follow.
     """
 
     most: int
     before: int
-    whole: bool
 
 
 class SlowPath:
@@ -102,9 +100,13 @@ class SlowPath:
         """Close held calls that have a ledger outside the columns in which no assertion stands."""
         self._ledgers.close_rows(rows)
 
-    def finish(self, watermark: int) -> SlowResults:
-        """End the batch: early outcomes whose wait is over become dead letters."""
-        self._refuse_orphans(self._early.pop_expired(watermark, None if self._bound.whole else _MOST_AT_ONCE))
+    def finish(self, watermark: int, *, last: bool) -> SlowResults:
+        """End the batch: early outcomes whose wait is over become dead letters.
+
+        Many of them are left to later batches, unless this one is the `last`: a million dead letters at once would fill
+        the memory. Meanwhile they wait for nothing: a record about their call ends their wait first.
+        """
+        self._refuse_orphans(self._early.pop_expired(watermark, None if last else _MOST_AT_ONCE))
         accepted = np.array(self._accepted, np.int64)
         return SlowResults(accepted, self._ledgers.judgements, self._ledgers.statements, self._refused, self._tally)
 
