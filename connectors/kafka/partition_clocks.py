@@ -57,6 +57,9 @@ class PartitionClocks:
             is_open: whether a transaction is open there.
         """
         self._open[partition] = is_open
+        if 0 <= self._end[partition] < offset:
+            # A partition that is paused at its end: nothing else shows that there is more to read by now.
+            self._end[partition] = -1
         if self._end[partition] == offset and not is_open:
             self._confirmed_at[partition] = max(self._confirmed_at[partition], now_s)
 

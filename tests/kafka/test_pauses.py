@@ -29,7 +29,8 @@ class Scene:
 
     def __init__(self, broker: Broker, folder: Path) -> None:
         self.broker = broker
-        self.pipeline = Pipeline(RealCluster(broker.client), folder, max_lead="5m", max_future_skew="5s")
+        settings = {"max_lead": "5m", "allowed_lateness": "1m", "max_waiting": 1_200, "max_future_skew": "5s"}
+        self.pipeline = Pipeline(RealCluster(broker.client), folder, **settings)
         self.pipeline.send(90)
         self.clock = WrongClock(folder / "clock")
         self.running: Running = self.pipeline.start(
@@ -96,6 +97,19 @@ def create_the_topic(scene: Scene) -> None:
     scene.pipeline.cluster.create_topic(scene.pipeline.topics["outcomes"], scene.pipeline.partitions)
 
 
+def send_outcomes_without_their_calls(scene: Scene) -> None:
+    """More than may wait, and newer than the newest call."""
+    at = time.time() - 300
+    for i in range(2_400):
+        scene.pipeline.send_outcome(f"stranger-{i}", i % 2, at + i / 10_000, success=True)
+    scene.pipeline.cluster.flush()
+
+
+def send_newer_calls(scene: Scene) -> None:
+    """They have passed these outcomes by more than `allowed_lateness`."""
+    scene.pipeline.send(90, ago_s=0)
+
+
 class Row(NamedTuple):
     """What brings pauses about, what ends them, and of each cause a part of its sentence."""
 
@@ -127,6 +141,11 @@ ROWS = (
         set_the_clock_back,
         put_the_clock_right,
         {"host_clock": r"the clock of this host is [78]s behind the broker's, and 5s are allowed"},
+    ),
+    Row(
+        send_outcomes_without_their_calls,
+        send_newer_calls,
+        {"waiting_outcomes": r"outcomes-\w+/[01] is not read: as many outcomes as may"},
     ),
     Row(
         delete_a_topic,

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from aftercall.times import NEVER
-from connectors.batch import Batch
+from connectors.batch import ENDED, Batch
 from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaConfigError, KafkaFailure, admin_config, consumer_config
 from connectors.kafka.cluster import Cluster as Address
 from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
 from connectors.kafka.metadata import Metadata, MetadataPoller
+from connectors.pauses import PAUSES
 from harness.waiting import until
 from kafka.clusters import DEADLINE_S, Cluster, RealCluster
 
@@ -55,6 +56,7 @@ class Rig:
             }
             | settings
         )
+        self.callbacks = LaneCallbacks()
         self.poller = MetadataPoller(admin_config(address), self.settings.topics, 0.1)
 
     @contextmanager
@@ -68,7 +70,7 @@ class Rig:
         self.poller.start()
         settings = LaneSettings(**(self.settings.__dict__ | other))
         decoder = Decoder(now_us=T0_US + 10**15, max_future_skew_us=0)
-        lane = KafkaLane(settings, number, decoder, self.poller, callbacks or LaneCallbacks(), state)
+        lane = KafkaLane(settings, number, decoder, self.poller, callbacks or self.callbacks, state)
         try:
             yield lane
         finally:
@@ -212,6 +214,47 @@ def test_a_partition_far_ahead_is_paused_until_the_slowest_has_caught_up(rig: Ca
             time.sleep(0.02)
         slow._board.publish(1, T0_US + 150 * 60_000_000)
         assert _ids(_until(fast, _read(1))) == ["c2"]
+
+
+def test_where_outcomes_have_no_room_calls_are_read_as_far_as_is_needed(rig: Callable[..., Rig]) -> None:
+    """Further than `max_lead` ahead of the outcomes, which are not read; then the outcomes are read again."""
+    it = rig(partitions=1, max_lead_us=60_000_000)
+    needed: list[int | None] = [T0_US + 30 * 60_000_000]
+    it.callbacks = LaneCallbacks(needed=lambda: needed[0])
+    it.broker.produce(it.calls, 0, "c0", _call(0))
+    it.broker.produce(it.outcomes, 0, "c0", _outcome(0))
+    with it.lane() as lane:
+        # The first poll reads before anything is paused.
+        first = _until(lane, _read(1))
+        it.broker.produce(it.outcomes, 0, "c1", _outcome(1, 1))
+        calls: list[Batch] = []
+        for minute in range(10, 50, 10):
+            it.broker.produce(it.calls, 0, f"m{minute}", _call(minute, minute))
+            if minute <= 40:
+                calls += _until(lane, _read(1))
+        assert {b.calls.records[0].call_id for b in first + calls if len(b.calls.pos)} >= {"c10", "c20", "c30", "c40"}
+        assert "c1" not in [r.call_id for b in first + calls for r in b.outcomes.records]
+        assert calls[-1].calls_low == T0_US + 40 * 60_000_000
+        assert PAUSES.is_paused("waiting_outcomes")
+        needed[0] = None
+        assert "c1" in _ids(_until(lane, lambda batches: any(len(b.outcomes.pos) for b in batches)))
+
+
+def test_calls_that_stay_away_are_given_up_where_outcomes_have_no_room(rig: Callable[..., Rig]) -> None:
+    it = rig(partitions=1, orphan_wait_s=1.0)
+    needed: list[int | None] = [None]
+    it.callbacks = LaneCallbacks(needed=lambda: needed[0])
+    it.broker.produce(it.calls, 0, "c0", _call(0))
+    it.broker.produce(it.outcomes, 0, "c0", _outcome(0))
+    with it.lane() as lane:
+        batches = _until(lane, _idle)
+        assert batches[-1].calls_high == T0_US
+        needed[0] = T0_US
+        began = time.monotonic()
+        _until(lane, lambda batches: bool(batches) and batches[-1].calls_high == ENDED)
+        assert time.monotonic() - began >= 1.0
+        it.broker.produce(it.calls, 0, "c1", _call(1, 1))
+        assert _until(lane, _read(1))[-1].calls_high == T0_US + 60_000_000
 
 
 def test_a_position_behind_the_end_is_reported_and_accepted_only_on_demand(rig: Callable[..., Rig]) -> None:
