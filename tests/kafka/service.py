@@ -36,7 +36,9 @@ VERDICTS = ("pending", "success", "failure")
 class Pipeline:
     """A configuration, an output folder and topics; `start` runs the command over them."""
 
-    def __init__(self, cluster: Cluster, folder: Path, *, partitions: int = 2, lanes: int = 2, **join: str | int) -> None:
+    def __init__(
+        self, cluster: Cluster, folder: Path, *, partitions: int = 2, lanes: int = 2, **join: str | int
+    ) -> None:
         self.cluster, self.folder, self.out = cluster, folder, folder / "out"
         self.partitions = partitions
         names = ("calls", "outcomes", "verdicts", "recommendations", "alerts", "dead_letters")
