@@ -42,7 +42,7 @@ SEGMENTS: Final = "segments"
 Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished, seed`, and its `checksum`.
 
-`seed`: a secret of 64 bits, without which nobody can choose ids that make the join slow; absent until an earlier
+`seed`: a secret of 64 bits, without which ids cannot be chosen that make the join slow; absent until an earlier
 version's folder is opened. Nothing that is stored or that leaves the pipeline depends on it.
 
 `stopped`, where it is there: the digest of the recovery store at an orderly stop. A service has `run_id` too, drawn at

@@ -16,7 +16,7 @@ from models.arrays import U64, Bools
 
 _ALL_BITS: Final = 2**64 - 1
 
-Plain = list[tuple[str, int, int]]
+OwnKeys = list[tuple[str, int, int]]
 """(id, key, hash) of each."""
 
 
@@ -72,17 +72,17 @@ class Homonyms:
             used = is_used(np.array([*self._hashes], np.uint64)).tolist()
             self._restore([row for row, kept in zip(self._plain(), used, strict=True) if kept])
 
-    def state(self) -> Plain:
+    def state(self) -> OwnKeys:
         """As plain values. Changes count from here on."""
         self._stored = len(self._keys)
         return self._plain()
 
-    def changes(self) -> Plain:
+    def changes(self) -> OwnKeys:
         """The part of `state` that is new since the last of both."""
         stored, self._stored = self._stored, len(self._keys)
         return self._plain()[stored:] if len(self._keys) > stored else []
 
-    def _plain(self) -> Plain:
+    def _plain(self) -> OwnKeys:
         return [(call_id, key, self._hashes[key]) for call_id, key in self._keys.items()]
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 from aftercall.errors import NEW_OUT
 from models.arrays import I8, I32, I64
 from models.join.held_calls import PENDING, HeldCalls
-from models.join.homonyms import Homonyms, Plain
+from models.join.homonyms import Homonyms, OwnKeys
 from models.join.rules import JoinRules
 from models.messages import Group
 from models.state import StateError
@@ -170,7 +170,7 @@ class ShardState:
         shard._stored = (len(state["groups"]), len(state["held"]["sources"]))
         return shard
 
-    def _with_names(self, held: dict[str, Any], homonyms: Plain) -> dict[str, Any]:
+    def _with_names(self, held: dict[str, Any], homonyms: OwnKeys) -> dict[str, Any]:
         groups, sources = self._stored
         self._stored = (len(self.groups), len(self.sources))
         return {
