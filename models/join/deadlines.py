@@ -62,6 +62,19 @@ class Deadlines:
         if len(self._late) > max(_FEW, (len(self._rows) - self._next) // 8):
             self._sort(np.array([due.row for due in self._late], np.int32))
 
+    def add_many(self, rows: I32) -> None:
+        """Add rows whose outcomes are new."""
+        deadlines = self._table.deadlines(rows)
+        hours = deadlines // HOUR_US
+        for hour in np.unique(hours).tolist():
+            here = rows[hours == hour]
+            if hour > self._sorted_to:
+                self._hours.setdefault(hour, array("i")).frombytes(here.tobytes())
+                self._entries += len(here)
+            else:
+                for row, deadline in zip(here.tolist(), deadlines[hours == hour].tolist(), strict=True):
+                    self.add(row, deadline)
+
     def add_all(self, rows: I32) -> None:
         """Add the rows of a table that has no others here."""
         self._hours, self._sorted_to, self._late, self._next = {}, _NO_HOUR, [], 0

@@ -25,6 +25,7 @@ class Dispatch(NamedTuple):
         fast_outcomes: per outcome, whether it takes the fast path.
         call_rows: per call, the row of a held call with the same key, or -1.
         outcome_rows: per outcome, the row of its held call, or -1.
+        is_alone: per record, calls first, whether it is the only one of its call in the batch.
         partner: per outcome, the call of the batch where these two alone share a key, or -1.
     """
 
@@ -32,6 +33,7 @@ class Dispatch(NamedTuple):
     fast_outcomes: Bools
     call_rows: I32
     outcome_rows: I32
+    is_alone: Bools
     partner: I64
 
 
@@ -41,7 +43,7 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     alone, partner = _companions(found.keys, found.order, count)
     call_rows, outcome_rows = found.rows[:count], found.rows[count:]
     paired = partner >= 0
-    single = alone[:count]
+    single = alone[:count].copy()
     single[partner[paired]] = True
     fast_calls = single & (call_rows < 0) & ~found.awaited[:count] & ~calls.failed
     fast_calls &= calls.at + periods.hold[calls.group] >= calls.wm
@@ -58,7 +60,7 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     fast &= outcomes.at <= at + periods.horizon[group]
     # A call whose outcome takes the slow path goes with it.
     fast_calls[partner[paired & ~fast]] = False
-    return Dispatch(fast_calls, fast, call_rows, outcome_rows, partner)
+    return Dispatch(fast_calls, fast, call_rows, outcome_rows, alone, partner)
 
 
 def _companions(keys: U64, order: I64, count: int) -> tuple[Bools, I64]:

@@ -15,7 +15,7 @@ from models.arrays import I32, U64, Bools
 from models.columns.hash_index import HashIndex
 from models.join.deadlines import Deadlines, Due
 from models.join.homonyms import Homonyms
-from models.join.waiting_table import END, EarlyOutcome, WaitingTable
+from models.join.waiting_table import END, EarlyOutcome, Strangers, WaitingTable
 
 __all__ = ["EarlyOutcome", "EarlyOutcomes"]
 
@@ -78,14 +78,26 @@ class EarlyOutcomes:
         found = next((row for row in self._chain(key) if ids.get(row) == outcome_id), None)
         return None if found is None else self._table.get(found)
 
-    def add(self, key: int, outcome: EarlyOutcome) -> None:
-        """Buffer an outcome; no other one of its call may have its id."""
-        row = self._table.put(outcome)
+    def add(
+        self, key: int, outcome: EarlyOutcome, call_uuid: tuple[int, int] = (0, 0), uuid: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Buffer an outcome; no other one of its call may have its id. `call_uuid`, `uuid`: its ids as words."""
+        row = self._table.put(outcome, call_uuid, uuid)
         self._index.reserve(len(self._table))
         self._link(key, row, outcome.statement.outcome_id, outcome.deadline)
         self._deadlines.add(row, outcome.deadline)
         self._count += 1
         self._touch(key)
+
+    def add_all(self, strangers: Strangers) -> None:
+        """Buffer outcomes that meet no other. O(n)."""
+        rows = self._table.put_all(strangers)
+        self._index.insert(strangers.keys, rows)
+        self._index.reserve(len(self._table))
+        self._deadlines.add_many(rows)
+        self._count += len(rows)
+        if self._touched is not None:
+            self._touched += strangers.keys.tolist()
 
     def pop(self, key: int) -> list[EarlyOutcome]:
         """Remove and return the outcomes that waited for a call."""

@@ -15,19 +15,20 @@ import numpy as np
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
 from models.arrays import I32, I64, U64, Bools
-from models.join.arrivals import Arrivals
+from models.join.arrivals import Arrivals, OutcomeColumns
 from models.join.deltas import CallPlaces, Deltas
-from models.join.dispatch import dispatch
+from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
 from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, SUCCESS
 from models.join.homonyms import Homonyms
-from models.join.identity import identify
+from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
 from models.join.migrations import early_outcomes_in_columns, ids_in_one_array
 from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
+from models.join.strangers import strange, strangers
 from models.join.watermark import ENDED, LaneClocks
 from models.state import Migrations
 
@@ -83,7 +84,8 @@ class Join:
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
         slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock))
-        slow.run(calls, outcomes, paths)
+        buffered = self._buffer(outcomes, found, paths, arrivals.partitions)
+        slow.run(calls, outcomes, paths._replace(fast_outcomes=paths.fast_outcomes | buffered))
         self._advance(arrivals)
         expired = self._close(slow, deltas)
         self._make_room(slow, arrivals)
@@ -98,7 +100,7 @@ class Join:
             judgements=rest.judgements,
             statements=rest.statements,
             refused=rest.refused,
-            tally=_tally(rest.tally, fast, expired),
+            tally=_tally(rest.tally, fast, expired, int(np.count_nonzero(buffered))),
         )
 
     def state(self) -> dict[str, Any]:
@@ -157,6 +159,16 @@ class Join:
         passed = calls_clock if calls_clock in {NEVER, ENDED} else calls_clock - self.shard.rules.allowed_lateness_us
         return Bound(self._most_early, passed)
 
+    def _buffer(self, outcomes: OutcomeColumns, found: Identified, paths: Dispatch, partitions: list[str]) -> Bools:
+        """Buffer outcomes as columns; which. None where there may be no room for all: then each has its turn."""
+        if len(self.early) + len(outcomes.key) > self._most_early:
+            return np.zeros(len(outcomes.key), np.bool_)
+        buffered = strange(self.shard, outcomes, found, paths)
+        (chosen,) = buffered.nonzero()
+        if len(chosen):
+            self.early.add_all(strangers(self.shard, outcomes, chosen, partitions))
+        return buffered
+
     def _make_room(self, slow: SlowPath, arrivals: Arrivals) -> None:
         """Give up the oldest early outcomes where there was no room, as far as the calls have come now."""
         if self._is_full:
@@ -198,9 +210,10 @@ def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:
     return Expired(table.ids.texts(rows), shard.groups, group, call_at, np.where(decided, ends, NEVER), silence)
 
 
-def _tally(tally: Counter[str], fast: FastResults, expired: Expired) -> dict[str, int]:
+def _tally(tally: Counter[str], fast: FastResults, expired: Expired, buffered: int) -> dict[str, int]:
     """The counts of the slow path with those of the fast path and of calls closed as columns; none is 0."""
     tally["calls"] += len(fast.accepted)
+    tally["waiting"] += buffered
     tally["outcomes"] += len(fast.first.code)
     tally["expired"] += int(np.count_nonzero(expired.success == PENDING))
     for success in (fast.first.success, expired.success):

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aftercall.times import MINUTE_US, NEVER
-from models.arrays import I32, I64
+from models.arrays import I32, I64, U64
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
@@ -213,7 +213,7 @@ class SlowPath:
             len(raw),
             hashlib.sha256(raw).hexdigest(),
         )
-        self._early.add(key, outcome)
+        self._early.add(key, outcome, _words(outcomes.call_uuid, i), _words(outcomes.uuid, i))
         self._tally["waiting"] += 1
         if len(self._early) > self._bound.most:
             self._refuse_orphans(self._early.pop_expired(wm))
@@ -248,6 +248,10 @@ class SlowPath:
             self._tally[refusal.reason + "s"] += 1
         elif refusal.reason == "late":
             self._tally["late"] += 1
+
+
+def _words(uuids: U64, i: int) -> tuple[int, int]:
+    return uuids.item(i, 0), uuids.item(i, 1)
 
 
 def _call_ids(columns: CallColumns | OutcomeColumns, chosen: I64) -> dict[int, str]:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.arrays import F64, I8, I32, I64, U8, U64, Bools
+from models.arrays import F64, I8, I32, I64, U8, U64, Bools, Objects
 from models.columns.id_column import IdColumn
 from models.columns.names import Names
 from models.columns.struct_of_arrays import StructOfArrays
@@ -57,6 +57,32 @@ class _Columns(NamedTuple):
     """The row of the next outcome of the same call, `END` or `UNUSED`."""
 
 
+class Strangers(NamedTuple):
+    """Early outcomes that assert something, each of another call that no other outcome waits for.
+
+    `source` indexes `sources`, `partition` indexes `partitions`; `hash` is SHA-256, shape (n, 4); `wait_us`: how long
+    they wait.
+    """
+
+    keys: U64
+    at: I64
+    minute: I32
+    source: I32
+    given: I8
+    score: F64
+    partition: I32
+    offset: I64
+    size: I32
+    hash: U64
+    call_uuid: U64
+    uuid: U64
+    records: Objects
+    reasons: list[str | None]
+    sources: list[str]
+    partitions: list[str]
+    wait_us: int
+
+
 class WaitingTable:
     """One row per early outcome. `retracts`, by row, is rare."""
 
@@ -89,8 +115,8 @@ class WaitingTable:
         """How many rows there are, used or not."""
         return len(self._rows)
 
-    def put(self, outcome: EarlyOutcome) -> int:
-        """Store an outcome that no other one of its call follows; its row."""
+    def put(self, outcome: EarlyOutcome, call_uuid: tuple[int, int], uuid: tuple[int, int]) -> int:
+        """Store an outcome that no other one of its call follows; its row. Its ids are given as words too."""
         if not self._free:
             self._grow(max(_FEWEST_ROWS, len(self._rows) // _GROWTH))
         row, c, s = self._free.pop(), self.columns, outcome.statement
@@ -103,12 +129,40 @@ class WaitingTable:
             self._partitions.code(outcome.partition), outcome.offset, outcome.size
         )  # fmt: skip
         c.hash[row] = np.frombuffer(bytes.fromhex(outcome.sha256), np.uint64)
-        self.call_ids.put_one(row, outcome.call_id)
-        self.outcome_ids.put_one(row, s.outcome_id)
+        self.call_ids.put_one(row, outcome.call_id, call_uuid)
+        self.outcome_ids.put_one(row, s.outcome_id, uuid)
         self._reasons.put(row, s.reason)
         if s.retracts is not None:
             self._retracts[row] = s.retracts
         return row
+
+    def put_all(self, strangers: Strangers) -> I32:
+        """Store outcomes, none of which another one of its call follows; their rows."""
+        s, count = strangers, len(strangers.keys)
+        if len(self._free) < count:
+            self._grow(max(_FEWEST_ROWS, count, len(self._rows) // _GROWTH))
+        rows = np.array(self._free[-count:][::-1], np.int32)
+        del self._free[-count:]
+        values = _Columns(
+            at=s.at,
+            wait=np.array(self._waits.code(s.wait_us), np.uint8),
+            minute=s.minute,
+            source=_recoded(s.source, s.sources, self._sources),
+            given=s.given,
+            score=s.score,
+            partition=_recoded(s.partition, s.partitions, self._partitions),
+            offset=s.offset,
+            size=s.size,
+            hash=s.hash,
+            next=np.array(END, np.int32),
+        )
+        self._rows.fill(rows, values)
+        self.call_ids.put_words(rows, s.call_uuid, lambda i: s.records[i].call_id)
+        self.outcome_ids.put_words(rows, s.uuid, lambda i: s.records[i].outcome_id)
+        if s.reasons.count(None) < count:
+            for row, reason in zip(rows.tolist(), s.reasons, strict=True):
+                self._reasons.put(row, reason)
+        return rows
 
     def get(self, row: int) -> EarlyOutcome:
         """The outcome in a row."""
@@ -210,3 +264,9 @@ class WaitingTable:
         c.source[named] = self._sources.compacted(c.source[named])
         c.partition[rows] = self._partitions.compacted(c.partition[rows])
         self._stored = (0, 0, 0)
+
+
+def _recoded(codes: I32, names: list[str], into: Names[str]) -> I32:
+    """The codes in `into` of names that are coded as places in a list."""
+    used, place = np.unique(codes, return_inverse=True)
+    return np.array([into.code(names[code]) for code in used.tolist()], np.int32)[place]
