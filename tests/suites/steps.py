@@ -282,6 +282,21 @@ def ids_of(ids: dict[str, Any]) -> list[Any]:
     return [next(texts) if kind == in_texts else (kind, *word) for kind, *word in words]
 
 
+def waiting_of(state: dict[str, Any]) -> dict[int, list[Any]]:
+    """Early outcomes by the key of their call, whatever their rows and codes are, in the order of their arrival."""
+    ids = [ids_of(state["call_ids"]), ids_of(state["outcome_ids"])]
+    reasons = dict(zip(state["reasons"]["has_text"].tolist(), texts_of(state["reasons"]), strict=True))
+    found: dict[int, list[Any]] = {}
+    for place, key in enumerate(state["keys"].tolist()):
+        columns = {name: state[name][place].tolist() for name in ("at", "minute", "given", "offset", "size", "hash")}
+        columns |= {"score": repr(state["score"][place]), "reason": reasons.get(place)}
+        for name in ("sources", "partitions", "waits"):
+            code = state[name.removesuffix("s")][place].item()
+            columns[name] = None if code < 0 else state[name][code]
+        found.setdefault(key, []).append([columns, [one[place] for one in ids], state["retracts"].get(place)])
+    return found
+
+
 def _held_calls(state: dict[str, Any]) -> Any:
     """Held calls by their key, each with its statements; the rest as it is."""
     if "changes" in state["held"]:
@@ -297,7 +312,7 @@ def _held_calls(state: dict[str, Any]) -> Any:
         by_key[keys[row]]["reason"] = held["reasons"].get(at)
     for row, case in cases.items():
         by_key[keys[row]]["case"] = case
-    return state | {"held": by_key, "sources": held["sources"]}
+    return state | {"held": by_key, "sources": held["sources"], "waiting": waiting_of(state["waiting"])}
 
 
 def _cells_by_key(state: dict[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from models.join.merged import merged_shard
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
-from suites.steps import ids_of, stream, texts_of
+from suites.steps import ids_of, stream, waiting_of
 
 Stored = dict[str, list[bytes]]
 BRIEF = JoinRules(horizon_us=2 * DAY_US, allowed_lateness_us=0)
@@ -130,18 +130,3 @@ def calls_of(join: Join) -> dict[str, Any]:
     clocks = {name: state[name] for name in ("rules", "watermark", "lanes", "homonyms")}
     assert len(np.unique(held["keys"])) == len(held["keys"])
     return {"calls": calls, "waiting": waiting_of(state["waiting"]), **clocks}
-
-
-def waiting_of(state: dict[str, Any]) -> dict[int, list[Any]]:
-    """Early outcomes by the key of their call, whatever their rows and codes are, in the order of their arrival."""
-    ids = [ids_of(state["call_ids"]), ids_of(state["outcome_ids"])]
-    reasons = dict(zip(state["reasons"]["has_text"].tolist(), texts_of(state["reasons"]), strict=True))
-    found: dict[int, list[Any]] = {}
-    for place, key in enumerate(state["keys"].tolist()):
-        columns = {name: state[name][place].tolist() for name in ("at", "minute", "given", "offset", "size", "hash")}
-        columns |= {"score": repr(state["score"][place]), "reason": reasons.get(place)}
-        for name in ("sources", "partitions", "waits"):
-            code = state[name.removesuffix("s")][place].item()
-            columns[name] = None if code < 0 else state[name][code]
-        found.setdefault(key, []).append([columns, [one[place] for one in ids], state["retracts"].get(place)])
-    return found
