@@ -29,8 +29,10 @@ class Scene:
 
     def __init__(self, broker: Broker, folder: Path) -> None:
         self.broker = broker
-        brief = {"max_lead": "5m", "allowed_lateness": "1m", "max_future_skew": "5s"}
-        self.pipeline = Pipeline(RealCluster(broker.client), folder, max_waiting=1_200, **brief)
+        cluster = RealCluster(broker.client)
+        self.pipeline = Pipeline(
+            cluster, folder, max_lead="5m", allowed_lateness="1m", max_future_skew="5s", max_waiting=1_200
+        )
         self.pipeline.send(90)
         self.clock = WrongClock(folder / "clock")
         self.running: Running = self.pipeline.start(
