@@ -29,7 +29,7 @@ def recovery_made(out: Path) -> bool:
 
 
 def publishing(out: Path) -> bool:
-    return any(out.glob(".publishing-*"))
+    return any(out.glob("versions/.publishing-*"))
 
 
 def published(out: Path) -> bool:
