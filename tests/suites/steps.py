@@ -32,7 +32,7 @@ from models.groups import Grouped
 from models.join import Join, Joined, merged_shard
 from models.rates import RateCells
 from models.state import Envelopes
-from suites.traffic import FIRST_GROUPS, batches
+from suites.traffic import batches
 
 Keyed = tuple[str, Any]
 """A message with the key of the logic that takes it, as in the dataflow."""
@@ -333,13 +333,13 @@ def _found(results: list[Any]) -> Any:
     return {
         name: [one for result in results for one in getattr(result, name)]
         for name in results[0]._fields
-        if name != "closed"
+        if name not in {"closed", "open_alerts"}
     }
 
 
 SETTINGS: Final = Settings.model_validate(
     {
-        "join": {"horizon": "24h", "orphan_wait": "1h", "max_groups": FIRST_GROUPS},
+        "join": {"horizon": "24h", "orphan_wait": "1h"},
         "task": {"triage": {"horizon": "12h", "silence": "failure"}},
         "verdict": {"precedence": ["human_review"], "source": {"judge": {"pass_at": 0.5}}},
         "drift": {"warmup": "0s", "new_normal_after": "1d"},

@@ -38,7 +38,7 @@ MODELS: Final[Mapping[str, Any]] = {
 }
 NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     # The settings do not change: see `tests/models/join/test_join.py`; for homonyms see `test_identity.py`.
-    # `low` is of UUIDs alone; the codes are 0, and nothing is retracted early: see `test_early_outcomes.py`.
+    # `low` is of UUIDs alone; the codes are 0, and nothing is retracted or explained early: see `test_early_outcomes.py`.
     "join": (
         "held.calls.rules",
         "homonyms",
@@ -47,8 +47,9 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
         "waiting.partition",
         "waiting.wait",
         "waiting.retracts",
+        "waiting.reasons",
     ),
-    # The code of judge is 0. No group takes the place of another, which depends on cuts: `tests/models/groups/`.
+    # The code of judge is 0. No group folds, as which ones do depends on cuts: see `tests/models/groups/`.
     "groups": ("sources.judge", "naming.turns", "naming.folded"),
     "rates": ("history",),  # of delays, after 126 days: see `tests/models/rates/test_rate_cells.py`
     # Alarms of the first two need weeks: see `test_detectors.py`; `count` is always empty, see `OpenAlarms.state`.

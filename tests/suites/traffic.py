@@ -26,11 +26,11 @@ _ARMS: Final = (
     ("refund", "atlas", "v1", 420, 0),
     ("refund", "birch", "default", 100, 0),
     ("triage", "atlas", "v1", 30, 0),
-    ("refund", "atlas", "v2", 40, 1),
-    *(("triage", "cedar", f"run-{number}", 6 if number < 2 else 1, number) for number in range(6)),
+    ("refund", "atlas", "v2", 40, 5),
+    *(("triage", "cedar", f"run-{number}", 6, number) for number in range(4)),
 )
 FIRST_GROUPS: Final = 6
-"""Groups that have come after a fifth of the records. Those that come later are too quiet to take their places."""
+"""Groups that have come after a fifth of the records."""
 
 
 @cache
@@ -100,8 +100,7 @@ def _files() -> Index:
 def batches(cuts: Sequence[float]) -> list[Batch]:
     """The stream as a lane reads it, in batches that end at these parts of it; after six tenths a request to erase.
 
-    One batch always ends after a fifth: by then the first `FIRST_GROUPS` groups have come and no other has, so that it
-    does not depend on the cuts which groups a cap of that many lets in.
+    One batch always ends after a fifth: by then the first `FIRST_GROUPS` groups have come and no other has.
     """
     files, state, read = _files(), None, list[Batch]()
     erased_at = len(files) * 6 // 10

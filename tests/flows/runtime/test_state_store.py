@@ -206,7 +206,7 @@ def test_leave_to_seal_is_no_leave_for_a_damaged_state_or_another_key(tmp_path: 
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE parts SET part_count = 2", "UPDATE exs SET resume_epoch = 2",
+    ["UPDATE parts SET part_count = 2", "UPDATE exs SET resume_epoch = 3",
      "INSERT INTO exs (ex_num, worker_count, resume_epoch) VALUES (1, 1, 2)",
      "INSERT INTO fronts (ex_num, worker_index, worker_frontier) VALUES (0, 0, 2)",
      "INSERT INTO commits (part_index, commit_epoch) VALUES (0, 1)",
