@@ -244,7 +244,7 @@ class Running:
         sentences = self.sentences()
         assert all(re.fullmatch(r"aftercall: .+", sentence) for sentence in sentences), self.printed()
         if members:
-            assert "every process must end by itself" in sentences.pop()
+            assert "every process must end by itself" in sentences.pop(), self.printed()
         assert len(sentences) == 1 or members, self.printed()
         for part in parts:
             assert part in sentences[0], (part, sentences)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kafka.clusters import Cluster, MockCluster
+from kafka.clusters import Cluster, RealCluster
 from kafka.service import Pipeline
 from system.commands import aftercall
 from system.runs import environment
@@ -26,12 +26,12 @@ MARKS = (b"gone-", UUID.encode(), bytes.fromhex("80000123456789ab")[::-1], b"sec
 
 
 @pytest.fixture
-def pipeline(mock_broker: MockCluster, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
+def pipeline(real_broker: RealCluster, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
     """Makes pipelines; what still runs is killed."""
     made: list[Pipeline] = []
 
     def make() -> Pipeline:
-        made.append(Pipeline(mock_broker, tmp_path))
+        made.append(Pipeline(real_broker, tmp_path))
         made[-1].settings["recovery"] = {"epoch": "1s"}
         made[-1].settings["snapshot"] = {"every": "1s"}
         return made[-1]

@@ -47,13 +47,15 @@ def test_damaged_state_is_refused_and_put_back_it_goes_on(pipeline: Pipelines) -
         (state / "run.json", "truncated", 1, ("run.json", "must be readable")),
     ):
         damaged(path, how)
-        it.start(processes=processes).assert_refused(1, *parts, members=processes > 1 and path == live)
+        # A copy that was put back is behind the claim of the run that it is a copy of.
+        starting = it.start("--take-over", processes=processes)
+        starting.assert_refused(1, *parts, members=processes > 1 and path == live)
         shutil.rmtree(state)
         shutil.copytree(kept, state)
     (state / "recovery").rename(it.folder / "elsewhere")
-    it.start().assert_refused(1, "recovery", "it is gone", "put it back")
+    it.start("--take-over").assert_refused(1, "recovery", "it is gone", "put it back")
     (it.folder / "elsewhere").rename(state / "recovery")
-    it.assert_goes_on()
+    it.assert_goes_on("--take-over")
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ def pipeline(mock_broker: MockCluster, tmp_path: Path) -> Iterator[Callable[...,
 
     def make(**sections: dict[str, Any]) -> Pipeline:
         one = Pipeline(mock_broker, tmp_path)
+        one.topics["claims"] = mock_broker.fresh_topic(1, "claims")  # the mock cannot make topics by request
         one.settings |= {"recovery": {"epoch": "1s"}, "snapshot": {"every": "1s"}}
         for name, values in sections.items():
             one.settings[name] = one.settings.get(name, {}) | values

@@ -316,7 +316,7 @@ def test_outcomes_become_columns() -> None:
     assert outcomes.retract.tolist() == [False, False, True, True]
     assert outcomes.call_at.tolist() == [parse_time("2026-03-01T11:00:00Z"), NEVER, NEVER, NEVER]
     dtypes = [column.dtype.str[1:] for column in outcomes]
-    assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "u8", "O", "O", "i4", "i8", "i8"]
+    assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "u8", "u8", "O", "O", "i4", "i8", "i8"]
 
 
 def test_uuids_become_words_too() -> None:

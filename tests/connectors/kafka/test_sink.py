@@ -77,7 +77,7 @@ def test_a_refused_output_is_reported_without_its_content() -> None:
     made = refused_output("agent.verdicts", value, "MSG_SIZE_TOO_LARGE")
     letter = json.loads(made)
     assert b"private" not in made
-    assert list(letter) == list(DeadLetter.model_fields)
+    assert list(letter) == [name for name in DeadLetter.model_fields if name != "redriven_of"]
     assert (letter["reason"], letter["payload"], letter["origin"]) == ("refused_output", None, None)
     assert (letter["size"], letter["sha256"]) == (20, sha256(value).hexdigest())
     assert "agent.verdicts: the broker refused this output of 20 bytes as MSG_SIZE_TOO_LARGE" in letter["detail"]
