@@ -82,7 +82,8 @@ class Pipeline:
     def publishing(self) -> bool:
         """Whether it is writing a snapshot at this moment; files that an earlier kill left behind do not count."""
         with suppress(OSError):
-            return any(path.stat().st_mtime > self._begun_at for path in self.out.glob("versions/.publishing-*/*.duckdb"))
+            drafts = self.out.glob("versions/.publishing-*/*.duckdb")
+            return any(path.stat().st_mtime > self._begun_at for path in drafts)
         return False
 
     def segments_changed(self, *, gone: bool) -> Callable[[], bool]:

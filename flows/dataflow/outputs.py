@@ -40,7 +40,7 @@ from models.groups import Folding, Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
 
 _log = logging.getLogger("aftercall.alerts")
-_log.addHandler(logging.NullHandler())  # a replay configures no log: its alerts are in a file, and no business of stderr
+_log.addHandler(logging.NullHandler())  # a replay configures no log, and its alerts are in a file
 Keyed = tuple[str, Any]
 Origin = Callable[[str, int], dict[str, Any]]
 """Maps a partition's name and an offset in it to the `origin` of a dead letter: where the record can be found."""

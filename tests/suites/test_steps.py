@@ -38,7 +38,7 @@ MODELS: Final[Mapping[str, Any]] = {
 }
 NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     # The settings do not change: see `tests/models/join/test_join.py`; for homonyms see `test_identity.py`.
-    # `low` is of UUIDs alone; the codes are 0, and nothing is retracted or explained early: see `test_early_outcomes.py`.
+    # `low` is of UUIDs alone; the codes are 0; nothing is retracted or explained early: see `test_early_outcomes.py`.
     "join": (
         "held.calls.rules",
         "homonyms",
