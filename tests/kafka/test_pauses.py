@@ -124,7 +124,7 @@ ROWS = (
     Row(
         hold_a_partition_back,
         let_it_go_on,
-        {"ahead": r"calls-\w+/0 is more than 0:05:00 ahead of the slowest"},
+        {"ahead": r"(calls|outcomes)-\w+/[01] is more than 0:05:00 ahead of the slowest"},
     ),
     Row(
         kill_the_broker_with_outputs_in_flight,

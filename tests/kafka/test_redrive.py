@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import OFFSET_END, TopicPartition
@@ -163,6 +164,8 @@ def test_what_a_setting_refused_is_redriven_and_counted_once_though_it_is_killed
 @pytest.mark.slow
 def test_what_is_wrong_with_the_broker_is_one_sentence(pipeline: Pipelines) -> None:
     it = pipeline()
-    (it.folder / "aftercall.toml").write_text(f'[kafka]\nbrokers = "{it.cluster.bootstrap}"\n')
+    missing = f"missing-{uuid4().hex}"
+    topics = f'[kafka]\nbrokers = "{it.cluster.bootstrap}"\n[kafka.topics]\ndead_letters = "{missing}"\n'
+    (it.folder / "aftercall.toml").write_text(topics)
     for command in (("list",), ("show", "f" * 32), ("redrive",)):
-        assert_one_sentence(dead_letters(it, *command), 1, "agent.dead-letters: the topic must exist")
+        assert_one_sentence(dead_letters(it, *command), 1, f"{missing}: the topic must exist")
