@@ -31,7 +31,7 @@ class Scene:
         self.broker = broker
         cluster = RealCluster(broker.client)
         self.pipeline = Pipeline(
-            cluster, folder, max_lead="5m", allowed_lateness="1m", max_future_skew="5s", max_waiting=1_200
+            cluster, folder, max_lead="5m", allowed_lateness="1s", max_future_skew="5s", max_waiting=1_200
         )
         self.pipeline.send(90)
         self.clock = WrongClock(folder / "clock")
@@ -100,8 +100,8 @@ def create_the_topic(scene: Scene) -> None:
 
 
 def send_outcomes_without_their_calls(scene: Scene) -> None:
-    """More than may wait, and newer than the newest call."""
-    at = time.time() - 300
+    """More than may wait, and newer than the newest call, which is that of a row before."""
+    at = time.time() - 3
     for i in range(2_400):
         scene.pipeline.send_outcome(f"stranger-{i}", i % 2, at + i / 10_000, success=True)
     scene.pipeline.cluster.flush()
