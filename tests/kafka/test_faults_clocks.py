@@ -44,7 +44,7 @@ def test_a_host_whose_clock_is_wrong_reads_nothing_while_it_is_behind_and_loses_
     assert running.logged("this host's clock was set back by 2h; starting again")
     clock.set(0)
     running.until_counted()
-    # Nine of ten records from a producer whose clock is wrong stop nobody.
+    # Nine of ten records come from a producer whose clock is wrong, and the others count all the same.
     send_from_tomorrow(it, 900)
     it.send(60)
     running.until_counted()
