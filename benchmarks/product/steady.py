@@ -14,12 +14,14 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.product.processes import BenchmarkError, Running
 from benchmarks.product.service import PARTITIONS, RECORDS, Service, Topics
 from benchmarks.product.sizes import GROUPS, RATE
-from benchmarks.product.traffic import Records, Shape, calls_for, traffic
+from benchmarks.product.traffic import Records, Shape, calls_for, in_order, traffic
 
 _TICK_S: Final = 0.01
 _WATCH_S: Final = 1.0
 _READ_S: Final = 30.0
 _STATE: Final = "aftercall_state_written_bytes_total"
+_PART_US: Final = 600_000_000
+"""Traffic is made in parts of ten minutes, as one piece takes four times the memory while it is made."""
 _PREPARE_S, _READ_PER_S, _MADE_PER_S = 5.0, 10_000.0, 20_000.0
 
 
@@ -60,9 +62,12 @@ def records_from_now(seconds: float, lead_s: float, seed: int) -> Records:
     """`RATE` records a second for so long, from a moment that leaves time to make and read those of `lead_s` before."""
     before_s = _PREPARE_S + lead_s * RATE / _READ_PER_S + (lead_s + seconds) * RATE / _MADE_PER_S
     begin_us = time.time_ns() // 1000 + round(before_s * 1e6)
-    first_us = begin_us - round(lead_s * 1e6)
-    shape = Shape(calls_for(round(RATE * (lead_s + seconds)), 1), 1, GROUPS, RATE, first_us, seed)
-    return traffic(shape).between(first_us, begin_us + round(seconds * 1e6))
+    first_us, end_us = begin_us - round(lead_s * 1e6), begin_us + round(seconds * 1e6)
+    parts = []
+    for number, start_us in enumerate(range(first_us, end_us, _PART_US)):
+        calls = calls_for(round(RATE * min(_PART_US, end_us - start_us) / 1e6), 1)
+        parts.append(traffic(Shape(calls, 1, GROUPS, RATE, start_us, seed + 1000 * number)))
+    return in_order(parts).between(first_us, end_us)
 
 
 def measure(service: Service, topics: Topics, running: Running, records: Records, window_s: float) -> Window:

@@ -112,11 +112,20 @@ def traffic(shape: Shape) -> Records:
     first = rng.integers(0, len(SOURCES), shape.calls)
     for number in range(shape.statements):
         parts += _statements(rng, ids, at, (first + number) % len(SOURCES))
-    arrival = np.concatenate([part[1] for part in parts])
+    return in_order(
+        [Records(when, np.full(len(keys), kind, np.uint8), keys, values) for kind, when, keys, values in parts]
+    )
+
+
+def in_order(parts: list[Records]) -> Records:
+    """All records of several parts, in order of arrival."""
+    if len(parts) == 1:
+        return parts[0]
+    arrival = np.concatenate([part.arrival_us for part in parts])
     order = np.argsort(arrival, kind="stable").tolist()
-    kinds = np.concatenate([np.full(len(part[2]), part[0], np.uint8) for part in parts])
-    keys = [key for part in parts for key in part[2]]
-    values = [value for part in parts for value in part[3]]
+    kinds = np.concatenate([part.kinds for part in parts])
+    keys = [key for part in parts for key in part.keys]
+    values = [value for part in parts for value in part.values]
     return Records(arrival[order], kinds[order], _picked(keys, order), _picked(values, order))
 
 

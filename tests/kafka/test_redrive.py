@@ -137,7 +137,10 @@ def test_what_a_setting_refused_is_redriven_and_counted_once_though_it_is_killed
     # The outcome that never gets its call is an orphan again, and so is the record without JSON, if it is forced.
     forced = dead_letters(it, "redrive", "--reason", "not_json", "--force")
     assert "would be refused again, sent all the same (--force): 1" in forced.stdout
-    running.until(lambda: it.row().get("dead_letters", 0) == refused + 2)
+    # A kill between sending and marking has it sent twice, and it is an orphan as often.
+    never = [copy for copy in sent_again(it, "outcomes") if json.loads(copy.value)["call_id"] == f"early-{EARLY}"]
+    assert 1 <= len(never) <= 2
+    running.until(lambda: it.row().get("dead_letters", 0) == refused + len(never) + 1)
     running.stop()
     row = it.row()
     assert (row["calls"], row["outcomes"], row["waiting"]) == (*expected, 0)
@@ -147,7 +150,7 @@ def test_what_a_setting_refused_is_redriven_and_counted_once_though_it_is_killed
     assert found == it.verdicts | ahead
 
     after = listed(it)
-    assert after["counts"] == reasons | {"orphan": EARLY + 2, "not_json": 2}
+    assert after["counts"] == reasons | {"orphan": EARLY + 1 + len(never), "not_json": 2}
     by_id = {letter["event_id"]: letter for letter in after["dead_letters"]}
     twice = [letter for letter in by_id.values() if letter["redriven_of"] is not None]
     assert Counter(letter["reason"] for letter in twice) == {"orphan": 1, "not_json": 1}
