@@ -173,8 +173,8 @@ def against_truth(left: Left, truth: Truth) -> Differences:
         actual = map(_plain, left.true[table])
         differences.compare(f"{table} and the truth", actual, map(_plain, rows), TRUE_KEYS[table])
     # The truth has no slug for unreadable records, which have several: compare those without it.
-    slugs = {"conflict", "late"}
-    letters = [(*row[1:], row[0] if row[0] in slugs else None) for row in left.true["dead_letters"]]
+    named = {row[1:] for row in truth.dead_letters if row[0] is not None}
+    letters = [(*row[1:], row[0] if row[1:] in named else None) for row in left.true["dead_letters"]]
     differences.compare("dead_letters and the truth", letters, [(*row[1:], row[0]) for row in truth.dead_letters], 3)
     differences.compare("verdicts and the truth", left.newest_verdicts(), truth.verdicts, 1)
     names = [name for name in left.counters if name != "watermark"]

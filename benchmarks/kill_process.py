@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -37,10 +37,9 @@ class Pipeline:
             broker: host:port.
         """
         self.out, self.log = folder / name, folder / f"{name}.log"
-        self._config = folder / f"{name}.toml"
-        self._port = free_ports(MOST_PROCESSES)
+        self.config, self.port = folder / f"{name}.toml", free_ports(MOST_PROCESSES)
         own = f'[kafka]\nbrokers = "{broker}"\ngroup_id = "{name}"\n'
-        self._config.write_text(f"{settings}\n[service]\nport = {self._port}\n{own}", encoding="utf-8")
+        self.config.write_text(f"{settings}\n[service]\nport = {self.port}\n{own}", encoding="utf-8")
         self.processes = 0
         self.begun_s = self._begun_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,24 +47,40 @@ class Pipeline:
         self.resumed_s: float | None = None
         """Seconds from the last start until records were read; None until then."""
 
-    def start(self, processes: int, idle_after: str | None = None) -> None:
-        """Start it; it resumes at its last epoch. `idle_after` replaces the setting of that name."""
+    def start(
+        self,
+        processes: int,
+        idle_after: str | None = None,
+        options: Sequence[str] = (),
+        before: Callable[[], None] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it; it resumes at its last epoch.
+
+        Args:
+            processes: how many.
+            idle_after: replaces the setting of that name.
+            options: further arguments of the command.
+            before: called in the process before the command, such as for a limit.
+            variables: of the environment.
+        """
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCALL_")}
         paths = os.pathsep.join((str(ROOT), str(ROOT / "sdk")))
         idle = {} if idle_after is None else {"AFTERCALL_JOIN__IDLE_AFTER": idle_after}
-        command = [sys.executable, "-m", "aftercall", "run", "--config", str(self._config), "--out", str(self.out)]
+        command = [sys.executable, "-m", "aftercall", "run", "--config", str(self.config), "--out", str(self.out)]
         self.processes, self.resumed_s = processes, None
         self.begun_s, self._begun_at = time.monotonic(), time.time()
         with self.log.open("ab") as log:
             self._log_from = log.tell()
             self._process = subprocess.Popen(
-                [*command, "--processes", str(processes)],
-                env=kept | idle | {"PYTHONPATH": paths},
+                [*command, "--processes", str(processes), *options],
+                env=kept | idle | {"PYTHONPATH": paths} | dict(variables or {}),
                 cwd=self.out.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # Bytewax prints there how often its processes tried to reach each other
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
             )
         Thread(target=self._time_the_resume, args=(self._process,), daemon=True).start()
 
@@ -78,6 +93,10 @@ class Pipeline:
     def runs(self) -> bool:
         """Whether the parent is alive."""
         return self.process.poll() is None
+
+    def runs_now(self) -> bool:
+        """Whether it was started, and is alive."""
+        return self._process is not None and self.runs()
 
     def publishing(self) -> bool:
         """Whether it is writing a snapshot at this moment; files that an earlier kill left behind do not count."""
@@ -179,7 +198,7 @@ class Pipeline:
     def _time_the_resume(self, process: subprocess.Popen[bytes]) -> None:
         begun = self.begun_s
         while process.poll() is None and process is self._process:
-            if any(_records_read(self._port + number) for number in range(self.processes)):
+            if any(_records_read(self.port + number) for number in range(self.processes)):
                 if process is self._process:
                     self.resumed_s = time.monotonic() - begun
                 return

@@ -46,13 +46,17 @@ CHANGED: Final = ((_INCIDENT.task_type, _INCIDENT.model), _PASSING[:2])
 
 
 class Sent(NamedTuple):
-    """A record as it is written: event time in µs, or that of its neighbours where it has none."""
+    """A record as it is written: event time in µs, or that of its neighbours where it has none.
+
+    `refused`: the reason for which it must become a dead letter, where that does not follow from the history.
+    """
 
     at: int
     kind: Kind
     partition: int
     key: str
     value: bytes
+    refused: str | None = None
 
 
 def partition_of(call_id: str) -> int:
@@ -80,9 +84,9 @@ def _calls(calls: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
         if crc32(call["call_id"].encode()) % 5 == 0:  # decided by the id, so that a repeat is equal
             call["session_id"] = f"s-{call['call_id'][:4]}"
             call["attrs"] = {"region": "eu", "try": len(call["call_id"])}
-        yield _sent("calls", call)
+        yield as_sent("calls", call)
         if draw.random() < 0.005:
-            yield _sent("calls", call | {"model": "another"})
+            yield as_sent("calls", call | {"model": "another"})
 
 
 def _outcomes(outcomes: list[dict[str, Any]], worse: set[str], draw: random.Random) -> Iterator[Sent]:
@@ -91,9 +95,9 @@ def _outcomes(outcomes: list[dict[str, Any]], worse: set[str], draw: random.Rand
             outcome.update({"success": False} if "success" in outcome else {"score": 0.1})
         if outcome.get("success") is False:
             outcome["reason"] = "did not hold – zurückgewiesen"
-        yield _sent("outcomes", outcome)
+        yield as_sent("outcomes", outcome)
         if draw.random() < 0.005:
-            yield _sent("outcomes", outcome | {"source": "contract", "success": True, "action": "assert"})
+            yield as_sent("outcomes", outcome | {"source": "contract", "success": True, "action": "assert"})
 
 
 def _worse(calls: list[dict[str, Any]], start: datetime) -> set[str]:
@@ -116,7 +120,7 @@ def _late(calls: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
         if draw.random() < 0.002:
             at = parse_time(call["occurred_at"]) + HORIZON_US + draw.randrange(1, LATENESS_US - 60_000_000)
             late = {"outcome_id": "late", "call_id": call["call_id"], "occurred_at": format_time(at)}
-            yield _sent("outcomes", late | {"source": "user_feedback", "success": True})
+            yield as_sent("outcomes", late | {"source": "user_feedback", "success": True})
 
 
 def _broken(draw: random.Random, at: int) -> Sent:
@@ -124,7 +128,8 @@ def _broken(draw: random.Random, at: int) -> Sent:
     return Sent(at, kind, draw.randrange(PARTITIONS), f"broken-{draw.randrange(100)}", draw.choice(_BROKEN))
 
 
-def _sent(kind: Kind, record: dict[str, Any]) -> Sent:
+def as_sent(kind: Kind, record: dict[str, Any]) -> Sent:
+    """The record as it is written."""
     call_id = record["call_id"]
     return Sent(parse_time(record["occurred_at"]), kind, partition_of(call_id), call_id, orjson.dumps(record))
 

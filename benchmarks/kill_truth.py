@@ -11,19 +11,29 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aftercall.times import parse_time
 from benchmarks.kill_traffic import HORIZON_US, LATENESS_US, Kind, Sent
 
 Row = tuple[Any, ...]
 Json = dict[str, Any]
+UNREAD: Final = "unread"
+"""Stands for a reason to refuse a record: the topic dropped it before it was read, so that it counts nowhere."""
 GRAINS: Final = {"1h": 3_600_000_000, "1d": 86_400_000_000}
 PRECEDENCE: Final = ("human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge")
 PASS_AT: Final = 0.7
 _OF_CALL: Final = ("occurred_at", "task_type", "model", "config", "segment", "error")
 _OF_OUTCOME: Final = ("occurred_at", "source", "success", "score", "action", "retracts")
 _COPIED: Final = ("task_type", "model", "config", "segment", "session_id", "latency_ms", "cost_usd")
+
+
+class Rewound(NamedTuple):
+    """From here on the records of a partition have offsets from `offset`: its topic was made again, or cut."""
+
+    kind: Kind
+    partition: int
+    offset: int
 
 
 class Truth:
@@ -35,13 +45,17 @@ class Truth:
         watermark: the newest event time of all records, in µs.
     """
 
-    def __init__(self, sent: Iterable[Sent], topics: Mapping[Kind, str]) -> None:
+    def __init__(
+        self, sent: Iterable[Sent | Rewound], topics: Mapping[Kind, str], horizon_us: int = HORIZON_US
+    ) -> None:
         """Read the records in the order of their partitions.
 
         Args:
             sent: the records, in the order in which they were written.
             topics: name of the topic, by kind.
+            horizon_us: of the join.
         """
+        self._horizon_us = horizon_us
         self._calls_by_id: dict[str, Json] = {}
         self._outcomes_by_call: dict[str, dict[str, Json]] = {}
         self._topics, self._offsets = topics, Counter[tuple[str, int]]()
@@ -49,7 +63,10 @@ class Truth:
         self.counters = Counter[str]()
         self.watermark = 0
         for record in sent:
-            self._read(record)
+            if isinstance(record, Rewound):
+                self._offsets[record.kind, record.partition] = record.offset
+            else:
+                self._read(record)
         self.calls: list[Row] = []
         self.statements: list[Row] = []
         self.verdicts: list[Row] = []
@@ -64,7 +81,12 @@ class Truth:
     def _read(self, record: Sent) -> None:
         offset = self._offsets[record.kind, record.partition]
         self._offsets[record.kind, record.partition] += 1
+        if record.refused == UNREAD:
+            return
         self.counters["records"] += 1
+        if record.refused is not None:
+            self._refuse(record, offset, record.refused)
+            return
         try:
             fields = json.loads(record.value)
             at = parse_time(fields["occurred_at"])
@@ -79,7 +101,7 @@ class Truth:
         else:
             fields.setdefault("action", "assert")
             call = self._calls_by_id.get(fields["call_id"])
-            if call is not None and at > call["at"] + HORIZON_US:
+            if call is not None and at > call["at"] + self._horizon_us:
                 self._refuse(record, offset, "late")
                 return
             ledger = self._outcomes_by_call.setdefault(fields["call_id"], {})
@@ -95,13 +117,14 @@ class Truth:
         """Add a dead letter; `reason` None: the record is unreadable, for which the pipeline has several slugs."""
         self.counters["conflicts"] += reason == "conflict"
         self.counters["late"] += reason == "late"
+        self.counters["orphans"] += reason == "orphan"
         digest = hashlib.sha256(record.value).hexdigest()
         self.dead_letters.append((reason, self._topics[record.kind], record.partition, offset, digest))
 
     def _judge(self, call: Json, ledger: list[Json]) -> None:
         stands = standing(ledger)
         verdict, best = decide(call, stands)
-        closed = self.watermark > call["at"] + HORIZON_US + LATENESS_US
+        closed = self.watermark > call["at"] + self._horizon_us + LATENESS_US
         by_closing = closed and verdict == "pending"
         verdict = "expired" if by_closing else verdict
         source = best["source"] if best else "call" if verdict == "failure" else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from benchmarks.report import write
 
 START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 PARTS: Final = (0.125, 0.25, 0.5, 1.0)
+_NOISE: Final = {"seconds": 0.5, "mib": 20.0}
+"""By so much two runs of one size may differ."""
 _CALLS_PER_ARM: Final = 10
 _MEASURED: Final = """
 import resource, runpy, sys
@@ -131,10 +134,15 @@ def measured(extreme: Extreme, size: int) -> dict[str, float]:
     return {"size": size, "seconds": round(seconds, 2), "mib": round(mib, 1)}
 
 
-def bent(rows: list[dict[str, float]], name: str) -> float:
-    """How much steeper the last doubling is than the one before; 1 is a straight line."""
-    (x0, y0), (x1, y1), (x2, y2) = ((row["size"], row[name]) for row in rows[-3:])
-    return round(((y2 - y1) / (x2 - x1)) / max((y1 - y0) / (x1 - x0), 1e-9), 2)
+def exponent(rows: list[dict[str, float]], name: str) -> float:
+    """The power of the size with which a cost grows over the last doubling, without what an almost empty replay costs.
+
+    1 is a straight line, 2 a parabola; 0 where all of it stays below what two runs of a kind differ by.
+    """
+    empty, half, whole = rows[0][name], rows[-2][name], rows[-1][name]
+    if whole - empty < _NOISE[name]:
+        return 0.0
+    return round(math.log2((whole - empty) / max(half - empty, _NOISE[name] / 2)), 2)
 
 
 def main() -> None:
@@ -146,12 +154,13 @@ def main() -> None:
     console, found = Console(), dict[str, list[dict[str, float]]]()
     table = Table("what", "how many", "CPU s", "MiB", title="Replays of extremes")
     for name, extreme in EXTREMES.items():
-        found[name] = [measured(extreme, max(1, int(part * arguments.part * extreme.size))) for part in (*PARTS,)]
+        found[name] = [measured(extreme, max(1, int(part * arguments.part * extreme.size))) for part in (0, *PARTS)]
         for row in found[name]:
             table.add_row(name, f"{row['size']:,}", f"{row['seconds']:,.1f}", f"{row['mib']:,.0f}")
-        table.add_section()
+        grows = [f"~ n^{exponent(found[name], what):.2f}" for what in _NOISE]
+        table.add_row(name, "grows", *grows, end_section=True)
     console.print(table)
-    figures = {f"bent_{what}": max(bent(rows, what) for rows in found.values()) for what in ("seconds", "mib")}
+    figures = {f"exponent_{what}": max(exponent(rows, what) for rows in found.values()) for what in _NOISE}
     console.print_json(data=figures)
     if arguments.write:
         sizes = {name: extreme.size for name, extreme in EXTREMES.items()}

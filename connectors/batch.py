@@ -141,10 +141,10 @@ class Batch:
         sources: distinct sources in this batch.
         partitions: names of the lane's partitions (of topics `topic/3`, of files their path).
         records: how many records were read: `len(calls.pos) + len(outcomes.pos) + len(refused)`.
-        low: the lane's clock after the batch, us: the minimum over partitions that are not idle, or `NEVER` while one
-            of them has no accepted record.
+        low: the lane's clock after the batch, us: the minimum over its partitions, where idle ones count as far as the
+            others had been read when their end was confirmed; `NEVER` while one of them has no accepted record.
         high: the greatest clock of a partition, us, or `NEVER`.
-        idle: all partitions of the lane are idle; `low` has no meaning then.
+        idle: the lane has no partition, or its files have ended; `low` has no meaning then.
         calls_low: the least clock of its partitions of calls that are not idle, or `ENDED`; of files always `ENDED`, as
             they are read in the order of event time: no call that is still to come belongs to an older outcome.
         calls_high: the greatest clock of its partitions of calls; `ENDED` without any, or if no call is waited for.

@@ -108,7 +108,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         needed = self._callbacks.needed()
         batch = self._batch(read, batch, now, needed)
         self._report_ends()
-        self._board.publish(self._lane, self._clocks.slowest())
+        self._board.publish(self._lane, self._clocks.slowest(), self._clocks.high())
         self._reader.set_paused(
             [
                 Wait("ahead", self._too_far_ahead(needed), self._too_far),
@@ -144,7 +144,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
     @override
     def close(self) -> None:
         """Close the consumer at the end of the dataflow; not called after a crash."""
-        self._board.publish(self._lane, None)
+        self._board.publish(self._lane, None, NEVER)
         self._reader.close()
 
     def _apply_metadata(self) -> bool:
@@ -159,7 +159,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             partitions = dict[Place, tuple[int, int]]()
             for i, place in enumerate(self._reader.places):
                 if (bounds := metadata.bounds.get(place)) is not None:
-                    self._clocks.confirm(i, bounds.stable, metadata.at_s, is_open=bounds.is_open)
+                    self._clocks.confirm(i, bounds.stable, metadata.at_s, metadata.read_to_us, is_open=bounds.is_open)
                     position = self._reader.positions[i]
                     partitions[place] = position, max(0, bounds.high - position)
                     METRICS.lag(*place, partitions[place][1])
@@ -253,16 +253,16 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
                 METRICS.records(name, int(np.count_nonzero(self._kind[partition] == kind)))
             at = np.full(batch.records, NEVER, np.int64)
             at[batch.calls.pos], at[batch.outcomes.pos] = batch.calls.at, batch.outcomes.at
-            watermark = self._clocks.read(partition, at, now)
+            watermark = self._clocks.read(partition, at)
             batch.calls.wm[:] = watermark[batch.calls.pos]
             batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
         for i, end in read.ends:
             self._clocks.reached_end(i, end, now)
         batch.lane, batch.lanes, batch.last = self._name, self._settings.lanes, False
-        batch.low, batch.idle = self._clocks.low(now)
+        batch.low, batch.idle = self._clocks.low()
         batch.high = self._clocks.high()
         is_call = self._kind == CALL
-        batch.calls_low, batch.calls_high = self._clocks.calls(is_call, now)
+        batch.calls_low, batch.calls_high = self._clocks.calls(is_call)
         at_end = self._clocks.at_end[is_call].all() and not self._callbacks.holding()
         moved = bool(is_call[read.moved].any()) or not at_end
         if self._quiet.last_too_long(now, moved=moved, blocked=needed is not None):

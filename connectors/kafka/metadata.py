@@ -47,12 +47,14 @@ class Metadata(NamedTuple):
 
     Attributes:
         at_s: when the request was sent, by the monotonic clock; the answer was true then or later.
+        read_to_us: the greatest clock of all lanes at that moment, us.
         partitions: number of partitions of each topic; a topic that does not exist is missing.
         bounds: of each partition.
         topic_ids: of each topic: a topic that is deleted and created again has another one. Brokers may not have any.
     """
 
     at_s: float
+    read_to_us: int
     partitions: Mapping[str, int]
     bounds: Mapping[Place, Bounds]
     topic_ids: Mapping[str, str]
@@ -66,10 +68,12 @@ class MetadataPoller:
         config: ClientConfig,
         topics: tuple[str, ...],
         interval_s: float,
+        read_to_us: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`config`: of an admin client; `interval_s`: seconds between polls."""
+        """`config`: of an admin client; `interval_s`: seconds between polls; `read_to_us`: see `Metadata`."""
         self._config, self._topics, self._interval_s, self._monotonic = config, topics, interval_s, monotonic
+        self._read_to_us = read_to_us
         self._thread: Thread | None = None
         self._stop = Event()
         self._without_ids = False
@@ -89,16 +93,15 @@ class MetadataPoller:
     def _run(self) -> None:
         admin = open_admin(self._config)
         while not self._stop.is_set():
-            sent_s = self._monotonic()
             try:
-                self.latest = self._poll(admin, sent_s)
+                self.latest = self._poll(admin, self._monotonic(), self._read_to_us())
                 PAUSES.end("broker", "broker")
             except KafkaException as wrong:
                 reason = wrong.args[0].str() if wrong.args else str(wrong)
                 PAUSES.begin("broker", "broker", f"the broker does not answer ({displayable(reason)}); retrying")
             self._stop.wait(self._interval_s)
 
-    def _poll(self, admin: AdminClient, sent_s: float) -> Metadata:
+    def _poll(self, admin: AdminClient, sent_s: float, read_to_us: int) -> Metadata:
         partitions = {}
         for name in self._topics:
             topic = admin.list_topics(topic=name, timeout=_TIMEOUT_S).topics[name]
@@ -106,14 +109,14 @@ class MetadataPoller:
                 partitions[name] = len(topic.partitions)
         places = [(name, i) for name, count in partitions.items() for i in range(count)]
         if not places:
-            return Metadata(sent_s, partitions, {}, {})
+            return Metadata(sent_s, read_to_us, partitions, {}, {})
         earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
         first = _offsets(admin, places, earliest, IsolationLevel.READ_UNCOMMITTED)
         # In this order: what is appended in between must not look like an open transaction.
         high = _offsets(admin, places, latest, IsolationLevel.READ_UNCOMMITTED)
         stable = _offsets(admin, places, latest, IsolationLevel.READ_COMMITTED)
         bounds = {place: Bounds(first[place], stable[place], high[place]) for place in places}
-        return Metadata(sent_s, partitions, bounds, self._ids(admin, list(partitions)))
+        return Metadata(sent_s, read_to_us, partitions, bounds, self._ids(admin, list(partitions)))
 
     def _ids(self, admin: AdminClient, topics: list[str]) -> dict[str, str]:
         """The ids of topics, where the broker reports them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from datetime import datetime
@@ -74,6 +75,8 @@ def _of_typer(error: TyperException) -> str:
 
 
 def _of_system(error: OSError) -> str:
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return f"system: must be able to open more files; {error.strerror} (raise the limit, as with `ulimit -n 1024`)"
     if error.filename is None:
         return f"system: files and streams must be usable; {error.strerror} (check the disk and where the output goes)"
     return f"{error.filename}: must be usable; {error.strerror} (check the path, its rights and the space on its disk)"

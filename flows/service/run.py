@@ -30,6 +30,7 @@ from connectors.decode.decoder import Decoder
 from connectors.kafka.client import KafkaFailure, Reached, admin_config, consumer_config
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings
 from connectors.kafka.metadata import MetadataPoller
+from connectors.kafka.progress_board import ProgressBoard
 from connectors.kafka.source import KafkaLanes
 from connectors.kafka.waiting_board import WaitingBoard
 from connectors.metrics import METRICS
@@ -194,8 +195,9 @@ def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Ser
     limit_arenas()
     load_river()
     logs.configure(settings.service.log_level, member.number)
-    poll_every_s = min(10.0, settings.join.idle_after.total_seconds() / 4)
-    poller = MetadataPoller(admin_config(settings.kafka.cluster()), inputs(settings.kafka), poll_every_s)
+    poll_every_s = min(2.0, settings.join.idle_after.total_seconds() / 4)
+    read_to_us = ProgressBoard(service.out / "state" / "lead", settings.kafka.lanes).read_to
+    poller = MetadataPoller(admin_config(settings.kafka.cluster()), inputs(settings.kafka), poll_every_s, read_to_us)
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
@@ -218,7 +220,9 @@ def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Ser
             )
             finish(sinks)
     except Exception as error:
-        if user_error(error) is None:
+        if isinstance(error, OSError):
+            _log.error("ended, as the system refused something: %s", error)
+        elif user_error(error) is None:
             _log.error("ended by a defect of aftercall, %r; its traceback follows", error)
         raise
     finally:

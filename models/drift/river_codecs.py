@@ -6,6 +6,7 @@ may read them (`models.state.check_river`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from threading import Thread
 from typing import Any
@@ -13,7 +14,12 @@ from typing import Any
 
 def load_river() -> None:
     """Import river in the background. It takes half a second and more, which a resume need not wait for in turn."""
-    Thread(target=import_module, args=("river.drift",), name="aftercall-river", daemon=True).start()
+    Thread(target=_load, name="aftercall-river", daemon=True).start()
+
+
+def _load() -> None:
+    with suppress(Exception):  # who needs it imports it again, and meets the same error where it can be reported
+        import_module("river.drift")
 
 
 def adwin() -> Any:

@@ -1,7 +1,7 @@
 """Computes the watermark over all lanes, as one shard knows it, and the minutes in which records take effect.
 
-Each lane sends the least clock of its partitions; lanes whose partitions are all idle are left out, and while every
-lane is idle the watermark is the greatest clock (docs/reference.md, section 2).
+Each lane sends the least clock of its partitions; lanes without partitions, or whose files have ended, are left out,
+and while every lane is the watermark is the greatest clock (docs/reference.md, section 2).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class LaneClock(NamedTuple):
     """The clock of one lane, in µs since 1970.
 
     Attributes:
-        low: the least clock of its partitions that are not idle; `NEVER` while one of them has given no record.
+        low: the least clock of its partitions; `NEVER` while one of them has given no record.
         high: the greatest clock of all its partitions, or `NEVER`.
-        idle: none of its partitions holds the watermark back; `low` has no meaning then.
+        idle: it has nothing that holds the watermark back; `low` has no meaning then.
         calls: the least clock of its partitions of calls that are not idle; `ENDED` if there are none.
         calls_high: the greatest clock of its partitions of calls; `ENDED` if it has none, or none of them is waited
             for any more.

@@ -24,10 +24,10 @@ from confluent_kafka import (
     TopicPartition,
     cimpl,
 )
-from confluent_kafka.admin import AdminClient
 
+from benchmarks.faults.topic_tools import delete
 from benchmarks.kafka_broker import ClientSettings, create_topic
-from harness.waiting import HANG_S, until
+from harness.waiting import HANG_S
 
 DEADLINE_S = HANG_S
 # Brokers come and go here: do not log it, and look again soon (by default a client stays away for up to 10 s).
@@ -184,10 +184,7 @@ class RealCluster(Cluster):
 
     def delete_topic(self, name: str) -> None:
         """Return once it is gone."""
-        admin = AdminClient(self._quiet)
-        for deleted in admin.delete_topics([name]).values():
-            deleted.result()
-        until(lambda: name not in admin.list_topics(timeout=DEADLINE_S).topics, lambda: f"{name} is still there")
+        delete(self.client, name)
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.clock import WrongClock
 from kafka.service import Pipeline, Running, rfc3339
-from system.clock import WrongClock
 
 Pipelines = Callable[..., Pipeline]
 HOUR_S, DAY_S = 3600.0, 86_400.0

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks.faults.defect import with_defect
 from kafka.service import Pipeline
-from system.defects import KAFKA, STEPS, each_with_an_error, with_defect
+from system.defects import KAFKA, STEPS, each_with_an_error
 
 Pipelines = Callable[..., Pipeline]
 ENDS_WITHIN_S = 20.0

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import resource
 import shutil
 import socket
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.small_disk import small_disk as mounted
 from flows.runtime.run_folder import VERSION
 from kafka.service import Pipeline
 from models.state import Envelopes
@@ -92,14 +91,10 @@ def of_another_version(store: Path, step: str) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 80 MB; only root may make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can be mounted by root alone")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(tmp_path / "disk", 80) as disk:
+        if disk is None:
+            pytest.skip("a small disk can be mounted by root alone")
+        yield disk
 
 
 @pytest.mark.slow

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from benchmarks.faults.topic_tools import kept_logs, open_transaction, put_back, recreate
 from benchmarks.kafka_broker import Broker
 from kafka.clusters import RealCluster
 from kafka.service import Pipeline, rfc3339
@@ -19,13 +18,10 @@ Pipelines = Callable[..., Pipeline]
 INPUTS = ("calls", "outcomes")
 
 
-def recreate(it: Pipeline) -> None:
+def recreated(it: Pipeline) -> None:
     """Delete the input topics, and create them again."""
-    cluster = RealCluster(it.cluster.client)
-    for name in INPUTS:
-        cluster.delete_topic(it.topics[name])
-        cluster.create_topic(it.topics[name], it.partitions)
-    it.cluster = RealCluster(cluster.client)  # a producer keeps what it knows of the topics that are gone
+    recreate(it.cluster.client, [it.topics[name] for name in INPUTS], it.partitions)
+    it.cluster = RealCluster(it.cluster.client)  # a producer keeps what it knows of the topics that are gone
 
 
 @pytest.mark.slow
@@ -35,7 +31,7 @@ def test_a_topic_that_was_recreated_while_it_was_stopped_is_refused_and_read_fro
 ) -> None:
     """Whether the new topic is longer than the stored position or not."""
     it = pipeline().ran(90)
-    recreate(it)
+    recreated(it)
     it.send(calls)
     it.start().assert_refused(1, it.topics["calls"], "must resume at offset", "was created", "--accept-data-loss")
     running = it.start("--accept-data-loss")
@@ -53,7 +49,7 @@ def test_a_topic_that_is_recreated_while_it_runs_ends_it_and_is_read_from_its_be
     it.send(90)
     running = it.start()
     running.until_counted()
-    recreate(it)
+    recreated(it)
     it.send(300)
     running.assert_refused(1, "--accept-data-loss")
     running = it.start("--accept-data-loss")
@@ -70,7 +66,7 @@ def test_a_topic_that_is_recreated_while_it_runs_ends_it_and_is_read_from_its_be
 def test_a_topic_that_was_recreated_with_fewer_partitions_is_refused_and_read_on_demand(pipeline: Pipelines) -> None:
     it = pipeline(partitions=3).ran(90)
     it.partitions = 1
-    recreate(it)
+    recreated(it)
     it.send(30)
     it.start().assert_refused(1, "must still have partition", "--accept-data-loss")
     running = it.start("--accept-data-loss")
@@ -83,13 +79,8 @@ def test_a_topic_that_was_recreated_with_fewer_partitions_is_refused_and_read_on
 def test_behind_an_open_transaction_a_partition_is_not_at_its_end_and_lag_says_so(pipeline: Pipelines) -> None:
     """With one partition: the calls behind the transaction would be too old, if time went on without them."""
     it = pipeline(partitions=1, lanes=1, horizon="1m", allowed_lateness="0s")
-    settings = {"transactional.id": it.topics["calls"], "log_level": 2}
-    transaction = Producer(it.cluster.client | settings)
-    transaction.init_transactions(60)
-    transaction.begin_transaction()
     aborted = {"call_id": "aborted", "occurred_at": rfc3339(time.time()), "task_type": "t", "model": "m"}
-    transaction.produce(it.topics["calls"], key="aborted", value=json.dumps(aborted))
-    transaction.flush(60)
+    transaction = open_transaction(it.cluster.client, it.topics["calls"], 0, "aborted", json.dumps(aborted).encode())
     it.send(30, ago_s=600)
     # The clock of the outcomes goes on: to times at which no call of ten minutes ago is taken any more.
     it.send_refused("outcomes", 0, b"{", "not_json")
@@ -118,18 +109,14 @@ def test_records_that_were_replaced_at_their_offsets_are_noticed(
     it = pipeline(RealCluster(broker.client), partitions=1, lanes=1)
     it.send(30)
     broker.stop()
-    logs = [f"{it.topics[name]}-0" for name in INPUTS]
-    for log in logs:
-        shutil.copytree(broker.data / "records" / log, it.folder / log)
+    logs = kept_logs(broker, [it.topics[name] for name in INPUTS], 1, it.folder / "logs")
     broker.start()
     it.send(30)
     running = it.start()
     running.until_counted()
     running.stop()
     broker.stop()
-    for log in logs:
-        shutil.rmtree(broker.data / "records" / log)
-        shutil.copytree(it.folder / log, broker.data / "records" / log)
+    put_back(logs, it.folder / "logs")
     broker.start()
     it.cluster = RealCluster(broker.client)
     it.send(90)

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import pytest
 from confluent_kafka import Producer
 
+from benchmarks.faults.clock import WrongClock
 from benchmarks.kafka_broker import Broker
 from connectors.pauses import CAUSES
 from kafka.clusters import RealCluster
 from kafka.service import Pipeline, Running, rfc3339
-from system.clock import WrongClock
 
 ROOT = Path(__file__).parents[2]
 ASK_S = 60.0

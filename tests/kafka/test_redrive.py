@@ -11,9 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import OFFSET_END, TopicPartition
-from confluent_kafka.admin import AdminClient
 
+from benchmarks.faults.topic_tools import expire
 from harness.waiting import until
 from kafka.service import Pipeline, rfc3339
 from system.commands import aftercall, assert_one_sentence
@@ -55,13 +54,6 @@ def send_refused(it: Pipeline) -> None:
         early = {"outcome_id": "o", "call_id": f"early-{i}", "occurred_at": rfc3339(now - 590), "source": "s"}
         it.cluster.send(it.topics["outcomes"], i % 2, f"early-{i}", json.dumps(early | {"success": False}))
     it.cluster.flush()
-
-
-def expire(it: Pipeline, topic: str, partition: int) -> None:
-    """Drop all records of a partition, as retention does."""
-    admin = AdminClient(dict(it.cluster.client))
-    for deleted in admin.delete_records([TopicPartition(topic, partition, OFFSET_END)]).values():
-        deleted.result()
 
 
 def sent_again(it: Pipeline, kind: str) -> list[Any]:
@@ -112,7 +104,7 @@ def test_what_a_setting_refused_is_redriven_and_counted_once_though_it_is_killed
     running = it.start()
     running.until(lambda: it.row().get("calls", 0) == len(it.verdicts) + EARLY)
     running.stop()
-    expire(it, it.topics["calls"], 1)
+    expire(it.cluster.client, it.topics["calls"], 1)
     killed_while_it_sends(it)
     done = dead_letters(it, "redrive")
     assert (done.returncode, done.stderr) == (3, ""), done

@@ -51,7 +51,7 @@ def kafka(folder: Path, state: Any) -> End:
     settings = LaneSettings(consumer=consumer_config(address), topics=topics, lanes=1, board=folder / "lead")
     positions = {("calls", 0): (12, NOW_US), ("outcomes", 3): (0, -(2**63))}
     kept = {"lanes": 1, "partitions": positions} if state is None else state
-    watch = MetadataPoller(admin_config(address), topics, 60.0)
+    watch = MetadataPoller(admin_config(address), topics, 60.0, lambda: NOW_US)
     return KafkaLane(settings, 0, Decoder(now_us=NOW_US, max_future_skew_us=0), watch, LaneCallbacks(), kept)
 
 

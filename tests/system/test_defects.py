@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.defect import with_defect
 from harness.waiting import assert_prompt
 from system.commands import aftercall
-from system.defects import FILES, STEPS, each_with_an_error, with_defect
+from system.defects import FILES, STEPS, each_with_an_error
 from system.runs import History, history
 
 ENDS_WITHIN_S = 10.0

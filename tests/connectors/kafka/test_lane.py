@@ -19,6 +19,7 @@ from connectors.kafka.cluster import Cluster as Address
 from connectors.kafka.lane import KafkaLane, KafkaLaneState
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
 from connectors.kafka.metadata import Metadata, MetadataPoller
+from connectors.kafka.progress_board import ProgressBoard
 from connectors.pauses import PAUSES
 from harness.waiting import until
 from kafka.clusters import DEADLINE_S, Cluster, RealCluster
@@ -57,7 +58,8 @@ class Rig:
             | settings
         )
         self.callbacks = LaneCallbacks()
-        self.poller = MetadataPoller(admin_config(address), self.settings.topics, 0.1)
+        read_to = ProgressBoard(folder / "lead", self.settings.lanes).read_to
+        self.poller = MetadataPoller(admin_config(address), self.settings.topics, 0.1, read_to)
 
     @contextmanager
     def lane(
@@ -112,7 +114,8 @@ def _read(count: int) -> Callable[[list[Batch]], bool]:
 
 
 def _idle(batches: list[Batch]) -> bool:
-    return bool(batches) and batches[-1].idle
+    """All partitions are: then the watermark is the greatest clock."""
+    return bool(batches) and batches[-1].low == batches[-1].high != NEVER
 
 
 def test_records_of_all_partitions_arrive_with_their_places_and_the_lane_goes_idle_at_their_ends(
@@ -205,14 +208,14 @@ def test_a_partition_far_ahead_is_paused_until_the_slowest_has_caught_up(rig: Ca
     it = rig(partitions=2, lanes=2, max_lead_us=3_600_000_000)
     it.broker.produce(it.calls, 0, "c0", _call(0, 180))
     with it.lane(number=1) as slow, it.lane(number=0) as fast:
-        slow._board.publish(1, T0_US)
+        slow._board.publish(1, T0_US, T0_US)
         _until(fast, _read(1))
         it.broker.produce(it.calls, 0, "c2", _call(2, 181))
         until = time.monotonic() + 1.0
         while time.monotonic() < until:
             assert not any(b.records for b in fast.next_batch())
             time.sleep(0.02)
-        slow._board.publish(1, T0_US + 150 * 60_000_000)
+        slow._board.publish(1, T0_US + 150 * 60_000_000, NEVER)
         assert _ids(_until(fast, _read(1))) == ["c2"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -122,6 +124,13 @@ def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
     remedy = "check the path, its rights and the space on its disk"
     sentence = f"{tmp_path}/nowhere/file: must be usable; No such file or directory ({remedy})"
     assert answer(caught.value) == (sentence, ExitCode.FAILED)
+
+
+def test_without_room_for_another_open_file_the_limit_is_named() -> None:
+    sentence, code = answer(OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a module")) or ("", None)
+    assert sentence.startswith("system: must be able to open more files; ")
+    assert "ulimit -n" in sentence
+    assert code is ExitCode.FAILED
 
 
 def test_a_defect_has_no_sentence_so_that_its_traceback_is_shown() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from system.runs import ROOT
+from benchmarks.kill_process import ROOT
 
 
 class WrongClock:

@@ -20,6 +20,7 @@ class Shift:
         self._file, self._at, self._shift_s = file, float("-inf"), 0.0
 
     def __call__(self) -> float:
+        """The seconds, at most `_LOOK_S` old."""
         if time.monotonic() - self._at >= _LOOK_S:
             self._shift_s = float(self._file.read_text())
             self._at = time.monotonic()

@@ -1,14 +1,10 @@
-"""Where a step, a source or a sink may fail by a defect, and how commands are started with one."""
+"""Where a step, a source or a sink may fail by a defect."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-
-from system.runs import ROOT
 
 STEPS: Final = (
     "connectors.decode.decoder:Decoder.decode@1",
@@ -44,13 +40,6 @@ KAFKA: Final = (
     "connectors.segments.sink:SegmentPart.snapshot@1",
 )
 ERRORS: Final = ("KeyError", "MemoryError")
-
-
-def with_defect(place: str, error: str) -> dict[str, str]:
-    """The variables of a process in which the function at `place` fails."""
-    function, _, call = place.partition("@")
-    path = os.pathsep.join(map(str, (Path(__file__).parent, ROOT, ROOT / "sdk")))
-    return {"DEFECT": f"{function}={error}@{call}", "PYTHONPATH": path}
 
 
 def each_with_an_error(*places: str) -> list[Any]:
