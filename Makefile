@@ -12,7 +12,7 @@ BESIDE := -n 4 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all check check-real bench-detection bench-engine bench-product bench-weeks bench-kills bench-sizes bench-soak fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all check check-real bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -124,6 +124,12 @@ fuzz: $(ATHERIS)
 KILLS ?= 5
 bench-kills: $(STAMP)
 	$(BIN)/python -m benchmarks.kills --kills $(KILLS) --write
+
+# Every fault that the pipeline promises to survive, caused from outside; needs Java. About a quarter of an hour.
+# FAULTS="killed poison" for some, without results.
+FAULTS ?=
+bench-faults: $(STAMP)
+	$(BIN)/python -m benchmarks.faults $(if $(FAULTS),--only $(FAULTS),--write)
 
 # Replays of extremes: very many configs, arms, outcomes without calls, statements of one call. About ten minutes.
 bench-sizes: $(STAMP)

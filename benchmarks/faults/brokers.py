@@ -110,7 +110,7 @@ def output_too_large(stage: Stage) -> None:
     stage.write(0.4)
     stage.write_these([
         as_sent("calls", call("long", stage.now)),
-        as_sent("outcomes", outcome("long", "long", stage.now, success=False, reason=os.urandom(1_500).hex())),
+        as_sent("outcomes", outcome("long", "long", stage.now, success=False, reason=os.urandom(3_000).hex())),
     ])  # fmt: skip
     stage.start()
     stage.says("was shortened")

@@ -43,11 +43,9 @@ ERRORS: Final = ("KeyError", "MemoryError")
 
 
 def each_with_an_error(*places: str) -> list[Any]:
-    """Pairs of place and error: in `make test` every third place fails; in `make test-long` all others do."""
-    pairs = [
-        (place, error, at % 3 == 0 and which == at % 2)
+    """All pairs of place and error: in `make test` every third place fails, by one; in `make test-long` all others."""
+    return [
+        pytest.param(place, error, marks=[] if at % 3 == 0 and which == at % 2 else [pytest.mark.long])
         for at, place in enumerate(places)
         for which, error in enumerate(ERRORS)
-        if which == at % 2 or place in FILES
     ]
-    return [pytest.param(place, error, marks=[] if often else [pytest.mark.long]) for place, error, often in pairs]
