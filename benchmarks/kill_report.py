@@ -9,10 +9,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.report import RESULTS
+from benchmarks.report import RESULTS, renew_section
 
-DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "results.md"
-BEGIN, END = "<!-- bench-kills: begin -->", "<!-- bench-kills: end -->"
 _LABELS: Final = {
     "kills": "kills with SIGKILL",
     "rows_lost": "rows lost",
@@ -50,14 +48,8 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def written(path: Path) -> Path:
-    """Renew the section from the results at `path`; without one, append it. Returns the document."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
-    head, _, rest = text.partition(BEGIN)
-    block = markdown(json.loads(path.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(f"{head}{BEGIN}\n{block}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    return DOCUMENT
+    """Renew the section from the results at `path`. Returns the document."""
+    return renew_section("bench-kills", markdown(json.loads(path.read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":

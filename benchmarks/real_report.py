@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import log
+from pathlib import Path
 from typing import Any
 
 from benchmarks.real_changes import WIDTHS
-from benchmarks.real_sets import ROOT
+from benchmarks.report import renew_section
 from models.drift import DriftSettings
-
-DOCUMENT = ROOT / "docs" / "results.md"
-BEGIN, END = "<!-- check-real: begin -->", "<!-- check-real: end -->"
-_FRAME = f"""# What recorded data taught
-
-Written by `python -m benchmarks.check_real --write`; edit what is outside the marked block only.
-
-{BEGIN}
-{END}
-"""
 
 _SAME = """Each set was replayed with a horizon that fits and with a short one. Every call's verdict, source, score,
 time and revisions, every count of table `rates` and every counter equals what polars computes from the files alone.
@@ -92,15 +83,9 @@ def markdown(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def written(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
-    """Renew the block in docs/results.md; returns the path of the file in the repository."""
-    text = DOCUMENT.read_text() if DOCUMENT.exists() else _FRAME
-    if BEGIN not in text or END not in text:
-        text += f"\n{BEGIN}\n{END}\n"
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{markdown(lessons, permuted)}{END}{after}")
-    return str(DOCUMENT.relative_to(ROOT))
+def written(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> Path:
+    """Renew the section. Returns the document."""
+    return renew_section("check-real", markdown(lessons, permuted))
 
 
 def _fitting(lessons: Sequence[Lesson]) -> Iterable[Lesson]:

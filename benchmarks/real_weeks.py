@@ -23,7 +23,7 @@ import polars as pl
 from aftercall.times import HOUR_US
 from benchmarks import report
 from benchmarks.coverage import apply_calls, printed
-from benchmarks.real_sets import DATA, ROOT
+from benchmarks.real_sets import DATA
 from models.arrays import I64, Bools
 from models.rates import RateCells, RateTable
 from models.stats.intervals import wilson
@@ -41,8 +41,6 @@ SETTLED_DAYS = 30
 MATURE_DAYS = 3
 PRECEDENCE = ("pr_merged", "pr_closed_unmerged")
 ALL = "all"
-DOCUMENT = ROOT / "docs" / "results.md"
-BEGIN, END = "<!-- bench-weeks: begin -->", "<!-- bench-weeks: end -->"
 
 Triple = tuple[float, float, float]
 
@@ -273,15 +271,6 @@ def markdown(found: Sequence[Estimate]) -> str:
     return "\n\n".join((_TEXT, printed(summary(found)), _LIMITS, printed(weekly(found)))) + "\n"
 
 
-def written(text: str) -> None:
-    """Renew the section in docs/results.md; without one, append it at the end."""
-    document = DOCUMENT.read_text()
-    if BEGIN not in document or END not in document:
-        document = f"{document.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, rest = document.split(BEGIN, 1)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}{END}{rest.split(END, 1)[1]}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read, compare, print; returns 0, also if the record is absent, which is printed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_weeks", description=__doc__.splitlines()[0])
@@ -297,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in numbers.items():
         print(f"{name} {value:g}")
     if options.write:
-        written(markdown(found))
+        report.renew_section("bench-weeks", markdown(found))
         sizes: dict[str, Any] = {"calls": len(history.at) // 2, "answers": len(found)}
         report.write("weeks", numbers, seed=0, sizes=sizes, details={"table": summary(found)})
     return 0

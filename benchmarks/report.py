@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 PACKAGES = ("bytewax", "numpy", "msgspec", "pydantic", "polars")
 
 
@@ -55,6 +56,17 @@ def write(
     }
     path.write_text(json.dumps(result, indent=2) + "\n")
     return path
+
+
+def renew_section(name: str, markdown: str, document: Path = DOCUMENT) -> Path:
+    """Renew a section between its marks; without them, append it. Returns the document."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = document.read_text(encoding="utf-8")
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}\n{end}\n"
+    head, _, rest = text.partition(begin)
+    document.write_text(f"{head}{begin}\n{markdown.strip()}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+    return document
 
 
 def _cpu_model() -> str:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,12 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.plots import chart, draw
-from benchmarks.report import write
+from benchmarks.report import renew_section, write
 
 START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 PARTS: Final = (0.125, 0.25, 0.5, 1.0)
 _NOISE: Final = {"seconds": 0.5, "mib": 20.0}
 """By so much two runs of one size may differ."""
+_TITLES: Final = {"seconds": "CPU s", "mib": "MiB"}
+_ABOUT: Final = """replays of files that hold one extreme each; user and system
+time, and the most memory. The last column is the power of the size with which they grow over the last doubling: 1 is a
+straight line. An almost empty replay takes what the first row does."""
 _CALLS_PER_ARM: Final = 10
 _MEASURED: Final = """
 import resource, runpy, sys
@@ -164,9 +168,29 @@ def main() -> None:
     console.print_json(data=figures)
     if arguments.write:
         sizes = {name: extreme.size for name, extreme in EXTREMES.items()}
-        write("sizes", figures, seed=0, sizes=sizes, details=found)
-        for what, title in (("seconds", "CPU s"), ("mib", "MiB")):
+        path = write("sizes", figures, seed=0, sizes=sizes, details=found)
+        renew_section("bench-sizes", markdown(json.loads(path.read_text(encoding="utf-8"))))
+        for what, title in _TITLES.items():
             draw(f"sizes-{what}", _plot(found, what, title))
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The section of docs/results.md, from the content of the results file."""
+    lines = [
+        "## What grows where producers go wrong",
+        "",
+        f"`make bench-sizes` on {result['date']}: {_ABOUT}",
+        "",
+        "| what | how many | CPU s | MiB | grows as |",
+        "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, rows in result["details"].items():
+        powers = " and ".join(f"n^{exponent(rows, what):.2f}" for what in _NOISE)
+        for row in rows:
+            last = f" {powers} " if row is rows[-1] else " "
+            lines.append(f"| {name} | {row['size']:,} | {row['seconds']:,.1f} | {row['mib']:,.0f} |{last}|")
+    images = [f"![{title}](images/sizes-{what}.svg)" for what, title in _TITLES.items()]
+    return "\n".join([*lines, "", *images])
 
 
 def _plot(found: dict[str, list[dict[str, float]]], what: str, title: str) -> dict[str, Any]:

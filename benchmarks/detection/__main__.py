@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def rendered(result: Mapping[str, Any]) -> str:
     """Renew section and plots from a results file; returns the section."""
     text = table.markdown(result["sizes"]["size"], result["date"], result["figures"], result["details"])
-    for path in (table.written(text), *plots.drawn(result["details"])):
+    for path in (report.renew_section("bench-detection", text), *plots.drawn(result["details"])):
         print(f"wrote {path}")
     return text
 

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.detection import delays
 
-DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "results.md"
-BEGIN, END = "<!-- bench-detection: begin -->", "<!-- bench-detection: end -->"
-
 Row = Mapping[str, Any]
-
-
-def written(markdown: str, document: Path = DOCUMENT) -> Path:
-    """Renew the section between its marks; without one, append it. Returns the document."""
-    text = document.read_text(encoding="utf-8")
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
-    head, _, rest = text.partition(BEGIN)
-    document.write_text(f"{head}{BEGIN}\n{markdown.strip()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    return document
 
 
 def markdown(size: str, day: str, figures: Mapping[str, float], tables: Mapping[str, Any]) -> str:

@@ -11,10 +11,11 @@ topics is compared. Exit code 1 if anything is not as it must be. `--write` rene
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -45,6 +46,13 @@ _OF_FILES: Final[dict[str, FileFault]] = {fault.__name__: fault for fault in fil
 FAULTS: Final = (*_OF_THE_SERVICE, *_OF_FILES)
 
 
+_ABOUT: Final = """Each has topics, a folder and a fortnight of difficult
+records of its own, on one real broker (replays: files). Whatever the fault, the records are read to their end; then
+every row of `calls`, `statements`, `rates`, `dead_letters` and `pipeline`, and what a consumer reads on the topics, is
+compared with what follows from the records alone. *Silent* are words that must be said (in the log, on standard error,
+in `/readyz`, as a metric) and were not."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Cause faults, print what was found; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__.partition("\n")[0])
@@ -72,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.write:
         details = {name: {"what": _what(name), "seconds": took_s[name], **asdict(one)} for name, one in found.items()}
         sizes: dict[str, Any] = {"faults": len(found)}
-        print(f"wrote {report.write('faults', {**sizes, **totals}, seed=asked.seed, sizes=sizes, details=details)}")
+        path = report.write("faults", {**sizes, **totals}, seed=asked.seed, sizes=sizes, details=details)
+        section = markdown(json.loads(path.read_text(encoding="utf-8")))
+        print(f"wrote {path} and {report.renew_section('bench-faults', section)}")
     return 1 if sum(totals.values()) else 0
 
 
@@ -96,6 +106,24 @@ def after(name: str, broker: Broker, folder: Path, seed: int) -> Findings:
         return stage.findings
     finally:
         stage.close()
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The section of docs/results.md, from the content of the results file."""
+    sizes, figures = result["sizes"], result["figures"]
+    return "\n".join([
+        "## Faults caused from outside",
+        "",
+        f"`make bench-faults` on {result['date']}: {sizes['faults']} faults. {_ABOUT}",
+        "",
+        f"| fault | {' | '.join(COUNTS)} |",
+        f"|---|{'---|' * len(COUNTS)}",
+        *(
+            f"| {one['what']} | {' | '.join(str(one[name]) for name in COUNTS)} |"
+            for one in result["details"].values()
+        ),
+        f"| **all {sizes['faults']}** | {' | '.join(f'**{figures[name]}**' for name in COUNTS)} |",
+    ])  # fmt: skip
 
 
 def _what(name: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import report
 from benchmarks.detection import __main__ as command
-from benchmarks.detection import delays, hours, plots, promise, rivals, table
+from benchmarks.detection import delays, hours, plots, promise, rivals
 from benchmarks.detection.peers import PEERS
 from benchmarks.detection.populations import Population
 
@@ -53,11 +54,10 @@ def tables() -> dict[str, Any]:
 def test_the_section_is_written_between_its_marks_and_nothing_else_changes(tmp_path: Path) -> None:
     document = tmp_path / "results.md"
     document.write_text("before\n\n<!-- other: begin -->\nother\n<!-- other: end -->\n")
-    table.written("first", document)
-    table.written("## Second\n", document)
-    assert document.read_text() == (
-        f"before\n\n<!-- other: begin -->\nother\n<!-- other: end -->\n\n{table.BEGIN}\n## Second\n{table.END}\n"
-    )
+    report.renew_section("one", "first", document)
+    report.renew_section("one", "## Second\n", document)
+    other = "<!-- other: begin -->\nother\n<!-- other: end -->"
+    assert document.read_text() == f"before\n\n{other}\n\n<!-- one: begin -->\n## Second\n<!-- one: end -->\n"
 
 
 def test_the_record_can_be_rendered_again(
@@ -68,7 +68,7 @@ def test_the_record_can_be_rendered_again(
     result = json.loads(json.dumps(command.rounded(result), allow_nan=False))
     document = tmp_path / "results.md"
     document.write_text("head\n")
-    monkeypatch.setattr(table, "written", lambda text: document)
+    monkeypatch.setattr(report, "renew_section", lambda _name, text: document)
     drawn: list[Any] = []
 
     def draw(kept: Any) -> list[Path]:

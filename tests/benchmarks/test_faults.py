@@ -8,12 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from benchmarks import sizes
+from benchmarks.faults import __main__ as command
 from benchmarks.faults.findings import COUNTS, Findings, count_tracebacks
 from benchmarks.faults.records import homonyms
 from benchmarks.faults.stage import Stage
 from benchmarks.kafka_broker import Broker
 from benchmarks.kill_process import Pipeline
-from benchmarks.sizes import exponent
 
 
 @pytest.mark.slow
@@ -55,4 +56,16 @@ def test_tracebacks_are_counted_but_for_those_that_must_be(tmp_path: Path) -> No
 @pytest.mark.parametrize(("costs", "power"), [((1, 3, 5, 9), 1.0), ((1, 2, 5, 17), 2.0), ((1, 1, 1.1, 1.2), 0.0)])
 def test_a_cost_grows_with_a_power_of_the_size(costs: tuple[float, ...], power: float) -> None:
     rows = [{"size": size, "seconds": cost} for size, cost in zip((0, 1, 2, 4), costs, strict=True)]
-    assert exponent(rows, "seconds") == power
+    assert sizes.exponent(rows, "seconds") == power
+
+
+def test_the_sections_have_a_row_for_each_fault_and_size() -> None:
+    one = {"what": "A fault", "seconds": 1.0, "notes": []} | dict.fromkeys(COUNTS, 0)
+    result = {"date": "2026-11-29", "sizes": {"faults": 1}, "figures": dict.fromkeys(COUNTS, 0), "details": {"a": one}}
+    section = command.markdown(result)
+    assert "| A fault | 0 | 0 | 0 | 0 | 0 |" in section
+    assert section.splitlines()[-1] == "| **all 1** | **0** | **0** | **0** | **0** | **0** |"
+    rows = [{"size": size, "seconds": cost, "mib": 100.0} for size, cost in ((1, 1.0), (10, 3.0), (20, 5.0))]
+    lines = sizes.markdown({"date": "2026-11-29", "details": {"outcomes": rows}}).splitlines()
+    assert "| outcomes | 20 | 5.0 | 100 | n^1.00 and n^0.00 |" in lines
+    assert max(map(len, [*lines, *section.splitlines()])) <= 130
