@@ -56,9 +56,9 @@ def naming(file: Path, *, reads: Path | None = None) -> Iterator[None]:
             raise
         reason, damaged = str(error).partition("\n")[0], _is_damaged(error)
         named = reads if reads is not None and (damaged or str(reads) in reason) else file
-        remedy = (
-            f"put it back from a copy of the whole folder, or {NEW_OUT}"
-            if damaged
-            else "check the disk, then give the same command again"
-        )
+        if damaged:
+            remedy = f"put it back from a copy of the whole folder, or {NEW_OUT}"
+        else:
+            lacking = "the memory that is left" if isinstance(error, duckdb.OutOfMemoryException) else "the disk"
+            remedy = f"check {lacking}, then give the same command again"
         raise SnapshotError(f"snapshot {named}: its database must be usable; {reason} ({remedy})") from error

@@ -118,6 +118,13 @@ def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert code is ExitCode.FAILED
 
 
+def test_a_database_without_memory_asks_for_that(tmp_path: Path) -> None:
+    with duckdb.connect(config={"memory_limit": "1MB"}) as database, pytest.raises(SnapshotError) as caught:
+        with naming(tmp_path):
+            database.execute("CREATE TABLE t AS SELECT range AS n, repeat('x', 100) AS x FROM range(1_000_000)")
+    assert "check the memory that is left" in str(caught.value)
+
+
 def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         (tmp_path / "nowhere" / "file").open()
