@@ -119,9 +119,10 @@ def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_a_database_without_memory_asks_for_that(tmp_path: Path) -> None:
-    with duckdb.connect(config={"memory_limit": "1MB"}) as database, pytest.raises(SnapshotError) as caught:
-        with naming(tmp_path):
-            database.execute("CREATE TABLE t AS SELECT range AS n, repeat('x', 100) AS x FROM range(1_000_000)")
+    rows = "SELECT range AS n, repeat('x', 100) AS x FROM range(1_000_000)"
+    with duckdb.connect(config={"memory_limit": "1MB"}) as database:
+        with pytest.raises(SnapshotError) as caught, naming(tmp_path):
+            database.execute(f"CREATE TABLE t AS {rows}")
     assert "check the memory that is left" in str(caught.value)
 
 
