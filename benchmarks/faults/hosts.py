@@ -87,17 +87,18 @@ def write_fails(stage: Stage) -> None:
     stage.finish()
 
 
-def bytes_flipped(stage: Stage) -> None:
-    """A byte flipped by dd in the stored state, the file of the run, a segment; then put back."""
+def files_damaged(stage: Stage) -> None:
+    """Bytes changed by dd in the run's file, a segment, the stored state, the live database; then put back."""
     stage.started(0.4)
     stage.stop()
     kept = stage.folder / "kept"
     shutil.copytree(stage.pipeline.out, kept, symlinks=True)
     state = stage.pipeline.out / "state"
-    newest = max((state / "segments").glob("*.segment"), key=lambda path: path.stat().st_size)
-    for path in (state / "recovery" / "part-0.sqlite3", state / "run.json", newest, state / "live.duckdb"):
-        _flip(path)
-        stage.refused(1, path.name if path != newest else "state", options=("--take-over",))
+    segment = max((state / "segments").glob("*.segment"), key=lambda path: path.stat().st_size)
+    for path in (state / "run.json", segment, state / "recovery" / "part-0.sqlite3", state / "live.duckdb"):
+        # Databases have pages that are not used, in which a byte is without effect.
+        _change(path, 1 if path.suffix in {".json", ".segment"} else path.stat().st_size // 2)
+        stage.refused(1, path.name, options=("--take-over",))
         shutil.rmtree(stage.pipeline.out)
         shutil.copytree(kept, stage.pipeline.out, symlinks=True)
     stage.finish("--take-over")
@@ -152,21 +153,17 @@ def stood_still(stage: Stage) -> None:
     stage.finish()
 
 
-def _flip(path: Path) -> None:
-    """Change a byte in the middle, by dd."""
+def _change(path: Path, count: int) -> None:
+    """Change so many bytes from the middle on, by dd."""
     middle = path.stat().st_size // 2
     with path.open("rb") as file:
         file.seek(middle)
-        byte = file.read(1)
-    subprocess.run(
-        ["dd", f"of={path}", "bs=1", f"seek={middle}", "conv=notrunc", "count=1"],
-        input=bytes([byte[0] ^ 0x20]),
-        check=True,
-        capture_output=True,
-    )
+        changed = bytes(byte ^ 0x20 for byte in file.read(count))
+    dd = ["dd", f"of={path}", "bs=1", f"seek={middle}", "conv=notrunc"]
+    subprocess.run(dd, input=changed, check=True, capture_output=True)
 
 
 FAULTS: Final = (
-    clock_behind, clock_ahead, disk_full, write_fails, bytes_flipped, files_missing, snapshots_removed, link_as_lock,
+    clock_behind, clock_ahead, disk_full, write_fails, files_damaged, files_missing, snapshots_removed, link_as_lock,
     stood_still,
 )  # fmt: skip
