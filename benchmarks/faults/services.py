@@ -31,8 +31,8 @@ def copied_folder(stage: Stage) -> None:
     first = stage.copied("copy")
     stage.refused(1, "only one service may run on these topics", str(first.out), variables=_WATCHES_LONG)
     copy, stage.pipeline = stage.pipeline, first
-    stage.write(0.6)
-    stage.reads_all()
+    stage.stop()
+    stage.started(0.6)
     stage.stop()
     stage.pipeline = copy
     stage.refused(1, "fell behind", "--take-over")
