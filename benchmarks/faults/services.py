@@ -74,7 +74,8 @@ def folder_and_port_taken(stage: Stage) -> None:
     """The folder, or the port, is in use."""
     stage.started(0.4)
     first = stage.pipeline
-    stage.pipeline = stage.another("out")
+    stage.pipeline = stage.another("beside")
+    stage.pipeline.out = first.out
     stage.refused(1, "must be this run's alone")
     stage.pipeline = stage.another("elsewhere")
     with socket.create_server(("127.0.0.1", stage.pipeline.port)):
@@ -90,7 +91,7 @@ def other_settings(stage: Stage) -> None:
     stage.stop()
     names = dict(stage.settings["kafka.topics"])
     for section, key, value, said in (
-        ("join", "horizon", "48h", "join.horizon was '72h', is '48h'"),
+        ("join", "horizon", "48h", "join.horizon was '3d', is '48h'"),
         ("kafka", "lanes", 3, "kafka.lanes was 6, is 3"),
         ("kafka.topics", "calls", names["outcomes"] + ".2", "kafka.topics.calls was"),
     ):
