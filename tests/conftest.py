@@ -1,4 +1,4 @@
-"""What every room's tests share: Hypothesis profiles, brokers and the recorded data."""
+"""What every room's tests share: Hypothesis profiles, brokers, the recorded data and the cases from the field."""
 
 from __future__ import annotations
 
@@ -24,4 +24,13 @@ def real_data() -> Path:
         pytest.skip(
             f"needs the recorded traces in ../shared/data beside this checkout; there is no {folder.name}/ there"
         )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def field_cases() -> Path:
+    """The folder of inputs as people have them; the test is skipped where there is none."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"needs the cases in ../shared/cases beside this checkout; there is no {folder.name}/ there")
     return folder

@@ -1,8 +1,8 @@
 """Defines the records of the wire as msgspec structs, for the decoder's fast tier.
 
-The structs accept a subset of what `aftercall.events` accepts, with equal values: a record with an unknown field, or
-with a `null` for a field that has a default, goes to pydantic. Times are text here, and are checked when they become
-columns.
+The structs accept a subset of what `aftercall.events` accepts, with equal values: a record with an unknown field, with
+empty text, or with a `null` for a field that has a default, goes to pydantic. Times are text here, and are checked when
+they become columns.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from aftercall.events import (
     Outcome,
 )
 
-_Text = Annotated[str, Meta(max_length=MAX_TEXT)]
-_LongText = Annotated[str, Meta(max_length=MAX_LONG_TEXT)]
+_Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+_LongText = Annotated[str, Meta(min_length=1, max_length=MAX_LONG_TEXT)]
+_FreeText = Annotated[str, Meta(min_length=1)]
 _CallId = Annotated[str, Meta(min_length=1, max_length=MAX_CALL_ID)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 _LatencyMs = Annotated[float, Meta(ge=0, le=MAX_LATENCY_MS)]
@@ -32,7 +33,8 @@ _CostUsd = Annotated[float, Meta(ge=0, le=MAX_COST_USD)]
 _Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """Parsers differ on longer integers: records with one go to pydantic."""
-_Attrs = dict[_Text, _Text | bool | _Int64 | _Finite | None]
+_Label = Annotated[str, Meta(max_length=MAX_TEXT)]
+_Attrs = dict[_Label, _Label | bool | _Int64 | _Finite | None]
 
 
 class ToolCallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -58,7 +60,7 @@ class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`aftercall.events.AgentCall`."""
 
     call_id: _CallId
-    occurred_at: str
+    occurred_at: _FreeText
     task_type: _Text
     model: _Text
     type: Literal["call"] | None = None
@@ -74,8 +76,8 @@ class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     error: _LongText | None = None
     tool_calls: _Count | list[ToolCallRecord] | None = None
     policy_version: _Text | None = None
-    input: str | None = None
-    output: str | None = None
+    input: _FreeText | None = None
+    output: _FreeText | None = None
     recommendation_id: _Text | None = None
     propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
     rollout: RolloutRecord | None = None
@@ -87,9 +89,9 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
     outcome_id: _Text
     call_id: _CallId
-    occurred_at: str
+    occurred_at: _FreeText
     type: Literal["outcome"] | None = None
-    call_occurred_at: str | None = None
+    call_occurred_at: _FreeText | None = None
     source: _Text | None = None
     success: bool | None = None
     score: _Finite | None = None

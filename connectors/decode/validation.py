@@ -76,7 +76,7 @@ def _explain(raw: bytes, kind: int, wrong: ValidationError) -> Refusal:
         return Refusal(_SLUGS.get(error["type"], "wrong_type"), f"the record: {error['msg']}")
     place = _path(error["loc"])
     if error["type"] == "missing":
-        return Refusal("missing_field", f"field '{place}' is required in {_NAMES[kind]}")
+        return Refusal("missing_field", f"field '{place}' is required in {_NAMES[kind]}, and not empty")
     slug = _SLUGS.get(error["type"], "wrong_type")
     if error["type"] == "literal_error" and not isinstance(error["input"], str):
         slug = "wrong_type"

@@ -1,10 +1,10 @@
 """Defines the two events of a producer: the call of an agent, and its outcome.
 
-Rules for both: `null` means absent; unknown fields are ignored; of a repeated key the last one counts; types are
-strict (no text for a number, no bool for a number; a whole number serves as a float); every number in the record is
-finite, those in unknown fields included; texts are at most 256 characters, `reason` and `error` 8,192; times are RFC
-3339 with seconds and an offset or `Z`, not before 2000. `connectors.decode.decoder` reads records faster and by the
-same rules; where the two differ, this file decides.
+Rules for both: `null` means absent, and so does empty text in a field that is text or a time; unknown fields are
+ignored; of a repeated key the last one counts; types are strict (no text for a number, no bool for a number; a whole
+number serves as a float); every number in the record is finite, those in unknown fields included; texts are at most 256
+characters, `reason` and `error` 8,192; times are RFC 3339 with seconds and an offset or `Z`, not before 2000.
+`connectors.decode.decoder` reads records faster and by the same rules; where the two differ, this file decides.
 
 Refusals raised here have the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
 `no_verdict`, `empty_retraction`, `reserved_source`, `reserved_name`, `type_mismatch`.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -73,7 +73,9 @@ def _agrees(kind: str) -> BeforeValidator:
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
-Name = Annotated[Text, AfterValidator(_unreserved_name)]
+Required = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+"""Text that an event cannot do without. As empty text is absent, the least length is for readers of the schema."""
+Name = Annotated[Required, AfterValidator(_unreserved_name)]
 """A task type, a model or a config."""
 LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT)]
 CallId = Annotated[str, Field(min_length=1, max_length=MAX_CALL_ID)]
@@ -111,17 +113,38 @@ def _refuse_not_finite(value: object) -> None:
             unchecked.extend(item)
 
 
+def _takes_text(annotation: Any) -> bool:
+    """Whether a field so annotated is text, one of some words, or a time; `attrs` and lists of objects are not."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _takes_text(get_args(annotation)[0])
+    if origin in {dict, list}:
+        return False
+    return annotation is str or origin is Literal or any(map(_takes_text, get_args(annotation)))
+
+
 class _Part(BaseModel):
     """An object of the wire: frozen and strict; it ignores unknown fields."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    _texts: ClassVar[frozenset[str]] = frozenset()
+    """The fields in which empty text means absent, as exporters write it for what they do not have."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Find out which fields are text."""
+        cls._texts = frozenset(name for name, field in cls.model_fields.items() if _takes_text(field.annotation))
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_absent(cls, given: Any) -> Any:
+    def _empty_is_absent(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        return {name: value for name, value in given.items() if value is not None}
+        return {
+            name: value
+            for name, value in given.items()
+            if value is not None and not (value == "" and name in cls._texts)
+        }
 
 
 class _Record(_Part):
@@ -146,7 +169,7 @@ class ToolCall(_Part):
 class Rollout(_Part):
     """The canary a call belongs to."""
 
-    id: Text
+    id: Required
     arm: Literal["baseline", "canary"]
     step: Count | None = None
 
@@ -197,7 +220,7 @@ class Outcome(_Record):
     """
 
     type: Annotated[Literal["outcome"], _agrees("outcome")] | None = None
-    outcome_id: Text
+    outcome_id: Required
     call_id: CallId
     occurred_at: Time
     call_occurred_at: Time | None = None

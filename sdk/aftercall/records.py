@@ -27,7 +27,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "not_object": "the JSON value is not an object",
     "too_deep": "the JSON is nested too deep",
     "too_large": "the record is over 1 MiB",
-    "missing_field": "a required field is absent",
+    "missing_field": "a required field is absent, null or empty",
     "wrong_type": "a field has another type than the reference gives it",
     "too_long": "a text is over its limit",
     "not_finite": "a number is NaN or infinite",

@@ -130,10 +130,10 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
             "occurred_at": START + draw(st.sampled_from(anchors)) * MINUTE + draw(st.sampled_from(edges)),
             "task_type": draw(st.sampled_from(TASKS)),
             "model": draw(st.sampled_from(MODELS)),
-            "config": draw(st.sampled_from([None, None, "default", "v2"])),
-            "segment": draw(st.sampled_from([None, None, "long_input"])),
-            "error": draw(st.sampled_from([None, None, None, "timeout", "refused\n by host"])),
-            "session_id": draw(st.sampled_from([None, "s-1"])),
+            "config": draw(st.sampled_from([None, None, "default", "v2", ""])),
+            "segment": draw(st.sampled_from([None, None, "long_input", ""])),
+            "error": draw(st.sampled_from([None, None, "", "timeout", "refused\n by host"])),
+            "session_id": draw(st.sampled_from([None, "s-1", ""])),
             "latency_ms": draw(st.sampled_from([None, 0, 12.5, 1800])),
             "cost_usd": draw(st.sampled_from([None, 0, 0.25, 0.000125])),
             **draw(st.sampled_from([{}, {"tokens": 7}, {"tokens_in": 5, "tokens_out": 6}])),
@@ -161,8 +161,8 @@ def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[d
             "occurred_at": call["occurred_at"] + draw(delays),
             "source": draw(st.sampled_from(SOURCES)),
             **draw(_assertions([*ids, *OUTCOME_IDS[:1]])),
-            "reason": draw(st.sampled_from([None, "because", "weil ö"])),
-            "call_occurred_at": draw(st.sampled_from([None, None, None, call["occurred_at"], START - 3 * DAY])),
+            "reason": draw(st.sampled_from([None, "because", "weil ö", ""])),
+            "call_occurred_at": draw(st.sampled_from([None, None, "", call["occurred_at"], START - 3 * DAY])),
         }
         for outcome_id in ids
     ]
@@ -170,13 +170,13 @@ def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[d
 
 def _assertions(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     scores = st.sampled_from([0, 0.29, 0.3, 0.5, 0.69, 0.7, 1])
-    action = st.sampled_from([None, "assert"])
+    action = st.sampled_from([None, "assert", ""])
     verdicts = st.booleans()
     by_id = st.fixed_dictionaries({"action": st.just("retract"), "retracts": st.sampled_from(ids)})
     judged = st.fixed_dictionaries({"success": verdicts, "action": action})
     scored = st.fixed_dictionaries({"score": scores, "action": action})
     both = st.fixed_dictionaries({"success": verdicts, "score": scores})
-    return st.one_of(judged, scored, judged, scored, both, by_id, st.just({"action": "retract"}))
+    return st.one_of(judged, scored, judged, scored, both, by_id, st.just({"action": "retract", "retracts": ""}))
 
 
 @st.composite
@@ -220,11 +220,11 @@ def _tick(kind: str, index: int, minute: int) -> dict[str, Any]:
 
 @st.composite
 def _line(draw: st.DrawFn, kind: str, record: dict[str, Any]) -> bytes:
-    """One of the many ways to write a record: offsets, nulls, unknown fields, escapes."""
+    """One of the many ways to write a record: offsets, nulls, empty texts, unknown fields, escapes."""
     style = draw(st.integers(0, 4))
     written = {name: value for name, value in record.items() if value is not None or style == 1}
     for name in ("occurred_at", "call_occurred_at"):
-        if written.get(name) is not None:
+        if isinstance(written.get(name), int):
             written[name] = _time(written[name], style)
     if style == 2:
         written = {"type": kind[:-1], "unknown_field": {"deep": [1, None]}, **written}

@@ -95,8 +95,8 @@ def micros(text: str) -> int:
 
 
 def parse(kind: str, line: bytes) -> Record:
-    """Read one valid JSON line of a file of `kind` "calls" or "outcomes"."""
-    raw = {name: value for name, value in json.loads(line).items() if value is not None}
+    """Read one valid JSON line of a file of `kind` "calls" or "outcomes". Null and empty text mean absent."""
+    raw = {name: value for name, value in json.loads(line).items() if value is not None and value != ""}
     at = micros(raw["occurred_at"])
     if kind == "calls":
         parts = [raw[name] for name in ("tokens_in", "tokens_out") if name in raw]

@@ -260,7 +260,7 @@ def test_times_read_in_columns_equal_times_read_one_by_one(batch: list[str]) -> 
 
 def test_calls_become_columns() -> None:
     raws = [
-        line(CALL, call_id="ü", latency_ms=5, cost_usd=0.0000000015, tokens_in=3, tokens_out=4, segment="", error="e"),
+        line(CALL, call_id="ü", latency_ms=5, cost_usd=0.0000000015, tokens_in=3, tokens_out=4, segment="s", error="e"),
         line(OUTCOME),
         line(CALL, config="v2", tokens=9, tokens_in=1, occurred_at="2026-03-01T13:00:00.000001+01:00", unknown=[1]),
         line(CALL, tokens_out=2),
@@ -288,15 +288,33 @@ def test_calls_become_columns() -> None:
     assert dtypes == ["i8", "u8", "i8", "i4", "u8", "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
 
 
-def test_the_digest_distinguishes_absent_from_empty_and_segment_from_error() -> None:
-    variants: list[dict[str, Any]] = [
-        {}, {"segment": ""}, {"error": ""}, {"segment": "", "error": ""}, {"segment": "a"}, {"error": "a"},
-    ]  # fmt: skip
-    raws = [line(CALL, **fields) for fields in variants]
+def test_the_digest_distinguishes_segment_from_error_and_empty_text_is_absent() -> None:
+    variants: list[dict[str, Any]] = [{}, {"segment": "a"}, {"error": "a"}, {"segment": "a", "error": "a"}]
+    empty = [{}, {"segment": ""}, {"error": ""}, {"segment": "", "error": ""}]
+    raws = [line(CALL, **fields) for fields in [*variants, *empty]]
     digests = decode(raws, [CALL] * len(raws)).calls.digest.tolist()
     assert len(set(digests)) == len(variants)
+    assert set(digests[len(variants) :]) == {digests[0]}
     again = decode(raws[::-1], [CALL] * len(raws)).calls.digest.tolist()
     assert again[::-1] == digests
+
+
+def test_empty_text_is_absent_wherever_text_or_a_time_is_optional() -> None:
+    tool, texts_of_call = {"name": "", "ok": True, "error": ""}, ("type", "config", "segment", "session_id", "error")
+    more = ("parent_call_id", "policy_version", "input", "output", "recommendation_id")
+    call = line(CALL, tool_calls=[tool], attrs={"": ""}, **dict.fromkeys((*texts_of_call, *more), ""))
+    texts_of_outcome = ("type", "call_occurred_at", "action", "retracts", "reason", "error")
+    outcome = line(OUTCOME, **dict.fromkeys(texts_of_outcome, ""))
+    batch = decode([call, outcome], [CALL, OUTCOME], keep_payloads=True)
+    assert not batch.refused
+    assert not batch.calls.failed[0]
+    found = msgspec.to_builtins(batch.calls.records[0])
+    given = {"call_id", "occurred_at", "task_type", "model", "config", "tool_calls", "attrs"}
+    assert {name for name, value in found.items() if value is not None} == given
+    assert (found["config"], found["attrs"]) == ("default", {"": ""})
+    assert {name for name, value in found["tool_calls"][0].items() if value is not None} == {"ok"}
+    record = batch.outcomes.records[0]
+    assert (record.action, record.retracts, record.reason, record.call_occurred_at) == ("assert", None, None, None)
 
 
 def test_outcomes_become_columns() -> None:
@@ -385,7 +403,18 @@ REFUSED: dict[str, tuple[str, int, bytes]] = {
     "long call_id": ("too_long", OUTCOME, line(OUTCOME, call_id="x" * 129)),
     "long error": ("too_long", CALL, line(CALL, error="x" * 8193)),
     "long attr": ("too_long", CALL, line(CALL, attrs={"a": "x" * 257})),
-    "empty call_id": ("out_of_range", CALL, line(CALL, call_id="")),
+    "empty call_id": ("missing_field", CALL, line(CALL, call_id="")),
+    "empty model": ("missing_field", CALL, line(CALL, model="")),
+    "empty time": ("missing_field", CALL, line(CALL, occurred_at="")),
+    "empty outcome_id": ("missing_field", OUTCOME, line(OUTCOME, outcome_id="")),
+    "empty source": ("missing_field", OUTCOME, line(OUTCOME, source="")),
+    "retraction with empty texts": (
+        "empty_retraction",
+        OUTCOME,
+        line(OUTCOME, source="", action="retract", retracts=""),
+    ),
+    "empty text for a number": ("wrong_type", CALL, line(CALL, latency_ms="")),
+    "empty id of a rollout": ("missing_field", CALL, line(CALL, rollout={"id": "", "arm": "canary"})),
     "NaN": ("not_finite", CALL, line(CALL, latency_ms=math.nan)),
     "infinity": ("not_finite", OUTCOME, line(OUTCOME, score=math.inf)),
     "minus infinity": ("not_finite", OUTCOME, line(OUTCOME, score=-math.inf)),
