@@ -122,6 +122,26 @@ class Refused(NamedTuple):
     redriven_of: str | None = None
 
 
+class Warned(NamedTuple):
+    """Something that users should know about the records, but that stops none of them.
+
+    Attributes:
+        kind: such as `dropped_label`.
+        subject: what it is about; together with `kind`, what is counted together.
+        times: how often.
+        first: event time of the first such record, us.
+        last: that of the last.
+        detail: one sentence with what to do.
+    """
+
+    kind: str
+    subject: str
+    times: int
+    first: int
+    last: int
+    detail: str
+
+
 class Erase(NamedTuple):
     """A request to erase calls; see `connectors.erasure.requests`."""
 
@@ -154,6 +174,7 @@ class Batch:
         last: no batch may follow.
         marks: where reading of each partition resumes: the offset (in a file, the line) after the last one read.
         erase: calls to erase, including those in this batch.
+        warnings: about accepted records.
     """
 
     calls: Calls
@@ -174,6 +195,7 @@ class Batch:
     last: bool = True
     marks: dict[str, int] = field(default_factory=dict)
     erase: tuple[Erase, ...] = ()
+    warnings: list[Warned] = field(default_factory=list)
 
 
 def objects(values: Sequence[object]) -> Objects:

@@ -119,6 +119,8 @@ def call_id_of(raw: bytes) -> str:
     except ValueError:
         return ""
     call_id = record.get("call_id") if isinstance(record, dict) else None
+    if type(call_id) is int:
+        call_id = str(call_id)
     return call_id if isinstance(call_id, str) and len(call_id) <= MAX_CALL_ID else ""
 
 

@@ -19,6 +19,7 @@ from aftercall.events import MAX_RECORD_BYTES, AgentCall
 from aftercall.times import NEVER, format_time
 from connectors.batch import I32, I64, Batch, Bools, Calls, Objects, Outcomes, Refused, objects
 from connectors.decode.fields import CallFields, OutcomeFields
+from connectors.decode.labels import LeftOut, left_out_of
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.decode.validation import CALL, OUTCOME, Refusal, examine
 
@@ -72,24 +73,25 @@ class Decoder:
         """
         self._spent = ()
         latest = self._now_us() + self._max_future_skew_us
-        refusals: dict[int, Refusal] = {}
+        seen = _Seen({}, {})
         origin = _Origin(np.asarray(partition, dtype=np.int32), np.asarray(offset, dtype=np.int64))
-        calls, groups = self._calls(raws, np.flatnonzero(kinds == CALL), origin, latest, refusals)
-        outcomes, sources = self._outcomes(raws, np.flatnonzero(kinds == OUTCOME), origin, latest, refusals)
+        calls, groups = self._calls(raws, np.flatnonzero(kinds == CALL), origin, latest, seen)
+        outcomes, sources = self._outcomes(raws, np.flatnonzero(kinds == OUTCOME), origin, latest, seen)
         self._spent = (calls.records, outcomes.records)
         refused = [
             Refused(reason, detail, int(partition[row]), int(offset[row]), raws[row])
-            for row, (reason, detail) in sorted(refusals.items())
+            for row, (reason, detail) in sorted(seen.refusals.items())
         ]
-        return Batch(calls, outcomes, refused, groups, sources, list(partitions), len(raws))
+        warnings = left_out_of(seen.left_out, seen.refusals) if seen.left_out else []
+        return Batch(calls, outcomes, refused, groups, sources, list(partitions), len(raws), warnings=warnings)
 
     def _calls(
-        self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, refusals: dict[int, Refusal]
+        self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, seen: _Seen
     ) -> tuple[Calls, list[tuple[str, str, str]]]:
         fields = CallFields(keep_payloads=self._keep_payloads)
-        read = self._read(raws, rows, CALL, fields, refusals)
+        read = self._read(raws, rows, CALL, fields, seen)
         columns = fields.values()
-        keep = _settle(raws, read.rows, CALL, columns.at, columns.sure, latest, refusals)
+        keep = _settle(raws, read.rows, CALL, columns.at, columns.sure, latest, seen.refusals)
         if not keep.all():
             # Read again, so that no refused record leaves its group behind.
             fields, read = CallFields(keep_payloads=self._keep_payloads), read.where(keep)
@@ -115,12 +117,12 @@ class Decoder:
         return calls, fields.names
 
     def _outcomes(
-        self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, refusals: dict[int, Refusal]
+        self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, seen: _Seen
     ) -> tuple[Outcomes, list[str]]:
         fields = OutcomeFields()
-        read = self._read(raws, rows, OUTCOME, fields, refusals)
+        read = self._read(raws, rows, OUTCOME, fields, seen)
         columns = fields.values()
-        keep = _settle(raws, read.rows, OUTCOME, columns.at, columns.sure, latest, refusals)
+        keep = _settle(raws, read.rows, OUTCOME, columns.at, columns.sure, latest, seen.refusals)
         if not keep.all():
             fields, read = OutcomeFields(), read.where(keep)
             fields.add(read.records.tolist())
@@ -144,38 +146,32 @@ class Decoder:
         )
         return outcomes, fields.names
 
-    def _read(
-        self,
-        raws: list[bytes],
-        rows: I64,
-        kind: int,
-        fields: CallFields | OutcomeFields,
-        refusals: dict[int, Refusal],
-    ) -> _Read:
+    def _read(self, raws: list[bytes], rows: I64, kind: int, fields: CallFields | OutcomeFields, seen: _Seen) -> _Read:
         """Decode the records of one kind piece by piece, and add each piece to `fields`."""
         read = _Read(rows, np.empty(len(rows), np.object_), np.empty(len(rows), np.object_))
         accepted = np.ones(len(rows), dtype=np.bool_)
         for start in range(0, max(len(rows), 1), _PIECE):
             piece = slice(start, start + _PIECE)
             piece_raws = list(map(raws.__getitem__, rows[piece].tolist()))
-            records, keep = self._records(piece_raws, rows[piece], kind, refusals)
+            records, keep = self._records(piece_raws, rows[piece], kind, seen)
             fields.add(records if keep.all() else list(compress(records, keep.tolist())))
             read.records[piece], read.raw[piece], accepted[piece] = objects(records), objects(piece_raws), keep
         return read if accepted.all() else read.where(accepted)
 
-    def _records(
-        self, raws: list[bytes], rows: I64, kind: int, refusals: dict[int, Refusal]
-    ) -> tuple[list[Any], Bools]:
+    def _records(self, raws: list[bytes], rows: I64, kind: int, seen: _Seen) -> tuple[list[Any], Bools]:
         """Structs, and which records have one: pydantic decides on those that msgspec rejects."""
         records, doubtful = _decode_fast(self._decode[kind], raws)
         keep = np.ones(len(rows), dtype=np.bool_)
         for i in doubtful:
-            verdict = examine(raws[i], kind)
+            labels: list[str] = []
+            verdict = examine(raws[i], kind, labels)
             if isinstance(verdict, Refusal):
-                refusals[int(rows[i])] = verdict
+                seen.refusals[int(rows[i])] = verdict
                 keep[i] = False
-            else:
-                records[i] = call_record(verdict) if isinstance(verdict, AgentCall) else outcome_record(verdict)
+                continue
+            records[i] = call_record(verdict) if isinstance(verdict, AgentCall) else outcome_record(verdict)
+            if labels:
+                seen.left_out[int(rows[i])] = kind, verdict.occurred_at, labels
         return records, keep
 
 
@@ -184,6 +180,13 @@ class _Origin(NamedTuple):
 
     partition: I32
     offset: I64
+
+
+class _Seen(NamedTuple):
+    """What is noted while records are decoded, by place in the batch."""
+
+    refusals: dict[int, Refusal]
+    left_out: LeftOut
 
 
 class _Read(NamedTuple):

@@ -34,6 +34,7 @@ _SLUGS: Final = {
     "type_mismatch": "type_mismatch",
     "missing_field": "missing_field",
 }
+_IMPORT: Final = " (`aftercall import` converts such files)"
 _PRIVATE: Final = ("input", "output")
 _SHOWN: Final = 60
 
@@ -45,17 +46,18 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def examine(raw: bytes, kind: int) -> AgentCall | Outcome | Refusal:
+def examine(raw: bytes, kind: int, left_out: list[str] | None = None) -> AgentCall | Outcome | Refusal:
     """Validate a record by `aftercall.events`, which decides. Costs some 5 us, more for records that are refused.
 
     Args:
         raw: the record as it was read.
         kind: `CALL` or `OUTCOME`, from the topic or file.
+        left_out: receives the names of labels that are nested or too long, without which the record is accepted.
     """
     if len(raw) > MAX_RECORD_BYTES:
         return over_limit(len(raw))
     try:
-        return _MODELS[kind].model_validate_json(raw)
+        return _MODELS[kind].model_validate_json(raw, context=left_out)
     except ValidationError as wrong:
         return _explain(raw, kind, wrong)
 
@@ -76,12 +78,12 @@ def _explain(raw: bytes, kind: int, wrong: ValidationError) -> Refusal:
         return Refusal(_SLUGS.get(error["type"], "wrong_type"), f"the record: {error['msg']}")
     place = _path(error["loc"])
     if error["type"] == "missing":
-        return Refusal("missing_field", f"field '{place}' is required in {_NAMES[kind]}, and not empty")
+        return Refusal("missing_field", f"field '{place}' is required in {_NAMES[kind]}")
     slug = _SLUGS.get(error["type"], "wrong_type")
     if error["type"] == "literal_error" and not isinstance(error["input"], str):
         slug = "wrong_type"
     rule = error["msg"].removeprefix("Input ").removeprefix("String ")
-    return Refusal(slug, f"field '{place}' {rule}{_got(error)}")
+    return Refusal(slug, f"field '{place}' {rule}{_got(error)}{_IMPORT if _is_convertible(slug, error) else ''}")
 
 
 def _explain_json(raw: bytes, error: ErrorDetails) -> Refusal:
@@ -95,6 +97,11 @@ def _explain_json(raw: bytes, error: ErrorDetails) -> Refusal:
     if "number out of range" in what:
         return Refusal("not_finite", f"the record holds a number too large to read ({what})")
     return Refusal("not_json", f"the record is not JSON: {what}")
+
+
+def _is_convertible(slug: str, error: ErrorDetails) -> bool:
+    """Whether another system may mean something by it: 1.0 for true, a number or other text with digits for a time."""
+    return slug == "wrong_type" or (slug == "bad_time" and any(map(str.isdigit, str(error["input"]))))
 
 
 def _specificity(error: ErrorDetails) -> tuple[bool, int]:

@@ -58,7 +58,7 @@ class Publication:
 
         Args:
             pipeline: The counters of `tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs
-                (absent: NULL, now), `positions` as a dict.
+                (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned` (absent: none).
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
 
@@ -112,11 +112,9 @@ class Publication:
             **{name: pipeline.get(name, 0) for name in tables.COUNTERS},
             "positions": json.dumps(pipeline.get("positions", {}), sort_keys=True),
         }
-        fields = ", ".join(
-            tables.read(name, kind).replace(f'"{name}"', "?") if kind == "TIMESTAMP" else "?"
-            for name, kind in tables.PUBLISHED["pipeline"].items()
-        )
-        execute(f"INSERT INTO published.pipeline SELECT {fields}", list(row.values()))
+        execute(_insertion("pipeline"), list(row.values()))
+        for warned in pipeline.get("warnings", ()):
+            execute(_insertion("pipeline_warnings"), list(warned))
         execute("COMMIT")
         execute("DETACH published")
         self._cursor.close()
@@ -130,6 +128,15 @@ class Publication:
         newest = release(self._folder, self._draft, self.version)
         keep_newest(self._folder, self._keep)
         return newest
+
+
+def _insertion(table: str) -> str:
+    """The SQL that inserts one row of values, times in µs."""
+    fields = ", ".join(
+        tables.read(name, kind).replace(f'"{name}"', "?") if kind == "TIMESTAMP" else "?"
+        for name, kind in tables.PUBLISHED[table].items()
+    )
+    return f"INSERT INTO published.{table} SELECT {fields}"
 
 
 def _of_decided_calls() -> str:

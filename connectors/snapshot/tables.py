@@ -175,6 +175,8 @@ _TIMES: Final = frozenset(
         "as_of",
         "written_at",
         "watermark",
+        "first_at",
+        "last_at",
     }
 )
 
@@ -208,6 +210,14 @@ PUBLISHED: Final[dict[str, Table]] = {
         "watermark": "TIMESTAMP",
         **dict.fromkeys(COUNTERS, "BIGINT"),
         "positions": "VARCHAR",
+    },
+    "pipeline_warnings": {
+        "kind": "VARCHAR",
+        "subject": "VARCHAR",
+        "count": "BIGINT",
+        "first_at": "TIMESTAMP",
+        "last_at": "TIMESTAMP",
+        "detail": "VARCHAR",
     },
 }
 """The tables readers see (docs/reference.md, section 4).

@@ -33,6 +33,7 @@ from flows.dataflow.snapshot_messages import (
     StatementRows,
     Tally,
     VerdictRows,
+    WarningRows,
 )
 from flows.dataflow.steps import Alerted
 from flows.settings import Settings
@@ -221,7 +222,8 @@ def read_history(batch: Batch) -> list[Keyed]:
     if not batch.news:
         return [(SNAPSHOT_KEY, Clock(NEVER, NEVER, {}))]
     tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
-    return [(SNAPSHOT_KEY, tally), (SNAPSHOT_KEY, Clock(NEVER, NEVER, dict(batch.marks)))]
+    warned = [(SNAPSHOT_KEY, WarningRows(batch.warnings))] if batch.warnings else []
+    return [(SNAPSHOT_KEY, tally), (SNAPSHOT_KEY, Clock(NEVER, NEVER, dict(batch.marks))), *warned]
 
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:

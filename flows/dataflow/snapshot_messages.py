@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
+from connectors.batch import Warned
 from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
 
 SNAPSHOT_KEY: Final = "snapshot"
@@ -64,6 +65,12 @@ class RecommendationRows(NamedTuple):
     rows: Sequence[Recommendation]
 
 
+class WarningRows(NamedTuple):
+    """Warnings about records that were accepted."""
+
+    rows: Sequence[Warned]
+
+
 class EraseRows(NamedTuple):
     """Calls that a shard has erased, and whose rows must be deleted; see `models.messages.Erased`."""
 
@@ -102,6 +109,7 @@ SnapshotMessage = (
     | AlertRows
     | DigestRows
     | RecommendationRows
+    | WarningRows
     | EraseRows
     | CellChanges
     | Clock

@@ -18,6 +18,7 @@ from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.erasing import Erasing
+from flows.dataflow.pipeline_warnings import PipelineWarnings
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
     AlertRows,
@@ -32,8 +33,10 @@ from flows.dataflow.snapshot_messages import (
     StatementRows,
     Tally,
     VerdictRows,
+    WarningRows,
 )
 from models.rates import FrozenRates, RateCells
+from models.state import Migrations
 
 PARTITION: Final = SNAPSHOT_KEY
 """Key of every message to the sink, and its only partition."""
@@ -78,7 +81,8 @@ class SnapshotSettings:
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     """Takes `("snapshot", message)`; see `snapshot_messages.py`. Runs on one worker, whichever Bytewax chooses."""
 
-    state_version: Final = 2
+    state_version: Final = 3
+    state_migrations: Final[Migrations] = {2: lambda state: {**state, "warnings": []}}
 
     def __init__(self, settings: SnapshotSettings) -> None:
         self._settings = settings
@@ -100,6 +104,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._settings = settings
         self._tallies: Counter[str] = Counter()
         self._cells = RateCells()
+        self._warnings = PipelineWarnings()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
         self._dirty = False
@@ -155,6 +160,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "watermark": self._watermark,
             "newest_call": self._newest_call,
             "positions": dict(self._positions),
+            "warnings": self._warnings.state(),
         }
 
     def close(self) -> None:
@@ -209,6 +215,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_digests(digests)
             case RecommendationRows(recommendations):
                 self._store.append_recommendations(recommendations)
+            case WarningRows(rows):
+                for warned in rows:
+                    self._warnings.add(warned)
             case EraseRows() if self._settings.erasing is not None:
                 self._settings.erasing.add(message)
 
@@ -279,6 +288,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "written_at": self._settings.wall_us(),
             "watermark": self._watermark,
             "positions": dict(self._positions),
+            "warnings": list(self._warnings),
         }
 
     def _as_of(self) -> int:
@@ -295,6 +305,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         hourly = before.pop("hourly", None)
         if hourly is not None:
             self._cells.forget_hours(hourly)
+        if "alerts" in before:
+            self._warnings.forget(before["alerts"])
         if before:
             self._store.forget(before)
 
@@ -303,6 +315,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._cells = RateCells.from_state(state["cells"])
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
         self._positions = dict(state["positions"])
+        self._warnings = PipelineWarnings.from_state(state["warnings"])
         return int(state["cut"])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from aftercall.printable import printable
 from flows.reports.insights import open_snapshot, rows
 
 COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
@@ -26,10 +27,16 @@ def summary(out: Path) -> dict[str, Any]:
             "SELECT state, severity, direction, reason, task_type, model, config, metric, opened_at FROM alerts "
             "ORDER BY severity = 'info', opened_at DESC, task_type, model, config, metric",
         )
+        written = rows(base, "SELECT table_name FROM duckdb_tables() WHERE table_name = 'pipeline_warnings'")
+        # An earlier version has published no warnings.
+        warnings = (
+            rows(base, "SELECT kind, subject, count, detail FROM pipeline_warnings ORDER BY ALL") if written else []
+        )
     return {
         "snapshot": str(snapshot),
         **pipeline,
         "dead_letter_reasons": {row["reason"]: row["count"] for row in reasons},
+        "warnings": warnings,
         "open_alerts": [alert for alert in alerts if alert["state"] != "closed"],
         "closed_alerts": sum(alert["state"] == "closed" for alert in alerts),
     }
@@ -43,6 +50,10 @@ def show(counts: dict[str, Any], console: Console) -> None:
     if counts["dead_letter_reasons"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
+    for warning in counts["warnings"][:_SHOWN]:
+        console.print(f"warning: {printable(warning['detail'])} ({warning['count']:,})", markup=False, soft_wrap=True)
+    if len(counts["warnings"]) > _SHOWN:
+        console.print(f"and {len(counts['warnings']) - _SHOWN} more (see the table pipeline_warnings)")
     shown = counts["open_alerts"][:_SHOWN]
     if shown:
         more = f"; {_SHOWN} of them" if len(counts["open_alerts"]) > _SHOWN else ""

@@ -2,8 +2,9 @@
 
 Rules for both: `null` means absent, and so does empty text in a field that is text or a time; unknown fields are
 ignored; of a repeated key the last one counts; types are strict (no text for a number, no bool for a number; a whole
-number serves as a float); every number in the record is finite, those in unknown fields included; texts are at most 256
-characters, `reason` and `error` 8,192; times are RFC 3339 with seconds and an offset or `Z`, not before 2000.
+number serves as a float, a float without a fraction as a count, an integer as an id); every number in the record is
+finite, those in unknown fields included; texts are at most 256 characters, `reason` and `error` 8,192, and labels in
+`attrs` that are longer or nested are left out; times are RFC 3339 with seconds and an offset or `Z`, not before 2000.
 `connectors.decode.decoder` reads records faster and by the same rules; where the two differ, this file decides.
 
 Refusals raised here have the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
@@ -23,6 +24,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -63,6 +65,30 @@ def _unreserved_name(name: str) -> str:
     return name
 
 
+def _whole(value: Any) -> Any:
+    # Data frames write the integers of a column that has gaps as floats. Infinite ones are refused with the record.
+    return int(value) if type(value) is float and math.isfinite(value) and value.is_integer() else value
+
+
+def _digits(value: Any) -> Any:
+    return str(value) if type(value) is int else value
+
+
+def _labels(given: Any, info: ValidationInfo) -> Any:
+    """The labels that can be kept; `info.context`, where it is a list, receives the names of the others."""
+    if not isinstance(given, Mapping):
+        return given
+    kept = {name: value for name, value in given.items() if _is_label(name, value)}
+    if len(kept) < len(given) and isinstance(info.context, list):
+        info.context.extend(name for name in given if name not in kept)
+    return kept
+
+
+def _is_label(name: object, value: object) -> bool:
+    too_long = any(isinstance(text, str) and len(text) > MAX_TEXT for text in (name, value))
+    return not too_long and not isinstance(value, Mapping | list)
+
+
 def _agrees(kind: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         if isinstance(value, str) and value != kind:
@@ -78,15 +104,31 @@ Required = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Name = Annotated[Required, AfterValidator(_unreserved_name)]
 """A task type, a model or a config."""
 LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT)]
-CallId = Annotated[str, Field(min_length=1, max_length=MAX_CALL_ID)]
+_BY_DIGITS = BeforeValidator(_digits)
+_OR_INTEGER = {"type": "integer", "description": "as good as the text of its digits"}
+CallId = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_CALL_ID),
+    _BY_DIGITS,
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_CALL_ID}, _OR_INTEGER]}),
+]
+RequiredId = Annotated[
+    Required,
+    _BY_DIGITS,
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_TEXT}, _OR_INTEGER]}),
+]
+Id = Annotated[Text, _BY_DIGITS, WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, _OR_INTEGER]})]
+"""An integer is as good an id as its digits: systems that count their records write both."""
 Time = Annotated[str, AfterValidator(_time_text), Field(json_schema_extra={"format": "date-time"})]
 Source = Annotated[str, AfterValidator(_unreserved), Field(max_length=MAX_TEXT)]
-Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT), BeforeValidator(_whole)]
+"""A whole number, also where it is written as 812.0."""
 LatencyMs = Annotated[float, Field(ge=0, le=MAX_LATENCY_MS, allow_inf_nan=False)]
 CostUsd = Annotated[float, Field(ge=0, le=MAX_COST_USD, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Attr = Text | bool | int | Finite | None
-Attrs = dict[Text, Attr]
+Attrs = Annotated[dict[Text, Attr], BeforeValidator(_labels)]
+"""Labels. Nested and over-long ones are left out: a call is worth more than its labels."""
 DefaultedName = Annotated[
     Name, WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "null"}], "default": "default"})
 ]
@@ -169,7 +211,7 @@ class ToolCall(_Part):
 class Rollout(_Part):
     """The canary a call belongs to."""
 
-    id: Required
+    id: RequiredId
     arm: Literal["baseline", "canary"]
     step: Count | None = None
 
@@ -190,8 +232,8 @@ class AgentCall(_Record):
     model: Name
     config: DefaultedName = "default"
     segment: Text | None = None
-    session_id: Text | None = None
-    parent_call_id: Text | None = None
+    session_id: Id | None = None
+    parent_call_id: Id | None = None
     latency_ms: LatencyMs | None = None
     cost_usd: CostUsd | None = None
     tokens_in: Count | None = None
@@ -202,7 +244,7 @@ class AgentCall(_Record):
     policy_version: Text | None = None
     input: str | None = None
     output: str | None = None
-    recommendation_id: Text | None = None
+    recommendation_id: Id | None = None
     propensity: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     rollout: Rollout | None = None
     attrs: Attrs | None = None
@@ -220,7 +262,7 @@ class Outcome(_Record):
     """
 
     type: Annotated[Literal["outcome"], _agrees("outcome")] | None = None
-    outcome_id: Required
+    outcome_id: RequiredId
     call_id: CallId
     occurred_at: Time
     call_occurred_at: Time | None = None
@@ -228,7 +270,7 @@ class Outcome(_Record):
     success: bool | None = None
     score: Finite | None = None
     action: Action = "assert"
-    retracts: Text | None = None
+    retracts: Id | None = None
     reason: LongText | None = None
     error: LongText | None = None
     attrs: Attrs | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import strategies as st
 
 from oracle.order import File, Read, merged_order, reading_order, watermarks
-from oracle.records import EPOCH, Rules, micros
+from oracle.records import EPOCH, IDS, Rules, micros
 from oracle.replay import Oracle
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ CALL_IDS = (
     # Two ids with one hash, as they can be found in seconds: these calls have nothing to do with each other.
     *HOMONYMS,
 )
+COUNTED = ("7", "9", "10")
+"""Ids that are written as numbers too."""
 OUTCOME_IDS = ("a", "b", "B", "é", "10", "9", "01957b3e-5c00-7000-8000-000000000001", "🙂")
 
 
@@ -136,8 +138,12 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
             "session_id": draw(st.sampled_from([None, "s-1", ""])),
             "latency_ms": draw(st.sampled_from([None, 0, 12.5, 1800])),
             "cost_usd": draw(st.sampled_from([None, 0, 0.25, 0.000125])),
-            **draw(st.sampled_from([{}, {"tokens": 7}, {"tokens_in": 5, "tokens_out": 6}])),
-            "attrs": draw(st.sampled_from([None, {"tier": "gold"}])),
+            **draw(st.sampled_from([{}, {"tokens": 7.0}, {"tokens_in": 5, "tokens_out": 6.0}])),
+            "attrs": draw(
+                st.sampled_from(
+                    [None, {"tier": "gold"}, {"tier": "gold", "user": {"id": 1}, "tags": [], "note": "x" * 257}]
+                )
+            ),
         }
         for call_id in draw(st.lists(st.sampled_from(CALL_IDS), unique=True, min_size=1, max_size=5))
     ]
@@ -226,6 +232,9 @@ def _line(draw: st.DrawFn, kind: str, record: dict[str, Any]) -> bytes:
     for name in ("occurred_at", "call_occurred_at"):
         if isinstance(written.get(name), int):
             written[name] = _time(written[name], style)
+    if style == 1:
+        # A counter of another system: its numbers are ids, as their digits are.
+        written |= {name: int(written[name]) for name in IDS if str(written.get(name)) in COUNTED}
     if style == 2:
         written = {"type": kind[:-1], "unknown_field": {"deep": [1, None]}, **written}
     return json.dumps(written, ensure_ascii=style != 3, separators=(",", ":") if style == 4 else None).encode()

@@ -87,6 +87,14 @@ class Outcome:
 
 
 Record = Call | Outcome
+IDS = ("call_id", "outcome_id", "retracts", "session_id")
+
+
+def labels(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """The labels that are neither nested nor too long."""
+    return {
+        name: value for name, value in attrs.items() if not isinstance(value, dict | list) and len(str(value)) <= 256
+    }
 
 
 def micros(text: str) -> int:
@@ -95,11 +103,15 @@ def micros(text: str) -> int:
 
 
 def parse(kind: str, line: bytes) -> Record:
-    """Read one valid JSON line of a file of `kind` "calls" or "outcomes". Null and empty text mean absent."""
+    """Read one valid JSON line of a file of `kind` "calls" or "outcomes".
+
+    Null and empty text mean absent, an integer is as good an id as its digits, a label is one text or number.
+    """
     raw = {name: value for name, value in json.loads(line).items() if value is not None and value != ""}
+    raw |= {name: str(raw[name]) for name in IDS if name in raw}
     at = micros(raw["occurred_at"])
     if kind == "calls":
-        parts = [raw[name] for name in ("tokens_in", "tokens_out") if name in raw]
+        parts = [int(raw[name]) for name in ("tokens_in", "tokens_out") if name in raw]
         return Call(
             call_id=raw["call_id"],
             at=at,
@@ -111,8 +123,8 @@ def parse(kind: str, line: bytes) -> Record:
             session_id=raw.get("session_id"),
             latency_ms=raw.get("latency_ms"),
             cost_usd=raw.get("cost_usd"),
-            tokens=raw.get("tokens", sum(parts) if parts else None),
-            attrs=raw.get("attrs"),
+            tokens=int(raw["tokens"]) if "tokens" in raw else sum(parts) if parts else None,
+            attrs=labels(raw["attrs"]) if "attrs" in raw else None,
         )
     return Outcome(
         outcome_id=raw["outcome_id"],

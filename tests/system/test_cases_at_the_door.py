@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from system.commands import aftercall, counts, table
+from system.commands import aftercall, call, counts, lines, table
 
 
 def replayed(cases: Path, number: str, out: Path, **settings: str) -> dict[str, Any]:
@@ -27,3 +28,27 @@ def test_empty_texts_are_absent_so_an_empty_error_is_no_failure(field_cases: Pat
         tmp_path / "out", "SELECT config, count(*), count(error), count(segment) FROM calls GROUP BY 1 ORDER BY 1"
     )
     assert rows == [("default", 2, 0, 0), ("v1", 6, 0, 0)]
+
+
+def test_whole_floats_are_counts_and_what_else_pandas_writes_is_refused_with_a_remedy(
+    field_cases: Path, tmp_path: Path
+) -> None:
+    found = replayed(field_cases, "30", tmp_path)
+    assert found["calls"] == 10
+    assert found["dead_letter_reasons"] == {"wrong_type": 5}
+    details = table(tmp_path / "out", "SELECT DISTINCT detail FROM dead_letters")
+    assert details == [("field 'success' should be a valid boolean; got 1.0 (`aftercall import` converts such files)",)]
+    assert table(tmp_path / "out", "SELECT DISTINCT tokens FROM calls ORDER BY 1 NULLS FIRST") == [(None,), (812,)]
+
+
+def test_a_call_is_not_lost_for_its_labels(tmp_path: Path) -> None:
+    labels = {"tier": "gold", "nested": {"a": 1}, "long": "x" * 300}
+    (tmp_path / "calls.jsonl").write_bytes(lines([call(0, attrs=labels), call(1, attrs=labels), call(2)]))
+    done = aftercall(tmp_path, "replay", "--calls", "calls.jsonl", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "3 records = 3 calls" in done.stdout
+    assert "warning: attrs of calls had labels that are nested or over 256 characters, first 'nested'" in done.stdout
+    rows = table(tmp_path / "out", "SELECT kind, subject, count, first_at, last_at FROM pipeline_warnings")
+    began = datetime(2025, 3, 1)  # noqa: DTZ001 - as DuckDB returns it
+    assert rows == [("dropped_label", "calls", 4, began, began + timedelta(minutes=1))]
+    assert table(tmp_path / "out", "SELECT DISTINCT attrs FROM calls WHERE attrs IS NOT NULL") == [('{"tier":"gold"}',)]
