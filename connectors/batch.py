@@ -37,7 +37,7 @@ class Calls(NamedTuple):
         key: xxh3_64 of the UTF-8 of `call_id`.
         at: `occurred_at`, us.
         group: index into `Batch.groups`.
-        digest: xxh3_64 over `segment` and `error`, the deciding fields not in other columns.
+        digest: of the deciding fields but `occurred_at`, with names as they are read, before aliases.
         uuid: shape (n, 2), `call_id` as two 64-bit words where it is a canonical UUID; zeros carry no information.
         failed: an `error` is given.
         latency_ms: ms, or nan.

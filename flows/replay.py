@@ -131,6 +131,7 @@ def build_replay(
         memory_mb=settings.snapshot.memory_mb,
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention),
+        apart=settings.alias.apart(),
     )
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)
     outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))

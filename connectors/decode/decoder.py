@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from aftercall.events import MAX_RECORD_BYTES, AgentCall
 from aftercall.times import NEVER, format_time
 from connectors.batch import I32, I64, Batch, Bools, Calls, Objects, Outcomes, Refused, objects
+from connectors.decode.aliases import AliasSettings
 from connectors.decode.fields import CallFields, OutcomeFields
 from connectors.decode.labels import LeftOut, left_out_of
+from connectors.decode.renaming import Renamer, rename
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.decode.validation import CALL, OUTCOME, Refusal, examine
 
@@ -33,7 +35,12 @@ class Decoder:
     """Decodes batches of records; no result depends on an earlier batch."""
 
     def __init__(
-        self, *, now_us: Callable[[], int] | int, max_future_skew_us: int, keep_payloads: bool = False
+        self,
+        *,
+        now_us: Callable[[], int] | int,
+        max_future_skew_us: int,
+        keep_payloads: bool = False,
+        aliases: AliasSettings | None = None,
     ) -> None:
         """Prepare a decoder.
 
@@ -41,10 +48,12 @@ class Decoder:
             now_us: wall clock, us since 1970 UTC, or a function that returns it (called once per batch).
             max_future_skew_us: how far ahead of it a record may be; one further ahead is refused as `future`.
             keep_payloads: keep `input` and `output` of calls in their records; otherwise they are checked and dropped.
+            aliases: names that count as others; absent: none.
         """
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
         self._keep_payloads = keep_payloads
+        self._renamer = Renamer(aliases or AliasSettings())
         # Kept until the next batch, so that records are released in the order in which they were created: the shards
         # would release them in theirs, and the next batch would lie scattered in memory (0.6 us a record dearer).
         self._spent: tuple[Objects, ...] = ()
@@ -88,15 +97,17 @@ class Decoder:
     def _calls(
         self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, seen: _Seen
     ) -> tuple[Calls, list[tuple[str, str, str]]]:
-        fields = CallFields(keep_payloads=self._keep_payloads)
+        fields = CallFields(self._renamer, keep_payloads=self._keep_payloads)
         read = self._read(raws, rows, CALL, fields, seen)
         columns = fields.values()
         keep = _settle(raws, read.rows, CALL, columns.at, columns.sure, latest, seen.refusals)
         if not keep.all():
             # Read again, so that no refused record leaves its group behind.
-            fields, read = CallFields(keep_payloads=self._keep_payloads), read.where(keep)
+            fields, read = CallFields(self._renamer, keep_payloads=self._keep_payloads), read.where(keep)
             fields.add(read.records.tolist())
             columns = fields.values()
+        for i in np.flatnonzero(columns.renamed).tolist():
+            rename(read.records[i], fields.names[columns.group[i]])
         calls = Calls(
             pos=read.rows,
             key=columns.key,

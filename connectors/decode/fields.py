@@ -6,6 +6,7 @@ A piece is small enough for the processor's cache to hold its records until ever
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from aftercall.times import NEVER
-from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.vocabulary import RESERVED_SOURCES
 from connectors.batch import F64, I8, I32, I64, U64, Bools
+from connectors.decode.renaming import Group, Renamer, Renaming
 from connectors.decode.structs import CallRecord, OutcomeRecord
 from connectors.decode.times import parse_times
 from connectors.decode.uuids import uuid_words
@@ -53,22 +55,36 @@ class _Codes(dict[_Key, int]):
         return np.fromiter(map(self.__getitem__, values), np.int32, count)
 
 
-class _GroupCodes(_Codes[tuple[str, str, str]]):
-    """Codes of groups; `reserved` are those that have a reserved name."""
+class _Groups:
+    """Codes of the names of calls, as they were sent, and of the groups under which these are counted."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.reserved: list[int] = []
+    def __init__(self, renamer: Renamer) -> None:
+        self._renamer = renamer
+        self._sent: _Codes[Group] = _Codes()
+        self._counted: _Codes[Group] = _Codes()
+        self._renamings: list[Renaming] = []
 
-    def __missing__(self, key: tuple[str, str, str]) -> int:
-        code = super().__missing__(key)
-        if not RESERVED_NAMES.isdisjoint(key):
-            self.reserved.append(code)
-        return code
+    @property
+    def names(self) -> list[Group]:
+        """The groups, in the order of their codes."""
+        return list(self._counted)
+
+    def encode(self, sent: Iterable[Group], count: int) -> tuple[I32, U64, Bools, Bools]:
+        """Of `count` calls: codes of their groups, digests of their names, which are sure, and which are renamed."""
+        codes = self._sent.encode(sent, count)
+        for names in islice(self._sent, len(self._renamings), None):
+            self._renamings.append(self._renamer.of(names))
+        groups, digests, sure, changed = zip(*self._renamings, strict=True) if self._renamings else ((), (), (), ())
+        return (
+            self._counted.encode(groups, len(groups))[codes],
+            np.array(digests, np.uint64)[codes],
+            np.array(sure, np.bool_)[codes],
+            np.array(changed, np.bool_)[codes],
+        )
 
 
 class CallValues(NamedTuple):
-    """Columns of `connectors.batch.Calls`; `sure` where they suffice to accept the call."""
+    """Columns of `connectors.batch.Calls`; `sure` where they suffice to accept the call; `renamed`: to other names."""
 
     key: U64
     at: I64
@@ -80,6 +96,7 @@ class CallValues(NamedTuple):
     latency_ms: F64
     cost_nano: I64
     tokens: I64
+    renamed: Bools
 
 
 class OutcomeValues(NamedTuple):
@@ -100,17 +117,17 @@ class OutcomeValues(NamedTuple):
 class CallFields:
     """Collects the columns of calls, piece by piece; `names` are the groups of all pieces."""
 
-    def __init__(self, *, keep_payloads: bool) -> None:
+    def __init__(self, renamer: Renamer, *, keep_payloads: bool) -> None:
         """Without `keep_payloads`, `add` removes `input` and `output` from the records."""
         self._keep_payloads = keep_payloads
-        self._codes = _GroupCodes()
+        self._groups = _Groups(renamer)
         self._digests: dict[tuple[str | None, str | None], int] = {}
         self._pieces: list[CallValues] = []
 
     @property
-    def names(self) -> list[tuple[str, str, str]]:
+    def names(self) -> list[Group]:
         """Groups, in the order of their codes."""
-        return list(self._codes)
+        return self._groups.names
 
     def values(self) -> CallValues:
         """The columns of all pieces."""
@@ -123,20 +140,19 @@ class CallFields:
         ids = list(map(_call_id, records))
         cost = np.fromiter(map(_cost, records), np.float64, count)
         digest, failed = self._read_rare(records)
-        group = self._codes.encode(map(_group, records), count)
-        if self._codes.reserved:
-            sure &= ~np.isin(group, self._codes.reserved)
+        group, names, names_sure, renamed = self._groups.encode(map(_group, records), count)
         piece = CallValues(
             key=_keys(ids),
             at=at,
-            sure=sure,
+            sure=sure & names_sure,
             group=group,
-            digest=digest,
+            digest=digest ^ names,
             uuid=uuid_words(ids),
             failed=failed,
             latency_ms=np.fromiter(map(_latency, records), np.float64, count),
             cost_nano=np.where(np.isnan(cost), -1, np.rint(cost * _NANO)).astype(np.int64),
             tokens=_token_counts(records),
+            renamed=renamed,
         )
         self._pieces.append(piece)
 

@@ -8,7 +8,7 @@ they become columns.
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -34,6 +34,7 @@ _Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """Parsers differ on longer integers: records with one go to pydantic."""
 _Label = Annotated[str, Meta(max_length=MAX_TEXT)]
+DEFAULT_CONFIG: Final = AgentCall.model_fields["config"].default
 _Attrs = dict[_Label, _Label | bool | _Int64 | _Finite | None]
 
 
@@ -64,7 +65,7 @@ class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     task_type: _Text
     model: _Text
     type: Literal["call"] | None = None
-    config: _Text = "default"
+    config: _Text = DEFAULT_CONFIG
     segment: _Text | None = None
     session_id: _Text | None = None
     parent_call_id: _Text | None = None

@@ -19,6 +19,7 @@ class PipelineWarnings:
 
     def __init__(self, kept: Iterable[Warned] = ()) -> None:
         self._kept = {(warned.kind, warned.subject): warned for warned in kept}
+        self._logged = set(self._kept)
 
     def add(self, warned: Warned) -> None:
         """Count a warning; the first of its kind and subject is logged."""
@@ -29,6 +30,13 @@ class PipelineWarnings:
             self._kept[key] = known._replace(times=known.times + warned.times, first=first, last=last)
         elif len(self._kept) < MOST:
             self._kept[key] = warned
+            self.log(warned)
+
+    def log(self, warned: Warned) -> None:
+        """Log a warning unless one of its kind and subject was; also one that is not kept, as it is found each time."""
+        key = warned.kind, warned.subject
+        if key not in self._logged and len(self._logged) < 2 * MOST:
+            self._logged.add(key)
             _log.warning("%s", warned.detail, extra={"kind": warned.kind, "subject": warned.subject})
 
     def forget(self, before: int) -> None:

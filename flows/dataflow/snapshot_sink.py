@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +14,13 @@ from typing import Any, Final
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from aftercall.times import MINUTE_US, NEVER, duration_us
+from connectors.batch import Warned
 from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
+from flows.dataflow.alike_names import alike_names
 from flows.dataflow.erasing import Erasing
-from flows.dataflow.pipeline_warnings import PipelineWarnings
+from flows.dataflow.pipeline_warnings import MOST, PipelineWarnings
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
     AlertRows,
@@ -66,6 +68,8 @@ class SnapshotSettings:
     memory_mb: int = 256
     mode: int | None = None
     forget: Mapping[str, timedelta] = field(default_factory=dict)
+    apart: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By table of `[alias]`, names that are known to be alike."""
     monotonic: Callable[[], float] = time.monotonic
     wall_us: Callable[[], int] = lambda: time.time_ns() // 1000
     on_built: Callable[[], None] = lambda: None
@@ -180,7 +184,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         as_of, live = self._as_of(), self._settings.live
         if not live and self._newest_call != NEVER:
             as_of = _minute_after(self._newest_call)
-        _publish(self._store.begin_publish(), self._pipeline(), self._cells.frozen(), as_of, live=live)
+        _publish(self._store.begin_publish(), self._pipeline(), self._cells.frozen(), as_of, self._alike, live=live)
         self._store.close()
 
     def abandon(self) -> None:
@@ -245,7 +249,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         def run() -> None:
             started = self._settings.monotonic()
             try:
-                _publish(publication, pipeline, frozen, as_of, live=True)
+                _publish(publication, pipeline, frozen, as_of, self._alike, live=True)
             except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
                 self._error = error
             now = self._settings.monotonic()
@@ -257,6 +261,13 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         # Not a daemon: the interpreter waits for the thread, so a clean end never interrupts a write of DuckDB.
         self._running = Thread(target=run, name="aftercall-publish")
         self._running.start()
+
+    def _alike(self, current_rates: Mapping[str, Any]) -> list[Warned]:
+        """Warnings that are found in what is published; those that are new are logged."""
+        alike = alike_names(current_rates, self._settings.apart)[:MOST]
+        for warned in alike:
+            self._warnings.log(warned)
+        return alike
 
     def _report_metrics(self) -> None:
         """Update the metrics of epochs, watermark and open calls."""
@@ -320,14 +331,21 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
 
 def _publish(
-    publication: Publication, pipeline: dict[str, Any], frozen: FrozenRates, as_of: int, *, live: bool
+    publication: Publication,
+    pipeline: dict[str, Any],
+    frozen: FrozenRates,
+    as_of: int,
+    warn: Callable[[Mapping[str, Any]], list[Warned]],
+    *,
+    live: bool,
 ) -> None:
     try:
         rates, current = frozen.tables(as_of, live=live)
+        warnings = [*pipeline["warnings"], *warn(current)]
     except BaseException:
         publication.abandon()
         raise
-    publication.write(pipeline, rates, current)
+    publication.write(pipeline | {"warnings": warnings}, rates, current)
 
 
 def _minute_after(at_us: int) -> int:

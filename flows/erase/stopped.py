@@ -122,6 +122,7 @@ def _flow(
         calls=settings.snapshot.calls,
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
+        apart=settings.alias.apart(),
         erasing=erasing,
     )
     file = unsent(out / "state")

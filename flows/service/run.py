@@ -311,6 +311,7 @@ def build_service(
         memory_mb=settings.snapshot.memory_mb,
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
+        apart=settings.alias.apart(),
         on_built=health.expects_snapshots,
         on_published=published,
         confirm=partial(confirm, recent_s=_RECENT_S),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from aftercall.times import duration_us
+from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import Decoder
 from connectors.decode.redaction import RedactingDecoder
 from flows.settings.loading import Settings
@@ -12,7 +14,13 @@ from flows.settings.loading import Settings
 
 def decoder_of(settings: Settings, now_us: Callable[[], int] | int) -> Decoder:
     """A decoder; a redacting one if `privacy.redact` is set. `now_us`: wall clock in µs, or a function for it."""
-    skew_us, keep = duration_us(settings.join.max_future_skew), settings.privacy.keep_payloads
+    alias = settings.alias
+    common: dict[str, Any] = {
+        "now_us": now_us,
+        "max_future_skew_us": duration_us(settings.join.max_future_skew),
+        "keep_payloads": settings.privacy.keep_payloads,
+        "aliases": AliasSettings(alias.task, alias.model, alias.config),
+    }
     if settings.privacy.redact:
-        return RedactingDecoder(settings.privacy.redact, now_us=now_us, max_future_skew_us=skew_us, keep_payloads=keep)
-    return Decoder(now_us=now_us, max_future_skew_us=skew_us, keep_payloads=keep)
+        return RedactingDecoder(settings.privacy.redact, **common)
+    return Decoder(**common)

@@ -28,6 +28,7 @@ from aftercall.durations import format_duration
 from aftercall.errors import UsageError
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.sections import (
+    Alias,
     Drift,
     Join,
     Kafka,
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
 
     join: Join = Join()
     verdict: Verdict = Verdict()
+    alias: Alias = Alias()
     task: dict[Name, Task] = {}
     drift: Drift = Drift()
     routing: Routing = Routing()
@@ -112,7 +114,10 @@ class Settings(BaseSettings):
         plain = self.model_dump(mode="json")
         scores = plain["verdict"]["source"]
         tasks = plain["task"]
+        aliases = {kind: names for kind, names in plain["alias"].items() if names}
         return {
+            # Only where it is set: runs that an earlier version began have no such setting.
+            **({"alias": aliases} if aliases else {}),
             "join": {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")},
             "verdict": {
                 "precedence": plain["verdict"]["precedence"],

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import combinations
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -14,7 +15,9 @@ from pydantic_settings import NoDecode
 
 from aftercall.durations import RULE, format_duration, parse_duration
 from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS
-from aftercall.vocabulary import DEFAULT_PASS_AT, RESERVED_SOURCES
+from aftercall.names import plain_name
+from aftercall.vocabulary import DEFAULT_PASS_AT, RESERVED_NAMES, RESERVED_SOURCES
+from connectors.decode.aliases import Aliases, Pattern
 from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
 from flows.settings.sizes import RULE as RULE_OF_SIZES
@@ -84,6 +87,29 @@ def _arm(text: str) -> str:
     return text
 
 
+def _counted_name(name: str) -> str:
+    if name in RESERVED_NAMES or not plain_name(name):
+        raise ValueError("must be a name that calls may have: neither '*' nor '__other__', nor nothing that is visible")
+    return name
+
+
+def _unambiguous(aliases: dict[str, str]) -> dict[str, str]:
+    globs = [pattern for pattern in map(Pattern, aliases) if pattern.is_glob]
+    for one, other in combinations(globs, 2):
+        if aliases[one.text] != aliases[other.text] and one.overlaps(other):
+            both = f"{one.text!r} = {aliases[one.text]!r} and {other.text!r} = {aliases[other.text]!r}"
+            raise ValueError(f"must not have two patterns that match one name and give it different ones; {both} do")
+    known = Aliases(aliases)
+    for name, target in aliases.items():
+        counted = known.of(plain_name(target))
+        if counted != plain_name(target):
+            raise ValueError(
+                f"must not have an alias of an alias; {name!r} = {target!r}, which in turn is {counted!r}: let "
+                f"{name!r} be {counted!r}"
+            )
+    return aliases
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0), PlainSerializer(format_size)]
 """Bytes."""
@@ -93,6 +119,7 @@ Source = Annotated[Name, AfterValidator(_source_name)]
 Names = Annotated[list[Name], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
 Sources = Annotated[list[Source], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
 Patterns = Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_listed), NoDecode]
+Aliased = Annotated[dict[Name, Annotated[Name, AfterValidator(_counted_name)]], AfterValidator(_unambiguous)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
@@ -139,6 +166,21 @@ class Verdict(Section):
 
     precedence: Sources = ["human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge"]
     source: dict[Source, SourceScore] = {}
+
+
+class Alias(Section):
+    """Names that count as others: by name or glob, the name that counts."""
+
+    task: Aliased = {}
+    model: Aliased = {}
+    config: Aliased = {}
+
+    def apart(self) -> dict[str, frozenset[str]]:
+        """By kind, the names that are an alias of themselves: they are alike, and known to be different things."""
+        kinds = {kind: getattr(self, kind) for kind in type(self).model_fields}
+        return {
+            kind: frozenset(name for name, target in names.items() if name == target) for kind, names in kinds.items()
+        }
 
 
 class Task(Section):

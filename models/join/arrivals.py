@@ -33,10 +33,11 @@ class OutcomeRecord(Protocol):
 
 
 class CallColumns(NamedTuple):
-    """Calls. `key` = xxh3_64 of the id, `digest` of the other deciding fields, `wm` the watermark each one met.
+    """Calls. `key` = xxh3_64 of the id, `wm` the watermark each one met.
 
-    `uuid`, shape (n, 2): the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together,
-    or -1. `pos`: index in the batch as read. Times in microseconds.
+    `digest`: of the deciding fields but the time, with names as they were sent, before aliases. `uuid`, shape (n, 2):
+    the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`: index in
+    the batch as read. Times in microseconds.
     """
 
     pos: I64

@@ -24,7 +24,7 @@ from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, S
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
-from models.join.migrations import early_outcomes_in_columns, ids_in_one_array
+from models.join.migrations import early_outcomes_in_columns, ids_in_one_array, names_in_digests
 from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
@@ -45,8 +45,8 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 4
-    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array, 3: early_outcomes_in_columns}
+    STATE_VERSION: ClassVar = 5
+    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array, 3: early_outcomes_in_columns, 4: names_in_digests}
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
+from aftercall.names import plain_name
 from models.arrays import Bools
 from models.columns.id_column import TEXT
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
+from models.join.held_calls import fold_digest
 from models.join.homonyms import Homonyms
 from models.join.ledger import Statement
 
@@ -70,3 +73,19 @@ def early_outcomes_in_columns(state: dict[str, Any]) -> dict[str, Any]:
     if isinstance(state["waiting"], dict):
         return state
     return {**state, "waiting": waiting_in_columns(state["waiting"])}
+
+
+def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 to 5: digests are of the names too, so that a repeat is one whatever aliases have come since."""
+    names = [fold_digest(xxh3_64_intdigest("\0".join(map(plain_name, group)).encode())) for group in state["groups"]]
+    by_group = np.array(names, np.uint32)
+
+    def with_names(held: dict[str, Any]) -> dict[str, Any]:
+        calls = held["calls"]
+        digest = calls["digest"] ^ by_group[calls["group"]] if len(calls["group"]) else calls["digest"]
+        return held | {"calls": calls | {"digest": digest}}
+
+    held = with_names(state["held"])
+    if "changes" in held:
+        held["changes"] = with_names(held["changes"])
+    return state | {"held": held}

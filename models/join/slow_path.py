@@ -129,7 +129,7 @@ class SlowPath:
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         at, group, digest = calls.at.item(i), calls.group.item(i), fold_digest(calls.digest.item(i))
         ledger = self._open_ledger(key, wm)
-        if ledger is not None and (ledger.at, ledger.group, ledger.digest) == (at, group, digest):
+        if ledger is not None and (ledger.at, ledger.digest) == (at, digest):
             # Checked before the age: a repeat of a held call is not too old, whatever settings apply to new calls.
             self._tally["duplicates"] += 1
         elif at + self._shard.hold_us(group) < wm:

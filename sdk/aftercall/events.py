@@ -30,6 +30,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from aftercall.names import NAMES, label_of, plain_name
 from aftercall.times import YEAR_2000_US, parse_time
 from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
 
@@ -219,7 +220,8 @@ class Rollout(_Part):
 class AgentCall(_Record):
     """A call an agent made. Topic `agent.calls`, record key `call_id`.
 
-    `*` and `__other__` are reserved: no task type, model or config may be called so.
+    `*` and `__other__` are reserved: no task type, model or config may be called so. These names lose blanks around
+    them and invisible characters, and are in Unicode's form NFC.
 
     >>> AgentCall(call_id="c1", occurred_at="2026-03-01T12:00:00Z", task_type="triage", model="m").config
     'default'
@@ -248,6 +250,23 @@ class AgentCall(_Record):
     propensity: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     rollout: Rollout | None = None
     attrs: Attrs | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_names(cls, given: Any) -> Any:
+        """Free the names of what cannot be seen; `attrs` has those that were changed as they were sent."""
+        if not isinstance(given, Mapping):
+            return given
+        sent = {name: given[name] for name in NAMES if isinstance(given.get(name), str)}
+        plain = {name: plain_name(text) for name, text in sent.items()}
+        if plain == sent:
+            return given
+        attrs = given.get("attrs")
+        if attrs is None or isinstance(attrs, Mapping):
+            labels = {label_of(name): sent[name][:MAX_TEXT] for name in sent if sent[name] != plain[name]}
+            # A label of this name that was sent stays, in its place.
+            attrs = {**(attrs or {}), **{name: text for name, text in labels.items() if name not in (attrs or {})}}
+        return {**given, **plain, "attrs": attrs}
 
 
 class Outcome(_Record):

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from aftercall.times import NEVER
+from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import Decoder
 from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
@@ -42,6 +43,11 @@ def join_rules(rules: Rules) -> JoinRules:
     )
 
 
+def alias_settings(rules: Rules) -> AliasSettings:
+    """The oracle's aliases as the decoder's."""
+    return AliasSettings(*(rules.aliases.get(field, {}) for field in ("task_type", "model", "config")))
+
+
 @dataclass
 class Direct:
     """The join of all shards and the group step, and everything they gave."""
@@ -68,7 +74,7 @@ class Direct:
         """Read the history in batches that end at `cuts`; where `resumes` is true, go on from the state after one."""
         order = history.order(merged=merged)
         before, last = watermarks(order, len(history.files))
-        decoder = Decoder(now_us=2**62, max_future_skew_us=0)
+        decoder = Decoder(now_us=2**62, max_future_skew_us=0, aliases=alias_settings(history.rules))
         bounds = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})
         for i, (start, end) in enumerate(pairwise(bounds)):
             reads = order[start:end]

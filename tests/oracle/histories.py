@@ -13,7 +13,7 @@ from oracle.records import EPOCH, IDS, Rules, micros
 from oracle.replay import Oracle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -24,6 +24,20 @@ START = micros("2025-03-01T23:30:00Z")
 
 TASKS = ("summarise", "réponse", "route")
 MODELS = ("m-1", "m-2")
+SPELLINGS: tuple[Callable[[str], str], ...] = (
+    *(str,) * 5,
+    " {}\t".format,
+    "\ufeff{}\u200b".format,
+    lambda name: name.replace("é", "e\u0301"),
+)
+"""Ways in which one name is written."""
+ALIASES: tuple[dict[str, dict[str, str]], ...] = (
+    {},
+    {},
+    {"model": {"m-2": "m-1"}},
+    {"model": {"m-*": "m", "m-2": "other"}, "config": {"v?": "v", "default": "v"}},
+    {"task_type": {"route": "summarise", "ré*": "réponse"}},
+)
 SOURCES = ("user_feedback", "human_review", "judge", "toxicity", "тикет")
 HOMONYMS = ("tH9qYN2r", "[Pph)%Z")
 CALL_IDS = (
@@ -83,6 +97,7 @@ def rules(draw: st.DrawFn) -> Rules:
         pass_at=draw(st.sampled_from([{}, {"judge": 0.5}])),
         fail_at=draw(st.sampled_from([{}, {"toxicity": 0.3}])),
         task_horizon_us=own,
+        aliases=draw(st.sampled_from(ALIASES)),
         silence={task: draw(st.sampled_from(["success", "failure"])) for task in sorted(silent)},
     )
 
@@ -130,9 +145,9 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
         {
             "call_id": call_id,
             "occurred_at": START + draw(st.sampled_from(anchors)) * MINUTE + draw(st.sampled_from(edges)),
-            "task_type": draw(st.sampled_from(TASKS)),
-            "model": draw(st.sampled_from(MODELS)),
-            "config": draw(st.sampled_from([None, None, "default", "v2", ""])),
+            "task_type": draw(_spelled(TASKS)),
+            "model": draw(_spelled(MODELS)),
+            "config": draw(st.sampled_from([None, None, "default", "v2", "", " "])),
             "segment": draw(st.sampled_from([None, None, "long_input", ""])),
             "error": draw(st.sampled_from([None, None, "", "timeout", "refused\n by host"])),
             "session_id": draw(st.sampled_from([None, "s-1", ""])),
@@ -147,6 +162,11 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
         }
         for call_id in draw(st.lists(st.sampled_from(CALL_IDS), unique=True, min_size=1, max_size=5))
     ]
+
+
+@st.composite
+def _spelled(draw: st.DrawFn, names: tuple[str, ...]) -> str:
+    return draw(st.sampled_from(SPELLINGS))(draw(st.sampled_from(names)))
 
 
 @st.composite
@@ -208,7 +228,8 @@ def _some(records: list[dict[str, Any]]) -> st.SearchStrategy[list[dict[str, Any
 def _repeat(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
     """The record again: the same, changed where that does not matter, or changed where it does."""
     call = "task_type" in record
-    harmless = {"latency_ms": 99, "attrs": {"again": True}} if call else {"reason": "again"}
+    spelled = {"model": f" {record['model']}\u200b"} if call else {}
+    harmless = {"latency_ms": 99, "attrs": {"again": True}, **spelled} if call else {"reason": "again"}
     harmful = {"model": "m-3"} if call else {"source": "contract"}
     later = {"occurred_at": record["occurred_at"] + draw(st.sampled_from([1, SECOND, MINUTE]))}
     changes: list[dict[str, Any]] = [{}, {}, harmless, harmful, later]

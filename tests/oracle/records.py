@@ -34,6 +34,8 @@ class Rules:
     silence: Mapping[str, str] = field(default_factory=dict)
     most_waiting: int | None = None
     """So many outcomes may wait in each of the twelve shards; None: any number."""
+    aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    """By field of a call: by name or glob, the name that counts."""
 
     def horizon_of(self, task_type: str) -> int:
         """Horizon of a task type, in microseconds."""
@@ -60,10 +62,12 @@ class Call:
     cost_usd: float | None = None
     tokens: int | None = None
     attrs: Mapping[str, Any] | None = None
+    sent: tuple[str, ...] = ()
+    """Its names as they were read, before aliases: see `oracle.names.counted`."""
 
     def deciding(self) -> tuple[Any, ...]:
         """The fields in which a duplicate equals the first record of its id."""
-        return (self.at, self.task_type, self.model, self.config, self.segment, self.error)
+        return (self.at, *(self.sent or (self.task_type, self.model, self.config)), self.segment, self.error)
 
 
 @dataclass(frozen=True)

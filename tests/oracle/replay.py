@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xxhash import xxh3_64_intdigest
 
 from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, standing, succeeded
+from oracle.names import counted
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Oracle:
         if wm != NEVER:
             minute = max(minute, wm // MINUTE_US)
         if isinstance(record, Call):
-            self._call(record, minute, wm)
+            self._call(counted(record, self.rules), minute, wm)
         else:
             self._outcome(Arrived(record, minute), wm)
 

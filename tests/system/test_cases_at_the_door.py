@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from system.commands import aftercall, call, counts, lines, table
+from system.commands import aftercall, assert_one_sentence, call, counts, lines, table
 
 
-def replayed(cases: Path, number: str, out: Path, **settings: str) -> dict[str, Any]:
-    """What `replay --json` prints of a case; skips where it is absent."""
+def replayed(cases: Path, number: str, out: Path, settings: str = "") -> dict[str, Any]:
+    """What `replay --json` prints of a case, under settings in TOML; skips where it is absent."""
     folder = next(iter(cases.glob(f"{number}-*")), None)
     if folder is None:
         pytest.skip(f"needs case {number} in ../shared/cases beside this checkout; it is not there")
     files = ("--calls", folder / "calls.jsonl", "--outcomes", folder / "outcomes.jsonl")
-    return counts(aftercall(out, "replay", *files, "--out", out / "out", "--json", **settings))
+    (out / "aftercall.toml").write_text(settings, "utf-8")
+    return counts(aftercall(out, "replay", *files, "--config", "aftercall.toml", "--out", out / "out", "--json"))
 
 
 def test_empty_texts_are_absent_so_an_empty_error_is_no_failure(field_cases: Path, tmp_path: Path) -> None:
@@ -52,3 +54,39 @@ def test_a_call_is_not_lost_for_its_labels(tmp_path: Path) -> None:
     began = datetime(2025, 3, 1)  # noqa: DTZ001 - as DuckDB returns it
     assert rows == [("dropped_label", "calls", 4, began, began + timedelta(minutes=1))]
     assert table(tmp_path / "out", "SELECT DISTINCT attrs FROM calls WHERE attrs IS NOT NULL") == [('{"tier":"gold"}',)]
+
+
+MODELS = "SELECT model, sum(calls)::BIGINT FROM current_rates WHERE span = '7d' GROUP BY 1 ORDER BY 2 DESC, 1"
+
+
+def test_names_that_look_alike_are_one_and_those_that_differ_little_are_named(
+    field_cases: Path, tmp_path: Path
+) -> None:
+    found = replayed(field_cases, "32", tmp_path)
+    others = ("GPT-4o", "gpt-4o-2024-08-06", "gpt\u20114o", "openai/gpt-4o")
+    names = sorted([(name, 10) for name in others], key=lambda row: row[0].encode())
+    assert table(tmp_path / "out", MODELS) == [("gpt-4o", 30), *names]
+    sent = table(tmp_path / "out", "SELECT DISTINCT attrs FROM calls WHERE attrs IS NOT NULL ORDER BY 1")
+    assert [json.loads(attrs) for (attrs,) in sent] == [{"model_as_sent": f"gpt-4o{end}"} for end in (" ", "\u200b")]
+    (warning,) = found["warnings"]
+    assert (warning["kind"], warning["subject"], warning["count"]) == ("alike_names", "model gpt-4o", 4)
+    assert '[alias.model] "GPT-4o" = "gpt-4o", "gpt-4o-2024-08-06" = "gpt-4o", ' in warning["detail"]
+
+
+def test_seven_names_are_one_model_with_aliases(field_cases: Path, tmp_path: Path) -> None:
+    names = ("GPT-4o", "gpt-4o-20*", "*/gpt-4o", "gpt\u20114o")
+    aliases = "[alias.model]\n" + "".join(f'"{name}" = "gpt-4o"\n' for name in names)
+    found = replayed(field_cases, "32", tmp_path, aliases)
+    assert (table(tmp_path / "out", MODELS), found["warnings"]) == ([("gpt-4o", 70)], [])
+    sent = "SELECT count(DISTINCT json_extract(attrs, '$.model_as_sent')), count(attrs) FROM calls"
+    assert table(tmp_path / "out", sent) == [(6, 60)]
+
+
+def test_aliases_are_changed_only_on_demand(tmp_path: Path) -> None:
+    (tmp_path / "calls.jsonl").write_bytes(lines([call(number) for number in range(3)]))
+    begun = ("replay", "--calls", "calls.jsonl", "--out", "out", "--config", "aftercall.toml")
+    (tmp_path / "aftercall.toml").write_text("", "utf-8")
+    assert aftercall(tmp_path, *begun).returncode == 0
+    (tmp_path / "aftercall.toml").write_text('[alias.model]\n"m-1" = "m-0"\n', "utf-8")
+    assert_one_sentence(aftercall(tmp_path, *begun), 2, "alias was None", "'m-1': 'm-0'", "--accept-config-change")
+    assert aftercall(tmp_path, *begun, "--accept-config-change").returncode == 0

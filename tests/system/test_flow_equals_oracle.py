@@ -39,7 +39,7 @@ BROKEN = {
     b'"a text"': "not_object",
     b"\xff\xfe{}": "not_utf8",
     b"{}": "missing_field",
-    unlike(call_id=7): "wrong_type",
+    unlike(call_id=7.5): "wrong_type",
     unlike(call_id="x" * 129): "too_long",
     unlike(occurred_at="yesterday"): "bad_time",
     unlike(occurred_at="1999-01-01T00:00:00Z"): "before_2000",
@@ -71,6 +71,7 @@ def settings_of(rules: Rules) -> Settings:
         join={name: span(us) for name, us in join.items()},
         verdict={"precedence": list(rules.precedence), "source": sources},
         task=tasks,
+        alias={field.removesuffix("_type"): names for field, names in rules.aliases.items()},
     )
 
 

@@ -20,6 +20,7 @@ from aftercall.events import AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS
 from aftercall.times import NEVER, format_time, parse_time
 from connectors.batch import Batch
+from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from connectors.decode.times import parse_times
 
@@ -147,6 +148,7 @@ texts = st.one_of(
     st.sampled_from(
         ["", "a", "judge", "call", "silence", "*", "__other__", "outcome", "assert", "retract", "x" * 128, "x" * 129]
     ),
+    st.sampled_from([" ", " a", "a\u200b", "e\u0301", " * ", "\u2060", " " + "x" * 256, "\u0958" * 256, "__other__ "]),
     st.sampled_from(["x" * 256, "x" * 257, "ü" * 256, "\U0001f600" * 256, "y" * 8192, "y" * 8193, "a\x00b"]),
     st.text(max_size=8),
 )
@@ -335,6 +337,46 @@ def test_outcomes_become_columns() -> None:
     assert outcomes.call_at.tolist() == [parse_time("2026-03-01T11:00:00Z"), NEVER, NEVER, NEVER]
     dtypes = [column.dtype.str[1:] for column in outcomes]
     assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "u8", "u8", "O", "O", "i4", "i8", "i8"]
+
+
+def test_calls_are_counted_under_the_names_of_aliases_and_keep_those_that_were_sent() -> None:
+    aliases = AliasSettings(task={"help": "support"}, model={"gpt-4o-*": "gpt-4o"}, config={"default": "v0"})
+    raws = [
+        line(CALL, task_type="help", model="gpt-4o-2024-08-06"),
+        line(CALL, task_type="support", model="gpt-4o", config="v0", new=1),
+        line(CALL, task_type=" help", model="gpt-4o-mini\u200b", attrs={"tier": 1}, config=None),
+        line(CALL, task_type="support", model="gpt-4o", config="v1"),
+    ]
+    batch = decode(raws, [CALL] * 4, aliases=aliases)
+    assert batch.groups == [("support", "gpt-4o", "v0"), ("support", "gpt-4o", "v1")]
+    assert batch.calls.group.tolist() == [0, 0, 0, 1]
+    assert [(r.task_type, r.model, r.config) for r in batch.calls.records] == [batch.groups[i] for i in (0, 0, 0, 1)]
+    assert [r.attrs for r in batch.calls.records] == [
+        {"task_type_as_sent": "help", "model_as_sent": "gpt-4o-2024-08-06", "config_as_sent": "default"},
+        None,
+        {"tier": 1, "task_type_as_sent": " help", "model_as_sent": "gpt-4o-mini\u200b", "config_as_sent": "default"},
+        None,
+    ]
+
+
+def test_the_digest_is_of_the_names_as_they_were_sent_whatever_the_aliases_and_spellings() -> None:
+    raws = [line(CALL, model=model) for model in ("a", " a", "b", "a\u200b")] + [line(CALL, model="a", new=1)]
+    plain = decode(raws, [CALL] * 5).calls.digest.tolist()
+    aliased = decode(raws, [CALL] * 5, aliases=AliasSettings(model={"a": "b"})).calls.digest.tolist()
+    assert plain == aliased
+    assert plain == [plain[0], plain[0], plain[2], plain[0], plain[0]]
+    assert plain[0] != plain[2]
+
+
+def test_a_refused_call_leaves_no_group_behind_and_its_neighbours_are_renamed_once() -> None:
+    raws = [line(CALL, model=" a"), line(CALL, model=" * "), line(CALL, model="a ", config=" ")]
+    batch = decode(raws, [CALL] * 3, aliases=AliasSettings(model={"a": "b", "b": "b"}))
+    assert batch.groups == [("triage", "b", "default")]
+    assert [item.reason for item in batch.refused] == ["reserved_name"]
+    assert [r.attrs for r in batch.calls.records] == [
+        {"model_as_sent": " a"},
+        {"model_as_sent": "a ", "config_as_sent": " "},
+    ]
 
 
 def test_uuids_become_words_too() -> None:

@@ -273,3 +273,36 @@ def test_rows_are_kept_for_as_long_as_their_table_sets_and_those_of_a_call_from_
     }
     on_kafka = settings.forget_after(settings.retention.on_kafka())
     assert on_kafka == on_files | {"statements": timedelta(days=30) + held, "hourly": timedelta(days=90)}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ('"gpt-4o-*" = "a"\n"gpt-*-mini" = "b"', ("'gpt-4o-*' = 'a'", "'gpt-*-mini' = 'b'", "match one name")),
+        ('"a" = "b"\n"b" = "c"', ("'a' = 'b'", "alias of an alias", "let 'a' be 'c'")),
+        ('"x-*" = "y-1"\n"y-*" = "z"', ("'x-*' = 'y-1'", "alias of an alias", "let 'x-*' be 'z'")),
+        ('"a" = "*"', ("alias.model.a", "'*'")),
+        ('"a" = " "', ("alias.model.a", "' '")),
+        ('"a" = 5', ("alias.model.a", "5")),
+    ],
+)
+def test_an_alias_that_is_not_clear_is_refused_with_file_key_value_and_remedy(
+    tmp_path: Path, text: str, parts: tuple[str, ...]
+) -> None:
+    message = refused(tmp_path, f"[alias.model]\n{text}\n")
+    for part in (str(tmp_path / "aftercall.toml"), "alias.model", "correct", *parts):
+        assert part in message
+    with pytest.raises(SettingsError) as caught:
+        load(written(tmp_path, f"[alias.model]\n{text}\n"))
+    assert caught.value.exit_code == 2
+
+
+def test_a_glob_may_match_the_name_that_counts_and_a_whole_name_may_be_in_it(tmp_path: Path) -> None:
+    names = '"gpt-4o*" = "gpt-4o"\n"*/gpt-4o" = "gpt-4o"\n"gpt-4o-mini" = "gpt-4o-mini"\n'
+    settings = load(written(tmp_path, f"[alias.model]\n{names}"))
+    assert settings.alias.apart()["model"] == {"gpt-4o-mini"}
+
+
+def test_aliases_decide_groups_and_without_any_a_run_is_as_it_was_before_there_were_any(tmp_path: Path) -> None:
+    assert "alias" not in load(None).deciding()
+    assert load(written(tmp_path, '[alias.task]\n"a" = "b"\n')).deciding()["alias"] == {"task": {"a": "b"}}

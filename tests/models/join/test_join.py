@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
 
 from models.join import Join, JoinRules, VerdictRules
+from models.join.held_calls import fold_digest
+from models.join.migrations import names_in_digests
 from models.state import StateError
 from oracle.direct import Direct
 from oracle.histories import History
@@ -113,3 +117,29 @@ def test_a_repeat_of_a_held_call_is_a_duplicate_also_after_the_horizon_was_short
     direct.run(History(BEFORE, (File("calls", (_call("later", 9), _call("old", 1))),)), [1], [], merged=True)
     assert direct.tally["duplicates"] == 1
     assert direct.tally["dead_letters"] == 0
+
+
+def test_a_repeat_is_compared_by_the_names_that_were_sent_whatever_aliases_have_come_or_gone() -> None:
+    sent, other = _call("c", 1), _call("c", 1).replace(b'"m"', b'"n"')
+    aliased = replace(BEFORE, aliases={"model": {"m": "n"}})
+    for first, second in ((BEFORE, aliased), (aliased, BEFORE), (aliased, aliased)):
+        direct = Direct(JoinRules(BEFORE.horizon_us, 0, BEFORE.orphan_wait_us))
+        direct.run(History(first, (File("calls", (sent,)),)), [], [])
+        direct.run(History(second, (File("calls", (_call("d", 2), sent, other)),)), [1], [True], merged=True)
+        assert (direct.tally["duplicates"], direct.dead) == (1, {("conflict", "c"): 1})
+
+
+def test_digests_of_version_4_become_those_of_the_decoder() -> None:
+    """They were of segment and error alone; names were as they had been sent."""
+    lines = [_call("c", 1), _call("d", 2).replace(b'"m"', b'"m ", "error": "e", "config": "v\xc3\xa9"')]
+    direct = Direct(JoinRules())
+    direct.run(History(BEFORE, (File("calls", tuple(lines)),)), [], [])
+    for join in direct.joins.values():
+        state = join.state()
+        digest = state["held"]["calls"]["digest"]
+        groups = tuple((task, f"{model} ", config) for task, model, config in state["groups"])
+        rare = {None: xxh3_64_intdigest(b"[null,null]"), "e": xxh3_64_intdigest(b'[null,"e"]')}
+        old = np.array([fold_digest(rare["e" if config != "default" else None]) for _, _, config in groups], np.uint32)
+        held = state["held"] | {"calls": state["held"]["calls"] | {"digest": old[state["held"]["calls"]["group"]]}}
+        migrated = names_in_digests(state | {"groups": groups, "held": held})
+        assert migrated["held"]["calls"]["digest"].tolist() == digest.tolist()

@@ -1,0 +1,70 @@
+"""Gives calls the names under which they are counted: plain ones, and those of aliases."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from xxhash import xxh3_64_intdigest
+
+from aftercall.events import MAX_TEXT
+from aftercall.names import NAMES, label_of, plain_name
+from aftercall.vocabulary import RESERVED_NAMES
+from connectors.decode.aliases import Aliases, AliasSettings
+from connectors.decode.structs import DEFAULT_CONFIG, CallRecord
+
+Group = tuple[str, str, str]
+_MOST_KNOWN: Final = 100_000
+
+
+class Renaming(NamedTuple):
+    """What becomes of the names of a call.
+
+    Attributes:
+        group: under which it is counted.
+        digest: of its names as they are read, before aliases: by these a second record of its id is compared.
+        sure: the names can be accepted as they are read; otherwise pydantic decides.
+        changed: the call's record needs other names.
+    """
+
+    group: Group
+    digest: int
+    sure: bool
+    changed: bool
+
+
+class Renamer:
+    """Decides what becomes of the names of calls; remembers what it has decided."""
+
+    def __init__(self, aliases: AliasSettings) -> None:
+        """Prepare the aliases."""
+        self._aliases = Aliases(aliases.task), Aliases(aliases.model), Aliases(aliases.config)
+        self._known: dict[Group, Renaming] = {}
+
+    def of(self, sent: Group) -> Renaming:
+        """What becomes of a (task_type, model, config); about 2 us where it is new."""
+        known = self._known.get(sent)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[sent] = self._renaming(sent)
+        return known
+
+    def _renaming(self, sent: Group) -> Renaming:
+        task, model, config = map(plain_name, sent)
+        read = task, model, config or DEFAULT_CONFIG
+        sure = all(name and len(name) <= MAX_TEXT and name not in RESERVED_NAMES for name in read)
+        aliased = [aliases.of(name) for aliases, name in zip(self._aliases, read, strict=True)]
+        group = aliased[0], aliased[1], aliased[2]
+        # The join's migration of its state has the same digest: `models.join.migrations.names_in_digests`.
+        return Renaming(group, xxh3_64_intdigest("\0".join(read).encode()), sure, group != sent)
+
+
+def rename(call: CallRecord, group: Group) -> None:
+    """Give a call its names; `attrs` has the former ones, unless labels of these names were sent."""
+    changes = {name: new for name, new in zip(NAMES, group, strict=True) if getattr(call, name) != new}
+    attrs: dict[str, Any] = dict(call.attrs or {})
+    for name, new in changes.items():
+        attrs.setdefault(label_of(name), getattr(call, name))
+        msgspec.structs.force_setattr(call, name, new)
+    msgspec.structs.force_setattr(call, "attrs", attrs)
