@@ -23,12 +23,16 @@ from connectors.decode.fields import CallFields, OutcomeFields
 from connectors.decode.labels import LeftOut, left_out_of
 from connectors.decode.renaming import Renamer, rename
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
+from connectors.decode.uuids import spell
 from connectors.decode.validation import CALL, OUTCOME, Refusal, examine
 
 __all__ = ["CALL", "OUTCOME", "Decoder"]
 
 _PIECE: Final = 2048
 """Records decoded at a time: they stay in the processor's cache until their last field is read; 50,000 do not."""
+
+_IDS: Final = {CALL: ("call_id", "parent_call_id"), OUTCOME: ("call_id", "outcome_id", "retracts")}
+"""The ids that name calls and outcomes."""
 
 
 class Decoder:
@@ -41,6 +45,7 @@ class Decoder:
         max_future_skew_us: int,
         keep_payloads: bool = False,
         aliases: AliasSettings | None = None,
+        ids_as_uuids: bool = False,
     ) -> None:
         """Prepare a decoder.
 
@@ -49,10 +54,12 @@ class Decoder:
             max_future_skew_us: how far ahead of it a record may be; one further ahead is refused as `future`.
             keep_payloads: keep `input` and `output` of calls in their records; otherwise they are checked and dropped.
             aliases: names that count as others; absent: none.
+            ids_as_uuids: ids of calls and outcomes that are UUIDs in another spelling are read as UUIDs.
         """
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
         self._keep_payloads = keep_payloads
+        self._ids_as_uuids = ids_as_uuids
         self._renamer = Renamer(aliases or AliasSettings())
         # Kept until the next batch, so that records are released in the order in which they were created: the shards
         # would release them in theirs, and the next batch would lie scattered in memory (0.6 us a record dearer).
@@ -165,7 +172,10 @@ class Decoder:
             piece = slice(start, start + _PIECE)
             piece_raws = list(map(raws.__getitem__, rows[piece].tolist()))
             records, keep = self._records(piece_raws, rows[piece], kind, seen)
-            fields.add(records if keep.all() else list(compress(records, keep.tolist())))
+            kept = records if keep.all() else list(compress(records, keep.tolist()))
+            if self._ids_as_uuids:
+                spell(kept, _IDS[kind])
+            fields.add(kept)
             read.records[piece], read.raw[piece], accepted[piece] = objects(records), objects(piece_raws), keep
         return read if accepted.all() else read.where(accepted)
 

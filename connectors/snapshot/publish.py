@@ -18,7 +18,7 @@ from connectors.snapshot.errors import naming
 from connectors.snapshot.versions import discard_unfinished, draft_of, keep_newest, newest_version, release
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 STORAGE_VERSION: Final = "v1.0.0"
@@ -76,6 +76,24 @@ class Publication:
             self.abandon()
             raise
         return self._release()
+
+    def spelled_like(self, call_ids: Sequence[str], beside: str) -> list[tuple[str, str]]:
+        """(id, call) of ids that are no call's, but are spelled like that of a logged one; sorted.
+
+        To be called before `write`. O(calls). `beside`: characters that make no difference; case makes none either, nor
+        does the prefix `urn:uuid:`.
+        """
+        with naming(self._live_file):
+            return self._cursor.execute(
+                """
+                SELECT named.id, min(c.call_id)
+                FROM (SELECT unnest($1::VARCHAR[]) AS id) named JOIN live.calls c
+                  ON replace(translate(lower(named.id), $2, ''), 'urn:uuid:', '')
+                   = replace(translate(lower(c.call_id), $2, ''), 'urn:uuid:', '')
+                GROUP BY named.id HAVING NOT list_contains(list(c.call_id), named.id) ORDER BY ALL
+                """,
+                [list(call_ids), beside],
+            ).fetchall()
 
     def abandon(self) -> None:
         """Roll back and remove the file: nothing is published."""

@@ -32,6 +32,7 @@ from flows.dataflow.snapshot_messages import (
     RecommendationRows,
     StatementRows,
     Tally,
+    UnmatchedIds,
     VerdictRows,
     WarningRows,
 )
@@ -240,6 +241,8 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             yield SNAPSHOT_KEY, Clock(NEVER, int(joined.accepted_at.max()), {})
         if joined.erased is not None:
             yield SNAPSHOT_KEY, EraseRows(*joined.erased)
+        if joined.unmatched is not None:
+            yield SNAPSHOT_KEY, UnmatchedIds(item[0], joined.unmatched)
         if not per_call:
             return
         for make, message in (

@@ -71,6 +71,13 @@ class WarningRows(NamedTuple):
     rows: Sequence[Warned]
 
 
+class UnmatchedIds(NamedTuple):
+    """The ids of calls that outcomes wait for in a shard, one for each outcome: all there is to know of it."""
+
+    shard: str
+    call_ids: Sequence[str]
+
+
 class EraseRows(NamedTuple):
     """Calls that a shard has erased, and whose rows must be deleted; see `models.messages.Erased`."""
 
@@ -110,6 +117,7 @@ SnapshotMessage = (
     | DigestRows
     | RecommendationRows
     | WarningRows
+    | UnmatchedIds
     | EraseRows
     | CellChanges
     | Clock

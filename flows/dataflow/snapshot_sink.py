@@ -18,6 +18,7 @@ from connectors.batch import Warned
 from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
+from flows.dataflow.alike_ids import AlikeIds
 from flows.dataflow.alike_names import alike_names
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.pipeline_warnings import MOST, PipelineWarnings
@@ -34,6 +35,7 @@ from flows.dataflow.snapshot_messages import (
     SnapshotMessage,
     StatementRows,
     Tally,
+    UnmatchedIds,
     VerdictRows,
     WarningRows,
 )
@@ -86,7 +88,7 @@ class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     """Takes `("snapshot", message)`; see `snapshot_messages.py`. Runs on one worker, whichever Bytewax chooses."""
 
     state_version: Final = 3
-    state_migrations: Final[Migrations] = {2: lambda state: {**state, "warnings": []}}
+    state_migrations: Final[Migrations] = {2: lambda state: {**state, "warnings": [], "unmatched": {}}}
 
     def __init__(self, settings: SnapshotSettings) -> None:
         self._settings = settings
@@ -108,7 +110,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._settings = settings
         self._tallies: Counter[str] = Counter()
         self._cells = RateCells()
-        self._warnings = PipelineWarnings()
+        self._warnings, self._alike_ids = PipelineWarnings(), AlikeIds()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
         self._dirty = False
@@ -165,6 +167,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "newest_call": self._newest_call,
             "positions": dict(self._positions),
             "warnings": self._warnings.state(),
+            "unmatched": self._alike_ids.state(),
         }
 
     def close(self) -> None:
@@ -222,8 +225,11 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             case WarningRows(rows):
                 for warned in rows:
                     self._warnings.add(warned)
+            case UnmatchedIds(shard, call_ids):
+                self._alike_ids.put(shard, call_ids)
             case EraseRows() if self._settings.erasing is not None:
                 self._settings.erasing.add(message)
+                self._alike_ids.erase(message.call_ids)
 
     def _commit(self) -> None:
         self._store.commit(self._store.cut + 1)
@@ -262,9 +268,10 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._running = Thread(target=run, name="aftercall-publish")
         self._running.start()
 
-    def _alike(self, current_rates: Mapping[str, Any]) -> list[Warned]:
+    def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
         alike = alike_names(current_rates, self._settings.apart)[:MOST]
+        alike += self._alike_ids.warnings(publication, self._watermark)
         for warned in alike:
             self._warnings.log(warned)
         return alike
@@ -327,6 +334,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
         self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
+        self._alike_ids = AlikeIds.from_state(state["unmatched"])
         return int(state["cut"])
 
 
@@ -335,13 +343,13 @@ def _publish(
     pipeline: dict[str, Any],
     frozen: FrozenRates,
     as_of: int,
-    warn: Callable[[Mapping[str, Any]], list[Warned]],
+    warn: Callable[[Publication, Mapping[str, Any]], list[Warned]],
     *,
     live: bool,
 ) -> None:
     try:
         rates, current = frozen.tables(as_of, live=live)
-        warnings = [*pipeline["warnings"], *warn(current)]
+        warnings = [*pipeline["warnings"], *warn(publication, current)]
     except BaseException:
         publication.abandon()
         raise

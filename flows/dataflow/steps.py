@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar, cast
 from bytewax.operators import StatefulBatchLogic
 
 from aftercall.records import Alert, Digest, Recommendation
+from aftercall.times import HOUR_S
 from connectors.segments.messages import Segment
 from flows.dataflow.shards import SHARDS
 from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, StoredState, Tracked
@@ -95,14 +96,37 @@ class Joining(NamedTuple):
         seed: the secret of the run's folder; nothing that leaves depends on it.
         max_waiting: how many outcomes may wait for their calls, in all shards together.
         blocked: called with a shard's number and what `Join.blocked` is.
+        monotonic: a clock in seconds. In a service the ids that outcomes wait for leave once an hour of it, and at the
+            end of files whatever it shows.
     """
 
     seed: int = 0
     max_waiting: int = 5_000_000
     blocked: Callable[[int, int | None], None] = lambda _shard, _needed: None
+    monotonic: Callable[[], float] | None = None
 
 
 _JOINING: Final = Joining()
+MOST_UNMATCHED: Final = 200
+"""So many ids of a shard are looked at: it is for a hint."""
+
+
+class _Unmatched:
+    """Decides when the ids that outcomes wait for are looked at."""
+
+    def __init__(self, join: Join, monotonic: Callable[[], float] | None) -> None:
+        self._join, self._monotonic = join, monotonic
+        self._at_s = 0.0 if monotonic is None else monotonic()
+        self._any = False
+
+    def is_due(self, *, last: bool) -> bool:
+        """Whether they are now: at the end, and each hour in which some wait or no longer do."""
+        hourly = self._monotonic is not None and self._monotonic() - self._at_s >= HOUR_S
+        if not (hourly or last):
+            return False
+        self._at_s += HOUR_S
+        before, self._any = self._any, len(self._join.early) > 0
+        return before or self._any
 
 
 def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING) -> Build:
@@ -112,8 +136,12 @@ def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING) -
     def build(stored: bytes | None) -> Step:
         join, kept = _made("join", keeping, stored, Join, rules, joining.seed, room, merge=merged_shard)
 
+        unmatched = _Unmatched(join, joining.monotonic)
+
         def apply(message: Arrivals | Erasure) -> tuple[Joined]:
             joined = erase(join, message) if isinstance(message, Erasure) else join.process(message)
+            if unmatched.is_due(last=isinstance(message, Arrivals) and message.last):
+                joined = joined._replace(unmatched=join.early.calls_of(MOST_UNMATCHED))
             joining.blocked(SHARDS.index(message.shard), join.blocked)
             return (joined,)
 

@@ -19,6 +19,7 @@ from typing import Final
 import duckdb
 
 from aftercall.errors import UsageError
+from connectors.decode.uuids import uuid_form
 from connectors.erasure.requests import Erasures
 from connectors.snapshot.errors import naming
 from connectors.snapshot.versions import LINK
@@ -123,7 +124,9 @@ def _check(job: Job) -> None:
 
 
 def _requested(job: Job) -> list[str]:
-    return list(dict.fromkeys([*job.call_ids, *(_of_sessions(job) if job.sessions else [])]))
+    # A call that was accepted before ids were read as UUIDs has its id as it was sent.
+    spelled = map(uuid_form, job.call_ids) if job.settings.join.id_form == "uuid" else ()
+    return list(dict.fromkeys([*job.call_ids, *spelled, *(_of_sessions(job) if job.sessions else [])]))
 
 
 def _of_sessions(job: Job) -> list[str]:

@@ -326,7 +326,7 @@ def build_service(
         confirm=confirm,
     )
     keeping = keeping_of(settings, service.out / "state")
-    joining = Joining(read_run(service.out / "state")["seed"], settings.join.max_waiting, board.publish)
+    joining = Joining(read_run(service.out / "state")["seed"], settings.join.max_waiting, board.publish, time.monotonic)
     return outcomes(settings, source, sinks, place_origin, keeping, joining), sinks
 
 

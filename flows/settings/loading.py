@@ -115,10 +115,12 @@ class Settings(BaseSettings):
         scores = plain["verdict"]["source"]
         tasks = plain["task"]
         aliases = {kind: names for kind, names in plain["alias"].items() if names}
+        join = {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")}
+        # Where they are set: runs that an earlier version began have no such settings.
+        spelled = {} if plain["join"]["id_form"] == "text" else {"id_form": plain["join"]["id_form"]}
         return {
-            # Only where it is set: runs that an earlier version began have no such setting.
             **({"alias": aliases} if aliases else {}),
-            "join": {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")},
+            "join": join | spelled,
             "verdict": {
                 "precedence": plain["verdict"]["precedence"],
                 # A source that only repeats the defaults changes no verdict.

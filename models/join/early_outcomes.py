@@ -69,6 +69,11 @@ class EarlyOutcomes:
         row = self._index.find_one(key)
         return None if row < 0 else self._table.call_ids.get(row)
 
+    def calls_of(self, most: int) -> list[str]:
+        """The ids of the calls that outcomes wait for, one for each outcome, those of the first `most` of them."""
+        rows = self._in_order(np.sort(self._index.rows())) if self._count else np.zeros(0, np.int32)
+        return [self._table.get(row).call_id for row in rows[:most].tolist()]
+
     def owner(self, key: int, outcome_id: str) -> EarlyOutcome | None:
         """The outcome with this id that waits for the call."""
         if (many := self._many.get(key)) is not None:

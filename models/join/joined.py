@@ -80,7 +80,10 @@ class Refusal(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What one batch, or one erasure, changed in one shard. `tally` has the counts that are not 0."""
+    """What one batch, or one erasure, changed in one shard. `tally` has the counts that are not 0.
+
+    `unmatched`: now and then, the ids of the calls that outcomes wait for, one for each of them.
+    """
 
     changes: Changes
     accepted: Objects
@@ -92,3 +95,4 @@ class Joined(NamedTuple):
     refused: list[Refusal]
     tally: dict[str, int]
     erased: Erased | None = None
+    unmatched: list[str] | None = None

@@ -74,7 +74,8 @@ class Direct:
         """Read the history in batches that end at `cuts`; where `resumes` is true, go on from the state after one."""
         order = history.order(merged=merged)
         before, last = watermarks(order, len(history.files))
-        decoder = Decoder(now_us=2**62, max_future_skew_us=0, aliases=alias_settings(history.rules))
+        aliases, ids_as_uuids = alias_settings(history.rules), history.rules.ids_as_uuids
+        decoder = Decoder(now_us=2**62, max_future_skew_us=0, aliases=aliases, ids_as_uuids=ids_as_uuids)
         bounds = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})
         for i, (start, end) in enumerate(pairwise(bounds)):
             reads = order[start:end]

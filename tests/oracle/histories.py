@@ -45,6 +45,7 @@ CALL_IDS = (
     "01957b3e-5c00-7000-8000-000000000002",
     "01957B3E-5C00-7000-8000-000000000001",
     "01957b3e5c0070008000000000000001",
+    "URN:UUID:{01957b3e-5c00-7000-8000-000000000002}\u200b",
     "7",
     "07",
     "call one",
@@ -98,6 +99,7 @@ def rules(draw: st.DrawFn) -> Rules:
         fail_at=draw(st.sampled_from([{}, {"toxicity": 0.3}])),
         task_horizon_us=own,
         aliases=draw(st.sampled_from(ALIASES)),
+        ids_as_uuids=draw(st.sampled_from([False, False, True])),
         silence={task: draw(st.sampled_from(["success", "failure"])) for task in sorted(silent)},
     )
 

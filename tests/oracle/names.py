@@ -1,4 +1,4 @@
-"""What becomes of the names of a call at the door (reference sections 1 and 6), a character and a glob at a time."""
+"""What becomes of names and ids at the door (reference sections 1 and 6), a character and a glob at a time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from oracle.records import Outcome
+
 if TYPE_CHECKING:
-    from oracle.records import Call, Rules
+    from oracle.records import Call, Record, Rules
 
 FIELDS = ("task_type", "model", "config")
 
@@ -32,6 +34,27 @@ def counted(call: Call, rules: Rules) -> Call:
     task_type, model, config = named.values()
     names = replace(call, task_type=task_type, model=model, config=config, sent=tuple(read.values()))
     return replace(names, attrs=attrs) if changed else names
+
+
+def spelled(record: Record, rules: Rules) -> Record:
+    """The record with its ids in the form in which they are read."""
+    if not rules.ids_as_uuids:
+        return record
+    if isinstance(record, Outcome):
+        retracts = None if record.retracts is None else uuid(record.retracts)
+        return replace(record, call_id=uuid(record.call_id), outcome_id=uuid(record.outcome_id), retracts=retracts)
+    return replace(record, call_id=uuid(record.call_id))
+
+
+def uuid(text: str) -> str:
+    """An id as a UUID, where it has 32 hexadecimal digits and beside them dashes, braces, blanks, a prefix at most."""
+    digits = [character for character in text if character not in "-{} " and unicodedata.category(character) != "Cf"]
+    if "".join(digits[:9]).lower() == "urn:uuid:":
+        digits = digits[9:]
+    if len(digits) != 32 or any(digit not in "0123456789abcdefABCDEF" for digit in digits):
+        return text
+    parts = ("".join(digits[start:end]).lower() for start, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
+    return "-".join(parts)
 
 
 def alias(name: str, aliases: dict[str, str]) -> str:

@@ -36,6 +36,8 @@ class Rules:
     """So many outcomes may wait in each of the twelve shards; None: any number."""
     aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)
     """By field of a call: by name or glob, the name that counts."""
+    ids_as_uuids: bool = False
+    """Ids of calls and outcomes are read as UUIDs where they are some in another spelling."""
 
     def horizon_of(self, task_type: str) -> int:
         """Horizon of a task type, in microseconds."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xxhash import xxh3_64_intdigest
 
 from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, standing, succeeded
-from oracle.names import counted
+from oracle.names import counted, spelled
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Oracle:
 
     def feed(self, record: Record, wm: int) -> None:
         """Take the next record; `wm` is the watermark before it in microseconds, NEVER where it has not started."""
+        record = spelled(record, self.rules)
         self._advance(wm)
         self._records += 1
         minute = record.at // MINUTE_US

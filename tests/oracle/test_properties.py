@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from oracle.histories import DAY, History, histories, interleavings, replayed
 from oracle.ledger import decide, standing
+from oracle.names import spelled
 from oracle.order import Read, partitions_of, watermarks
 from oracle.records import MINUTE_US, NEVER, Call, Rules, parse
 from oracle.replay import GRAIN_US, Oracle
@@ -26,10 +27,10 @@ def patient(rules: Rules) -> Rules:
 
 
 def by_call(history: History) -> list[list[Read]]:
-    """One partition per call id, in reading order, as where producers key both topics by it."""
+    """One partition per call, in reading order, as where producers key both topics by its id."""
     partitions: dict[str, list[Read]] = {}
     for read in history.order():
-        partitions.setdefault(read.record.call_id, []).append(read)
+        partitions.setdefault(spelled(read.record, history.rules).call_id, []).append(read)
     return [
         [Read(index, line, read.record) for line, read in enumerate(reads)]
         for index, reads in enumerate(partitions.values())

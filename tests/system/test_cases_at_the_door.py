@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from system.commands import aftercall, assert_one_sentence, call, counts, lines, table
+from system.commands import aftercall, assert_one_sentence, call, counts, lines, outcome, table
 
 
 def replayed(cases: Path, number: str, out: Path, settings: str = "") -> dict[str, Any]:
@@ -90,3 +90,31 @@ def test_aliases_are_changed_only_on_demand(tmp_path: Path) -> None:
     (tmp_path / "aftercall.toml").write_text('[alias.model]\n"m-1" = "m-0"\n', "utf-8")
     assert_one_sentence(aftercall(tmp_path, *begun), 2, "alias was None", "'m-1': 'm-0'", "--accept-config-change")
     assert aftercall(tmp_path, *begun, "--accept-config-change").returncode == 0
+
+
+def test_outcomes_that_spell_the_id_of_a_call_differently_are_named(field_cases: Path, tmp_path: Path) -> None:
+    found = replayed(field_cases, "33", tmp_path)
+    assert (found["successes"], found["waiting"], found["dead_letters"]) == (1, 7, 0)
+    (warning,) = found["warnings"]
+    assert (warning["kind"], warning["count"]) == ("alike_ids", 6)
+    sentence = "6 waiting outcomes name a call whose id differs only by case, dashes or braces"
+    assert warning["detail"].startswith(sentence)
+
+
+def test_as_uuids_they_meet_their_calls(field_cases: Path, tmp_path: Path) -> None:
+    found = replayed(field_cases, "33", tmp_path, 'join.id_form = "uuid"')
+    assert (found["successes"], found["waiting"]) == (4, 4)
+    (warning,) = found["warnings"]
+    assert warning["count"] == 3
+    assert "such as 'id-5' for 'ID-5'" in warning["detail"]
+
+
+def test_ids_that_are_spelled_differently_are_counted_by_outcome_and_those_of_no_call_are_not(tmp_path: Path) -> None:
+    spelled = [outcome(0, outcome_id=f"o{number}", call_id="CALL_0".replace("_", "-")) for number in range(3)]
+    others = [outcome(1), outcome(2, call_id="call2"), outcome(3, call_id="nothing"), outcome(4, call_id="Call-5 ")]
+    (tmp_path / "calls.jsonl").write_bytes(lines([call(number) for number in range(6)]))
+    (tmp_path / "outcomes.jsonl").write_bytes(lines([*spelled, *others]))
+    done = aftercall(tmp_path, "replay", "--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "warning: 5 waiting outcomes name a call whose id differs only by case, dashes or braces" in done.stdout
+    assert "such as 'CALL-0' for 'call-0'" in done.stdout

@@ -68,7 +68,7 @@ def settings_of(rules: Rules) -> Settings:
     sources |= {name: {"fail_at": at} for name, at in rules.fail_at.items()}
     return load(
         None,
-        join={name: span(us) for name, us in join.items()},
+        join={name: span(us) for name, us in join.items()} | {"id_form": "uuid" if rules.ids_as_uuids else "text"},
         verdict={"precedence": list(rules.precedence), "source": sources},
         task=tasks,
         alias={field.removesuffix("_type"): names for field, names in rules.aliases.items()},
