@@ -7,7 +7,7 @@ values: `tests/connectors/decode/test_decoder.py` compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +22,7 @@ from connectors.decode.aliases import AliasSettings
 from connectors.decode.fields import CallFields, OutcomeFields
 from connectors.decode.labels import LeftOut, left_out_of
 from connectors.decode.renaming import Renamer, rename
+from connectors.decode.scales import off_scale
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.decode.uuids import spell
 from connectors.decode.validation import CALL, OUTCOME, Refusal, examine
@@ -46,6 +47,7 @@ class Decoder:
         keep_payloads: bool = False,
         aliases: AliasSettings | None = None,
         ids_as_uuids: bool = False,
+        score_bounds: Mapping[str, tuple[float, float] | None] | None = None,
     ) -> None:
         """Prepare a decoder.
 
@@ -55,11 +57,13 @@ class Decoder:
             keep_payloads: keep `input` and `output` of calls in their records; otherwise they are checked and dropped.
             aliases: names that count as others; absent: none.
             ids_as_uuids: ids of calls and outcomes that are UUIDs in another spelling are read as UUIDs.
+            score_bounds: of sources that have settings, the least and the greatest score where these name them.
         """
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
         self._keep_payloads = keep_payloads
         self._ids_as_uuids = ids_as_uuids
+        self._score_bounds = score_bounds or {}
         self._renamer = Renamer(aliases or AliasSettings())
         # Kept until the next batch, so that records are released in the order in which they were created: the shards
         # would release them in theirs, and the next batch would lie scattered in memory (0.6 us a record dearer).
@@ -99,6 +103,7 @@ class Decoder:
             for row, (reason, detail) in sorted(seen.refusals.items())
         ]
         warnings = left_out_of(seen.left_out, seen.refusals) if seen.left_out else []
+        warnings += off_scale(outcomes, sources, self._score_bounds)
         return Batch(calls, outcomes, refused, groups, sources, list(partitions), len(raws), warnings=warnings)
 
     def _calls(

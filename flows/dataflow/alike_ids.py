@@ -55,8 +55,9 @@ def _found(by_shard: Mapping[str, Sequence[str]], publication: Publication, at: 
         return []
     count, (sent, held) = sum(waiting[one] for one, _ in pairs), pairs[0]
     names = f"{count:,} waiting outcomes name" if count > 1 else "1 waiting outcome names"
+    remedy = '(send one spelling; for UUIDs, [join] id_form = "uuid" is enough)'
     detail = (
-        f"{names} a call whose id differs only by case, dashes or braces (or blanks, or urn:uuid:), such as '"
-        f"{printable(sent)}' for '{printable(held)}' (send one spelling; for UUIDs, [join] id_form = \"uuid\" is enough)"
+        f"{names} a call whose id differs only by case, dashes or braces (or blanks, or urn:uuid:), such as "
+        f"'{printable(sent)}' for '{printable(held)}' {remedy}"
     )
     return [Warned(ALIKE_IDS, "call_id", count, at, at, detail)]

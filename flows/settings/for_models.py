@@ -18,7 +18,9 @@ from models.state import SECRET, Envelopes
 def join_rules(settings: Settings) -> JoinRules:
     """Horizons, waits, precedence."""
     sources = {
-        name: SourceRule(fail_at=score.fail_at) if score.pass_at is None else SourceRule(pass_at=score.pass_at)
+        name: SourceRule(fail_at=score.fail_at, scale=score.scale)
+        if score.fail_at is not None
+        else SourceRule(pass_at=score.least_success, scale=score.scale)
         for name, score in settings.verdict.source.items()
     }
     return JoinRules(

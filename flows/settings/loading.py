@@ -112,7 +112,11 @@ class Settings(BaseSettings):
     def deciding(self) -> dict[str, Any]:
         """The settings that decide verdicts, as plain JSON values: stored with the state, compared at resume."""
         plain = self.model_dump(mode="json")
-        scores = plain["verdict"]["source"]
+        # A scale only where it is set: runs that an earlier version began have none.
+        scores = {
+            name: {key: value for key, value in score.items() if key != "scale" or value is not None}
+            for name, score in plain["verdict"]["source"].items()
+        }
         tasks = plain["task"]
         aliases = {kind: names for kind, names in plain["alias"].items() if names}
         join = {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")}

@@ -150,6 +150,8 @@ class SourceScore(Section):
 
     pass_at: float | None = None
     fail_at: float | None = None
+    scale: tuple[float, float] | None = None
+    """The least and the greatest score; absent: 0 and 1. Both bounds are on this scale."""
 
     @model_validator(mode="before")
     @classmethod
@@ -161,6 +163,24 @@ class SourceScore(Section):
         if self.pass_at is not None and self.fail_at is not None:
             raise ValueError("must have pass_at or, where a high score is bad, fail_at; both are set")
         return self
+
+    @model_validator(mode="after")
+    def _within_the_scale(self) -> Self:
+        if self.scale is None:
+            return self
+        low, high = self.scale
+        if not low < high:
+            raise ValueError(f"must have a scale of the least and the greatest score; got [{low:g}, {high:g}]")
+        name, bound = ("pass_at", self.pass_at) if self.fail_at is None else ("fail_at", self.fail_at)
+        if bound is not None and not low < bound <= high:
+            raise ValueError(f"must have {name} on its scale, above {low:g} and at most {high:g}; got {bound:g}")
+        return self
+
+    @property
+    def least_success(self) -> float:
+        """`pass_at`; without it, 0.7 of the way from the least score to the greatest."""
+        low, high = self.scale or (0.0, 1.0)
+        return low + DEFAULT_PASS_AT * (high - low) if self.pass_at is None else self.pass_at
 
 
 class Verdict(Section):

@@ -89,7 +89,7 @@ class FastPath:
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
             self._deltas.add_first_trials(CallPlaces(group, call_at, call_minute), trial_minute, success, source)
-            self._deltas.add_scores(group, call_at, trial_minute, source, score)
+            self._deltas.add_scores(group, call_at, trial_minute, source, self._scaled(source, score))
         return FirstVerdicts(records, self._shard.groups, group, call_at, at, success)
 
     def _passes(self, source: I32, score: F64) -> Bools:
@@ -101,3 +101,16 @@ class FastPath:
         high_is_bad = ~np.isnan(fail_at[source])
         success: Bools = np.where(high_is_bad, score < fail_at[source], score >= pass_at[source])
         return success
+
+    def _scaled(self, source: I32, score: F64) -> F64:
+        """Scores of sources with a scale as those of 0 to 1, under the rules for new calls."""
+        by_name = self._shard.rules.verdict.sources
+        if all(rule.scale is None for rule in by_name.values()):
+            return score
+        rules = [by_name.get(name) for name in self._shard.sources]
+        scales = [None if rule is None else rule.scale for rule in rules]
+        (has_scale,) = np.array([scale is not None for scale in scales], np.bool_)[source].nonzero()
+        low, high = np.array([scale or (0.0, 1.0) for scale in scales])[source[has_scale]].T
+        scaled = score.copy()
+        scaled[has_scale] = np.clip((score[has_scale] - low) / (high - low), 0.0, 1.0)
+        return scaled

@@ -17,14 +17,25 @@ from aftercall.vocabulary import CALL, DEFAULT_PASS_AT
 
 @dataclass(frozen=True, slots=True)
 class SourceRule:
-    """How a score of one source becomes success: `score >= pass_at`, or `score < fail_at` where high is bad."""
+    """How a score of one source becomes success: `score >= pass_at`, or `score < fail_at` where high is bad.
+
+    `scale`: the least and the greatest score, where these are not 0 and 1. Both bounds lie on it.
+    """
 
     pass_at: float = DEFAULT_PASS_AT
     fail_at: float | None = None
+    scale: tuple[float, float] | None = None
 
     def success(self, score: float) -> bool:
         """Whether `score` passes."""
         return score >= self.pass_at if self.fail_at is None else score < self.fail_at
+
+    def scaled(self, score: float) -> float:
+        """A score as one of 0 to 1, as it counts for means, quantiles and drift; without a scale, as it is."""
+        if self.scale is None:
+            return score
+        low, high = self.scale
+        return min(max((score - low) / (high - low), 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,10 @@ class VerdictRules:
         if score is None:
             return None
         return self.sources.get(source or "", _DEFAULT_RULE).success(score)
+
+    def scaled(self, source: str | None, score: float | None) -> float | None:
+        """A score as it counts for means, quantiles and drift."""
+        return None if score is None else self.sources.get(source or "", _DEFAULT_RULE).scaled(score)
 
     def rank(self, source: str | None) -> int:
         """Place in the precedence, 0 the strongest; sources that are not listed share the last."""

@@ -50,9 +50,14 @@ class JoinRules:
     def from_state(cls, state: dict[str, Any]) -> JoinRules:
         """Read `state`."""
         verdict = state["verdict"]
-        sources = {name: SourceRule(**rule) for name, rule in verdict["sources"].items()}
+        sources = {name: _source_rule(rule) for name, rule in verdict["sources"].items()}
         return cls(
             **{name: state[name] for name in ("horizon_us", "allowed_lateness_us", "orphan_wait_us")},
             tasks={name: TaskRules(**task) for name, task in state["tasks"].items()},
             verdict=VerdictRules(precedence=tuple(verdict["precedence"]), sources=sources),
         )
+
+
+def _source_rule(state: dict[str, Any]) -> SourceRule:
+    scale = state.get("scale")  # versions up to 4 had none
+    return SourceRule(**{**state, "scale": None if scale is None else (scale[0], scale[1])})

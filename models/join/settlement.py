@@ -108,7 +108,8 @@ class Settlement:
             if not s.retract:
                 asserted = bool(success(s.source, s.given, s.score))
                 minute = max(ledger.minute, s.minute)
-                self._deltas.add_statement(_place(ledger), minute, s.source, asserted, s.score)
+                score = ledger.rules.verdict.scaled(s.source, s.score)
+                self._deltas.add_statement(_place(ledger), minute, s.source, asserted, score)
 
     def _emit_statements(self, ledger: OpenLedger, stood: frozenset[str], stands: frozenset[str]) -> None:
         """Emit the statements that are new, and those that began or ceased to stand."""

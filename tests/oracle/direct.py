@@ -29,8 +29,11 @@ from oracle.records import Rules
 
 def join_rules(rules: Rules) -> JoinRules:
     """The oracle's rules as the join's."""
-    sources = {name: SourceRule(pass_at=at) for name, at in rules.pass_at.items()}
-    sources |= {name: SourceRule(fail_at=at) for name, at in rules.fail_at.items()}
+    sources = {
+        name: SourceRule(low + 0.7 * (high - low), None, (low, high)) for name, (low, high) in rules.scale.items()
+    }
+    sources |= {name: SourceRule(pass_at=at, scale=rules.scale.get(name)) for name, at in rules.pass_at.items()}
+    sources |= {name: SourceRule(fail_at=at, scale=rules.scale.get(name)) for name, at in rules.fail_at.items()}
     return JoinRules(
         horizon_us=rules.horizon_us,
         allowed_lateness_us=rules.allowed_lateness_us,

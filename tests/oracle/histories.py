@@ -98,6 +98,7 @@ def rules(draw: st.DrawFn) -> Rules:
         pass_at=draw(st.sampled_from([{}, {"judge": 0.5}])),
         fail_at=draw(st.sampled_from([{}, {"toxicity": 0.3}])),
         task_horizon_us=own,
+        scale=draw(st.sampled_from([{}, {}, {"user_feedback": (-1.0, 5.0)}, {"judge": (0.25, 0.75)}])),
         aliases=draw(st.sampled_from(ALIASES)),
         ids_as_uuids=draw(st.sampled_from([False, False, True])),
         silence={task: draw(st.sampled_from(["success", "failure"])) for task in sorted(silent)},
@@ -197,7 +198,7 @@ def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[d
 
 
 def _assertions(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
-    scores = st.sampled_from([0, 0.29, 0.3, 0.5, 0.69, 0.7, 1])
+    scores = st.sampled_from([0, 0.29, 0.3, 0.5, 0.69, 0.7, 1, 3, 4, -2])
     action = st.sampled_from([None, "assert", ""])
     verdicts = st.booleans()
     by_id = st.fixed_dictionaries({"action": st.just("retract"), "retracts": st.sampled_from(ids)})

@@ -44,7 +44,17 @@ def succeeded(statement: Outcome, rules: Rules) -> bool:
     assert statement.score is not None, "one of success, score is required"
     if statement.source in rules.fail_at:
         return statement.score < rules.fail_at[statement.source]
-    return statement.score >= rules.pass_at.get(statement.source, DEFAULT_PASS_AT)
+    low, high = rules.scale.get(statement.source, (0, 1))
+    return statement.score >= rules.pass_at.get(statement.source, low + DEFAULT_PASS_AT * (high - low))
+
+
+def scaled(statement: Outcome, rules: Rules) -> float:
+    """The score of a statement as one of 0 to 1, where its source has a scale."""
+    assert statement.score is not None, "there is a score"
+    if statement.source not in rules.scale:
+        return statement.score
+    low, high = rules.scale[statement.source]
+    return sorted([0.0, (statement.score - low) / (high - low), 1.0])[1]
 
 
 def withdraws(retraction: Outcome, statement: Outcome) -> bool:

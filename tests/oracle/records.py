@@ -21,7 +21,8 @@ class Rules:
     """The settings that decide verdicts; durations in microseconds.
 
     `silence` maps a task type to "success" or "failure"; each of its task types is in `task_horizon_us` too.
-    A source in `fail_at` succeeds below its bound; any other one at or above `pass_at`, 0.7 where it has none.
+    A source in `fail_at` succeeds below its bound; any other one at or above `pass_at`, where it has none 0.7
+    of its `scale`.
     """
 
     horizon_us: int = 30 * 86_400_000_000
@@ -30,6 +31,8 @@ class Rules:
     precedence: tuple[str, ...] = ()
     pass_at: Mapping[str, float] = field(default_factory=dict)
     fail_at: Mapping[str, float] = field(default_factory=dict)
+    scale: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By source, its least and its greatest score, where these are not 0 and 1."""
     task_horizon_us: Mapping[str, int] = field(default_factory=dict)
     silence: Mapping[str, str] = field(default_factory=dict)
     most_waiting: int | None = None

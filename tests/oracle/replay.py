@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, standing, succeeded
+from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, scaled, standing, succeeded
 from oracle.names import counted, spelled
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
 
@@ -275,7 +275,9 @@ class Oracle:
                     success = succeeded(statement, held.rules)
                     found["statements"][group, minute, statement.source, success, minute - held.minute] += 1
                     if statement.score is not None:
-                        found["scores"][group, minute, statement.source, round(statement.score * 100)] += 1
+                        found["scores"][
+                            group, minute, statement.source, round(scaled(statement, held.rules) * 100)
+                        ] += 1
         return found
 
 

@@ -118,3 +118,45 @@ def test_ids_that_are_spelled_differently_are_counted_by_outcome_and_those_of_no
     assert done.returncode == 0, done.stderr
     assert "warning: 5 waiting outcomes name a call whose id differs only by case, dashes or braces" in done.stdout
     assert "such as 'CALL-0' for 'call-0'" in done.stdout
+
+
+SCALES = """
+[verdict.source.stars]
+scale = [1, 5]
+pass_at = 4
+[verdict.source.percent]
+scale = [0, 100]
+pass_at = 70
+[verdict.source.thumb]
+scale = [-1, 1]
+pass_at = 1
+"""
+
+
+def test_scores_on_another_scale_are_named_with_the_lines_that_settle_it(field_cases: Path, tmp_path: Path) -> None:
+    warnings = replayed(field_cases, "14", tmp_path)["warnings"]
+    assert [(warning["kind"], warning["subject"]) for warning in warnings] == [
+        ("score_scale", name) for name in ("percent", "stars", "thumb")
+    ]
+    details = " ".join(warning["detail"] for warning in warnings)
+    assert "[verdict.source.stars] scale = [1, 5], pass_at = 4" in details
+    assert "[verdict.source.percent] scale = [0, 100], pass_at = 70" in details
+
+
+def test_with_their_scales_one_star_is_a_failure_and_tables_show_what_was_sent(
+    field_cases: Path, tmp_path: Path
+) -> None:
+    found = replayed(field_cases, "14", tmp_path, SCALES)
+    assert found["warnings"] == []
+    rows = table(
+        tmp_path / "out", "SELECT source, success, list(score ORDER BY score) FROM statements GROUP BY ALL ORDER BY ALL"
+    )
+    assert rows == [
+        ("percent", False, [5.0, 35.0, 69.0]),
+        ("percent", True, [90.0]),
+        ("stars", False, [1.0, 2.0, 3.0]),
+        ("stars", True, [4.0, 5.0]),
+        ("thumb", False, [-1.0, 0.0]),
+        ("thumb", True, [1.0]),
+    ]
+    assert (found["successes"], found["failures"]) == (4, 8)

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -64,8 +65,10 @@ def settings_of(rules: Rules) -> Settings:
     tasks: dict[str, dict[str, str]] = {task: {"horizon": span(us)} for task, us in rules.task_horizon_us.items()}
     for task, verdict in rules.silence.items():
         tasks[task]["silence"] = verdict
-    sources = {name: {"pass_at": at} for name, at in rules.pass_at.items()}
-    sources |= {name: {"fail_at": at} for name, at in rules.fail_at.items()}
+    sources: dict[str, dict[str, Any]] = {name: {"scale": list(scale)} for name, scale in rules.scale.items()}
+    for bound, by_source in (("pass_at", rules.pass_at), ("fail_at", rules.fail_at)):
+        for name, at in by_source.items():
+            sources.setdefault(name, {})[bound] = at
     return load(
         None,
         join={name: span(us) for name, us in join.items()} | {"id_form": "uuid" if rules.ids_as_uuids else "text"},

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.settings.for_models import join_rules
 from flows.settings.loading import Settings, SettingsError, load
+from models.join import JoinRules
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +154,10 @@ def test_the_environment_reaches_nested_keys_lists_and_json(monkeypatch: pytest.
         ('[verdict]\nprecedence = ["judge", "call"]', ["verdict.precedence", "'call'"]),
         ('[verdict]\nprecedence = ["judge", "judge"]', ["verdict.precedence must name each once"]),
         ("[verdict.source.judge]\npass_at = 1\nfail_at = 2", ["[verdict.source.judge]", "both are set"]),
+        ("[verdict.source.judge]\nscale = [5, 1]", ["[verdict.source.judge]", "scale", "[5, 1]", "correct"]),
+        ("[verdict.source.judge]\nscale = [1, 5]\npass_at = 0.7", ["[verdict.source.judge]", "pass_at", "0.7"]),
+        ("[verdict.source.judge]\nscale = [1, 5]\nfail_at = 6", ["[verdict.source.judge]", "fail_at", "6"]),
+        ("[verdict.source.judge]\nscale = [1]", ["verdict.source.judge.scale", "correct"]),
         ('[routing]\nvalid_for = "1h"\nevery = "2h"', ["[routing] has valid_for shorter than every"]),
         ('[snapshot]\ncalls = "some"', ["snapshot.calls must be 'all', 'decided' or 'none'; got 'some'"]),
         ('[privacy]\nredact = ["("]', ["privacy.redact must be a regular expression"]),
@@ -306,3 +312,17 @@ def test_a_glob_may_match_the_name_that_counts_and_a_whole_name_may_be_in_it(tmp
 def test_aliases_decide_groups_and_without_any_a_run_is_as_it_was_before_there_were_any(tmp_path: Path) -> None:
     assert "alias" not in load(None).deciding()
     assert load(written(tmp_path, '[alias.task]\n"a" = "b"\n')).deciding()["alias"] == {"task": {"a": "b"}}
+
+
+def test_a_scale_decides_verdicts_and_without_pass_at_a_success_begins_where_it_does_on_the_usual_one(
+    tmp_path: Path,
+) -> None:
+    settings = load(written(tmp_path, "[verdict.source.a]\nscale = [1, 5]\n[verdict.source.b]\npass_at = 4\n"))
+    assert settings.verdict.source["a"].least_success == pytest.approx(3.8)
+    assert settings.deciding()["verdict"]["source"] == {
+        "a": {"pass_at": None, "fail_at": None, "scale": [1.0, 5.0]},
+        "b": {"pass_at": 4.0, "fail_at": None},
+    }
+    rules = join_rules(settings)
+    assert rules.verdict.sources["a"].scale == (1.0, 5.0)
+    assert JoinRules.from_state(rules.state()) == rules
