@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from aftercall.printable import printable
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from connectors.batch import I64, Outcomes, Warned
@@ -16,6 +18,7 @@ SCORE_SCALE: Final = "score_scale"
 _MOST: Final = 100
 """Sources of one batch that are named."""
 _USUAL: Final = (0.0, 1.0)
+_ANY: Final = (-math.inf, math.inf)
 _TOPS: Final = (5, 10, 100)
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -31,17 +34,16 @@ def off_scale(
         bounds: of sources that have settings, their scale, or None: then any score may be meant.
     """
     score = outcomes.score
-    unusual = (score < _USUAL[0]) | (score > _USUAL[1])
-    if not unusual.any() and not any(bounds.values()):
+    if not ((score < _USUAL[0]) | (score > _USUAL[1])).any() and not any(bounds.values()):
         return []
-    warnings: list[Warned] = []
-    for code, source in enumerate(sources):
-        limits = bounds.get(source, _USUAL)
-        if limits is None or len(warnings) == _MOST:
-            continue
-        (rows,) = ((outcomes.source == code) & ((score < limits[0]) | (score > limits[1]))).nonzero()
-        if len(rows):
-            warnings.append(_warned(outcomes, rows, source, None if source not in bounds else limits))
+    limits = [bounds.get(source, _USUAL) or _ANY for source in sources] or [_ANY]
+    low, high = np.array(limits)[outcomes.source].T
+    (off,) = ((score < low) | (score > high)).nonzero()
+    codes, first = np.unique(outcomes.source[off], return_index=True)
+    warnings = []
+    for code in codes[np.argsort(first)].tolist()[:_MOST]:
+        rows = off[outcomes.source[off] == code]
+        warnings.append(_warned(outcomes, rows, sources[code], bounds.get(sources[code])))
     return warnings
 
 

@@ -46,9 +46,10 @@ def join_rules(rules: Rules) -> JoinRules:
     )
 
 
-def alias_settings(rules: Rules) -> AliasSettings:
-    """The oracle's aliases as the decoder's."""
-    return AliasSettings(*(rules.aliases.get(field, {}) for field in ("task_type", "model", "config")))
+def decoder_of(rules: Rules) -> Decoder:
+    """A decoder with the oracle's rules, to which nothing is `future`."""
+    aliases = AliasSettings(*(rules.aliases.get(field, {}) for field in ("task_type", "model", "config")))
+    return Decoder(now_us=2**62, max_future_skew_us=0, aliases=aliases, ids_as_uuids=rules.ids_as_uuids)
 
 
 @dataclass
@@ -77,8 +78,7 @@ class Direct:
         """Read the history in batches that end at `cuts`; where `resumes` is true, go on from the state after one."""
         order = history.order(merged=merged)
         before, last = watermarks(order, len(history.files))
-        aliases, ids_as_uuids = alias_settings(history.rules), history.rules.ids_as_uuids
-        decoder = Decoder(now_us=2**62, max_future_skew_us=0, aliases=aliases, ids_as_uuids=ids_as_uuids)
+        decoder = decoder_of(history.rules)
         bounds = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})
         for i, (start, end) in enumerate(pairwise(bounds)):
             reads = order[start:end]

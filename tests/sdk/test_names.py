@@ -42,14 +42,16 @@ def test_a_plain_name_is_plain_and_stays_so(name: str) -> None:
 
 
 def test_what_was_sent_is_a_label_where_it_was_changed() -> None:
-    call = AgentCall(**{**CALL, "task_type": " t", "model": "m\u200b", "config": " ", "attrs": {"tier": "gold"}})
+    call = AgentCall.model_validate(
+        {**CALL, "task_type": " t", "model": "m\u200b", "config": " ", "attrs": {"tier": "gold"}}
+    )
     assert (call.task_type, call.model, call.config) == ("t", "m", "default")
     labels = {"task_type_as_sent": " t", "model_as_sent": "m\u200b", "config_as_sent": " "}
     assert call.attrs == {"tier": "gold", **labels}
-    assert AgentCall(**CALL).attrs is None
+    assert AgentCall.model_validate(CALL).attrs is None
 
 
 def test_a_label_of_that_name_that_was_sent_stays_and_a_long_name_is_cut() -> None:
     sent = {**CALL, "model": "m" + "\u200b" * 300, "task_type": " t", "attrs": {"task_type_as_sent": "theirs"}}
-    call = AgentCall(**sent)
+    call = AgentCall.model_validate(sent)
     assert call.attrs == {"task_type_as_sent": "theirs", "model_as_sent": ("m" + "\u200b" * 300)[:256]}

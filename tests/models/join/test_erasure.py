@@ -12,14 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from connectors.decode.decoder import Decoder
 from flows.dataflow.shards import SHARDS, split
 from models import plain
 from models.groups import Caps, Groups
 from models.join import Join, erase
 from models.join.identity import key_of
 from models.messages import Erasure
-from oracle.direct import Direct, join_rules
+from oracle.direct import Direct, decoder_of, join_rules
 from oracle.histories import CALL_IDS, History, histories
 from oracle.order import File, Read, watermarks
 from oracle.records import Rules
@@ -115,7 +114,7 @@ def _run(direct: Direct, history: History, order: list[Read], start: int, end: i
     """A part of a history as one batch, with the watermarks of the whole."""
     before, last = watermarks(order, len(history.files))
     reads = order[start:end]
-    batch = Decoder(now_us=2**62, max_future_skew_us=0).decode(
+    batch = decoder_of(history.rules).decode(
         [history.files[r.file].lines[r.line - 1] for r in reads],
         np.array([history.files[r.file].kind == "outcomes" for r in reads], np.uint8),
         np.array([r.file for r in reads], np.int32),
