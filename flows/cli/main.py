@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from aftercall.errors import ExitCode, UsageError
+from aftercall.names import plain_name
 from aftercall.printable import printable_json
 from flows.cli.answers import all_exits, answer, console, exits, print_json, print_sentence
 from flows.cli.check import check
@@ -237,7 +238,7 @@ def insights(
         if not given or given % timedelta(hours=1):
             raise UsageError(f"{option}: must be whole hours, at least 1h; got {text} (rates are kept by the hour)")
     try:
-        comparison = compare(snapshot_file(snapshot), task, *spans, moment(as_of, "--as-of"))
+        comparison = compare(snapshot_file(snapshot), plain_name(task), *spans, moment(as_of, "--as-of"))
     except OverflowError:
         rule = f"must not reach back beyond the year 1; got {lookback} and {baseline}"
         raise UsageError(f"--lookback, --baseline: {rule} (give shorter spans or a later --as-of)") from None

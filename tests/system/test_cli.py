@@ -423,12 +423,14 @@ def test_names_are_never_taken_for_markup(tmp_path: Path) -> None:
 
 
 def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:
-    (tmp_path / "calls.jsonl").write_bytes(lines(call(n, task_type="t\x1b[31m", model="m\x07") for n in range(CALLS)))
+    """Most controls are no part of a name; blanks within it are, and are escaped where they are no plain ones."""
+    named = (call(n, task_type="t\x1b\r[31m", model="m\x07\x85n") for n in range(CALLS))
+    (tmp_path / "calls.jsonl").write_bytes(lines(named))
     (tmp_path / "outcomes.jsonl").write_bytes(lines(map(outcome, range(CALLS))))
     assert aftercall(tmp_path, *REPLAY).returncode == 0
-    done = aftercall(tmp_path, "insights", "t\x1b[31m", "--snapshot", "out")
-    assert r"t\x1b[31m" in done.stdout
-    assert r"m\x07" in done.stdout
+    done = aftercall(tmp_path, "insights", "t\x1b\r[31m", "--snapshot", "out")
+    assert r"t\r[31m" in done.stdout
+    assert r"m\x85n" in done.stdout
     assert done.stdout.replace("\n", "").isprintable()
 
 
