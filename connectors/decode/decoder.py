@@ -1,8 +1,8 @@
 """Decodes records, as they were read, into columns: the hot path of every lane.
 
-It has two tiers. msgspec decodes and checks nearly every record; a record that msgspec rejects goes to pydantic
-(`connectors.decode.validation`), which decides. The fast tier never accepts what pydantic refuses, nor gives other
-values: `tests/connectors/decode/test_decoder.py` compares the two.
+It has two tiers. msgspec decodes and checks nearly every record; a record that msgspec rejects, also when put right
+(`connectors.decode.repair`), goes to pydantic (`connectors.decode.validation`), which decides. The fast tier never
+accepts what pydantic refuses, nor gives other values: `tests/connectors/decode/test_decoder.py` compares the two.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from connectors.decode.aliases import AliasSettings
 from connectors.decode.fields import CallFields, OutcomeFields
 from connectors.decode.labels import LeftOut, left_out_of
 from connectors.decode.renaming import Renamer, rename
+from connectors.decode.repair import repaired
 from connectors.decode.scales import off_scale
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.decode.uuids import spell
@@ -190,6 +191,11 @@ class Decoder:
         keep = np.ones(len(rows), dtype=np.bool_)
         for i in doubtful:
             labels: list[str] = []
+            records[i] = repaired(raws[i], kind, labels) if len(raws[i]) <= MAX_RECORD_BYTES else None
+            if records[i] is not None:
+                if labels:
+                    seen.left_out[int(rows[i])] = kind, records[i].occurred_at, labels
+                continue
             verdict = examine(raws[i], kind, labels)
             if isinstance(verdict, Refusal):
                 seen.refusals[int(rows[i])] = verdict

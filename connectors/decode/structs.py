@@ -1,7 +1,7 @@
 """Defines the records of the wire as msgspec structs, for the decoder's fast tier.
 
 The structs accept a subset of what `aftercall.events` accepts, with equal values: a record with an unknown field, with
-empty text, or with a `null` for a field that has a default, goes to pydantic. Times are text here, and are checked when
+empty text, or with a `null` for a field that has a default, is rejected. Times are text here, and are checked when
 they become columns.
 """
 

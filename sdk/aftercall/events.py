@@ -79,13 +79,14 @@ def _labels(given: Any, info: ValidationInfo) -> Any:
     """The labels that can be kept; `info.context`, where it is a list, receives the names of the others."""
     if not isinstance(given, Mapping):
         return given
-    kept = {name: value for name, value in given.items() if _is_label(name, value)}
+    kept = {name: value for name, value in given.items() if is_label(name, value)}
     if len(kept) < len(given) and isinstance(info.context, list):
         info.context.extend(name for name in given if name not in kept)
     return kept
 
 
-def _is_label(name: object, value: object) -> bool:
+def is_label(name: object, value: object) -> bool:
+    """Whether a member of `attrs` can be kept: flat, and neither its name nor a text too long."""
     too_long = any(isinstance(text, str) and len(text) > MAX_TEXT for text in (name, value))
     return not too_long and not isinstance(value, Mapping | list)
 
@@ -170,13 +171,13 @@ class _Part(BaseModel):
     """An object of the wire: frozen and strict; it ignores unknown fields."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-    _texts: ClassVar[frozenset[str]] = frozenset()
+    TEXT_FIELDS: ClassVar[frozenset[str]] = frozenset()
     """The fields in which empty text means absent, as exporters write it for what they do not have."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """Find out which fields are text."""
-        cls._texts = frozenset(name for name, field in cls.model_fields.items() if _takes_text(field.annotation))
+        cls.TEXT_FIELDS = frozenset(name for name, field in cls.model_fields.items() if _takes_text(field.annotation))
 
     @model_validator(mode="before")
     @classmethod
@@ -186,7 +187,7 @@ class _Part(BaseModel):
         return {
             name: value
             for name, value in given.items()
-            if value is not None and not (value == "" and name in cls._texts)
+            if value is not None and not (value == "" and name in cls.TEXT_FIELDS)
         }
 
 

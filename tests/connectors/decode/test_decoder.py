@@ -235,6 +235,20 @@ def test_the_decoder_and_pydantic_agree_over_many_more_records(batch: list[tuple
     agree([raw for raw, _ in batch], [kind for _, kind in batch])
 
 
+def test_a_record_that_is_put_right_is_checked_as_any_other_also_in_members_that_come_twice() -> None:
+    deep, head = b"[" * 250 + b"]" * 250, line(CALL, segment="")[:-1]
+    members = [
+        b'"attrs": ' + deep + b', "attrs": {"a": 1}', b'"attrs": {"a": ' + deep + b'}, "attrs": {"a": 1}',
+        b'"attrs": ' + b"1" * 5000 + b', "attrs": {}', b'"attrs": {"a": ' + b"1" * 400 + b"}", b'"attrs": 1e999, "attrs": {}',
+        b'"attrs": {"a": [1e999]}', b'"attrs": {"a": [1]}', b'"attrs": {"a": "' + b"x" * 300 + b'"}', b'"attrs": [""]',
+        b'"tokens": 1.5', b'"tokens": 1e300', b'"tokens": "x", "tokens": 1.0', b'"session_id": 1' + b"0" * 30,
+        b'"rollout": {"id": "", "arm": "canary"}', b'"tool_calls": [{"name": "", "attempts": 1.0}]', b'"new": ""',
+        b'"model": ""', b'"occurred_at": ""', b'"type": "outcome"', b'"latency_ms": 5', b'"latency_ms": ""', b'"config": null',
+    ]  # fmt: skip
+    raws = [head + b", " + member + b"}" for member in members]
+    agree(raws, [CALL] * len(raws))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=40), st.sampled_from([CALL, OUTCOME]))
 def test_arbitrary_bytes_are_refused_like_pydantic_refuses_them(raw: bytes, kind: int) -> None:
