@@ -239,11 +239,12 @@ def test_a_record_that_is_put_right_is_checked_as_any_other_also_in_members_that
     deep, head = b"[" * 250 + b"]" * 250, line(CALL, segment="")[:-1]
     members = [
         b'"attrs": ' + deep + b', "attrs": {"a": 1}', b'"attrs": {"a": ' + deep + b'}, "attrs": {"a": 1}',
-        b'"attrs": ' + b"1" * 5000 + b', "attrs": {}', b'"attrs": {"a": ' + b"1" * 400 + b"}", b'"attrs": 1e999, "attrs": {}',
+        b'"attrs": ' + b"1" * 5000 + b', "attrs": {}', b'"attrs": {"a": ' + b"1" * 400 + b"}",
+        b'"attrs": 1e999, "attrs": {}', b'"config": null',
         b'"attrs": {"a": [1e999]}', b'"attrs": {"a": [1]}', b'"attrs": {"a": "' + b"x" * 300 + b'"}', b'"attrs": [""]',
         b'"tokens": 1.5', b'"tokens": 1e300', b'"tokens": "x", "tokens": 1.0', b'"session_id": 1' + b"0" * 30,
         b'"rollout": {"id": "", "arm": "canary"}', b'"tool_calls": [{"name": "", "attempts": 1.0}]', b'"new": ""',
-        b'"model": ""', b'"occurred_at": ""', b'"type": "outcome"', b'"latency_ms": 5', b'"latency_ms": ""', b'"config": null',
+        b'"model": ""', b'"occurred_at": ""', b'"type": "outcome"', b'"latency_ms": 5', b'"latency_ms": ""',
     ]  # fmt: skip
     raws = [head + b", " + member + b"}" for member in members]
     agree(raws, [CALL] * len(raws))
