@@ -1,4 +1,4 @@
-"""Editions, clearings and authors, sentence by sentence of decision 0020, as the oracle reads them."""
+"""Editions, clearings and authors, sentence by sentence of decision 0020."""
 
 from __future__ import annotations
 

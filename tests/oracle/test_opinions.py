@@ -1,4 +1,4 @@
-"""Abstentions, combined authors and required sources, sentence by sentence of decision 0020, as the oracle reads them."""
+"""Abstentions, combined authors and required sources, sentence by sentence of decision 0020."""
 
 from __future__ import annotations
 
