@@ -68,6 +68,8 @@ def more_outcomes(draw: st.DrawFn, outcomes: list[Raw], kinds: frozenset[str]) -
         outcomes = [{**outcome, "author": draw(st.sampled_from([None, "ann", "bob", "çem"]))} for outcome in outcomes]
     rest: list[Raw] = []
     for outcome in outcomes:
+        if {"authors", "combine"} <= kinds:
+            rest += [draw(_also(outcome, number)) for number in range(draw(st.sampled_from([0, 0, 1, 2])))]
         if "editions" in kinds:
             rest += [draw(_edition(outcome)) for _ in range(draw(st.sampled_from([0, 0, 1, 2])))]
         if "clearings" in kinds:
@@ -92,7 +94,7 @@ def _attempts(draw: st.DrawFn) -> list[Raw]:
 @st.composite
 def _second(draw: st.DrawFn, call: Raw) -> Raw:
     """Another record of a call: what the first one lacks, other values, another time, or another call altogether."""
-    later = draw(st.sampled_from([0, 0, SECOND, MINUTE, -MINUTE, DAY, DAY + 1]))
+    later = draw(st.sampled_from([0, 0, SECOND, MINUTE, -MINUTE, DAY, DAY + 1, -DAY - 1]))
     at = max(call["occurred_at"] + later, 0)
     fills = {
         "error": draw(st.sampled_from([None, None, call["error"], "timeout"])),
@@ -106,6 +108,14 @@ def _second(draw: st.DrawFn, call: Raw) -> Raw:
     tokens = draw(st.sampled_from([{}, {"tokens": 9}, {"tokens_out": 3}]))
     named = {name: call[name] for name in ("call_id", "task_type", "model", "config", "segment")}
     return {**named, **fills, **tokens, **other, "occurred_at": at, "attempts": draw(st.one_of(st.none(), _attempts()))}
+
+
+@st.composite
+def _also(draw: st.DrawFn, outcome: Raw, number: int) -> Raw:
+    """What another person says in the same place."""
+    said: list[Raw] = [{"success": True}, {"success": False}, {"score": 0.69}]
+    signed = {"outcome_id": f"{outcome['outcome_id'][:8]}-{number}", "author": ("eve", "fay")[number]}
+    return {**_without_verdict(outcome), **draw(st.sampled_from(said)), **signed}
 
 
 @st.composite
