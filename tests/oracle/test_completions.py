@@ -110,6 +110,14 @@ def test_a_late_error_is_the_implicit_failure_from_its_own_effective_minute_on()
     assert (verdict["seq"], verdict["reason"], verdict["age_s"]) == (0, "timeout", 0.0)
 
 
+def test_what_a_completion_brings_counts_no_earlier_than_its_call() -> None:
+    start = Call("c", T - MINUTE_US, error="timeout", model="backup", attempts=(Attempt("large", None, "429"),))
+    assert fed(Call("c", T, model="backup"), start, rules=RULES).trials() == {
+        ("task", "backup", "default"): {M: (0, 1)},
+        ("task", "large", "default"): {M: (0, 1)},
+    }
+
+
 def test_a_late_error_takes_back_no_trial_and_changes_no_verdict_that_stands() -> None:
     end = Call("c", T + SECOND, error="timeout")
     oracle = fed(CALL, vote("1", 1), (end, T + 7 * MINUTE_US), rules=RULES)
