@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from oracle.ledger import PENDING, Verdict, decide, is_silent, ordered
 from oracle.records import MINUTE_US, Attempt, Call, Outcome, Rules
 
 Group = tuple[str, str, str]
+METRICS = ("latency_ms", "cost_usd", "tokens")
 
 
 class Arrived(NamedTuple):
@@ -26,6 +27,16 @@ class Tried(NamedTuple):
     attempt: Attempt
     number: int
     minute: int
+
+
+class Measured(NamedTuple):
+    """A value of a call (`attempt` 0) or of a failed attempt, and the minute in which detectors take it."""
+
+    group: Group
+    minute: int
+    attempt: int
+    metric: str
+    value: float
 
 
 class Counted(NamedTuple):
@@ -49,10 +60,12 @@ class Held:
     tried: list[Tried] = field(default_factory=list)
     error_minute: int | None = None
     """From when on the call's own error is known."""
+    measured: list[Measured] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.call.error is not None:
             self.error_minute = self.minute
+        self._measure(METRICS, self.minute)
         self._try(self.minute)
 
     @property
@@ -88,13 +101,23 @@ class Held:
         minute = max(minute, self.minute)
         if before.error is None and self.call.error is not None:
             self.error_minute = minute
+        self._measure([metric for metric in METRICS if getattr(before, metric) is None], minute)
         if not before.attempts:
             self._try(minute)
         return self.call != before
 
+    def _measure(self, metrics: Iterable[str], minute: int) -> None:
+        values = {metric: getattr(self.call, metric) for metric in metrics}
+        self.measured += [Measured(self.group, minute, 0, *one) for one in values.items() if one[1] is not None]
+
     def _try(self, minute: int) -> None:
         numbered = enumerate(self.call.attempts, 1)
-        self.tried += [Tried(attempt, number, minute) for number, attempt in numbered if attempt.error is not None]
+        tried = [Tried(attempt, number, minute) for number, attempt in numbered if attempt.error is not None]
+        self.tried += tried
+        for attempt, number, _ in tried:
+            values = {"latency_ms": attempt.latency_ms, "cost_usd": attempt.cost_usd}
+            group = self.group_of(attempt)
+            self.measured += [Measured(group, minute, number, m, v) for m, v in values.items() if v is not None]
 
     def group_of(self, attempt: Attempt) -> Group:
         """What an attempt counts for."""

@@ -240,6 +240,14 @@ class Oracle:
                         found["scores"][held.group, minute, statement.source, round(statement.score * 100)] += 1
         return found
 
+    def values(self) -> Counter[tuple[Any, ...]]:
+        """What detectors take: (group, minute, time of the call, its id, attempt, metric, value)."""
+        return Counter(
+            (one.group, one.minute, held.call.at, held.call.call_id, *one[2:])
+            for held in self._calls
+            for one in held.measured
+        )
+
 
 def hash_of(call_id: str) -> int:
     """The hash that decides the shard of a call, and ties between calls."""

@@ -93,6 +93,19 @@ def test_the_owners_time_stands_and_the_other_sets_the_latency_where_none_is_giv
         assert row(fed(one, two, rules=RULES))["latency_ms"] == 3.0
 
 
+def test_detectors_take_a_value_once_when_it_comes() -> None:
+    end = Call("c", T + SECOND, cost_usd=0.5, tokens=7)
+    oracle = fed(replace(CALL, tokens=3), (end, T + 7 * MINUTE_US), (end, T + 9 * MINUTE_US), rules=RULES)
+    assert oracle.values() == {
+        (GROUP, M, T, "c", 0, "tokens", 3): 1,
+        (GROUP, M + 7, T, "c", 0, "latency_ms", 1000.0): 1,
+        (GROUP, M + 7, T, "c", 0, "cost_usd", 0.5): 1,
+    }
+    tried = fed(replace(CALL, attempts=(Attempt("large", None, "429", 90.0, 0.25),)), rules=RULES)
+    group = ("task", "large", "default")
+    assert set(tried.values()) == {(group, M, T, "c", 1, "latency_ms", 90.0), (group, M, T, "c", 1, "cost_usd", 0.25)}
+
+
 def test_no_count_moves_to_another_window() -> None:
     hour = GRAIN_US["1h"]
     start = Call("c", hour * 400_000 - SECOND)
