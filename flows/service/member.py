@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
 import sys
 from dataclasses import dataclass
 
-from aftercall.errors import ExitCode, user_error
+from aftercall.errors import user_error
 from connectors.kafka.client import admin_config
 from connectors.kafka.metadata import MetadataPoller
 from connectors.kafka.progress_board import ProgressBoard
@@ -21,6 +19,7 @@ from flows.service.health import Health
 from flows.service.health_server import Server
 from flows.service.kafka_flow import kafka_flow
 from flows.service.peer_health import watch_peers
+from flows.service.process_exit import exits_at_once
 from flows.service.report import reporting
 from flows.service.service_run import ServiceRun
 from flows.service.signals import Stopping, die_with_parent
@@ -43,16 +42,11 @@ def run_as_member(service: ServiceRun, member: Member) -> None:
     stopping.install()
     die_with_parent(sys.stdin)
     try:
-        work(service, member, stopping)
-    except BaseException as error:
-        caused_by_user = user_error(error)
-        code = ExitCode.FAILED if caused_by_user is None else caused_by_user.exit_code
-        # Threads that Bytewax has left behind may crash the interpreter at its exit.
-        atexit.register(os._exit, code)
-        if not isinstance(error, PeerLost):
-            raise
+        with exits_at_once():
+            work(service, member, stopping)
+    except PeerLost as error:
         _log.warning("%s", error)
-        sys.exit(code)
+        sys.exit(error.exit_code)
 
 
 def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Server | None = None) -> None:

@@ -22,6 +22,7 @@ from flows.service import health_server, logs
 from flows.service.claiming import Claiming, alive_until, claimed, end_at_once
 from flows.service.health import Health
 from flows.service.member import Member, work
+from flows.service.process_exit import exits_at_once
 from flows.service.processes import run_members
 from flows.service.resume import resume
 from flows.service.service_run import ServiceRun
@@ -56,7 +57,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
     state = state_folder(service.out)
     lost: list[str] = []
     on_lost = end_at_once if processes == 1 else lost.append
-    with locked(state) as lock, ExitStack() as held, ExitStack() as stack:
+    with exits_at_once(), locked(state) as lock, ExitStack() as held, ExitStack() as stack:
         _log.info("started: %s", _described_run(service, processes))
         health = _health_of_start(service.settings)
         server = health_server.listen(service.settings.service, 0, health)
