@@ -347,10 +347,10 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InsightError, match=r"snapshot: .*none\.duckdb must be a file; there is none"):
         insights(tmp_path / "none.duckdb", "triage")
     (tmp_path / "text").write_text("not a database" * 1000)
-    with pytest.raises(InsightError, match="must be a DuckDB file that aftercall wrote"):
+    with pytest.raises(InsightError, match=r"snapshot: .*: must be a snapshot that aftercall wrote"):
         insights(tmp_path / "text", "triage")
     duckdb.connect(str(tmp_path / "empty.duckdb")).close()
-    with pytest.raises(InsightError, match="must be a DuckDB file that aftercall wrote"):
+    with pytest.raises(InsightError, match=r"snapshot: .*: must be a snapshot that aftercall wrote"):
         insights(tmp_path / "empty.duckdb", "triage")
 
 
