@@ -1,4 +1,7 @@
-"""Ends every process whose PYTHONPATH has this folder first, once it ends its libraries, with the code in a variable."""
+"""Ends every process whose PYTHONPATH has this folder first once it ends its libraries.
+
+The variable ENDED_LIBRARIES has the exit code.
+"""
 
 from __future__ import annotations
 
