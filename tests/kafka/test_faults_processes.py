@@ -26,7 +26,7 @@ def test_stopped_its_last_snapshot_has_all_that_was_read(
     """
     it = pipeline()
     it.send(3_000)
-    running = it.start(processes=processes, AFTERCALL_SNAPSHOT__EVERY="1h", **VARIABLES)
+    running = it.start(processes=processes, before=None, AFTERCALL_SNAPSHOT__EVERY="1h", **VARIABLES)
     running.until(lambda: read(it, processes) == it.records)
     running.stop(number)
     it.assert_right()
