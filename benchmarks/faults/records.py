@@ -24,7 +24,7 @@ _CAP: Final = 100
 def poison(stage: Stage) -> None:
     """Ten thousand records in a row that are no JSON, no UTF-8, no object."""
     stage.write(0.4)
-    for values, reason in ((b"\xff{", "not_utf8"), (b'{"call_id": ', "not_json"), (b"[1]", "not_an_object")):
+    for values, reason in ((b"\xff{", "not_utf8"), (b'{"call_id": ', "not_json"), (b"[1]", "not_object")):
         stage.write_refused("calls", [values] * 1_700, reason)
         stage.write_refused("outcomes", [values] * 1_700, reason)
     stage.start(processes=2)
