@@ -123,7 +123,7 @@ def large_records(stage: Stage) -> None:
     at = stage.now
     stage.write_these([as_sent("calls", call("large", at, input="x" * 900_000))])
     deep = json.dumps(call("deep", at)).encode()[:-1] + b', "attrs": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001
-    stage.write_refused("calls", [deep], "not_json")
+    stage.write_refused("calls", [deep], "too_deep")
     stage.finish()
 
 
