@@ -162,11 +162,13 @@ class Claimant:
         if newest is None or self._settings.take_over or found in {"free", "ours"}:
             return
         if found == "behind":
+            owner = self._settings.owner
+            holder = newest.holder if newest.run_id == owner.run_id else "elsewhere"
             raise ClaimHeld(
-                f"{self._settings.owner.folder}: must be the folder in which its run went on last; it was last used "
-                f"by start {self._settings.stored} of these topics, and the run by start {newest.stored}, "
-                f"{newest.holder}: this is a copy that fell behind (start that one, or give --take-over to go on from "
-                "this one)"
+                f"{owner.folder}: must be the folder in which its run went on last; it was last used by start "
+                f"{self._settings.stored} of these topics, and the run by start {newest.last_stored(owner.run_id)}, "
+                f"{holder}: this is a copy that fell behind (start that one, or give --take-over to go on from this "
+                "one)"
             )
         self._watch(newest)
 
@@ -214,6 +216,7 @@ class Claimant:
             folder=settings.owner.folder,
             host=settings.owner.host,
             since=datetime.now(UTC).isoformat(timespec="seconds"),
+            earlier={} if newest is None else newest.earlier_than(settings.owner.run_id),
         )
         try:
             self._write(claim, time.monotonic_ns())

@@ -128,7 +128,10 @@ def test_a_take_over_ends_the_holder_and_its_folder_is_behind(hosts: Hosts) -> N
     copy.release()
     with pytest.raises(ClaimHeld, match="a copy that fell behind"):
         hosts.service("b", "another run", stored=2).take()
-    assert hosts.running("b", "another run", stored=2, take_over=True).incarnation == 4
+    hosts.running("d", "a third run").release()
+    with pytest.raises(ClaimHeld, match="the run by start 3, elsewhere: this is a copy that fell behind"):
+        hosts.service("b", "another run", stored=2).take()
+    assert hosts.running("b", "another run", stored=2, take_over=True).incarnation == 5
 
 
 def test_a_defect_that_ends_the_heartbeats_ends_the_service(
