@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from secrets import token_hex
 
+from connectors.kafka.progress_board import ProgressBoard
 from connectors.kafka.waiting_board import WaitingBoard
 from flows.dataflow.shards import SHARDS
 from flows.runtime.run_folder import PICKLED, RUN_ID, STOPPED, VERSION, Run, open_run, write_run
@@ -36,7 +37,9 @@ def resume(service: ServiceRun, state: Path, cluster_id: str) -> Run:
     if RUN_ID not in current or service.accept_unsealed_state:
         current = {RUN_ID: token_hex(8)} | current
         write_run(state, current)
+    # Here, where there is one process: two that make such a file at the same time cut it off while the other maps it.
     WaitingBoard(state / "waiting", len(SHARDS), clear=True)
+    ProgressBoard(state / "lead", service.settings.kafka.lanes)
     return current
 
 
