@@ -265,7 +265,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         batch.high = self._clocks.high()
         is_call = self._kind == CALL
         batch.calls_low, batch.calls_high = self._clocks.calls(is_call)
-        at_end = self._clocks.at_end[is_call].all() and not self._callbacks.holding()
+        at_end = self._clocks.at_end[is_call].all() and not self._callbacks.holding() and not PAUSES.is_paused("broker")
         moved = bool(is_call[read.moved].any()) or not at_end
         if self._quiet.last_too_long(now, moved=moved, blocked=needed is not None):
             batch.calls_low = batch.calls_high = ENDED

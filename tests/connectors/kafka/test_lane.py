@@ -260,6 +260,25 @@ def test_calls_that_stay_away_are_given_up_where_outcomes_have_no_room(rig: Call
         assert _until(lane, _read(1))[-1].calls_high == T0_US + 60_000_000
 
 
+def test_while_no_broker_answers_calls_do_not_stay_away(rig: Callable[..., Rig]) -> None:
+    """Also where there is no claim, which would hold the lane: that they are at their end is not known then."""
+    it = rig(partitions=1, orphan_wait_s=0.3)
+    it.callbacks = LaneCallbacks(needed=lambda: T0_US)
+    it.broker.produce(it.calls, 0, "c0", _call(0))
+    it.broker.produce(it.outcomes, 0, "c0", _outcome(0))
+    PAUSES.begin("broker", "a test", "no broker answers")
+    try:
+        with it.lane() as lane:
+            batches = _until(lane, _read(1))
+            began = time.monotonic()
+            batches += _until(lane, lambda _: time.monotonic() - began > 1.5)
+            assert ENDED not in {batch.calls_high for batch in batches}
+            PAUSES.end("broker", "a test", at_once=True)
+            _until(lane, lambda batches: bool(batches) and batches[-1].calls_high == ENDED)
+    finally:
+        PAUSES.end("broker", "a test", at_once=True)
+
+
 def test_a_position_behind_the_end_is_reported_and_accepted_only_on_demand(rig: Callable[..., Rig]) -> None:
     it = rig(partitions=1)
     it.broker.produce(it.calls, 0, "c0", _call(0))
