@@ -165,7 +165,7 @@ class Batch:
             others had been read when their end was confirmed; `NEVER` while one of them has no accepted record.
         high: the greatest clock of a partition, us, or `NEVER`.
         idle: the lane has no partition, or its files have ended; `low` has no meaning then.
-        calls_low: the least clock of its partitions of calls that are not idle, or `ENDED`; of files always `ENDED`, as
+        calls_low: the same minimum over its partitions of calls, or `ENDED` without any; of files always `ENDED`, as
             they are read in the order of event time: no call that is still to come belongs to an older outcome.
         calls_high: the greatest clock of its partitions of calls; `ENDED` without any, or if no call is waited for.
         news: records or erasure requests came, or one of these clocks changed; otherwise the batch is a heartbeat.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -24,13 +25,22 @@ def open_draft(path: Path) -> IO[str]:
     return draft
 
 
-def links(folder: Path) -> Iterator[Path]:
-    """All links below a folder, or the folder itself if it is one."""
-    if folder.is_symlink():
+def strange(folder: Path) -> Iterator[Path]:
+    """All that is neither a file nor a folder below a folder, such as links and pipes; or the folder itself."""
+    if is_strange(folder):
         yield folder
         return
     for place, folders, files in os.walk(folder):
-        yield from (path for name in (*folders, *files) if (path := Path(place, name)).is_symlink())
+        yield from (path for name in (*folders, *files) if is_strange(path := Path(place, name)))
+
+
+def is_strange(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: to open a pipe may last for ever."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _without_links(path: str, flags: int) -> int:

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["harness.guard", "harness.interrupts", "harness.marks", "harness.minutes", "kafka.fixtures"]
+pytest_plugins = [
+    "harness.guard",
+    "harness.interrupts",
+    "harness.marks",
+    "harness.minutes",
+    "kafka.fixtures",
+    "kafka.lane_rig",
+]
 
 # No deadline: the first example pays for imports, and two shared cores stutter.
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -26,7 +26,7 @@ _OFTEN: Final = {
     "AFTERCALL_JOIN__HORIZON": "72h",
 }  # fmt: skip
 _LISTED: Final = ("verdicts", "alerts", "recommendations")
-_TABLES: Final = ("calls", "statements", "rates", "current_rates", "cell_history")
+_TABLES: Final = ("calls", "statements", "rates", "current_rates")
 
 
 class FileStage:

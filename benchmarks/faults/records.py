@@ -24,7 +24,7 @@ _CAP: Final = 100
 def poison(stage: Stage) -> None:
     """Ten thousand records in a row that are no JSON, no UTF-8, no object."""
     stage.write(0.4)
-    for values, reason in ((b"\xff{", "not_utf8"), (b'{"call_id": ', "not_json"), (b"[1]", "not_an_object")):
+    for values, reason in ((b"\xff{", "not_utf8"), (b'{"call_id": ', "not_json"), (b"[1]", "not_object")):
         stage.write_refused("calls", [values] * 1_700, reason)
         stage.write_refused("outcomes", [values] * 1_700, reason)
     stage.start(processes=2)
@@ -123,7 +123,7 @@ def large_records(stage: Stage) -> None:
     at = stage.now
     stage.write_these([as_sent("calls", call("large", at, input="x" * 900_000))])
     deep = json.dumps(call("deep", at)).encode()[:-1] + b', "attrs": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001
-    stage.write_refused("calls", [deep], "not_json")
+    stage.write_refused("calls", [deep], "too_deep")
     stage.finish()
 
 

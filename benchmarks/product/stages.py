@@ -80,7 +80,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "connectors.kafka.sink:KafkaPart.snapshot",
         "connectors.kafka.after_epoch:AfterEpochPart.snapshot",
     ),
-    "engine": ("flows.replay:execute", "flows.service.run:execute"),
+    "engine": ("flows.replay:execute", "flows.service.member:execute"),
 }
 """By stage, `module:name`; a name with `()` is a function that builds the function of a step."""
 _SAMPLE_S: Final = 0.5

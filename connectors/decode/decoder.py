@@ -2,7 +2,8 @@
 
 It has two tiers. msgspec decodes and checks nearly every record; a record that msgspec rejects, also when put right
 (`connectors.decode.repair`), goes to pydantic (`connectors.decode.validation`), which decides. The fast tier never
-accepts what pydantic refuses, nor gives other values: `tests/connectors/decode/test_decoder.py` compares the two.
+accepts what pydantic refuses, nor gives other values: `tests/connectors/decode/test_decoder_equals_pydantic.py`
+compares the two.
 """
 
 from __future__ import annotations

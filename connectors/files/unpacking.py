@@ -45,8 +45,12 @@ class Unpacking:
 
         Raises:
             InputError: the file is missing, cannot be read, is not compressed as its name says, or unpacks to more than
-                is allowed or fits on the disk.
+                is allowed or fits on the disk; or dead letters could not name it.
         """
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{path}: must have a name in UTF-8; it has another one (rename it)") from None
         try:
             if path.suffix == ".gz":
                 with gzip.open(path) as plain:

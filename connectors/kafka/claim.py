@@ -6,8 +6,8 @@ The claim's key is made of cluster, group and topics. Its newest record shows wh
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from xxhash import xxh3_64_hexdigest
@@ -16,6 +16,7 @@ TRANSACTIONAL_ID: Final = "aftercall-claim-"
 """What the transactional ids of all claims begin with: rights can be granted by this prefix."""
 BEAT_S: Final = 5.0
 """Seconds between the heartbeats of a claim."""
+_MOST_EARLIER: Final = 64
 
 Judgement = Literal["free", "ours", "watch", "behind"]
 
@@ -46,6 +47,7 @@ class Claim:
         host: see above.
         since: when the service took the claim, RFC 3339, by its host's clock.
         released: the service has ended in order.
+        earlier: what `stored` was last of other runs that had the topics before, by their `run_id`: the newest 64.
     """
 
     run_id: str
@@ -55,6 +57,7 @@ class Claim:
     host: str
     since: str
     released: bool = False
+    earlier: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The record's value."""
@@ -81,6 +84,16 @@ class Claim:
     def is_of(self, owner: Owner) -> bool:
         """Whether it was made in this folder on this host, for this run."""
         return Owner(self.run_id, self.folder, self.host) == owner
+
+    def last_stored(self, run_id: str) -> int:
+        """The incarnation that a run's folder had on its disk, as far as is known here; 0 of a run that is not."""
+        return self.stored if run_id == self.run_id else self.earlier.get(run_id, 0)
+
+    def earlier_than(self, run_id: str) -> dict[str, int]:
+        """The `earlier` of a claim of this run that follows."""
+        known = {**self.earlier, self.run_id: self.stored}
+        known.pop(run_id, None)
+        return dict([*known.items()][-_MOST_EARLIER:])
 
     def same_start(self, other: Claim | None) -> bool:
         """Whether both were written by one start of a service."""
@@ -111,7 +124,7 @@ def judge(newest: Claim | None, owner: Owner, stored: int) -> Judgement:
     """
     if newest is None:
         return "free"
-    if newest.run_id == owner.run_id and stored < newest.stored:
+    if stored < newest.last_stored(owner.run_id):
         return "behind"
     if newest.released:
         return "free"

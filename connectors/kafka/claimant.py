@@ -162,11 +162,13 @@ class Claimant:
         if newest is None or self._settings.take_over or found in {"free", "ours"}:
             return
         if found == "behind":
+            owner = self._settings.owner
+            holder = newest.holder if newest.run_id == owner.run_id else "elsewhere"
             raise ClaimHeld(
-                f"{self._settings.owner.folder}: must be the folder in which its run went on last; it was last used "
-                f"by start {self._settings.stored} of these topics, and the run by start {newest.stored}, "
-                f"{newest.holder}: this is a copy that fell behind (start that one, or give --take-over to go on from "
-                "this one)"
+                f"{owner.folder}: must be the folder in which its run went on last; it was last used by start "
+                f"{self._settings.stored} of these topics, and the run by start {newest.last_stored(owner.run_id)}, "
+                f"{holder}: this is a copy that fell behind (start that one, or give --take-over to go on from this "
+                "one)"
             )
         self._watch(newest)
 
@@ -214,6 +216,7 @@ class Claimant:
             folder=settings.owner.folder,
             host=settings.owner.host,
             since=datetime.now(UTC).isoformat(timespec="seconds"),
+            earlier={} if newest is None else newest.earlier_than(settings.owner.run_id),
         )
         try:
             self._write(claim, time.monotonic_ns())
@@ -259,6 +262,20 @@ class Claimant:
             )  # fmt: skip
 
     def _run(self) -> None:
+        try:
+            ended = self._beats()
+        except BaseException as error:  # noqa: BLE001 - logged, and ends the run
+            # Else the service would wait for a confirmation that never comes, alive and for ever.
+            _log.exception("the heartbeats of the claim were ended by a defect of aftercall, %r", error)
+            ended = (
+                f"{self._settings.topic}: the claim must be confirmed every {BEAT_S:g} s; a defect of aftercall has "
+                "ended that, so this run has ended (its traceback is in the log; the same command resumes)"
+            )
+        if ended:
+            self._on_lost(ended)
+
+    def _beats(self) -> str:
+        """Write heartbeats until `release`; returns a sentence once another has the claim."""
         beat_s = self._monotonic()
         while not self._stop.wait(_POLL_S):
             due_s = beat_s + (_RETRY_S if self._failing else BEAT_S)
@@ -266,11 +283,11 @@ class Claimant:
                 beat_s = self._monotonic()
                 lost = self._beat()
                 if lost is not None:
-                    self._on_lost(
+                    return (
                         f"{self._settings.topic}: only one service may run on these topics; another one has taken "
                         f"over, {lost.holder}, so this one has ended and stored nothing since (run one of them)"
                     )
-                    return
+        return ""
 
     def _beat(self) -> Claim | None:
         """Write a heartbeat; returns who else has the claim, None as long as that is us or the broker is away."""

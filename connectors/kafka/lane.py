@@ -149,6 +149,8 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
 
     def _apply_metadata(self) -> bool:
         """Adopt new partitions, and confirm ends; False until the broker has answered for the first time."""
+        if self._poller.defect is not None:
+            raise self._poller.defect
         metadata = self._poller.latest
         if metadata is None:
             return False
@@ -263,7 +265,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         batch.high = self._clocks.high()
         is_call = self._kind == CALL
         batch.calls_low, batch.calls_high = self._clocks.calls(is_call)
-        at_end = self._clocks.at_end[is_call].all() and not self._callbacks.holding()
+        at_end = self._clocks.at_end[is_call].all() and not self._callbacks.holding() and not PAUSES.is_paused("broker")
         moved = bool(is_call[read.moved].any()) or not at_end
         if self._quiet.last_too_long(now, moved=moved, blocked=needed is not None):
             batch.calls_low = batch.calls_high = ENDED

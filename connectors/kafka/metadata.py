@@ -79,6 +79,8 @@ class MetadataPoller:
         self._without_ids = False
         self.latest: Metadata | None = None
         """The newest answer; None before the first one."""
+        self.defect: BaseException | None = None
+        """What has ended the thread. The lanes raise it: without answers they would wait for ever without a word."""
 
     def start(self) -> None:
         """Start polling; a second call does nothing."""
@@ -91,6 +93,12 @@ class MetadataPoller:
         self._stop.set()
 
     def _run(self) -> None:
+        try:
+            self._poll_until_closed()
+        except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
+            self.defect = error
+
+    def _poll_until_closed(self) -> None:
         admin = open_admin(self._config)
         while not self._stop.is_set():
             try:

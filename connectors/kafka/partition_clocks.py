@@ -104,13 +104,12 @@ class PartitionClocks:
         return (int(self._counted().min()), False) if len(self.clock) else (NEVER, True)
 
     def calls(self, is_call: Bools) -> tuple[int, int]:
-        """The least clock of the partitions of calls that are not idle, and the greatest of all of them.
+        """The least clock of the partitions of calls, idle ones as they count, and the greatest of all of them.
 
-        `ENDED` where there are none.
+        The former may be ahead of the latter, where all are idle. `ENDED` where there are none.
         """
         clock = self.clock[is_call]
-        idle = self.at_end & ((self._empty_until != NEVER) | (self.clock == NEVER))
-        return int(clock[~idle[is_call]].min(initial=ENDED)), int(clock.max()) if len(clock) else ENDED
+        return int(self._counted()[is_call].min(initial=ENDED)), int(clock.max()) if len(clock) else ENDED
 
     def high(self) -> int:
         """The greatest clock."""

@@ -197,7 +197,9 @@ def run(
 
     settings = load(config)
 
-    from flows.service.run import Member, ServiceRun, run_as_member, run_service
+    from flows.service.member import Member, run_as_member
+    from flows.service.run import run_service
+    from flows.service.service_run import ServiceRun
 
     service = ServiceRun(
         settings,

@@ -151,12 +151,16 @@ def _log_alert(alert: Alert) -> None:
 
 
 def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
-    """Builds the function that raises an alert `group_cap` for each cap on groups that the step has reached."""
+    """Builds the function that raises, and logs, an alert `group_cap` for each cap that the step has reached."""
     join = settings.join
 
     def alerts(item: tuple[str, Grouped]) -> list[Alert]:
         when = to_datetime(max(item[1].folded_at, 0))
-        return [_group_cap(folding, when, join.max_groups, join.max_groups_per_task) for folding in item[1].folding]
+        raised = [_group_cap(folding, when, join.max_groups, join.max_groups_per_task) for folding in item[1].folding]
+        for alert in raised:
+            METRICS.alert(alert.state, alert.kind)
+            _log_alert(alert)
+        return raised
 
     return alerts
 

@@ -10,14 +10,12 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import duckdb
-
+from aftercall import open_snapshot
 from aftercall.errors import UsageError
 from connectors.decode.uuids import uuid_form
 from connectors.erasure.requests import Erasures
@@ -132,22 +130,11 @@ def _requested(job: Job) -> list[str]:
 def _of_sessions(job: Job) -> list[str]:
     """The calls of the sessions in the newest snapshot."""
     link = job.out / LINK
-    for _ in range(5):
-        if not link.exists():
-            return []
-        # A newer snapshot may replace the file before it is opened: try again.
-        with naming(link), suppress(duckdb.IOException):
-            return _calls_in(link.resolve(), job.sessions)
-        time.sleep(_LOOK_EVERY_S)
-    raise RunError(
-        f"{link}: the snapshot must be readable; it is not (see that the pipeline publishes, then try again)"
-    )
-
-
-def _calls_in(file: Path, sessions: Sequence[str]) -> list[str]:
+    if not link.exists():
+        return []
     query = "SELECT DISTINCT call_id FROM calls WHERE list_contains(?::VARCHAR[], session_id) ORDER BY 1"
-    with duckdb.connect(str(file), read_only=True) as snapshot:
-        return [row[0] for row in snapshot.execute(query, [list(sessions)]).fetchall()]
+    with naming(link), open_snapshot(link) as snapshot:
+        return [row[0] for row in snapshot.execute(query, [list(job.sessions)]).fetchall()]
 
 
 def _erased(job: Job, ids: Sequence[str]) -> dict[str, int]:

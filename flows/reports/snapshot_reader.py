@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 
+from aftercall import NoSnapshotError
+from aftercall import open_snapshot as open_newest
 from aftercall.errors import UserError
 from connectors.snapshot.errors import is_unusable
 
@@ -34,7 +36,7 @@ class Route:
 
 @contextmanager
 def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a snapshot for reading within the block.
+    """Open the newest snapshot for reading within the block, as the SDK does; newer ones may be published meanwhile.
 
     Raises:
         InsightError: no file is there, it is not a snapshot, or it cannot answer a query of the block.
@@ -45,13 +47,9 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         )
         raise InsightError(message)
     try:
-        # Resolved, because the link may point to a newer file while this one is still being read.
-        base = duckdb.connect(str(path.resolve()), read_only=True)
-        base.execute("SELECT count(*) FROM rates").fetchall()
-    except duckdb.Error as wrong:
-        raise InsightError(
-            f"snapshot: {path} must be a DuckDB file that aftercall wrote; got: {_line(wrong)} (give --snapshot)"
-        ) from None
+        base = open_newest(path)
+    except NoSnapshotError as wrong:
+        raise InsightError(f"snapshot: {wrong}") from None
     try:
         yield base
     except duckdb.Error as wrong:

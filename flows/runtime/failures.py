@@ -57,8 +57,13 @@ class Failures:
             try:
                 result = function(*arguments)
                 return result if then is None else then(result)
-            except StopIteration:  # the end of a source
-                raise
+            except StopIteration as end:
+                if _ends_a_source(end):
+                    raise
+                # Bytewax would take it for the end of the input, and the run would end as if it had read all of it.
+                error = RuntimeError(f"{function.__qualname__} must end by returning, or with an error; {end!r}")
+                self.first = self.first or error
+                raise error from end
             except BaseException as error:
                 self.first = self.first or error
                 raise
@@ -74,3 +79,11 @@ class Failures:
                 self.first = self.first or error
 
         return closing
+
+
+def _ends_a_source(end: StopIteration) -> bool:
+    """Whether a source has raised it itself; from anything that the source has called it is a defect."""
+    frame = end.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_code.co_name == "next_batch"

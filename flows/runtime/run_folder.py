@@ -20,7 +20,7 @@ from typing import Any, Final
 from xxhash import xxh3_128_hexdigest
 
 from aftercall.errors import StateError, UsageError, UserError
-from connectors.own_files import links, open_draft, open_own
+from connectors.own_files import is_strange, open_draft, open_own, strange
 from connectors.snapshot.versions import LINK, VERSIONS
 
 VERSION = 3
@@ -71,7 +71,7 @@ def state_folder(out: Path) -> Path:
     _refuse_file(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _refuse_links(out)
+        _refuse_strange(out)
         for folder, rights in ((state, 0o700), (snapshots, 0o777)):
             _refuse_file(folder)
             folder.mkdir(mode=rights, exist_ok=True)
@@ -89,11 +89,15 @@ def state_folder(out: Path) -> Path:
 
 
 def _refuse_names(out: Path) -> None:
-    """Make sure that DuckDB takes the path for one.
+    """Make sure that DuckDB takes the path for one, and that it can be written in texts.
 
     Raises:
-        UsageError: it does not.
+        UsageError: it does not, or cannot.
     """
+    try:
+        str(out.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"--out: must be a path in UTF-8; got {out.absolute()} (choose another name)") from None
     if "?" in str(out.absolute()):
         raise UsageError(
             f"--out: must be a path without '?', after which DuckDB looks for options; got {out} (choose another name)"
@@ -110,20 +114,19 @@ def _refuse_file(folder: Path) -> None:
         raise RunError(f"{folder}: the output folder must be writable; it is a file (choose another --out)")
 
 
-def _refuse_links(out: Path) -> None:
-    """Make sure that nothing of a run lies behind a link, but the newest snapshot behind ours.
+def _refuse_strange(out: Path) -> None:
+    """Make sure that all of a run are files and folders; only the newest snapshot lies behind a link, which is ours.
 
     Raises:
-        RunError: something does.
+        RunError: something else is there.
     """
     own = [out / name for name in OUTPUTS] + [path for path in out.glob("outcomes*") if path.name != LINK]
-    within = (path for folder in FOLDERS for path in links(out / folder))
-    found = next(within, None) or next((path for path in own if path.is_symlink()), None)
-    if found is not None:
-        raise RunError(
-            f"{found}: must be a file or folder of this run; it is a link, which may lead to what is not ours (remove "
-            "it, or choose another --out)"
-        )
+    within = (path for folder in FOLDERS for path in strange(out / folder))
+    found = next(within, None) or next((path for path in own if is_strange(path)), None)
+    if found is None:
+        return
+    what = "a link, which may lead to what is not ours" if found.is_symlink() else "neither"
+    raise RunError(f"{found}: must be a file or folder of this run; it is {what} (remove it, or choose another --out)")
 
 
 @contextmanager

@@ -50,8 +50,8 @@ _Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores)
 class Grouped(NamedTuple):
     """What one message of one shard led to.
 
-    `folding`: the caps that were reached, at `folded_at`. `watermark`: that of all shards together. Codes index
-    `names`, which may repeat.
+    `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together. Codes
+    index `names`, which may repeat.
     """
 
     names: list[Group]
@@ -104,7 +104,8 @@ class Groups:
             delays=delays._replace(code=to.of(delays.code, delays.hour)),
             closed=self._close(watermark),
             folding=self._naming.began(),
-            folded_at=changes.watermark,
+            # Before there is a watermark, as in the first batch of all, the calls themselves give the time.
+            folded_at=self._naming.newest_hour * HOUR_US if changes.watermark == NEVER else changes.watermark,
             watermark=watermark,
         )
 

@@ -110,6 +110,11 @@ class Naming:
         hours = sorted({*turns, *folded.hours})
         return Route(hours, [name if _odd(turns, hour) else _at(folded, hour) for hour in hours])
 
+    @property
+    def newest_hour(self) -> int:
+        """The newest hour with a call."""
+        return self._newest
+
     def count(self, names: list[Group], code: I32, hour: I32, calls: I32) -> None:
         """Calls that were accepted; `code` indexes `names`. Rows may repeat."""
         if not len(code):

@@ -17,8 +17,7 @@ import numpy as np
 from aftercall.times import HOUR_US, NEVER
 from models.arrays import F64, I8, I32, I64, U8, U32, U64
 from models.columns.hash_index import HashIndex
-from models.columns.id_column import IdColumn
-from models.columns.row_pool import RowPool
+from models.columns.id_pool import IdPool
 from models.join.homonyms import Homonyms
 from models.join.ledger import Statement
 
@@ -61,14 +60,13 @@ class StoredLedger:
     statements: list[Statement] = field(default_factory=list)
 
 
-class CallTable(RowPool[_CallColumns]):
+class CallTable(IdPool[_CallColumns]):
     """One row per held call.
 
     `ids` holds the calls' ids; states of earlier versions had none of calls with a single statement.
     """
 
     def __init__(self) -> None:
-        self.ids = IdColumn()
         super().__init__(
             _CallColumns(
                 at=np.zeros(1, np.int64),
@@ -81,30 +79,15 @@ class CallTable(RowPool[_CallColumns]):
             )
         )
 
-    def give_back(self, rows: I32) -> None:
-        """Free rows that are used no longer."""
-        self.ids.drop(rows)
-        super().give_back(rows)
-
-    def state_of(self, rows: I32) -> dict[str, Any]:
-        """Copies of all columns at `rows`."""
-        return {**self.copied(rows)._asdict(), "ids": self.ids.state_of(rows)}
-
-    def put_state(self, rows: I32, state: dict[str, Any]) -> None:
-        """Fill `rows`, which have no ids, from `state_of`."""
-        self.put(rows, _CallColumns(*(state[name] for name in _CallColumns._fields)))
-        self.ids.put_state(rows, state["ids"])
-
     def _bind(self, columns: _CallColumns) -> None:
+        super()._bind(columns)
         self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns
-        self.ids.resize(len(self.at))
 
 
-class SingleTable(RowPool[_SingleColumns]):
+class SingleTable(IdPool[_SingleColumns]):
     """One row per call with exactly one statement, an assertion; `ids` holds the `outcome_id`."""
 
     def __init__(self) -> None:
-        self.ids = IdColumn()
         super().__init__(
             _SingleColumns(
                 at=np.zeros(1, np.int64),
@@ -115,23 +98,9 @@ class SingleTable(RowPool[_SingleColumns]):
             )
         )
 
-    def give_back(self, rows: I32) -> None:
-        """Free rows that are used no longer."""
-        self.ids.drop(rows)
-        super().give_back(rows)
-
-    def state_of(self, rows: I32) -> dict[str, Any]:
-        """Copies of all columns at `rows`."""
-        return {**self.copied(rows)._asdict(), "ids": self.ids.state_of(rows)}
-
-    def put_state(self, rows: I32, state: dict[str, Any]) -> None:
-        """Fill `rows`, which have no ids, from `state_of`."""
-        self.put(rows, _SingleColumns(*(state[name] for name in _SingleColumns._fields)))
-        self.ids.put_state(rows, state["ids"])
-
     def _bind(self, columns: _SingleColumns) -> None:
+        super()._bind(columns)
         self.at, self.source, self.given, self.score, self.minute = columns
-        self.ids.resize(len(self.at))
 
 
 class RowLog(NamedTuple):

@@ -26,7 +26,7 @@ class LaneClock(NamedTuple):
         low: the least clock of its partitions; `NEVER` while one of them has given no record.
         high: the greatest clock of all its partitions, or `NEVER`.
         idle: it has nothing that holds the watermark back; `low` has no meaning then.
-        calls: the least clock of its partitions of calls that are not idle; `ENDED` if there are none.
+        calls: the least clock of its partitions of calls, where idle ones count as for `low`; `ENDED` if it has none.
         calls_high: the greatest clock of its partitions of calls; `ENDED` if it has none, or none of them is waited
             for any more.
     """
@@ -66,7 +66,7 @@ class LaneClocks:
     def calls(self, lanes: int) -> int:
         """The clock of the calls: how far they have been read. `NEVER` until each of the `lanes` has sent a clock.
 
-        As the watermark, the least over partitions that are not idle, and the greatest while all are idle.
+        The least over partitions, as the watermark; but idle ones count no further than any call was read.
         """
         return NEVER if len(self._newest) < lanes else _calls(list(self._newest.values()))
 
@@ -87,10 +87,8 @@ class LaneClocks:
 
 
 def _calls(clocks: list[LaneClock]) -> int:
-    least = min(clock.calls for clock in clocks)
-    if least != ENDED:
-        return least
-    return max((clock.calls_high for clock in clocks if clock.calls_high != ENDED), default=ENDED)
+    greatest = max((clock.calls_high for clock in clocks if clock.calls_high != ENDED), default=ENDED)
+    return min(greatest, *(clock.calls for clock in clocks))
 
 
 def effective_minute(at: I64, wm: I64) -> I32:

@@ -36,7 +36,7 @@ def test_what_was_changed_after_a_fault_is_found(kafka_is_here: None, tmp_path: 
             found = stage.judge()
             assert (found.lost, found.doubled, found.wrong) == (1, 1, 4)  # and two sums: calls, statements
             stage.says("a word that it never says")
-            stage.refused(0, "must not start")
+            stage.refused(0, "words that it does not have", options=("--no-such-option",))
             assert found.silent == 2
             assert found.wrong == 5
         finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kafka.exits import VARIABLES
 from kafka.service import Pipeline
 
 Pipelines = Callable[..., Pipeline]
@@ -19,10 +20,13 @@ Pipelines = Callable[..., Pipeline]
 def test_stopped_its_last_snapshot_has_all_that_was_read(
     pipeline: Pipelines, number: signal.Signals, processes: int
 ) -> None:
-    """With a snapshot every hour there is only the last one."""
+    """With a snapshot every hour there is only the last one.
+
+    Nor does any process end its libraries, which may crash the threads that still answer requests.
+    """
     it = pipeline()
     it.send(3_000)
-    running = it.start(processes=processes, AFTERCALL_SNAPSHOT__EVERY="1h")
+    running = it.start(processes=processes, before=None, AFTERCALL_SNAPSHOT__EVERY="1h", **VARIABLES)
     running.until(lambda: read(it, processes) == it.records)
     running.stop(number)
     it.assert_right()

@@ -25,7 +25,10 @@ IN_FLIGHT_S = 40.0
 
 
 class Scene:
-    """A running pipeline on a broker of its own; each row leaves both as it has found them."""
+    """A running pipeline on a broker of its own; each row leaves both as it has found them, but for the time.
+
+    `at` is that of the newest calls in every partition, s since 1970: long ago, so that each row can send newer ones.
+    """
 
     def __init__(self, broker: Broker, folder: Path) -> None:
         self.broker = broker
@@ -33,7 +36,8 @@ class Scene:
         self.pipeline = Pipeline(
             cluster, folder, max_lead="5m", allowed_lateness="1s", max_future_skew="5s", max_waiting=1_200
         )
-        self.pipeline.send(90)
+        self.at = time.time() - 7_200
+        self.send(90)
         self.clock = WrongClock(folder / "clock")
         self.running: Running = self.pipeline.start(
             "--accept-data-loss", processes=1, before=lambda: None, **self.clock.variables
@@ -42,24 +46,30 @@ class Scene:
         self.transaction = Producer(broker.client | {"transactional.id": "held back", "log_level": 2})
         self.transaction.init_transactions(ASK_S)
 
+    def send(self, count: int, *, newer_s: float = 0.0, partition: int | None = None) -> None:
+        """Send calls, with their outcomes, that are newer than all before by so much."""
+        self.at += newer_s
+        self.pipeline.send(count, partition=partition, ago_s=time.time() - self.at)
+
 
 def hold_a_partition_back(scene: Scene) -> None:
     """Behind an open transaction partition 1 is not at its end; partition 0 goes on by ten minutes."""
-    call = {"call_id": "aborted", "occurred_at": rfc3339(time.time() - 600), "task_type": "t", "model": "m"}
+    call = {"call_id": "aborted", "occurred_at": rfc3339(scene.at), "task_type": "t", "model": "m"}
     scene.transaction.begin_transaction()
     scene.transaction.produce(scene.pipeline.topics["calls"], json.dumps(call), "aborted", partition=1)
     scene.transaction.flush(ASK_S)
-    scene.pipeline.send(90, partition=0, ago_s=0)
+    scene.send(90, newer_s=600, partition=0)
 
 
 def let_it_go_on(scene: Scene) -> None:
     scene.transaction.abort_transaction(ASK_S)
+    scene.send(90, partition=1)
 
 
 def kill_the_broker_with_outputs_in_flight(scene: Scene) -> None:
     """Records that the pipeline has fetched become outputs that no broker takes. Again where it was too quick."""
     for _ in range(5):
-        scene.pipeline.send(3_000)
+        scene.send(3_000)
         scene.broker.kill()
         killed_s = time.monotonic()
         while time.monotonic() - killed_s < IN_FLIGHT_S:
@@ -100,8 +110,8 @@ def create_the_topic(scene: Scene) -> None:
 
 
 def send_outcomes_without_their_calls(scene: Scene) -> None:
-    """More than may wait, and newer than the newest call, which is that of a row before."""
-    at = time.time() - 3
+    """More than may wait, and newer than the newest call."""
+    at = scene.at + 60
     for i in range(2_400):
         scene.pipeline.send_outcome(f"stranger-{i}", i % 2, at + i / 10_000, success=True)
     scene.pipeline.cluster.flush()
@@ -109,7 +119,7 @@ def send_outcomes_without_their_calls(scene: Scene) -> None:
 
 def send_newer_calls(scene: Scene) -> None:
     """They have passed these outcomes by more than `allowed_lateness`."""
-    scene.pipeline.send(90, ago_s=0)
+    scene.send(90, newer_s=120)
 
 
 class Row(NamedTuple):
@@ -155,7 +165,7 @@ ROWS = (
         {"topic_missing": r"the broker does not list outcomes-\w+; waiting 30 s"},
     ),
 )
-"""Each leaves the pipeline running and the broker there. The last one deletes a topic, and with it its records."""
+"""Each stands by itself, in any order: it leaves the pipeline running, the broker there, and partitions at one time."""
 
 
 @pytest.fixture(scope="module")

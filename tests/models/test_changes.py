@@ -1,13 +1,11 @@
-"""Changes put a state back byte for byte, are small where little changed, and are refused where they are made up."""
+"""Changes put a state back byte for byte."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import struct
-import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
 from random import Random
@@ -24,11 +22,12 @@ from flows.dataflow.snapshot_messages import CellChanges
 from flows.settings.for_models import alert_settings, drift_settings, routing_settings
 from models import changes, plain
 from models.alerts import Alerting
-from models.changes import Tracker, merged
+from models.changes import Tracker
 from models.drift import Drift
 from models.groups import Caps, Groups
 from models.rates import RateCells
 from models.routing import Routing
+from suites.changes import change_between, large, put_back
 from suites.steps import SETTINGS, stream
 from suites.traffic import FIRST_GROUPS
 
@@ -37,17 +36,6 @@ SCALARS = (None, True, 1, 1.0, False, 0, 0.0, -0.0, 2, NAN, OTHER_NAN, "", "a", 
 MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
 KEYS = (None, True, 1, 1.0, 0.0, -0.0, 2, "a", "b", b"a", MOMENT, ("a", 1), ("a", True), NAN, (NAN,), "c", "d", "e")
 DTYPES = ("b1", "i1", "u2", "i4", "f4", "f8", ">f8", "u8")
-
-
-def put_back(stored: bytes, changed: Iterable[bytes]) -> Any:
-    return merged(plain.unpack(stored), [plain.unpack(change) for change in changed])
-
-
-def change_between(before: Any, after: Any) -> Any:
-    """The change, once it is known that it puts `after` back."""
-    change = Tracker(before).changes(after)
-    assert plain.pack(put_back(plain.pack(before), [plain.pack(change)])) == plain.pack(after)
-    return change
 
 
 class Draws:
@@ -210,124 +198,6 @@ def test_values_that_python_or_numpy_takes_for_equal_are_put_back_as_they_were(
         change_between(nested(one), nested(other))
 
 
-def large() -> dict[str, Any]:
-    """Of two megabytes."""
-    return {
-        "rows": np.zeros((4, 20_000), np.int32),
-        "groups": np.zeros((5000, 20), order="F"),
-        "sums": np.arange(100_000),
-        "foreign": np.arange(50, dtype=">i8"),
-        "names": [(f"task-{number}", "model", number) for number in range(5000)],
-        "codes": {f"task-{number}": number for number in range(5000)},
-        "hours": [(number, np.full(50, number)) for number in range(100)],
-        "tasks": {f"task-{number}": {"counts": np.zeros(50), "seen": number} for number in range(50)},
-    }
-
-
-def no_edit(state: Any) -> None:
-    pass
-
-
-def one_number(state: Any) -> None:
-    state["sums"][77_777] = -1
-
-
-def one_group(state: Any) -> None:
-    state["groups"][4321] = 1.5
-
-
-def one_column(state: Any) -> None:
-    state["rows"][:, 15_000] = 7
-
-
-def one_number_deep_inside(state: Any) -> None:
-    state["tasks"]["task-7"]["counts"][3] = 1
-
-
-def more_rows(state: Any) -> None:
-    state["rows"] = np.concatenate((state["rows"], np.ones((4, 2), np.int32)), axis=1)
-
-
-def fewer_numbers(state: Any) -> None:
-    state["sums"] = state["sums"][:60_000]
-
-
-def more_names(state: Any) -> None:
-    state["names"].append(("new", "model", 1))
-
-
-def one_name(state: Any) -> None:
-    state["names"][4000] = ("other", "model", 1)
-
-
-def one_hour_more(state: Any) -> None:
-    state["hours"].append((100, np.zeros(3)))
-
-
-def fewer_names(state: Any) -> None:
-    del state["names"][3000:]
-
-
-def one_code(state: Any) -> None:
-    state["codes"]["task-99"] = "other"
-
-
-def a_code_less_and_one_more(state: Any) -> None:
-    state["codes"]["new"] = state["codes"].pop("task-99")
-
-
-def a_task_more(state: Any) -> None:
-    state["tasks"]["new"] = {"counts": np.zeros(3), "seen": 1}
-
-
-@pytest.mark.parametrize(
-    ("edit", "most"),
-    [
-        (no_edit, 1),
-        (one_number, 80),
-        (one_group, 250),
-        (one_column, 100),
-        (one_number_deep_inside, 100),
-        (more_rows, 100),
-        (fewer_numbers, 70),
-        (more_names, 40),
-        (one_name, 40),
-        (fewer_names, 20),
-        (one_hour_more, 60),
-        (one_code, 30),
-        (a_code_less_and_one_more, 30),
-        (a_task_more, 80),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_where_little_changes_few_bytes_are_stored(edit: Callable[[Any], None], most: int) -> None:
-    """Also after a resume, where lists have become tuples."""
-    state = large()
-    trackers = [Tracker(state), Tracker(plain.unpack(plain.pack(state)))]
-    stored = plain.pack(state)
-    edit(state)
-    for tracker in trackers:
-        change = plain.pack(tracker.changes(state))
-        assert len(change) <= most
-        assert plain.pack(put_back(stored, [change])) == plain.pack(state)
-        assert tracker.changes(state) == ()
-
-
-def test_a_large_array_that_comes_later_changes_in_part_too() -> None:
-    state = {"small": {"names": ["a", "b"]}, "sums": np.zeros(99)}
-    tracker = Tracker(state)
-    state["small"]["sums"] = np.zeros(5000)  # type: ignore[index]
-    tracker.changes(state)
-    state["small"]["sums"][7] = 1  # type: ignore[index]
-    assert len(plain.pack(tracker.changes(state))) < 100
-
-
-def test_where_everything_changes_hardly_more_than_the_state_is_stored() -> None:
-    before = {"flat": [*range(4000)], "deep": [[(n, n)] * 20 for n in range(100)], "sums": np.zeros(2000)}
-    after = {"flat": [*range(1, 4001)], "deep": [[(n, -n)] * 20 for n in range(100)], "sums": np.ones(2000)}
-    assert len(plain.pack(change_between(before, after))) < 1.05 * len(plain.pack(after))
-
-
 def test_a_tracker_shares_no_memory_with_the_state() -> None:
     state = large()
     tracker, copy = Tracker(state), deepcopy(state)
@@ -389,33 +259,6 @@ def test_an_array_that_grows_several_times_keeps_its_order_of_memory(order: Any)
         assert plain.pack(put_back(before, changed)) == plain.pack(arrays[-1])
 
 
-def test_many_changes_of_a_large_state_cost_what_they_hold() -> None:
-    """3,000 times a copy of 8 MB would take over 10 seconds."""
-    numbers, rows, names = np.zeros(500_000), np.zeros((4, 250_000), np.int32), [(n, "name") for n in range(20_000)]
-    state = plain.unpack(plain.pack({"sums": numbers, "rows": rows, "names": names}))
-    index, no_slices = np.zeros(1, np.uint8), np.zeros((0, 4), np.int32)
-    column = (changes._ARRAY, 1, 250_000, np.zeros(0, np.uint8), no_slices, no_slices)
-    many = [
-        (
-            changes._DICT,
-            (),
-            {
-                "sums": (changes._ARRAY, 0, 500_000, index, np.full(1, float(number)), np.zeros(0)),
-                "rows": (*column[:2], 250_000 + number, *column[3:5], np.ones((1, 4), np.int32)),
-                "names": (changes._SEQUENCE, 20_000 + number, {number: (changes._WHOLE, ())}, ((number,),)),
-            },
-        )
-        for number in range(3000)
-    ]
-    began = time.process_time()
-    state = merged(state, many)
-    assert time.process_time() - began < 3
-    assert state["sums"][0] == 2999
-    assert state["rows"].shape == (4, 253_000)
-    assert state["rows"].sum() == 12_000
-    assert len(state["names"]) == 23_000
-
-
 MODELS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], object]]] = {
     "groups": (
         lambda: Groups(len(SHARDS), Caps(FIRST_GROUPS, FIRST_GROUPS)),
@@ -448,93 +291,3 @@ def test_the_states_of_a_model_are_put_back_byte_for_byte(name: str) -> None:
             assert plain.pack(put_back(first, changed)) == state
             tracker = Tracker(put_back(first, changed))
     assert sum(map(len, changed)) < whole / 2
-
-
-U1, F8, I4 = np.zeros(1, np.uint8), np.zeros(1), np.zeros(1, np.int32)
-NONE, NO_F8 = np.zeros(0, np.uint8), np.zeros(0)
-MADE_UP: list[tuple[str, Any, Any]] = [
-    ("a dictionary's change of an array", np.zeros(9), (1, (), {})),
-    ("an array's change of a dictionary", {}, (3, 0, 0, NONE, NO_F8, NO_F8)),
-    ("a change of a part of a number", 7, (2, 0, {}, ())),
-    ("a change of a part of a text", "text", (2, 0, {}, ())),
-    ("another kind", [], (9, 0, {}, ())),
-    ("no kind", [], ("kind",)),
-    ("no change", [], None),
-    ("a text", [], "text"),
-    ("an array", [], np.zeros(3)),
-    ("too long", [], (0, 1, 2)),
-    ("too short", {}, (1, ())),
-    ("a key that is not there is removed", {"a": 1}, (1, ("b",), {})),
-    ("a part of a key that is not there", {"a": 1}, (1, (), {"b": (1, (), {})})),
-    ("removed keys that are none", {"a": 1}, (1, 7, {})),
-    ("parts that are none", {"a": 1}, (1, (), ())),
-    ("a part that is no change", {"a": 1}, (1, (), {"a": 7})),
-    ("more parts kept than there are", [1], (2, 2, {}, ())),
-    ("less than no parts kept", [1], (2, -1, {}, ())),
-    ("a part after those kept", [1, 2], (2, 1, {1: (0, 1)}, ())),
-    ("a part before the first", [1, 2], (2, 2, {-1: (0, 1)}, ())),
-    ("a part with a name", [1, 2], (2, 2, {"a": (0, 1)}, ())),
-    ("appended parts that are none", [1, 2], (2, 2, {}, "ab")),
-    ("no such axis", np.zeros(9), (3, 1, 9, U1, F8, NO_F8)),
-    ("an axis from the end", np.zeros(9), (3, -1, 9, U1, F8, NO_F8)),
-    ("more kept than there is", np.zeros(9), (3, 0, 10, U1, F8, NO_F8)),
-    ("less than nothing kept", np.zeros(9), (3, 0, -1, U1, F8, NO_F8)),
-    ("a length without numbers", np.zeros(9), (3, 0, 2**60, U1, F8, NO_F8)),
-    ("an index out of range", np.zeros(9), (3, 0, 9, U1 + 9, F8, NO_F8)),
-    ("a signed index", np.zeros(9), (3, 0, 9, U1.astype(np.int8), F8, NO_F8)),
-    ("an index of floats", np.zeros(9), (3, 0, 9, F8, F8, NO_F8)),
-    ("a mask", np.zeros(9), (3, 0, 9, U1.astype(bool), F8, NO_F8)),
-    ("too few numbers", np.zeros(9), (3, 0, 9, np.arange(2, dtype=np.uint8), F8, NO_F8)),
-    ("numbers of another type", np.zeros(9), (3, 0, 9, U1, I4, NO_F8)),
-    ("appended numbers of another type", np.zeros(9), (3, 0, 9, U1, F8, I4)),
-    ("numbers of another shape", np.zeros((9, 2)), (3, 0, 9, U1, F8, np.zeros((0, 2)))),
-    ("numbers that would be spread", np.zeros((9, 2)), (3, 0, 9, U1, np.zeros((1, 1)), np.zeros((0, 2)))),
-    ("appended numbers of another shape", np.zeros((9, 2)), (3, 0, 9, U1, np.zeros((1, 2)), np.zeros((1, 3)))),
-    ("one number appended", np.zeros(9), (3, 0, 9, U1, F8, np.zeros(()))),
-    ("an array without axes", np.zeros(()), (3, 0, 0, NONE, NO_F8, NO_F8)),
-    ("a list for an array", np.zeros(9), (3, 0, 9, (0,), (1.0,), ())),
-]
-
-
-@pytest.mark.parametrize(("state", "change"), [case[1:] for case in MADE_UP], ids=[case[0] for case in MADE_UP])
-def test_a_made_up_change_is_refused(state: Any, change: Any) -> None:
-    """By an error that `models.state.reading` makes a sentence of; also deep inside."""
-    with pytest.raises((ValueError, TypeError, LookupError)):
-        put_back(plain.pack(state), [plain.pack(change)])
-    with pytest.raises((ValueError, TypeError, LookupError)):
-        put_back(plain.pack({"key": [state]}), [plain.pack((1, (), {"key": (2, 1, {0: change}, ())}))])
-
-
-@given(st.randoms(use_true_random=True))
-@settings(max_examples=300)
-def test_a_damaged_change_gives_a_value_or_is_refused(random: Random) -> None:
-    state: dict[str, Any] = {
-        "rows": np.zeros((3, 200), np.int32),
-        "names": [*range(300)],
-        "tasks": {"a": 1, "b": np.zeros(99)},
-    }
-    stored, tracker = plain.pack(state), Tracker(state)
-    state["rows"] = np.ones((3, 300), np.int32)
-    state["rows"][:, :199] = 0
-    state["names"] = [*range(299), 5, 6]
-    state["tasks"] = {"b": np.zeros(100), "c": 1}
-    change = bytearray(plain.pack(tracker.changes(state)))
-    for _ in range(random.randrange(1, 4)):
-        change[random.randrange(random.choice((60, len(change))))] = random.randrange(256)
-    try:
-        made_up = plain.unpack(bytes(change))
-    except ValueError:
-        return
-    with suppress(ValueError, TypeError, LookupError):
-        merged(plain.unpack(stored), [made_up, made_up])
-
-
-def test_values_that_are_nested_too_deep_are_a_value_error() -> None:
-    deep = plain.unpack(b"\x81\x00" * 1000 + b"\x01")
-    with pytest.raises(ValueError, match="too deep"):
-        Tracker(deep)
-    change: Any = (0, 1)
-    for _ in range(900):
-        change = (1, (), {0: change})
-    with pytest.raises(ValueError, match="too deep"):
-        merged(deep, [change])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from oracle.records import micros
-from oracle.replay import GRAIN_US
+from oracle.tables import GRAIN_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,6 +67,21 @@ RATES = {
     "rate": "rate",
     "cost_nano": "CAST(round(coalesce(cost_usd, 0) * 1e9) AS BIGINT)",
 }
+PIPELINE = (
+    "records",
+    "calls",
+    "outcomes",
+    "duplicates",
+    "waiting",
+    "orphans",
+    "late",
+    "conflicts",
+    "dead_letters",
+    "pending",
+    "successes",
+    "failures",
+    "expired",
+)
 KEYS = {
     "calls": ("call_id", "occurred_at"),
     "statements": ("call_id", "outcome_id", "occurred_at"),
@@ -87,13 +102,13 @@ def compare(snapshot_path: Path | str, oracle: Oracle) -> None:
         statements = _rows(snapshot, "statements", STATEMENTS)
         rates = _rows(snapshot, "rates", RATES)
         reasons = dict(snapshot.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason").fetchall())
-        counters = _rows(snapshot, "pipeline", {name: name for name in oracle.counters()})
-    found = differences("calls", calls, oracle.calls_rows())
-    found += differences("statements", statements, oracle.statements_rows())
+        counters = _rows(snapshot, "pipeline", dict(zip(PIPELINE, PIPELINE, strict=True)))
+    found = differences("calls", calls, _only(CALLS, oracle.calls_rows()))
+    found += differences("statements", statements, _only(STATEMENTS, oracle.statements_rows()))
     found += differences("rates", rates, [row for grain in GRAIN_US for row in oracle.rates_rows(grain)])
     found += changed("dead_letters by reason", reasons, dict(Counter(dead.reason for dead in oracle.dead())))
     if len(counters) == 1:
-        found += changed("pipeline", counters[0], oracle.counters())
+        found += changed("pipeline", counters[0], _only(PIPELINE, [oracle.counters()])[0])
         found += sums(counters[0], calls, rates)
     else:
         found.append(f"pipeline: 1 row expected, {len(counters)} found")
@@ -168,6 +183,12 @@ def _rows(snapshot: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
     names = ", ".join(columns.values())
     rows = snapshot.execute(f"SELECT {names} FROM {table}").fetchall()
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _only(names: Iterable[str], rows: Iterable[Row]) -> list[Row]:
+    """What a snapshot has: not yet the columns that the new rules of the ledger add."""
+    chosen = tuple(names)
+    return [{name: row[name] for name in chosen} for row in rows]
 
 
 def _attrs(stored: str | dict[str, Any] | None) -> dict[str, Any]:

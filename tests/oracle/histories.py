@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from oracle.kinds import more_calls, more_outcomes, with_kinds
 from oracle.order import File, Read, merged_order, reading_order, watermarks
 from oracle.records import EPOCH, IDS, Rules, micros
 from oracle.replay import Oracle
@@ -106,12 +107,18 @@ def rules(draw: st.DrawFn) -> Rules:
 
 
 @st.composite
-def histories(draw: st.DrawFn, *, sorted_files: bool = True) -> History:
-    """Up to some forty records in one to four files; the lines of each are in event-time order if `sorted_files`."""
+def histories(draw: st.DrawFn, *, sorted_files: bool = True, kinds: frozenset[str] = frozenset()) -> History:
+    """Up to some forty records in one to four files; the lines of each are in event-time order if `sorted_files`.
+
+    With `kinds` of `oracle.kinds` there are records and rules of these too, and up to a hundred records.
+    """
     chosen = draw(rules())
     calls = draw(_calls(chosen))
     outcomes = [outcome for call in calls for outcome in draw(_outcomes_of(call, chosen))]
     outcomes += draw(_orphans(calls))
+    if kinds:
+        chosen = draw(with_kinds(chosen, kinds, TASKS))
+        calls, outcomes = draw(more_calls(calls, kinds)), draw(more_outcomes(outcomes, kinds))
     ticks = draw(st.lists(st.integers(0, 3 * 24 * 60), max_size=3, unique=True))
     beside = [draw(_repeat(record)) for record in draw(_some(calls))], [draw(_repeat(r)) for r in draw(_some(outcomes))]
     files = []

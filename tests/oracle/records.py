@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+UNKEPT = (
+    "parent_call_id",
+    "tool_calls",
+    "policy_version",
+    "input",
+    "output",
+    "recommendation_id",
+    "propensity",
+    "rollout",
+)
+"""Optional fields of a call of which the oracle only notes that they are there."""
 NEVER = -(2**63)
 """The watermark before every partition has a record."""
 MINUTE_US = 60_000_000
@@ -31,10 +42,19 @@ class Rules:
     precedence: tuple[str, ...] = ()
     pass_at: Mapping[str, float] = field(default_factory=dict)
     fail_at: Mapping[str, float] = field(default_factory=dict)
-    scale: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """By source, its least and its greatest score, where these are not 0 and 1."""
     task_horizon_us: Mapping[str, int] = field(default_factory=dict)
     silence: Mapping[str, str] = field(default_factory=dict)
+    revises: frozenset[str] = frozenset()
+    """Sources with `same_id = "revises"`."""
+    abstain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Scores from the first to the second, both included, say nothing."""
+    combine: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """The ends of a source's scores; 0 and 1 where it has none."""
+    require: tuple[str, ...] = ()
+    task_require: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    completes: bool = False
+    """Whether a second record of a call may complete the first."""
     most_waiting: int | None = None
     """So many outcomes may wait in each of the twelve shards; None: any number."""
     aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)
@@ -46,9 +66,24 @@ class Rules:
         """Horizon of a task type, in microseconds."""
         return self.task_horizon_us.get(task_type, self.horizon_us)
 
+    def required(self, task_type: str) -> tuple[str, ...]:
+        """The sources that must all say success; a task type's own list replaces the general one."""
+        return self.task_require.get(task_type, self.require)
+
     def longest_horizon(self) -> int:
         """The longest configured horizon, in microseconds."""
         return max([self.horizon_us, *self.task_horizon_us.values()])
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One of `attempts`; `config` None is that of the call."""
+
+    model: str
+    config: str | None = None
+    error: str | None = None
+    latency_ms: float | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +104,13 @@ class Call:
     attrs: Mapping[str, Any] | None = None
     sent: tuple[str, ...] = ()
     """Its names as they were read, before aliases: see `oracle.names.counted`."""
+    attempts: tuple[Attempt, ...] = ()
+    unkept: frozenset[str] = frozenset()
+    """Names of the other optional fields that it has; their values are kept nowhere."""
+
+    def sent_as(self, name: str) -> Any:
+        """A field as it was read, before aliases."""
+        return dict(zip(("task_type", "model", "config"), self.sent, strict=False)).get(name, getattr(self, name))
 
     def deciding(self) -> tuple[Any, ...]:
         """The fields in which a duplicate equals the first record of its id."""
@@ -89,10 +131,19 @@ class Outcome:
     retracts: str | None = None
     reason: str | None = None
     call_at: int | None = None
+    author: str | None = None
+    edition: int = 1
+    """Its number among the records of its id, given as it enters a ledger."""
+
+    @property
+    def bare(self) -> bool:
+        """Whether it clears a vote without saying `retract`."""
+        return self.action == "assert" and self.success is None and self.score is None
 
     def deciding(self) -> tuple[Any, ...]:
-        """The fields in which a duplicate equals the first record of its id."""
-        return (self.at, self.source, self.success, self.score, self.action, self.retracts)
+        """The fields in which a duplicate equals a record of its id."""
+        action = "retract" if self.bare else self.action
+        return (self.at, self.source, self.author, self.success, self.score, action, self.retracts)
 
 
 Record = Call | Outcome
@@ -134,6 +185,10 @@ def parse(kind: str, line: bytes) -> Record:
             cost_usd=raw.get("cost_usd"),
             tokens=int(raw["tokens"]) if "tokens" in raw else sum(parts) if parts else None,
             attrs=labels(raw["attrs"]) if "attrs" in raw else None,
+            attempts=tuple(
+                Attempt(**{k: v for k, v in one.items() if v is not None}) for one in raw.get("attempts", ())
+            ),
+            unkept=frozenset(UNKEPT) & raw.keys(),
         )
     return Outcome(
         outcome_id=raw["outcome_id"],
@@ -146,4 +201,5 @@ def parse(kind: str, line: bytes) -> Record:
         retracts=raw.get("retracts"),
         reason=raw.get("reason"),
         call_at=micros(raw["call_occurred_at"]) if "call_occurred_at" in raw else None,
+        author=raw.get("author"),
     )

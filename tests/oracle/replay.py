@@ -1,26 +1,25 @@
 """Contract sections 1, 2 and 4, one record at a time: which records count, when calls close, and what follows.
 
 Where two rules refuse the same record, the bounds (`too_old`, `late`, `orphan`) come before identity (`duplicate`,
-`conflict`). A record that was refused owns no id.
+`conflict`, `no_verdict`), but for a record that repeats or completes a held call. A record that was refused owns no id.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from oracle.ledger import PENDING, Verdict, decide, ordered, revisions, scaled, standing, succeeded
+from oracle.held import Arrived, Group, Held
+from oracle.identity import differing, fate
+from oracle.ledger import says, scaled
 from oracle.names import counted, spelled
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
+from oracle.tables import attempt_rows, call_row, rate_rows, source_rate_rows, statement_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-GRAIN_US = {"1h": 3_600_000_000, "1d": 86_400_000_000}
-Group = tuple[str, str, str]
+    from collections.abc import Sequence
 
 
 class Dead(NamedTuple):
@@ -31,55 +30,6 @@ class Dead(NamedTuple):
     outcome_id: str | None
 
 
-class Arrived(NamedTuple):
-    """An outcome and the minute it counts from, fixed when it arrived."""
-
-    outcome: Outcome
-    minute: int
-
-
-@dataclass
-class Held:
-    """An accepted call, kept after it has closed too."""
-
-    call: Call
-    minute: int
-    rules: Rules
-    ledger: list[Arrived] = field(default_factory=list)
-    closed: bool = False
-
-    @property
-    def last_instant(self) -> int:
-        """The newest event time a statement on this call may have."""
-        return self.call.at + self.rules.horizon_of(self.call.task_type)
-
-    @property
-    def close(self) -> int:
-        """The call closes once the watermark is greater than this."""
-        return self.last_instant + self.rules.allowed_lateness_us
-
-    def statements(self) -> list[Outcome]:
-        """The ledger in its order."""
-        return ordered(arrived.outcome for arrived in self.ledger)
-
-    def verdict(self, by_minute: int | None = None) -> Verdict:
-        """The verdict now, or that at the end of a minute as far as it is known now."""
-        statements = [a.outcome for a in self.ledger if by_minute is None or a.minute <= by_minute]
-        verdict = decide(self.call, statements, self.rules)
-        closed = self.closed and (by_minute is None or self.close // MINUTE_US <= by_minute)
-        if verdict != PENDING or not closed:
-            return verdict
-        silence = self.rules.silence.get(self.call.task_type)
-        if silence is None:
-            return Verdict("expired")
-        return Verdict(silence, "silence", decided_at=self.last_instant)
-
-    def seq(self) -> int:
-        """Statements in the ledger, plus 1 once closing has changed the verdict."""
-        statements = [arrived.outcome for arrived in self.ledger]
-        return len(statements) + (self.closed and decide(self.call, statements, self.rules) == PENDING)
-
-
 class Oracle:
     """Feeds on records in reading order, each with the watermark in force before it."""
 
@@ -88,9 +38,11 @@ class Oracle:
         self.rules = rules
         self._records = 0
         self._duplicates = 0
+        self._completed = 0
         self._calls: list[Held] = []
         self._waiting: list[Arrived] = []
         self._dead: list[Dead] = []
+        self._named: list[str | None] = []
         self._verdicts: dict[str, dict[str, Any]] = {}
 
     def feed(self, record: Record, wm: int) -> None:
@@ -131,10 +83,14 @@ class Oracle:
     def _call(self, call: Call, minute: int, wm: int) -> None:
         accepted = Held(call, minute, self.rules)
         owner = self._held(call.call_id)
-        if accepted.close < wm:
+        if owner is not None and owner.rules.completes and differing(owner.call, call) is None:
+            self._complete(owner, call, minute)
+        elif accepted.close < wm:
             self._refuse("too_old", call)
+        elif owner is not None and not owner.rules.completes and call.deciding() == owner.call.deciding():
+            self._duplicates += 1
         elif owner is not None:
-            self._repeat(call, owner.call)
+            self._refuse("conflict", call, differing(owner.call, call))
         else:
             self._calls.append(accepted)
             if call.error is not None:
@@ -142,6 +98,15 @@ class Oracle:
             for arrived in [a for a in self._waiting if a.outcome.call_id == call.call_id]:
                 self._waiting.remove(arrived)
                 self._join(accepted, arrived)
+
+    def _complete(self, owner: Held, call: Call, minute: int) -> None:
+        before = owner.verdict()
+        if owner.complete(call, minute):
+            self._completed += 1
+        else:
+            self._duplicates += 1
+        if owner.verdict() != before:
+            self._emit(owner)
 
     def _outcome(self, arrived: Arrived, wm: int) -> None:
         outcome = arrived.outcome
@@ -154,14 +119,9 @@ class Oracle:
             self._refuse("late", outcome)
         elif outcome.at + self.rules.orphan_wait_us < wm:
             self._refuse("orphan", outcome)
-        else:
-            same = [w.outcome for w in self._waiting if w.outcome.call_id == outcome.call_id]
-            owner = owner_of(outcome, same)
-            if owner is None:
-                self._waiting.append(arrived)
-                self._keep_bound(shard_of(outcome.call_id))
-            else:
-                self._repeat(outcome, owner)
+        elif self._is_accepted(outcome, [w.outcome for w in self._waiting if w.outcome.call_id == outcome.call_id]):
+            self._waiting.append(arrived)
+            self._keep_bound(shard_of(outcome.call_id))
 
     def _keep_bound(self, shard: int) -> None:
         """Where more wait in a shard than may, the one whose wait ends first becomes an orphan."""
@@ -173,23 +133,24 @@ class Oracle:
 
     def _join(self, held: Held, arrived: Arrived) -> None:
         outcome = arrived.outcome
-        owner = owner_of(outcome, held.statements())
         if outcome.at > held.last_instant:
             self._refuse("late", outcome)
-        elif owner is not None:
-            self._repeat(outcome, owner)
-        else:
-            held.ledger.append(Arrived(outcome, max(arrived.minute, held.minute)))
+        elif self._is_accepted(outcome, held.arrived(), held.rules):
+            held.enter(outcome, arrived.minute)
             self._emit(held)
 
-    def _repeat(self, record: Record, owner: Record) -> None:
-        if record.deciding() == owner.deciding():
+    def _is_accepted(self, outcome: Outcome, others: Sequence[Outcome], rules: Rules | None = None) -> bool:
+        """Whether an outcome joins the others of its call, which are in the order of arrival; else it is counted."""
+        kind, field = fate(outcome, others, rules or self.rules)
+        if kind == "duplicate":
             self._duplicates += 1
-        else:
-            self._refuse("conflict", record)
+        elif kind not in {"new", "edition"}:
+            self._refuse(kind, outcome, field)
+        return kind in {"new", "edition"}
 
-    def _refuse(self, reason: str, record: Record) -> None:
+    def _refuse(self, reason: str, record: Record, field: str | None = None) -> None:
         self._dead.append(Dead(reason, record.call_id, record.outcome_id if isinstance(record, Outcome) else None))
+        self._named.append(field)
 
     def _emit(self, held: Held) -> None:
         call, verdict = held.call, held.verdict()
@@ -209,17 +170,23 @@ class Oracle:
         """The dead letters in the order of their refusal."""
         return self._dead
 
+    def named(self) -> list[str | None]:
+        """The field or setting that the detail of each dead letter names, in the same order; None where none is."""
+        return self._named
+
     def waiting(self) -> list[Outcome]:
         """Outcomes still without their call, in the order of arrival."""
         return [arrived.outcome for arrived in self._waiting]
 
     def counters(self) -> dict[str, int]:
         """The counts of the table `pipeline`."""
-        verdicts = Counter(held.verdict().verdict for held in self._calls)
+        verdicts = Counter(one.verdict for held in self._calls for one in held.counted())
         reasons = Counter(dead.reason for dead in self._dead)
         return {
             "records": self._records,
             "calls": len(self._calls),
+            "completed": self._completed,
+            "attempts": sum(len(held.tried) for held in self._calls),
             "outcomes": sum(len(held.ledger) for held in self._calls),
             "duplicates": self._duplicates,
             "waiting": len(self._waiting),
@@ -235,7 +202,7 @@ class Oracle:
 
     def calls_rows(self) -> list[dict[str, Any]]:
         """The table `calls`; times in microseconds."""
-        return [call_row(held) for held in self._calls]
+        return [row for held in self._calls for row in (call_row(held), *attempt_rows(held))]
 
     def statements_rows(self) -> list[dict[str, Any]]:
         """The table `statements`; times in microseconds. The implicit failure of a call is not one of them."""
@@ -243,47 +210,46 @@ class Oracle:
 
     def rates_rows(self, grain: str) -> list[dict[str, Any]]:
         """The counts of the table `rates` for grain "1h" or "1d"; `window_start` in microseconds, cost in nanos."""
-        windows: dict[tuple[str, str, str, int], list[Held]] = {}
-        for held in self._calls:
-            call = held.call
-            start = call.at // GRAIN_US[grain] * GRAIN_US[grain]
-            windows.setdefault((call.task_type, call.model, call.config, start), []).append(held)
-        return [rate_row(grain, key, windows[key]) for key in sorted(windows)]
+        return rate_rows(grain, self._calls)
+
+    def source_rates_rows(self, grain: str) -> list[dict[str, Any]]:
+        """The counts of the table `source_rates`, likewise."""
+        return source_rate_rows(grain, self._calls)
 
     def trials(self) -> dict[Group, dict[int, tuple[int, int]]]:
         """Trials that succeeded and failed per group and minute, over all minutes that have any."""
         found: dict[Group, dict[int, tuple[int, int]]] = {}
         for held in self._calls:
-            per_minute = found.setdefault((held.call.task_type, held.call.model, held.call.config), {})
-            for minute, verdict, _ in trials_of(held):
-                successes, failures = per_minute.get(minute, (0, 0))
-                per_minute[minute] = (successes + (verdict == "success"), failures + (verdict == "failure"))
-        return {group: per_minute for group, per_minute in found.items() if per_minute}
+            for group, minute, verdict, _ in held.trials():
+                successes, failures = found.setdefault(group, {}).get(minute, (0, 0))
+                found[group][minute] = (successes + (verdict == "success"), failures + (verdict == "failure"))
+        return found
 
     def responses(self) -> dict[str, Counter[tuple[Any, ...]]]:
         """One entry (group, minute, source, success, minutes since the call's) per trial and per assertion.
 
-        Under "scores" (group, minute, source, hundredths).
+        `success` is None of an abstention. Under "scores" (group, minute, source, hundredths).
         """
         found: dict[str, Counter[tuple[Any, ...]]] = {"trials": Counter(), "statements": Counter(), "scores": Counter()}
         for held in self._calls:
-            group = (held.call.task_type, held.call.model, held.call.config)
-            for minute, verdict, source in trials_of(held):
+            for group, minute, verdict, source in held.trials():
                 found["trials"][group, minute, source, verdict == "success", minute - held.minute] += 1
             for statement, minute in held.ledger:
                 if statement.action == "assert":
-                    success = succeeded(statement, held.rules)
-                    found["statements"][group, minute, statement.source, success, minute - held.minute] += 1
+                    success, late = says(statement, held.rules), minute - held.minute
+                    found["statements"][held.group, minute, statement.source, success, late] += 1
                     if statement.score is not None:
-                        found["scores"][
-                            group, minute, statement.source, round(scaled(statement, held.rules) * 100)
-                        ] += 1
+                        level = round(scaled(statement, held.rules) * 100)
+                        found["scores"][held.group, minute, statement.source, level] += 1
         return found
 
-
-def owner_of(outcome: Outcome, others: Iterable[Outcome]) -> Outcome | None:
-    """The record that owns the id of `outcome` among others of its call."""
-    return next((other for other in others if other.outcome_id == outcome.outcome_id), None)
+    def values(self) -> Counter[tuple[Any, ...]]:
+        """What detectors take: (group, minute, time of the call, its id, attempt, metric, value)."""
+        return Counter(
+            (one.group, one.minute, held.call.at, held.call.call_id, *one[2:])
+            for held in self._calls
+            for one in held.measured
+        )
 
 
 def hash_of(call_id: str) -> int:
@@ -299,84 +265,3 @@ def shard_of(call_id: str) -> int:
 def names_of(outcome: Outcome) -> tuple[str, str]:
     """What decides ties between outcomes of one time, in calls of one hash."""
     return outcome.call_id, outcome.outcome_id
-
-
-def trials_of(held: Held) -> list[tuple[int, str, str | None]]:
-    """(minute, verdict, source) where the verdict at a minute's end is decided and differs from the minute before."""
-    minutes = {held.minute, *(arrived.minute for arrived in held.ledger)}
-    if held.closed:
-        minutes.add(held.close // MINUTE_US)
-    found, before = [], "pending"
-    for minute in sorted(minutes):
-        verdict = held.verdict(by_minute=minute)
-        now = verdict.verdict
-        if now in ("success", "failure") and now != before:
-            found.append((minute, now, verdict.source))
-        before = now
-    return found
-
-
-def call_row(held: Held) -> dict[str, Any]:
-    """One row of the table `calls`."""
-    call, verdict = held.call, held.verdict()
-    return {
-        "call_id": call.call_id,
-        "occurred_at": call.at,
-        "task_type": call.task_type,
-        "model": call.model,
-        "config": call.config,
-        "segment": call.segment,
-        "session_id": call.session_id,
-        "latency_ms": call.latency_ms,
-        "cost_usd": call.cost_usd,
-        "tokens": call.tokens,
-        "error": call.error,
-        "attrs": dict(call.attrs or {}),
-        "verdict": verdict.verdict,
-        "score": verdict.score,
-        "verdict_source": verdict.source,
-        "verdict_at": verdict.decided_at,
-        "statements": len(held.ledger),
-        "revisions": revisions(call, held.statements(), held.rules),
-    }
-
-
-def statement_rows(held: Held) -> list[dict[str, Any]]:
-    """The rows of one call in the table `statements`, in the order of its ledger."""
-    stand = standing(held.statements()).values()
-    return [
-        {
-            "call_id": s.call_id,
-            "outcome_id": s.outcome_id,
-            "source": s.source,
-            "occurred_at": s.at,
-            "action": s.action,
-            # What the statement asserts, by itself or through its score; a retraction asserts nothing.
-            "success": succeeded(s, held.rules) if s.action == "assert" else None,
-            "score": s.score,
-            "reason": s.reason,
-            "stands": s in stand,
-        }
-        for s in held.statements()
-    ]
-
-
-def rate_row(grain: str, key: tuple[str, str, str, int], calls: list[Held]) -> dict[str, Any]:
-    """One row of the table `rates`."""
-    verdicts = Counter(held.verdict().verdict for held in calls)
-    resolved = verdicts["success"] + verdicts["failure"]
-    return {
-        "task_type": key[0],
-        "model": key[1],
-        "config": key[2],
-        "grain": grain,
-        "window_start": key[3],
-        "calls": len(calls),
-        "resolved": resolved,
-        "successes": verdicts["success"],
-        "failures": verdicts["failure"],
-        "expired": verdicts["expired"],
-        "pending": verdicts["pending"],
-        "rate": verdicts["success"] / resolved if resolved else None,
-        "cost_nano": sum(round((held.call.cost_usd or 0.0) * 1e9) for held in calls),
-    }

@@ -11,7 +11,8 @@ import pytest
 
 from oracle.against import CALLS, STATEMENTS, compare, compare_verdicts
 from oracle.records import EPOCH, MINUTE_US, NEVER, Call, Outcome, Rules
-from oracle.replay import GRAIN_US, Oracle
+from oracle.replay import Oracle
+from oracle.tables import GRAIN_US
 
 T = 29_000_000 * MINUTE_US
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from models.join.join import MOST_EARLY
 from models.stats.minute_delays import bucket_of
 from oracle.direct import Direct, join_rules
+from oracle.held import trials_of
 from oracle.histories import History, histories
-from oracle.replay import trials_of
 
 MINUTE_US = 60_000_000
 PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", "late", "conflicts", "dead_letters")

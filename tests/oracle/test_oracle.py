@@ -7,9 +7,9 @@ from itertools import permutations
 import pytest
 
 from oracle.ledger import decide, revisions, standing
-from oracle.order import File, Read, reading_order, watermarks
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules, parse
-from oracle.replay import GRAIN_US, Dead, Oracle
+from oracle.replay import Dead, Oracle
+from oracle.tables import GRAIN_US
 
 SECOND = 1_000_000
 H = 30 * MINUTE_US
@@ -53,12 +53,9 @@ def reasons(oracle: Oracle) -> list[str]:
     return [dead.reason for dead in oracle.dead()]
 
 
-# Ledger
-
-
 def test_per_source_the_newest_statement_stands() -> None:
     old, new = asserts("z", 1), asserts("a", 2, success=False)
-    assert standing([new, old]) == {"user": new}
+    assert standing([new, old]) == [new]
     assert verdict(new, old) == ("failure", "a")
 
 
@@ -103,8 +100,8 @@ def test_a_retraction_may_name_a_statement_of_another_source() -> None:
 
 def test_a_retraction_by_source_takes_back_all_that_source_asserted_up_to_and_at_its_instant() -> None:
     before, same, after = asserts("1", 1), asserts("3", 2), asserts("4", 3, success=False)
-    assert standing([before, same, retracts("2", 2)]) == {}
-    assert standing([before, same, after, retracts("2", 2)]) == {"user": after}
+    assert standing([before, same, retracts("2", 2)]) == []
+    assert standing([before, same, after, retracts("2", 2)]) == [after]
 
 
 def test_a_retraction_by_source_leaves_other_sources_alone() -> None:
@@ -158,9 +155,6 @@ def test_a_retraction_that_sorts_before_its_target_leaves_no_revision() -> None:
     assert revisions(CALL, [retracts("0", 0, "1"), asserts("1", 1)], RULES) == 0
 
 
-# Closing
-
-
 def test_a_call_closes_only_once_the_watermark_is_past_horizon_and_lateness() -> None:
     close = T + H + LATENESS
     assert fed(CALL, wm=close).counters()["pending"] == 1
@@ -186,9 +180,6 @@ def test_silence_decides_at_closing_with_the_time_of_the_horizon() -> None:
 def test_silence_gives_way_to_anything_that_stands() -> None:
     rules = Rules(allowed_lateness_us=0, task_horizon_us={"task": H}, silence={"task": "success"})
     assert fed(CALL, asserts("1", 1, success=False), wm=T + 2 * H, rules=rules).counters()["failures"] == 1
-
-
-# Identity
 
 
 def test_a_call_again_with_equal_deciding_fields_is_a_duplicate_and_the_first_one_stays() -> None:
@@ -262,9 +253,6 @@ def test_a_refused_record_owns_no_id() -> None:
     assert (counters["late"], counters["outcomes"]) == (1, 1)
 
 
-# Bounds
-
-
 def test_a_statement_after_the_horizon_is_late_and_one_at_the_horizon_is_not() -> None:
     assert reasons(fed(CALL, asserts("1", H))) == []
     assert reasons(fed(CALL, asserts("1", H + 1))) == ["late"]
@@ -309,48 +297,11 @@ def test_an_outcome_that_comes_after_its_call_has_closed_waits_and_becomes_an_or
     assert reasons(fed(CALL, (asserts("1", H + LATENESS), closed), wm=T + 2 * H)) == ["orphan"]
 
 
-# Watermark
-
-
-def reads(*entries: tuple[int, int]) -> list[Read]:
-    """Records of (file, event time)."""
-    return [Read(file, line, Call(f"{line}", at)) for line, (file, at) in enumerate(entries)]
-
-
-def test_the_watermark_starts_once_each_file_has_given_a_record_and_is_the_least_clock() -> None:
-    order = reads((0, 5), (0, 9), (1, 7), (0, 10), (1, 12), (0, 20))
-    assert watermarks(order, 2) == ([NEVER, NEVER, NEVER, 7, 7, 10], 20)
-
-
-def test_a_file_at_its_end_is_left_out_and_all_at_their_end_give_the_greatest_clock() -> None:
-    assert watermarks(reads((1, 9), (0, 1), (0, 2), (0, 3)), 2) == ([NEVER, NEVER, 1, 2], 9)
-    assert watermarks(reads((0, 1), (0, 2)), 2) == ([NEVER, 1], 2)
-    assert watermarks([], 2) == ([], NEVER)
-
-
-def test_a_clock_is_the_newest_time_and_never_falls() -> None:
-    assert watermarks(reads((0, 9), (0, 5), (0, 6)), 1) == ([NEVER, 9, 9], 9)
-    order = reads((0, 9), (1, 7), (0, 5), (1, 12), (1, 13), (0, 20))
-    assert watermarks(order, 2) == ([NEVER, NEVER, 7, 7, 9, 9], 20)
-
-
-def test_records_are_read_by_event_time_then_file_then_line() -> None:
-    line = b'{"call_id":"%s","occurred_at":"2025-01-01T0%d:00:00%s","task_type":"t","model":"m"}'
-    files = [
-        File("calls", (line % (b"a", 2, b"Z"), line % (b"b", 1, b"Z"), line % (b"c", 1, b"Z"))),
-        File("calls", (line % (b"d", 2, b"+01:00"), line % (b"e", 0, b"Z"))),
-    ]
-    assert [read.record.call_id for read in reading_order(files)] == ["e", "b", "c", "d", "a"]
-
-
 def test_null_means_absent_and_unknown_fields_are_ignored() -> None:
     line = (
         b'{"call_id":"a","occurred_at":"1970-01-01T01:00:00.5+01:00","task_type":"t","model":"m","config":null,"x":1}'
     )
     assert parse("calls", line) == Call("a", 500_000, "t", "m")
-
-
-# Verdicts, minutes, rates
 
 
 def test_seq_is_the_number_of_statements_and_one_more_once_closing_has_changed_the_verdict() -> None:

@@ -15,7 +15,8 @@ from oracle.ledger import decide, standing
 from oracle.names import spelled
 from oracle.order import Read, partitions_of, watermarks
 from oracle.records import MINUTE_US, NEVER, Call, Rules, parse
-from oracle.replay import GRAIN_US, Oracle
+from oracle.replay import Oracle
+from oracle.tables import GRAIN_US
 
 FEW = settings(max_examples=60, deadline=None)
 either = st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order))

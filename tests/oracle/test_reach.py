@@ -37,7 +37,7 @@ CORNERS: dict[str, Callable[[Oracle], bool]] = {
     "error": lambda o: "call" in sources(o),
     "expired after words": lambda o: any(r["verdict"] == "expired" and r["statements"] for r in o.calls_rows()),
     "revised twice": lambda o: any(r["revisions"] > 1 for r in o.calls_rows()),
-    "score only": lambda o: any(s.success is None for held in o._calls for s in standing(held.statements()).values()),
+    "score only": lambda o: any(s.success is None for held in o._calls for s in standing(held.statements())),
     "withdrawn": lambda o: any(r["action"] == "assert" and not r["stands"] for r in o.statements_rows()),
     "two trials of a call": lambda o: trials(o) > o.counters()["calls"],
 }

@@ -25,9 +25,10 @@ from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, 
 from models.simulation.scenario import DEMO, Scenario, SimIncident
 from models.stats.intervals import newcombe
 from oracle.drift import Facts, Found, ReferenceDrift
+from oracle.held import Held, trials_of
 from oracle.order import File, reading_order, watermarks
 from oracle.records import MINUTE_US, Record, Rules
-from oracle.replay import Held, Oracle, trials_of
+from oracle.replay import Oracle
 from simulated.trials import for_alerts
 from system.runs import History, replay
 from system.test_kill import killed

@@ -41,3 +41,35 @@ def test_busy_configs_are_named_within_a_day_and_a_call_counts_with_one_group(tm
     assert json.loads(evidence)["example"]["config"] in reason
     verdicts = [json.loads(line)["config"] for line in (out / "verdicts.jsonl").read_text().splitlines()]
     assert "__other__" not in verdicts
+
+
+def test_beyond_the_cap_new_groups_are_counted_together(tmp_path: Path) -> None:
+    """Who comes first is a matter of the order of arrival; that the cap and all sums hold is not."""
+    known = [call(n, model=f"m-{n % 2}") for n in range(200)]
+    later = [call(n, model=f"id-{n}", task_type="summarise" if n % 2 else f"task-{n}") for n in range(3_000, 3_100)]
+    (tmp_path / "calls.jsonl").write_bytes(lines([*known, *later]))
+    outcomes = [outcome(n, outcome_id=str(n)) for n in (*range(200), *range(3_000, 3_100))]
+    (tmp_path / "outcomes.jsonl").write_bytes(lines(outcomes))
+    arguments = ("replay", "--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl", "--out", "out", "--json")
+    found = counts(aftercall(tmp_path, *arguments, AFTERCALL_JOIN__MAX_GROUPS="2"))
+    out = tmp_path / "out"
+    assert (found["calls"], found["dead_letters"]) == (300, 0)
+    assert sums_that_fail(out) == []
+    groups = table(out, "SELECT task_type, model, config, sum(calls)::INT FROM rates WHERE grain = '1d' GROUP BY ALL")
+    assert sorted(groups) == [
+        ("__other__", "__other__", "__other__", 50),
+        ("summarise", "__other__", "__other__", 50),
+        ("summarise", "m-0", "default", 100),
+        ("summarise", "m-1", "default", 100),
+    ]
+    names = table(out, "SELECT count(DISTINCT task_type), count(DISTINCT model) FROM calls")
+    assert names == [(51, 102)]
+    verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
+    assert {verdict["model"] for verdict in verdicts} >= {"id-3001", "m-0"}
+    assert "__other__" not in {verdict["model"] for verdict in verdicts}
+    alerts = table(out, "SELECT kind, task_type, reason FROM alerts WHERE kind = 'group_cap'")
+    assert len(alerts) == 1
+    assert "more than 2 groups" in alerts[0][2]
+    arms = table(out, "SELECT DISTINCT task_type, model FROM recommendations")
+    assert ("summarise", "m-1") in arms
+    assert all("__other__" not in arm for arm in arms)

@@ -43,10 +43,18 @@ GROUP = ("support", "gpt", "v1")
 
 READER = """
 import json, sys, time
+from contextlib import ExitStack
 from pathlib import Path
 import aftercall, duckdb
+from flows.reports.snapshot_reader import InsightError, open_snapshot
 
 folder, seconds, number = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+OPEN = (
+    lambda: duckdb.connect(str(folder / "outcomes.duckdb"), read_only=True),
+    lambda: aftercall.open_snapshot(folder),
+    lambda: duckdb.connect(str(folder / "outcomes.duckdb"), read_only=True),
+    lambda: open_snapshot(folder / "outcomes.duckdb"),
+)
 SUMS = '''
 SELECT version, records = calls + outcomes + duplicates + waiting + dead_letters,
   calls = pending + successes + failures + expired,
@@ -68,17 +76,15 @@ FROM statements s LEFT JOIN calls c USING (call_id)
 (folder / f"ready-{number}").touch()
 versions, looks, last, deadline = set(), 0, 0, time.monotonic() + seconds
 while not (folder / "over").exists() and time.monotonic() < deadline:
+    opened = ExitStack()
     try:
-        if number % 2:
-            connection = aftercall.open_snapshot(folder)
-        else:
-            connection = duckdb.connect(str(folder / "outcomes.duckdb"), read_only=True)
-    except (aftercall.NoSnapshotError, duckdb.IOException):
+        connection = opened.enter_context(OPEN[number]())
+    except (aftercall.NoSnapshotError, InsightError, duckdb.IOException):
         if last:  # before the first publication there is nothing to read
             raise
         time.sleep(0.01)
         continue
-    with connection:
+    with opened:
         version, *sums = connection.execute(SUMS).fetchone()
         assert all(sums), (version, sums)
         statements, joined, against, missing = connection.execute(JOIN).fetchone()
@@ -168,7 +174,7 @@ def cells(at_minute: int, succeeded: int, failed: int, revised: int, expired: in
 
 @pytest.fixture
 def readers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Four, each in a process of its own, that know the path of the link; two open it with the SDK, two with DuckDB."""
+    """Four, each in a process of its own, that know the link: two use DuckDB, one the SDK, one what `insights` uses."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", READER, str(tmp_path), str(WITHIN_S), str(number)],

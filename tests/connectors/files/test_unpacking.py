@@ -61,6 +61,13 @@ def test_a_record_of_many_megabytes_is_refused_with_its_size_and_hash_and_only_i
     assert len(refused.raw) == MIB
 
 
+def test_a_file_that_dead_letters_could_not_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.jsonl"
+    path.write_text("{}")
+    with pytest.raises(InputError, match="must have a name in UTF-8"):
+        Unpacking(tmp_path).open(path)
+
+
 def test_files_may_not_unpack_to_more_than_the_limit_together(tmp_path: Path) -> None:
     paths = [bomb(tmp_path / f"{name}.jsonl.zst", b" " * MIB, 3) for name in "ab"]
     assert len(index(paths, [], tmp_path, 6 * MIB).data) == 2

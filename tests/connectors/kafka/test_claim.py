@@ -27,6 +27,10 @@ CLAIM = Claim(run_id="run", incarnation=7, stored=7, folder="/data", host="here"
         # It fell behind, whether the other one still runs or not, and wherever it is.
         (CLAIM, 6, "behind"),
         (replace(CLAIM, folder="/copy", released=True), 6, "behind"),
+        # Another run had the topics since.
+        (replace(CLAIM, run_id="other", incarnation=9, released=True, earlier={"run": 7}), 6, "behind"),
+        (replace(CLAIM, run_id="other", incarnation=9, released=True, earlier={"run": 7}), 7, "free"),
+        (replace(CLAIM, run_id="other", incarnation=9, earlier={"run": 7}), 7, "watch"),
         # Killed between the claim and the folder: the claim is ahead by one, and no state is behind.
         (replace(CLAIM, incarnation=8), 7, "ours"),
         (replace(CLAIM, incarnation=9), 7, "ours"),
@@ -39,6 +43,16 @@ def test_what_a_start_must_do(newest: Claim | None, stored: int, found: Judgemen
 def test_a_claim_is_read_as_it_was_written_and_fields_of_later_versions_are_left_out() -> None:
     assert Claim.from_json(CLAIM.to_json()) == CLAIM
     assert Claim.from_json(CLAIM.to_json().replace(b"{", b'{"more": 1, ', 1)) == CLAIM
+
+
+def test_a_claim_knows_the_runs_before_it_and_forgets_the_oldest() -> None:
+    claim = CLAIM
+    for number in range(100):
+        claim = replace(claim, run_id=f"run-{number}", stored=number, earlier=claim.earlier_than(f"run-{number}"))
+    assert [*claim.earlier] == [f"run-{number}" for number in range(35, 99)]
+    assert (claim.last_stored("run-99"), claim.last_stored("run-98"), claim.last_stored("run")) == (99, 98, 0)
+    assert "run-98" not in claim.earlier_than("run-98")
+    assert Claim.from_json(claim.to_json()) == claim
 
 
 @pytest.mark.parametrize("value", [b"", b"null", b"[]", b"{}", b'{"run_id": "r"}', b"\xff"])

@@ -128,7 +128,21 @@ def test_a_take_over_ends_the_holder_and_its_folder_is_behind(hosts: Hosts) -> N
     copy.release()
     with pytest.raises(ClaimHeld, match="a copy that fell behind"):
         hosts.service("b", "another run", stored=2).take()
-    assert hosts.running("b", "another run", stored=2, take_over=True).incarnation == 4
+    hosts.running("d", "a third run").release()
+    with pytest.raises(ClaimHeld, match="the run by start 3, elsewhere: this is a copy that fell behind"):
+        hosts.service("b", "another run", stored=2).take()
+    assert hosts.running("b", "another run", stored=2, take_over=True).incarnation == 5
+
+
+def test_a_defect_that_ends_the_heartbeats_ends_the_service(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = hosts.running("a")
+    monkeypatch.setattr(one, "_beat", {}.popitem)
+    hosts.until_lost("a")
+    (sentence,) = hosts.lost["a"]
+    assert "a defect of aftercall" in sentence
+    assert "KeyError" in caplog.text
 
 
 def test_a_writer_that_was_ended_while_the_claim_is_its_own_goes_on(hosts: Hosts) -> None:

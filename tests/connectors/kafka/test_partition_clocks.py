@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.times import NEVER
+from connectors.batch import ENDED
 from connectors.kafka.partition_clocks import PartitionClocks
 
 IDLE_S = 60.0
@@ -51,6 +52,22 @@ def test_an_idle_partition_counts_as_far_as_was_read_when_its_end_was_asked_for(
     clocks.confirm(0, 101, 90.0, 80_000)
     assert clocks.low() == (5, False), "there is something to read, so what counts is its own clock"
     assert _read(clocks, [(0, 75_000), (1, 80_001)]) == [5, 75_000]
+
+
+def test_the_calls_of_an_idle_partition_count_no_further_than_its_end_was_confirmed() -> None:
+    """Else, after the broker was away, outcomes would be given up whose calls are there and not fetched yet."""
+    clocks, is_call = _clocks(3), np.array([True, True, False])
+    assert clocks.calls(is_call) == (NEVER, NEVER)
+    _read(clocks, [(0, 5), (1, 9), (2, 700)])
+    clocks.reached_end(0, 100, 10.0)
+    assert clocks.calls(is_call) == (5, 9)
+    clocks.confirm(0, 100, 70.0, 8)
+    assert clocks.calls(is_call) == (8, 9)
+    _read(clocks, [(1, 80_000)])
+    assert clocks.calls(is_call) == (8, 80_000)
+    clocks.confirm(0, 100, 80.0, 80_000)
+    assert clocks.calls(is_call) == (80_000, 80_000)
+    assert clocks.calls(np.zeros(3, np.bool_)) == (ENDED, ENDED)
 
 
 def test_behind_an_open_transaction_nothing_is_at_its_end() -> None:

@@ -1,4 +1,4 @@
-"""How outputs find their keys, and what becomes of a refused one. On brokers: `test_sink_on_brokers.py`."""
+"""How outputs find their keys, and what becomes of a refused one. On brokers: `test_sink_*.py`."""
 
 from __future__ import annotations
 

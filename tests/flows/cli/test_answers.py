@@ -120,7 +120,7 @@ def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_a_database_without_memory_asks_for_that(tmp_path: Path) -> None:
     rows = "SELECT range AS n, repeat('x', 100) AS x FROM range(1_000_000)"
-    small = {"memory_limit": "1MB"}
+    small: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1MB"}
     with pytest.raises(SnapshotError) as caught, duckdb.connect(config=small) as database, naming(tmp_path):
         database.execute(f"CREATE TABLE t AS {rows}")
     assert "check the memory that is left" in str(caught.value)

@@ -10,8 +10,10 @@ import pytest
 
 from aftercall.records import Alert
 from connectors.metrics import METRICS
-from flows.dataflow.outputs import drifted
+from flows.dataflow.outputs import drifted, folded
 from flows.dataflow.steps import Alerted
+from flows.settings import Settings
+from models.groups import Folding
 
 
 def alert(state: str, seq: int, **changes: Any) -> Alert:
@@ -40,6 +42,15 @@ def alert(state: str, seq: int, **changes: Any) -> Alert:
         "evidence": {},
     }
     return Alert.sealed(**(fields | changes))
+
+
+def test_a_cap_on_groups_that_is_reached_is_logged_with_an_example(caplog: pytest.LogCaptureFixture) -> None:
+    item: Any = SimpleNamespace(folding=[Folding("t", ("t", "m", "9f8e7d"))], folded_at=7_200_000_000)
+    (raised,) = folded(Settings())(("groups", item))
+    assert (raised.kind, raised.opened_at.isoformat()) == ("group_cap", "1970-01-01T02:00:00+00:00")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("alert opened (warning): Task type t has more than 2000 groups")
+    assert "config 9f8e7d" in line
 
 
 def test_an_alert_is_logged_where_it_opens_and_where_it_closes(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,170 +1,20 @@
-"""The comparison and demo reports, from snapshots made by hand."""
+"""The comparison of two spans, from snapshots made by hand."""
 
 from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
-from io import StringIO
+from datetime import UTC, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from rich.console import Console
 
-from flows.reports.demo_report import report
 from flows.reports.insights import InsightError, insights
 from flows.reports.insights_view import render
-
-END = datetime(2026, 9, 21)  # noqa: DTZ001 - the snapshot's TIMESTAMPs are naive, UTC by definition
-COUNTS = "calls BIGINT, resolved BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, pending BIGINT"
-MEASURES = (
-    f"{COUNTS}, rate DOUBLE, rate_low DOUBLE, rate_high DOUBLE, corrected_rate DOUBLE, corrected_low DOUBLE, "
-    "corrected_high DOUBLE, maturity DOUBLE, latency_p50_ms DOUBLE, latency_p95_ms DOUBLE, cost_usd DOUBLE"
-)
-GROUP = "task_type VARCHAR, model VARCHAR, config VARCHAR"
-TABLES = f"""
-CREATE TABLE rates ({GROUP}, grain VARCHAR, window_start TIMESTAMP, {MEASURES});
-CREATE TABLE current_rates ({GROUP}, span VARCHAR, {MEASURES}, as_of TIMESTAMP);
-CREATE TABLE alerts (event_id VARCHAR, seq BIGINT, alert_id VARCHAR, state VARCHAR, kind VARCHAR, severity VARCHAR,
-  opened_at TIMESTAMP, updated_at TIMESTAMP, closed_at TIMESTAMP, {GROUP}, metric VARCHAR, direction VARCHAR,
-  baseline DOUBLE, current DOUBLE, effect_low DOUBLE, effect_high DOUBLE, changed_at TIMESTAMP, promise VARCHAR,
-  reason VARCHAR, evidence VARCHAR);
-CREATE TABLE recommendations (event_id VARCHAR, seq BIGINT, recommendation_id VARCHAR, task_type VARCHAR,
-  issued_at TIMESTAMP, valid_until TIMESTAMP, segment VARCHAR, model VARCHAR, config VARCHAR, weight DOUBLE,
-  p_best DOUBLE, rate DOUBLE, rate_low DOUBLE, rate_high DOUBLE, n BIGINT, status VARCHAR, degraded VARCHAR,
-  reason VARCHAR);
-CREATE TABLE pipeline (version BIGINT, written_at TIMESTAMP, watermark TIMESTAMP, records BIGINT, calls BIGINT,
-  outcomes BIGINT, duplicates BIGINT, waiting BIGINT, orphans BIGINT, late BIGINT, conflicts BIGINT,
-  dead_letters BIGINT, pending BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, positions VARCHAR);
-"""
-
-
-def insert(base: duckdb.DuckDBPyConnection, table: str, **row: Any) -> None:
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    base.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
-
-
-def rates(base: duckdb.DuckDBPyConnection, model: str, hours_ago: int, successes: int, failures: int) -> None:
-    insert(
-        base,
-        "rates",
-        task_type="triage",
-        model=model,
-        config="default",
-        grain="1h",
-        window_start=END - timedelta(hours=hours_ago),
-        calls=successes + failures + 5,
-        resolved=successes + failures,
-        successes=successes,
-        failures=failures,
-        expired=2,
-        pending=3,
-    )
-
-
-def alert(base: duckdb.DuckDBPyConnection, number: int, **changes: Any) -> None:
-    row: dict[str, Any] = {
-        "alert_id": f"{number:032x}",
-        "state": "opened",
-        "kind": "drift",
-        "severity": "critical",
-        "opened_at": END - timedelta(hours=30),
-        "task_type": "triage",
-        "model": "atlas",
-        "config": "default",
-        "metric": "success_rate",
-        "direction": "down",
-        "baseline": 0.9,
-        "current": 0.7,
-        "effect_low": -0.25,
-        "effect_high": -0.15,
-        "changed_at": END - timedelta(hours=40),
-        "reason": "Success rate of atlas fell.",
-        "evidence": "{}",
-    }
-    insert(base, "alerts", **(row | changes))
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """A folder with a snapshot in which atlas fell from 90 to 70 % and birch stayed."""
-    with duckdb.connect(str(tmp_path / "outcomes.duckdb")) as base:
-        base.execute(TABLES)
-        rates(base, "atlas", 300, 0, 999)  # before the baseline
-        rates(base, "atlas", 200, 900, 100)
-        rates(base, "atlas", 49, 450, 50)
-        rates(base, "atlas", 48, 350, 150)  # the first hour of the lookback
-        rates(base, "atlas", 1, 350, 150)
-        rates(base, "birch", 100, 800, 200)
-        rates(base, "birch", 10, 160, 40)
-        insert(
-            base,
-            "rates",
-            task_type="triage",
-            model="atlas",
-            config="default",
-            grain="1d",
-            window_start=END,
-            successes=9,
-        )
-        insert(base, "rates", task_type="refund", model="atlas", config="default", grain="1h", window_start=END)
-        insert(
-            base,
-            "current_rates",
-            task_type="triage",
-            model="birch",
-            config="default",
-            span="48h",
-            corrected_rate=0.81,
-            maturity=0.95,
-            as_of=END,
-        )
-        alert(base, 1)
-        over = END - timedelta(hours=20)
-        alert(base, 2, config=None, state="closed", closed_at=over, evidence=f'{{"part_of": "{1:032x}"}}')
-        alert(base, 4, kind="shift", metric="latency_ms", direction="down", model="birch")
-        alert(base, 5, direction="up", model="birch")
-        for seq, hours, weight in ((1, 35, 0.9), (2, 30, 0.02)):
-            for model, share in (("atlas", weight), ("birch", 1 - weight)):
-                insert(
-                    base,
-                    "recommendations",
-                    seq=seq,
-                    recommendation_id=f"{seq:032x}",
-                    task_type="triage",
-                    issued_at=END - timedelta(hours=hours),
-                    valid_until=END - timedelta(hours=hours - 6),
-                    model=model,
-                    config="default",
-                    weight=share,
-                    p_best=share,
-                    rate=0.8,
-                    rate_low=0.7,
-                    rate_high=0.9,
-                    n=500,
-                    status="ok",
-                    degraded="[]",
-                    reason=f"reason {seq}",
-                )
-        insert(
-            base,
-            "pipeline",
-            version=1,
-            records=120,
-            calls=60,
-            outcomes=50,
-            duplicates=5,
-            waiting=2,
-            dead_letters=3,
-            pending=10,
-            successes=30,
-            failures=15,
-            expired=5,
-        )
-    return tmp_path
+from simulated.snapshot import END, alert, insert, shown
 
 
 def test_the_spans_are_compared_in_all_and_per_arm(out: Path) -> None:
@@ -347,85 +197,8 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InsightError, match=r"snapshot: .*none\.duckdb must be a file; there is none"):
         insights(tmp_path / "none.duckdb", "triage")
     (tmp_path / "text").write_text("not a database" * 1000)
-    with pytest.raises(InsightError, match="must be a DuckDB file that aftercall wrote"):
+    with pytest.raises(InsightError, match=r"snapshot: .*: must be a snapshot that aftercall wrote"):
         insights(tmp_path / "text", "triage")
     duckdb.connect(str(tmp_path / "empty.duckdb")).close()
-    with pytest.raises(InsightError, match="must be a DuckDB file that aftercall wrote"):
+    with pytest.raises(InsightError, match=r"snapshot: .*: must be a snapshot that aftercall wrote"):
         insights(tmp_path / "empty.duckdb", "triage")
-
-
-def test_the_demo_report_compares_with_the_truth_and_adds_up(out: Path) -> None:
-    truth = out / "truth.json"
-    incident = {
-        "task_type": "triage",
-        "model": "atlas",
-        "changed_at": "2026-09-19T05:00:00Z",
-        "rate_before": 0.9,
-        "rate_after": 0.7,
-        "drop": 0.2,
-    }
-    truth.write_text(json.dumps({"incident": incident}))
-    text = shown(lambda console: report(out, console, truth))
-    assert "triage · atlas: 90.0 % -> 70.0 %, -20.0 points" in text
-    assert "Found 13.0 h after it happened." in text
-    assert "The estimated moment is 3.0 h too late." in text
-    assert "When it was noticed: a drop of 20.0 points, interval 15.0 to 25.0: the true drop lies within." in text
-    # Hours -200, -49 and -48 of atlas lie in the week before the change, its last hour after it.
-    assert "All outcomes known by now: 85.0 % of 2,000 before, 70.0 % of 500 since, -15.0 points" in text
-    assert "No false alarm." in text
-    assert "atlas: 90.0 % of the calls before the alert, 2.0 % now." in text
-    assert "120 records = 60 calls + 50 outcomes + 5 duplicates + 2 waiting + 3 dead letters" in text
-    assert "60 calls = 10 pending + 30 successes + 15 failures + 5 expired" in text
-    assert "Other alerts: 1 on improvements, 1 on latency, cost, tokens or scores, 1 that turned out" in text
-
-
-def test_the_demo_report_counts_the_other_alerts_by_what_they_are_about(out: Path) -> None:
-    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
-        base.execute("DELETE FROM alerts")
-        alert(base, 1)
-        alert(base, 2, config=None, state="closed", closed_at=END, evidence='{"part_of": "1"}')
-        alert(base, 3, kind="quantile", metric="score:p10:judge")
-        alert(base, 4, kind="shift", metric="cost_usd", direction="up")
-        alert(base, 5, kind="volume", model=None, config=None, metric="responses:judge")
-        alert(base, 6, kind="group_cap", model=None, config=None, metric="groups", direction="up")
-    text = " ".join(shown(lambda console: report(out, console)).split())
-    assert text.count("●") == 1
-    for part in (
-        "2 on latency, cost, tokens or scores",
-        "1 on traffic or on sources of outcomes",
-        "1 on the pipeline itself",
-        "1 that turned out to be part of a wider change",
-    ):
-        assert part in text
-
-
-def test_the_demo_report_owns_up_to_a_miss_and_to_false_alarms(out: Path) -> None:
-    truth = out / "truth.json"
-    incident = {
-        "task_type": "triage",
-        "model": "birch",
-        "changed_at": "2026-09-19T05:00:00Z",
-        "rate_before": 0.9,
-        "rate_after": 0.8,
-        "drop": 0.1,
-    }
-    truth.write_text(json.dumps({"incident": incident}))
-    text = shown(lambda console: report(out, console, truth))
-    assert "Not found" in text
-    assert "False alarms: 1." in text
-
-
-def test_a_quiet_run_without_truth_is_reported_too(out: Path) -> None:
-    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
-        for table in ("alerts", "recommendations"):
-            base.execute(f"DELETE FROM {table}")
-    text = shown(lambda console: report(out, console, None))
-    assert "No model got worse." in text
-    assert "No recommendation has been issued." in text
-    assert "Against the truth" not in text
-
-
-def shown(print_to: Any) -> str:
-    console = Console(file=StringIO(), width=200)
-    print_to(console)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]

@@ -32,7 +32,8 @@ EMPTY = """
 CREATE TABLE alerts (alert_id VARCHAR, task_type VARCHAR, model VARCHAR, config VARCHAR, metric VARCHAR,
   direction VARCHAR, opened_at TIMESTAMP, closed_at TIMESTAMP);
 CREATE TABLE recommendations (seq BIGINT, task_type VARCHAR, segment VARCHAR, issued_at TIMESTAMP, model VARCHAR,
-  config VARCHAR)
+  config VARCHAR);
+CREATE TABLE pipeline (version BIGINT)
 """
 
 

@@ -6,6 +6,7 @@ import _thread
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.testing import TestingSource
 
@@ -53,9 +55,9 @@ class Sink(FixedPartitionedSink[int, None]):
         return self.part
 
 
-def run(folder: Path, sink: Sink, mapper: Any = lambda value: value) -> None:
+def run(folder: Path, sink: Sink, mapper: Any = lambda value: value, source: Any = None) -> None:
     flow = Dataflow("flow")
-    numbers = op.map("numbers", op.input("in", flow, TestingSource([1, 2, 3])), mapper)
+    numbers = op.map("numbers", op.input("in", flow, source or TestingSource([1, 2, 3])), mapper)
     op.output("out", op.map("keyed", numbers, lambda value: ("only", value)), sink)
     execute(
         flow, folder / "log", epoch=timedelta(days=1), recovery=open_store(folder, Keeping(Envelopes()), begun=False)
@@ -67,6 +69,45 @@ def test_a_step_that_fails_ends_the_flow_with_its_own_error_and_nothing_is_publi
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, sink, lambda value: 1 // (value - 2))
     assert (sink.part.closed, sink.part.abandoned) == (False, True)
+
+
+class Lane(StatefulSourcePartition[int, None]):
+    """Emits a number, and fails at the next one like a `next` that nothing is left for."""
+
+    def __init__(self, following: Iterator[int]) -> None:
+        self._following = following
+
+    def next_batch(self) -> list[int]:
+        return self._decoded()
+
+    def _decoded(self) -> list[int]:
+        return [next(self._following)]
+
+    def snapshot(self) -> None:
+        pass
+
+
+class Lanes(FixedPartitionedSource[int, None]):
+    def list_parts(self) -> list[str]:
+        return ["only"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> Lane:
+        return Lane(iter([1]))
+
+
+def test_a_stop_iteration_that_a_source_has_not_raised_itself_is_a_defect_and_not_the_end_of_the_input(
+    tmp_path: Path,
+) -> None:
+    sink = Sink()
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        run(tmp_path, sink, source=Lanes())
+    assert (sink.part.closed, sink.part.abandoned) == (False, True)
+
+
+def test_in_a_step_a_stop_iteration_is_a_defect_like_any_other(tmp_path: Path) -> None:
+    nothing: list[int] = []
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        run(tmp_path, Sink(), lambda _: next(iter(nothing)))
 
 
 def test_an_error_at_the_end_is_raised_and_does_not_abort_the_process(tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_a_link_that_is_not_ours_is_refused_and_what_it_leads_to_stays(
     assert not exists or victim.read_text() == "precious"
 
 
+@pytest.mark.parametrize("name", ["state/lock", "state/run.json", "state/deep/pipe", "versions/pipe", "verdicts.jsonl"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RunError, match=f"{name}: must be a file or folder of this run; it is neither"):
+        state_folder(tmp_path)
+
+
 @pytest.mark.parametrize("newest", ["versions/8/outcomes.duckdb", "outcomes-7.duckdb"])
 def test_the_link_to_the_newest_snapshot_is_ours(tmp_path: Path, newest: str) -> None:
     (tmp_path / newest).parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +103,8 @@ def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: 
         pass
 
 
-@pytest.mark.parametrize("name", ["what?", ":memory:", "md:out", "a?b/c"])
-def test_a_path_that_duckdb_would_take_for_something_else_is_refused(
+@pytest.mark.parametrize("name", ["what?", ":memory:", "md:out", "a?b/c", "latin\udce9"])
+def test_a_path_that_duckdb_would_take_for_something_else_or_not_at_all_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aftercall.times import MINUTE_US
+from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import OTHER
 from models.groups.groups import MAX_SOURCES, Grouped, Groups, _in_order
 from models.groups.naming import Caps, Folding
@@ -97,6 +97,12 @@ def test_beyond_the_cap_new_groups_fold_and_stay_folded(*, restarted: bool) -> N
         [ALL_FOLDED, A, B],
     ]
     assert [one.folding for one in seen] == [[], [], [Folding(OTHER, LATER)], [], []]
+
+
+def test_a_cap_that_is_reached_before_there_is_a_watermark_is_dated_by_its_calls() -> None:
+    groups = Groups(2, Caps(1, 99))
+    first = groups.process(changes(130, A, LATER)._replace(watermark=NEVER))
+    assert (first.folding, first.folded_at) == ([Folding(OTHER, LATER)], 120 * MINUTE_US)
 
 
 def test_a_cap_that_was_raised_does_not_take_a_group_out_of_those_it_was_counted_with() -> None:

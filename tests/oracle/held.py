@@ -1,0 +1,174 @@
+"""A call as it is held, with its ledger, and what it is at the end of each minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from oracle.identity import completed, entered
+from oracle.ledger import PENDING, Verdict, decide, is_silent, ordered
+from oracle.records import MINUTE_US, Attempt, Call, Outcome, Rules
+
+Group = tuple[str, str, str]
+METRICS = ("latency_ms", "cost_usd", "tokens")
+
+
+class Arrived(NamedTuple):
+    """An outcome and the minute it counts from, fixed when it arrived."""
+
+    outcome: Outcome
+    minute: int
+
+
+class Tried(NamedTuple):
+    """A failed attempt, its number, and the minute it counts from."""
+
+    attempt: Attempt
+    number: int
+    minute: int
+
+
+class Measured(NamedTuple):
+    """A value of a call (`attempt` 0) or of a failed attempt, and the minute in which detectors take it."""
+
+    group: Group
+    minute: int
+    attempt: int
+    metric: str
+    value: float
+
+
+class Counted(NamedTuple):
+    """What rates count: a call, or a failed attempt."""
+
+    group: Group
+    at: int
+    verdict: str
+    cost_usd: float | None
+
+
+@dataclass
+class Held:
+    """An accepted call, kept after it has closed too."""
+
+    call: Call
+    minute: int
+    rules: Rules
+    ledger: list[Arrived] = field(default_factory=list)
+    closed: bool = False
+    tried: list[Tried] = field(default_factory=list)
+    error_minute: int | None = None
+    """From when on the call's own error is known."""
+    measured: list[Measured] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.call.error is not None:
+            self.error_minute = self.minute
+        self._measure(METRICS, self.minute)
+        self._try(self.minute)
+
+    @property
+    def group(self) -> Group:
+        """What the call counts for."""
+        return self.call.task_type, self.call.model, self.call.config
+
+    @property
+    def last_instant(self) -> int:
+        """The newest event time a statement on this call may have."""
+        return self.call.at + self.rules.horizon_of(self.call.task_type)
+
+    @property
+    def close(self) -> int:
+        """The call closes once the watermark is greater than this."""
+        return self.last_instant + self.rules.allowed_lateness_us
+
+    def arrived(self) -> list[Outcome]:
+        """The ledger in the order of arrival."""
+        return [arrived.outcome for arrived in self.ledger]
+
+    def statements(self) -> list[Outcome]:
+        """The ledger in its order."""
+        return ordered(self.arrived())
+
+    def enter(self, outcome: Outcome, minute: int) -> None:
+        """Add a statement, or another edition of one."""
+        self.ledger.append(Arrived(entered(outcome, self.arrived()), max(minute, self.minute)))
+
+    def complete(self, other: Call, minute: int) -> bool:
+        """Fill what the call lacks from another record of it; whether there was anything to fill."""
+        before, self.call = self.call, completed(self.call, other)
+        minute = max(minute, self.minute)
+        if before.error is None and self.call.error is not None:
+            self.error_minute = minute
+        self._measure([metric for metric in METRICS if getattr(before, metric) is None], minute)
+        if not before.attempts:
+            self._try(minute)
+        return self.call != before
+
+    def _measure(self, metrics: Iterable[str], minute: int) -> None:
+        values = {metric: getattr(self.call, metric) for metric in metrics}
+        self.measured += [Measured(self.group, minute, 0, *one) for one in values.items() if one[1] is not None]
+
+    def _try(self, minute: int) -> None:
+        numbered = enumerate(self.call.attempts, 1)
+        tried = [Tried(attempt, number, minute) for number, attempt in numbered if attempt.error is not None]
+        self.tried += tried
+        for attempt, number, _ in tried:
+            values = {"latency_ms": attempt.latency_ms, "cost_usd": attempt.cost_usd}
+            group = self.group_of(attempt)
+            self.measured += [Measured(group, minute, number, m, v) for m, v in values.items() if v is not None]
+
+    def group_of(self, attempt: Attempt) -> Group:
+        """What an attempt counts for."""
+        config = self.call.config if attempt.config is None else attempt.config
+        return self.call.task_type, attempt.model, config
+
+    def call_by(self, minute: int | None) -> Call:
+        """The call as far as it is known at the end of a minute."""
+        is_known = self.error_minute is None or minute is None or minute >= self.error_minute
+        return self.call if is_known else replace(self.call, error=None)
+
+    def verdict(self, by_minute: int | None = None) -> Verdict:
+        """The verdict now, or that at the end of a minute as far as it is known now."""
+        statements = [a.outcome for a in self.ledger if by_minute is None or a.minute <= by_minute]
+        verdict = decide(self.call_by(by_minute), statements, self.rules)
+        closed = self.closed and (by_minute is None or self.close // MINUTE_US <= by_minute)
+        if verdict != PENDING or not closed:
+            return verdict
+        silence = self.rules.silence.get(self.call.task_type)
+        if silence is None or not is_silent(self.call, statements, self.rules):
+            return Verdict("expired")
+        return Verdict(silence, "silence", decided_at=self.last_instant)
+
+    def seq(self) -> int:
+        """Statements in the ledger, plus 1 once closing has changed the verdict."""
+        return len(self.ledger) + (self.closed and decide(self.call, self.arrived(), self.rules) == PENDING)
+
+    def trials(self) -> Iterator[tuple[Group, int, str, str | None]]:
+        """(group, minute, verdict, source) where a minute ends with a verdict, and another than the minute before."""
+        yield from ((self.group, *trial) for trial in trials_of(self))
+        yield from ((self.group_of(attempt), minute, "failure", "call") for attempt, _, minute in self.tried)
+
+    def counted(self) -> Iterator[Counted]:
+        """The call and its failed attempts."""
+        yield Counted(self.group, self.call.at, self.verdict().verdict, self.call.cost_usd)
+        for attempt, _, _ in self.tried:
+            yield Counted(self.group_of(attempt), self.call.at, "failure", attempt.cost_usd)
+
+
+def trials_of(held: Held) -> list[tuple[int, str, str | None]]:
+    """(minute, verdict, source) where the verdict at a minute's end is decided and differs from the minute before."""
+    minutes = {held.minute, *(arrived.minute for arrived in held.ledger)}
+    if held.error_minute is not None:
+        minutes.add(held.error_minute)
+    if held.closed:
+        minutes.add(held.close // MINUTE_US)
+    found, before = [], "pending"
+    for minute in sorted(minutes):
+        verdict = held.verdict(by_minute=minute)
+        now = verdict.verdict
+        if now in ("success", "failure") and now != before:
+            found.append((minute, now, verdict.source))
+        before = now
+    return found
