@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from threading import Event, Thread
+from threading import Event
 from typing import Final
 
 from confluent_kafka import KafkaException
 
+from connectors.background import background
 from connectors.kafka.claim import BEAT_S, Claim, Owner, judge
 from connectors.kafka.claim_board import ClaimBoard
 from connectors.kafka.claim_log import ClaimLog
@@ -80,7 +81,7 @@ class Claimant:
         self._settings, self._log, self._writer, self._board = settings, log, writer, board
         self._give_up, self._monotonic = give_up, monotonic
         self._claim: Claim | None = None
-        self._stop, self._thread = Event(), Thread(target=self._run, name="aftercall-claim", daemon=True)
+        self._stop, self._thread = Event(), background("aftercall-claim", self._run, self._on_defect)
         self._on_lost: Callable[[str], None] = lambda _sentence: None
         self._failing = ""
 
@@ -262,20 +263,7 @@ class Claimant:
             )  # fmt: skip
 
     def _run(self) -> None:
-        try:
-            ended = self._beats()
-        except BaseException as error:  # noqa: BLE001 - logged, and ends the run
-            # Else the service would wait for a confirmation that never comes, alive and for ever.
-            _log.exception("the heartbeats of the claim were ended by a defect of aftercall, %r", error)
-            ended = (
-                f"{self._settings.topic}: the claim must be confirmed every {BEAT_S:g} s; a defect of aftercall has "
-                "ended that, so this run has ended (its traceback is in the log; the same command resumes)"
-            )
-        if ended:
-            self._on_lost(ended)
-
-    def _beats(self) -> str:
-        """Write heartbeats until `release`; returns a sentence once another has the claim."""
+        """Write heartbeats until `release`, or another has the claim."""
         beat_s = self._monotonic()
         while not self._stop.wait(_POLL_S):
             due_s = beat_s + (_RETRY_S if self._failing else BEAT_S)
@@ -283,11 +271,18 @@ class Claimant:
                 beat_s = self._monotonic()
                 lost = self._beat()
                 if lost is not None:
-                    return (
+                    self._on_lost(
                         f"{self._settings.topic}: only one service may run on these topics; another one has taken "
                         f"over, {lost.holder}, so this one has ended and stored nothing since (run one of them)"
                     )
-        return ""
+                    return
+
+    def _on_defect(self, _error: BaseException) -> None:
+        """Report the claim as lost: nothing could be stored any more, as each epoch waits for its confirmation."""
+        self._on_lost(
+            f"{self._settings.topic}: the claim must be confirmed every {BEAT_S:g} s; a defect of aftercall has "
+            "ended that, so this run has ended (its traceback is in the log; the same command resumes)"
+        )
 
     def _beat(self) -> Claim | None:
         """Write a heartbeat; returns who else has the claim, None as long as that is us or the broker is away."""

@@ -149,8 +149,6 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
 
     def _apply_metadata(self) -> bool:
         """Adopt new partitions, and confirm ends; False until the broker has answered for the first time."""
-        if self._poller.defect is not None:
-            raise self._poller.defect
         metadata = self._poller.latest
         if metadata is None:
             return False

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from connectors.background import ONLY_LOGGED, OnDefect, background
 from connectors.kafka.client import open_admin
 from connectors.kafka.cluster import ClientConfig
 from connectors.kafka.errors import displayable
@@ -70,22 +71,30 @@ class MetadataPoller:
         interval_s: float,
         read_to_us: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
+        on_defect: OnDefect = ONLY_LOGGED,
     ) -> None:
-        """`config`: of an admin client; `interval_s`: seconds between polls; `read_to_us`: see `Metadata`."""
+        """Prepare to poll.
+
+        Args:
+            config: of an admin client.
+            topics: all whose partitions are read.
+            interval_s: seconds between polls.
+            read_to_us: see `Metadata`.
+            monotonic: gives seconds.
+            on_defect: called once a defect has ended the thread: the lanes would wait for ever without answers.
+        """
         self._config, self._topics, self._interval_s, self._monotonic = config, topics, interval_s, monotonic
-        self._read_to_us = read_to_us
+        self._read_to_us, self._on_defect = read_to_us, on_defect
         self._thread: Thread | None = None
         self._stop = Event()
         self._without_ids = False
         self.latest: Metadata | None = None
         """The newest answer; None before the first one."""
-        self.defect: BaseException | None = None
-        """What has ended the thread. The lanes raise it: without answers they would wait for ever without a word."""
 
     def start(self) -> None:
         """Start polling; a second call does nothing."""
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="aftercall-metadata", daemon=True)
+            self._thread = background("aftercall-metadata", self._run, self._on_defect)
             self._thread.start()
 
     def close(self) -> None:
@@ -93,12 +102,6 @@ class MetadataPoller:
         self._stop.set()
 
     def _run(self) -> None:
-        try:
-            self._poll_until_closed()
-        except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
-            self.defect = error
-
-    def _poll_until_closed(self) -> None:
         admin = open_admin(self._config)
         while not self._stop.is_set():
             try:

@@ -256,12 +256,12 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             started = self._settings.monotonic()
             try:
                 _publish(publication, pipeline, frozen, as_of, self._alike, live=True)
+                took_s = self._settings.monotonic() - started
+                METRICS.snapshot(publication.version, took_s)
+                self._settings.on_published(took_s)
             except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
                 self._error = error
             now = self._settings.monotonic()
-            if self._error is None:
-                METRICS.snapshot(publication.version, now - started)
-                self._settings.on_published(now - started)
             self._due = max(started + self._settings.every.total_seconds(), now + (_SHARE - 1) * (now - started))
 
         # Not a daemon: the interpreter waits for the thread, so a clean end never interrupts a write of DuckDB.

@@ -6,13 +6,15 @@ import json
 import logging
 import os
 import socket
+import sys
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from threading import Thread
 from typing import Any, Final
 
 from aftercall.errors import UserError
+from connectors.background import ONLY_LOGGED, OnDefect, background
 from connectors.metrics import METRICS, Metrics
 from connectors.pauses import PAUSES
 from flows.service.health import Health
@@ -30,24 +32,28 @@ class _Http(ThreadingHTTPServer):
     """Answers from `health`."""
 
     health: Health
+    has_defect = False
 
     def server_bind(self) -> None:
         """Bind, without HTTPServer's look-up of the host's name: it takes seconds if the resolver does not answer."""
         TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log nothing where a client has gone away."""
+        """Log nothing where a client has gone away; a defect once, as probes come every few seconds."""
         del request, client_address
-        _LOG.debug("a probe went away before it was answered", exc_info=True)
+        if isinstance(sys.exc_info()[1], OSError):
+            _LOG.debug("a probe went away before it was answered", exc_info=True)
+        elif not self.has_defect:
+            self.has_defect = True
+            _LOG.exception("a probe could not be answered, by a defect of aftercall; its traceback follows")
 
 
 class Server:
     """Answers until it is closed."""
 
-    def __init__(self, http: _Http) -> None:
+    def __init__(self, http: _Http, on_defect: OnDefect) -> None:
         self._http = http
-        # A daemon, because an open probe must not keep a failed process alive.
-        self._thread = Thread(target=http.serve_forever, args=(0.1,), name="aftercall-health", daemon=True)
+        self._thread = background("aftercall-health", partial(http.serve_forever, 0.1), on_defect)
         self._thread.start()
 
     @property
@@ -66,10 +72,17 @@ class Server:
         self._thread.join()
 
 
-def listen(service: Service, process: int, health: Health, listening: Server | None = None) -> Server | None:
+def listen(
+    service: Service, process: int, health: Health, on_defect: OnDefect, listening: Server | None = None
+) -> Server | None:
     """Start the server of process `process` on `service.port` + `process`; None if `service.port` is 0.
 
-    `listening`: a server of this process that goes on, and answers from `health` from now on.
+    Args:
+        service: host and port.
+        process: its number.
+        health: what is answered.
+        on_defect: called where a defect has ended the server; one that ends an answer is logged, and answered by 500.
+        listening: a server of this process that goes on, and answers from `health` from now on.
 
     Raises:
         ServiceError: the server cannot listen on the address.
@@ -80,10 +93,12 @@ def listen(service: Service, process: int, health: Health, listening: Server | N
     if listening is not None:
         listening.answer_from(health)
         return listening
-    return serve(health, service.host, service.port + process) if service.port else None
+    return serve(health, service.host, service.port + process, on_defect=on_defect) if service.port else None
 
 
-def serve(health: Health, host: str, port: int, metrics: Metrics = METRICS) -> Server:
+def serve(
+    health: Health, host: str, port: int, metrics: Metrics = METRICS, *, on_defect: OnDefect = ONLY_LOGGED
+) -> Server:
     """Serve on exactly this port (0: any free one).
 
     Raises:
@@ -94,7 +109,7 @@ def serve(health: Health, host: str, port: int, metrics: Metrics = METRICS) -> S
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         http = _http(family)((host, port), _handler(metrics))
         http.health = health
-        return Server(http)
+        return Server(http, on_defect)
     except (OSError, OverflowError, UnicodeError) as error:
         number = getattr(error, "errno", None) or 0
         why = os.strerror(number) if number > 0 else str(error)  # a name that cannot be resolved has a negative number
@@ -115,6 +130,15 @@ def _handler(metrics: Metrics) -> type[BaseHTTPRequestHandler]:
         timeout = 5  # a client that sends nothing occupies a thread
 
         def do_GET(self) -> None:
+            try:
+                self._answer_path()
+            except OSError:
+                raise
+            except Exception:
+                self._json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "a defect of aftercall; the log has it"})
+                raise
+
+        def _answer_path(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
                 self._answer(HTTPStatus.OK, *metrics.exposition(self.headers.get("Accept", "")))

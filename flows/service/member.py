@@ -57,7 +57,13 @@ def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Ser
     logs.configure(settings.service.log_level, member.number)
     poll_every_s = min(2.0, settings.join.idle_after.total_seconds() / 4)
     read_to_us = ProgressBoard(service.out / "state" / "lead", settings.kafka.lanes).read_to
-    poller = MetadataPoller(admin_config(settings.kafka.cluster()), inputs(settings.kafka), poll_every_s, read_to_us)
+    poller = MetadataPoller(
+        admin_config(settings.kafka.cluster()),
+        inputs(settings.kafka),
+        poll_every_s,
+        read_to_us,
+        on_defect=stopping.fail,
+    )
     health = Health(
         stalled_after=settings.service.stalled_after,
         snapshot_every=settings.snapshot.every,
@@ -65,11 +71,11 @@ def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Ser
     )
     if member.number == 0:
         watch_peers(health, settings.service, len(member.addresses))
-    server = health_server.listen(settings.service, member.number, health, listening)
+    server = health_server.listen(settings.service, member.number, health, stopping.fail, listening)
     state = service.out / "state"
     flow, sinks = kafka_flow(service, poller, health, stopping)
     try:
-        with reporting(member.number, max(1, len(member.addresses))):
+        with reporting(member.number, max(1, len(member.addresses)), stopping.fail):
             execute(
                 flow,
                 state / f"engine-{member.number}.log",

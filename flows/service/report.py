@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Final
 
+from connectors.background import OnDefect, background
 from connectors.kafka.lane_settings import Place
 from connectors.metrics import METRICS
 from connectors.pauses import PAUSES
@@ -92,10 +93,11 @@ class Report:
 
 
 @contextmanager
-def reporting(process: int, processes: int) -> Iterator[None]:
+def reporting(process: int, processes: int, on_defect: OnDefect) -> Iterator[None]:
     """While the block runs, log in time that pauses are over and which dead letters there were; show the status line.
 
-    Process 0 of `processes` alone has one: the terminal has a single last line.
+    Process 0 of `processes` alone has one: the terminal has a single last line. `on_defect` is called where a defect
+    has ended that.
     """
     ended = Event()
     line = StatusLine(processes) if process == 0 and logs.has_status() else None
@@ -107,7 +109,7 @@ def reporting(process: int, processes: int) -> Iterator[None]:
             if line is not None:
                 logs.show_status(line.text(METRICS.figures(), PAUSES.names()))
 
-    thread = Thread(target=run, name="aftercall-report", daemon=True)
+    thread = background("aftercall-report", run, on_defect)
     thread.start()
     try:
         yield

@@ -60,7 +60,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
     with exits_at_once(), locked(state) as lock, ExitStack() as held, ExitStack() as stack:
         _log.info("started: %s", _described_run(service, processes))
         health = _health_of_start(service.settings)
-        server = health_server.listen(service.settings.service, 0, health)
+        server = health_server.listen(service.settings.service, 0, health, stopping.fail)
         if server is not None:
             stack.callback(server.close)
         try:
@@ -77,11 +77,11 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
             _log.info("stopped before it began")
             return
         if processes == 1:
-            held.callback(WallClock(start_again).close)
+            held.callback(WallClock(start_again, stopping.fail).close)
             work(service, Member(), stopping, server)
         else:
             stack.close()  # process 0 listens on the same port
-            clock = WallClock(lambda: lost.append("this host's clock was set back"))
+            clock = WallClock(lambda: lost.append("this host's clock was set back"), stopping.fail)
             held.callback(clock.close)
             try:
                 run_members(command, processes, lock, stopping, lost)

@@ -25,6 +25,7 @@ class Stopping:
         """`monotonic` gives seconds; `logs`: log the signal, as one process of a run does."""
         self._monotonic, self._logs = monotonic, logs
         self._since_s: float | None = None
+        self._defect: BaseException | None = None
 
     def install(self) -> None:
         """Handle SIGTERM and SIGINT. Call from the main thread only."""
@@ -37,13 +38,26 @@ class Stopping:
         if self._since_s is None:
             self._since_s = self._monotonic()
 
+    def fail(self, error: BaseException) -> None:
+        """Raise the error, of a thread beside the dataflow, wherever it is asked from now on whether to stop.
+
+        A stop in order would not do: the process would store an epoch, and end as if nothing had happened.
+        """
+        self._defect = error
+
     def __call__(self) -> bool:
-        """Whether the process must stop reading."""
+        """Whether the process must stop reading. Raises what `fail` was given."""
+        self._raise_defect()
         return self._since_s is not None
 
     def overdue(self) -> bool:
-        """Whether stopping has taken longer than `WITHIN_S`."""
+        """Whether stopping has taken longer than `WITHIN_S`. Raises what `fail` was given."""
+        self._raise_defect()
         return self._since_s is not None and self._monotonic() - self._since_s > WITHIN_S
+
+    def _raise_defect(self) -> None:
+        if self._defect is not None:
+            raise self._defect
 
     def _signalled(self, number: int, frame: Any) -> None:
         del frame
@@ -56,7 +70,9 @@ def die_with_parent(pipe: TextIO) -> None:
     """End this process at once when `pipe` closes: its parent has ended, and a new run may start in the folder."""
 
     def wait() -> None:
-        pipe.read()
-        os._exit(1)
+        try:
+            pipe.read()
+        finally:  # one that cannot be read will not show it either
+            os._exit(1)
 
     Thread(target=wait, name="aftercall-parent", daemon=True).start()

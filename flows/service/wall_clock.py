@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Event, Thread
+from threading import Event
 from typing import Final
 
 from aftercall.durations import format_duration
+from connectors.background import OnDefect, background
 from flows.service.signals import STOPS
 
 _LOOK_S: Final = 1.0
@@ -28,10 +29,10 @@ _log = logging.getLogger("aftercall.run")
 class WallClock:
     """Compares the wall clock with the monotonic one, in a thread, once a second."""
 
-    def __init__(self, on_set_back: Callable[[], None]) -> None:
-        """`on_set_back`: called from the thread, once."""
+    def __init__(self, on_set_back: Callable[[], None], on_defect: OnDefect) -> None:
+        """`on_set_back`: called from the thread, once; so is `on_defect`, where a defect has ended it."""
         self._on_set_back, self._stop = on_set_back, Event()
-        self._thread = Thread(target=self._run, name="aftercall-clock", daemon=True)
+        self._thread = background("aftercall-clock", self._run, on_defect)
         self.was_set_back = False
         self._thread.start()
 

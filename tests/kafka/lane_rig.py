@@ -57,7 +57,11 @@ class Rig:
         )
         self.callbacks = LaneCallbacks()
         read_to = ProgressBoard(folder / "lead", self.settings.lanes).read_to
-        self.poller = MetadataPoller(admin_config(address), self.settings.topics, 0.1, read_to)
+        self.defects: list[BaseException] = []
+        """What has ended the poller."""
+        self.poller = MetadataPoller(
+            admin_config(address), self.settings.topics, 0.1, read_to, on_defect=self.defects.append
+        )
 
     @contextmanager
     def lane(

@@ -38,6 +38,9 @@ KAFKA: Final = (
     "connectors.kafka.after_epoch:AfterEpochPart.snapshot@1",
     "connectors.segments.sink:SegmentPart.write_batch@1",
     "connectors.segments.sink:SegmentPart.snapshot@1",
+    "flows.dataflow.letter_log:LetterLog.log@2",  # in a thread of each process
+    "flows.service.wall_clock:WallClock._run@1",  # in one of the process that watches the others
+    "connectors.kafka.metadata:MetadataPoller._poll@2",
 )
 ERRORS: Final = ("KeyError", "MemoryError")
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from connectors.background import ONLY_LOGGED
 from connectors.metrics import METRICS, Metrics
 from flows.service.health import ASK_AGAIN_S, RECOVERY_WITHIN_S, Health
 from flows.service.health_server import Server, ServiceError, listen, serve
 from flows.service.peer_health import watch_peers
 from flows.settings.sections import Service
-from harness.waiting import HANG_S
+from harness.waiting import HANG_S, until
 
 
 class Wheel:
@@ -206,6 +207,27 @@ def test_head_answers_without_a_body(server: Server) -> None:
     assert ask(server.port, "/healthz", "HEAD") == (200, "application/json", "")
 
 
+def test_a_defect_in_an_answer_is_answered_and_logged_once_and_the_server_goes_on(
+    server: Server, health: Health, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "not_ready", {}.popitem)
+        for _ in range(2):
+            status, _, text = ask(server.port, "/readyz")
+            assert (status, json.loads(text)) == (500, {"error": "a defect of aftercall; the log has it"})
+    until(lambda: "KeyError" in caplog.text, lambda: caplog.text)
+    assert ask(server.port, "/readyz")[0] == 503
+    assert caplog.text.count("Traceback") == 1
+
+
+def test_a_defect_that_ends_the_server_is_reported(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[BaseException] = []
+    server = serve(health, "127.0.0.1", 0, Metrics(), on_defect=reported.append)
+    monkeypatch.setattr(server._http, "service_actions", {}.popitem)
+    until(lambda: bool(reported), lambda: "nothing reported")
+    server._http.server_close()
+
+
 def test_a_port_that_is_taken_is_one_sentence(server: Server, health: Health) -> None:
     rule = rf"^service: 127\.0\.0\.1:{server.port} must be free to listen on; Address already in use \(set service"
     with pytest.raises(ServiceError, match=rule):
@@ -229,7 +251,7 @@ def test_a_server_that_is_closed_gives_its_port_back(health: Health) -> None:
 def test_process_i_listens_on_the_port_plus_i_and_reports_its_number(health: Health) -> None:
     free = serve(health, "127.0.0.1", 0)
     free.close()
-    server = listen(Service(port=free.port - 1), 1, running(health))
+    server = listen(Service(port=free.port - 1), 1, running(health), ONLY_LOGGED)
     assert server is not None
     assert server.port == free.port
     text = ask(server.port, "/metrics")[2]
@@ -243,10 +265,10 @@ def test_a_server_goes_on_to_answer_from_another_health_without_a_gap(wheel: Whe
     free = serve(health_of(wheel), "127.0.0.1", 0)
     free.close()
     service = Service(port=free.port)
-    first = listen(service, 0, running(health_of(wheel, broker=lambda: "it has not answered yet")))
+    first = listen(service, 0, running(health_of(wheel, broker=lambda: "it has not answered yet")), ONLY_LOGGED)
     assert first is not None
     assert json.loads(ask(first.port, "/readyz")[2])["reasons"] == ["broker: it has not answered yet"]
-    second = listen(service, 0, health_of(wheel), first)
+    second = listen(service, 0, health_of(wheel), ONLY_LOGGED, first)
     assert second is first
     assert json.loads(ask(first.port, "/readyz")[2])["reasons"] == ["state is being loaded"]
     first.close()
@@ -261,7 +283,7 @@ def test_loading_state_needs_no_heartbeat_also_after_waiting_for_the_broker(heal
 
 
 def test_port_0_serves_nothing(health: Health) -> None:
-    assert listen(Service(port=0), 3, health) is None
+    assert listen(Service(port=0), 3, health, ONLY_LOGGED) is None
     assert b"aftercall_ready 0.0" in METRICS.exposition()[0]
 
 
