@@ -40,6 +40,7 @@ app = typer.Typer(
 Files = list[Path] | None
 
 LISTS = ("--calls", "--outcomes", "--call", "--session")
+PATH_OPTIONS = ("--calls", "--outcomes", "--config", "--from", "--out", "--snapshot", "--to")
 MOST_CALLS = 50_000_000
 
 
@@ -316,10 +317,18 @@ def _fill_standard_streams() -> None:
 
 
 def _spread(arguments: Iterable[str]) -> list[str]:
-    """Rewrite `--calls A B`, to which a shell expands `--calls *.jsonl`, as `--calls A --calls B` for typer."""
+    """Rewrite `--calls A B`, to which a shell expands `--calls *.jsonl`, as `--calls A --calls B` for typer.
+
+    Raises:
+        UsageError: a list is empty, or the path of an option is: to Python that would be the current folder.
+    """
     repeated: list[str] = []
-    option = ""
+    option = before = ""
     for argument in (*arguments, "-"):
+        empty = argument.removesuffix("=") if argument else option if option in LISTS else before
+        if empty in PATH_OPTIONS and empty != argument:
+            raise UsageError(f"{empty}: must be a path; got an empty one ('.' is this folder)")
+        before = argument
         if argument.startswith("-"):
             if option in LISTS and repeated[-1] == option:
                 what = "a file; got none (name your files)" if option in LISTS[:2] else "an id; got none (name it)"

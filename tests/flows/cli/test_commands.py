@@ -13,7 +13,7 @@ import typer
 
 from aftercall.errors import ExitCode
 from flows.cli.answers import EVERY_COMMAND
-from flows.cli.main import app, main
+from flows.cli.main import LISTS, app, main
 
 SECTION = re.split(
     r"^## ", (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding="utf-8"), flags=re.MULTILINE
@@ -54,6 +54,12 @@ def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 EVERY = dict(walk(typer.main.get_command(app)))
 COMMANDS = {path: command for path, command in EVERY.items() if not hasattr(command, "commands")}
+PATHS = [
+    (path, parameter.opts[0])
+    for path, command in COMMANDS.items()
+    for parameter in command.params
+    if getattr(parameter, "metavar", None) in {"DIR", "FILE", "FILE...", "PATH"}
+]
 NUMBERS = [
     (path, parameter.opts[0])
     for path, command in COMMANDS.items()
@@ -83,6 +89,9 @@ def test_commands_within_commands_are_found_too() -> None:
     assert ("topics", "create") in COMMANDS
     assert ("topics",) in EVERY
     assert len(NUMBERS) > 5
+    assert {option for path, option in PATHS if path[:1] in {("run",), ("replay",)}} == {
+        "--config", "--out", "--calls", "--outcomes"
+    }  # fmt: skip
 
 
 # --- help ------------------------------------------------------------------------------------------------------------
@@ -123,6 +132,17 @@ def test_an_unknown_option_ends_every_command_with_2_and_one_sentence(path: tupl
 @pytest.mark.parametrize("path", [path for path in COMMANDS if required(path)], ids=shown)
 def test_a_missing_argument_ends_every_command_with_2_and_one_sentence(path: tuple[str, ...], run: Run) -> None:
     assert_one_sentence(run(*path), "missing", f"see {shown(path)} --help")
+
+
+@pytest.mark.parametrize(("path", "option"), PATHS, ids=lambda value: shown(value) or value)
+def test_an_empty_path_is_refused_and_is_not_the_current_folder(
+    path: tuple[str, ...], option: str, run: Run, tmp_path: Path
+) -> None:
+    """As where a variable of a script is not set."""
+    for given in ([option, ""], [f"{option}="], [option, "x", ""] if option in LISTS else [option, ""]):
+        others = [word for word in required(path) if word != option or option in LISTS]
+        assert_one_sentence(run(*path, *others, *given), f"{option}: must be a path; got an empty one")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("path", "option"), NUMBERS, ids=lambda value: shown(value) or value)
