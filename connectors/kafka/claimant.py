@@ -56,6 +56,7 @@ class ClaimSettings:
         stored: the incarnation on the disk of the folder; 0 for a new one.
         take_over: take the claim from any other service.
         watch_s: seconds to watch for another service.
+        late: the service runs already, without a claim: what the claim waits for is no pause of it.
     """
 
     topic: str
@@ -63,6 +64,7 @@ class ClaimSettings:
     stored: int
     take_over: bool = False
     watch_s: float = WATCH_S
+    late: bool = False
 
 
 class Claimant:
@@ -145,8 +147,12 @@ class Claimant:
         reason = displayable(error.str())
         if is_fatal(error) and not is_fenced(error):
             raise ClaimUnavailable(reason) from None
-        PAUSES.begin("claim", self._settings.topic, f"the claim on the topics cannot be taken ({reason}); retrying")
+        self._show(f"the claim on the topics cannot be taken ({reason}); retrying")
         self._wait(_LOOK_S)
+
+    def _show(self, pause: str) -> None:
+        if not self._settings.late:
+            PAUSES.begin("claim", self._settings.topic, pause)
 
     def _wait(self, seconds: float) -> None:
         if self._give_up():
@@ -185,7 +191,7 @@ class Claimant:
             f"{left_s:.0f} s whether it still runs (--take-over does not wait)"
         )
         while left_s > 0:
-            PAUSES.begin("claim", self._settings.topic, sentence)
+            self._show(sentence)
             began = self._monotonic()
             self._wait(_LOOK_S)
             try:

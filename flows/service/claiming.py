@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Final
 
 from aftercall.errors import ExitCode
 from aftercall.printable import printable
+from connectors.background import OnDefect
 from connectors.kafka.claim import Owner, claim_key
 from connectors.kafka.claim_board import ClaimBoard
 from connectors.kafka.claim_log import ClaimLog
@@ -25,7 +27,9 @@ from connectors.kafka.client import Cluster, KafkaFailure, StoppedWaiting, consu
 from connectors.kafka.topics import create_claims, unwatched_clock
 from flows.runtime.kafka import inputs, output_topics
 from flows.runtime.run_folder import INCARNATION, RUN_ID, Run, write_run
+from flows.service import late_claim
 from flows.service.health import Health
+from flows.service.late_claim import LateClaim
 from flows.settings import Settings
 
 _WATCH: Final = "AFTERCALL_CLAIM_WATCH_S"
@@ -58,17 +62,26 @@ class Claiming:
 
 
 @contextmanager
-def claimed(claiming: Claiming, run: Run, give_up: Callable[[], bool], on_lost: Callable[[str], None]) -> Iterator[Run]:
-    """Claim the topics, and release them at the end; without a claim, and with a warning, where none can be made.
+def claimed(
+    claiming: Claiming,
+    run: Run,
+    give_up: Callable[[], bool],
+    on_lost: Callable[[str], None],
+    on_defect: OnDefect,
+) -> Iterator[Callable[[], Run]]:
+    """Claim the topics, and release them at the end.
+
+    Where no claim can be made the service begins without, with a warning, and a claim is tried again each minute.
 
     Args:
         claiming: what to claim.
         run: what `run.json` has, with its `RUN_ID`.
         give_up: called while it waits; True ends it.
         on_lost: called with a sentence, from another thread, once another service has taken the topics.
+        on_defect: called from such a thread where a defect has ended it.
 
     Yields:
-        What `run.json` has now.
+        A function to be called when the run has ended: gives what `run.json` has, which stays so.
 
     Raises:
         ClaimHeld: another service has them, or the folder fell behind.
@@ -80,13 +93,17 @@ def claimed(claiming: Claiming, run: Run, give_up: Callable[[], bool], on_lost: 
         claimant = _taken(claiming, run, board, give_up)
     except ClaimUnavailable as wrong:
         _log.warning(
-            "%s: no claim can be made (%s): two services on these topics would not notice each other "
-            "(`aftercall topics create` makes the topic, docs/operations.md has the rights)",
-            settings.kafka.topics.claims, wrong,
+            "%s: no claim can be made (%s); trying again every %.0f s, and until then two services on these topics "
+            "would not notice each other (`aftercall topics create` makes the topic, docs/operations.md has the rights)",
+            settings.kafka.topics.claims, wrong, late_claim.AGAIN_S,
         )  # fmt: skip
         write_run(state, run)
         _report_clock(settings, board)
-        yield run
+        late = LateClaim(partial(_taken, claiming, run, board, late=True), state, run, on_lost, on_defect)
+        try:
+            yield late.final
+        finally:
+            late.release()
         return
     try:
         claimant.keep(on_lost)
@@ -94,7 +111,7 @@ def claimed(claiming: Claiming, run: Run, give_up: Callable[[], bool], on_lost: 
         write_run(state, run)
         claimant.folder_has_it()
         _report_clock(settings, board)
-        yield run
+        yield lambda: run
     finally:
         claimant.release()
 
@@ -146,8 +163,10 @@ def _ensure_topic(cluster: Cluster, topic: str, give_up: Callable[[], bool]) -> 
     raise ClaimUnavailable(reason)
 
 
-def _taken(claiming: Claiming, run: Run, board: ClaimBoard, give_up: Callable[[], bool]) -> Claimant:
-    """The claim, taken; errors as in `Claimant.take`."""
+def _taken(
+    claiming: Claiming, run: Run, board: ClaimBoard, give_up: Callable[[], bool], *, late: bool = False
+) -> Claimant:
+    """The claim, taken; `late`: while the service runs already. Errors as in `Claimant.take`."""
     kafka = claiming.settings.kafka
     cluster, topic = kafka.cluster(), kafka.topics.claims
     _ensure_topic(cluster, topic, give_up)
@@ -158,6 +177,7 @@ def _taken(claiming: Claiming, run: Run, board: ClaimBoard, give_up: Callable[[]
         stored=int(run.get(INCARNATION, 0)),
         take_over=claiming.take_over,
         watch_s=float(os.environ.get(_WATCH, WATCH_S)),
+        late=late,
     )
     log = ClaimLog(consumer_config(cluster), topic, key)
     writer = ClaimWriter(producer_config(cluster), topic, key)

@@ -69,7 +69,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
             broker = _reached(service, health, give_up)
             current = resume(service, state, broker.cluster_id)
             claiming = Claiming(service.settings, service.out, broker.cluster_id, service.take_over)
-            current = held.enter_context(claimed(claiming, current, give_up, on_lost))
+            final = held.enter_context(claimed(claiming, current, give_up, on_lost, stopping.fail))
             catch_up(service.settings.kafka, state)
         except KafkaFailure:
             if not stopping():
@@ -90,7 +90,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
                     start_again()
                 raise
         sweep(state, keeping_of(service.settings, state))
-        write_run(state, current | {STOPPED: digest(state)})
+        write_run(state, final() | {STOPPED: digest(state)})
     _log.info("stopped; the same command resumes here")
 
 
