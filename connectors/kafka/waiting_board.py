@@ -19,11 +19,15 @@ _ROOM: Final = -(2**63)
 class WaitingBoard:
     """Per shard: up to which event time calls must have been read before there is room again, us."""
 
-    def __init__(self, path: Path, shards: int, *, clear: bool = False) -> None:
-        """Open the board; with `clear`, or if it is missing or of another number of shards, all shards have room."""
+    def __init__(self, path: Path, shards: int) -> None:
+        """Open the board; if it is missing or of another number of shards, all shards have room.
+
+        A start goes on with that of the run before: a shard writes its own at the first batch of any lane, and until
+        then a lane would read more where there is no room, at each start of a run that is killed again and again.
+        """
         size = shards * np.dtype(np.int64).itemsize
         with open_own(path, "ab") as file:
-            if clear or file.tell() != size:
+            if file.tell() != size:
                 file.truncate(0)
                 file.write(np.full(shards, _ROOM, np.int64).tobytes())
         self._needed = np.memmap(path, np.int64, "r+", shape=(shards,))

@@ -38,7 +38,7 @@ def resume(service: ServiceRun, state: Path, cluster_id: str) -> Run:
         current = {RUN_ID: token_hex(8)} | current
         write_run(state, current)
     # Here, where there is one process: two that make such a file at the same time cut it off while the other maps it.
-    WaitingBoard(state / "waiting", len(SHARDS), clear=True)
+    WaitingBoard(state / "waiting", len(SHARDS))
     ProgressBoard(state / "lead", service.settings.kafka.lanes)
     return current
 

@@ -136,6 +136,7 @@ class Join:
         join.early = EarlyOutcomes.from_state(state["waiting"], join.shard.homonyms, seed)
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
+        join._is_full = len(join.early) > most_early
         return join
 
     def _is_there(self, keys: U64) -> Bools:

@@ -6,6 +6,7 @@ import gc
 import json
 import tracemalloc
 from collections import Counter
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -150,6 +151,21 @@ def test_calls_that_come_while_outcomes_have_no_room_meet_their_outcomes() -> No
     lane.run()
     assert lane.tally["successes"] == count
     assert +lane.tally == {"calls": count + 1, "outcomes": count, "successes": count}
+
+
+def test_restarts_let_no_more_in_than_one_run() -> None:
+    """A run that is killed again and again while outcomes have no room."""
+    lane = Lane([(0, _call("only", 0))], _flood(10 * BOUND * len(SHARDS), 1, 60), HOUR_US)
+    lane.quiet = QuietCalls(wait_s=1_000)
+    for _ in range(40):
+        lane.turn()
+        lane.joins = {
+            shard: Join.from_state(deepcopy(join.state()), RULES, most_early=BOUND)
+            for shard, join in lane.joins.items()
+        }
+    assert lane.blocked_turns > 20
+    assert lane.most <= BOUND * len(SHARDS) + BATCH
+    assert lane.tally["dead_letters"] == 0
 
 
 def test_a_wait_that_ends_for_very_many_at_once_ends_in_pieces() -> None:
