@@ -33,6 +33,8 @@ class ClaimLog:
         self._newest: Claim | None = None
         self.at: tuple[int, int] | None = None
         """Partition and offset of the newest record of the key."""
+        self.written_s = 0.0
+        """When the broker appended that, or its producer wrote it: seconds since 1970."""
 
     def newest(self) -> Claim | None:
         """Read to the end of the topic; the newest record of the key, None without one.
@@ -90,7 +92,7 @@ class ClaimLog:
         self._reached[message.partition()] = message.offset() + 1
         if message.key() != self._key or message.value() is None:
             return
-        self.at = message.partition(), message.offset()
+        self.at, self.written_s = (message.partition(), message.offset()), message.timestamp()[1] / 1000
         try:
             self._newest = Claim.from_json(message.value())
         except ValueError as wrong:

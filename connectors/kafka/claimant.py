@@ -232,7 +232,21 @@ class Claimant:
                 return False
             raise
         self._claim = claim
+        self._report_other(newest)
         return True
+
+    def _report_other(self, before: Claim | None) -> None:
+        """Log which other run had the topics: its outputs are there, and come again."""
+        if before is None or before.run_id == self._settings.owner.run_id:
+            return
+        _log.warning(
+            "%s: the topics were had before by %s, until %s; this is another run, so what it reads %s is written "
+            "again, with the same event_ids",
+            self._settings.topic,
+            before.holder,
+            datetime.fromtimestamp(self._log.written_s, UTC).isoformat(timespec="seconds"),
+            "from where its folder left off" if self._settings.stored else "from the beginning",
+        )
 
     # --- keeping it --------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,26 @@ def test_a_claim_is_kept_and_shows_the_brokers_clock_and_is_released(hosts: Host
     two = hosts.running("b", "another run")
     assert two.incarnation == 2
     assert hosts.lost["a"] == []
+
+
+def test_a_run_whose_topics_another_one_had_names_it_and_says_that_records_come_again(
+    hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "aftercall")
+    hosts.running("a").release()
+    hosts.running("a", stored=1).release()
+    assert "before" not in caplog.text, "it is the same run"
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    hosts.running("b", "another run").release()
+    (line,) = [record.getMessage() for record in caplog.records if "had before by" in record.getMessage()]
+    assert "by run run in /data on host a, since " in line
+    assert "from the beginning is written again, with the same event_ids" in line
+    until_when = re.search(r", until ([^;]+);", line)
+    assert until_when is not None
+    assert began < datetime.fromisoformat(until_when[1]) < began + timedelta(minutes=2)
+    hosts.running("a", stored=2)
+    assert "on host b" in caplog.messages[-1]
+    assert "from where its folder left off is written again" in caplog.messages[-1]
 
 
 def test_a_restart_goes_on_at_once_and_ends_the_one_before(hosts: Hosts) -> None:
