@@ -94,7 +94,8 @@ def claimed(
     except ClaimUnavailable as wrong:
         _log.warning(
             "%s: no claim can be made (%s); trying again every %.0f s, and until then two services on these topics "
-            "would not notice each other (`aftercall topics create` makes the topic, docs/operations.md has the rights)",
+            "would not notice each other (`aftercall topics create` makes the topic, docs/operations.md has the "
+            "rights)",
             settings.kafka.topics.claims, wrong, late_claim.AGAIN_S,
         )  # fmt: skip
         write_run(state, run)

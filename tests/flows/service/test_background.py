@@ -30,11 +30,10 @@ def until_raised(asked: Callable[[], bool]) -> None:
 
 def test_one_in_the_report_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     stopping = Stopping()
-    with monkeypatch.context() as patch:
-        with reporting(1, 2, stopping.fail):
-            patch.setattr(LETTER_LOG, "log", fails)
-            until_raised(stopping)
-            patch.undo()
+    with monkeypatch.context() as patch, reporting(1, 2, stopping.fail):
+        patch.setattr(LETTER_LOG, "log", fails)
+        until_raised(stopping)
+        patch.undo()
     with pytest.raises(KeyError):
         stopping.overdue()
 
