@@ -76,8 +76,9 @@ def test_a_run_logs_its_stages_once_each_and_dead_letters_together(pipeline: Pip
 
 
 def assert_lines(running: Running, **parts: str) -> None:
-    """The lines of the course of a run, each once, in order."""
+    """The lines of the course of a run, each once, in order; the first run on a broker makes the claims topic too."""
     events = [line["event"] for line in lines(running, "aftercall.run")]
+    events = [event for event in events if not event.endswith("for the claims of services on their topics")]
     wanted = [line.format(**parts) if "{" in line else line for line in RUN]
     matched = [next((i for i, line in enumerate(wanted) if re.fullmatch(line, event)), event) for event in events]
     assert sorted(matched, key=str) == list(range(len(wanted))), events
