@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
+    "harness.first",
     "harness.guard",
     "harness.interrupts",
     "harness.marks",

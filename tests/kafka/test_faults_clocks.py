@@ -19,6 +19,7 @@ BEATS_S = 6
 """Longer than from one heartbeat of the claim to the next."""
 
 
+@pytest.mark.first
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_host_whose_clock_is_wrong_reads_nothing_while_it_is_behind_and_loses_nothing(

@@ -11,6 +11,7 @@ from benchmarks.kills import campaign
 pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 
+@pytest.mark.first
 @pytest.mark.long
 def test_a_pipeline_killed_again_and_again_loses_doubles_and_changes_nothing(
     kafka_is_here: None, tmp_path: Path

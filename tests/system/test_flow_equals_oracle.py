@@ -114,6 +114,7 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
 
 
+@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=40)
@@ -122,6 +123,7 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
     agree(history, workers)
 
 
+@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=40)
@@ -193,6 +195,7 @@ def test_malformed_lines_become_dead_letters_and_disturb_nothing(
     disturb(disturbed, workers)
 
 
+@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=40)

@@ -191,6 +191,7 @@ def readers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
         reader.communicate()
 
 
+@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 def test_four_readers_see_only_whole_snapshots_through_200_publications(

@@ -191,6 +191,7 @@ def test_the_decoder_accepts_exactly_what_pydantic_accepts_with_equal_values(bat
     agree([raw for raw, _ in batch], [kind for _, kind in batch])
 
 
+@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(max_examples=4000, deadline=None)
