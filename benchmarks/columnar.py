@@ -125,7 +125,7 @@ def flow(traffic: Traffic, cells: RateCells, batch: int = BATCH) -> Dataflow:
     arrivals = op.flat_map("split", batches, split)
     joined = op.stateful_batch("join", arrivals, join_step(JoinRules(), Keeping(Envelopes())))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
-    grouped = op.stateful_batch("groups", changes, groups_step(Caps(100_000, 2_000), Keeping(Envelopes())))
+    grouped = op.stateful_batch("groups", changes, groups_step(Caps(100_000, 2_000, 1_000), Keeping(Envelopes())))
     counted = op.stateful_batch("cells", grouped, lambda _: _Cells(cells))
     op.output("out", counted, CountingSink())
     return flow

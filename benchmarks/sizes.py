@@ -1,7 +1,7 @@
 """What grows without bounds where producers go wrong, and what that costs: time and memory of replays, by size.
 
 `make bench-sizes`. Each row is one `aftercall replay` in a process of its own, over files that hold one extreme: very
-many configs, very many arms, outcomes whose calls never come, statements of a single call.
+many configs, task types or arms, outcomes whose calls never come, statements of a single call.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ def _configs(size: int) -> Iterator[Record]:
     return (_call(n, n * _spread(size), config=f"hash-{n}") for n in range(size))
 
 
+def _task_types(size: int) -> Iterator[Record]:
+    return (_call(n, n * _spread(size), task_type=f"hash-{n}") for n in range(size))
+
+
 def _arms(size: int) -> Iterator[Record]:
     count = size * _CALLS_PER_ARM
     return (_call(n, n * _spread(count), config=f"arm-{n % size}") for n in range(count))
@@ -108,6 +112,7 @@ def _of_one_call(size: int) -> Iterator[Record]:
 
 EXTREMES: Final = {
     "configs of a task type": Extreme(100_000, _configs, _answers, {}),
+    "task types": Extreme(100_000, _task_types, _answers, {}),
     "arms that all compete for a name": Extreme(
         10_000, _arms, lambda size: _answers(size * _CALLS_PER_ARM), {"AFTERCALL_JOIN__MAX_GROUPS_PER_TASK": "10000"}
     ),

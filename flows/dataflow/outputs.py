@@ -7,18 +7,17 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from aftercall.records import Alert, DeadLetter, Recommendation, Record, alert_id, to_json
+from aftercall.records import Alert, DeadLetter, Recommendation, Record, to_json
 from aftercall.times import NEVER, to_datetime
-from aftercall.vocabulary import OTHER
 from connectors.batch import Batch
 from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows.dataflow import rows
+from flows.dataflow.cap_alerts import cap_alert
 from flows.dataflow.letter_log import LETTER_LOG
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
@@ -38,7 +37,7 @@ from flows.dataflow.snapshot_messages import (
 )
 from flows.dataflow.steps import Alerted
 from flows.settings import Settings
-from models.groups import Folding, Grouped
+from models.groups import Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
 
 _log = logging.getLogger("aftercall.alerts")
@@ -152,52 +151,16 @@ def _log_alert(alert: Alert) -> None:
 
 def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
     """Builds the function that raises, and logs, an alert `group_cap` for each cap that the step has reached."""
-    join = settings.join
 
     def alerts(item: tuple[str, Grouped]) -> list[Alert]:
         when = to_datetime(max(item[1].folded_at, 0))
-        raised = [_group_cap(folding, when, join.max_groups, join.max_groups_per_task) for folding in item[1].folding]
+        raised = [cap_alert(folding, when, settings) for folding in item[1].folding]
         for alert in raised:
             METRICS.alert(alert.state, alert.kind)
             _log_alert(alert)
         return raised
 
     return alerts
-
-
-def _group_cap(folding: Folding, when: datetime, max_groups: int, per_task: int) -> Alert:
-    task, model, config = folding.example
-    if folding.task == OTHER:
-        cap, setting, fields = max_groups, "max_groups", "task_type, model or config"
-        what, example = f"There are more than {cap} groups", f"task type {task}, model {model}, config {config}"
-    else:
-        cap, setting, fields = per_task, "max_groups_per_task", "model or config"
-        what, example = f"Task type {task} has more than {cap} groups", f"model {model}, config {config}"
-    return Alert.sealed(
-        seq=1,
-        alert_id=alert_id("group_cap", (folding.task, None, None), "groups", "up", 1),
-        state="opened",
-        kind="group_cap",
-        severity="warning",
-        opened_at=when,
-        updated_at=when,
-        closed_at=None,
-        task_type=folding.task,
-        model=None,
-        config=None,
-        metric="groups",
-        direction="up",
-        baseline=None,
-        current=float(cap),
-        effect_low=None,
-        effect_high=None,
-        changed_at=when,
-        promise=None,
-        reason=f"{what}: further ones are counted together as {OTHER} of their task type, for example {example} (look "
-        f"for ids in {fields}, or raise join.{setting}). At each full hour the busiest of them take the places of the "
-        "quietest.",
-        evidence={setting: cap, "example": {"task_type": task, "model": model, "config": config}},
-    )
 
 
 def recommended(item: tuple[str, Recommendation]) -> Recommendation:

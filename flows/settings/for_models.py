@@ -37,8 +37,9 @@ def join_rules(settings: Settings) -> JoinRules:
 
 
 def group_caps(settings: Settings) -> Caps:
-    """How many groups are counted by name."""
-    return Caps(settings.join.max_groups, settings.join.max_groups_per_task)
+    """How many groups and task types are counted by name."""
+    join = settings.join
+    return Caps(join.max_groups, join.max_groups_per_task, join.max_task_types)
 
 
 def drift_settings(settings: Settings) -> DriftSettings:

@@ -140,6 +140,7 @@ class Join(Section):
     max_lead: Span = timedelta(hours=1)
     max_groups: int = Field(default=100_000, ge=1)
     max_groups_per_task: int = Field(default=2_000, ge=1)
+    max_task_types: int = Field(default=1_000, ge=1)
     max_waiting: int = Field(default=5_000_000, ge=12)
     id_form: Literal["text", "uuid"] = "text"
     """How ids of calls and outcomes are read: as they are, or as UUIDs where they are some in another spelling."""

@@ -14,8 +14,9 @@ from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
 from models.columns.group_sums import total
-from models.groups.migrations import with_naming
-from models.groups.naming import Caps, Folding, Naming, Route
+from models.groups.members import Route
+from models.groups.migrations import with_naming, with_task_types
+from models.groups.naming import Caps, Folding, Naming
 from models.messages import (
     NO_DELAYS,
     NO_ERRORS,
@@ -67,8 +68,8 @@ class Grouped(NamedTuple):
 class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
 
-    STATE_VERSION: ClassVar = 5
-    MIGRATIONS: ClassVar[Migrations] = {4: with_naming}
+    STATE_VERSION: ClassVar = 6
+    MIGRATIONS: ClassVar[Migrations] = {4: with_naming, 5: with_task_types}
 
     def __init__(self, shards: int, caps: Caps) -> None:
         """`shards`: how many must have sent messages before the watermark starts; `caps`: more groups fold."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Final
 
 from models.messages import Group
@@ -54,6 +55,10 @@ class HeavyHitters:
             for hour, calls in self.take(name).items():
                 parted.add(name, hour, calls)
         return parted
+
+    def rows(self) -> Iterator[tuple[Group, int, int]]:
+        """Who, hour, and at least so many calls."""
+        return ((name, hour, calls) for hour, counts in self._counts.items() for name, calls in counts.items())
 
     def hours(self) -> list[int]:
         """With calls."""

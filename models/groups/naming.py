@@ -1,92 +1,79 @@
-"""Decides which groups are counted by name, and which together as `__other__` of their task type.
+"""Decides which groups are counted by name, and which together: as `__other__` of their task type, or of all.
 
-Groups are named as they come, until a cap is reached: that of their task type, or the one on all groups. From then on
-those that come fold. At the end of each hour of event time folded groups with more calls in the last 24 hours than the
-least named one take its place. What changes then holds for calls of hours that have not begun, so that a call is
-counted with one group for good, whenever its verdict comes: the place of a call follows from its group and its hour.
+Three caps hold, each on the members of a *pool*: task types, groups of a task type, groups of all. Who comes is named
+while there is room in its pools. Once a cap is reached those that come fold: groups into `__other__` of their task
+type, task types as a whole into that of all. At the end of each hour of event time, in each pool, those that folded
+there and have more calls in the last 24 hours than the least member take its place, if that is worth it. What changes
+then holds for calls of hours that have not begun, so that a call is counted with one group for good, whenever its
+verdict comes: the place of a call follows from its group and its hour.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from aftercall.vocabulary import OTHER
-from models.arrays import I32, I64, Bools
+from models.arrays import I32, I64
 from models.groups.heavy_hitters import HeavyHitters
+from models.groups.members import EVER, TASKS, Members, Route, pools, task_of
 from models.messages import Group
 
 DAY_H: Final = 24
-EVER: Final = -(2**31)
-"""The hour from which on those are named that came first."""
 WORTH: Final = 10
-"""A group that takes a place has at least this part of the calls that a named one has on average: 1 / `WORTH`."""
-_ALL: Final = (OTHER, OTHER, OTHER)
+"""Who takes a place has at least this part of the calls that a member has on average: 1 / `WORTH`."""
+LEAST_CALLS: Final = 10
+"""And so many calls in a day: ids of a few calls each never take the places of others that are gone. All that were
+ever named cost memory, and nothing is found in fewer calls."""
 
 
 class Caps(NamedTuple):
-    """How many groups are named, over all and of a task type; both at least 1."""
+    """How many groups are named, over all and of a task type, and how many task types; each at least 1."""
 
     groups: int
     per_task: int
+    tasks: int
 
 
 class Folding(NamedTuple):
-    """A cap was reached: that of a task type, or of all (`OTHER`). `example`: the first group beyond it."""
+    """A cap was reached: that of a task type, of all (`OTHER`), or on task types (`TASKS`).
 
-    task: str
+    `example`: the first group beyond it.
+    """
+
+    pool: str
     example: Group
-
-
-class Route(NamedTuple):
-    """With which group calls of some group count: those of hours from `hours[i]` on with `groups[i]`, ascending."""
-
-    hours: list[int]
-    groups: list[Group]
 
 
 class Naming:
     """Who is named. One for the whole dataflow.
 
-    Memory: about 400 bytes per named group, also one that has left, and the `HeavyHitters` of each cap that is reached.
+    Memory: that of `Members`, and the `HeavyHitters` of each pool in which some fold.
     """
 
     def __init__(self, caps: Caps, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from the `state()` of another instance; the caps hold from here on."""
         kept: dict[str, Any] = state or fresh()
         self._caps = caps
-        self._names: list[Group] = list(kept["names"])
-        """All that were ever named; their place here is their number."""
-        self._turns = {number: list(hours) for number, hours in kept["turns"].items()}
-        """Of those that came later or left: the hours from which on they were named, and were not, in turn."""
-        self._tasks: dict[str, int] = kept["tasks"]
-        """Task types of named groups, and the first hour whose folded calls are counted with them."""
+        self._members = Members(kept)
+        self._reached: list[str] = list(kept["reached"])
+        """Pools whose cap has held some back. Who has folded is not remembered, so that from then on a place in them is
+        taken at the end of an hour alone."""
         self._folded = {pool: HeavyHitters(counts) for pool, counts in kept["folded"].items()}
-        """By task type, and `OTHER` for all, where the cap was reached: who has folded there."""
-        self._calls: dict[int, I32] = kept["calls"]
-        """By hour: calls of named groups, by number."""
+        """Who folds in a pool."""
         self._newest: int = kept["newest"]
         """The newest hour with a call."""
         self._ended: int = kept["ended"]
         """Hours before this one have ended."""
-        self._number = {name: number for number, name in enumerate(self._names)}
-        self._named = [len(self._turns.get(number, (EVER,))) % 2 == 1 for number in range(len(self._names))]
-        self._size: dict[str, int] = {}
-        for name, named in zip(self._names, self._named, strict=True):
-            self._size[name[0]] = self._size.get(name[0], 0) + named
-        self._sum = sum(self._size.values())
         self._began: list[Folding] = []
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
         return {
-            "names": self._names,
-            "turns": self._turns,
-            "tasks": self._tasks,
+            **self._members.state(),
+            "reached": self._reached,
             "folded": {pool: hitters.state() for pool, hitters in self._folded.items()},
-            "calls": self._calls,
             "newest": self._newest,
             "ended": self._ended,
         }
@@ -97,18 +84,14 @@ class Naming:
         return began
 
     def route(self, name: Group) -> Route:
-        """With which groups the calls of this one count. One that is new is named if there is room."""
-        number = self._number.get(name)
-        if number is None and self._has_room(name[0]):
-            number = self._enter(name, EVER)
-        if number is None:
-            self._hitters(name)
-            return self._of_folded(name[0])
-        if number not in self._turns:
-            return Route([EVER], [name])
-        turns, folded = self._turns[number], self._of_folded(name[0])
-        hours = sorted({*turns, *folded.hours})
-        return Route(hours, [name if _odd(turns, hour) else _at(folded, hour) for hour in hours])
+        """With which groups the calls of this one count. It is named if there is room."""
+        if self._members.number(name) < 0:
+            full = self._full_pool(name)
+            if full is None:
+                self._admit(name)
+            elif full not in self._reached:
+                self._reach(full, name)
+        return self._members.route(name)
 
     @property
     def newest_hour(self) -> int:
@@ -120,17 +103,17 @@ class Naming:
         if not len(code):
             return
         self._newest = max(self._newest, int(hour.max()))
-        number = np.fromiter((self._place(name) for name in names), np.int64, len(names))
-        named = number[code] >= 0
-        for one in np.unique(hour[named]).tolist():
-            of_hour = named & (hour == one)
-            np.add.at(self._calls_of(one), number[code[of_hour]], calls[of_hour])
-        for at in np.flatnonzero(~named).tolist():
+        number, of_task = self._numbers(names)[code], self._numbers([task_of(name) for name in names])[code]
+        for one in (number, of_task):
+            named = one >= 0
+            self._members.count(one[named], hour[named], calls[named])
+        for at in np.flatnonzero(number < 0).tolist():
             name = names[code[at]]
-            self._hitters(name).add(name, int(hour[at]), int(calls[at]))
+            pool = self._pool(name)
+            self._hitters(pool).add(task_of(name) if pool == TASKS else name, int(hour[at]), int(calls[at]))
 
     def end_hours(self, through: int) -> None:
-        """Let groups take places of others at the ends of hours up to `through`, in turn."""
+        """Let those that folded take places of others at the ends of hours up to `through`, in turn."""
         if through <= self._ended:
             return
         before, self._ended = self._ended, through
@@ -141,135 +124,96 @@ class Naming:
                 self._take_places(pool, end)
         for hitters in self._folded.values():
             hitters.forget(through - DAY_H)
-        self._calls = {hour: calls for hour, calls in self._calls.items() if hour >= through - DAY_H}
+        self._members.forget(through - DAY_H)
 
-    # Who is in
+    # Who comes
 
-    def _has_room(self, task: str) -> bool:
-        """Who has folded is not remembered, so after that a place is taken only by who is worth it."""
-        full = self._sum >= self._caps.groups or self._size.get(task, 0) >= self._caps.per_task
-        return not full and task not in self._folded and OTHER not in self._folded
+    def _numbers(self, names: list[Group]) -> I64:
+        return np.fromiter(map(self._members.number, names), np.int64, len(names))
 
-    def _pool(self, task: str) -> str:
-        """Whose cap holds back a group of this task type."""
-        return task if task in self._folded or self._size.get(task, 0) >= self._caps.per_task else OTHER
+    def _cap(self, pool: str) -> int:
+        return {TASKS: self._caps.tasks, OTHER: self._caps.groups}.get(pool, self._caps.per_task)
 
-    def _hitters(self, name: Group) -> HeavyHitters:
-        """Those with which it folds."""
-        pool = self._pool(name[0])
-        if pool not in self._folded:
-            # The cap on all may have held some of them back before.
-            self._folded[pool] = self._folded[OTHER].split(pool) if OTHER in self._folded else HeavyHitters()
-            self._began.append(Folding(pool, name))
-        return self._folded[pool]
+    def _has_task(self, name: Group) -> bool:
+        return self._members.number(task_of(name)) >= 0
 
-    def _place(self, name: Group) -> int:
-        """Its number if it is named now, else -1."""
-        number = self._number.get(name, -1)
-        return number if number >= 0 and self._named[number] else -1
+    def _full_pool(self, name: Group) -> str | None:
+        """The first that has no room for one that comes; a new task type needs room for its group too."""
+        for pool in pools(name) if self._has_task(name) else (TASKS, OTHER):
+            if pool in self._reached or self._members.size(pool) >= self._cap(pool):
+                return pool
+        return None
 
-    def _of_folded(self, task: str) -> Route:
-        since = self._tasks.get(task)
-        if since is None:
-            return Route([EVER], [_ALL])
-        of_task = (task, OTHER, OTHER)
-        return Route([EVER], [of_task]) if since == EVER else Route([EVER, since], [_ALL, of_task])
+    def _pool(self, name: Group) -> str:
+        """Where it folds: as a part of its task type while this is not named, else where there is no room for it."""
+        return (self._full_pool(name) or OTHER) if self._has_task(name) else TASKS
 
-    def _enter(self, name: Group, hour: int) -> int:
-        number = self._number.get(name)
-        if number is None:
-            number = self._number[name] = len(self._names)
-            self._names.append(name)
-            self._named.append(True)
-            if hour != EVER:
-                self._turns[number] = [hour]
-        else:
-            self._named[number] = True
-            self._turns[number].append(hour)
-        self._tasks.setdefault(name[0], hour)
-        self._size[name[0]] = self._size.get(name[0], 0) + 1
-        self._sum += 1
-        return number
+    def _admit(self, name: Group) -> None:
+        """Of a task type that came later, groups are named from the same hour on: no call of theirs is as new."""
+        if not self._has_task(name):
+            self._members.enter(task_of(name), EVER)
+        self._members.enter(name, self._members.since(self._members.number(task_of(name))))
 
-    def _leave(self, number: int, hour: int) -> None:
-        self._named[number] = False
-        self._turns.setdefault(number, [EVER]).append(hour)
-        self._size[self._names[number][0]] -= 1
-        self._sum -= 1
+    def _reach(self, pool: str, example: Group) -> None:
+        self._reached.append(pool)
+        self._began.append(Folding(pool, example))
+        if OTHER in self._folded and pool not in self._folded:
+            # The cap on all may have held back some groups of this task type before.
+            self._folded[pool] = self._folded[OTHER].split(pool)
+
+    def _hitters(self, pool: str) -> HeavyHitters:
+        return self._folded.setdefault(pool, HeavyHitters())
 
     # Who takes whose place
 
     def _take_places(self, pool: str, end: int) -> None:
         """At the end of an hour; ties by name, as if all were ranked by calls."""
-        folded, of_folded = self._folded[pool].calls(end - DAY_H, end)
+        for name in sorted(self._hitters(pool).calls(end - DAY_H, end)[0]):
+            # The cap on all had held it back, and since then its task type has become full.
+            full = self._pool(name)
+            if full != pool and full not in self._reached:
+                self._reach(full, name)
+        folded, of_folded = self._hitters(pool).calls(end - DAY_H, end)
         if not folded:
             return
-        members = self._members(pool)
-        calls = self._calls_between(end - DAY_H, end)[members]
-        rank = sorted(range(len(members)), key=lambda at: self._names[members[at]], reverse=True)
+        members, names = self._members.of(pool), self._members.names
+        calls = self._members.calls(end - DAY_H, end)
+        rank = sorted(members, key=names.__getitem__, reverse=True)
         leaving = iter(sorted(rank, key=calls.__getitem__))
-        worth = (int(calls.sum()) + of_folded) / (WORTH * max(len(members), 1))
+        worth = max(LEAST_CALLS, (int(calls[members].sum()) + of_folded) / (WORTH * max(len(members), 1)))
         hour = max(self._newest + 1, end)
         for name, count in sorted(folded.items(), key=lambda item: (-item[1], item[0])):
-            if pool == OTHER and self._pool(name[0]) != OTHER:
+            if self._pool(name) != pool:
                 continue
             if count < worth:
                 return
-            if not self._has_place(pool):
+            if not self._has_place(name):
                 least = next(leaving, None)
                 if least is None or calls[least] >= count:
                     return
-                self._leave(int(members[least]), hour)
-                self._move_to_folded(int(members[least]))
-            self._move_to_named(self._enter(name, hour), pool)
+                self._leave(least, hour)
+            counts = self._hitters(pool).take(name)
+            self._members.add(self._members.enter(name, hour), counts)
 
-    def _has_place(self, pool: str) -> bool:
-        """Where a cap was raised."""
-        return self._sum < self._caps.groups and (pool == OTHER or self._size.get(pool, 0) < self._caps.per_task)
+    def _has_place(self, name: Group) -> bool:
+        """Where a cap was raised, or another one held it back."""
+        return all(self._members.size(pool) < self._cap(pool) for pool in pools(name))
 
-    def _members(self, pool: str) -> I64:
-        named: Bools = np.array(self._named, np.bool_)
-        if pool != OTHER:
-            named &= np.fromiter((name[0] == pool for name in self._names), np.bool_, len(self._names))
-        return np.flatnonzero(named)
-
-    # Their calls
-
-    def _calls_of(self, hour: int) -> I32:
-        """Of named groups, by number; may be written to."""
-        calls = self._calls.get(hour, np.zeros(0, np.int32))
-        if len(calls) < len(self._names):
-            calls = self._calls[hour] = np.concatenate((calls, np.zeros(len(self._names) - len(calls), np.int32)))
-        return calls
-
-    def _calls_between(self, first: int, end: int) -> I64:
-        calls = np.zeros(len(self._names), np.int64)
-        for hour, of_hour in self._calls.items():
-            if first <= hour < end:
-                calls[: len(of_hour)] += of_hour
-        return calls
-
-    def _move_to_folded(self, number: int) -> None:
-        name = self._names[number]
-        hitters = self._hitters(name)
-        for hour, calls in self._calls.items():
-            if number < len(calls) and calls[number]:
-                hitters.add(name, hour, int(calls[number]))
-                calls[number] = 0
-
-    def _move_to_named(self, number: int, pool: str) -> None:
-        for hour, count in self._folded[pool].take(self._names[number]).items():
-            self._calls_of(hour)[number] += count
+    def _leave(self, number: int, hour: int) -> None:
+        """A task type takes its groups with it: from then on it is counted as a whole."""
+        name = self._members.names[number]
+        if name == task_of(name):
+            for group in self._members.of(name[0]):
+                self._members.leave(group, hour)
+            self._folded.pop(name[0], None)
+            if OTHER in self._folded:
+                self._folded[OTHER].split(name[0])
+        counts = self._members.leave(number, hour)
+        hitters = self._hitters(self._pool(name))
+        for one, calls in counts.items():
+            hitters.add(name, one, calls)
 
 
 def fresh() -> dict[str, Any]:
     """The state of one that has seen nothing."""
-    return {"names": [], "turns": {}, "tasks": {}, "folded": {}, "calls": {}, "newest": EVER, "ended": EVER}
-
-
-def _odd(turns: list[int], hour: int) -> bool:
-    return bisect_right(turns, hour) % 2 == 1
-
-
-def _at(route: Route, hour: int) -> Group:
-    return route.groups[bisect_right(route.hours, hour) - 1]
+    return {"names": [], "turns": {}, "calls": {}, "reached": [], "folded": {}, "newest": EVER, "ended": EVER}

@@ -261,7 +261,7 @@ def test_an_array_that_grows_several_times_keeps_its_order_of_memory(order: Any)
 
 MODELS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], object]]] = {
     "groups": (
-        lambda: Groups(len(SHARDS), Caps(FIRST_GROUPS, FIRST_GROUPS)),
+        lambda: Groups(len(SHARDS), Caps(FIRST_GROUPS, FIRST_GROUPS, FIRST_GROUPS)),
         lambda groups, changed: groups.process(changed),
     ),
     "rates": (

@@ -71,7 +71,7 @@ class Direct:
 
     def __post_init__(self) -> None:
         self.joins = {shard: Join(self.rules, self.seed, self.most_early) for shard in SHARDS}
-        self.groups = Groups(len(SHARDS), Caps(1000, 1000))
+        self.groups = Groups(len(SHARDS), Caps(1000, 1000, 1000))
         self._stored: dict[str, list[bytes]] = {shard: [] for shard in SHARDS}
 
     def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool], *, merged: bool = False) -> None:
@@ -100,7 +100,7 @@ class Direct:
                 self._store(shard)
             if i < len(resumes) and resumes[i]:
                 self.joins = {shard: self._resumed(shard) for shard in SHARDS}
-                self.groups = Groups.from_state(self.groups.state(), len(SHARDS), Caps(1000, 1000))
+                self.groups = Groups.from_state(self.groups.state(), len(SHARDS), Caps(1000, 1000, 1000))
 
     def _store(self, shard: str) -> None:
         """As an epoch's end does: what has changed, behind what is stored."""

@@ -50,7 +50,7 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
         "waiting.reasons",
     ),
     # The code of judge is 0. No group folds, as which ones do depends on cuts: see `tests/models/groups/`.
-    "groups": ("sources.judge", "naming.turns", "naming.folded"),
+    "groups": ("sources.judge", "naming.turns", "naming.reached", "naming.folded"),
     "rates": ("history",),  # of delays, after 126 days: see `tests/models/rates/test_rate_cells.py`
     # Alarms of the first two need weeks: see `test_detectors.py`; `count` is always empty, see `OpenAlarms.state`.
     "drift": ("quantiles.", "volume.", "rates.book.count", "numeric.book.count"),

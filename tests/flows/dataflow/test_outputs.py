@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from aftercall.records import Alert
+from aftercall.vocabulary import OTHER
 from connectors.metrics import METRICS
 from flows.dataflow.outputs import drifted, folded
 from flows.dataflow.steps import Alerted
 from flows.settings import Settings
-from models.groups import Folding
+from models.groups import TASKS, Folding
 
 
 def alert(state: str, seq: int, **changes: Any) -> Alert:
@@ -44,13 +45,33 @@ def alert(state: str, seq: int, **changes: Any) -> Alert:
     return Alert.sealed(**(fields | changes))
 
 
-def test_a_cap_on_groups_that_is_reached_is_logged_with_an_example(caplog: pytest.LogCaptureFixture) -> None:
-    item: Any = SimpleNamespace(folding=[Folding("t", ("t", "m", "9f8e7d"))], folded_at=7_200_000_000)
+LOOK = "look for ids in "
+
+
+@pytest.mark.parametrize(
+    ("pool", "says", "example", "task_type"),
+    [
+        ("{t}", "Task type {t} has more than 2000 groups", f"model m, config 9f8e7d ({LOOK}model or config", "{t}"),
+        (
+            OTHER,
+            "There are more than 100000 groups",
+            f"task type {{t}}, model m, config 9f8e7d ({LOOK}task_type",
+            OTHER,
+        ),
+        (TASKS, "There are more than 1000 task types", f"{{t}} ({LOOK}task_type, or raise join.max_task_types)", OTHER),
+    ],
+    ids=["of a task type", "of all", "on task types"],
+)
+def test_a_cap_that_is_reached_is_logged_with_an_example(
+    pool: str, says: str, example: str, task_type: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    item: Any = SimpleNamespace(folding=[Folding(pool, ("{t}", "m", "9f8e7d"))], folded_at=7_200_000_000)
     (raised,) = folded(Settings())(("groups", item))
     assert (raised.kind, raised.opened_at.isoformat()) == ("group_cap", "1970-01-01T02:00:00+00:00")
+    assert raised.task_type == task_type
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("alert opened (warning): Task type t has more than 2000 groups")
-    assert "config 9f8e7d" in line
+    assert line.startswith(f"alert opened (warning): {says}: further ones are counted together as __other__")
+    assert f", for example {example}" in line
 
 
 def test_an_alert_is_logged_where_it_opens_and_where_it_closes(caplog: pytest.LogCaptureFixture) -> None:

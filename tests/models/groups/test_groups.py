@@ -76,11 +76,11 @@ FOLDED, ALL_FOLDED = ("t", OTHER, OTHER), (OTHER, OTHER, OTHER)
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["running on", "restarted each time"])
 def test_beyond_the_cap_new_groups_fold_and_stay_folded(*, restarted: bool) -> None:
-    groups = Groups(1, Caps(2, 99))
+    groups = Groups(1, Caps(2, 99, 99))
     seen: list[Grouped] = []
     for minute, names in enumerate([(A,), (A, B), (LATER, FOREIGN, A), (LATER, B, ("u", "b", "1")), (FOREIGN, A, B)]):
         if restarted:
-            groups = Groups.from_state(groups.state(), 1, Caps(2, 99))
+            groups = Groups.from_state(groups.state(), 1, Caps(2, 99, 99))
         seen.append(groups.process(changes(minute, *names)))
     assert [trials(one) for one in seen] == [
         {A: 1},
@@ -100,20 +100,20 @@ def test_beyond_the_cap_new_groups_fold_and_stay_folded(*, restarted: bool) -> N
 
 
 def test_a_cap_that_is_reached_before_there_is_a_watermark_is_dated_by_its_calls() -> None:
-    groups = Groups(2, Caps(1, 99))
+    groups = Groups(2, Caps(1, 99, 99))
     first = groups.process(changes(130, A, LATER)._replace(watermark=NEVER))
     assert (first.folding, first.folded_at) == ([Folding(OTHER, LATER)], 120 * MINUTE_US)
 
 
 def test_a_cap_that_was_raised_does_not_take_a_group_out_of_those_it_was_counted_with() -> None:
-    groups = Groups(1, Caps(1, 99))
+    groups = Groups(1, Caps(1, 99, 99))
     groups.process(changes(0, A, LATER))
-    raised = Groups.from_state(groups.state(), 1, Caps(3, 99))
+    raised = Groups.from_state(groups.state(), 1, Caps(3, 99, 99))
     assert trials(raised.process(changes(1, A, LATER))) == {A: 1, FOLDED: 1}
 
 
 def test_several_folded_groups_of_a_minute_are_summed() -> None:
-    groups = Groups(1, Caps(1, 99))
+    groups = Groups(1, Caps(1, 99, 99))
     found = groups.process(changes(0, A, *(("t", f"id-{n}", "1") for n in range(9))))
     assert trials(found) == {A: 1, FOLDED: 9}
     assert found.closed is not None
@@ -122,10 +122,10 @@ def test_several_folded_groups_of_a_minute_are_summed() -> None:
 
 def test_a_source_is_free_text_so_beyond_a_number_they_are_one() -> None:
     """A source of the pipeline itself keeps its name, and sources kept apart stay so over a restart."""
-    groups = Groups(1, Caps(9, 99))
+    groups = Groups(1, Caps(9, 99, 99))
     counted: Counter[str] = Counter()
     for minute in range(MAX_SOURCES + 3):
-        groups = Groups.from_state(groups.state(), 1, Caps(9, 99))
+        groups = Groups.from_state(groups.state(), 1, Caps(9, 99, 99))
         message = changes(minute, A, B)._replace(sources=("silence" if minute == MAX_SOURCES else f"run-{minute}",))
         closed = groups.process(message).closed
         assert closed is not None
@@ -136,7 +136,7 @@ def test_a_source_is_free_text_so_beyond_a_number_they_are_one() -> None:
 
 def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> None:
     """Over shards, groups that fold, withdrawals and a restart; a minute still open keeps its own."""
-    groups = Groups(2, Caps(1, 99))
+    groups = Groups(2, Caps(1, 99, 99))
     names = [A, *(("t", f"id-{n}", "1") for n in range(3))]
     for shard, texts in (("00", ("timeout", "refused")), ("01", ("refused", "quota"))):
         code, minute, error, count = np.array(
@@ -146,7 +146,7 @@ def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> Non
         one = np.ones(1, np.int32)
         lost = gained._replace(failed=ErrorTrials(one - 1, one + 3, one, -one))
         for message in (gained, lost):
-            groups = Groups.from_state(groups.state(), 2, Caps(1, 99))
+            groups = Groups.from_state(groups.state(), 2, Caps(1, 99, 99))
             groups.process(message._replace(watermark=4 * MINUTE_US))
     errors_by_minute = {}
     for until in (6, 7, 8):
@@ -158,7 +158,7 @@ def test_errors_of_a_minute_are_summed_and_forgotten_once_it_has_closed() -> Non
         rows = [(m, closed.names[g], closed.errors[e], n) for g, m, e, n in zip(*columns, strict=True)]
         assert rows == sorted(rows)
         errors_by_minute[until] = rows
-        groups = Groups.from_state(groups.state(), 2, Caps(1, 99))
+        groups = Groups.from_state(groups.state(), 2, Caps(1, 99, 99))
     assert errors_by_minute[6] == [
         (5, FOLDED, "quota", 1),
         (5, FOLDED, "refused", 3),

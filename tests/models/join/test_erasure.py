@@ -52,7 +52,7 @@ class Erasing(Direct):
     def resume(self) -> None:
         """As after a crash at an epoch's end."""
         self.joins = {s: Join.from_state(stored(join.state()), self.rules) for s, join in self.joins.items()}
-        self.groups = Groups.from_state(stored(self.groups.state()), len(SHARDS), Caps(1000, 1000))
+        self.groups = Groups.from_state(stored(self.groups.state()), len(SHARDS), Caps(1000, 1000, 1000))
 
     def state(self) -> bytes:
         """All that is stored, packed."""
