@@ -25,8 +25,9 @@ BASES_BEFORE_COMPACTION: Final = 2
 CHANGES_PER_CALL: Final = 2
 """How often a call is stored as a change: when it arrives, and with a statement."""
 
-RESUME_S_PER_MILLION: Final = 0.4
-"""Seconds in which one process reads the stored state of a million held calls, without the start of the process."""
+RESUME_S_PER_MILLION: Final = 0.6
+"""Seconds in which one process reads the stored state of a million held calls, without the start of the process: by how
+much `resume_s` of benchmarks/results/product.json grows with them."""
 
 
 @dataclass(frozen=True, slots=True)

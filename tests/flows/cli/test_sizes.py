@@ -68,7 +68,7 @@ def test_one_horizon_gives_one_line_for_all_task_types() -> None:
         "# Estimates at 10 calls/s:",
         "#",
         "# horizon  calls held  memory  disk up to  resume  task types",
-        "#     30d      26.0 M  2.1 GB      4.2 GB    10 s  all",
+        "#     30d      26.0 M  2.1 GB      4.2 GB    16 s  all",
     ]
 
 
@@ -80,8 +80,8 @@ def test_several_horizons_give_a_line_each_with_its_task_types() -> None:
         head,
         "#",
         "# horizon  calls held   memory  disk up to  resume  task types",
-        "#     30d       3.2 G   256 GB      513 GB  21 min  all others, same",
-        "#      7d       751 M  60.1 GB      120 GB   5 min  refund, triage",
+        "#     30d       3.2 G   256 GB      513 GB  32 min  all others, same",
+        "#      7d       751 M  60.1 GB      120 GB   8 min  refund, triage",
     ]
 
 
@@ -112,7 +112,7 @@ def test_plain_values_are_whole_and_have_every_task_type() -> None:
         "memory_bytes": 20_764_800,
         "state_bytes": 20_764_800,
         "state_bytes_at_most": 41_529_600,
-        "resume_s": 0.104,
+        "resume_s": 0.156,
     }
     assert len(plain["horizons"][1]["task_types"]) == 100
 
