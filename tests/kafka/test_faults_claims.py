@@ -97,8 +97,14 @@ def test_a_service_that_stood_still_meanwhile_ends_and_stores_nothing(pipeline: 
     it.send(300)
     zombie = it.start(processes=processes, AFTERCALL_RECOVERY__EPOCH="4s")
     zombie.until_counted()
-    before = epochs(it.out)
-    zombie.until(lambda: epochs(it.out) != before)  # right after the end of an epoch, the next one is far
+    before, looks = epochs(it.out), list[list[tuple[object, ...]]]()
+
+    def ended() -> bool:
+        """An epoch has, of all workers: each stores a row of its own."""
+        looks.append(epochs(it.out))
+        return looks[-1] != before and looks[-10:] == [looks[-1]] * 10
+
+    zombie.until(ended)  # the next end is far
     still = [zombie.process.pid, *(zombie.members() if processes > 1 else ())]
     for pid in still:
         os.kill(pid, signal.SIGSTOP)

@@ -53,7 +53,7 @@ def test_a_topic_that_is_recreated_while_it_runs_ends_it_and_is_read_from_its_be
     it.send(300)
     running.assert_refused(1, "--accept-data-loss")
     running = it.start("--accept-data-loss")
-    running.until(lambda: it.row().get("calls", 0) == len(it.verdicts))
+    running.until(lambda: (it.row().get("calls"), it.row().get("outcomes")) == (len(it.verdicts), it.outcomes))
     running.stop()
     # What was read of the new topics before the end was noticed comes again, and is a duplicate.
     row = it.row()
@@ -122,7 +122,7 @@ def test_records_that_were_replaced_at_their_offsets_are_noticed(
     it.send(90)
     it.start().assert_refused(1, "must resume at offset", "unclean election", "--accept-data-loss")
     running = it.start("--accept-data-loss")
-    running.until(lambda: it.row().get("calls", 0) == len(it.verdicts))
+    running.until(lambda: (it.row().get("calls"), it.row().get("outcomes")) == (len(it.verdicts), it.outcomes))
     running.stop()
     assert {r["call_id"]: r["verdict"] for r in it.table("SELECT call_id, verdict FROM calls")} == it.verdicts
 
