@@ -125,7 +125,7 @@ KILLS ?= 5
 bench-kills: $(STAMP)
 	$(BIN)/python -m benchmarks.kills --kills $(KILLS) --write
 
-# Every fault that the pipeline promises to survive, caused from outside; needs Java. About a quarter of an hour.
+# Every fault that the pipeline promises to survive, caused from outside; needs Java. About half an hour.
 # FAULTS="killed poison" for some, without results.
 FAULTS ?=
 bench-faults: $(STAMP)

@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 from rich.console import Console
 from rich.table import Table
 
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def after(name: str, broker: Broker, folder: Path, seed: int) -> Findings:
-    """Cause one fault, and judge.
+    """Cause one fault, and judge; one that cannot be caused, or whose run fails, is a finding.
 
     Raises:
         BrokerError: the broker cannot be started again.
@@ -101,7 +102,8 @@ def after(name: str, broker: Broker, folder: Path, seed: int) -> Findings:
     try:
         _OF_THE_SERVICE[name](stage)
         return stage.judge()
-    except RunError as error:
+    except (RunError, duckdb.Error, OSError) as error:
+        # The last two: it left no snapshot, or none that can be read.
         stage.findings.add("wrong", str(error))
         return stage.findings
     finally:

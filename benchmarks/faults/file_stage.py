@@ -34,7 +34,7 @@ class FileStage:
 
     def __init__(self, folder: Path, seed: int) -> None:
         """Write the files; nothing runs."""
-        self.folder, self.findings, self.skipped = folder, Findings(), ""
+        self.folder, self.findings = folder, Findings()
         self.calls, self.outcomes = folder / "calls.jsonl", folder / "outcomes.jsonl"
         written = history(_CALLS, seed)
         for kind, path in (("calls", self.calls), ("outcomes", self.outcomes)):

@@ -45,8 +45,6 @@ class Stage:
         """Create topics; nothing is written, nothing runs."""
         self.broker, self.folder, self.name = broker, folder, name
         self.findings, self.tolerance = Findings(), Tolerance()
-        self.skipped = ""
-        """Why the fault could not be caused here."""
         self.inputs: dict[Kind, str] = {"calls": f"{name}.calls", "outcomes": f"{name}.outcomes"}
         self.outputs = {each: f"{name}.{each}" for each in OUTPUTS}
         self.partitions = PARTITIONS
