@@ -7,7 +7,7 @@ PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
 # Many tests wait for brokers and processes: four go beside each other, on two cores too.
-BESIDE := -n 5 --dist worksteal
+BESIDE := -n 6 --dist worksteal
 
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE

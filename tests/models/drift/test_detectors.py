@@ -247,7 +247,7 @@ def histories(draw: st.DrawFn) -> list[Trial]:
 @pytest.mark.long
 @pytest.mark.slow
 @given(histories(), st.lists(st.integers(0, 45_000), max_size=12), st.booleans(), st.sampled_from([0, 500, 16_384]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
     trials: list[Trial],
     cuts: list[int],
