@@ -124,20 +124,21 @@ def figures(tables: Mapping[str, Table]) -> dict[str, float]:
 def _compared(
     run: Callable[[Build, Shape], Measured], shape: Shape, present: Build, base: Build | None, turns: int
 ) -> dict[str, Any]:
-    """Base, present, base, present: whatever slows the machine for a while slows both."""
-    bases: list[Measured] = []
-    presents: list[Measured] = []
-    for _ in range(turns):
-        if base is not None:
-            bases.append(run(base, shape))
-        presents.append(run(present, shape))
+    """Base, present, present, base: whatever slows the machine for a while slows both, and neither is always first."""
+    builds = {"base": base, "present": present}
+    runs: dict[str, list[Measured]] = {name: [] for name in builds}
+    for turn in range(turns):
+        for name in sorted(builds, reverse=turn % 2 == 1):
+            if (build := builds[name]) is not None:
+                runs[name].append(run(build, shape))
+    bases, presents = runs.values()
     row = _row(presents)
     if not bases:
         return row | {"base": None, "ratio": None}
     best = _best(bases)
     same = bases[0].counts == presents[0].counts
-    runs = [measured.plain() for measured in bases]
-    return row | {"base": best, "ratio": row["present"] / best, "same_counts": same, "base_runs": runs}
+    base_runs = [measured.plain() for measured in bases]
+    return row | {"base": best, "ratio": row["present"] / best, "same_counts": same, "base_runs": base_runs}
 
 
 def _row(runs: list[Measured]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from aftercall.times import NEVER
 from aftercall.vocabulary import RESERVED_SOURCES
 from connectors.batch import F64, I8, I32, I64, U64, Bools
 from connectors.decode.renaming import Group, Renamer, Renaming
-from connectors.decode.structs import CallRecord, OutcomeRecord
+from connectors.decode.structs import DEFAULT_ACTION, DEFAULT_CONFIG, CallRecord, OutcomeRecord
 from connectors.decode.times import parse_times
 from connectors.decode.uuids import uuid_words
 
@@ -139,6 +139,7 @@ class CallFields:
         at, sure = parse_times(list(map(_time, records)))
         ids = list(map(_call_id, records))
         cost = np.fromiter(map(_cost, records), np.float64, count)
+        _fill(records, "config", DEFAULT_CONFIG)
         digest, failed = self._read_rare(records)
         group, names, names_sure, renamed = self._groups.encode(map(_group, records), count)
         piece = CallValues(
@@ -209,6 +210,7 @@ class OutcomeFields:
         count = len(records)
         at, sure = parse_times(list(map(_time, records)))
         call_at, call_at_sure = _call_at(records)
+        _fill(records, "action", DEFAULT_ACTION)
         codes: _Codes[tuple[str | None, bool | None, str]] = _Codes()
         code = codes.encode(map(_facts, records), count)
         success = np.array([_SUCCESS_CODES[success] for _, success, _ in codes], dtype=np.int8)[code]
@@ -237,6 +239,15 @@ class OutcomeFields:
 
 def _joined(parts: tuple[NDArray[Any], ...]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _fill(records: list[Any], name: str, default: str) -> None:
+    """Give the default to those records that have `null` there."""
+    values = list(map(attrgetter(name), records))
+    if None in values:
+        for record, value in zip(records, values, strict=True):
+            if value is None:
+                msgspec.structs.force_setattr(record, name, default)
 
 
 def _keys(ids: list[str]) -> U64:

@@ -1,8 +1,8 @@
 """Defines the records of the wire as msgspec structs, for the decoder's fast tier.
 
-The structs accept a subset of what `aftercall.events` accepts, with equal values: a record with an unknown field, with
-empty text, or with a `null` for a field that has a default, is rejected. Times are text here, and are checked when
-they become columns.
+The structs accept a subset of what `aftercall.events` accepts, with equal values: a record with an unknown field, or
+with empty text, is rejected. Times are text here, and are checked when they become columns, where a `null` for a field
+that has a default becomes that.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """Parsers differ on longer integers: records with one go to pydantic."""
 _Label = Annotated[str, Meta(max_length=MAX_TEXT)]
 DEFAULT_CONFIG: Final = AgentCall.model_fields["config"].default
+DEFAULT_ACTION: Final = "assert"
 _Attrs = dict[_Label, _Label | bool | _Int64 | _Finite | None]
 
 
@@ -65,7 +66,7 @@ class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     task_type: _Text
     model: _Text
     type: Literal["call"] | None = None
-    config: _Text = DEFAULT_CONFIG
+    config: _Text | None = DEFAULT_CONFIG
     segment: _Text | None = None
     session_id: _Text | None = None
     parent_call_id: _Text | None = None
@@ -96,7 +97,7 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     source: _Text | None = None
     success: bool | None = None
     score: _Finite | None = None
-    action: Literal["assert", "retract"] = "assert"
+    action: Literal["assert", "retract"] | None = DEFAULT_ACTION
     retracts: _Text | None = None
     reason: _LongText | None = None
     error: _LongText | None = None
