@@ -57,14 +57,14 @@ class Tolerance:
         floods: outcomes of calls that never come: whether they wait still or are orphans depends on timing.
         no_verdicts: the topic of verdicts was deleted, so that it lacks those before.
         shortened: calls whose reason did not fit into a record of the topic of verdicts.
-        folded: groups beyond the cap count as `__other__`, so that rates by config differ.
+        folded: "config" or "task_type": groups beyond a cap count as `__other__`, so that rates by this name differ.
     """
 
     reread: bool = False
     floods: bool = False
     no_verdicts: bool = False
     shortened: frozenset[str] = frozenset()
-    folded: bool = False
+    folded: str = ""
 
 
 def judge(findings: Findings, left: Left, truth: Truth, pipeline: Pipeline, tolerance: Tolerance) -> None:
@@ -107,14 +107,15 @@ def _prepare(left: Left, truth: Truth, tolerance: Tolerance) -> None:
         truth.counters["dead_letters"] += len(orphans)
         truth.counters["waiting"] -= len(orphans)
     if tolerance.folded:
-        # By task and model, whatever the config.
-        left.true["rates"], truth.rates = ([*_without_config(rows)] for rows in (left.true["rates"], truth.rates))
+        whole = tolerance.folded == "task_type"
+        left.true["rates"], truth.rates = (_by_task(rows, whole=whole) for rows in (left.true["rates"], truth.rates))
 
 
-def _without_config(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+def _by_task(rows: list[tuple[object, ...]], *, whole: bool) -> list[tuple[object, ...]]:
+    """Summed over models and configs; with `whole` over task types too."""
     sums: dict[tuple[object, ...], Counter[int]] = {}
     for task, _model, _config, grain, start, *counts in rows:
-        total = sums.setdefault((task, None, None, grain, start), Counter())
+        total = sums.setdefault((None if whole else task, None, None, grain, start), Counter())
         total.update({place: int(str(count)) for place, count in enumerate(counts)})
     return [(*key, *(total[place] for place in range(6))) for key, total in sums.items()]
 

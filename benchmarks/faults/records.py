@@ -81,7 +81,22 @@ def hash_in_config(stage: Stage) -> None:
     stage.start()
     stage.reads_all()
     stage.says("__other__")
-    stage.tolerance = Tolerance(folded=True)
+    stage.tolerance = Tolerance(folded="config")
+    stage.finish()
+
+
+def hash_in_task_type(stage: Stage) -> None:
+    """A hash in task_type: 3,000 task types where 100 may be."""
+    stage.configure("join", max_task_types=_CAP)
+    stage.write(0.3)
+    at = stage.now
+    stage.write_these(
+        as_sent("calls", call(f"hash-{i}", at, task_type=f"{i:08x}", config="hashed")) for i in range(_CONFIGS)
+    )
+    stage.start()
+    stage.reads_all()
+    stage.says("__other__")
+    stage.tolerance = Tolerance(folded="task_type")
     stage.finish()
 
 
@@ -164,6 +179,6 @@ def _flood(stage: Stage) -> None:
 
 
 FAULTS: Final = (
-    poison, producer_ahead, reserved_names, homonyms, hash_in_config, flood_beside_live_calls, flood_alone,
-    partition_silent, large_records, redriven_and_killed,
+    poison, producer_ahead, reserved_names, homonyms, hash_in_config, hash_in_task_type, flood_beside_live_calls,
+    flood_alone, partition_silent, large_records, redriven_and_killed,
 )  # fmt: skip
