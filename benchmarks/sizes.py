@@ -31,7 +31,11 @@ _NOISE: Final = {"seconds": 0.5, "mib": 20.0}
 _TITLES: Final = {"seconds": "CPU s", "mib": "MiB"}
 _ABOUT: Final = """replays of files that hold one extreme each; user and system
 time, and the most memory. The last column is the power of the size with which they grow over the last doubling: 1 is a
-straight line. An almost empty replay takes what the first row does."""
+straight line. An almost empty replay takes what the first row does.
+
+Statements of one call grow with the square, as the ledger of a call is read as a whole in every batch that adds to it:
+up to a hundred thousand this does not show; a million, a loop that votes without end, take minutes, during which other
+calls wait. Outcomes that wait grow a little more than straight, as sorting them does."""
 _CALLS_PER_ARM: Final = 10
 _MEASURED: Final = """
 import resource, runpy, sys
