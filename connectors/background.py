@@ -5,9 +5,10 @@ Python would only print its traceback: the service would go on without what the 
 
 from __future__ import annotations
 
+import _thread
 import logging
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 from typing import Final
 
 _log = logging.getLogger("aftercall.run")
@@ -29,3 +30,23 @@ def background(name: str, run: Callable[[], None], on_defect: OnDefect) -> Threa
             on_defect(error)
 
     return Thread(target=guarded, name=name, daemon=True)
+
+
+def beside(run: Callable[[], object]) -> Event:
+    """Run something in a daemon thread that begins at once; the event is set when it has ended, whatever it raised.
+
+    For what is begun while the service works: `Thread.start` waits until the thread has begun, and without memory for
+    ever, as the thread then ends before it says so.
+    """
+    ended = Event()
+
+    def guarded() -> None:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001 - its result is not waited for
+            _log.info("a thread has ended with %r", error)
+        finally:
+            ended.set()
+
+    _thread.start_new_thread(guarded, ())
+    return ended

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from threading import Thread
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from connectors.background import beside
 from connectors.kafka.claim import Claim
 from connectors.kafka.client import open_consumer
 from connectors.kafka.cluster import ClientConfig
@@ -54,7 +54,7 @@ class ClaimLog:
         While the broker is away, closing a consumer lasts until it is back.
         """
         if self._consumer is not None:
-            Thread(target=self._consumer.close, name="aftercall-close", daemon=True).start()
+            beside(self._consumer.close)
             self._consumer = None
 
     def _read(self) -> Claim | None:

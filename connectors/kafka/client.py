@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from connectors.kafka.answers import answer_of
 from connectors.kafka.client_log import ClientLog
 from connectors.kafka.cluster import ClientConfig, Cluster, KafkaConfigError, hide_secrets
 from connectors.kafka.errors import KafkaFailure, StoppedWaiting, displayable, is_fatal, is_passing, sentence
@@ -238,7 +239,7 @@ def _forbidden(
     )
     for name, answer in answers.items():
         try:
-            allowed = {operation.name.lower() for operation in answer.result().authorized_operations or ()}
+            allowed = {operation.name.lower() for operation in answer_of(answer).authorized_operations or ()}
         except KafkaException:
             continue
         for right, topics in (("read", inputs), ("write", outputs)):

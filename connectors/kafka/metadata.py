@@ -12,6 +12,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, Top
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from connectors.background import ONLY_LOGGED, OnDefect, background
+from connectors.kafka.answers import answer_of
 from connectors.kafka.client import open_admin
 from connectors.kafka.cluster import ClientConfig
 from connectors.kafka.errors import displayable
@@ -134,7 +135,7 @@ class MetadataPoller:
         ids = {}
         for name, answer in admin.describe_topics(TopicCollection(topics), request_timeout=_IDS_WITHIN_S).items():
             try:
-                topic_id = answer.result().topic_id
+                topic_id = answer_of(answer).topic_id
             except KafkaException as wrong:
                 if not self._without_ids:
                     self._without_ids = True
@@ -152,4 +153,4 @@ class MetadataPoller:
 def _offsets(admin: AdminClient, places: list[Place], which: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
     requests = {TopicPartition(*place): which for place in places}
     answers = admin.list_offsets(requests, isolation_level=level, request_timeout=_TIMEOUT_S)
-    return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
+    return {(place.topic, place.partition): answer_of(answer).offset for place, answer in answers.items()}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from threading import Thread
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, TopicPartition
 
 from aftercall.times import NEVER
+from connectors.background import beside
 from connectors.batch import Bools
 from connectors.kafka.client import KafkaFailure, is_fatal, open_consumer, sentence
 from connectors.kafka.cluster import ClientConfig
@@ -230,10 +230,7 @@ class KafkaReader:
         """Close the consumer. Waits at most 1.5 s: while the broker is away, closing lasts until it is back."""
         global _slow_to_close  # noqa: PLW0603 - consumers are closed one after the other, at the end of the process
         if self._consumer is not None:
-            closing = Thread(target=self._consumer.close, name="aftercall-close", daemon=True)
-            closing.start()
-            closing.join(0 if _slow_to_close else _CLOSE_S)
-            _slow_to_close = closing.is_alive()
+            _slow_to_close = not beside(self._consumer.close).wait(0 if _slow_to_close else _CLOSE_S)
             self._consumer = None
         for place in self.places:
             self._end_waits(place)

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from confluent_kafka.cimpl import NewTopic
 
 from aftercall.times import DAY_US, HOUR_US
+from connectors.kafka.answers import answer_of
 from connectors.kafka.client import Reached, admin_config, open_admin, reach
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.errors import KafkaFailure, displayable, is_fatal, is_passing, sentence
@@ -188,7 +189,7 @@ def _create(admin: AdminClient, topics: list[NewTopic], *, dry_run: bool) -> set
     )
     for name, answer in answers.items():
         try:
-            answer.result()
+            answer_of(answer)
         except KafkaException as wrong:
             error = wrong.args[0]
             if error.name() == "TOPIC_ALREADY_EXISTS":  # another client was quicker, or this user may not see it
@@ -209,7 +210,7 @@ def _settings(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, s
     settings = {}
     for resource, answer in admin.describe_configs(resources, request_timeout=_ASK_S).items() if resources else ():
         try:
-            settings[resource.name] = {key: entry.value or "" for key, entry in answer.result().items()}
+            settings[resource.name] = {key: entry.value or "" for key, entry in answer_of(answer).items()}
         except KafkaException:
             continue
     return settings

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -126,8 +126,10 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             mode=settings.mode,
         )
         self._store.resume(cut)
-        self._running: Thread | None = None
-        self._error: BaseException | None = None
+        self._running: Future[None] | None = None
+        self._publisher = ThreadPoolExecutor(1, "aftercall-publish")
+        # Its thread begins now: without memory, Python would wait for ever for one that is started later.
+        self._publisher.submit(int).result()
         self._due = settings.monotonic() + settings.every.total_seconds()
         self._epoch_at = settings.monotonic()
         self._report_pending()
@@ -179,8 +181,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         if self._dirty:
             self.abandon()
             return
-        if self._running is not None:
-            self._running.join()
+        self._publisher.shutdown()
         self._check_publication()
         self._erase()
         self._forget()
@@ -192,8 +193,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def abandon(self) -> None:
         """Close without publishing; called instead of `close` if any step has failed."""
-        if self._running is not None:
-            self._running.join()
+        self._publisher.shutdown()
         self._store.close()
 
     def _write(self, message: SnapshotMessage) -> None:
@@ -259,14 +259,12 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 took_s = self._settings.monotonic() - started
                 METRICS.snapshot(publication.version, took_s)
                 self._settings.on_published(took_s)
-            except BaseException as error:  # noqa: BLE001 - raised again in the dataflow's own thread
-                self._error = error
-            now = self._settings.monotonic()
-            self._due = max(started + self._settings.every.total_seconds(), now + (_SHARE - 1) * (now - started))
+            finally:
+                now = self._settings.monotonic()
+                self._due = max(started + self._settings.every.total_seconds(), now + (_SHARE - 1) * (now - started))
 
-        # Not a daemon: the interpreter waits for the thread, so a clean end never interrupts a write of DuckDB.
-        self._running = Thread(target=run, name="aftercall-publish")
-        self._running.start()
+        # The interpreter waits for the executor's work, so a clean end never interrupts a write of DuckDB.
+        self._running = self._publisher.submit(run)
 
     def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
@@ -290,12 +288,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def _check_publication(self) -> None:
         """Clear a publication that has ended, and raise its error."""
-        if self._running is not None and not self._running.is_alive():
-            self._running.join()
-            self._running = None
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+        if self._running is not None and self._running.done():
+            ended, self._running = self._running, None
+            ended.result()
 
     def _pipeline(self) -> dict[str, Any]:
         tallies = dict(self._tallies)

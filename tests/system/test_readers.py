@@ -6,9 +6,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from datetime import timedelta
 from pathlib import Path
 
@@ -211,9 +211,7 @@ def test_four_readers_see_only_whole_snapshots_through_200_publications(
         partition.snapshot()  # publishes beside, unless the publication before still runs
         epochs += 1
         if epochs % 3:  # two of three epochs wait for it, the third one writes meanwhile
-            for thread in threading.enumerate():
-                if thread.name == "aftercall-publish":
-                    thread.join()
+            futures.wait([*filter(None, [partition._running])])
     partition.close()
     (tmp_path / "over").touch()
     for reader in readers:

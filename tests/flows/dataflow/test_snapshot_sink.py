@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent import futures
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bytewax.testing import TestingSource, cluster_main
 
 from aftercall.records import Digest
 from aftercall.times import MINUTE_US
+from connectors.snapshot.versions import newest_version
 from flows.dataflow.snapshot_messages import (
     CallRows,
     CellChanges,
@@ -78,9 +80,8 @@ def everything(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def wait(partition: SnapshotPartition) -> None:
-    for thread in threading.enumerate():
-        if thread.name == "aftercall-publish":
-            thread.join(20)
+    if partition._running is not None:
+        futures.wait([partition._running], 20)
     partition._check_publication()
 
 
@@ -178,6 +179,20 @@ def test_an_error_while_publishing_reaches_the_dataflow(tmp_path: Path, monkeypa
     partition.snapshot()
     with pytest.raises(OSError, match="No space left"):
         wait(partition)
+
+
+def test_while_it_works_it_starts_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without memory `Thread.start` may wait for ever: the one that publishes is there from the beginning."""
+    wheel = Wheel()
+    partition = SnapshotPartition(settings(tmp_path, live=True, wheel=wheel, every=timedelta(0)), None)
+    monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("it may wait for ever"))
+    for i in range(3):
+        partition.write_batch(minute(i))
+        wheel.now += 1
+        partition.snapshot()
+        wait(partition)
+    assert newest_version(tmp_path) == 3
+    partition.close()
 
 
 def test_closed_in_the_middle_of_an_epoch_it_publishes_nothing_of_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def test_the_sink_forgets_what_came_in_the_same_epoch_and_gives_a_receipt_once_i
         sink.snapshot()
         receipts.append(erasing.requests.receipt(request.request))
         if sink._running is not None:
-            sink._running.join()
+            futures.wait([sink._running])
     assert receipts[:2] == [None, None]
     assert receipts[-1] is not None
     assert receipts[-1]["removed"] | {"snapshots": 0} == {
