@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,6 +30,12 @@ def machine() -> dict[str, Any]:
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """The versions of Python and of `packages`."""
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def commit() -> str:
+    """The commit that is checked out; with a `+` where files differ from it."""
+    asked = ["git", "-C", str(RESULTS), "describe", "--always", "--abbrev=7", "--dirty=+"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def write(

@@ -24,6 +24,7 @@ from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets
 from flows.outcomes import outcomes as outcomes_flow
 from flows.runtime.engine import execute
+from flows.runtime.open_files import ensure_open_files
 from flows.runtime.run_folder import (
     OUTPUTS,
     PICKLED,
@@ -69,6 +70,7 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         RunError: the folder cannot be used.
         InputError: a file cannot be read.
     """
+    ensure_open_files()
     state = state_folder(replay.out)
     with locked(state):
         ensure_room(replay.out)

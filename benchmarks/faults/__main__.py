@@ -5,7 +5,8 @@
 Each fault has topics, a folder and a history of its own, on one real broker. The history is difficult (revisions,
 retractions, repeats, contradictions, unreadable records); what must come of it is computed from the written records
 alone. It is written and read to its end in any case, whatever the fault, and every row of the snapshot and of the
-topics is compared. Exit code 1 if anything is not as it must be. `--write` renews benchmarks/results/faults.json.
+topics is compared. Exit code 1 if anything is not as it must be. `--write` renews benchmarks/results/faults.json, with
+`--only` the faults that were caused.
 """
 
 from __future__ import annotations
@@ -79,12 +80,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     totals = {count: sum(getattr(one, count) for one in found.values()) for count in COUNTS}
     console.print(_table(found, totals))
     if asked.write:
-        details = {name: {"what": _what(name), "seconds": took_s[name], **asdict(one)} for name, one in found.items()}
-        sizes: dict[str, Any] = {"faults": len(found)}
-        path = report.write("faults", {**sizes, **totals}, seed=asked.seed, sizes=sizes, details=details)
+        path = renew(found, took_s, asked.seed)
         section = markdown(json.loads(path.read_text(encoding="utf-8")))
         print(f"wrote {path} and {report.renew_section('bench-faults', section)}")
     return 1 if sum(totals.values()) else 0
+
+
+def renew(found: Mapping[str, Findings], took_s: Mapping[str, float], seed: int) -> Path:
+    """Put faults in place of those that were recorded before; each says of which commit it is. Returns the file's path.
+
+    A fault stands for itself: none is compared with another one.
+    """
+    path = report.RESULTS / "faults.json"
+    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["details"] if path.exists() else {}
+    commit = report.commit()
+    now = {
+        name: {"what": _what(name), "seconds": took_s[name], "commit": commit, **asdict(one)}
+        for name, one in found.items()
+    }
+    details = {name: row for name in FAULTS if (row := (before | now).get(name)) is not None}
+    totals = {count: sum(row[count] for row in details.values()) for count in COUNTS}
+    sizes: dict[str, Any] = {"faults": len(details)}
+    return report.write("faults", {**sizes, **totals}, seed=seed, sizes=sizes, details=details)
 
 
 def after(name: str, broker: Broker, folder: Path, seed: int) -> Findings:

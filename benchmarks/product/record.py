@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import report
-from benchmarks.product.base import COMMIT, ROOT
+from benchmarks.product.base import COMMIT
 from benchmarks.product.sections import SECTIONS, figures
 from benchmarks.product.sizes import Size
 from benchmarks.product.traffic import SEED
@@ -33,7 +32,7 @@ def renew(tables: Mapping[str, Any], took_s: Mapping[str, float], size: Size) ->
     """
     path = report.RESULTS / "product.json"
     before: dict[str, Any] = json.loads(path.read_text())["details"] if path.exists() else {}
-    now = {"commit": _commit(), "date": datetime.now(UTC).date().isoformat()}
+    now = {"commit": report.commit(), "date": datetime.now(UTC).date().isoformat()}
     measured = before.get("measured", {}) | {name: now | {"seconds": took_s[name]} for name in tables}
     sections = {name: table for name, table in (before | dict(tables)).items() if name in SECTIONS}
     found = rounded(figures(sections))
@@ -50,9 +49,3 @@ def rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}") if value == value else None  # noqa: PLR0124 - nan alone differs from itself
     return value
-
-
-def _commit() -> str:
-    """The commit that is checked out; with a `+` where files differ from it."""
-    asked = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=7", "--dirty=+"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

@@ -30,6 +30,7 @@ from flows.runtime.run_folder import RunError
 
 STANDARD_ERROR = 2
 _STORE_FAILED: Final = re.compile(r"SqliteFailure\(.*?(?P<why>[^\"(]+)\"?\)+$", re.MULTILINE)
+_NOT_OPENED: Final = "can't open recovery DB"
 
 
 class PeerLost(UserError):  # noqa: N818 - the error is in the other process
@@ -82,7 +83,7 @@ def execute(
             # With one worker ctrl-C is raised within a step, and arrives wrapped.
             if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
                 raise KeyboardInterrupt from None
-            origin = _store_failure(f"{error}\n{_read(log)}", recovery) or failures.first
+            origin = _store_failure(f"{error}\n{_read(log)}", recovery) or _unopened(error, recovery) or failures.first
             if origin is None and addresses and _is_panic(error):
                 origin = PeerLost("another process of this run has ended; this one ends too")
             if origin is None:
@@ -100,6 +101,17 @@ def _store_failure(printed: str, recovery: Path) -> RunError | None:
     return RunError(
         f"{recovery}: the state must be stored at each epoch's end; {store['why']} (check the disk, then give the same "
         "command again: the run resumes at its last epoch)"
+    )
+
+
+def _unopened(error: BaseException, recovery: Path) -> RunError | None:
+    """The error for a recovery store that cannot be opened, once the run has begun; None for any other."""
+    said = [str(cause) for cause in causes(error)]
+    if not any(_NOT_OPENED in one for one in said):
+        return None
+    return RunError(
+        f"{recovery}: the run must be able to open its state; {said[-1]} (check its rights, the disk, and how many "
+        "files may be open, ulimit -n; then give the same command again)"
     )
 
 

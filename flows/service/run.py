@@ -16,6 +16,7 @@ from connectors.kafka.client import KafkaFailure, Reached
 from connectors.pauses import PAUSES
 from flows.erase.stopped import catch_up
 from flows.runtime.kafka import wait_for_broker
+from flows.runtime.open_files import ensure_open_files
 from flows.runtime.run_folder import STOPPED, RunError, ensure_room, locked, state_folder, write_run
 from flows.runtime.state_store import digest, keeping_of, sweep
 from flows.service import health_server, logs
@@ -52,6 +53,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
         raise UsageError(
             f"--processes: must be at most kafka.lanes, {lanes}; got {processes} (more would have no lane to read)"
         )
+    ensure_open_files()
     stopping = Stopping()
     stopping.install()
     state = state_folder(service.out)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from benchmarks import sizes
+from benchmarks import report, sizes
 from benchmarks.faults import __main__ as command
 from benchmarks.faults.findings import COUNTS, Findings, count_tracebacks
 from benchmarks.faults.records import homonyms
@@ -69,3 +70,22 @@ def test_the_sections_have_a_row_for_each_fault_and_size() -> None:
     lines = sizes.markdown({"date": "2026-11-29", "details": {"outcomes": rows}}).splitlines()
     assert "| outcomes | 20 | 5.0 | 100 | n^1.00 and n^0.00 |" in lines
     assert max(map(len, [*lines, *section.splitlines()])) <= 130
+
+
+def test_faults_that_are_caused_again_take_the_place_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    commits = iter(("one", "two"))
+    monkeypatch.setattr(report, "commit", lambda: next(commits))
+    bad = Findings()
+    bad.add("lost", "a row", 3)
+    command.renew({"killed": bad, "homonyms": bad}, {"killed": 1.0, "homonyms": 2.0}, 7)
+    path = command.renew({"killed": Findings()}, {"killed": 4.0}, 7)
+    result = json.loads(path.read_text())
+    assert result["figures"]["faults"] == 2
+    assert result["figures"]["lost"] == 3
+    assert {name: (one["commit"], one["lost"]) for name, one in result["details"].items()} == {
+        "killed": ("two", 0),
+        "homonyms": ("one", 3),
+    }

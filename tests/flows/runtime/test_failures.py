@@ -20,6 +20,7 @@ from bytewax.testing import TestingSource
 
 from flows.dataflow.stored_state import Keeping
 from flows.runtime.engine import PythonThreadsOnly, execute
+from flows.runtime.run_folder import RunError
 from flows.runtime.state_store import open_store
 from models.state import Envelopes
 
@@ -132,3 +133,14 @@ def test_a_thread_of_bytewax_that_panics_late_prints_nothing(capsys: pytest.Capt
     stream.write("the main thread\n")
     time.sleep(0.2)
     assert capsys.readouterr().err == "one of ours\nthe main thread\n"
+
+
+def test_a_store_that_cannot_be_opened_any_more_is_a_sentence(tmp_path: Path) -> None:
+    """As where a process has no file handle left for it."""
+    recovery = open_store(tmp_path, Keeping(Envelopes()), begun=False)
+    (recovery / "part-0.sqlite3").unlink()
+    (recovery / "part-0.sqlite3").mkdir()
+    flow = Dataflow("flow")
+    op.output("out", op.map("keyed", op.input("in", flow, TestingSource([1])), lambda value: ("only", value)), Sink())
+    with pytest.raises(RunError, match=r"recovery: the run must be able to open its state; .*unable to open .*ulimit"):
+        execute(flow, tmp_path / "engine.log", epoch=timedelta(0), recovery=recovery)
