@@ -81,7 +81,7 @@ def test_without_the_base_commit_there_are_no_ratios_and_all_other_figures(table
 def test_runs_that_are_compared_take_turns_and_the_best_of_each_counts() -> None:
     runs = Runs()
     row = sections._compared(runs, Shape(1), PRESENT, BASE, 2)
-    assert runs.builds == ["base", "present", "base", "present"]
+    assert runs.builds == ["base", "present", "present", "base"]
     assert (row["base"], row["present"]) == (pytest.approx(50_000), pytest.approx(100_000))
     assert row["same_counts"]
 
