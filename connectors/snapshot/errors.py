@@ -21,6 +21,7 @@ _UNUSABLE: Final = (
     duckdb.PermissionException,
 )
 """DuckDB's errors where the system or the file is at fault."""
+_INTERRUPTED: Final = "Query interrupted"
 
 
 class SnapshotError(UserError):
@@ -48,9 +49,14 @@ def naming(file: Path, *, reads: Path | None = None) -> Iterator[None]:
 
     Raises:
         SnapshotError: the database cannot be used.
+        KeyboardInterrupt: ctrl-C came while DuckDB was at work, which takes the signal for itself.
     """
     try:
         yield
+    except RuntimeError as error:
+        if str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
     except duckdb.Error as error:
         if not is_unusable(error):
             raise

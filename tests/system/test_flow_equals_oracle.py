@@ -117,7 +117,7 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=25)
+@settings(parent=COSTLY, max_examples=15)
 @given(histories(), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
@@ -126,7 +126,7 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=25)
+@settings(parent=COSTLY, max_examples=15)
 @given(histories(sorted_files=False), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_unsorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
@@ -198,7 +198,7 @@ def test_malformed_lines_become_dead_letters_and_disturb_nothing(
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=25)
+@settings(parent=COSTLY, max_examples=15)
 @given(disturbances(), st.sampled_from([1, 2]))
 def test_malformed_lines_disturb_nothing_in_many_histories(
     disturbed: tuple[History, tuple[File, ...], Oracle], workers: int

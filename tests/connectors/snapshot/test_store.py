@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 
 from aftercall.records import Alert, Recommendation
-from connectors.snapshot.errors import SnapshotError
+from connectors.snapshot.errors import SnapshotError, naming
 from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.tables import PUBLISHED
 from harness.snapshot_rows import AT, NOTHING, call, published, query
@@ -247,3 +250,11 @@ def test_many_rows_flushed_before_the_commit_are_durable_only_with_it(tmp_path: 
     store.resume(1)
     published(store)
     assert query(tmp_path, "SELECT count(*) FROM calls") == [(60_000,)]
+
+
+def test_ctrl_c_within_a_query_is_ctrl_c(tmp_path: Path) -> None:
+    """DuckDB takes the signal for itself, and raises an error of its own."""
+    connection = duckdb.connect()
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), naming(tmp_path):
+        connection.execute("SELECT sum(hash(range)) FROM range(100_000_000_000)").fetchall()

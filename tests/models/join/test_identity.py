@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
@@ -67,6 +67,7 @@ def test_the_outcome_of_one_call_does_not_decide_another_one_of_its_hash(
 
 
 @pytest.mark.slow
+@settings(max_examples=40)
 @given(histories(), st.lists(st.integers(1, 60), max_size=4))
 def test_what_leaves_is_the_same_in_the_same_order_under_two_seeds(history: History, cuts: list[int]) -> None:
     """Everything that leaves the shards, batch by batch, also after a resume, and also of ids with one hash."""
