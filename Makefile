@@ -6,7 +6,7 @@ STAMP := .venv/.aftercall-installed
 PYTHONS ?= python3.12 python3.11 python3
 USABLE := import sys, venv, ensurepip, ssl, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 
-# Many tests wait for brokers and processes: four go beside each other, on two cores too.
+# Many tests wait for brokers and processes: six go beside each other, on two cores too.
 BESIDE := -n 6 --dist worksteal
 
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
@@ -125,7 +125,7 @@ KILLS ?= 5
 bench-kills: $(STAMP)
 	$(BIN)/python -m benchmarks.kills --kills $(KILLS) --write
 
-# Every fault that the pipeline promises to survive, caused from outside; needs Java. About half an hour.
+# Every fault that the pipeline promises to survive, caused from outside; needs Java. Three quarters of an hour.
 # FAULTS="killed poison" for some, without results.
 FAULTS ?=
 bench-faults: $(STAMP)

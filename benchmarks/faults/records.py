@@ -72,32 +72,12 @@ def homonyms(stage: Stage) -> None:
 
 def hash_in_config(stage: Stage) -> None:
     """A hash in config: 3,000 groups of a task type where 100 may be."""
-    stage.configure("join", max_groups_per_task=_CAP)
-    stage.write(0.3)
-    at = stage.now
-    stage.write_these(
-        as_sent("calls", call(f"hash-{i}", at, task_type="hashed", config=f"{i:08x}")) for i in range(_CONFIGS)
-    )
-    stage.start()
-    stage.reads_all()
-    stage.says("__other__")
-    stage.tolerance = Tolerance(folded="config")
-    stage.finish()
+    _hashes(stage, "config", "max_groups_per_task")
 
 
 def hash_in_task_type(stage: Stage) -> None:
     """A hash in task_type: 3,000 task types where 100 may be."""
-    stage.configure("join", max_task_types=_CAP)
-    stage.write(0.3)
-    at = stage.now
-    stage.write_these(
-        as_sent("calls", call(f"hash-{i}", at, task_type=f"{i:08x}", config="hashed")) for i in range(_CONFIGS)
-    )
-    stage.start()
-    stage.reads_all()
-    stage.says("__other__")
-    stage.tolerance = Tolerance(folded="task_type")
-    stage.finish()
+    _hashes(stage, "task_type", "max_task_types")
 
 
 def flood_beside_live_calls(stage: Stage) -> None:
@@ -166,6 +146,18 @@ def redriven_and_killed(stage: Stage) -> None:
         said = f"{done.returncode}, {done.stdout[-300:]}{done.stderr}"
         stage.findings.add("silent", f"redrive must say what it sent: {said}")
     stage.sent += [Sent(0, "calls", each.partition, each.key, each.value) for each in read_from(client, topic, before)]
+    stage.finish()
+
+
+def _hashes(stage: Stage, name: str, cap: str) -> None:
+    stage.configure("join", **{cap: _CAP})
+    stage.write(0.3)
+    at, names = stage.now, {"task_type": "hashed", "config": "hashed"}
+    stage.write_these(as_sent("calls", call(f"hash-{i}", at, **names | {name: f"{i:08x}"})) for i in range(_CONFIGS))
+    stage.start()
+    stage.reads_all()
+    stage.says("__other__")
+    stage.tolerance = Tolerance(folded=name)
     stage.finish()
 
 

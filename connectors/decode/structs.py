@@ -35,7 +35,7 @@ _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """Parsers differ on longer integers: records with one go to pydantic."""
 _Label = Annotated[str, Meta(max_length=MAX_TEXT)]
 DEFAULT_CONFIG: Final = AgentCall.model_fields["config"].default
-DEFAULT_ACTION: Final = "assert"
+DEFAULT_ACTION: Final = Outcome.model_fields["action"].default
 _Attrs = dict[_Label, _Label | bool | _Int64 | _Finite | None]
 
 
