@@ -15,6 +15,7 @@ import numpy as np
 
 from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64
+from models.join import details
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
@@ -167,7 +168,11 @@ class SlowPath:
 
     def _outcome(self, outcomes: OutcomeColumns, i: int, key: int, wm: int, statement: Statement) -> None:
         ledger = self._open_ledger(key, wm)
-        problem = self._buffer(key, statement, outcomes, i) if ledger is None else self._enter(ledger, statement)
+        problem: _Problem | None
+        if outcomes.bare.item(i):
+            problem = "no_verdict", details.no_verdict(statement.source, revises=False)
+        else:
+            problem = self._buffer(key, statement, outcomes, i) if ledger is None else self._enter(ledger, statement)
         if problem is not None:
             self._refuse(*problem, outcomes, i)
 
@@ -225,7 +230,7 @@ class SlowPath:
         if owner.same(statement):
             self._tally["duplicates"] += 1
             return None
-        return "conflict", "another outcome of this call has this outcome_id"
+        return "conflict", details.second_record("same_id", owner.source)
 
     def _refuse(self, reason: str, detail: str, columns: CallColumns | OutcomeColumns, i: int) -> None:
         raw: bytes = columns.raw[i]
