@@ -7,104 +7,34 @@ statements, so the order in which they arrived cannot matter.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from aftercall.times import NEVER
-from aftercall.vocabulary import CALL, DEFAULT_PASS_AT
+from aftercall.vocabulary import CALL
+from models.join.statements import (
+    OPEN,
+    UNDECIDED,
+    End,
+    SourceRule,
+    Statement,
+    Verdict,
+    VerdictRules,
+    end_of,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class SourceRule:
-    """How a score of one source becomes success: `score >= pass_at`, or `score < fail_at` where high is bad.
-
-    `scale`: the least and the greatest score, where these are not 0 and 1. Both bounds lie on it.
-    """
-
-    pass_at: float = DEFAULT_PASS_AT
-    fail_at: float | None = None
-    scale: tuple[float, float] | None = None
-
-    def success(self, score: float) -> bool:
-        """Whether `score` passes."""
-        return score >= self.pass_at if self.fail_at is None else score < self.fail_at
-
-    def scaled(self, score: float) -> float:
-        """A score as one of 0 to 1, as it counts for means, quantiles and drift; without a scale, as it is."""
-        if self.scale is None:
-            return score
-        low, high = self.scale
-        return min(max((score - low) / (high - low), 0.0), 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictRules:
-    """The settings that decide verdicts. Sources not in `precedence` rank below it, newest first."""
-
-    precedence: tuple[str, ...] = (
-        "human_review",
-        "ticket_reopened",
-        "downstream",
-        "user_feedback",
-        "contract",
-        "judge",
-    )
-    sources: Mapping[str, SourceRule] = field(default_factory=dict)
-
-    def success(self, source: str | None, given: bool | None, score: float | None) -> bool | None:  # noqa: FBT001 (a field of the record)
-        """The success that a statement asserts; None for a retraction, which asserts nothing."""
-        if given is not None:
-            return given
-        if score is None:
-            return None
-        return self.sources.get(source or "", _DEFAULT_RULE).success(score)
-
-    def scaled(self, source: str | None, score: float | None) -> float | None:
-        """A score as it counts for means, quantiles and drift."""
-        return None if score is None else self.sources.get(source or "", _DEFAULT_RULE).scaled(score)
-
-    def rank(self, source: str | None) -> int:
-        """Place in the precedence, 0 the strongest; sources that are not listed share the last."""
-        precedence = self.precedence
-        return precedence.index(source) if source in precedence else len(precedence)
-
-
-_DEFAULT_RULE = SourceRule()
-
-
-class Statement(NamedTuple):
-    """One outcome record in a ledger. `minute` is its effective minute; `given` the field `success` of the record."""
-
-    at: int
-    outcome_id: str
-    source: str | None
-    given: bool | None
-    score: float | None
-    retract: bool
-    retracts: str | None
-    reason: str | None
-    minute: int
-
-    def same(self, other: Statement) -> bool:
-        """Whether the deciding fields are equal: then one is a duplicate of the other, else a conflict."""
-        return self._deciding() == other._deciding()
-
-    def _deciding(self) -> tuple[object, ...]:
-        return (self.at, self.source, self.given, self.score, self.retract, self.retracts)
-
-
-class Verdict(NamedTuple):
-    """The result of a ledger: `success` None is pending; `statement` None with a success is the call's own error."""
-
-    success: bool | None
-    statement: Statement | None
-
-
-UNDECIDED = Verdict(None, None)
-
-End = tuple[bool | None, str | None]
-"""The verdict at the end of a minute, and its source: `call` for the call's own error, None while pending."""
+__all__ = [
+    "UNDECIDED",
+    "End",
+    "Reading",
+    "SourceRule",
+    "Statement",
+    "Verdict",
+    "VerdictRules",
+    "end_of",
+    "read",
+    "standing",
+]
 
 
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
@@ -145,17 +75,6 @@ class Reading(NamedTuple):
     ends: dict[int, End]
 
 
-def end_of(verdict: Verdict) -> End:
-    """A verdict as the end of a minute."""
-    success, statement = verdict
-    if success is None:
-        return _OPEN
-    return success, CALL if statement is None else statement.source
-
-
-_OPEN: End = (None, None)
-
-
 def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> Reading:
     """Read a whole ledger. O(n log n) for n statements, so that a call with thousands of them delays no other."""
     if len(statements) == 2 and not (failed or statements[0].retract or statements[1].retract):
@@ -194,14 +113,14 @@ def _read_two(call_minute: int, first: Statement, second: Statement, rules: Verd
     replaced = first.source == second.source
     stands = frozenset((second.outcome_id,)) if replaced else frozenset((first.outcome_id, second.outcome_id))
     revisions = int(alone is not None and success is not alone)
-    ends: dict[int, End] = {call_minute: _OPEN, early: before, late: (success, best.source)}
+    ends: dict[int, End] = {call_minute: OPEN, early: before, late: (success, best.source)}
     return Reading(Verdict(success, best), stands, revisions, ends)
 
 
 def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> dict[int, End]:
     """The verdict at the end of each effective minute, where statements did not take effect in the ledger's order."""
     by_minute = sorted(ordered, key=lambda statement: max(call_minute, statement.minute))
-    ends: dict[int, End] = {call_minute: (False, CALL) if failed else _OPEN}
+    ends: dict[int, End] = {call_minute: (False, CALL) if failed else OPEN}
     for statement, verdict in zip(by_minute, _verdicts(by_minute, rules, failed=failed), strict=True):
         ends[max(call_minute, statement.minute)] = end_of(verdict)
     return ends

@@ -227,7 +227,7 @@ class SlowPath:
 
     def _repeated(self, statement: Statement, owner: Statement) -> _Problem | None:
         """A second record of an id: a duplicate where the deciding fields are equal, else a conflict."""
-        if owner.same(statement):
+        if owner.deciding() == statement.deciding():
             self._tally["duplicates"] += 1
             return None
         return "conflict", details.second_record("same_id", owner.source)
