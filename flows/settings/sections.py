@@ -96,11 +96,13 @@ def _counted_name(name: str) -> str:
 
 
 def _unambiguous(aliases: dict[str, str]) -> dict[str, str]:
-    globs = [pattern for pattern in map(Pattern, aliases) if pattern.is_glob]
-    for one, other in combinations(globs, 2):
-        if aliases[one.text] != aliases[other.text] and one.overlaps(other):
-            both = f"{one.text!r} = {aliases[one.text]!r} and {other.text!r} = {aliases[other.text]!r}"
-            raise ValueError(f"must not have two patterns that match one name and give it different ones; {both} do")
+    patterns = [(Pattern(plain_name(name)), name) for name in aliases]
+    for (one, name), (other, name_too) in combinations(patterns, 2):
+        # A whole name comes before patterns. Two whole ones may be one in calls: without the blanks around them.
+        rivals = one.is_glob == other.is_glob and plain_name(aliases[name]) != plain_name(aliases[name_too])
+        if rivals and one.overlaps(other):
+            both = f"{name!r} = {aliases[name]!r} and {name_too!r} = {aliases[name_too]!r}"
+            raise ValueError(f"must not have two keys that match one name and give it different ones; {both} do")
     known = Aliases(aliases)
     for name, target in aliases.items():
         counted = known.of(plain_name(target))
