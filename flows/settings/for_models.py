@@ -8,7 +8,7 @@ from aftercall.errors import UsageError
 from aftercall.times import duration_us
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.loading import Settings
-from flows.settings.source_score import SourceScore
+from flows.settings.verdicts import SourceScore
 from models.alerts import AlertSettings
 from models.drift import DriftSettings
 from models.groups import Caps

@@ -26,7 +26,6 @@ from pydantic_settings import SettingsError as EnvironmentUnreadable
 
 from aftercall.durations import format_duration
 from aftercall.errors import UsageError
-from flows.settings.section import Section
 from flows.settings.sections import (
     Alias,
     Drift,
@@ -38,11 +37,12 @@ from flows.settings.sections import (
     Recovery,
     Retention,
     Routing,
+    Section,
     Service,
     Snapshot,
     Task,
-    Verdict,
 )
+from flows.settings.verdicts import Verdict
 
 PREFIX = "AFTERCALL_"
 DELIMITER = "__"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_settings import NoDecode
 
 from aftercall.durations import RULE, format_duration, parse_duration
@@ -20,10 +20,8 @@ from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
 from connectors.decode.aliases import Aliases, Pattern
 from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
-from flows.settings.section import Section
 from flows.settings.sizes import RULE as RULE_OF_SIZES
 from flows.settings.sizes import format_size, parse_size
-from flows.settings.source_score import SourceScore
 
 _T = TypeVar("_T")
 
@@ -127,6 +125,12 @@ Aliased = Annotated[dict[Name, Annotated[Name, AfterValidator(_counted_name)]], 
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
+class Section(BaseModel):
+    """A section of the file; it is frozen and refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
 class Join(Section):
     """How long calls and outcomes wait for each other."""
 
@@ -142,15 +146,6 @@ class Join(Section):
     max_waiting: int = Field(default=5_000_000, ge=12)
     id_form: Literal["text", "uuid"] = "text"
     """How ids of calls and outcomes are read: as they are, or as UUIDs where they are some in another spelling."""
-
-
-class Verdict(Section):
-    """Which source decides, which must agree, and how each is read."""
-
-    precedence: Sources = ["human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge"]
-    require: Sources = []
-    """Sources that must all say success; a task type's own list replaces this one."""
-    source: dict[Source, SourceScore] = {}
 
 
 class Alias(Section):

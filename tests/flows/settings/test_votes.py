@@ -10,7 +10,7 @@ import pytest
 
 from flows.settings.for_decoder import decoder_of
 from flows.settings.for_models import drift_settings, join_rules
-from flows.settings.loading import Settings, SettingsError, load
+from flows.settings.loading import SettingsError, load
 from models.join import JoinRules, SourceRule, TaskRules
 
 SOURCE = "[verdict.source.judge]\n"
@@ -166,5 +166,5 @@ def test_where_sources_are_required_silence_decides_nothing_and_no_warm_up_waits
     assert drift_settings(required).unpromised_tasks == frozenset()
     warm_ups = [drift_settings(settings).warmup_by_task["a"] for settings in (plain, required)]
     assert warm_ups[0] - warm_ups[1] == plain.join.allowed_lateness.total_seconds() * 1e6
-    freed = Settings(**{"task": {"a": {**task["a"], "require": []}}, "verdict": {"require": ["safety"]}})
+    freed = load(task={"a": {**task["a"], "require": []}}, verdict={"require": ["safety"]})
     assert freed.silence("a") == "success"

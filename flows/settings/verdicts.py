@@ -1,4 +1,4 @@
-"""Defines the section of one source: what its scores say, whose votes it has, and which of its records count."""
+"""Defines the sections on verdicts: which source decides and which must agree, and what the records of each say."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from contextlib import suppress
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from aftercall.vocabulary import DEFAULT_PASS_AT
-from flows.settings.section import Section
+from flows.settings.sections import Section, Source, Sources
 
 Bounds = tuple[float, float]
 
@@ -109,3 +109,14 @@ class SourceScore(Section):
         bounds = {"pass_at": self.pass_at if self.says_of_scores else DEFAULT_PASS_AT, "fail_at": self.fail_at}
         deciding = bounds | {key: value for key, value in plain.items() if key not in bounds}
         return {} if deciding == {"pass_at": DEFAULT_PASS_AT, "fail_at": None} else deciding
+
+
+class Verdict(Section):
+    """Which source decides, which must agree, and how each is read."""
+
+    precedence: Sources = Field(
+        default=["human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge"]
+    )
+    require: Sources = Field(default=[])
+    """Sources that must all say success; a task type's own list replaces this one."""
+    source: dict[Source, SourceScore] = Field(default={})
