@@ -36,9 +36,10 @@ _tokens = attrgetter("tokens")
 _tokens_in = attrgetter("tokens_in")
 _tokens_out = attrgetter("tokens_out")
 _rare = attrgetter("segment", "error", "input", "output")
-_facts = attrgetter("source", "success", "action", "author")
+_facts = attrgetter("source", "success", "action")
 _call_time = attrgetter("call_occurred_at")
 _score = attrgetter("score")
+_author = attrgetter("author")
 
 _Key = TypeVar("_Key")
 
@@ -213,12 +214,12 @@ class OutcomeFields:
         at, sure = parse_times(list(map(_time, records)))
         call_at, call_at_sure = _call_at(records)
         _fill(records, "action", DEFAULT_ACTION)
-        codes: _Codes[tuple[str | None, bool | None, str, str | None]] = _Codes()
+        codes: _Codes[tuple[str | None, bool | None, str]] = _Codes()
         code = codes.encode(map(_facts, records), count)
-        success = np.array([_SUCCESS_CODES[success] for _, success, _, _ in codes], dtype=np.int8)[code]
-        retract = np.array([action == "retract" for _, _, action, _ in codes], dtype=np.bool_)[code]
-        reserved = np.array([source in RESERVED_SOURCES for source, *_ in codes], np.bool_)[code]
-        named = np.array([source is not None for source, *_ in codes], np.bool_)[code] & ~reserved
+        success = np.array([_SUCCESS_CODES[success] for _, success, _ in codes], dtype=np.int8)[code]
+        retract = np.array([action == "retract" for _, _, action in codes], dtype=np.bool_)[code]
+        reserved = np.array([source in RESERVED_SOURCES for source, _, _ in codes], np.bool_)[code]
+        named = np.array([source is not None for source, _, _ in codes], np.bool_)[code] & ~reserved
         score = np.fromiter(map(_score, records), np.float64, count)
         enough = named.copy()
         for i in np.flatnonzero(retract & ~named & ~reserved).tolist():
@@ -230,12 +231,12 @@ class OutcomeFields:
             at=at,
             sure=sure & call_at_sure & enough,
             call_at=call_at,
-            source=self._codes.encode([source or "" for source, *_ in codes], len(codes))[code],
+            source=self._codes.encode([source or "" for source, _, _ in codes], len(codes))[code],
             success=success,
             score=score,
             retract=retract | bare,
             bare=bare,
-            author=np.fromiter((_author_hash(author) for *_, author in codes), np.uint64, len(codes))[code],
+            author=_authors(records),
             uuid=uuid_words(list(map(_outcome_id, records))),
             call_uuid=uuid_words(call_ids),
         )
@@ -259,9 +260,14 @@ def _keys(ids: list[str]) -> U64:
     return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
 
 
-def _author_hash(author: str | None) -> int:
-    """Its hash, 0 where there is none: no hash is 0."""
-    return 0 if author is None else xxh3_64_intdigest(author.encode()) or 1
+def _authors(records: list[OutcomeRecord]) -> U64:
+    """Hashes of the authors, 0 where there is none: no hash is 0."""
+    authors: list[str | None] = list(map(_author, records))
+    hashes = np.zeros(len(authors), np.uint64)
+    if authors.count(None) < len(authors):
+        given = [(i, author) for i, author in enumerate(authors) if author is not None]
+        hashes[[i for i, _ in given]] = np.maximum(_keys([author for _, author in given]), np.uint64(1))
+    return hashes
 
 
 def _call_at(records: list[OutcomeRecord]) -> tuple[I64, Bools]:
