@@ -36,9 +36,7 @@ def no_verdict(source: str | None, *, revises: bool) -> str:
         revises: whether that has `same_id = "revises"`.
     """
     if revises:
-        return (
-            f"{_NOTHING}, and no outcome of this call has this outcome_id ({_RETRACT}, or the outcome_id of the vote)"
-        )
+        return f"{_NOTHING}, and no outcome of this call has this outcome_id ({_RETRACT}, or the vote's outcome_id)"
     return f"{_NOTHING} ({_RETRACT}; its own outcome_id clears a vote with {_setting(source)})"
 
 

@@ -7,11 +7,13 @@ statements, so the order in which they arrived cannot matter.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from aftercall.times import NEVER
 from aftercall.vocabulary import CALL
+from models.join.opinions import Opinions
 from models.join.statements import (
     OPEN,
     UNDECIDED,
@@ -37,8 +39,11 @@ __all__ = [
 ]
 
 
+_place, _minute = attrgetter("place"), attrgetter("minute")
+
+
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
-    """The newest statement of each source that is not withdrawn.
+    """The newest statement of each source that is not withdrawn, in a plain ledger.
 
     A retraction by id withdraws that statement, of whichever source and whenever either arrives; one by source
     withdraws all statements of the source up to and including its own instant. Retractions cannot be retracted. O(n).
@@ -67,36 +72,55 @@ def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
 
 
 class Reading(NamedTuple):
-    """All that follows from a ledger. `ends`: the verdict at the end of each minute in which something took effect."""
+    """All that follows from a ledger.
+
+    Attributes:
+        verdict: that of all statements.
+        stands: the edition that stands, by id.
+        revisions: changes of the verdict as the ledger is read in its order, the first departure from pending left out.
+        ends: the verdict at the end of each minute in which something took effect.
+    """
 
     verdict: Verdict
-    stands: frozenset[str]
+    stands: Mapping[str, int]
     revisions: int
     ends: dict[int, End]
 
 
-def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> Reading:
-    """Read a whole ledger. O(n log n) for n statements, so that a call with thousands of them delays no other."""
+def is_plain(statements: Iterable[Statement], rules: VerdictRules) -> bool:
+    """Whether each is by a source that says what its newest statement says: no authors, editions, abstentions. O(n)."""
+    special, revising = rules.special, rules.revising
+    for statement in statements:
+        if statement.author is not None or statement.edition > 1 or (special and statement.source in special):
+            return False
+        if revising and statement.retract:
+            return False
+    return True
+
+
+def read(
+    call_minute: int,
+    statements: Sequence[Statement],
+    rules: VerdictRules,
+    *,
+    failed: bool = False,
+    required: tuple[str, ...] = (),
+) -> Reading:
+    """Read a whole ledger. O(n log n) for n statements, so that a call with thousands of them delays no other.
+
+    Args:
+        call_minute: the effective minute of the call.
+        statements: of the call, in any order.
+        rules: those under which the call was accepted.
+        failed: whether the call has an error of its own.
+        required: the sources that all must say success.
+    """
+    if required or not is_plain(statements, rules):
+        return _read_opinions(call_minute, statements, rules, required, failed=failed)
     if len(statements) == 2 and not (failed or statements[0].retract or statements[1].retract):
         return _read_two(call_minute, min(statements), max(statements), rules)
-    # Tuples sort by (at, outcome_id), and ids are unique in a ledger: this is its order.
-    ordered = sorted(statements)
-    verdict = Verdict(success=False, statement=None) if failed else UNDECIDED
-    before, started, count = verdict.success, failed, 0
-    ends: dict[int, End] = {call_minute: end_of(verdict)}
-    minute, in_order = call_minute, True
-    for statement, verdict in zip(ordered, _verdicts(ordered, rules, failed=failed), strict=True):
-        if verdict.success is not before:
-            count += started
-            started, before = True, verdict.success
-        effective = max(call_minute, statement.minute)
-        in_order = in_order and effective >= minute
-        minute = effective
-        ends[minute] = end_of(verdict)
-    if not in_order:
-        ends = _ends(call_minute, ordered, rules, failed=failed)
-    stands = frozenset(statement.outcome_id for statement in standing(statements).values())
-    return Reading(verdict, stands, count, ends)
+    # Tuples sort by (at, outcome_id), and ids are unique in such a ledger: this is its order.
+    return _read_plain(call_minute, sorted(statements), rules, failed=failed)
 
 
 def _read_two(call_minute: int, first: Statement, second: Statement, rules: VerdictRules) -> Reading:
@@ -111,17 +135,55 @@ def _read_two(call_minute: int, first: Statement, second: Statement, rules: Verd
     else:
         before = (alone, first.source)
     replaced = first.source == second.source
-    stands = frozenset((second.outcome_id,)) if replaced else frozenset((first.outcome_id, second.outcome_id))
+    stands = {second.outcome_id: 1} if replaced else {first.outcome_id: 1, second.outcome_id: 1}
     revisions = int(alone is not None and success is not alone)
     ends: dict[int, End] = {call_minute: OPEN, early: before, late: (success, best.source)}
-    return Reading(Verdict(success, best), stands, revisions, ends)
+    return Reading(Verdict(success, best, best.at, best.score), stands, revisions, ends)
 
 
-def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> dict[int, End]:
+def _read_plain(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> Reading:
+    verdict, revisions, ends = _followed(call_minute, ordered, _verdicts(ordered, rules, failed=failed), failed=failed)
+    if ends is None:
+        by_minute = sorted(ordered, key=_minute)
+        ends = _ends(call_minute, by_minute, _verdicts(by_minute, rules, failed=failed), failed=failed)
+    return Reading(verdict, {s.outcome_id: 1 for s in standing(ordered).values()}, revisions, ends)
+
+
+def _read_opinions(
+    call_minute: int, statements: Sequence[Statement], rules: VerdictRules, required: tuple[str, ...], *, failed: bool
+) -> Reading:
+    """The same for any ledger."""
+    ordered, opinions = sorted(statements, key=_place), Opinions(rules, required, failed=failed)
+    verdict, revisions, ends = _followed(call_minute, ordered, map(opinions.add, ordered), failed=failed)
+    if ends is None:
+        by_minute, again = sorted(ordered, key=_minute), Opinions(rules, required, failed=failed)
+        ends = _ends(call_minute, by_minute, map(again.add, by_minute), failed=failed)
+    return Reading(verdict, opinions.standing(), revisions, ends)
+
+
+def _followed(
+    call_minute: int, ordered: list[Statement], verdicts: Iterable[Verdict], *, failed: bool
+) -> tuple[Verdict, int, dict[int, End] | None]:
+    """The last of the verdicts after each statement, the revisions, and the ends of minutes if they have this order."""
+    verdict = Verdict(success=False, statement=None) if failed else UNDECIDED
+    before, started, count = verdict.success, failed, 0
+    ends: dict[int, End] = {call_minute: end_of(verdict)}
+    minute, in_order = call_minute, True
+    for statement, verdict in zip(ordered, verdicts, strict=True):
+        if verdict.success is not before:
+            count += started
+            started, before = True, verdict.success
+        effective = max(call_minute, statement.minute)
+        in_order = in_order and effective >= minute
+        minute = effective
+        ends[minute] = end_of(verdict)
+    return verdict, count, ends if in_order else None
+
+
+def _ends(call_minute: int, by_minute: list[Statement], verdicts: Iterable[Verdict], *, failed: bool) -> dict[int, End]:
     """The verdict at the end of each effective minute, where statements did not take effect in the ledger's order."""
-    by_minute = sorted(ordered, key=lambda statement: max(call_minute, statement.minute))
     ends: dict[int, End] = {call_minute: (False, CALL) if failed else OPEN}
-    for statement, verdict in zip(by_minute, _verdicts(by_minute, rules, failed=failed), strict=True):
+    for statement, verdict in zip(by_minute, verdicts, strict=True):
         ends[max(call_minute, statement.minute)] = end_of(verdict)
     return ends
 
@@ -151,6 +213,7 @@ def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: boo
                 asserted.pop()
             if asserted:
                 best = asserted[-1]
-                verdict = Verdict(rules.success(best.source, best.given, best.score), best)
+                success = rules.success(best.source, best.given, best.score)
+                verdict = Verdict(success, best, best.at, best.score)
                 break
         yield verdict

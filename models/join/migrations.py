@@ -89,3 +89,8 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     if "changes" in held:
         held["changes"] = with_names(held["changes"])
     return state | {"held": held}
+
+
+def ledgers_of_many_voices(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: statements have authors and editions, and rules say more of sources. Absent means: as before."""
+    return state
