@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ class SourceRule:
         """Whether a record may be the next edition of an earlier one."""
         return self.same_id == "revises"
 
-    def success(self, score: float) -> bool | None:
+    def success(self, score: float | Fraction) -> bool | None:
         """Whether `score` passes; None where the source abstains. Exact for rational numbers too."""
         if self.abstain is not None and self.abstain[0] <= score <= self.abstain[1]:
             return None
