@@ -52,6 +52,25 @@ class DelayDeltas(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class OpinionDeltas(NamedTuple):
+    """Opinions of sources gained (+1) or withdrawn (-1), one row each: what a source says of a call, whatever decides.
+
+    By (group, source, minute of the call's time, success, bucket of `delay_distribution`); rows may repeat. `source`
+    indexes the message's `sources`.
+    """
+
+    code: I32
+    source: I32
+    minute: I32
+    success: I8
+    bucket: I16
+    sign: I8
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_OPINIONS = OpinionDeltas(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE.astype(np.int8))
+
+
 class TrialDeltas(NamedTuple):
     """Differences per (group, effective minute), only ever for minutes still open.
 
@@ -163,6 +182,7 @@ class Changes(NamedTuple):
     hours: CallHours
     erased: tuple[int, ...] = ()
     """Keys of calls that every step must drop."""
+    opinions: OpinionDeltas = NO_OPINIONS
 
 
 class Erasure(NamedTuple):
@@ -202,7 +222,6 @@ class SliceTrials(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
-_NONE: I32 = np.zeros(0, np.int32)
 NO_TRIALS = TrialDeltas(*(_NONE,) * 7)
 NO_VALUES = Values(
     _NONE, _NONE, _NONE.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0), _NONE.astype(np.int64)

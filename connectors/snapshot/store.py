@@ -126,7 +126,8 @@ class SnapshotStore:
     def append_statements(self, rows: Sequence[Row]) -> None:
         """Log statements; the last one appended for an outcome is current.
 
-        Rows (call_id, call_occurred_at µs, outcome_id, source, occurred_at µs, action, success, score, reason, stands).
+        Rows (call_id, call_occurred_at µs, outcome_id, source, occurred_at µs, action, success, score, reason, scorer,
+        stands).
         """
         if self._calls != "none":
             self._append("statements", rows)

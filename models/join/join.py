@@ -24,7 +24,12 @@ from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, S
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
-from models.join.migrations import early_outcomes_in_columns, ids_in_one_array, names_in_digests
+from models.join.migrations import (
+    early_outcomes_in_columns,
+    ids_in_one_array,
+    names_in_digests,
+    with_more_of_statements,
+)
 from models.join.rules import JoinRules
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
@@ -45,8 +50,13 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 5
-    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array, 3: early_outcomes_in_columns, 4: names_in_digests}
+    STATE_VERSION: ClassVar = 6
+    MIGRATIONS: ClassVar[Migrations] = {
+        2: ids_in_one_array,
+        3: early_outcomes_in_columns,
+        4: names_in_digests,
+        5: with_more_of_statements,
+    }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
 

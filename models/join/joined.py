@@ -63,6 +63,7 @@ class StatementRow(NamedTuple):
     success: bool | None
     score: float | None
     reason: str | None
+    scorer: str | None
     stands: bool
 
 

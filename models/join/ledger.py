@@ -74,7 +74,10 @@ _DEFAULT_RULE = SourceRule()
 
 
 class Statement(NamedTuple):
-    """One outcome record in a ledger. `minute` is its effective minute; `given` the field `success` of the record."""
+    """One outcome record in a ledger. `minute` is its effective minute; `given` the field `success` of the record.
+
+    `scorer`: its name and version, which decide nothing. The fields are those of the stored state, in order.
+    """
 
     at: int
     outcome_id: str
@@ -85,6 +88,7 @@ class Statement(NamedTuple):
     retracts: str | None
     reason: str | None
     minute: int
+    scorer: str | None = None
 
     def same(self, other: Statement) -> bool:
         """Whether the deciding fields are equal: then one is a duplicate of the other, else a conflict."""
@@ -102,6 +106,7 @@ class Verdict(NamedTuple):
 
 
 UNDECIDED = Verdict(None, None)
+_NO_OPINIONS: Mapping[str, tuple[bool, int]] = {}
 
 End = tuple[bool | None, str | None]
 """The verdict at the end of a minute, and its source: `call` for the call's own error, None while pending."""
@@ -136,13 +141,23 @@ def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
     return stands
 
 
+Opinion = tuple[bool, int]
+"""What a source says of a call, whatever decides: success or failure, and since when, us."""
+
+
 class Reading(NamedTuple):
-    """All that follows from a ledger. `ends`: the verdict at the end of each minute in which something took effect."""
+    """All that follows from a ledger.
+
+    Attributes:
+        ends: the verdict at the end of each minute in which something took effect.
+        opinions: by source, of those that say something.
+    """
 
     verdict: Verdict
     stands: frozenset[str]
     revisions: int
     ends: dict[int, End]
+    opinions: Mapping[str, Opinion] = _NO_OPINIONS
 
 
 def end_of(verdict: Verdict) -> End:
@@ -176,8 +191,15 @@ def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules,
         ends[minute] = end_of(verdict)
     if not in_order:
         ends = _ends(call_minute, ordered, rules, failed=failed)
-    stands = frozenset(statement.outcome_id for statement in standing(statements).values())
-    return Reading(verdict, stands, count, ends)
+    standing_ones = standing(statements).values()
+    stands = frozenset(statement.outcome_id for statement in standing_ones)
+    return Reading(verdict, stands, count, ends, _opinions(standing_ones, rules))
+
+
+def _opinions(statements: Iterable[Statement], rules: VerdictRules) -> dict[str, Opinion]:
+    """Of the sources, by the statement of each that stands."""
+    said = ((s.source or "", rules.success(s.source, s.given, s.score), s.at) for s in statements)
+    return {source: (success, at) for source, success, at in said if success is not None}
 
 
 def _read_two(call_minute: int, first: Statement, second: Statement, rules: VerdictRules) -> Reading:
@@ -195,7 +217,8 @@ def _read_two(call_minute: int, first: Statement, second: Statement, rules: Verd
     stands = frozenset((second.outcome_id,)) if replaced else frozenset((first.outcome_id, second.outcome_id))
     revisions = int(alone is not None and success is not alone)
     ends: dict[int, End] = {call_minute: _OPEN, early: before, late: (success, best.source)}
-    return Reading(Verdict(success, best), stands, revisions, ends)
+    opinions = _opinions((second,) if replaced else (first, second), rules)
+    return Reading(Verdict(success, best), stands, revisions, ends, opinions)
 
 
 def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> dict[int, End]:

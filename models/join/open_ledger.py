@@ -84,4 +84,5 @@ class OpenLedger:
         success = self.rules.verdict.success(only.source, only.given, only.score)
         verdict = Verdict(success, only)
         ends[max(self.minute, only.minute)] = end_of(verdict)
-        return Reading(verdict, frozenset((only.outcome_id,)), 0, ends)
+        opinions = {} if success is None else {only.source or "": (success, only.at)}
+        return Reading(verdict, frozenset((only.outcome_id,)), 0, ends, opinions)

@@ -284,4 +284,5 @@ def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
             record.retracts,
             record.reason,
             minute,
+            record.scorer,
         )

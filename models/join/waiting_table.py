@@ -78,6 +78,7 @@ class Strangers(NamedTuple):
     uuid: U64
     records: Objects
     reasons: list[str | None]
+    scorers: list[str | None]
     sources: list[str]
     partitions: list[str]
     wait_us: int
@@ -104,7 +105,8 @@ class WaitingTable:
         self._blank = blank._replace(next=np.array(UNUSED, np.int32))
         self._rows = StructOfArrays(nothing, 1 / _GROWTH)
         self.columns = nothing
-        self.call_ids, self.outcome_ids, self._reasons = IdColumn(), IdColumn(), TextColumn()
+        self.call_ids, self.outcome_ids = IdColumn(), IdColumn()
+        self._reasons, self._scorers = TextColumn(), TextColumn()
         self._retracts: dict[int, str] = {}
         self._sources, self._partitions, self._waits = Names[str](), Names[str](), Names[int]()
         self._stored = (0, 0, 0)
@@ -132,6 +134,7 @@ class WaitingTable:
         self.call_ids.put_one(row, outcome.call_id, call_uuid)
         self.outcome_ids.put_one(row, s.outcome_id, uuid)
         self._reasons.put(row, s.reason)
+        self._scorers.put(row, s.scorer)
         if s.retracts is not None:
             self._retracts[row] = s.retracts
         return row
@@ -159,9 +162,10 @@ class WaitingTable:
         self._rows.fill(rows, values)
         self.call_ids.put_words(rows, s.call_uuid, lambda i: s.records[i].call_id)
         self.outcome_ids.put_words(rows, s.uuid, lambda i: s.records[i].outcome_id)
-        if s.reasons.count(None) < count:
-            for row, reason in zip(rows.tolist(), s.reasons, strict=True):
-                self._reasons.put(row, reason)
+        for column, texts in ((self._reasons, s.reasons), (self._scorers, s.scorers)):
+            if texts.count(None) < count:
+                for row, text in zip(rows.tolist(), texts, strict=True):
+                    column.put(row, text)
         return rows
 
     def get(self, row: int) -> EarlyOutcome:
@@ -178,6 +182,7 @@ class WaitingTable:
             self._retracts.get(row),
             self._reasons.get(row),
             c.minute.item(row),
+            self._scorers.get(row),
         )
         return EarlyOutcome(
             statement,
@@ -195,6 +200,7 @@ class WaitingTable:
         self.call_ids.drop_one(row)
         self.outcome_ids.drop_one(row)
         self._reasons.drop(row)
+        self._scorers.drop(row)
         self._retracts.pop(row, None)
         self._free.append(row)
 
@@ -226,6 +232,7 @@ class WaitingTable:
             "call_ids": self.call_ids.state_of(rows),
             "outcome_ids": self.outcome_ids.state_of(rows),
             "reasons": self._reasons.state_of(rows),
+            "scorers": self._scorers.state_of(rows),
             "retracts": {place: other for place, other in retracts.items() if other is not None},
             "sources": self._sources.names[sources:],
             "partitions": self._partitions.names[partitions:],
@@ -243,6 +250,8 @@ class WaitingTable:
         self.call_ids.put_state(rows, state["call_ids"])
         self.outcome_ids.put_state(rows, state["outcome_ids"])
         self._reasons.put_state(rows, state["reasons"])
+        if "scorers" in state:  # a state of before has none
+            self._scorers.put_state(rows, state["scorers"])
         self._retracts = dict(state["retracts"])
         self._sources, self._partitions = Names(state["sources"]), Names(state["partitions"])
         self._waits = Names(state["waits"])
@@ -253,7 +262,7 @@ class WaitingTable:
         first = len(self._rows)
         self._rows.append(count, self._blank)
         self.columns = self._rows.columns
-        for column in (self.call_ids, self.outcome_ids, self._reasons):
+        for column in (self.call_ids, self.outcome_ids, self._reasons, self._scorers):
             column.resize(len(self._rows))
         # The first of them is taken first.
         self._free = array("i", range(first + count - 1, first - 1, -1)) + self._free

@@ -68,6 +68,7 @@ class Direct:
     cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    opinions: Counter[tuple[Any, ...]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.joins = {shard: Join(self.rules, self.seed, self.most_early) for shard in SHARDS}
@@ -136,6 +137,8 @@ class Direct:
             for name, count in zip(("calls", "successes", "failures", "expired", "cost"), counts, strict=True):
                 self.cells[names[code], minute, name] += count
         grouped = self.groups.process(joined.changes)
+        for code, source, *rest, sign in zip(*(c.tolist() for c in grouped.opinions), strict=True):
+            self.opinions[(grouped.names[code], grouped.sources[source], *rest)] += sign
         if grouped.closed is not None:
             closed = grouped.closed
             for code, minute, *counts in zip(*(c.tolist() for c in closed.trials), strict=True):

@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.join.join import MOST_EARLY
+from models.stats.delay_distribution import delay_bucket
 from models.stats.minute_delays import bucket_of
 from oracle.direct import Direct, join_rules
 from oracle.held import trials_of
 from oracle.histories import History, histories
+from oracle.ledger import opinions
 
 MINUTE_US = 60_000_000
 PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", "late", "conflicts", "dead_letters")
@@ -65,6 +67,7 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
             r["success"],
             r["score"],
             r["reason"],
+            r["scorer"],
             r["stands"],
         )
         for r in oracle.statements_rows()
@@ -100,6 +103,14 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         mine[group, minute // 60, name] += count
     assert +mine == +cells
 
+    # What each source says, since when, in its last word and however it came about.
+    assert all(count >= 0 for count in direct.opinions.values())
+    assert +direct.opinions == Counter(
+        (held.group, source, held.call.at // MINUTE_US, int(said.success), delay_of(said.decided_at - held.call.at))
+        for held in oracle._calls
+        for source, said in opinions(held.arrived(), held.rules).items()
+    )
+
     through = direct.watermark // MINUTE_US
     trials: Counter[tuple[object, ...]] = Counter()
     for group, minutes in oracle.trials().items():
@@ -129,6 +140,11 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         if held.call.error is not None and verdict == "failure" and minute < through
     )
     assert direct.responses["errors"] == errors
+
+
+def delay_of(us: int) -> int:
+    """The bucket of a delay."""
+    return int(delay_bucket(np.array([max(us, 0)]))[0])
 
 
 def bucketed(counted: Counter[tuple[Any, ...]], key: Callable[..., tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:

@@ -22,7 +22,7 @@ from connectors.segments.sink import SegmentPart
 from flows.dataflow import rows
 from flows.dataflow.outputs import cell_history
 from flows.dataflow.shards import to_shards
-from flows.dataflow.snapshot_messages import CellChanges, Clock
+from flows.dataflow.snapshot_messages import CellChanges, Clock, OpinionChanges
 from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, join_step, routing_step
 from flows.dataflow.stored_state import Keeping, Loaded, StoredState, Tracked
 from flows.settings import Settings
@@ -30,7 +30,7 @@ from flows.settings.for_models import alert_settings, drift_settings, group_caps
 from models import plain
 from models.groups import Grouped
 from models.join import Join, Joined, merged_shard
-from models.rates import RateCells
+from models.rates import RateCells, SourceCells, tables_of_sources
 from models.state import Envelopes
 from suites.traffic import batches
 
@@ -160,20 +160,26 @@ class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
             loaded = Loaded(keeping, "rates", stored, "rates")
             state = loaded.state(Tracked.merge)
             state = loaded.migrated(state, RATES_VERSION, {})
-        self._cells = RateCells() if state is None else RateCells.from_state(state)
-        source = Tracked(self._cells.state)
+        self._cells = RateCells() if state is None else RateCells.from_state(state["rates"])
+        self._sources = SourceCells() if state is None else SourceCells.from_state(state["sources"])
+        source = Tracked(lambda: {"rates": self._cells.state(), "sources": self._sources.state()})
         self._kept = StoredState(keeping, "rates", RATES_VERSION, source, loaded)
         self._kept.key = "rates"
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
-        """Results are the tables `rates` and `current_rates` at each clock."""
+        """Results are the four tables of rates at each clock."""
         tables: list[Any] = []
         for message in values:
             if isinstance(message, CellChanges):
                 self._cells.apply(*message)
+            elif isinstance(message, OpinionChanges):
+                self._sources.apply(*message)
             elif message.watermark != NEVER:
-                self._cells.advance(message.watermark, message.newest_call)
-                tables.append(self._cells.tables(message.watermark // MINUTE_US * MINUTE_US, live=True))
+                for cells in (self._cells, self._sources):
+                    cells.advance(message.watermark, message.newest_call)
+                as_of = message.watermark // MINUTE_US * MINUTE_US
+                tables.append(self._cells.tables(as_of, live=True))
+                tables.append(tables_of_sources(self._cells.frozen(), self._sources.frozen(), as_of, live=True))
         return tables + self._kept.due(), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
@@ -309,17 +315,37 @@ def _held_calls(state: dict[str, Any]) -> Any:
     for at, row in enumerate(held["has_single"].tolist()):
         single = {name: column[at].item() for name, column in singles.items() if name != "ids"}
         by_key[keys[row]]["single"] = single | {"id": outcome_ids[at]}
-        by_key[keys[row]]["reason"] = held["reasons"].get(at)
+        by_key[keys[row]] |= {"reason": held["reasons"].get(at), "scorer": held["scorers"].get(at)}
     for row, case in cases.items():
         by_key[keys[row]]["case"] = case
     return state | {"held": by_key, "sources": held["sources"], "waiting": waiting_of(state["waiting"])}
+
+
+def _all_cells_by_key(state: dict[str, Any]) -> Any:
+    """The tables of all cells as dictionaries; those of sources by name, as their numbers go by who came first."""
+    sources = _cells_by_key(state["sources"])
+    pairs = [tuple(pair) for pair in sources.pop("pairs")]
+    for name, bits in (
+        ("minutes", 7),
+        ("hours", 7),
+        ("delay_days", 7),
+        ("delays_gone", 7),
+        ("hour_counts", 0),
+        ("day_counts", 0),
+    ):
+        cells = sources[name].items()
+        # Cells of which all was taken back may or may not be there: it depends on when.
+        sources[name] = {
+            (pairs[key >> 30 + bits], key & (1 << 30 + bits) - 1): cell for key, cell in cells if any(cell)
+        }
+    return {"rates": _cells_by_key(state["rates"]), "sources": sources}
 
 
 def _cells_by_key(state: dict[str, Any]) -> Any:
     """The tables of cells as dictionaries."""
     found = {}
     for name, value in state.items():
-        if name not in {"names", "history"} and isinstance(value, tuple):
+        if name not in {"names", "history", "pairs"} and isinstance(value, tuple):
             keys, columns = value
             cells = zip(*(column.tolist() for column in columns), strict=True)
             found[name] = dict(zip(keys.tolist(), cells, strict=True))
@@ -360,7 +386,7 @@ STEPS: Final[dict[str, Step]] = {
         lambda keeping: partial(RatesLogic, keeping),
         _cells,
         lambda results: results[-1],
-        content=_cells_by_key,
+        content=_all_cells_by_key,
         in_sink=True,
     ),
     "drift": Step(

@@ -33,7 +33,7 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     store = SnapshotStore(tmp_path)
     store.append_calls([call(1), call(2), call(3, latency_ms=float("nan"), cost_usd=None, tokens=-1)])
     store.append_verdicts([("c1", AT + 1, "failure", 0.2, "judge", AT + 9, 1, 0)])
-    store.append_statements([("c1", AT + 1, "o1", "judge", AT + 9, "assert", None, 0.2, "bad", True)])
+    store.append_statements([("c1", AT + 1, "o1", "judge", AT + 9, "assert", None, 0.2, "bad", "j@1", True)])
     store.commit(1)
     store.append_verdicts(
         [
@@ -44,8 +44,8 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     )
     store.append_statements(
         [
-            ("c1", AT + 1, "o1", "judge", AT + 9, "assert", None, 0.2, "bad", False),
-            ("c1", AT + 1, "o2", "human_review", AT + 20, "assert", True, None, None, True),
+            ("c1", AT + 1, "o1", "judge", AT + 9, "assert", None, 0.2, "bad", "j@1", False),
+            ("c1", AT + 1, "o2", "human_review", AT + 20, "assert", True, None, None, None, True),
         ]
     )
     store.commit(2)
@@ -76,7 +76,7 @@ def test_calls_and_statements_are_limited_as_configured(tmp_path: Path, mode: st
         [("c1", AT + 1, "success", None, "x", AT, 1, 0), ("c2", AT + 2, "pending", None, None, None, 1, 1)]
     )
     store.append_statements(
-        [(f"c{i}", AT + i, "o", "x", AT, "assert", True, None, None, True) for i in (1, 2)],
+        [(f"c{i}", AT + i, "o", "x", AT, "assert", True, None, None, None, True) for i in (1, 2)],
     )
     store.commit(1)
     published(store)
