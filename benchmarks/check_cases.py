@@ -65,7 +65,7 @@ def _shown(check: Check, case: Path) -> bool:
         found = check.found(case, Path(folder))
     is_right = found == check.wanted
     verdict = "right" if is_right else "open" if check.later else "WRONG"
-    print(f"{case.name}, {check.how}: {'a later issue, ' * check.later}{verdict}")
+    print(textwrap.fill(f"{case.name}, {check.how}: {'a later issue, ' * check.later}{verdict}", _WIDTH))
     print(_line("wanted", check.wanted))
     print(_line("got", found), flush=True)
     return is_right
