@@ -76,8 +76,11 @@ def early_outcomes_in_columns(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_more_of_statements(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: what statements have now and had not then (`scorers`) is absent, and read as none."""
-    return state
+    """Version 5 to 6: what statements have now and had not then (`scorers`) is absent, and read as none.
+
+    What sources say of the held calls has not been counted.
+    """
+    return {**state, "opinions_counted": False}
 
 
 def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:

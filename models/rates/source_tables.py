@@ -205,7 +205,12 @@ class _SourceTables:
         # Where no opinion is open any more, the rate is what it is, and all of it is in.
         is_in = (resolved == calls) | ((verdicts.successes == calls) & (verdicts.failures == calls))
         final = is_in & ~np.isnan(corrected.maturity)
-        corrected = Corrected(*(np.where(final, *pair) for pair in zip((rate, low, high, 1.0), corrected, strict=True)))
+        corrected = Corrected(
+            np.where(final, rate, corrected.rate),
+            np.where(final, low, corrected.low),
+            np.where(final, high, corrected.high),
+            np.where(final, 1.0, corrected.maturity),
+        )
         return {
             **rows._asdict(),
             "resolved": resolved,

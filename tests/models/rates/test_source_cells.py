@@ -78,10 +78,11 @@ def fed(steps: Sequence[Step], forget_us: int | None, *, resume: bool) -> tuple[
             cells.apply(*calls_message(made, of, sign))
         sources.apply(*opinions_message(made, sign))
         newest = max([newest, *(m.at for m in made)])
-        for cells in (*rates, sources):
-            cells.advance(newest - 3 * MINUTE_US, newest)
+        of_both: list[RateCells | SourceCells] = [*rates, sources]
+        for one in of_both:
+            one.advance(newest - 3 * MINUTE_US, newest)
             if forget_us is not None:
-                cells.forget_hours(min(forget_us, newest - DAY_US))
+                one.forget_hours(min(forget_us, newest - DAY_US))
         if resume:
             sources = SourceCells.from_state(sources.state())
     return rates, sources
