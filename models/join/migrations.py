@@ -75,14 +75,6 @@ def early_outcomes_in_columns(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "waiting": waiting_in_columns(state["waiting"])}
 
 
-def with_more_of_statements(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: what statements have now and had not then (`scorers`) is absent, and read as none.
-
-    What sources say of the held calls has not been counted.
-    """
-    return {**state, "opinions_counted": False}
-
-
 def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     """Version 4 to 5: digests are of the names too, so that a repeat is one whatever aliases have come since."""
     names = [fold_digest(xxh3_64_intdigest("\0".join(map(plain_name, group)).encode())) for group in state["groups"]]
@@ -97,3 +89,11 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     if "changes" in held:
         held["changes"] = with_names(held["changes"])
     return state | {"held": held}
+
+
+def ledgers_of_many_voices(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: statements have authors, editions and scorers, and rules say more of sources.
+
+    What is absent means: as before. What sources say of the held calls has not been counted.
+    """
+    return {**state, "opinions_counted": False}
