@@ -27,6 +27,7 @@ def delete_calls(live: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) -> di
         table: _count(live.execute(f"DELETE FROM {table} WHERE list_contains(?::VARCHAR[], call_id)", [ids]))
         for table in _PER_CALL
     }
+    live.execute("DELETE FROM completions WHERE list_contains(?::VARCHAR[], call_id)", [ids])
     letters = _letters(live, ids)
     if letters:
         live.execute("DELETE FROM dead_letters WHERE list_contains(?::BIGINT[], rowid)", [letters])

@@ -115,6 +115,15 @@ class SnapshotStore:
         if self._calls != "none":
             self._append("calls", rows)
 
+    def append_completions(self, rows: Sequence[Row]) -> None:
+        """Log what later records of logged calls filled.
+
+        Rows (call_id, call_occurred_at µs, session_id, latency_ms, cost_usd, tokens, error, attrs as JSON text); None
+        what a record did not fill. Of one call each column is filled once.
+        """
+        if self._calls != "none":
+            self._append("completions", rows)
+
     def append_verdicts(self, rows: Sequence[Row]) -> None:
         """Log verdicts; the last one appended for a call is current.
 
@@ -179,7 +188,11 @@ class SnapshotStore:
                 `recommendations` -> µs.
         """
         columns = {
-            "calls": (("calls", "occurred_at"), ("verdicts", "call_occurred_at")),
+            "calls": (
+                ("calls", "occurred_at"),
+                ("completions", "call_occurred_at"),
+                ("verdicts", "call_occurred_at"),
+            ),
             "statements": (("statements", "call_occurred_at"),),
             "dead_letters": (("dead_letters", "received_at"),),
             "alerts": (("alerts", "updated_at"), ("digests", "issued_at")),

@@ -25,6 +25,16 @@ LOGS: Final[dict[str, Table]] = {
         "error": "VARCHAR",
         "attrs": "VARCHAR",
     },
+    "completions": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "session_id": "VARCHAR",
+        "latency_ms": "DOUBLE",
+        "cost_usd": "DOUBLE",
+        "tokens": "BIGINT",
+        "error": "VARCHAR",
+        "attrs": "VARCHAR",
+    },
     "verdicts": {
         "call_id": "VARCHAR",
         "call_occurred_at": "BIGINT",
@@ -127,6 +137,7 @@ LOGS: Final[dict[str, Table]] = {
 COUNTERS: Final = (
     "records",
     "calls",
+    "completed",
     "outcomes",
     "duplicates",
     "waiting",
@@ -272,8 +283,25 @@ SELECT * FROM live.verdicts
 WHERE rowid IN (SELECT max(rowid) FROM live.verdicts GROUP BY call_id, call_occurred_at)
 """
 
+# What the records of a call filled: each column of a call is filled once, by its first record or by another one.
+_FILLED: Final = tuple(LOGS["completions"])[2:]
+COMPLETIONS: Final = f"""
+SELECT call_id, call_occurred_at, {", ".join(f"any_value({name}) AS {name}" for name in _FILLED)}
+FROM live.completions GROUP BY call_id, call_occurred_at
+"""
+
+
+def _call_column(name: str) -> str:
+    """A column of a published call, from its first record or from one that completed it."""
+    first = read(name, PUBLISHED["calls"][name], "c.")
+    if name not in _FILLED:
+        return first
+    # Empty `attrs` are absent, so another record may have filled them.
+    return f"coalesce({first}, k.{name})" if name != "attrs" else f"coalesce(nullif({first}, '{{}}'), k.attrs, {first})"
+
+
 MERGED_CALLS: Final = f"""
-SELECT {select("calls", "c.", only=tuple(LOGS["calls"]))},
+SELECT {", ".join(f'{_call_column(name)} AS "{name}"' for name in LOGS["calls"])},
   coalesce(v.verdict, 'pending') AS verdict,
   {read("score", "DOUBLE", "v.")} AS score,
   v.source AS verdict_source,
@@ -282,6 +310,8 @@ SELECT {select("calls", "c.", only=tuple(LOGS["calls"]))},
   coalesce(v.revisions, 0) AS revisions
 FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
   ON v.call_id = c.call_id AND v.call_occurred_at = c.occurred_at
+LEFT JOIN ({COMPLETIONS}) k
+  ON k.call_id = c.call_id AND k.call_occurred_at = c.occurred_at
 """
 
 NEWEST_STATEMENTS: Final = f"""

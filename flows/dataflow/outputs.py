@@ -25,6 +25,7 @@ from flows.dataflow.snapshot_messages import (
     CallRows,
     CellChanges,
     Clock,
+    CompletionRows,
     DeadLetterRows,
     DigestRows,
     EraseRows,
@@ -202,6 +203,8 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
         joined = item[1]
         if "duplicates" in joined.tally:
             METRICS.duplicates(joined.tally["duplicates"])
+        if "completed" in joined.tally:
+            METRICS.completed(joined.tally["completed"])
         if joined.tally:
             yield SNAPSHOT_KEY, Tally(joined.tally)
         if len(joined.accepted_at):
@@ -214,6 +217,7 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             return
         for make, message in (
             (rows.call_rows, CallRows),
+            (rows.completion_rows, CompletionRows),
             (rows.verdict_rows, VerdictRows),
             (rows.statement_rows, StatementRows),
         ):

@@ -29,6 +29,12 @@ class CallRows(NamedTuple):
     rows: Sequence[Row]
 
 
+class CompletionRows(NamedTuple):
+    """What later records of accepted calls filled; see `SnapshotStore.append_completions`."""
+
+    rows: Sequence[Row]
+
+
 class VerdictRows(NamedTuple):
     """Calls whose verdict, statements or revisions changed; see `SnapshotStore.append_verdicts`."""
 
@@ -110,6 +116,7 @@ class Clock(NamedTuple):
 SnapshotMessage = (
     Tally
     | CallRows
+    | CompletionRows
     | VerdictRows
     | StatementRows
     | DeadLetterRows

@@ -28,6 +28,7 @@ from flows.dataflow.snapshot_messages import (
     CallRows,
     CellChanges,
     Clock,
+    CompletionRows,
     DeadLetterRows,
     DigestRows,
     EraseRows,
@@ -200,6 +201,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         match message:
             case CallRows(rows):
                 self._store.append_calls(rows)
+            case CompletionRows(rows):
+                self._store.append_completions(rows)
             case VerdictRows(rows):
                 self._store.append_verdicts(rows)
             case StatementRows(rows):

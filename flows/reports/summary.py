@@ -11,7 +11,7 @@ from rich.markup import escape
 from aftercall.printable import printable
 from flows.reports.insights import open_snapshot, rows
 
-COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
+COUNTS = ("records", "calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
 _SHOWN = 8
 VERDICTS = ("pending", "successes", "failures", "expired")
 

@@ -13,9 +13,11 @@ from models.join.joined import Joined, Judgement
 from models.join.ledger import SourceRule, VerdictRules
 from models.join.merged import merged_shard
 from models.join.rules import JoinRules, TaskRules
+from models.join.told import BITS
 from models.join.watermark import LaneClock
 
 __all__ = [
+    "BITS",
     "FAILURE",
     "PENDING",
     "SUCCESS",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from models.arrays import F64, I8, I32, I64, U64, Bools, Objects
+from models.arrays import F64, I8, I32, I64, U32, U64, Bools, Objects
 from models.join.watermark import LaneClock
 from models.messages import Group
 
@@ -35,7 +35,9 @@ class OutcomeRecord(Protocol):
 class CallColumns(NamedTuple):
     """Calls. `key` = xxh3_64 of the id, `wm` the watermark each one met.
 
-    `digest`: of the deciding fields but the time, with names as they were sent, before aliases. `uuid`, shape (n, 2):
+    `digest`: of names, segment and error; only calls of earlier states are compared by it. `names`, `segment`,
+    `session`, `error`: digests of 32 bits, as they were sent, before aliases and redaction; 0 where absent. `filled`:
+    which of `FILLED_ONCE` it has, as bits, and above these a hint which name differs from another call's. `uuid`, shape (n, 2):
     the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`: index in
     the batch as read. Times in microseconds.
     """
@@ -45,6 +47,11 @@ class CallColumns(NamedTuple):
     at: I64
     group: I32
     digest: U64
+    names: U32
+    segment: U32
+    session: U32
+    error: U32
+    filled: U32
     uuid: U64
     failed: Bools
     latency_ms: F64

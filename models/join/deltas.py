@@ -6,7 +6,7 @@ All sums are of integers, so they do not depend on order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,16 @@ class CallPlace(NamedTuple):
     minute: int
 
 
+class Known(NamedTuple):
+    """A call's own error, None where it has none, and the minute from which on it is known."""
+
+    error: str | None
+    minute: int
+
+
+UNKNOWN: Final = Known(None, 0)
+
+
 class CallPlaces(NamedTuple):
     """The same of many calls, as columns."""
 
@@ -103,6 +113,19 @@ class Deltas:
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
         self._values.append(Values(group, minute, at, key, latency_ms, cost_usd, tokens))
 
+    def add_filled(
+        self, call: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64
+    ) -> None:
+        """Values that calls did not have before, nan or -1 where one has none; they take effect in `minute`."""
+        group, at, _ = call
+        call_minute, known = (at // MINUTE_US).astype(np.int32), ~np.isnan(latency_ms)
+        self._cells.append({"group": group, "minute": call_minute, "cost_nano": np.maximum(cost_nano, 0)})
+        self._latency.append((group[known], call_minute[known], latency_ms[known]))
+        cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
+        some = known | (cost_nano >= 0) | (tokens >= 0)
+        values = Values(group, minute, at, key, latency_ms, cost_usd, tokens)
+        self._values.append(Values(*(column[some] for column in values)))
+
     def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
         """Verdicts gained (`sign` 1, the default) or withdrawn (-1): cells and delay histogram."""
         if sign is None:
@@ -120,8 +143,8 @@ class Deltas:
         """One call closed with nothing standing."""
         self._expired_rows.append((group, call_at))
 
-    def add_call_trials(self, call: CallPlace, ends: dict[int, End], sign: int, error: str | None = None) -> None:
-        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `error`: its own."""
+    def add_call_trials(self, call: CallPlace, ends: dict[int, End], sign: int, known: Known = UNKNOWN) -> None:
+        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `known`: its error."""
         (group, call_at, call_minute), before = call, None
         hour = call_at // HOUR_US
         for minute in sorted(ends) if len(ends) > 1 else ends:
@@ -130,8 +153,8 @@ class Deltas:
                 good, bad = now is True, now is False
                 net = (good - (before is True), bad - (before is False))
                 self._trial_rows.append((group, minute, hour, sign * good, sign * bad, sign * net[0], sign * net[1]))
-                if bad and error is not None:
-                    key = (group, minute, hour, error_text(error))
+                if bad and known.error is not None and minute >= known.minute:
+                    key = (group, minute, hour, error_text(known.error))
                     self._failed[key] = self._failed.get(key, 0) + sign
                 if now is not None:
                     by = self._source_code(source or "")

@@ -16,6 +16,7 @@ from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
 from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import Arrivals, OutcomeColumns
+from models.join.completions import complete
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
@@ -24,8 +25,9 @@ from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, S
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
-from models.join.migrations import early_outcomes_in_columns, ids_in_one_array, names_in_digests
+from models.join.migrations import early_outcomes_in_columns, ids_in_one_array, names_in_digests, with_new_ledgers
 from models.join.rules import JoinRules
+from models.join.seconds import fill
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
 from models.join.strangers import strange, strangers
@@ -45,8 +47,13 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 5
-    MIGRATIONS: ClassVar[Migrations] = {2: ids_in_one_array, 3: early_outcomes_in_columns, 4: names_in_digests}
+    STATE_VERSION: ClassVar = 6
+    MIGRATIONS: ClassVar[Migrations] = {
+        2: ids_in_one_array,
+        3: early_outcomes_in_columns,
+        4: names_in_digests,
+        5: with_new_ledgers,
+    }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
 
@@ -83,14 +90,19 @@ class Join:
         deltas = Deltas(shard.source_code)
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
+        filled = fill(shard, calls, paths.seconds)
         slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock))
         buffered = self._buffer(outcomes, found, paths, arrivals.partitions)
-        slow.run(calls, outcomes, paths._replace(fast_outcomes=paths.fast_outcomes | buffered))
+        done = paths.fast_calls.copy()
+        done[paths.seconds.chosen] = True
+        slow.run(calls, outcomes, paths._replace(fast_calls=done, fast_outcomes=paths.fast_outcomes | buffered))
         self._advance(arrivals)
         expired = self._close(slow, deltas)
         self._make_room(slow, arrivals)
         rest = slow.finish(self.watermark, last=arrivals.last)
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
+        completed = complete(calls, (filled, rest.completed), deltas, shard.homonyms)
+        rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
         return Joined(
             changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources),
             accepted=calls.records[accepted],
@@ -101,6 +113,7 @@ class Join:
             statements=rest.statements,
             refused=rest.refused,
             tally=_tally(rest.tally, fast, expired, int(np.count_nonzero(buffered))),
+            completed=completed,
         )
 
     def state(self) -> dict[str, Any]:

@@ -89,3 +89,17 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     if "changes" in held:
         held["changes"] = with_names(held["changes"])
     return state | {"held": held}
+
+
+def with_new_ledgers(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: of calls it is remembered what their records told; of those that are held nothing is known."""
+    held = _untold(state["held"])
+    if "changes" in held:
+        held["changes"] = _untold(held["changes"])
+    return state | {"held": held}
+
+
+def _untold(held: dict[str, Any]) -> dict[str, Any]:
+    calls = held["calls"]
+    none = {name: np.zeros(len(calls["at"]), np.uint32) for name in ("filled", "segment", "session", "error")}
+    return held | {"calls": none | calls}

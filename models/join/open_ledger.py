@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from models.join.ledger import UNDECIDED, End, Reading, Statement, Verdict, end_of, read
 from models.join.rules import JoinRules
+from models.join.told import Told
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +19,8 @@ class OpenLedger:
     Attributes:
         size: how many statements it had when it was opened.
         stored: whether it was held before this batch.
+        had_error: whether it had its error then.
+        retold: whether a record of this batch has completed it.
         horizon_ends: up to when outcomes count.
         closes: the call closes once the watermark is later.
     """
@@ -29,13 +32,16 @@ class OpenLedger:
     at: int
     minute: int
     version: int
-    digest: int
+    told: Told
     error: str | None
     statements: list[Statement]
     rules: JoinRules
     task: str
+    error_minute: int | None = None
     size: int = field(init=False)
     stored: bool = field(init=False)
+    had_error: bool = field(init=False)
+    retold: bool = field(init=False, default=False)
     horizon_ends: int = field(init=False)
     closes: int = field(init=False)
     success: bool | None = field(init=False, default=None)
@@ -44,6 +50,7 @@ class OpenLedger:
     def __post_init__(self) -> None:
         self.size = len(self.statements)
         self.stored = self.row >= 0
+        self.had_error = self.stored and self.error is not None
         self.horizon_ends = self.at + self.rules.horizon(self.task)
         self.closes = self.horizon_ends + self.rules.allowed_lateness_us
         self._owners = {statement.outcome_id: statement for statement in self.statements}
@@ -51,7 +58,7 @@ class OpenLedger:
     @property
     def grew(self) -> bool:
         """Whether this batch added a statement; the call's own error counts as one."""
-        return len(self.statements) > self.size or (not self.stored and self.error is not None)
+        return len(self.statements) > self.size or (self.error is not None and not self.had_error)
 
     @property
     def is_single(self) -> bool:
@@ -67,11 +74,29 @@ class OpenLedger:
         self.statements.append(statement)
         self._owners[statement.outcome_id] = statement
 
-    def reading(self, size: int) -> Reading:
-        """What follows from the first `size` statements: ledgers only grow, so the past is a prefix."""
-        if size <= 1 and self.error is None:
+    def complete(self, other: Told, error: str | None, minute: int) -> None:
+        """Take what another record of the call tells, which takes effect in `minute`."""
+        if error is not None and self.error is None:
+            self.error, self.error_minute = error, max(minute, self.minute)
+        self.told, self.retold = self.told.and_of(other), True
+
+    def before(self) -> Reading:
+        """What followed when it was opened: ledgers only grow, so the past is a prefix."""
+        return self._reading(self.size, failed=self.had_error)
+
+    def now(self) -> Reading:
+        """What follows now."""
+        return self._reading(len(self.statements), failed=self.error is not None)
+
+    def _reading(self, size: int, *, failed: bool) -> Reading:
+        if size <= 1 and not failed:
             return self._short_reading(size)
-        return read(self.minute, self.statements[:size], self.rules.verdict, failed=self.error is not None)
+        statements, rules = self.statements[:size], self.rules.verdict
+        reading = read(self.minute, statements, rules, failed=failed)
+        if not failed or self.error_minute is None or self.error_minute <= self.minute:
+            return reading
+        without = read(self.minute, statements, rules)
+        return reading._replace(ends=_known_from(self.error_minute, without.ends, reading.ends))
 
     def _short_reading(self, size: int) -> Reading:
         """The same for no or one statement, by far the most frequent past."""
@@ -85,3 +110,10 @@ class OpenLedger:
         verdict = Verdict(success, only)
         ends[max(self.minute, only.minute)] = end_of(verdict)
         return Reading(verdict, frozenset((only.outcome_id,)), 0, ends)
+
+
+def _known_from(minute: int, before: dict[int, End], after: dict[int, End]) -> dict[int, End]:
+    """The ends of minutes where something became known in `minute`: those `before` it and `after`, and its own."""
+    ends = {one: end for one, end in before.items() if one < minute}
+    ends |= {one: end for one, end in after.items() if one > minute}
+    return ends | {minute: after[max(one for one in after if one <= minute)]}

@@ -14,7 +14,7 @@ import orjson
 from aftercall.times import NEVER
 from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import Decoder
-from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
+from flows.dataflow.rows import call_rows, completion_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
 from models import plain
 from models.groups import Caps, Groups
@@ -68,6 +68,10 @@ class Direct:
     cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    latencies: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    differing: list[str] = field(default_factory=list)
+    """The fields that the dead letters of calls name."""
 
     def __post_init__(self) -> None:
         self.joins = {shard: Join(self.rules, self.seed, self.most_early) for shard in SHARDS}
@@ -120,6 +124,8 @@ class Direct:
         for row in call_rows(joined):
             assert row[:2] not in self.calls
             self.calls[row[:2]] = row
+        for call_id, at, *filled in completion_rows(joined):
+            self._complete((call_id, at), filled)
         for row in verdict_rows(joined):
             self.verdicts[row[:2]] = row
         for row in statement_rows(joined):
@@ -129,12 +135,15 @@ class Direct:
             if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
                 self.newest[key] = record
         self.tally.update(joined.tally)
+        self.differing += [r.detail.split("'")[1] for r in joined.refused if r.detail.startswith("another call has")]
         for refusal in joined.refused:
             self.dead[refusal.reason, refusal.call_id] += 1
         names = joined.changes.names
         for code, minute, *counts in zip(*(c.tolist() for c in joined.changes.cells), strict=True):
             for name, count in zip(("calls", "successes", "failures", "expired", "cost"), counts, strict=True):
                 self.cells[names[code], minute, name] += count
+        for code, minute, bucket, count in zip(*(c.tolist() for c in joined.changes.latencies), strict=True):
+            self.latencies[names[code], minute, bucket] += count
         grouped = self.groups.process(joined.changes)
         if grouped.closed is not None:
             closed = grouped.closed
@@ -143,6 +152,16 @@ class Direct:
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
                     self.trials[closed.names[code], minute, name] += count
             self._add_responses(closed)
+            self._add_values(closed)
+
+    def _complete(self, key: tuple[str, int], filled: list[Any]) -> None:
+        """As the snapshot does: what a record filled was absent."""
+        row = list(self.calls[key])
+        for place, value in enumerate(filled, len(row) - len(filled)):
+            if value is not None:
+                assert row[place] in (None, "{}")
+                row[place] = value
+        self.calls[key] = tuple(row)
 
     def _add_responses(self, closed: Closed) -> None:
         names, sources = closed.names, closed.sources
@@ -157,6 +176,12 @@ class Direct:
             self.responses["slices"][names[code], minute, sources[source], success] += count
         for code, minute, error, count in rows(closed.failed):
             self.responses["errors"][names[code], minute, closed.errors[error]] += count
+
+    def _add_values(self, closed: Closed) -> None:
+        for code, minute, at, key, *values in zip(*(column.tolist() for column in closed.values), strict=True):
+            for metric, value in zip(("latency_ms", "cost_usd", "tokens"), values, strict=True):
+                if value >= 0:
+                    self.values[closed.names[code], minute, at, key, metric, value] += 1
 
     @property
     def watermark(self) -> int:

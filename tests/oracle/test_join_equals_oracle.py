@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,18 +15,25 @@ from hypothesis import strategies as st
 
 from models.join.join import MOST_EARLY
 from models.stats.minute_delays import bucket_of
+from models.stats.quantile_sketch import value_bucket
 from oracle.direct import Direct, join_rules
 from oracle.held import trials_of
 from oracle.histories import History, histories
+from oracle.replay import hash_of
 
 MINUTE_US = 60_000_000
-PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", "late", "conflicts", "dead_letters")
+PIPELINE = (
+    *("records", "calls", "completed", "outcomes", "duplicates", "waiting"),
+    *("orphans", "late", "conflicts", "dead_letters"),
+)
+KINDS = frozenset({"completions"})
+"""Of `oracle.kinds`, those that the join knows."""
 VERDICTS = ("successes", "failures", "expired")
 
 
 @pytest.mark.slow
 @given(
-    st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order)),
+    st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order, kinds=KINDS)),
     st.lists(st.integers(1, 60), max_size=6),
     st.lists(st.booleans(), max_size=6),
     st.booleans(),
@@ -51,6 +59,9 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows()}
     assert calls.keys() == direct.calls.keys()
     for key, row in calls.items():
+        told = (row["session_id"], row["latency_ms"], row["cost_usd"], row["tokens"], row["error"])
+        assert direct.calls[key][-6:-1] == told
+        assert json.loads(direct.calls[key][-1] or "{}") == row["attrs"]
         nothing = (*key, "pending", None, None, None, 0, 0)
         expected = ("verdict", "score", "verdict_source", "verdict_at", "statements", "revisions")
         assert direct.verdicts.get(key, nothing)[2:] == tuple(row[name] for name in expected)
@@ -126,9 +137,27 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         ((held.call.task_type, held.call.model, held.call.config), minute, held.call.error.split("\n")[0])
         for held in oracle._calls
         for minute, verdict, _ in trials_of(held)
-        if held.call.error is not None and verdict == "failure" and minute < through
+        if held.call.error is not None and verdict == "failure" and (held.error_minute or 0) <= minute < through
     )
     assert direct.responses["errors"] == errors
+
+    values = Counter(
+        {
+            (group, minute, at, hash_of(call_id) + attempt, metric, value): count
+            for (group, minute, at, call_id, attempt, metric, value), count in oracle.values().items()
+            if minute < through
+        }
+    )
+    assert direct.values == values
+    latencies = Counter(
+        (group, at // MINUTE_US, int(value_bucket(np.array([value]))[0]))
+        for (group, _, at, _, _, metric, value) in oracle.values().elements()
+        if metric == "latency_ms"
+    )
+    assert +direct.latencies == latencies
+    named = zip(oracle.dead(), oracle.named(), strict=True)
+    of_calls = Counter(field for dead, field in named if dead.reason == "conflict" and dead.outcome_id is None)
+    assert Counter(direct.differing) == of_calls
 
 
 def bucketed(counted: Counter[tuple[Any, ...]], key: Callable[..., tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:

@@ -64,6 +64,35 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     ]
 
 
+def test_what_later_records_filled_is_merged_onto_their_calls_and_goes_with_them(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    bare = call(1, session_id=None, latency_ms=None, cost_usd=None, tokens=None, error=None, attrs="{}")
+    store.append_calls([bare, call(2), call(3, tokens=-1, attrs=None)])
+    store.append_completions([("c1", AT + 1, "s", None, 0.5, None, None, None)])
+    store.commit(1)
+    store.append_completions(
+        [
+            ("c1", AT + 1, None, 7.5, None, 9, "timeout", '{"b":2}'),
+            ("c3", AT + 3, None, None, None, 5, None, None),
+            ("c2", AT + 999, None, None, None, 5, "of another call with this id", None),
+        ]
+    )
+    store.commit(2)
+    published(store)
+    filled = "SELECT session_id, latency_ms, cost_usd, tokens, error, attrs FROM calls ORDER BY call_id"
+    one, two, three = query(tmp_path, filled)
+    assert one == ("s", 7.5, 0.5, 9, "timeout", '{"b":2}')
+    assert two[1:] == (12.5, 0.25, 7, None, '{"a":1}')
+    assert three[3:] == (5, None, None)
+    store.erase(["c1"])
+    store.forget({"calls": AT + 3})
+    store.commit(3)
+    published(store)
+    assert query(tmp_path, filled) == [three]
+    left = store._connection.execute("SELECT call_id, call_occurred_at FROM completions ORDER BY 2").fetchall()
+    assert left == [("c3", AT + 3), ("c2", AT + 999)]
+
+
 def _naive(us: int) -> datetime:
     return datetime.fromtimestamp(us / 1e6, UTC).replace(tzinfo=None)
 
