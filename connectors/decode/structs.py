@@ -13,7 +13,6 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from aftercall.events import (
-    MAX_ATTEMPTS,
     MAX_CALL_ID,
     MAX_COST_USD,
     MAX_COUNT,
@@ -23,6 +22,7 @@ from aftercall.events import (
     AgentCall,
     Outcome,
 )
+from aftercall.vocabulary import MAX_ATTEMPTS
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 _LongText = Annotated[str, Meta(min_length=1, max_length=MAX_LONG_TEXT)]

@@ -124,6 +124,14 @@ class SnapshotStore:
         if self._calls != "none":
             self._append("completions", rows)
 
+    def append_attempts(self, rows: Sequence[Row]) -> None:
+        """Log failed attempts of logged calls, each once.
+
+        Rows (call_id, call_occurred_at µs, attempt from 1, model, config, latency_ms, cost_usd, error).
+        """
+        if self._calls != "none":
+            self._append("attempts", rows)
+
     def append_verdicts(self, rows: Sequence[Row]) -> None:
         """Log verdicts; the last one appended for a call is current.
 
@@ -191,6 +199,7 @@ class SnapshotStore:
             "calls": (
                 ("calls", "occurred_at"),
                 ("completions", "call_occurred_at"),
+                ("attempts", "call_occurred_at"),
                 ("verdicts", "call_occurred_at"),
             ),
             "statements": (("statements", "call_occurred_at"),),

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from aftercall.times import NEVER
+from aftercall.vocabulary import CALL
 
 Table = dict[str, str]
 """Column name -> DuckDB type, in order."""
@@ -34,6 +35,16 @@ LOGS: Final[dict[str, Table]] = {
         "tokens": "BIGINT",
         "error": "VARCHAR",
         "attrs": "VARCHAR",
+    },
+    "attempts": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "attempt": "INTEGER",
+        "model": "VARCHAR",
+        "config": "VARCHAR",
+        "latency_ms": "DOUBLE",
+        "cost_usd": "DOUBLE",
+        "error": "VARCHAR",
     },
     "verdicts": {
         "call_id": "VARCHAR",
@@ -138,6 +149,7 @@ COUNTERS: Final = (
     "records",
     "calls",
     "completed",
+    "attempts",
     "outcomes",
     "duplicates",
     "waiting",
@@ -200,7 +212,9 @@ def _published(log: str, *, without: tuple[str, ...] = ()) -> Table:
 
 PUBLISHED: Final[dict[str, Table]] = {
     "calls": {
-        **_published("calls"),
+        "call_id": "VARCHAR",
+        "attempt": "INTEGER",
+        **_published("calls", without=("call_id",)),
         "verdict": "VARCHAR",
         "score": "DOUBLE",
         "verdict_source": "VARCHAR",
@@ -301,7 +315,8 @@ def _call_column(name: str) -> str:
 
 
 MERGED_CALLS: Final = f"""
-SELECT {", ".join(f'{_call_column(name)} AS "{name}"' for name in LOGS["calls"])},
+SELECT {_call_column("call_id")}, 0 AS attempt,
+  {", ".join(f'{_call_column(name)} AS "{name}"' for name in tuple(LOGS["calls"])[1:])},
   coalesce(v.verdict, 'pending') AS verdict,
   {read("score", "DOUBLE", "v.")} AS score,
   v.source AS verdict_source,
@@ -312,6 +327,22 @@ FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
   ON v.call_id = c.call_id AND v.call_occurred_at = c.occurred_at
 LEFT JOIN ({COMPLETIONS}) k
   ON k.call_id = c.call_id AND k.call_occurred_at = c.occurred_at
+"""
+
+# A failed attempt has what its call has, but for what is its own; it is decided by its error.
+_OWN: Final = {
+    **{name: f"a.{name}" for name in ("attempt", "model", "config", "latency_ms", "cost_usd", "error")},
+    **dict.fromkeys(("tokens", "attrs", "score"), "NULL"),
+    "verdict": "'failure'",
+    "verdict_source": f"'{CALL}'",
+    "verdict_at": "p.occurred_at",
+    "statements": "0",
+    "revisions": "0",
+}
+ATTEMPTS: Final = f"""
+SELECT {", ".join(f'{_OWN.get(name, f"p.{name}")} AS "{name}"' for name in PUBLISHED["calls"])}
+FROM live.attempts a JOIN published.calls p
+  ON p.call_id = a.call_id AND p.attempt = 0 AND p.occurred_at = make_timestamp(a.call_occurred_at)
 """
 
 NEWEST_STATEMENTS: Final = f"""

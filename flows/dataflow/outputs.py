@@ -22,6 +22,7 @@ from flows.dataflow.letter_log import LETTER_LOG
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
     AlertRows,
+    AttemptRows,
     CallRows,
     CellChanges,
     Clock,
@@ -205,6 +206,8 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             METRICS.duplicates(joined.tally["duplicates"])
         if "completed" in joined.tally:
             METRICS.completed(joined.tally["completed"])
+        if "attempts" in joined.tally:
+            METRICS.attempts(joined.tally["attempts"])
         if joined.tally:
             yield SNAPSHOT_KEY, Tally(joined.tally)
         if len(joined.accepted_at):
@@ -218,6 +221,7 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
         for make, message in (
             (rows.call_rows, CallRows),
             (rows.completion_rows, CompletionRows),
+            (rows.attempt_rows, AttemptRows),
             (rows.verdict_rows, VerdictRows),
             (rows.statement_rows, StatementRows),
         ):

@@ -64,6 +64,14 @@ def completion_rows(joined: Joined) -> list[Row]:
     ]
 
 
+def attempt_rows(joined: Joined) -> list[Row]:
+    """Rows of the log `attempts`: of each failed attempt what its call does not have."""
+    return [
+        (a.call_id, a.call_at, a.attempt, a.group[1], a.group[2], a.latency_ms, a.cost_usd, a.error)
+        for a in joined.attempts
+    ]
+
+
 def verdict_rows(joined: Joined) -> list[Row]:
     """The verdict columns of the table `calls`, by (call_id, time of the call)."""
     first = joined.first

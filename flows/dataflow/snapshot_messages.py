@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 class Tally(NamedTuple):
     """Counts to add to those of the table `pipeline`; keys from `connectors.snapshot.tables.COUNTERS`.
 
-    `pending` is not sent: the sink computes it as calls minus decided calls.
+    `pending` is not sent: the sink computes it as calls and attempts minus those that are decided.
     """
 
     counts: Mapping[str, int]
@@ -31,6 +31,12 @@ class CallRows(NamedTuple):
 
 class CompletionRows(NamedTuple):
     """What later records of accepted calls filled; see `SnapshotStore.append_completions`."""
+
+    rows: Sequence[Row]
+
+
+class AttemptRows(NamedTuple):
+    """Failed attempts of calls; see `SnapshotStore.append_attempts`."""
 
     rows: Sequence[Row]
 
@@ -117,6 +123,7 @@ SnapshotMessage = (
     Tally
     | CallRows
     | CompletionRows
+    | AttemptRows
     | VerdictRows
     | StatementRows
     | DeadLetterRows

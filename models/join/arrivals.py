@@ -6,6 +6,7 @@ They are those of `connectors.batch`, declared again because neither package may
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from models.arrays import F64, I8, I32, I64, U32, U64, Bools, Objects
@@ -13,11 +14,22 @@ from models.join.watermark import LaneClock
 from models.messages import Group
 
 
+class AttemptRecord(Protocol):
+    """What the join needs of an attempt, under the names that count."""
+
+    model: str
+    config: str | None
+    error: str | None
+    latency_ms: float | None
+    cost_usd: float | None
+
+
 class CallRecord(Protocol):
     """What the join needs of a decoded call."""
 
     call_id: str
     error: str | None
+    attempts: Sequence[AttemptRecord] | None
 
 
 class OutcomeRecord(Protocol):

@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.times import HOUR_US, MINUTE_US
+from aftercall.vocabulary import CALL
 from models.arrays import F64, I8, I32, I64, U64
 from models.columns.group_sums import runs, runs_of, total
 from models.columns.keyed_sums import pack_key
 from models.join.ledger import End
 from models.messages import (
     LEVELS,
+    NO_ATTEMPTS,
     NO_RESPONSES,
     NO_SCORES,
     NO_VALUES,
+    Attempts,
     CallHours,
     CellDeltas,
     Changes,
@@ -97,6 +100,7 @@ class Deltas:
         self._trial_rows: list[tuple[int, int, int, int, int, int, int]] = []
         self._response_rows: list[tuple[int, int, int, int, bool, int, int, int]] = []
         self._score_rows: list[tuple[int, int, int, int, float]] = []
+        self._attempts: list[tuple[I32, I32, I32]] = []
         self._failed: dict[tuple[int, int, int, str], int] = {}
 
     def add_calls(
@@ -125,6 +129,20 @@ class Deltas:
         some = known | (cost_nano >= 0) | (tokens >= 0)
         values = Values(group, minute, at, key, latency_ms, cost_usd, tokens)
         self._values.append(Values(*(column[some] for column in values)))
+
+    def add_attempts(self, calls: CallPlaces, minute: I32, errors: Sequence[str]) -> None:
+        """Failed attempts, which `add_calls` has counted as calls: `minute` decides them, by their own error."""
+        group, at, _ = calls
+        failure = np.zeros(len(group), np.int8)
+        self.add_verdicts(group, at, failure, at)
+        source = np.full(len(group), self._source_code(CALL), np.int32)
+        self.add_first_trials(calls, minute, failure, source, by_statement=False)
+        for code, effective, hour, error in zip(
+            group.tolist(), minute.tolist(), _hour(at).tolist(), errors, strict=True
+        ):
+            key = (code, effective, hour, error_text(error))
+            self._failed[key] = self._failed.get(key, 0) + 1
+        self._attempts.append((group, minute, _hour(at)))
 
     def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
         """Verdicts gained (`sign` 1, the default) or withdrawn (-1): cells and delay histogram."""
@@ -243,7 +261,8 @@ class Deltas:
         (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
         errors, failed_hour, failed = self._error_table()
         hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour)
-        tables = (latencies, delays, values, responses, scores, failed)
+        attempts = self._attempt_table()
+        tables = (latencies, delays, values, responses, scores, failed, attempts)
         chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
         used_sources, by = _renumbered(len(sources), [responses.source, scores.source])
         return Changes(
@@ -261,6 +280,7 @@ class Deltas:
             errors=errors,
             failed=failed._replace(code=code[failed.code]),
             hours=hours,
+            attempts=attempts._replace(code=code[attempts.code]),
         )
 
     def _latency_table(self) -> LatencyDeltas:
@@ -301,6 +321,13 @@ class Deltas:
         level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
         first, (count,) = total((group, minute, hour, source, level), (np.ones(len(group), np.int32),))
         return hour[first], Scores(group[first], minute[first], source[first], level[first], count)
+
+    def _attempt_table(self) -> Attempts:
+        if not self._attempts:
+            return NO_ATTEMPTS
+        columns = _columns(self._attempts)
+        first, (count,) = total(columns, (np.ones(len(columns[0]), np.int32),))
+        return Attempts(*(column[first] for column in columns), count)
 
     def _error_table(self) -> tuple[tuple[str, ...], I32, ErrorTrials]:
         counts = sorted((key, count) for key, count in self._failed.items() if count)

@@ -15,8 +15,9 @@ import numpy as np
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
 from models.arrays import I32, I64, U64, Bools
-from models.join.arrivals import Arrivals, OutcomeColumns
-from models.join.completions import complete
+from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.join.attempts import try_all
+from models.join.completions import Filled, complete
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
@@ -31,7 +32,7 @@ from models.join.seconds import fill
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
 from models.join.strangers import strange, strangers
-from models.join.watermark import ENDED, LaneClocks
+from models.join.watermark import ENDED, LaneClocks, effective_minute
 from models.state import Migrations
 
 MOST_EARLY: Final = 5_000_000 // 12
@@ -101,7 +102,10 @@ class Join:
         self._make_room(slow, arrivals)
         rest = slow.finish(self.watermark, last=arrivals.last)
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
-        completed = complete(calls, (filled, rest.completed), deltas, shard.homonyms)
+        parts = (filled, rest.completed)
+        completed = complete(calls, parts, deltas, shard.homonyms)
+        attempts = try_all(shard, calls, (_first_records(calls, accepted), *parts), deltas)
+        rest.tally.update(attempts=len(attempts), failures=len(attempts))
         rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
         return Joined(
             changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources),
@@ -114,6 +118,7 @@ class Join:
             refused=rest.refused,
             tally=_tally(rest.tally, fast, expired, int(np.count_nonzero(buffered))),
             completed=completed,
+            attempts=attempts,
         )
 
     def state(self) -> dict[str, Any]:
@@ -204,6 +209,12 @@ class Join:
         expired = _expire(self.shard, deltas, pending[single == NO_STATEMENT])
         held.release(due)
         return expired
+
+
+def _first_records(calls: CallColumns, accepted: I64) -> Filled:
+    """What the first records of calls fill."""
+    at, new = calls.at[accepted], calls.filled[accepted]
+    return Filled(accepted, calls.group[accepted], at, effective_minute(at, calls.wm[accepted]), new)
 
 
 def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:

@@ -1,11 +1,12 @@
 """The results of the join: what one batch changes in one shard.
 
-Common results are columns (`FirstVerdicts`, `Completed`, `Expired`), uncommon ones a row each (`Judgement`, `StatementRow`,
+Common results are columns (`FirstVerdicts`, `Completed`, `Expired`), uncommon ones a row each (`AttemptRow`, `Judgement`, `StatementRow`,
 `Refusal`). Times are in microseconds since 1970.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -35,6 +36,18 @@ class Completed(NamedTuple):
     call_at: I64
     new: U32
     latency_ms: F64
+
+
+class AttemptRow(NamedTuple):
+    """A failed attempt of a call; `attempt` is its place among the call's attempts, from 1."""
+
+    call_id: str
+    call_at: int
+    attempt: int
+    group: Group
+    latency_ms: float | None
+    cost_usd: float | None
+    error: str
 
 
 class Expired(NamedTuple):
@@ -116,3 +129,4 @@ class Joined(NamedTuple):
     erased: Erased | None = None
     unmatched: list[str] | None = None
     completed: Completed = NO_COMPLETIONS
+    attempts: Sequence[AttemptRow] = ()

@@ -1,7 +1,7 @@
 """Completes calls in whole columns: the records of calls that are held, or that come earlier in the batch.
 
-A record that fills neither an `error` nor `attempts` touches no ledger and no verdict, so it makes no difference where
-it stands among the outcomes of its call. All call records of a call in the batch are such ones, or none is taken here.
+A record that fills no `error` touches no ledger and no verdict, so it makes no difference where it stands among the
+outcomes of its call. All call records of a call in the batch are such ones, or none is taken here.
 What it does equals the slow path record by record.
 """
 
@@ -16,11 +16,10 @@ from models.join.arrivals import CallColumns
 from models.join.completions import Filled
 from models.join.identity import Identified
 from models.join.shard_state import ShardState
-from models.join.told import ATTEMPTS, ERROR, FIELDS, KNOWN, LATENCY, MOST_APART_US, SESSION
+from models.join.told import ERROR, FIELDS, KNOWN, LATENCY, MOST_APART_US, SESSION
 
 _MOST_RECORDS: Final = 8
 """Of one call in one batch: each is a turn of its own."""
-_SLOW: Final = ERROR | ATTEMPTS
 
 
 class Seconds(NamedTuple):
@@ -120,7 +119,7 @@ def _fill(owners: _Owners, owner: I64, calls: CallColumns, records: I64) -> tupl
     new = told & ~filled & FIELDS
     new |= np.where(((told | filled) & LATENCY == 0) & (apart != 0), np.uint32(LATENCY), np.uint32(0))
     both = told & filled
-    fits = (filled & KNOWN != 0) & (new & _SLOW == 0) & (owners.closes[owner] >= calls.wm[records])
+    fits = (filled & KNOWN != 0) & (new & ERROR == 0) & (owners.closes[owner] >= calls.wm[records])
     fits &= (owners.names[owner] == calls.names[records]) & (owners.segment[owner] == calls.segment[records])
     fits &= (both & ERROR == 0) | (owners.error[owner] == calls.error[records])
     fits &= (both & SESSION == 0) | (owners.session[owner] == calls.session[records])

@@ -32,7 +32,7 @@ from pydantic_core import PydanticCustomError
 
 from aftercall.names import NAMES, label_of, plain_name
 from aftercall.times import YEAR_2000_US, parse_time
-from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.vocabulary import MAX_ATTEMPTS, RESERVED_NAMES, RESERVED_SOURCES
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
 MAX_TEXT: Final = 256
@@ -41,7 +41,6 @@ MAX_CALL_ID: Final = 128
 MAX_COST_USD: Final = 1e6
 MAX_LATENCY_MS: Final = 1e12
 MAX_COUNT: Final = 10**12
-MAX_ATTEMPTS: Final = 32
 _MAX_DOUBLE = int(sys.float_info.max)
 _ARM: Final = ("model", "config")
 

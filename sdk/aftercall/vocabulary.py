@@ -19,6 +19,8 @@ RESERVED_NAMES: Final = frozenset({EVERY_TASK, OTHER})
 DEFAULT_PASS_AT: Final = 0.7
 """A score from here on is a success, unless its source has a rule."""
 
+MAX_ATTEMPTS: Final = 32
+"""At most so many tries of one call."""
 FILLED_ONCE: Final = (
     "error",
     "session_id",

@@ -14,7 +14,7 @@ import orjson
 from aftercall.times import NEVER
 from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import Decoder
-from flows.dataflow.rows import call_rows, completion_rows, statement_rows, verdict_records, verdict_rows
+from flows.dataflow.rows import attempt_rows, call_rows, completion_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
 from models import plain
 from models.groups import Caps, Groups
@@ -60,6 +60,7 @@ class Direct:
     seed: int = 0
     most_early: int = MOST_EARLY
     calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    attempts: dict[tuple[str, int, int], tuple[Any, ...]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     statements: dict[tuple[str, int, str], tuple[Any, ...]] = field(default_factory=dict)
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -69,6 +70,8 @@ class Direct:
     trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
     values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    tried: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    """Attempts by group and minute."""
     latencies: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     differing: list[str] = field(default_factory=list)
     """The fields that the dead letters of calls name."""
@@ -126,6 +129,9 @@ class Direct:
             self.calls[row[:2]] = row
         for call_id, at, *filled in completion_rows(joined):
             self._complete((call_id, at), filled)
+        for row in attempt_rows(joined):
+            assert row[:3] not in self.attempts
+            self.attempts[row[:3]] = row
         for row in verdict_rows(joined):
             self.verdicts[row[:2]] = row
         for row in statement_rows(joined):
@@ -153,6 +159,7 @@ class Direct:
                     self.trials[closed.names[code], minute, name] += count
             self._add_responses(closed)
             self._add_values(closed)
+            self._add_attempts(closed)
 
     def _complete(self, key: tuple[str, int], filled: list[Any]) -> None:
         """As the snapshot does: what a record filled was absent."""
@@ -176,6 +183,10 @@ class Direct:
             self.responses["slices"][names[code], minute, sources[source], success] += count
         for code, minute, error, count in rows(closed.failed):
             self.responses["errors"][names[code], minute, closed.errors[error]] += count
+
+    def _add_attempts(self, closed: Closed) -> None:
+        for code, minute, _, count in rows(closed.attempts):
+            self.tried[closed.names[code], minute] += count
 
     def _add_values(self, closed: Closed) -> None:
         for code, minute, at, key, *values in zip(*(column.tolist() for column in closed.values), strict=True):

@@ -23,10 +23,10 @@ from oracle.replay import hash_of
 
 MINUTE_US = 60_000_000
 PIPELINE = (
-    *("records", "calls", "completed", "outcomes", "duplicates", "waiting"),
+    *("records", "calls", "completed", "attempts", "outcomes", "duplicates", "waiting"),
     *("orphans", "late", "conflicts", "dead_letters"),
 )
-KINDS = frozenset({"completions"})
+KINDS = frozenset({"completions", "attempts"})
 """Of `oracle.kinds`, those that the join knows."""
 VERDICTS = ("successes", "failures", "expired")
 
@@ -56,7 +56,7 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert {name: direct.tally[name] for name in PIPELINE + VERDICTS} == {n: counters[n] for n in PIPELINE + VERDICTS}
     assert direct.dead == Counter((dead.reason, dead.call_id) for dead in oracle.dead())
 
-    calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows()}
+    calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows() if not row["attempt"]}
     assert calls.keys() == direct.calls.keys()
     for key, row in calls.items():
         told = (row["session_id"], row["latency_ms"], row["cost_usd"], row["tokens"], row["error"])
@@ -65,6 +65,10 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         nothing = (*key, "pending", None, None, None, 0, 0)
         expected = ("verdict", "score", "verdict_source", "verdict_at", "statements", "revisions")
         assert direct.verdicts.get(key, nothing)[2:] == tuple(row[name] for name in expected)
+
+    own = ("call_id", "occurred_at", "attempt", "model", "config", "latency_ms", "cost_usd", "error")
+    attempts = [tuple(row[name] for name in own) for row in oracle.calls_rows() if row["attempt"]]
+    assert Counter(direct.attempts.values()) == Counter(attempts)
 
     statements = sorted(
         (
@@ -139,7 +143,19 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         for minute, verdict, _ in trials_of(held)
         if held.call.error is not None and verdict == "failure" and (held.error_minute or 0) <= minute < through
     )
+    errors += Counter(
+        (held.group_of(attempt), minute, (attempt.error or "").split("\n")[0])
+        for held in oracle._calls
+        for attempt, _, minute in held.tried
+        if minute < through
+    )
     assert direct.responses["errors"] == errors
+    assert direct.tried == Counter(
+        (held.group_of(attempt), minute)
+        for held in oracle._calls
+        for attempt, _, minute in held.tried
+        if minute < through
+    )
 
     values = Counter(
         {

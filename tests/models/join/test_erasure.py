@@ -67,7 +67,7 @@ class Erasing(Direct):
             t["records"]
             == t["calls"] + t["completed"] + t["outcomes"] + t["duplicates"] + t["waiting"] + t["dead_letters"]
             and min(t.values(), default=0) >= 0
-            and t["calls"] >= decided == cells
+            and t["calls"] + t["attempts"] >= decided == cells
         )
 
 

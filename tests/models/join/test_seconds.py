@@ -64,7 +64,6 @@ def test_the_end_of_a_held_call_is_a_column_whatever_its_ledger_has() -> None:
     "other",
     [
         {"error": "timeout"},
-        {"attempts": [{"model": "large", "error": "429"}]},
         {"model": "n"},
         {"segment": "long"},
         {"occurred_at": "2026-01-02T00:00:01Z"},
