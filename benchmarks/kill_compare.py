@@ -248,10 +248,10 @@ def sums_that_fail(out: Path, *, whole: bool = False) -> list[str]:
     with opened(out) as snapshot:
         count = counters(snapshot)
         judged = [count[name] for name in ("pending", "successes", "failures", "expired")]
-        became = sum(count[name] for name in ("calls", "outcomes", "duplicates", "waiting", "dead_letters"))
+        became = sum(count[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters"))
         sums: dict[str, tuple[Any, Any]] = {
             "records": (count["records"], became),
-            "calls": (count["calls"], sum(judged)),
+            "calls": (count["calls"] + count["attempts"], sum(judged)),
         }
         if whole:
             by = "sum(pending), sum(successes), sum(failures), sum(expired)"

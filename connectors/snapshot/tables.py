@@ -331,7 +331,8 @@ LEFT JOIN ({COMPLETIONS}) k
 
 # A failed attempt has what its call has, but for what is its own; it is decided by its error.
 _OWN: Final = {
-    **{name: f"a.{name}" for name in ("attempt", "model", "config", "latency_ms", "cost_usd", "error")},
+    **{name: f"a.{name}" for name in ("attempt", "model", "config", "error")},
+    **{name: read(name, "DOUBLE", "a.") for name in ("latency_ms", "cost_usd")},
     **dict.fromkeys(("tokens", "attrs", "score"), "NULL"),
     "verdict": "'failure'",
     "verdict_source": f"'{CALL}'",

@@ -19,6 +19,7 @@ from models.stats.quantile_sketch import value_bucket
 from oracle.direct import Direct, join_rules
 from oracle.held import trials_of
 from oracle.histories import History, histories
+from oracle.kinds import JOINED
 from oracle.replay import hash_of
 
 MINUTE_US = 60_000_000
@@ -26,14 +27,12 @@ PIPELINE = (
     *("records", "calls", "completed", "attempts", "outcomes", "duplicates", "waiting"),
     *("orphans", "late", "conflicts", "dead_letters"),
 )
-KINDS = frozenset({"completions", "attempts"})
-"""Of `oracle.kinds`, those that the join knows."""
 VERDICTS = ("successes", "failures", "expired")
 
 
 @pytest.mark.slow
 @given(
-    st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order, kinds=KINDS)),
+    st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order, kinds=JOINED)),
     st.lists(st.integers(1, 60), max_size=6),
     st.lists(st.booleans(), max_size=6),
     st.booleans(),

@@ -193,12 +193,12 @@ def sums_that_fail(out: Path) -> list[str]:
     sums = {
         "records": (
             count["records"],
-            sum(count[n] for n in ("calls", "outcomes", "duplicates", "waiting", "dead_letters")),
+            sum(count[n] for n in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")),
         ),
-        "calls": (count["calls"], sum(judged)),
+        "calls": (count["calls"] + count["attempts"], sum(judged)),
         "table calls": (judged, [verdicts.get(name, 0) for name in ("pending", "success", "failure", "expired")]),
         "table dead_letters": (count["dead_letters"], letters[0]),
-        **{f"table rates, {grain}": ([count["calls"], *judged], list(totals)) for grain, *totals in grains},
+        **{f"table rates, {grain}": ([count["calls"] + count["attempts"], *judged], list(totals)) for grain, *totals in grains},
     }
     return [f"{name}: {one} is not {other}" for name, (one, other) in sums.items() if one != other]
 

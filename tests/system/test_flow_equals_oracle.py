@@ -16,6 +16,7 @@ from flows.replay import Replay, run
 from flows.settings.loading import Settings, load
 from oracle.against import compare, compare_verdicts
 from oracle.histories import History, histories
+from oracle.kinds import JOINED
 from oracle.order import File, Read, watermarks
 from oracle.records import Rules
 from oracle.replay import Dead, Oracle
@@ -109,7 +110,7 @@ def agree(history: History, workers: int) -> None:
 
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=4)
-@given(histories(sorted_files=False), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=JOINED), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -118,7 +119,7 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=15)
-@given(histories(), st.sampled_from([1, 2]))
+@given(histories(kinds=JOINED), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -127,7 +128,7 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=15)
-@given(histories(sorted_files=False), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=JOINED), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_unsorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -152,7 +153,7 @@ class Disturbed(Oracle):
 @st.composite
 def disturbances(draw: st.DrawFn) -> tuple[History, tuple[File, ...], Oracle]:
     """A history, its files with refused lines among them, and what is to be found then."""
-    history = draw(histories(sorted_files=draw(st.booleans())))
+    history = draw(histories(sorted_files=draw(st.booleans()), kinds=JOINED))
     order = history.order()
     refused: Counter[str] = Counter()
     files, held_open = [], []
