@@ -66,6 +66,18 @@ def test_digests_tell_apart_what_was_sent() -> None:
     assert len(set(found.names.tolist())) == 2
 
 
+def test_attempts_have_the_names_that_count() -> None:
+    aliases = AliasSettings(model={"gpt-*": "gpt"}, config={"v?": "v"})
+    aliased = Decoder(now_us=NOW, max_future_skew_us=SKEW, aliases=aliases)
+    tried = [{"model": " gpt-4\u200b", "config": "v1", "error": "429"}, {"model": "large", "config": "\u200b"}]
+    for more in ({}, {"unknown": 1}, {"segment": ""}):
+        (found,) = columns_of(aliased, [line(attempts=tried, **more)]).records
+        assert [(one.model, one.config, one.error) for one in found.attempts] == [
+            ("gpt", "v", "429"),
+            ("large", None, None),
+        ]
+
+
 def test_names_are_compared_before_aliases_and_errors_before_they_are_redacted() -> None:
     aliased = Decoder(now_us=NOW, max_future_skew_us=SKEW, aliases=AliasSettings(model={"a": "b"}))
     raws = [line(model="a"), line(model="b")]
