@@ -35,7 +35,7 @@ KEYS: Final = {
 }
 TRUE: Final = {
     "calls": (
-        "call_id, epoch_us(occurred_at), task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens, "
+        "call_id, attempt, epoch_us(occurred_at), task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens, "
         "error, attrs, verdict, score, verdict_source, epoch_us(verdict_at), statements, revisions"
     ),
     "statements": (
@@ -50,7 +50,7 @@ TRUE: Final = {
     ),
 }  # fmt: skip
 """The columns of each table that the truth has, as a select list; the keys come first."""
-TRUE_KEYS: Final = {"calls": 1, "statements": 2, "rates": 5, "dead_letters": 4, "verdicts": 1}
+TRUE_KEYS: Final = {"calls": 2, "statements": 2, "rates": 5, "dead_letters": 4, "verdicts": 1}
 VERDICT: Final = (
     "call_id", "seq", "task_type", "model", "config", "verdict", "score", "source", "outcome_id", "reason",
     "decided_at", "age_s",
