@@ -76,7 +76,7 @@ class TrialDeltas(NamedTuple):
 
     `trial_*`: calls whose verdict at the end of the minute is success or failure and differs from the minute before.
     `successes`, `failures`: net change of the number of calls that stand as such (may be negative).
-    `calls`: calls accepted.
+    `calls`: calls accepted, failed attempts among them.
     """
 
     code: I32
@@ -89,8 +89,10 @@ class TrialDeltas(NamedTuple):
 
 
 class Values(NamedTuple):
-    """One row per accepted call, for the numeric detectors. `key` is that of the join, so distinct; it settles ties.
+    """One row per accepted call, for the numeric detectors, and per record or failed attempt that brings values later.
 
+    `key` settles ties: the hash of the call's id, plus the number of the attempt. Of one call and time each value has
+    one row.
     `latency_ms` and `cost_usd` are nan where absent, `tokens` (in and out together) is -1.
     """
 
@@ -147,6 +149,19 @@ class ErrorTrials(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class Attempts(NamedTuple):
+    """Failed attempts among the calls of `TrialDeltas`, per (group, effective minute, hour of the call): distinct."""
+
+    code: I32
+    minute: I32
+    hour: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_ATTEMPTS = Attempts(*(_NONE,) * 4)
+
+
 class CallHours(NamedTuple):
     """Hours of the calls' times, of the rows of those tables whose minutes are not their calls'.
 
@@ -183,6 +198,7 @@ class Changes(NamedTuple):
     erased: tuple[int, ...] = ()
     """Keys of calls that every step must drop."""
     opinions: OpinionDeltas = NO_OPINIONS
+    attempts: Attempts = NO_ATTEMPTS
 
 
 class Erasure(NamedTuple):
@@ -253,3 +269,4 @@ class Closed(NamedTuple):
     responses: Responses = NO_RESPONSES
     errors: tuple[str, ...] = ()
     failed: ErrorTrials = NO_ERRORS
+    attempts: Attempts = NO_ATTEMPTS

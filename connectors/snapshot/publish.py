@@ -121,6 +121,7 @@ class Publication:
         if self._calls != "none":
             decided = " WHERE verdict != 'pending'" if self._calls == "decided" else ""
             self._insert("calls", f"SELECT * FROM ({tables.MERGED_CALLS}){decided}")
+            self._insert("calls", tables.ATTEMPTS)
             if self._calls == "decided":
                 execute(f"INSERT INTO published.statements {_of_decided_calls()}")
             else:

@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 class Tally(NamedTuple):
     """Counts to add to those of the table `pipeline`; keys from `connectors.snapshot.tables.COUNTERS`.
 
-    `pending` is not sent: the sink computes it as calls minus decided calls.
+    `pending` is not sent: the sink computes it as calls and attempts minus those that are decided.
     """
 
     counts: Mapping[str, int]
@@ -25,6 +25,18 @@ class Tally(NamedTuple):
 
 class CallRows(NamedTuple):
     """Accepted calls; see `SnapshotStore.append_calls`."""
+
+    rows: Sequence[Row]
+
+
+class CompletionRows(NamedTuple):
+    """What later records of accepted calls filled; see `SnapshotStore.append_completions`."""
+
+    rows: Sequence[Row]
+
+
+class AttemptRows(NamedTuple):
+    """Failed attempts of calls; see `SnapshotStore.append_attempts`."""
 
     rows: Sequence[Row]
 
@@ -118,6 +130,8 @@ class Clock(NamedTuple):
 SnapshotMessage = (
     Tally
     | CallRows
+    | CompletionRows
+    | AttemptRows
     | VerdictRows
     | StatementRows
     | DeadLetterRows

@@ -25,9 +25,11 @@ from flows.dataflow.pipeline_warnings import MOST, PipelineWarnings
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
     AlertRows,
+    AttemptRows,
     CallRows,
     CellChanges,
     Clock,
+    CompletionRows,
     DeadLetterRows,
     DigestRows,
     EraseRows,
@@ -206,6 +208,10 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         match message:
             case CallRows(rows):
                 self._store.append_calls(rows)
+            case CompletionRows(rows):
+                self._store.append_completions(rows)
+            case AttemptRows(rows):
+                self._store.append_attempts(rows)
             case VerdictRows(rows):
                 self._store.append_verdicts(rows)
             case StatementRows(rows):
@@ -309,7 +315,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         decided = sum(tallies.get(name, 0) for name in ("successes", "failures", "expired"))
         return {
             **tallies,
-            "pending": tallies.get("calls", 0) - decided,
+            "pending": tallies.get("calls", 0) + tallies.get("attempts", 0) - decided,
             "written_at": self._settings.wall_us(),
             "watermark": self._watermark,
             "positions": dict(self._positions),

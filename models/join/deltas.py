@@ -6,22 +6,25 @@ All sums are of integers, so they do not depend on order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR
+from aftercall.vocabulary import CALL
 from models.arrays import F64, I8, I16, I32, I64, U64
 from models.columns.group_sums import runs, runs_of, total
 from models.columns.keyed_sums import pack_key
 from models.join.ledger import End
 from models.messages import (
     LEVELS,
+    NO_ATTEMPTS,
     NO_OPINIONS,
     NO_RESPONSES,
     NO_SCORES,
     NO_VALUES,
+    Attempts,
     CallHours,
     CellDeltas,
     Changes,
@@ -62,6 +65,16 @@ class CallPlace(NamedTuple):
     minute: int
 
 
+class Known(NamedTuple):
+    """A call's own error, None where it has none, and the minute from which on it is known."""
+
+    error: str | None
+    minute: int
+
+
+UNKNOWN: Final = Known(None, 0)
+
+
 class CallPlaces(NamedTuple):
     """The same of many calls, as columns."""
 
@@ -91,6 +104,7 @@ class Deltas:
         self._trial_rows: list[tuple[int, int, int, int, int, int, int]] = []
         self._response_rows: list[tuple[int, int, int, int, int, int, int, int]] = []
         self._score_rows: list[tuple[int, int, int, int, float]] = []
+        self._attempts: list[tuple[I32, I32, I32]] = []
         self._failed: dict[tuple[int, int, int, str], int] = {}
 
     def add_calls(
@@ -106,6 +120,31 @@ class Deltas:
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
         self._values.append(Values(group, minute, at, key, latency_ms, cost_usd, tokens))
+
+    def add_filled(self, call: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64) -> None:
+        """Values that calls did not have before, nan or -1 where one has none; they take effect in `minute`."""
+        group, at, _ = call
+        call_minute, known = (at // MINUTE_US).astype(np.int32), ~np.isnan(latency_ms)
+        self._cells.append({"group": group, "minute": call_minute, "cost_nano": np.maximum(cost_nano, 0)})
+        self._latency.append((group[known], call_minute[known], latency_ms[known]))
+        cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
+        some = known | (cost_nano >= 0) | (tokens >= 0)
+        values: tuple[Any, ...] = (group, minute, at, key, latency_ms, cost_usd, tokens)
+        self._values.append(Values(*(column[some] for column in values)))
+
+    def add_attempts(self, calls: CallPlaces, minute: I32, errors: Sequence[str]) -> None:
+        """Failed attempts, which `add_calls` has counted as calls: `minute` decides them, by their own error."""
+        group, at, _ = calls
+        failure = np.zeros(len(group), np.int8)
+        self.add_verdicts(group, at, failure, at)
+        source = np.full(len(group), self._source_code(CALL), np.int32)
+        self.add_first_trials(calls, minute, failure, source, by_statement=False)
+        for code, effective, hour, error in zip(
+            group.tolist(), minute.tolist(), _hour(at).tolist(), errors, strict=True
+        ):
+            key = (code, effective, hour, error_text(error))
+            self._failed[key] = self._failed.get(key, 0) + 1
+        self._attempts.append((group, minute, _hour(at)))
 
     def add_verdicts(
         self,
@@ -147,8 +186,8 @@ class Deltas:
         """One call closed with nothing standing."""
         self._expired_rows.append((group, call_at))
 
-    def add_call_trials(self, call: CallPlace, ends: dict[int, End], sign: int, error: str | None = None) -> None:
-        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `error`: its own."""
+    def add_call_trials(self, call: CallPlace, ends: dict[int, End], sign: int, known: Known = UNKNOWN) -> None:
+        """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `known`: its error."""
         (group, call_at, call_minute), before = call, None
         hour = call_at // HOUR_US
         for minute in sorted(ends) if len(ends) > 1 else ends:
@@ -157,8 +196,8 @@ class Deltas:
                 good, bad = now is True, now is False
                 net = (good - (before is True), bad - (before is False))
                 self._trial_rows.append((group, minute, hour, sign * good, sign * bad, sign * net[0], sign * net[1]))
-                if bad and error is not None:
-                    key = (group, minute, hour, error_text(error))
+                if bad and known.error is not None and minute >= known.minute:
+                    key = (group, minute, hour, error_text(known.error))
                     self._failed[key] = self._failed.get(key, 0) + sign
                 if now is not None:
                     by = self._source_code(source or "")
@@ -252,7 +291,8 @@ class Deltas:
         (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
         errors, failed_hour, failed = self._error_table()
         hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour)
-        tables = (latencies, delays, values, opinions, responses, scores, failed)
+        attempts = self._attempt_table()
+        tables = (latencies, delays, values, opinions, responses, scores, failed, attempts)
         chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
         used_sources, by = _renumbered(len(sources), [responses.source, scores.source, opinions.source])
         return Changes(
@@ -271,6 +311,7 @@ class Deltas:
             failed=failed._replace(code=code[failed.code]),
             hours=hours,
             opinions=opinions._replace(code=code[opinions.code], source=by[opinions.source]),
+            attempts=attempts._replace(code=code[attempts.code]),
         )
 
     def _latency_table(self) -> LatencyDeltas:
@@ -309,6 +350,14 @@ class Deltas:
         level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
         first, (count,) = total((group, minute, hour, source, level), (np.ones(len(group), np.int32),))
         return hour[first], Scores(group[first], minute[first], source[first], level[first], count)
+
+    def _attempt_table(self) -> Attempts:
+        if not self._attempts:
+            return NO_ATTEMPTS
+        columns = _columns(self._attempts)
+        first, (count,) = total(columns, (np.ones(len(columns[0]), np.int32),))
+        group, minute, hour = (column[first] for column in columns)
+        return Attempts(group, minute, hour, count)
 
     def _error_table(self) -> tuple[tuple[str, ...], I32, ErrorTrials]:
         counts = sorted((key, count) for key, count in self._failed.items() if count)

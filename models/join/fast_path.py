@@ -15,9 +15,10 @@ import numpy as np
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from models.arrays import F64, I32, I64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.contents import KNOWN
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch
-from models.join.held_calls import NO_STATEMENT, PENDING, fold_digest
+from models.join.held_calls import NO_STATEMENT, PENDING
 from models.join.joined import FirstVerdicts
 from models.join.shard_state import ShardState
 from models.join.watermark import effective_minute
@@ -58,7 +59,9 @@ class FastPath:
         table.ids.put_words(new, calls.uuid[accepted], lambda i: calls.records[accepted[i]].call_id)
         table.at[new], table.group[new], table.minute[new] = at, group, minute
         table.verdict[new], table.rules[new] = PENDING, periods.version
-        table.digest[new], table.single[new] = fold_digest(calls.digest[accepted]), NO_STATEMENT
+        table.digest[new], table.single[new] = calls.names[accepted], NO_STATEMENT
+        table.filled[new], table.segment[new] = calls.filled[accepted] | KNOWN, calls.segment[accepted]
+        table.session[new], table.error[new] = calls.session[accepted], calls.error[accepted]
         hashes = self._shard.homonyms.hashes(calls.key[accepted])
         latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
         self._deltas.add_calls(group, at, minute, latency_ms, cost_nano, tokens, hashes)

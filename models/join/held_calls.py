@@ -1,6 +1,6 @@
 """Holds the calls of one shard until they close, as numpy columns.
 
-A call takes about 90 bytes where every second one has a statement. The common call has no statement or one, which lies
+A call takes about 106 bytes where every second one has a statement. The common call has no statement or one, which lies
 in the table `singles` beside the columns. The few calls with more statements, or with an `error`, have a `StoredLedger`
 (a Python object) in `ledgers`. Calls are grouped by the hour in which they close, so closing never scans what is not
 due and never needs a timer per call.
@@ -36,8 +36,14 @@ class _CallColumns(NamedTuple):
     verdict: I8
     rules: U8
     digest: U32
+    """Of the names as they were sent; of a call that a state of before brought, of all that decided then."""
     single: I32
     """Row in `singles`, NO_STATEMENT or HAS_LEDGER."""
+    filled: U32
+    """As in `models.join.contents`; without KNOWN of a call that a state of before brought."""
+    segment: U32
+    session: U32
+    error: U32
 
 
 class _SingleColumns(NamedTuple):
@@ -54,11 +60,15 @@ class _SingleColumns(NamedTuple):
 
 @dataclass(slots=True)
 class StoredLedger:
-    """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none."""
+    """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none.
+
+    `error_minute`: the minute from which on that is known, None where it came with the call.
+    """
 
     call_id: str
     error: str | None
     statements: list[Statement] = field(default_factory=list)
+    error_minute: int | None = None
 
 
 class CallTable(IdPool[_CallColumns]):
@@ -77,12 +87,17 @@ class CallTable(IdPool[_CallColumns]):
                 rules=np.zeros(1, np.uint8),
                 digest=np.zeros(1, np.uint32),
                 single=np.zeros(1, np.int32),
+                filled=np.zeros(1, np.uint32),
+                segment=np.zeros(1, np.uint32),
+                session=np.zeros(1, np.uint32),
+                error=np.zeros(1, np.uint32),
             )
         )
 
     def _bind(self, columns: _CallColumns) -> None:
         super()._bind(columns)
-        self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns
+        self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns[:7]
+        self.filled, self.segment, self.session, self.error = columns[7:]
 
 
 class SingleTable(IdPool[_SingleColumns]):
@@ -239,7 +254,10 @@ class HeldCalls:
             "singles": self.singles.state_of(single_rows),
             "reasons": _texts_at(self.reasons, single_rows),
             "scorers": _texts_at(self.scorers, single_rows),
-            "cases": {at: (case.call_id, case.error, [tuple(s) for s in case.statements]) for at, case in cases},
+            "cases": {
+                at: (case.call_id, case.error, [tuple(s) for s in case.statements], case.error_minute)
+                for at, case in cases
+            },
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -271,8 +289,8 @@ class HeldCalls:
         # A state of before has none.
         self.scorers |= {single.item(place): intern(text) for place, text in state.get("scorers", {}).items()}
         self.ledgers |= {
-            rows.item(at): StoredLedger(call_id, error, [Statement(*s) for s in kept])
-            for at, (call_id, error, kept) in state["cases"].items()
+            rows.item(at): StoredLedger(call_id, error, [Statement(*s) for s in kept], *late)
+            for at, (call_id, error, kept, *late) in state["cases"].items()
         }
         self._schedule(rows[new], self._closing_times(rows[new]))
 

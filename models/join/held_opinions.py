@@ -22,5 +22,5 @@ def count_held_opinions(shard: ShardState, deltas: Deltas) -> None:
         table.group[row], singles.source[single], table.at[row], table.verdict[row], singles.at[single], ones
     )
     for ledger in LedgerStore(shard).load(rows[table.single[rows] == HAS_LEDGER], {}):
-        for source, (success, at) in ledger.reading(len(ledger.statements)).opinions.items():
+        for source, (success, at) in ledger.now().opinions.items():
             deltas.add_opinion(ledger.group, ledger.at, source, success, at, 1)

@@ -15,7 +15,9 @@ import numpy as np
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
 from models.arrays import I32, I64, U64, Bools
-from models.join.arrivals import Arrivals, OutcomeColumns
+from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.join.attempts import try_all
+from models.join.completions import Filled, complete
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
@@ -32,10 +34,11 @@ from models.join.migrations import (
     names_in_digests,
 )
 from models.join.rules import JoinRules
+from models.join.seconds import fill
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
 from models.join.strangers import strange, strangers
-from models.join.watermark import ENDED, LaneClocks
+from models.join.watermark import ENDED, LaneClocks, effective_minute
 from models.state import Migrations
 
 MOST_EARLY: Final = 5_000_000 // 12
@@ -97,14 +100,22 @@ class Join:
         self._count_opinions(deltas)
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
+        filled = fill(shard, calls, paths.seconds)
         slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock))
         buffered = self._buffer(outcomes, found, paths, arrivals.partitions)
-        slow.run(calls, outcomes, paths._replace(fast_outcomes=paths.fast_outcomes | buffered))
+        done = paths.fast_calls.copy()
+        done[paths.seconds.chosen] = True
+        slow.run(calls, outcomes, paths._replace(fast_calls=done, fast_outcomes=paths.fast_outcomes | buffered))
         self._advance(arrivals)
         expired = self._close(slow, deltas)
         self._make_room(slow, arrivals)
         rest = slow.finish(self.watermark, last=arrivals.last)
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
+        parts = (filled, rest.completed)
+        completed = complete(calls, parts, deltas, shard.homonyms)
+        attempts = try_all(shard, calls, (_first_records(calls, accepted), *parts), deltas)
+        rest.tally.update(attempts=len(attempts), failures=len(attempts))
+        rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
         return Joined(
             changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources),
             accepted=calls.records[accepted],
@@ -115,6 +126,8 @@ class Join:
             statements=rest.statements,
             refused=rest.refused,
             tally=_tally(rest.tally, fast, expired, int(np.count_nonzero(buffered))),
+            completed=completed,
+            attempts=attempts,
         )
 
     def state(self) -> dict[str, Any]:
@@ -212,6 +225,12 @@ class Join:
         expired = _expire(self.shard, deltas, pending[single == NO_STATEMENT])
         held.release(due)
         return expired
+
+
+def _first_records(calls: CallColumns, accepted: I64) -> Filled:
+    """What the first records of calls fill."""
+    at, new = calls.at[accepted], calls.filled[accepted]
+    return Filled(accepted, calls.group[accepted], at, effective_minute(at, calls.wm[accepted]), new)
 
 
 def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:

@@ -53,8 +53,8 @@ class Rules:
     """The ends of a source's scores; 0 and 1 where it has none."""
     require: tuple[str, ...] = ()
     task_require: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    completes: bool = False
-    """Whether a second record of a call may complete the first."""
+    completes: bool = True
+    """Whether a second record of a call may complete the first; not so of calls that a state of before brought."""
     most_waiting: int | None = None
     """So many outcomes may wait in each of the twelve shards; None: any number."""
     aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)

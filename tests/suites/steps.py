@@ -191,6 +191,7 @@ def _joined(joined: Joined) -> Any:
         "changes": tables,
         "watermark": changes.watermark,
         "calls": Counter(rows.call_rows(joined)),
+        "completions": Counter(rows.completion_rows(joined)),
         "verdicts": Counter(rows.verdict_records(joined)),
         "statements": Counter(rows.statement_rows(joined)),
         "refused": joined.refused,
@@ -213,7 +214,7 @@ def _verdicts(results: list[Joined]) -> Any:
     calls, verdicts, statements = Counter[Any](), dict[Any, Any](), dict[Any, Any]()
     tally, cells, refused = Counter[str](), Counter[Any](), Counter[Any]()
     for joined in results:
-        calls.update(rows.call_rows(joined))
+        calls.update(rows.call_rows(joined) + rows.completion_rows(joined))
         verdicts |= {row[:2]: row for row in rows.verdict_rows(joined)}
         statements |= {row[:3]: row for row in rows.statement_rows(joined)}
         tally.update(joined.tally)
