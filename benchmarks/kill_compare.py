@@ -35,8 +35,8 @@ KEYS: Final = {
 }
 TRUE: Final = {
     "calls": (
-        "call_id, epoch_us(occurred_at), task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens, "
-        "error, attrs, verdict, score, verdict_source, epoch_us(verdict_at), statements, revisions"
+        "call_id, attempt, epoch_us(occurred_at), task_type, model, config, segment, session_id, latency_ms, cost_usd, "
+        "tokens, error, attrs, verdict, score, verdict_source, epoch_us(verdict_at), statements, revisions"
     ),
     "statements": (
         "call_id, outcome_id, source, epoch_us(occurred_at), action, success, score, reason, stands"
@@ -50,7 +50,7 @@ TRUE: Final = {
     ),
 }  # fmt: skip
 """The columns of each table that the truth has, as a select list; the keys come first."""
-TRUE_KEYS: Final = {"calls": 1, "statements": 2, "rates": 5, "dead_letters": 4, "verdicts": 1}
+TRUE_KEYS: Final = {"calls": 2, "statements": 2, "rates": 5, "dead_letters": 4, "verdicts": 1}
 VERDICT: Final = (
     "call_id", "seq", "task_type", "model", "config", "verdict", "score", "source", "outcome_id", "reason",
     "decided_at", "age_s",
@@ -248,10 +248,12 @@ def sums_that_fail(out: Path, *, whole: bool = False) -> list[str]:
     with opened(out) as snapshot:
         count = counters(snapshot)
         judged = [count[name] for name in ("pending", "successes", "failures", "expired")]
-        became = sum(count[name] for name in ("calls", "outcomes", "duplicates", "waiting", "dead_letters"))
+        became = sum(
+            count[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+        )
         sums: dict[str, tuple[Any, Any]] = {
             "records": (count["records"], became),
-            "calls": (count["calls"], sum(judged)),
+            "calls": (count["calls"] + count["attempts"], sum(judged)),
         }
         if whole:
             by = "sum(pending), sum(successes), sum(failures), sum(expired)"

@@ -36,6 +36,8 @@ LATENESS_US: Final = 3_600_000_000
 """Outcomes come within 60 h, so one that is 12 h behind is still in time."""
 CHUNK_US: Final = 3_600_000_000
 PRODUCERS: Final = 3
+TOLD_LATER: Final = ("error", "session_id", "latency_ms", "cost_usd", "tokens_in", "tokens_out", "attrs", "attempts")
+"""Fields of a call that a record at its start does not have."""
 _BROKEN: Final = (b"{", b'"text"', b"{}", b'{"call_id":"x","occurred_at":"soon"}', b"\xff\xfe")
 _PASSING: Final = ("invoice_extraction", "cedar-mini", 0.45, 0.6, 0.6)
 """Task type, model, from and to (shares of the period), and which share of the successes turns into failures."""
@@ -84,6 +86,10 @@ def _calls(calls: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
         if crc32(call["call_id"].encode()) % 5 == 0:  # decided by the id, so that a repeat is equal
             call["session_id"] = f"s-{call['call_id'][:4]}"
             call["attrs"] = {"region": "eu", "try": len(call["call_id"])}
+        if crc32(call["call_id"].encode()) % 50 == 1:
+            call["attempts"] = [{"model": "first", "error": "429", "cost_usd": 0.002}, {"model": "second"}]
+        if crc32(call["call_id"].encode()) % 20 == 2:  # reported at its start, and again with all of it
+            yield as_sent("calls", {name: value for name, value in call.items() if name not in TOLD_LATER})
         yield as_sent("calls", call)
         if draw.random() < 0.005:
             yield as_sent("calls", call | {"model": "another"})

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from aftercall.times import parse_time
-from benchmarks.kill_traffic import HORIZON_US, LATENESS_US, Kind, Sent
+from benchmarks.kill_traffic import HORIZON_US, LATENESS_US, TOLD_LATER, Kind, Sent
 
 Row = tuple[Any, ...]
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ UNREAD: Final = "unread"
 GRAINS: Final = {"1h": 3_600_000_000, "1d": 86_400_000_000}
 PRECEDENCE: Final = ("human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge")
 PASS_AT: Final = 0.7
-_OF_CALL: Final = ("occurred_at", "task_type", "model", "config", "segment", "error")
+_OF_CALL: Final = ("occurred_at", "task_type", "model", "config", "segment")
 _OF_OUTCOME: Final = ("occurred_at", "source", "success", "score", "action", "retracts")
 _COPIED: Final = ("task_type", "model", "config", "segment", "session_id", "latency_ms", "cost_usd")
 
@@ -108,6 +108,9 @@ class Truth:
             first, deciding = ledger.setdefault(fields["outcome_id"], fields), _OF_OUTCOME
         if first is fields:
             return
+        if record.kind == "calls" and _complete(first, fields):
+            self.counters["completed"] += 1
+            return
         if all(first.get(name) == fields.get(name) for name in deciding):
             self.counters["duplicates"] += 1
         else:
@@ -135,7 +138,7 @@ class Truth:
         tokens = call.get("tokens", sum(parts) if parts else None)
         attrs = json.dumps(call["attrs"], sort_keys=True) if "attrs" in call else None
         self.calls.append((
-            call["call_id"], call["at"], *(call.get(name) for name in _COPIED), tokens, call.get("error"), attrs,
+            call["call_id"], 0, call["at"], *(call.get(name) for name in _COPIED), tokens, call.get("error"), attrs,
             verdict, score, source, decided_at, len(ledger), revisions(call, ledger),
         ))  # fmt: skip
         stand_ids = {id(statement) for statement in stands.values()}
@@ -155,12 +158,37 @@ class Truth:
                 call["call_id"], len(ledger) + by_closing, call["task_type"], call["model"], call["config"], verdict,
                 score, source, outcome_id, reason, decided_at, age_s,
             ))  # fmt: skip
+        self._count(call, verdict)
+        for number, attempt in enumerate(call.get("attempts", ()), 1):
+            if "error" in attempt:
+                self._try(call | {"config": call["config"], "latency_ms": None, "cost_usd": None} | attempt, number)
+
+    def _try(self, attempt: Json, number: int) -> None:
+        """A failed attempt, with what its call has beside what is its own."""
+        self.calls.append((
+            attempt["call_id"], number, attempt["at"], *(attempt.get(name) for name in _COPIED), None,
+            attempt["error"], None, "failure", None, "call", attempt["at"], 0, 0,
+        ))  # fmt: skip
+        self.counters["failures"] += 1
+        self.counters["attempts"] += 1
+        self._count(attempt, "failure")
+
+    def _count(self, call: Json, verdict: str) -> None:
         for grain, length in GRAINS.items():
             key = (call["task_type"], call["model"], call["config"], grain, call["at"] // length * length)
             counts = self._windows.setdefault(key, Counter())
             counts["calls"] += 1
             counts[verdict] += 1
-            counts["cost_nano"] += round(call.get("cost_usd", 0.0) * 1e9)
+            counts["cost_nano"] += round((call.get("cost_usd") or 0.0) * 1e9)
+
+
+def _complete(first: Json, other: Json) -> bool:
+    """Fill what a call lacks from another record of it, of the same instant; whether there was anything."""
+    if any(first.get(name) != other.get(name) for name in ("task_type", "model", "config", "segment")):
+        return False
+    more = {name: value for name, value in other.items() if name in TOLD_LATER and name not in first}
+    first |= more
+    return bool(more)
 
 
 def ordered(statements: Iterable[Json]) -> list[Json]:

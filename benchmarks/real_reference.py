@@ -62,6 +62,8 @@ class Reference:
             "records": calls.height + outcomes.height,
             "calls": calls.height,
             "outcomes": fates.get("accepted", 0),
+            "completed": 0,
+            "attempts": 0,
             "duplicates": 0,
             "waiting": fates.get("waiting", 0),
             "orphans": fates.get("orphan", 0),

@@ -19,6 +19,7 @@ I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -37,7 +38,13 @@ class Calls(NamedTuple):
         key: xxh3_64 of the UTF-8 of `call_id`.
         at: `occurred_at`, us.
         group: index into `Batch.groups`.
-        digest: of the deciding fields but `occurred_at`, with names as they are read, before aliases.
+        digest: of names, segment and error together; only calls of earlier states are compared by it.
+        names: digest of 32 bits of the names as they are read, before aliases.
+        segment: such a digest, before anything is redacted; 0 where absent.
+        session: the same of `session_id`.
+        error: the same.
+        filled: which of `aftercall.vocabulary.FILLED_ONCE` the record has, as bits; the upper 16 are a hint which name
+            differs from that of another call: 5 bits of the task type, 6 of the model, 5 of the config.
         uuid: shape (n, 2), `call_id` as two 64-bit words where it is a canonical UUID; zeros carry no information.
         failed: an `error` is given.
         latency_ms: ms, or nan.
@@ -55,6 +62,11 @@ class Calls(NamedTuple):
     at: I64
     group: I32
     digest: U64
+    names: U32
+    segment: U32
+    session: U32
+    error: U32
+    filled: U32
     uuid: U64
     failed: Bools
     latency_ms: F64

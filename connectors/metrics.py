@@ -48,6 +48,8 @@ DEFINITIONS: Final = (
     Definition("aftercall_heartbeat_age_seconds", "gauge", (), "Time since the dataflow last made progress"),
     Definition("aftercall_recovery_seconds", "gauge", (), "From the start of the process until its state was loaded"),
     Definition("aftercall_records_total", "counter", ("kind",), "Records read: repeated and refused ones too"),
+    Definition("aftercall_attempts_total", "counter", (), "Failed attempts that calls had, each a row of its own"),
+    Definition("aftercall_completed_total", "counter", (), "Further records of held calls that fill what these lack"),
     Definition("aftercall_duplicates_total", "counter", (), "Records that repeat one that is held"),
     Definition("aftercall_dead_letters_total", "counter", ("reason",), "Records that cannot be used"),
     Definition(
@@ -139,6 +141,14 @@ class Metrics:
     def records(self, kind: str, count: int) -> None:
         """Count `count` records of `kind`, `call` or `outcome`, that a lane has read."""
         self._metric("aftercall_records_total").labels(kind).inc(count)
+
+    def attempts(self, count: int) -> None:
+        """Calls had failed attempts."""
+        self._metric("aftercall_attempts_total").inc(count)
+
+    def completed(self, count: int) -> None:
+        """Further records have completed calls."""
+        self._metric("aftercall_completed_total").inc(count)
 
     def duplicates(self, count: int) -> None:
         """Count `count` records that the join found to repeat held ones."""

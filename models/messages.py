@@ -52,12 +52,31 @@ class DelayDeltas(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class OpinionDeltas(NamedTuple):
+    """Opinions of sources gained (+1) or withdrawn (-1), one row each: what a source says of a call, whatever decides.
+
+    By (group, source, minute of the call's time, success, bucket of `delay_distribution`); rows may repeat. `source`
+    indexes the message's `sources`.
+    """
+
+    code: I32
+    source: I32
+    minute: I32
+    success: I8
+    bucket: I16
+    sign: I8
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_OPINIONS = OpinionDeltas(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE.astype(np.int8))
+
+
 class TrialDeltas(NamedTuple):
     """Differences per (group, effective minute), only ever for minutes still open.
 
     `trial_*`: calls whose verdict at the end of the minute is success or failure and differs from the minute before.
     `successes`, `failures`: net change of the number of calls that stand as such (may be negative).
-    `calls`: calls accepted.
+    `calls`: calls accepted, failed attempts among them.
     """
 
     code: I32
@@ -70,8 +89,10 @@ class TrialDeltas(NamedTuple):
 
 
 class Values(NamedTuple):
-    """One row per accepted call, for the numeric detectors. `key` is that of the join, so distinct; it settles ties.
+    """One row per accepted call, for the numeric detectors, and per record or failed attempt that brings values later.
 
+    `key` settles ties: the hash of the call's id, plus the number of the attempt. Of one call and time each value has
+    one row.
     `latency_ms` and `cost_usd` are nan where absent, `tokens` (in and out together) is -1.
     """
 
@@ -128,6 +149,19 @@ class ErrorTrials(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class Attempts(NamedTuple):
+    """Failed attempts among the calls of `TrialDeltas`, per (group, effective minute, hour of the call): distinct."""
+
+    code: I32
+    minute: I32
+    hour: I32
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_ATTEMPTS = Attempts(*(_NONE,) * 4)
+
+
 class CallHours(NamedTuple):
     """Hours of the calls' times, of the rows of those tables whose minutes are not their calls'.
 
@@ -163,6 +197,8 @@ class Changes(NamedTuple):
     hours: CallHours
     erased: tuple[int, ...] = ()
     """Keys of calls that every step must drop."""
+    opinions: OpinionDeltas = NO_OPINIONS
+    attempts: Attempts = NO_ATTEMPTS
 
 
 class Erasure(NamedTuple):
@@ -202,7 +238,6 @@ class SliceTrials(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
-_NONE: I32 = np.zeros(0, np.int32)
 NO_TRIALS = TrialDeltas(*(_NONE,) * 7)
 NO_VALUES = Values(
     _NONE, _NONE, _NONE.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0), _NONE.astype(np.int64)
@@ -234,3 +269,4 @@ class Closed(NamedTuple):
     responses: Responses = NO_RESPONSES
     errors: tuple[str, ...] = ()
     failed: ErrorTrials = NO_ERRORS
+    attempts: Attempts = NO_ATTEMPTS

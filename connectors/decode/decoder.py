@@ -119,15 +119,23 @@ class Decoder:
             # Read again, so that no refused record leaves its group behind.
             fields, read = CallFields(self._renamer, keep_payloads=self._keep_payloads), read.where(keep)
             fields.add(read.records.tolist())
-            columns = fields.values()
+            # The payloads are gone by now, but the calls had them.
+            columns = fields.values()._replace(filled=columns.filled[keep])
         for i in np.flatnonzero(columns.renamed).tolist():
             rename(read.records[i], fields.names[columns.group[i]])
+        if columns.tried.any():
+            self._renamer.alias_attempts(read.records, columns.tried)
         calls = Calls(
             pos=read.rows,
             key=columns.key,
             at=columns.at,
             group=columns.group,
             digest=columns.digest,
+            names=columns.names,
+            segment=columns.segment,
+            session=columns.session,
+            error=columns.error,
+            filled=columns.filled,
             uuid=columns.uuid,
             failed=columns.failed,
             latency_ms=columns.latency_ms,

@@ -17,13 +17,16 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.times import NEVER
 from aftercall.vocabulary import RESERVED_SOURCES
-from connectors.batch import F64, I8, I32, I64, U64, Bools
+from connectors.batch import F64, I8, I32, I64, U32, U64, Bools
+from connectors.decode.contents import BITS, ContentsReader, folded
 from connectors.decode.renaming import Group, Renamer, Renaming
 from connectors.decode.structs import DEFAULT_ACTION, DEFAULT_CONFIG, CallRecord, OutcomeRecord
 from connectors.decode.times import parse_times
 from connectors.decode.uuids import uuid_words
 
 _NANO: Final = 1e9
+_HINTS: Final = np.uint32(16)
+"""Place of `Renaming.hint` in `Calls.filled`."""
 _SUCCESS_CODES: Final = {None: -1, False: 0, True: 1}
 
 _call_id = attrgetter("call_id")
@@ -35,7 +38,6 @@ _cost = attrgetter("cost_usd")
 _tokens = attrgetter("tokens")
 _tokens_in = attrgetter("tokens_in")
 _tokens_out = attrgetter("tokens_out")
-_rare = attrgetter("segment", "error", "input", "output")
 _facts = attrgetter("source", "success", "action")
 _call_time = attrgetter("call_occurred_at")
 _score = attrgetter("score")
@@ -56,6 +58,16 @@ class _Codes(dict[_Key, int]):
         return np.fromiter(map(self.__getitem__, values), np.int32, count)
 
 
+class _Named(NamedTuple):
+    """Of calls: the codes of their groups, and the columns of `Renaming`."""
+
+    group: I32
+    digest: U64
+    hint: U32
+    sure: Bools
+    changed: Bools
+
+
 class _Groups:
     """Codes of the names of calls, as they were sent, and of the groups under which these are counted."""
 
@@ -70,34 +82,44 @@ class _Groups:
         """The groups, in the order of their codes."""
         return list(self._counted)
 
-    def encode(self, sent: Iterable[Group], count: int) -> tuple[I32, U64, Bools, Bools]:
-        """Of `count` calls: codes of their groups, digests of their names, which are sure, and which are renamed."""
+    def encode(self, sent: Iterable[Group], count: int) -> _Named:
+        """The names of `count` calls."""
         codes = self._sent.encode(sent, count)
         for names in islice(self._sent, len(self._renamings), None):
             self._renamings.append(self._renamer.of(names))
-        groups, digests, sure, changed = zip(*self._renamings, strict=True) if self._renamings else ((), (), (), ())
-        return (
+        groups, digests, hints, sure, changed = zip(*self._renamings, strict=True) if self._renamings else ((),) * 5
+        return _Named(
             self._counted.encode(groups, len(groups))[codes],
             np.array(digests, np.uint64)[codes],
+            np.array(hints, np.uint32)[codes],
             np.array(sure, np.bool_)[codes],
             np.array(changed, np.bool_)[codes],
         )
 
 
 class CallValues(NamedTuple):
-    """Columns of `connectors.batch.Calls`; `sure` where they suffice to accept the call; `renamed`: to other names."""
+    """Columns of `connectors.batch.Calls`; `sure` where they suffice to accept the call.
+
+    `renamed`: to other names. `tried`: it has attempts, to be given the names of aliases.
+    """
 
     key: U64
     at: I64
     sure: Bools
     group: I32
     digest: U64
+    names: U32
+    segment: U32
+    session: U32
+    error: U32
+    filled: U32
     uuid: U64
     failed: Bools
     latency_ms: F64
     cost_nano: I64
     tokens: I64
     renamed: Bools
+    tried: Bools
 
 
 class OutcomeValues(NamedTuple):
@@ -122,9 +144,8 @@ class CallFields:
 
     def __init__(self, renamer: Renamer, *, keep_payloads: bool) -> None:
         """Without `keep_payloads`, `add` removes `input` and `output` from the records."""
-        self._keep_payloads = keep_payloads
         self._groups = _Groups(renamer)
-        self._digests: dict[tuple[str | None, str | None], int] = {}
+        self._reader = ContentsReader(keep_payloads=keep_payloads)
         self._pieces: list[CallValues] = []
 
     @property
@@ -143,41 +164,37 @@ class CallFields:
         ids = list(map(_call_id, records))
         cost = np.fromiter(map(_cost, records), np.float64, count)
         _fill(records, "config", DEFAULT_CONFIG)
-        digest, failed = self._read_rare(records)
-        group, names, names_sure, renamed = self._groups.encode(map(_group, records), count)
+        contents = self._reader.read(records)
+        names = self._groups.encode(map(_group, records), count)
+        latency_ms, tokens = np.fromiter(map(_latency, records), np.float64, count), _token_counts(records)
+        filled = contents.filled | names.hint << _HINTS
+        for name, given in (
+            ("latency_ms", ~np.isnan(latency_ms)),
+            ("cost_usd", ~np.isnan(cost)),
+            ("tokens", tokens >= 0),
+            ("attrs", names.changed),  # they will have the names as they were sent
+        ):
+            filled |= given * np.uint32(BITS[name])
         piece = CallValues(
             key=_keys(ids),
             at=at,
-            sure=sure & names_sure,
-            group=group,
-            digest=digest ^ names,
+            sure=sure & names.sure & contents.sure,
+            group=names.group,
+            digest=contents.digest ^ names.digest,
+            names=folded(names.digest),
+            segment=contents.segment,
+            session=contents.session,
+            error=contents.error,
+            filled=filled,
             uuid=uuid_words(ids),
-            failed=failed,
-            latency_ms=np.fromiter(map(_latency, records), np.float64, count),
+            failed=(filled & BITS["error"]) != 0,
+            latency_ms=latency_ms,
             cost_nano=np.where(np.isnan(cost), -1, np.rint(cost * _NANO)).astype(np.int64),
-            tokens=_token_counts(records),
-            renamed=renamed,
+            tokens=tokens,
+            renamed=names.changed,
+            tried=(filled & BITS["attempts"]) != 0,
         )
         self._pieces.append(piece)
-
-    def _read_rare(self, records: list[CallRecord]) -> tuple[U64, Bools]:
-        """Digests of segment and error, and which calls failed; removes payloads unless they are kept."""
-        rare = list(map(_rare, records))
-        if rare.count((None, None, None, None)) == len(rare):
-            return np.full(len(rare), self._digest((None, None)), np.uint64), np.zeros(len(rare), np.bool_)
-        if not self._keep_payloads:
-            for record, (_, _, given, made) in zip(records, rare, strict=True):
-                if given is not None or made is not None:
-                    msgspec.structs.force_setattr(record, "input", None)
-                    msgspec.structs.force_setattr(record, "output", None)
-        digest = np.fromiter((self._digest(values[:2]) for values in rare), np.uint64, len(rare))
-        return digest, np.array([values[1] is not None for values in rare], np.bool_)
-
-    def _digest(self, deciding: tuple[str | None, str | None]) -> int:
-        digest = self._digests.get(deciding)
-        if digest is None:
-            digest = self._digests[deciding] = xxh3_64_intdigest(msgspec.json.encode(deciding))
-        return digest
 
 
 def _token_counts(records: list[CallRecord]) -> I64:

@@ -14,12 +14,13 @@ from typing_extensions import override
 from connectors.batch import I64, Batch, Objects
 from connectors.dead_letters import REDACTED
 from connectors.decode.decoder import Decoder
+from connectors.decode.structs import AttemptRecord
 
 _TEXTS: Final = ("error", "reason")
 
 
 class RedactingDecoder(Decoder):
-    """Replaces what matches a pattern in `error`, `reason` and the texts of `attrs` by `REDACTED`.
+    """Replaces what matches a pattern in `error`, also of attempts, `reason` and the texts of `attrs` by `REDACTED`.
 
     Ids, names, authors and times are kept: they decide which records belong together. Conflicts are detected by the
     original text. Costs about 1 us per record, and more for records that have such texts.
@@ -55,8 +56,13 @@ class RedactingDecoder(Decoder):
                     key: self._redacted(value) if isinstance(value, str) else value
                     for key, value in record.attrs.items()
                 }
+            if attempts := getattr(record, "attempts", None):
+                changes["attempts"] = list(map(self._redacted_attempt, attempts))
             if any(getattr(record, name) != value for name, value in changes.items()):
                 records[i] = replace(record, **changes)
+
+    def _redacted_attempt(self, attempt: AttemptRecord) -> AttemptRecord:
+        return attempt if attempt.error is None else replace(attempt, error=self._redacted(attempt.error))
 
     def _redacted(self, text: str) -> str:
         for pattern in self._patterns:

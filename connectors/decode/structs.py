@@ -22,6 +22,7 @@ from aftercall.events import (
     AgentCall,
     Outcome,
 )
+from aftercall.vocabulary import MAX_ATTEMPTS
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 _LongText = Annotated[str, Meta(min_length=1, max_length=MAX_LONG_TEXT)]
@@ -48,6 +49,16 @@ class ToolCallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     latency_ms: _LatencyMs | None = None
     error: _LongText | None = None
     stale: bool | None = None
+
+
+class AttemptRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`aftercall.events.Attempt`, but that its names may have to become plain ones: see `decode.attempts`."""
+
+    model: _Text
+    config: _Text | None = None
+    error: _LongText | None = None
+    latency_ms: _LatencyMs | None = None
+    cost_usd: _CostUsd | None = None
 
 
 class RolloutRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -84,6 +95,7 @@ class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
     rollout: RolloutRecord | None = None
     attrs: _Attrs | None = None
+    attempts: Annotated[list[AttemptRecord], Meta(max_length=MAX_ATTEMPTS)] | None = None
 
 
 class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -101,6 +113,7 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     action: Literal["assert", "retract"] | None = DEFAULT_ACTION
     retracts: _Text | None = None
     reason: _LongText | None = None
+    scorer: _Text | None = None
     error: _LongText | None = None
     attrs: _Attrs | None = None
 
@@ -110,6 +123,8 @@ def call_record(call: AgentCall) -> CallRecord:
     fields = {name: getattr(call, name) for name in CallRecord.__struct_fields__}
     if isinstance(call.tool_calls, list):
         fields["tool_calls"] = [ToolCallRecord(**tool.model_dump()) for tool in call.tool_calls]
+    if call.attempts is not None:
+        fields["attempts"] = [AttemptRecord(**attempt.model_dump()) for attempt in call.attempts]
     if call.rollout is not None:
         fields["rollout"] = RolloutRecord(**call.rollout.model_dump())
     return CallRecord(**fields)

@@ -18,6 +18,7 @@ _NAMES: Final = ("a call", "an outcome")
 _SLUGS: Final = {
     "missing": "missing_field",
     "string_too_long": "too_long",
+    "too_long": "too_long",
     "string_too_short": "out_of_range",
     "greater_than_equal": "negative",
     "greater_than": "out_of_range",
@@ -81,7 +82,7 @@ def _explain(raw: bytes, kind: int, wrong: ValidationError) -> Refusal:
     slug = _SLUGS.get(error["type"], "wrong_type")
     if error["type"] == "literal_error" and not isinstance(error["input"], str):
         slug = "wrong_type"
-    rule = error["msg"].removeprefix("Input ").removeprefix("String ")
+    rule = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ")
     return Refusal(slug, f"field '{place}' {rule}{_got(error)}{_IMPORT if _is_convertible(slug, error) else ''}")
 
 

@@ -15,6 +15,8 @@ from connectors.snapshot import tables
 from connectors.snapshot.versions import discard
 
 _PER_CALL: Final = ("calls", "verdicts", "statements")
+_OF_CALLS: Final = ("completions", "attempts")
+"""What belongs to the rows of `calls`; it is not counted."""
 _ID: Final = r"[\w-]"
 """Characters that ids usually consist of: a text that names `call-10` does not name `call-1`."""
 
@@ -27,6 +29,8 @@ def delete_calls(live: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) -> di
         table: _count(live.execute(f"DELETE FROM {table} WHERE list_contains(?::VARCHAR[], call_id)", [ids]))
         for table in _PER_CALL
     }
+    for part in _OF_CALLS:
+        live.execute(f"DELETE FROM {part} WHERE list_contains(?::VARCHAR[], call_id)", [ids])
     letters = _letters(live, ids)
     if letters:
         live.execute("DELETE FROM dead_letters WHERE list_contains(?::BIGINT[], rowid)", [letters])

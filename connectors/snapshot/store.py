@@ -115,6 +115,23 @@ class SnapshotStore:
         if self._calls != "none":
             self._append("calls", rows)
 
+    def append_completions(self, rows: Sequence[Row]) -> None:
+        """Log what later records of logged calls filled.
+
+        Rows (call_id, call_occurred_at µs, session_id, latency_ms, cost_usd, tokens, error, attrs as JSON text); None
+        what a record did not fill. Of one call each column is filled once.
+        """
+        if self._calls != "none":
+            self._append("completions", rows)
+
+    def append_attempts(self, rows: Sequence[Row]) -> None:
+        """Log failed attempts of logged calls, each once.
+
+        Rows (call_id, call_occurred_at µs, attempt from 1, model, config, latency_ms, cost_usd, error).
+        """
+        if self._calls != "none":
+            self._append("attempts", rows)
+
     def append_verdicts(self, rows: Sequence[Row]) -> None:
         """Log verdicts; the last one appended for a call is current.
 
@@ -127,7 +144,7 @@ class SnapshotStore:
         """Log statements; the last one appended for an edition of an outcome is current.
 
         Rows (call_id, call_occurred_at µs, outcome_id, edition, source, author, occurred_at µs, action, success, score,
-        reason, stands).
+        reason, scorer, stands).
         """
         if self._calls != "none":
             self._append("statements", rows)
@@ -180,7 +197,12 @@ class SnapshotStore:
                 `recommendations` -> µs.
         """
         columns = {
-            "calls": (("calls", "occurred_at"), ("verdicts", "call_occurred_at")),
+            "calls": (
+                ("calls", "occurred_at"),
+                ("completions", "call_occurred_at"),
+                ("attempts", "call_occurred_at"),
+                ("verdicts", "call_occurred_at"),
+            ),
             "statements": (("statements", "call_occurred_at"),),
             "dead_letters": (("dead_letters", "received_at"),),
             "alerts": (("alerts", "updated_at"), ("digests", "issued_at")),

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from aftercall.times import NEVER
+from aftercall.vocabulary import CALL
 
 Table = dict[str, str]
 """Column name -> DuckDB type, in order."""
@@ -24,6 +25,26 @@ LOGS: Final[dict[str, Table]] = {
         "tokens": "BIGINT",
         "error": "VARCHAR",
         "attrs": "VARCHAR",
+    },
+    "completions": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "session_id": "VARCHAR",
+        "latency_ms": "DOUBLE",
+        "cost_usd": "DOUBLE",
+        "tokens": "BIGINT",
+        "error": "VARCHAR",
+        "attrs": "VARCHAR",
+    },
+    "attempts": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "attempt": "INTEGER",
+        "model": "VARCHAR",
+        "config": "VARCHAR",
+        "latency_ms": "DOUBLE",
+        "cost_usd": "DOUBLE",
+        "error": "VARCHAR",
     },
     "verdicts": {
         "call_id": "VARCHAR",
@@ -47,6 +68,7 @@ LOGS: Final[dict[str, Table]] = {
         "success": "BOOLEAN",
         "score": "DOUBLE",
         "reason": "VARCHAR",
+        "scorer": "VARCHAR",
         "stands": "BOOLEAN",
     },
     "dead_letters": {
@@ -129,6 +151,8 @@ LOGS: Final[dict[str, Table]] = {
 COUNTERS: Final = (
     "records",
     "calls",
+    "completed",
+    "attempts",
     "outcomes",
     "duplicates",
     "waiting",
@@ -160,7 +184,13 @@ _MEASURES: Final[Table] = {
     "latency_p95_ms": "DOUBLE",
     "cost_usd": "DOUBLE",
 }
+_SOURCE_MEASURES: Final[Table] = {
+    name: kind
+    for name, kind in _MEASURES.items()
+    if name not in {"calls", "expired", "pending", "latency_p50_ms", "latency_p95_ms", "cost_usd"}
+}
 _GROUP: Final[Table] = {"task_type": "VARCHAR", "model": "VARCHAR", "config": "VARCHAR"}
+_SOURCE: Final[Table] = {**_GROUP, "source": "VARCHAR"}
 
 _TIMES: Final = frozenset(
     {
@@ -191,7 +221,9 @@ def _published(log: str, *, without: tuple[str, ...] = ()) -> Table:
 
 PUBLISHED: Final[dict[str, Table]] = {
     "calls": {
-        **_published("calls"),
+        "call_id": "VARCHAR",
+        "attempt": "INTEGER",
+        **_published("calls", without=("call_id",)),
         "verdict": "VARCHAR",
         "score": "DOUBLE",
         "verdict_source": "VARCHAR",
@@ -202,6 +234,8 @@ PUBLISHED: Final[dict[str, Table]] = {
     "statements": _published("statements", without=("call_occurred_at",)),
     "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
     "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP"},
+    "source_rates": {**_SOURCE, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_SOURCE_MEASURES},
+    "source_current_rates": {**_SOURCE, "span": "VARCHAR", **_SOURCE_MEASURES, "as_of": "TIMESTAMP"},
     "alerts": _published("alerts"),
     "digests": _published("digests"),
     "recommendations": _published("recommendations"),
@@ -276,8 +310,26 @@ SELECT * FROM live.verdicts
 WHERE rowid IN (SELECT max(rowid) FROM live.verdicts GROUP BY call_id, call_occurred_at)
 """
 
+# What the records of a call filled: each column of a call is filled once, by its first record or by another one.
+_FILLED: Final = tuple(LOGS["completions"])[2:]
+COMPLETIONS: Final = f"""
+SELECT call_id, call_occurred_at, {", ".join(f"any_value({name}) AS {name}" for name in _FILLED)}
+FROM live.completions GROUP BY call_id, call_occurred_at
+"""
+
+
+def _call_column(name: str) -> str:
+    """A column of a published call, from its first record or from one that completed it."""
+    first = read(name, PUBLISHED["calls"][name], "c.")
+    if name not in _FILLED:
+        return first
+    # Empty `attrs` are absent, so another record may have filled them.
+    return f"coalesce({first}, k.{name})" if name != "attrs" else f"coalesce(nullif({first}, '{{}}'), k.attrs, {first})"
+
+
 MERGED_CALLS: Final = f"""
-SELECT {select("calls", "c.", only=tuple(LOGS["calls"]))},
+SELECT {_call_column("call_id")}, 0 AS attempt,
+  {", ".join(f'{_call_column(name)} AS "{name}"' for name in tuple(LOGS["calls"])[1:])},
   coalesce(v.verdict, 'pending') AS verdict,
   {read("score", "DOUBLE", "v.")} AS score,
   v.source AS verdict_source,
@@ -286,6 +338,25 @@ SELECT {select("calls", "c.", only=tuple(LOGS["calls"]))},
   coalesce(v.revisions, 0) AS revisions
 FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
   ON v.call_id = c.call_id AND v.call_occurred_at = c.occurred_at
+LEFT JOIN ({COMPLETIONS}) k
+  ON k.call_id = c.call_id AND k.call_occurred_at = c.occurred_at
+"""
+
+# A failed attempt has what its call has, but for what is its own; it is decided by its error.
+_OWN: Final = {
+    **{name: f"a.{name}" for name in ("attempt", "model", "config", "error")},
+    **{name: read(name, "DOUBLE", "a.") for name in ("latency_ms", "cost_usd")},
+    **dict.fromkeys(("tokens", "attrs", "score"), "NULL"),
+    "verdict": "'failure'",
+    "verdict_source": f"'{CALL}'",
+    "verdict_at": "p.occurred_at",
+    "statements": "0",
+    "revisions": "0",
+}
+ATTEMPTS: Final = f"""
+SELECT {", ".join(f'{_OWN.get(name, f"p.{name}")} AS "{name}"' for name in PUBLISHED["calls"])}
+FROM live.attempts a JOIN published.calls p
+  ON p.call_id = a.call_id AND p.attempt = 0 AND p.occurred_at = make_timestamp(a.call_occurred_at)
 """
 
 NEWEST_STATEMENTS: Final = f"""

@@ -22,12 +22,15 @@ from flows.dataflow.letter_log import LETTER_LOG
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
     AlertRows,
+    AttemptRows,
     CallRows,
     CellChanges,
     Clock,
+    CompletionRows,
     DeadLetterRows,
     DigestRows,
     EraseRows,
+    OpinionChanges,
     RecommendationRows,
     StatementRows,
     Tally,
@@ -202,6 +205,10 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
         joined = item[1]
         if "duplicates" in joined.tally:
             METRICS.duplicates(joined.tally["duplicates"])
+        if "completed" in joined.tally:
+            METRICS.completed(joined.tally["completed"])
+        if "attempts" in joined.tally:
+            METRICS.attempts(joined.tally["attempts"])
         if joined.tally:
             yield SNAPSHOT_KEY, Tally(joined.tally)
         if len(joined.accepted_at):
@@ -214,6 +221,8 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             return
         for make, message in (
             (rows.call_rows, CallRows),
+            (rows.completion_rows, CompletionRows),
+            (rows.attempt_rows, AttemptRows),
             (rows.verdict_rows, VerdictRows),
             (rows.statement_rows, StatementRows),
         ):
@@ -230,7 +239,10 @@ def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
     clock = (SNAPSHOT_KEY, Clock(grouped.watermark, NEVER, {}))
     if not grouped.names:
         return [clock]
-    return [(SNAPSHOT_KEY, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
+    cells = CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)
+    opinions = OpinionChanges(grouped.names, grouped.sources, grouped.opinions)
+    said = [(SNAPSHOT_KEY, opinions)] if len(grouped.opinions.code) else []
+    return [(SNAPSHOT_KEY, cells), *said, clock]
 
 
 def letter_history(letter: Letter) -> list[Keyed]:

@@ -9,9 +9,11 @@ import orjson
 
 from aftercall.records import seal_json
 from aftercall.times import NEVER, format_time
+from connectors.snapshot.tables import LOGS
 from flows.dataflow.snapshot_messages import Row
-from models.join import PENDING, Joined, Judgement
+from models.join import BITS, PENDING, Joined, Judgement
 
+_KEPT = sum(BITS[name] for name in LOGS["completions"] if name in BITS)
 _NAMES = ("failure", "success", "expired")
 """Verdicts, indexed by `success`: 0, 1, and -1, which is the last element."""
 
@@ -34,6 +36,39 @@ def call_rows(joined: Joined) -> list[Row]:
             None if call.attrs is None else orjson.dumps(call.attrs).decode(),
         )
         for call, at in zip(joined.accepted, joined.accepted_at.tolist(), strict=True)
+    ]
+
+
+def completion_rows(joined: Joined) -> list[Row]:
+    """Rows of the log `completions`: of each completion what it filled that is kept."""
+    completed = joined.completed
+    return [
+        (
+            call.call_id,
+            call_at,
+            call.session_id if new & BITS["session_id"] else None,
+            latency_ms if new & BITS["latency_ms"] else None,
+            call.cost_usd if new & BITS["cost_usd"] else None,
+            _tokens(call) if new & BITS["tokens"] else None,
+            call.error if new & BITS["error"] else None,
+            orjson.dumps(call.attrs).decode() if new & BITS["attrs"] else None,
+        )
+        for call, call_at, new, latency_ms in zip(
+            completed.records,
+            completed.call_at.tolist(),
+            completed.new.tolist(),
+            completed.latency_ms.tolist(),
+            strict=True,
+        )
+        if new & _KEPT
+    ]
+
+
+def attempt_rows(joined: Joined) -> list[Row]:
+    """Rows of the log `attempts`: of each failed attempt what its call does not have."""
+    return [
+        (a.call_id, a.call_at, a.attempt, a.group[1], a.group[2], a.latency_ms, a.cost_usd, a.error)
+        for a in joined.attempts
     ]
 
 
@@ -68,7 +103,21 @@ def statement_rows(joined: Joined) -> list[Row]:
     """Rows of the table `statements`: new ones, and old ones whose `stands` has changed."""
     first = joined.first
     rows: list[Row] = [
-        (r.call_id, call_at, r.outcome_id, 1, r.source, None, at, "assert", success == 1, r.score, r.reason, True)
+        (
+            r.call_id,
+            call_at,
+            r.outcome_id,
+            1,
+            r.source,
+            None,
+            at,
+            "assert",
+            success == 1,
+            r.score,
+            r.reason,
+            r.scorer,
+            True,
+        )
         for r, call_at, at, success in zip(
             first.records, first.call_at.tolist(), first.at.tolist(), first.success.tolist(), strict=True
         )
@@ -86,6 +135,7 @@ def statement_rows(joined: Joined) -> list[Row]:
             s.success,
             s.score,
             s.reason,
+            s.scorer,
             s.stands,
         )
         for s in joined.statements
@@ -123,6 +173,9 @@ def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
                 )
             ),
         )
+    for judgement in joined.judgements:
+        yield judgement.call_id, _verdict_json(judgement)
+    # An id may return once its call has closed: of two calls of one id in one batch the later one closes here.
     expired = joined.expired
     for call_id, code, call_at, decided, success in zip(
         expired.call_id,
@@ -139,8 +192,6 @@ def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
                 Judgement(call_id, group, call_at, _NAMES[success], None, source, None, None, decided, 1, 0, 0)
             ),
         )
-    for judgement in joined.judgements:
-        yield judgement.call_id, _verdict_json(judgement)
 
 
 def _verdict_json(j: Judgement) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
 from connectors.batch import Warned
-from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
+from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas, OpinionDeltas
 
 SNAPSHOT_KEY: Final = "snapshot"
 """Of every message to the snapshot sink: it has one partition."""
@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 class Tally(NamedTuple):
     """Counts to add to those of the table `pipeline`; keys from `connectors.snapshot.tables.COUNTERS`.
 
-    `pending` is not sent: the sink computes it as calls minus decided calls.
+    `pending` is not sent: the sink computes it as calls and attempts minus those that are decided.
     """
 
     counts: Mapping[str, int]
@@ -25,6 +25,18 @@ class Tally(NamedTuple):
 
 class CallRows(NamedTuple):
     """Accepted calls; see `SnapshotStore.append_calls`."""
+
+    rows: Sequence[Row]
+
+
+class CompletionRows(NamedTuple):
+    """What later records of accepted calls filled; see `SnapshotStore.append_completions`."""
+
+    rows: Sequence[Row]
+
+
+class AttemptRows(NamedTuple):
+    """Failed attempts of calls; see `SnapshotStore.append_attempts`."""
 
     rows: Sequence[Row]
 
@@ -96,6 +108,14 @@ class CellChanges(NamedTuple):
     delays: DelayDeltas
 
 
+class OpinionChanges(NamedTuple):
+    """Opinions of sources gained and withdrawn; the codes in `opinions` index `names` and `sources`."""
+
+    names: list[Group]
+    sources: list[str]
+    opinions: OpinionDeltas
+
+
 class Clock(NamedTuple):
     """How far the pipeline has read; the sink ignores values older than its own."""
 
@@ -110,6 +130,8 @@ class Clock(NamedTuple):
 SnapshotMessage = (
     Tally
     | CallRows
+    | CompletionRows
+    | AttemptRows
     | VerdictRows
     | StatementRows
     | DeadLetterRows
@@ -120,5 +142,6 @@ SnapshotMessage = (
     | UnmatchedIds
     | EraseRows
     | CellChanges
+    | OpinionChanges
     | Clock
 )

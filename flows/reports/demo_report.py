@@ -255,13 +255,16 @@ def _accounts(base: duckdb.DuckDBPyConnection) -> str:
     if not pipeline:
         return "The snapshot holds no counts."
     n = pipeline[0]
-    parts = n["calls"] + n["outcomes"] + n["duplicates"] + n["waiting"] + n["dead_letters"]
+    # An earlier version counted neither; where there are none, they are left out.
+    completed, attempts = n.get("completed") or 0, n.get("attempts") or 0
+    parts = n["calls"] + completed + n["outcomes"] + n["duplicates"] + n["waiting"] + n["dead_letters"]
     verdicts = n["pending"] + n["successes"] + n["failures"] + n["expired"]
     return (
         f"{n['records']:,} records {'=' if n['records'] == parts else '!='} {n['calls']:,} calls + "
-        f"{n['outcomes']:,} outcomes + {n['duplicates']:,} duplicates + {n['waiting']:,} waiting + "
-        f"{n['dead_letters']:,} dead letters\n"
-        f"{n['calls']:,} calls {'=' if n['calls'] == verdicts else '!='} {n['pending']:,} pending + "
+        f"{f'{completed:,} completed + ' if completed else ''}{n['outcomes']:,} outcomes + "
+        f"{n['duplicates']:,} duplicates + {n['waiting']:,} waiting + {n['dead_letters']:,} dead letters\n"
+        f"{n['calls']:,} calls {f'+ {attempts:,} attempts ' if attempts else ''}"
+        f"{'=' if n['calls'] + attempts == verdicts else '!='} {n['pending']:,} pending + "
         f"{n['successes']:,} successes + {n['failures']:,} failures + {n['expired']:,} expired"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from rich.markup import escape
 from aftercall.printable import printable
 from flows.reports.insights import open_snapshot, rows
 
-COUNTS = ("records", "calls", "outcomes", "duplicates", "waiting", "dead_letters")
+COUNTS = ("records", "calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+_SELDOM = frozenset({"completed", "attempts"})
 _SHOWN = 8
 VERDICTS = ("pending", "successes", "failures", "expired")
 
@@ -20,7 +22,7 @@ def summary(out: Path) -> dict[str, Any]:
     """Counts, dead letters by reason, and alerts of the snapshot in `out`."""
     snapshot = out / "outcomes.duckdb"
     with open_snapshot(snapshot) as base:
-        (pipeline,) = rows(base, f"SELECT {', '.join((*COUNTS, *VERDICTS))}, watermark FROM pipeline")
+        (pipeline,) = rows(base, f"SELECT {', '.join((*COUNTS, 'attempts', *VERDICTS))}, watermark FROM pipeline")
         reasons = rows(base, "SELECT reason, count(*) AS count FROM dead_letters GROUP BY reason ORDER BY 2 DESC, 1")
         alerts = rows(
             base,
@@ -42,11 +44,16 @@ def summary(out: Path) -> dict[str, Any]:
     }
 
 
+def _sum_of(names: Sequence[str], counts: dict[str, Any]) -> str:
+    """The counts as terms of a sum; those that most runs do not have are left out where they are 0."""
+    shown = [name for name in names if counts[name] or name not in _SELDOM]
+    return " + ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in shown)
+
+
 def show(counts: dict[str, Any], console: Console) -> None:
     """Print the result of `summary` as text."""
-    parts = " + ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in COUNTS[1:])
-    console.print(f"{counts['records']:,} records = {parts}")
-    console.print(f"{counts['calls']:,} calls = " + " + ".join(f"{counts[name]:,} {name}" for name in VERDICTS))
+    console.print(f"{counts['records']:,} records = {_sum_of(COUNTS[1:], counts)}")
+    console.print(f"{_sum_of(('calls', 'attempts'), counts)} = {_sum_of(VERDICTS, counts)}")
     if counts["dead_letter_reasons"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")

@@ -11,13 +11,14 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
-from aftercall.vocabulary import OTHER, RESERVED_SOURCES
+from aftercall.vocabulary import MAX_ATTEMPTS, OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
 from models.columns.group_sums import total
 from models.groups.members import Route
-from models.groups.migrations import with_naming, with_task_types
+from models.groups.migrations import with_attempts, with_naming, with_task_types
 from models.groups.naming import Caps, Folding, Naming
 from models.messages import (
+    NO_ATTEMPTS,
     NO_DELAYS,
     NO_ERRORS,
     NO_RESPONSES,
@@ -25,6 +26,7 @@ from models.messages import (
     NO_SLICES,
     NO_TRIALS,
     NO_VALUES,
+    Attempts,
     CellDeltas,
     Changes,
     Closed,
@@ -32,6 +34,7 @@ from models.messages import (
     ErrorTrials,
     Group,
     LatencyDeltas,
+    OpinionDeltas,
     Responses,
     Scores,
     SliceTrials,
@@ -45,20 +48,22 @@ MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
 
 _Name = TypeVar("_Name", Group, str)
-_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores)
+_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts)
 
 
 class Grouped(NamedTuple):
     """What one message of one shard led to.
 
     `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together. Codes
-    index `names`, which may repeat.
+    index `names` and `sources`, which may repeat.
     """
 
     names: list[Group]
     cells: CellDeltas
     latencies: LatencyDeltas
     delays: DelayDeltas
+    sources: list[str]
+    opinions: OpinionDeltas
     closed: Closed | None
     folding: list[Folding]
     folded_at: int
@@ -68,8 +73,8 @@ class Grouped(NamedTuple):
 class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
 
-    STATE_VERSION: ClassVar = 6
-    MIGRATIONS: ClassVar[Migrations] = {4: with_naming, 5: with_task_types}
+    STATE_VERSION: ClassVar = 7
+    MIGRATIONS: ClassVar[Migrations] = {4: with_naming, 5: with_task_types, 6: with_attempts}
 
     def __init__(self, shards: int, caps: Caps) -> None:
         """`shards`: how many must have sent messages before the watermark starts; `caps`: more groups fold."""
@@ -83,13 +88,14 @@ class Groups:
         self._sources: dict[str, int] = {}
         self._responses: list[Responses] = []
         self._scores: list[Scores] = []
+        self._attempts: list[Attempts] = []
         self._failed: dict[tuple[int, int, str], int] = {}
         """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
 
     def process(self, changes: Changes) -> Grouped:
         """Merge one message."""
         to = _Places([self._naming.route(name) for name in changes.names])
-        cells, latencies, delays = changes.cells, changes.latencies, changes.delays
+        cells, latencies, delays, opinions = changes.cells, changes.latencies, changes.delays, changes.opinions
         self._count_calls(changes)
         self._add(changes, to)
         if changes.erased:
@@ -103,6 +109,8 @@ class Groups:
             cells=cells._replace(code=to.of(cells.code, cells.minute // MINUTES_PER_HOUR)),
             latencies=latencies._replace(code=to.of(latencies.code, latencies.minute // MINUTES_PER_HOUR)),
             delays=delays._replace(code=to.of(delays.code, delays.hour)),
+            sources=[self._folded(name) for name in changes.sources],
+            opinions=opinions._replace(code=to.of(opinions.code, opinions.minute // MINUTES_PER_HOUR)),
             closed=self._close(watermark),
             folding=self._naming.began(),
             # Before there is a watermark, as in the first batch of all, the calls themselves give the time.
@@ -114,6 +122,7 @@ class Groups:
         """All of it as plain values and arrays; not a copy. Parts are joined first: a batch of each shard adds some."""
         self._trials, self._values = _joined(self._trials), _joined(self._values)
         self._responses, self._scores = _joined(self._responses), _joined(self._scores)
+        self._attempts = _joined(self._attempts)
         return {
             "clocks": self._clocks,
             "codes": self._codes,
@@ -124,6 +133,7 @@ class Groups:
             "sources": self._sources,
             "responses": self._responses,
             "scores": self._scores,
+            "attempts": self._attempts,
             "failed": self._failed,
         }
 
@@ -138,6 +148,7 @@ class Groups:
         groups._sources = kept["sources"]
         groups._responses = [Responses(*part) for part in kept["responses"]]
         groups._scores = [Scores(*part) for part in kept["scores"]]
+        groups._attempts = [Attempts(*part) for part in kept["attempts"]]
         groups._failed = kept["failed"]
         return groups
 
@@ -165,6 +176,9 @@ class Groups:
         if len(scores.code):
             code = own[to.of(scores.code, hours.scores)]
             self._scores.append(scores._replace(code=code, source=by[scores.source]))
+        attempts = changes.attempts
+        if len(attempts.code):
+            self._attempts.append(attempts._replace(code=own[to.of(attempts.code, attempts.hour)]))
         self._add_errors(changes, own[to.of(changes.failed.code, hours.failed)])
 
     def _add_errors(self, changes: Changes, code: I32) -> None:
@@ -192,6 +206,10 @@ class Groups:
             known = self._sources.setdefault(folded, len(self._sources))
         return known
 
+    def _folded(self, name: str) -> str:
+        """The name under which a source counts that was seen by `_source`."""
+        return name if name in self._sources else OTHER
+
     def _close(self, watermark: int) -> Closed | None:
         """What lies in minutes that the watermark has passed, None where it passed none."""
         through = watermark // MINUTE_US if watermark != NEVER else NEVER
@@ -202,6 +220,7 @@ class Groups:
         values, self._values = _split_at(self._values, through, NO_VALUES)
         responses, self._responses = _split_at(self._responses, through, NO_RESPONSES)
         scores, self._scores = _split_at(self._scores, through, NO_SCORES)
+        attempts, self._attempts = _split_at(self._attempts, through, NO_ATTEMPTS)
         errors, failed = self._pop_errors(through)
         names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed), "code")
         sources, source = _ranked(list(self._sources), (responses, scores), "source")
@@ -218,6 +237,7 @@ class Groups:
             responses=responses,
             errors=tuple(errors),
             failed=_sum_errors(failed._replace(code=code[failed.code])),
+            attempts=_sum_attempts(attempts._replace(code=code[attempts.code])),
         )
 
 
@@ -258,7 +278,8 @@ def _ranked(names: list[_Name], tables: tuple[Any, ...], column: str) -> tuple[l
 
 def _nameless(values: Values, erased: tuple[int, ...]) -> Values:
     """Without these calls' keys; their ties with others of the same microsecond may then be settled otherwise."""
-    named = np.isin(values.key, np.array(erased, np.uint64))
+    hashes, attempts = np.array(erased, np.uint64), np.arange(MAX_ATTEMPTS + 1, dtype=np.uint64)
+    named = np.isin(values.key, np.add.outer(hashes, attempts))
     return values._replace(key=np.where(named, np.uint64(0), values.key))
 
 
@@ -325,6 +346,13 @@ def _sum_errors(rows: ErrorTrials) -> ErrorTrials:
         return rows
     first, (count,) = total((rows.minute, rows.code, rows.error), (rows.count,))
     return ErrorTrials(rows.code[first], rows.minute[first], rows.error[first], count)
+
+
+def _sum_attempts(rows: Attempts) -> Attempts:
+    if not len(rows.code):
+        return rows
+    first, (count,) = total((rows.minute, rows.code, rows.hour), (rows.count,))
+    return Attempts(rows.code[first], rows.minute[first], rows.hour[first], count)
 
 
 def _in_order(values: Values) -> Values:

@@ -54,3 +54,8 @@ def with_task_types(state: dict[str, Any]) -> dict[str, Any]:
         "folded": {pool: hitters.state() for pool, hitters in folded.items()},
     }
     return state | {"naming": naming}
+
+
+def with_attempts(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 6 knew no attempts."""
+    return state | {"attempts": []}

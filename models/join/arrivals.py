@@ -6,11 +6,22 @@ They are those of `connectors.batch`, declared again because neither package may
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from models.arrays import F64, I8, I32, I64, U64, Bools, Objects
+from models.arrays import F64, I8, I32, I64, U32, U64, Bools, Objects
 from models.join.watermark import LaneClock
 from models.messages import Group
+
+
+class AttemptRecord(Protocol):
+    """What the join needs of an attempt, under the names that count."""
+
+    model: str
+    config: str | None
+    error: str | None
+    latency_ms: float | None
+    cost_usd: float | None
 
 
 class CallRecord(Protocol):
@@ -18,6 +29,7 @@ class CallRecord(Protocol):
 
     call_id: str
     error: str | None
+    attempts: Sequence[AttemptRecord] | None
 
 
 class OutcomeRecord(Protocol):
@@ -31,14 +43,17 @@ class OutcomeRecord(Protocol):
     score: float | None
     retracts: str | None
     reason: str | None
+    scorer: str | None
 
 
 class CallColumns(NamedTuple):
     """Calls. `key` = xxh3_64 of the id, `wm` the watermark each one met.
 
-    `digest`: of the deciding fields but the time, with names as they were sent, before aliases. `uuid`, shape (n, 2):
-    the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`: index in
-    the batch as read. Times in microseconds.
+    `digest`: of names, segment and error; only calls of earlier states are compared by it. `names`, `segment`,
+    `session`, `error`: digests of 32 bits, as they were sent, before aliases and redaction; 0 where absent. `filled`:
+    which of `FILLED_ONCE` it has, as bits, and above these a hint which name differs from another call's. `uuid`, shape
+    (n, 2): the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`:
+    index in the batch as read. Times in microseconds.
     """
 
     pos: I64
@@ -46,6 +61,11 @@ class CallColumns(NamedTuple):
     at: I64
     group: I32
     digest: U64
+    names: U32
+    segment: U32
+    session: U32
+    error: U32
+    filled: U32
     uuid: U64
     failed: Bools
     latency_ms: F64

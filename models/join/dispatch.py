@@ -1,7 +1,8 @@
 """Decides which records of a batch take the fast path through the join.
 
 It takes a new call with at most one outcome beside it in the batch, and an outcome that is alone with such a call, or
-alone with a held call that has no statement, and then decides by itself. All others take the slow path.
+alone with a held call that has no statement, and then decides by itself. Second records of calls that touch no ledger
+are columns too, see `models.join.seconds`. All others take the slow path.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.held_calls import NO_STATEMENT
 from models.join.identity import Identified
+from models.join.seconds import Seconds, seconds
 from models.join.shard_state import ShardState
 
 
@@ -27,6 +29,8 @@ class Dispatch(NamedTuple):
         outcome_rows: per outcome, the row of its held call, or -1.
         is_alone: per record, calls first, whether it is the only one of its call in the batch.
         partner: per outcome, the call of the batch where these two alone share a key, or -1.
+        seconds: the call records that complete or repeat a call in columns; for the others it is as if they were not
+            there.
     """
 
     fast_calls: Bools
@@ -35,12 +39,14 @@ class Dispatch(NamedTuple):
     outcome_rows: I32
     is_alone: Bools
     partner: I64
+    seconds: Seconds
 
 
 def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, found: Identified) -> Dispatch:
     """Choose the path of each record. O(n)."""
     count, held, periods = len(calls.key), shard.held, shard.periods()
-    alone, partner = _companions(found.keys, found.order, count)
+    again = seconds(shard, calls, found)
+    alone, partner = _companions(found.keys, _without(found.order, again.chosen), count)
     call_rows, outcome_rows = found.rows[:count], found.rows[count:]
     paired = partner >= 0
     single = alone[:count].copy()
@@ -61,7 +67,18 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     fast &= _decides(shard, outcomes) & ~periods.requires[group]
     # A call whose outcome takes the slow path goes with it.
     fast_calls[partner[paired & ~fast]] = False
-    return Dispatch(fast_calls, fast, call_rows, outcome_rows, alone, partner)
+    is_held = (again.owner < 0) | fast_calls[again.owner]
+    again = Seconds(again.chosen[is_held], again.owner[is_held], again.new[is_held])
+    return Dispatch(fast_calls, fast, call_rows, outcome_rows, alone, partner, again)
+
+
+def _without(order: I64, records: I64) -> I64:
+    """An order of records without some of them."""
+    if not len(records):
+        return order
+    kept = np.ones(len(order), np.bool_)
+    kept[records] = False
+    return order[kept[order]]
 
 
 def _decides(shard: ShardState, outcomes: OutcomeColumns) -> Bools:
@@ -79,11 +96,11 @@ def _decides(shard: ShardState, outcomes: OutcomeColumns) -> Bools:
 
 
 def _companions(keys: U64, order: I64, count: int) -> tuple[Bools, I64]:
-    """Which keys occur once; and per outcome (from `count` on) the call where both alone have a key, else -1."""
+    """Which keys occur once in `order`; per outcome (from `count` on) the call where both alone have a key, else -1."""
     ordered = keys[order]
-    same = np.zeros(len(keys) + 1, np.bool_)  # as the key before it
+    same = np.zeros(len(order) + 1, np.bool_)  # as the key before it
     np.equal(ordered[1:], ordered[:-1], out=same[1:-1])
-    alone = np.empty(len(keys), np.bool_)
+    alone = np.zeros(len(keys), np.bool_)
     alone[order] = ~(same[:-1] | same[1:])
     (second,) = (same[1:-1] & ~same[:-2] & ~same[2:]).nonzero()
     one, other = order[second], order[second + 1]

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
+from sys import intern
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +15,15 @@ import numpy as np
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from models.arrays import F64, I32, I64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.contents import KNOWN
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch
-from models.join.held_calls import NO_STATEMENT, PENDING, fold_digest
+from models.join.held_calls import NO_STATEMENT, PENDING
 from models.join.joined import FirstVerdicts
 from models.join.shard_state import ShardState
 from models.join.watermark import effective_minute
 
-_reason = attrgetter("reason")
+_reason, _scorer = attrgetter("reason"), attrgetter("scorer")
 
 
 class FastResults(NamedTuple):
@@ -56,7 +59,9 @@ class FastPath:
         table.ids.put_words(new, calls.uuid[accepted], lambda i: calls.records[accepted[i]].call_id)
         table.at[new], table.group[new], table.minute[new] = at, group, minute
         table.verdict[new], table.rules[new] = PENDING, periods.version
-        table.digest[new], table.single[new] = fold_digest(calls.digest[accepted]), NO_STATEMENT
+        table.digest[new], table.single[new] = calls.names[accepted], NO_STATEMENT
+        table.filled[new], table.segment[new] = calls.filled[accepted] | KNOWN, calls.segment[accepted]
+        table.session[new], table.error[new] = calls.session[accepted], calls.error[accepted]
         hashes = self._shard.homonyms.hashes(calls.key[accepted])
         latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
         self._deltas.add_calls(group, at, minute, latency_ms, cost_nano, tokens, hashes)
@@ -79,13 +84,12 @@ class FastPath:
             singles.at[single], singles.source[single], singles.given[single] = at, source, given
             singles.score[single], singles.minute[single] = score, minute
             singles.ids.put_words(single, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
-            reasons = list(map(_reason, records))
-            if reasons.count(None) < len(reasons):
-                by_single = zip(single.tolist(), reasons, strict=True)
-                self._shard.held.reasons.update((place, reason) for place, reason in by_single if reason is not None)
+            held = self._shard.held
+            held.reasons.update(_by_place(single, list(map(_reason, records))))
+            held.scorers.update(_by_place(single, list(map(_scorer, records)), intern))
             table.single[row], table.verdict[row] = single, success
-            self._shard.held.touch(row)
-            self._deltas.add_verdicts(group, call_at, success, at)
+            held.touch(row)
+            self._deltas.add_verdicts(group, call_at, success, at, source=source)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
             self._deltas.add_first_trials(CallPlaces(group, call_at, call_minute), trial_minute, success, source)
@@ -114,3 +118,10 @@ class FastPath:
         scaled = score.copy()
         scaled[has_scale] = np.clip((score[has_scale] - low) / (high - low), 0.0, 1.0)
         return scaled
+
+
+def _by_place(rows: I32, texts: list[str | None], kept: Callable[[str], str] = str) -> dict[int, str]:
+    """The texts that there are, by row."""
+    if texts.count(None) == len(texts):
+        return {}
+    return {row: kept(text) for row, text in zip(rows.tolist(), texts, strict=True) if text is not None}

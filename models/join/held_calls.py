@@ -1,6 +1,6 @@
 """Holds the calls of one shard until they close, as numpy columns.
 
-A call takes about 90 bytes where every second one has a statement. The common call has no statement or one, which lies
+A call takes about 106 bytes where every second one has a statement. The common call has no statement or one, which lies
 in the table `singles` beside the columns. The few calls with more statements, or with an `error`, have a `StoredLedger`
 (a Python object) in `ledgers`. Calls are grouped by the hour in which they close, so closing never scans what is not
 due and never needs a timer per call.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,8 +36,14 @@ class _CallColumns(NamedTuple):
     verdict: I8
     rules: U8
     digest: U32
+    """Of the names as they were sent; of a call that a state of before brought, of all that decided then."""
     single: I32
     """Row in `singles`, NO_STATEMENT or HAS_LEDGER."""
+    filled: U32
+    """As in `models.join.contents`; without KNOWN of a call that a state of before brought."""
+    segment: U32
+    session: U32
+    error: U32
 
 
 class _SingleColumns(NamedTuple):
@@ -53,11 +60,15 @@ class _SingleColumns(NamedTuple):
 
 @dataclass(slots=True)
 class StoredLedger:
-    """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none."""
+    """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none.
+
+    `error_minute`: the minute from which on that is known, None where it came with the call.
+    """
 
     call_id: str
     error: str | None
     statements: list[Statement] = field(default_factory=list)
+    error_minute: int | None = None
 
 
 class CallTable(IdPool[_CallColumns]):
@@ -76,12 +87,17 @@ class CallTable(IdPool[_CallColumns]):
                 rules=np.zeros(1, np.uint8),
                 digest=np.zeros(1, np.uint32),
                 single=np.zeros(1, np.int32),
+                filled=np.zeros(1, np.uint32),
+                segment=np.zeros(1, np.uint32),
+                session=np.zeros(1, np.uint32),
+                error=np.zeros(1, np.uint32),
             )
         )
 
     def _bind(self, columns: _CallColumns) -> None:
         super()._bind(columns)
-        self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns
+        self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns[:7]
+        self.filled, self.segment, self.session, self.error = columns[7:]
 
 
 class SingleTable(IdPool[_SingleColumns]):
@@ -128,6 +144,8 @@ class HeldCalls:
         self.ledgers: dict[int, StoredLedger] = {}
         self.reasons: dict[int, str] = {}
         """Reasons of single statements, by their row in `singles`."""
+        self.scorers: dict[int, str] = {}
+        """Likewise; interned, as many statements have the same."""
         self._changed: RowLog | None = None
         self._hours: dict[int, list[I32]] = {}
         self._due: I32 = np.zeros(0, np.int32)
@@ -192,9 +210,10 @@ class HeldCalls:
         held = single[single >= 0]
         if not len(held):
             return
-        if self.reasons:
-            for row in held.tolist():
-                self.reasons.pop(row, None)
+        for texts in (self.reasons, self.scorers):
+            if texts:
+                for row in held.tolist():
+                    texts.pop(row, None)
         self.singles.give_back(held)
         self.calls.single[rows[single >= 0]] = NO_STATEMENT
 
@@ -233,16 +252,13 @@ class HeldCalls:
             "calls": self.calls.state_of(rows),
             "has_single": has_single.astype(np.int32),
             "singles": self.singles.state_of(single_rows),
-            "reasons": self._reasons_at(single_rows),
-            "cases": {at: (case.call_id, case.error, [tuple(s) for s in case.statements]) for at, case in cases},
+            "reasons": _texts_at(self.reasons, single_rows),
+            "scorers": _texts_at(self.scorers, single_rows),
+            "cases": {
+                at: (case.call_id, case.error, [tuple(s) for s in case.statements], case.error_minute)
+                for at, case in cases
+            },
         }
-
-    def _reasons_at(self, singles: I32) -> dict[int, str]:
-        """Reasons of the single statements at these rows, by place."""
-        if not self.reasons:
-            return {}
-        reasons = map(self.reasons.get, singles.tolist())
-        return {place: reason for place, reason in enumerate(reasons) if reason is not None}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Fill an empty table from `state`, and with the `changes` that came after it, where it has some."""
@@ -270,9 +286,11 @@ class HeldCalls:
         self.calls.single[rows] = np.minimum(self.calls.single[rows], NO_STATEMENT)
         self.calls.single[rows[state["has_single"]]] = single
         self.reasons |= {single.item(place): reason for place, reason in state["reasons"].items()}
+        # A state of before has none.
+        self.scorers |= {single.item(place): intern(text) for place, text in state.get("scorers", {}).items()}
         self.ledgers |= {
-            rows.item(at): StoredLedger(call_id, error, [Statement(*s) for s in kept])
-            for at, (call_id, error, kept) in state["cases"].items()
+            rows.item(at): StoredLedger(call_id, error, [Statement(*s) for s in kept], *late)
+            for at, (call_id, error, kept, *late) in state["cases"].items()
         }
         self._schedule(rows[new], self._closing_times(rows[new]))
 
@@ -312,6 +330,14 @@ class HeldCalls:
         closes = np.concatenate((self._due_close, closes))
         by_time = np.lexsort((self._homonyms.hashes(self.index.row_key[rows]), closes))
         self._due, self._due_close = rows[by_time], closes[by_time]
+
+
+def _texts_at(texts: dict[int, str], singles: I32) -> dict[int, str]:
+    """Texts of the single statements at these rows, by place."""
+    if not texts:
+        return {}
+    found = map(texts.get, singles.tolist())
+    return {place: text for place, text in enumerate(found) if text is not None}
 
 
 def fold_digest(digest: Any) -> Any:

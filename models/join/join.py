@@ -15,12 +15,15 @@ import numpy as np
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
 from models.arrays import I32, I64, U64, Bools
-from models.join.arrivals import Arrivals, OutcomeColumns
+from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.join.attempts import try_all
+from models.join.completions import Filled, complete
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
 from models.join.held_calls import FAILURE, NO_STATEMENT, PENDING, SUCCESS
+from models.join.held_opinions import count_held_opinions
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
@@ -31,10 +34,11 @@ from models.join.migrations import (
     names_in_digests,
 )
 from models.join.rules import JoinRules
+from models.join.seconds import fill
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
 from models.join.strangers import strange, strangers
-from models.join.watermark import ENDED, LaneClocks
+from models.join.watermark import ENDED, LaneClocks, effective_minute
 from models.state import Migrations
 
 MOST_EARLY: Final = 5_000_000 // 12
@@ -71,6 +75,8 @@ class Join:
         self.shard = ShardState([rules], Homonyms(seed), seed)
         self.early = EarlyOutcomes(self.shard.homonyms, seed)
         self._most_early = most_early
+        self._opinions_counted = True
+        """Whether what sources say of held calls is; not after an upgrade, until the first batch."""
         self._is_full = False
         """Whether more wait than may, until a sixteenth of the room is free."""
         self.watermark = NEVER
@@ -91,16 +97,25 @@ class Join:
         count = len(calls.key)
         calls, outcomes = calls._replace(key=found.keys[:count]), outcomes._replace(key=found.keys[count:])
         deltas = Deltas(shard.source_code)
+        self._count_opinions(deltas)
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
+        filled = fill(shard, calls, paths.seconds)
         slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock))
         buffered = self._buffer(outcomes, found, paths, arrivals.partitions)
-        slow.run(calls, outcomes, paths._replace(fast_outcomes=paths.fast_outcomes | buffered))
+        done = paths.fast_calls.copy()
+        done[paths.seconds.chosen] = True
+        slow.run(calls, outcomes, paths._replace(fast_calls=done, fast_outcomes=paths.fast_outcomes | buffered))
         self._advance(arrivals)
         expired = self._close(slow, deltas)
         self._make_room(slow, arrivals)
         rest = slow.finish(self.watermark, last=arrivals.last)
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
+        parts = (filled, rest.completed)
+        completed = complete(calls, parts, deltas, shard.homonyms)
+        attempts = try_all(shard, calls, (_first_records(calls, accepted), *parts), deltas)
+        rest.tally.update(attempts=len(attempts), failures=len(attempts))
+        rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
         return Joined(
             changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources),
             accepted=calls.records[accepted],
@@ -111,6 +126,8 @@ class Join:
             statements=rest.statements,
             refused=rest.refused,
             tally=_tally(rest.tally, fast, expired, int(np.count_nonzero(buffered))),
+            completed=completed,
+            attempts=attempts,
         )
 
     def state(self) -> dict[str, Any]:
@@ -147,6 +164,7 @@ class Join:
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
         join._is_full = len(join.early) > most_early
+        join._opinions_counted = state.get("opinions_counted", True)
         return join
 
     def _is_there(self, keys: U64) -> Bools:
@@ -155,7 +173,13 @@ class Join:
         return there
 
     def _with_clocks(self, shard: dict[str, Any], waiting: dict[str, Any]) -> dict[str, Any]:
-        return {**shard, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
+        counted = {} if self._opinions_counted else {"opinions_counted": False}
+        return {**shard, **counted, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
+
+    def _count_opinions(self, deltas: Deltas) -> None:
+        if not self._opinions_counted:
+            count_held_opinions(self.shard, deltas)
+            self._opinions_counted = True
 
     def _watermarks(self, wm: I64, others: int) -> I64:
         """The watermark over all lanes that each record met; `wm` is that of its own lane."""
@@ -201,6 +225,12 @@ class Join:
         expired = _expire(self.shard, deltas, pending[single == NO_STATEMENT])
         held.release(due)
         return expired
+
+
+def _first_records(calls: CallColumns, accepted: I64) -> Filled:
+    """What the first records of calls fill."""
+    at, new = calls.at[accepted], calls.filled[accepted]
+    return Filled(accepted, calls.group[accepted], at, effective_minute(at, calls.wm[accepted]), new)
 
 
 def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:

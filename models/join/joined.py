@@ -1,14 +1,17 @@
 """The results of the join: what one batch changes in one shard.
 
-Common results are columns (`FirstVerdicts`, `Expired`), uncommon ones a row each (`Judgement`, `StatementRow`,
-`Refusal`). Times are in microseconds since 1970.
+Common results are columns (`FirstVerdicts`, `Completed`, `Expired`), uncommon ones a row each (`AttemptRow`,
+`Judgement`, `StatementRow`, `Refusal`). Times are in microseconds since 1970.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from models.arrays import I8, I32, I64, Objects
+import numpy as np
+
+from models.arrays import F64, I8, I32, I64, U32, Objects
 from models.messages import Changes, Erased, Group
 
 
@@ -23,6 +26,30 @@ class FirstVerdicts(NamedTuple):
     success: I8
 
 
+class Completed(NamedTuple):
+    """Records that complete a call. `call_at`: its time; `new`: what each fills, as bits of `FILLED_ONCE`.
+
+    `latency_ms`: that of the call from now on, where it is filled, else nan.
+    """
+
+    records: Objects
+    call_at: I64
+    new: U32
+    latency_ms: F64
+
+
+class AttemptRow(NamedTuple):
+    """A failed attempt of a call; `attempt` is its place among the call's attempts, from 1."""
+
+    call_id: str
+    call_at: int
+    attempt: int
+    group: Group
+    latency_ms: float | None
+    cost_usd: float | None
+    error: str
+
+
 class Expired(NamedTuple):
     """Calls that closed without a statement. `success`: -1 expired (`decided_at` NEVER), else the silence verdict."""
 
@@ -32,6 +59,9 @@ class Expired(NamedTuple):
     call_at: I64
     decided_at: I64
     success: I8
+
+
+NO_COMPLETIONS: Final = Completed(np.zeros(0, np.object_), np.zeros(0, np.int64), np.zeros(0, np.uint32), np.zeros(0))
 
 
 class Judgement(NamedTuple):
@@ -65,6 +95,7 @@ class StatementRow(NamedTuple):
     success: bool | None
     score: float | None
     reason: str | None
+    scorer: str | None
     stands: bool
 
 
@@ -98,3 +129,5 @@ class Joined(NamedTuple):
     tally: dict[str, int]
     erased: Erased | None = None
     unmatched: list[str] | None = None
+    completed: Completed = NO_COMPLETIONS
+    attempts: Sequence[AttemptRow] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from models.join.contents import Contents
 from models.join.ledger import Reading, read
 from models.join.rules import JoinRules
 from models.join.statements import OPEN, UNDECIDED, Deciding, End, Statement, Verdict, end_of
@@ -17,8 +18,12 @@ class OpenLedger:
     was accepted under; `success` is the verdict as of its settlement. Times in microseconds.
 
     Attributes:
+        contents: what its records have had, those of this batch included.
+        error_minute: the minute from which on its `error` is known, None where it came with the call.
         size: how many statements it had when it was opened.
         stored: whether it was held before this batch.
+        had_error: whether it had its error then.
+        completed: whether a record of this batch has completed it.
         horizon_ends: up to when outcomes count.
         closes: the call closes once the watermark is later.
         required: the sources that all must say success.
@@ -31,13 +36,16 @@ class OpenLedger:
     at: int
     minute: int
     version: int
-    digest: int
+    contents: Contents
     error: str | None
     statements: list[Statement]
     rules: JoinRules
     task: str
+    error_minute: int | None = None
     size: int = field(init=False)
     stored: bool = field(init=False)
+    had_error: bool = field(init=False)
+    completed: bool = field(init=False, default=False)
     horizon_ends: int = field(init=False)
     closes: int = field(init=False)
     required: tuple[str, ...] = field(init=False)
@@ -50,6 +58,7 @@ class OpenLedger:
     def __post_init__(self) -> None:
         self.size = len(self.statements)
         self.stored = self.row >= 0
+        self.had_error = self.stored and self.error is not None
         self.horizon_ends = self.at + self.rules.horizon(self.task)
         self.closes = self.horizon_ends + self.rules.allowed_lateness_us
         self.required = self.rules.required(self.task)
@@ -62,7 +71,7 @@ class OpenLedger:
     @property
     def grew(self) -> bool:
         """Whether this batch added a statement; the call's own error counts as one."""
-        return len(self.statements) > self.size or (not self.stored and self.error is not None)
+        return len(self.statements) > self.size or (self.error is not None and not self.had_error)
 
     @property
     def is_single(self) -> bool:
@@ -101,11 +110,31 @@ class OpenLedger:
         editions.add(statement.deciding())
         return len(editions)
 
-    def reading(self, size: int) -> Reading:
-        """What follows from the first `size` statements: ledgers only grow, so the past is a prefix."""
-        if size <= 1 and self.error is None and (not size or self._is_common):
+    def complete(self, other: Contents, error: str | None, minute: int) -> None:
+        """Take what another record of the call tells, which takes effect in `minute`."""
+        if error is not None and self.error is None:
+            self.error, self.error_minute = error, max(minute, self.minute)
+        self.contents, self.completed = self.contents.and_of(other), True
+
+    def before(self) -> Reading:
+        """What followed when it was opened: ledgers only grow, so the past is a prefix."""
+        return self._reading(self.size, failed=self.had_error)
+
+    def now(self) -> Reading:
+        """What follows now."""
+        return self._reading(len(self.statements), failed=self.error is not None)
+
+    def _reading(self, size: int, *, failed: bool) -> Reading:
+        if size <= 1 and not failed and (not size or self._is_common):
             return self._short_reading(size)
-        rules, failed = self.rules.verdict, self.error is not None
+        reading = self._read(size, failed=failed)
+        if not failed or self.error_minute is None or self.error_minute <= self.minute:
+            return reading
+        without = self._read(size, failed=False)
+        return reading._replace(ends=_known_from(self.error_minute, without.ends, reading.ends))
+
+    def _read(self, size: int, *, failed: bool) -> Reading:
+        rules = self.rules.verdict
         return read(self.minute, self.statements[:size], rules, failed=failed, required=self.required)
 
     @property
@@ -125,4 +154,12 @@ class OpenLedger:
         success = self.rules.verdict.success(only.source, only.given, only.score)
         verdict = Verdict(success, only, only.at, only.score)
         ends[max(self.minute, only.minute)] = end_of(verdict)
-        return Reading(verdict, {only.outcome_id: 1}, 0, ends)
+        opinions = {} if success is None else {only.source or "": (success, only.at)}
+        return Reading(verdict, {only.outcome_id: 1}, 0, ends, opinions)
+
+
+def _known_from(minute: int, before: dict[int, End], after: dict[int, End]) -> dict[int, End]:
+    """The ends of minutes where something became known in `minute`: those `before` it and `after`, and its own."""
+    ends = {one: end for one, end in before.items() if one < minute}
+    ends |= {one: end for one, end in after.items() if one > minute}
+    return ends | {minute: after[max(one for one in after if one <= minute)]}

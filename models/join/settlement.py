@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import CALL, SILENCE
-from models.join.deltas import CallPlace, Deltas
+from models.join.deltas import UNKNOWN, CallPlace, Deltas, Known
 from models.join.joined import Judgement, StatementRow
 from models.join.ledger import UNDECIDED, End, Reading, Verdict
 from models.join.open_ledger import OpenLedger
@@ -45,16 +45,18 @@ class Settlement:
         grew = ledger.grew
         if not grew and not closing and ledger.stored:
             return
-        before = ledger.reading(ledger.size) if ledger.stored else _NOTHING
-        now = ledger.reading(len(ledger.statements)) if grew or not ledger.stored else before
+        before = ledger.before() if ledger.stored else _NOTHING
+        now = ledger.now() if grew or not ledger.stored else before
         ledger.success = now.verdict.success
         decision = self._decide(ledger, now, closing=closing)
         if grew or decision.closed:
-            self._deltas.add_call_trials(_place(ledger), before.ends, -1, ledger.error)
-            self._deltas.add_call_trials(_place(ledger), decision.ends, 1, ledger.error)
+            error = Known(ledger.error, ledger.minute if ledger.error_minute is None else ledger.error_minute)
+            self._deltas.add_call_trials(_place(ledger), before.ends, -1, error if ledger.had_error else UNKNOWN)
+            self._deltas.add_call_trials(_place(ledger), decision.ends, 1, error)
             self._replace_verdict(ledger, before.verdict, decision)
             self._emit_verdict(ledger, now, decision)
         if len(ledger.statements) > ledger.size:
+            self._replace_opinions(ledger, before, now)
             self._add_statements(ledger)
             self._emit_statements(ledger, before.stands, now.stands)
 
@@ -81,6 +83,13 @@ class Settlement:
             if success is not None:
                 self._deltas.add_verdict(ledger.group, ledger.at, success, at, sign)
                 self._tally["successes" if success else "failures"] += sign
+
+    def _replace_opinions(self, ledger: OpenLedger, before: Reading, now: Reading) -> None:
+        """Take the opinions of sources off that are no more, and add the new ones."""
+        for opinions, others, sign in ((before.opinions, now.opinions, -1), (now.opinions, before.opinions, 1)):
+            for source, (success, at) in opinions.items():
+                if others.get(source) != (success, at):
+                    self._deltas.add_opinion(ledger.group, ledger.at, source, success, at, sign)
 
     def _emit_verdict(self, ledger: OpenLedger, now: Reading, decision: _Decision) -> None:
         statement = decision.verdict.statement
@@ -132,6 +141,7 @@ class Settlement:
                         asserted,
                         s.score,
                         s.reason,
+                        s.scorer,
                         stands_now,
                     )
                 )

@@ -16,6 +16,8 @@ import numpy as np
 from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.completions import Filled
+from models.join.contents import ERROR_BIT, KNOWN, Contents, differing, filled_by
 from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
@@ -28,6 +30,7 @@ from models.join.second_records import DUPLICATE, Problem, problem_of
 from models.join.shard_state import ShardState
 from models.join.watermark import effective_minute
 
+_FALLBACK: Final = " (a call that fell back to another model is one record, with the models that failed in 'attempts')"
 _MOST_AT_ONCE: Final = 10_000
 """So many outcomes whose wait is over become dead letters in one batch, at most."""
 
@@ -36,6 +39,7 @@ class SlowResults(NamedTuple):
     """What the slow path did; `accepted` indexes the batch's calls."""
 
     accepted: I64
+    completed: Filled
     judgements: list[Judgement]
     statements: list[StatementRow]
     refused: list[Refusal]
@@ -67,6 +71,7 @@ class SlowPath:
         self._deltas = deltas
         self._partitions = partitions
         self._accepted: list[int] = []
+        self._completed: list[tuple[int, int, int, int, int]] = []
         self._refused: list[Refusal] = []
         self._tally: Counter[str] = Counter()
         self._ledgers = OpenLedgers(shard, deltas, self._tally)
@@ -105,7 +110,8 @@ class SlowPath:
         """
         self._refuse_orphans(self._early.pop_expired(watermark, None if last else _MOST_AT_ONCE))
         accepted = np.array(self._accepted, np.int64)
-        return SlowResults(accepted, self._ledgers.judgements, self._ledgers.statements, self._refused, self._tally)
+        completed, ledgers = Filled.of(self._completed), self._ledgers
+        return SlowResults(accepted, completed, ledgers.judgements, ledgers.statements, self._refused, self._tally)
 
     def make_room(self, bound: Bound) -> None:
         """Give up the oldest early outcomes until no more wait than may, or the calls have not passed the oldest."""
@@ -124,19 +130,45 @@ class SlowPath:
         self._deltas.add_calls(calls.group[accepted], at, minute, latency_ms, cost_nano, tokens, hashes)
 
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
-        at, group, digest = calls.at.item(i), calls.group.item(i), fold_digest(calls.digest.item(i))
         ledger = self._open_ledger(key, wm)
-        if ledger is not None and (ledger.at, ledger.digest) == (at, digest):
-            # Checked before the age: a repeat of a held call is not too old, whatever settings apply to new calls.
-            self._tally["duplicates"] += 1
-        elif at + self._shard.hold_us(group) < wm:
+        differs = None if ledger is None else self._differs(ledger, calls, i)
+        if ledger is not None and differs is None:
+            # Checked before the age: a record of a held call is not too old, whatever settings apply to new calls.
+            self._complete(ledger, calls, i, wm)
+        elif calls.at.item(i) + self._shard.hold_us(calls.group.item(i)) < wm:
             self._refuse("too_old", "the call arrived after it would have closed", calls, i)
-        elif ledger is not None:
-            self._refuse("conflict", "another call has this call_id", calls, i)
+        elif differs is not None:
+            self._refuse("conflict", differs, calls, i)
         else:
-            self._accept(calls, i, key, wm, digest)
+            self._accept(calls, i, key, wm)
 
-    def _accept(self, calls: CallColumns, i: int, key: int, wm: int, digest: int) -> None:
+    def _differs(self, ledger: OpenLedger, calls: CallColumns, i: int) -> str | None:
+        """Why a record is not one of the same call; None where it is."""
+        at, group = calls.at.item(i), calls.group.item(i)
+        if not ledger.contents.filled & KNOWN:
+            same = (ledger.at, ledger.contents.names) == (at, fold_digest(calls.digest.item(i)))
+            return None if same else "another call has this call_id"
+        groups = self._shard.groups[ledger.group], self._shard.groups[group]
+        field = differing(ledger.contents, _contents(calls, i), at - ledger.at, groups)
+        if field is None:
+            return None
+        remedy = _FALLBACK if field == "model" else ""
+        return f"another call has this call_id: its '{field}' differs{remedy}"
+
+    def _complete(self, ledger: OpenLedger, calls: CallColumns, i: int, wm: int) -> None:
+        """Fill what a call has not; a record that fills nothing is a duplicate."""
+        at, contents = calls.at.item(i), _contents(calls, i)
+        is_known = ledger.contents.filled & KNOWN
+        new = filled_by(ledger.contents, contents, at - ledger.at) if is_known else 0
+        if not new:
+            self._tally["duplicates"] += 1
+            return
+        error = calls.records[i].error if new & ERROR_BIT else None
+        ledger.complete(contents._replace(filled=contents.filled | new), error, max(at, wm) // MINUTE_US)
+        self._completed.append((i, ledger.group, ledger.at, ledger.minute, new))
+        self._tally["completed"] += 1
+
+    def _accept(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         """Hold a new call, and enter the early outcomes that waited for it."""
         shard, at, group, record = self._shard, calls.at.item(i), calls.group.item(i), calls.records[i]
         ledger = OpenLedger(
@@ -147,7 +179,7 @@ class SlowPath:
             at=at,
             minute=max(at, wm) // MINUTE_US,
             version=shard.version,
-            digest=digest,
+            contents=_contents(calls, i),
             error=record.error,
             statements=[],
             rules=shard.rules,
@@ -250,6 +282,12 @@ class SlowPath:
             self._tally["late"] += 1
 
 
+def _contents(calls: CallColumns, i: int) -> Contents:
+    """What a record has."""
+    columns = (calls.names, calls.segment, calls.session, calls.error)
+    return Contents(calls.filled.item(i) | KNOWN, *(column.item(i) for column in columns))
+
+
 def _words(uuids: U64, i: int) -> tuple[int, int]:
     return uuids.item(i, 0), uuids.item(i, 1)
 
@@ -286,4 +324,5 @@ def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
             record.reason,
             minute,
             record.author if is_signed else None,
+            scorer=record.scorer,
         )

@@ -32,7 +32,7 @@ from pydantic_core import PydanticCustomError
 
 from aftercall.names import NAMES, label_of, plain_name
 from aftercall.times import YEAR_2000_US, parse_time
-from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.vocabulary import MAX_ATTEMPTS, RESERVED_NAMES, RESERVED_SOURCES
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
 MAX_TEXT: Final = 256
@@ -42,6 +42,7 @@ MAX_COST_USD: Final = 1e6
 MAX_LATENCY_MS: Final = 1e12
 MAX_COUNT: Final = 10**12
 _MAX_DOUBLE = int(sys.float_info.max)
+_ARM: Final = ("model", "config")
 
 
 def _time_text(text: str) -> str:
@@ -210,6 +211,26 @@ class ToolCall(_Part):
     stale: bool | None = None
 
 
+class Attempt(_Part):
+    """One try for a call at a model: with an `error` it failed, and another answered.
+
+    `config` is the call's where it is absent. Both names become plain ones, as those of the call do.
+    """
+
+    model: Name
+    config: Annotated[Name, WithJsonSchema({"type": "string", "maxLength": MAX_TEXT})] | None = None
+    error: LongText | None = None
+    latency_ms: LatencyMs | None = None
+    cost_usd: CostUsd | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_names(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {**given, **{name: plain_name(given[name]) for name in _ARM if isinstance(given.get(name), str)}}
+
+
 class Rollout(_Part):
     """The canary a call belongs to."""
 
@@ -251,6 +272,7 @@ class AgentCall(_Record):
     propensity: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     rollout: Rollout | None = None
     attrs: Attrs | None = None
+    attempts: Annotated[list[Attempt], Field(max_length=MAX_ATTEMPTS, fail_fast=True)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -296,6 +318,7 @@ class Outcome(_Record):
     action: Action = "assert"
     retracts: Id | None = None
     reason: LongText | None = None
+    scorer: Text | None = None
     error: LongText | None = None
     attrs: Attrs | None = None
 

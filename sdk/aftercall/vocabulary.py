@@ -18,3 +18,24 @@ RESERVED_NAMES: Final = frozenset({EVERY_TASK, OTHER})
 """Task types, models and configs with a meaning of their own; producers may not use them."""
 DEFAULT_PASS_AT: Final = 0.7
 """A score from here on is a success, unless its source has a rule."""
+
+MAX_ATTEMPTS: Final = 32
+"""At most so many tries of one call."""
+FILLED_ONCE: Final = (
+    "error",
+    "session_id",
+    "latency_ms",
+    "cost_usd",
+    "tokens",
+    "attrs",
+    "attempts",
+    "parent_call_id",
+    "tool_calls",
+    "policy_version",
+    "input",
+    "output",
+    "recommendation_id",
+    "propensity",
+    "rollout",
+)
+"""Fields of a call that a second record of it may give where the first did not; `tokens`: any of the three."""

@@ -68,6 +68,8 @@ def everything_counted(metrics: Metrics) -> None:
     metrics.health(lambda: True, lambda: 1.5)
     metrics.recovered(2.0)
     metrics.records("call", 3)
+    metrics.attempts(1)
+    metrics.completed(1)
     metrics.duplicates(1)
     metrics.dead_letters("late", 2)
     metrics.lag("agent.calls", 4, 500)
@@ -113,7 +115,8 @@ def test_counters_begin_at_zero_so_that_the_first_one_shows_as_an_increase() -> 
     for reason in DEAD_LETTER_REASONS:
         assert shown["aftercall_dead_letters_total", (reason,)] == 0
     assert shown["aftercall_records_total", ("outcome",)] == 0
-    assert shown["aftercall_duplicates_total", ()] == 0
+    for name in ("attempts", "completed", "duplicates"):
+        assert shown[f"aftercall_{name}_total", ()] == 0
 
 
 def test_a_gauge_of_which_nothing_is_known_is_absent_rather_than_zero() -> None:

@@ -136,7 +136,7 @@ def test_what_a_setting_refused_is_redriven_and_counted_once_though_it_is_killed
     running.stop()
     row = it.row()
     assert (row["calls"], row["outcomes"], row["waiting"]) == (*expected, 0)
-    assert row["records"] == row["calls"] + row["outcomes"] + row["duplicates"] + row["dead_letters"]
+    assert row["records"] == row["calls"] + row["completed"] + row["outcomes"] + row["duplicates"] + row["dead_letters"]
     found = {r["call_id"]: r["verdict"] for r in it.table("SELECT call_id, verdict FROM calls")}
     ahead = {f"ahead-{i}": "success" for i in range(AHEAD)} | {f"early-{i}": "failure" for i in range(EARLY)}
     assert found == it.verdicts | ahead

@@ -23,6 +23,7 @@ SHOWN = 12
 
 CALLS = {
     "call_id": "call_id",
+    "attempt": "attempt",
     "occurred_at": "epoch_us(occurred_at)",
     "task_type": "task_type",
     "model": "model",
@@ -52,7 +53,20 @@ STATEMENTS = {
     "success": "success",
     "score": "score",
     "reason": "reason",
+    "scorer": "scorer",
     "stands": "stands",
+}
+SOURCE_RATES = {
+    "task_type": "task_type",
+    "model": "model",
+    "config": "config",
+    "source": "source",
+    "grain": "grain",
+    "window_start": "epoch_us(window_start)",
+    "resolved": "resolved",
+    "successes": "successes",
+    "failures": "failures",
+    "rate": "rate",
 }
 RATES = {
     "task_type": "task_type",
@@ -72,6 +86,8 @@ RATES = {
 PIPELINE = (
     "records",
     "calls",
+    "completed",
+    "attempts",
     "outcomes",
     "duplicates",
     "waiting",
@@ -85,9 +101,10 @@ PIPELINE = (
     "expired",
 )
 KEYS = {
-    "calls": ("call_id", "occurred_at"),
+    "calls": ("call_id", "occurred_at", "attempt"),
     "statements": ("call_id", "outcome_id", "edition", "occurred_at"),
     "rates": ("task_type", "model", "config", "grain", "window_start"),
+    "source_rates": ("task_type", "model", "config", "source", "grain", "window_start"),
     "verdicts": ("call_id",),
 }
 
@@ -103,11 +120,14 @@ def compare(snapshot_path: Path | str, oracle: Oracle) -> None:
             row["attrs"] = _attrs(row["attrs"])
         statements = _rows(snapshot, "statements", STATEMENTS)
         rates = _rows(snapshot, "rates", RATES)
+        of_sources = _rows(snapshot, "source_rates", SOURCE_RATES)
         reasons = dict(snapshot.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason").fetchall())
         counters = _rows(snapshot, "pipeline", dict(zip(PIPELINE, PIPELINE, strict=True)))
     found = differences("calls", calls, _only(CALLS, oracle.calls_rows()))
     found += differences("statements", statements, _only(STATEMENTS, oracle.statements_rows()))
     found += differences("rates", rates, [row for grain in GRAIN_US for row in oracle.rates_rows(grain)])
+    of_sources_expected = [row for grain in GRAIN_US for row in oracle.source_rates_rows(grain)]
+    found += differences("source_rates", of_sources, of_sources_expected)
     found += changed("dead_letters by reason", reasons, dict(Counter(dead.reason for dead in oracle.dead())))
     if len(counters) == 1:
         found += changed("pipeline", counters[0], _only(PIPELINE, [oracle.counters()])[0])
@@ -164,20 +184,23 @@ def changed(where: str, got: Row, expected: Row) -> list[str]:
 
 def sums(counters: Row, calls: Sequence[Row], rates: Sequence[Row]) -> list[str]:
     """The sums of reference section 4, checked on the snapshot alone."""
-    entered = sum(counters[name] for name in ("calls", "outcomes", "duplicates", "waiting", "dead_letters"))
+    entered = sum(
+        counters[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+    )
     judged = sum(counters[name] for name in ("pending", "successes", "failures", "expired"))
     found = []
     if counters["records"] != entered:
         found.append(f"pipeline: records {counters['records']} is not what became of them, {entered}")
-    if counters["calls"] != judged:
-        found.append(f"pipeline: calls {counters['calls']} is not the sum of their verdicts, {judged}")
-    if counters["calls"] != len(calls):
-        found.append(f"pipeline: calls {counters['calls']} is not the number of rows of calls, {len(calls)}")
+    tried = counters["calls"] + counters["attempts"]
+    if tried != judged:
+        found.append(f"pipeline: calls and attempts {tried} are not the sum of their verdicts, {judged}")
+    if tried != len(calls):
+        found.append(f"pipeline: calls and attempts {tried} are not the number of rows of calls, {len(calls)}")
     for grain in GRAIN_US:
         for name in ("calls", "pending", "successes", "failures", "expired"):
             total = sum(row[name] for row in rates if row["grain"] == grain)
-            if total != counters[name]:
-                found.append(f"rates {grain}: {name} sum to {total}, the pipeline counts {counters[name]}")
+            if total != (counted := tried if name == "calls" else counters[name]):
+                found.append(f"rates {grain}: {name} sum to {total}, the pipeline counts {counted}")
     return found
 
 

@@ -14,7 +14,7 @@ import orjson
 from aftercall.times import NEVER
 from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import Decoder
-from flows.dataflow.rows import call_rows, statement_rows, verdict_records, verdict_rows
+from flows.dataflow.rows import attempt_rows, call_rows, completion_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
 from models import plain
 from models.groups import Caps, Groups
@@ -75,6 +75,7 @@ class Direct:
     seed: int = 0
     most_early: int = MOST_EARLY
     calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    attempts: dict[tuple[str, int, int], tuple[Any, ...]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     statements: dict[tuple[str, int, str, int], tuple[Any, ...]] = field(default_factory=dict)
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -85,6 +86,13 @@ class Direct:
     cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    opinions: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    tried: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    """Attempts by group and minute."""
+    latencies: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    differing: list[str] = field(default_factory=list)
+    """The fields that the dead letters of calls name."""
 
     def __post_init__(self) -> None:
         self.joins = {shard: Join(self.rules, self.seed, self.most_early) for shard in SHARDS}
@@ -137,6 +145,11 @@ class Direct:
         for row in call_rows(joined):
             assert row[:2] not in self.calls
             self.calls[row[:2]] = row
+        for call_id, at, *filled in completion_rows(joined):
+            self._complete((call_id, at), filled)
+        for row in attempt_rows(joined):
+            assert row[:3] not in self.attempts
+            self.attempts[row[:3]] = row
         for row in verdict_rows(joined):
             self.verdicts[row[:2]] = row
         for row in statement_rows(joined):
@@ -146,6 +159,9 @@ class Direct:
             if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
                 self.newest[key] = record
         self.tally.update(joined.tally)
+        self.differing += [
+            r.detail.split("'")[1] for r in joined.refused if r.detail.startswith("another call has this call_id: ")
+        ]
         for refusal in joined.refused:
             self.dead[refusal.reason, refusal.call_id] += 1
             if refusal.reason in {"conflict", "no_verdict"} and "outcome_id" in refusal.detail:
@@ -154,7 +170,11 @@ class Direct:
         for code, minute, *counts in zip(*(c.tolist() for c in joined.changes.cells), strict=True):
             for name, count in zip(("calls", "successes", "failures", "expired", "cost"), counts, strict=True):
                 self.cells[names[code], minute, name] += count
+        for code, minute, bucket, count in zip(*(c.tolist() for c in joined.changes.latencies), strict=True):
+            self.latencies[names[code], minute, bucket] += count
         grouped = self.groups.process(joined.changes)
+        for code, source, *rest, sign in zip(*(c.tolist() for c in grouped.opinions), strict=True):
+            self.opinions[(grouped.names[code], grouped.sources[source], *rest)] += sign
         if grouped.closed is not None:
             closed = grouped.closed
             for code, minute, *counts in zip(*(c.tolist() for c in closed.trials), strict=True):
@@ -162,6 +182,17 @@ class Direct:
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
                     self.trials[closed.names[code], minute, name] += count
             self._add_responses(closed)
+            self._add_values(closed)
+            self._add_attempts(closed)
+
+    def _complete(self, key: tuple[str, int], filled: list[Any]) -> None:
+        """As the snapshot does: what a record filled was absent."""
+        row = list(self.calls[key])
+        for place, value in enumerate(filled, len(row) - len(filled)):
+            if value is not None:
+                assert row[place] in (None, "{}")
+                row[place] = value
+        self.calls[key] = tuple(row)
 
     def _add_responses(self, closed: Closed) -> None:
         names, sources = closed.names, closed.sources
@@ -178,6 +209,16 @@ class Direct:
             self.responses["slices"][names[code], minute, sources[source], success] += count
         for code, minute, error, count in rows(closed.failed):
             self.responses["errors"][names[code], minute, closed.errors[error]] += count
+
+    def _add_attempts(self, closed: Closed) -> None:
+        for code, minute, _, count in rows(closed.attempts):
+            self.tried[closed.names[code], minute] += count
+
+    def _add_values(self, closed: Closed) -> None:
+        for code, minute, at, key, *values in zip(*(column.tolist() for column in closed.values), strict=True):
+            for metric, value in zip(("latency_ms", "cost_usd", "tokens"), values, strict=True):
+                if value >= 0:
+                    self.values[closed.names[code], minute, at, key, metric, value] += 1
 
     @property
     def watermark(self) -> int:

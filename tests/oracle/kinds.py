@@ -24,6 +24,8 @@ DAY = 86_400 * SECOND
 KINDS: Final = frozenset(
     {"editions", "clearings", "abstentions", "authors", "combine", "required", "completions", "attempts"}
 )
+WITHOUT_SETTINGS: Final = frozenset({"completions", "attempts"})
+"""Those that no setting switches on."""
 ABSTAIN: Final = {
     "user_feedback": (0.3, 0.69),
     "human_review": (0.5, 0.5),
@@ -48,7 +50,7 @@ def with_kinds(draw: st.DrawFn, rules: Rules, kinds: frozenset[str], tasks: Sequ
         required = st.lists(sources, max_size=2, unique=True).map(tuple)
         own = draw(st.dictionaries(st.sampled_from(tasks), required, max_size=1))
         rules = replace(rules, require=draw(required), task_require=own)
-    return replace(rules, completes="completions" in kinds)
+    return rules
 
 
 @st.composite
@@ -57,7 +59,7 @@ def more_calls(draw: st.DrawFn, calls: list[Raw], kinds: frozenset[str]) -> list
     if "attempts" in kinds:
         calls = [{**call, "attempts": draw(st.one_of(st.none(), _attempts()))} for call in calls]
     if "completions" in kinds:
-        calls = calls + [draw(_second(call)) for call in calls for _ in range(draw(st.integers(0, 2)))]
+        calls = calls + [draw(_second(call, kinds)) for call in calls for _ in range(draw(st.integers(0, 2)))]
     return calls
 
 
@@ -92,7 +94,7 @@ def _attempts(draw: st.DrawFn) -> list[Raw]:
 
 
 @st.composite
-def _second(draw: st.DrawFn, call: Raw) -> Raw:
+def _second(draw: st.DrawFn, call: Raw, kinds: frozenset[str]) -> Raw:
     """Another record of a call: what the first one lacks, other values, another time, or another call altogether."""
     later = draw(st.sampled_from([0, 0, SECOND, MINUTE, -MINUTE, DAY, DAY + 1, -DAY - 1]))
     at = max(call["occurred_at"] + later, 0)
@@ -107,7 +109,8 @@ def _second(draw: st.DrawFn, call: Raw) -> Raw:
     other = draw(st.sampled_from([{}, {}, {}, {}, {"model": "m-3"}, {"segment": "other"}]))
     tokens = draw(st.sampled_from([{}, {"tokens": 9}, {"tokens_out": 3}]))
     named = {name: call[name] for name in ("call_id", "task_type", "model", "config", "segment")}
-    return {**named, **fills, **tokens, **other, "occurred_at": at, "attempts": draw(st.one_of(st.none(), _attempts()))}
+    tried: Raw = {"attempts": draw(st.one_of(st.none(), _attempts()))} if "attempts" in kinds else {}
+    return {**named, **fills, **tokens, **other, "occurred_at": at, **tried}
 
 
 @st.composite

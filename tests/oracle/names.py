@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from oracle.records import Outcome
 
 if TYPE_CHECKING:
-    from oracle.records import Call, Record, Rules
+    from oracle.records import Attempt, Call, Record, Rules
 
 FIELDS = ("task_type", "model", "config")
 
@@ -32,8 +32,18 @@ def counted(call: Call, rules: Rules) -> Call:
             attrs.setdefault(f"{field}_as_sent", sent[field])
     changed = named != sent
     task_type, model, config = named.values()
-    names = replace(call, task_type=task_type, model=model, config=config, sent=tuple(read.values()))
+    attempts = tuple(tried(attempt, rules) for attempt in call.attempts)
+    sent_as = tuple(read.values())
+    names = replace(call, task_type=task_type, model=model, config=config, sent=sent_as, attempts=attempts)
     return replace(names, attrs=attrs) if changed else names
+
+
+def tried(attempt: Attempt, rules: Rules) -> Attempt:
+    """An attempt under the names that count; one whose config has nothing to see has that of its call."""
+    model = alias(plain(attempt.model), rules.aliases.get("model", {}))
+    config = plain(attempt.config or "") or None
+    aliases = rules.aliases.get("config", {})
+    return replace(attempt, model=model, config=None if config is None else alias(config, aliases))
 
 
 def spelled(record: Record, rules: Rules) -> Record:

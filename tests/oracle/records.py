@@ -53,8 +53,8 @@ class Rules:
     """The ends of a source's scores; 0 and 1 where it has none."""
     require: tuple[str, ...] = ()
     task_require: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    completes: bool = False
-    """Whether a second record of a call may complete the first."""
+    completes: bool = True
+    """Whether a second record of a call may complete the first; not so of calls that a state of before brought."""
     most_waiting: int | None = None
     """So many outcomes may wait in each of the twelve shards; None: any number."""
     aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)
@@ -132,6 +132,7 @@ class Outcome:
     reason: str | None = None
     call_at: int | None = None
     author: str | None = None
+    scorer: str | None = None
     edition: int = 1
     """Its number among the records of its id, given as it enters a ledger."""
 
@@ -200,6 +201,7 @@ def parse(kind: str, line: bytes) -> Record:
         action=raw.get("action", "assert"),
         retracts=raw.get("retracts"),
         reason=raw.get("reason"),
+        scorer=raw.get("scorer"),
         call_at=micros(raw["call_occurred_at"]) if "call_occurred_at" in raw else None,
         author=raw.get("author"),
     )

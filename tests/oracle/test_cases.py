@@ -124,12 +124,12 @@ def test_26_the_attempt_that_answered_gets_the_thumb() -> None:
         tried = first.get(record["call_id"])
         return record if tried is None else {**record, "attempts": [tried]}
 
-    oracle = case(26, Rules(completes=True), with_attempts)
+    oracle = case(26, Rules(), with_attempts)
     rates = {row["model"]: (row["calls"], row["successes"], row["failures"]) for row in oracle.rates_rows("1d")}
     assert rates == {"backup": (1, 1, 0), "large": (2, 1, 1)}
     assert oracle.counters()["attempts"] == 1
 
 
 def test_26_without_attempts_the_dead_letter_names_the_field() -> None:
-    oracle = case(26, Rules(completes=True))
+    oracle = case(26, Rules())
     assert ([dead.reason for dead in oracle.dead()], oracle.named()) == (["conflict"], ["model"])

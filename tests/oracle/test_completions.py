@@ -13,7 +13,7 @@ from oracle.votes import BASE, CALL, LATENESS, H, M, T, fed, retract, vote
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
-RULES = replace(BASE, completes=True)
+RULES = BASE
 LONG = replace(RULES, horizon_us=30 * DAY)
 GROUP = ("task", "model", "default")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,13 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.join.join import MOST_EARLY
+from models.stats.delay_distribution import delay_bucket
 from models.stats.minute_delays import bucket_of
+from models.stats.quantile_sketch import value_bucket
 from oracle.direct import Direct, join_rules
 from oracle.held import trials_of
 from oracle.histories import History, histories
+from oracle.kinds import KINDS, WITHOUT_SETTINGS
+from oracle.ledger import opinions
+from oracle.replay import hash_of
 
 MINUTE_US = 60_000_000
-PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", "late", "conflicts", "dead_letters")
+PIPELINE = (
+    *("records", "calls", "completed", "attempts", "outcomes", "duplicates", "waiting"),
+    *("orphans", "late", "conflicts", "dead_letters"),
+)
 NAMES = {
     "source": "of another source",
     "author": "of another author",
@@ -31,13 +40,10 @@ NAMES = {
 VERDICTS = ("successes", "failures", "expired")
 
 
-KINDS = frozenset({"editions", "clearings", "abstentions", "authors", "combine", "required"})
-
-
 @pytest.mark.slow
 @given(
     st.tuples(st.booleans(), st.frozensets(st.sampled_from(sorted(KINDS)))).flatmap(
-        lambda drawn: histories(sorted_files=drawn[0], kinds=drawn[1])
+        lambda drawn: histories(sorted_files=drawn[0], kinds=drawn[1] | WITHOUT_SETTINGS)
     ),
     st.lists(st.integers(1, 60), max_size=6),
     st.lists(st.booleans(), max_size=6),
@@ -65,12 +71,19 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         (dead.call_id, name) for dead, name in named if name is not None and dead.outcome_id is not None
     )
 
-    calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows()}
+    calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows() if not row["attempt"]}
     assert calls.keys() == direct.calls.keys()
     for key, row in calls.items():
+        told = (row["session_id"], row["latency_ms"], row["cost_usd"], row["tokens"], row["error"])
+        assert direct.calls[key][-6:-1] == told
+        assert json.loads(direct.calls[key][-1] or "{}") == row["attrs"]
         nothing = (*key, "pending", None, None, None, 0, 0)
         expected = ("verdict", "score", "verdict_source", "verdict_at", "statements", "revisions")
         assert direct.verdicts.get(key, nothing)[2:] == tuple(row[name] for name in expected)
+
+    own = ("call_id", "occurred_at", "attempt", "model", "config", "latency_ms", "cost_usd", "error")
+    attempts = [tuple(row[name] for name in own) for row in oracle.calls_rows() if row["attempt"]]
+    assert Counter(direct.attempts.values()) == Counter(attempts)
 
     statements = Counter(
         (
@@ -84,6 +97,7 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
             r["success"],
             r["score"],
             r["reason"],
+            r["scorer"],
             r["stands"],
         )
         for r in oracle.statements_rows()
@@ -119,6 +133,14 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         mine[group, minute // 60, name] += count
     assert +mine == +cells
 
+    # What each source says, since when, in its last word and however it came about.
+    assert all(count >= 0 for count in direct.opinions.values())
+    assert +direct.opinions == Counter(
+        (held.group, source, held.call.at // MINUTE_US, int(said.success), delay_of(said.decided_at - held.call.at))
+        for held in oracle._calls
+        for source, said in opinions(held.arrived(), held.rules).items()
+    )
+
     through = direct.watermark // MINUTE_US
     trials: Counter[tuple[object, ...]] = Counter()
     for group, minutes in oracle.trials().items():
@@ -145,9 +167,44 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         ((held.call.task_type, held.call.model, held.call.config), minute, held.call.error.split("\n")[0])
         for held in oracle._calls
         for minute, verdict, _ in trials_of(held)
-        if held.call.error is not None and verdict == "failure" and minute < through
+        if held.call.error is not None and verdict == "failure" and (held.error_minute or 0) <= minute < through
+    )
+    errors += Counter(
+        (held.group_of(attempt), minute, (attempt.error or "").split("\n")[0])
+        for held in oracle._calls
+        for attempt, _, minute in held.tried
+        if minute < through
     )
     assert direct.responses["errors"] == errors
+    assert direct.tried == Counter(
+        (held.group_of(attempt), minute)
+        for held in oracle._calls
+        for attempt, _, minute in held.tried
+        if minute < through
+    )
+
+    values = Counter(
+        {
+            (group, minute, at, hash_of(call_id) + attempt, metric, value): count
+            for (group, minute, at, call_id, attempt, metric, value), count in oracle.values().items()
+            if minute < through
+        }
+    )
+    assert direct.values == values
+    latencies = Counter(
+        (group, at // MINUTE_US, int(value_bucket(np.array([value]))[0]))
+        for (group, _, at, _, _, metric, value) in oracle.values().elements()
+        if metric == "latency_ms"
+    )
+    assert +direct.latencies == latencies
+    named = zip(oracle.dead(), oracle.named(), strict=True)
+    of_calls = Counter(field for dead, field in named if dead.reason == "conflict" and dead.outcome_id is None)
+    assert Counter(direct.differing) == of_calls
+
+
+def delay_of(us: int) -> int:
+    """The bucket of a delay."""
+    return int(delay_bucket(np.array([max(us, 0)]))[0])
 
 
 def names_in(detail: str) -> str:

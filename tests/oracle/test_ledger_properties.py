@@ -32,7 +32,6 @@ def ledgers(draw: st.DrawFn) -> tuple[Rules, list[Outcome], Call]:
         abstain={name: ABSTAIN[name] for name in sorted(draw(st.sets(sources)))},
         combine=draw(st.dictionaries(sources, st.sampled_from(HOW))),
         require=tuple(draw(st.lists(sources, unique=True, max_size=2))),
-        completes=True,
     )
     call = Call("c", 0, error=draw(st.sampled_from([None, None, "timeout"])))
     held = Held(call, 0, replace(rules, horizon_us=1000))

@@ -39,7 +39,8 @@ class History(NamedTuple):
 def history(folder: Path, *, calls: int, seed: int = 7) -> History:
     """Write six days of calls, and outcomes: revised, retracted, repeated, contradicted, orphaned, malformed, too late.
 
-    They belong to a horizon of 12 h. The success rate halves after four days.
+    Some calls come in parts, or after failed attempts. They belong to a horizon of 12 h. The success rate halves after
+    four days.
     """
     draw = random.Random(seed)
     calls_written, outcomes_written = [], []
@@ -47,6 +48,7 @@ def history(folder: Path, *, calls: int, seed: int = 7) -> History:
         at = draw.uniform(0, _DAYS_S)
         call = _call(draw, f"call-{number}", at)
         calls_written += _with_repeats(draw, at, call, {**call, "model": "another"})
+        calls_written += _completions(draw, at, call)
         for index in range(draw.choice((0, 1, 1, 1, 2, 3))):
             later = min(at + draw.choice((-5.0, 1.0, 60.0, 3_600.0, 43_200.0, 86_400.0)) * draw.random(), _DAYS_S)
             outcome = _outcome(draw, call["call_id"], index, later)
@@ -73,7 +75,18 @@ def _call(draw: random.Random, call_id: str, at: float) -> dict[str, Any]:
         "latency_ms": round(draw.lognormvariate(6, 1), 1),
         "cost_usd": round(draw.random() / 100, 6),
         **({"error": "timeout"} if draw.random() < 0.02 else {}),
+        **({"attempts": [{"model": "m-1", "error": "429", "cost_usd": 0.001}]} if draw.random() < 0.03 else {}),
     }
+
+
+def _completions(draw: random.Random, at: float, call: dict[str, Any]) -> list[tuple[float, str]]:
+    """Further records of some calls: at their end, or a second too early, with an error for the tenth of them."""
+    if draw.random() > 0.05:
+        return []
+    later = min(max(at + draw.choice((0.0, 2.0, 600.0, -1.0)), 0.0), _DAYS_S)
+    told = {"tokens": 9, "session_id": "s", "attempts": [{"model": "m-2", "config": "v0", "error": "timeout"}]}
+    told |= {"error": "timeout"} if draw.random() < 0.1 else {}
+    return [(later, json.dumps({**told, **call, "occurred_at": _time(later)}))]
 
 
 def _outcome(draw: random.Random, call_id: str, index: int, at: float) -> dict[str, Any]:
@@ -189,16 +202,17 @@ def sums_that_fail(out: Path) -> list[str]:
         verdicts_of = ", ".join(f"sum({name})" for name in ("calls", "pending", "successes", "failures", "expired"))
         grains = snapshot.execute(f"SELECT grain, {verdicts_of} FROM rates GROUP BY grain").fetchall()
         (letters,) = snapshot.execute("SELECT count(*) FROM dead_letters").fetchall()
+    tried = count["calls"] + count["attempts"]
     judged = [count[name] for name in ("pending", "successes", "failures", "expired")]
     sums = {
         "records": (
             count["records"],
-            sum(count[n] for n in ("calls", "outcomes", "duplicates", "waiting", "dead_letters")),
+            sum(count[n] for n in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")),
         ),
-        "calls": (count["calls"], sum(judged)),
+        "calls": (tried, sum(judged)),
         "table calls": (judged, [verdicts.get(name, 0) for name in ("pending", "success", "failure", "expired")]),
         "table dead_letters": (count["dead_letters"], letters[0]),
-        **{f"table rates, {grain}": ([count["calls"], *judged], list(totals)) for grain, *totals in grains},
+        **{f"table rates, {grain}": ([tried, *judged], list(totals)) for grain, *totals in grains},
     }
     return [f"{name}: {one} is not {other}" for name, (one, other) in sums.items() if one != other]
 

@@ -107,7 +107,7 @@ def test_a_digest_before_a_week_has_ended_is_undecided(finished: Path) -> None:
 def test_what_json_prints_can_be_parsed(finished: Path) -> None:
     found = counts(aftercall(finished, *REPLAY, "--json"))
     assert found["records"] == sum(
-        found[name] for name in ("calls", "outcomes", "duplicates", "waiting", "dead_letters")
+        found[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
     )
     assert re.fullmatch(r"2025-03-01T\d\d:\d\d:\d\dZ", found["watermark"])
     insight: dict[str, Any] = json.loads(

@@ -84,9 +84,10 @@ def killed(made: History, out: Path, workers: int, after_s: float, moment: Momen
 
 def test_the_history_has_what_makes_it_hard(reference: Reference) -> None:
     (row,) = reference.left.tables["pipeline"]
-    # watermark, records, calls, outcomes, duplicates, waiting, orphans, late, conflicts, dead_letters, and verdicts
-    assert all(count > 0 for count in row[1:5]), row
-    assert all(count > 0 for count in row[6:]), row
+    # watermark, records, calls, completed, attempts, outcomes, duplicates, waiting, orphans, late, conflicts,
+    # dead_letters, and verdicts
+    assert all(count > 0 for count in row[1:7]), row
+    assert all(count > 0 for count in row[8:]), row
     assert all(reference.left.lines.values()), {name: len(lines) for name, lines in reference.left.lines.items()}
     for name, lines in reference.left.lines.items():
         assert max(lines.values()) == 1, f"{name} repeats a line"

@@ -20,9 +20,11 @@ from aftercall.times import MINUTE_US
 from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.versions import newest_version
 from flows.dataflow.snapshot_messages import (
+    AttemptRows,
     CallRows,
     CellChanges,
     Clock,
+    CompletionRows,
     DeadLetterRows,
     Row,
     SnapshotMessage,
@@ -56,12 +58,12 @@ OPEN = (
     lambda: open_snapshot(folder / "outcomes.duckdb"),
 )
 SUMS = '''
-SELECT version, records = calls + outcomes + duplicates + waiting + dead_letters,
-  calls = pending + successes + failures + expired,
-  calls = (SELECT count(*) FROM calls),
+SELECT version, records = calls + completed + outcomes + duplicates + waiting + dead_letters,
+  calls + attempts = pending + successes + failures + expired,
+  (calls, attempts) = (SELECT (count(*) FILTER (attempt = 0), count(*) FILTER (attempt > 0)) FROM calls),
   dead_letters = (SELECT count(*) FROM dead_letters),
   outcomes = (SELECT count(*) FROM statements),
-  calls = (SELECT sum(calls) FROM rates WHERE grain = '1h'),
+  calls + attempts = (SELECT sum(calls) FROM rates WHERE grain = '1h'),
   successes = (SELECT sum(successes) FROM rates WHERE grain = '1d'),
   (pending, successes, failures, expired) = (SELECT (count(*) FILTER (verdict = 'pending'),
     count(*) FILTER (verdict = 'success'), count(*) FILTER (verdict = 'failure'),
@@ -71,7 +73,7 @@ FROM pipeline
 JOIN = '''
 SELECT count(*), count(c.call_id), count(*) FILTER (s.stands AND s.success != (c.verdict = 'success')),
   (SELECT sum(statements) FROM calls) - count(*)
-FROM statements s LEFT JOIN calls c USING (call_id)
+FROM statements s LEFT JOIN calls c ON c.call_id = s.call_id AND c.attempt = 0
 '''
 (folder / f"ready-{number}").touch()
 versions, looks, last, deadline = set(), 0, 0, time.monotonic() + seconds
@@ -115,6 +117,8 @@ def minute(i: int) -> list[SnapshotMessage]:
         (f"c{i}-{k}", at + k, "o1", 1, "judge", None, at + 9, "assert", k >= third, None, "because", True)
         for k in (*failed, *succeeded)
     ]
+    completions: list[Row] = [(f"c{i}-0", at, "s", None, None, None, None, None)]
+    attempts: list[Row] = [(f"c{i}-1", at + 1, 1, "large", "v1", 9.0, None, "429")]
     outcomes, expired, revised = len(statements), 0, 0
     if i:
         earlier = at - MINUTE_US
@@ -129,17 +133,21 @@ def minute(i: int) -> list[SnapshotMessage]:
     letter = {"event_id": f"{i:032x}", "reason": "not_json", "detail": "why.", "origin": {"file": "f", "line": i + 1},
               "size": 1, "sha256": "0" * 64, "payload": "{", "received_at": at}  # fmt: skip
     counts = {
-        "records": CALLS + outcomes + 2,
+        "records": CALLS + outcomes + 3,
         "calls": CALLS,
+        "completed": 1,
+        "attempts": 1,
         "outcomes": outcomes,
         "duplicates": 1,
         "dead_letters": 1,
         "successes": len(succeeded) + revised,
-        "failures": third - revised,
+        "failures": third - revised + 1,
         "expired": expired,
     }
     return [
         CallRows(calls),
+        CompletionRows(completions),
+        AttemptRows(attempts),
         Verdicts(verdicts),
         StatementRows(statements),
         DeadLetterRows([letter]),
@@ -151,6 +159,7 @@ def minute(i: int) -> list[SnapshotMessage]:
 
 def cells(at_minute: int, succeeded: int, failed: int, revised: int, expired: int) -> CellChanges:
     """The same in differences of the rate cells: this minute's, and those of the minute before."""
+    # The failed attempt is a call of another model.
     count = 2 if expired else 1
     code, when = np.zeros(count, np.int32), np.array([at_minute, at_minute - 1], np.int32)[:count]
 
@@ -166,10 +175,14 @@ def cells(at_minute: int, succeeded: int, failed: int, revised: int, expired: in
         column(0, expired),
         column(CALLS * 1_000, 0).astype(np.int64),
     )
+    tried = CellDeltas(
+        np.array([1], np.int32), when[:1], *(np.array([n], np.int32) for n in (1, 0, 1, 0)), deltas[6][:1]
+    )
+    deltas = CellDeltas(*map(np.concatenate, zip(deltas, tried, strict=True)))
     one, none = code[:1], np.zeros(0, np.int32)
     latencies = LatencyDeltas(one, when[:1], np.array([200], np.int16), column(CALLS, 0)[:1])
     delays = DelayDeltas(none, none, none.astype(np.int8), none.astype(np.int16), none)
-    return CellChanges([GROUP], deltas, latencies, delays)
+    return CellChanges([GROUP, ("support", "large", "v1")], deltas, latencies, delays)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ traffic by itself, and both against the hours of the week (`models.drift.volume.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -82,13 +82,16 @@ class Volume:
 
     def _count(self, closed: Closed) -> None:
         tasks = [name[0] for name in closed.names]
-        called = closed.trials
-        for task, hour, count in zip(
-            map(tasks.__getitem__, called.code.tolist()),
-            _hours(called.minute).tolist(),
-            called.calls.tolist(),
-            strict=True,
+        called = Counter[tuple[int, str]]()
+        # Failed attempts are calls for all others, but no traffic: retries in an incident would look like a crowd.
+        for table, counts, sign in (
+            (closed.trials, closed.trials.calls, 1),
+            (closed.attempts, closed.attempts.count, -1),
         ):
+            tried = zip(table.code.tolist(), _hours(table.minute).tolist(), counts.tolist(), strict=True)
+            for code, hour, count in tried:
+                called[hour, tasks[code]] += sign * count
+        for (hour, task), count in called.items():
             if count:
                 calls = self._called.setdefault(hour, {})
                 calls[task] = calls.get(task, 0) + count

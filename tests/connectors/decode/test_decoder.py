@@ -54,7 +54,8 @@ def test_calls_become_columns() -> None:
     assert calls.wm.tolist() == [NEVER] * 3
     assert calls.raw.tolist() == [raws[0], raws[2], raws[3]]
     dtypes = [column.dtype.str[1:] for column in calls]
-    assert dtypes == ["i8", "u8", "i8", "i4", "u8", "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
+    contents = ["u8", *["u4"] * 5]
+    assert dtypes == ["i8", "u8", "i8", "i4", *contents, "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
 
 
 def test_the_digest_distinguishes_segment_from_error_and_empty_text_is_absent() -> None:
@@ -269,6 +270,16 @@ REFUSED: dict[str, tuple[str, int, bytes]] = {
     "the name for the others": ("reserved_name", CALL, line(CALL, task_type="__other__", new=1)),
     "a reserved model": ("reserved_name", CALL, line(CALL, model="*")),
     "a reserved config": ("reserved_name", CALL, line(CALL, config="__other__")),
+    "a reserved model of an attempt": ("reserved_name", CALL, line(CALL, attempts=[{"model": "*"}])),
+    "a reserved config of an attempt": (
+        "reserved_name",
+        CALL,
+        line(CALL, attempts=[{"model": "m", "config": " __other__"}]),
+    ),
+    "an attempt without a model": ("missing_field", CALL, line(CALL, attempts=[{"error": "e"}])),
+    "an attempt at an invisible model": ("missing_field", CALL, line(CALL, attempts=[{"model": "\u200b"}])),
+    "33 attempts": ("too_long", CALL, line(CALL, attempts=[{"model": "m"}] * 33)),
+    "an attempt at a negative cost": ("negative", CALL, line(CALL, attempts=[{"model": "m", "cost_usd": -1}])),
     "the source for the others": ("reserved_source", OUTCOME, line(OUTCOME, source="__other__")),
     "reserved source": ("reserved_source", OUTCOME, line(OUTCOME, source="silence")),
     "reserved source of a retraction": (
@@ -297,9 +308,10 @@ def test_a_detail_names_field_rule_and_value_but_never_a_prompt() -> None:
         line(CALL, latency_ms="fast"), line(CALL, tool_calls=[{"name": 5}]), line(CALL, input=["secret"]),
         line(CALL, cost_usd=-0.5), line(CALL, occurred_at=1_772_366_400_000),
         line(CALL, occurred_at="01/03/2026 12:00"), line(CALL, occurred_at="soon"),
+        line(CALL, attempts=[{"model": "m"}] * 33), line(CALL, attempts=[{"model": "m", "latency_ms": -1}]),
     ]  # fmt: skip
     remedy = " (`aftercall import` converts such files)"
-    assert [item.detail for item in decode(raws, [CALL] * 7).refused] == [
+    assert [item.detail for item in decode(raws, [CALL] * 9).refused] == [
         f"field 'latency_ms' should be a valid number; got 'fast'{remedy}",
         f"field 'tool_calls.0.name' should be a valid string; got 5{remedy}",
         f"field 'input' should be a valid string; got an array{remedy}",
@@ -307,6 +319,8 @@ def test_a_detail_names_field_rule_and_value_but_never_a_prompt() -> None:
         f"field 'occurred_at' should be a valid string; got 1772366400000{remedy}",
         f"field 'occurred_at' is not an RFC 3339 time such as 2026-03-01T12:00:00Z; got '01/03/2026 12:00'{remedy}",
         "field 'occurred_at' is not an RFC 3339 time such as 2026-03-01T12:00:00Z; got 'soon'",
+        "field 'attempts' should have at most 32 items after validation, not 33; got an array",
+        "field 'attempts.0.latency_ms' should be greater than or equal to 0; got -1",
     ]
 
 

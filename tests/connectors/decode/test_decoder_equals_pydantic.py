@@ -140,7 +140,12 @@ odd = st.sampled_from(
         "null", "true", "false", "{}", "[]", "[1]", '{"a":1}', '{"a":null}', '{"a":[1]}', '{"a":1e999}', '{"a":true}',
         '{"a":"' + "x" * 257 + '"}', '{"' + "k" * 257 + '":1}', '{"a":9223372036854775808}', '{"a":1,"a":"b"}',
         '[{"name":"t","ok":true,"attempts":2,"latency_ms":1,"error":null,"stale":false}]', '[{"name":1}]',
-        '[{"nom":"t"}]', '[{"attempts":-1}]', '{"id":"r","arm":"canary","step":1}', '{"id":"r","arm":"other"}',
+        '[{"nom":"t"}]', '[{"attempts":-1}]', '[{"model":"m"}]', '[{"model":" m\u200b","config":" "}]',
+        '[{"model":"*"}]', '[{"model":"\u2060"}]', '[{"model":"m","config":"__other__ "}]', '[{"model":"m","extra":1}]',
+        '[{"model":"m","error":"","latency_ms":1,"cost_usd":0}]', '[{"model":"' + " " + "x" * 256 + '"}]',
+        '[{"model":"m","error":"' + "y" * 8193 + '"}]', "[" + ",".join(['{"model":"m"}'] * 32) + "]",
+        "[" + ",".join(['{"model":"m"}'] * 33) + "]", '[{"error":"e"}]', '[{"model":"m","cost_usd":-1}]',
+        '{"id":"r","arm":"canary","step":1}', '{"id":"r","arm":"other"}',
         '{"id":"r","arm":"baseline","step":null,"more":NaN}', '{"arm":"baseline"}',
         '"\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\x"', '"a\tb"', "[" * 150 + "]" * 150, "[" * 300 + "]" * 300,
         "", "nul", "'a'",
@@ -159,7 +164,7 @@ REASONABLE: dict[str, st.SearchStrategy[str]] = {
     "score": numbers, "propensity": numbers, "success": st.sampled_from(["true", "false", "null", "1"]),
     "action": st.sampled_from(['"assert"', '"retract"', "null", '"other"']),
     "type": st.sampled_from(['"call"', '"outcome"', "null"]),
-    "attrs": odd, "rollout": odd, "tool_calls": odd,
+    "attrs": odd, "rollout": odd, "tool_calls": odd, "attempts": odd,
 }  # fmt: skip
 
 
@@ -215,6 +220,7 @@ def test_a_record_that_is_put_right_is_checked_as_any_other_also_in_members_that
         b'"attrs": {"a": [1e999]}', b'"attrs": {"a": [1]}', b'"attrs": {"a": "' + b"x" * 300 + b'"}', b'"attrs": [""]',
         b'"tokens": 1.5', b'"tokens": 1e300', b'"tokens": "x", "tokens": 1.0', b'"session_id": 1' + b"0" * 30,
         b'"rollout": {"id": "", "arm": "canary"}', b'"tool_calls": [{"name": "", "attempts": 1.0}]', b'"new": ""',
+        b'"attempts": [{"model": "m", "error": ""}]', b'"attempts": [{"model": "", "error": "e"}]',
         b'"model": ""', b'"occurred_at": ""', b'"type": "outcome"', b'"latency_ms": 5', b'"latency_ms": ""',
     ]  # fmt: skip
     raws = [head + b", " + member + b"}" for member in members]

@@ -33,7 +33,7 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     store = SnapshotStore(tmp_path)
     store.append_calls([call(1), call(2), call(3, latency_ms=float("nan"), cost_usd=None, tokens=-1)])
     store.append_verdicts([("c1", AT + 1, "failure", 0.2, "judge", AT + 9, 1, 0)])
-    store.append_statements([("c1", AT + 1, "o1", 1, "judge", None, AT + 9, "assert", None, 0.2, "bad", True)])
+    store.append_statements([("c1", AT + 1, "o1", 1, "judge", None, AT + 9, "assert", None, 0.2, "bad", "j@1", True)])
     store.commit(1)
     store.append_verdicts(
         [
@@ -44,24 +44,87 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     )
     store.append_statements(
         [
-            ("c1", AT + 1, "o1", 1, "judge", None, AT + 9, "assert", None, 0.2, "bad", False),
-            ("c1", AT + 1, "o2", 1, "human_review", "ann", AT + 20, "assert", True, None, None, True),
+            ("c1", AT + 1, "o1", 1, "judge", None, AT + 9, "assert", None, 0.2, "bad", "j@1", False),
+            ("c1", AT + 1, "o2", 1, "human_review", "ann", AT + 20, "assert", True, None, None, None, True),
         ]
     )
     store.commit(2)
     published(store)
     rows = query(tmp_path, "SELECT * FROM calls ORDER BY call_id")
     one, two, three = rows
-    assert one[0:5] == ("c1", _naive(AT + 1), "support", "gpt", "v1")
-    assert one[7:12] == (12.5, 0.25, 7, None, '{"a":1}')
-    assert one[12:] == ("success", None, "human_review", _naive(AT + 20), 2, 1)
-    assert two[12:] == ("expired", None, None, None, 0, 0)
-    assert three[7:10] == (None, None, None)
-    assert three[12:] == ("pending", None, None, None, 0, 0)
+    assert one[0:6] == ("c1", 0, _naive(AT + 1), "support", "gpt", "v1")
+    assert one[8:13] == (12.5, 0.25, 7, None, '{"a":1}')
+    assert one[13:] == ("success", None, "human_review", _naive(AT + 20), 2, 1)
+    assert two[13:] == ("expired", None, None, None, 0, 0)
+    assert three[8:11] == (None, None, None)
+    assert three[13:] == ("pending", None, None, None, 0, 0)
     assert query(tmp_path, "SELECT outcome_id, occurred_at, success, score, stands FROM statements ORDER BY 1") == [
         ("o1", _naive(AT + 9), None, 0.2, False),
         ("o2", _naive(AT + 20), True, None, True),
     ]
+
+
+def test_failed_attempts_are_rows_with_what_their_call_has_and_go_with_it(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    store.append_calls([call(1, segment="long", session_id=None), call(2), call(3)])
+    store.append_completions([("c1", AT + 1, "s", None, None, None, None, None)])
+    store.append_attempts(
+        [
+            ("c1", AT + 1, 2, "large", "v2", 90.0, 0.5, "429"),
+            ("c2", AT + 2, 1, "large", "v1", None, float("nan"), "timeout"),
+            ("c1", AT + 999, 1, "of another call", "with this id", None, None, "x"),
+            ("c3", AT + 3, 1, "large", "v1", None, None, "x"),
+        ]
+    )
+    store.append_verdicts([("c1", AT + 1, "success", 1.0, "judge", AT + 9, 1, 1)])
+    store.commit(1)
+    published(store)
+    tried = "SELECT * FROM calls WHERE attempt > 0 ORDER BY call_id"
+    one, two, three = query(tmp_path, tried)
+    assert one == (
+        *("c1", 2, _naive(AT + 1), "support", "large", "v2", "long", "s", 90.0, 0.5, None, "429", None),
+        *("failure", None, "call", _naive(AT + 1), 0, 0),
+    )
+    assert (two[4:6], two[8:13]) == (("large", "v1"), (None, None, None, "timeout", None))
+    assert query(tmp_path, "SELECT verdict, statements FROM calls WHERE call_id = 'c1' AND attempt = 0") == [
+        ("success", 1)
+    ]
+    store.erase(["c1"])
+    store.forget({"calls": AT + 3})
+    store.commit(2)
+    published(store)
+    assert query(tmp_path, tried) == [three]
+    left = store._connection.execute("SELECT call_id, call_occurred_at FROM attempts ORDER BY 2").fetchall()
+    assert left == [("c3", AT + 3)]
+
+
+def test_what_later_records_filled_is_merged_onto_their_calls_and_goes_with_them(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    bare = call(1, session_id=None, latency_ms=None, cost_usd=None, tokens=None, error=None, attrs="{}")
+    store.append_calls([bare, call(2), call(3, tokens=-1, attrs=None)])
+    store.append_completions([("c1", AT + 1, "s", None, 0.5, None, None, None)])
+    store.commit(1)
+    store.append_completions(
+        [
+            ("c1", AT + 1, None, 7.5, None, 9, "timeout", '{"b":2}'),
+            ("c3", AT + 3, None, None, None, 5, None, None),
+            ("c2", AT + 999, None, None, None, 5, "of another call with this id", None),
+        ]
+    )
+    store.commit(2)
+    published(store)
+    filled = "SELECT session_id, latency_ms, cost_usd, tokens, error, attrs FROM calls ORDER BY call_id"
+    one, two, three = query(tmp_path, filled)
+    assert one == ("s", 7.5, 0.5, 9, "timeout", '{"b":2}')
+    assert two[1:] == (12.5, 0.25, 7, None, '{"a":1}')
+    assert three[3:] == (5, None, None)
+    store.erase(["c1"])
+    store.forget({"calls": AT + 3})
+    store.commit(3)
+    published(store)
+    assert query(tmp_path, filled) == [three]
+    left = store._connection.execute("SELECT call_id, call_occurred_at FROM completions ORDER BY 2").fetchall()
+    assert left == [("c3", AT + 3), ("c2", AT + 999)]
 
 
 def _naive(us: int) -> datetime:
@@ -76,7 +139,7 @@ def test_calls_and_statements_are_limited_as_configured(tmp_path: Path, mode: st
         [("c1", AT + 1, "success", None, "x", AT, 1, 0), ("c2", AT + 2, "pending", None, None, None, 1, 1)]
     )
     store.append_statements(
-        [(f"c{i}", AT + i, "o", 1, "x", None, AT, "assert", True, None, None, True) for i in (1, 2)],
+        [(f"c{i}", AT + i, "o", 1, "x", None, AT, "assert", True, None, None, None, True) for i in (1, 2)],
     )
     store.commit(1)
     published(store)
@@ -180,14 +243,14 @@ def test_each_edition_of_an_outcome_is_a_row_and_rows_from_before_there_were_edi
     tmp_path: Path,
 ) -> None:
     def vote(edition: int, *, success: bool, stands: bool) -> tuple[object, ...]:
-        return ("c1", AT, "o1", edition, "user", None, AT, "assert", success, None, None, stands)
+        return ("c1", AT, "o1", edition, "user", None, AT, "assert", success, None, None, None, stands)
 
     store = SnapshotStore(tmp_path)
     store.append_statements([vote(1, success=True, stands=True)])
     store.commit(1)
     store.close()
     with duckdb.connect(str(tmp_path / "state" / "live.duckdb")) as live:
-        for column in ("edition", "author"):
+        for column in ("edition", "author", "scorer"):
             live.execute(f"ALTER TABLE statements DROP COLUMN {column}")
     store = SnapshotStore(tmp_path)
     store.append_statements([vote(2, success=False, stands=True), vote(1, success=True, stands=False)])

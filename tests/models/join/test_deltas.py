@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aftercall.times import MINUTE_US
-from models.join.deltas import ERROR_LENGTH, CallPlace, Deltas
+from models.join.deltas import ERROR_LENGTH, CallPlace, Deltas, Known
 from models.join.ledger import End
 from models.messages import Group
 
@@ -12,7 +12,9 @@ FAILED: End = (False, "call")
 RIGHTED: End = (True, "human_review")
 
 
-def failed_trials(*steps: tuple[int, dict[int, End], int, str | None]) -> list[tuple[Group, int, str, int]]:
+def failed_trials(
+    *steps: tuple[int, dict[int, End], int, str | None], known_from: int = 5
+) -> list[tuple[Group, int, str, int]]:
     sources: list[str] = []
 
     def code(source: str) -> int:
@@ -22,7 +24,7 @@ def failed_trials(*steps: tuple[int, dict[int, End], int, str | None]) -> list[t
 
     deltas = Deltas(code)
     for group, ends, sign, error in steps:
-        deltas.add_call_trials(CallPlace(group, 125 * MINUTE_US, 5), ends, sign, error)
+        deltas.add_call_trials(CallPlace(group, 125 * MINUTE_US, 5), ends, sign, Known(error, known_from))
     changes = deltas.changes("00", 0, NAMES, sources)
     assert set(changes.hours.failed.tolist()) <= {2}
     columns = (column.tolist() for column in changes.failed)
@@ -48,3 +50,9 @@ def test_a_failure_that_a_later_statement_takes_back_is_taken_off() -> None:
         (NAMES[0], 5, "timeout", -1)
     ]
     assert failed_trials((0, {5: FAILED}, -1, "timeout"), (0, {5: FAILED, 7: RIGHTED}, 1, "timeout")) == []
+
+
+def test_a_failure_before_its_error_was_known_counts_without_it() -> None:
+    late = (0, {5: FAILED, 7: RIGHTED, 9: FAILED}, 1, "timeout")
+    assert failed_trials(late, known_from=9) == [(NAMES[0], 9, "timeout", 1)]
+    assert failed_trials(late, known_from=10) == []

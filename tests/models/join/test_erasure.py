@@ -64,9 +64,10 @@ class Erasing(Direct):
         decided = t["successes"] + t["failures"] + t["expired"]
         cells = sum(n for key, n in self.cells.items() if key[2] in {"successes", "failures", "expired"})
         return (
-            t["records"] == t["calls"] + t["outcomes"] + t["duplicates"] + t["waiting"] + t["dead_letters"]
+            t["records"]
+            == t["calls"] + t["completed"] + t["outcomes"] + t["duplicates"] + t["waiting"] + t["dead_letters"]
             and min(t.values(), default=0) >= 0
-            and t["calls"] >= decided == cells
+            and t["calls"] + t["attempts"] >= decided == cells
         )
 
 

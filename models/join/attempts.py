@@ -1,0 +1,78 @@
+"""Counts the failed attempts of calls: rows of their own, decided at once, that hold nothing and take no outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from models.join.arrivals import AttemptRecord, CallColumns
+from models.join.completions import Filled
+from models.join.contents import ATTEMPTS_BIT
+from models.join.deltas import CallPlaces, Deltas
+from models.join.joined import AttemptRow
+from models.join.shard_state import ShardState
+from models.join.watermark import effective_minute
+
+_NANO: Final = 1e9
+_ALL_BITS: Final = 2**64 - 1
+
+
+def try_all(shard: ShardState, calls: CallColumns, parts: Sequence[Filled], deltas: Deltas) -> list[AttemptRow]:
+    """Add the differences of the attempts that records brought; a row each. O(attempts), and O(n) to find them.
+
+    Args:
+        shard: learns their groups.
+        calls: of the batch.
+        parts: of accepted calls and of completions, what they fill.
+        deltas: gets the differences.
+    """
+    columns: tuple[Any, ...] = tuple(map(np.concatenate, zip(*parts, strict=True)))
+    filled = Filled(*columns)
+    (tried,) = (filled.new & ATTEMPTS_BIT).nonzero()
+    if not len(tried):
+        return []
+    rows, found = [], []
+    chosen = filled.chosen[tried]
+    minute = np.maximum(effective_minute(calls.at[chosen], calls.wm[chosen]), filled.minute[tried])
+    columns = (filled.group[tried], filled.at[tried], filled.minute[tried], minute)
+    hashes = shard.homonyms.hashes(calls.key[chosen]).tolist()
+    for record, group, *place, hash_ in zip(
+        calls.records[chosen], *(column.tolist() for column in columns), hashes, strict=True
+    ):
+        parent = shard.groups[group]
+        for number, attempt in _failed(record.attempts):
+            name = parent[0], attempt.model, parent[2] if attempt.config is None else attempt.config
+            values = attempt.latency_ms, attempt.cost_usd, attempt.error or ""
+            rows.append(AttemptRow(record.call_id, place[0], number, name, *values))
+            found.append((*place, (hash_ + number) & _ALL_BITS))
+    if rows:
+        _add(shard, rows, found, deltas)
+    return rows
+
+
+def _add(shard: ShardState, rows: list[AttemptRow], found: list[tuple[int, ...]], deltas: Deltas) -> None:
+    """Their differences; `found`: time and effective minute of the call, minute of the attempt, and its key."""
+    at, call_minute, minute, key = zip(*found, strict=True)
+    names = list(dict.fromkeys(row.group for row in rows))
+    codes = dict(zip(names, shard.learn_groups(names).tolist(), strict=True))
+    group = np.array([codes[row.group] for row in rows], np.int32)
+    cost_usd = np.array([row.cost_usd for row in rows], np.float64)
+    places = CallPlaces(group, np.array(at, np.int64), np.array(call_minute, np.int32))
+    now = np.array(minute, np.int32)
+    deltas.add_calls(
+        group,
+        places.at,
+        now,
+        np.array([row.latency_ms for row in rows], np.float64),
+        np.where(np.isnan(cost_usd), -1, np.rint(cost_usd * _NANO)).astype(np.int64),
+        np.full(len(rows), -1, np.int64),
+        np.array(key, np.uint64),
+    )
+    deltas.add_attempts(places, now, [row.error for row in rows])
+
+
+def _failed(attempts: Sequence[AttemptRecord]) -> Iterator[tuple[int, AttemptRecord]]:
+    """Those with an error, with their places in the list from 1: one without is the answer itself, or unknown."""
+    return ((number, attempt) for number, attempt in enumerate(attempts, 1) if attempt.error is not None)

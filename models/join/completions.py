@@ -1,0 +1,60 @@
+"""Turns what the second records of calls fill into differences, and into columns for the rows of these calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from models.arrays import I32, I64, U32
+from models.join.arrivals import CallColumns
+from models.join.contents import COST_BIT, LATENCY_BIT, TOKENS_BIT
+from models.join.deltas import CallPlaces, Deltas
+from models.join.homonyms import Homonyms
+from models.join.joined import Completed
+from models.join.watermark import effective_minute
+
+_US_PER_MS: Final = 1000
+
+
+class Filled(NamedTuple):
+    """Completions of one batch.
+
+    Attributes:
+        chosen: the records, as indices of the batch's calls.
+        group: of the call that each completes.
+        at: that call's time.
+        minute: its effective minute.
+        new: what each fills, as bits.
+    """
+
+    chosen: I64
+    group: I32
+    at: I64
+    minute: I32
+    new: U32
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, int, int, int, int]]) -> Filled:
+        """Those of single records."""
+        columns = np.array(rows, np.int64).reshape(-1, 5).T
+        types = (np.int64, np.int32, np.int64, np.int32, np.uint32)
+        return cls(*(column.astype(kind) for column, kind in zip(columns, types, strict=True)))
+
+
+def complete(calls: CallColumns, parts: Sequence[Filled], deltas: Deltas, homonyms: Homonyms) -> Completed:
+    """Add the differences of completions; what they fill. A value counts once, with the time of its call."""
+    columns: tuple[Any, ...] = tuple(map(np.concatenate, zip(*parts, strict=True)))
+    filled = Filled(*columns)
+    chosen, at, new = filled.chosen, filled.at, filled.new
+    own = calls.latency_ms[chosen]
+    apart_ms = np.abs(calls.at[chosen] - at) / _US_PER_MS
+    latency_ms = np.where(new & LATENCY_BIT, np.where(np.isnan(own), apart_ms, own), np.nan)
+    cost_nano = np.where(new & COST_BIT, calls.cost_nano[chosen], -1)
+    tokens = np.where(new & TOKENS_BIT, calls.tokens[chosen], -1)
+    if len(chosen):
+        minute = np.maximum(effective_minute(calls.at[chosen], calls.wm[chosen]), filled.minute)
+        places, hashes = CallPlaces(filled.group, at, filled.minute), homonyms.hashes(calls.key[chosen])
+        deltas.add_filled(places, minute, latency_ms, cost_nano, tokens, hashes)
+    return Completed(calls.records[chosen], at, new, latency_ms)
