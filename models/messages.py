@@ -158,7 +158,6 @@ class Attempts(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
-_NONE: I32 = np.zeros(0, np.int32)
 NO_ATTEMPTS = Attempts(*(_NONE,) * 4)
 
 
