@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -63,6 +63,8 @@ DEFINITIONS: Final = (
     Definition("aftercall_watermark_delay_seconds", "gauge", (), "Wall clock minus watermark"),
     Definition("aftercall_pending_calls", "gauge", (), "Held calls without a verdict"),
     Definition("aftercall_waiting_outcomes", "gauge", (), "Outcomes whose call has not come yet"),
+    Definition("aftercall_texts_total", "counter", ("fate",), "Texts of calls: kept, or dropped from their buffer"),
+    Definition("aftercall_texts_waiting_bytes", "gauge", (), "Texts that wait for their calls to fail, on the disk"),
     Definition("aftercall_verdicts_total", "counter", ("verdict",), "Verdict records issued, revisions too"),
     Definition("aftercall_alerts_total", "counter", ("state", "kind"), "Alert records issued"),
     Definition("aftercall_alerts_open", "gauge", (), "Alerts that are open, as of the last closed minute"),
@@ -185,6 +187,12 @@ class Metrics:
         """Set the held calls without a verdict and the outcomes without a call, of the whole pipeline."""
         self._metric("aftercall_pending_calls").set(calls)
         self._metric("aftercall_waiting_outcomes").set(outcomes)
+
+    def texts(self, fates: Mapping[str, int], waiting_bytes: int) -> None:
+        """Count texts by what has become of them, such as `texts_kept`, and set the bytes of those that wait."""
+        for fate, count in fates.items():
+            self._metric("aftercall_texts_total").labels(fate.removeprefix("texts_")).inc(count)
+        self._metric("aftercall_texts_waiting_bytes").set(waiting_bytes)
 
     def verdicts(self, verdict: str, count: int = 1) -> None:
         """Count `count` verdict records whose verdict is `verdict`."""

@@ -18,6 +18,7 @@ from connectors.files.index import Index, index
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
 from connectors.own_files import open_own
+from connectors.texts.buffer import WAITING_FOLDER
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.dataflow.steps import Joining
 from flows.dataflow.stored_state import Keeping
@@ -42,6 +43,7 @@ from flows.runtime.state_store import keeping_of, open_store
 from flows.settings import Settings, load
 from flows.settings.for_decoder import decoder_of
 from flows.settings.for_models import envelopes_of
+from flows.settings.for_texts import text_settings
 
 CHECK_ROOM_S = 1.0
 OnProgress = Callable[[int, int], None]
@@ -92,7 +94,8 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         execute(flow, state / "engine.log", workers=replay.workers, epoch=epoch, recovery=recovery)
         write_run(state, current | {"finished": True})
         shutil.rmtree(recovery)
-        shutil.rmtree(state / SEGMENTS, ignore_errors=True)
+        for folder in (SEGMENTS, WAITING_FOLDER):
+            shutil.rmtree(state / folder, ignore_errors=True)
         return files.warnings
 
 
@@ -134,6 +137,7 @@ def build_replay(
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention),
         apart=settings.alias.apart(),
+        texts=text_settings(settings),
     )
     verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)
     outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))

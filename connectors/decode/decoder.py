@@ -26,6 +26,7 @@ from connectors.decode.renaming import Renamer, rename
 from connectors.decode.repair import repaired
 from connectors.decode.scales import off_scale
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
+from connectors.decode.text_keeper import TextKeeper
 from connectors.decode.uuids import spell
 from connectors.decode.validation import CALL, OUTCOME, Refusal, examine
 
@@ -50,6 +51,7 @@ class Decoder:
         aliases: AliasSettings | None = None,
         ids_as_uuids: bool = False,
         score_bounds: Mapping[str, tuple[float, float] | None] | None = None,
+        texts: TextKeeper | None = None,
     ) -> None:
         """Prepare a decoder.
 
@@ -60,10 +62,11 @@ class Decoder:
             aliases: names that count as others; absent: none.
             ids_as_uuids: ids of calls and outcomes that are UUIDs in another spelling are read as UUIDs.
             score_bounds: of sources with settings for scores, the least and the greatest score where these name them.
+            texts: decides which of the `input` and `output` that stay are kept, and how.
         """
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
-        self._keep_payloads = keep_payloads
+        self._keep_payloads, self._texts = keep_payloads or texts is not None, texts
         self._ids_as_uuids = ids_as_uuids
         self._score_bounds = score_bounds or {}
         self._renamer = Renamer(aliases or AliasSettings())
@@ -125,6 +128,8 @@ class Decoder:
             rename(read.records[i], fields.names[columns.group[i]])
         if columns.tried.any():
             self._renamer.alias_attempts(read.records, columns.tried)
+        if self._texts is not None:
+            self._texts.apply(read.records, columns.key)
         calls = Calls(
             pos=read.rows,
             key=columns.key,

@@ -49,6 +49,8 @@ class ToolCallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     latency_ms: _LatencyMs | None = None
     error: _LongText | None = None
     stale: bool | None = None
+    input: _FreeText | None = None
+    output: _FreeText | None = None
 
 
 class AttemptRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):

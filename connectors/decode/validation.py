@@ -123,7 +123,7 @@ def _got(error: ErrorDetails) -> str:
     if error["type"] in {"bad_time", "before_2000", "reserved_source", "reserved_name"}:
         return ""  # the message has the value already
     value = error["input"]
-    if error["loc"][0] in _PRIVATE or not isinstance(value, str | bool | int | float):
+    if any(part in _PRIVATE for part in error["loc"]) or not isinstance(value, str | bool | int | float):
         return f"; got {_kind_of(value)}"
     if isinstance(value, str) and len(value) > _SHOWN:
         return f"; got {len(value)} characters"

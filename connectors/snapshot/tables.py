@@ -164,6 +164,9 @@ COUNTERS: Final = (
     "successes",
     "failures",
     "expired",
+    "texts_kept",
+    "texts_aged_out",
+    "texts_pushed_out",
 )
 
 _MEASURES: Final[Table] = {

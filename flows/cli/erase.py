@@ -97,6 +97,7 @@ _PLACES = {
     "verdicts": "rows of verdicts, including superseded ones",
     "statements": "rows of statements, including superseded ones",
     "dead_letters": "rows of dead_letters",
+    "texts": "texts of calls, those that wait for a failure too",
     "snapshots": "older snapshots dropped",
 }
 

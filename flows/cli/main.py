@@ -25,6 +25,7 @@ from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.kafka import topics
 from flows.cli.options import SNAPSHOT, Config, Json, SnapshotPath, moment, snapshot_file, span
+from flows.cli.show import show
 
 __all__ = ["UsageError", "app", "main"]
 
@@ -40,7 +41,7 @@ app = typer.Typer(
 Files = list[Path] | None
 
 LISTS = ("--calls", "--outcomes", "--call", "--session")
-PATH_OPTIONS = ("--calls", "--outcomes", "--config", "--from", "--out", "--snapshot", "--to")
+PATH_OPTIONS = ("--calls", "--outcomes", "--config", "--from", "--key-file", "--out", "--snapshot", "--to")
 MOST_CALLS = 50_000_000
 
 
@@ -307,6 +308,7 @@ app.command(
     epilog=exits(undecided="the snapshot holds no week that has ended"),
 )(digest)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
+app.command(short_help="Print a call, its verdict, the statements about it, and its texts.")(show)
 app.add_typer(dead_letters)
 app.add_typer(topics)
 

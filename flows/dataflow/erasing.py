@@ -11,6 +11,7 @@ from typing import Any, Final
 from connectors.erasure.requests import Erasures
 from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.versions import keep_newest
+from connectors.texts.store import TextStore
 from flows.dataflow.snapshot_messages import EraseRows
 
 _EPOCHS: Final = 3
@@ -40,10 +41,11 @@ class Erasing:
         """Whether there are rows to delete."""
         return bool(self._to_delete)
 
-    def delete(self, store: SnapshotStore) -> None:
-        """Delete the rows of all requests added so far; see `SnapshotStore.erase`."""
+    def delete(self, store: SnapshotStore, texts: TextStore) -> None:
+        """Delete the rows and texts of all requests added so far; see `SnapshotStore.erase`."""
         for call_ids, counts in zip(self._call_ids.values(), self._to_delete.values(), strict=True):
             counts.update(store.erase(call_ids))
+            counts["texts"] += texts.erase(call_ids)
         store.rewrite()
         self._deleted |= self._to_delete
         self._to_delete, self._call_ids, self._epochs = {}, {}, 0
@@ -69,5 +71,5 @@ class Erasing:
 
 
 def _receipt(counts: Counter[str], dropped: int, at_us: int) -> dict[str, Any]:
-    names = ("held", "waiting", "calls", "verdicts", "statements", "dead_letters")
+    names = ("held", "waiting", "calls", "verdicts", "statements", "dead_letters", "texts")
     return {"erased_at": at_us, "removed": {name: counts[name] for name in names} | {"snapshots": dropped}}

@@ -39,6 +39,7 @@ from flows.dataflow.snapshot_messages import (
     WarningRows,
 )
 from flows.dataflow.steps import Alerted
+from flows.dataflow.text_rows import text_history
 from flows.settings import Settings
 from models.groups import Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
@@ -199,7 +200,7 @@ def read_history(batch: Batch) -> list[Keyed]:
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
     """Builds the function that turns the results of the join into rows of calls, verdicts, statements and counts."""
-    per_call = settings.snapshot.calls != "none"
+    per_call, texts = settings.snapshot.calls != "none", text_history(settings)
 
     def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
         joined = item[1]
@@ -217,6 +218,8 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             yield SNAPSHOT_KEY, EraseRows(*joined.erased)
         if joined.unmatched is not None:
             yield SNAPSHOT_KEY, UnmatchedIds(item[0], joined.unmatched)
+        if texts is not None:
+            yield from texts(joined)
         if not per_call:
             return
         for make, message in (

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
 from connectors.batch import Warned
+from connectors.texts.call_text import CallText
 from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas, OpinionDeltas
 
 SNAPSHOT_KEY: Final = "snapshot"
@@ -90,6 +91,18 @@ class UnmatchedIds(NamedTuple):
     call_ids: Sequence[str]
 
 
+class TextRows(NamedTuple):
+    """Texts of accepted calls; see `TextStore.add`."""
+
+    texts: Sequence[CallText]
+
+
+class FailedCalls(NamedTuple):
+    """Calls whose verdict is `failure` now, by id and time in µs; see `TextStore.fail`."""
+
+    calls: Sequence[tuple[str, int]]
+
+
 class EraseRows(NamedTuple):
     """Calls that a shard has erased, and whose rows must be deleted; see `models.messages.Erased`."""
 
@@ -140,6 +153,8 @@ SnapshotMessage = (
     | RecommendationRows
     | WarningRows
     | UnmatchedIds
+    | TextRows
+    | FailedCalls
     | EraseRows
     | CellChanges
     | OpinionChanges

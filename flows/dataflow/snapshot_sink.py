@@ -18,6 +18,7 @@ from connectors.batch import Warned
 from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
+from connectors.texts.store import TextSettings, TextStore
 from flows.dataflow.alike_ids import AlikeIds
 from flows.dataflow.alike_names import alike_names
 from flows.dataflow.erasing import Erasing
@@ -33,11 +34,13 @@ from flows.dataflow.snapshot_messages import (
     DeadLetterRows,
     DigestRows,
     EraseRows,
+    FailedCalls,
     OpinionChanges,
     RecommendationRows,
     SnapshotMessage,
     StatementRows,
     Tally,
+    TextRows,
     UnmatchedIds,
     VerdictRows,
     WarningRows,
@@ -83,6 +86,7 @@ class SnapshotSettings:
     """Called after each publication with its duration in seconds; with 0 where nothing had changed."""
     confirm: Callable[[], None] = lambda: None
     """Called at each epoch's end: returns once the epoch may be stored, or raises."""
+    texts: TextSettings = field(default_factory=TextSettings)
     erasing: Erasing | None = None
     """Carries out requests to erase calls; None in a replay, which has none."""
 
@@ -133,6 +137,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             mode=settings.mode,
         )
         self._store.resume(cut)
+        self._texts = TextStore(settings.folder, settings.texts, settings.mode)
+        self._texts.resume(cut)
         self._running: Future[None] | None = None
         self._publisher = ThreadPoolExecutor(1, "aftercall-publish")
         # Its thread begins now: without memory, Python would wait for ever for one that is started later.
@@ -197,6 +203,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         if not live and self._newest_call != NEVER:
             as_of = _minute_after(self._newest_call)
         _publish(self._store.begin_publish(), self._pipeline(), self._frozen(), as_of, self._alike, live=live)
+        if not live:
+            self._texts.finish(self._store.cut)
         self._store.close()
 
     def abandon(self) -> None:
@@ -242,11 +250,18 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                     self._warnings.add(warned)
             case UnmatchedIds(shard, call_ids):
                 self._alike_ids.put(shard, call_ids)
+            case TextRows(texts):
+                self._texts.add(texts)
+            case FailedCalls(calls):
+                self._texts.fail(calls)
             case EraseRows() if self._settings.erasing is not None:
                 self._settings.erasing.add(message)
                 self._alike_ids.erase(message.call_ids)
 
     def _commit(self) -> None:
+        counts = self._texts.commit(self._store.cut + 1, self._watermark)
+        self._tallies.update(counts)
+        METRICS.texts(counts, self._texts.waiting_bytes)
         self._store.commit(self._store.cut + 1)
         self._dirty = False
 
@@ -258,19 +273,22 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         """
         erasing = self._settings.erasing
         if erasing is not None and self._running is None and erasing.has_rows:
-            erasing.delete(self._store)
+            erasing.delete(self._store, self._texts)
             self._due, self._published_cut = self._settings.monotonic(), -1
 
     def _publish_beside(self) -> None:
         self._forget()
         self._published_cut = self._store.cut
         publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._frozen()
-        as_of = self._as_of()
+        as_of, watermark = self._as_of(), self._watermark
+        # Whatever was committed before this epoch is stored, as something of this one has come.
+        stored = self._store.cut - 1
 
         def run() -> None:
             started = self._settings.monotonic()
             try:
                 _publish(publication, pipeline, frozen, as_of, self._alike, live=True)
+                self._texts.merge(stored, watermark)
                 took_s = self._settings.monotonic() - started
                 METRICS.snapshot(publication.version, took_s)
                 self._settings.on_published(took_s)
@@ -329,6 +347,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         return 0 if self._newest_call == NEVER else _minute_after(self._newest_call)
 
     def _forget(self) -> None:
+        self._texts.forget(self._watermark)
         ages = dict(self._settings.forget)
         if not ages or self._watermark == NEVER:
             return

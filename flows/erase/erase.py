@@ -21,9 +21,12 @@ from connectors.decode.uuids import uuid_form
 from connectors.erasure.requests import Erasures
 from connectors.snapshot.errors import naming
 from connectors.snapshot.versions import LINK
+from connectors.texts.day_files import DayFiles
+from connectors.texts.pieces import TEXTS_FOLDER
 from flows.erase.stopped import erase_if_stopped, scrub_while_used, unsent
 from flows.runtime.run_folder import RunError, open_run, state_folder
 from flows.settings import Settings
+from flows.settings.for_texts import text_settings
 
 _LOOK_EVERY_S: Final = 0.2
 _ROUNDS: Final = 3
@@ -118,6 +121,12 @@ def _check(job: Job) -> None:
         raise UsageError(
             '--session: its calls are looked up in the snapshot, which must hold calls; snapshot.calls is "none" '
             "(name the calls with --call)"
+        )
+    locked = DayFiles(job.out / TEXTS_FOLDER, key=text_settings(job.settings).key).locked()
+    if locked is not None:
+        raise UsageError(
+            f"texts.key_file: must be the key of all files of texts, so that calls can be erased from them; {locked} "
+            "is under another one (put that key back, or stop the service and delete the file)"
         )
 
 

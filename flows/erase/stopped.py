@@ -30,6 +30,7 @@ from flows.runtime.kafka import output_topics
 from flows.runtime.run_folder import PICKLED, STOPPED, RunError, locked, read_run, write_run
 from flows.runtime.state_store import digest, keeping_of, open_store, sweep
 from flows.settings import Settings
+from flows.settings.for_texts import text_settings
 from flows.settings.sections import Kafka
 
 _BROKER_S: Final = 10.0
@@ -123,6 +124,7 @@ def _flow(
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
         apart=settings.alias.apart(),
+        texts=text_settings(settings, keep_buffer=True),
         erasing=erasing,
     )
     file = unsent(out / "state")

@@ -22,6 +22,7 @@ from xxhash import xxh3_128_hexdigest
 from aftercall.errors import StateError, UsageError, UserError
 from connectors.own_files import is_strange, open_draft, open_own, strange
 from connectors.snapshot.versions import LINK, VERSIONS
+from connectors.texts.pieces import TEXTS_FOLDER
 
 VERSION = 3
 """Version 2 had all state in the recovery store; version 1 had no checksum in `run.json`, and pickles there."""
@@ -121,7 +122,7 @@ def _refuse_strange(out: Path) -> None:
         RunError: something else is there.
     """
     own = [out / name for name in OUTPUTS] + [path for path in out.glob("outcomes*") if path.name != LINK]
-    within = (path for folder in FOLDERS for path in strange(out / folder))
+    within = (path for folder in (*FOLDERS, TEXTS_FOLDER) for path in strange(out / folder))
     found = next(within, None) or next((path for path in own if is_strange(path)), None)
     if found is None:
         return
@@ -168,7 +169,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
     state = out / "state"
     run_file = state / "run.json"
     if not run_file.exists():
-        if any((out / name).exists() for name in (*OUTPUTS, LINK)):
+        if any((out / name).exists() for name in (*OUTPUTS, LINK, TEXTS_FOLDER)):
             raise UsageError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)")
         # An earlier run may have died before it wrote `run.json`.
         for folder in ("recovery", SEGMENTS):

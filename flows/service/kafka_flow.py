@@ -35,6 +35,7 @@ from flows.service.report import Report
 from flows.service.service_run import ServiceRun
 from flows.service.signals import Stopping
 from flows.settings.for_decoder import decoder_of
+from flows.settings.for_texts import text_settings
 
 _CHECK_DISK_S: Final = 1.0
 _RECENT_S: Final = 0.25
@@ -157,6 +158,7 @@ def _snapshot_settings(
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
         apart=settings.alias.apart(),
+        texts=text_settings(settings),
         on_built=report.health.expects_snapshots,
         on_published=report.published,
         confirm=confirm,

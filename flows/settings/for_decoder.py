@@ -9,6 +9,7 @@ from aftercall.times import duration_us
 from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import Decoder
 from connectors.decode.redaction import RedactingDecoder
+from connectors.decode.text_keeper import TextKeeper
 from flows.settings.loading import Settings
 
 
@@ -22,7 +23,16 @@ def decoder_of(settings: Settings, now_us: Callable[[], int] | int) -> Decoder:
         "aliases": AliasSettings(alias.task, alias.model, alias.config),
         "score_bounds": {name: score.scale for name, score in settings.verdict.source.items() if score.says_of_scores},
         "ids_as_uuids": settings.join.id_form == "uuid",
+        "texts": _text_keeper(settings),
     }
     if settings.privacy.redact:
         return RedactingDecoder(settings.privacy.redact, **common)
     return Decoder(**common)
+
+
+def _text_keeper(settings: Settings) -> TextKeeper | None:
+    texts = settings.texts
+    if texts.keep == "none":
+        return None
+    share = texts.sample if texts.keep == "sampled" else 1.0
+    return TextKeeper(share, texts.max_bytes, settings.privacy.redact)

@@ -42,6 +42,7 @@ from flows.settings.sections import (
     Snapshot,
     Task,
 )
+from flows.settings.texts import Texts
 from flows.settings.verdicts import Verdict
 
 PREFIX = "AFTERCALL_"
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     snapshot: Snapshot = Snapshot()
     retention: Retention = Retention()
     privacy: Privacy = Privacy()
+    texts: Texts = Texts()
     kafka: Kafka = Kafka()
     recovery: Recovery = Recovery()
     limits: Limits = Limits()

@@ -201,7 +201,10 @@ class _Record(_Part):
 
 
 class ToolCall(_Part):
-    """One tool used within a call; `stale`: it answered from old data."""
+    """One tool used within a call; `stale`: it answered from old data.
+
+    `input` and `output` are private, as those of the call.
+    """
 
     name: Text | None = None
     ok: bool | None = None
@@ -209,6 +212,8 @@ class ToolCall(_Part):
     latency_ms: LatencyMs | None = None
     error: LongText | None = None
     stale: bool | None = None
+    input: str | None = None
+    output: str | None = None
 
 
 class Attempt(_Part):

@@ -11,6 +11,7 @@ DuckDB is imported by `open_snapshot` alone: the package needs pydantic and noth
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,28 @@ if TYPE_CHECKING:
     import duckdb
 
 _LINK: Final = "outcomes.duckdb"
+_TEXTS: Final = "texts"
+_VERSIONS: Final = "versions"
+# A file that was merged into another stays for a while. `first` and `last` are the writes in a file, as it is named:
+# `connectors.texts.pieces` has the rule.
+_TEXTS_VIEW: Final = """
+WITH files AS (
+    SELECT file, parse_path(file)[-2] AS day, split_part(parse_filename(file, true), '-', 1) AS first,
+      split_part(parse_filename(file, true), '-', 2) AS last
+    FROM glob('{files}')
+)
+SELECT call_id, occurred_at, input, output, tools
+FROM read_parquet('{files}', filename = true)
+WHERE filename NOT IN (
+    SELECT part.file FROM files part JOIN files whole
+      ON whole.day = part.day AND whole.file <> part.file AND whole.first <= part.first AND part.last <= whole.last
+)
+"""
+_NO_TEXTS: Final = """
+SELECT NULL::VARCHAR AS call_id, NULL::TIMESTAMP AS occurred_at, NULL::VARCHAR AS input, NULL::VARCHAR AS output,
+  NULL::VARCHAR AS tools
+WHERE false
+"""
 _TRIES: Final = 5
 """Of a file that is deleted between the look at the link and the opening: a pipeline keeps its last files."""
 
@@ -33,11 +56,16 @@ def open_snapshot(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
 
     Each call opens what is newest at that moment, whatever else the process has open. The connection keeps its
     snapshot until it is closed, also when newer ones are published; call again to see those. Opening takes some
-    milliseconds, whatever the size. Close the connection: a deleted snapshot takes room on the disk until then.
+    milliseconds, whatever the size, and some 30 where a million texts are kept a day. Close the connection: a deleted
+    snapshot takes room on the disk until then.
 
     `calls`, `outcomes.calls` and `outcomes.main.calls` name the same table; docs/queries.md has queries. Tables of your
     own go to the catalog `memory` (`CREATE TABLE memory.main.mine AS ...`) or are temporary. A `cursor()` of the
     connection begins in `memory`: say `outcomes.calls` there.
+
+    Where texts of calls are kept (`[texts]`), they are the view `texts` over the Parquet files beside the link, read
+    when it is asked: `call_id, occurred_at, input, output, tools`. It is empty without any, and leaves out encrypted
+    ones, which DuckDB cannot read.
 
     Args:
         path: `outcomes.duckdb`, the folder of a run (`--out`, `service.folder`), or a copy of a snapshot by any name.
@@ -69,6 +97,7 @@ def open_snapshot(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
             connection.execute(f"ATTACH '{quoted}' AS outcomes (READ_ONLY, TYPE duckdb)")
             connection.execute("USE outcomes")
             connection.execute("SELECT version FROM pipeline").fetchall()
+            _show_texts(connection, texts_folder(file))
         except duckdb.Error as wrong:
             connection.close()
             reason = str(wrong).partition("\n")[0]
@@ -80,6 +109,28 @@ def open_snapshot(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
         f"{path}: must be a snapshot that aftercall wrote and this user may read; got: {reason} (give the path of "
         "outcomes.duckdb, or of the folder of a run)"
     )
+
+
+def texts_folder(file: Path) -> Path:
+    """Where the texts of calls lie that belong to a snapshot's file, or to a link or a copy; it may not be there."""
+    versions = file.parent.parent
+    return (versions.parent if versions.name == _VERSIONS else file.parent) / _TEXTS
+
+
+def _show_texts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Define the view `texts`: for the connection as it is, and in `memory`, where its cursors begin.
+
+    Where a file of texts cannot be read there is no view: a snapshot can be used without.
+    """
+    import duckdb
+
+    files = str(folder / "*" / "*.parquet").replace("'", "''")
+    for _ in range(_TRIES):
+        query = _TEXTS_VIEW.format(files=files) if any(folder.glob("*/*.parquet")) else _NO_TEXTS
+        with suppress(duckdb.Error):  # such as of a file that has been merged and removed since
+            connection.execute(f"CREATE VIEW memory.main.texts AS {query}")
+            connection.execute("CREATE TEMP VIEW texts AS SELECT * FROM memory.main.texts")
+            return
 
 
 def _newest(path: Path) -> Path:

@@ -78,6 +78,7 @@ def everything_counted(metrics: Metrics) -> None:
     metrics.broker_error("_TRANSPORT")
     metrics.watermark(1_000_000)
     metrics.pending(7, 8)
+    metrics.texts({"texts_kept": 9, "texts_aged_out": 1}, 2_000)
     metrics.verdicts("success", 9)
     metrics.alert("opened", "success_rate")
     metrics.open_alerts(2)
@@ -97,6 +98,8 @@ def test_every_metric_can_be_set_and_is_shown_under_its_labels() -> None:
     names = {name for name, _ in shown}
     for definition in DEFINITIONS:
         assert (f"{definition.name}_count" if definition.type == "histogram" else definition.name) in names
+    assert shown["aftercall_texts_total", ("kept",)] == 9
+    assert shown["aftercall_texts_waiting_bytes", ()] == 2_000
     assert shown["aftercall_ready", ()] == 1
     assert shown["aftercall_heartbeat_age_seconds", ()] == 1.5
     assert shown["aftercall_records_total", ("call",)] == 3

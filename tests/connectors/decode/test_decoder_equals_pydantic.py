@@ -221,6 +221,7 @@ def test_a_record_that_is_put_right_is_checked_as_any_other_also_in_members_that
         b'"tokens": 1.5', b'"tokens": 1e300', b'"tokens": "x", "tokens": 1.0', b'"session_id": 1' + b"0" * 30,
         b'"rollout": {"id": "", "arm": "canary"}', b'"tool_calls": [{"name": "", "attempts": 1.0}]', b'"new": ""',
         b'"attempts": [{"model": "m", "error": ""}]', b'"attempts": [{"model": "", "error": "e"}]',
+        b'"tool_calls": [{"name": "t", "input": "i", "output": "o"}]', b'"tool_calls": [{"input": "", "output": 5}]',
         b'"model": ""', b'"occurred_at": ""', b'"type": "outcome"', b'"latency_ms": 5', b'"latency_ms": ""',
     ]  # fmt: skip
     raws = [head + b", " + member + b"}" for member in members]

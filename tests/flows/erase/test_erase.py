@@ -118,7 +118,8 @@ def test_the_sink_forgets_what_came_in_the_same_epoch_and_gives_a_receipt_once_i
     assert receipts[:2] == [None, None]
     assert receipts[-1] is not None
     assert receipts[-1]["removed"] | {"snapshots": 0} == {
-        "held": 1, "waiting": 2, "calls": 1, "verdicts": 0, "statements": 0, "dead_letters": 1, "snapshots": 0,
+        "held": 1, "waiting": 2, "calls": 1, "verdicts": 0, "statements": 0, "dead_letters": 1, "texts": 0,
+        "snapshots": 0,
     }  # fmt: skip
     assert _files_with(tmp_path) == []
     sink.close()

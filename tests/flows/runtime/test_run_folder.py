@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aftercall.errors import UsageError
-from flows.runtime.run_folder import OUTPUTS, RunError, locked, state_folder, write_run
+from flows.runtime.run_folder import OUTPUTS, RunError, locked, open_run, state_folder, write_run
 
 
 @pytest.fixture
@@ -37,9 +37,22 @@ def test_a_state_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
     assert stat.S_IMODE(state_folder(tmp_path).stat().st_mode) == 0o2700
 
 
+@pytest.mark.parametrize("name", ["outcomes.duckdb", "verdicts.jsonl", "texts"])
+def test_a_run_does_not_begin_among_what_another_one_has_left(tmp_path: Path, name: str) -> None:
+    """Its files would be taken for those of this run, and removed."""
+    state = state_folder(tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(UsageError, match="must hold no outputs of another run"):
+        open_run(tmp_path, {"fingerprint": "1", "deciding": {}, "settings": {}}, accept_config_change=False)
+    assert not (state / "run.json").exists()
+
+
 @pytest.mark.parametrize(
     "name",
-    ["state/lock", "state/run.draft", "state/segments", "state/erase/x.request", "versions", "versions/7", *OUTPUTS],
+    [
+        *("state/lock", "state/run.draft", "state/segments", "state/texts/1.buffer", "state/erase/x.request"),
+        *("versions", "versions/7", "texts", "texts/2026-03-01/1.parquet", *OUTPUTS),
+    ],
 )
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_link_that_is_not_ours_is_refused_and_what_it_leads_to_stays(

@@ -1,0 +1,114 @@
+"""Reads all that a run keeps of one call: the call, its ledger, its verdict, its tools, its texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from aftercall.printable import printable
+from aftercall.snapshot import texts_folder
+from connectors.texts.finding import LockedTextsError, find_texts
+from flows.reports.snapshot_reader import InsightError, open_snapshot, rows
+
+_TOOLS: Final = "tool_calls"
+NONE_KEPT: Final = (
+    'none of this call are kept ([texts] keep = "failed", "sampled" or "all" keeps those of calls that come from '
+    "then on)"
+)
+NOT_THIS_ONE: Final = (
+    "none of this call are kept, only those of others: it has none, was not sampled, did not fail in time, or is older "
+    'than texts.retention ([texts] keep = "all" keeps those of all calls)'
+)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is known under one id; times are aware, UTC.
+
+    Attributes:
+        call_id: the id.
+        calls: rows of `calls`, oldest first; more than one where an id came again after its call had closed.
+        statements: rows of `statements`, in the order of the ledger.
+        tools: the tool calls, as far as they are kept.
+        texts: `occurred_at, input, output` of each call that has any.
+        missing: why there are no texts; None where there are.
+    """
+
+    call_id: str
+    calls: list[dict[str, Any]]
+    statements: list[dict[str, Any]]
+    tools: list[dict[str, Any]]
+    texts: list[dict[str, Any]]
+    missing: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with times as they are."""
+        return {
+            "call_id": self.call_id,
+            "calls": self.calls,
+            "statements": self.statements,
+            "tools": self.tools,
+            "texts": self.texts,
+        }
+
+
+def story_of(snapshot: Path, call_id: str, key: bytes | None = None) -> Story:
+    """All that is kept of a call.
+
+    Args:
+        snapshot: the file or the link.
+        call_id: the id.
+        key: of encrypted texts.
+
+    Raises:
+        InsightError: no such snapshot, nothing of this call in it, or its texts are under another key.
+    """
+    with open_snapshot(snapshot) as base:
+        calls = rows(base, "SELECT * FROM calls WHERE call_id = ? ORDER BY occurred_at", [call_id])
+        statements = rows(
+            base, "SELECT * FROM statements WHERE call_id = ? ORDER BY occurred_at, outcome_id", [call_id]
+        )
+        tools = _tools(base, call_id)
+        folder = texts_folder(snapshot.resolve())
+        texts, missing = _texts(base, folder, call_id, calls, key)
+    if not calls and not statements and not texts:
+        raise InsightError(
+            f"show: {snapshot} must have the call; there is none with the id {printable(call_id)} (check the id; calls "
+            'are in the snapshot as snapshot.calls = "all", "decided" or "none" says, for as long as retention.calls)'
+        )
+    for call in calls:
+        call["attrs"] = None if call["attrs"] is None else json.loads(call["attrs"])
+    kept = [tool for text in texts for tool in json.loads(text.pop("tools") or "[]")]
+    return Story(call_id, calls, statements, kept or tools, texts, missing)
+
+
+def _texts(
+    base: duckdb.DuckDBPyConnection, folder: Path, call_id: str, calls: list[dict[str, Any]], key: bytes | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The texts; without any, why."""
+    try:
+        found = find_texts(base, folder, call_id, [call["occurred_at"] for call in calls], key)
+    except LockedTextsError:
+        if calls:
+            return [], "they are encrypted, under another key than this one or none (give --key-file)"
+        found = []
+    except (duckdb.IOException, OSError) as wrong:
+        reason = str(wrong).partition("\n")[0]
+        return [], f"{folder} must be readable by this user; got: {reason} (ask the owner, or set snapshot.mode)"
+    for text in found:
+        text["occurred_at"] = text["occurred_at"].replace(tzinfo=UTC)
+    if found:
+        return found, None
+    return [], NOT_THIS_ONE if folder.is_dir() else NONE_KEPT
+
+
+def _tools(base: duckdb.DuckDBPyConnection, call_id: str) -> list[dict[str, Any]]:
+    """The rows of a table of tool calls, where the snapshot has one."""
+    if not rows(base, "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [_TOOLS]):
+        return []
+    return rows(base, f"SELECT * EXCLUDE (call_id) FROM {_TOOLS} WHERE call_id = ? ORDER BY position", [call_id])

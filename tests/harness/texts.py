@@ -1,0 +1,31 @@
+"""Texts of calls for tests: made ones, and those that a folder keeps, read as users read them."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from pathlib import Path
+
+import duckdb
+
+from aftercall.snapshot import _show_texts
+from aftercall.times import DAY_US, to_us
+from connectors.texts.call_text import CallText
+
+DAY = 20_000
+"""Days since 1970: 2024-10-04."""
+NOON = DAY * DAY_US + DAY_US // 2
+
+
+def call_text(number: int, at: int | None = None, words: str = "a question") -> CallText:
+    """The text of the call of this number, which is at noon, later by its number in seconds, or at `at`."""
+    when = NOON + number * 1_000_000 if at is None else at
+    return CallText(f"call-{number}", when, f"{words} {number}", f"answer {number}", None)
+
+
+def kept(out: Path) -> list[CallText]:
+    """What the view `texts` shows of a run's folder, sorted; repeats would show."""
+    connection = duckdb.connect()
+    _show_texts(connection, out / "texts")
+    rows = connection.execute("SELECT * FROM texts ORDER BY ALL").fetchall()
+    connection.close()
+    return [CallText(call_id, to_us(at.replace(tzinfo=UTC)), *texts) for call_id, at, *texts in rows]
