@@ -66,6 +66,8 @@ class Rules:
     """So many calls may take part in one outcome of a session."""
     most_ids: int = 1000
     """So many outcomes of a session are remembered."""
+    most_calls: int = 10_000
+    """So many calls of a session are known."""
 
     def horizon_of(self, task_type: str) -> int:
         """Horizon of a task type, in microseconds."""

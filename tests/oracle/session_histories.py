@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ class SessionHistory(NamedTuple):
 
     def reads(self) -> list[list[Read]]:
         """The partitions as they are read."""
-        return [[Read(at, line, one) for line, one in enumerate(part)] for at, part in enumerate(self.partitions)]
+        return [[_read(at, line, one) for line, one in enumerate(part)] for at, part in enumerate(self.partitions)]
 
     def merged(self) -> list[Read]:
         """All records by event time, partition and line."""
@@ -57,7 +57,7 @@ def replayed_sessions(rules: Rules, order: Sequence[Read], partitions: int = PAR
 def session_rules(draw: st.DrawFn) -> Rules:
     """Horizons from 10 minutes on, waits up to beyond them."""
     return Rules(
-        horizon_us=draw(st.sampled_from([10 * MINUTE, 60 * MINUTE, 100_000 * MINUTE])),
+        horizon_us=draw(st.sampled_from([10 * MINUTE, 100 * MINUTE, 100_000 * MINUTE])),
         allowed_lateness_us=draw(st.sampled_from([0, 10 * MINUTE, 60 * MINUTE])),
         orphan_wait_us=draw(st.sampled_from([SECOND, 10 * MINUTE, 90 * MINUTE])),
         session_wait_us=draw(st.sampled_from([0, 5 * MINUTE, 30 * MINUTE])),
@@ -65,14 +65,17 @@ def session_rules(draw: st.DrawFn) -> Rules:
         revises=draw(st.sampled_from([frozenset(), frozenset({"user"}), frozenset({"user", "judge"})])),
         completes=draw(st.booleans()),
         most_reached=draw(st.sampled_from([1000, 1000, 1])),
-        most_ids=1000,
     )
 
 
 @st.composite
-def session_histories(draw: st.DrawFn, *, in_order: bool = True, simple: bool = False) -> SessionHistory:
-    """Up to some forty records; `simple`: ids come once, and nothing is taken back."""
+def session_histories(
+    draw: st.DrawFn, *, in_order: bool = True, simple: bool = False, bounded: bool = False
+) -> SessionHistory:
+    """Up to some forty records; `simple`: ids come once, nothing is taken back; `bounded`: few are remembered."""
     rules = draw(session_rules())
+    if bounded:
+        rules = replace(rules, most_ids=draw(st.sampled_from([9, 2])), most_calls=draw(st.sampled_from([9, 3])))
     calls = draw(_calls(simple=simple))
     times = [call.at for call in calls]
     said = draw(_said(times, rules, simple=simple))
@@ -89,7 +92,13 @@ def session_histories(draw: st.DrawFn, *, in_order: bool = True, simple: bool = 
     return SessionHistory(rules, tuple(map(tuple, partitions)))
 
 
+def _read(partition: int, line: int, record: Any) -> Read:
+    """As the ledgers' records are read, which outcomes of sessions are none of."""
+    return Read(partition, line, record)
+
+
 minutes = st.integers(0, 150)
+mostly_one = st.sampled_from([SESSIONS[0]] * 4 + [*SESSIONS[1:]])
 
 
 def _slot(record: Record) -> int:
@@ -107,14 +116,15 @@ def _calls(draw: st.DrawFn, *, simple: bool) -> list[Call]:
             call_id,
             START + draw(st.sampled_from(anchors)) * MINUTE + draw(st.sampled_from([0, 0, 1, SECOND, 3 * MINUTE])),
             draw(st.sampled_from(TASKS)),
-            session_id=draw(st.sampled_from([*SESSIONS, SESSIONS[0], SESSIONS[0], None])),
+            session_id=draw(mostly_one | st.none()),
             parent_call_id=draw(st.sampled_from([None, *CALLS[:4]])),
         )
-        for call_id in draw(st.lists(st.sampled_from(CALLS), min_size=1, unique=True))
+        for call_id in draw(st.lists(st.sampled_from(CALLS), min_size=2, unique=True))
     ]
     if simple:
         return calls
-    others = [{"session_id": None}, {"session_id": SESSIONS[0]}, {"session_id": SESSIONS[1]}, {"model": "other"}]
+    sessions: list[dict[str, Any]] = [{"session_id": one} for one in (None, *SESSIONS[:2])]
+    others = [*sessions, {"model": "other"}]
     again = draw(st.lists(st.sampled_from(calls), max_size=2))
     moved = st.sampled_from([0, 0, MINUTE, -MINUTE])
     return calls + [replace(c, at=c.at + draw(moved), **draw(st.sampled_from(others))) for c in again]
@@ -122,16 +132,17 @@ def _calls(draw: st.DrawFn, *, simple: bool) -> list[Call]:
 
 @st.composite
 def _said(draw: st.DrawFn, times: list[int], rules: Rules, *, simple: bool) -> list[Said]:
-    delays = [0, 0, 1, SECOND, MINUTE, 4 * MINUTE, 10 * MINUTE, rules.horizon_us, rules.horizon_us + 1, -1, -5 * MINUTE]
+    usual = [0, 0, 1, SECOND, MINUTE, 4 * MINUTE, 10 * MINUTE]
+    delays = [*usual, rules.horizon_us, rules.horizon_us + 1, -1, -5 * MINUTE]
     at = st.builds(int.__add__, st.sampled_from(times), st.sampled_from(delays))
-    names = draw(st.lists(st.tuples(st.sampled_from(SESSIONS), st.sampled_from(IDS)), max_size=7, unique=simple))
+    names = draw(st.lists(st.tuples(mostly_one, st.sampled_from(IDS)), min_size=2, max_size=7, unique=simple))
     kinds = ["vote"] * 4 if simple else ["vote"] * 4 + ["by source", "by id", "cleared"]
     return [draw(_one(session, name, draw(at), draw(st.sampled_from(kinds)))) for session, name in names]
 
 
 @st.composite
 def _one(draw: st.DrawFn, session: str, name: str, at: int, kind: str) -> Said:
-    scope = draw(st.sampled_from(["last", "last", "all", "root", "descendants"]))
+    scope = draw(st.sampled_from(["last", "last", "all", "all", "root", "descendants"]))
     outcome = Outcome(
         name,
         draw(st.sampled_from(CALLS[:4])) if scope == "descendants" else "",
@@ -163,6 +174,7 @@ def _again(draw: st.DrawFn, record: Record) -> Record:
     if not isinstance(record, Said):
         return record
     shift = draw(st.sampled_from([0, 0, SECOND, MINUTE, 10 * MINUTE, -SECOND]))
-    changed = draw(st.sampled_from([{}, {}, {"success": True}, {"success": False}, {"success": None}]))
+    changes: list[dict[str, Any]] = [{}, {}, {"success": True}, {"success": False}, {"success": None}]
+    changed = draw(st.sampled_from(changes))
     scope = draw(st.sampled_from([record.scope] * 4 + ["last"]))
     return replace(record, outcome=replace(record.outcome, at=record.at + shift, **changed), scope=scope)

@@ -40,8 +40,9 @@ class SessionOracle:
             self._enter(self.sessions.outcome(named(record, self.rules)))
             return
         self.ledgers.feed(record, wm)
-        if isinstance(record, Call) and record.session_id is not None:
-            self._enter(self.sessions.call(counted(spelled(record, self.rules), self.rules)))
+        read = spelled(record, self.rules)
+        if isinstance(read, Call) and read.session_id is not None:
+            self._enter(self.sessions.call(counted(read, self.rules)))
 
     def finish(self, wm: int, *, ended: bool = True) -> None:
         """Everything has been read."""

@@ -68,7 +68,12 @@ class Sessions:
         session.members[call.call_id] = Member(call.call_id, call.at, call.parent_call_id, end, end + lateness, kept)
         late = [one for one in session.ids if one.calls is not None and self._would_reach(session, one, call.call_id)]
         self.counts["session_late"] += bool(late)
-        return self._settled(session, Now.on_arrival(self._wm))
+        statements = self._settled(session, Now.on_arrival(self._wm))
+        if len(session.members) > self.rules.most_calls:
+            oldest = min(session.members.values(), key=lambda member: (member.at, member.call_id))
+            del session.members[oldest.call_id]
+            self.counts["session_cut"] += 1
+        return statements
 
     def outcome(self, said: Said) -> list[Statement]:
         """Take in an outcome of a session."""
