@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
@@ -145,22 +145,37 @@ class Run:
     tally: Counter[str]
 
 
-def fast(
-    rules: Rules,
-    order: Sequence[Read],
-    partitions: int,
-    cuts: Sequence[int],
-    ended: Sequence[bool],
-    *,
-    resume: bool,
-) -> Run:
-    """The step's; where `ended` says so, all partitions are at their end after a batch, as they are at last."""
-    sessions, run = Sessions(rules_of(rules), seed=7), Run(Counter(), Counter(), Counter())
+class Stream(NamedTuple):
+    """Records with the watermark before each, the one after the last, and how they are cut.
+
+    `cuts`: where batches end; `ended`: after which of them, in turn, all partitions are at their end.
+    """
+
+    records: Sequence[Any]
+    before: Sequence[int]
+    last: int
+    cuts: Sequence[int]
+    ended: Sequence[bool]
+
+    def batches(self) -> Iterator[tuple[range, int, bool]]:
+        """Places of the records, the watermark after them, and whether all partitions are at their end then."""
+        count = len(self.records)
+        for at, (start, end) in enumerate(pairwise(bounds(self.cuts, count))):
+            after = self.before[end] if end < count else self.last
+            yield range(start, end), after, end == count or self.ended[at % len(self.ended)]
+
+
+def read_stream(order: Sequence[Read], partitions: int, cuts: Sequence[int], ended: Sequence[bool]) -> Stream:
+    """What was read, with the naive watermark."""
     before, last = watermarks(order, partitions)
-    for at, (start, end) in enumerate(pairwise(bounds(cuts, len(order)))):
-        entries = [(pos, order[pos].record, before[pos]) for pos in range(start, end)]
-        after = before[end] if end < len(order) else last
-        is_over = end == len(order) or ended[at % len(ended)]
+    return Stream([read.record for read in order], before, last, cuts, ended)
+
+
+def fast(rules: Rules, stream: Stream, *, resume: bool) -> Run:
+    """What the step makes of it."""
+    sessions, run = Sessions(rules_of(rules), seed=7), Run(Counter(), Counter(), Counter())
+    for at, (places, after, is_over) in enumerate(stream.batches()):
+        entries = [(pos, stream.records[pos], stream.before[pos]) for pos in places]
         add(run, sessions.process(arrivals(entries, after, ended=is_over)))
         if resume:
             state = plain.unpack(plain.pack(sessions.state()))
@@ -180,20 +195,19 @@ def add(run: Run, resolved: Resolved) -> None:
     run.tally.update(resolved.tally)
 
 
-def slow(rules: Rules, order: Sequence[Read], partitions: int, cuts: Sequence[int], ended: Sequence[bool]) -> Run:
-    """The oracle's; cuts matter to it only where all partitions are at their end."""
+def slow(rules: Rules, stream: Stream) -> Run:
+    """What the oracle makes of it; cuts matter to it only where all partitions are at their end."""
     sessions, statements = SlowSessions(rules), list[Statement]()
-    before, last = watermarks(order, partitions)
-    for at, (start, end) in enumerate(pairwise(bounds(cuts, len(order)))):
-        for pos in range(start, end):
-            record: Any = order[pos].record
-            statements += sessions.advance(before[pos])
+    for places, after, is_over in stream.batches():
+        for pos in places:
+            record = stream.records[pos]
+            statements += sessions.advance(stream.before[pos])
             if isinstance(record, Said):
                 statements += sessions.outcome(record)
             elif isinstance(record, Call) and record.session_id is not None:
                 statements += sessions.call(record)
-        if end == len(order) or ended[at % len(ended)]:
-            statements += sessions.advance(before[end] if end < len(order) else last, ended=True)
+        if is_over:
+            statements += sessions.advance(after, ended=True)
     refused = Counter((one.reason, one.said.session_id, one.said.outcome.outcome_id) for one in sessions.refused)
     reasons = Counter(one.reason for one in sessions.refused)
     tally = Counter(sessions.counts) + Counter(

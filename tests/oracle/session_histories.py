@@ -178,3 +178,35 @@ def _again(draw: st.DrawFn, record: Record) -> Record:
     changed = draw(st.sampled_from(changes))
     scope = draw(st.sampled_from([record.scope] * 4 + ["last"]))
     return replace(record, outcome=replace(record.outcome, at=record.at + shift, **changed), scope=scope)
+
+
+# Streams: one session, mostly, and any watermark, so that much is late, due, or given up.
+
+
+@st.composite
+def session_streams(draw: st.DrawFn) -> tuple[Rules, list[Call | Said], list[int], int]:
+    """Rules, up to thirty records of sessions, the watermark before each, and the one after the last."""
+    rules = draw(session_rules())
+    if draw(st.booleans()):
+        rules = replace(rules, most_ids=draw(st.sampled_from([9, 2])), most_calls=draw(st.sampled_from([9, 3])))
+    wm, records, before = START, list[Call | Said](), list[int]()
+    for _ in range(draw(st.integers(3, 30))):
+        wm += draw(st.sampled_from([0, 0, 0, 0, 1, SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE]))
+        at = wm + draw(st.sampled_from([-20, -6, -5, -2, -1, 0, 0, 1, 2, 5, 12])) * MINUTE
+        before.append(wm)
+        if records and draw(st.integers(0, 7)) == 0:
+            again = draw(_again(draw(st.sampled_from(records))))
+            records.append(again if isinstance(again, Call | Said) else records[-1])
+        elif draw(st.booleans()):
+            records.append(draw(_member(at)))
+        else:
+            kind = draw(st.sampled_from(["vote"] * 4 + ["by source", "by id", "cleared"]))
+            records.append(draw(_one(draw(mostly_one), draw(st.sampled_from(IDS)), at, kind)))
+    return rules, records, before, wm + draw(st.sampled_from([0, MINUTE, 200 * MINUTE]))
+
+
+@st.composite
+def _member(draw: st.DrawFn, at: int) -> Call:
+    parent = draw(st.sampled_from([None, *CALLS[:4]]))
+    task, session = draw(st.sampled_from(TASKS)), draw(mostly_one)
+    return Call(draw(st.sampled_from(CALLS)), at, task, session_id=session, parent_call_id=parent)
