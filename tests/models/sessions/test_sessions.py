@@ -126,3 +126,17 @@ def test_an_empty_batch_moves_the_watermark_alone() -> None:
     sessions = Sessions(RULES)
     assert fed(sessions, []) == Resolved([], [], {})
     assert np.array_equal(sessions.state()["waits"], np.zeros(0, np.int32))
+
+
+def test_an_outcome_that_comes_after_its_call_has_closed_is_late() -> None:
+    sessions = Sessions(replace(RULES, task_horizon_us={"task": 10 * MINUTE}))
+    fed(sessions, [call("s", 0)])
+    assert [one.reason for one in fed(sessions, [thumb("s", 5)], 20).refused] == []
+    assert [one.reason for one in fed(sessions, [thumb("s", 5, "v")], 21).refused] == ["late"]
+
+
+def test_what_waited_before_a_restart_is_resolved_while_all_partitions_are_at_their_end() -> None:
+    sessions = Sessions(RULES)
+    fed(sessions, [call("s", 0), thumb("s", 1)])
+    resumed = Sessions.from_state(plain.unpack(plain.pack(sessions.state())), RULES)
+    assert reached(fed(resumed, [], ended=True)) == [("session:u", "s-0")]
