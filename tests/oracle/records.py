@@ -157,7 +157,7 @@ class Outcome:
 
 
 Record = Call | Outcome
-IDS = ("call_id", "outcome_id", "retracts", "session_id", "parent_call_id")
+IDS = ("call_id", "outcome_id", "retracts", "session_id", "parent_call_id", "author")
 
 
 def labels(attrs: Mapping[str, Any]) -> dict[str, Any]:
