@@ -44,7 +44,7 @@ def lines() -> tuple[list[bytes], list[bytes]]:
     for task, model, config, per_day, first in _ARMS:
         for number in range(per_day * (DAYS - first)):
             at = START_US + draw.randrange(first * DAY_US, DAYS * DAY_US) // 1000 * 1000
-            call_id = f"{task}-{model}-{number}" if number % 2 else str(UUID(int=draw.getrandbits(128), version=4))
+            call_id = f"{task}-{model}-{number:04}" if number % 2 else str(UUID(int=draw.getrandbits(128), version=4))
             bad = (task, model) == ("refund", "atlas") and (at - START_US) // DAY_US in BAD_DAYS
             good = draw.random() < (0.45 if bad else 0.92)
             error = {"error": "timeout"} if not good and draw.random() < (0.8 if bad else 0.2) else {}
