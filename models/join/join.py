@@ -22,11 +22,16 @@ from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
-from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, SUCCESS
+from models.join.held_calls import FAILURE, NO_STATEMENT, PENDING, SUCCESS
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
-from models.join.migrations import early_outcomes_in_columns, ids_in_one_array, names_in_digests, with_new_ledgers
+from models.join.migrations import (
+    early_outcomes_in_columns,
+    ids_in_one_array,
+    ledgers_of_many_voices,
+    names_in_digests,
+)
 from models.join.rules import JoinRules
 from models.join.seconds import fill
 from models.join.shard_state import ShardState
@@ -53,7 +58,7 @@ class Join:
         2: ids_in_one_array,
         3: early_outcomes_in_columns,
         4: names_in_digests,
-        5: with_new_ledgers,
+        5: ledgers_of_many_voices,
     }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
@@ -197,15 +202,15 @@ class Join:
         self._is_full = len(self.early) > most
 
     def _close(self, slow: SlowPath, deltas: Deltas) -> Expired:
-        """Close what the watermark has passed: calls without statements as columns, the others by the slow path."""
+        """Close what the watermark has passed: calls without statements as columns, others one by one."""
         held = self.shard.held
         due = held.due(self.watermark)
         present = due[held.index.find(held.index.row_key[due]) == due]
         pending = present[held.calls.verdict[present] == PENDING]
         single = held.calls.single[pending]
-        with_ledger = pending[single == HAS_LEDGER]
-        if len(with_ledger):
-            slow.close(with_ledger)
+        with_statements = pending[single != NO_STATEMENT]
+        if len(with_statements):
+            slow.close(with_statements)
         expired = _expire(self.shard, deltas, pending[single == NO_STATEMENT])
         held.release(due)
         return expired

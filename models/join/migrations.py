@@ -91,8 +91,11 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"held": held}
 
 
-def with_new_ledgers(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: it is remembered which fields the records of a call have had; of held ones nothing is known."""
+def ledgers_of_many_voices(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: it is remembered which fields the records of a call have had; of held ones nothing is known.
+
+    Statements have authors and editions, and rules say more of sources. Absent means: as before.
+    """
     held = _without_contents(state["held"])
     if "changes" in held:
         held["changes"] = _without_contents(held["changes"])

@@ -24,7 +24,7 @@ DAY = 86_400 * SECOND
 KINDS: Final = frozenset(
     {"editions", "clearings", "abstentions", "authors", "combine", "required", "completions", "attempts"}
 )
-JOINED: Final = frozenset({"completions", "attempts"})
+JOINED: Final = KINDS
 """Those that the join knows."""
 ABSTAIN: Final = {
     "user_feedback": (0.3, 0.69),
