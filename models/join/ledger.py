@@ -60,6 +60,10 @@ class VerdictRules:
             return None
         return self.sources.get(source or "", _DEFAULT_RULE).success(score)
 
+    def rule(self, source: str | None) -> SourceRule:
+        """The settings of a source, the defaults where it has none."""
+        return self.sources.get(source or "", _DEFAULT_RULE)
+
     def scaled(self, source: str | None, score: float | None) -> float | None:
         """A score as it counts for means, quantiles and drift."""
         return None if score is None else self.sources.get(source or "", _DEFAULT_RULE).scaled(score)

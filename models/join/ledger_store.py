@@ -1,4 +1,4 @@
-"""Loads open ledgers from the columns of held calls, and saves them there."""
+"""Loads open ledgers from the columns of held calls and their statements, and saves there what has come to them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from models.arrays import I32
-from models.join.held_calls import HAS_LEDGER, NO_STATEMENT, PENDING, StoredLedger
+from models.join.held_calls import PENDING
 from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
+from models.join.statement_pool import ASSERTION, BY_ID, BY_SOURCE
 
 
 class LedgerStore:
@@ -23,22 +24,15 @@ class LedgerStore:
     def load(self, rows: I32, call_ids: dict[int, str]) -> Iterator[OpenLedger]:
         """The ledgers of the calls at `rows`; `call_ids` by key, for those whose id is not kept."""
         shard, held, table = self._shard, self._held, self._held.calls
-        single = table.single[rows]
-        single_statements = iter(self._single_statements(rows[single >= 0]))
         columns = (table.group, table.at, table.minute, table.rules, table.digest)
         keys, known = held.index.row_key[rows].tolist(), table.ids.known(rows).tolist()
         stored_ids = [text if is_known else None for text, is_known in zip(table.ids.texts(rows), known, strict=True)]
         values = (column[rows].tolist() for column in columns)
-        for key, row, kind, stored_id, group, at, minute, version, digest in zip(
-            keys, rows.tolist(), single.tolist(), stored_ids, *values, strict=True
+        for key, row, statements, stored_id, group, at, minute, version, digest in zip(
+            keys, rows.tolist(), self._statements(rows), stored_ids, *values, strict=True
         ):
             # Earlier versions did not keep the id of a call with a single statement; the record that opens it has it.
-            call_id, error, statements = stored_id or call_ids.get(key, ""), None, []
-            if kind == HAS_LEDGER:
-                ledger = held.ledgers[row]
-                call_id, error, statements = ledger.call_id, ledger.error, ledger.statements
-            elif kind != NO_STATEMENT:
-                statements = [next(single_statements)]
+            call_id, error = stored_id or call_ids.get(key, ""), held.errors.get(row)
             rules, task = shard.versions[version], shard.groups[group][0]
             yield OpenLedger(key, row, call_id, group, at, minute, version, digest, error, statements, rules, task)
 
@@ -55,64 +49,69 @@ class LedgerStore:
             column = getattr(table, name)
             column[rows] = [getattr(ledger, name) for ledger in ledgers]
         table.rules[rows] = [ledger.version for ledger in ledgers]
-        table.verdict[rows], table.single[rows] = PENDING, NO_STATEMENT
+        table.verdict[rows] = PENDING
         for ledger, row in zip(ledgers, rows.tolist(), strict=True):
             ledger.row = row
+            if ledger.error is not None:
+                self._held.set_error(row, ledger.error)
 
     def save(self, ledgers: list[OpenLedger]) -> None:
-        """Save ledgers of held calls: a single assertion in the columns, a longer ledger as an object."""
+        """Save the verdicts of held calls, and the statements that have come since their ledgers were opened."""
         if not ledgers:
             return
         held, table = self._held, self._held.calls
         rows = np.array([ledger.row for ledger in ledgers], np.int32)
         table.verdict[rows] = [PENDING if ledger.success is None else int(ledger.success) for ledger in ledgers]
-        held.forget_singles(rows)
         held.touch(rows)
-        for ledger in ledgers:
-            if not ledger.is_single and (ledger.statements or ledger.error is not None):
-                held.ledgers[ledger.row] = StoredLedger(ledger.call_id, ledger.error, ledger.statements)
-                table.single[ledger.row] = HAS_LEDGER
-        single = [ledger for ledger in ledgers if ledger.is_single]
-        if single:
-            self._save_singles(single)
+        new = [ledger.statements[ledger.size :] for ledger in ledgers]
+        held.enter(np.repeat(rows, [len(some) for some in new]), self._put([s for some in new for s in some]))
+        held.note_lengths(rows, np.array([len(ledger.statements) for ledger in ledgers]))
 
-    def _single_statements(self, rows: I32) -> list[Statement]:
-        """The only statements of the calls at `rows`."""
-        table, singles, sources, reasons = self._held.calls, self._held.singles, self._shard.sources, self._held.reasons
-        single = table.single[rows]
-        columns = (singles.at, singles.source, singles.given, singles.score, singles.minute)
-        return [
-            Statement(
+    def _statements(self, rows: I32) -> list[list[Statement]]:
+        """The statements on each of the calls at `rows`, in the order of their arrival."""
+        pool, sources = self._held.statements, self._shard.sources
+        chosen, owners = pool.chains(self._held.calls.head[rows])
+        found: list[list[Statement]] = [[] for _ in range(len(rows))]
+        columns = (pool.at, pool.source, pool.given, pool.kind, pool.score, pool.minute)
+        reasons, retracts = pool.reasons, pool.retracts
+        for owner, row, outcome_id, at, source, given, kind, score, minute in zip(
+            owners.tolist(),
+            chosen.tolist(),
+            pool.ids.texts(chosen),
+            *(column[chosen].tolist() for column in columns),
+            strict=True,
+        ):
+            statement = Statement(
                 at,
                 outcome_id,
-                sources[source],
+                sources[source] or None,
                 None if given < 0 else given == 1,
                 None if score != score else score,  # noqa: PLR0124 (nan: absent)
-                retract=False,
-                retracts=None,
-                reason=reasons.get(place),
+                retract=kind != ASSERTION,
+                retracts=retracts.get(row),
+                reason=reasons.get(row),
                 minute=minute,
             )
-            for place, outcome_id, at, source, given, score, minute in zip(
-                single.tolist(),
-                singles.ids.texts(single),
-                *(column[single].tolist() for column in columns),
-                strict=True,
-            )
-        ]
+            found[owner].append(statement)
+        return found
 
-    def _save_singles(self, ledgers: list[OpenLedger]) -> None:
-        table, singles = self._held.calls, self._held.singles
-        statements = [ledger.statements[0] for ledger in ledgers]
-        single = singles.take_rows(len(statements))
-        singles.at[single] = [s.at for s in statements]
-        singles.source[single] = [self._shard.source_code(s.source or "") for s in statements]
-        singles.given[single] = [-1 if s.given is None else int(s.given) for s in statements]
-        singles.score[single] = [np.nan if s.score is None else s.score for s in statements]
-        singles.minute[single] = [s.minute for s in statements]
-        rows = np.array([ledger.row for ledger in ledgers], np.int32)
-        singles.ids.put(single, [s.outcome_id for s in statements])
-        table.single[rows] = single
-        for place, s in zip(single.tolist(), statements, strict=True):
-            if s.reason is not None:
-                self._held.reasons[place] = s.reason
+    def _put(self, statements: list[Statement]) -> I32:
+        """The rows of the pool that have these statements now."""
+        pool, source_code = self._held.statements, self._shard.source_code
+        rows = pool.take_rows(len(statements))
+        pool.ids.put(rows, [s.outcome_id for s in statements])
+        pool.at[rows] = [s.at for s in statements]
+        pool.source[rows] = [source_code(s.source or "") for s in statements]
+        pool.given[rows] = [-1 if s.given is None else int(s.given) for s in statements]
+        pool.kind[rows] = [kind_of(s) for s in statements]
+        pool.score[rows] = [np.nan if s.score is None else s.score for s in statements]
+        pool.minute[rows] = [s.minute for s in statements]
+        pool.put_texts(rows, [s.reason for s in statements], [s.retracts for s in statements])
+        return rows
+
+
+def kind_of(statement: Statement) -> int:
+    """The kind of a statement, as in the pool."""
+    if not statement.retract:
+        return ASSERTION
+    return BY_SOURCE if statement.retracts is None else BY_ID

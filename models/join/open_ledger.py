@@ -53,11 +53,6 @@ class OpenLedger:
         """Whether this batch added a statement; the call's own error counts as one."""
         return len(self.statements) > self.size or (not self.stored and self.error is not None)
 
-    @property
-    def is_single(self) -> bool:
-        """Whether it is one assertion and nothing else: then it fits into the table of single statements."""
-        return self.error is None and len(self.statements) == 1 and not self.statements[0].retract
-
     def owner(self, outcome_id: str) -> Statement | None:
         """The statement that has this id."""
         return self._owners.get(outcome_id)

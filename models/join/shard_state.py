@@ -15,6 +15,7 @@ from models.arrays import I8, I32, I64
 from models.join.held_calls import PENDING, HeldCalls
 from models.join.homonyms import Homonyms, OwnKeys
 from models.join.rules import JoinRules
+from models.join.source_tables import SourceTables, no_sources
 from models.messages import Group
 from models.state import StateError
 
@@ -24,11 +25,17 @@ _MANY_NAMES = 1024
 
 
 class Periods(NamedTuple):
-    """For calls accepted now, by the code of their group: how long they are held, and their horizon, in us."""
+    """How long calls are held, and their horizon, in us, by the code of their group.
+
+    `hold` and `horizon` are for calls accepted now, under rules of this `version`; `holds` and `horizons`, of shape
+    (versions, groups), for those of any version.
+    """
 
     version: int
     hold: I64
     horizon: I64
+    holds: I64
+    horizons: I64
 
 
 class ShardState:
@@ -53,6 +60,7 @@ class ShardState:
         # By version and code of the group.
         self._hold = np.zeros((1, 1), np.int64)
         self._horizon = np.zeros((1, 1), np.int64)
+        self._source_tables = no_sources(len(versions))
 
     @property
     def rules(self) -> JoinRules:
@@ -65,8 +73,8 @@ class ShardState:
         return len(self.versions) - 1
 
     def periods(self) -> Periods:
-        """The periods under `rules`; valid until a group is learned."""
-        return Periods(self.version, self._hold[-1], self._horizon[-1])
+        """The periods; valid until a group is learned."""
+        return Periods(self.version, self._hold[-1], self._horizon[-1], self._hold, self._horizon)
 
     def hold_us(self, group: int) -> int:
         """How long a call of this group is held under `rules`."""
@@ -90,6 +98,14 @@ class ShardState:
             for version, group in zip(calls.rules[rows].tolist(), calls.group[rows].tolist(), strict=True)
         ]
         return np.array([PENDING if verdict is None else verdict for verdict in verdicts], np.int8)
+
+    def source_tables(self) -> SourceTables:
+        """The settings of the sources; valid until one is learned. O(new sources)."""
+        known = self._source_tables.rank.shape[1]
+        if known < len(self.sources):
+            verdicts = [rules.verdict for rules in self.versions]
+            self._source_tables = self._source_tables.more(verdicts, self.sources[known:])
+        return self._source_tables
 
     def source_code(self, source: str) -> int:
         """The shard's code of a source, a new one where it has none."""
@@ -202,14 +218,14 @@ class ShardState:
         self.learn_groups(kept)
 
     def _forget_sources(self) -> None:
-        singles, single = self.held.singles, self.held.calls.single[self.held.index.rows()]
-        single = single[single >= 0]
-        used, codes = np.unique(singles.source[single], return_inverse=True)
+        statements = self.held.statements
+        rows = statements.used_rows()
+        used, codes = np.unique(statements.source[rows], return_inverse=True)
         if len(self.sources) <= max(_MANY_NAMES, 2 * len(used)):
             return
         kept = [self.sources[code] for code in used.tolist()]
-        singles.source[:] = 0
-        singles.source[single] = codes
-        self.sources, self._source_code = [], {}
+        statements.source[:] = 0
+        statements.source[rows] = codes
+        self.sources, self._source_code, self._source_tables = [], {}, no_sources(len(self.versions))
         for source in kept:
             self.source_code(source)

@@ -1,6 +1,6 @@
-"""The slow path through the join: record by record, for what does not fit the columns.
+"""The slow path through the join: record by record, for what is not read in columns.
 
-A second statement, a retraction, a duplicate, an early or late outcome, a call with an `error`.
+A retraction, a repeated call, an early or late outcome, a call with an `error`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from models.join.watermark import effective_minute
 _Problem = tuple[str, str]
 """Why a record is refused: reason and detail of its dead letter."""
 
-
+_CONFLICT: Final = ("conflict", "another outcome of this call has this outcome_id")
 _MOST_AT_ONCE: Final = 10_000
 """So many outcomes whose wait is over become dead letters in one batch, at most."""
 
@@ -95,6 +95,11 @@ class SlowPath:
         self._ledgers.finish()
         if self._accepted:
             self._add_calls(calls, np.array(self._accepted, np.int64))
+
+    def refuse_conflicts(self, outcomes: OutcomeColumns, chosen: I64) -> None:
+        """Refuse outcomes that have the id of another one of their call and differ from it."""
+        for i in chosen.tolist():
+            self._refuse(*_CONFLICT, outcomes, i)
 
     def close(self, rows: I32) -> None:
         """Close held calls that have a ledger outside the columns in which no assertion stands."""
@@ -225,7 +230,7 @@ class SlowPath:
         if owner.same(statement):
             self._tally["duplicates"] += 1
             return None
-        return "conflict", "another outcome of this call has this outcome_id"
+        return _CONFLICT
 
     def _refuse(self, reason: str, detail: str, columns: CallColumns | OutcomeColumns, i: int) -> None:
         raw: bytes = columns.raw[i]

@@ -42,7 +42,7 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     "join": (
         "held.calls.rules",
         "homonyms",
-        "held.singles.ids.low",
+        "held.statements.ids.low",
         "waiting.outcome_ids.low",
         "waiting.partition",
         "waiting.wait",
