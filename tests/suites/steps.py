@@ -297,6 +297,9 @@ def waiting_of(state: dict[str, Any]) -> dict[int, list[Any]]:
     return found
 
 
+_TEXTS: Final = frozenset({"ids", "reasons", "retracts"})
+
+
 def _held_calls(state: dict[str, Any]) -> Any:
     """Held calls by their key, each with its statements; the rest as it is."""
     if "changes" in state["held"]:
@@ -307,7 +310,7 @@ def _held_calls(state: dict[str, Any]) -> Any:
     rows = {name: column.tolist() for name, column in calls.items() if name != "ids"}
     by_key = {key: {"id": ids[at]} | {name: rows[name][at] for name in rows} for at, key in enumerate(keys)}
     for at, row in enumerate(held["owners"].tolist()):
-        one = {name: column[at].item() for name, column in pool.items() if isinstance(column, np.ndarray)}
+        one = {name: column[at].item() for name, column in pool.items() if name not in _TEXTS}
         one |= {"id": outcome_ids[at], "reason": pool["reasons"].get(at), "retracts": pool["retracts"].get(at)}
         by_key[keys[row]].setdefault("statements", []).append(one)
     for row, error in held["errors"].items():

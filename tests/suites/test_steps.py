@@ -43,6 +43,7 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
         "held.calls.rules",
         "homonyms",
         "held.statements.ids.low",
+        "held.statements.retracts",  # see `tests/models/join/test_merged.py`
         "waiting.outcome_ids.low",
         "waiting.partition",
         "waiting.wait",
