@@ -201,10 +201,9 @@ class Deltas:
                 "failures": sign * (bad - (before == 0)),
             }
         )
-        (decided,) = (success >= 0).nonzero()
-        columns = (group, minute, hour, source, success, minute - call_minute, 0 * sign, sign)
-        group, minute, hour, source, success, late, none, sign = (column[decided] for column in columns)
-        self._responses.append((group, minute, hour, source, success, late, none, sign))
+        by = (success >= 0).nonzero()
+        late, none = minute[by] - call_minute[by], 0 * sign[by]
+        self._responses.append((group[by], minute[by], hour[by], source[by], success[by], late, none, sign[by]))
 
     def add_statements(self, calls: CallPlaces, minute: I32, source: I32, success: I8, score: F64) -> None:
         """Assertions that entered ledgers and take effect in `minute`; `score` as for `add_scores`."""

@@ -1,7 +1,7 @@
 """Decides which records of a batch take the fast path through the join.
 
-All records of a call in the batch take the same path: the fast one where they are at most one record of the call itself,
-which is new and comes first, and any number of assertions about a call without error and retractions.
+All records of a call in the batch take the same path: the fast one where they are at most one record of the call
+itself, which is new and comes first, and any number of assertions about a call without error and retractions.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class _Runs(NamedTuple):
     """The records of a batch by their key, numbered from 0.
 
     Attributes:
-        count: how many keys there are.
+        keys: how many keys there are.
         of_call: per call, the number of its key.
         of_outcome: per outcome, the number of its key.
     """
 
-    count: int
+    keys: int
     of_call: I64
     of_outcome: I64
 
@@ -58,14 +58,14 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     count = len(calls.key)
     call_rows, outcome_rows = found.rows[:count], found.rows[count:]
     runs = _runs(found.keys, found.order, count)
-    call_of = np.full(runs.count, -1, np.int64)
+    call_of = np.full(runs.keys, -1, np.int64)
     call_of[runs.of_call] = np.arange(count)
     owner = call_of[runs.of_outcome]
 
-    calls_of, outcomes_of = (np.bincount(of, minlength=runs.count) for of in runs[1:])
+    calls_of, outcomes_of = (np.bincount(of, minlength=runs.keys) for of in runs[1:])
     is_new = (call_rows < 0) & ~found.awaited[:count] & ~calls.failed & (calls_of[runs.of_call] == 1)
     fits = _fits(shard, calls, outcomes, outcome_rows, owner)
-    slow = np.zeros(runs.count, np.bool_)
+    slow = np.zeros(runs.keys, np.bool_)
     slow[runs.of_call[~(is_new & (calls.at + shard.periods().hold[calls.group] >= calls.wm))]] = True
     slow[runs.of_outcome[~fits]] = True
 

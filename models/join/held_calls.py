@@ -122,7 +122,7 @@ class HeldCalls:
         before[1:] = statements[:-1]
         before[first] = calls.head[rows[first]]
         pool.next[statements] = before
-        last = np.append(first[1:], True)  # noqa: FBT003 (a value)
+        last = np.append(first[1:], True)
         calls.head[rows[last]] = statements[last]
         (others,) = (pool.kind[statements] != ASSERTION).nonzero()
         if len(others):

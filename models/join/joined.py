@@ -141,7 +141,12 @@ class Refusal(NamedTuple):
     sha256: str
 
 
-_CODES, _TIMES, _SIGNS, _FLAGS = (np.zeros(0, kind) for kind in (np.int32, np.int64, np.int8, np.bool_))
+_CODES, _TIMES, _SIGNS, _FLAGS = (
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int8),
+    np.zeros(0, np.bool_),
+)
 NO_STATED: Final = Stated(_CODES, {}, _CODES, _TIMES, _SIGNS, np.zeros(0), {}, _FLAGS, _FLAGS)
 NONE_JUDGED: Final = Judged([], [], _CODES, _TIMES, _SIGNS, _CODES, _CODES, _CODES, [], NO_STATED)
 

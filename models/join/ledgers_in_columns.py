@@ -33,6 +33,11 @@ class Ends(NamedTuple):
     success: I8
     before: I8
 
+    def from_minutes(self, first: I32) -> Ends:
+        """Those from a minute of each call on."""
+        (kept,) = (self.minute >= first[self.call]).nonzero()
+        return Ends(self.call[kept], self.minute[kept], self.by[kept], self.success[kept], self.before[kept])
+
 
 def ledger_order(call: I64, at: I64, ids: IdColumn, rows: I32) -> I64:
     """The order of statements by (call, at, id); the i-th id is that at `rows[i]` of `ids`."""
@@ -66,7 +71,7 @@ def deciding(strength: I64, count: int) -> I64:
     return decides
 
 
-def last_of(call: I64) -> Bools:
+def last_of(call: I32 | I64) -> Bools:
     """Which rows are the last of their call."""
     last = np.ones(len(call), np.bool_)
     np.not_equal(call[1:], call[:-1], out=last[:-1])

@@ -125,14 +125,15 @@ def pooled(held: dict[str, Any], source_code: Callable[[str], int]) -> dict[str,
     owners = np.concatenate((has_single, np.array([at for at, _ in stated], np.int32))).astype(np.int32)
     columns = [_columns_of([s for _, s in stated], source_code), {**singles, "kind": 0 * singles["given"]}]
     order = np.argsort(owners, kind="stable")
-    statements = {
+    statements: dict[str, Any] = {
         name: np.concatenate((columns[1][name], columns[0][name])).astype(columns[0][name].dtype)[order]
         for name in columns[0]
     }
     statements["ids"] = _ids_of(singles["ids"], [s.outcome_id for _, s in stated], order)
-    texts = [reasons.get(place) for place in range(len(has_single))] + [s.reason for _, s in stated]
+    texts: list[str | None] = [reasons.get(place) for place in range(len(has_single))] + [s.reason for _, s in stated]
     statements["reasons"] = _in_order(texts, order)
-    statements["retracts"] = _in_order([None] * len(has_single) + [s.retracts for _, s in stated], order)
+    texts = [*(None for _ in has_single), *(s.retracts for _, s in stated)]
+    statements["retracts"] = _in_order(texts, order)
     errors = {at: error for at, (_, error, _) in cases.items() if error is not None}
     calls = {name: column for name, column in held["calls"].items() if name != "single"}
     calls["ids"] = _with_ids(calls["ids"], {at: call_id for at, (call_id, _, _) in cases.items()})

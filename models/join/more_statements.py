@@ -230,16 +230,15 @@ class MoreStatements:
             self._deltas.add_verdicts(group, at, verdicts.success[chosen], verdicts.at[chosen], signs)
 
     def _add_trials(self, read: _Ledgers, old: I64) -> None:
-        """Trials with the new statements, and those without them taken back; before the first of these, none differs."""
+        """Trials with the new statements, and without them taken back: none differs before the first of these."""
         first = np.full(len(read.calls), np.iinfo(np.int32).max, np.int32)
         np.minimum.at(first, read.call[read.is_new], read.minute[read.is_new])
         for some, sign in ((old, -1), (slice(None), 1)):
             found = ledgers.ends(read.call[some], read.minute[some], read.strength[some], read.success)
-            (here,) = (found.minute >= first[found.call]).nonzero()
-            if len(here):
-                call, minute, by, success, before = (column[here] for column in found)
-                source, signs = self._pool.source[read.rows[by]], np.full(len(here), sign, np.int32)
-                self._deltas.add_trials(self._places(read.calls[call]), minute, success, before, source, signs)
+            found = found.from_minutes(first)
+            calls, source = self._places(read.calls[found.call]), self._pool.source[read.rows[found.by]]
+            signs = np.full(len(source), sign, np.int32)
+            self._deltas.add_trials(calls, found.minute, found.success, found.before, source, signs)
 
     def _add_statements(self, read: _Ledgers) -> None:
         """Count the new statements."""

@@ -26,7 +26,9 @@ def repeats(pool: StatementPool, call: I64, rows: I32) -> Repeats:
     suspects = np.flatnonzero(_repeated(numbers))
     first: dict[tuple[int, str], int] = {}
     ids = zip(call[suspects].tolist(), pool.ids.texts(rows[suspects]), strict=True)
-    owner = np.array([first.setdefault(key, place) for place, key in zip(suspects.tolist(), ids, strict=True)], np.int64)
+    owner = np.array(
+        [first.setdefault(key, place) for place, key in zip(suspects.tolist(), ids, strict=True)], np.int64
+    )
     again = owner != suspects
     repeated, owner = suspects[again], owner[again]
     same = _equal(pool, rows[repeated], rows[owner])

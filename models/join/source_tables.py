@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class SourceTables(NamedTuple):
 
     def more(self, versions: list[VerdictRules], sources: list[str]) -> SourceTables:
         """These tables, and those of `sources` that come next."""
-        parts = zip(self, _tables(versions, sources), strict=True)
+        parts: Any = zip(self, _tables(versions, sources), strict=True)
         return SourceTables(*(np.concatenate(part, axis=1) for part in parts))
 
 

@@ -44,7 +44,7 @@ def ledgers(draw: st.DrawFn) -> Ledgers:
 @st.composite
 def assertion(draw: st.DrawFn, outcome_id: str) -> Statement:
     success, at, minute = draw(st.booleans()), draw(st.integers(0, 3)), draw(st.integers(0, 4))
-    return Statement(at, outcome_id, draw(st.sampled_from(SOURCES)), success, None, False, None, None, minute)  # noqa: FBT003
+    return Statement(at, outcome_id, draw(st.sampled_from(SOURCES)), success, None, False, None, None, minute)
 
 
 @given(ledgers(), st.integers(0, 3))
@@ -83,7 +83,8 @@ def end_of(end: tuple[Any, ...], ordered: list[Statement]) -> tuple[Any, ...]:
 
 def trials(ends: dict[int, tuple[bool | None, str | None]]) -> list[tuple[Any, ...]]:
     """The ends of minutes whose verdict differs from that before."""
-    found, before = [], None
+    found: list[tuple[Any, ...]] = []
+    before: bool | None = None
     for minute in sorted(ends):
         success, source = ends[minute]
         if success is not before:
@@ -165,7 +166,9 @@ def busy(rng: Random) -> History:
     outcomes = [said(rng, *rng.choice(calls)) for _ in range(150)]
     outcomes += rng.choices(outcomes, k=15)
     rng.shuffle(outcomes)
-    first = [json.dumps({"call_id": name, "task_type": "t", "model": "m", **at_time(at)}).encode() for name, at in calls]
+    first = [
+        json.dumps({"call_id": name, "task_type": "t", "model": "m", **at_time(at)}).encode() for name, at in calls
+    ]
     return History(rules, (File("calls", tuple(first)), File("outcomes", tuple(outcomes))))
 
 
@@ -192,9 +195,7 @@ RULES_OF_A_DAY = Rules(horizon_us=86_400_000_000, allowed_lateness_us=0, orphan_
 
 
 def call(name: str) -> bytes:
-    return json.dumps(
-        {"call_id": name, "occurred_at": "2026-01-01T00:00:00Z", "task_type": "t", "model": "m"}
-    ).encode()
+    return json.dumps({"call_id": name, "occurred_at": "2026-01-01T00:00:00Z", "task_type": "t", "model": "m"}).encode()
 
 
 def outcome(name: str, outcome_id: str, second: int, *, success: bool, source: str = "a") -> bytes:
