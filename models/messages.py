@@ -88,9 +88,9 @@ class Responses(NamedTuple):
     """Statements and trials per (group, effective minute, source, success, bucket of `minute_delays`), each once.
 
     A statement is an assertion that entered a ledger: counted once, in the minute in which it took effect, whatever
-    becomes of it. A trial (see `TrialDeltas`) counts for the source whose statement decided at the end of its minute:
-    `call` for the call's own error, `silence` where there is no statement. Statements are never taken back; trials only
-    in minutes still open. `source` indexes the message's `sources`.
+    becomes of it; `success` is -1 where it abstains. A trial (see `TrialDeltas`) counts for the source whose statement
+    decided at the end of its minute: `call` for the call's own error, `silence` where there is no statement. Statements
+    are never taken back; trials only in minutes still open. `source` indexes the message's `sources`.
     """
 
     code: I32

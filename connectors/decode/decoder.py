@@ -161,6 +161,8 @@ class Decoder:
             success=columns.success,
             score=columns.score,
             retract=columns.retract,
+            bare=columns.bare,
+            author=columns.author,
             uuid=columns.uuid,
             call_uuid=columns.call_uuid,
             records=read.records,

@@ -95,6 +95,7 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     type: Literal["outcome"] | None = None
     call_occurred_at: _FreeText | None = None
     source: _Text | None = None
+    author: _Text | None = None
     success: bool | None = None
     score: _Finite | None = None
     action: Literal["assert", "retract"] | None = DEFAULT_ACTION

@@ -39,7 +39,9 @@ LOGS: Final[dict[str, Table]] = {
         "call_id": "VARCHAR",
         "call_occurred_at": "BIGINT",
         "outcome_id": "VARCHAR",
+        "edition": "INTEGER",
         "source": "VARCHAR",
+        "author": "VARCHAR",
         "occurred_at": "BIGINT",
         "action": "VARCHAR",
         "success": "BOOLEAN",
@@ -253,6 +255,8 @@ def read(column: str, kind: str, prefix: str = "") -> str:
         return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
     if column == "tokens":
         return f"nullif({name}, -1)"
+    if column == "edition":  # rows of versions without editions
+        return f"coalesce({name}, 1)"
     return name
 
 
@@ -286,7 +290,9 @@ FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
 
 NEWEST_STATEMENTS: Final = f"""
 SELECT {select("statements")} FROM live.statements
-WHERE rowid IN (SELECT max(rowid) FROM live.statements GROUP BY call_id, call_occurred_at, outcome_id)
+WHERE rowid IN (
+  SELECT max(rowid) FROM live.statements GROUP BY call_id, call_occurred_at, outcome_id, {read("edition", "INTEGER")}
+)
 """
 
 NEWEST_ALERTS: Final = f"""

@@ -85,7 +85,7 @@ class Deltas:
         self._verdict_rows: list[tuple[int, int, bool, int, int]] = []
         self._expired_rows: list[tuple[int, int]] = []
         self._trial_rows: list[tuple[int, int, int, int, int, int, int]] = []
-        self._response_rows: list[tuple[int, int, int, int, bool, int, int, int]] = []
+        self._response_rows: list[tuple[int, int, int, int, int, int, int, int]] = []
         self._score_rows: list[tuple[int, int, int, int, float]] = []
         self._failed: dict[tuple[int, int, int, str], int] = {}
 
@@ -143,13 +143,13 @@ class Deltas:
         call: CallPlace,
         minute: int,
         source: str | None,
-        success: bool,  # noqa: FBT001
+        success: bool | None,  # noqa: FBT001
         score: float | None,
     ) -> None:
-        """One assertion that entered a ledger and takes effect in `minute`."""
+        """One assertion that entered a ledger and takes effect in `minute`; `success` None: it abstains."""
         by, (group, call_at, call_minute) = self._source_code(source or ""), call
-        hour = call_at // HOUR_US
-        self._response_rows.append((group, minute, hour, by, success, minute - call_minute, 1, 0))
+        hour, said = call_at // HOUR_US, -1 if success is None else int(success)
+        self._response_rows.append((group, minute, hour, by, said, minute - call_minute, 1, 0))
         if score is not None:
             self._score_rows.append((group, minute, hour, by, score))
 

@@ -86,7 +86,9 @@ def _fits(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, rows:
     followed = owner[follows]
     at[follows], group[follows], version[follows] = calls.at[followed], calls.group[followed], periods.version
     fits[follows] = outcomes.pos[follows] > calls.pos[followed]
-    fits &= ~outcomes.retract & (at + periods.holds[version, group] >= outcomes.wm)
+    fits &= ~outcomes.retract & (outcomes.author == 0) & ~periods.requires[version, group]
+    fits &= shard.source_tables().plain[version, outcomes.source]
+    fits &= at + periods.holds[version, group] >= outcomes.wm
     fits &= outcomes.at <= at + periods.horizons[version, group]
     return fits
 

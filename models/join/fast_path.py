@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +17,7 @@ from models.join.held_calls import PENDING, fold_digest
 from models.join.joined import FirstVerdicts
 from models.join.more_statements import MoreResults, MoreStatements
 from models.join.shard_state import ShardState
-from models.join.statement_pool import ASSERTION
 from models.join.watermark import effective_minute
-
-_reason = attrgetter("reason")
 
 
 class FastResults(NamedTuple):
@@ -79,12 +75,7 @@ class FastPath:
         success = tables.success(version, source, given, score)
         minute = effective_minute(at, outcomes.wm[chosen])
         if len(chosen):
-            new = pool.take_rows(len(chosen))
-            pool.at[new], pool.source[new], pool.given[new], pool.kind[new] = at, source, given, ASSERTION
-            pool.score[new], pool.minute[new] = score, minute
-            pool.ids.put_words(new, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
-            pool.put_texts(new, list(map(_reason, records)))
-            self._shard.held.enter(row, new)
+            self._shard.held.enter(row, pool.put_assertions(outcomes, chosen))
             table.verdict[row] = success
             self._deltas.add_verdicts(group, call_at, success, at)
             call_minute = table.minute[row]

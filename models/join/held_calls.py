@@ -1,6 +1,6 @@
 """Holds the calls of one shard until they close, as numpy columns.
 
-A call takes about 90 bytes where every second one has a statement. Statements lie in a pool beside them; `head` leads
+A call takes about 97 bytes where every second one has a statement. Statements lie in a pool beside them; `head` leads
 to those of a call. Calls are grouped by the hour in which they close, so closing never scans what is not due and never
 needs a timer per call.
 """
@@ -17,11 +17,11 @@ from models.arrays import I8, I32, I64, U8, U32, U64
 from models.columns.hash_index import HashIndex
 from models.columns.id_pool import IdPool
 from models.join.homonyms import Homonyms
-from models.join.statement_pool import ASSERTION, NO_STATEMENT, StatementPool, at_places
+from models.join.statement_pool import NO_STATEMENT, StatementPool, at_places
 
 PENDING, FAILURE, SUCCESS = -1, 0, 1
-HAS_ERROR, HAS_RETRACTION, IS_LONG = np.uint8(1), np.uint8(2), np.uint8(4)
-"""Traits of a call that is read record by record: it has an `error`, a retraction, or very many statements."""
+HAS_ERROR, IS_MIXED, IS_LONG = np.uint8(1), np.uint8(2), np.uint8(4)
+"""Traits of a call that is read record by record: an `error`, statements that are not plain, or very many."""
 MOST_IN_COLUMNS: Final = 64
 """Statements of one call beyond which each batch would gather a long chain step by step."""
 
@@ -46,7 +46,7 @@ class CallTable(IdPool[_CallColumns]):
     `ids` holds the calls' ids; states of earlier versions had none of calls with a single statement.
     """
 
-    UNSTORED: ClassVar = frozenset({"traits", "head"})
+    UNSTORED: ClassVar = frozenset({"head"})
 
     def __init__(self) -> None:
         super().__init__(
@@ -124,10 +124,11 @@ class HeldCalls:
         pool.next[statements] = before
         last = np.append(first[1:], True)
         calls.head[rows[last]] = statements[last]
-        (others,) = (pool.kind[statements] != ASSERTION).nonzero()
-        if len(others):
-            calls.traits[rows[others]] |= HAS_RETRACTION
         self.touch(rows[last])
+
+    def note_mixed(self, rows: I32) -> None:
+        """Take note that the calls at `rows` have statements that are not plain."""
+        self.calls.traits[rows] |= IS_MIXED
 
     def note_lengths(self, rows: I32, lengths: I32 | I64) -> None:
         """Take note of how many statements the calls at `rows`, which are distinct, have now."""
@@ -233,14 +234,12 @@ class HeldCalls:
         rows[new] = self.calls.take_rows(int(np.count_nonzero(new)))
         self.index.insert(state["keys"][new], rows[new])
         self.calls.put_state(rows, state["calls"])
-        self.calls.traits[rows], self.calls.head[rows] = 0, NO_STATEMENT
-        for place, error in state["errors"].items():
-            self.set_error(rows.item(place), error)
+        self.calls.head[rows] = NO_STATEMENT
+        self.errors |= {rows.item(place): error for place, error in state["errors"].items()}
         owners = state["owners"]
         statements = self.statements.take_rows(len(owners))
         self.statements.put_state(statements, state["statements"])
         self.enter(rows[owners], statements)
-        self.note_lengths(rows, np.bincount(owners, minlength=len(rows)))
         self._schedule(rows[new], self._closing_times(rows[new]))
 
     def _forget_statements(self, rows: I32) -> None:

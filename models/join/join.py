@@ -192,7 +192,7 @@ class Join:
         self._is_full = len(self.early) > most
 
     def _close(self, slow: SlowPath, deltas: Deltas) -> Expired:
-        """Close what the watermark has passed: calls without statements as columns, the others by the slow path."""
+        """Close what the watermark has passed: calls without statements as columns, others one by one."""
         held = self.shard.held
         due = held.due(self.watermark)
         present = due[held.index.find(held.index.row_key[due]) == due]

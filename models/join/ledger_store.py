@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
 from models.arrays import I32
 from models.join.held_calls import PENDING
-from models.join.ledger import Statement
+from models.join.ledger import Statement, VerdictRules, is_plain
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
-from models.join.statement_pool import ASSERTION, BY_ID, BY_SOURCE
+from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE, MANY_EDITIONS
 
 
 class LedgerStore:
@@ -66,15 +67,18 @@ class LedgerStore:
         new = [ledger.statements[ledger.size :] for ledger in ledgers]
         held.enter(np.repeat(rows, [len(some) for some in new]), self._put([s for some in new for s in some]))
         held.note_lengths(rows, np.array([len(ledger.statements) for ledger in ledgers]))
+        mixed = [not _is_plain(some, ledger.rules.verdict) for some, ledger in zip(new, ledgers, strict=True)]
+        held.note_mixed(rows[mixed])
 
     def _statements(self, rows: I32) -> list[list[Statement]]:
         """The statements on each of the calls at `rows`, in the order of their arrival."""
         pool, sources = self._held.statements, self._shard.sources
         chosen, owners = pool.chains(self._held.calls.head[rows])
         found: list[list[Statement]] = [[] for _ in range(len(rows))]
-        columns = (pool.at, pool.source, pool.given, pool.kind, pool.score, pool.minute)
+        columns = (pool.at, pool.source, pool.given, pool.kind, pool.score, pool.minute, pool.author, pool.edition)
+        authors = self._shard.authors.names
         reasons, retracts = pool.reasons, pool.retracts
-        for owner, row, outcome_id, at, source, given, kind, score, minute in zip(
+        for owner, row, outcome_id, at, source, given, kind, score, minute, author, edition in zip(
             owners.tolist(),
             chosen.tolist(),
             pool.ids.texts(chosen),
@@ -91,9 +95,11 @@ class LedgerStore:
                 retracts=retracts.get(row),
                 reason=reasons.get(row),
                 minute=minute,
+                author=authors[author] or None,
+                edition=edition,
             )
             found[owner].append(statement)
-        return found
+        return [_numbered(statements) for statements in found]
 
     def _put(self, statements: list[Statement]) -> I32:
         """The rows of the pool that have these statements now."""
@@ -106,6 +112,8 @@ class LedgerStore:
         pool.kind[rows] = [kind_of(s) for s in statements]
         pool.score[rows] = [np.nan if s.score is None else s.score for s in statements]
         pool.minute[rows] = [s.minute for s in statements]
+        pool.author[rows] = [self._shard.authors.code(s.author or "") for s in statements]
+        pool.edition[rows] = [min(s.edition, MANY_EDITIONS) for s in statements]
         pool.put_texts(rows, [s.reason for s in statements], [s.retracts for s in statements])
         return rows
 
@@ -114,4 +122,20 @@ def kind_of(statement: Statement) -> int:
     """The kind of a statement, as in the pool."""
     if not statement.retract:
         return ASSERTION
-    return BY_SOURCE if statement.retracts is None else BY_ID
+    return BY_VOICE if statement.retracts is None else BY_ID
+
+
+def _is_plain(statements: list[Statement], rules: VerdictRules) -> bool:
+    """Whether these are assertions only, by sources of which each voice and id has one."""
+    return is_plain(statements, rules) and not any(s.retract or s.source in rules.revising for s in statements)
+
+
+def _numbered(statements: list[Statement]) -> list[Statement]:
+    """Statements of a call in order of arrival, with their editions: the columns have no greater than a byte."""
+    if all(s.edition < MANY_EDITIONS for s in statements):
+        return statements
+    seen: Counter[str] = Counter()
+    for place, s in enumerate(statements):
+        seen[s.outcome_id] += 1
+        statements[place] = s._replace(edition=seen[s.outcome_id])
+    return statements

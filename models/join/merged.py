@@ -34,7 +34,8 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
     parts = [*map(ids_of_calls_beside_outcomes, (state, *changes))]
     sources = [*chain.from_iterable(part["held"]["sources"] for part in parts)]
     held, *changed = (pooled(part["held"], coding(sources)) for part in parts)
-    held = held | {"sources": tuple(sources), "changes": _held(changed)}
+    authors = chain.from_iterable(part["held"].get("authors", ()) for part in parts)
+    held = held | {"sources": tuple(sources), "authors": tuple(authors) or ("",), "changes": _held(changed)}
     return {
         **parts[-1],
         "groups": tuple(chain.from_iterable(part["groups"] for part in parts)),
@@ -66,16 +67,18 @@ def _waiting(parts: list[Any]) -> State:
     if not isinstance(parts[0], dict):  # as version 3 stored it
         merged = dict(chain.from_iterable(parts))
         return waiting_in_columns(item for item in merged.items() if item[1])
+    parts = [{"authors": {}, **part} for part in parts]  # versions up to 5 had none
     rows = _untouched(parts)
-    own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "retracts", *_NAMES}
+    own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "retracts", "authors", *_NAMES}
     columns = [{name: column for name, column in part.items() if name not in own} for part in parts]
+    lengths = [len(part["keys"]) for part in parts]
     return {
         "keys": np.concatenate([part["keys"] for part in parts])[rows],
         **_chosen(columns, rows),
         "call_ids": _ids([part["call_ids"] for part in parts], rows),
         "outcome_ids": _ids([part["outcome_ids"] for part in parts], rows),
         "reasons": _reasons(parts, rows),
-        "retracts": _by_place(parts, "retracts", [len(part["keys"]) for part in parts], rows),
+        **{name: _by_place(parts, name, lengths, rows) for name in ("retracts", "authors")},
         **{name: tuple(chain.from_iterable(part[name] for part in parts)) for name in _NAMES},
     }
 

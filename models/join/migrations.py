@@ -9,13 +9,13 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from aftercall.names import plain_name
-from models.arrays import Bools
+from models.arrays import I32, U8, Bools
 from models.columns.id_column import TEXT, IdColumn
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
-from models.join.held_calls import fold_digest
+from models.join.held_calls import HAS_ERROR, IS_LONG, IS_MIXED, MOST_IN_COLUMNS, fold_digest
 from models.join.homonyms import Homonyms
 from models.join.ledger import Statement
-from models.join.statement_pool import ASSERTION, BY_ID, BY_SOURCE
+from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE
 
 
 def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
@@ -94,12 +94,15 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def statements_in_one_pool(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: a single assertion was a row of its own table, a longer ledger an object; now all are rows."""
+    """Version 5 to 6: a single assertion was a row of its own table, a longer ledger an object; now all are rows.
+
+    Statements had no authors and editions, and rules said less of sources: what is absent means what it did.
+    """
     sources = [*state["held"]["sources"]]
     held = pooled(state["held"], coding(sources))
     if "changes" in held:
         held["changes"] = pooled(held["changes"], coding(sources))
-    return state | {"held": held | {"sources": tuple(sources)}}
+    return state | {"held": {"authors": ("",), **held, "sources": tuple(sources)}}
 
 
 def coding(names: list[str]) -> Callable[[str], int]:
@@ -136,12 +139,22 @@ def pooled(held: dict[str, Any], source_code: Callable[[str], int]) -> dict[str,
     statements["retracts"] = _in_order(texts, order)
     errors = {at: error for at, (_, error, _) in cases.items() if error is not None}
     calls = {name: column for name, column in held["calls"].items() if name != "single"}
+    calls["traits"] = _traits(errors, owners[order], statements["kind"], len(held["keys"]))
     calls["ids"] = _with_ids(calls["ids"], {at: call_id for at, (call_id, _, _) in cases.items()})
     return held | {"calls": calls, "errors": errors, "owners": owners[order], "statements": statements}
 
 
+def _traits(errors: dict[int, str], owners: I32, kind: U8, count: int) -> U8:
+    """The traits of so many calls."""
+    traits = np.zeros(count, np.uint8)
+    traits[np.bincount(owners, minlength=count) > MOST_IN_COLUMNS] |= IS_LONG
+    traits[owners[kind != ASSERTION]] |= IS_MIXED
+    traits[[*errors]] |= HAS_ERROR
+    return traits
+
+
 def _columns_of(statements: list[Statement], source_code: Callable[[str], int]) -> dict[str, Any]:
-    kinds = [ASSERTION if not s.retract else BY_SOURCE if s.retracts is None else BY_ID for s in statements]
+    kinds = [ASSERTION if not s.retract else BY_VOICE if s.retracts is None else BY_ID for s in statements]
     return {
         "at": np.array([s.at for s in statements], np.int64),
         "source": np.array([source_code(s.source or "") for s in statements], np.int32),

@@ -16,14 +16,14 @@ from models.columns.group_sums import stable_order
 from models.join import ledgers_in_columns as ledgers
 from models.join.arrivals import OutcomeColumns
 from models.join.deltas import CallPlaces, Deltas
+from models.join.details import second_record
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.joined import NO_STATED, NONE_JUDGED, Judged, Stated
-from models.join.repeats import repeats
+from models.join.repeats import Repeats, repeats
 from models.join.shard_state import ShardState
-from models.join.statement_pool import ASSERTION, at_places
-from models.join.watermark import effective_minute
+from models.join.statement_pool import at_places
 
-_reason, _call_id = attrgetter("reason"), attrgetter("call_id")
+_call_id = attrgetter("call_id")
 
 
 class MoreResults(NamedTuple):
@@ -33,7 +33,7 @@ class MoreResults(NamedTuple):
         judged: the calls whose ledgers grew, and the statements to show.
         entered: how many outcomes entered ledgers.
         duplicates: how many repeat another one.
-        conflicts: which outcomes have the id of another one, but differ from it.
+        conflicts: why outcomes are refused that have the id of another one, but differ from it, by their index.
         successes: change of the number of calls that are successes.
         failures: that of failures.
     """
@@ -41,12 +41,12 @@ class MoreResults(NamedTuple):
     judged: Judged
     entered: int
     duplicates: int
-    conflicts: I64
+    conflicts: dict[int, str]
     successes: int
     failures: int
 
 
-_NOTHING = MoreResults(NONE_JUDGED, 0, 0, np.zeros(0, np.int64), 0, 0)
+_NOTHING = MoreResults(NONE_JUDGED, 0, 0, {}, 0, 0)
 
 
 class _Statements(NamedTuple):
@@ -114,8 +114,8 @@ class MoreStatements:
             return _NOTHING
         found = self._gathered(outcomes, chosen, rows)
         again = repeats(self._pool, found.call, found.rows)
-        conflicts = found.chosen[again.conflicts - found.old]
-        if len(again.duplicates) or len(conflicts):
+        conflicts = self._conflicts(found, again)
+        if len(again.duplicates) or conflicts:
             found = self._without(found, np.concatenate((again.duplicates, again.conflicts)))
         new = found.chosen
         results = MoreResults(NONE_JUDGED, len(new), len(again.duplicates), conflicts, 0, 0)
@@ -134,19 +134,17 @@ class MoreStatements:
         calls = rows[last]
         old, call_of_old = self._pool.loose_chains(self._table.head[calls])
         call = np.concatenate((call_of_old, np.cumsum(last) - last))
-        return _Statements(calls, call, np.concatenate((old, self._put(outcomes, chosen))), len(old), chosen)
+        rows = np.concatenate((old, self._pool.put_assertions(outcomes, chosen)))
+        return _Statements(calls, call, rows, len(old), chosen)
 
-    def _put(self, outcomes: OutcomeColumns, chosen: I64) -> I32:
-        """The rows of the pool that have the `chosen` outcomes now."""
-        pool, records = self._pool, outcomes.records[chosen]
-        new = pool.take_rows(len(chosen))
-        pool.at[new], pool.source[new] = outcomes.at[chosen], outcomes.source[chosen]
-        pool.given[new], pool.score[new] = outcomes.success[chosen], outcomes.score[chosen]
-        pool.kind[new] = ASSERTION
-        pool.minute[new] = effective_minute(outcomes.at[chosen], outcomes.wm[chosen])
-        pool.ids.put_words(new, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
-        pool.put_texts(new, list(map(_reason, records)))
-        return new
+    def _conflicts(self, found: _Statements, again: Repeats) -> dict[int, str]:
+        """Why outcomes are refused, by their index."""
+        outcomes = found.chosen[again.conflicts - found.old].tolist()
+        sources = (self._pool.source[found.rows[places]].tolist() for places in (again.conflicts, again.owners))
+        return {
+            i: second_record("same_id" if source == first else "source", self._shard.sources[first])
+            for i, source, first in zip(outcomes, *sources, strict=True)
+        }
 
     def _without(self, found: _Statements, dropped: I64) -> _Statements:
         """Without these new statements, and without calls that then have no new ones."""

@@ -13,10 +13,14 @@ _ODD = np.uint64(0xD6E8FEB86659FD93)
 
 
 class Repeats(NamedTuple):
-    """Statements that are not the first of their id, by place. A duplicate equals the first in all deciding fields."""
+    """Statements that are not the first of their id, by place. A duplicate equals the first in all deciding fields.
+
+    `owners`: the first of the id of each conflict.
+    """
 
     duplicates: I64
     conflicts: I64
+    owners: I64
 
 
 def repeats(pool: StatementPool, call: I64, rows: I32) -> Repeats:
@@ -32,7 +36,7 @@ def repeats(pool: StatementPool, call: I64, rows: I32) -> Repeats:
     again = owner != suspects
     repeated, owner = suspects[again], owner[again]
     same = _equal(pool, rows[repeated], rows[owner])
-    return Repeats(repeated[same], repeated[~same])
+    return Repeats(repeated[same], repeated[~same], owner[~same])
 
 
 def _repeated(numbers: U64) -> Bools:

@@ -11,24 +11,28 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from aftercall.errors import NEW_OUT
-from models.arrays import I8, I32, I64
+from models.arrays import I8, I32, I64, Bools
+from models.columns.names import Names
 from models.join.held_calls import PENDING, HeldCalls
 from models.join.homonyms import Homonyms, OwnKeys
 from models.join.rules import JoinRules
 from models.join.source_tables import SourceTables, no_sources
+from models.join.statement_pool import NO_AUTHOR
 from models.messages import Group
 from models.state import StateError
 
 _MOST_VERSIONS = 255
 """A held call stores the version of its rules in one byte."""
 _MANY_NAMES = 1024
+_NO_AUTHOR = ""
+"""In place of the author of statements without one."""
 
 
 class Periods(NamedTuple):
     """How long calls are held, and their horizon, in us, by the code of their group.
 
     `hold` and `horizon` are for calls accepted now, under rules of this `version`; `holds` and `horizons`, of shape
-    (versions, groups), for those of any version.
+    (versions, groups), for those of any version, and `requires`: whether sources are required.
     """
 
     version: int
@@ -36,6 +40,7 @@ class Periods(NamedTuple):
     horizon: I64
     holds: I64
     horizons: I64
+    requires: Bools
 
 
 class ShardState:
@@ -52,15 +57,17 @@ class ShardState:
         self.versions, self.homonyms = versions, homonyms
         self.groups: list[Group] = []
         self.sources: list[str] = []
+        self.authors = Names[str]([_NO_AUTHOR])
         self.held = HeldCalls(self.closing_times, homonyms, seed)
         self._group_code: dict[Group, int] = {}
         self._source_code: dict[str, int] = {}
-        self._stored = (0, 0)
-        """How many groups and sources are stored already."""
+        self._stored = (0, 0, 0)
+        """How many groups, sources and authors are stored already."""
         # By version and code of the group.
         self._hold = np.zeros((1, 1), np.int64)
         self._horizon = np.zeros((1, 1), np.int64)
         self._source_tables = no_sources(len(versions))
+        self._requires = np.zeros((1, 1), np.bool_)
 
     @property
     def rules(self) -> JoinRules:
@@ -74,7 +81,7 @@ class ShardState:
 
     def periods(self) -> Periods:
         """The periods; valid until a group is learned."""
-        return Periods(self.version, self._hold[-1], self._horizon[-1], self._hold, self._horizon)
+        return Periods(self.version, self._hold[-1], self._horizon[-1], self._hold, self._horizon, self._requires)
 
     def hold_us(self, group: int) -> int:
         """How long a call of this group is held under `rules`."""
@@ -142,13 +149,15 @@ class ShardState:
             for i, rules in enumerate(self.versions):
                 self._horizon[i, at] = [rules.horizon(group[0]) for group in new]
                 self._hold[i, at] = self._horizon[i, at] + rules.allowed_lateness_us
+                self._requires[i, at] = [bool(rules.required(group[0])) for group in new]
         return np.fromiter(map(self._group_code.__getitem__, groups), np.int32, len(groups))
 
     def state(self) -> dict[str, Any]:
         """As plain values and arrays. Drops unused names first, so codes may change. Changes count from here on."""
         self._forget_groups()
         self._forget_sources()
-        self._stored = (0, 0)
+        self._forget_authors()
+        self._stored = (0, 0, 0)
         return self._with_names(self.held.state(), self.homonyms.state())
 
     def changes(self) -> dict[str, Any]:
@@ -158,7 +167,7 @@ class ShardState:
     @property
     def unstored(self) -> int:
         """See `HeldCalls.unstored`; -1 too where so many names are new that unused ones should be dropped."""
-        names = len(self.groups) + len(self.sources)
+        names = len(self.groups) + len(self.sources) + len(self.authors)
         return -1 if names > 2 * sum(self._stored) + 2 * _MANY_NAMES else self.held.unstored
 
     @classmethod
@@ -182,25 +191,28 @@ class ShardState:
         shard.learn_groups(state["groups"])
         for source in state["held"]["sources"]:
             shard.source_code(source)
+        shard.authors = Names(state["held"]["authors"])
         shard.held.restore(state["held"])
-        shard._stored = (len(state["groups"]), len(state["held"]["sources"]))
+        shard._stored = (len(shard.groups), len(shard.sources), len(shard.authors))
         return shard
 
     def _with_names(self, held: dict[str, Any], homonyms: OwnKeys) -> dict[str, Any]:
-        groups, sources = self._stored
-        self._stored = (len(self.groups), len(self.sources))
+        groups, sources, authors = self._stored
+        self._stored = (len(self.groups), len(self.sources), len(self.authors))
         return {
             "rules": [rules.state() for rules in self.versions],
             "groups": self.groups[groups:],
             "homonyms": homonyms,
-            "held": held | {"sources": self.sources[sources:]},
+            "held": held | {"sources": self.sources[sources:], "authors": self.authors.names[authors:]},
         }
 
     def _rebuild_periods(self) -> None:
         count, room = len(self.groups), max(64, len(self.groups) * 2)
         self._horizon = np.zeros((len(self.versions), room), np.int64)
+        self._requires = np.zeros((len(self.versions), room), np.bool_)
         for i, rules in enumerate(self.versions):
             self._horizon[i, :count] = [rules.horizon(group[0]) for group in self.groups]
+            self._requires[i, :count] = [bool(rules.required(group[0])) for group in self.groups]
         self._hold = self._horizon + np.array([[rules.allowed_lateness_us] for rules in self.versions])
 
     # `max_groups` bounds what is counted, not what producers write into a name. So names that no held call uses are
@@ -229,3 +241,9 @@ class ShardState:
         self.sources, self._source_code, self._source_tables = [], {}, no_sources(len(self.versions))
         for source in kept:
             self.source_code(source)
+
+    def _forget_authors(self) -> None:
+        statements = self.held.statements
+        rows = statements.used_rows()
+        codes = np.append(np.int32(NO_AUTHOR), statements.author[rows])
+        statements.author[rows] = self.authors.compacted(codes)[1:]

@@ -19,6 +19,7 @@ class SourceTables(NamedTuple):
         low: the least of the scale, 0 without one.
         high: the greatest of the scale, nan without one.
         rank: place in the precedence, 0 the strongest; sources that are not listed share the last.
+        plain: whether its opinion is always that of its newest statement, and each id has one record.
     """
 
     pass_at: F64
@@ -26,6 +27,7 @@ class SourceTables(NamedTuple):
     low: F64
     high: F64
     rank: I32
+    plain: Bools
 
     def success(self, version: U8, source: I32, given: I8, score: F64) -> I8:
         """What assertions say, 0 or 1, by code of the source: as `given`, or by the score where that is absent."""
@@ -52,7 +54,8 @@ class SourceTables(NamedTuple):
 def no_sources(versions: int) -> SourceTables:
     """The tables of no source."""
     numbers = np.zeros((versions, 0))
-    return SourceTables(numbers, numbers, numbers, numbers, np.zeros((versions, 0), np.int32))
+    ranks, plain = np.zeros((versions, 0), np.int32), np.zeros((versions, 0), np.bool_)
+    return SourceTables(numbers, numbers, numbers, numbers, ranks, plain)
 
 
 def _tables(versions: list[VerdictRules], sources: list[str]) -> SourceTables:
@@ -63,4 +66,6 @@ def _tables(versions: list[VerdictRules], sources: list[str]) -> SourceTables:
     scales = [[one.scale or (0.0, np.nan) for one in row] for row in rules]
     low, high = np.moveaxis(np.array(scales, np.float64).reshape((*shape, 2)), 2, 0)
     ranks = np.array([[verdict.rank(source) for source in sources] for verdict in versions], np.int32)
-    return SourceTables(pass_at, fail_at.reshape(shape), low, high, ranks.reshape(shape))
+    mixed = [verdict.special | verdict.revising for verdict in versions]
+    plain = np.array([[source not in some for source in sources] for some in mixed], np.bool_)
+    return SourceTables(pass_at, fail_at.reshape(shape), low, high, ranks.reshape(shape), plain.reshape(shape))

@@ -1,4 +1,4 @@
-"""Holds the statements on the held calls of one shard as numpy columns, 47 bytes each.
+"""Holds the statements on the held calls of one shard as numpy columns, 52 bytes each.
 
 Those of one call are a chain from the newest arrival to the oldest, so that one more is put before them without a look
 at the others. Texts that are rare lie in dictionaries beside the columns, by row.
@@ -6,6 +6,7 @@ at the others. Texts that are rare lie in dictionaries beside the columns, by ro
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -13,13 +14,21 @@ import numpy as np
 from models.arrays import F64, I8, I32, I64, U8
 from models.columns.group_sums import stable_order
 from models.columns.id_pool import IdPool
+from models.join.arrivals import OutcomeColumns
+from models.join.watermark import effective_minute
 
 NO_STATEMENT: Final = -1
 """In place of a row: there is none."""
-ASSERTION, BY_SOURCE, BY_ID = 0, 1, 2
-"""Kinds: an assertion, and retractions of what a source has asserted, or of one id."""
+ASSERTION, BY_VOICE, BY_ID = 0, 1, 2
+"""Kinds: an assertion, a retraction of what its voice or, as a further edition, its id has asserted, one of an id."""
+MANY_EDITIONS: Final = 255
+"""In place of the number of an edition: so many or more."""
+NO_AUTHOR: Final = 0
+"""The code of the author of a statement without one."""
 _FEW: Final = 8
 """So few chains are faster followed one by one than with numpy."""
+
+_reason = attrgetter("reason")
 
 
 class _StatementColumns(NamedTuple):
@@ -34,6 +43,10 @@ class _StatementColumns(NamedTuple):
     score: F64
     """nan if absent."""
     minute: I32
+    author: I32
+    """The shard's code, `NO_AUTHOR` if absent."""
+    edition: U8
+    """Its number among the records of its id, up to `MANY_EDITIONS`."""
     next: I32
     """The row of the statement on the same call that came before it, or `NO_STATEMENT`."""
 
@@ -52,6 +65,8 @@ class StatementPool(IdPool[_StatementColumns]):
                 kind=np.zeros(1, np.uint8),
                 score=np.full(1, np.nan),
                 minute=np.zeros(1, np.int32),
+                author=np.full(1, NO_AUTHOR, np.int32),
+                edition=np.ones(1, np.uint8),
                 next=np.full(1, NO_STATEMENT, np.int32),
             )
         )
@@ -60,7 +75,8 @@ class StatementPool(IdPool[_StatementColumns]):
 
     def _bind(self, columns: _StatementColumns) -> None:
         super()._bind(columns)
-        self.at, self.source, self.given, self.kind, self.score, self.minute, self.next = columns
+        self.at, self.source, self.given, self.kind, self.score = columns[:5]
+        self.minute, self.author, self.edition, self.next = columns[5:]
 
     def chains(self, heads: I32) -> tuple[I32, I64]:
         """The statements in the chains that begin at `heads`, which may be `NO_STATEMENT`. O(n) in columns.
@@ -88,6 +104,18 @@ class StatementPool(IdPool[_StatementColumns]):
             rows.append(rest)
             places.append(np.full(len(rest), start))
         return np.concatenate(rows)[::-1], np.concatenate(places)[::-1]
+
+    def put_assertions(self, outcomes: OutcomeColumns, chosen: I64, authors: I32 | None = None) -> I32:
+        """The rows that have the `chosen` outcomes now, as first records of their ids; `authors`: codes of these."""
+        records, new = outcomes.records[chosen], self.take_rows(len(chosen))
+        self.at[new], self.source[new] = outcomes.at[chosen], outcomes.source[chosen]
+        self.given[new], self.score[new] = outcomes.success[chosen], outcomes.score[chosen]
+        self.kind[new], self.edition[new] = ASSERTION, 1
+        self.author[new] = NO_AUTHOR if authors is None else authors
+        self.minute[new] = effective_minute(outcomes.at[chosen], outcomes.wm[chosen])
+        self.ids.put_words(new, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
+        self.put_texts(new, list(map(_reason, records)))
+        return new
 
     def put_texts(self, rows: I32, reasons: list[str | None], retracts: list[str | None] | None = None) -> None:
         """Set the texts of rows that have none."""

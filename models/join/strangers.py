@@ -23,7 +23,8 @@ def strange(shard: ShardState, outcomes: OutcomeColumns, found: Identified, path
     """Which outcomes are to be buffered, and meet nothing that needs to be looked at one by one. O(n)."""
     first = len(found.keys) - len(outcomes.key)
     rules = shard.rules
-    meets_nothing = paths.is_alone[first:] & (paths.outcome_rows < 0) & ~found.awaited[first:] & ~outcomes.retract
+    meets_nothing = paths.is_alone[first:] & (paths.outcome_rows < 0) & ~found.awaited[first:]
+    meets_nothing &= ~outcomes.retract & (outcomes.author == 0)
     is_late = (outcomes.call_at != NEVER) & (outcomes.call_at + rules.longest_hold() < outcomes.wm)
     strange: Bools = meets_nothing & ~is_late & (outcomes.at + rules.orphan_wait_us >= outcomes.wm)
     return strange

@@ -44,7 +44,9 @@ CALLS = {
 STATEMENTS = {
     "call_id": "call_id",
     "outcome_id": "outcome_id",
+    "edition": "edition",
     "source": "source",
+    "author": "author",
     "occurred_at": "epoch_us(occurred_at)",
     "action": "action",
     "success": "success",
@@ -84,7 +86,7 @@ PIPELINE = (
 )
 KEYS = {
     "calls": ("call_id", "occurred_at"),
-    "statements": ("call_id", "outcome_id", "occurred_at"),
+    "statements": ("call_id", "outcome_id", "edition", "occurred_at"),
     "rates": ("task_type", "model", "config", "grain", "window_start"),
     "verdicts": ("call_id",),
 }

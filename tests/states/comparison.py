@@ -14,7 +14,11 @@ from system.commands import table
 INTEGRAL: Final = "a golden keeps the weights of its time, whose integral was coarser; `assert_weights_alike` compares"
 SENTENCES: Final = "a golden keeps the words of its time, and `event_id` is a hash of them"
 EXCEPT: Final[dict[str, dict[str, str]]] = {
-    "dead_letters": {"received_at": "when this run read it (contract, section 4)"},
+    "dead_letters": {
+        "received_at": "when this run read it (contract, section 4)",
+        "detail": SENTENCES,
+        "event_id": SENTENCES,
+    },
     "pipeline": {
         "version": "counts what was published (contract, section 4)",
         "written_at": "when it was published (contract, section 4)",

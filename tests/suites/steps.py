@@ -315,7 +315,8 @@ def _held_calls(state: dict[str, Any]) -> Any:
         by_key[keys[row]].setdefault("statements", []).append(one)
     for row, error in held["errors"].items():
         by_key[keys[row]]["error"] = error
-    return state | {"held": by_key, "sources": held["sources"], "waiting": waiting_of(state["waiting"])}
+    names = {name: held[name] for name in ("sources", "authors")}
+    return state | {"held": by_key, **names, "waiting": waiting_of(state["waiting"])}
 
 
 def _cells_by_key(state: dict[str, Any]) -> Any:

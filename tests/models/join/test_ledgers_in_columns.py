@@ -72,7 +72,7 @@ def test_they_are_read_as_one_by_one(given_ledgers: Ledgers, call_minute: int) -
         wanted = read(call_minute, ledger, RULES)
         assert verdicts[at] == wanted.verdict.statement
         assert changes[at] == wanted.revisions
-        assert {ordered[i].outcome_id for i in np.flatnonzero(stands & (call == at))} == wanted.stands
+        assert {ordered[i].outcome_id for i in np.flatnonzero(stands & (call == at))} == {*wanted.stands}
         assert [end_of(end, ordered) for end in ends if end[0] == at] == trials(wanted.ends)
 
 
