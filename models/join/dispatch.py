@@ -12,6 +12,7 @@ import numpy as np
 
 from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.held_calls import BY_RECORD, IS_VOICED
 from models.join.identity import Identified
 from models.join.shard_state import ShardState
 from models.join.statement_pool import NO_STATEMENT
@@ -23,7 +24,8 @@ class Dispatch(NamedTuple):
     Attributes:
         fast_calls: per call, whether it takes the fast path.
         fast_outcomes: per outcome, whether it takes the fast path.
-        first: per outcome, whether it does so alone with a call on which there is no statement.
+        first: per outcome, whether it does so alone with a call on which there is no statement, and decides.
+        voiced: per outcome, whether its call is read by voices and sources; see `opinions_in_columns`.
         call_rows: per call, the row of a held call with the same key, or -1.
         outcome_rows: per outcome, the row of its held call, or -1.
         is_alone: per record, calls first, whether it is the only one of its call in the batch.
@@ -33,6 +35,7 @@ class Dispatch(NamedTuple):
     fast_calls: Bools
     fast_outcomes: Bools
     first: Bools
+    voiced: Bools
     call_rows: I32
     outcome_rows: I32
     is_alone: Bools
@@ -64,33 +67,43 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
 
     calls_of, outcomes_of = (np.bincount(of, minlength=runs.keys) for of in runs[1:])
     is_new = (call_rows < 0) & ~found.awaited[:count] & ~calls.failed & (calls_of[runs.of_call] == 1)
-    fits = _fits(shard, calls, outcomes, outcome_rows, owner)
+    fits, voiced = _fits(shard, calls, outcomes, outcome_rows, owner)
     slow = np.zeros(runs.keys, np.bool_)
     slow[runs.of_call[~(is_new & (calls.at + shard.periods().hold[calls.group] >= calls.wm))]] = True
     slow[runs.of_outcome[~fits]] = True
 
     fast_outcomes = ~slow[runs.of_outcome]
-    first = fast_outcomes & (outcomes_of[runs.of_outcome] == 1)
+    some_voiced = np.zeros(runs.keys, np.bool_)
+    some_voiced[runs.of_outcome[voiced]] = True
+    voiced = some_voiced[runs.of_outcome]
+    first = fast_outcomes & ~voiced & (outcomes_of[runs.of_outcome] == 1)
     first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
     alone = (calls_of + outcomes_of == 1)[np.concatenate(runs[1:])]
-    return Dispatch(~slow[runs.of_call], fast_outcomes, first, call_rows, outcome_rows, alone, owner)
+    return Dispatch(~slow[runs.of_call], fast_outcomes, first, voiced, call_rows, outcome_rows, alone, owner)
 
 
-def _fits(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, rows: I32, owner: I64) -> Bools:
-    """Which outcomes assert something in time about a held call that is read in columns, or about one before them."""
+def _fits(
+    shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, rows: I32, owner: I64
+) -> tuple[Bools, Bools]:
+    """Which outcomes assert something in time about a held call that is read in columns, or about one before them.
+
+    And which of all are not plain, or about a call that is not.
+    """
     table, periods = shard.held.calls, shard.periods()
     row = np.maximum(rows, 0)
     at, group, version = table.at[row], table.group[row], table.rules[row]
-    fits: Bools = (rows >= 0) & (table.traits[row] == 0)
+    traits = np.where(owner >= 0, 0, table.traits[row])
+    fits: Bools = (rows >= 0) & (traits & BY_RECORD == 0)
     (follows,) = (owner >= 0).nonzero()
     followed = owner[follows]
     at[follows], group[follows], version[follows] = calls.at[followed], calls.group[followed], periods.version
     fits[follows] = outcomes.pos[follows] > calls.pos[followed]
-    fits &= ~outcomes.retract & (outcomes.author == 0) & ~periods.requires[version, group]
-    fits &= shard.source_tables().plain[version, outcomes.source]
+    signed, tables, source = outcomes.author != 0, shard.source_tables(), outcomes.source
+    fits &= ~outcomes.retract & ~tables.mixed[version, source] & ~(signed & tables.alone[version, source])
     fits &= at + periods.holds[version, group] >= outcomes.wm
     fits &= outcomes.at <= at + periods.horizons[version, group]
-    return fits
+    voiced = signed | ~tables.plain[version, source] | periods.requires[version, group] | (traits & IS_VOICED != 0)
+    return fits, voiced
 
 
 def _runs(keys: U64, order: I64, count: int) -> _Runs:
