@@ -98,7 +98,8 @@ def seeds() -> list[bytes]:
             b'"reason":"r"}'
         ),
     )
-    made = []
+    clearing = b'{"outcome_id":"o","call_id":"c","occurred_at":"2026-03-01T12:00:00Z","source":"s","success":null}'
+    made = [bytes([OUTCOME, 0]) + clearing]
     for kind in (CALL, OUTCOME):
         for record in (GOOD[kind], full[kind]):
             made.append(bytes([kind, 0]) + record)

@@ -263,10 +263,11 @@ def _keys(ids: list[str]) -> U64:
 def _authors(records: list[OutcomeRecord]) -> U64:
     """Hashes of the authors, 0 where there is none: no hash is 0."""
     authors: list[str | None] = list(map(_author, records))
-    if authors.count(None) == len(authors):
-        return np.zeros(len(authors), np.uint64)
-    hashes = (0 if author is None else xxh3_64_intdigest(author.encode()) or 1 for author in authors)
-    return np.fromiter(hashes, np.uint64, len(authors))
+    hashes = np.zeros(len(authors), np.uint64)
+    if authors.count(None) < len(authors):
+        given = [(i, author) for i, author in enumerate(authors) if author is not None]
+        hashes[[i for i, _ in given]] = np.maximum(_keys([author for _, author in given]), np.uint64(1))
+    return hashes
 
 
 def _call_at(records: list[OutcomeRecord]) -> tuple[I64, Bools]:

@@ -40,6 +40,7 @@ __all__ = [
 
 
 _place, _minute = attrgetter("place"), attrgetter("minute")
+_FAILED = Verdict(success=False, statement=None)
 
 
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
@@ -87,15 +88,15 @@ class Reading(NamedTuple):
     ends: dict[int, End]
 
 
-def is_plain(statements: Iterable[Statement], rules: VerdictRules) -> bool:
+def is_plain(statements: Sequence[Statement], rules: VerdictRules) -> bool:
     """Whether each is by a source that says what its newest statement says: no authors, editions, abstentions. O(n)."""
-    special, revising = rules.special, rules.revising
     for statement in statements:
-        if statement.author is not None or statement.edition > 1 or (special and statement.source in special):
+        if statement.edition != 1 or statement.author is not None:
             return False
-        if revising and statement.retract:
-            return False
-    return True
+    if not rules.sources:
+        return True
+    special, revising = rules.special, rules.revising
+    return not any(s.source in special or (s.retract and revising) for s in statements)
 
 
 def read(
@@ -165,7 +166,7 @@ def _followed(
     call_minute: int, ordered: list[Statement], verdicts: Iterable[Verdict], *, failed: bool
 ) -> tuple[Verdict, int, dict[int, End] | None]:
     """The last of the verdicts after each statement, the revisions, and the ends of minutes if they have this order."""
-    verdict = Verdict(success=False, statement=None) if failed else UNDECIDED
+    verdict = _FAILED if failed else UNDECIDED
     before, started, count = verdict.success, failed, 0
     ends: dict[int, End] = {call_minute: end_of(verdict)}
     minute, in_order = call_minute, True
@@ -194,7 +195,7 @@ def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: boo
     Assertions are kept sorted per rank; the last that is not withdrawn decides in its rank. A withdrawn assertion stays
     withdrawn, so each is removed once, when it comes last.
     """
-    nothing = Verdict(success=False, statement=None) if failed else UNDECIDED
+    nothing = _FAILED if failed else UNDECIDED
     ranked: list[list[Statement]] = [[] for _ in range(len(rules.precedence) + 1)]
     withdrawn: set[str] = set()
     until: dict[str | None, int] = {}

@@ -167,7 +167,7 @@ OPEN: End = (None, None)
 
 def end_of(verdict: Verdict) -> End:
     """A verdict as the end of a minute."""
-    success, statement = verdict[:2]
+    success, statement, _, _ = verdict
     if success is None:
         return OPEN
     return success, CALL if statement is None else statement.source

@@ -1,4 +1,4 @@
-"""Stores early outcomes as numpy columns: about 150 bytes for one whose ids are UUIDs and that has no reason."""
+"""Stores early outcomes as numpy columns: at most 160 bytes for one whose ids are UUIDs and that has no reason."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Direct:
         self.tally.update(joined.tally)
         for refusal in joined.refused:
             self.dead[refusal.reason, refusal.call_id] += 1
-            if refusal.reason in {"conflict", "no_verdict"} and "outcome" in refusal.detail:
+            if refusal.reason in {"conflict", "no_verdict"} and "outcome_id" in refusal.detail:
                 self.details[refusal.call_id, refusal.detail] += 1
         names = joined.changes.names
         for code, minute, *counts in zip(*(c.tolist() for c in joined.changes.cells), strict=True):

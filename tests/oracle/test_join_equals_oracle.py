@@ -20,6 +20,14 @@ from oracle.histories import History, histories
 
 MINUTE_US = 60_000_000
 PIPELINE = ("records", "calls", "outcomes", "duplicates", "waiting", "orphans", "late", "conflicts", "dead_letters")
+NAMES = {
+    "source": "of another source",
+    "author": "of another author",
+    "retracts": "'retracts'",
+    "same_id": 'same_id = "revises"',
+    "outcome_id": "no outcome of this call has this outcome_id",
+}
+"""The words of details that name a field or a setting."""
 VERDICTS = ("successes", "failures", "expired")
 
 
@@ -52,6 +60,10 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     counters = oracle.counters()
     assert {name: direct.tally[name] for name in PIPELINE + VERDICTS} == {n: counters[n] for n in PIPELINE + VERDICTS}
     assert direct.dead == Counter((dead.reason, dead.call_id) for dead in oracle.dead())
+    named = zip(oracle.dead(), oracle.named(), strict=True)
+    assert Counter((call_id, names_in(detail)) for call_id, detail in direct.details.elements()) == Counter(
+        (dead.call_id, name) for dead, name in named if name is not None and dead.outcome_id is not None
+    )
 
     calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows()}
     assert calls.keys() == direct.calls.keys()
@@ -136,6 +148,12 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         if held.call.error is not None and verdict == "failure" and minute < through
     )
     assert direct.responses["errors"] == errors
+
+
+def names_in(detail: str) -> str:
+    """The field or setting that a detail names, as the oracle has it."""
+    (name,) = (name for name, words in NAMES.items() if words in detail)
+    return name
 
 
 def bucketed(counted: Counter[tuple[Any, ...]], key: Callable[..., tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:

@@ -38,7 +38,8 @@ MODELS: Final[Mapping[str, Any]] = {
 }
 NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     # The settings do not change: see `tests/models/join/test_join.py`; for homonyms see `test_identity.py`.
-    # `low` is of UUIDs alone; the codes are 0; nothing is retracted or explained early: see `test_early_outcomes.py`.
+    # `low` is of UUIDs alone; the codes are 0; what comes early retracts nothing, has no author and no reason: see
+    # `test_early_outcomes.py`.
     "join": (
         "held.calls.rules",
         "homonyms",
@@ -48,6 +49,7 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
         "waiting.partition",
         "waiting.wait",
         "waiting.retracts",
+        "waiting.authors",
         "waiting.reasons",
     ),
     # The code of judge is 0. No group folds, as which ones do depends on cuts: see `tests/models/groups/`.

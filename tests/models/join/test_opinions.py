@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -67,7 +68,7 @@ def test_a_reading_is_the_oracles_whatever_the_order_of_the_statements(
     chosen: Rules,
     sent: Sequence[tuple[Outcome, int]],
     failed: bool,  # noqa: FBT001 - drawn by Hypothesis
-    random: st.RandomModule,
+    random: Random,
 ) -> None:
     """Verdict, what it rests on, since when, the score, what stands, revisions, and the ends of all minutes."""
     call = Call("c", -1, error="x" if failed else None)
@@ -76,7 +77,7 @@ def test_a_reading_is_the_oracles_whatever_the_order_of_the_statements(
         if fate(outcome, held.arrived(), chosen).kind in {"new", "edition"}:
             held.enter(outcome, minute)
     statements = [statement(arrived.outcome, arrived.minute) for arrived in held.ledger]
-    random.shuffle(statements)  # type: ignore[attr-defined]
+    random.shuffle(statements)
     found = read(0, statements, join_rules(chosen).verdict, failed=failed, required=chosen.require)
     wanted = decide(call, held.statements(), chosen)
     assert as_oracle(found.verdict, call) == (wanted.verdict, wanted.outcome_id, wanted.decided_at, wanted.score)
