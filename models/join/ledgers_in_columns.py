@@ -112,7 +112,7 @@ def ends(call: I64, minute: I32, some: I64, follow: Follow) -> Ends:
     return Ends(of[changed], at[changed], by[changed], success[changed], earlier[changed])
 
 
-def standing(*voice: I32 | I64) -> Bools:
+def newest_of_voices(*voice: I32 | I64) -> Bools:
     """Which statements are the newest of their voice: these stand; `voice`: columns of call, source and author."""
     order = stable_order(voice)
     newest = np.ones(len(order), np.bool_)

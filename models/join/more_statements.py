@@ -80,7 +80,7 @@ class _Ledgers(NamedTuple):
         says: 0 or 1, -1 where it abstains.
         at: us.
         strength: see `ledgers_in_columns`; of plain ledgers.
-        said: the same statements by voices and sources, where these are to be told apart.
+        said: the same statements by voices and sources, where they are to be kept apart.
     """
 
     calls: I32
@@ -286,8 +286,8 @@ class MoreStatements:
         """With the statements that are new, that began or ceased to stand, or on which a verdict rests."""
         pool, rows = self._pool, read.rows
         voices = (read.call, pool.source[rows], pool.author[rows])
-        stands, stood = ledgers.standing(*voices), np.zeros(len(rows), np.bool_)
-        stood[old] = ledgers.standing(*(column[old] for column in voices))
+        stands, stood = ledgers.newest_of_voices(*voices), np.zeros(len(rows), np.bool_)
+        stood[old] = ledgers.newest_of_voices(*(column[old] for column in voices))
         shown = read.is_new | (stands != stood)
         kept, decided = shown.copy(), judged.by >= 0
         kept[judged.by[decided]] = True

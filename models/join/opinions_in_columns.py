@@ -15,7 +15,7 @@ import numpy as np
 from aftercall.times import NEVER
 from models.arrays import F64, I8, I32, I64, Bools
 from models.columns.group_sums import stable_order
-from models.join.ledgers_in_columns import standing
+from models.join.ledgers_in_columns import newest_of_voices
 
 HOW: Final = ("newest", "majority", "all", "any")
 """How the opinions of the voices of a source are made one; a column has the place in this."""
@@ -94,7 +94,7 @@ def combined(said: Said, by: I64, success: I8) -> tuple[I64, F64]:
     by_source, number = _numbered(said.call, said.source)
     source = np.empty(len(number), np.int64)
     source[by_source] = number
-    stands = standing(said.call, said.source, said.author)
+    stands = newest_of_voices(said.call, said.source, said.author)
     count = int(number[-1]) + 1
     good, bad = (np.bincount(source[stands & (said.success == what)], minlength=count) for what in (1, 0))
     newest = np.full((2, count), _NONE, np.int64)

@@ -12,7 +12,7 @@ from models.join.shard_state import ShardState
 from models.join.statement_pool import MANY_EDITIONS
 
 _ODD: Final = np.uint64(0xD6E8FEB86659FD93)
-DUPLICATE: Final = ""
+REPEATED: Final = ""
 """In place of a detail: the outcome equals a record of its id in all deciding fields."""
 
 
@@ -28,7 +28,7 @@ def repeats(shard: ShardState, calls: I32, call: I64, rows: I32) -> dict[int, st
         rows: of the statements.
 
     Returns:
-        Why the others do not enter the ledgers, by place: `DUPLICATE`, or the detail of a conflict.
+        Why the others do not enter the ledgers, by place: `REPEATED`, or the detail of a conflict.
     """
     pool = shard.held.statements
     numbers = pool.ids.numbers(rows)
@@ -54,7 +54,7 @@ def _examined(shard: ShardState, calls: I32, rows: I32, places: I64) -> dict[int
     keys = zip(calls.tolist(), pool.ids.texts(rows), strict=True)
     for place, row, key, fields in zip(places.tolist(), rows.tolist(), keys, deciding, strict=True):
         first, records = known.setdefault(key, (fields, set()))
-        detail = DUPLICATE if fields in records else _problem(shard, key[0], fields, first)
+        detail = REPEATED if fields in records else _problem(shard, key[0], fields, first)
         if detail is None:
             records.add(fields)
             pool.edition[row] = min(len(records), MANY_EDITIONS)

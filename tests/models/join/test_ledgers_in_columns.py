@@ -67,7 +67,7 @@ def test_they_are_read_as_one_by_one(given_ledgers: Ledgers, call_minute: int) -
     by = columns.deciding(strength, len(call))
     verdicts = [ordered[i] for i in by[columns.last_of(call)].tolist()]
     changes = columns.revisions(call, success[by], len(given_ledgers)).tolist()
-    stands = columns.standing(call, source)
+    stands = columns.newest_of_voices(call, source)
     found = columns.ends(call, minute, np.arange(len(call)), lambda some: after(success, strength[some]))
     ends = list(zip(*(column.tolist() for column in found), strict=True))
     for at, ledger in enumerate(given_ledgers):
