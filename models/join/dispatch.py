@@ -73,9 +73,10 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     slow[runs.of_outcome[~fits]] = True
 
     fast_outcomes = ~slow[runs.of_outcome]
-    some_voiced = np.zeros(runs.keys, np.bool_)
-    some_voiced[runs.of_outcome[voiced]] = True
-    voiced = some_voiced[runs.of_outcome]
+    if voiced.any():
+        some_voiced = np.zeros(runs.keys, np.bool_)
+        some_voiced[runs.of_outcome[voiced]] = True
+        voiced = some_voiced[runs.of_outcome]
     first = fast_outcomes & ~voiced & (outcomes_of[runs.of_outcome] == 1)
     first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
     alone = (calls_of + outcomes_of == 1)[np.concatenate(runs[1:])]
@@ -99,10 +100,18 @@ def _fits(
     at[follows], group[follows], version[follows] = calls.at[followed], calls.group[followed], periods.version
     fits[follows] = outcomes.pos[follows] > calls.pos[followed]
     signed, tables, source = outcomes.author != 0, shard.source_tables(), outcomes.source
-    fits &= ~outcomes.retract & ~tables.mixed[version, source] & ~(signed & tables.alone[version, source])
+    fits &= ~outcomes.retract
+    if tables.mixed.any():
+        fits &= ~tables.mixed[version, source]
+    if tables.alone.any():
+        fits &= ~(signed & tables.alone[version, source])
     fits &= at + periods.holds[version, group] >= outcomes.wm
     fits &= outcomes.at <= at + periods.horizons[version, group]
-    voiced = signed | ~tables.plain[version, source] | periods.requires[version, group] | (traits & IS_VOICED != 0)
+    voiced = signed | (traits & IS_VOICED != 0)
+    if not tables.plain.all():
+        voiced |= ~tables.plain[version, source]
+    if periods.requires.any():
+        voiced |= periods.requires[version, group]
     return fits, voiced
 
 

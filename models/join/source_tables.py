@@ -42,16 +42,20 @@ class SourceTables(NamedTuple):
 
     def success(self, version: U8, source: I32, given: I8, score: F64) -> I8:
         """What assertions say: as `given`, or by the score where that is absent, -1 where the source abstains."""
-        fail_at = self.fail_at[version, source]
-        passes: Bools = np.where(np.isnan(fail_at), score >= self.pass_at[version, source], score < fail_at)
+        passes: Bools = score >= self.pass_at[version, source]
+        if not np.isnan(self.fail_at).all():
+            fail_at = self.fail_at[version, source]
+            passes = np.where(np.isnan(fail_at), passes, score < fail_at)
         said = np.where(given >= 0, given, passes).astype(np.int8)
-        least = self.least[version, source]
-        if not np.isnan(least).all():
-            said[(given < 0) & (least <= score) & (score <= self.most[version, source])] = -1
+        if not np.isnan(self.least).all():
+            least, most = self.least[version, source], self.most[version, source]
+            said[(given < 0) & (least <= score) & (score <= most)] = -1
         return said
 
     def scaled(self, version: U8, source: I32, score: F64) -> F64:
         """Scores of sources with a scale as those of 0 to 1; nan where there is none."""
+        if np.isnan(self.high).all():
+            return score
         high = self.high[version, source]
         (has_scale,) = (~np.isnan(high)).nonzero()
         if not len(has_scale):

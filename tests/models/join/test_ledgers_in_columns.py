@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aftercall.times import format_time
 from flows.dataflow.shards import SHARDS
 from models.columns.id_column import IdColumn
-from models.join import Joined, JoinRules
+from models.join import Join, Joined, JoinRules
 from models.join import ledgers_in_columns as columns
 from models.join.held_calls import IS_LONG, MOST_IN_COLUMNS
 from models.join.ledger import Statement, VerdictRules, read
@@ -260,3 +260,18 @@ def test_a_very_long_ledger_is_read_record_by_record(size: int, at_once: bool) -
         size + 1,
         sum(1 for n in range(1, size) if (n % 3 > 0) != ((n - 1) % 3 > 0)) + ((size - 1) % 3 > 0),
     )
+
+
+def test_authors_that_no_held_statement_has_are_forgotten() -> None:
+    """`author` is free text; those of statements that are held keep their names."""
+    signed = json.loads(outcome("c", "o", 1, success=True)) | {"author": "ann"}
+    direct = ran([json.dumps(signed).encode(), outcome("c", "p", 2, success=True)])
+    for name, join in direct.joins.items():
+        for n in range(5000):
+            join.shard.authors.code(f"{n}")
+        direct.joins[name] = Join.from_state(join.state(), direct.rules)
+    assert max(len(join.shard.authors) for join in direct.joins.values()) < 5000
+    (held,) = (join.shard for join in direct.joins.values() if len(join.shard.held))
+    statements = held.held.statements
+    authors = [held.authors.names[code] for code in statements.author[statements.used_rows()].tolist()]
+    assert sorted(authors) == ["", "ann"]
