@@ -66,9 +66,11 @@ def verdicts(item: tuple[str, Joined]) -> list[Block]:
 def _count(joined: Joined) -> None:
     """Update the metrics of verdicts."""
     counts = Counter(judgement.verdict for judgement in joined.judgements)
-    for success in (joined.first.success, joined.judged.success, joined.expired.success):
+    judged = [one.success for one in joined.judged]
+    for success in (joined.first.success, *judged, joined.expired.success):
         counts["success"] += int(np.count_nonzero(success == SUCCESS))
         counts["failure"] += int(np.count_nonzero(success == FAILURE))
+    counts["pending"] += sum(int(np.count_nonzero(success == PENDING)) for success in judged)
     counts["expired"] += int(np.count_nonzero(joined.expired.success == PENDING))
     for verdict, count in counts.items():
         if count:

@@ -109,7 +109,7 @@ def statement_rows(joined: Joined) -> list[Row]:
             first.records, first.call_at.tolist(), first.at.tolist(), first.success.tolist(), strict=True
         )
     ]
-    rows += _judged_statements(joined.judged)
+    rows += chain.from_iterable(map(_judged_statements, joined.judged))
     rows += [
         (
             s.call_id,
@@ -183,18 +183,20 @@ def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
 
 def judged(joined: Joined) -> Iterator[Judgement]:
     """The verdicts that came as columns, one by one."""
-    columns = joined.judged
-    stated, by = columns.stated, columns.by.tolist()
-    if not by:
-        return
-    ids, scores = stated.outcome_ids, stated.score.tolist()
-    sources, times = stated.source.tolist(), stated.at.tolist()
-    for call_id, code, call_at, success, place, statements, revisions in zip(
+    return chain.from_iterable(map(_judgements, joined.judged))
+
+
+def _judgements(columns: Judged) -> Iterator[Judgement]:
+    stated = columns.stated
+    ids, sources = stated.outcome_ids, stated.source.tolist()
+    for call_id, code, call_at, success, by, decided_at, score, statements, revisions in zip(
         columns.call_ids,
         columns.code.tolist(),
         columns.call_at.tolist(),
         columns.success.tolist(),
-        by,
+        columns.by.tolist(),
+        columns.decided_at.tolist(),
+        columns.score.tolist(),
         columns.statements.tolist(),
         columns.revisions.tolist(),
         strict=True,
@@ -203,12 +205,12 @@ def judged(joined: Joined) -> Iterator[Judgement]:
             call_id,
             columns.group[code],
             call_at,
-            _NAMES[success],
-            _score(scores[place]),
-            columns.sources[sources[place]],
-            ids[place],
-            stated.reasons.get(place),
-            times[place],
+            "pending" if by < 0 else _NAMES[success],
+            _score(score),
+            None if by < 0 else columns.sources[sources[by]],
+            None if by < 0 else ids[by],
+            None if by < 0 else stated.reasons.get(by),
+            decided_at,
             statements,
             statements,
             revisions,
@@ -218,11 +220,13 @@ def judged(joined: Joined) -> Iterator[Judgement]:
 def _judged_statements(columns: Judged) -> Iterator[Row]:
     stated = columns.stated
     call_at = columns.call_at.tolist()
-    for place, call, outcome_id, source, at, success, score, stands, shown in zip(
+    for place, call, outcome_id, edition, source, author, at, success, score, stands, shown in zip(
         range(len(stated.call)),
         stated.call.tolist(),
         stated.outcome_ids,
+        stated.edition.tolist(),
         stated.source.tolist(),
+        stated.author.tolist(),
         stated.at.tolist(),
         stated.success.tolist(),
         stated.score.tolist(),
@@ -231,19 +235,18 @@ def _judged_statements(columns: Judged) -> Iterator[Row]:
         strict=True,
     ):
         if shown:
-            reason, name = stated.reasons.get(place), columns.sources[source]
             yield (
                 columns.call_ids[call],
                 call_at[call],
                 outcome_id,
-                1,
-                name,
-                None,
+                edition,
+                columns.sources[source],
+                columns.authors[author] or None,
                 at,
                 "assert",
-                success == 1,
+                None if success < 0 else success == 1,
                 _score(score),
-                reason,
+                stated.reasons.get(place),
                 stands,
             )
 

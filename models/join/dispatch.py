@@ -13,6 +13,7 @@ import numpy as np
 
 from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.held_calls import BY_RECORD, IS_VOICED
 from models.join.identity import Identified
 from models.join.seconds import Seconds, seconds
 from models.join.shard_state import ShardState
@@ -25,7 +26,8 @@ class Dispatch(NamedTuple):
     Attributes:
         fast_calls: per call, whether it takes the fast path.
         fast_outcomes: per outcome, whether it takes the fast path.
-        first: per outcome, whether it does so alone with a call on which there is no statement.
+        first: per outcome, whether it does so alone with a call on which there is no statement, and decides.
+        voiced: per outcome, whether its call is read by voices and sources; see `opinions_in_columns`.
         call_rows: per call, the row of a held call with the same key, or -1.
         outcome_rows: per outcome, the row of its held call, or -1.
         is_alone: per record, calls first, whether it is the only one of its call in the batch.
@@ -36,6 +38,7 @@ class Dispatch(NamedTuple):
     fast_calls: Bools
     fast_outcomes: Bools
     first: Bools
+    voiced: Bools
     call_rows: I32
     outcome_rows: I32
     is_alone: Bools
@@ -73,35 +76,54 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     of = runs.of_call[records], runs.of_outcome
     calls_of, outcomes_of = (np.bincount(one, minlength=runs.keys) for one in of)
     is_new = (call_rows < 0) & ~found.awaited[:count] & ~calls.failed & (calls_of[runs.of_call] == 1)
-    fits = _fits(shard, calls, outcomes, outcome_rows, owner)
+    fits, voiced = _fits(shard, calls, outcomes, outcome_rows, owner)
     slow = np.zeros(runs.keys, np.bool_)
     slow[runs.of_call[firsts & ~(is_new & (calls.at + shard.periods().hold[calls.group] >= calls.wm))]] = True
     slow[runs.of_outcome[~fits]] = True
 
     fast_outcomes = ~slow[runs.of_outcome]
-    first = fast_outcomes & (outcomes_of[runs.of_outcome] == 1)
+    if voiced.any():
+        some_voiced = np.zeros(runs.keys, np.bool_)
+        some_voiced[runs.of_outcome[voiced]] = True
+        voiced = some_voiced[runs.of_outcome]
+    first = fast_outcomes & ~voiced & (outcomes_of[runs.of_outcome] == 1)
     first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
     alone = (calls_of + outcomes_of == 1)[np.concatenate(runs[1:])]
     fast_calls = firsts & ~slow[runs.of_call]
     again = again.where((again.owner < 0) | fast_calls[again.owner])
-    return Dispatch(fast_calls, fast_outcomes, first, call_rows, outcome_rows, alone, owner, again)
+    return Dispatch(fast_calls, fast_outcomes, first, voiced, call_rows, outcome_rows, alone, owner, again)
 
 
-def _fits(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, rows: I32, owner: I64) -> Bools:
-    """Which outcomes assert something in time about a held call that is read in columns, or about one before them."""
+def _fits(
+    shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, rows: I32, owner: I64
+) -> tuple[Bools, Bools]:
+    """Which outcomes assert something in time about a held call that is read in columns, or about one before them.
+
+    And which of all are not plain, or about a call that is not.
+    """
     table, periods = shard.held.calls, shard.periods()
     row = np.maximum(rows, 0)
     at, group, version = table.at[row], table.group[row], table.rules[row]
-    fits: Bools = (rows >= 0) & (table.traits[row] == 0)
+    traits = np.where(owner >= 0, 0, table.traits[row])
+    fits: Bools = (rows >= 0) & (traits & BY_RECORD == 0)
     (follows,) = (owner >= 0).nonzero()
     followed = owner[follows]
     at[follows], group[follows], version[follows] = calls.at[followed], calls.group[followed], periods.version
     fits[follows] = outcomes.pos[follows] > calls.pos[followed]
-    fits &= ~outcomes.retract & (outcomes.author == 0) & ~periods.requires[version, group]
-    fits &= shard.source_tables().plain[version, outcomes.source]
+    signed, tables, source = outcomes.author != 0, shard.source_tables(), outcomes.source
+    fits &= ~outcomes.retract
+    if tables.mixed.any():
+        fits &= ~tables.mixed[version, source]
+    if tables.alone.any():
+        fits &= ~(signed & tables.alone[version, source])
     fits &= at + periods.holds[version, group] >= outcomes.wm
     fits &= outcomes.at <= at + periods.horizons[version, group]
-    return fits
+    voiced = signed | (traits & IS_VOICED != 0)
+    if not tables.plain.all():
+        voiced |= ~tables.plain[version, source]
+    if periods.requires.any():
+        voiced |= periods.requires[version, group]
+    return fits, voiced
 
 
 def _runs(keys: U64, order: I64, count: int) -> _Runs:

@@ -26,7 +26,7 @@ class FastResults(NamedTuple):
 
     accepted: I64
     first: FirstVerdicts
-    more: MoreResults
+    more: tuple[MoreResults, ...]
 
 
 class FastPath:
@@ -43,7 +43,13 @@ class FastPath:
         rows = self._accept(calls, accepted, dispatch)
         first = self._first_verdicts(outcomes, np.flatnonzero(dispatch.first), rows)
         more = np.flatnonzero(dispatch.fast_outcomes & ~dispatch.first)
-        return FastResults(accepted, first, MoreStatements(self._shard, self._deltas).run(outcomes, more, rows[more]))
+        path, voiced = MoreStatements(self._shard, self._deltas), dispatch.voiced[more]
+        plain, rest = more[~voiced], more[voiced]
+        results = (
+            path.run(outcomes, plain, rows[plain], voiced=False),
+            path.run(outcomes, rest, rows[rest], voiced=True),
+        )
+        return FastResults(accepted, first, results)
 
     def _accept(self, calls: CallColumns, accepted: I64, dispatch: Dispatch) -> I32:
         """Hold new calls; the rows of the outcomes' calls, now with those of the same batch."""

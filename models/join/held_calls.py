@@ -20,8 +20,10 @@ from models.join.homonyms import Homonyms
 from models.join.statement_pool import NO_STATEMENT, StatementPool, at_places
 
 PENDING, FAILURE, SUCCESS = -1, 0, 1
-HAS_ERROR, IS_MIXED, IS_LONG = np.uint8(1), np.uint8(2), np.uint8(4)
-"""Traits of a call that is read record by record: an `error`, statements that are not plain, or very many."""
+HAS_ERROR, IS_MIXED, IS_LONG, IS_VOICED = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
+"""Traits of a call: an `error`, statements that are not read in columns, very many; some of which are not plain."""
+BY_RECORD: Final = HAS_ERROR | IS_MIXED | IS_LONG
+"""Traits of calls that are read record by record."""
 MOST_IN_COLUMNS: Final = 64
 """Statements of one call beyond which each batch would gather a long chain step by step."""
 
@@ -139,9 +141,9 @@ class HeldCalls:
         calls.head[rows[last]] = statements[last]
         self.touch(rows[last])
 
-    def note_mixed(self, rows: I32) -> None:
-        """Take note that the calls at `rows` have statements that are not plain."""
-        self.calls.traits[rows] |= IS_MIXED
+    def note(self, trait: np.uint8, rows: I32) -> None:
+        """Give the calls at `rows` a trait."""
+        self.calls.traits[rows] |= trait
 
     def note_lengths(self, rows: I32, lengths: I32 | I64) -> None:
         """Take note of how many statements the calls at `rows`, which are distinct, have now."""

@@ -102,7 +102,8 @@ class Join:
         buffered = self._buffer(outcomes, found, paths, arrivals.partitions)
         done = paths.fast_calls.copy()
         done[paths.seconds.chosen] = True
-        slow.refuse_conflicts(outcomes, fast.more.conflicts)
+        for more in fast.more:
+            slow.refuse_conflicts(outcomes, more.conflicts)
         slow.run(calls, outcomes, paths._replace(fast_calls=done, fast_outcomes=paths.fast_outcomes | buffered))
         self._advance(arrivals)
         expired = self._close(slow, deltas)
@@ -126,7 +127,7 @@ class Join:
             tally=_tally(rest.tally, fast, expired, int(np.count_nonzero(buffered))),
             completed=completed,
             attempts=attempts,
-            judged=fast.more.judged,
+            judged=tuple(more.judged for more in fast.more),
         )
 
     def state(self) -> dict[str, Any]:
@@ -246,10 +247,12 @@ def _tally(tally: Counter[str], fast: FastResults, expired: Expired, buffered: i
     """The counts of the slow path with those of the fast path and of calls closed as columns; none is 0."""
     tally["calls"] += len(fast.accepted)
     tally["waiting"] += buffered
-    tally["outcomes"] += len(fast.first.code) + fast.more.entered
-    tally["duplicates"] += fast.more.duplicates
-    tally["successes"] += fast.more.successes
-    tally["failures"] += fast.more.failures
+    tally["outcomes"] += len(fast.first.code)
+    for more in fast.more:
+        tally["outcomes"] += more.entered
+        tally["duplicates"] += more.duplicates
+        tally["successes"] += more.successes
+        tally["failures"] += more.failures
     tally["expired"] += int(np.count_nonzero(expired.success == PENDING))
     for success in (fast.first.success, expired.success):
         tally["successes"] += int(np.count_nonzero(success == SUCCESS))

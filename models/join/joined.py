@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.arrays import F64, I8, I32, I64, U32, Bools, Objects
+from models.arrays import F64, I8, I32, I64, U8, U32, Bools, Objects
 from models.columns.id_column import texts_of
 from models.messages import Changes, Erased, Group
 
@@ -57,9 +57,11 @@ class Stated(NamedTuple):
     Attributes:
         call: place of the call.
         ids: of outcomes, as `IdColumn.state_of` gives them.
+        edition: number among the records of its id, up to 255, which nothing in columns has.
         source: index into `Judged.sources`.
+        author: index into `Judged.authors`.
         at: its time, us.
-        success: what it asserts, 0 or 1.
+        success: what it asserts, 0 or 1; -1 where it abstains.
         score: nan where it has none.
         reasons: of those that have one, by place.
         stands: whether it stands.
@@ -68,7 +70,9 @@ class Stated(NamedTuple):
 
     call: I32
     ids: dict[str, Any]
+    edition: U8
     source: I32
+    author: I32
     at: I64
     success: I8
     score: F64
@@ -83,18 +87,21 @@ class Stated(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Calls whose ledgers, of assertions only, grew to several statements.
+    """Calls whose ledgers, of assertions only, grew, other than by a first statement that decides.
 
     Attributes:
         call_ids: their ids.
         group: by code.
         code: of each call.
         call_at: time of the call, us.
-        success: the verdict, 0 or 1.
-        by: the statement that it rests on, by place in `stated`.
+        success: the verdict, 0 or 1; -1 pending.
+        by: the statement that it rests on, by place in `stated`; -1 while pending.
+        decided_at: since when it is so, us; NEVER while pending.
+        score: nan where it has none.
         statements: how many the ledger has.
         revisions: see `docs/reference.md`.
         sources: names, by code.
+        authors: the same; the empty text for none.
         stated: statements on these calls.
     """
 
@@ -104,9 +111,12 @@ class Judged(NamedTuple):
     call_at: I64
     success: I8
     by: I32
+    decided_at: I64
+    score: F64
     statements: I32
     revisions: I32
     sources: list[str]
+    authors: list[str]
     stated: Stated
 
 
@@ -177,8 +187,12 @@ _CODES, _TIMES, _SIGNS, _FLAGS = (
     np.zeros(0, np.int8),
     np.zeros(0, np.bool_),
 )
-NO_STATED: Final = Stated(_CODES, {}, _CODES, _TIMES, _SIGNS, np.zeros(0), {}, _FLAGS, _FLAGS)
-NONE_JUDGED: Final = Judged([], [], _CODES, _TIMES, _SIGNS, _CODES, _CODES, _CODES, [], NO_STATED)
+NO_STATED: Final = Stated(
+    _CODES, {}, _CODES.astype(np.uint8), _CODES, _CODES, _TIMES, _SIGNS, np.zeros(0), {}, _FLAGS, _FLAGS
+)
+NONE_JUDGED: Final = Judged(
+    [], [], _CODES, _TIMES, _SIGNS, _CODES, _TIMES, np.zeros(0), _CODES, _CODES, [], [], NO_STATED
+)
 
 
 class Joined(NamedTuple):
@@ -200,4 +214,4 @@ class Joined(NamedTuple):
     unmatched: list[str] | None = None
     completed: Completed = NO_COMPLETIONS
     attempts: Sequence[AttemptRow] = ()
-    judged: Judged = NONE_JUDGED
+    judged: tuple[Judged, ...] = ()

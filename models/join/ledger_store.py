@@ -10,7 +10,7 @@ import numpy as np
 from models.arrays import I32, U32
 from models.join.contents import Contents
 from models.join.held_calls import PENDING, CallTable
-from models.join.ledger import Statement, VerdictRules, is_plain
+from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
 from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE, MANY_EDITIONS
@@ -79,10 +79,10 @@ class LedgerStore:
         table.verdict[rows] = [PENDING if ledger.success is None else int(ledger.success) for ledger in ledgers]
         held.touch(rows)
         new = [ledger.statements[ledger.size :] for ledger in ledgers]
-        held.enter(np.repeat(rows, [len(some) for some in new]), self._put([s for some in new for s in some]))
+        owners, statements = np.repeat(rows, [len(some) for some in new]), self._put([s for some in new for s in some])
+        held.enter(owners, statements)
         held.note_lengths(rows, np.array([len(ledger.statements) for ledger in ledgers]))
-        mixed = [not _is_plain(some, ledger.rules.verdict) for some, ledger in zip(new, ledgers, strict=True)]
-        held.note_mixed(rows[mixed])
+        self._shard.note_kinds(owners, statements)
 
     def _statements(self, rows: I32) -> list[list[Statement]]:
         """The statements on each of the calls at `rows`, in the order of their arrival."""
@@ -142,11 +142,6 @@ def kind_of(statement: Statement) -> int:
     if not statement.retract:
         return ASSERTION
     return BY_VOICE if statement.retracts is None else BY_ID
-
-
-def _is_plain(statements: list[Statement], rules: VerdictRules) -> bool:
-    """Whether these are assertions only, by sources of which each voice and id has one."""
-    return is_plain(statements, rules) and not any(s.retract or s.source in rules.revising for s in statements)
 
 
 def _numbered(statements: list[Statement]) -> list[Statement]:

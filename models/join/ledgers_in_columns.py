@@ -7,6 +7,7 @@ of the higher rank, and of equal rank the later one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +23,8 @@ class Ends(NamedTuple):
     Attributes:
         call: place of the call.
         minute: the minute.
-        by: the statement that decides then.
-        success: the verdict.
+        by: a statement of the source that decides then; of no meaning where none does.
+        success: the verdict, -1 for none.
         before: that at the end before, -1 for none.
     """
 
@@ -40,7 +41,7 @@ class Ends(NamedTuple):
 
 
 def ledger_order(call: I64, at: I64, ids: IdColumn, rows: I32) -> I64:
-    """The order of statements by (call, at, id); the i-th id is that at `rows[i]` of `ids`."""
+    """The order of statements by (call, at, id, place); the i-th id is that at `rows[i]` of `ids`."""
     key = packed((call, at))
     if key is None:
         return np.lexsort((ids.ranks(rows), at, call))
@@ -50,7 +51,7 @@ def ledger_order(call: I64, at: I64, ids: IdColumn, rows: I32) -> I64:
     if len(second):
         tied = np.union1d(second, second + 1)
         of_one_instant = order[tied]
-        by_id = np.lexsort((ids.ranks(rows[of_one_instant]), key[of_one_instant]))
+        by_id = np.lexsort((of_one_instant, ids.ranks(rows[of_one_instant]), key[of_one_instant]))
         order[tied] = of_one_instant[by_id]
     return order
 
@@ -79,32 +80,41 @@ def last_of(call: I32 | I64) -> Bools:
 
 
 def revisions(call: I64, success: I8, calls: int) -> I32:
-    """By call, how often the verdict changes, given that after each statement."""
-    changed = (call[1:] == call[:-1]) & (success[1:] != success[:-1])
-    return np.bincount(call[1:][changed], minlength=calls).astype(np.int32)
+    """By call, how often the verdict changes, given that after each statement; the first departure is left out."""
+    changed = success != before(call, success)
+    return np.maximum(np.bincount(call[changed], minlength=calls) - 1, 0).astype(np.int32)
 
 
-def ends(call: I64, minute: I32, strength: I64, success: I8) -> Ends:
-    """The ends of minutes; `success` is of all statements, the others are of some, in the order of the ledgers."""
-    if ((minute[1:] < minute[:-1]) & (call[1:] == call[:-1])).any():
-        order = stable_order((call, minute))
-        call, minute, strength = call[order], minute[order], strength[order]
-    by = deciding(strength, len(success))
-    is_end = last_of(call)
-    is_end[:-1] |= minute[1:] != minute[:-1]
-    call, minute, by = call[is_end], minute[is_end], by[is_end]
-    now = success[by]
-    before = np.full(len(now), -1, np.int8)
+def before(call: I64, success: I8) -> I8:
+    """The verdict of the row before, on the same call; -1 where there is none."""
+    found = np.full(len(call), -1, np.int8)
     follows = call[1:] == call[:-1]
-    before[1:][follows] = now[:-1][follows]
-    (changed,) = (now != before).nonzero()
-    return Ends(call[changed], minute[changed], by[changed], now[changed], before[changed])
+    found[1:][follows] = success[:-1][follows]
+    return found
 
 
-def standing(call: I64, source: I32) -> Bools:
-    """Which statements are the newest of their source on their call: these stand."""
-    order = stable_order((call, source))
-    newest = np.ones(len(call), np.bool_)
-    same = (call[order[1:]] == call[order[:-1]]) & (source[order[1:]] == source[order[:-1]])
-    newest[order[:-1][same]] = False
+Follow = Callable[[I64], tuple[I8, I64]]
+"""Gives the verdict after each of some statements, in an order of their places, and one of the source that decides."""
+
+
+def ends(call: I64, minute: I32, some: I64, follow: Follow) -> Ends:
+    """The ends of minutes, as `some` of the statements give them, by their places, ascending."""
+    of, at = call[some], minute[some]
+    if ((at[1:] < at[:-1]) & (of[1:] == of[:-1])).any():
+        order = stable_order((of, at))
+        some, of, at = some[order], of[order], at[order]
+    success, by = follow(some)
+    is_end = last_of(of)
+    is_end[:-1] |= at[1:] != at[:-1]
+    of, at, by, success = of[is_end], at[is_end], by[is_end], success[is_end]
+    earlier = before(of, success)
+    (changed,) = (success != earlier).nonzero()
+    return Ends(of[changed], at[changed], by[changed], success[changed], earlier[changed])
+
+
+def newest_of_voices(*voice: I32 | I64) -> Bools:
+    """Which statements are the newest of their voice: these stand; `voice`: columns of call, source and author."""
+    order = stable_order(voice)
+    newest = np.ones(len(order), np.bool_)
+    newest[order[:-1]] = np.any([column[order[1:]] != column[order[:-1]] for column in voice], axis=0)
     return newest

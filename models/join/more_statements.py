@@ -11,15 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aftercall.times import NEVER
 from models.arrays import I8, I32, I64, Bools
 from models.columns.group_sums import stable_order
 from models.join import ledgers_in_columns as ledgers
 from models.join.arrivals import OutcomeColumns
 from models.join.deltas import CallPlaces, Deltas
-from models.join.details import second_record
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.joined import NO_STATED, NONE_JUDGED, Judged, Stated
-from models.join.repeats import Repeats, repeats
+from models.join.opinions_in_columns import NEWEST, After, Said, combined, follow
+from models.join.repeats import repeats
 from models.join.shard_state import ShardState
 from models.join.statement_pool import at_places
 
@@ -76,8 +77,10 @@ class _Ledgers(NamedTuple):
         rows: per statement, its row in the pool.
         is_new: whether this batch has added it.
         minute: from which it takes effect.
-        success: what it asserts, 0 or 1.
-        strength: see `ledgers_in_columns`.
+        says: 0 or 1, -1 where it abstains.
+        at: us.
+        strength: see `ledgers_in_columns`; of plain ledgers.
+        said: the same statements by voices and sources, where they are to be kept apart.
     """
 
     calls: I32
@@ -85,12 +88,21 @@ class _Ledgers(NamedTuple):
     rows: I32
     is_new: Bools
     minute: I32
-    success: I8
+    says: I8
+    at: I64
     strength: I64
+    said: Said | None
+
+    def after(self, some: I64) -> After:
+        """The verdict after each of some statements, in an order of their places, those of one call together."""
+        if self.said is not None:
+            return follow(self.said, some)
+        by = ledgers.deciding(self.strength[some], len(self.call))
+        return After(self.says[by], by, self.at[by])
 
 
 class _Verdicts(NamedTuple):
-    """By call: the statement that decides, what it says, and when it was said; -1, -1 and 0 where there is none."""
+    """By call: the statement on which the verdict rests, -1 without any, and the verdict, -1 pending, since when."""
 
     by: I64
     success: I8
@@ -105,28 +117,31 @@ class MoreStatements:
         self._shard, self._table, self._pool = shard, shard.held.calls, shard.held.statements
         self._deltas = deltas
 
-    def run(self, outcomes: OutcomeColumns, chosen: I64, rows: I32) -> MoreResults:
+    def run(self, outcomes: OutcomeColumns, chosen: I64, rows: I32, *, voiced: bool) -> MoreResults:
         """Enter the `chosen` outcomes, ascending, into the ledgers of the calls at `rows`, one of each outcome.
 
-        O(n log n) for n statements that these calls have then.
+        O(n log n) for n statements that these calls have then; `voiced`: whether not all of them are plain.
         """
         if not len(chosen):
             return _NOTHING
-        found = self._gathered(outcomes, chosen, rows)
-        again = repeats(self._pool, found.call, found.rows)
-        conflicts = self._conflicts(found, again)
-        if len(again.duplicates) or conflicts:
-            found = self._without(found, np.concatenate((again.duplicates, again.conflicts)))
+        found = self._gathered(outcomes, chosen, rows, voiced=voiced)
+        again = repeats(self._shard, found.calls, found.call, found.rows)
+        duplicates, conflicts = self._refused(found, again)
+        if len(again):
+            found = self._without(found, np.array([*again], np.int64))
         new = found.chosen
-        results = MoreResults(NONE_JUDGED, len(new), len(again.duplicates), conflicts, 0, 0)
+        results = MoreResults(NONE_JUDGED, len(new), duplicates, conflicts, 0, 0)
         if not len(new):
             return results
-        self._shard.held.enter(found.calls[found.call[found.old :]], found.rows[found.old :])
+        owners, entered = found.calls[found.call[found.old :]], found.rows[found.old :]
+        self._shard.held.enter(owners, entered)
+        if voiced:
+            self._shard.note_kinds(owners, entered)
         last_of_call = ledgers.last_of(found.call[found.old :])
         call_ids = list(map(_call_id, outcomes.records[new[last_of_call]]))
-        return self._settled(self._ledgers(found), call_ids, results)
+        return self._settled(self._ledgers(found, voiced=voiced), call_ids, results)
 
-    def _gathered(self, outcomes: OutcomeColumns, chosen: I64, rows: I32) -> _Statements:
+    def _gathered(self, outcomes: OutcomeColumns, chosen: I64, rows: I32, *, voiced: bool) -> _Statements:
         """All statements of these calls; the new ones are in the pool, too."""
         by_call = stable_order((rows,))
         chosen, rows = chosen[by_call], rows[by_call]
@@ -134,17 +149,15 @@ class MoreStatements:
         calls = rows[last]
         old, call_of_old = self._pool.loose_chains(self._table.head[calls])
         call = np.concatenate((call_of_old, np.cumsum(last) - last))
-        rows = np.concatenate((old, self._pool.put_assertions(outcomes, chosen)))
+        authors = self._shard.author_codes(outcomes, chosen) if voiced else None
+        rows = np.concatenate((old, self._pool.put_assertions(outcomes, chosen, authors)))
         return _Statements(calls, call, rows, len(old), chosen)
 
-    def _conflicts(self, found: _Statements, again: Repeats) -> dict[int, str]:
-        """Why outcomes are refused, by their index."""
-        outcomes = found.chosen[again.conflicts - found.old].tolist()
-        sources = (self._pool.source[found.rows[places]].tolist() for places in (again.conflicts, again.owners))
-        return {
-            i: second_record("same_id" if source == first else "source", self._shard.sources[first])
-            for i, source, first in zip(outcomes, *sources, strict=True)
-        }
+    @staticmethod
+    def _refused(found: _Statements, again: dict[int, str]) -> tuple[int, dict[int, str]]:
+        """How many new statements are duplicates, and why the others are refused, by the index of the outcome."""
+        conflicts = {found.chosen.item(place - found.old): detail for place, detail in again.items() if detail}
+        return len(again) - len(conflicts), conflicts
 
     def _without(self, found: _Statements, dropped: I64) -> _Statements:
         """Without these new statements, and without calls that then have no new ones."""
@@ -158,37 +171,41 @@ class MoreStatements:
         old = int(np.count_nonzero(kept[: found.old]))
         return _Statements(found.calls[has_new], call, found.rows[kept], old, found.chosen[kept[found.old :]])
 
-    def _ledgers(self, found: _Statements) -> _Ledgers:
+    def _ledgers(self, found: _Statements, *, voiced: bool) -> _Ledgers:
         """The statements as ledgers."""
         pool, table = self._pool, self._table
         order = ledgers.ledger_order(found.call, pool.at[found.rows], pool.ids, found.rows)
         call, rows = found.call[order], found.rows[order]
         row_of_call = found.calls[call]
         version, source = table.rules[row_of_call], pool.source[rows]
-        tables = self._shard.source_tables()
+        tables, at = self._shard.source_tables(), pool.at[rows]
+        says = tables.success(version, source, pool.given[rows], pool.score[rows])
         return _Ledgers(
             calls=found.calls,
             call=call,
             rows=rows,
             is_new=order >= found.old,
             minute=np.maximum(pool.minute[rows], table.minute[row_of_call]),
-            success=tables.success(version, source, pool.given[rows], pool.score[rows]),
-            strength=ledgers.strengths(call, tables.rank[version, source]),
+            says=says,
+            at=at,
+            strength=call if voiced else ledgers.strengths(call, tables.rank[version, source]),
+            said=said_on(self._shard, found.calls, call, rows, says) if voiced else None,
         )
 
     def _settled(self, read: _Ledgers, call_ids: list[str], results: MoreResults) -> MoreResults:
         """Emit what the new statements change."""
         (old,) = (~read.is_new).nonzero()
-        by = ledgers.deciding(read.strength, len(read.call))
-        before, now = self._verdicts(read, old), self._verdicts(read, slice(None))
+        every = np.arange(len(read.call))
+        after = read.after(every)
+        before, now = self._verdicts(read, old, read.after(old)), self._verdicts(read, every, after)
         self._table.verdict[read.calls] = now.success
         counts = np.bincount(read.call)
         self._shard.held.note_lengths(read.calls, counts)
-        self._add_trials(read, old)
+        self._add_trials(read, old, every)
         self._add_statements(read)
         changed = (before.success != now.success) | (before.at != now.at)
-        self._add_verdicts(read.calls, before, changed & (before.by >= 0), -1)
-        self._add_verdicts(read.calls, now, changed, 1)
+        self._add_verdicts(read.calls, before, changed & (before.success != PENDING), -1)
+        self._add_verdicts(read.calls, now, changed & (now.success != PENDING), 1)
         gained = [int(np.count_nonzero(now.success == what)) for what in (SUCCESS, FAILURE)]
         lost = [int(np.count_nonzero(before.success == what)) for what in (SUCCESS, FAILURE)]
         judged = Judged(
@@ -198,23 +215,43 @@ class MoreStatements:
             call_at=self._table.at[read.calls],
             success=now.success,
             by=now.by.astype(np.int32),
+            decided_at=now.at,
+            score=np.zeros(0),
             statements=counts.astype(np.int32),
-            revisions=ledgers.revisions(read.call, read.success[by], len(read.calls)),
+            revisions=ledgers.revisions(read.call, after.success, len(read.calls)),
             sources=self._shard.sources,
+            authors=self._shard.authors.names,
             stated=NO_STATED,
         )
-        judged = self._with_statements(judged, read, old)
+        judged = self._with_statements(self._with_scores(judged, read), read, old)
         return results._replace(judged=judged, successes=gained[0] - lost[0], failures=gained[1] - lost[1])
 
-    def _verdicts(self, read: _Ledgers, some: I64 | slice) -> _Verdicts:
+    @staticmethod
+    def _verdicts(read: _Ledgers, some: I64, after: After) -> _Verdicts:
         """What follows from some of the statements, in the order of the ledgers."""
-        call, decides = read.call[some], ledgers.deciding(read.strength[some], len(read.call))
-        last = ledgers.last_of(call)
-        by, at = np.full(len(read.calls), -1, np.int64), np.zeros(len(read.calls), np.int64)
-        success = np.full(len(read.calls), PENDING, np.int8)
-        found, where = decides[last], call[last]
-        by[where], success[where], at[where] = found, read.success[found], self._pool.at[read.rows[found]]
-        return _Verdicts(by, success, at)
+        last = ledgers.last_of(read.call[some])
+        where = read.call[some][last]
+        found = _Verdicts(
+            np.full(len(read.calls), -1, np.int64),
+            np.full(len(read.calls), PENDING, np.int8),
+            np.full(len(read.calls), NEVER, np.int64),
+        )
+        found.by[where], found.success[where] = after.by[last], after.success[last]
+        found.at[where] = after.decided_at[last]
+        return found
+
+    def _with_scores(self, judged: Judged, read: _Ledgers) -> Judged:
+        """With scores of the verdicts, and for combined sources the statements that these rest on."""
+        decided, score = judged.by >= 0, np.full(len(judged.by), np.nan)
+        score[decided] = self._pool.score[read.rows[judged.by[decided]]]
+        if read.said is None:
+            return judged._replace(score=score)
+        (among,) = (decided & (read.said.combine[judged.by] != NEWEST)).nonzero()
+        if len(among):
+            by = judged.by.copy()
+            by[among], score[among] = combined(read.said, judged.by[among].astype(np.int64), judged.success[among])
+            judged = judged._replace(by=by)
+        return judged._replace(score=score)
 
     def _places(self, rows: I32) -> CallPlaces:
         """Where differences of the calls at `rows` count."""
@@ -227,13 +264,12 @@ class MoreStatements:
             at, group = self._table.at[rows], self._table.group[rows]
             self._deltas.add_verdicts(group, at, verdicts.success[chosen], verdicts.at[chosen], signs)
 
-    def _add_trials(self, read: _Ledgers, old: I64) -> None:
+    def _add_trials(self, read: _Ledgers, old: I64, every: I64) -> None:
         """Trials with the new statements, and without them taken back: none differs before the first of these."""
         first = np.full(len(read.calls), np.iinfo(np.int32).max, np.int32)
         np.minimum.at(first, read.call[read.is_new], read.minute[read.is_new])
-        for some, sign in ((old, -1), (slice(None), 1)):
-            found = ledgers.ends(read.call[some], read.minute[some], read.strength[some], read.success)
-            found = found.from_minutes(first)
+        for some, sign in ((old, -1), (every, 1)):
+            found = ledgers.ends(read.call, read.minute, some, lambda order: read.after(order)[:2]).from_minutes(first)
             calls, source = self._places(read.calls[found.call]), self._pool.source[read.rows[found.by]]
             signs = np.full(len(source), sign, np.int32)
             self._deltas.add_trials(calls, found.minute, found.success, found.before, source, signs)
@@ -243,28 +279,59 @@ class MoreStatements:
         new, calls = read.rows[read.is_new], read.calls[read.call[read.is_new]]
         source, version = self._pool.source[new], self._table.rules[calls]
         score = self._shard.source_tables().scaled(version, source, self._pool.score[new])
-        minute, success = read.minute[read.is_new], read.success[read.is_new]
+        minute, success = read.minute[read.is_new], read.says[read.is_new]
         self._deltas.add_statements(self._places(calls), minute, source, success, score)
 
     def _with_statements(self, judged: Judged, read: _Ledgers, old: I64) -> Judged:
         """With the statements that are new, that began or ceased to stand, or on which a verdict rests."""
-        pool, source = self._pool, self._pool.source[read.rows]
-        stands, stood = ledgers.standing(read.call, source), np.zeros(len(read.call), np.bool_)
-        stood[old] = ledgers.standing(read.call[old], source[old])
+        pool, rows = self._pool, read.rows
+        voices = (read.call, pool.source[rows], pool.author[rows])
+        stands, stood = ledgers.newest_of_voices(*voices), np.zeros(len(rows), np.bool_)
+        stood[old] = ledgers.newest_of_voices(*(column[old] for column in voices))
         shown = read.is_new | (stands != stood)
-        kept = shown.copy()
-        kept[judged.by] = True
+        kept, decided = shown.copy(), judged.by >= 0
+        kept[judged.by[decided]] = True
         (chosen,) = kept.nonzero()
-        rows = read.rows[chosen]
+        rows = rows[chosen]
         stated = Stated(
             call=read.call[chosen].astype(np.int32),
             ids=pool.ids.state_of(rows),
-            source=source[chosen],
+            edition=pool.edition[rows],
+            source=pool.source[rows],
+            author=pool.author[rows],
             at=pool.at[rows],
-            success=read.success[chosen],
+            success=read.says[chosen],
             score=pool.score[rows],
             reasons=at_places(pool.reasons, rows),
             stands=stands[chosen],
             shown=shown[chosen],
         )
-        return judged._replace(by=(np.cumsum(kept) - 1)[judged.by].astype(np.int32), stated=stated)
+        by = np.where(decided, (np.cumsum(kept) - 1)[judged.by], -1).astype(np.int32)
+        return judged._replace(by=by, stated=stated)
+
+
+def said_on(shard: ShardState, calls: I32, call: I64, rows: I32, says: I8) -> Said:
+    """The statements, as rows of the pool, on the calls at `calls`, of which `call` are the places."""
+    pool, table, tables = shard.held.statements, shard.held.calls, shard.source_tables()
+    version, source = table.rules[calls[call]], pool.source[rows]
+    required, requires = np.full(len(rows), -1, np.int32), np.zeros(len(calls), np.int32)
+    under, number = np.unique(np.stack((table.rules[calls], table.group[calls])), axis=1, return_inverse=True)
+    for kind, (rules, group) in enumerate(under.T.tolist()):
+        here, codes = number.ravel() == kind, shard.required_codes(rules, group)
+        requires[here] = len(codes)
+        for place, code in enumerate(codes):
+            required[here[call] & (source == code)] = place
+    outside = max(len(rules.verdict.precedence) for rules in shard.versions)
+    is_outside = tables.rank[version, source] == np.array([len(r.verdict.precedence) for r in shard.versions])[version]
+    return Said(
+        call=call,
+        at=pool.at[rows],
+        success=says,
+        source=source,
+        author=pool.author[rows],
+        rank=np.where(is_outside, outside, tables.rank[version, source]).astype(np.int32),
+        combine=tables.combine[version, source],
+        required=required,
+        requires=requires[call],
+        outside=outside,
+    )

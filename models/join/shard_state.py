@@ -13,11 +13,12 @@ import numpy as np
 from aftercall.errors import NEW_OUT
 from models.arrays import I8, I32, I64, Bools
 from models.columns.names import Names
-from models.join.held_calls import PENDING, HeldCalls
+from models.join.arrivals import OutcomeColumns
+from models.join.held_calls import IS_MIXED, IS_VOICED, PENDING, HeldCalls
 from models.join.homonyms import Homonyms, OwnKeys
 from models.join.rules import JoinRules
 from models.join.source_tables import SourceTables, no_sources
-from models.join.statement_pool import NO_AUTHOR
+from models.join.statement_pool import ASSERTION, NO_AUTHOR
 from models.messages import Group
 from models.state import StateError
 
@@ -66,7 +67,7 @@ class ShardState:
         # By version and code of the group.
         self._hold = np.zeros((1, 1), np.int64)
         self._horizon = np.zeros((1, 1), np.int64)
-        self._source_tables = no_sources(len(versions))
+        self._source_tables = no_sources(versions)
         self._requires = np.zeros((1, 1), np.bool_)
 
     @property
@@ -110,9 +111,30 @@ class ShardState:
         """The settings of the sources; valid until one is learned. O(new sources)."""
         known = self._source_tables.rank.shape[1]
         if known < len(self.sources):
-            verdicts = [rules.verdict for rules in self.versions]
-            self._source_tables = self._source_tables.more(verdicts, self.sources[known:])
+            self._source_tables = self._source_tables.more(self.versions, self.sources[known:])
         return self._source_tables
+
+    def note_kinds(self, rows: I32, statements: I32) -> None:
+        """Take note of what statements, as rows of the pool, make of the calls at `rows`, one of each statement."""
+        pool, tables, version = self.held.statements, self.source_tables(), self.held.calls.rules[rows]
+        source, signed = pool.source[statements], pool.author[statements] != NO_AUTHOR
+        mixed = (pool.kind[statements] != ASSERTION) | tables.mixed[version, source]
+        mixed |= signed & tables.alone[version, source]
+        voiced = signed | (pool.edition[statements] > 1) | ~tables.plain[version, source]
+        self.held.note(IS_MIXED, rows[mixed])
+        self.held.note(IS_VOICED, rows[voiced])
+
+    def author_codes(self, outcomes: OutcomeColumns, chosen: I64) -> I32:
+        """The codes of the authors of outcomes, new ones where they have none."""
+        codes = np.full(len(chosen), NO_AUTHOR, np.int32)
+        (signed,) = (outcomes.author[chosen] != 0).nonzero()
+        codes[signed] = [self.authors.code(record.author) for record in outcomes.records[chosen[signed]]]
+        return codes
+
+    def required_codes(self, version: int, group: int) -> list[int]:
+        """The codes of the sources that calls of a group require, -1 for one that has said nothing yet."""
+        required = self.versions[version].required(self.groups[group][0])
+        return [self._source_code.get(source, -1) for source in required]
 
     def source_code(self, source: str) -> int:
         """The shard's code of a source, a new one where it has none."""
@@ -238,7 +260,7 @@ class ShardState:
         kept = [self.sources[code] for code in used.tolist()]
         statements.source[:] = 0
         statements.source[rows] = codes
-        self.sources, self._source_code, self._source_tables = [], {}, no_sources(len(self.versions))
+        self.sources, self._source_code, self._source_tables = [], {}, no_sources(self.versions)
         for source in kept:
             self.source_code(source)
 

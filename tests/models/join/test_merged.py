@@ -47,7 +47,12 @@ class Storing(Direct):
 
 
 @pytest.mark.slow
-@given(histories(), st.lists(st.integers(1, 60), max_size=6), st.lists(st.booleans(), max_size=7), st.booleans())
+@given(
+    histories(kinds=frozenset({"authors", "editions"})),
+    st.lists(st.integers(1, 60), max_size=6),
+    st.lists(st.booleans(), max_size=7),
+    st.booleans(),
+)
 def test_state_and_changes_are_the_state(
     history: History,
     cuts: list[int],
@@ -116,6 +121,7 @@ def calls_of(join: Join) -> dict[str, Any]:
     for at, row in enumerate(held["owners"].tolist()):
         one = {name: column[at].item() for name, column in pool.items() if isinstance(column, np.ndarray)}
         one |= {"source": sources[one["source"]], "score": repr(one["score"]), "id": outcome_ids[at]}
+        one |= {"author": held["authors"][one["author"]]}
         one |= {"reason": pool["reasons"].get(at), "retracts": pool["retracts"].get(at)}
         statements.setdefault(row, []).append(one)
     calls = {}
