@@ -52,6 +52,25 @@ class DelayDeltas(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class OpinionDeltas(NamedTuple):
+    """Opinions of sources gained (+1) or withdrawn (-1), one row each: what a source says of a call, whatever decides.
+
+    By (group, source, minute of the call's time, success, bucket of `delay_distribution`); rows may repeat. `source`
+    indexes the message's `sources`.
+    """
+
+    code: I32
+    source: I32
+    minute: I32
+    success: I8
+    bucket: I16
+    sign: I8
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_OPINIONS = OpinionDeltas(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE.astype(np.int8))
+
+
 class TrialDeltas(NamedTuple):
     """Differences per (group, effective minute), only ever for minutes still open.
 
@@ -139,7 +158,6 @@ class Attempts(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
-_NONE: I32 = np.zeros(0, np.int32)
 NO_ATTEMPTS = Attempts(*(_NONE,) * 4)
 
 
@@ -178,6 +196,7 @@ class Changes(NamedTuple):
     hours: CallHours
     erased: tuple[int, ...] = ()
     """Keys of calls that every step must drop."""
+    opinions: OpinionDeltas = NO_OPINIONS
     attempts: Attempts = NO_ATTEMPTS
 
 
@@ -232,8 +251,8 @@ NO_ERRORS = ErrorTrials(*(_NONE,) * 4)
 class Closed(NamedTuple):
     """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
 
-    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key), the
-    others by minute, names[code] and then their further columns from left to right (sources and errors by name).
+    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key,
+    values), the others by minute, names[code] and then further columns from left to right (sources, errors by name).
     `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
     reader finds the grain it needs without summing up once more.
     """

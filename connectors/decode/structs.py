@@ -113,6 +113,7 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     action: Literal["assert", "retract"] | None = DEFAULT_ACTION
     retracts: _Text | None = None
     reason: _LongText | None = None
+    scorer: _Text | None = None
     error: _LongText | None = None
     attrs: _Attrs | None = None
 

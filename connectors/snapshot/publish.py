@@ -53,7 +53,13 @@ class Publication:
         # A transaction sees a database as of its first query of it, not as of BEGIN.
         self._cursor.execute("SELECT count(*) FROM live.last_cut").fetchall()
 
-    def write(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
+    def write(
+        self,
+        pipeline: Mapping[str, Any],
+        rates: Mapping[str, Any],
+        current_rates: Mapping[str, Any],
+        of_sources: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
+    ) -> Path:
         """Write the file, make it the newest, and remove all but the last `keep`.
 
         Args:
@@ -61,6 +67,7 @@ class Publication:
                 (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned` (absent: none).
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
+            of_sources: The same of `source_rates` and `source_current_rates`; None: empty tables.
 
         Returns:
             The file that `outcomes.duckdb` now links to.
@@ -71,7 +78,10 @@ class Publication:
         """
         try:
             with naming(self._draft, reads=self._live_file):
-                self._fill(pipeline, {"rates": rates, "current_rates": current_rates})
+                computed = {"rates": rates, "current_rates": current_rates}
+                if of_sources is not None:
+                    computed |= dict(zip(("source_rates", "source_current_rates"), of_sources, strict=True))
+                self._fill(pipeline, computed)
         except BaseException:
             self.abandon()
             raise
@@ -120,7 +130,7 @@ class Publication:
         for table in ("digests", "recommendations", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
         for table, arrays in computed.items():
-            if len(arrays["calls"]):
+            if len(next(iter(arrays.values()))):
                 self._cursor.register("computed", dict(arrays))
                 self._insert(table, f"SELECT {tables.select(table)} FROM computed")
                 self._cursor.unregister("computed")

@@ -144,7 +144,7 @@ class SnapshotStore:
         """Log statements; the last one appended for an edition of an outcome is current.
 
         Rows (call_id, call_occurred_at µs, outcome_id, edition, source, author, occurred_at µs, action, success, score,
-        reason, stands).
+        reason, scorer, stands).
         """
         if self._calls != "none":
             self._append("statements", rows)

@@ -68,6 +68,7 @@ LOGS: Final[dict[str, Table]] = {
         "success": "BOOLEAN",
         "score": "DOUBLE",
         "reason": "VARCHAR",
+        "scorer": "VARCHAR",
         "stands": "BOOLEAN",
     },
     "dead_letters": {
@@ -183,7 +184,13 @@ _MEASURES: Final[Table] = {
     "latency_p95_ms": "DOUBLE",
     "cost_usd": "DOUBLE",
 }
+_SOURCE_MEASURES: Final[Table] = {
+    name: kind
+    for name, kind in _MEASURES.items()
+    if name not in {"calls", "expired", "pending", "latency_p50_ms", "latency_p95_ms", "cost_usd"}
+}
 _GROUP: Final[Table] = {"task_type": "VARCHAR", "model": "VARCHAR", "config": "VARCHAR"}
+_SOURCE: Final[Table] = {**_GROUP, "source": "VARCHAR"}
 
 _TIMES: Final = frozenset(
     {
@@ -227,6 +234,8 @@ PUBLISHED: Final[dict[str, Table]] = {
     "statements": _published("statements", without=("call_occurred_at",)),
     "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
     "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP"},
+    "source_rates": {**_SOURCE, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_SOURCE_MEASURES},
+    "source_current_rates": {**_SOURCE, "span": "VARCHAR", **_SOURCE_MEASURES, "as_of": "TIMESTAMP"},
     "alerts": _published("alerts"),
     "digests": _published("digests"),
     "recommendations": _published("recommendations"),

@@ -104,7 +104,21 @@ def statement_rows(joined: Joined) -> list[Row]:
     """Rows of the table `statements`: new ones, and old ones whose `stands` has changed."""
     first = joined.first
     rows: list[Row] = [
-        (r.call_id, call_at, r.outcome_id, 1, r.source, None, at, "assert", success == 1, r.score, r.reason, True)
+        (
+            r.call_id,
+            call_at,
+            r.outcome_id,
+            1,
+            r.source,
+            None,
+            at,
+            "assert",
+            success == 1,
+            r.score,
+            r.reason,
+            r.scorer,
+            True,
+        )
         for r, call_at, at, success in zip(
             first.records, first.call_at.tolist(), first.at.tolist(), first.success.tolist(), strict=True
         )
@@ -123,6 +137,7 @@ def statement_rows(joined: Joined) -> list[Row]:
             s.success,
             s.score,
             s.reason,
+            s.scorer,
             s.stands,
         )
         for s in joined.statements
@@ -247,6 +262,7 @@ def _judged_statements(columns: Judged) -> Iterator[Row]:
                 None if success < 0 else success == 1,
                 _score(score),
                 stated.reasons.get(place),
+                stated.scorers.get(place),
                 stands,
             )
 

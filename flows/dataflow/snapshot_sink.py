@@ -33,6 +33,7 @@ from flows.dataflow.snapshot_messages import (
     DeadLetterRows,
     DigestRows,
     EraseRows,
+    OpinionChanges,
     RecommendationRows,
     SnapshotMessage,
     StatementRows,
@@ -41,7 +42,7 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
     WarningRows,
 )
-from models.rates import FrozenRates, RateCells
+from models.rates import FrozenRates, FrozenSources, RateCells, SourceCells, tables_of_sources
 from models.state import Migrations
 
 PARTITION: Final = SNAPSHOT_KEY
@@ -89,8 +90,12 @@ class SnapshotSettings:
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     """Takes `("snapshot", message)`; see `snapshot_messages.py`. Runs on one worker, whichever Bytewax chooses."""
 
-    state_version: Final = 3
-    state_migrations: Final[Migrations] = {2: lambda state: {**state, "warnings": [], "unmatched": {}}}
+    state_version: Final = 4
+    state_migrations: Final[Migrations] = {
+        2: lambda state: {**state, "warnings": [], "unmatched": {}},
+        # What sources said before is not known: their tables begin with what comes.
+        3: lambda state: {**state, "source_cells": SourceCells().state()},
+    }
 
     def __init__(self, settings: SnapshotSettings) -> None:
         self._settings = settings
@@ -111,7 +116,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def __init__(self, settings: SnapshotSettings, resume_state: State | None) -> None:
         self._settings = settings
         self._tallies: Counter[str] = Counter()
-        self._cells = RateCells()
+        self._cells, self._source_cells = RateCells(), SourceCells()
         self._warnings, self._alike_ids = PipelineWarnings(), AlikeIds()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
@@ -167,6 +172,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "cut": self._store.cut,
             "tallies": dict(self._tallies),
             "cells": self._cells.state(),
+            "source_cells": self._source_cells.state(),
             "watermark": self._watermark,
             "newest_call": self._newest_call,
             "positions": dict(self._positions),
@@ -190,7 +196,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         as_of, live = self._as_of(), self._settings.live
         if not live and self._newest_call != NEVER:
             as_of = _minute_after(self._newest_call)
-        _publish(self._store.begin_publish(), self._pipeline(), self._cells.frozen(), as_of, self._alike, live=live)
+        _publish(self._store.begin_publish(), self._pipeline(), self._frozen(), as_of, self._alike, live=live)
         self._store.close()
 
     def abandon(self) -> None:
@@ -212,6 +218,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_statements(rows)
             case CellChanges():
                 self._cells.apply(*message)
+            case OpinionChanges():
+                self._source_cells.apply(*message)
             case Tally(counts):
                 # `Counter.update` adds; the difference of a count such as `waiting` may be negative.
                 self._tallies.update(counts)
@@ -219,7 +227,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._watermark = max(self._watermark, watermark)
                 self._newest_call = max(self._newest_call, newest_call)
                 self._positions.update(positions)
-                self._cells.advance(self._watermark, self._newest_call)
+                for cells in (self._cells, self._source_cells):
+                    cells.advance(self._watermark, self._newest_call)
             case DeadLetterRows(letters):
                 self._store.append_dead_letters(letters)
             case AlertRows(alerts):
@@ -255,7 +264,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def _publish_beside(self) -> None:
         self._forget()
         self._published_cut = self._store.cut
-        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._cells.frozen()
+        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._frozen()
         as_of = self._as_of()
 
         def run() -> None:
@@ -271,6 +280,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
         # The interpreter waits for the executor's work, so a clean end never interrupts a write of DuckDB.
         self._running = self._publisher.submit(run)
+
+    def _frozen(self) -> tuple[FrozenRates, FrozenSources]:
+        return self._cells.frozen(), self._source_cells.frozen()
 
     def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
@@ -324,6 +336,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         hourly = before.pop("hourly", None)
         if hourly is not None:
             self._cells.forget_hours(hourly)
+            self._source_cells.forget_hours(hourly)
         if "alerts" in before:
             self._warnings.forget(before["alerts"])
         if before:
@@ -332,6 +345,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def _restore(self, state: State) -> int:
         self._tallies.update(state["tallies"])
         self._cells = RateCells.from_state(state["cells"])
+        self._source_cells = SourceCells.from_state(state["source_cells"])
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
         self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
@@ -342,19 +356,20 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 def _publish(
     publication: Publication,
     pipeline: dict[str, Any],
-    frozen: FrozenRates,
+    frozen: tuple[FrozenRates, FrozenSources],
     as_of: int,
     warn: Callable[[Publication, Mapping[str, Any]], list[Warned]],
     *,
     live: bool,
 ) -> None:
     try:
-        rates, current = frozen.tables(as_of, live=live)
+        rates, current = frozen[0].tables(as_of, live=live)
+        of_sources = tables_of_sources(*frozen, as_of, live=live)
         warnings = [*pipeline["warnings"], *warn(publication, current)]
     except BaseException:
         publication.abandon()
         raise
-    publication.write(pipeline | {"warnings": warnings}, rates, current)
+    publication.write(pipeline | {"warnings": warnings}, rates, current, of_sources)
 
 
 def _minute_after(at_us: int) -> int:

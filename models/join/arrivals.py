@@ -43,6 +43,7 @@ class OutcomeRecord(Protocol):
     score: float | None
     retracts: str | None
     reason: str | None
+    scorer: str | None
 
 
 class CallColumns(NamedTuple):

@@ -86,7 +86,7 @@ class FastPath:
         if len(chosen):
             self._shard.held.enter(row, pool.put_assertions(outcomes, chosen))
             table.verdict[row] = success
-            self._deltas.add_verdicts(group, call_at, success, at)
+            self._deltas.add_verdicts(group, call_at, success, at, source=source)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
             self._deltas.add_first_trials(CallPlaces(group, call_at, call_minute), trial_minute, success, source)

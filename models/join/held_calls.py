@@ -301,6 +301,14 @@ class HeldCalls:
         self._due, self._due_close = rows[by_time], closes[by_time]
 
 
+def _texts_at(texts: dict[int, str], singles: I32) -> dict[int, str]:
+    """Texts of the single statements at these rows, by place."""
+    if not texts:
+        return {}
+    found = map(texts.get, singles.tolist())
+    return {place: text for place, text in enumerate(found) if text is not None}
+
+
 def fold_digest(digest: Any) -> Any:
     """Half of a 64-bit digest, or of each: enough to tell a conflict from a duplicate among records of one id."""
     return (digest ^ (digest >> 32)) & 0xFFFFFFFF

@@ -23,6 +23,7 @@ from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
+from models.join.held_opinions import count_held_opinions
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
@@ -75,6 +76,8 @@ class Join:
         self.shard = ShardState([rules], Homonyms(seed), seed)
         self.early = EarlyOutcomes(self.shard.homonyms, seed)
         self._most_early = most_early
+        self._opinions_counted = True
+        """Whether what sources say of held calls is; not after an upgrade, until the first batch."""
         self._is_full = False
         """Whether more wait than may, until a sixteenth of the room is free."""
         self.watermark = NEVER
@@ -95,6 +98,7 @@ class Join:
         count = len(calls.key)
         calls, outcomes = calls._replace(key=found.keys[:count]), outcomes._replace(key=found.keys[count:])
         deltas = Deltas(shard.source_code)
+        self._count_opinions(deltas)
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
         filled = fill(shard, calls, paths.seconds)
@@ -164,6 +168,7 @@ class Join:
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
         join._is_full = len(join.early) > most_early
+        join._opinions_counted = state.get("opinions_counted", True)
         return join
 
     def _is_there(self, keys: U64) -> Bools:
@@ -172,7 +177,13 @@ class Join:
         return there
 
     def _with_clocks(self, shard: dict[str, Any], waiting: dict[str, Any]) -> dict[str, Any]:
-        return {**shard, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
+        counted = {} if self._opinions_counted else {"opinions_counted": False}
+        return {**shard, **counted, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
+
+    def _count_opinions(self, deltas: Deltas) -> None:
+        if not self._opinions_counted:
+            count_held_opinions(self.shard, deltas)
+            self._opinions_counted = True
 
     def _watermarks(self, wm: I64, others: int) -> I64:
         """The watermark over all lanes that each record met; `wm` is that of its own lane."""

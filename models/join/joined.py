@@ -64,6 +64,7 @@ class Stated(NamedTuple):
         success: what it asserts, 0 or 1; -1 where it abstains.
         score: nan where it has none.
         reasons: of those that have one, by place.
+        scorers: likewise.
         stands: whether it stands.
         shown: whether it is new, or has begun or ceased to stand; the others are here as verdicts rest on them.
     """
@@ -77,6 +78,7 @@ class Stated(NamedTuple):
     success: I8
     score: F64
     reasons: dict[int, str]
+    scorers: dict[int, str]
     stands: Bools
     shown: Bools
 
@@ -165,6 +167,7 @@ class StatementRow(NamedTuple):
     success: bool | None
     score: float | None
     reason: str | None
+    scorer: str | None
     stands: bool
 
 
@@ -188,7 +191,7 @@ _CODES, _TIMES, _SIGNS, _FLAGS = (
     np.zeros(0, np.bool_),
 )
 NO_STATED: Final = Stated(
-    _CODES, {}, _CODES.astype(np.uint8), _CODES, _CODES, _TIMES, _SIGNS, np.zeros(0), {}, _FLAGS, _FLAGS
+    _CODES, {}, _CODES.astype(np.uint8), _CODES, _CODES, _TIMES, _SIGNS, np.zeros(0), {}, {}, _FLAGS, _FLAGS
 )
 NONE_JUDGED: Final = Judged(
     [], [], _CODES, _TIMES, _SIGNS, _CODES, _TIMES, np.zeros(0), _CODES, _CODES, [], [], NO_STATED

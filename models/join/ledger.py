@@ -41,6 +41,9 @@ __all__ = [
 
 _place, _minute = attrgetter("place"), attrgetter("minute")
 _FAILED = Verdict(success=False, statement=None)
+Opinion = tuple[bool, int]
+"""What a source says of a call, whatever decides: success or failure, and since when, us."""
+_NO_OPINIONS: Mapping[str, Opinion] = {}
 
 
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
@@ -80,12 +83,14 @@ class Reading(NamedTuple):
         stands: the edition that stands, by id.
         revisions: changes of the verdict as the ledger is read in its order, the first departure from pending left out.
         ends: the verdict at the end of each minute in which something took effect.
+        opinions: what each source says that says something, whatever decides.
     """
 
     verdict: Verdict
     stands: Mapping[str, int]
     revisions: int
     ends: dict[int, End]
+    opinions: Mapping[str, Opinion] = _NO_OPINIONS
 
 
 def is_plain(statements: Sequence[Statement], rules: VerdictRules) -> bool:
@@ -139,7 +144,8 @@ def _read_two(call_minute: int, first: Statement, second: Statement, rules: Verd
     stands = {second.outcome_id: 1} if replaced else {first.outcome_id: 1, second.outcome_id: 1}
     revisions = int(alone is not None and success is not alone)
     ends: dict[int, End] = {call_minute: OPEN, early: before, late: (success, best.source)}
-    return Reading(Verdict(success, best, best.at, best.score), stands, revisions, ends)
+    opinions = _opinions((second,) if replaced else (first, second), rules)
+    return Reading(Verdict(success, best, best.at, best.score), stands, revisions, ends, opinions)
 
 
 def _read_plain(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> Reading:
@@ -147,7 +153,14 @@ def _read_plain(call_minute: int, ordered: list[Statement], rules: VerdictRules,
     if ends is None:
         by_minute = sorted(ordered, key=_minute)
         ends = _ends(call_minute, by_minute, _verdicts(by_minute, rules, failed=failed), failed=failed)
-    return Reading(verdict, {s.outcome_id: 1 for s in standing(ordered).values()}, revisions, ends)
+    stand = standing(ordered).values()
+    return Reading(verdict, {s.outcome_id: 1 for s in stand}, revisions, ends, _opinions(stand, rules))
+
+
+def _opinions(statements: Iterable[Statement], rules: VerdictRules) -> dict[str, Opinion]:
+    """Of the sources, by the statement of each that stands, in a plain ledger."""
+    said = ((s.source or "", rules.success(s.source, s.given, s.score), s.at) for s in statements)
+    return {source: (success, at) for source, success, at in said if success is not None}
 
 
 def _read_opinions(
@@ -159,7 +172,7 @@ def _read_opinions(
     if ends is None:
         by_minute, again = sorted(ordered, key=_minute), Opinions(rules, required, failed=failed)
         ends = _ends(call_minute, by_minute, map(again.add, by_minute), failed=failed)
-    return Reading(verdict, opinions.standing(), revisions, ends)
+    return Reading(verdict, opinions.standing(), revisions, ends, opinions.by_source())
 
 
 def _followed(

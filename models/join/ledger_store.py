@@ -13,7 +13,7 @@ from models.join.held_calls import PENDING, CallTable
 from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
-from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE, MANY_EDITIONS
+from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE, MANY_EDITIONS, TEXTS
 
 
 class LedgerStore:
@@ -91,7 +91,7 @@ class LedgerStore:
         found: list[list[Statement]] = [[] for _ in range(len(rows))]
         columns = (pool.at, pool.source, pool.given, pool.kind, pool.score, pool.minute, pool.author, pool.edition)
         authors = self._shard.authors.names
-        reasons, retracts = pool.reasons, pool.retracts
+        reasons, retracts, scorers = pool.reasons, pool.retracts, pool.scorers
         for owner, row, outcome_id, at, source, given, kind, score, minute, author, edition in zip(
             owners.tolist(),
             chosen.tolist(),
@@ -111,6 +111,7 @@ class LedgerStore:
                 minute=minute,
                 author=authors[author] or None,
                 edition=edition,
+                scorer=scorers.get(row),
             )
             found[owner].append(statement)
         return [_numbered(statements) for statements in found]
@@ -128,7 +129,7 @@ class LedgerStore:
         pool.minute[rows] = [s.minute for s in statements]
         pool.author[rows] = [self._shard.authors.code(s.author or "") for s in statements]
         pool.edition[rows] = [min(s.edition, MANY_EDITIONS) for s in statements]
-        pool.put_texts(rows, [s.reason for s in statements], [s.retracts for s in statements])
+        pool.put_texts(rows, *([getattr(s, name) for s in statements] for name in TEXTS))
         return rows
 
 

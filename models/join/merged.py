@@ -16,10 +16,11 @@ import numpy as np
 from models.arrays import I32, I64, U8, U16, Bools
 from models.columns.id_column import TEXT
 from models.join.migrations import coding, ids_of_calls_beside_outcomes, pooled, waiting_in_columns
+from models.join.statement_pool import POOL_TEXTS
 
 State = dict[str, Any]
 _NAMES: Final = ("sources", "partitions", "waits")
-_BESIDE_COLUMNS: Final = frozenset({"ids", "reasons", "retracts"})
+_BESIDE_COLUMNS: Final = frozenset({"ids", *POOL_TEXTS})
 
 
 def merged_shard(state: State, changes: Sequence[State]) -> State:
@@ -59,7 +60,7 @@ def _held(parts: list[State]) -> State:
         "owners": owners,
         "statements": {
             **_with_ids(stated, statements),
-            **{name: _by_place(stated, name, counts, statements) for name in ("reasons", "retracts")},
+            **{name: _by_place(stated, name, counts, statements) for name in POOL_TEXTS},
         },
     }
 
@@ -70,7 +71,7 @@ def _waiting(parts: list[Any]) -> State:
         return waiting_in_columns(item for item in merged.items() if item[1])
     parts = [{"authors": {}, **part} for part in parts]  # versions up to 5 had none
     rows = _untouched(parts)
-    own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "retracts", "authors", *_NAMES}
+    own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "scorers", "retracts", "authors", *_NAMES}
     columns = [{name: column for name, column in part.items() if name not in own} for part in parts]
     lengths = [len(part["keys"]) for part in parts]
     return {
@@ -78,7 +79,9 @@ def _waiting(parts: list[Any]) -> State:
         **_chosen(columns, rows),
         "call_ids": _ids([part["call_ids"] for part in parts], rows),
         "outcome_ids": _ids([part["outcome_ids"] for part in parts], rows),
-        "reasons": _reasons(parts, rows),
+        "reasons": _optional_texts(parts, "reasons", rows),
+        # Parts that an earlier version stored have no scorers.
+        **({"scorers": _optional_texts(parts, "scorers", rows)} if "scorers" in parts[0] else {}),
         **{name: _by_place(parts, name, lengths, rows) for name in ("retracts", "authors")},
         **{name: tuple(chain.from_iterable(part[name] for part in parts)) for name in _NAMES},
     }
@@ -99,14 +102,14 @@ def _untouched(parts: list[State]) -> I64:
     return np.flatnonzero(kept)
 
 
-def _reasons(parts: list[State], rows: I64) -> State:
+def _optional_texts(parts: list[State], name: str, rows: I64) -> State:
     """As `TextColumn.state_of`."""
-    reasons = [part["reasons"] for part in parts]
+    columns = [part[name] for part in parts]
     has_text = np.zeros(sum(len(part["keys"]) for part in parts), np.bool_)
     first = [0, *accumulate(len(part["keys"]) for part in parts)]
-    for part, start in zip(reasons, first, strict=False):
+    for part, start in zip(columns, first, strict=False):
         has_text[part["has_text"] + start] = True
-    text, lengths = _texts(reasons, has_text, rows)
+    text, lengths = _texts(columns, has_text, rows)
     return {"has_text": np.flatnonzero(has_text[rows]).astype(np.int32), "text": text, "lengths": lengths}
 
 
@@ -167,7 +170,8 @@ def _texts(parts: list[State], is_text: Bools, rows: I64) -> tuple[U8, U16]:
 def _by_place(parts: list[State], name: str, lengths: list[int], rows: I64) -> dict[int, Any]:
     """Values by row, renumbered: those of `rows` keep their value under their place in it, which is ascending."""
     first = [0, *accumulate(lengths)]
-    values = {start + at: value for part, start in zip(parts, first, strict=False) for at, value in part[name].items()}
+    of_parts = [part.get(name, {}) for part in parts]
+    values = {start + at: value for part, start in zip(of_parts, first, strict=False) for at, value in part.items()}
     if not values:
         return {}
     has_value = np.zeros(first[-1], np.bool_)

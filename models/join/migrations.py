@@ -96,13 +96,15 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
 def statements_in_one_pool(state: dict[str, Any]) -> dict[str, Any]:
     """Version 5 to 6: a single assertion was a row of its own table, a longer ledger an object; now all are rows.
 
-    Statements had no authors and editions, and rules said less of sources: what is absent means what it did.
+    Statements had no authors, editions and scorers, and rules said less of sources: what is absent means what it did.
+    What sources say of the held calls has not been counted.
     """
     sources = [*state["held"]["sources"]]
     held = pooled(state["held"], coding(sources))
     if "changes" in held:
         held["changes"] = pooled(held["changes"], coding(sources))
-    return state | {"held": {"authors": ("",), **held, "sources": tuple(sources)}}
+    held = {"authors": ("",), **held, "sources": tuple(sources)}
+    return state | {"held": held, "opinions_counted": False}
 
 
 def coding(names: list[str]) -> Callable[[str], int]:
@@ -137,6 +139,7 @@ def pooled(held: dict[str, Any], source_code: Callable[[str], int]) -> dict[str,
     statements["reasons"] = _in_order(texts, order)
     texts = [*(None for _ in has_single), *(s.retracts for _, s in stated)]
     statements["retracts"] = _in_order(texts, order)
+    statements["scorers"] = {}
     errors = {at: error for at, (_, error, _) in cases.items() if error is not None}
     calls = {name: column for name, column in held["calls"].items() if name != "single"}
     # Nothing is known of what the records of these calls had.

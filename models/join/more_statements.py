@@ -19,7 +19,7 @@ from models.join.arrivals import OutcomeColumns
 from models.join.deltas import CallPlaces, Deltas
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.joined import NO_STATED, NONE_JUDGED, Judged, Stated
-from models.join.opinions_in_columns import NEWEST, After, Said, combined, follow
+from models.join.opinions_in_columns import NEWEST, After, Said, combined, follow, opinions
 from models.join.repeats import repeats
 from models.join.shard_state import ShardState
 from models.join.statement_pool import at_places
@@ -99,6 +99,19 @@ class _Ledgers(NamedTuple):
             return follow(self.said, some)
         by = ledgers.deciding(self.strength[some], len(self.call))
         return After(self.says[by], by, self.at[by])
+
+    def opinions(self, some: I64, source: I32) -> tuple[I64, I32, I8, I64]:
+        """What each source that says something says by some of the statements, in the order of the ledgers.
+
+        Place of the call, source, success and since when; `source` is that of all statements.
+        """
+        last = ledgers.newest_of_voices(self.call[some], source[some])
+        if self.said is None:
+            success, at = self.says[some], self.at[some]
+        else:
+            success, _, at = opinions(self.said, some)
+        last &= success >= 0
+        return self.call[some][last], source[some][last], success[last], at[last]
 
 
 class _Verdicts(NamedTuple):
@@ -206,6 +219,7 @@ class MoreStatements:
         changed = (before.success != now.success) | (before.at != now.at)
         self._add_verdicts(read.calls, before, changed & (before.success != PENDING), -1)
         self._add_verdicts(read.calls, now, changed & (now.success != PENDING), 1)
+        self._add_opinions(read, old, every)
         gained = [int(np.count_nonzero(now.success == what)) for what in (SUCCESS, FAILURE)]
         lost = [int(np.count_nonzero(before.success == what)) for what in (SUCCESS, FAILURE)]
         judged = Judged(
@@ -264,6 +278,13 @@ class MoreStatements:
             at, group = self._table.at[rows], self._table.group[rows]
             self._deltas.add_verdicts(group, at, verdicts.success[chosen], verdicts.at[chosen], signs)
 
+    def _add_opinions(self, read: _Ledgers, old: I64, every: I64) -> None:
+        """What sources say: taken back as it was, gained as it is; equal ones cancel out."""
+        for some, sign in ((old, -1), (every, 1)):
+            call, source, success, at = read.opinions(some, self._pool.source[read.rows])
+            rows, signs = read.calls[call], np.full(len(call), sign, np.int8)
+            self._deltas.add_opinions(self._table.group[rows], source, self._table.at[rows], success, at, signs)
+
     def _add_trials(self, read: _Ledgers, old: I64, every: I64) -> None:
         """Trials with the new statements, and without them taken back: none differs before the first of these."""
         first = np.full(len(read.calls), np.iinfo(np.int32).max, np.int32)
@@ -303,6 +324,7 @@ class MoreStatements:
             success=read.says[chosen],
             score=pool.score[rows],
             reasons=at_places(pool.reasons, rows),
+            scorers=at_places(pool.scorers, rows),
             stands=stands[chosen],
             shown=shown[chosen],
         )

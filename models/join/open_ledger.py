@@ -119,12 +119,15 @@ class OpenLedger:
     def _reading(self, size: int, *, failed: bool) -> Reading:
         if size <= 1 and not failed and (not size or self._is_common):
             return self._short_reading(size)
-        statements, rules = self.statements[:size], self.rules.verdict
-        reading = read(self.minute, statements, rules, failed=failed, required=self.required)
+        reading = self._read(size, failed=failed)
         if not failed or self.error_minute is None or self.error_minute <= self.minute:
             return reading
-        without = read(self.minute, statements, rules, failed=False, required=self.required)
+        without = self._read(size, failed=False)
         return reading._replace(ends=_known_from(self.error_minute, without.ends, reading.ends))
+
+    def _read(self, size: int, *, failed: bool) -> Reading:
+        rules = self.rules.verdict
+        return read(self.minute, self.statements[:size], rules, failed=failed, required=self.required)
 
     @property
     def _is_common(self) -> bool:
@@ -143,7 +146,8 @@ class OpenLedger:
         success = self.rules.verdict.success(only.source, only.given, only.score)
         verdict = Verdict(success, only, only.at, only.score)
         ends[max(self.minute, only.minute)] = end_of(verdict)
-        return Reading(verdict, {only.outcome_id: 1}, 0, ends)
+        opinions = {} if success is None else {only.source or "": (success, only.at)}
+        return Reading(verdict, {only.outcome_id: 1}, 0, ends, opinions)
 
 
 def _known_from(minute: int, before: dict[int, End], after: dict[int, End]) -> dict[int, End]:

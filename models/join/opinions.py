@@ -77,6 +77,15 @@ class Opinions:
         stands = (voice.stands for voice in self._voices.values())
         return {statement.outcome_id: statement.edition for statement in stands if statement is not None}
 
+    def by_source(self) -> dict[str, tuple[bool, int]]:
+        """What each source says that says something, and since when, us."""
+        said = ((source, voices.opinion) for source, voices in self._sources.items())
+        return {
+            source or "": (one.success, one.decided_at)
+            for source, one in said
+            if one is not None and one.success is not None
+        }
+
     def _entered(self, statement: Statement) -> _Voice | None:
         """Note a statement; the voice on which it bears, None where there is none yet."""
         if statement.retract and statement.retracts is not None:

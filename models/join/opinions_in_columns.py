@@ -65,7 +65,7 @@ class After(NamedTuple):
     decided_at: I64
 
 
-class _Opinions(NamedTuple):
+class Opinions(NamedTuple):
     """What the source of each statement says after it: -1 nothing, by its newest statement, and since when."""
 
     success: I8
@@ -77,10 +77,10 @@ def follow(said: Said, order: I64) -> After:
     """The verdicts as statements are added in an `order` of places, those of one call one after the other."""
     call = said.call[order]
     first = _first_of(call)
-    opinions = _opinions(said, order)
-    rest = _rest(said, order, opinions, first)
+    found = opinions(said, order)
+    rest = _rest(said, order, found, first)
     requires = said.requires[order]
-    return _with_required(said, order, opinions, first, rest) if requires.any() else rest
+    return _with_required(said, order, found, first, rest) if requires.any() else rest
 
 
 def combined(said: Said, by: I64, success: I8) -> tuple[I64, F64]:
@@ -103,8 +103,8 @@ def combined(said: Said, by: I64, success: I8) -> tuple[I64, F64]:
     return newest[success.astype(np.int64), source[by]], good[source[by]] / (good + bad)[source[by]]
 
 
-def _opinions(said: Said, order: I64) -> _Opinions:
-    """What the source of each statement says after it, in that order."""
+def opinions(said: Said, order: I64) -> Opinions:
+    """What the source of each statement says after it, in an `order` of places as in `follow`. O(n log n)."""
     call, source = said.call[order], said.source[order]
     by_source, number = _numbered(call, source)
     places, first = order[by_source], _first_of(number)
@@ -123,7 +123,7 @@ def _opinions(said: Said, order: I64) -> _Opinions:
         since = np.where(among, said.at[places[np.maximum(turn, 0)]], since)
     back = np.empty_like(by_source)
     back[by_source] = np.arange(len(back))
-    return _Opinions(success[back], newest[back], since[back])
+    return Opinions(success[back], newest[back], since[back])
 
 
 def _sums(said: Said, order: I64, by_source: I64, first: Bools, what: int) -> I64:
@@ -149,7 +149,7 @@ def _combine(combine: I8, good: I64, bad: I64) -> I8:
     return np.choose(combine, (unanimous, majority, unanimous, one)).astype(np.int8)
 
 
-def _rest(said: Said, order: I64, opinions: _Opinions, first: Bools) -> After:
+def _rest(said: Said, order: I64, found: Opinions, first: Bools) -> After:
     """What the sources say that are not required: the first of the precedence, else the newest."""
     rank, free = said.rank[order], said.required[order] < 0
     by = _running_max(first, np.where(free & (rank == said.outside), order, _NONE))
@@ -157,24 +157,24 @@ def _rest(said: Said, order: I64, opinions: _Opinions, first: Bools) -> After:
     since = np.where(by >= 0, said.at[by], NEVER)
     for one in np.unique(rank[free & (rank < said.outside)])[::-1].tolist():
         last = _latest(free & (rank == one), first)
-        speaks = (last >= 0) & (opinions.success[last] >= 0)
-        success[speaks], by[speaks] = opinions.success[last[speaks]], opinions.newest[last[speaks]]
-        since[speaks] = opinions.since[last[speaks]]
+        speaks = (last >= 0) & (found.success[last] >= 0)
+        success[speaks], by[speaks] = found.success[last[speaks]], found.newest[last[speaks]]
+        since[speaks] = found.since[last[speaks]]
     return After(success, by, since)
 
 
-def _with_required(said: Said, order: I64, opinions: _Opinions, first: Bools, rest: After) -> After:
+def _with_required(said: Said, order: I64, found: Opinions, first: Bools, rest: After) -> After:
     """The verdict where sources are required; that of the rest where none are."""
     required, requires = said.required[order], said.requires[order]
     count, since = np.zeros(len(order), np.int32), np.full(len(order), NEVER)
     failing, good = np.full(len(order), _NONE, np.int64), np.full(len(order), _NONE, np.int64)
     for one in range(int(required.max()) + 1):
         last = _latest(required == one, first)
-        says = np.where(last >= 0, opinions.success[last], _NONE)
-        newest = opinions.newest[last]
+        says = np.where(last >= 0, found.success[last], _NONE)
+        newest = found.newest[last]
         failing = np.maximum(failing, np.where(says == 0, newest, _NONE))
         good = np.maximum(good, np.where(says == 1, newest, _NONE))
-        since = np.maximum(since, np.where(says == 1, opinions.since[last], NEVER))
+        since = np.maximum(since, np.where(says == 1, found.since[last], NEVER))
         count += says == 1
     some, complete = requires > 0, count == requires
     fails = some & (failing >= 0)

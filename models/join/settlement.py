@@ -56,6 +56,7 @@ class Settlement:
             self._replace_verdict(ledger, before.verdict, decision)
             self._emit_verdict(ledger, now, decision)
         if len(ledger.statements) > ledger.size:
+            self._replace_opinions(ledger, before, now)
             self._add_statements(ledger)
             self._emit_statements(ledger, before.stands, now.stands)
 
@@ -82,6 +83,13 @@ class Settlement:
             if success is not None:
                 self._deltas.add_verdict(ledger.group, ledger.at, success, at, sign)
                 self._tally["successes" if success else "failures"] += sign
+
+    def _replace_opinions(self, ledger: OpenLedger, before: Reading, now: Reading) -> None:
+        """Take the opinions of sources off that are no more, and add the new ones."""
+        for opinions, others, sign in ((before.opinions, now.opinions, -1), (now.opinions, before.opinions, 1)):
+            for source, (success, at) in opinions.items():
+                if others.get(source) != (success, at):
+                    self._deltas.add_opinion(ledger.group, ledger.at, source, success, at, sign)
 
     def _emit_verdict(self, ledger: OpenLedger, now: Reading, decision: _Decision) -> None:
         statement = decision.verdict.statement
@@ -133,6 +141,7 @@ class Settlement:
                         asserted,
                         s.score,
                         s.reason,
+                        s.scorer,
                         stands_now,
                     )
                 )

@@ -329,4 +329,5 @@ def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
             record.reason,
             minute,
             record.author if is_signed else None,
+            scorer=record.scorer,
         )

@@ -7,6 +7,7 @@ at the others. Texts that are rare lie in dictionaries beside the columns, by ro
 from __future__ import annotations
 
 from operator import attrgetter
+from sys import intern
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -28,7 +29,11 @@ NO_AUTHOR: Final = 0
 _FEW: Final = 8
 """So few chains are faster followed one by one than with numpy."""
 
-_reason = attrgetter("reason")
+TEXTS: Final = ("reason", "retracts", "scorer")
+"""Fields that are rare, of records and statements."""
+POOL_TEXTS: Final = ("reasons", "retracts", "scorers")
+"""The dictionaries of them, in the pool and in its state."""
+_reason, _scorer = attrgetter("reason"), attrgetter("scorer")
 _Value = TypeVar("_Value", str, int)
 
 
@@ -53,7 +58,7 @@ class _StatementColumns(NamedTuple):
 
 
 class StatementPool(IdPool[_StatementColumns]):
-    """One row per statement; `ids` holds the `outcome_id`. `reasons` and `retracts` have the texts that there are."""
+    """One row per statement; `ids` holds the `outcome_id`; `reasons`, `retracts`, `scorers` have what is there."""
 
     UNSTORED: ClassVar = frozenset({"next"})
 
@@ -73,6 +78,8 @@ class StatementPool(IdPool[_StatementColumns]):
         )
         self.reasons: dict[int, str] = {}
         self.retracts: dict[int, str] = {}
+        self.scorers: dict[int, str] = {}
+        """Interned, as many statements have the same."""
 
     def _bind(self, columns: _StatementColumns) -> None:
         super()._bind(columns)
@@ -115,19 +122,22 @@ class StatementPool(IdPool[_StatementColumns]):
         self.author[new] = NO_AUTHOR if authors is None else authors
         self.minute[new] = effective_minute(outcomes.at[chosen], outcomes.wm[chosen])
         self.ids.put_words(new, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
-        self.put_texts(new, list(map(_reason, records)))
+        self.put_texts(new, list(map(_reason, records)), [], list(map(_scorer, records)))
         return new
 
-    def put_texts(self, rows: I32, reasons: list[str | None], retracts: list[str | None] | None = None) -> None:
-        """Set the texts of rows that have none."""
-        for into, texts in ((self.reasons, reasons), (self.retracts, retracts or [])):
+    def put_texts(
+        self, rows: I32, reasons: list[str | None], retracts: list[str | None], scorers: list[str | None]
+    ) -> None:
+        """Set the texts of rows that have none; an empty list: there are none of these."""
+        for into, texts in ((self.reasons, reasons), (self.retracts, retracts), (self.scorers, scorers)):
             if texts.count(None) < len(texts):
+                kept = intern if into is self.scorers else str
                 by_row = zip(rows.tolist(), texts, strict=True)
-                into.update((row, text) for row, text in by_row if text is not None)
+                into.update((row, kept(text)) for row, text in by_row if text is not None)
 
     def give_back(self, rows: I32) -> None:
         """Free rows that are used no longer."""
-        for texts in (self.reasons, self.retracts):
+        for texts in (self.reasons, self.retracts, self.scorers):
             if texts:
                 for row in rows.tolist():
                     texts.pop(row, None)
@@ -135,14 +145,14 @@ class StatementPool(IdPool[_StatementColumns]):
 
     def state_of(self, rows: I32) -> dict[str, Any]:
         """Copies of all columns at `rows`, the ids, and the texts by place."""
-        texts = {"reasons": at_places(self.reasons, rows), "retracts": at_places(self.retracts, rows)}
-        return {**super().state_of(rows), **texts}
+        return {**super().state_of(rows), **{name: at_places(getattr(self, name), rows) for name in POOL_TEXTS}}
 
     def put_state(self, rows: I32, state: dict[str, Any]) -> None:
         """Fill `rows`, which were taken just now, from `state_of`."""
         super().put_state(rows, state)
-        self.reasons |= {rows.item(place): text for place, text in state["reasons"].items()}
-        self.retracts |= {rows.item(place): text for place, text in state["retracts"].items()}
+        for name in POOL_TEXTS:
+            kept = intern if name == "scorers" else str
+            getattr(self, name).update((rows.item(place), kept(text)) for place, text in state[name].items())
 
     def _chain(self, row: int) -> I32:
         following, rows = self.next.item, []

@@ -107,7 +107,8 @@ _DEFAULT_RULE = SourceRule()
 class Statement(NamedTuple):
     """One outcome record in a ledger. `minute` is its effective minute; `given` the field `success` of the record.
 
-    `edition` is its number among the records of its id, from 1, given as it enters a ledger.
+    `edition` is its number among the records of its id, from 1, given as it enters a ledger; `scorer` decides nothing.
+    The fields are those of the stored state, in order.
     """
 
     at: int
@@ -121,6 +122,7 @@ class Statement(NamedTuple):
     minute: int
     author: str | None = None
     edition: int = 1
+    scorer: str | None = None
 
     @property
     def bare(self) -> bool:

@@ -16,7 +16,7 @@ from models.join.shard_state import ShardState
 from models.join.waiting_table import Strangers
 from models.join.watermark import effective_minute
 
-_reason = attrgetter("reason")
+_reason, _scorer = attrgetter("reason"), attrgetter("scorer")
 
 
 def strange(shard: ShardState, outcomes: OutcomeColumns, found: Identified, paths: Dispatch) -> Bools:
@@ -50,6 +50,7 @@ def strangers(shard: ShardState, outcomes: OutcomeColumns, chosen: I64, partitio
         uuid=outcomes.uuid[chosen],
         records=records,
         reasons=list(map(_reason, records)),
+        scorers=list(map(_scorer, records)),
         sources=shard.sources,
         partitions=partitions,
         wait_us=shard.rules.orphan_wait_us,

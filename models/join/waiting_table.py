@@ -83,6 +83,7 @@ class Strangers(NamedTuple):
     uuid: U64
     records: Objects
     reasons: list[str | None]
+    scorers: list[str | None]
     sources: list[str]
     partitions: list[str]
     wait_us: int
@@ -110,7 +111,8 @@ class WaitingTable:
         self._blank = blank._replace(next=np.array(UNUSED, np.int32))
         self._rows = StructOfArrays(nothing, 1 / _GROWTH)
         self.columns = nothing
-        self.call_ids, self.outcome_ids, self._reasons = IdColumn(), IdColumn(), TextColumn()
+        self.call_ids, self.outcome_ids = IdColumn(), IdColumn()
+        self._reasons, self._scorers = TextColumn(), TextColumn()
         self._retracts: dict[int, str] = {}
         self._authors: dict[int, str] = {}
         self._turn = 0
@@ -141,6 +143,7 @@ class WaitingTable:
         self.call_ids.put_one(row, outcome.call_id, call_uuid)
         self.outcome_ids.put_one(row, s.outcome_id, uuid)
         self._reasons.put(row, s.reason)
+        self._scorers.put(row, s.scorer)
         if s.retracts is not None:
             self._retracts[row] = s.retracts
         if s.author is not None:
@@ -172,9 +175,10 @@ class WaitingTable:
         self._rows.fill(rows, values)
         self.call_ids.put_words(rows, s.call_uuid, lambda i: s.records[i].call_id)
         self.outcome_ids.put_words(rows, s.uuid, lambda i: s.records[i].outcome_id)
-        if s.reasons.count(None) < count:
-            for row, reason in zip(rows.tolist(), s.reasons, strict=True):
-                self._reasons.put(row, reason)
+        for column, texts in ((self._reasons, s.reasons), (self._scorers, s.scorers)):
+            if texts.count(None) < count:
+                for row, text in zip(rows.tolist(), texts, strict=True):
+                    column.put(row, text)
         return rows
 
     def get(self, row: int) -> EarlyOutcome:
@@ -192,6 +196,7 @@ class WaitingTable:
             self._reasons.get(row),
             c.minute.item(row),
             self._authors.get(row),
+            scorer=self._scorers.get(row),
         )
         return EarlyOutcome(
             statement,
@@ -209,6 +214,7 @@ class WaitingTable:
         self.call_ids.drop_one(row)
         self.outcome_ids.drop_one(row)
         self._reasons.drop(row)
+        self._scorers.drop(row)
         self._retracts.pop(row, None)
         self._authors.pop(row, None)
         self._free.append(row)
@@ -243,6 +249,7 @@ class WaitingTable:
             "call_ids": self.call_ids.state_of(rows),
             "outcome_ids": self.outcome_ids.state_of(rows),
             "reasons": self._reasons.state_of(rows),
+            "scorers": self._scorers.state_of(rows),
             "retracts": _by_place(self._retracts, rows),
             "authors": _by_place(self._authors, rows),
             "sources": self._sources.names[sources:],
@@ -263,6 +270,8 @@ class WaitingTable:
         self.call_ids.put_state(rows, state["call_ids"])
         self.outcome_ids.put_state(rows, state["outcome_ids"])
         self._reasons.put_state(rows, state["reasons"])
+        if "scorers" in state:  # a state of before has none
+            self._scorers.put_state(rows, state["scorers"])
         self._retracts = dict(state["retracts"])
         self._authors = dict(state.get("authors", {}))  # versions up to 5 had none
         self._sources, self._partitions = Names(state["sources"]), Names(state["partitions"])
@@ -274,7 +283,7 @@ class WaitingTable:
         first = len(self._rows)
         self._rows.append(count, self._blank)
         self.columns = self._rows.columns
-        for column in (self.call_ids, self.outcome_ids, self._reasons):
+        for column in (self.call_ids, self.outcome_ids, self._reasons, self._scorers):
             column.resize(len(self._rows))
         # The first of them is taken first.
         self._free = array("i", range(first + count - 1, first - 1, -1)) + self._free

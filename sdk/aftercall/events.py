@@ -318,6 +318,7 @@ class Outcome(_Record):
     action: Action = "assert"
     retracts: Id | None = None
     reason: LongText | None = None
+    scorer: Text | None = None
     error: LongText | None = None
     attrs: Attrs | None = None
 

@@ -86,6 +86,7 @@ class Direct:
     cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    opinions: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     tried: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     """Attempts by group and minute."""
@@ -172,6 +173,8 @@ class Direct:
         for code, minute, bucket, count in zip(*(c.tolist() for c in joined.changes.latencies), strict=True):
             self.latencies[names[code], minute, bucket] += count
         grouped = self.groups.process(joined.changes)
+        for code, source, *rest, sign in zip(*(c.tolist() for c in grouped.opinions), strict=True):
+            self.opinions[(grouped.names[code], grouped.sources[source], *rest)] += sign
         if grouped.closed is not None:
             closed = grouped.closed
             for code, minute, *counts in zip(*(c.tolist() for c in closed.trials), strict=True):

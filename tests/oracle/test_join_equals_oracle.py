@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.join.join import MOST_EARLY
+from models.stats.delay_distribution import delay_bucket
 from models.stats.minute_delays import bucket_of
 from models.stats.quantile_sketch import value_bucket
 from oracle.direct import Direct, join_rules
 from oracle.held import trials_of
 from oracle.histories import History, histories
-from oracle.kinds import JOINED
+from oracle.kinds import KINDS, WITHOUT_SETTINGS
+from oracle.ledger import opinions
 from oracle.replay import hash_of
 
 MINUTE_US = 60_000_000
@@ -40,8 +42,8 @@ VERDICTS = ("successes", "failures", "expired")
 
 @pytest.mark.slow
 @given(
-    st.tuples(st.booleans(), st.frozensets(st.sampled_from(sorted(JOINED)))).flatmap(
-        lambda drawn: histories(sorted_files=drawn[0], kinds=drawn[1])
+    st.tuples(st.booleans(), st.frozensets(st.sampled_from(sorted(KINDS)))).flatmap(
+        lambda drawn: histories(sorted_files=drawn[0], kinds=drawn[1] | WITHOUT_SETTINGS)
     ),
     st.lists(st.integers(1, 60), max_size=6),
     st.lists(st.booleans(), max_size=6),
@@ -95,6 +97,7 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
             r["success"],
             r["score"],
             r["reason"],
+            r["scorer"],
             r["stands"],
         )
         for r in oracle.statements_rows()
@@ -129,6 +132,14 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     for (group, minute, name), count in direct.cells.items():
         mine[group, minute // 60, name] += count
     assert +mine == +cells
+
+    # What each source says, since when, in its last word and however it came about.
+    assert all(count >= 0 for count in direct.opinions.values())
+    assert +direct.opinions == Counter(
+        (held.group, source, held.call.at // MINUTE_US, int(said.success), delay_of(said.decided_at - held.call.at))
+        for held in oracle._calls
+        for source, said in opinions(held.arrived(), held.rules).items()
+    )
 
     through = direct.watermark // MINUTE_US
     trials: Counter[tuple[object, ...]] = Counter()
@@ -189,6 +200,11 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     named = zip(oracle.dead(), oracle.named(), strict=True)
     of_calls = Counter(field for dead, field in named if dead.reason == "conflict" and dead.outcome_id is None)
     assert Counter(direct.differing) == of_calls
+
+
+def delay_of(us: int) -> int:
+    """The bucket of a delay."""
+    return int(delay_bucket(np.array([max(us, 0)]))[0])
 
 
 def names_in(detail: str) -> str:

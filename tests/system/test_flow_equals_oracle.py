@@ -16,7 +16,7 @@ from flows.replay import Replay, run
 from flows.settings.loading import Settings, load
 from oracle.against import compare, compare_verdicts
 from oracle.histories import History, histories
-from oracle.kinds import KINDS
+from oracle.kinds import KINDS, WITHOUT_SETTINGS
 from oracle.order import File, Read, watermarks
 from oracle.records import Rules
 from oracle.replay import Dead, Oracle
@@ -113,13 +113,9 @@ def agree(history: History, workers: int) -> None:
         compare_verdicts(lines_of(out / "verdicts.jsonl"), oracle)
 
 
-REPORTS = frozenset({"completions", "attempts"})
-"""Kinds that need no settings."""
-
-
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=4)
-@given(histories(sorted_files=False, kinds=REPORTS), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -128,7 +124,7 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=15)
-@given(histories(kinds=REPORTS), st.sampled_from([1, 2]))
+@given(histories(kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -137,7 +133,7 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=15)
-@given(histories(sorted_files=False, kinds=REPORTS), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_unsorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -184,7 +180,7 @@ class Disturbed(Oracle):
 @st.composite
 def disturbances(draw: st.DrawFn) -> tuple[History, tuple[File, ...], Oracle]:
     """A history, its files with refused lines among them, and what is to be found then."""
-    history = draw(histories(sorted_files=draw(st.booleans()), kinds=REPORTS))
+    history = draw(histories(sorted_files=draw(st.booleans()), kinds=WITHOUT_SETTINGS))
     order = history.order()
     refused: Counter[str] = Counter()
     files, held_open = [], []

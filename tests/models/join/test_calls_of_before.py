@@ -46,7 +46,7 @@ def of_before(first: dict[str, Any]) -> Direct:
         count = len(held["keys"])
         kept["digest"] = fold_digest(calls.digest).astype(np.uint32)[:count]
         kept["single"] = np.full(count, -1 if first.get("error") is None else -2, np.int32)
-        cases = {at: (first["call_id"], error, []) for at, error in held["errors"].items()}
+        cases: dict[int, Any] = {at: (first["call_id"], error, []) for at, error in held["errors"].items()}
         old = {name: held[name] for name in ("keys", "sources")} | _NO_STATEMENTS | {"calls": kept, "cases": cases}
         direct.joins[shard] = Join.from_state(Join.MIGRATIONS[5](state | {"held": old}), direct.rules)
     return direct

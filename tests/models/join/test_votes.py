@@ -53,7 +53,7 @@ def verdict(direct: Direct) -> tuple[Any, ...]:
 def shown(direct: Direct) -> list[tuple[Any, ...]]:
     """(outcome_id, edition, author, action, success, stands), by id and edition."""
     rows = sorted(direct.statements.values(), key=lambda row: row[2:4])
-    return [(*row[2:4], row[5], row[7], row[8], row[11]) for row in rows]
+    return [(*row[2:4], row[5], row[7], row[8], row[12]) for row in rows]
 
 
 @pytest.mark.parametrize("called", [0, 5])
