@@ -27,11 +27,13 @@ from rich.table import Table
 
 from benchmarks import columnar, memory, per_item, reference, report
 from benchmarks.in_memory import CountingSink
-from benchmarks.traffic import SEED, Traffic, traffic
+from benchmarks.traffic import SEED, Traffic, several, traffic
 from models.rates import RateCells
 
 CALLS = 520_000
 EVENTS = "events.jsonl"
+STATEMENTS = (1, 2, 3, 5)
+"""Per call, in traffic of their own."""
 WAYS = ("reference", "columnar", "per_item", "per_item_tumbling", "per_item_pydantic")
 ONCE = ("per_item_tumbling", "per_item_pydantic")
 """Variants that run only once. `per_item` has lean models and sliding windows; one variant has tumbling windows, the
@@ -142,6 +144,8 @@ def _compare() -> None:
                 rates.append(_measure(name, Path(folder))["events_per_cpu_second"])
         status.update("other batch sizes")
         batches = {size: _measure("columnar", Path(folder), size)["events_per_cpu_second"] for size in OTHER_BATCHES}
+        status.update("several statements per call")
+        many = {k: _measure("columnar", Path(folder), events=_several(k)) for k in STATEMENTS}
         status.update(f"holding {memory.CALLS:,} calls")
         held = _measure("memory", Path(folder))
     best = {name: max(rates) for name, rates in runs.items()}
@@ -154,6 +158,9 @@ def _compare() -> None:
     details = {
         "batch": columnar.BATCH,
         "events_per_cpu_second": {name: [round(rate) for rate in rates] for name, rates in runs.items()},
+        "ns_an_event_by_statements_per_call": {
+            str(k): round(1e9 / r["events_per_cpu_second"]) for k, r in many.items()
+        },
         "columnar_with_other_batches": {str(size): round(rate) for size, rate in batches.items()},
         "speedup_vs_per_item_tumbling": round(best["columnar"] / best["per_item_tumbling"], 2),
         "speedup_vs_per_item_pydantic": round(best["columnar"] / best["per_item_pydantic"], 2),
@@ -169,15 +176,20 @@ def _generate(folder: Path) -> dict[str, Any]:
     sizes: dict[str, Any] = {"held_calls": memory.CALLS}
     records = traffic(CALLS)
     records.write(folder / EVENTS)
+    for statements in STATEMENTS:
+        several(CALLS // (2 * statements), statements).write(folder / _several(statements))
     return sizes | {
         "events": len(records.raws),
         "mean_bytes": round(sum(map(len, records.raws)) / len(records.raws), 1),
     }
 
 
-def _measure(name: str, folder: Path, batch: int = columnar.BATCH) -> dict[str, float]:
-    events = folder / EVENTS
-    given = ["--variant", name, "--events", str(events), "--batch", str(batch)]
+def _several(statements: int) -> str:
+    return f"several-{statements}.jsonl"
+
+
+def _measure(name: str, folder: Path, batch: int = columnar.BATCH, events: str = EVENTS) -> dict[str, float]:
+    given = ["--variant", name, "--events", str(folder / events), "--batch", str(batch)]
     command = [sys.executable, "-m", "benchmarks.engine", *given]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     if done.returncode:

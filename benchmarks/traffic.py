@@ -101,6 +101,30 @@ def traffic(calls: int = 520_000, seed: int = SEED) -> Traffic:
     return Traffic([raws[i] for i in order.tolist()], kinds[order])
 
 
+def several(calls: int, statements: int, seed: int = SEED) -> Traffic:
+    """Calls with `statements` outcomes each, of sources that take turns; 1 % of the outcomes arrive twice."""
+    rng = np.random.default_rng(seed)
+    at = START_US + np.sort(rng.uniform(0, calls / _CALLS_PER_S, calls) * 1e6).astype(np.int64)
+    ids = _call_ids(rng, at)
+    of = np.repeat(np.arange(calls), statements)
+    source = (np.arange(calls)[:, None] + np.arange(statements)).ravel() % len(_SOURCES)
+    stated_at = at[of] + (rng.lognormal(np.log(_MEDIAN_DELAY_S), _DELAY_SIGMA, len(of)) * 1e6).astype(np.int64)
+    stated = _outcome_records(rng, [ids[i] for i in of.tolist()], stated_at, source)
+    twice = np.flatnonzero(rng.random(len(of)) < _REPEATED_OUTCOMES)
+    arrival = np.concatenate(
+        [
+            at + _transport(rng, calls),
+            stated_at + _transport(rng, len(of)),
+            stated_at[twice] + 2_000_000 + _transport(rng, len(twice)),
+        ]
+    )
+    raws = _call_records(rng, ids, at) + stated + [stated[i] for i in twice.tolist()]
+    kinds = np.full(len(raws), OUTCOME, np.uint8)
+    kinds[:calls] = CALL
+    order = np.argsort(arrival, kind="stable")
+    return Traffic([raws[i] for i in order.tolist()], kinds[order])
+
+
 def held_calls(calls: int, batch: int, seed: int = SEED) -> Iterator[Traffic]:
     """Calls of one day, of which every second one has one outcome; yields `batch` calls and their outcomes at a time.
 

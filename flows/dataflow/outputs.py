@@ -68,10 +68,12 @@ def verdicts(item: tuple[str, Joined]) -> list[Block]:
 def _count(joined: Joined) -> None:
     """Update the metrics of verdicts."""
     counts = Counter(judgement.verdict for judgement in joined.judgements)
-    first, closed = joined.first.success, joined.expired.success
-    counts["success"] += int(np.count_nonzero(first == SUCCESS)) + int(np.count_nonzero(closed == SUCCESS))
-    counts["failure"] += int(np.count_nonzero(first == FAILURE)) + int(np.count_nonzero(closed == FAILURE))
-    counts["expired"] += int(np.count_nonzero(closed == PENDING))
+    judged = [one.success for one in joined.judged]
+    for success in (joined.first.success, *judged, joined.expired.success):
+        counts["success"] += int(np.count_nonzero(success == SUCCESS))
+        counts["failure"] += int(np.count_nonzero(success == FAILURE))
+    counts["pending"] += sum(int(np.count_nonzero(success == PENDING)) for success in judged)
+    counts["expired"] += int(np.count_nonzero(joined.expired.success == PENDING))
     for verdict, count in counts.items():
         if count:
             METRICS.verdicts(verdict, count)

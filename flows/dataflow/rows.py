@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from aftercall.records import seal_json
 from aftercall.times import NEVER, format_time
 from connectors.snapshot.tables import LOGS
 from flows.dataflow.snapshot_messages import Row
-from models.join import BITS, PENDING, Joined, Judgement
+from models.join import BITS, PENDING, Joined, Judged, Judgement
 
 _KEPT = sum(BITS[name] for name in LOGS["completions"] if name in BITS)
 _NAMES = ("failure", "success", "expired")
@@ -94,7 +95,7 @@ def verdict_rows(joined: Joined) -> list[Row]:
     ]
     rows += [
         (j.call_id, j.call_at, j.verdict, j.score, j.source, _time(j.decided_at), j.statements, j.revisions)
-        for j in joined.judgements
+        for j in chain(judged(joined), joined.judgements)
     ]
     return rows
 
@@ -122,6 +123,7 @@ def statement_rows(joined: Joined) -> list[Row]:
             first.records, first.call_at.tolist(), first.at.tolist(), first.success.tolist(), strict=True
         )
     ]
+    rows += chain.from_iterable(map(_judged_statements, joined.judged))
     rows += [
         (
             s.call_id,
@@ -173,7 +175,7 @@ def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
                 )
             ),
         )
-    for judgement in joined.judgements:
+    for judgement in chain(judged(joined), joined.judgements):
         yield judgement.call_id, _verdict_json(judgement)
     # An id may return once its call has closed: of two calls of one id in one batch the later one closes here.
     expired = joined.expired
@@ -192,6 +194,81 @@ def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
                 Judgement(call_id, group, call_at, _NAMES[success], None, source, None, None, decided, 1, 0, 0)
             ),
         )
+
+
+def judged(joined: Joined) -> Iterator[Judgement]:
+    """The verdicts that came as columns, one by one."""
+    return chain.from_iterable(map(_judgements, joined.judged))
+
+
+def _judgements(columns: Judged) -> Iterator[Judgement]:
+    stated = columns.stated
+    ids, sources = stated.outcome_ids, stated.source.tolist()
+    for call_id, code, call_at, success, by, decided_at, score, statements, revisions in zip(
+        columns.call_ids,
+        columns.code.tolist(),
+        columns.call_at.tolist(),
+        columns.success.tolist(),
+        columns.by.tolist(),
+        columns.decided_at.tolist(),
+        columns.score.tolist(),
+        columns.statements.tolist(),
+        columns.revisions.tolist(),
+        strict=True,
+    ):
+        yield Judgement(
+            call_id,
+            columns.group[code],
+            call_at,
+            "pending" if by < 0 else _NAMES[success],
+            _score(score),
+            None if by < 0 else columns.sources[sources[by]],
+            None if by < 0 else ids[by],
+            None if by < 0 else stated.reasons.get(by),
+            decided_at,
+            statements,
+            statements,
+            revisions,
+        )
+
+
+def _judged_statements(columns: Judged) -> Iterator[Row]:
+    stated = columns.stated
+    call_at = columns.call_at.tolist()
+    for place, call, outcome_id, edition, source, author, at, success, score, stands, shown in zip(
+        range(len(stated.call)),
+        stated.call.tolist(),
+        stated.outcome_ids,
+        stated.edition.tolist(),
+        stated.source.tolist(),
+        stated.author.tolist(),
+        stated.at.tolist(),
+        stated.success.tolist(),
+        stated.score.tolist(),
+        stated.stands.tolist(),
+        stated.shown.tolist(),
+        strict=True,
+    ):
+        if shown:
+            yield (
+                columns.call_ids[call],
+                call_at[call],
+                outcome_id,
+                edition,
+                columns.sources[source],
+                columns.authors[author] or None,
+                at,
+                "assert",
+                None if success < 0 else success == 1,
+                _score(score),
+                stated.reasons.get(place),
+                stated.scorers.get(place),
+                stands,
+            )
+
+
+def _score(score: float) -> float | None:
+    return None if score != score else score  # noqa: PLR0124 (nan: absent)
 
 
 def _verdict_json(j: Judgement) -> bytes:

@@ -27,19 +27,43 @@ def runs_of(key: tuple[NDArray[Any], ...]) -> tuple[I64, I64]:
     """As `runs`, for keys of several columns: in one number where they fit, which sorts ten times as fast."""
     if not len(key[0]):
         return runs(key[0])
-    lows = [int(column.min()) for column in key]
-    spans = [int(column.max()) - low + 1 for column, low in zip(key, lows, strict=True)]
-    if math.prod(spans) < 2**63:
-        packed = np.zeros(len(key[0]), np.int64)
-        for column, low, span in zip(key, lows, spans, strict=True):
-            packed *= span
-            packed += column
-            packed -= low
-        return runs(packed)
+    in_one = packed(key)
+    if in_one is not None:
+        return runs(in_one)
     order = np.lexsort(key[::-1])
     changed = np.ones(len(order), np.bool_)
     changed[1:] = np.any([column[order][1:] != column[order][:-1] for column in key], axis=0)
     return order, changed.nonzero()[0]
+
+
+def stable_order(key: tuple[NDArray[Any], ...]) -> I64:
+    """An order that sorts rows by integer columns of shape (n,), and leaves rows with equal keys as they are."""
+    count = len(key[0])
+    in_one = packed((*key, np.arange(count)))
+    if in_one is None:
+        return np.lexsort(key[::-1])
+    in_one.sort()
+    in_one %= count or 1
+    return in_one
+
+
+def packed(key: tuple[NDArray[Any], ...]) -> I64 | None:
+    """Integer columns of shape (n,) as one number of each row, in the same order; None where they do not fit in it.
+
+    Where the last column is 0 to n - 1, it is the remainder of a division by n.
+    """
+    together = np.zeros(len(key[0]), np.int64)
+    if not len(together):
+        return together
+    lows = [int(column.min()) for column in key]
+    spans = [int(column.max()) - low + 1 for column, low in zip(key, lows, strict=True)]
+    if math.prod(spans) >= 2**63:
+        return None
+    for column, low, span in zip(key, lows, spans, strict=True):
+        together *= span
+        together += column
+        together -= low
+    return together
 
 
 def runs(key: U64 | I64) -> tuple[I64, I64]:

@@ -25,6 +25,7 @@ _NIBBLE = np.full(256, 255, np.uint8)
 _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
 _COMPACT_AT = 1 << 16
 _WORD = 2**64 - 1
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class _Places(NamedTuple):
@@ -128,6 +129,27 @@ class IdColumn:
                 texts[i] = self.get(int(rows[i]))
         return texts
 
+    def numbers(self, rows: I32) -> U64:
+        """A number of each id: ids that are equal have equal ones, others hardly ever. They hold for this process."""
+        kind, high, low = self._places.kind[rows], self._places.high[rows], self._places.low[rows]
+        numbers = (high ^ kind) * _ODD ^ low
+        (texts,) = (kind == TEXT).nonzero()
+        numbers[texts] = [hash(self.get(row)) & _WORD for row in rows[texts].tolist()]
+        return numbers
+
+    def ranks(self, rows: I32) -> I64:
+        """Numbers that are in the order of the ids as texts; those of equal ids are equal."""
+        if (self._places.kind[rows] == _UUID).all():
+            high, low = self._places.high[rows], self._places.low[rows]
+            order = np.lexsort((low, high))
+            changed = (high[order[1:]] != high[order[:-1]]) | (low[order[1:]] != low[order[:-1]])
+            ranks = np.zeros(len(rows), np.int64)
+            ranks[order[1:]] = np.cumsum(changed)
+            return ranks
+        texts = self.texts(rows)
+        places = {text: place for place, text in enumerate(sorted(set(texts)))}
+        return np.fromiter(map(places.__getitem__, texts), np.int64, len(texts))
+
     def drop_one(self, row: int) -> None:
         """Forget the id at `row`."""
         if self._places.kind.item(row) == TEXT:
@@ -171,6 +193,15 @@ class IdColumn:
             place = int(self._places.high[row])
             start, length = place >> 16, place & 0xFFFF
             self._put_text(row, bytes(old[start : start + length]))
+
+
+def texts_of(state: dict[str, Any]) -> list[str]:
+    """The ids in what `IdColumn.state_of` gave, in order."""
+    count = len(state["kind"])
+    column, rows = IdColumn(), np.arange(count, dtype=np.int32)
+    column.resize(count)
+    column.put_state(rows, state)
+    return column.texts(rows)
 
 
 def _places_in_arena(places: U64) -> tuple[I64, I64]:

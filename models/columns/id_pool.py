@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from models.arrays import I32
 from models.columns.id_column import IdColumn
@@ -26,6 +26,9 @@ class IdPool(RowPool[Columns]):
     ['a', 'b']
     """
 
+    UNSTORED: ClassVar[frozenset[str]] = frozenset()
+    """Columns that are no part of the state, as they follow from the rest of it."""
+
     def __init__(self, columns: Columns) -> None:
         """`columns` as in `RowPool`; a named tuple, whose names are those of the state, without `ids`."""
         self.ids = IdColumn()
@@ -38,13 +41,15 @@ class IdPool(RowPool[Columns]):
         super().give_back(rows)
 
     def state_of(self, rows: I32) -> dict[str, Any]:
-        """Copies of all columns at `rows`, and the ids."""
+        """Copies of all columns at `rows` but those that are not stored, and the ids."""
         columns: Any = self.copied(rows)
-        return {**columns._asdict(), "ids": self.ids.state_of(rows)}
+        kept = {name: column for name, column in columns._asdict().items() if name not in self.UNSTORED}
+        return {**kept, "ids": self.ids.state_of(rows)}
 
     def put_state(self, rows: I32, state: dict[str, Any]) -> None:
-        """Fill `rows`, which have no ids, from `state_of`."""
-        self.put(rows, self._kind(*(state[name] for name in self._kind._fields)))
+        """Fill `rows`, which have no ids, from `state_of`; columns that are not in it as in a fresh row."""
+        blank: Any = self._blank
+        self.put(rows, self._kind(*(state.get(name, fresh) for name, fresh in blank._asdict().items())))
         self.ids.put_state(rows, state["ids"])
 
     def _bind(self, columns: Columns) -> None:

@@ -44,6 +44,12 @@ class RowPool(Generic[Columns]):
         """Free rows that are used no longer."""
         self._free = np.concatenate((self._free, rows))
 
+    def used_rows(self) -> I32:
+        """The rows that are taken, ascending. O(rows)."""
+        used = np.ones(len(self._rows), np.bool_)
+        used[self._free] = False
+        return used.nonzero()[0].astype(np.int32)
+
     def copied(self, rows: I32) -> Columns:
         """Copies of all columns at `rows`."""
         return self._rows.copied(rows)

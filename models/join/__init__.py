@@ -10,7 +10,7 @@ from models.join.contents import BITS
 from models.join.erasure import erase
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.join import Join
-from models.join.joined import Joined, Judgement
+from models.join.joined import Joined, Judged, Judgement
 from models.join.ledger import SourceRule, VerdictRules
 from models.join.merged import merged_shard
 from models.join.rules import JoinRules, TaskRules
@@ -26,6 +26,7 @@ __all__ = [
     "Join",
     "JoinRules",
     "Joined",
+    "Judged",
     "Judgement",
     "LaneClock",
     "OutcomeColumns",

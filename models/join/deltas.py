@@ -248,6 +248,37 @@ class Deltas:
             (group, minute, hour, source, success, minute - call_minute, ones if by_statement else 0 * ones, ones)
         )
 
+    def add_trials(self, calls: CallPlaces, minute: I32, success: I8, before: I8, source: I32, sign: I32) -> None:
+        """Verdicts at ends of minutes that differ from `before`, that of the end before, -1 for none; see `sign` above.
+
+        Each is a trial, by `source`.
+        """
+        group, call_at, call_minute = calls
+        hour = _hour(call_at)
+        good, bad = (success == 1).astype(np.int32), (success == 0).astype(np.int32)
+        self._trials.append(
+            {
+                "group": group,
+                "minute": minute,
+                "hour": hour,
+                "trial_successes": sign * good,
+                "trial_failures": sign * bad,
+                "successes": sign * (good - (before == 1)),
+                "failures": sign * (bad - (before == 0)),
+            }
+        )
+        by = (success >= 0).nonzero()
+        late, none = minute[by] - call_minute[by], 0 * sign[by]
+        self._responses.append((group[by], minute[by], hour[by], source[by], success[by], late, none, sign[by]))
+
+    def add_statements(self, calls: CallPlaces, minute: I32, source: I32, success: I8, score: F64) -> None:
+        """Assertions that entered ledgers and take effect in `minute`; `score` as for `add_scores`."""
+        group, call_at, call_minute = calls
+        ones = np.ones(len(group), np.int32)
+        late = minute - call_minute
+        self._responses.append((group, minute, _hour(call_at), source, success, late, ones, 0 * ones))
+        self.add_scores(group, call_at, minute, source, score)
+
     def add_scores(self, group: I32, call_at: I64, minute: I32, source: I32, score: F64) -> None:
         """Scores of assertions, nan where there is none. Those of `add_statement` are counted there."""
         (given,) = (~np.isnan(score)).nonzero()

@@ -1,8 +1,8 @@
 """Decides which records of a batch take the fast path through the join.
 
-It takes a new call with at most one outcome beside it in the batch, and an outcome that is alone with such a call, or
-alone with a held call that has no statement, and then decides by itself. Second records of calls that touch no ledger
-are columns too, see `models.join.seconds`. All others take the slow path.
+All records of a call in the batch take the same path: the fast one where they are at most one record of the call
+itself, which is new and comes first, and any number of assertions about a call without error and retractions. Further
+records of a call that touch no ledger do not count here: see `models.join.seconds`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy as np
 
 from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
-from models.join.held_calls import NO_STATEMENT
+from models.join.held_calls import BY_RECORD, IS_VOICED
 from models.join.identity import Identified
 from models.join.seconds import Seconds, seconds
 from models.join.shard_state import ShardState
+from models.join.statement_pool import NO_STATEMENT
 
 
 class Dispatch(NamedTuple):
@@ -25,87 +26,112 @@ class Dispatch(NamedTuple):
     Attributes:
         fast_calls: per call, whether it takes the fast path.
         fast_outcomes: per outcome, whether it takes the fast path.
+        first: per outcome, whether it does so alone with a call on which there is no statement, and decides.
+        voiced: per outcome, whether its call is read by voices and sources; see `opinions_in_columns`.
         call_rows: per call, the row of a held call with the same key, or -1.
         outcome_rows: per outcome, the row of its held call, or -1.
         is_alone: per record, calls first, whether it is the only one of its call in the batch.
-        partner: per outcome, the call of the batch where these two alone share a key, or -1.
-        seconds: the call records that complete or repeat a call in columns; for the others it is as if they were not
-            there.
+        owner: per outcome, a call of the batch with the same key, or -1.
+        seconds: the call records that complete or repeat a call in columns.
     """
 
     fast_calls: Bools
     fast_outcomes: Bools
+    first: Bools
+    voiced: Bools
     call_rows: I32
     outcome_rows: I32
     is_alone: Bools
-    partner: I64
+    owner: I64
     seconds: Seconds
+
+
+class _Runs(NamedTuple):
+    """The records of a batch by their key, numbered from 0.
+
+    Attributes:
+        keys: how many keys there are.
+        of_call: per call, the number of its key.
+        of_outcome: per outcome, the number of its key.
+    """
+
+    keys: int
+    of_call: I64
+    of_outcome: I64
 
 
 def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, found: Identified) -> Dispatch:
     """Choose the path of each record. O(n)."""
-    count, held, periods = len(calls.key), shard.held, shard.periods()
-    again = seconds(shard, calls, found)
-    alone, partner = _companions(found.keys, _without(found.order, again.chosen), count)
+    count = len(calls.key)
     call_rows, outcome_rows = found.rows[:count], found.rows[count:]
-    paired = partner >= 0
-    single = alone[:count].copy()
-    single[partner[paired]] = True
-    fast_calls = single & (call_rows < 0) & ~found.awaited[:count] & ~calls.failed
-    fast_calls &= calls.at + periods.hold[calls.group] >= calls.wm
+    runs = _runs(found.keys, found.order, count)
+    again = seconds(shard, calls, found, runs.of_call)
+    firsts = np.ones(count, np.bool_)
+    firsts[again.chosen] = False
+    (records,) = firsts.nonzero()
+    call_of = np.full(runs.keys, -1, np.int64)
+    call_of[runs.of_call[records]] = records
+    owner = call_of[runs.of_outcome]
 
-    table, row = held.calls, np.maximum(outcome_rows, 0)
-    clean = (outcome_rows >= 0) & alone[count:]
-    clean &= (table.single[row] == NO_STATEMENT) & (table.rules[row] == periods.version)
-    at, group = table.at[row], table.group[row]
-    follows = paired.nonzero()[0]
-    followed = partner[follows]
-    at[follows], group[follows] = calls.at[followed], calls.group[followed]
-    clean[follows] = fast_calls[followed] & (outcomes.pos[follows] > calls.pos[followed])
-    fast = clean & ~outcomes.retract & (at + periods.hold[group] >= outcomes.wm)
-    fast &= outcomes.at <= at + periods.horizon[group]
-    fast &= _decides(shard, outcomes) & ~periods.requires[group]
-    # A call whose outcome takes the slow path goes with it.
-    fast_calls[partner[paired & ~fast]] = False
-    is_held = (again.owner < 0) | fast_calls[again.owner]
-    again = Seconds(again.chosen[is_held], again.owner[is_held], again.new[is_held])
-    return Dispatch(fast_calls, fast, call_rows, outcome_rows, alone, partner, again)
+    of = runs.of_call[records], runs.of_outcome
+    calls_of, outcomes_of = (np.bincount(one, minlength=runs.keys) for one in of)
+    is_new = (call_rows < 0) & ~found.awaited[:count] & ~calls.failed & (calls_of[runs.of_call] == 1)
+    fits, voiced = _fits(shard, calls, outcomes, outcome_rows, owner)
+    slow = np.zeros(runs.keys, np.bool_)
+    slow[runs.of_call[firsts & ~(is_new & (calls.at + shard.periods().hold[calls.group] >= calls.wm))]] = True
+    slow[runs.of_outcome[~fits]] = True
 
-
-def _without(order: I64, records: I64) -> I64:
-    """An order of records without some of them."""
-    if not len(records):
-        return order
-    kept = np.ones(len(order), np.bool_)
-    kept[records] = False
-    return order[kept[order]]
+    fast_outcomes = ~slow[runs.of_outcome]
+    if voiced.any():
+        some_voiced = np.zeros(runs.keys, np.bool_)
+        some_voiced[runs.of_outcome[voiced]] = True
+        voiced = some_voiced[runs.of_outcome]
+    first = fast_outcomes & ~voiced & (outcomes_of[runs.of_outcome] == 1)
+    first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
+    alone = (calls_of + outcomes_of == 1)[np.concatenate(runs[1:])]
+    fast_calls = firsts & ~slow[runs.of_call]
+    again = again.where((again.owner < 0) | fast_calls[again.owner])
+    return Dispatch(fast_calls, fast_outcomes, first, voiced, call_rows, outcome_rows, alone, owner, again)
 
 
-def _decides(shard: ShardState, outcomes: OutcomeColumns) -> Bools:
-    """Which assertions, alone, are the opinion of their source under the rules for new calls."""
-    decides: Bools = outcomes.author == 0
-    rules = shard.rules.verdict
-    if rules.special and len(decides):
-        special = [rules.rule(source) if source in rules.special else None for source in shard.sources]
-        combined = np.array([rule is not None and rule.combine != "newest" for rule in special], np.bool_)
-        bounds = [(np.nan, np.nan) if rule is None else rule.abstain or (np.nan, np.nan) for rule in special]
-        low, high = np.array(bounds)[outcomes.source].T
-        abstains = (outcomes.success < 0) & (low <= outcomes.score) & (outcomes.score <= high)
-        decides &= ~combined[outcomes.source] & ~abstains
-    return decides
+def _fits(
+    shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, rows: I32, owner: I64
+) -> tuple[Bools, Bools]:
+    """Which outcomes assert something in time about a held call that is read in columns, or about one before them.
+
+    And which of all are not plain, or about a call that is not.
+    """
+    table, periods = shard.held.calls, shard.periods()
+    row = np.maximum(rows, 0)
+    at, group, version = table.at[row], table.group[row], table.rules[row]
+    traits = np.where(owner >= 0, 0, table.traits[row])
+    fits: Bools = (rows >= 0) & (traits & BY_RECORD == 0)
+    (follows,) = (owner >= 0).nonzero()
+    followed = owner[follows]
+    at[follows], group[follows], version[follows] = calls.at[followed], calls.group[followed], periods.version
+    fits[follows] = outcomes.pos[follows] > calls.pos[followed]
+    signed, tables, source = outcomes.author != 0, shard.source_tables(), outcomes.source
+    fits &= ~outcomes.retract
+    if tables.mixed.any():
+        fits &= ~tables.mixed[version, source]
+    if tables.alone.any():
+        fits &= ~(signed & tables.alone[version, source])
+    fits &= at + periods.holds[version, group] >= outcomes.wm
+    fits &= outcomes.at <= at + periods.horizons[version, group]
+    voiced = signed | (traits & IS_VOICED != 0)
+    if not tables.plain.all():
+        voiced |= ~tables.plain[version, source]
+    if periods.requires.any():
+        voiced |= periods.requires[version, group]
+    return fits, voiced
 
 
-def _companions(keys: U64, order: I64, count: int) -> tuple[Bools, I64]:
-    """Which keys occur once in `order`; per outcome (from `count` on) the call where both alone have a key, else -1."""
+def _runs(keys: U64, order: I64, count: int) -> _Runs:
+    """Number the keys, which `order` sorts; the first `count` are those of calls."""
     ordered = keys[order]
-    same = np.zeros(len(order) + 1, np.bool_)  # as the key before it
-    np.equal(ordered[1:], ordered[:-1], out=same[1:-1])
-    alone = np.zeros(len(keys), np.bool_)
-    alone[order] = ~(same[:-1] | same[1:])
-    (second,) = (same[1:-1] & ~same[:-2] & ~same[2:]).nonzero()
-    one, other = order[second], order[second + 1]
-    call, outcome = np.minimum(one, other), np.maximum(one, other)
-    mixed = (call < count) & (outcome >= count)
-    partner = np.full(len(keys) - count, -1, np.int64)
-    partner[outcome[mixed] - count] = call[mixed]
-    return alone, partner
+    changed = np.ones(len(keys), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=changed[1:])
+    numbers = np.cumsum(changed) - 1
+    run = np.empty(len(keys), np.int64)
+    run[order] = numbers
+    return _Runs(int(np.count_nonzero(changed)), run[:count], run[count:])

@@ -1,30 +1,31 @@
 """Holds the calls of one shard until they close, as numpy columns.
 
-A call takes about 106 bytes where every second one has a statement. The common call has no statement or one, which lies
-in the table `singles` beside the columns. The few calls with more statements, or with an `error`, have a `StoredLedger`
-(a Python object) in `ledgers`. Calls are grouped by the hour in which they close, so closing never scans what is not
-due and never needs a timer per call.
+A call takes about 113 bytes where every second one has a statement. Statements lie in a pool beside them; `head` leads
+to those of a call. Calls are grouped by the hour in which they close, so closing never scans what is not due and never
+needs a timer per call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from sys import intern
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
 from aftercall.times import HOUR_US, NEVER
-from models.arrays import F64, I8, I32, I64, U8, U32, U64
+from models.arrays import I8, I32, I64, U8, U32, U64
 from models.columns.hash_index import HashIndex
 from models.columns.id_pool import IdPool
 from models.join.homonyms import Homonyms
-from models.join.ledger import Statement
+from models.join.statement_pool import NO_STATEMENT, StatementPool, at_places
 
-NO_STATEMENT = -1
-HAS_LEDGER = -2
 PENDING, FAILURE, SUCCESS = -1, 0, 1
+HAS_ERROR, IS_MIXED, IS_LONG, IS_VOICED = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
+"""Traits of a call: an `error`, statements that are not read in columns, very many; some of which are not plain."""
+BY_RECORD: Final = HAS_ERROR | IS_MIXED | IS_LONG
+"""Traits of calls that are read record by record."""
+MOST_IN_COLUMNS: Final = 64
+"""Statements of one call beyond which each batch would gather a long chain step by step."""
 
 
 class _CallColumns(NamedTuple):
@@ -37,8 +38,9 @@ class _CallColumns(NamedTuple):
     rules: U8
     digest: U32
     """Of the names as they were sent; of a call that a state of before brought, of all that decided then."""
-    single: I32
-    """Row in `singles`, NO_STATEMENT or HAS_LEDGER."""
+    traits: U8
+    head: I32
+    """The row of its newest statement, or `NO_STATEMENT`."""
     filled: U32
     """As in `models.join.contents`; without KNOWN of a call that a state of before brought."""
     segment: U32
@@ -46,36 +48,13 @@ class _CallColumns(NamedTuple):
     error: U32
 
 
-class _SingleColumns(NamedTuple):
-    """Names and types are those of the stored state."""
-
-    at: I64
-    source: I32
-    """The shard's code."""
-    given: I8
-    """-1 if absent."""
-    score: F64
-    minute: I32
-
-
-@dataclass(slots=True)
-class StoredLedger:
-    """The ledger of a call that does not fit the columns. `error` is the call's own, None where it has none.
-
-    `error_minute`: the minute from which on that is known, None where it came with the call.
-    """
-
-    call_id: str
-    error: str | None
-    statements: list[Statement] = field(default_factory=list)
-    error_minute: int | None = None
-
-
 class CallTable(IdPool[_CallColumns]):
     """One row per held call.
 
     `ids` holds the calls' ids; states of earlier versions had none of calls with a single statement.
     """
+
+    UNSTORED: ClassVar = frozenset({"head"})
 
     def __init__(self) -> None:
         super().__init__(
@@ -86,7 +65,8 @@ class CallTable(IdPool[_CallColumns]):
                 verdict=np.zeros(1, np.int8),
                 rules=np.zeros(1, np.uint8),
                 digest=np.zeros(1, np.uint32),
-                single=np.zeros(1, np.int32),
+                traits=np.zeros(1, np.uint8),
+                head=np.full(1, NO_STATEMENT, np.int32),
                 filled=np.zeros(1, np.uint32),
                 segment=np.zeros(1, np.uint32),
                 session=np.zeros(1, np.uint32),
@@ -96,27 +76,8 @@ class CallTable(IdPool[_CallColumns]):
 
     def _bind(self, columns: _CallColumns) -> None:
         super()._bind(columns)
-        self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.single = columns[:7]
-        self.filled, self.segment, self.session, self.error = columns[7:]
-
-
-class SingleTable(IdPool[_SingleColumns]):
-    """One row per call with exactly one statement, an assertion; `ids` holds the `outcome_id`."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            _SingleColumns(
-                at=np.zeros(1, np.int64),
-                source=np.zeros(1, np.int32),
-                given=np.zeros(1, np.int8),
-                score=np.zeros(1),
-                minute=np.zeros(1, np.int32),
-            )
-        )
-
-    def _bind(self, columns: _SingleColumns) -> None:
-        super()._bind(columns)
-        self.at, self.source, self.given, self.score, self.minute = columns
+        self.at, self.group, self.minute, self.verdict, self.rules, self.digest, self.traits, self.head = columns[:8]
+        self.filled, self.segment, self.session, self.error = columns[8:]
 
 
 class RowLog(NamedTuple):
@@ -140,12 +101,11 @@ class HeldCalls:
         self._closing_times, self._homonyms, self._seed = closing_times, homonyms, seed
         self.index = HashIndex(seed=seed)
         self.calls = CallTable()
-        self.singles = SingleTable()
-        self.ledgers: dict[int, StoredLedger] = {}
-        self.reasons: dict[int, str] = {}
-        """Reasons of single statements, by their row in `singles`."""
-        self.scorers: dict[int, str] = {}
-        """Likewise; interned, as many statements have the same."""
+        self.statements = StatementPool()
+        self.errors: dict[int, str] = {}
+        """What calls report of themselves, by their row."""
+        self.error_minutes: dict[int, int] = {}
+        """The minutes from which on that is known, of those where it did not come with the call."""
         self._changed: RowLog | None = None
         self._hours: dict[int, list[I32]] = {}
         self._due: I32 = np.zeros(0, np.int32)
@@ -157,13 +117,46 @@ class HeldCalls:
     def add(self, keys: U64, closes: I64) -> I32:
         """Rows for new calls with these distinct, absent keys, which close once the watermark is past `closes`.
 
-        Their columns and ids are left to the caller.
+        They have no statements; their other columns and ids are left to the caller.
         """
         rows = self.calls.take_rows(len(keys))
+        self.calls.traits[rows], self.calls.head[rows] = 0, NO_STATEMENT
         self.index.insert(keys, rows)
         self._schedule(rows, closes)
         self.touch(rows)
         return rows
+
+    def enter(self, rows: I32, statements: I32) -> None:
+        """Add statements, as rows of their pool, to the calls at `rows`; those of one call stand together, in order."""
+        if not len(rows):
+            return
+        calls, pool = self.calls, self.statements
+        first = np.ones(len(rows), np.bool_)
+        first[1:] = rows[1:] != rows[:-1]
+        before = np.empty_like(statements)
+        before[1:] = statements[:-1]
+        before[first] = calls.head[rows[first]]
+        pool.next[statements] = before
+        last = np.append(first[1:], True)
+        calls.head[rows[last]] = statements[last]
+        self.touch(rows[last])
+
+    def note(self, trait: np.uint8, rows: I32) -> None:
+        """Give the calls at `rows` a trait."""
+        self.calls.traits[rows] |= trait
+
+    def note_lengths(self, rows: I32, lengths: I32 | I64) -> None:
+        """Take note of how many statements the calls at `rows`, which are distinct, have now."""
+        (long,) = (lengths > MOST_IN_COLUMNS).nonzero()
+        if len(long):
+            self.calls.traits[rows[long]] |= IS_LONG
+
+    def set_error(self, row: int, error: str, minute: int | None = None) -> None:
+        """Set what a call reports of itself; `minute`: from which on, None where it came with the call."""
+        self.errors[row] = error
+        if minute is not None:
+            self.error_minutes[row] = minute
+        self.calls.traits[row] |= HAS_ERROR
 
     def touch(self, rows: I32) -> None:
         """Note that the columns, ids or ledgers of `rows` change, so that the next `changes` has these calls."""
@@ -193,9 +186,7 @@ class HeldCalls:
         keys = self.index.row_key[rows]
         present = self.index.find(keys) == rows
         self.remove(keys[present])
-        self.forget_singles(rows)
-        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
-            self.ledgers.pop(row, None)
+        self._forget_statements(rows)
         self.calls.give_back(rows)
 
     def erase(self, rows: I32) -> None:
@@ -203,19 +194,6 @@ class HeldCalls:
         self.remove(self.index.row_key[rows])
         self._forget_statements(rows)
         self.calls.ids.drop(rows)
-
-    def forget_singles(self, rows: I32) -> None:
-        """Drop the single statements of `rows`: their ledgers are gone, or stored again."""
-        single = self.calls.single[rows]
-        held = single[single >= 0]
-        if not len(held):
-            return
-        for texts in (self.reasons, self.scorers):
-            if texts:
-                for row in held.tolist():
-                    texts.pop(row, None)
-        self.singles.give_back(held)
-        self.calls.single[rows[single >= 0]] = NO_STATEMENT
 
     def state(self) -> dict[str, Any]:
         """As plain values and arrays. The owner stores what the codes mean. Changes count from here on."""
@@ -243,21 +221,14 @@ class HeldCalls:
 
     def _state_of(self, rows: I32) -> dict[str, Any]:
         """Of the calls at `rows`, ascending."""
-        single = self.calls.single[rows]
-        has_single = np.flatnonzero(single >= 0)
-        single_rows = single[has_single]
-        cases = [(at, self.ledgers[rows.item(at)]) for at in np.flatnonzero(single == HAS_LEDGER).tolist()]
+        statements, places = self.statements.chains(self.calls.head[rows])
         return {
             "keys": self.index.row_key[rows],
             "calls": self.calls.state_of(rows),
-            "has_single": has_single.astype(np.int32),
-            "singles": self.singles.state_of(single_rows),
-            "reasons": _texts_at(self.reasons, single_rows),
-            "scorers": _texts_at(self.scorers, single_rows),
-            "cases": {
-                at: (case.call_id, case.error, [tuple(s) for s in case.statements], case.error_minute)
-                for at, case in cases
-            },
+            "errors": at_places(self.errors, rows),
+            "error_minutes": at_places(self.error_minutes, rows),
+            "owners": places.astype(np.int32),
+            "statements": self.statements.state_of(statements),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -281,25 +252,23 @@ class HeldCalls:
         rows[new] = self.calls.take_rows(int(np.count_nonzero(new)))
         self.index.insert(state["keys"][new], rows[new])
         self.calls.put_state(rows, state["calls"])
-        single = self.singles.take_rows(len(state["has_single"]))
-        self.singles.put_state(single, state["singles"])
-        self.calls.single[rows] = np.minimum(self.calls.single[rows], NO_STATEMENT)
-        self.calls.single[rows[state["has_single"]]] = single
-        self.reasons |= {single.item(place): reason for place, reason in state["reasons"].items()}
-        # A state of before has none.
-        self.scorers |= {single.item(place): intern(text) for place, text in state.get("scorers", {}).items()}
-        self.ledgers |= {
-            rows.item(at): StoredLedger(call_id, error, [Statement(*s) for s in kept], *late)
-            for at, (call_id, error, kept, *late) in state["cases"].items()
-        }
+        self.calls.head[rows] = NO_STATEMENT
+        self.errors |= {rows.item(place): error for place, error in state["errors"].items()}
+        self.error_minutes |= {rows.item(place): minute for place, minute in state["error_minutes"].items()}
+        owners = state["owners"]
+        statements = self.statements.take_rows(len(owners))
+        self.statements.put_state(statements, state["statements"])
+        self.enter(rows[owners], statements)
         self._schedule(rows[new], self._closing_times(rows[new]))
 
     def _forget_statements(self, rows: I32) -> None:
         """Drop what is stated on the calls at `rows`."""
-        self.forget_singles(rows)
-        for row in rows[self.calls.single[rows] == HAS_LEDGER].tolist():
-            del self.ledgers[row]
-        self.calls.single[rows] = NO_STATEMENT
+        statements, _ = self.statements.loose_chains(self.calls.head[rows])
+        self.statements.give_back(statements)
+        for row in rows[self.calls.traits[rows] & HAS_ERROR != 0].tolist():
+            self.errors.pop(row, None)
+            self.error_minutes.pop(row, None)
+        self.calls.traits[rows], self.calls.head[rows] = 0, NO_STATEMENT
 
     def _schedule(self, rows: I32, closes: I64) -> None:
         hours = closes // HOUR_US

@@ -1,8 +1,8 @@
 """The delayed join of one shard: calls meet their outcomes, and every change of a verdict leaves as a difference.
 
-Most records take the fast path: a new call, or the first outcome of a held call. Others (a second statement, a
-retraction, a duplicate, an early or late outcome, a call with an error) take the slow path, record by record, under
-the same rules. Which path a record takes depends on what else is in its batch; the result does not.
+Most records take the fast path: a new call, or an outcome of a held call that asserts something. Others (a retraction,
+a repeated call, an early or late outcome, a call with an error) take the slow path, record by record, under the same
+rules. Which path a record takes depends on what else is in its batch; the result does not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
-from models.join.held_calls import FAILURE, NO_STATEMENT, PENDING, SUCCESS
+from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.held_opinions import count_held_opinions
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
@@ -30,13 +30,14 @@ from models.join.joined import Expired, Joined
 from models.join.migrations import (
     early_outcomes_in_columns,
     ids_in_one_array,
-    ledgers_of_many_voices,
     names_in_digests,
+    statements_in_one_pool,
 )
 from models.join.rules import JoinRules
 from models.join.seconds import fill
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
+from models.join.statement_pool import NO_STATEMENT
 from models.join.strangers import strange, strangers
 from models.join.watermark import ENDED, LaneClocks, effective_minute
 from models.state import Migrations
@@ -59,7 +60,7 @@ class Join:
         2: ids_in_one_array,
         3: early_outcomes_in_columns,
         4: names_in_digests,
-        5: ledgers_of_many_voices,
+        5: statements_in_one_pool,
     }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
@@ -105,6 +106,8 @@ class Join:
         buffered = self._buffer(outcomes, found, paths, arrivals.partitions)
         done = paths.fast_calls.copy()
         done[paths.seconds.chosen] = True
+        for more in fast.more:
+            slow.refuse_conflicts(outcomes, more.conflicts)
         slow.run(calls, outcomes, paths._replace(fast_calls=done, fast_outcomes=paths.fast_outcomes | buffered))
         self._advance(arrivals)
         expired = self._close(slow, deltas)
@@ -128,6 +131,7 @@ class Join:
             tally=_tally(rest.tally, fast, expired, int(np.count_nonzero(buffered))),
             completed=completed,
             attempts=attempts,
+            judged=tuple(more.judged for more in fast.more),
         )
 
     def state(self) -> dict[str, Any]:
@@ -218,11 +222,10 @@ class Join:
         due = held.due(self.watermark)
         present = due[held.index.find(held.index.row_key[due]) == due]
         pending = present[held.calls.verdict[present] == PENDING]
-        single = held.calls.single[pending]
-        with_statements = pending[single != NO_STATEMENT]
-        if len(with_statements):
-            slow.close(with_statements)
-        expired = _expire(self.shard, deltas, pending[single == NO_STATEMENT])
+        nothing_said = held.calls.head[pending] == NO_STATEMENT
+        if not nothing_said.all():
+            slow.close(pending[~nothing_said])
+        expired = _expire(self.shard, deltas, pending[nothing_said])
         held.release(due)
         return expired
 
@@ -256,6 +259,11 @@ def _tally(tally: Counter[str], fast: FastResults, expired: Expired, buffered: i
     tally["calls"] += len(fast.accepted)
     tally["waiting"] += buffered
     tally["outcomes"] += len(fast.first.code)
+    for more in fast.more:
+        tally["outcomes"] += more.entered
+        tally["duplicates"] += more.duplicates
+        tally["successes"] += more.successes
+        tally["failures"] += more.failures
     tally["expired"] += int(np.count_nonzero(expired.success == PENDING))
     for success in (fast.first.success, expired.success):
         tally["successes"] += int(np.count_nonzero(success == SUCCESS))

@@ -1,17 +1,18 @@
 """The results of the join: what one batch changes in one shard.
 
-Common results are columns (`FirstVerdicts`, `Completed`, `Expired`), uncommon ones a row each (`AttemptRow`,
+Common results are columns (`FirstVerdicts`, `Completed`, `Judged`, `Expired`), uncommon ones a row each (`AttemptRow`,
 `Judgement`, `StatementRow`, `Refusal`). Times are in microseconds since 1970.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.arrays import F64, I8, I32, I64, U32, Objects
+from models.arrays import F64, I8, I32, I64, U8, U32, Bools, Objects
+from models.columns.id_column import texts_of
 from models.messages import Changes, Erased, Group
 
 
@@ -48,6 +49,77 @@ class AttemptRow(NamedTuple):
     latency_ms: float | None
     cost_usd: float | None
     error: str
+
+
+class Stated(NamedTuple):
+    """Statements on the calls of a `Judged`, all of them assertions.
+
+    Attributes:
+        call: place of the call.
+        ids: of outcomes, as `IdColumn.state_of` gives them.
+        edition: number among the records of its id, up to 255, which nothing in columns has.
+        source: index into `Judged.sources`.
+        author: index into `Judged.authors`.
+        at: its time, us.
+        success: what it asserts, 0 or 1; -1 where it abstains.
+        score: nan where it has none.
+        reasons: of those that have one, by place.
+        scorers: likewise.
+        stands: whether it stands.
+        shown: whether it is new, or has begun or ceased to stand; the others are here as verdicts rest on them.
+    """
+
+    call: I32
+    ids: dict[str, Any]
+    edition: U8
+    source: I32
+    author: I32
+    at: I64
+    success: I8
+    score: F64
+    reasons: dict[int, str]
+    scorers: dict[int, str]
+    stands: Bools
+    shown: Bools
+
+    @property
+    def outcome_ids(self) -> list[str]:
+        """The ids as texts."""
+        return texts_of(self.ids) if len(self.call) else []
+
+
+class Judged(NamedTuple):
+    """Calls whose ledgers, of assertions only, grew, other than by a first statement that decides.
+
+    Attributes:
+        call_ids: their ids.
+        group: by code.
+        code: of each call.
+        call_at: time of the call, us.
+        success: the verdict, 0 or 1; -1 pending.
+        by: the statement that it rests on, by place in `stated`; -1 while pending.
+        decided_at: since when it is so, us; NEVER while pending.
+        score: nan where it has none.
+        statements: how many the ledger has.
+        revisions: see `docs/reference.md`.
+        sources: names, by code.
+        authors: the same; the empty text for none.
+        stated: statements on these calls.
+    """
+
+    call_ids: list[str]
+    group: list[Group]
+    code: I32
+    call_at: I64
+    success: I8
+    by: I32
+    decided_at: I64
+    score: F64
+    statements: I32
+    revisions: I32
+    sources: list[str]
+    authors: list[str]
+    stated: Stated
 
 
 class Expired(NamedTuple):
@@ -112,6 +184,20 @@ class Refusal(NamedTuple):
     sha256: str
 
 
+_CODES, _TIMES, _SIGNS, _FLAGS = (
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int8),
+    np.zeros(0, np.bool_),
+)
+NO_STATED: Final = Stated(
+    _CODES, {}, _CODES.astype(np.uint8), _CODES, _CODES, _TIMES, _SIGNS, np.zeros(0), {}, {}, _FLAGS, _FLAGS
+)
+NONE_JUDGED: Final = Judged(
+    [], [], _CODES, _TIMES, _SIGNS, _CODES, _TIMES, np.zeros(0), _CODES, _CODES, [], [], NO_STATED
+)
+
+
 class Joined(NamedTuple):
     """What one batch, or one erasure, changed in one shard. `tally` has the counts that are not 0.
 
@@ -131,3 +217,4 @@ class Joined(NamedTuple):
     unmatched: list[str] | None = None
     completed: Completed = NO_COMPLETIONS
     attempts: Sequence[AttemptRow] = ()
+    judged: tuple[Judged, ...] = ()

@@ -1,18 +1,19 @@
-"""Loads open ledgers from the columns of held calls, and saves them there."""
+"""Loads open ledgers from the columns of held calls and their statements, and saves there what has come to them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from sys import intern
 
 import numpy as np
 
 from models.arrays import I32, U32
 from models.join.contents import Contents
-from models.join.held_calls import HAS_LEDGER, NO_STATEMENT, PENDING, CallTable, StoredLedger
+from models.join.held_calls import PENDING, CallTable
 from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
+from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE, MANY_EDITIONS, TEXTS
 
 
 class LedgerStore:
@@ -25,26 +26,18 @@ class LedgerStore:
     def load(self, rows: I32, call_ids: dict[int, str]) -> Iterator[OpenLedger]:
         """The ledgers of the calls at `rows`; `call_ids` by key, for those whose id is not kept."""
         shard, held, table = self._shard, self._held, self._held.calls
-        single = table.single[rows]
-        single_statements = iter(self._single_statements(rows[single >= 0]))
-        contents = map(Contents, *(column[rows].tolist() for column in (table.filled, table.digest, *_digests(table))))
+        contents = map(Contents, *(column[rows].tolist() for column in _contents(table)))
         columns = (table.group, table.at, table.minute, table.rules)
         keys, known = held.index.row_key[rows].tolist(), table.ids.known(rows).tolist()
         stored_ids = [text if is_known else None for text, is_known in zip(table.ids.texts(rows), known, strict=True)]
         values = (column[rows].tolist() for column in columns)
-        for key, row, kind, stored_id, group, at, minute, version, one in zip(
-            keys, rows.tolist(), single.tolist(), stored_ids, *values, contents, strict=True
+        for key, row, statements, stored_id, group, at, minute, version, had in zip(
+            keys, rows.tolist(), self._statements(rows), stored_ids, *values, contents, strict=True
         ):
             # Earlier versions did not keep the id of a call with a single statement; the record that opens it has it.
-            call_id, error, late, statements = stored_id or call_ids.get(key, ""), None, None, []
-            if kind == HAS_LEDGER:
-                ledger = held.ledgers[row]
-                call_id, error, statements = ledger.call_id, ledger.error, ledger.statements
-                late = ledger.error_minute
-            elif kind != NO_STATEMENT:
-                statements = [next(single_statements)]
-            rules, task = shard.versions[version], shard.groups[group][0]
-            yield OpenLedger(key, row, call_id, group, at, minute, version, one, error, statements, rules, task, late)
+            call_id, error = stored_id or call_ids.get(key, ""), held.errors.get(row)
+            rules, task, late = shard.versions[version], shard.groups[group][0], held.error_minutes.get(row)
+            yield OpenLedger(key, row, call_id, group, at, minute, version, had, error, statements, rules, task, late)
 
     def add_calls(self, ledgers: list[OpenLedger]) -> None:
         """Hold new calls; sets `row` of their ledgers."""
@@ -59,7 +52,7 @@ class LedgerStore:
             column = getattr(table, name)
             column[rows] = [getattr(ledger, name) for ledger in ledgers]
         table.rules[rows] = [ledger.version for ledger in ledgers]
-        table.verdict[rows], table.single[rows] = PENDING, NO_STATEMENT
+        table.verdict[rows] = PENDING
         for ledger, row in zip(ledgers, rows.tolist(), strict=True):
             ledger.row = row
         self.save_contents(ledgers)
@@ -70,75 +63,94 @@ class LedgerStore:
             return
         table, rows = self._held.calls, np.array([ledger.row for ledger in ledgers], np.int32)
         contents = zip(*(ledger.contents for ledger in ledgers), strict=True)
-        for column, values in zip((table.filled, table.digest, *_digests(table)), contents, strict=True):
+        for column, values in zip(_contents(table), contents, strict=True):
             column[rows] = values
         self._held.touch(rows)
+        for ledger in ledgers:
+            if ledger.error is not None and not ledger.had_error:
+                self._held.set_error(ledger.row, ledger.error, ledger.error_minute)
 
     def save(self, ledgers: list[OpenLedger]) -> None:
-        """Save ledgers of held calls: a single assertion in the columns, a longer ledger as an object."""
+        """Save the verdicts of held calls, and the statements that have come since their ledgers were opened."""
         if not ledgers:
             return
         held, table = self._held, self._held.calls
         rows = np.array([ledger.row for ledger in ledgers], np.int32)
         table.verdict[rows] = [PENDING if ledger.success is None else int(ledger.success) for ledger in ledgers]
-        held.forget_singles(rows)
         held.touch(rows)
-        for ledger in ledgers:
-            if not ledger.is_single and (ledger.statements or ledger.error is not None):
-                held.ledgers[ledger.row] = StoredLedger(
-                    ledger.call_id, ledger.error, ledger.statements, ledger.error_minute
-                )
-                table.single[ledger.row] = HAS_LEDGER
-        single = [ledger for ledger in ledgers if ledger.is_single]
-        if single:
-            self._save_singles(single)
+        new = [ledger.statements[ledger.size :] for ledger in ledgers]
+        owners, statements = np.repeat(rows, [len(some) for some in new]), self._put([s for some in new for s in some])
+        held.enter(owners, statements)
+        held.note_lengths(rows, np.array([len(ledger.statements) for ledger in ledgers]))
+        self._shard.note_kinds(owners, statements)
 
-    def _single_statements(self, rows: I32) -> list[Statement]:
-        """The only statements of the calls at `rows`."""
-        table, singles, sources = self._held.calls, self._held.singles, self._shard.sources
-        reasons, scorers = self._held.reasons, self._held.scorers
-        single = table.single[rows]
-        columns = (singles.at, singles.source, singles.given, singles.score, singles.minute)
-        return [
-            Statement(
+    def _statements(self, rows: I32) -> list[list[Statement]]:
+        """The statements on each of the calls at `rows`, in the order of their arrival."""
+        pool, sources = self._held.statements, self._shard.sources
+        chosen, owners = pool.chains(self._held.calls.head[rows])
+        found: list[list[Statement]] = [[] for _ in range(len(rows))]
+        columns = (pool.at, pool.source, pool.given, pool.kind, pool.score, pool.minute, pool.author, pool.edition)
+        authors = self._shard.authors.names
+        reasons, retracts, scorers = pool.reasons, pool.retracts, pool.scorers
+        for owner, row, outcome_id, at, source, given, kind, score, minute, author, edition in zip(
+            owners.tolist(),
+            chosen.tolist(),
+            pool.ids.texts(chosen),
+            *(column[chosen].tolist() for column in columns),
+            strict=True,
+        ):
+            statement = Statement(
                 at,
                 outcome_id,
-                sources[source],
+                sources[source] or None,
                 None if given < 0 else given == 1,
                 None if score != score else score,  # noqa: PLR0124 (nan: absent)
-                retract=False,
-                retracts=None,
-                reason=reasons.get(place),
+                retract=kind != ASSERTION,
+                retracts=retracts.get(row),
+                reason=reasons.get(row),
                 minute=minute,
-                scorer=scorers.get(place),
+                author=authors[author] or None,
+                edition=edition,
+                scorer=scorers.get(row),
             )
-            for place, outcome_id, at, source, given, score, minute in zip(
-                single.tolist(),
-                singles.ids.texts(single),
-                *(column[single].tolist() for column in columns),
-                strict=True,
-            )
-        ]
+            found[owner].append(statement)
+        return [_numbered(statements) for statements in found]
 
-    def _save_singles(self, ledgers: list[OpenLedger]) -> None:
-        table, singles = self._held.calls, self._held.singles
-        statements = [ledger.statements[0] for ledger in ledgers]
-        single = singles.take_rows(len(statements))
-        singles.at[single] = [s.at for s in statements]
-        singles.source[single] = [self._shard.source_code(s.source or "") for s in statements]
-        singles.given[single] = [-1 if s.given is None else int(s.given) for s in statements]
-        singles.score[single] = [np.nan if s.score is None else s.score for s in statements]
-        singles.minute[single] = [s.minute for s in statements]
-        rows = np.array([ledger.row for ledger in ledgers], np.int32)
-        singles.ids.put(single, [s.outcome_id for s in statements])
-        table.single[rows] = single
-        for place, s in zip(single.tolist(), statements, strict=True):
-            if s.reason is not None:
-                self._held.reasons[place] = s.reason
-            if s.scorer is not None:
-                self._held.scorers[place] = intern(s.scorer)
+    def _put(self, statements: list[Statement]) -> I32:
+        """The rows of the pool that have these statements now."""
+        pool, source_code = self._held.statements, self._shard.source_code
+        rows = pool.take_rows(len(statements))
+        pool.ids.put(rows, [s.outcome_id for s in statements])
+        pool.at[rows] = [s.at for s in statements]
+        pool.source[rows] = [source_code(s.source or "") for s in statements]
+        pool.given[rows] = [-1 if s.given is None else int(s.given) for s in statements]
+        pool.kind[rows] = [kind_of(s) for s in statements]
+        pool.score[rows] = [np.nan if s.score is None else s.score for s in statements]
+        pool.minute[rows] = [s.minute for s in statements]
+        pool.author[rows] = [self._shard.authors.code(s.author or "") for s in statements]
+        pool.edition[rows] = [min(s.edition, MANY_EDITIONS) for s in statements]
+        pool.put_texts(rows, *([getattr(s, name) for s in statements] for name in TEXTS))
+        return rows
 
 
-def _digests(table: CallTable) -> tuple[U32, U32, U32]:
-    """The last columns of `Contents`."""
-    return table.segment, table.session, table.error
+def _contents(table: CallTable) -> tuple[U32, ...]:
+    """The columns of `Contents`."""
+    return table.filled, table.digest, table.segment, table.session, table.error
+
+
+def kind_of(statement: Statement) -> int:
+    """The kind of a statement, as in the pool."""
+    if not statement.retract:
+        return ASSERTION
+    return BY_VOICE if statement.retracts is None else BY_ID
+
+
+def _numbered(statements: list[Statement]) -> list[Statement]:
+    """Statements of a call in order of arrival, with their editions: the columns have no greater than a byte."""
+    if all(s.edition < MANY_EDITIONS for s in statements):
+        return statements
+    seen: Counter[str] = Counter()
+    for place, s in enumerate(statements):
+        seen[s.outcome_id] += 1
+        statements[place] = s._replace(edition=seen[s.outcome_id])
+    return statements

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.arrays import I64, U8, U16, Bools
+from models.arrays import I32, I64, U8, U16, Bools
 from models.columns.id_column import TEXT
-from models.join.migrations import ids_of_calls_beside_outcomes, waiting_in_columns
+from models.join.migrations import coding, ids_of_calls_beside_outcomes, pooled, waiting_in_columns
+from models.join.statement_pool import POOL_TEXTS
 
 State = dict[str, Any]
 _NAMES: Final = ("sources", "partitions", "waits")
+_BESIDE_COLUMNS: Final = frozenset({"ids", *POOL_TEXTS})
 
 
 def merged_shard(state: State, changes: Sequence[State]) -> State:
@@ -29,15 +31,14 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
     """
     if not changes:
         return state
-    # What version 3 stored is put together in the form of this one: its migration finds nothing left to do.
-    state, *changes = map(ids_of_calls_beside_outcomes, (state, *changes))
-    parts = [state, *changes]
-    held = state["held"] | {
-        "sources": tuple(chain.from_iterable(part["held"]["sources"] for part in parts)),
-        "changes": _held([part["held"] for part in changes]),
-    }
+    # What earlier versions stored is put together in the form of this one: their migrations find nothing left to do.
+    parts = [*map(ids_of_calls_beside_outcomes, (state, *changes))]
+    sources = [*chain.from_iterable(part["held"]["sources"] for part in parts)]
+    held, *changed = (pooled(part["held"], coding(sources)) for part in parts)
+    authors = chain.from_iterable(part["held"].get("authors", ()) for part in parts)
+    held = held | {"sources": tuple(sources), "authors": tuple(authors) or ("",), "changes": _held(changed)}
     return {
-        **changes[-1],
+        **parts[-1],
         "groups": tuple(chain.from_iterable(part["groups"] for part in parts)),
         "homonyms": tuple(chain.from_iterable(part["homonyms"] for part in parts)),
         "held": held,
@@ -47,18 +48,20 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
 
 def _held(parts: list[State]) -> State:
     rows = _newest(parts)
-    has_single, singles = _places(parts, rows)
+    owners, statements = _statements(parts, rows)
+    stated = [part["statements"] for part in parts]
+    counts = [len(part["owners"]) for part in parts]
     return {
         "gone": np.concatenate([part["gone"] for part in parts]),
         "keys": np.concatenate([part["keys"] for part in parts])[rows],
         "calls": _with_ids([part["calls"] for part in parts], rows),
-        "has_single": has_single.astype(np.int32),
-        "singles": _with_ids([part["singles"] for part in parts], singles),
-        **{
-            name: _by_place(parts, name, [len(part["has_single"]) for part in parts], singles)
-            for name in ("reasons", "scorers")
+        "errors": _by_place(parts, "errors", [len(part["keys"]) for part in parts], rows),
+        "error_minutes": _by_place(parts, "error_minutes", [len(part["keys"]) for part in parts], rows),
+        "owners": owners,
+        "statements": {
+            **_with_ids(stated, statements),
+            **{name: _by_place(stated, name, counts, statements) for name in POOL_TEXTS},
         },
-        "cases": _by_place(parts, "cases", [len(part["keys"]) for part in parts], rows),
     }
 
 
@@ -121,22 +124,26 @@ def _newest(parts: list[State]) -> I64:
     return np.flatnonzero(newest[held])
 
 
-def _places(parts: list[State], rows: I64) -> tuple[I64, I64]:
-    """Which of `rows` have a single statement, and where these statements lie among those of all parts."""
+def _statements(parts: list[State], rows: I64) -> tuple[I32, I64]:
+    """The places in `rows` of the calls that have statements, one of each statement, and where these lie in all parts.
+
+    Those of one call follow each other as they did.
+    """
     first = [0, *accumulate(len(part["keys"]) for part in parts)]
-    place = np.full(first[-1], -1, np.int64)
-    owners = np.concatenate([part["has_single"] + start for part, start in zip(parts, first, strict=False)])
-    place[owners] = np.arange(len(owners))
-    singles = place[rows]
-    return np.flatnonzero(singles >= 0), singles[singles >= 0]
+    place = np.full(first[-1], -1, np.int32)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+    owners = place[np.concatenate([part["owners"] + start for part, start in zip(parts, first, strict=False)])]
+    statements = np.flatnonzero(owners >= 0)
+    statements = statements[np.argsort(owners[statements], kind="stable")]
+    return owners[statements], statements
 
 
 def _with_ids(parts: list[State], rows: I64) -> State:
     return {**_chosen([_columns(part) for part in parts], rows), "ids": _ids([part["ids"] for part in parts], rows)}
 
 
-def _columns(calls: State) -> State:
-    return {name: column for name, column in calls.items() if name != "ids"}
+def _columns(table: State) -> State:
+    return {name: column for name, column in table.items() if name not in _BESIDE_COLUMNS}
 
 
 def _chosen(parts: list[State], rows: I64) -> State:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from aftercall.names import plain_name
-from models.arrays import Bools
-from models.columns.id_column import TEXT
+from models.arrays import I32, U8, Bools
+from models.columns.id_column import TEXT, IdColumn
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
-from models.join.held_calls import fold_digest
+from models.join.held_calls import HAS_ERROR, IS_LONG, IS_MIXED, MOST_IN_COLUMNS, fold_digest
 from models.join.homonyms import Homonyms
 from models.join.ledger import Statement
+from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE
 
 
 def ids_in_one_array(state: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def ids_of_calls_beside_outcomes(state: dict[str, Any]) -> dict[str, Any]:
     Of these calls, and of those with a longer ledger, the table has no id then. The same for what has changed.
     """
     held = state["held"]
-    if "ids" in held["singles"]:
+    if "statements" in held or "ids" in held["singles"]:
         return state
     ids, count = held["calls"]["ids"], len(held["keys"])
     has_single, is_text = np.zeros(count, np.bool_), ids["kind"] == TEXT
@@ -91,19 +93,112 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"held": held}
 
 
-def ledgers_of_many_voices(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: it is remembered which fields the records of a call have had; of held ones nothing is known.
+def statements_in_one_pool(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: a single assertion was a row of its own table, a longer ledger an object; now all are rows.
 
-    Statements have authors, editions and scorers, and rules say more of sources: what is absent means, as before. What
-    sources say of the held calls has not been counted.
+    Statements had no authors, editions and scorers, and rules said less of sources: what is absent means what it did.
+    What sources say of the held calls has not been counted.
     """
-    held = _without_contents(state["held"])
+    sources = [*state["held"]["sources"]]
+    held = pooled(state["held"], coding(sources))
     if "changes" in held:
-        held["changes"] = _without_contents(held["changes"])
+        held["changes"] = pooled(held["changes"], coding(sources))
+    held = {"authors": ("",), **held, "sources": tuple(sources)}
     return state | {"held": held, "opinions_counted": False}
 
 
-def _without_contents(held: dict[str, Any]) -> dict[str, Any]:
-    calls = held["calls"]
-    none = {name: np.zeros(len(calls["at"]), np.uint32) for name in ("filled", "segment", "session", "error")}
-    return held | {"calls": none | calls}
+def coding(names: list[str]) -> Callable[[str], int]:
+    """Gives the place of a name in a list of distinct ones, at whose end it is put where it is not there."""
+    codes = {name: code for code, name in enumerate(names)}
+
+    def code(name: str) -> int:
+        if name not in codes:
+            codes[name] = len(names)
+            names.append(name)
+        return codes[name]
+
+    return code
+
+
+def pooled(held: dict[str, Any], source_code: Callable[[str], int]) -> dict[str, Any]:
+    """Held calls of version 5 as those of version 6; of those no copy is made."""
+    if "statements" in held:
+        return held
+    held = dict(held)
+    singles, cases, has_single, reasons = (held.pop(name) for name in ("singles", "cases", "has_single", "reasons"))
+    stated = [(at, Statement(*s)) for at, (_, _, statements) in cases.items() for s in statements]
+    owners = np.concatenate((has_single, np.array([at for at, _ in stated], np.int32))).astype(np.int32)
+    columns = [_columns_of([s for _, s in stated], source_code), {**singles, "kind": 0 * singles["given"]}]
+    order = np.argsort(owners, kind="stable")
+    statements: dict[str, Any] = {
+        name: np.concatenate((columns[1][name], columns[0][name])).astype(columns[0][name].dtype)[order]
+        for name in columns[0]
+    }
+    statements["ids"] = _ids_of(singles["ids"], [s.outcome_id for _, s in stated], order)
+    texts: list[str | None] = [reasons.get(place) for place in range(len(has_single))] + [s.reason for _, s in stated]
+    statements["reasons"] = _in_order(texts, order)
+    texts = [*(None for _ in has_single), *(s.retracts for _, s in stated)]
+    statements["retracts"] = _in_order(texts, order)
+    statements["scorers"] = {}
+    errors = {at: error for at, (_, error, _) in cases.items() if error is not None}
+    calls = {name: column for name, column in held["calls"].items() if name != "single"}
+    # Nothing is known of what the records of these calls had.
+    calls |= {name: np.zeros(len(held["keys"]), np.uint32) for name in ("filled", "segment", "session", "error")}
+    calls["traits"] = _traits(errors, owners[order], statements["kind"], len(held["keys"]))
+    calls["ids"] = _with_ids(calls["ids"], {at: call_id for at, (call_id, _, _) in cases.items()})
+    return held | {
+        "calls": calls,
+        "errors": errors,
+        "error_minutes": {},
+        "owners": owners[order],
+        "statements": statements,
+    }
+
+
+def _traits(errors: dict[int, str], owners: I32, kind: U8, count: int) -> U8:
+    """The traits of so many calls."""
+    traits = np.zeros(count, np.uint8)
+    traits[np.bincount(owners, minlength=count) > MOST_IN_COLUMNS] |= IS_LONG
+    traits[owners[kind != ASSERTION]] |= IS_MIXED
+    traits[[*errors]] |= HAS_ERROR
+    return traits
+
+
+def _columns_of(statements: list[Statement], source_code: Callable[[str], int]) -> dict[str, Any]:
+    kinds = [ASSERTION if not s.retract else BY_VOICE if s.retracts is None else BY_ID for s in statements]
+    return {
+        "at": np.array([s.at for s in statements], np.int64),
+        "source": np.array([source_code(s.source or "") for s in statements], np.int32),
+        "given": np.array([-1 if s.given is None else int(s.given) for s in statements], np.int8),
+        "kind": np.array(kinds, np.uint8),
+        "score": np.array([np.nan if s.score is None else s.score for s in statements], np.float64),
+        "minute": np.array([s.minute for s in statements], np.int32),
+    }
+
+
+def _ids_of(state: dict[str, Any], more: list[str], order: Any) -> dict[str, Any]:
+    """The ids of a stored column and more ids, in another order."""
+    count = len(state["kind"])
+    column, rows = IdColumn(), np.arange(count + len(more), dtype=np.int32)
+    column.resize(len(rows))
+    column.put_state(rows[:count], state)
+    column.put(rows[count:], more)
+    return column.state_of(rows[order])
+
+
+def _with_ids(state: dict[str, Any], ids: dict[int, str]) -> dict[str, Any]:
+    """A stored column of ids, with those that it lacks."""
+    lacking = {at: text for at, text in ids.items() if state["kind"][at] == 0}
+    if not lacking:
+        return state
+    column, rows = IdColumn(), np.arange(len(state["kind"]), dtype=np.int32)
+    column.resize(len(rows))
+    column.put_state(rows, state)
+    column.put(np.fromiter(lacking, np.int32, len(lacking)), [*lacking.values()])
+    return column.state_of(rows)
+
+
+def _in_order(texts: list[str | None], order: Any) -> dict[int, str]:
+    """The texts that there are, by place in another order."""
+    ordered = (texts[at] for at in order.tolist())
+    return {place: text for place, text in enumerate(ordered) if text is not None}

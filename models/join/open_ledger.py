@@ -73,14 +73,6 @@ class OpenLedger:
         """Whether this batch added a statement; the call's own error counts as one."""
         return len(self.statements) > self.size or (self.error is not None and not self.had_error)
 
-    @property
-    def is_single(self) -> bool:
-        """Whether it is one unsigned assertion and nothing else: then it fits into the table of single statements."""
-        if self.error is not None or len(self.statements) != 1:
-            return False
-        (only,) = self.statements
-        return not only.retract and only.author is None
-
     def first(self, outcome_id: str) -> Statement | None:
         """The first record of this id."""
         return self._firsts.get(outcome_id)
@@ -111,7 +103,7 @@ class OpenLedger:
         return len(editions)
 
     def complete(self, other: Contents, error: str | None, minute: int) -> None:
-        """Take what another record of the call tells, which takes effect in `minute`."""
+        """Take what another record of the call has, which takes effect in `minute`."""
         if error is not None and self.error is None:
             self.error, self.error_minute = error, max(minute, self.minute)
         self.contents, self.completed = self.contents.and_of(other), True

@@ -35,6 +35,10 @@ class Seconds(NamedTuple):
     owner: I64
     new: U32
 
+    def where(self, kept: Bools) -> Seconds:
+        """Those that a mask selects."""
+        return Seconds(self.chosen[kept], self.owner[kept], self.new[kept])
+
 
 NO_SECONDS: Final = Seconds(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32))
 
@@ -53,9 +57,12 @@ class _Owners(NamedTuple):
     error: U32
 
 
-def seconds(shard: ShardState, calls: CallColumns, found: Identified) -> Seconds:
-    """The records of the batch that may be taken here: provided that, where there is an owner, it is held by then."""
-    records, runs = _of_calls_with_several(calls, found)
+def seconds(shard: ShardState, calls: CallColumns, found: Identified, numbers: I64) -> Seconds:
+    """The records of the batch that may be taken here: provided that, where there is an owner, it is held by then.
+
+    `numbers`: of the key of each call, from 0.
+    """
+    records, runs = _of_calls_with_several(calls, found, numbers)
     if not len(records):
         return NO_SECONDS
     is_first = np.diff(runs, prepend=-1) != 0
@@ -87,18 +94,12 @@ def fill(shard: ShardState, calls: CallColumns, found: Seconds) -> Filled:
     return Filled(chosen, table.group[rows], table.at[rows], table.minute[rows], new)
 
 
-def _of_calls_with_several(calls: CallColumns, found: Identified) -> tuple[I64, I64]:
+def _of_calls_with_several(calls: CallColumns, found: Identified, numbers: I64) -> tuple[I64, I64]:
     """The call records whose call is held or has several in the batch, by call and place; and their calls' numbers."""
-    ordered, is_call = found.keys[found.order], found.order < len(calls.key)
-    number = np.zeros(len(ordered), np.int64)
-    np.cumsum(ordered[1:] != ordered[:-1], out=number[1:])
-    records, number = found.order[is_call], number[is_call]
-    several = (np.bincount(number)[number] > 1) | (found.rows[records] >= 0)
-    if not several.any():
-        return records[:0], number[:0]
-    records, number = records[several], number[several]
-    order = np.lexsort((calls.pos[records], number))
-    return records[order], number[order]
+    count = len(numbers)
+    (records,) = ((np.bincount(numbers)[numbers] > 1) | (found.rows[:count] >= 0)).nonzero()
+    order = records[np.lexsort((calls.pos[records], numbers[records]))]
+    return order, numbers[order]
 
 
 def _owners(shard: ShardState, calls: CallColumns, first: I64, row: I32) -> _Owners:

@@ -12,26 +12,35 @@ import numpy as np
 
 from aftercall.errors import NEW_OUT
 from models.arrays import I8, I32, I64, Bools
-from models.join.held_calls import PENDING, HeldCalls
+from models.columns.names import Names
+from models.join.arrivals import OutcomeColumns
+from models.join.held_calls import IS_MIXED, IS_VOICED, PENDING, HeldCalls
 from models.join.homonyms import Homonyms, OwnKeys
 from models.join.rules import JoinRules
+from models.join.source_tables import SourceTables, no_sources
+from models.join.statement_pool import ASSERTION, NO_AUTHOR
 from models.messages import Group
 from models.state import StateError
 
 _MOST_VERSIONS = 255
 """A held call stores the version of its rules in one byte."""
 _MANY_NAMES = 1024
+_NO_AUTHOR = ""
+"""In place of the author of statements without one."""
 
 
 class Periods(NamedTuple):
-    """For calls accepted now, by the code of their group: how long they are held, and their horizon, in us.
+    """How long calls are held, and their horizon, in us, by the code of their group.
 
-    `requires`: whether sources are required.
+    `hold` and `horizon` are for calls accepted now, under rules of this `version`; `holds` and `horizons`, of shape
+    (versions, groups), for those of any version, and `requires`: whether sources are required.
     """
 
     version: int
     hold: I64
     horizon: I64
+    holds: I64
+    horizons: I64
     requires: Bools
 
 
@@ -49,14 +58,16 @@ class ShardState:
         self.versions, self.homonyms = versions, homonyms
         self.groups: list[Group] = []
         self.sources: list[str] = []
+        self.authors = Names[str]([_NO_AUTHOR])
         self.held = HeldCalls(self.closing_times, homonyms, seed)
         self._group_code: dict[Group, int] = {}
         self._source_code: dict[str, int] = {}
-        self._stored = (0, 0)
-        """How many groups and sources are stored already."""
+        self._stored = (0, 0, 0)
+        """How many groups, sources and authors are stored already."""
         # By version and code of the group.
         self._hold = np.zeros((1, 1), np.int64)
         self._horizon = np.zeros((1, 1), np.int64)
+        self._source_tables = no_sources(versions)
         self._requires = np.zeros((1, 1), np.bool_)
 
     @property
@@ -70,8 +81,8 @@ class ShardState:
         return len(self.versions) - 1
 
     def periods(self) -> Periods:
-        """The periods under `rules`; valid until a group is learned."""
-        return Periods(self.version, self._hold[-1], self._horizon[-1], self._requires[-1])
+        """The periods; valid until a group is learned."""
+        return Periods(self.version, self._hold[-1], self._horizon[-1], self._hold, self._horizon, self._requires)
 
     def hold_us(self, group: int) -> int:
         """How long a call of this group is held under `rules`."""
@@ -95,6 +106,35 @@ class ShardState:
             for version, group in zip(calls.rules[rows].tolist(), calls.group[rows].tolist(), strict=True)
         ]
         return np.array([PENDING if verdict is None else verdict for verdict in verdicts], np.int8)
+
+    def source_tables(self) -> SourceTables:
+        """The settings of the sources; valid until one is learned. O(new sources)."""
+        known = self._source_tables.rank.shape[1]
+        if known < len(self.sources):
+            self._source_tables = self._source_tables.more(self.versions, self.sources[known:])
+        return self._source_tables
+
+    def note_kinds(self, rows: I32, statements: I32) -> None:
+        """Take note of what statements, as rows of the pool, make of the calls at `rows`, one of each statement."""
+        pool, tables, version = self.held.statements, self.source_tables(), self.held.calls.rules[rows]
+        source, signed = pool.source[statements], pool.author[statements] != NO_AUTHOR
+        mixed = (pool.kind[statements] != ASSERTION) | tables.mixed[version, source]
+        mixed |= signed & tables.alone[version, source]
+        voiced = signed | (pool.edition[statements] > 1) | ~tables.plain[version, source]
+        self.held.note(IS_MIXED, rows[mixed])
+        self.held.note(IS_VOICED, rows[voiced])
+
+    def author_codes(self, outcomes: OutcomeColumns, chosen: I64) -> I32:
+        """The codes of the authors of outcomes, new ones where they have none."""
+        codes = np.full(len(chosen), NO_AUTHOR, np.int32)
+        (signed,) = (outcomes.author[chosen] != 0).nonzero()
+        codes[signed] = [self.authors.code(record.author) for record in outcomes.records[chosen[signed]]]
+        return codes
+
+    def required_codes(self, version: int, group: int) -> list[int]:
+        """The codes of the sources that calls of a group require, -1 for one that has said nothing yet."""
+        required = self.versions[version].required(self.groups[group][0])
+        return [self._source_code.get(source, -1) for source in required]
 
     def source_code(self, source: str) -> int:
         """The shard's code of a source, a new one where it has none."""
@@ -138,7 +178,8 @@ class ShardState:
         """As plain values and arrays. Drops unused names first, so codes may change. Changes count from here on."""
         self._forget_groups()
         self._forget_sources()
-        self._stored = (0, 0)
+        self._forget_authors()
+        self._stored = (0, 0, 0)
         return self._with_names(self.held.state(), self.homonyms.state())
 
     def changes(self) -> dict[str, Any]:
@@ -148,7 +189,7 @@ class ShardState:
     @property
     def unstored(self) -> int:
         """See `HeldCalls.unstored`; -1 too where so many names are new that unused ones should be dropped."""
-        names = len(self.groups) + len(self.sources)
+        names = len(self.groups) + len(self.sources) + len(self.authors)
         return -1 if names > 2 * sum(self._stored) + 2 * _MANY_NAMES else self.held.unstored
 
     @classmethod
@@ -172,18 +213,19 @@ class ShardState:
         shard.learn_groups(state["groups"])
         for source in state["held"]["sources"]:
             shard.source_code(source)
+        shard.authors = Names(state["held"]["authors"])
         shard.held.restore(state["held"])
-        shard._stored = (len(state["groups"]), len(state["held"]["sources"]))
+        shard._stored = (len(shard.groups), len(shard.sources), len(shard.authors))
         return shard
 
     def _with_names(self, held: dict[str, Any], homonyms: OwnKeys) -> dict[str, Any]:
-        groups, sources = self._stored
-        self._stored = (len(self.groups), len(self.sources))
+        groups, sources, authors = self._stored
+        self._stored = (len(self.groups), len(self.sources), len(self.authors))
         return {
             "rules": [rules.state() for rules in self.versions],
             "groups": self.groups[groups:],
             "homonyms": homonyms,
-            "held": held | {"sources": self.sources[sources:]},
+            "held": held | {"sources": self.sources[sources:], "authors": self.authors.names[authors:]},
         }
 
     def _rebuild_periods(self) -> None:
@@ -210,14 +252,20 @@ class ShardState:
         self.learn_groups(kept)
 
     def _forget_sources(self) -> None:
-        singles, single = self.held.singles, self.held.calls.single[self.held.index.rows()]
-        single = single[single >= 0]
-        used, codes = np.unique(singles.source[single], return_inverse=True)
+        statements = self.held.statements
+        rows = statements.used_rows()
+        used, codes = np.unique(statements.source[rows], return_inverse=True)
         if len(self.sources) <= max(_MANY_NAMES, 2 * len(used)):
             return
         kept = [self.sources[code] for code in used.tolist()]
-        singles.source[:] = 0
-        singles.source[single] = codes
-        self.sources, self._source_code = [], {}
+        statements.source[:] = 0
+        statements.source[rows] = codes
+        self.sources, self._source_code, self._source_tables = [], {}, no_sources(self.versions)
         for source in kept:
             self.source_code(source)
+
+    def _forget_authors(self) -> None:
+        statements = self.held.statements
+        rows = statements.used_rows()
+        codes = np.append(np.int32(NO_AUTHOR), statements.author[rows])
+        statements.author[rows] = self.authors.compacted(codes)[1:]

@@ -1,6 +1,6 @@
-"""The slow path through the join: record by record, for what does not fit the columns.
+"""The slow path through the join: record by record, for what is not read in columns.
 
-A second statement, a retraction, a duplicate, an early or late outcome, a call with an `error`.
+A retraction, a repeated call, an early or late outcome, a call with an `error`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,11 @@ class SlowPath:
         self._ledgers.finish()
         if self._accepted:
             self._add_calls(calls, np.array(self._accepted, np.int64))
+
+    def refuse_conflicts(self, outcomes: OutcomeColumns, details: dict[int, str]) -> None:
+        """Refuse outcomes that have the id of another one of their call and differ from it; why, by their index."""
+        for i, detail in details.items():
+            self._refuse("conflict", detail, outcomes, i)
 
     def close(self, rows: I32) -> None:
         """Close held calls that have a ledger outside the columns in which no assertion stands."""

@@ -41,7 +41,7 @@ def _stored(out: Path) -> dict[str, int]:
     return {
         "shards": len(shards),
         "open_calls": sum(len(shard["held"]["keys"]) for shard in shards),
-        "ledgers": sum(len(shard["held"]["cases"]) for shard in shards),
+        "ledgers": sum(_ledgers(shard["held"]) for shard in shards),
         "waiting_outcomes": sum(len(_waited_for(shard["waiting"])) for shard in shards),
         "early_outcomes": sum(_comes(shard["waiting"]) for shard in shards),
         "learned_delays_of_verdicts": len(cells["delays"][0]),
@@ -50,6 +50,14 @@ def _stored(out: Path) -> dict[str, int]:
         "open_rate_alerts": sum(one["closed"] is None and one["kind"] == "drift" for one in incidents),
         "river": int(drift["opinion"]["river"] is not None),
     }
+
+
+def _ledgers(held: Any) -> int:
+    """How many calls have more than a single assertion; up to version 5 of the state they were objects."""
+    if "cases" in held:
+        return len(held["cases"])
+    several = [owner for owner, count in Counter(held["owners"].tolist()).items() if count > 1]
+    return len({*several, *held["errors"]})
 
 
 def _waited_for(waiting: Any) -> list[Any]:

@@ -268,22 +268,27 @@ def waiting_of(state: dict[str, Any]) -> dict[int, list[Any]]:
     return found
 
 
+_TEXTS: Final = frozenset({"ids", "reasons", "retracts", "scorers"})
+
+
 def _held_calls(state: dict[str, Any]) -> Any:
     """Held calls by their key, each with its statements; the rest as it is."""
     if "changes" in state["held"]:
         state = plain.unpack(plain.pack(Join.from_state(state, join_rules(SETTINGS)).state()))
     held = dict(state["held"])
-    keys, calls, singles, cases = held["keys"].tolist(), held["calls"], held["singles"], held["cases"]
-    ids, outcome_ids = ids_of(calls["ids"]), ids_of(singles["ids"])
-    rows = {name: column.tolist() for name, column in calls.items() if name not in {"ids", "single"}}
+    keys, calls, pool = held["keys"].tolist(), held["calls"], held["statements"]
+    ids, outcome_ids = ids_of(calls["ids"]), ids_of(pool["ids"])
+    rows = {name: column.tolist() for name, column in calls.items() if name != "ids"}
     by_key = {key: {"id": ids[at]} | {name: rows[name][at] for name in rows} for at, key in enumerate(keys)}
-    for at, row in enumerate(held["has_single"].tolist()):
-        single = {name: column[at].item() for name, column in singles.items() if name != "ids"}
-        by_key[keys[row]]["single"] = single | {"id": outcome_ids[at]}
-        by_key[keys[row]] |= {"reason": held["reasons"].get(at), "scorer": held["scorers"].get(at)}
-    for row, case in cases.items():
-        by_key[keys[row]]["case"] = case
-    return state | {"held": by_key, "sources": held["sources"], "waiting": waiting_of(state["waiting"])}
+    for at, row in enumerate(held["owners"].tolist()):
+        one = {name: column[at].item() for name, column in pool.items() if name not in _TEXTS}
+        one |= {"id": outcome_ids[at], "reason": pool["reasons"].get(at), "retracts": pool["retracts"].get(at)}
+        one["scorer"] = pool["scorers"].get(at)
+        by_key[keys[row]].setdefault("statements", []).append(one)
+    for row, error in held["errors"].items():
+        by_key[keys[row]]["error"] = error
+    names = {name: held[name] for name in ("sources", "authors")}
+    return state | {"held": by_key, **names, "waiting": waiting_of(state["waiting"])}
 
 
 def _found(results: list[Any]) -> Any:

@@ -43,7 +43,9 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     "join": (
         "held.calls.rules",
         "homonyms",
-        "held.singles.ids.low",
+        "held.statements.ids.low",
+        "held.statements.retracts",  # see `tests/models/join/test_merged.py`, for authors too
+        "held.statements.author",
         "waiting.outcome_ids.low",
         "waiting.partition",
         "waiting.wait",

@@ -16,7 +16,7 @@ from flows.replay import Replay, run
 from flows.settings.loading import Settings, load
 from oracle.against import compare, compare_verdicts
 from oracle.histories import History, histories
-from oracle.kinds import WITHOUT_SETTINGS
+from oracle.kinds import KINDS, WITHOUT_SETTINGS
 from oracle.order import File, Read, watermarks
 from oracle.records import Rules
 from oracle.replay import Dead, Oracle
@@ -138,9 +138,6 @@ def test_the_dataflow_equals_the_oracle_on_many_unsorted_histories(history: Hist
     agree(history, workers)
 
 
-VOTES = frozenset({"editions", "clearings", "abstentions", "authors", "combine", "required"})
-
-
 def may_be_set(history: History) -> bool:
     """Whether its rules could be settings: a neutral range beyond the scale is refused."""
     ends = [(rules, history.rules.scale.get(name)) for name, rules in history.rules.abstain.items()]
@@ -149,7 +146,7 @@ def may_be_set(history: History) -> bool:
 
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=5)
-@given(histories(sorted_files=False, kinds=VOTES).filter(may_be_set), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=KINDS).filter(may_be_set), st.sampled_from([1, 2]))
 def test_votes_as_people_have_them_equal_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -158,7 +155,7 @@ def test_votes_as_people_have_them_equal_the_oracle(history: History, workers: i
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=25)
-@given(histories(sorted_files=False, kinds=VOTES).filter(may_be_set), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=KINDS).filter(may_be_set), st.sampled_from([1, 2]))
 def test_votes_as_people_have_them_equal_the_oracle_over_many_histories(history: History, workers: int) -> None:
     agree(history, workers)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.columns.id_column import IdColumn
 from models.join import Join
 from models.join.held_calls import fold_digest
 from oracle.direct import Direct, decoder_of, join_rules
@@ -16,7 +17,17 @@ from oracle.order import File
 from oracle.records import Rules
 
 RULES = Rules()
-_COLUMNS = {"at", "group", "minute", "verdict", "rules", "digest", "single", "ids"}
+_COLUMNS = {"at", "group", "minute", "verdict", "rules", "ids"}
+_NONE = np.zeros(0, np.int32)
+_SINGLES = {
+    "at": _NONE.astype(np.int64),
+    "source": _NONE,
+    "given": _NONE.astype(np.int8),
+    "score": np.zeros(0),
+    "minute": _NONE,
+    "ids": IdColumn().state_of(_NONE),
+}
+_NO_STATEMENTS: dict[str, Any] = {"has_single": _NONE, "singles": _SINGLES, "reasons": {}}
 CALL: dict[str, Any] = {"call_id": "c", "occurred_at": "2026-01-01T00:00:00Z", "task_type": "t", "model": "m"}
 VOTE = {"outcome_id": "o", "call_id": "c", "occurred_at": "2026-01-01T00:01:00Z", "source": "judge", "success": True}
 
@@ -32,11 +43,12 @@ def of_before(first: dict[str, Any]) -> Direct:
         state = join.state()
         held = state["held"]
         kept = {name: column for name, column in held["calls"].items() if name in _COLUMNS}
-        if len(held["keys"]):
-            kept["digest"] = fold_digest(calls.digest).astype(np.uint32)
-        cases = {at: case[:3] for at, case in held["cases"].items()}
-        old = state | {"held": held | {"calls": kept, "cases": cases}}
-        direct.joins[shard] = Join.from_state(Join.MIGRATIONS[5](old), direct.rules)
+        count = len(held["keys"])
+        kept["digest"] = fold_digest(calls.digest).astype(np.uint32)[:count]
+        kept["single"] = np.full(count, -1 if first.get("error") is None else -2, np.int32)
+        cases: dict[int, Any] = {at: (first["call_id"], error, []) for at, error in held["errors"].items()}
+        old = {name: held[name] for name in ("keys", "sources")} | _NO_STATEMENTS | {"calls": kept, "cases": cases}
+        direct.joins[shard] = Join.from_state(Join.MIGRATIONS[5](state | {"held": old}), direct.rules)
     return direct
 
 

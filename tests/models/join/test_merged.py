@@ -15,7 +15,6 @@ from flows.dataflow.shards import SHARDS
 from models import plain
 from models.join import Join, JoinRules
 from models.join.erasure import erase
-from models.join.held_calls import HAS_LEDGER
 from models.join.merged import merged_shard
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
@@ -48,7 +47,12 @@ class Storing(Direct):
 
 
 @pytest.mark.slow
-@given(histories(), st.lists(st.integers(1, 60), max_size=6), st.lists(st.booleans(), max_size=7), st.booleans())
+@given(
+    histories(kinds=frozenset({"authors", "editions"})),
+    st.lists(st.integers(1, 60), max_size=6),
+    st.lists(st.booleans(), max_size=7),
+    st.booleans(),
+)
 def test_state_and_changes_are_the_state(
     history: History,
     cuts: list[int],
@@ -111,22 +115,20 @@ def calls_of(join: Join) -> dict[str, Any]:
     state = plain.unpack(plain.pack(join.state()))
     held, groups = state["held"], state["groups"]
     sources = held["sources"]
-    place = {row: at for at, row in enumerate(held["has_single"].tolist())}
-    ids, outcome_ids = ids_of(held["calls"]["ids"]), ids_of(held["singles"]["ids"])
+    pool = held["statements"]
+    ids, outcome_ids = ids_of(held["calls"]["ids"]), ids_of(pool["ids"])
+    statements: dict[int, list[Any]] = {}
+    for at, row in enumerate(held["owners"].tolist()):
+        one = {name: column[at].item() for name, column in pool.items() if isinstance(column, np.ndarray)}
+        one |= {"source": sources[one["source"]], "score": repr(one["score"]), "id": outcome_ids[at]}
+        one |= {"author": held["authors"][one["author"]]}
+        one |= {"reason": pool["reasons"].get(at), "retracts": pool["retracts"].get(at)}
+        statements.setdefault(row, []).append(one)
     calls = {}
     for row, key in enumerate(held["keys"].tolist()):
         columns = {name: column[row].item() for name, column in held["calls"].items() if name != "ids"}
-        if columns["single"] != HAS_LEDGER:
-            del columns["single"]
-        single = None
-        if row in place:
-            at = place[row]
-            single = {name: column[at].item() for name, column in held["singles"].items() if name != "ids"}
-            single |= {"id": outcome_ids[at]}
-            single |= {"source": sources[single["source"]], "reason": held["reasons"].get(at)}
-            single["score"] = repr(single["score"])
         columns["group"] = groups[columns["group"]]
-        calls[key] = (columns, ids[row], single, held["cases"].get(row))
+        calls[key] = (columns, ids[row], statements.get(row), held["errors"].get(row))
     clocks = {name: state[name] for name in ("rules", "watermark", "lanes", "homonyms")}
     assert len(np.unique(held["keys"])) == len(held["keys"])
     return {"calls": calls, "waiting": waiting_of(state["waiting"]), **clocks}
