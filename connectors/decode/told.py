@@ -17,6 +17,7 @@ from aftercall.vocabulary import FILLED_ONCE
 from connectors.batch import U32, U64, Bools
 from connectors.decode.attempts import make_plain
 from connectors.decode.structs import CallRecord
+from connectors.decode.tools import times_are_sure
 
 BITS: Final = {name: 1 << place for place, name in enumerate(FILLED_ONCE)}
 """Of `Calls.filled`, by field."""
@@ -34,7 +35,7 @@ class Told(NamedTuple):
     """Columns of `connectors.batch.Calls`, but that `digest` has no names and `filled` only what is rare.
 
     Attributes:
-        sure: the names of attempts can be accepted; they are plain now.
+        sure: the names of attempts, plain now, and the times of tool calls can be accepted.
     """
 
     digest: U64
@@ -75,6 +76,8 @@ class Teller:
             _forget_payloads(records, given)
         for i in np.flatnonzero(given.get("attempts", False)).tolist():
             sure[i] = make_plain(records[i], columns["attempts"][i])
+        if "tool_calls" in given:
+            sure &= times_are_sure(columns["tool_calls"])
         session = np.fromiter(map(_digest, columns["session_id"]), np.uint32, count) if "session_id" in given else none
         digest, segment, error = self._compared(columns["segment"], columns["error"])
         return Told(digest, segment, session, error, filled, sure)
