@@ -53,7 +53,14 @@ class Publication:
         # A transaction sees a database as of its first query of it, not as of BEGIN.
         self._cursor.execute("SELECT count(*) FROM live.last_cut").fetchall()
 
-    def write(self, pipeline: Mapping[str, Any], rates: Mapping[str, Any], current_rates: Mapping[str, Any]) -> Path:
+    def write(
+        self,
+        pipeline: Mapping[str, Any],
+        rates: Mapping[str, Any],
+        current_rates: Mapping[str, Any],
+        *,
+        tool_rates: Mapping[str, Any] | None = None,
+    ) -> Path:
         """Write the file, make it the newest, and remove all but the last `keep`.
 
         Args:
@@ -61,6 +68,7 @@ class Publication:
                 (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned` (absent: none).
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
+            tool_rates: The same; None: an empty table.
 
         Returns:
             The file that `outcomes.duckdb` now links to.
@@ -71,7 +79,10 @@ class Publication:
         """
         try:
             with naming(self._draft, reads=self._live_file):
-                self._fill(pipeline, {"rates": rates, "current_rates": current_rates})
+                computed = {"rates": rates, "current_rates": current_rates}
+                if tool_rates is not None:
+                    computed["tool_rates"] = tool_rates
+                self._fill(pipeline, computed)
         except BaseException:
             self.abandon()
             raise
@@ -113,9 +124,11 @@ class Publication:
             self._insert("calls", f"SELECT * FROM ({tables.MERGED_CALLS}){decided}")
             self._insert("calls", tables.ATTEMPTS)
             if self._calls == "decided":
-                execute(f"INSERT INTO published.statements {_of_decided_calls()}")
+                self._insert("statements", _of_decided_calls(tables.NEWEST_STATEMENTS))
+                self._insert("tool_calls", _of_decided_calls(tables.TOOL_CALLS, "AND c.occurred_at = t.call_occurred_at"))
             else:
                 self._insert("statements", tables.NEWEST_STATEMENTS)
+                self._insert("tool_calls", tables.TOOL_CALLS)
         self._insert("alerts", tables.NEWEST_ALERTS)
         for table in ("digests", "recommendations", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
@@ -158,8 +171,8 @@ def _insertion(table: str) -> str:
     return f"INSERT INTO published.{table} SELECT {fields}"
 
 
-def _of_decided_calls() -> str:
+def _of_decided_calls(rows: str, more: str = "") -> str:
     return (
-        f"SELECT * FROM ({tables.NEWEST_STATEMENTS}) s "
-        "WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = s.call_id)"
+        f"SELECT * FROM ({rows}) t "
+        f"WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = t.call_id {more})"
     )

@@ -11,6 +11,20 @@ from aftercall.vocabulary import CALL
 Table = dict[str, str]
 """Column name -> DuckDB type, in order."""
 
+_DETAILS: Final[Table] = {
+    "parent_call_id": "VARCHAR",
+    "recommendation_id": "VARCHAR",
+    "propensity": "DOUBLE",
+    "policy_version": "VARCHAR",
+    "rollout_id": "VARCHAR",
+    "rollout_arm": "VARCHAR",
+    "rollout_step": "BIGINT",
+    "tokens_in": "BIGINT",
+    "tokens_out": "BIGINT",
+    "tool_calls": "BIGINT",
+}
+"""The last columns of a call's first record, and of one that completes it."""
+
 LOGS: Final[dict[str, Table]] = {
     "calls": {
         "call_id": "VARCHAR",
@@ -25,6 +39,7 @@ LOGS: Final[dict[str, Table]] = {
         "tokens": "BIGINT",
         "error": "VARCHAR",
         "attrs": "VARCHAR",
+        **_DETAILS,
     },
     "completions": {
         "call_id": "VARCHAR",
@@ -35,6 +50,23 @@ LOGS: Final[dict[str, Table]] = {
         "tokens": "BIGINT",
         "error": "VARCHAR",
         "attrs": "VARCHAR",
+        **_DETAILS,
+    },
+    "tool_calls": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "position": "INTEGER",
+        "name": "VARCHAR",
+        "ok": "BOOLEAN",
+        "attempts": "BIGINT",
+        "latency_ms": "DOUBLE",
+        "error": "VARCHAR",
+        "stale": "BOOLEAN",
+        "partial": "BOOLEAN",
+        "empty": "BOOLEAN",
+        "items": "BIGINT",
+        "data_at": "BIGINT",
+        "documents": "VARCHAR",
     },
     "attempts": {
         "call_id": "VARCHAR",
@@ -186,6 +218,8 @@ _GROUP: Final[Table] = {"task_type": "VARCHAR", "model": "VARCHAR", "config": "V
 _TIMES: Final = frozenset(
     {
         "occurred_at",
+        "call_occurred_at",
+        "data_at",
         "verdict_at",
         "received_at",
         "opened_at",
@@ -214,15 +248,25 @@ PUBLISHED: Final[dict[str, Table]] = {
     "calls": {
         "call_id": "VARCHAR",
         "attempt": "INTEGER",
-        **_published("calls", without=("call_id",)),
+        **_published("calls", without=("call_id", *_DETAILS)),
         "verdict": "VARCHAR",
         "score": "DOUBLE",
         "verdict_source": "VARCHAR",
         "verdict_at": "TIMESTAMP",
         "statements": "INTEGER",
         "revisions": "INTEGER",
+        **_DETAILS,
     },
     "statements": _published("statements", without=("call_occurred_at",)),
+    "tool_calls": _published("tool_calls"),
+    "tool_rates": {
+        "task_type": "VARCHAR",
+        "tool": "VARCHAR",
+        "window_start": "TIMESTAMP",
+        "calls": "BIGINT",
+        "failures": "BIGINT",
+        "retries": "BIGINT",
+    },
     "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
     "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP"},
     "alerts": _published("alerts"),
@@ -247,7 +291,7 @@ PUBLISHED: Final[dict[str, Table]] = {
 }
 """The tables readers see (docs/reference.md, section 4).
 
-attrs, origin, evidence, slices, degraded, positions are JSON text.
+attrs, documents, origin, evidence, slices, degraded, positions are JSON text.
 """
 
 
@@ -316,13 +360,14 @@ def _call_column(name: str) -> str:
 
 MERGED_CALLS: Final = f"""
 SELECT {_call_column("call_id")}, 0 AS attempt,
-  {", ".join(f'{_call_column(name)} AS "{name}"' for name in tuple(LOGS["calls"])[1:])},
+  {", ".join(f'{_call_column(name)} AS "{name}"' for name in tuple(LOGS["calls"])[1:] if name not in _DETAILS)},
   coalesce(v.verdict, 'pending') AS verdict,
   {read("score", "DOUBLE", "v.")} AS score,
   v.source AS verdict_source,
   {read("verdict_at", "TIMESTAMP", "v.")} AS verdict_at,
   coalesce(v.statements, 0) AS statements,
-  coalesce(v.revisions, 0) AS revisions
+  coalesce(v.revisions, 0) AS revisions,
+  {", ".join(f'{_call_column(name)} AS "{name}"' for name in _DETAILS)}
 FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
   ON v.call_id = c.call_id AND v.call_occurred_at = c.occurred_at
 LEFT JOIN ({COMPLETIONS}) k
@@ -333,7 +378,8 @@ LEFT JOIN ({COMPLETIONS}) k
 _OWN: Final = {
     **{name: f"a.{name}" for name in ("attempt", "model", "config", "error")},
     **{name: read(name, "DOUBLE", "a.") for name in ("latency_ms", "cost_usd")},
-    **dict.fromkeys(("tokens", "attrs", "score"), "NULL"),
+    **dict.fromkeys(("tokens", "tokens_in", "tokens_out", "tool_calls", "attrs", "score"), "NULL"),
+    **dict.fromkeys(("recommendation_id", "propensity"), "NULL"),  # those of the model that answered
     "verdict": "'failure'",
     "verdict_source": f"'{CALL}'",
     "verdict_at": "p.occurred_at",
@@ -350,6 +396,8 @@ NEWEST_STATEMENTS: Final = f"""
 SELECT {select("statements")} FROM live.statements
 WHERE rowid IN (SELECT max(rowid) FROM live.statements GROUP BY call_id, call_occurred_at, outcome_id)
 """
+
+TOOL_CALLS: Final = f"SELECT {select('tool_calls')} FROM live.tool_calls"
 
 NEWEST_ALERTS: Final = f"""
 SELECT {select("alerts")} FROM live.alerts

@@ -13,7 +13,7 @@ from connectors.snapshot.tables import LOGS
 from flows.dataflow.snapshot_messages import Row
 from models.join import BITS, PENDING, Joined, Judgement
 
-_KEPT = sum(BITS[name] for name in LOGS["completions"] if name in BITS)
+_KEPT = sum(BITS[name] for name in (*LOGS["completions"], "rollout") if name in BITS)
 _NAMES = ("failure", "success", "expired")
 """Verdicts, indexed by `success`: 0, 1, and -1, which is the last element."""
 
@@ -34,6 +34,14 @@ def call_rows(joined: Joined) -> list[Row]:
             _tokens(call),
             call.error,
             None if call.attrs is None else orjson.dumps(call.attrs).decode(),
+            call.parent_call_id,
+            call.recommendation_id,
+            call.propensity,
+            call.policy_version,
+            *_rollout(call.rollout),
+            call.tokens_in,
+            call.tokens_out,
+            _number(call.tool_calls),
         )
         for call, at in zip(joined.accepted, joined.accepted_at.tolist(), strict=True)
     ]
@@ -52,6 +60,13 @@ def completion_rows(joined: Joined) -> list[Row]:
             _tokens(call) if new & BITS["tokens"] else None,
             call.error if new & BITS["error"] else None,
             orjson.dumps(call.attrs).decode() if new & BITS["attrs"] else None,
+            call.parent_call_id if new & BITS["parent_call_id"] else None,
+            call.recommendation_id if new & BITS["recommendation_id"] else None,
+            call.propensity if new & BITS["propensity"] else None,
+            call.policy_version if new & BITS["policy_version"] else None,
+            *_rollout(call.rollout if new & BITS["rollout"] else None),
+            *((call.tokens_in, call.tokens_out) if new & BITS["tokens"] else (None, None)),
+            _number(call.tool_calls) if new & BITS["tool_calls"] else None,
         )
         for call, call_at, new, latency_ms in zip(
             completed.records,
@@ -204,6 +219,15 @@ def _tokens(call: Any) -> int | None:
         return int(call.tokens)
     parts = [count for count in (call.tokens_in, call.tokens_out) if count is not None]
     return sum(parts) if parts else None
+
+
+def _rollout(rollout: Any) -> tuple[str | None, str | None, int | None]:
+    return (None, None, None) if rollout is None else (rollout.id, rollout.arm, rollout.step)
+
+
+def _number(tools: Any) -> int | None:
+    """How many tool calls there were."""
+    return len(tools) if type(tools) is list else tools
 
 
 def _silence(success: int) -> str | None:

@@ -37,11 +37,13 @@ from flows.dataflow.snapshot_messages import (
     SnapshotMessage,
     StatementRows,
     Tally,
+    ToolChanges,
+    ToolRows,
     UnmatchedIds,
     VerdictRows,
     WarningRows,
 )
-from models.rates import FrozenRates, RateCells
+from models.rates import FrozenRates, FrozenTools, RateCells, ToolCells
 from models.state import Migrations
 
 PARTITION: Final = SNAPSHOT_KEY
@@ -89,8 +91,12 @@ class SnapshotSettings:
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     """Takes `("snapshot", message)`; see `snapshot_messages.py`. Runs on one worker, whichever Bytewax chooses."""
 
-    state_version: Final = 3
-    state_migrations: Final[Migrations] = {2: lambda state: {**state, "warnings": [], "unmatched": {}}}
+    state_version: Final = 4
+    state_migrations: Final[Migrations] = {
+        2: lambda state: {**state, "warnings": [], "unmatched": {}},
+        # How tools were used before is not known: their rates begin with what comes.
+        3: lambda state: {**state, "tools": ToolCells().state()},
+    }
 
     def __init__(self, settings: SnapshotSettings) -> None:
         self._settings = settings
@@ -111,7 +117,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def __init__(self, settings: SnapshotSettings, resume_state: State | None) -> None:
         self._settings = settings
         self._tallies: Counter[str] = Counter()
-        self._cells = RateCells()
+        self._cells, self._tools = RateCells(), ToolCells()
         self._warnings, self._alike_ids = PipelineWarnings(), AlikeIds()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
@@ -167,6 +173,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "cut": self._store.cut,
             "tallies": dict(self._tallies),
             "cells": self._cells.state(),
+            "tools": self._tools.state(),
             "watermark": self._watermark,
             "newest_call": self._newest_call,
             "positions": dict(self._positions),
@@ -190,7 +197,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         as_of, live = self._as_of(), self._settings.live
         if not live and self._newest_call != NEVER:
             as_of = _minute_after(self._newest_call)
-        _publish(self._store.begin_publish(), self._pipeline(), self._cells.frozen(), as_of, self._alike, live=live)
+        _publish(self._store.begin_publish(), self._pipeline(), self._frozen(), as_of, self._alike, live=live)
         self._store.close()
 
     def abandon(self) -> None:
@@ -206,6 +213,10 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_completions(rows)
             case AttemptRows(rows):
                 self._store.append_attempts(rows)
+            case ToolRows(rows):
+                self._store.append_tool_calls(rows)
+            case ToolChanges(uses):
+                self._tools.apply(uses)
             case VerdictRows(rows):
                 self._store.append_verdicts(rows)
             case StatementRows(rows):
@@ -255,7 +266,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def _publish_beside(self) -> None:
         self._forget()
         self._published_cut = self._store.cut
-        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._cells.frozen()
+        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._frozen()
         as_of = self._as_of()
 
         def run() -> None:
@@ -271,6 +282,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
         # The interpreter waits for the executor's work, so a clean end never interrupts a write of DuckDB.
         self._running = self._publisher.submit(run)
+
+    def _frozen(self) -> tuple[FrozenRates, FrozenTools]:
+        return self._cells.frozen(), self._tools.frozen()
 
     def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
@@ -324,6 +338,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         hourly = before.pop("hourly", None)
         if hourly is not None:
             self._cells.forget_hours(hourly)
+            self._tools.forget_hours(hourly)
         if "alerts" in before:
             self._warnings.forget(before["alerts"])
         if before:
@@ -331,7 +346,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def _restore(self, state: State) -> int:
         self._tallies.update(state["tallies"])
-        self._cells = RateCells.from_state(state["cells"])
+        self._cells, self._tools = RateCells.from_state(state["cells"]), ToolCells.from_state(state["tools"])
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
         self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
@@ -342,19 +357,20 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 def _publish(
     publication: Publication,
     pipeline: dict[str, Any],
-    frozen: FrozenRates,
+    frozen: tuple[FrozenRates, FrozenTools],
     as_of: int,
     warn: Callable[[Publication, Mapping[str, Any]], list[Warned]],
     *,
     live: bool,
 ) -> None:
     try:
-        rates, current = frozen.tables(as_of, live=live)
+        rates, current = frozen[0].tables(as_of, live=live)
+        tool_rates = frozen[1].table()._asdict()
         warnings = [*pipeline["warnings"], *warn(publication, current)]
     except BaseException:
         publication.abandon()
         raise
-    publication.write(pipeline | {"warnings": warnings}, rates, current)
+    publication.write(pipeline | {"warnings": warnings}, rates, current, tool_rates=tool_rates)
 
 
 def _minute_after(at_us: int) -> int:
