@@ -35,8 +35,8 @@ KEYS: Final = {
 }
 TRUE: Final = {
     "calls": (
-        "call_id, attempt, epoch_us(occurred_at), task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens, "
-        "error, attrs, verdict, score, verdict_source, epoch_us(verdict_at), statements, revisions"
+        "call_id, attempt, epoch_us(occurred_at), task_type, model, config, segment, session_id, latency_ms, cost_usd, "
+        "tokens, error, attrs, verdict, score, verdict_source, epoch_us(verdict_at), statements, revisions"
     ),
     "statements": (
         "call_id, outcome_id, source, epoch_us(occurred_at), action, success, score, reason, stands"
@@ -248,7 +248,9 @@ def sums_that_fail(out: Path, *, whole: bool = False) -> list[str]:
     with opened(out) as snapshot:
         count = counters(snapshot)
         judged = [count[name] for name in ("pending", "successes", "failures", "expired")]
-        became = sum(count[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters"))
+        became = sum(
+            count[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+        )
         sums: dict[str, tuple[Any, Any]] = {
             "records": (count["records"], became),
             "calls": (count["calls"] + count["attempts"], sum(judged)),

@@ -48,7 +48,7 @@ DEFINITIONS: Final = (
     Definition("aftercall_heartbeat_age_seconds", "gauge", (), "Time since the dataflow last made progress"),
     Definition("aftercall_recovery_seconds", "gauge", (), "From the start of the process until its state was loaded"),
     Definition("aftercall_records_total", "counter", ("kind",), "Records read: repeated and refused ones too"),
-    Definition("aftercall_attempts_total", "counter", (), "Failed attempts that calls told of, each a row of its own"),
+    Definition("aftercall_attempts_total", "counter", (), "Failed attempts that calls had, each a row of its own"),
     Definition("aftercall_completed_total", "counter", (), "Further records of held calls that fill what these lack"),
     Definition("aftercall_duplicates_total", "counter", (), "Records that repeat one that is held"),
     Definition("aftercall_dead_letters_total", "counter", ("reason",), "Records that cannot be used"),
@@ -143,7 +143,7 @@ class Metrics:
         self._metric("aftercall_records_total").labels(kind).inc(count)
 
     def attempts(self, count: int) -> None:
-        """Calls have told of failed attempts."""
+        """Calls had failed attempts."""
         self._metric("aftercall_attempts_total").inc(count)
 
     def completed(self, count: int) -> None:

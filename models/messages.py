@@ -131,7 +131,7 @@ class ErrorTrials(NamedTuple):
 
 
 class Attempts(NamedTuple):
-    """Failed attempts among the calls of `TrialDeltas`, per (group, effective minute, hour of the call); distinct rows."""
+    """Failed attempts among the calls of `TrialDeltas`, per (group, effective minute, hour of the call): distinct."""
 
     code: I32
     minute: I32

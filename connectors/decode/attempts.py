@@ -9,10 +9,10 @@ from aftercall.names import plain_name
 from aftercall.vocabulary import RESERVED_NAMES
 from connectors.batch import Bools, Objects
 from connectors.decode.aliases import Aliases
-from connectors.decode.structs import AttemptRecord
+from connectors.decode.structs import AttemptRecord, CallRecord
 
 
-def make_plain(record: object, attempts: list[AttemptRecord]) -> bool:
+def make_plain(record: CallRecord, attempts: list[AttemptRecord]) -> bool:
     """Give a call's attempts plain names; whether these can be accepted, else nothing is changed."""
     named = [
         msgspec.structs.replace(one, model=plain_name(one.model), config=plain_name(one.config or "") or None)

@@ -18,10 +18,10 @@ from xxhash import xxh3_64_intdigest
 from aftercall.times import NEVER
 from aftercall.vocabulary import RESERVED_SOURCES
 from connectors.batch import F64, I8, I32, I64, U32, U64, Bools
+from connectors.decode.contents import BITS, ContentsReader, folded
 from connectors.decode.renaming import Group, Renamer, Renaming
 from connectors.decode.structs import DEFAULT_ACTION, DEFAULT_CONFIG, CallRecord, OutcomeRecord
 from connectors.decode.times import parse_times
-from connectors.decode.told import BITS, Teller
 from connectors.decode.uuids import uuid_words
 
 _NANO: Final = 1e9
@@ -142,7 +142,7 @@ class CallFields:
     def __init__(self, renamer: Renamer, *, keep_payloads: bool) -> None:
         """Without `keep_payloads`, `add` removes `input` and `output` from the records."""
         self._groups = _Groups(renamer)
-        self._teller = Teller(keep_payloads=keep_payloads)
+        self._reader = ContentsReader(keep_payloads=keep_payloads)
         self._pieces: list[CallValues] = []
 
     @property
@@ -161,10 +161,10 @@ class CallFields:
         ids = list(map(_call_id, records))
         cost = np.fromiter(map(_cost, records), np.float64, count)
         _fill(records, "config", DEFAULT_CONFIG)
-        told = self._teller.read(records)
+        contents = self._reader.read(records)
         names = self._groups.encode(map(_group, records), count)
         latency_ms, tokens = np.fromiter(map(_latency, records), np.float64, count), _token_counts(records)
-        filled = told.filled | names.hint << _HINTS
+        filled = contents.filled | names.hint << _HINTS
         for name, given in (
             ("latency_ms", ~np.isnan(latency_ms)),
             ("cost_usd", ~np.isnan(cost)),
@@ -175,13 +175,13 @@ class CallFields:
         piece = CallValues(
             key=_keys(ids),
             at=at,
-            sure=sure & names.sure & told.sure,
+            sure=sure & names.sure & contents.sure,
             group=names.group,
-            digest=told.digest ^ names.digest,
-            names=_folded(names.digest),
-            segment=told.segment,
-            session=told.session,
-            error=told.error,
+            digest=contents.digest ^ names.digest,
+            names=folded(names.digest),
+            segment=contents.segment,
+            session=contents.session,
+            error=contents.error,
             filled=filled,
             uuid=uuid_words(ids),
             failed=(filled & BITS["error"]) != 0,
@@ -252,10 +252,6 @@ class OutcomeFields:
             call_uuid=uuid_words(call_ids),
         )
         self._pieces.append(piece)
-
-
-def _folded(digest: U64) -> U32:
-    return (digest ^ (digest >> np.uint64(32))).astype(np.uint32)
 
 
 def _joined(parts: tuple[NDArray[Any], ...]) -> NDArray[Any]:

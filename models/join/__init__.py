@@ -6,6 +6,7 @@ The fast path takes whole columns, the slow path takes uncommon records one by o
 from __future__ import annotations
 
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.join.contents import BITS
 from models.join.erasure import erase
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.join import Join
@@ -13,7 +14,6 @@ from models.join.joined import Joined, Judgement
 from models.join.ledger import SourceRule, VerdictRules
 from models.join.merged import merged_shard
 from models.join.rules import JoinRules, TaskRules
-from models.join.told import BITS
 from models.join.watermark import LaneClock
 
 __all__ = [

@@ -49,9 +49,9 @@ class CallColumns(NamedTuple):
 
     `digest`: of names, segment and error; only calls of earlier states are compared by it. `names`, `segment`,
     `session`, `error`: digests of 32 bits, as they were sent, before aliases and redaction; 0 where absent. `filled`:
-    which of `FILLED_ONCE` it has, as bits, and above these a hint which name differs from another call's. `uuid`, shape (n, 2):
-    the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`: index in
-    the batch as read. Times in microseconds.
+    which of `FILLED_ONCE` it has, as bits, and above these a hint which name differs from another call's. `uuid`, shape
+    (n, 2): the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`:
+    index in the batch as read. Times in microseconds.
     """
 
     pos: I64

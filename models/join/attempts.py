@@ -9,10 +9,10 @@ import numpy as np
 
 from models.join.arrivals import AttemptRecord, CallColumns
 from models.join.completions import Filled
+from models.join.contents import ATTEMPTS_BIT
 from models.join.deltas import CallPlaces, Deltas
 from models.join.joined import AttemptRow
 from models.join.shard_state import ShardState
-from models.join.told import ATTEMPTS
 from models.join.watermark import effective_minute
 
 _NANO: Final = 1e9
@@ -23,11 +23,14 @@ def try_all(shard: ShardState, calls: CallColumns, parts: Sequence[Filled], delt
     """Add the differences of the attempts that records brought; a row each. O(attempts), and O(n) to find them.
 
     Args:
+        shard: learns their groups.
+        calls: of the batch.
         parts: of accepted calls and of completions, what they fill.
+        deltas: gets the differences.
     """
     columns: tuple[Any, ...] = tuple(map(np.concatenate, zip(*parts, strict=True)))
     filled = Filled(*columns)
-    (tried,) = (filled.new & ATTEMPTS).nonzero()
+    (tried,) = (filled.new & ATTEMPTS_BIT).nonzero()
     if not len(tried):
         return []
     rows, found = [], []

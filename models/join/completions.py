@@ -9,10 +9,10 @@ import numpy as np
 
 from models.arrays import I32, I64, U32
 from models.join.arrivals import CallColumns
+from models.join.contents import COST_BIT, LATENCY_BIT, TOKENS_BIT
 from models.join.deltas import CallPlaces, Deltas
 from models.join.homonyms import Homonyms
 from models.join.joined import Completed
-from models.join.told import COST, LATENCY, TOKENS
 from models.join.watermark import effective_minute
 
 _US_PER_MS: Final = 1000
@@ -50,9 +50,9 @@ def complete(calls: CallColumns, parts: Sequence[Filled], deltas: Deltas, homony
     chosen, at, new = filled.chosen, filled.at, filled.new
     own = calls.latency_ms[chosen]
     apart_ms = np.abs(calls.at[chosen] - at) / _US_PER_MS
-    latency_ms = np.where(new & LATENCY, np.where(np.isnan(own), apart_ms, own), np.nan)
-    cost_nano = np.where(new & COST, calls.cost_nano[chosen], -1)
-    tokens = np.where(new & TOKENS, calls.tokens[chosen], -1)
+    latency_ms = np.where(new & LATENCY_BIT, np.where(np.isnan(own), apart_ms, own), np.nan)
+    cost_nano = np.where(new & COST_BIT, calls.cost_nano[chosen], -1)
+    tokens = np.where(new & TOKENS_BIT, calls.tokens[chosen], -1)
     if len(chosen):
         minute = np.maximum(effective_minute(calls.at[chosen], calls.wm[chosen]), filled.minute)
         places, hashes = CallPlaces(filled.group, at, filled.minute), homonyms.hashes(calls.key[chosen])

@@ -117,9 +117,7 @@ class Deltas:
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
         self._values.append(Values(group, minute, at, key, latency_ms, cost_usd, tokens))
 
-    def add_filled(
-        self, call: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64
-    ) -> None:
+    def add_filled(self, call: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64) -> None:
         """Values that calls did not have before, nan or -1 where one has none; they take effect in `minute`."""
         group, at, _ = call
         call_minute, known = (at // MINUTE_US).astype(np.int32), ~np.isnan(latency_ms)
@@ -127,7 +125,7 @@ class Deltas:
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
         some = known | (cost_nano >= 0) | (tokens >= 0)
-        values = Values(group, minute, at, key, latency_ms, cost_usd, tokens)
+        values: tuple[Any, ...] = (group, minute, at, key, latency_ms, cost_usd, tokens)
         self._values.append(Values(*(column[some] for column in values)))
 
     def add_attempts(self, calls: CallPlaces, minute: I32, errors: Sequence[str]) -> None:
@@ -327,7 +325,8 @@ class Deltas:
             return NO_ATTEMPTS
         columns = _columns(self._attempts)
         first, (count,) = total(columns, (np.ones(len(columns[0]), np.int32),))
-        return Attempts(*(column[first] for column in columns), count)
+        group, minute, hour = (column[first] for column in columns)
+        return Attempts(group, minute, hour, count)
 
     def _error_table(self) -> tuple[tuple[str, ...], I32, ErrorTrials]:
         counts = sorted((key, count) for key, count in self._failed.items() if count)

@@ -67,7 +67,7 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     # A call whose outcome takes the slow path goes with it.
     fast_calls[partner[paired & ~fast]] = False
     is_held = (again.owner < 0) | fast_calls[again.owner]
-    again = Seconds(*(column[is_held] for column in again))
+    again = Seconds(again.chosen[is_held], again.owner[is_held], again.new[is_held])
     return Dispatch(fast_calls, fast, call_rows, outcome_rows, alone, partner, again)
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from models.arrays import F64, I32, I64, Bools
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.contents import KNOWN
 from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch
 from models.join.held_calls import NO_STATEMENT, PENDING
 from models.join.joined import FirstVerdicts
 from models.join.shard_state import ShardState
-from models.join.told import KNOWN
 from models.join.watermark import effective_minute
 
 _reason = attrgetter("reason")

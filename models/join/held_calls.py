@@ -39,7 +39,7 @@ class _CallColumns(NamedTuple):
     single: I32
     """Row in `singles`, NO_STATEMENT or HAS_LEDGER."""
     filled: U32
-    """As in `models.join.told`; without KNOWN of a call that a state of before brought."""
+    """As in `models.join.contents`; without KNOWN of a call that a state of before brought."""
     segment: U32
     session: U32
     error: U32

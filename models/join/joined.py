@@ -1,7 +1,7 @@
 """The results of the join: what one batch changes in one shard.
 
-Common results are columns (`FirstVerdicts`, `Completed`, `Expired`), uncommon ones a row each (`AttemptRow`, `Judgement`, `StatementRow`,
-`Refusal`). Times are in microseconds since 1970.
+Common results are columns (`FirstVerdicts`, `Completed`, `Expired`), uncommon ones a row each (`AttemptRow`,
+`Judgement`, `StatementRow`, `Refusal`). Times are in microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ class Expired(NamedTuple):
     success: I8
 
 
-NO_COMPLETIONS: Final = Completed(
-    np.zeros(0, np.object_), np.zeros(0, np.int64), np.zeros(0, np.uint32), np.zeros(0)
-)
+NO_COMPLETIONS: Final = Completed(np.zeros(0, np.object_), np.zeros(0, np.int64), np.zeros(0, np.uint32), np.zeros(0))
 
 
 class Judgement(NamedTuple):

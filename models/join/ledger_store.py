@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from models.arrays import I32, U32
+from models.join.contents import Contents
 from models.join.held_calls import HAS_LEDGER, NO_STATEMENT, PENDING, CallTable, StoredLedger
 from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
-from models.join.told import Told
 
 
 class LedgerStore:
@@ -26,13 +26,13 @@ class LedgerStore:
         shard, held, table = self._shard, self._held, self._held.calls
         single = table.single[rows]
         single_statements = iter(self._single_statements(rows[single >= 0]))
-        told = map(Told, *(column[rows].tolist() for column in (table.filled, table.digest, *_digests(table))))
+        contents = map(Contents, *(column[rows].tolist() for column in (table.filled, table.digest, *_digests(table))))
         columns = (table.group, table.at, table.minute, table.rules)
         keys, known = held.index.row_key[rows].tolist(), table.ids.known(rows).tolist()
         stored_ids = [text if is_known else None for text, is_known in zip(table.ids.texts(rows), known, strict=True)]
         values = (column[rows].tolist() for column in columns)
         for key, row, kind, stored_id, group, at, minute, version, one in zip(
-            keys, rows.tolist(), single.tolist(), stored_ids, *values, told, strict=True
+            keys, rows.tolist(), single.tolist(), stored_ids, *values, contents, strict=True
         ):
             # Earlier versions did not keep the id of a call with a single statement; the record that opens it has it.
             call_id, error, late, statements = stored_id or call_ids.get(key, ""), None, None, []
@@ -61,15 +61,15 @@ class LedgerStore:
         table.verdict[rows], table.single[rows] = PENDING, NO_STATEMENT
         for ledger, row in zip(ledgers, rows.tolist(), strict=True):
             ledger.row = row
-        self.save_told(ledgers)
+        self.save_contents(ledgers)
 
-    def save_told(self, ledgers: list[OpenLedger]) -> None:
-        """Save what the records of held calls have told."""
+    def save_contents(self, ledgers: list[OpenLedger]) -> None:
+        """Save what the records of held calls have had."""
         if not ledgers:
             return
         table, rows = self._held.calls, np.array([ledger.row for ledger in ledgers], np.int32)
-        told = zip(*(ledger.told for ledger in ledgers), strict=True)
-        for column, values in zip((table.filled, table.digest, *_digests(table)), told, strict=True):
+        contents = zip(*(ledger.contents for ledger in ledgers), strict=True)
+        for column, values in zip((table.filled, table.digest, *_digests(table)), contents, strict=True):
             column[rows] = values
         self._held.touch(rows)
 
@@ -135,5 +135,5 @@ class LedgerStore:
 
 
 def _digests(table: CallTable) -> tuple[U32, U32, U32]:
-    """The last columns of `Told`."""
+    """The last columns of `Contents`."""
     return table.segment, table.session, table.error

@@ -92,14 +92,14 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_new_ledgers(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: of calls it is remembered what their records told; of those that are held nothing is known."""
-    held = _untold(state["held"])
+    """Version 5 to 6: it is remembered which fields the records of a call have had; of held ones nothing is known."""
+    held = _without_contents(state["held"])
     if "changes" in held:
-        held["changes"] = _untold(held["changes"])
+        held["changes"] = _without_contents(held["changes"])
     return state | {"held": held}
 
 
-def _untold(held: dict[str, Any]) -> dict[str, Any]:
+def _without_contents(held: dict[str, Any]) -> dict[str, Any]:
     calls = held["calls"]
     none = {name: np.zeros(len(calls["at"]), np.uint32) for name in ("filled", "segment", "session", "error")}
     return held | {"calls": none | calls}

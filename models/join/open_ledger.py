@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from models.join.contents import Contents
 from models.join.ledger import UNDECIDED, End, Reading, Statement, Verdict, end_of, read
 from models.join.rules import JoinRules
-from models.join.told import Told
 
 
 @dataclass(slots=True, eq=False)
@@ -17,10 +17,12 @@ class OpenLedger:
     was accepted under; `success` is the verdict as of its settlement. Times in microseconds.
 
     Attributes:
+        contents: what its records have had, those of this batch included.
+        error_minute: the minute from which on its `error` is known, None where it came with the call.
         size: how many statements it had when it was opened.
         stored: whether it was held before this batch.
         had_error: whether it had its error then.
-        retold: whether a record of this batch has completed it.
+        completed: whether a record of this batch has completed it.
         horizon_ends: up to when outcomes count.
         closes: the call closes once the watermark is later.
     """
@@ -32,7 +34,7 @@ class OpenLedger:
     at: int
     minute: int
     version: int
-    told: Told
+    contents: Contents
     error: str | None
     statements: list[Statement]
     rules: JoinRules
@@ -41,7 +43,7 @@ class OpenLedger:
     size: int = field(init=False)
     stored: bool = field(init=False)
     had_error: bool = field(init=False)
-    retold: bool = field(init=False, default=False)
+    completed: bool = field(init=False, default=False)
     horizon_ends: int = field(init=False)
     closes: int = field(init=False)
     success: bool | None = field(init=False, default=None)
@@ -74,11 +76,11 @@ class OpenLedger:
         self.statements.append(statement)
         self._owners[statement.outcome_id] = statement
 
-    def complete(self, other: Told, error: str | None, minute: int) -> None:
+    def complete(self, other: Contents, error: str | None, minute: int) -> None:
         """Take what another record of the call tells, which takes effect in `minute`."""
         if error is not None and self.error is None:
             self.error, self.error_minute = error, max(minute, self.minute)
-        self.told, self.retold = self.told.and_of(other), True
+        self.contents, self.completed = self.contents.and_of(other), True
 
     def before(self) -> Reading:
         """What followed when it was opened: ledgers only grow, so the past is a prefix."""

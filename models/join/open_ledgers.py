@@ -74,5 +74,5 @@ class OpenLedgers:
             self._held.remove(np.array([ledger.key for ledger in self._closed], np.uint64))
         new = [ledger for ledger in self._open.values() if not ledger.stored]
         self._store.add_calls(new)
-        self._store.save_told([ledger for ledger in self._open.values() if ledger.stored and ledger.retold])
+        self._store.save_contents([ledger for ledger in self._open.values() if ledger.stored and ledger.completed])
         self._store.save([ledger for ledger in self._open.values() if not ledger.stored or ledger.grew])

@@ -7,16 +7,16 @@ What it does equals the slow path record by record.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from models.arrays import I32, I64, U32, Bools
 from models.join.arrivals import CallColumns
 from models.join.completions import Filled
+from models.join.contents import ERROR_BIT, FIELDS, KNOWN, LATENCY_BIT, MOST_APART_US, SESSION_BIT
 from models.join.identity import Identified
 from models.join.shard_state import ShardState
-from models.join.told import ERROR, FIELDS, KNOWN, LATENCY, MOST_APART_US, SESSION
 
 _MOST_RECORDS: Final = 8
 """Of one call in one batch: each is a turn of its own."""
@@ -81,8 +81,8 @@ def fill(shard: ShardState, calls: CallColumns, found: Seconds) -> Filled:
     chosen, new = found.chosen[filling], found.new[filling]
     rows, table = shard.held.index.find(calls.key[chosen]), shard.held.calls
     np.bitwise_or.at(table.filled, rows, new)
-    (told,) = (new & SESSION).nonzero()
-    table.session[rows[told]] = calls.session[chosen[told]]
+    (named,) = (new & SESSION_BIT).nonzero()
+    table.session[rows[named]] = calls.session[chosen[named]]
     shard.held.touch(rows)
     return Filled(chosen, table.group[rows], table.at[rows], table.minute[rows], new)
 
@@ -103,8 +103,8 @@ def _of_calls_with_several(calls: CallColumns, found: Identified) -> tuple[I64, 
 
 def _owners(shard: ShardState, calls: CallColumns, first: I64, row: I32) -> _Owners:
     table, periods, held = shard.held.calls, shard.periods(), row >= 0
-    of_batch = (calls.at, calls.filled | KNOWN, calls.names, calls.segment, calls.session, calls.error)
-    of_table = (table.at, table.filled, table.digest, table.segment, table.session, table.error)
+    of_batch: tuple[Any, ...] = (calls.at, calls.filled | KNOWN, calls.names, calls.segment, calls.session, calls.error)
+    of_table: tuple[Any, ...] = (table.at, table.filled, table.digest, table.segment, table.session, table.error)
     closes = calls.at[first] + periods.hold[calls.group[first]]
     closes[held] = shard.closing_times(row[held])
     columns = [column[first] for column in of_batch]
@@ -115,16 +115,16 @@ def _owners(shard: ShardState, calls: CallColumns, first: I64, row: I32) -> _Own
 
 def _fill(owners: _Owners, owner: I64, calls: CallColumns, records: I64) -> tuple[U32, Bools]:
     """What records fill of their calls, at most one of each, and whether they may be taken here. Fills the owners."""
-    filled, told, apart = owners.filled[owner], calls.filled[records], calls.at[records] - owners.at[owner]
-    new = told & ~filled & FIELDS
-    new |= np.where(((told | filled) & LATENCY == 0) & (apart != 0), np.uint32(LATENCY), np.uint32(0))
-    both = told & filled
-    fits = (filled & KNOWN != 0) & (new & ERROR == 0) & (owners.closes[owner] >= calls.wm[records])
+    filled, given, apart = owners.filled[owner], calls.filled[records], calls.at[records] - owners.at[owner]
+    new: U32 = given & ~filled & np.uint32(FIELDS)
+    new |= (((given | filled) & LATENCY_BIT == 0) & (apart != 0)) * np.uint32(LATENCY_BIT)
+    both = given & filled
+    fits: Bools = (filled & KNOWN != 0) & (new & ERROR_BIT == 0) & (owners.closes[owner] >= calls.wm[records])
     fits &= (owners.names[owner] == calls.names[records]) & (owners.segment[owner] == calls.segment[records])
-    fits &= (both & ERROR == 0) | (owners.error[owner] == calls.error[records])
-    fits &= (both & SESSION == 0) | (owners.session[owner] == calls.session[records])
+    fits &= (both & ERROR_BIT == 0) | (owners.error[owner] == calls.error[records])
+    fits &= (both & SESSION_BIT == 0) | (owners.session[owner] == calls.session[records])
     fits &= np.abs(apart) <= MOST_APART_US
     owners.filled[owner] |= new
-    session = np.where(new & SESSION != 0, calls.session[records], owners.session[owner])
+    session = np.where(new & SESSION_BIT != 0, calls.session[records], owners.session[owner])
     owners.session[owner] = session
     return new, fits

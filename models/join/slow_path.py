@@ -17,6 +17,7 @@ from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.completions import Filled
+from models.join.contents import ERROR_BIT, KNOWN, Contents, differing, filled_by
 from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
@@ -26,7 +27,6 @@ from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.open_ledgers import OpenLedgers
 from models.join.shard_state import ShardState
-from models.join.told import ERROR, KNOWN, Told, differing, filled_by
 from models.join.watermark import effective_minute
 
 _Problem = tuple[str, str]
@@ -148,11 +148,11 @@ class SlowPath:
     def _differs(self, ledger: OpenLedger, calls: CallColumns, i: int) -> str | None:
         """Why a record is not one of the same call; None where it is."""
         at, group = calls.at.item(i), calls.group.item(i)
-        if not ledger.told.filled & KNOWN:
-            same = (ledger.at, ledger.told.names) == (at, fold_digest(calls.digest.item(i)))
+        if not ledger.contents.filled & KNOWN:
+            same = (ledger.at, ledger.contents.names) == (at, fold_digest(calls.digest.item(i)))
             return None if same else "another call has this call_id"
         groups = self._shard.groups[ledger.group], self._shard.groups[group]
-        field = differing(ledger.told, _told(calls, i), at - ledger.at, groups)
+        field = differing(ledger.contents, _contents(calls, i), at - ledger.at, groups)
         if field is None:
             return None
         remedy = _FALLBACK if field == "model" else ""
@@ -160,14 +160,14 @@ class SlowPath:
 
     def _complete(self, ledger: OpenLedger, calls: CallColumns, i: int, wm: int) -> None:
         """Fill what a call has not; a record that fills nothing is a duplicate."""
-        at, told = calls.at.item(i), _told(calls, i)
-        is_known = ledger.told.filled & KNOWN
-        new = filled_by(ledger.told, told, at - ledger.at) if is_known else 0
+        at, contents = calls.at.item(i), _contents(calls, i)
+        is_known = ledger.contents.filled & KNOWN
+        new = filled_by(ledger.contents, contents, at - ledger.at) if is_known else 0
         if not new:
             self._tally["duplicates"] += 1
             return
-        error = calls.records[i].error if new & ERROR else None
-        ledger.complete(told._replace(filled=told.filled | new), error, max(at, wm) // MINUTE_US)
+        error = calls.records[i].error if new & ERROR_BIT else None
+        ledger.complete(contents._replace(filled=contents.filled | new), error, max(at, wm) // MINUTE_US)
         self._completed.append((i, ledger.group, ledger.at, ledger.minute, new))
         self._tally["completed"] += 1
 
@@ -182,7 +182,7 @@ class SlowPath:
             at=at,
             minute=max(at, wm) // MINUTE_US,
             version=shard.version,
-            told=_told(calls, i),
+            contents=_contents(calls, i),
             error=record.error,
             statements=[],
             rules=shard.rules,
@@ -282,10 +282,10 @@ class SlowPath:
             self._tally["late"] += 1
 
 
-def _told(calls: CallColumns, i: int) -> Told:
-    """What a record tells."""
+def _contents(calls: CallColumns, i: int) -> Contents:
+    """What a record has."""
     columns = (calls.names, calls.segment, calls.session, calls.error)
-    return Told(calls.filled.item(i) | KNOWN, *(column.item(i) for column in columns))
+    return Contents(calls.filled.item(i) | KNOWN, *(column.item(i) for column in columns))
 
 
 def _words(uuids: U64, i: int) -> tuple[int, int]:

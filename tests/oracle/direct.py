@@ -141,7 +141,9 @@ class Direct:
             if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
                 self.newest[key] = record
         self.tally.update(joined.tally)
-        self.differing += [r.detail.split("'")[1] for r in joined.refused if r.detail.startswith("another call has this call_id: ")]
+        self.differing += [
+            r.detail.split("'")[1] for r in joined.refused if r.detail.startswith("another call has this call_id: ")
+        ]
         for refusal in joined.refused:
             self.dead[refusal.reason, refusal.call_id] += 1
         names = joined.changes.names

@@ -17,9 +17,10 @@ from oracle.tables import GRAIN_US
 T = 29_000_000 * MINUTE_US
 
 TABLES = """
-CREATE TABLE calls (call_id VARCHAR, attempt INTEGER, occurred_at TIMESTAMP, task_type VARCHAR, model VARCHAR, config VARCHAR,
-  segment VARCHAR, session_id VARCHAR, latency_ms DOUBLE, cost_usd DOUBLE, tokens BIGINT, error VARCHAR, attrs VARCHAR,
-  verdict VARCHAR, score DOUBLE, verdict_source VARCHAR, verdict_at TIMESTAMP, statements INTEGER, revisions INTEGER);
+CREATE TABLE calls (call_id VARCHAR, attempt INTEGER, occurred_at TIMESTAMP, task_type VARCHAR, model VARCHAR,
+  config VARCHAR, segment VARCHAR, session_id VARCHAR, latency_ms DOUBLE, cost_usd DOUBLE, tokens BIGINT, error VARCHAR,
+  attrs VARCHAR, verdict VARCHAR, score DOUBLE, verdict_source VARCHAR, verdict_at TIMESTAMP, statements INTEGER,
+  revisions INTEGER);
 CREATE TABLE statements (call_id VARCHAR, outcome_id VARCHAR, source VARCHAR, occurred_at TIMESTAMP, action VARCHAR,
   success BOOLEAN, score DOUBLE, reason VARCHAR, stands BOOLEAN);
 CREATE TABLE rates (task_type VARCHAR, model VARCHAR, config VARCHAR, grain VARCHAR, window_start TIMESTAMP,

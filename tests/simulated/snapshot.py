@@ -28,8 +28,9 @@ CREATE TABLE recommendations (event_id VARCHAR, seq BIGINT, recommendation_id VA
   p_best DOUBLE, rate DOUBLE, rate_low DOUBLE, rate_high DOUBLE, n BIGINT, status VARCHAR, degraded VARCHAR,
   reason VARCHAR);
 CREATE TABLE pipeline (version BIGINT, written_at TIMESTAMP, watermark TIMESTAMP, records BIGINT, calls BIGINT,
-  completed BIGINT, attempts BIGINT, outcomes BIGINT, duplicates BIGINT, waiting BIGINT, orphans BIGINT, late BIGINT, conflicts BIGINT,
-  dead_letters BIGINT, pending BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, positions VARCHAR);
+  completed BIGINT, attempts BIGINT, outcomes BIGINT, duplicates BIGINT, waiting BIGINT, orphans BIGINT, late BIGINT,
+  conflicts BIGINT, dead_letters BIGINT, pending BIGINT, successes BIGINT, failures BIGINT, expired BIGINT,
+  positions VARCHAR);
 """
 
 

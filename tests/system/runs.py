@@ -37,9 +37,10 @@ class History(NamedTuple):
 
 
 def history(folder: Path, *, calls: int, seed: int = 7) -> History:
-    """Write six days of calls, and outcomes: revised, retracted, repeated, contradicted, orphaned, malformed, too late; calls in parts.
+    """Write six days of calls, and outcomes: revised, retracted, repeated, contradicted, orphaned, malformed, too late.
 
-    They belong to a horizon of 12 h. The success rate halves after four days.
+    Some calls come in parts, or after failed attempts. They belong to a horizon of 12 h. The success rate halves after
+    four days.
     """
     draw = random.Random(seed)
     calls_written, outcomes_written = [], []
@@ -201,16 +202,17 @@ def sums_that_fail(out: Path) -> list[str]:
         verdicts_of = ", ".join(f"sum({name})" for name in ("calls", "pending", "successes", "failures", "expired"))
         grains = snapshot.execute(f"SELECT grain, {verdicts_of} FROM rates GROUP BY grain").fetchall()
         (letters,) = snapshot.execute("SELECT count(*) FROM dead_letters").fetchall()
+    tried = count["calls"] + count["attempts"]
     judged = [count[name] for name in ("pending", "successes", "failures", "expired")]
     sums = {
         "records": (
             count["records"],
             sum(count[n] for n in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")),
         ),
-        "calls": (count["calls"] + count["attempts"], sum(judged)),
+        "calls": (tried, sum(judged)),
         "table calls": (judged, [verdicts.get(name, 0) for name in ("pending", "success", "failure", "expired")]),
         "table dead_letters": (count["dead_letters"], letters[0]),
-        **{f"table rates, {grain}": ([count["calls"] + count["attempts"], *judged], list(totals)) for grain, *totals in grains},
+        **{f"table rates, {grain}": ([tried, *judged], list(totals)) for grain, *totals in grains},
     }
     return [f"{name}: {one} is not {other}" for name, (one, other) in sums.items() if one != other]
 

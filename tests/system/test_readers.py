@@ -175,7 +175,9 @@ def cells(at_minute: int, succeeded: int, failed: int, revised: int, expired: in
         column(0, expired),
         column(CALLS * 1_000, 0).astype(np.int64),
     )
-    tried = CellDeltas(np.array([1], np.int32), when[:1], *(np.array([n], np.int32) for n in (1, 0, 1, 0)), deltas[6][:1])
+    tried = CellDeltas(
+        np.array([1], np.int32), when[:1], *(np.array([n], np.int32) for n in (1, 0, 1, 0)), deltas[6][:1]
+    )
     deltas = CellDeltas(*map(np.concatenate, zip(deltas, tried, strict=True)))
     one, none = code[:1], np.zeros(0, np.int32)
     latencies = LatencyDeltas(one, when[:1], np.array([200], np.int16), column(CALLS, 0)[:1])

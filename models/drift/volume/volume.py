@@ -84,9 +84,12 @@ class Volume:
         tasks = [name[0] for name in closed.names]
         called = Counter[tuple[int, str]]()
         # Failed attempts are calls for all others, but no traffic: retries in an incident would look like a crowd.
-        for table, counts, sign in ((closed.trials, closed.trials.calls, 1), (closed.attempts, closed.attempts.count, -1)):
-            rows = zip(table.code.tolist(), _hours(table.minute).tolist(), counts.tolist(), strict=True)
-            for code, hour, count in rows:
+        for table, counts, sign in (
+            (closed.trials, closed.trials.calls, 1),
+            (closed.attempts, closed.attempts.count, -1),
+        ):
+            tried = zip(table.code.tolist(), _hours(table.minute).tolist(), counts.tolist(), strict=True)
+            for code, hour, count in tried:
                 called[hour, tasks[code]] += sign * count
         for (hour, task), count in called.items():
             if count:

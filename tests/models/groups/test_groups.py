@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import OTHER
-from models.groups.groups import MAX_SOURCES, Grouped, Groups, _in_order
+from models.groups.groups import MAX_SOURCES, Grouped, Groups, _in_order, _nameless
 from models.groups.naming import Caps, Folding
 from models.messages import (
     NO_ERRORS,
+    Attempts,
     CallHours,
     CellDeltas,
     Changes,
@@ -180,3 +181,26 @@ def test_values_leave_by_minute_time_and_key(places: list[tuple[int, int]], rand
     none = np.zeros(len(rows))
     found = _in_order(Values(none.astype(np.int32), minute.astype(np.int32), at, key.astype(np.uint64), none, none, at))
     assert list(zip(found.minute.tolist(), found.at.tolist(), found.key.tolist(), strict=True)) == sorted(rows)
+
+
+def test_attempts_leave_with_their_minute_by_group_and_beyond_the_cap_by_task_type() -> None:
+    groups = Groups(1, Caps(1, 10, 10))
+    none = np.zeros(2, np.int32)
+    for minute, count in ((100, 3), (101, 1)):
+        at = none + minute
+        tried = Attempts(np.arange(2, dtype=np.int32), at, at // 60, none + count)
+        grouped = groups.process(changes(minute, A, B)._replace(attempts=tried))
+        assert grouped.closed is not None
+        found = zip(*(column.tolist() for column in grouped.closed.attempts), strict=True)
+        assert [(grouped.closed.names[code], *rest) for code, *rest in found] == [
+            (FOLDED, minute, 1, count),
+            (A, minute, 1, count),
+        ]
+
+
+def test_the_keys_of_an_erased_call_and_of_its_attempts_are_forgotten() -> None:
+    values = changes(100, A, B, LATER, FOREIGN).values
+    values = values._replace(key=np.array([7, 7 + 1, 7 + 32, 7 + 33], np.uint64))
+    assert _nameless(values, (7,)).key.tolist() == [0, 0, 0, 40]
+    last = values._replace(key=np.array([2**64 - 1, 0, 31, 32], np.uint64))
+    assert _nameless(last, (2**64 - 1,)).key.tolist() == [0, 0, 0, 32]

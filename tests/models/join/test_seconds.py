@@ -33,7 +33,9 @@ def _arrivals(*lines: dict[str, Any]) -> Any:
     raws = [json.dumps({"call_id": "c", "occurred_at": "2026-01-01T00:00:00Z", **line}).encode() for line in lines]
     kinds = np.array([OUTCOME if "outcome_id" in line else CALL for line in lines], np.uint8)
     places = np.arange(len(lines))
-    batch = Decoder(now_us=2**62, max_future_skew_us=0).decode(raws, kinds, np.zeros(len(lines), np.int32), places, ["p"])
+    batch = Decoder(now_us=2**62, max_future_skew_us=0).decode(
+        raws, kinds, np.zeros(len(lines), np.int32), places, ["p"]
+    )
     (mine,) = [arrivals for _, arrivals in split(batch) if len(arrivals.calls.key) + len(arrivals.outcomes.key)]
     return mine
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from aftercall.times import MINUTE_US
+from models import plain
 from models.alarms.alarm import Alarm, VolumeChange
 from models.alerts.severity import severity_of_alarm
 from models.arrays import F64, I64
 from models.drift.settings import BUDGET, DriftSettings, part_of_source
 from models.drift.volume.volume import Volume
-from models.messages import NO_VALUES, Closed, Responses, TrialDeltas
+from models.messages import NO_VALUES, Attempts, Closed, Responses, TrialDeltas
 from models.stats.minute_delays import bucket_of
 from simulated.trials import relation
 
@@ -230,3 +231,18 @@ def test_no_alarm_where_nothing_is_wrong(name: str) -> None:
     """Nine weeks of twenty task types each."""
     found = [alarm for alarm in run(NOTHING_WRONG[name]()) if relation(alarm) == "first"]
     assert len(found) == 0, f"{name}: {len(found)} false alarms in 180 group-weeks"
+
+
+def test_retries_in_an_incident_are_no_traffic() -> None:
+    """Failed attempts are among the calls of trials; a volume that knows how many they are takes no notice of them."""
+    made = traffic(working(22, 0.3, 0.5), tasks=2)
+    one, other = Volume(DriftSettings(), None), Volume(DriftSettings(), None)
+    for begin in range(0, 22 * DAY, 6 * 60):
+        closed = made.closed(begin, begin + 6 * 60)
+        # From the 20th day on each call was tried three times before.
+        tried = closed.trials.calls * (3 if begin >= 20 * DAY else 0)
+        table = closed.trials
+        attempts = Attempts(table.code, table.minute, table.minute // 60, tried)
+        more = closed._replace(trials=table._replace(calls=table.calls + tried), attempts=attempts)
+        assert one.close(closed) == other.close(more)
+    assert plain.pack(one.state()) == plain.pack(other.state())

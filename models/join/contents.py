@@ -1,4 +1,4 @@
-"""Decides what a second record of a held call is: the same call, as far as both tell, or another one.
+"""Decides what a second record of a held call is: the same call, as far as both say, or another one.
 
 Of a call it is remembered which fields its records have filled, one bit each, and digests of those that must be equal;
 the values of the others are kept nowhere (docs/decisions/0020-what-a-ledger-makes-of-many-statements.md, section 6).
@@ -18,21 +18,21 @@ BITS: Final = {name: 1 << place for place, name in enumerate(FILLED_ONCE)}
 KNOWN: Final = 1 << len(FILLED_ONCE)
 """Set in what is remembered of a call. A call that a state of before brought has nothing to compare with."""
 FIELDS: Final = KNOWN - 1
-ERROR, SESSION, LATENCY = BITS["error"], BITS["session_id"], BITS["latency_ms"]
-COST, TOKENS, ATTEMPTS = BITS["cost_usd"], BITS["tokens"], BITS["attempts"]
+ERROR_BIT, SESSION_BIT, LATENCY_BIT = BITS["error"], BITS["session_id"], BITS["latency_ms"]
+COST_BIT, TOKENS_BIT, ATTEMPTS_BIT = BITS["cost_usd"], BITS["tokens"], BITS["attempts"]
 _NAMES: Final = (("task_type", 27, 31), ("model", 21, 63), ("config", 16, 31))
 """Place and mask of each name's hint."""
 
 
-class Told(NamedTuple):
-    """What the records of a call have told so far, or what one record tells.
+class Contents(NamedTuple):
+    """What the records of a call have had so far, or what one record has.
 
     Attributes:
         filled: bits of `FILLED_ONCE`, KNOWN, and from bit 16 on hints which name differs from another call's.
         names: digest of the names as they were sent.
         segment: of the segment; 0 where absent.
-        session: of the session, where one is told.
-        error: of the error, where one is told.
+        session: of the session, where there is one.
+        error: of the error, where there is one.
     """
 
     filled: int
@@ -41,42 +41,42 @@ class Told(NamedTuple):
     session: int
     error: int
 
-    def and_of(self, other: Told) -> Told:
-        """What both tell together; of two values the first stays."""
+    def and_of(self, other: Contents) -> Contents:
+        """What both have together; of two values the first stays."""
         new = other.filled & ~self.filled
-        return Told(
+        return Contents(
             self.filled | (other.filled & FIELDS),
             self.names,
             self.segment,
-            other.session if new & SESSION else self.session,
-            other.error if new & ERROR else self.error,
+            other.session if new & SESSION_BIT else self.session,
+            other.error if new & ERROR_BIT else self.error,
         )
 
 
-def filled_by(first: Told, other: Told, apart_us: int) -> int:
+def filled_by(first: Contents, other: Contents, apart_us: int) -> int:
     """The bits of what a record fills of a call; `apart_us`: between the instants of the two, either sign.
 
     Where neither has a latency, it is the time between them.
     """
     new = other.filled & ~first.filled & FIELDS
-    return new if (first.filled | other.filled) & LATENCY or apart_us == 0 else new | LATENCY
+    return new if (first.filled | other.filled) & LATENCY_BIT or apart_us == 0 else new | LATENCY_BIT
 
 
-def differing(first: Told, other: Told, apart_us: int, groups: tuple[Group, Group]) -> str | None:
+def differing(first: Contents, other: Contents, apart_us: int, groups: tuple[Group, Group]) -> str | None:
     """The first field that keeps a record from being one of the same call; None if none does."""
     if first.names != other.names:
         return _differing_name(first, other, groups)
     if first.segment != other.segment:
         return "segment"
     both = first.filled & other.filled
-    if both & ERROR and first.error != other.error:
+    if both & ERROR_BIT and first.error != other.error:
         return "error"
-    if both & SESSION and first.session != other.session:
+    if both & SESSION_BIT and first.session != other.session:
         return "session_id"
     return None if abs(apart_us) <= MOST_APART_US else "occurred_at"
 
 
-def _differing_name(first: Told, other: Told, groups: tuple[Group, Group]) -> str:
+def _differing_name(first: Contents, other: Contents, groups: tuple[Group, Group]) -> str:
     """Which name differs: those that count show it, else the hints, as aliases make one name of many."""
     for (name, place, mask), one, two in zip(_NAMES, *groups, strict=True):
         if one != two or (first.filled >> place ^ other.filled >> place) & mask:

@@ -5,9 +5,10 @@ Fields are compared as they were sent, so this comes before anything is redacted
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from operator import attrgetter, is_not
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -23,15 +24,17 @@ BITS: Final = {name: 1 << place for place, name in enumerate(FILLED_ONCE)}
 """Of `Calls.filled`, by field."""
 _COUNTED: Final = ("latency_ms", "cost_usd", "tokens")
 """Those that are columns of their own."""
-_RARE: Final = ("segment", *(name for name in FILLED_ONCE if name not in _COUNTED))
-_EMPTY_IS_ABSENT: Final = ("attrs", "attempts")
+_COMMON: Final = ("session_id", "attrs")
+_RARE: Final = ("segment", *(name for name in FILLED_ONCE if name not in {*_COUNTED, *_COMMON}))
 _NOTHING: Final = (None,) * len(_RARE)
 _rare = attrgetter(*_RARE)
+_session, _attrs = attrgetter("session_id"), attrgetter("attrs")
 
+_EMPTY_IS_ABSENT: Final = ("attrs", "attempts")
 _Deciding = tuple[str | None, str | None]
 
 
-class Told(NamedTuple):
+class Contents(NamedTuple):
     """Columns of `connectors.batch.Calls`, but that `digest` has no names and `filled` only what is rare.
 
     Attributes:
@@ -52,7 +55,7 @@ class _Digests(NamedTuple):
     error: int
 
 
-class Teller:
+class ContentsReader:
     """Reads records piece by piece, and remembers what it has digested."""
 
     def __init__(self, *, keep_payloads: bool) -> None:
@@ -60,27 +63,29 @@ class Teller:
         self._keep_payloads = keep_payloads
         self._known: dict[_Deciding, _Digests] = {}
 
-    def read(self, records: list[CallRecord]) -> Told:
+    def read(self, records: list[CallRecord]) -> Contents:
         """The columns of one piece."""
         count, rare = len(records), list(map(_rare, records))
-        none, sure = np.zeros(count, np.uint32), np.ones(count, np.bool_)
+        sessions, attrs = list(map(_session, records)), list(map(_attrs, records))
+        filled = _bits("session_id", sessions) | _bits("attrs", attrs)
+        session = _digests(sessions)
         if rare.count(_NOTHING) == count:
-            nothing = self._digests(None, None)
-            return Told(np.full(count, nothing.both, np.uint64), none, none, none, none, sure)
-        columns: dict[str, tuple[Any, ...]] = dict(zip(_RARE, zip(*rare, strict=True), strict=True))
-        given = {name: _is_given(name, column) for name, column in columns.items() if column.count(None) < count}
-        filled = none.copy()
-        for name in given.keys() & BITS.keys():
-            filled |= given[name] * np.uint32(BITS[name])
+            nothing, none = self._digests(None, None), np.zeros(count, np.uint32)
+            return Contents(
+                np.full(count, nothing.both, np.uint64), none, session, none, filled, np.ones(count, np.bool_)
+            )
+        columns = dict(zip(_RARE, zip(*rare, strict=True), strict=True))
+        for name in BITS.keys() & columns.keys():
+            filled |= _bits(name, columns[name])
         if not self._keep_payloads:
-            _forget_payloads(records, given)
-        for i in np.flatnonzero(given.get("attempts", False)).tolist():
+            _forget_payloads(records, filled)
+        sure = np.ones(count, np.bool_)
+        for i in np.flatnonzero(filled & BITS["attempts"]).tolist():
             sure[i] = make_plain(records[i], columns["attempts"][i])
-        if "tool_calls" in given:
+        if (filled & np.uint32(BITS["tool_calls"])).any():
             sure &= times_are_sure(columns["tool_calls"])
-        session = np.fromiter(map(_digest, columns["session_id"]), np.uint32, count) if "session_id" in given else none
         digest, segment, error = self._compared(columns["segment"], columns["error"])
-        return Told(digest, segment, session, error, filled, sure)
+        return Contents(digest, segment, session, error, filled, sure)
 
     def _compared(self, segments: tuple[str | None, ...], errors: tuple[str | None, ...]) -> tuple[U64, U32, U32]:
         found = list(map(self._digests, segments, errors))
@@ -96,22 +101,39 @@ class Teller:
         return known
 
 
-def folded(digest: int) -> int:
-    """Half of a 64-bit digest, as the join stores it: enough to tell apart what records of one id say."""
-    return (digest ^ (digest >> 32)) & 0xFFFFFFFF
+def folded(digest: U64) -> U32:
+    """Half of 64-bit digests, as the join stores them: enough to tell apart what records of one id say."""
+    return (digest ^ (digest >> np.uint64(32))).astype(np.uint32)
 
 
 def _digest(text: str | None) -> int:
-    return 0 if text is None else folded(xxh3_64_intdigest(text.encode()))
+    if text is None:
+        return 0
+    digest = xxh3_64_intdigest(text.encode())
+    return (digest ^ (digest >> 32)) & 0xFFFFFFFF
 
 
-def _is_given(name: str, column: tuple[Any, ...]) -> Bools:
-    """Which calls have a field, of a column in which not all lack it."""
-    present = map(bool, column) if name in _EMPTY_IS_ABSENT else map(is_not, column, repeat(None))
-    return np.fromiter(present, np.bool_, len(column))
+def _digests(texts: list[str | None]) -> U32:
+    """Of texts that are mostly all there, or all absent."""
+    missing = texts.count(None)
+    if missing == len(texts):
+        return np.zeros(len(texts), np.uint32)
+    if missing:
+        return np.fromiter(map(_digest, texts), np.uint32, len(texts))
+    encoded = map(str.encode, cast("list[str]", texts))
+    return folded(np.fromiter(map(xxh3_64_intdigest, encoded), np.uint64, len(texts)))
 
 
-def _forget_payloads(records: list[CallRecord], given: dict[str, Bools]) -> None:
-    for name in given.keys() & {"input", "output"}:
-        for i in np.flatnonzero(given[name]).tolist():
+def _bits(name: str, column: Sequence[Any]) -> U32:
+    """The bit of a field, for each call that has it; empty `attrs` and `attempts` are absent."""
+    bit = np.uint32(BITS[name])
+    if column.count(None) == len(column):
+        return np.zeros(len(column), np.uint32)
+    given = map(bool, column) if name in _EMPTY_IS_ABSENT else map(is_not, column, repeat(None))
+    return np.fromiter(given, np.bool_, len(column)) * bit
+
+
+def _forget_payloads(records: list[CallRecord], filled: U32) -> None:
+    for name in ("input", "output"):
+        for i in np.flatnonzero(filled & BITS[name]).tolist():
             msgspec.structs.force_setattr(records[i], name, None)

@@ -11,9 +11,9 @@ import pytest
 from aftercall.vocabulary import FILLED_ONCE
 from connectors.batch import Calls
 from connectors.decode.aliases import AliasSettings
+from connectors.decode.contents import BITS
 from connectors.decode.decoder import CALL, Decoder
 from connectors.decode.redaction import RedactingDecoder
-from connectors.decode.told import BITS
 from harness.decoding import CALL_BASE, NOW, SKEW, decode
 
 VALUES: dict[str, Any] = {

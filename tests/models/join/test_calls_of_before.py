@@ -1,4 +1,4 @@
-"""Calls that a state of before brought: nothing is known of what their records told, and they are judged as then."""
+"""Calls that a state of before brought: nothing is known of what their records had; they are judged as then."""
 
 from __future__ import annotations
 
