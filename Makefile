@@ -12,7 +12,7 @@ BESIDE := -n 6 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all check check-real bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -80,6 +80,11 @@ check: $(STAMP)
 
 check-real: $(STAMP)
 	$(BIN)/python -m benchmarks.check_real
+
+# Inputs as people have them, where they lie beside the checkout: what was wanted against what came of it.
+CASES ?=
+check-cases: $(STAMP)
+	$(BIN)/python -m benchmarks.check_cases $(if $(CASES),--only $(CASES))
 
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks.engine

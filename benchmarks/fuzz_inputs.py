@@ -96,10 +96,12 @@ def seeds() -> list[bytes]:
         ),
         (
             b'{"outcome_id":"o","call_id":"c","occurred_at":"2026-03-01T12:00:00Z","type":"outcome","source":"judge",'
-            b'"call_occurred_at":"2026-03-01T11:00:00Z","score":0.5,"action":"retract","retracts":"o0","reason":"r"}'
+            b'"author":"a","call_occurred_at":"2026-03-01T11:00:00Z","score":0.5,"action":"retract","retracts":"o0",'
+            b'"reason":"r"}'
         ),
     )
-    made = []
+    clearing = b'{"outcome_id":"o","call_id":"c","occurred_at":"2026-03-01T12:00:00Z","source":"s","success":null}'
+    made = [bytes([OUTCOME, 0]) + clearing]
     for kind in (CALL, OUTCOME):
         for record in (GOOD[kind], full[kind]):
             made.append(bytes([kind, 0]) + record)

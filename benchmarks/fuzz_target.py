@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES, AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS, DeadLetter, to_json
 from aftercall.times import parse_time
-from connectors.batch import Batch
+from connectors.batch import Batch, Outcomes
 from connectors.dead_letters import MAX_PAYLOAD_BYTES, dead_letter, topic_origin
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from connectors.decode.structs import CallRecord, OutcomeRecord
@@ -61,7 +61,10 @@ def check(message: Message) -> str:
     if accepted:
         name, columns = accepted[0]
         assert name == ("call", "outcome")[message.kind]
-        record = columns.records[columns.pos.tolist().index(1)]
+        row = columns.pos.tolist().index(1)
+        record = columns.records[row]
+        if message.kind == OUTCOME:
+            _check_votes(batch.outcomes, row)
         decoded = msgspec.to_builtins(record)
         if want is not None and not message.keep_payloads:
             want |= {name: None for name in ("input", "output") if name in want}
@@ -72,6 +75,14 @@ def check(message: Message) -> str:
     assert (refused.offset, refused.raw) == (11, raw)
     _check_letter(refused.reason, refused.detail, raw, message)
     return refused.reason
+
+
+def _check_votes(outcomes: Outcomes, row: int) -> None:
+    """What the join reads of a vote in columns is what its record says."""
+    record, nothing = outcomes.records[row], (None, None, "assert")
+    bare = (record.success, record.score, record.action) == nothing
+    assert (outcomes.bare[row], outcomes.retract[row]) == (bare, bare or record.action == "retract")
+    assert (outcomes.author[row] == 0) == (record.author is None)
 
 
 def _decoded(raw: bytes, message: Message) -> Batch:

@@ -36,7 +36,17 @@ LATENESS_US: Final = 3_600_000_000
 """Outcomes come within 60 h, so one that is 12 h behind is still in time."""
 CHUNK_US: Final = 3_600_000_000
 PRODUCERS: Final = 3
-TOLD_LATER: Final = ("error", "session_id", "latency_ms", "cost_usd", "tokens_in", "tokens_out", "attrs", "attempts", "tool_calls")
+TOLD_LATER: Final = (
+    "error",
+    "session_id",
+    "latency_ms",
+    "cost_usd",
+    "tokens_in",
+    "tokens_out",
+    "attrs",
+    "attempts",
+    "tool_calls",
+)
 """Fields of a call that a record at its start does not have."""
 _BROKEN: Final = (b"{", b'"text"', b"{}", b'{"call_id":"x","occurred_at":"soon"}', b"\xff\xfe")
 _PASSING: Final = ("invoice_extraction", "cedar-mini", 0.45, 0.6, 0.6)

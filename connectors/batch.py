@@ -87,7 +87,10 @@ class Outcomes(NamedTuple):
         source: index into `Batch.sources`; a retraction by `retracts` that names no source has the source `""`.
         success: the field as given (0, 1), or -1; nothing is derived from `score` here.
         score: as given, or nan.
-        retract: `action` is `retract`.
+        retract: asserts nothing: `action` is `retract`, or the record is `bare`.
+        bare: has neither `success` nor `score`, and `action` is not `retract`. By the ledger of its call it clears an
+            earlier outcome, or is refused.
+        author: xxh3_64 of the UTF-8 of `author`, 0 where it is absent. A hash of 0 counts as 1.
         uuid: as in `Calls`, of `outcome_id`.
         call_uuid: as in `Calls`, of `call_id`.
         records: `OutcomeRecord`.
@@ -101,6 +104,8 @@ class Outcomes(NamedTuple):
     success: I8
     score: F64
     retract: Bools
+    bare: Bools
+    author: U64
     uuid: U64
     call_uuid: U64
     records: Objects

@@ -52,6 +52,25 @@ class DelayDeltas(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class OpinionDeltas(NamedTuple):
+    """Opinions of sources gained (+1) or withdrawn (-1), one row each: what a source says of a call, whatever decides.
+
+    By (group, source, minute of the call's time, success, bucket of `delay_distribution`); rows may repeat. `source`
+    indexes the message's `sources`.
+    """
+
+    code: I32
+    source: I32
+    minute: I32
+    success: I8
+    bucket: I16
+    sign: I8
+
+
+_NONE: I32 = np.zeros(0, np.int32)
+NO_OPINIONS = OpinionDeltas(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int16), _NONE.astype(np.int8))
+
+
 class TrialDeltas(NamedTuple):
     """Differences per (group, effective minute), only ever for minutes still open.
 
@@ -90,9 +109,9 @@ class Responses(NamedTuple):
     """Statements and trials per (group, effective minute, source, success, bucket of `minute_delays`), each once.
 
     A statement is an assertion that entered a ledger: counted once, in the minute in which it took effect, whatever
-    becomes of it. A trial (see `TrialDeltas`) counts for the source whose statement decided at the end of its minute:
-    `call` for the call's own error, `silence` where there is no statement. Statements are never taken back; trials only
-    in minutes still open. `source` indexes the message's `sources`.
+    becomes of it; `success` is -1 where it abstains. A trial (see `TrialDeltas`) counts for the source whose statement
+    decided at the end of its minute: `call` for the call's own error, `silence` where there is no statement. Statements
+    are never taken back; trials only in minutes still open. `source` indexes the message's `sources`.
     """
 
     code: I32
@@ -178,6 +197,7 @@ class Changes(NamedTuple):
     hours: CallHours
     erased: tuple[int, ...] = ()
     """Keys of calls that every step must drop."""
+    opinions: OpinionDeltas = NO_OPINIONS
     attempts: Attempts = NO_ATTEMPTS
 
 

@@ -59,7 +59,7 @@ class Decoder:
             keep_payloads: keep `input` and `output` of calls in their records; otherwise they are checked and dropped.
             aliases: names that count as others; absent: none.
             ids_as_uuids: ids of calls and outcomes that are UUIDs in another spelling are read as UUIDs.
-            score_bounds: of sources that have settings, the least and the greatest score where these name them.
+            score_bounds: of sources with settings for scores, the least and the greatest score where these name them.
         """
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
@@ -169,6 +169,8 @@ class Decoder:
             success=columns.success,
             score=columns.score,
             retract=columns.retract,
+            bare=columns.bare,
+            author=columns.author,
             uuid=columns.uuid,
             call_uuid=columns.call_uuid,
             records=read.records,

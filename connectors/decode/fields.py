@@ -41,6 +41,7 @@ _tokens_out = attrgetter("tokens_out")
 _facts = attrgetter("source", "success", "action")
 _call_time = attrgetter("call_occurred_at")
 _score = attrgetter("score")
+_author = attrgetter("author")
 
 _Key = TypeVar("_Key")
 
@@ -132,6 +133,8 @@ class OutcomeValues(NamedTuple):
     success: I8
     score: F64
     retract: Bools
+    bare: Bools
+    author: U64
     uuid: U64
     call_uuid: U64
 
@@ -235,9 +238,10 @@ class OutcomeFields:
         reserved = np.array([source in RESERVED_SOURCES for source, _, _ in codes], np.bool_)[code]
         named = np.array([source is not None for source, _, _ in codes], np.bool_)[code] & ~reserved
         score = np.fromiter(map(_score, records), np.float64, count)
-        enough = named & (retract | (success >= 0) | ~np.isnan(score))
+        enough = named.copy()
         for i in np.flatnonzero(retract & ~named & ~reserved).tolist():
             enough[i] = records[i].retracts is not None
+        bare = ~retract & (success < 0) & np.isnan(score)
         call_ids = list(map(_call_id, records))
         piece = OutcomeValues(
             key=_keys(call_ids),
@@ -247,7 +251,9 @@ class OutcomeFields:
             source=self._codes.encode([source or "" for source, _, _ in codes], len(codes))[code],
             success=success,
             score=score,
-            retract=retract,
+            retract=retract | bare,
+            bare=bare,
+            author=_authors(records),
             uuid=uuid_words(list(map(_outcome_id, records))),
             call_uuid=uuid_words(call_ids),
         )
@@ -269,6 +275,16 @@ def _fill(records: list[Any], name: str, default: str) -> None:
 
 def _keys(ids: list[str]) -> U64:
     return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
+
+
+def _authors(records: list[OutcomeRecord]) -> U64:
+    """Hashes of the authors, 0 where there is none: no hash is 0."""
+    authors: list[str | None] = list(map(_author, records))
+    hashes = np.zeros(len(authors), np.uint64)
+    if authors.count(None) < len(authors):
+        given = [(i, author) for i, author in enumerate(authors) if author is not None]
+        hashes[[i for i, _ in given]] = np.maximum(_keys([author for _, author in given]), np.uint64(1))
+    return hashes
 
 
 def _call_at(records: list[OutcomeRecord]) -> tuple[I64, Bools]:

@@ -21,10 +21,10 @@ _Part = TypeVar("_Part", AttemptRecord, ToolCallRecord)
 
 
 class RedactingDecoder(Decoder):
-    """Replaces what matches a pattern in `error`, also of attempts and tools, `reason` and the texts of `attrs` by `REDACTED`.
+    """Replaces what matches a pattern in `error` (of attempts and tools too), `reason` and `attrs` by `REDACTED`.
 
-    Ids, names and times are kept: they decide which records belong together. Conflicts are detected by the original
-    text. Costs about 1 us per record, and more for records that have such texts.
+    Ids, names, authors and times are kept: they decide which records belong together. Conflicts are detected by the
+    original text. Costs about 1 us per record, and more for records that have such texts.
     """
 
     def __init__(self, redact: Sequence[str], **settings: Any) -> None:

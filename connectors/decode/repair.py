@@ -1,8 +1,8 @@
 """Reads records of common exporters that the structs reject: some 8 us each, where pydantic takes 40.
 
 They say what `aftercall.events` accepts in another way than most: empty text for absent, 812.0 for a count, 17 for an
-id, labels that are too long, the items of a tool in place of their number, fields that we do not know. Once that is put right, the structs check the record as they
-check any other.
+id, labels that are too long, the items of a tool in place of their number, fields that we do not know. Once that is put
+right, the structs check the record as they check any other.
 """
 
 from __future__ import annotations

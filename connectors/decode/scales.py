@@ -31,7 +31,7 @@ def off_scale(
     Args:
         outcomes: accepted ones. Where all scores are usual, two comparisons of a column.
         sources: their names.
-        bounds: of sources that have settings, their scale, or None: then any score may be meant.
+        bounds: of sources with settings for scores, their scale, or None: then any score may be meant.
     """
     score = outcomes.score
     if not ((score < _USUAL[0]) | (score > _USUAL[1])).any() and not any(bounds.values()):
@@ -57,7 +57,7 @@ def _warned(outcomes: Outcomes, rows: I64, source: str, scale: tuple[float, floa
         pass_at = math.ceil(pass_at) if most - least >= 2 else pass_at
         name = source if _BARE.fullmatch(source) else json.dumps(source, ensure_ascii=False)
         detail = (
-            f"source '{printable(source)}' has scores outside 0 to 1 ({found}) and no settings, so "
+            f"source '{printable(source)}' has scores outside 0 to 1 ({found}) and no bound for them is set, so "
             f"{DEFAULT_PASS_AT} is a success (set its scale, such as [verdict.source.{printable(name)}] "
             f"scale = [{least:g}, {most:g}], pass_at = {pass_at:g})"
         )

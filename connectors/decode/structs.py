@@ -122,11 +122,13 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     type: Literal["outcome"] | None = None
     call_occurred_at: _FreeText | None = None
     source: _Text | None = None
+    author: _Text | None = None
     success: bool | None = None
     score: _Finite | None = None
     action: Literal["assert", "retract"] | None = DEFAULT_ACTION
     retracts: _Text | None = None
     reason: _LongText | None = None
+    scorer: _Text | None = None
     error: _LongText | None = None
     attrs: _Attrs | None = None
 

@@ -29,7 +29,6 @@ _SLUGS: Final = {
     "bad_time": "bad_time",
     "before_2000": "before_2000",
     "not_finite": "not_finite",
-    "no_verdict": "no_verdict",
     "empty_retraction": "empty_retraction",
     "reserved_source": "reserved_source",
     "reserved_name": "reserved_name",

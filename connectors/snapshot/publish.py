@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from connectors.snapshot import tables
+from connectors.snapshot import merging, tables
 from connectors.snapshot.errors import naming
 from connectors.snapshot.versions import discard_unfinished, draft_of, keep_newest, newest_version, release
 
@@ -58,7 +58,7 @@ class Publication:
         pipeline: Mapping[str, Any],
         rates: Mapping[str, Any],
         current_rates: Mapping[str, Any],
-        *,
+        of_sources: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
         tool_rates: Mapping[str, Any] | None = None,
     ) -> Path:
         """Write the file, make it the newest, and remove all but the last `keep`.
@@ -68,6 +68,7 @@ class Publication:
                 (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned` (absent: none).
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
+            of_sources: The same of `source_rates` and `source_current_rates`; None: empty tables.
             tool_rates: The same; None: an empty table.
 
         Returns:
@@ -80,6 +81,8 @@ class Publication:
         try:
             with naming(self._draft, reads=self._live_file):
                 computed = {"rates": rates, "current_rates": current_rates}
+                if of_sources is not None:
+                    computed |= dict(zip(("source_rates", "source_current_rates"), of_sources, strict=True))
                 if tool_rates is not None:
                     computed["tool_rates"] = tool_rates
                 self._fill(pipeline, computed)
@@ -121,19 +124,21 @@ class Publication:
             execute(tables.create(f"published.{table}", columns))
         if self._calls != "none":
             decided = " WHERE verdict != 'pending'" if self._calls == "decided" else ""
-            self._insert("calls", f"SELECT * FROM ({tables.MERGED_CALLS}){decided}")
-            self._insert("calls", tables.ATTEMPTS)
+            self._insert("calls", f"SELECT * FROM ({merging.MERGED_CALLS}){decided}")
+            self._insert("calls", merging.ATTEMPTS)
             if self._calls == "decided":
-                self._insert("statements", _of_decided_calls(tables.NEWEST_STATEMENTS))
-                self._insert("tool_calls", _of_decided_calls(tables.TOOL_CALLS, "AND c.occurred_at = t.call_occurred_at"))
+                self._insert("statements", _of_decided_calls(merging.NEWEST_STATEMENTS))
+                self._insert(
+                    "tool_calls", _of_decided_calls(merging.TOOL_CALLS, "AND c.occurred_at = t.call_occurred_at")
+                )
             else:
-                self._insert("statements", tables.NEWEST_STATEMENTS)
-                self._insert("tool_calls", tables.TOOL_CALLS)
-        self._insert("alerts", tables.NEWEST_ALERTS)
+                self._insert("statements", merging.NEWEST_STATEMENTS)
+                self._insert("tool_calls", merging.TOOL_CALLS)
+        self._insert("alerts", merging.NEWEST_ALERTS)
         for table in ("digests", "recommendations", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
         for table, arrays in computed.items():
-            if len(arrays["calls"]):
+            if len(next(iter(arrays.values()))):
                 self._cursor.register("computed", dict(arrays))
                 self._insert(table, f"SELECT {tables.select(table)} FROM computed")
                 self._cursor.unregister("computed")
@@ -172,7 +177,4 @@ def _insertion(table: str) -> str:
 
 
 def _of_decided_calls(rows: str, more: str = "") -> str:
-    return (
-        f"SELECT * FROM ({rows}) t "
-        f"WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = t.call_id {more})"
-    )
+    return f"SELECT * FROM ({rows}) t WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = t.call_id {more})"

@@ -153,9 +153,10 @@ class SnapshotStore:
             self._append("verdicts", rows)
 
     def append_statements(self, rows: Sequence[Row]) -> None:
-        """Log statements; the last one appended for an outcome is current.
+        """Log statements; the last one appended for an edition of an outcome is current.
 
-        Rows (call_id, call_occurred_at µs, outcome_id, source, occurred_at µs, action, success, score, reason, stands).
+        Rows (call_id, call_occurred_at µs, outcome_id, edition, source, author, occurred_at µs, action, success, score,
+        reason, scorer, stands).
         """
         if self._calls != "none":
             self._append("statements", rows)

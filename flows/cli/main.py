@@ -230,6 +230,9 @@ def insights(
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="End of the lookback, RFC 3339; by default the snapshot's end.")
     ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compare what this source says, instead of the verdicts.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the last days of a task type with those before: what degraded, since when, and where to send calls."""
@@ -241,7 +244,7 @@ def insights(
         if not given or given % timedelta(hours=1):
             raise UsageError(f"{option}: must be whole hours, at least 1h; got {text} (rates are kept by the hour)")
     try:
-        comparison = compare(snapshot_file(snapshot), plain_name(task), *spans, moment(as_of, "--as-of"))
+        comparison = compare(snapshot_file(snapshot), plain_name(task), *spans, moment(as_of, "--as-of"), source)
     except OverflowError:
         rule = f"must not reach back beyond the year 1; got {lookback} and {baseline}"
         raise UsageError(f"--lookback, --baseline: {rule} (give shorter spans or a later --as-of)") from None

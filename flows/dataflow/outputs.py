@@ -30,6 +30,7 @@ from flows.dataflow.snapshot_messages import (
     DeadLetterRows,
     DigestRows,
     EraseRows,
+    OpinionChanges,
     RecommendationRows,
     StatementRows,
     Tally,
@@ -246,7 +247,10 @@ def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
     clock = (SNAPSHOT_KEY, Clock(grouped.watermark, NEVER, {}))
     if not grouped.names:
         return [clock]
-    return [(SNAPSHOT_KEY, CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)), clock]
+    cells = CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)
+    opinions = OpinionChanges(grouped.names, grouped.sources, grouped.opinions)
+    said = [(SNAPSHOT_KEY, opinions)] if len(grouped.opinions.code) else []
+    return [(SNAPSHOT_KEY, cells), *said, clock]
 
 
 def letter_history(letter: Letter) -> list[Keyed]:

@@ -118,7 +118,21 @@ def statement_rows(joined: Joined) -> list[Row]:
     """Rows of the table `statements`: new ones, and old ones whose `stands` has changed."""
     first = joined.first
     rows: list[Row] = [
-        (r.call_id, call_at, r.outcome_id, r.source, at, "assert", success == 1, r.score, r.reason, True)
+        (
+            r.call_id,
+            call_at,
+            r.outcome_id,
+            1,
+            r.source,
+            None,
+            at,
+            "assert",
+            success == 1,
+            r.score,
+            r.reason,
+            r.scorer,
+            True,
+        )
         for r, call_at, at, success in zip(
             first.records, first.call_at.tolist(), first.at.tolist(), first.success.tolist(), strict=True
         )
@@ -128,12 +142,15 @@ def statement_rows(joined: Joined) -> list[Row]:
             s.call_id,
             s.call_at,
             s.outcome_id,
+            s.edition,
             s.source,
+            s.author,
             s.at,
             "retract" if s.retract else "assert",
             s.success,
             s.score,
             s.reason,
+            s.scorer,
             s.stands,
         )
         for s in joined.statements

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
 from connectors.batch import Warned
-from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
+from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas, OpinionDeltas
 from models.rates import ToolUses
 
 SNAPSHOT_KEY: Final = "snapshot"
@@ -121,6 +121,14 @@ class CellChanges(NamedTuple):
     delays: DelayDeltas
 
 
+class OpinionChanges(NamedTuple):
+    """Opinions of sources gained and withdrawn; the codes in `opinions` index `names` and `sources`."""
+
+    names: list[Group]
+    sources: list[str]
+    opinions: OpinionDeltas
+
+
 class Clock(NamedTuple):
     """How far the pipeline has read; the sink ignores values older than its own."""
 
@@ -149,5 +157,6 @@ SnapshotMessage = (
     | UnmatchedIds
     | EraseRows
     | CellChanges
+    | OpinionChanges
     | Clock
 )

@@ -1,4 +1,4 @@
-"""Keeps the rate cells, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
+"""Keeps counts, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
 from flows.dataflow.alike_ids import AlikeIds
 from flows.dataflow.alike_names import alike_names
+from flows.dataflow.counted import Counted, FrozenCounts
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.pipeline_warnings import MOST, PipelineWarnings
 from flows.dataflow.snapshot_messages import (
@@ -33,6 +34,7 @@ from flows.dataflow.snapshot_messages import (
     DeadLetterRows,
     DigestRows,
     EraseRows,
+    OpinionChanges,
     RecommendationRows,
     SnapshotMessage,
     StatementRows,
@@ -43,7 +45,7 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
     WarningRows,
 )
-from models.rates import FrozenRates, FrozenTools, RateCells, ToolCells
+from models.rates import SourceCells, ToolCells
 from models.state import Migrations
 
 PARTITION: Final = SNAPSHOT_KEY
@@ -94,8 +96,8 @@ class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     state_version: Final = 4
     state_migrations: Final[Migrations] = {
         2: lambda state: {**state, "warnings": [], "unmatched": {}},
-        # How tools were used before is not known: their rates begin with what comes.
-        3: lambda state: {**state, "tools": ToolCells().state()},
+        # What sources said and how tools did before is not known: their tables begin with what comes.
+        3: lambda state: {**state, "source_cells": SourceCells().state(), "tools": ToolCells().state()},
     }
 
     def __init__(self, settings: SnapshotSettings) -> None:
@@ -112,12 +114,12 @@ class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
 
 
 class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
-    """The rate cells, the counters and the store."""
+    """The counts, the counters and the store."""
 
     def __init__(self, settings: SnapshotSettings, resume_state: State | None) -> None:
         self._settings = settings
         self._tallies: Counter[str] = Counter()
-        self._cells, self._tools = RateCells(), ToolCells()
+        self._counted = Counted()
         self._warnings, self._alike_ids = PipelineWarnings(), AlikeIds()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
@@ -172,8 +174,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         return {
             "cut": self._store.cut,
             "tallies": dict(self._tallies),
-            "cells": self._cells.state(),
-            "tools": self._tools.state(),
+            **self._counted.state(),
             "watermark": self._watermark,
             "newest_call": self._newest_call,
             "positions": dict(self._positions),
@@ -197,7 +198,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         as_of, live = self._as_of(), self._settings.live
         if not live and self._newest_call != NEVER:
             as_of = _minute_after(self._newest_call)
-        _publish(self._store.begin_publish(), self._pipeline(), self._frozen(), as_of, self._alike, live=live)
+        _publish(self._store.begin_publish(), self._pipeline(), self._counted.frozen(), as_of, self._alike, live=live)
         self._store.close()
 
     def abandon(self) -> None:
@@ -215,14 +216,12 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_attempts(rows)
             case ToolRows(rows):
                 self._store.append_tool_calls(rows)
-            case ToolChanges(uses):
-                self._tools.apply(uses)
             case VerdictRows(rows):
                 self._store.append_verdicts(rows)
             case StatementRows(rows):
                 self._store.append_statements(rows)
-            case CellChanges():
-                self._cells.apply(*message)
+            case CellChanges() | OpinionChanges() | ToolChanges():
+                self._counted.add(message)
             case Tally(counts):
                 # `Counter.update` adds; the difference of a count such as `waiting` may be negative.
                 self._tallies.update(counts)
@@ -230,7 +229,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._watermark = max(self._watermark, watermark)
                 self._newest_call = max(self._newest_call, newest_call)
                 self._positions.update(positions)
-                self._cells.advance(self._watermark, self._newest_call)
+                self._counted.advance(self._watermark, self._newest_call)
             case DeadLetterRows(letters):
                 self._store.append_dead_letters(letters)
             case AlertRows(alerts):
@@ -266,7 +265,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def _publish_beside(self) -> None:
         self._forget()
         self._published_cut = self._store.cut
-        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._frozen()
+        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._counted.frozen()
         as_of = self._as_of()
 
         def run() -> None:
@@ -282,9 +281,6 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
         # The interpreter waits for the executor's work, so a clean end never interrupts a write of DuckDB.
         self._running = self._publisher.submit(run)
-
-    def _frozen(self) -> tuple[FrozenRates, FrozenTools]:
-        return self._cells.frozen(), self._tools.frozen()
 
     def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
@@ -337,8 +333,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         before = {name: self._watermark - duration_us(age) for name, age in ages.items()}
         hourly = before.pop("hourly", None)
         if hourly is not None:
-            self._cells.forget_hours(hourly)
-            self._tools.forget_hours(hourly)
+            self._counted.forget_hours(hourly)
         if "alerts" in before:
             self._warnings.forget(before["alerts"])
         if before:
@@ -346,7 +341,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def _restore(self, state: State) -> int:
         self._tallies.update(state["tallies"])
-        self._cells, self._tools = RateCells.from_state(state["cells"]), ToolCells.from_state(state["tools"])
+        self._counted = Counted(state)
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
         self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
@@ -357,20 +352,19 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 def _publish(
     publication: Publication,
     pipeline: dict[str, Any],
-    frozen: tuple[FrozenRates, FrozenTools],
+    frozen: FrozenCounts,
     as_of: int,
     warn: Callable[[Publication, Mapping[str, Any]], list[Warned]],
     *,
     live: bool,
 ) -> None:
     try:
-        rates, current = frozen[0].tables(as_of, live=live)
-        tool_rates = frozen[1].table()._asdict()
-        warnings = [*pipeline["warnings"], *warn(publication, current)]
+        tables = frozen.tables(as_of, live=live)
+        warnings = [*pipeline["warnings"], *warn(publication, tables.current_rates)]
     except BaseException:
         publication.abandon()
         raise
-    publication.write(pipeline | {"warnings": warnings}, rates, current, tool_rates=tool_rates)
+    publication.write(pipeline | {"warnings": warnings}, *tables)
 
 
 def _minute_after(at_us: int) -> int:

@@ -19,6 +19,7 @@ from aftercall.durations import format_duration
 from aftercall.vocabulary import EVERY_TASK
 from flows.reports.insights_compare import ArmInsight, ArmKey, Corrected, Counts, Side, compare_arms, pooled, total
 from flows.reports.insights_evidence import DetectionDelay, detection_delay
+from flows.reports.insights_rates import Rates, rates_of
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
 from models.drift import DriftSettings
 from models.stats.change_point import change_index
@@ -71,9 +72,10 @@ class DegradedModel:
 
 @dataclass(frozen=True)
 class Insight:
-    """The result of `insights`. Times are aware, UTC."""
+    """The result of `insights`. Times are aware, UTC. `source`: whose statements are compared; None: the verdicts."""
 
     task_type: str
+    source: str | None
     as_of: datetime
     lookback: timedelta
     baseline: timedelta
@@ -86,6 +88,7 @@ class Insight:
         """Plain values for JSON: the names of docs/reference.md, section 5, then intervals and counts."""
         return {
             "task_type": self.task_type,
+            "source": self.source,
             "as_of": _text(self.as_of),
             "lookback": format_duration(self.lookback),
             "baseline": format_duration(self.baseline),
@@ -112,6 +115,7 @@ def insights(
     lookback: timedelta = timedelta(hours=48),
     baseline: timedelta = timedelta(hours=168),
     as_of: datetime | None = None,
+    source: str | None = None,
 ) -> Insight:
     """Compare the last `lookback` of a task type with the `baseline` span before it.
 
@@ -122,9 +126,11 @@ def insights(
         baseline: whole hours, > 0.
         as_of: end of the lookback, rounded up to a full hour; None: the end of the snapshot. Rates of past spans use
             all outcomes in the snapshot, also those that arrived after `as_of`.
+        source: compare what this source says instead of verdicts; without alerts, detection delays and routing, which
+            rest on verdicts.
 
     Raises:
-        InsightError: no such snapshot, no such task type, or a span that is not in whole hours.
+        InsightError: no such snapshot, task type or source, or a span that is not in whole hours.
     """
     for name, span in (("lookback", lookback), ("baseline", baseline)):
         if span < GRAIN or span % GRAIN:
@@ -134,28 +140,32 @@ def insights(
             raise InsightError(message)
     with open_snapshot(snapshot) as base:
         _check_task(base, snapshot, task)
+        rates = rates_of(base, snapshot, task, source)
         end = _end(base, as_of)
         start = end - lookback
         limit = LATEST if as_of is None else end.replace(tzinfo=None)
-        before = _sides(base, task, start - baseline, start)
-        after = _sides(base, task, start, end)
-        corrected = {} if as_of is not None else _corrected(base, task, lookback)
+        before = _sides(base, rates, task, start - baseline, start)
+        after = _sides(base, rates, task, start, end)
+        corrected = {} if as_of is not None else _corrected(base, rates, task, lookback)
         keys = sorted(set(before) | set(after))
         arms = compare_arms(keys, before, after, corrected)
-        delays = _detection_delays(base, task, (start - baseline, end), arms)
+        delays = {} if source is not None else _detection_delays(base, task, (start - baseline, end), arms)
         arms = [replace(arm, power=delays.get((arm.model, arm.config))) for arm in arms]
         whole: ArmKey = (None, None)
         sums = {whole: total(list(before.values()))}, {whole: total(list(after.values()))}
         (overall,) = compare_arms([whole], *sums, {whole: pooled(arms)})
+        spans = start - baseline, end
+        alerts = [] if source is not None else _open_alerts(base, task, limit, arms)
         return Insight(
             task,
+            source,
             end,
             lookback,
             baseline,
             overall,
             arms,
-            _degraded(base, task, limit, arms, (start - baseline, end)),
-            newest_route(base, task, limit),
+            alerts + _separated(base, rates, task, alerts, arms, spans),
+            newest_route(base, task, limit) if source is None else None,
         )
 
 
@@ -181,11 +191,13 @@ def _end(base: duckdb.DuckDBPyConnection, as_of: datetime | None) -> datetime:
     return full_hour if full_hour == end else full_hour + GRAIN
 
 
-def _sides(base: duckdb.DuckDBPyConnection, task: str, start: datetime, end: datetime) -> dict[ArmKey, Counts]:
-    query = """
+def _sides(
+    base: duckdb.DuckDBPyConnection, rates: Rates, task: str, start: datetime, end: datetime
+) -> dict[ArmKey, Counts]:
+    query = f"""
         SELECT model, config, sum(calls)::BIGINT AS calls, sum(successes)::BIGINT AS successes,
                sum(failures)::BIGINT AS failures, sum(pending)::BIGINT AS pending, sum(expired)::BIGINT AS expired
-        FROM rates WHERE grain = '1h' AND task_type = ? AND window_start >= ? AND window_start < ?
+        FROM {rates.hours} WHERE grain = '1h' AND task_type = ? AND window_start >= ? AND window_start < ?
         GROUP BY model, config
     """
     return {
@@ -196,13 +208,15 @@ def _sides(base: duckdb.DuckDBPyConnection, task: str, start: datetime, end: dat
             row["pending"],
             row["expired"],
         )
-        for row in rows(base, query, [task, start.replace(tzinfo=None), end.replace(tzinfo=None)])
+        for row in rows(base, query, [*rates.values, task, start.replace(tzinfo=None), end.replace(tzinfo=None)])
     }
 
 
-def _corrected(base: duckdb.DuckDBPyConnection, task: str, lookback: timedelta) -> dict[ArmKey, Corrected]:
-    query = """
-        SELECT model, config, corrected_rate, corrected_low, corrected_high, maturity FROM current_rates
+def _corrected(
+    base: duckdb.DuckDBPyConnection, rates: Rates, task: str, lookback: timedelta
+) -> dict[ArmKey, Corrected]:
+    query = f"""
+        SELECT model, config, corrected_rate, corrected_low, corrected_high, maturity FROM {rates.current}
         WHERE task_type = ? AND span = ?
     """
     span = {1: "1h", 24: "24h", 48: "48h", 168: "7d"}.get(int(lookback / GRAIN))
@@ -210,7 +224,7 @@ def _corrected(base: duckdb.DuckDBPyConnection, task: str, lookback: timedelta) 
         (row["model"], row["config"]): Corrected(
             row["corrected_rate"], row["corrected_low"], row["corrected_high"], row["maturity"]
         )
-        for row in rows(base, query, [task, span])
+        for row in rows(base, query, [*rates.values, task, span])
     }
 
 
@@ -240,26 +254,24 @@ def _detection_delays(
     return delays
 
 
-def _since(base: duckdb.DuckDBPyConnection, task: str, arm: ArmInsight, spans: tuple[datetime, datetime]) -> Any:
+def _since(
+    base: duckdb.DuckDBPyConnection, rates: Rates, task: str, arm: ArmInsight, spans: tuple[datetime, datetime]
+) -> Any:
     """The hour from which the rate of an arm is most likely worse; None if no such hour is found."""
-    query = """
-        SELECT window_start, successes, failures FROM rates
+    query = f"""
+        SELECT window_start, successes, failures FROM {rates.hours}
         WHERE grain = '1h' AND task_type = ? AND model = ? AND config = ? AND window_start >= ? AND window_start < ?
         ORDER BY window_start
     """
     start, end = (moment.replace(tzinfo=None) for moment in spans)
-    hours = rows(base, query, [task, arm.model, arm.config, start, end])
+    hours = rows(base, query, [*rates.values, task, arm.model, arm.config, start, end])
     bad, good = (np.array([row[name] for row in hours], np.float64) for name in ("failures", "successes"))
     index = change_index(bad, bad + good, 0, 0, worse=True)
     return None if index is None else hours[index]["window_start"]
 
 
-def _degraded(
-    base: duckdb.DuckDBPyConnection,
-    task: str,
-    limit: datetime,
-    arms: list[ArmInsight],
-    spans: tuple[datetime, datetime],
+def _open_alerts(
+    base: duckdb.DuckDBPyConnection, task: str, limit: datetime, arms: list[ArmInsight]
 ) -> list[DegradedModel]:
     query = """
         SELECT * FROM alerts
@@ -273,8 +285,19 @@ def _degraded(
         for row in rows(base, query, [task, EVERY_TASK, limit, limit])
     ]
     # An alert on all task types does not concern a task type that calls none of its arms.
-    alerted = [alert for alert in alerts if alert.task_type == task or any(map(alert.covers, arms))]
-    degraded = list(alerted)
+    return [alert for alert in alerts if alert.task_type == task or any(map(alert.covers, arms))]
+
+
+def _separated(
+    base: duckdb.DuckDBPyConnection,
+    rates: Rates,
+    task: str,
+    alerted: list[DegradedModel],
+    arms: list[ArmInsight],
+    spans: tuple[datetime, datetime],
+) -> list[DegradedModel]:
+    """The arms that are certainly worse, and in no alert."""
+    degraded = []
     for arm in arms:
         if not arm.separated or (arm.delta or 0) >= 0 or any(alert.covers(arm) for alert in alerted):
             continue
@@ -284,7 +307,7 @@ def _degraded(
                 task,
                 arm.model,
                 arm.config,
-                _since(base, task, arm, spans),
+                _since(base, rates, task, arm, spans),
                 arm.baseline.rate,
                 arm.current.rate if final is None else final.rate,
                 arm.delta_low if final is None else final.delta_low,

@@ -21,6 +21,10 @@ NONE_WORSE = (
     "No model is certainly worse. (Even if you look every hour for four weeks, a model that has not changed is listed "
     "here with a probability of at most 5 %; alerts have a separate promise.)"
 )
+OF_SOURCE = (
+    "All rates are of what {} says, whatever the verdicts rest on; a call of which it says nothing is open. Alerts and "
+    "recommendations rest on verdicts, and are left out."
+)
 ANSWERED_WELL = 0.9
 """If a smaller share of the calls is answered, a range is printed beside the rate."""
 STATUS_STYLE = {"degraded": "red", "over_limit": "yellow", "exploring": "cyan", "pinned": "magenta"}
@@ -28,8 +32,10 @@ STATUS_STYLE = {"degraded": "red", "over_limit": "yellow", "exploring": "cyan", 
 
 def render(insight: Insight, console: Console) -> None:
     """Print an insight: a summary sentence, what got worse, every arm, and where traffic should go."""
+    names = [name for name in (insight.task_type, insight.source) if name is not None]
     console.print(
-        f"[bold]{escape(printable(insight.task_type))}[/] · last {format_duration(insight.lookback)} against the "
+        f"{' · '.join(f'[bold]{escape(printable(name))}[/]' for name in names)} · "
+        f"last {format_duration(insight.lookback)} against the "
         f"{format_duration(insight.baseline)} before, up to {moment(insight.as_of)}"
     )
     console.print(headline(insight))
@@ -39,10 +45,12 @@ def render(insight: Insight, console: Console) -> None:
         console.print(Text(NONE_WORSE, "green"))
     console.print(comparison(insight))
     console.print(evidence(insight))
-    for line in (silence_line(insight.overall), power_line(insight.arms)):
+    for line in (silence_line(insight.overall, insight.source), power_line(insight.arms)):
         if line:
             console.print(line, markup=False)
-    if insight.route is None:
+    if insight.source is not None:
+        console.print(Text(OF_SOURCE.format(printable(insight.source)), "dim"))
+    elif insight.route is None:
         console.print("No recommendation has been issued yet.")
     else:
         console.print(route_table(insight.route))
@@ -70,13 +78,14 @@ def headline(insight: Insight) -> str:
     )
 
 
-def silence_line(overall: ArmInsight) -> str | None:
-    """How far calls without a verdict could move the rate; None if nearly all calls get one."""
+def silence_line(overall: ArmInsight, source: str | None = None) -> str | None:
+    """How far calls without a verdict, or of which a source says nothing, could move the rate; None if they are few."""
     quiet = overall.silence
     if quiet is None or quiet.gamma_low is None or quiet.gamma_high is None or _answered(quiet) >= ANSWERED_WELL:
         return None
+    judged = "get a verdict" if source is None else f"are judged by {printable(source)}"
     return (
-        f"Only {percent(_answered(quiet))} of the calls get a verdict, and the rates are of those. If failures are "
+        f"Only {percent(_answered(quiet))} of the calls {judged}, and the rates are of those. If failures are "
         f"reported {quiet.gamma:g} times as readily as successes, the rate of all calls is "
         f"{percent(quiet.gamma_high)}; if successes are, {percent(quiet.gamma_low)}. In any case it lies between "
         f"{percent(quiet.low)} and {percent(quiet.high)}. A random sample with verdicts would narrow this down."

@@ -20,7 +20,7 @@ def decoder_of(settings: Settings, now_us: Callable[[], int] | int) -> Decoder:
         "max_future_skew_us": duration_us(settings.join.max_future_skew),
         "keep_payloads": settings.privacy.keep_payloads,
         "aliases": AliasSettings(alias.task, alias.model, alias.config),
-        "score_bounds": {name: score.scale for name, score in settings.verdict.source.items()},
+        "score_bounds": {name: score.scale for name, score in settings.verdict.source.items() if score.says_of_scores},
         "ids_as_uuids": settings.join.id_form == "uuid",
     }
     if settings.privacy.redact:

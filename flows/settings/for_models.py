@@ -6,7 +6,9 @@ from pathlib import Path
 
 from aftercall.errors import UsageError
 from aftercall.times import duration_us
+from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.loading import Settings
+from flows.settings.verdicts import SourceScore
 from models.alerts import AlertSettings
 from models.drift import DriftSettings
 from models.groups import Caps
@@ -16,23 +18,35 @@ from models.state import SECRET, Envelopes
 
 
 def join_rules(settings: Settings) -> JoinRules:
-    """Horizons, waits, precedence."""
-    sources = {
-        name: SourceRule(fail_at=score.fail_at, scale=score.scale)
-        if score.fail_at is not None
-        else SourceRule(pass_at=score.least_success, scale=score.scale)
-        for name, score in settings.verdict.source.items()
-    }
+    """Horizons, waits, precedence, required sources, and how each source is read."""
+    sources = {name: _source_rule(score) for name, score in settings.verdict.source.items()}
     return JoinRules(
         horizon_us=duration_us(settings.join.horizon),
         allowed_lateness_us=duration_us(settings.join.allowed_lateness),
         orphan_wait_us=duration_us(settings.join.orphan_wait),
         tasks={
-            name: TaskRules(duration_us(task.horizon), None if task.silence is None else task.silence == "success")
+            name: TaskRules(
+                horizon_us=duration_us(settings.horizon(name)),
+                silence=None if task.silence is None else task.silence == "success",
+                require=None if task.require is None else tuple(task.require),
+            )
             for name, task in settings.task.items()
-            if task.horizon is not None
+            if task.horizon is not None or task.require is not None
         },
-        verdict=VerdictRules(precedence=tuple(settings.verdict.precedence), sources=sources),
+        verdict=VerdictRules(
+            precedence=tuple(settings.verdict.precedence), sources=sources, require=tuple(settings.verdict.require)
+        ),
+    )
+
+
+def _source_rule(score: SourceScore) -> SourceRule:
+    return SourceRule(
+        pass_at=score.least_success if score.fail_at is None else DEFAULT_PASS_AT,
+        fail_at=score.fail_at,
+        scale=score.scale,
+        same_id=score.same_id,
+        abstain=score.abstain,
+        combine=score.combine,
     )
 
 
@@ -52,13 +66,13 @@ def drift_settings(settings: Settings) -> DriftSettings:
             # Where silence decides, its verdicts only begin to come when the first calls close.
             name: duration_us(
                 min(drift.warmup, task.horizon)
-                if task.silence is None
+                if settings.silence(name) is None
                 else task.horizon + settings.join.allowed_lateness
             )
             for name, task in settings.task.items()
             if task.horizon is not None
         },
-        unpromised_tasks=frozenset(name for name, task in settings.task.items() if task.silence is not None),
+        unpromised_tasks=frozenset(name for name in settings.task if settings.silence(name) is not None),
         min_trials=drift.min_trials,
         margin=drift.margin,
         margin_above_per_day=drift.margin_above_per_day,

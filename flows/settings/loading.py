@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -26,7 +26,6 @@ from pydantic_settings import SettingsError as EnvironmentUnreadable
 
 from aftercall.durations import format_duration
 from aftercall.errors import UsageError
-from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.sections import (
     Alias,
     Drift,
@@ -42,8 +41,8 @@ from flows.settings.sections import (
     Service,
     Snapshot,
     Task,
-    Verdict,
 )
+from flows.settings.verdicts import Verdict
 
 PREFIX = "AFTERCALL_"
 DELIMITER = "__"
@@ -94,6 +93,13 @@ class Settings(BaseSettings):
         own = self.task.get(task_type)
         return self.join.horizon if own is None or own.horizon is None else own.horizon
 
+    def silence(self, task_type: str) -> Literal["success", "failure"] | None:
+        """The verdict of a call on which nothing stands when it closes; none where sources are required."""
+        own = self.task.get(task_type)
+        if own is None or (self.verdict.require if own.require is None else own.require):
+            return None
+        return own.silence
+
     @property
     def longest_horizon(self) -> timedelta:
         """The longest horizon of any task type."""
@@ -112,33 +118,23 @@ class Settings(BaseSettings):
     def deciding(self) -> dict[str, Any]:
         """The settings that decide verdicts, as plain JSON values: stored with the state, compared at resume."""
         plain = self.model_dump(mode="json")
-        # A scale only where it is set: runs that an earlier version began have none.
-        scores = {
-            name: {key: value for key, value in score.items() if key != "scale" or value is not None}
-            for name, score in plain["verdict"]["source"].items()
-        }
-        tasks = plain["task"]
+        # A source that only repeats the defaults changes no verdict.
+        sources = {name: score.deciding() for name, score in sorted(self.verdict.source.items())}
+        tasks = {name: task.deciding() for name, task in sorted(self.task.items())}
         aliases = {kind: names for kind, names in plain["alias"].items() if names}
         join = {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")}
         # Where they are set: runs that an earlier version began have no such settings.
         spelled = {} if plain["join"]["id_form"] == "text" else {"id_form": plain["join"]["id_form"]}
+        required = {"require": self.verdict.require} if self.verdict.require else {}
         return {
             **({"alias": aliases} if aliases else {}),
             "join": join | spelled,
             "verdict": {
                 "precedence": plain["verdict"]["precedence"],
-                # A source that only repeats the defaults changes no verdict.
-                "source": {
-                    name: scores[name]
-                    for name in sorted(scores)
-                    if scores[name] != {"pass_at": DEFAULT_PASS_AT, "fail_at": None}
-                },
+                "source": {name: score for name, score in sources.items() if score},
+                **required,
             },
-            "task": {
-                name: {"horizon": tasks[name]["horizon"], "silence": tasks[name]["silence"]}
-                for name in sorted(tasks)
-                if tasks[name]["horizon"] is not None
-            },
+            "task": {name: task for name, task in tasks.items() if task},
         }
 
     def effective(self) -> dict[str, Any]:

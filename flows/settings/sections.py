@@ -16,7 +16,7 @@ from pydantic_settings import NoDecode
 from aftercall.durations import RULE, format_duration, parse_duration
 from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS
 from aftercall.names import plain_name
-from aftercall.vocabulary import DEFAULT_PASS_AT, RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
 from connectors.decode.aliases import Aliases, Pattern
 from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
@@ -94,11 +94,13 @@ def _counted_name(name: str) -> str:
 
 
 def _unambiguous(aliases: dict[str, str]) -> dict[str, str]:
-    globs = [pattern for pattern in map(Pattern, aliases) if pattern.is_glob]
-    for one, other in combinations(globs, 2):
-        if aliases[one.text] != aliases[other.text] and one.overlaps(other):
-            both = f"{one.text!r} = {aliases[one.text]!r} and {other.text!r} = {aliases[other.text]!r}"
-            raise ValueError(f"must not have two patterns that match one name and give it different ones; {both} do")
+    patterns = [(Pattern(plain_name(name)), name) for name in aliases]
+    for (one, name), (other, name_too) in combinations(patterns, 2):
+        # A whole name comes before patterns. Two whole ones may be one in calls: without the blanks around them.
+        rivals = one.is_glob == other.is_glob and plain_name(aliases[name]) != plain_name(aliases[name_too])
+        if rivals and one.overlaps(other):
+            both = f"{name!r} = {aliases[name]!r} and {name_too!r} = {aliases[name_too]!r}"
+            raise ValueError(f"must not have two keys that match one name and give it different ones; {both} do")
     known = Aliases(aliases)
     for name, target in aliases.items():
         counted = known.of(plain_name(target))
@@ -146,51 +148,6 @@ class Join(Section):
     """How ids of calls and outcomes are read: as they are, or as UUIDs where they are some in another spelling."""
 
 
-class SourceScore(Section):
-    """The score from which on a statement of a source is a success (or, if high is bad, a failure)."""
-
-    pass_at: float | None = None
-    fail_at: float | None = None
-    scale: tuple[float, float] | None = None
-    """The least and the greatest score; absent: 0 and 1. Both bounds are on this scale."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default(cls, given: Any) -> Any:
-        return {"pass_at": DEFAULT_PASS_AT} if given == {} else given
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if self.pass_at is not None and self.fail_at is not None:
-            raise ValueError("must have pass_at or, where a high score is bad, fail_at; both are set")
-        return self
-
-    @model_validator(mode="after")
-    def _within_the_scale(self) -> Self:
-        if self.scale is None:
-            return self
-        low, high = self.scale
-        if not low < high:
-            raise ValueError(f"must have a scale of the least and the greatest score; got [{low:g}, {high:g}]")
-        name, bound = ("pass_at", self.pass_at) if self.fail_at is None else ("fail_at", self.fail_at)
-        if bound is not None and not low < bound <= high:
-            raise ValueError(f"must have {name} on its scale, above {low:g} and at most {high:g}; got {bound:g}")
-        return self
-
-    @property
-    def least_success(self) -> float:
-        """`pass_at`; without it, 0.7 of the way from the least score to the greatest."""
-        low, high = self.scale or (0.0, 1.0)
-        return low + DEFAULT_PASS_AT * (high - low) if self.pass_at is None else self.pass_at
-
-
-class Verdict(Section):
-    """Which source decides, and how scores are read."""
-
-    precedence: Sources = ["human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge"]
-    source: dict[Source, SourceScore] = {}
-
-
 class Alias(Section):
     """Names that count as others: by name or glob, the name that counts."""
 
@@ -211,6 +168,8 @@ class Task(Section):
 
     horizon: Span | None = None
     silence: Literal["success", "failure"] | None = None
+    require: Sources | None = None
+    """In place of `verdict.require`; absent: that one."""
     value: float | None = Field(default=None, ge=0)
     max_cost_usd: float | None = Field(default=None, ge=0, le=MAX_COST_USD)
     max_latency_ms: float | None = Field(default=None, ge=0, le=MAX_LATENCY_MS)
@@ -222,6 +181,15 @@ class Task(Section):
         if self.silence is not None and self.horizon is None:
             raise ValueError("sets silence without horizon: set the horizon after which silence counts")
         return self
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides verdicts, as plain JSON values; nothing where it only repeats the defaults."""
+        plain = self.model_dump(mode="json", include={"horizon", "silence", "require"})
+        if plain["require"] is None:  # Runs that an earlier version began have none.
+            del plain["require"]
+        if plain["horizon"] is None:
+            del plain["horizon"], plain["silence"]
+        return plain
 
     @property
     def pinned_arm(self) -> tuple[str, str] | None:

@@ -34,6 +34,7 @@ from models.messages import (
     ErrorTrials,
     Group,
     LatencyDeltas,
+    OpinionDeltas,
     Responses,
     Scores,
     SliceTrials,
@@ -54,13 +55,15 @@ class Grouped(NamedTuple):
     """What one message of one shard led to.
 
     `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together. Codes
-    index `names`, which may repeat.
+    index `names` and `sources`, which may repeat.
     """
 
     names: list[Group]
     cells: CellDeltas
     latencies: LatencyDeltas
     delays: DelayDeltas
+    sources: list[str]
+    opinions: OpinionDeltas
     closed: Closed | None
     folding: list[Folding]
     folded_at: int
@@ -92,7 +95,7 @@ class Groups:
     def process(self, changes: Changes) -> Grouped:
         """Merge one message."""
         to = _Places([self._naming.route(name) for name in changes.names])
-        cells, latencies, delays = changes.cells, changes.latencies, changes.delays
+        cells, latencies, delays, opinions = changes.cells, changes.latencies, changes.delays, changes.opinions
         self._count_calls(changes)
         self._add(changes, to)
         if changes.erased:
@@ -106,6 +109,8 @@ class Groups:
             cells=cells._replace(code=to.of(cells.code, cells.minute // MINUTES_PER_HOUR)),
             latencies=latencies._replace(code=to.of(latencies.code, latencies.minute // MINUTES_PER_HOUR)),
             delays=delays._replace(code=to.of(delays.code, delays.hour)),
+            sources=[self._folded(name) for name in changes.sources],
+            opinions=opinions._replace(code=to.of(opinions.code, opinions.minute // MINUTES_PER_HOUR)),
             closed=self._close(watermark),
             folding=self._naming.began(),
             # Before there is a watermark, as in the first batch of all, the calls themselves give the time.
@@ -200,6 +205,10 @@ class Groups:
             folded = name if len(self._sources) < MAX_SOURCES or name in RESERVED_SOURCES else OTHER
             known = self._sources.setdefault(folded, len(self._sources))
         return known
+
+    def _folded(self, name: str) -> str:
+        """The name under which a source counts that was seen by `_source`."""
+        return name if name in self._sources else OTHER
 
     def _close(self, watermark: int) -> Closed | None:
         """What lies in minutes that the watermark has passed, None where it passed none."""

@@ -38,10 +38,12 @@ class OutcomeRecord(Protocol):
     outcome_id: str
     call_id: str
     source: str | None
+    author: str | None
     success: bool | None
     score: float | None
     retracts: str | None
     reason: str | None
+    scorer: str | None
 
 
 class CallColumns(NamedTuple):
@@ -79,7 +81,9 @@ class CallColumns(NamedTuple):
 class OutcomeColumns(NamedTuple):
     """Outcomes. `key` is that of the call they name; `success` -1, `score` nan, `call_at` NEVER where absent.
 
-    `uuid` is the `outcome_id`'s, `call_uuid` the `call_id`'s.
+    `retract`: it asserts nothing; of these, `bare` ones say neither that they retract nor anything else: they clear an
+    earlier record of their id, or are refused. `author`: xxh3_64 of the author, 0 where absent. `uuid` is the
+    `outcome_id`'s, `call_uuid` the `call_id`'s.
     """
 
     pos: I64
@@ -90,6 +94,8 @@ class OutcomeColumns(NamedTuple):
     success: I8
     score: F64
     retract: Bools
+    bare: Bools
+    author: U64
     uuid: U64
     call_uuid: U64
     records: Objects

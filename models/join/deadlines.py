@@ -26,12 +26,13 @@ _STALE: Final = 1 << 16
 
 
 class Due(NamedTuple):
-    """An outcome and its place in the order: deadline, hash of its call's id, call_id, outcome_id."""
+    """An outcome and its place in the order: deadline, hash of its call's id, call_id, outcome_id, arrival."""
 
     deadline: int
     hash: int
     call_id: str
     outcome_id: str
+    turn: int
     row: int
 
 
@@ -48,6 +49,8 @@ class Deadlines:
         self._rows: I32 = np.zeros(0, np.int32)
         self._at: I64 = np.zeros(0, np.int64)
         self._hash: U64 = np.zeros(0, np.uint64)
+        self._turn: I64 = np.zeros(0, np.int64)
+        """Of the outcome for which a row was sorted: it may have another one by now, of the same deadline too."""
         self._next = 0
         self._late: list[Due] = []
 
@@ -78,7 +81,7 @@ class Deadlines:
     def add_all(self, rows: I32) -> None:
         """Add the rows of a table that has no others here."""
         self._hours, self._sorted_to, self._late, self._next = {}, _NO_HOUR, [], 0
-        self._rows, self._at, self._hash = self._rows[:0], self._at[:0], self._hash[:0]
+        self._rows, self._at, self._hash, self._turn = self._rows[:0], self._at[:0], self._hash[:0], self._turn[:0]
         self._entries = len(rows)
         if not len(rows):
             return
@@ -109,27 +112,28 @@ class Deadlines:
 
     def _front(self) -> Due | None:
         """The first of the sorted rows; those that are used no longer are passed over."""
-        while self._late and not self._holds(self._late[0].row, self._late[0].deadline):
+        while self._late and not self._holds(self._late[0].row, self._late[0].turn):
             heappop(self._late)
-        rows, at = self._rows, self._at
-        while self._next < len(rows) and not self._holds(rows.item(self._next), at.item(self._next)):
+        rows, turn = self._rows, self._turn
+        while self._next < len(rows) and not self._holds(rows.item(self._next), turn.item(self._next)):
             self._next += 1
         late = self._late[0] if self._late else None
         if self._next == len(rows):
             return late
-        row, deadline, hash_ = rows.item(self._next), at.item(self._next), self._hash.item(self._next)
+        row, deadline, hash_ = rows.item(self._next), self._at.item(self._next), self._hash.item(self._next)
         if late is not None and late[:2] < (deadline, hash_):
             return late
-        due = Due(deadline, hash_, self._table.call_ids.get(row), self._table.outcome_ids.get(row), row)
+        due = Due(deadline, hash_, *self._table.order(row), row)
         return late if late is not None and late < due else due
 
-    def _holds(self, row: int, deadline: int) -> bool:
-        """Whether a row still has an outcome of this deadline."""
-        return self._table.columns.next.item(row) != UNUSED and self._table.deadline(row) == deadline
+    def _holds(self, row: int, turn: int) -> bool:
+        """Whether a row still has the outcome that came then."""
+        columns = self._table.columns
+        return columns.next.item(row) != UNUSED and columns.turn.item(row) == turn
 
     def _due(self, row: int, deadline: int) -> Due:
         (hash_,) = self._hashes(np.array([row], np.int32)).tolist()
-        return Due(deadline, hash_, self._table.call_ids.get(row), self._table.outcome_ids.get(row), row)
+        return Due(deadline, hash_, *self._table.order(row), row)
 
     def _sort(self, more: I32) -> None:
         """Sort what is left together with `more`, among them all that came late."""
@@ -146,8 +150,6 @@ class Deadlines:
             starts = np.flatnonzero(np.concatenate(([True], (at[1:] != at[:-1]) | (hashes[1:] != hashes[:-1]), [True])))
             for start, end in pairwise(starts.tolist()):
                 if end - start > 1:
-                    rows[start:end] = sorted(rows[start:end].tolist(), key=self._names)
+                    rows[start:end] = sorted(rows[start:end].tolist(), key=self._table.order)
         self._rows, self._at, self._hash, self._next, self._late = rows, at, hashes, 0, []
-
-    def _names(self, row: int) -> tuple[str, str]:
-        return self._table.call_ids.get(row), self._table.outcome_ids.get(row)
+        self._turn = self._table.columns.turn[rows]

@@ -11,15 +11,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aftercall.times import HOUR_US, MINUTE_US
+from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR
 from aftercall.vocabulary import CALL
-from models.arrays import F64, I8, I32, I64, U64
+from models.arrays import F64, I8, I16, I32, I64, U64
 from models.columns.group_sums import runs, runs_of, total
 from models.columns.keyed_sums import pack_key
 from models.join.ledger import End
 from models.messages import (
     LEVELS,
     NO_ATTEMPTS,
+    NO_OPINIONS,
     NO_RESPONSES,
     NO_SCORES,
     NO_VALUES,
@@ -31,6 +32,7 @@ from models.messages import (
     ErrorTrials,
     Group,
     LatencyDeltas,
+    OpinionDeltas,
     Responses,
     Scores,
     TrialDeltas,
@@ -90,15 +92,17 @@ class Deltas:
         self._cells: list[dict[str, Any]] = []
         self._trials: list[dict[str, Any]] = []
         self._latency: list[tuple[I32, I32, F64]] = []
-        self._delays: list[tuple[I32, I64, I8, I64, I32]] = []
+        self._delays: list[tuple[I32, I32, I8, I16, I32]] = []
+        self._opinions: list[tuple[I32, I32, I32, I8, I16, I8]] = []
         self._values: list[Values] = []
         self._responses: list[tuple[I32, I32, I32, I32, I8, I32, I32, I32]] = []
         self._scores: list[tuple[I32, I32, I32, I32, F64]] = []
         # Those of single calls, a row each.
         self._verdict_rows: list[tuple[int, int, bool, int, int]] = []
+        self._opinion_rows: list[tuple[int, int, bool, int, int, int]] = []
         self._expired_rows: list[tuple[int, int]] = []
         self._trial_rows: list[tuple[int, int, int, int, int, int, int]] = []
-        self._response_rows: list[tuple[int, int, int, int, bool, int, int, int]] = []
+        self._response_rows: list[tuple[int, int, int, int, int, int, int, int]] = []
         self._score_rows: list[tuple[int, int, int, int, float]] = []
         self._attempts: list[tuple[I32, I32, I32]] = []
         self._failed: dict[tuple[int, int, int, str], int] = {}
@@ -142,14 +146,37 @@ class Deltas:
             self._failed[key] = self._failed.get(key, 0) + 1
         self._attempts.append((group, minute, _hour(at)))
 
-    def add_verdicts(self, group: I32, call_at: I64, success: I8, decided_at: I64, sign: I32 | None = None) -> None:
-        """Verdicts gained (`sign` 1, the default) or withdrawn (-1): cells and delay histogram."""
+    def add_verdicts(
+        self,
+        group: I32,
+        call_at: I64,
+        success: I8,
+        decided_at: I64,
+        sign: I32 | None = None,
+        source: I32 | None = None,
+    ) -> None:
+        """Verdicts gained (`sign` 1, the default) or withdrawn (-1): cells and delay histogram.
+
+        With `source` they are the opinions of these sources too, as of calls with one statement.
+        """
         if sign is None:
             sign = np.ones(len(group), np.int32)
         good = (success == 1).astype(np.int32)
         minute = (call_at // MINUTE_US).astype(np.int32)
+        bucket = _bucket(call_at, decided_at)
         self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
-        self._delays.append((group, call_at, success, decided_at, sign))
+        self._delays.append((group, minute // MINUTES_PER_HOUR, success, bucket, sign))
+        if source is not None:
+            self._opinions.append((group, source, minute, success, bucket, sign.astype(np.int8)))
+
+    def add_opinions(self, group: I32, source: I32, call_at: I64, success: I8, decided_at: I64, sign: I8) -> None:
+        """Opinions of sources gained or withdrawn, whatever the verdicts are."""
+        minute = (call_at // MINUTE_US).astype(np.int32)
+        self._opinions.append((group, source, minute, success, _bucket(call_at, decided_at), sign))
+
+    def add_opinion(self, group: int, call_at: int, source: str, success: bool, decided_at: int, sign: int) -> None:  # noqa: FBT001
+        """One opinion gained (`sign` 1) or withdrawn (-1)."""
+        self._opinion_rows.append((group, call_at, success, decided_at, sign, self._source_code(source)))
 
     def add_verdict(self, group: int, call_at: int, success: bool, decided_at: int, sign: int) -> None:  # noqa: FBT001
         """One verdict gained (`sign` 1) or withdrawn (-1)."""
@@ -182,13 +209,13 @@ class Deltas:
         call: CallPlace,
         minute: int,
         source: str | None,
-        success: bool,  # noqa: FBT001
+        success: bool | None,  # noqa: FBT001
         score: float | None,
     ) -> None:
-        """One assertion that entered a ledger and takes effect in `minute`."""
+        """One assertion that entered a ledger and takes effect in `minute`; `success` None: it abstains."""
         by, (group, call_at, call_minute) = self._source_code(source or ""), call
-        hour = call_at // HOUR_US
-        self._response_rows.append((group, minute, hour, by, success, minute - call_minute, 1, 0))
+        hour, said = call_at // HOUR_US, -1 if success is None else int(success)
+        self._response_rows.append((group, minute, hour, by, said, minute - call_minute, 1, 0))
         if score is not None:
             self._score_rows.append((group, minute, hour, by, score))
 
@@ -234,6 +261,10 @@ class Deltas:
             rows = np.array(self._verdict_rows, np.int64).T
             success, sign = rows[2].astype(np.int8), rows[4].astype(np.int32)
             self.add_verdicts(rows[0].astype(np.int32), rows[1], success, rows[3], sign)
+        if self._opinion_rows:
+            rows = np.array(self._opinion_rows, np.int64).T
+            success, sign, source = rows[2].astype(np.int8), rows[4].astype(np.int8), rows[5].astype(np.int32)
+            self.add_opinions(rows[0].astype(np.int32), source, rows[1], success, rows[3], sign)
         if self._expired_rows:
             rows = np.array(self._expired_rows, np.int64).T
             self.add_expired_calls(rows[0].astype(np.int32), rows[1])
@@ -256,13 +287,14 @@ class Deltas:
         latencies = self._latency_table()
         delays = self._delay_table()
         values = Values(*_columns(self._values)) if self._values else NO_VALUES
+        opinions = OpinionDeltas(*_columns(self._opinions)) if self._opinions else NO_OPINIONS
         (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
         errors, failed_hour, failed = self._error_table()
         hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour)
         attempts = self._attempt_table()
-        tables = (latencies, delays, values, responses, scores, failed, attempts)
+        tables = (latencies, delays, values, opinions, responses, scores, failed, attempts)
         chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
-        used_sources, by = _renumbered(len(sources), [responses.source, scores.source])
+        used_sources, by = _renumbered(len(sources), [responses.source, scores.source, opinions.source])
         return Changes(
             shard=shard,
             watermark=watermark,
@@ -278,6 +310,7 @@ class Deltas:
             errors=errors,
             failed=failed._replace(code=code[failed.code]),
             hours=hours,
+            opinions=opinions._replace(code=code[opinions.code], source=by[opinions.source]),
             attempts=attempts._replace(code=code[attempts.code]),
         )
 
@@ -292,12 +325,10 @@ class Deltas:
 
     def _delay_table(self) -> DelayDeltas:
         group = _concatenated([x[0] for x in self._delays], np.int32)
-        call_at = _concatenated([x[1] for x in self._delays], np.int64)
+        hour = _concatenated([x[1] for x in self._delays], np.int32)
         success = _concatenated([x[2] for x in self._delays], np.int8)
-        decided = _concatenated([x[3] for x in self._delays], np.int64)
+        bucket = _concatenated([x[3] for x in self._delays], np.int16)
         sign = _concatenated([x[4] for x in self._delays], np.int32)
-        bucket = delay.delay_bucket(np.maximum(decided - call_at, 0))
-        hour = (call_at // HOUR_US).astype(np.int32)
         order, starts = runs(pack_key(group, hour, bucket * 2 + success, delay.DELAY_KEY_BITS))
         counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
         first = order[starts][counts != 0]
@@ -341,6 +372,11 @@ class Deltas:
 def error_text(error: str) -> str:
     """The part of an error that counts: the beginning of its first line that is not empty."""
     return error.strip().partition("\n")[0].rstrip()[:ERROR_LENGTH]
+
+
+def _bucket(call_at: I64, decided_at: I64) -> I16:
+    """Of the delays of verdicts."""
+    return delay.delay_bucket(np.maximum(decided_at - call_at, 0))
 
 
 def _hour(at: I64) -> I32:

@@ -1,8 +1,8 @@
 """Decides which records of a batch take the fast path through the join.
 
 It takes a new call with at most one outcome beside it in the batch, and an outcome that is alone with such a call, or
-alone with a held call that has no statement. Second records of calls that touch no ledger are columns too, see
-`models.join.seconds`. All others take the slow path.
+alone with a held call that has no statement, and then decides by itself. Second records of calls that touch no ledger
+are columns too, see `models.join.seconds`. All others take the slow path.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     clean[follows] = fast_calls[followed] & (outcomes.pos[follows] > calls.pos[followed])
     fast = clean & ~outcomes.retract & (at + periods.hold[group] >= outcomes.wm)
     fast &= outcomes.at <= at + periods.horizon[group]
+    fast &= _decides(shard, outcomes) & ~periods.requires[group]
     # A call whose outcome takes the slow path goes with it.
     fast_calls[partner[paired & ~fast]] = False
     is_held = (again.owner < 0) | fast_calls[again.owner]
@@ -78,6 +79,20 @@ def _without(order: I64, records: I64) -> I64:
     kept = np.ones(len(order), np.bool_)
     kept[records] = False
     return order[kept[order]]
+
+
+def _decides(shard: ShardState, outcomes: OutcomeColumns) -> Bools:
+    """Which assertions, alone, are the opinion of their source under the rules for new calls."""
+    decides: Bools = outcomes.author == 0
+    rules = shard.rules.verdict
+    if rules.special and len(decides):
+        special = [rules.rule(source) if source in rules.special else None for source in shard.sources]
+        combined = np.array([rule is not None and rule.combine != "newest" for rule in special], np.bool_)
+        bounds = [(np.nan, np.nan) if rule is None else rule.abstain or (np.nan, np.nan) for rule in special]
+        low, high = np.array(bounds)[outcomes.source].T
+        abstains = (outcomes.success < 0) & (low <= outcomes.score) & (outcomes.score <= high)
+        decides &= ~combined[outcomes.source] & ~abstains
+    return decides
 
 
 def _companions(keys: U64, order: I64, count: int) -> tuple[Bools, I64]:

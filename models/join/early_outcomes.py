@@ -1,7 +1,7 @@
 """Buffers outcomes that came before their call, until it comes or their wait is over.
 
-They lie in a table of columns. Those of one call follow each other from row to row; where there are many, a dictionary
-has them by their ids. Up to `most` may wait; which of them has to go is the owner's decision.
+They lie in a table of columns. Those of one call follow each other from row to row; where there are many, dictionaries
+have them by their ids. Up to `most` may wait; which of them has to go is the owner's decision.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from models.arrays import I32, U64, Bools
 from models.columns.hash_index import HashIndex
 from models.join.deadlines import Deadlines, Due
 from models.join.homonyms import Homonyms
+from models.join.statements import Deciding, Statement
 from models.join.waiting_table import END, EarlyOutcome, Strangers, WaitingTable
 
 __all__ = ["EarlyOutcome", "EarlyOutcomes"]
@@ -24,11 +25,31 @@ _NEVER_DUE: Final = 2**63
 
 
 class _Many:
-    """The outcomes of a call that has many: rows by `outcome_id`, and a lower bound of their deadlines."""
+    """The outcomes of a call that has many.
+
+    Attributes:
+        rows: in the order of arrival.
+        by_id: the same by `outcome_id`, and by what decides whether another one is a duplicate.
+        first: a lower bound of their deadlines.
+    """
 
     def __init__(self) -> None:
-        self.rows: dict[str, int] = {}
+        self.rows: dict[int, None] = {}
+        self.by_id: dict[str, dict[Deciding, int]] = {}
         self.first = _NEVER_DUE
+
+    def add(self, row: int, statement: Statement) -> None:
+        """Add a row behind the others."""
+        self.rows[row] = None
+        self.by_id.setdefault(statement.outcome_id, {})[statement.deciding()] = row
+
+    def remove(self, row: int, statement: Statement) -> None:
+        """Take a row out."""
+        del self.rows[row]
+        alike = self.by_id[statement.outcome_id]
+        del alike[statement.deciding()]
+        if not alike:
+            del self.by_id[statement.outcome_id]
 
 
 class EarlyOutcomes:
@@ -74,22 +95,33 @@ class EarlyOutcomes:
         rows = self._in_order(np.sort(self._index.rows())) if self._count else np.zeros(0, np.int32)
         return [self._table.get(row).call_id for row in rows[:most].tolist()]
 
-    def owner(self, key: int, outcome_id: str) -> EarlyOutcome | None:
-        """The outcome with this id that waits for the call."""
+    def first(self, key: int, outcome_id: str) -> Statement | None:
+        """The first outcome with this id, in the order of arrival, that waits for the call."""
+        row = next(self._namesakes(key, outcome_id), None)
+        return None if row is None else self._table.get(row).statement
+
+    def has(self, key: int, statement: Statement) -> bool:
+        """Whether one waits that equals it in its id and all deciding fields. O(1)."""
+        deciding = statement.deciding()
         if (many := self._many.get(key)) is not None:
-            row = many.rows.get(outcome_id, -1)
-            return None if row < 0 else self._table.get(row)
+            return deciding in many.by_id.get(statement.outcome_id, ())
+        rows = self._namesakes(key, statement.outcome_id)
+        return any(self._table.get(row).statement.deciding() == deciding for row in rows)
+
+    def _namesakes(self, key: int, outcome_id: str) -> Iterator[int]:
+        """The rows of the outcomes with this id, in the order of arrival."""
+        if (many := self._many.get(key)) is not None:
+            return iter(many.by_id.get(outcome_id, {}).values())
         ids = self._table.outcome_ids
-        found = next((row for row in self._chain(key) if ids.get(row) == outcome_id), None)
-        return None if found is None else self._table.get(found)
+        return (row for row in self._chain(key) if ids.get(row) == outcome_id)
 
     def add(
         self, key: int, outcome: EarlyOutcome, call_uuid: tuple[int, int] = (0, 0), uuid: tuple[int, int] = (0, 0)
     ) -> None:
-        """Buffer an outcome; no other one of its call may have its id. `call_uuid`, `uuid`: its ids as words."""
+        """Buffer an outcome that `has` does not know. `call_uuid`, `uuid`: its ids as words."""
         row = self._table.put(outcome, call_uuid, uuid)
         self._index.reserve(len(self._table))
-        self._link(key, row, outcome.statement.outcome_id, outcome.deadline)
+        self._link(key, row, outcome)
         self._deadlines.add(row, outcome.deadline)
         self._count += 1
         self._touch(key)
@@ -199,7 +231,7 @@ class EarlyOutcomes:
             heads = following[following >= 0]
         if self._many:
             keys = self._index.row_key[found[0]].tolist() if found else []
-            many = [row for key in keys if key in self._many for row in [*self._many[key].rows.values()][1:]]
+            many = [row for key in keys if key in self._many for row in [*self._many[key].rows][1:]]
             found.append(np.array(many, np.int32))
         return np.concatenate(found) if found else np.zeros(0, np.int32)
 
@@ -211,7 +243,7 @@ class EarlyOutcomes:
 
     def _rows_of(self, key: int) -> Iterator[int]:
         many = self._many.get(key)
-        return self._chain(key) if many is None else iter(many.rows.values())
+        return self._chain(key) if many is None else iter(many.rows)
 
     def _chain(self, key: int) -> Iterator[int]:
         row = self._index.find_one(key)
@@ -219,7 +251,7 @@ class EarlyOutcomes:
             yield row
             row = self._table.columns.next.item(row)
 
-    def _link(self, key: int, row: int, outcome_id: str, deadline: int) -> None:
+    def _link(self, key: int, row: int, outcome: EarlyOutcome) -> None:
         """Put a row behind the others of its call."""
         self._index.row_key[row] = key
         many = self._many.get(key)
@@ -232,12 +264,13 @@ class EarlyOutcomes:
             else:
                 self._gather(key, [*rows, row])
         else:
-            many.rows[outcome_id] = row
-            many.first = min(many.first, deadline)
+            many.add(row, outcome.statement)
+            many.first = min(many.first, outcome.deadline)
 
     def _gather(self, key: int, rows: list[int]) -> None:
         many = self._many[key] = _Many()
-        many.rows = {self._table.outcome_ids.get(row): row for row in rows}
+        for row in rows:
+            many.add(row, self._table.get(row).statement)
         many.first = min(map(self._table.deadline, rows))
         self._table.columns.next[rows] = END
 
@@ -245,8 +278,8 @@ class EarlyOutcomes:
         """Take a row out of those of its call."""
         many = self._many.get(key)
         if many is not None:
-            del many.rows[self._table.outcome_ids.get(row)]
-            head, following = self._index.find_one(key), next(iter(many.rows.values()), END)
+            many.remove(row, self._table.get(row).statement)
+            head, following = self._index.find_one(key), next(iter(many.rows), END)
             if not many.rows:
                 del self._many[key]
         else:

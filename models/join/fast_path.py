@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
+from sys import intern
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +23,7 @@ from models.join.joined import FirstVerdicts
 from models.join.shard_state import ShardState
 from models.join.watermark import effective_minute
 
-_reason = attrgetter("reason")
+_reason, _scorer = attrgetter("reason"), attrgetter("scorer")
 
 
 class FastResults(NamedTuple):
@@ -82,13 +84,12 @@ class FastPath:
             singles.at[single], singles.source[single], singles.given[single] = at, source, given
             singles.score[single], singles.minute[single] = score, minute
             singles.ids.put_words(single, outcomes.uuid[chosen], lambda i: records[i].outcome_id)
-            reasons = list(map(_reason, records))
-            if reasons.count(None) < len(reasons):
-                by_single = zip(single.tolist(), reasons, strict=True)
-                self._shard.held.reasons.update((place, reason) for place, reason in by_single if reason is not None)
+            held = self._shard.held
+            held.reasons.update(_by_place(single, list(map(_reason, records))))
+            held.scorers.update(_by_place(single, list(map(_scorer, records)), intern))
             table.single[row], table.verdict[row] = single, success
-            self._shard.held.touch(row)
-            self._deltas.add_verdicts(group, call_at, success, at)
+            held.touch(row)
+            self._deltas.add_verdicts(group, call_at, success, at, source=source)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
             self._deltas.add_first_trials(CallPlaces(group, call_at, call_minute), trial_minute, success, source)
@@ -117,3 +118,10 @@ class FastPath:
         scaled = score.copy()
         scaled[has_scale] = np.clip((score[has_scale] - low) / (high - low), 0.0, 1.0)
         return scaled
+
+
+def _by_place(rows: I32, texts: list[str | None], kept: Callable[[str], str] = str) -> dict[int, str]:
+    """The texts that there are, by row."""
+    if texts.count(None) == len(texts):
+        return {}
+    return {row: kept(text) for row, text in zip(rows.tolist(), texts, strict=True) if text is not None}

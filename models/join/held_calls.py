@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,6 +144,8 @@ class HeldCalls:
         self.ledgers: dict[int, StoredLedger] = {}
         self.reasons: dict[int, str] = {}
         """Reasons of single statements, by their row in `singles`."""
+        self.scorers: dict[int, str] = {}
+        """Likewise; interned, as many statements have the same."""
         self._changed: RowLog | None = None
         self._hours: dict[int, list[I32]] = {}
         self._due: I32 = np.zeros(0, np.int32)
@@ -207,9 +210,10 @@ class HeldCalls:
         held = single[single >= 0]
         if not len(held):
             return
-        if self.reasons:
-            for row in held.tolist():
-                self.reasons.pop(row, None)
+        for texts in (self.reasons, self.scorers):
+            if texts:
+                for row in held.tolist():
+                    texts.pop(row, None)
         self.singles.give_back(held)
         self.calls.single[rows[single >= 0]] = NO_STATEMENT
 
@@ -248,19 +252,13 @@ class HeldCalls:
             "calls": self.calls.state_of(rows),
             "has_single": has_single.astype(np.int32),
             "singles": self.singles.state_of(single_rows),
-            "reasons": self._reasons_at(single_rows),
+            "reasons": _texts_at(self.reasons, single_rows),
+            "scorers": _texts_at(self.scorers, single_rows),
             "cases": {
                 at: (case.call_id, case.error, [tuple(s) for s in case.statements], case.error_minute)
                 for at, case in cases
             },
         }
-
-    def _reasons_at(self, singles: I32) -> dict[int, str]:
-        """Reasons of the single statements at these rows, by place."""
-        if not self.reasons:
-            return {}
-        reasons = map(self.reasons.get, singles.tolist())
-        return {place: reason for place, reason in enumerate(reasons) if reason is not None}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Fill an empty table from `state`, and with the `changes` that came after it, where it has some."""
@@ -288,6 +286,8 @@ class HeldCalls:
         self.calls.single[rows] = np.minimum(self.calls.single[rows], NO_STATEMENT)
         self.calls.single[rows[state["has_single"]]] = single
         self.reasons |= {single.item(place): reason for place, reason in state["reasons"].items()}
+        # A state of before has none.
+        self.scorers |= {single.item(place): intern(text) for place, text in state.get("scorers", {}).items()}
         self.ledgers |= {
             rows.item(at): StoredLedger(call_id, error, [Statement(*s) for s in kept], *late)
             for at, (call_id, error, kept, *late) in state["cases"].items()
@@ -330,6 +330,14 @@ class HeldCalls:
         closes = np.concatenate((self._due_close, closes))
         by_time = np.lexsort((self._homonyms.hashes(self.index.row_key[rows]), closes))
         self._due, self._due_close = rows[by_time], closes[by_time]
+
+
+def _texts_at(texts: dict[int, str], singles: I32) -> dict[int, str]:
+    """Texts of the single statements at these rows, by place."""
+    if not texts:
+        return {}
+    found = map(texts.get, singles.tolist())
+    return {place: text for place, text in enumerate(found) if text is not None}
 
 
 def fold_digest(digest: Any) -> Any:

@@ -22,11 +22,17 @@ from models.join.deltas import CallPlaces, Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults
-from models.join.held_calls import FAILURE, HAS_LEDGER, NO_STATEMENT, PENDING, SUCCESS
+from models.join.held_calls import FAILURE, NO_STATEMENT, PENDING, SUCCESS
+from models.join.held_opinions import count_held_opinions
 from models.join.homonyms import Homonyms
 from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
-from models.join.migrations import early_outcomes_in_columns, ids_in_one_array, names_in_digests, with_new_ledgers
+from models.join.migrations import (
+    early_outcomes_in_columns,
+    ids_in_one_array,
+    ledgers_of_many_voices,
+    names_in_digests,
+)
 from models.join.rules import JoinRules
 from models.join.seconds import fill
 from models.join.shard_state import ShardState
@@ -53,7 +59,7 @@ class Join:
         2: ids_in_one_array,
         3: early_outcomes_in_columns,
         4: names_in_digests,
-        5: with_new_ledgers,
+        5: ledgers_of_many_voices,
     }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
@@ -69,6 +75,8 @@ class Join:
         self.shard = ShardState([rules], Homonyms(seed), seed)
         self.early = EarlyOutcomes(self.shard.homonyms, seed)
         self._most_early = most_early
+        self._opinions_counted = True
+        """Whether what sources say of held calls is; not after an upgrade, until the first batch."""
         self._is_full = False
         """Whether more wait than may, until a sixteenth of the room is free."""
         self.watermark = NEVER
@@ -89,6 +97,7 @@ class Join:
         count = len(calls.key)
         calls, outcomes = calls._replace(key=found.keys[:count]), outcomes._replace(key=found.keys[count:])
         deltas = Deltas(shard.source_code)
+        self._count_opinions(deltas)
         paths = dispatch(shard, calls, outcomes, found)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
         filled = fill(shard, calls, paths.seconds)
@@ -155,6 +164,7 @@ class Join:
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
         join._is_full = len(join.early) > most_early
+        join._opinions_counted = state.get("opinions_counted", True)
         return join
 
     def _is_there(self, keys: U64) -> Bools:
@@ -163,7 +173,13 @@ class Join:
         return there
 
     def _with_clocks(self, shard: dict[str, Any], waiting: dict[str, Any]) -> dict[str, Any]:
-        return {**shard, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
+        counted = {} if self._opinions_counted else {"opinions_counted": False}
+        return {**shard, **counted, "watermark": self.watermark, "lanes": self._lanes.state(), "waiting": waiting}
+
+    def _count_opinions(self, deltas: Deltas) -> None:
+        if not self._opinions_counted:
+            count_held_opinions(self.shard, deltas)
+            self._opinions_counted = True
 
     def _watermarks(self, wm: I64, others: int) -> I64:
         """The watermark over all lanes that each record met; `wm` is that of its own lane."""
@@ -197,15 +213,15 @@ class Join:
         self._is_full = len(self.early) > most
 
     def _close(self, slow: SlowPath, deltas: Deltas) -> Expired:
-        """Close what the watermark has passed: calls without statements as columns, the others by the slow path."""
+        """Close what the watermark has passed: calls without statements as columns, others one by one."""
         held = self.shard.held
         due = held.due(self.watermark)
         present = due[held.index.find(held.index.row_key[due]) == due]
         pending = present[held.calls.verdict[present] == PENDING]
         single = held.calls.single[pending]
-        with_ledger = pending[single == HAS_LEDGER]
-        if len(with_ledger):
-            slow.close(with_ledger)
+        with_statements = pending[single != NO_STATEMENT]
+        if len(with_statements):
+            slow.close(with_statements)
         expired = _expire(self.shard, deltas, pending[single == NO_STATEMENT])
         held.release(due)
         return expired

@@ -82,17 +82,20 @@ class Judgement(NamedTuple):
 
 
 class StatementRow(NamedTuple):
-    """A statement that is new, or that began or ceased to stand. `success` is None for a retraction."""
+    """A statement that is new, or that began or ceased to stand. `success` is None where it asserts nothing."""
 
     call_id: str
     call_at: int
     outcome_id: str
+    edition: int
     source: str | None
+    author: str | None
     at: int
     retract: bool
     success: bool | None
     score: float | None
     reason: str | None
+    scorer: str | None
     stands: bool
 
 

@@ -8,107 +8,46 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from aftercall.times import NEVER
-from aftercall.vocabulary import CALL, DEFAULT_PASS_AT
+from aftercall.vocabulary import CALL
+from models.join.opinions import Opinions
+from models.join.statements import (
+    OPEN,
+    UNDECIDED,
+    End,
+    SourceRule,
+    Statement,
+    Verdict,
+    VerdictRules,
+    end_of,
+)
+
+__all__ = [
+    "UNDECIDED",
+    "End",
+    "Reading",
+    "SourceRule",
+    "Statement",
+    "Verdict",
+    "VerdictRules",
+    "end_of",
+    "read",
+    "standing",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRule:
-    """How a score of one source becomes success: `score >= pass_at`, or `score < fail_at` where high is bad.
-
-    `scale`: the least and the greatest score, where these are not 0 and 1. Both bounds lie on it.
-    """
-
-    pass_at: float = DEFAULT_PASS_AT
-    fail_at: float | None = None
-    scale: tuple[float, float] | None = None
-
-    def success(self, score: float) -> bool:
-        """Whether `score` passes."""
-        return score >= self.pass_at if self.fail_at is None else score < self.fail_at
-
-    def scaled(self, score: float) -> float:
-        """A score as one of 0 to 1, as it counts for means, quantiles and drift; without a scale, as it is."""
-        if self.scale is None:
-            return score
-        low, high = self.scale
-        return min(max((score - low) / (high - low), 0.0), 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictRules:
-    """The settings that decide verdicts. Sources not in `precedence` rank below it, newest first."""
-
-    precedence: tuple[str, ...] = (
-        "human_review",
-        "ticket_reopened",
-        "downstream",
-        "user_feedback",
-        "contract",
-        "judge",
-    )
-    sources: Mapping[str, SourceRule] = field(default_factory=dict)
-
-    def success(self, source: str | None, given: bool | None, score: float | None) -> bool | None:  # noqa: FBT001 (a field of the record)
-        """The success that a statement asserts; None for a retraction, which asserts nothing."""
-        if given is not None:
-            return given
-        if score is None:
-            return None
-        return self.sources.get(source or "", _DEFAULT_RULE).success(score)
-
-    def scaled(self, source: str | None, score: float | None) -> float | None:
-        """A score as it counts for means, quantiles and drift."""
-        return None if score is None else self.sources.get(source or "", _DEFAULT_RULE).scaled(score)
-
-    def rank(self, source: str | None) -> int:
-        """Place in the precedence, 0 the strongest; sources that are not listed share the last."""
-        precedence = self.precedence
-        return precedence.index(source) if source in precedence else len(precedence)
-
-
-_DEFAULT_RULE = SourceRule()
-
-
-class Statement(NamedTuple):
-    """One outcome record in a ledger. `minute` is its effective minute; `given` the field `success` of the record."""
-
-    at: int
-    outcome_id: str
-    source: str | None
-    given: bool | None
-    score: float | None
-    retract: bool
-    retracts: str | None
-    reason: str | None
-    minute: int
-
-    def same(self, other: Statement) -> bool:
-        """Whether the deciding fields are equal: then one is a duplicate of the other, else a conflict."""
-        return self._deciding() == other._deciding()
-
-    def _deciding(self) -> tuple[object, ...]:
-        return (self.at, self.source, self.given, self.score, self.retract, self.retracts)
-
-
-class Verdict(NamedTuple):
-    """The result of a ledger: `success` None is pending; `statement` None with a success is the call's own error."""
-
-    success: bool | None
-    statement: Statement | None
-
-
-UNDECIDED = Verdict(None, None)
-
-End = tuple[bool | None, str | None]
-"""The verdict at the end of a minute, and its source: `call` for the call's own error, None while pending."""
+_place, _minute = attrgetter("place"), attrgetter("minute")
+_FAILED = Verdict(success=False, statement=None)
+Opinion = tuple[bool, int]
+"""What a source says of a call, whatever decides: success or failure, and since when, us."""
+_NO_OPINIONS: Mapping[str, Opinion] = {}
 
 
 def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
-    """The newest statement of each source that is not withdrawn.
+    """The newest statement of each source that is not withdrawn, in a plain ledger.
 
     A retraction by id withdraws that statement, of whichever source and whenever either arrives; one by source
     withdraws all statements of the source up to and including its own instant. Retractions cannot be retracted. O(n).
@@ -137,47 +76,57 @@ def standing(statements: Iterable[Statement]) -> dict[str | None, Statement]:
 
 
 class Reading(NamedTuple):
-    """All that follows from a ledger. `ends`: the verdict at the end of each minute in which something took effect."""
+    """All that follows from a ledger.
+
+    Attributes:
+        verdict: that of all statements.
+        stands: the edition that stands, by id.
+        revisions: changes of the verdict as the ledger is read in its order, the first departure from pending left out.
+        ends: the verdict at the end of each minute in which something took effect.
+        opinions: what each source says that says something, whatever decides.
+    """
 
     verdict: Verdict
-    stands: frozenset[str]
+    stands: Mapping[str, int]
     revisions: int
     ends: dict[int, End]
+    opinions: Mapping[str, Opinion] = _NO_OPINIONS
 
 
-def end_of(verdict: Verdict) -> End:
-    """A verdict as the end of a minute."""
-    success, statement = verdict
-    if success is None:
-        return _OPEN
-    return success, CALL if statement is None else statement.source
+def is_plain(statements: Sequence[Statement], rules: VerdictRules) -> bool:
+    """Whether each is by a source that says what its newest statement says: no authors, editions, abstentions. O(n)."""
+    for statement in statements:
+        if statement.edition != 1 or statement.author is not None:
+            return False
+    if not rules.sources:
+        return True
+    special, revising = rules.special, rules.revising
+    return not any(s.source in special or (s.retract and revising) for s in statements)
 
 
-_OPEN: End = (None, None)
+def read(
+    call_minute: int,
+    statements: Sequence[Statement],
+    rules: VerdictRules,
+    *,
+    failed: bool = False,
+    required: tuple[str, ...] = (),
+) -> Reading:
+    """Read a whole ledger. O(n log n) for n statements, so that a call with thousands of them delays no other.
 
-
-def read(call_minute: int, statements: Sequence[Statement], rules: VerdictRules, *, failed: bool = False) -> Reading:
-    """Read a whole ledger. O(n log n) for n statements, so that a call with thousands of them delays no other."""
+    Args:
+        call_minute: the effective minute of the call.
+        statements: of the call, in any order.
+        rules: those under which the call was accepted.
+        failed: whether the call has an error of its own.
+        required: the sources that all must say success.
+    """
+    if required or not is_plain(statements, rules):
+        return _read_opinions(call_minute, statements, rules, required, failed=failed)
     if len(statements) == 2 and not (failed or statements[0].retract or statements[1].retract):
         return _read_two(call_minute, min(statements), max(statements), rules)
-    # Tuples sort by (at, outcome_id), and ids are unique in a ledger: this is its order.
-    ordered = sorted(statements)
-    verdict = Verdict(success=False, statement=None) if failed else UNDECIDED
-    before, started, count = verdict.success, failed, 0
-    ends: dict[int, End] = {call_minute: end_of(verdict)}
-    minute, in_order = call_minute, True
-    for statement, verdict in zip(ordered, _verdicts(ordered, rules, failed=failed), strict=True):
-        if verdict.success is not before:
-            count += started
-            started, before = True, verdict.success
-        effective = max(call_minute, statement.minute)
-        in_order = in_order and effective >= minute
-        minute = effective
-        ends[minute] = end_of(verdict)
-    if not in_order:
-        ends = _ends(call_minute, ordered, rules, failed=failed)
-    stands = frozenset(statement.outcome_id for statement in standing(statements).values())
-    return Reading(verdict, stands, count, ends)
+    # Tuples sort by (at, outcome_id), and ids are unique in such a ledger: this is its order.
+    return _read_plain(call_minute, sorted(statements), rules, failed=failed)
 
 
 def _read_two(call_minute: int, first: Statement, second: Statement, rules: VerdictRules) -> Reading:
@@ -192,17 +141,63 @@ def _read_two(call_minute: int, first: Statement, second: Statement, rules: Verd
     else:
         before = (alone, first.source)
     replaced = first.source == second.source
-    stands = frozenset((second.outcome_id,)) if replaced else frozenset((first.outcome_id, second.outcome_id))
+    stands = {second.outcome_id: 1} if replaced else {first.outcome_id: 1, second.outcome_id: 1}
     revisions = int(alone is not None and success is not alone)
-    ends: dict[int, End] = {call_minute: _OPEN, early: before, late: (success, best.source)}
-    return Reading(Verdict(success, best), stands, revisions, ends)
+    ends: dict[int, End] = {call_minute: OPEN, early: before, late: (success, best.source)}
+    opinions = _opinions((second,) if replaced else (first, second), rules)
+    return Reading(Verdict(success, best, best.at, best.score), stands, revisions, ends, opinions)
 
 
-def _ends(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> dict[int, End]:
+def _read_plain(call_minute: int, ordered: list[Statement], rules: VerdictRules, *, failed: bool) -> Reading:
+    verdict, revisions, ends = _followed(call_minute, ordered, _verdicts(ordered, rules, failed=failed), failed=failed)
+    if ends is None:
+        by_minute = sorted(ordered, key=_minute)
+        ends = _ends(call_minute, by_minute, _verdicts(by_minute, rules, failed=failed), failed=failed)
+    stand = standing(ordered).values()
+    return Reading(verdict, {s.outcome_id: 1 for s in stand}, revisions, ends, _opinions(stand, rules))
+
+
+def _opinions(statements: Iterable[Statement], rules: VerdictRules) -> dict[str, Opinion]:
+    """Of the sources, by the statement of each that stands, in a plain ledger."""
+    said = ((s.source or "", rules.success(s.source, s.given, s.score), s.at) for s in statements)
+    return {source: (success, at) for source, success, at in said if success is not None}
+
+
+def _read_opinions(
+    call_minute: int, statements: Sequence[Statement], rules: VerdictRules, required: tuple[str, ...], *, failed: bool
+) -> Reading:
+    """The same for any ledger."""
+    ordered, opinions = sorted(statements, key=_place), Opinions(rules, required, failed=failed)
+    verdict, revisions, ends = _followed(call_minute, ordered, map(opinions.add, ordered), failed=failed)
+    if ends is None:
+        by_minute, again = sorted(ordered, key=_minute), Opinions(rules, required, failed=failed)
+        ends = _ends(call_minute, by_minute, map(again.add, by_minute), failed=failed)
+    return Reading(verdict, opinions.standing(), revisions, ends, opinions.by_source())
+
+
+def _followed(
+    call_minute: int, ordered: list[Statement], verdicts: Iterable[Verdict], *, failed: bool
+) -> tuple[Verdict, int, dict[int, End] | None]:
+    """The last of the verdicts after each statement, the revisions, and the ends of minutes if they have this order."""
+    verdict = _FAILED if failed else UNDECIDED
+    before, started, count = verdict.success, failed, 0
+    ends: dict[int, End] = {call_minute: end_of(verdict)}
+    minute, in_order = call_minute, True
+    for statement, verdict in zip(ordered, verdicts, strict=True):
+        if verdict.success is not before:
+            count += started
+            started, before = True, verdict.success
+        effective = max(call_minute, statement.minute)
+        in_order = in_order and effective >= minute
+        minute = effective
+        ends[minute] = end_of(verdict)
+    return verdict, count, ends if in_order else None
+
+
+def _ends(call_minute: int, by_minute: list[Statement], verdicts: Iterable[Verdict], *, failed: bool) -> dict[int, End]:
     """The verdict at the end of each effective minute, where statements did not take effect in the ledger's order."""
-    by_minute = sorted(ordered, key=lambda statement: max(call_minute, statement.minute))
-    ends: dict[int, End] = {call_minute: (False, CALL) if failed else _OPEN}
-    for statement, verdict in zip(by_minute, _verdicts(by_minute, rules, failed=failed), strict=True):
+    ends: dict[int, End] = {call_minute: (False, CALL) if failed else OPEN}
+    for statement, verdict in zip(by_minute, verdicts, strict=True):
         ends[max(call_minute, statement.minute)] = end_of(verdict)
     return ends
 
@@ -213,7 +208,7 @@ def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: boo
     Assertions are kept sorted per rank; the last that is not withdrawn decides in its rank. A withdrawn assertion stays
     withdrawn, so each is removed once, when it comes last.
     """
-    nothing = Verdict(success=False, statement=None) if failed else UNDECIDED
+    nothing = _FAILED if failed else UNDECIDED
     ranked: list[list[Statement]] = [[] for _ in range(len(rules.precedence) + 1)]
     withdrawn: set[str] = set()
     until: dict[str | None, int] = {}
@@ -232,6 +227,7 @@ def _verdicts(sequence: Iterable[Statement], rules: VerdictRules, *, failed: boo
                 asserted.pop()
             if asserted:
                 best = asserted[-1]
-                verdict = Verdict(rules.success(best.source, best.given, best.score), best)
+                success = rules.success(best.source, best.given, best.score)
+                verdict = Verdict(success, best, best.at, best.score)
                 break
         yield verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import intern
 
 import numpy as np
 
@@ -94,7 +95,8 @@ class LedgerStore:
 
     def _single_statements(self, rows: I32) -> list[Statement]:
         """The only statements of the calls at `rows`."""
-        table, singles, sources, reasons = self._held.calls, self._held.singles, self._shard.sources, self._held.reasons
+        table, singles, sources = self._held.calls, self._held.singles, self._shard.sources
+        reasons, scorers = self._held.reasons, self._held.scorers
         single = table.single[rows]
         columns = (singles.at, singles.source, singles.given, singles.score, singles.minute)
         return [
@@ -108,6 +110,7 @@ class LedgerStore:
                 retracts=None,
                 reason=reasons.get(place),
                 minute=minute,
+                scorer=scorers.get(place),
             )
             for place, outcome_id, at, source, given, score, minute in zip(
                 single.tolist(),
@@ -132,6 +135,8 @@ class LedgerStore:
         for place, s in zip(single.tolist(), statements, strict=True):
             if s.reason is not None:
                 self._held.reasons[place] = s.reason
+            if s.scorer is not None:
+                self._held.scorers[place] = intern(s.scorer)
 
 
 def _digests(table: CallTable) -> tuple[U32, U32, U32]:

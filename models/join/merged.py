@@ -54,7 +54,10 @@ def _held(parts: list[State]) -> State:
         "calls": _with_ids([part["calls"] for part in parts], rows),
         "has_single": has_single.astype(np.int32),
         "singles": _with_ids([part["singles"] for part in parts], singles),
-        "reasons": _by_place(parts, "reasons", [len(part["has_single"]) for part in parts], singles),
+        **{
+            name: _by_place(parts, name, [len(part["has_single"]) for part in parts], singles)
+            for name in ("reasons", "scorers")
+        },
         "cases": _by_place(parts, "cases", [len(part["keys"]) for part in parts], rows),
     }
 
@@ -63,16 +66,20 @@ def _waiting(parts: list[Any]) -> State:
     if not isinstance(parts[0], dict):  # as version 3 stored it
         merged = dict(chain.from_iterable(parts))
         return waiting_in_columns(item for item in merged.items() if item[1])
+    parts = [{"authors": {}, **part} for part in parts]  # versions up to 5 had none
     rows = _untouched(parts)
-    own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "retracts", *_NAMES}
+    own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "scorers", "retracts", "authors", *_NAMES}
     columns = [{name: column for name, column in part.items() if name not in own} for part in parts]
+    lengths = [len(part["keys"]) for part in parts]
     return {
         "keys": np.concatenate([part["keys"] for part in parts])[rows],
         **_chosen(columns, rows),
         "call_ids": _ids([part["call_ids"] for part in parts], rows),
         "outcome_ids": _ids([part["outcome_ids"] for part in parts], rows),
-        "reasons": _reasons(parts, rows),
-        "retracts": _by_place(parts, "retracts", [len(part["keys"]) for part in parts], rows),
+        "reasons": _optional_texts(parts, "reasons", rows),
+        # Parts that an earlier version stored have no scorers.
+        **({"scorers": _optional_texts(parts, "scorers", rows)} if "scorers" in parts[0] else {}),
+        **{name: _by_place(parts, name, lengths, rows) for name in ("retracts", "authors")},
         **{name: tuple(chain.from_iterable(part[name] for part in parts)) for name in _NAMES},
     }
 
@@ -92,14 +99,14 @@ def _untouched(parts: list[State]) -> I64:
     return np.flatnonzero(kept)
 
 
-def _reasons(parts: list[State], rows: I64) -> State:
+def _optional_texts(parts: list[State], name: str, rows: I64) -> State:
     """As `TextColumn.state_of`."""
-    reasons = [part["reasons"] for part in parts]
+    columns = [part[name] for part in parts]
     has_text = np.zeros(sum(len(part["keys"]) for part in parts), np.bool_)
     first = [0, *accumulate(len(part["keys"]) for part in parts)]
-    for part, start in zip(reasons, first, strict=False):
+    for part, start in zip(columns, first, strict=False):
         has_text[part["has_text"] + start] = True
-    text, lengths = _texts(reasons, has_text, rows)
+    text, lengths = _texts(columns, has_text, rows)
     return {"has_text": np.flatnonzero(has_text[rows]).astype(np.int32), "text": text, "lengths": lengths}
 
 
@@ -156,7 +163,8 @@ def _texts(parts: list[State], is_text: Bools, rows: I64) -> tuple[U8, U16]:
 def _by_place(parts: list[State], name: str, lengths: list[int], rows: I64) -> dict[int, Any]:
     """Values by row, renumbered: those of `rows` keep their value under their place in it, which is ascending."""
     first = [0, *accumulate(lengths)]
-    values = {start + at: value for part, start in zip(parts, first, strict=False) for at, value in part[name].items()}
+    of_parts = [part.get(name, {}) for part in parts]
+    values = {start + at: value for part, start in zip(of_parts, first, strict=False) for at, value in part.items()}
     if not values:
         return {}
     has_value = np.zeros(first[-1], np.bool_)

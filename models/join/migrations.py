@@ -91,12 +91,16 @@ def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"held": held}
 
 
-def with_new_ledgers(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 5 to 6: it is remembered which fields the records of a call have had; of held ones nothing is known."""
+def ledgers_of_many_voices(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 to 6: it is remembered which fields the records of a call have had; of held ones nothing is known.
+
+    Statements have authors, editions and scorers, and rules say more of sources: what is absent means, as before. What
+    sources say of the held calls has not been counted.
+    """
     held = _without_contents(state["held"])
     if "changes" in held:
         held["changes"] = _without_contents(held["changes"])
-    return state | {"held": held}
+    return state | {"held": held, "opinions_counted": False}
 
 
 def _without_contents(held: dict[str, Any]) -> dict[str, Any]:

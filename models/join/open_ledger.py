@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.join.contents import Contents
-from models.join.ledger import UNDECIDED, End, Reading, Statement, Verdict, end_of, read
+from models.join.ledger import Reading, is_plain, read
 from models.join.rules import JoinRules
+from models.join.statements import OPEN, UNDECIDED, Deciding, End, Statement, Verdict, end_of
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +26,7 @@ class OpenLedger:
         completed: whether a record of this batch has completed it.
         horizon_ends: up to when outcomes count.
         closes: the call closes once the watermark is later.
+        required: the sources that all must say success.
     """
 
     key: int
@@ -46,8 +48,12 @@ class OpenLedger:
     completed: bool = field(init=False, default=False)
     horizon_ends: int = field(init=False)
     closes: int = field(init=False)
+    required: tuple[str, ...] = field(init=False)
     success: bool | None = field(init=False, default=None)
-    _owners: dict[str, Statement] = field(init=False)
+    _firsts: dict[str, Statement] = field(init=False)
+    """The first record of each id."""
+    _editions: dict[str, set[Deciding]] = field(init=False, default_factory=dict)
+    """All records of the ids that have several."""
 
     def __post_init__(self) -> None:
         self.size = len(self.statements)
@@ -55,7 +61,12 @@ class OpenLedger:
         self.had_error = self.stored and self.error is not None
         self.horizon_ends = self.at + self.rules.horizon(self.task)
         self.closes = self.horizon_ends + self.rules.allowed_lateness_us
-        self._owners = {statement.outcome_id: statement for statement in self.statements}
+        self.required = self.rules.required(self.task)
+        self._firsts = {statement.outcome_id: statement for statement in reversed(self.statements)}
+        if len(self._firsts) < len(self.statements):
+            for statement in self.statements:
+                if statement.edition > 1:
+                    self._add_edition(statement)
 
     @property
     def grew(self) -> bool:
@@ -64,17 +75,39 @@ class OpenLedger:
 
     @property
     def is_single(self) -> bool:
-        """Whether it is one assertion and nothing else: then it fits into the table of single statements."""
-        return self.error is None and len(self.statements) == 1 and not self.statements[0].retract
+        """Whether it is one unsigned assertion and nothing else: then it fits into the table of single statements."""
+        if self.error is not None or len(self.statements) != 1:
+            return False
+        (only,) = self.statements
+        return not only.retract and only.author is None
 
-    def owner(self, outcome_id: str) -> Statement | None:
-        """The statement that has this id."""
-        return self._owners.get(outcome_id)
+    def first(self, outcome_id: str) -> Statement | None:
+        """The first record of this id."""
+        return self._firsts.get(outcome_id)
+
+    def has(self, statement: Statement) -> bool:
+        """Whether it equals a record of its id in all deciding fields. O(1)."""
+        editions = self._editions.get(statement.outcome_id)
+        if editions is not None:
+            return statement.deciding() in editions
+        first = self._firsts.get(statement.outcome_id)
+        return first is not None and first.deciding() == statement.deciding()
 
     def enter(self, statement: Statement) -> None:
-        """Add a statement; its id must not have an owner."""
+        """Add a statement, as the next edition where its id has one; `second_records` must find no problem in it."""
+        if statement.outcome_id in self._firsts:
+            edition = self._add_edition(statement)
+            statement = statement._replace(edition=edition, retract=statement.retract or statement.bare)
+        else:
+            self._firsts[statement.outcome_id] = statement
         self.statements.append(statement)
-        self._owners[statement.outcome_id] = statement
+
+    def _add_edition(self, statement: Statement) -> int:
+        """Note a further record of an id; its number."""
+        first = self._firsts[statement.outcome_id]
+        editions = self._editions.setdefault(statement.outcome_id, {first.deciding()})
+        editions.add(statement.deciding())
+        return len(editions)
 
     def complete(self, other: Contents, error: str | None, minute: int) -> None:
         """Take what another record of the call tells, which takes effect in `minute`."""
@@ -91,27 +124,36 @@ class OpenLedger:
         return self._reading(len(self.statements), failed=self.error is not None)
 
     def _reading(self, size: int, *, failed: bool) -> Reading:
-        if size <= 1 and not failed:
+        if size <= 1 and not failed and (not size or self._is_plain):
             return self._short_reading(size)
-        statements, rules = self.statements[:size], self.rules.verdict
-        reading = read(self.minute, statements, rules, failed=failed)
+        reading = self._read(size, failed=failed)
         if not failed or self.error_minute is None or self.error_minute <= self.minute:
             return reading
-        without = read(self.minute, statements, rules)
+        without = self._read(size, failed=False)
         return reading._replace(ends=_known_from(self.error_minute, without.ends, reading.ends))
+
+    def _read(self, size: int, *, failed: bool) -> Reading:
+        rules = self.rules.verdict
+        return read(self.minute, self.statements[:size], rules, failed=failed, required=self.required)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the first statement decides, if it asserts something."""
+        return not self.required and is_plain(self.statements[:1], self.rules.verdict)
 
     def _short_reading(self, size: int) -> Reading:
         """The same for no or one statement, by far the most frequent past."""
-        ends: dict[int, End] = {self.minute: (None, None)}
+        ends: dict[int, End] = {self.minute: OPEN}
         if size == 0 or self.statements[0].retract:
             if size:
-                ends[max(self.minute, self.statements[0].minute)] = (None, None)
-            return Reading(UNDECIDED, frozenset(), 0, ends)
+                ends[max(self.minute, self.statements[0].minute)] = OPEN
+            return Reading(UNDECIDED, {}, 0, ends)
         only = self.statements[0]
         success = self.rules.verdict.success(only.source, only.given, only.score)
-        verdict = Verdict(success, only)
+        verdict = Verdict(success, only, only.at, only.score)
         ends[max(self.minute, only.minute)] = end_of(verdict)
-        return Reading(verdict, frozenset((only.outcome_id,)), 0, ends)
+        opinions = {} if success is None else {only.source or "": (success, only.at)}
+        return Reading(verdict, {only.outcome_id: 1}, 0, ends, opinions)
 
 
 def _known_from(minute: int, before: dict[int, End], after: dict[int, End]) -> dict[int, End]:

@@ -12,10 +12,16 @@ from models.join.ledger import SourceRule, VerdictRules
 
 @dataclass(frozen=True, slots=True)
 class TaskRules:
-    """Overrides for one task type. `silence`: the verdict of a call on which nothing stands when it closes."""
+    """Overrides for one task type.
+
+    Attributes:
+        silence: the verdict of a call on which nothing stands when it closes.
+        require: sources that all must say success; None for those of `VerdictRules`.
+    """
 
     horizon_us: int
     silence: bool | None = None
+    require: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,15 @@ class JoinRules:
         task = self.tasks.get(task_type)
         return self.horizon_us if task is None else task.horizon_us
 
-    def silence(self, task_type: str) -> bool | None:
-        """The verdict that silence means, None for `expired`."""
+    def required(self, task_type: str) -> tuple[str, ...]:
+        """The sources that all must say success; mostly none."""
         task = self.tasks.get(task_type)
-        return None if task is None else task.silence
+        return self.verdict.require if task is None or task.require is None else task.require
+
+    def silence(self, task_type: str) -> bool | None:
+        """The verdict that silence means, None for `expired`, as where sources are required."""
+        task = self.tasks.get(task_type)
+        return None if task is None or self.required(task_type) else task.silence
 
     def longest_hold(self) -> int:
         """Longest horizon plus lateness: no call is held longer."""
@@ -51,13 +62,22 @@ class JoinRules:
         """Read `state`."""
         verdict = state["verdict"]
         sources = {name: _source_rule(rule) for name, rule in verdict["sources"].items()}
+        require = tuple(verdict.get("require", ()))
         return cls(
             **{name: state[name] for name in ("horizon_us", "allowed_lateness_us", "orphan_wait_us")},
-            tasks={name: TaskRules(**task) for name, task in state["tasks"].items()},
-            verdict=VerdictRules(precedence=tuple(verdict["precedence"]), sources=sources),
+            tasks={name: _task_rules(task) for name, task in state["tasks"].items()},
+            verdict=VerdictRules(precedence=tuple(verdict["precedence"]), sources=sources, require=require),
         )
 
 
+# Versions up to 4 had no `scale`, those up to 5 no `same_id`, `abstain`, `combine`, `require`. Tuples come as lists.
+
+
 def _source_rule(state: dict[str, Any]) -> SourceRule:
-    scale = state.get("scale")  # versions up to 4 had none
-    return SourceRule(**{**state, "scale": None if scale is None else (scale[0], scale[1])})
+    bounds = {name: None if (pair := state.get(name)) is None else (pair[0], pair[1]) for name in ("scale", "abstain")}
+    return SourceRule(**{**state, **bounds})
+
+
+def _task_rules(state: dict[str, Any]) -> TaskRules:
+    require = state.get("require")
+    return TaskRules(**{**state, "require": None if require is None else tuple(require)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from aftercall.times import MINUTE_US, NEVER
@@ -13,7 +14,7 @@ from models.join.ledger import UNDECIDED, End, Reading, Verdict
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
 
-_NOTHING = Reading(UNDECIDED, frozenset(), 0, {})
+_NOTHING = Reading(UNDECIDED, {}, 0, {})
 _NAMES = {None: "pending", True: "success", False: "failure"}
 
 
@@ -55,16 +56,17 @@ class Settlement:
             self._replace_verdict(ledger, before.verdict, decision)
             self._emit_verdict(ledger, now, decision)
         if len(ledger.statements) > ledger.size:
+            self._replace_opinions(ledger, before, now)
             self._add_statements(ledger)
             self._emit_statements(ledger, before.stands, now.stands)
 
     def _decide(self, ledger: OpenLedger, now: Reading, *, closing: bool) -> _Decision:
-        """The verdict of a ledger; that of silence, or `expired`, where its call closes and nothing stands."""
+        """The verdict of a ledger; where its call closes undecided `expired`, or that of silence if nothing stands."""
         verdict = now.verdict
         if not closing or verdict.success is not None:
             at, source = _decided(verdict, ledger.at)
             return _Decision(verdict, _NAMES[verdict.success], at, source, now.ends, closed=False)
-        silence = ledger.rules.silence(ledger.task)
+        silence = None if now.stands else ledger.rules.silence(ledger.task)
         if silence is None:
             self._deltas.add_expired_call(ledger.group, ledger.at)
             self._tally["expired"] += 1
@@ -82,6 +84,13 @@ class Settlement:
                 self._deltas.add_verdict(ledger.group, ledger.at, success, at, sign)
                 self._tally["successes" if success else "failures"] += sign
 
+    def _replace_opinions(self, ledger: OpenLedger, before: Reading, now: Reading) -> None:
+        """Take the opinions of sources off that are no more, and add the new ones."""
+        for opinions, others, sign in ((before.opinions, now.opinions, -1), (now.opinions, before.opinions, 1)):
+            for source, (success, at) in opinions.items():
+                if others.get(source) != (success, at):
+                    self._deltas.add_opinion(ledger.group, ledger.at, source, success, at, sign)
+
     def _emit_verdict(self, ledger: OpenLedger, now: Reading, decision: _Decision) -> None:
         statement = decision.verdict.statement
         implicit = ledger.error if decision.source == CALL else None
@@ -91,7 +100,7 @@ class Settlement:
                 group=self._groups[ledger.group],
                 call_at=ledger.at,
                 verdict=decision.name,
-                score=None if statement is None else statement.score,
+                score=decision.verdict.score,
                 source=decision.source,
                 outcome_id=None if statement is None else statement.outcome_id,
                 reason=implicit if statement is None else statement.reason,
@@ -107,29 +116,32 @@ class Settlement:
         success = ledger.rules.verdict.success
         for s in ledger.statements[ledger.size :]:
             if not s.retract:
-                asserted = bool(success(s.source, s.given, s.score))
+                asserted = success(s.source, s.given, s.score)
                 minute = max(ledger.minute, s.minute)
                 score = ledger.rules.verdict.scaled(s.source, s.score)
                 self._deltas.add_statement(_place(ledger), minute, s.source, asserted, score)
 
-    def _emit_statements(self, ledger: OpenLedger, stood: frozenset[str], stands: frozenset[str]) -> None:
+    def _emit_statements(self, ledger: OpenLedger, stood: Mapping[str, int], stands: Mapping[str, int]) -> None:
         """Emit the statements that are new, and those that began or ceased to stand."""
         success = ledger.rules.verdict.success
         for place, s in enumerate(ledger.statements):
-            stands_now = s.outcome_id in stands
-            if place >= ledger.size or stands_now != (s.outcome_id in stood):
+            stands_now = stands.get(s.outcome_id) == s.edition
+            if place >= ledger.size or stands_now != (stood.get(s.outcome_id) == s.edition):
                 asserted = None if s.retract else success(s.source, s.given, s.score)
                 self.statements.append(
                     StatementRow(
                         ledger.call_id,
                         ledger.at,
                         s.outcome_id,
+                        s.edition,
                         s.source,
+                        s.author,
                         s.at,
                         s.retract,
                         asserted,
                         s.score,
                         s.reason,
+                        s.scorer,
                         stands_now,
                     )
                 )
@@ -145,4 +157,4 @@ def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:
         return NEVER, None
     if verdict.statement is None:
         return call_at, CALL
-    return verdict.statement.at, verdict.statement.source
+    return verdict.decided_at, verdict.statement.source

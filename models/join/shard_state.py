@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from aftercall.errors import NEW_OUT
-from models.arrays import I8, I32, I64
+from models.arrays import I8, I32, I64, Bools
 from models.join.held_calls import PENDING, HeldCalls
 from models.join.homonyms import Homonyms, OwnKeys
 from models.join.rules import JoinRules
@@ -24,11 +24,15 @@ _MANY_NAMES = 1024
 
 
 class Periods(NamedTuple):
-    """For calls accepted now, by the code of their group: how long they are held, and their horizon, in us."""
+    """For calls accepted now, by the code of their group: how long they are held, and their horizon, in us.
+
+    `requires`: whether sources are required.
+    """
 
     version: int
     hold: I64
     horizon: I64
+    requires: Bools
 
 
 class ShardState:
@@ -53,6 +57,7 @@ class ShardState:
         # By version and code of the group.
         self._hold = np.zeros((1, 1), np.int64)
         self._horizon = np.zeros((1, 1), np.int64)
+        self._requires = np.zeros((1, 1), np.bool_)
 
     @property
     def rules(self) -> JoinRules:
@@ -66,7 +71,7 @@ class ShardState:
 
     def periods(self) -> Periods:
         """The periods under `rules`; valid until a group is learned."""
-        return Periods(self.version, self._hold[-1], self._horizon[-1])
+        return Periods(self.version, self._hold[-1], self._horizon[-1], self._requires[-1])
 
     def hold_us(self, group: int) -> int:
         """How long a call of this group is held under `rules`."""
@@ -126,6 +131,7 @@ class ShardState:
             for i, rules in enumerate(self.versions):
                 self._horizon[i, at] = [rules.horizon(group[0]) for group in new]
                 self._hold[i, at] = self._horizon[i, at] + rules.allowed_lateness_us
+                self._requires[i, at] = [bool(rules.required(group[0])) for group in new]
         return np.fromiter(map(self._group_code.__getitem__, groups), np.int32, len(groups))
 
     def state(self) -> dict[str, Any]:
@@ -183,8 +189,10 @@ class ShardState:
     def _rebuild_periods(self) -> None:
         count, room = len(self.groups), max(64, len(self.groups) * 2)
         self._horizon = np.zeros((len(self.versions), room), np.int64)
+        self._requires = np.zeros((len(self.versions), room), np.bool_)
         for i, rules in enumerate(self.versions):
             self._horizon[i, :count] = [rules.horizon(group[0]) for group in self.groups]
+            self._requires[i, :count] = [bool(rules.required(group[0])) for group in self.groups]
         self._hold = self._horizon + np.array([[rules.allowed_lateness_us] for rules in self.versions])
 
     # `max_groups` bounds what is counted, not what producers write into a name. So names that no held call uses are

@@ -26,12 +26,9 @@ from models.join.joined import Judgement, Refusal, StatementRow
 from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.open_ledgers import OpenLedgers
+from models.join.second_records import DUPLICATE, Problem, problem_of
 from models.join.shard_state import ShardState
 from models.join.watermark import effective_minute
-
-_Problem = tuple[str, str]
-"""Why a record is refused: reason and detail of its dead letter."""
-
 
 _FALLBACK: Final = " (a call that fell back to another model is one record, with the models that failed in 'attempts')"
 _MOST_AT_ONCE: Final = 10_000
@@ -213,18 +210,19 @@ class SlowPath:
             return None
         return ledger
 
-    def _enter(self, ledger: OpenLedger, statement: Statement) -> _Problem | None:
+    def _enter(self, ledger: OpenLedger, statement: Statement) -> Problem | None:
         """Enter a statement into a ledger; returns why not where it is refused."""
         if statement.at > ledger.horizon_ends:
             return "late", "the statement is later than the call's horizon"
-        owner = ledger.owner(statement.outcome_id)
-        if owner is not None:
-            return self._repeated(statement, owner)
+        first, repeats = ledger.first(statement.outcome_id), ledger.has(statement)
+        problem = problem_of(statement, first, repeats=repeats, rules=ledger.rules.verdict)
+        if problem is not None:
+            return self._counted(problem)
         ledger.enter(statement)
         self._tally["outcomes"] += 1
         return None
 
-    def _buffer(self, key: int, statement: Statement, outcomes: OutcomeColumns, i: int) -> _Problem | None:
+    def _buffer(self, key: int, statement: Statement, outcomes: OutcomeColumns, i: int) -> Problem | None:
         """Buffer an outcome whose call is not held; returns why not where it is refused."""
         wm, call_at, rules = outcomes.wm.item(i), outcomes.call_at.item(i), self._shard.rules
         if call_at != NEVER and call_at + rules.longest_hold() < wm:
@@ -232,9 +230,10 @@ class SlowPath:
         deadline = statement.at + rules.orphan_wait_us
         if deadline < wm:
             return "orphan", "no call with this call_id is held"
-        owner = self._early.owner(key, statement.outcome_id)
-        if owner is not None:
-            return self._repeated(statement, owner.statement)
+        first, repeats = self._early.first(key, statement.outcome_id), self._early.has(key, statement)
+        problem = problem_of(statement, first, repeats=repeats, rules=rules.verdict)
+        if problem is not None:
+            return self._counted(problem)
         raw: bytes = outcomes.raw[i]
         outcome = EarlyOutcome(
             statement,
@@ -252,12 +251,12 @@ class SlowPath:
             self.make_room(self._bound)
         return None
 
-    def _repeated(self, statement: Statement, owner: Statement) -> _Problem | None:
-        """A second record of an id: a duplicate where the deciding fields are equal, else a conflict."""
-        if owner.same(statement):
+    def _counted(self, problem: Problem) -> Problem | None:
+        """The problem; None where the record is a duplicate, which is counted."""
+        if problem is DUPLICATE:
             self._tally["duplicates"] += 1
             return None
-        return "conflict", "another outcome of this call has this outcome_id"
+        return problem
 
     def _refuse(self, reason: str, detail: str, columns: CallColumns | OutcomeColumns, i: int) -> None:
         raw: bytes = columns.raw[i]
@@ -310,16 +309,19 @@ def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
     """The chosen outcomes as statements."""
     at = outcomes.at[chosen]
     minutes = effective_minute(at, outcomes.wm[chosen]).tolist()
-    columns = zip(outcomes.records[chosen], at.tolist(), outcomes.retract[chosen].tolist(), minutes, strict=True)
-    for record, time, retract, minute in columns:
+    retract, signed = outcomes.retract[chosen] & ~outcomes.bare[chosen], outcomes.author[chosen] != 0
+    columns = zip(outcomes.records[chosen], at.tolist(), retract.tolist(), minutes, signed.tolist(), strict=True)
+    for record, time, retracts, minute, is_signed in columns:
         yield Statement(
             time,
             record.outcome_id,
             record.source,
             record.success,
             record.score,
-            retract,
+            retracts,
             record.retracts,
             record.reason,
             minute,
+            record.author if is_signed else None,
+            scorer=record.scorer,
         )

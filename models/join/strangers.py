@@ -16,14 +16,15 @@ from models.join.shard_state import ShardState
 from models.join.waiting_table import Strangers
 from models.join.watermark import effective_minute
 
-_reason = attrgetter("reason")
+_reason, _scorer = attrgetter("reason"), attrgetter("scorer")
 
 
 def strange(shard: ShardState, outcomes: OutcomeColumns, found: Identified, paths: Dispatch) -> Bools:
     """Which outcomes are to be buffered, and meet nothing that needs to be looked at one by one. O(n)."""
     first = len(found.keys) - len(outcomes.key)
     rules = shard.rules
-    meets_nothing = paths.is_alone[first:] & (paths.outcome_rows < 0) & ~found.awaited[first:] & ~outcomes.retract
+    meets_nothing = paths.is_alone[first:] & (paths.outcome_rows < 0) & ~found.awaited[first:]
+    meets_nothing &= ~outcomes.retract & (outcomes.author == 0)
     is_late = (outcomes.call_at != NEVER) & (outcomes.call_at + rules.longest_hold() < outcomes.wm)
     strange: Bools = meets_nothing & ~is_late & (outcomes.at + rules.orphan_wait_us >= outcomes.wm)
     return strange
@@ -49,6 +50,7 @@ def strangers(shard: ShardState, outcomes: OutcomeColumns, chosen: I64, partitio
         uuid=outcomes.uuid[chosen],
         records=records,
         reasons=list(map(_reason, records)),
+        scorers=list(map(_scorer, records)),
         sources=shard.sources,
         partitions=partitions,
         wait_us=shard.rules.orphan_wait_us,

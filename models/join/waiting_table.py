@@ -1,4 +1,4 @@
-"""Stores early outcomes as numpy columns: about 150 bytes for one whose ids are UUIDs and that has no reason."""
+"""Stores early outcomes as numpy columns: at most 160 bytes for one whose ids are UUIDs and that has no reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.columns.id_column import IdColumn
 from models.columns.names import Names
 from models.columns.struct_of_arrays import StructOfArrays
 from models.columns.text_column import TextColumn
-from models.join.ledger import Statement
+from models.join.statements import Statement
 
 END: Final = -1
 """In `next`: no outcome of the same call comes after this one."""
@@ -38,7 +38,7 @@ class EarlyOutcome(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """Names and types are those of the stored state, but for `next`."""
+    """Names and types are those of the stored state, but for `next` and `turn`."""
 
     at: I64
     wait: U8
@@ -55,10 +55,15 @@ class _Columns(NamedTuple):
     """SHA-256, shape (n, 4)."""
     next: I32
     """The row of the next outcome of the same call, `END` or `UNUSED`."""
+    turn: I64
+    """Ascends in the order of arrival of the outcomes of a call."""
+
+
+_UNSTORED: Final = ("next", "turn")
 
 
 class Strangers(NamedTuple):
-    """Early outcomes that assert something, each of another call that no other outcome waits for.
+    """Early outcomes that assert something, unsigned, each of another call that no other outcome waits for.
 
     `source` indexes `sources`, `partition` indexes `partitions`; `hash` is SHA-256, shape (n, 4); `wait_us`: how long
     they wait.
@@ -78,13 +83,14 @@ class Strangers(NamedTuple):
     uuid: U64
     records: Objects
     reasons: list[str | None]
+    scorers: list[str | None]
     sources: list[str]
     partitions: list[str]
     wait_us: int
 
 
 class WaitingTable:
-    """One row per early outcome. `retracts`, by row, is rare."""
+    """One row per early outcome. `retracts` and `author`, by row, are rare."""
 
     def __init__(self) -> None:
         nothing = _Columns(
@@ -99,13 +105,17 @@ class WaitingTable:
             size=np.zeros(0, np.int32),
             hash=np.zeros((0, 4), np.uint64),
             next=np.zeros(0, np.int32),
+            turn=np.zeros(0, np.int64),
         )
         blank = _Columns._make(np.zeros(column.shape[1:], column.dtype) for column in nothing)
         self._blank = blank._replace(next=np.array(UNUSED, np.int32))
         self._rows = StructOfArrays(nothing, 1 / _GROWTH)
         self.columns = nothing
-        self.call_ids, self.outcome_ids, self._reasons = IdColumn(), IdColumn(), TextColumn()
+        self.call_ids, self.outcome_ids = IdColumn(), IdColumn()
+        self._reasons, self._scorers = TextColumn(), TextColumn()
         self._retracts: dict[int, str] = {}
+        self._authors: dict[int, str] = {}
+        self._turn = 0
         self._sources, self._partitions, self._waits = Names[str](), Names[str](), Names[int]()
         self._stored = (0, 0, 0)
         """How many names of each kind are stored already."""
@@ -116,11 +126,12 @@ class WaitingTable:
         return len(self._rows)
 
     def put(self, outcome: EarlyOutcome, call_uuid: tuple[int, int], uuid: tuple[int, int]) -> int:
-        """Store an outcome that no other one of its call follows; its row. Its ids are given as words too."""
+        """Store the last outcome of its call so far; its row. Its ids are given as words too."""
         if not self._free:
             self._grow(max(_FEWEST_ROWS, len(self._rows) // _GROWTH))
         row, c, s = self._free.pop(), self.columns, outcome.statement
-        c.at[row], c.minute[row], c.next[row] = s.at, s.minute, END
+        c.at[row], c.minute[row], c.next[row], c.turn[row] = s.at, s.minute, END, self._turn
+        self._turn += 1
         c.wait[row] = self._waits.code(outcome.deadline - s.at)
         c.source[row] = _NO_SOURCE if s.source is None else self._sources.code(s.source)
         c.given[row] = _RETRACTS if s.retract else _ABSENT if s.given is None else int(s.given)
@@ -132,8 +143,11 @@ class WaitingTable:
         self.call_ids.put_one(row, outcome.call_id, call_uuid)
         self.outcome_ids.put_one(row, s.outcome_id, uuid)
         self._reasons.put(row, s.reason)
+        self._scorers.put(row, s.scorer)
         if s.retracts is not None:
             self._retracts[row] = s.retracts
+        if s.author is not None:
+            self._authors[row] = s.author
         return row
 
     def put_all(self, strangers: Strangers) -> I32:
@@ -155,13 +169,16 @@ class WaitingTable:
             size=s.size,
             hash=s.hash,
             next=np.array(END, np.int32),
+            turn=np.array(self._turn, np.int64),
         )
+        self._turn += 1
         self._rows.fill(rows, values)
         self.call_ids.put_words(rows, s.call_uuid, lambda i: s.records[i].call_id)
         self.outcome_ids.put_words(rows, s.uuid, lambda i: s.records[i].outcome_id)
-        if s.reasons.count(None) < count:
-            for row, reason in zip(rows.tolist(), s.reasons, strict=True):
-                self._reasons.put(row, reason)
+        for column, texts in ((self._reasons, s.reasons), (self._scorers, s.scorers)):
+            if texts.count(None) < count:
+                for row, text in zip(rows.tolist(), texts, strict=True):
+                    column.put(row, text)
         return rows
 
     def get(self, row: int) -> EarlyOutcome:
@@ -178,6 +195,8 @@ class WaitingTable:
             self._retracts.get(row),
             self._reasons.get(row),
             c.minute.item(row),
+            self._authors.get(row),
+            scorer=self._scorers.get(row),
         )
         return EarlyOutcome(
             statement,
@@ -195,7 +214,9 @@ class WaitingTable:
         self.call_ids.drop_one(row)
         self.outcome_ids.drop_one(row)
         self._reasons.drop(row)
+        self._scorers.drop(row)
         self._retracts.pop(row, None)
+        self._authors.pop(row, None)
         self._free.append(row)
 
     def deadline(self, row: int) -> int:
@@ -207,6 +228,10 @@ class WaitingTable:
         waits = np.array(self._waits.names or [0], np.int64)
         return self.columns.at[rows] + waits[self.columns.wait[rows]]
 
+    def order(self, row: int) -> tuple[str, str, int]:
+        """By what outcomes of one deadline are ordered: call_id, outcome_id, and when it came."""
+        return self.call_ids.get(row), self.outcome_ids.get(row), self.columns.turn.item(row)
+
     def used(self, rows: I32) -> Bools:
         """In which rows there is an outcome."""
         used: Bools = self.columns.next[rows] != UNUSED
@@ -217,16 +242,16 @@ class WaitingTable:
         if whole:
             self._forget_names(rows)
         stored, self._stored = self._stored, (len(self._sources), len(self._partitions), len(self._waits))
-        columns = self._rows.copied(rows)._asdict()
-        del columns["next"]
+        columns = {name: c for name, c in self._rows.copied(rows)._asdict().items() if name not in _UNSTORED}
         sources, partitions, waits = stored
-        retracts = {} if not self._retracts else dict(enumerate(map(self._retracts.get, rows.tolist())))
         return {
             **columns,
             "call_ids": self.call_ids.state_of(rows),
             "outcome_ids": self.outcome_ids.state_of(rows),
             "reasons": self._reasons.state_of(rows),
-            "retracts": {place: other for place, other in retracts.items() if other is not None},
+            "scorers": self._scorers.state_of(rows),
+            "retracts": _by_place(self._retracts, rows),
+            "authors": _by_place(self._authors, rows),
             "sources": self._sources.names[sources:],
             "partitions": self._partitions.names[partitions:],
             "waits": self._waits.names[waits:],
@@ -238,12 +263,17 @@ class WaitingTable:
         self._grow(count)
         rows = np.arange(count, dtype=np.int32)
         self._free = array("i")
-        stored = {name: state[name] for name in _Columns._fields if name != "next"}
-        self._rows.fill(rows, _Columns(**stored, next=np.full(count, END, np.int32)))
+        stored = {name: state[name] for name in _Columns._fields if name not in _UNSTORED}
+        turns = np.arange(count, dtype=np.int64)
+        self._rows.fill(rows, _Columns(**stored, next=np.full(count, END, np.int32), turn=turns))
+        self._turn = count
         self.call_ids.put_state(rows, state["call_ids"])
         self.outcome_ids.put_state(rows, state["outcome_ids"])
         self._reasons.put_state(rows, state["reasons"])
+        if "scorers" in state:  # a state of before has none
+            self._scorers.put_state(rows, state["scorers"])
         self._retracts = dict(state["retracts"])
+        self._authors = dict(state.get("authors", {}))  # versions up to 5 had none
         self._sources, self._partitions = Names(state["sources"]), Names(state["partitions"])
         self._waits = Names(state["waits"])
         self._stored = (len(self._sources), len(self._partitions), len(self._waits))
@@ -253,7 +283,7 @@ class WaitingTable:
         first = len(self._rows)
         self._rows.append(count, self._blank)
         self.columns = self._rows.columns
-        for column in (self.call_ids, self.outcome_ids, self._reasons):
+        for column in (self.call_ids, self.outcome_ids, self._reasons, self._scorers):
             column.resize(len(self._rows))
         # The first of them is taken first.
         self._free = array("i", range(first + count - 1, first - 1, -1)) + self._free
@@ -264,6 +294,14 @@ class WaitingTable:
         c.source[named] = self._sources.compacted(c.source[named])
         c.partition[rows] = self._partitions.compacted(c.partition[rows])
         self._stored = (0, 0, 0)
+
+
+def _by_place(values: dict[int, str], rows: I32) -> dict[int, str]:
+    """The values that some of `rows` have, by place in them."""
+    if not values:
+        return {}
+    found = enumerate(map(values.get, rows.tolist()))
+    return {place: value for place, value in found if value is not None}
 
 
 def _recoded(codes: I32, names: list[str], into: Names[str]) -> I32:

@@ -8,7 +8,7 @@ finite, those in unknown fields included; texts are at most 256 characters, `rea
 `connectors.decode.decoder` reads records faster and by the same rules; where the two differ, this file decides.
 
 Refusals raised here have the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
-`no_verdict`, `empty_retraction`, `reserved_source`, `reserved_name`, `type_mismatch`.
+`empty_retraction`, `reserved_source`, `reserved_name`, `type_mismatch`.
 """
 
 from __future__ import annotations
@@ -342,9 +342,11 @@ class AgentCall(_Record):
 class Outcome(_Record):
     """A statement on how a call turned out, or the withdrawal of one. Topic `agent.outcomes`, record key `call_id`.
 
-    An assertion needs `source` and one of `success`, `score`. A retraction (`action = "retract"`) needs `retracts` (one
-    statement, of any source; `source` may then be absent) or `source` (all its earlier statements); with neither it is
-    refused. The sources `call`, `silence` and `__other__` are reserved.
+    An assertion needs `source` and one of `success`, `score`. With neither of these it clears an earlier outcome of the
+    same `outcome_id`, where the settings of its source let an id be revised; else the pipeline refuses it as
+    `no_verdict`. A retraction (`action = "retract"`) needs `retracts` (one statement, of any source; `source` may then
+    be absent) or `source` (all that its `author` said before); with neither it is refused. The sources `call`,
+    `silence` and `__other__` are reserved.
 
     >>> Outcome(outcome_id="o1", call_id="c1", occurred_at="2026-03-01T12:00:00Z", source="judge", score=0.4).action
     'assert'
@@ -356,11 +358,14 @@ class Outcome(_Record):
     occurred_at: Time
     call_occurred_at: Time | None = None
     source: Source | None = None
+    author: Text | None = None
+    """Who says so, where several people or judges share a source: without it they are one."""
     success: bool | None = None
     score: Finite | None = None
     action: Action = "assert"
     retracts: Id | None = None
     reason: LongText | None = None
+    scorer: Text | None = None
     error: LongText | None = None
     attrs: Attrs | None = None
 
@@ -375,6 +380,4 @@ class Outcome(_Record):
             raise PydanticCustomError(
                 "missing_field", "field 'source' is required unless it is a retraction with 'retracts'"
             )
-        elif self.success is None and self.score is None:
-            raise PydanticCustomError("no_verdict", "one of 'success', 'score' is required unless it is a retraction")
         return self

@@ -37,7 +37,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "before_2000": "a time lies before the year 2000",
     "future": "the record is further ahead of the wall clock than max_future_skew",
     "type_mismatch": "`type` contradicts the topic or file",
-    "no_verdict": "an outcome has neither success nor score",
+    "no_verdict": "an outcome has neither success nor score, and clears no earlier one",
     "empty_retraction": "a retraction names neither a target nor a source",
     "reserved_source": "`call`, `silence` and `__other__` are the pipeline's own sources",
     "reserved_name": "a task type, model or config is called `*` or `__other__`, which the pipeline uses itself",

@@ -22,7 +22,8 @@ from aftercall import (
     VerdictRecord,
 )
 from flows.settings.loading import Settings, load
-from flows.settings.sections import Section, SourceScore, Task
+from flows.settings.sections import Section, Task
+from flows.settings.verdicts import SourceScore
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 

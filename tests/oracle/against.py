@@ -45,13 +45,28 @@ CALLS = {
 STATEMENTS = {
     "call_id": "call_id",
     "outcome_id": "outcome_id",
+    "edition": "edition",
     "source": "source",
+    "author": "author",
     "occurred_at": "epoch_us(occurred_at)",
     "action": "action",
     "success": "success",
     "score": "score",
     "reason": "reason",
+    "scorer": "scorer",
     "stands": "stands",
+}
+SOURCE_RATES = {
+    "task_type": "task_type",
+    "model": "model",
+    "config": "config",
+    "source": "source",
+    "grain": "grain",
+    "window_start": "epoch_us(window_start)",
+    "resolved": "resolved",
+    "successes": "successes",
+    "failures": "failures",
+    "rate": "rate",
 }
 RATES = {
     "task_type": "task_type",
@@ -87,8 +102,9 @@ PIPELINE = (
 )
 KEYS = {
     "calls": ("call_id", "occurred_at", "attempt"),
-    "statements": ("call_id", "outcome_id", "occurred_at"),
+    "statements": ("call_id", "outcome_id", "edition", "occurred_at"),
     "rates": ("task_type", "model", "config", "grain", "window_start"),
+    "source_rates": ("task_type", "model", "config", "source", "grain", "window_start"),
     "verdicts": ("call_id",),
 }
 
@@ -104,11 +120,14 @@ def compare(snapshot_path: Path | str, oracle: Oracle) -> None:
             row["attrs"] = _attrs(row["attrs"])
         statements = _rows(snapshot, "statements", STATEMENTS)
         rates = _rows(snapshot, "rates", RATES)
+        of_sources = _rows(snapshot, "source_rates", SOURCE_RATES)
         reasons = dict(snapshot.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason").fetchall())
         counters = _rows(snapshot, "pipeline", dict(zip(PIPELINE, PIPELINE, strict=True)))
     found = differences("calls", calls, _only(CALLS, oracle.calls_rows()))
     found += differences("statements", statements, _only(STATEMENTS, oracle.statements_rows()))
     found += differences("rates", rates, [row for grain in GRAIN_US for row in oracle.rates_rows(grain)])
+    of_sources_expected = [row for grain in GRAIN_US for row in oracle.source_rates_rows(grain)]
+    found += differences("source_rates", of_sources, of_sources_expected)
     found += changed("dead_letters by reason", reasons, dict(Counter(dead.reason for dead in oracle.dead())))
     if len(counters) == 1:
         found += changed("pipeline", counters[0], _only(PIPELINE, [oracle.counters()])[0])

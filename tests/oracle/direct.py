@@ -29,20 +29,35 @@ from oracle.records import Rules
 
 def join_rules(rules: Rules) -> JoinRules:
     """The oracle's rules as the join's."""
-    sources = {
-        name: SourceRule(low + 0.7 * (high - low), None, (low, high)) for name, (low, high) in rules.scale.items()
-    }
-    sources |= {name: SourceRule(pass_at=at, scale=rules.scale.get(name)) for name, at in rules.pass_at.items()}
-    sources |= {name: SourceRule(fail_at=at, scale=rules.scale.get(name)) for name, at in rules.fail_at.items()}
+    own = (rules.scale, rules.pass_at, rules.fail_at, rules.revises, rules.abstain, rules.combine)
+    sources = {name: source_rule(name, rules) for names in own for name in names}
+    tasks = rules.task_horizon_us.keys() | rules.task_require.keys()
     return JoinRules(
         horizon_us=rules.horizon_us,
         allowed_lateness_us=rules.allowed_lateness_us,
         orphan_wait_us=rules.orphan_wait_us,
         tasks={
-            task: TaskRules(horizon, {"success": True, "failure": False, None: None}[rules.silence.get(task)])
-            for task, horizon in rules.task_horizon_us.items()
+            task: TaskRules(
+                rules.horizon_of(task),
+                {"success": True, "failure": False, None: None}[rules.silence.get(task)],
+                rules.task_require.get(task),
+            )
+            for task in tasks
         },
-        verdict=VerdictRules(precedence=tuple(rules.precedence), sources=sources),
+        verdict=VerdictRules(precedence=tuple(rules.precedence), sources=sources, require=rules.require),
+    )
+
+
+def source_rule(name: str, rules: Rules) -> SourceRule:
+    """The oracle's settings of one source as the join's."""
+    low, high = rules.scale.get(name, (0.0, 1.0))
+    return SourceRule(
+        pass_at=rules.pass_at.get(name, low + 0.7 * (high - low)),
+        fail_at=rules.fail_at.get(name),
+        scale=rules.scale.get(name),
+        same_id="revises" if name in rules.revises else "conflict",
+        abstain=rules.abstain.get(name),
+        combine=rules.combine.get(name, "newest"),
     )
 
 
@@ -62,13 +77,16 @@ class Direct:
     calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     attempts: dict[tuple[str, int, int], tuple[Any, ...]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
-    statements: dict[tuple[str, int, str], tuple[Any, ...]] = field(default_factory=dict)
+    statements: dict[tuple[str, int, str, int], tuple[Any, ...]] = field(default_factory=dict)
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
     tally: Counter[str] = field(default_factory=Counter)
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
+    details: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By id of the call and detail: dead letters of outcomes that a second record or a lack of words made."""
     cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    opinions: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     tried: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     """Attempts by group and minute."""
@@ -135,7 +153,7 @@ class Direct:
         for row in verdict_rows(joined):
             self.verdicts[row[:2]] = row
         for row in statement_rows(joined):
-            self.statements[row[:3]] = row
+            self.statements[row[:4]] = row
         for key, body in verdict_records(joined):
             record = orjson.loads(body)
             if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
@@ -146,6 +164,8 @@ class Direct:
         ]
         for refusal in joined.refused:
             self.dead[refusal.reason, refusal.call_id] += 1
+            if refusal.reason in {"conflict", "no_verdict"} and "outcome_id" in refusal.detail:
+                self.details[refusal.call_id, refusal.detail] += 1
         names = joined.changes.names
         for code, minute, *counts in zip(*(c.tolist() for c in joined.changes.cells), strict=True):
             for name, count in zip(("calls", "successes", "failures", "expired", "cost"), counts, strict=True):
@@ -153,6 +173,8 @@ class Direct:
         for code, minute, bucket, count in zip(*(c.tolist() for c in joined.changes.latencies), strict=True):
             self.latencies[names[code], minute, bucket] += count
         grouped = self.groups.process(joined.changes)
+        for code, source, *rest, sign in zip(*(c.tolist() for c in grouped.opinions), strict=True):
+            self.opinions[(grouped.names[code], grouped.sources[source], *rest)] += sign
         if grouped.closed is not None:
             closed = grouped.closed
             for code, minute, *counts in zip(*(c.tolist() for c in closed.trials), strict=True):
@@ -175,8 +197,10 @@ class Direct:
     def _add_responses(self, closed: Closed) -> None:
         names, sources = closed.names, closed.sources
         for code, minute, source, *rest, statements, trials in rows(closed.responses):
-            self.responses["statements"][names[code], minute, sources[source], *rest] += statements
-            self.responses["trials"][names[code], minute, sources[source], *rest] += trials
+            success, bucket = rest
+            said = None if success < 0 else success
+            self.responses["statements"][names[code], minute, sources[source], said, bucket] += statements
+            self.responses["trials"][names[code], minute, sources[source], said, bucket] += trials
         for code, minute, source, level, count in rows(closed.scores):
             self.responses["scores"][names[code], minute, sources[source], level] += count
         for code, minute, success, bucket, count in rows(closed.delays):

@@ -198,6 +198,7 @@ def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[d
             "source": draw(st.sampled_from(SOURCES)),
             **draw(_assertions([*ids, *OUTCOME_IDS[:1]])),
             "reason": draw(st.sampled_from([None, "because", "weil ö", ""])),
+            "scorer": draw(st.sampled_from([None, "prüfer@1", "judge@2", ""])),
             "call_occurred_at": draw(st.sampled_from([None, None, "", call["occurred_at"], START - 3 * DAY])),
         }
         for outcome_id in ids
@@ -239,7 +240,9 @@ def _repeat(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
     """The record again: the same, changed where that does not matter, or changed where it does."""
     call = "task_type" in record
     spelled = {"model": f" {record['model']}\u200b"} if call else {}
-    harmless = {"latency_ms": 99, "attrs": {"again": True}, **spelled} if call else {"reason": "again"}
+    harmless = (
+        {"latency_ms": 99, "attrs": {"again": True}, **spelled} if call else {"reason": "again", "scorer": "judge@3"}
+    )
     harmful = {"model": "m-3"} if call else {"source": "contract"}
     later = {"occurred_at": record["occurred_at"] + draw(st.sampled_from([1, SECOND, MINUTE]))}
     changes: list[dict[str, Any]] = [{}, {}, harmless, harmful, later]

@@ -24,8 +24,8 @@ DAY = 86_400 * SECOND
 KINDS: Final = frozenset(
     {"editions", "clearings", "abstentions", "authors", "combine", "required", "completions", "attempts"}
 )
-JOINED: Final = frozenset({"completions", "attempts"})
-"""Those that the join knows."""
+WITHOUT_SETTINGS: Final = frozenset({"completions", "attempts"})
+"""Those that no setting switches on."""
 ABSTAIN: Final = {
     "user_feedback": (0.3, 0.69),
     "human_review": (0.5, 0.5),

@@ -132,6 +132,7 @@ class Outcome:
     reason: str | None = None
     call_at: int | None = None
     author: str | None = None
+    scorer: str | None = None
     edition: int = 1
     """Its number among the records of its id, given as it enters a ledger."""
 
@@ -200,6 +201,7 @@ def parse(kind: str, line: bytes) -> Record:
         action=raw.get("action", "assert"),
         retracts=raw.get("retracts"),
         reason=raw.get("reason"),
+        scorer=raw.get("scorer"),
         call_at=micros(raw["call_occurred_at"]) if "call_occurred_at" in raw else None,
         author=raw.get("author"),
     )

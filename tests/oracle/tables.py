@@ -83,6 +83,7 @@ def statement_rows(held: Held) -> list[dict[str, Any]]:
             "success": says(s, held.rules) if s.action == "assert" else None,
             "score": s.score,
             "reason": s.reason,
+            "scorer": s.scorer,
             "stands": s in stand,
         }
         for s in held.statements()

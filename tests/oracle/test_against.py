@@ -21,11 +21,13 @@ CREATE TABLE calls (call_id VARCHAR, attempt INTEGER, occurred_at TIMESTAMP, tas
   config VARCHAR, segment VARCHAR, session_id VARCHAR, latency_ms DOUBLE, cost_usd DOUBLE, tokens BIGINT, error VARCHAR,
   attrs VARCHAR, verdict VARCHAR, score DOUBLE, verdict_source VARCHAR, verdict_at TIMESTAMP, statements INTEGER,
   revisions INTEGER);
-CREATE TABLE statements (call_id VARCHAR, outcome_id VARCHAR, source VARCHAR, occurred_at TIMESTAMP, action VARCHAR,
-  success BOOLEAN, score DOUBLE, reason VARCHAR, stands BOOLEAN);
+CREATE TABLE statements (call_id VARCHAR, outcome_id VARCHAR, edition INTEGER, source VARCHAR, author VARCHAR,
+  occurred_at TIMESTAMP, action VARCHAR, success BOOLEAN, score DOUBLE, reason VARCHAR, scorer VARCHAR, stands BOOLEAN);
 CREATE TABLE rates (task_type VARCHAR, model VARCHAR, config VARCHAR, grain VARCHAR, window_start TIMESTAMP,
   calls BIGINT, resolved BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, pending BIGINT, rate DOUBLE,
   cost_usd DOUBLE);
+CREATE TABLE source_rates (task_type VARCHAR, model VARCHAR, config VARCHAR, source VARCHAR, grain VARCHAR,
+  window_start TIMESTAMP, resolved BIGINT, successes BIGINT, failures BIGINT, rate DOUBLE);
 CREATE TABLE dead_letters (reason VARCHAR);
 """
 
@@ -62,10 +64,11 @@ def snapshot(tmp_path: Path, oracle: Oracle) -> Path:
             for row in rows:
                 values = [json.dumps(row[name]) if name == "attrs" else row[name] for name in names]
                 db.execute(f"INSERT INTO {table} VALUES ({marks})", values)
-        for row in [row for grain in GRAIN_US for row in oracle.rates_rows(grain)]:
-            marks = ", ".join(at if name == "window_start" else "?" for name in row)
-            values = [value / 1e9 if name == "cost_nano" else value for name, value in row.items()]
-            db.execute(f"INSERT INTO rates VALUES ({marks})", values)
+        for table, made in (("rates", oracle.rates_rows), ("source_rates", oracle.source_rates_rows)):
+            for row in [row for grain in GRAIN_US for row in made(grain)]:
+                marks = ", ".join(at if name == "window_start" else "?" for name in row)
+                values = [value / 1e9 if name == "cost_nano" else value for name, value in row.items()]
+                db.execute(f"INSERT INTO {table} VALUES ({marks})", values)
         for dead in oracle.dead():
             db.execute("INSERT INTO dead_letters VALUES (?)", [dead.reason])
         counters = oracle.counters()

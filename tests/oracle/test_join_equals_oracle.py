@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.join.join import MOST_EARLY
+from models.stats.delay_distribution import delay_bucket
 from models.stats.minute_delays import bucket_of
 from models.stats.quantile_sketch import value_bucket
 from oracle.direct import Direct, join_rules
 from oracle.held import trials_of
 from oracle.histories import History, histories
-from oracle.kinds import JOINED
+from oracle.kinds import KINDS, WITHOUT_SETTINGS
+from oracle.ledger import opinions
 from oracle.replay import hash_of
 
 MINUTE_US = 60_000_000
@@ -27,12 +29,22 @@ PIPELINE = (
     *("records", "calls", "completed", "attempts", "outcomes", "duplicates", "waiting"),
     *("orphans", "late", "conflicts", "dead_letters"),
 )
+NAMES = {
+    "source": "of another source",
+    "author": "of another author",
+    "retracts": "'retracts'",
+    "same_id": 'same_id = "revises"',
+    "outcome_id": "no outcome of this call has this outcome_id",
+}
+"""The words of details that name a field or a setting."""
 VERDICTS = ("successes", "failures", "expired")
 
 
 @pytest.mark.slow
 @given(
-    st.booleans().flatmap(lambda in_order: histories(sorted_files=in_order, kinds=JOINED)),
+    st.tuples(st.booleans(), st.frozensets(st.sampled_from(sorted(KINDS)))).flatmap(
+        lambda drawn: histories(sorted_files=drawn[0], kinds=drawn[1] | WITHOUT_SETTINGS)
+    ),
     st.lists(st.integers(1, 60), max_size=6),
     st.lists(st.booleans(), max_size=6),
     st.booleans(),
@@ -54,6 +66,10 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     counters = oracle.counters()
     assert {name: direct.tally[name] for name in PIPELINE + VERDICTS} == {n: counters[n] for n in PIPELINE + VERDICTS}
     assert direct.dead == Counter((dead.reason, dead.call_id) for dead in oracle.dead())
+    named = zip(oracle.dead(), oracle.named(), strict=True)
+    assert Counter((call_id, names_in(detail)) for call_id, detail in direct.details.elements()) == Counter(
+        (dead.call_id, name) for dead, name in named if name is not None and dead.outcome_id is not None
+    )
 
     calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows() if not row["attempt"]}
     assert calls.keys() == direct.calls.keys()
@@ -69,21 +85,24 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     attempts = [tuple(row[name] for name in own) for row in oracle.calls_rows() if row["attempt"]]
     assert Counter(direct.attempts.values()) == Counter(attempts)
 
-    statements = sorted(
+    statements = Counter(
         (
             r["call_id"],
             r["outcome_id"],
+            r["edition"],
             r["source"],
+            r["author"],
             r["occurred_at"],
             r["action"],
             r["success"],
             r["score"],
             r["reason"],
+            r["scorer"],
             r["stands"],
         )
         for r in oracle.statements_rows()
     )
-    assert sorted((row[0], *row[2:]) for row in direct.statements.values()) == statements
+    assert Counter((row[0], *row[2:]) for row in direct.statements.values()) == statements
 
     newest = oracle.newest_verdicts()
     assert direct.newest.keys() == newest.keys()
@@ -113,6 +132,14 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     for (group, minute, name), count in direct.cells.items():
         mine[group, minute // 60, name] += count
     assert +mine == +cells
+
+    # What each source says, since when, in its last word and however it came about.
+    assert all(count >= 0 for count in direct.opinions.values())
+    assert +direct.opinions == Counter(
+        (held.group, source, held.call.at // MINUTE_US, int(said.success), delay_of(said.decided_at - held.call.at))
+        for held in oracle._calls
+        for source, said in opinions(held.arrived(), held.rules).items()
+    )
 
     through = direct.watermark // MINUTE_US
     trials: Counter[tuple[object, ...]] = Counter()
@@ -173,6 +200,17 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     named = zip(oracle.dead(), oracle.named(), strict=True)
     of_calls = Counter(field for dead, field in named if dead.reason == "conflict" and dead.outcome_id is None)
     assert Counter(direct.differing) == of_calls
+
+
+def delay_of(us: int) -> int:
+    """The bucket of a delay."""
+    return int(delay_bucket(np.array([max(us, 0)]))[0])
+
+
+def names_in(detail: str) -> str:
+    """The field or setting that a detail names, as the oracle has it."""
+    (name,) = (name for name, words in NAMES.items() if words in detail)
+    return name
 
 
 def bucketed(counted: Counter[tuple[Any, ...]], key: Callable[..., tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:

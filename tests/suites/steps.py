@@ -13,25 +13,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bytewax.operators import StatefulBatchLogic
-
-from aftercall.times import MINUTE_US, NEVER
+from aftercall.times import NEVER
 from connectors.segments.folder import SegmentFolder
 from connectors.segments.messages import Segment
 from connectors.segments.sink import SegmentPart
 from flows.dataflow import rows
 from flows.dataflow.outputs import cell_history
 from flows.dataflow.shards import to_shards
-from flows.dataflow.snapshot_messages import CellChanges, Clock
+from flows.dataflow.snapshot_messages import Clock
 from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, join_step, routing_step
-from flows.dataflow.stored_state import Keeping, Loaded, StoredState, Tracked
+from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from flows.settings import Settings
 from flows.settings.for_models import alert_settings, drift_settings, group_caps, join_rules, routing_settings
 from models import plain
 from models.groups import Grouped
 from models.join import Join, Joined, merged_shard
-from models.rates import RateCells
 from models.state import Envelopes
+from suites.rates_logic import RatesLogic, cells_by_key
 from suites.traffic import batches
 
 Keyed = tuple[str, Any]
@@ -148,37 +146,6 @@ def _as_it_left(result: Any) -> Any:
 ENVELOPES: Final = Envelopes()
 SEGMENT_BYTES: Final = 512
 """So that next to nothing is stored whole."""
-RATES_VERSION: Final = 1
-
-
-class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
-    """The rate cells; in the dataflow they live in the snapshot sink, as a part of its state."""
-
-    def __init__(self, keeping: Keeping, stored: bytes | None) -> None:
-        loaded, state = None, None
-        if stored is not None:
-            loaded = Loaded(keeping, "rates", stored, "rates")
-            state = loaded.state(Tracked.merge)
-            state = loaded.migrated(state, RATES_VERSION, {})
-        self._cells = RateCells() if state is None else RateCells.from_state(state)
-        source = Tracked(self._cells.state)
-        self._kept = StoredState(keeping, "rates", RATES_VERSION, source, loaded)
-        self._kept.key = "rates"
-
-    def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
-        """Results are the tables `rates` and `current_rates` at each clock."""
-        tables: list[Any] = []
-        for message in values:
-            if isinstance(message, CellChanges):
-                self._cells.apply(*message)
-            elif message.watermark != NEVER:
-                self._cells.advance(message.watermark, message.newest_call)
-                tables.append(self._cells.tables(message.watermark // MINUTE_US * MINUTE_US, live=True))
-        return tables + self._kept.due(), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """The cells alone."""
-        return self._kept.stored()
 
 
 def _cells(source: Stream) -> list[Keyed]:
@@ -310,23 +277,10 @@ def _held_calls(state: dict[str, Any]) -> Any:
     for at, row in enumerate(held["has_single"].tolist()):
         single = {name: column[at].item() for name, column in singles.items() if name != "ids"}
         by_key[keys[row]]["single"] = single | {"id": outcome_ids[at]}
-        by_key[keys[row]]["reason"] = held["reasons"].get(at)
+        by_key[keys[row]] |= {"reason": held["reasons"].get(at), "scorer": held["scorers"].get(at)}
     for row, case in cases.items():
         by_key[keys[row]]["case"] = case
     return state | {"held": by_key, "sources": held["sources"], "waiting": waiting_of(state["waiting"])}
-
-
-def _cells_by_key(state: dict[str, Any]) -> Any:
-    """The tables of cells as dictionaries."""
-    found = {}
-    for name, value in state.items():
-        if name not in {"names", "history"} and isinstance(value, tuple):
-            keys, columns = value
-            cells = zip(*(column.tolist() for column in columns), strict=True)
-            found[name] = dict(zip(keys.tolist(), cells, strict=True))
-        else:
-            found[name] = value
-    return found
 
 
 def _found(results: list[Any]) -> Any:
@@ -361,7 +315,7 @@ STEPS: Final[dict[str, Step]] = {
         lambda keeping: partial(RatesLogic, keeping),
         _cells,
         lambda results: results[-1],
-        content=_cells_by_key,
+        content=cells_by_key,
         in_sink=True,
     ),
     "drift": Step(

@@ -67,7 +67,8 @@ def _outcomes(draw: Random, call_id: str, at: int, *, good: bool) -> Iterable[di
     by_judge = draw.random() < 0.3
     first = _statement(call_id, 0, stated_at, "judge" if by_judge else "user_feedback", success=good)
     first |= {"reason": "as the customer wrote"} if draw.random() < 0.1 else {}
-    yield first | ({"score": round(draw.betavariate(8, 2) if good else 0.1, 2)} if by_judge else {})
+    scored = {"score": round(draw.betavariate(8, 2) if good else 0.1, 2), "scorer": f"judge@{int(good)}"}
+    yield first | (scored if by_judge else {})
     fate = draw.random()
     if fate < 0.04:
         yield _statement(call_id, 1, stated_at + HOUR_US, "human_review", success=not good)

@@ -16,7 +16,7 @@ from flows.replay import Replay, run
 from flows.settings.loading import Settings, load
 from oracle.against import compare, compare_verdicts
 from oracle.histories import History, histories
-from oracle.kinds import JOINED
+from oracle.kinds import WITHOUT_SETTINGS
 from oracle.order import File, Read, watermarks
 from oracle.records import Rules
 from oracle.replay import Dead, Oracle
@@ -63,17 +63,22 @@ def settings_of(rules: Rules) -> Settings:
         "allowed_lateness": rules.allowed_lateness_us,
         "orphan_wait": rules.orphan_wait_us,
     }
-    tasks: dict[str, dict[str, str]] = {task: {"horizon": span(us)} for task, us in rules.task_horizon_us.items()}
+    tasks: dict[str, dict[str, Any]] = {task: {"horizon": span(us)} for task, us in rules.task_horizon_us.items()}
     for task, verdict in rules.silence.items():
         tasks[task]["silence"] = verdict
+    for task, required in rules.task_require.items():
+        tasks.setdefault(task, {})["require"] = list(required)
     sources: dict[str, dict[str, Any]] = {name: {"scale": list(scale)} for name, scale in rules.scale.items()}
-    for bound, by_source in (("pass_at", rules.pass_at), ("fail_at", rules.fail_at)):
-        for name, at in by_source.items():
-            sources.setdefault(name, {})[bound] = at
+    for key, by_source in {
+        "pass_at": rules.pass_at, "fail_at": rules.fail_at, "abstain": rules.abstain, "combine": rules.combine,
+        "same_id": dict.fromkeys(rules.revises, "revises"),
+    }.items():  # fmt: skip
+        for name, value in by_source.items():
+            sources.setdefault(name, {})[key] = value
     return load(
         None,
         join={name: span(us) for name, us in join.items()} | {"id_form": "uuid" if rules.ids_as_uuids else "text"},
-        verdict={"precedence": list(rules.precedence), "source": sources},
+        verdict={"precedence": list(rules.precedence), "source": sources, "require": list(rules.require)},
         task=tasks,
         alias={field.removesuffix("_type"): names for field, names in rules.aliases.items()},
     )
@@ -110,7 +115,7 @@ def agree(history: History, workers: int) -> None:
 
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=4)
-@given(histories(sorted_files=False, kinds=JOINED), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -119,7 +124,7 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=15)
-@given(histories(kinds=JOINED), st.sampled_from([1, 2]))
+@given(histories(kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
 
@@ -128,8 +133,33 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=15)
-@given(histories(sorted_files=False, kinds=JOINED), st.sampled_from([1, 2]))
+@given(histories(sorted_files=False, kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_unsorted_histories(history: History, workers: int) -> None:
+    agree(history, workers)
+
+
+VOTES = frozenset({"editions", "clearings", "abstentions", "authors", "combine", "required"})
+
+
+def may_be_set(history: History) -> bool:
+    """Whether its rules could be settings: a neutral range beyond the scale is refused."""
+    ends = [(rules, history.rules.scale.get(name)) for name, rules in history.rules.abstain.items()]
+    return all(scale is None or scale[0] <= low <= high <= scale[1] for (low, high), scale in ends)
+
+
+@pytest.mark.slow
+@settings(parent=COSTLY, max_examples=5)
+@given(histories(sorted_files=False, kinds=VOTES).filter(may_be_set), st.sampled_from([1, 2]))
+def test_votes_as_people_have_them_equal_the_oracle(history: History, workers: int) -> None:
+    agree(history, workers)
+
+
+@pytest.mark.first
+@pytest.mark.long
+@pytest.mark.slow
+@settings(parent=COSTLY, max_examples=25)
+@given(histories(sorted_files=False, kinds=VOTES).filter(may_be_set), st.sampled_from([1, 2]))
+def test_votes_as_people_have_them_equal_the_oracle_over_many_histories(history: History, workers: int) -> None:
     agree(history, workers)
 
 
@@ -153,7 +183,7 @@ class Disturbed(Oracle):
 @st.composite
 def disturbances(draw: st.DrawFn) -> tuple[History, tuple[File, ...], Oracle]:
     """A history, its files with refused lines among them, and what is to be found then."""
-    history = draw(histories(sorted_files=draw(st.booleans()), kinds=JOINED))
+    history = draw(histories(sorted_files=draw(st.booleans()), kinds=WITHOUT_SETTINGS))
     order = history.order()
     refused: Counter[str] = Counter()
     files, held_open = [], []

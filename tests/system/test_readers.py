@@ -114,7 +114,7 @@ def minute(i: int) -> list[SnapshotMessage]:
     verdicts: list[Row] = [(f"c{i}-{k}", at + k, "failure", None, "judge", at + 9, 1, 0) for k in failed]
     verdicts += [(f"c{i}-{k}", at + k, "success", None, "judge", at + 9, 1, 0) for k in succeeded]
     statements: list[Row] = [
-        (f"c{i}-{k}", at + k, "o1", "judge", at + 9, "assert", k >= third, None, "because", True)
+        (f"c{i}-{k}", at + k, "o1", 1, "judge", None, at + 9, "assert", k >= third, None, "because", True)
         for k in (*failed, *succeeded)
     ]
     completions: list[Row] = [(f"c{i}-0", at, "s", None, None, None, None, None)]
@@ -123,8 +123,8 @@ def minute(i: int) -> list[SnapshotMessage]:
     if i:
         earlier = at - MINUTE_US
         statements += [
-            (f"c{i - 1}-0", earlier, "o1", "judge", earlier + 9, "assert", False, None, "because", False),
-            (f"c{i - 1}-0", earlier, "o2", "judge", earlier + 20, "assert", True, None, None, True),
+            (f"c{i - 1}-0", earlier, "o1", 1, "judge", None, earlier + 9, "assert", False, None, "because", False),
+            (f"c{i - 1}-0", earlier, "o2", 1, "judge", None, earlier + 20, "assert", True, None, None, True),
         ]
         verdicts.append((f"c{i - 1}-0", earlier, "success", None, "judge", earlier + 20, 2, 1))
         for k in range(CALLS - third, CALLS):

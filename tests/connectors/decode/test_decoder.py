@@ -73,7 +73,7 @@ def test_empty_text_is_absent_wherever_text_or_a_time_is_optional() -> None:
     tool, texts_of_call = {"name": "", "ok": True, "error": ""}, ("type", "config", "segment", "session_id", "error")
     more = ("parent_call_id", "policy_version", "input", "output", "recommendation_id")
     call = line(CALL, tool_calls=[tool], attrs={"": ""}, **dict.fromkeys((*texts_of_call, *more), ""))
-    texts_of_outcome = ("type", "call_occurred_at", "action", "retracts", "reason", "error")
+    texts_of_outcome = ("type", "call_occurred_at", "author", "action", "retracts", "reason", "error")
     outcome = line(OUTCOME, **dict.fromkeys(texts_of_outcome, ""))
     batch = decode([call, outcome], [CALL, OUTCOME], keep_payloads=True)
     assert not batch.refused
@@ -85,6 +85,7 @@ def test_empty_text_is_absent_wherever_text_or_a_time_is_optional() -> None:
     assert {name for name, value in found["tool_calls"][0].items() if value is not None} == {"ok"}
     record = batch.outcomes.records[0]
     assert (record.action, record.retracts, record.reason, record.call_occurred_at) == ("assert", None, None, None)
+    assert (record.author, batch.outcomes.author.tolist()) == (None, [0])
 
 
 def test_outcomes_become_columns() -> None:
@@ -102,9 +103,11 @@ def test_outcomes_become_columns() -> None:
     assert outcomes.score[1] == 1.0
     assert np.isnan(outcomes.score[[0, 2, 3]]).all()
     assert outcomes.retract.tolist() == [False, False, True, True]
+    assert not outcomes.bare.any()
+    assert not outcomes.author.any()
     assert outcomes.call_at.tolist() == [parse_time("2026-03-01T11:00:00Z"), NEVER, NEVER, NEVER]
     dtypes = [column.dtype.str[1:] for column in outcomes]
-    assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "u8", "u8", "O", "O", "i4", "i8", "i8"]
+    assert dtypes == ["i8", "u8", "i8", "i8", "i4", "i1", "f8", "b1", "b1", *["u8"] * 3, "O", "O", "i4", "i8", "i8"]
 
 
 def test_calls_are_counted_under_the_names_of_aliases_and_keep_those_that_were_sent() -> None:
@@ -259,7 +262,9 @@ REFUSED: dict[str, tuple[str, int, bytes]] = {
     "nothing but depth": ("too_deep", OUTCOME, b"[" * 100_000),
     "call among outcomes": ("type_mismatch", OUTCOME, line(OUTCOME, type="call")),
     "outcome among calls": ("type_mismatch", CALL, line(CALL, type="outcome")),
-    "no verdict": ("no_verdict", OUTCOME, line(OUTCOME, success=None)),
+    "neither a verdict nor a source": ("missing_field", OUTCOME, line(OUTCOME, success=None, source=None)),
+    "long author": ("too_long", OUTCOME, line(OUTCOME, author="x" * 257)),
+    "number for an author": ("wrong_type", OUTCOME, line(OUTCOME, author=17)),
     "retraction of nothing": ("empty_retraction", OUTCOME, line(OUTCOME, source=None, action="retract")),
     "the name for all task types": ("reserved_name", CALL, line(CALL, task_type="*")),
     "the name for the others": ("reserved_name", CALL, line(CALL, task_type="__other__", new=1)),

@@ -40,6 +40,12 @@ def agree(raws: list[bytes], kinds: list[int]) -> None:
     for columns in (batch.calls, batch.outcomes):
         for pos, record in zip(columns.pos.tolist(), columns.records, strict=True):
             found[pos] = msgspec.to_builtins(record)
+    for record, bare, retract, author in zip(
+        batch.outcomes.records, batch.outcomes.bare, batch.outcomes.retract, batch.outcomes.author, strict=True
+    ):
+        assert bare == (record.action == "assert" and record.success is None and record.score is None)
+        assert retract == (bare or record.action == "retract")
+        assert (author != 0) == (record.author is not None)
     refused = {item.offset - 1 for item in batch.refused}
     assert batch.records == len(raws) == len(found) + len(refused)
     assert refused.isdisjoint(found)

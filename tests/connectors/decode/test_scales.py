@@ -36,8 +36,8 @@ def test_a_source_without_settings_is_named_with_how_often_and_when() -> None:
         ("score_scale", "thumb", 1, parse_time("2026-03-01T12:05:00Z"), parse_time("2026-03-01T12:05:00Z")),
     ]
     assert batch.warnings[0].detail == (
-        "source 'stars' has scores outside 0 to 1 (2 to 5) and no settings, so 0.7 is a success (set its scale, such "
-        "as [verdict.source.stars] scale = [1, 5], pass_at = 4)"
+        "source 'stars' has scores outside 0 to 1 (2 to 5) and no bound for them is set, so 0.7 is a success (set its "
+        "scale, such as [verdict.source.stars] scale = [1, 5], pass_at = 4)"
     )
 
 

@@ -33,7 +33,7 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     store = SnapshotStore(tmp_path)
     store.append_calls([call(1), call(2), call(3, latency_ms=float("nan"), cost_usd=None, tokens=-1)])
     store.append_verdicts([("c1", AT + 1, "failure", 0.2, "judge", AT + 9, 1, 0)])
-    store.append_statements([("c1", AT + 1, "o1", "judge", AT + 9, "assert", None, 0.2, "bad", True)])
+    store.append_statements([("c1", AT + 1, "o1", 1, "judge", None, AT + 9, "assert", None, 0.2, "bad", "j@1", True)])
     store.commit(1)
     store.append_verdicts(
         [
@@ -44,8 +44,8 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     )
     store.append_statements(
         [
-            ("c1", AT + 1, "o1", "judge", AT + 9, "assert", None, 0.2, "bad", False),
-            ("c1", AT + 1, "o2", "human_review", AT + 20, "assert", True, None, None, True),
+            ("c1", AT + 1, "o1", 1, "judge", None, AT + 9, "assert", None, 0.2, "bad", "j@1", False),
+            ("c1", AT + 1, "o2", 1, "human_review", "ann", AT + 20, "assert", True, None, None, None, True),
         ]
     )
     store.commit(2)
@@ -140,7 +140,7 @@ def test_calls_and_statements_are_limited_as_configured(tmp_path: Path, mode: st
         [("c1", AT + 1, "success", None, "x", AT, 1, 0), ("c2", AT + 2, "pending", None, None, None, 1, 1)]
     )
     store.append_statements(
-        [(f"c{i}", AT + i, "o", "x", AT, "assert", True, None, None, True) for i in (1, 2)],
+        [(f"c{i}", AT + i, "o", 1, "x", None, AT, "assert", True, None, None, None, True) for i in (1, 2)],
     )
     store.commit(1)
     published(store)
@@ -237,6 +237,29 @@ def test_a_live_database_of_an_earlier_version_gets_the_columns_that_it_lacks(tm
         ("e1", "late", _naive(AT), None),
         ("e2", "late", _naive(AT), None),
         ("e3", "late", _naive(AT), "e1"),
+    ]
+
+
+def test_each_edition_of_an_outcome_is_a_row_and_rows_from_before_there_were_editions_are_first_ones(
+    tmp_path: Path,
+) -> None:
+    def vote(edition: int, *, success: bool, stands: bool) -> tuple[object, ...]:
+        return ("c1", AT, "o1", edition, "user", None, AT, "assert", success, None, None, None, stands)
+
+    store = SnapshotStore(tmp_path)
+    store.append_statements([vote(1, success=True, stands=True)])
+    store.commit(1)
+    store.close()
+    with duckdb.connect(str(tmp_path / "state" / "live.duckdb")) as live:
+        for column in ("edition", "author", "scorer"):
+            live.execute(f"ALTER TABLE statements DROP COLUMN {column}")
+    store = SnapshotStore(tmp_path)
+    store.append_statements([vote(2, success=False, stands=True), vote(1, success=True, stands=False)])
+    store.commit(2)
+    published(store)
+    assert query(tmp_path, "SELECT outcome_id, edition, author, success, stands FROM statements ORDER BY ALL") == [
+        ("o1", 1, None, True, False),
+        ("o1", 2, None, False, True),
     ]
 
 

@@ -58,9 +58,9 @@ def test_tool_calls_go_with_their_calls(tmp_path: Path) -> None:
     assert rows[0] == ("c1", 1, "crm", False, 3, "timeout", None, None, None, None)
     assert rows[1][:8] == ("c1", 2, "search", True, 1, None, True, 0)
     assert rows[1][9] == '[{"id":"d"}]'
-    assert query(tmp_path, "SELECT epoch_us(call_occurred_at), epoch_us(data_at) FROM tool_calls WHERE position = 2") == [
-        (AT + 1, AT - 9)
-    ]
+    assert query(
+        tmp_path, "SELECT epoch_us(call_occurred_at), epoch_us(data_at) FROM tool_calls WHERE position = 2"
+    ) == [(AT + 1, AT - 9)]
     store.erase(["c1"])
     store.forget({"calls": AT + 3})
     store.commit(2)

@@ -285,6 +285,9 @@ def test_rows_are_kept_for_as_long_as_their_table_sets_and_those_of_a_call_from_
     ("text", "parts"),
     [
         ('"gpt-4o-*" = "a"\n"gpt-*-mini" = "b"', ("'gpt-4o-*' = 'a'", "'gpt-*-mini' = 'b'", "match one name")),
+        ('"gpt-*" = "a"\n"*-mini" = "b"', ("'gpt-*' = 'a'", "'*-mini' = 'b'", "match one name")),
+        ('"gpt-?" = "a"\n"*" = "b"', ("'gpt-?' = 'a'", "'*' = 'b'", "match one name")),
+        ('"a" = "x"\n" a" = "y"', ("'a' = 'x'", "' a' = 'y'", "match one name")),
         ('"a" = "b"\n"b" = "c"', ("'a' = 'b'", "alias of an alias", "let 'a' be 'c'")),
         ('"x-*" = "y-1"\n"y-*" = "z"', ("'x-*' = 'y-1'", "alias of an alias", "let 'x-*' be 'z'")),
         ('"a" = "*"', ("alias.model.a", "'*'")),

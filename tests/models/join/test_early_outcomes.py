@@ -33,6 +33,7 @@ def _outcome(key: int, number: int, hour: int, kind: int) -> EarlyOutcome:
         retracts="x" if kind == 3 else None,
         reason=("ünï" * kind) if kind > 1 else None,
         minute=hour,
+        author="ann" if kind == 1 else None,
     )
     digest = sha256(bytes([kind])).hexdigest()
     return EarlyOutcome(statement, f"call-{key}", statement.at + WAIT_US, f"p{kind}", kind, number, digest)
@@ -62,16 +63,19 @@ class Beside:
 
 @given(st.lists(STEPS, max_size=80))
 def test_columns_do_what_a_list_would(steps: list[Step]) -> None:
-    """Of few calls with up to thirteen outcomes each: chains, dictionaries, deadlines, states and changes."""
+    """Of few calls, up to thirteen ids each and editions of these: chains, dictionaries, deadlines, states, changes."""
     early, beside = EarlyOutcomes(Homonyms(0), 7), Beside()
     stored = [plain.pack(early.state())]
     for step, key, number, hour, kind in steps:
         ours = beside.by_key.setdefault(key, [])
         if step == "add":
             outcome = _outcome(key, number, hour, kind)
-            owner = next((o for o in ours if o.statement.outcome_id == outcome.statement.outcome_id), None)
-            assert early.owner(key, outcome.statement.outcome_id) == owner
-            if owner is None:
+            said = outcome.statement
+            namesakes = [o.statement for o in ours if o.statement.outcome_id == said.outcome_id]
+            assert early.first(key, said.outcome_id) == (namesakes[0] if namesakes else None)
+            known = said.deciding() in {other.deciding() for other in namesakes}
+            assert early.has(key, said) == known
+            if not known:
                 early.add(key, outcome)
                 ours.append(outcome)
         elif step == "pop":
@@ -120,3 +124,15 @@ def test_many_that_come_and_go_leave_no_rows_behind(at_once: int) -> None:
     assert len(early) == 0
     assert len(early._table) < 2 * at_once + 128
     assert sum(map(len, early._deadlines._hours.values())) <= 100_000
+
+
+def test_a_row_that_is_used_again_for_the_same_deadline_has_the_place_of_its_new_outcome() -> None:
+    """Else the newest might be given up in place of the oldest."""
+    early = EarlyOutcomes(Homonyms(0), 0)
+    given_up = []
+    for number in (10, 12, 11, 9):
+        early.add(3, _outcome(3, number, 0, 1))
+        if len(early) > 1:
+            given_up.append(early.pop_oldest().statement.outcome_id)
+    assert given_up == ["o10", "o11", "o12"]
+    assert [outcome.statement.outcome_id for outcome in early.pop(3)] == ["o9"]

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.vocabulary import CALL
-from models.join.ledger import UNDECIDED, SourceRule, Statement, Verdict, VerdictRules, read, standing
+from models.join.ledger import (
+    UNDECIDED,
+    SourceRule,
+    Statement,
+    Verdict,
+    VerdictRules,
+    _read_opinions,
+    read,
+    standing,
+)
 
 RULES = VerdictRules(precedence=("human", "judge"), sources={"toxicity": SourceRule(fail_at=0.3)})
 SOURCES = st.sampled_from(["human", "judge", "toxicity", "feedback"])
@@ -48,7 +57,8 @@ def judge(statements: Iterable[Statement], *, failed: bool) -> Verdict:
     decides = min(stands.values(), key=lambda s: RULES.rank(s.source))
     if RULES.rank(decides.source) == len(RULES.precedence):
         decides = max(stands.values(), key=lambda s: (s.at, s.outcome_id))
-    return Verdict(RULES.success(decides.source, decides.given, decides.score), decides)
+    success = RULES.success(decides.source, decides.given, decides.score)
+    return Verdict(success, decides, decides.at, decides.score)
 
 
 def end(verdict: Verdict) -> tuple[bool | None, str | None]:
@@ -72,10 +82,11 @@ def test_one_reading_equals_the_separate_slow_ones(
     call_minute: int,
     failed: bool,  # noqa: FBT001 - drawn by Hypothesis
 ) -> None:
-    """Verdict, what stands, revisions, and at the end of each minute the verdict and whose it is."""
+    """Verdict, what stands, revisions, and at the end of each minute the verdict and whose it is; in both readings."""
     quick = read(call_minute, ledger, RULES, failed=failed)
+    assert quick == _read_opinions(call_minute, ledger, RULES, (), failed=failed)
     assert quick.verdict == judge(ledger, failed=failed)
-    assert quick.stands == {s.outcome_id for s in standing(ledger).values()}
+    assert quick.stands == {s.outcome_id: 1 for s in standing(ledger).values()}
     assert quick.revisions == revisions(ledger, failed=failed)
     minutes = {call_minute, *(max(call_minute, s.minute) for s in ledger)}
     assert quick.ends == {

@@ -32,11 +32,15 @@ def test_uses_add_up_in_any_order_and_over_a_stored_state() -> None:
     for made in reversed(rows):
         apart.apply(uses(made))
         apart = ToolCells.from_state(dict(plain.unpack(plain.pack(apart.state()))))
-    assert table(together) == table(apart) == [
-        ("a", None, 3, 1, 0, 0),
-        ("a", "x", 2, 1, 1, 4),
-        ("b", "crm", 3, 7, 1, 2),
-    ]
+    assert (
+        table(together)
+        == table(apart)
+        == [
+            ("a", None, 3, 1, 0, 0),
+            ("a", "x", 2, 1, 1, 4),
+            ("b", "crm", 3, 7, 1, 2),
+        ]
+    )
     with pytest.raises(StateError):
         ToolCells.from_state({**together.state(), "version": 99})
 
