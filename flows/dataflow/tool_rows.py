@@ -19,7 +19,7 @@ _tools = attrgetter("tool_calls")
 
 
 class Used(NamedTuple):
-    """A call that used tools, as its first record or one that completed it tells. `at`: the time of the call, µs."""
+    """A call that used tools, as its first record or one that completed it says. `at`: the time of the call, µs."""
 
     call_id: str
     at: int
@@ -28,7 +28,7 @@ class Used(NamedTuple):
 
 
 def used_tools(joined: Joined) -> list[Used]:
-    """The calls whose tool calls a batch has told; of a call at most one record tells them. Nothing without tools."""
+    """The calls whose tool calls a batch brings; of a call at most one record brings them. Nothing without tools."""
     completed = joined.completed
     used = _used(joined.accepted, joined.accepted_at) if len(joined.accepted) else []
     (filled,) = (completed.new & np.uint32(BITS["tool_calls"])).nonzero()

@@ -6,7 +6,7 @@ from models.rates.rate_cells import RateCells
 from models.rates.source_cells import FrozenSources, SourceCells
 from models.rates.source_tables import tables_of_sources
 from models.rates.tables import FrozenRates, RateTable
-from models.rates.tool_cells import FrozenTools, Tool, ToolCells, ToolRates, ToolUses
+from models.rates.tool_cells import FrozenTools, Tool, ToolCells, ToolUses
 
 __all__ = [
     "FrozenRates",
@@ -17,7 +17,6 @@ __all__ = [
     "SourceCells",
     "Tool",
     "ToolCells",
-    "ToolRates",
     "ToolUses",
     "tables_of_sources",
 ]

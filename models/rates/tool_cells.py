@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from models.arrays import I64, Objects
 
-STATE_VERSION: Final = 1
+_STATE_VERSION: Final = 1
 MOST_NAMED: Final = 100
 """So many tools of a task type have a name in the table, those with the most calls; the others are `__other__`."""
 MOST_KEPT: Final = 10_000
-"""So many (task type, tool) are told apart; those that come when there are so many are `__other__`."""
+"""So many (task type, tool) are counted apart; those that come when there are so many are `__other__`."""
 _DTYPES: Final = (np.int64, np.int64, np.int64)
 
 Tool = tuple[str, str | None]
@@ -84,7 +84,7 @@ class ToolCells:
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays; not a copy."""
         sums = self._sums.sums(copy=False)
-        return {"version": STATE_VERSION, "names": list(self._code), "sums": (sums.keys, list(sums.columns))}
+        return {"version": _STATE_VERSION, "names": list(self._code), "sums": (sums.keys, list(sums.columns))}
 
     @classmethod
     def from_state(cls, stored: dict[str, Any]) -> ToolCells:
@@ -93,7 +93,7 @@ class ToolCells:
         Raises:
             StateError: The state has another version.
         """
-        check_version(stored, "tool rates", STATE_VERSION)
+        check_version(stored, "tool rates", _STATE_VERSION)
         cells = cls()
         cells._code = {(task, tool): code for code, (task, tool) in enumerate(stored["names"])}
         keys, columns = stored["sums"]

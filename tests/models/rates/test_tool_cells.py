@@ -58,7 +58,7 @@ def test_the_tools_with_the_fewest_calls_share_a_name_and_no_count_is_lost(monke
     ]
 
 
-def test_beyond_the_most_that_are_told_apart_tools_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_the_most_that_are_kept_tools_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool_cells, "MOST_KEPT", 3)
     cells = ToolCells()
     cells.apply(uses(*((("a", f"tool{i}"), 0, 1, 1, 0) for i in range(3)), (("new", "new"), 0, 7, 2, 1)))
