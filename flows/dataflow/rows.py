@@ -38,12 +38,14 @@ def call_rows(joined: Joined) -> list[Row]:
             call.recommendation_id,
             call.propensity,
             call.policy_version,
-            *_rollout(call.rollout),
+            None if (rollout := call.rollout) is None else rollout.id,
+            None if rollout is None else rollout.arm,
+            None if rollout is None else rollout.step,
             call.tokens_in,
             call.tokens_out,
-            _number(call.tool_calls),
+            len(tools) if type(tools := call.tool_calls) is list else tools,
         )
-        for call, at in zip(joined.accepted, joined.accepted_at.tolist(), strict=True)
+        for call, at in zip(joined.accepted.tolist(), joined.accepted_at.tolist(), strict=True)
     ]
 
 
@@ -66,7 +68,7 @@ def completion_rows(joined: Joined) -> list[Row]:
             call.policy_version if new & BITS["policy_version"] else None,
             *_rollout(call.rollout if new & BITS["rollout"] else None),
             *((call.tokens_in, call.tokens_out) if new & BITS["tokens"] else (None, None)),
-            _number(call.tool_calls) if new & BITS["tool_calls"] else None,
+            (len(tools) if type(tools := call.tool_calls) is list else tools) if new & BITS["tool_calls"] else None,
         )
         for call, call_at, new, latency_ms in zip(
             completed.records,
@@ -240,11 +242,6 @@ def _tokens(call: Any) -> int | None:
 
 def _rollout(rollout: Any) -> tuple[str | None, str | None, int | None]:
     return (None, None, None) if rollout is None else (rollout.id, rollout.arm, rollout.step)
-
-
-def _number(tools: Any) -> int | None:
-    """How many tool calls there were."""
-    return len(tools) if type(tools) is list else tools
 
 
 def _silence(success: int) -> str | None:
