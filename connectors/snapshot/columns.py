@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -42,6 +44,6 @@ def _array(values: tuple[Any, ...], kind: str) -> Any:
     column = np.fromiter(values, np.object_, count)
     if kind == "VARCHAR":
         return column
-    absent = np.equal(column, None)
+    absent = np.fromiter(map(is_, values, repeat(None)), np.bool_, count)
     column[absent] = 0
     return np.ma.masked_array(column.astype(_DTYPES[kind]), absent)
