@@ -23,8 +23,8 @@ UNREAD: Final = "unread"
 GRAINS: Final = {"1h": 3_600_000_000, "1d": 86_400_000_000}
 PRECEDENCE: Final = ("human_review", "ticket_reopened", "downstream", "user_feedback", "contract", "judge")
 PASS_AT: Final = 0.7
-_OF_CALL: Final = ("occurred_at", "task_type", "model", "config", "segment")
-_OF_OUTCOME: Final = ("occurred_at", "source", "success", "score", "action", "retracts")
+_OF_CALL: Final[tuple[str, ...]] = ("occurred_at", "task_type", "model", "config", "segment")
+_OF_OUTCOME: Final[tuple[str, ...]] = ("occurred_at", "source", "author", "success", "score", "action", "retracts")
 _COPIED: Final = ("task_type", "model", "config", "segment", "session_id", "latency_ms", "cost_usd")
 
 

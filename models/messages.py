@@ -158,7 +158,6 @@ class Attempts(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
-_NONE: I32 = np.zeros(0, np.int32)
 NO_ATTEMPTS = Attempts(*(_NONE,) * 4)
 
 
@@ -252,8 +251,8 @@ NO_ERRORS = ErrorTrials(*(_NONE,) * 4)
 class Closed(NamedTuple):
     """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
 
-    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key), the
-    others by minute, names[code] and then their further columns from left to right (sources and errors by name).
+    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key,
+    values), the others by minute, names[code] and then further columns from left to right (sources, errors by name).
     `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
     reader finds the grain it needs without summing up once more.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.join.contents import Contents
-from models.join.ledger import Reading, is_plain, read
+from models.join.ledger import Reading, read
 from models.join.rules import JoinRules
 from models.join.statements import OPEN, UNDECIDED, Deciding, End, Statement, Verdict, end_of
 
@@ -52,8 +52,8 @@ class OpenLedger:
     success: bool | None = field(init=False, default=None)
     _firsts: dict[str, Statement] = field(init=False)
     """The first record of each id."""
-    _editions: dict[str, set[Deciding]] = field(init=False, default_factory=dict)
-    """All records of the ids that have several."""
+    _editions: dict[str, set[Deciding]] | None = field(init=False, default=None)
+    """All records of the ids that have several; None where none has."""
 
     def __post_init__(self) -> None:
         self.size = len(self.statements)
@@ -87,9 +87,8 @@ class OpenLedger:
 
     def has(self, statement: Statement) -> bool:
         """Whether it equals a record of its id in all deciding fields. O(1)."""
-        editions = self._editions.get(statement.outcome_id)
-        if editions is not None:
-            return statement.deciding() in editions
+        if self._editions is not None and statement.outcome_id in self._editions:
+            return statement.deciding() in self._editions[statement.outcome_id]
         first = self._firsts.get(statement.outcome_id)
         return first is not None and first.deciding() == statement.deciding()
 
@@ -105,6 +104,8 @@ class OpenLedger:
     def _add_edition(self, statement: Statement) -> int:
         """Note a further record of an id; its number."""
         first = self._firsts[statement.outcome_id]
+        if self._editions is None:
+            self._editions = {}
         editions = self._editions.setdefault(statement.outcome_id, {first.deciding()})
         editions.add(statement.deciding())
         return len(editions)
@@ -124,7 +125,7 @@ class OpenLedger:
         return self._reading(len(self.statements), failed=self.error is not None)
 
     def _reading(self, size: int, *, failed: bool) -> Reading:
-        if size <= 1 and not failed and (not size or self._is_plain):
+        if size <= 1 and not failed and (not size or self._is_common):
             return self._short_reading(size)
         reading = self._read(size, failed=failed)
         if not failed or self.error_minute is None or self.error_minute <= self.minute:
@@ -137,9 +138,10 @@ class OpenLedger:
         return read(self.minute, self.statements[:size], rules, failed=failed, required=self.required)
 
     @property
-    def _is_plain(self) -> bool:
-        """Whether the first statement decides, if it asserts something."""
-        return not self.required and is_plain(self.statements[:1], self.rules.verdict)
+    def _is_common(self) -> bool:
+        """Whether the first statement, alone, decides if it asserts something."""
+        first = self.statements[0]
+        return first.author is None and not self.required and first.source not in self.rules.verdict.special
 
     def _short_reading(self, size: int) -> Reading:
         """The same for no or one statement, by far the most frequent past."""

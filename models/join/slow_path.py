@@ -214,10 +214,11 @@ class SlowPath:
         """Enter a statement into a ledger; returns why not where it is refused."""
         if statement.at > ledger.horizon_ends:
             return "late", "the statement is later than the call's horizon"
-        first, repeats = ledger.first(statement.outcome_id), ledger.has(statement)
-        problem = problem_of(statement, first, repeats=repeats, rules=ledger.rules.verdict)
-        if problem is not None:
-            return self._counted(problem)
+        first = ledger.first(statement.outcome_id)
+        if first is not None or statement.bare:
+            problem = problem_of(statement, first, repeats=ledger.has(statement), rules=ledger.rules.verdict)
+            if problem is not None:
+                return self._counted(problem)
         ledger.enter(statement)
         self._tally["outcomes"] += 1
         return None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -175,10 +176,10 @@ def cells(at_minute: int, succeeded: int, failed: int, revised: int, expired: in
         column(0, expired),
         column(CALLS * 1_000, 0).astype(np.int64),
     )
-    tried = CellDeltas(
-        np.array([1], np.int32), when[:1], *(np.array([n], np.int32) for n in (1, 0, 1, 0)), deltas[6][:1]
-    )
-    deltas = CellDeltas(*map(np.concatenate, zip(deltas, tried, strict=True)))
+    one, none = np.ones(1, np.int32), np.zeros(1, np.int32)
+    tried = CellDeltas(one, when[:1], one, none, one, none, deltas.cost_nano[:1])
+    parts: list[list[Any]] = [list(deltas), list(tried)]
+    deltas = CellDeltas(*map(np.concatenate, zip(*parts, strict=True)))
     one, none = code[:1], np.zeros(0, np.int32)
     latencies = LatencyDeltas(one, when[:1], np.array([200], np.int16), column(CALLS, 0)[:1])
     delays = DelayDeltas(none, none, none.astype(np.int8), none.astype(np.int16), none)
