@@ -89,7 +89,8 @@ def seeds() -> list[bytes]:
         (
             b'{"call_id":"c","occurred_at":"2026-03-01T12:00:00.5+01:00","type":"call","task_type":"t","model":"m",'
             b'"config":"v1","segment":"s","session_id":"i","parent_call_id":"p","latency_ms":1.5,"cost_usd":0.01,'
-            b'"tokens_in":1,"tokens_out":2,"error":"e","tool_calls":[{"name":"t","ok":true}],"input":"secret",'
+            b'"tokens_in":1,"tokens_out":2,"error":"e","tool_calls":[{"name":"t","ok":true,"items":["i"],"data_at":'
+            b'"2026-03-01T00:00:00Z","documents":[{"id":"d","version":"1","data_at":"2026-03-01T00:00:00Z"}]}],"input":"secret",'
             b'"output":"answer","propensity":0.5,"rollout":{"id":"r","arm":"canary","step":1},"attrs":{"a":1},'
             b'"attempts":[{"model":"a","config":"c","error":"e","latency_ms":1,"cost_usd":0.5},{"model":"b"}]}'
         ),

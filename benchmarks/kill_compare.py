@@ -28,6 +28,8 @@ payload."""
 KEYS: Final = {
     "calls": ("call_id",),
     "statements": ("call_id", "outcome_id"),
+    "tool_calls": ("call_id", "call_occurred_at", "position"),
+    "tool_rates": ("task_type", "tool", "window_start"),
     "rates": ("task_type", "model", "config", "grain", "window_start"),
     "current_rates": ("task_type", "model", "config", "span"),
     "dead_letters": ("origin",),

@@ -36,7 +36,17 @@ LATENESS_US: Final = 3_600_000_000
 """Outcomes come within 60 h, so one that is 12 h behind is still in time."""
 CHUNK_US: Final = 3_600_000_000
 PRODUCERS: Final = 3
-TOLD_LATER: Final = ("error", "session_id", "latency_ms", "cost_usd", "tokens_in", "tokens_out", "attrs", "attempts")
+TOLD_LATER: Final = (
+    "error",
+    "session_id",
+    "latency_ms",
+    "cost_usd",
+    "tokens_in",
+    "tokens_out",
+    "attrs",
+    "attempts",
+    "tool_calls",
+)
 """Fields of a call that a record at its start does not have."""
 _BROKEN: Final = (b"{", b'"text"', b"{}", b'{"call_id":"x","occurred_at":"soon"}', b"\xff\xfe")
 _PASSING: Final = ("invoice_extraction", "cedar-mini", 0.45, 0.6, 0.6)
@@ -86,6 +96,8 @@ def _calls(calls: list[dict[str, Any]], draw: random.Random) -> Iterator[Sent]:
         if crc32(call["call_id"].encode()) % 5 == 0:  # decided by the id, so that a repeat is equal
             call["session_id"] = f"s-{call['call_id'][:4]}"
             call["attrs"] = {"region": "eu", "try": len(call["call_id"])}
+        if crc32(call["call_id"].encode()) % 10 < 3:
+            call["tool_calls"] = [{"name": "crm"}, {"name": "search", "empty": True, "ok": True}, {"error": "timeout"}]
         if crc32(call["call_id"].encode()) % 50 == 1:
             call["attempts"] = [{"model": "first", "error": "429", "cost_usd": 0.002}, {"model": "second"}]
         if crc32(call["call_id"].encode()) % 20 == 2:  # reported at its start, and again with all of it

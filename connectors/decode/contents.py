@@ -18,6 +18,7 @@ from aftercall.vocabulary import FILLED_ONCE
 from connectors.batch import U32, U64, Bools
 from connectors.decode.attempts import make_plain
 from connectors.decode.structs import CallRecord
+from connectors.decode.tools import times_are_sure
 
 BITS: Final = {name: 1 << place for place, name in enumerate(FILLED_ONCE)}
 """Of `Calls.filled`, by field."""
@@ -37,7 +38,7 @@ class Contents(NamedTuple):
     """Columns of `connectors.batch.Calls`, but that `digest` has no names and `filled` only what is rare.
 
     Attributes:
-        sure: the names of attempts can be accepted; they are plain now.
+        sure: the names of attempts, plain now, and the times of tool calls can be accepted.
     """
 
     digest: U64
@@ -81,6 +82,8 @@ class ContentsReader:
         sure = np.ones(count, np.bool_)
         for i in np.flatnonzero(filled & BITS["attempts"]).tolist():
             sure[i] = make_plain(records[i], columns["attempts"][i])
+        if (filled & np.uint32(BITS["tool_calls"])).any():
+            sure &= times_are_sure(columns["tool_calls"])
         digest, segment, error = self._compared(columns["segment"], columns["error"])
         return Contents(digest, segment, session, error, filled, sure)
 

@@ -21,7 +21,7 @@ from aftercall.times import NEVER, format_time
 from connectors.batch import I32, I64, Batch, Bools, Calls, Objects, Outcomes, Refused, objects
 from connectors.decode.aliases import AliasSettings
 from connectors.decode.fields import CallFields, OutcomeFields
-from connectors.decode.labels import LeftOut, left_out_of
+from connectors.decode.labels import LeftOut, Lost, left_out_of
 from connectors.decode.renaming import Renamer, rename
 from connectors.decode.repair import repaired
 from connectors.decode.scales import off_scale
@@ -206,20 +206,20 @@ class Decoder:
         records, doubtful = _decode_fast(self._decode[kind], raws)
         keep = np.ones(len(rows), dtype=np.bool_)
         for i in doubtful:
-            labels: list[str] = []
-            records[i] = repaired(raws[i], kind, labels) if len(raws[i]) <= MAX_RECORD_BYTES else None
+            lost: list[Lost] = []
+            records[i] = repaired(raws[i], kind, lost) if len(raws[i]) <= MAX_RECORD_BYTES else None
             if records[i] is not None:
-                if labels:
-                    seen.left_out[int(rows[i])] = kind, records[i].occurred_at, labels
+                if lost:
+                    seen.left_out[int(rows[i])] = kind, records[i].occurred_at, lost
                 continue
-            verdict = examine(raws[i], kind, labels)
+            verdict = examine(raws[i], kind, lost)
             if isinstance(verdict, Refusal):
                 seen.refusals[int(rows[i])] = verdict
                 keep[i] = False
                 continue
             records[i] = call_record(verdict) if isinstance(verdict, AgentCall) else outcome_record(verdict)
-            if labels:
-                seen.left_out[int(rows[i])] = kind, verdict.occurred_at, labels
+            if lost:
+                seen.left_out[int(rows[i])] = kind, verdict.occurred_at, lost
         return records, keep
 
 

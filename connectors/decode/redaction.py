@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -14,13 +14,14 @@ from typing_extensions import override
 from connectors.batch import I64, Batch, Objects
 from connectors.dead_letters import REDACTED
 from connectors.decode.decoder import Decoder
-from connectors.decode.structs import AttemptRecord
+from connectors.decode.structs import AttemptRecord, ToolCallRecord
 
 _TEXTS: Final = ("error", "reason")
+_Part = TypeVar("_Part", AttemptRecord, ToolCallRecord)
 
 
 class RedactingDecoder(Decoder):
-    """Replaces what matches a pattern in `error`, also of attempts, `reason` and the texts of `attrs` by `REDACTED`.
+    """Replaces what matches a pattern in `error` (of attempts and tools too), `reason` and `attrs` by `REDACTED`.
 
     Ids, names, authors and times are kept: they decide which records belong together. Conflicts are detected by the
     original text. Costs about 1 us per record, and more for records that have such texts.
@@ -57,12 +58,15 @@ class RedactingDecoder(Decoder):
                     for key, value in record.attrs.items()
                 }
             if attempts := getattr(record, "attempts", None):
-                changes["attempts"] = list(map(self._redacted_attempt, attempts))
+                changes["attempts"] = list(map(self._redacted_error, attempts))
+            if isinstance(tools := getattr(record, "tool_calls", None), list):
+                changes["tool_calls"] = list(map(self._redacted_error, tools))
             if any(getattr(record, name) != value for name, value in changes.items()):
                 records[i] = replace(record, **changes)
 
-    def _redacted_attempt(self, attempt: AttemptRecord) -> AttemptRecord:
-        return attempt if attempt.error is None else replace(attempt, error=self._redacted(attempt.error))
+    def _redacted_error(self, part: _Part) -> _Part:
+        """An attempt or a tool call."""
+        return part if part.error is None else replace(part, error=self._redacted(part.error))
 
     def _redacted(self, text: str) -> str:
         for pattern in self._patterns:

@@ -1,8 +1,8 @@
 """Reads records of common exporters that the structs reject: some 8 us each, where pydantic takes 40.
 
 They say what `aftercall.events` accepts in another way than most: empty text for absent, 812.0 for a count, 17 for an
-id, labels that are too long, fields that we do not know. Once that is put right, the structs check the record as they
-check any other.
+id, labels that are too long, the items of a tool in place of their number, fields that we do not know. Once that is put
+right, the structs check the record as they check any other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from aftercall.events import AgentCall, Outcome, is_label
+from connectors.decode.labels import Lost
 from connectors.decode.structs import CallRecord, OutcomeRecord
 
 _FIELDS: Final = (frozenset(CallRecord.__struct_fields__), frozenset(OutcomeRecord.__struct_fields__))
@@ -31,7 +32,7 @@ _structs: Final[tuple[type[CallRecord], type[OutcomeRecord]]] = (CallRecord, Out
 _members = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def repaired(raw: bytes, kind: int, left_out: list[str]) -> CallRecord | OutcomeRecord | None:
+def repaired(raw: bytes, kind: int, left_out: list[Lost]) -> CallRecord | OutcomeRecord | None:
     """The record, or None where pydantic must decide.
 
     Args:
@@ -82,4 +83,13 @@ def _put_right(name: str, value: Any, kind: int) -> Any:
         return int(value)
     if name in _IDS[kind] and type(value) is int:
         return str(value)
+    if name == "tool_calls" and isinstance(value, list):
+        return list(map(_with_number_of_items, value))
     return value
+
+
+def _with_number_of_items(tool: Any) -> Any:
+    items = tool.get("items") if isinstance(tool, dict) else None
+    # How deep other ones are nested, and which numbers are in them, is for pydantic to check.
+    known = isinstance(items, list) and all(type(item) is str for item in items)
+    return {**tool, "items": len(items)} if known and items is not None else tool

@@ -16,11 +16,13 @@ from aftercall.events import (
     MAX_CALL_ID,
     MAX_COST_USD,
     MAX_COUNT,
+    MAX_DOCUMENTS,
     MAX_LATENCY_MS,
     MAX_LONG_TEXT,
     MAX_TEXT,
     AgentCall,
     Outcome,
+    ToolCall,
 )
 from aftercall.vocabulary import MAX_ATTEMPTS
 
@@ -40,6 +42,14 @@ DEFAULT_ACTION: Final = Outcome.model_fields["action"].default
 _Attrs = dict[_Label, _Label | bool | _Int64 | _Finite | None]
 
 
+class DocumentRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`aftercall.events.Document`."""
+
+    id: _Text
+    version: _Text | None = None
+    data_at: _FreeText | None = None
+
+
 class ToolCallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`aftercall.events.ToolCall`."""
 
@@ -51,6 +61,11 @@ class ToolCallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     stale: bool | None = None
     input: _FreeText | None = None
     output: _FreeText | None = None
+    partial: bool | None = None
+    empty: bool | None = None
+    items: _Count | None = None
+    data_at: _FreeText | None = None
+    documents: Annotated[list[DocumentRecord], Meta(max_length=MAX_DOCUMENTS)] | None = None
 
 
 class AttemptRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -124,12 +139,19 @@ def call_record(call: AgentCall) -> CallRecord:
     """The struct of a call that pydantic accepted."""
     fields = {name: getattr(call, name) for name in CallRecord.__struct_fields__}
     if isinstance(call.tool_calls, list):
-        fields["tool_calls"] = [ToolCallRecord(**tool.model_dump()) for tool in call.tool_calls]
+        fields["tool_calls"] = list(map(_tool_record, call.tool_calls))
     if call.attempts is not None:
         fields["attempts"] = [AttemptRecord(**attempt.model_dump()) for attempt in call.attempts]
     if call.rollout is not None:
         fields["rollout"] = RolloutRecord(**call.rollout.model_dump())
     return CallRecord(**fields)
+
+
+def _tool_record(tool: ToolCall) -> ToolCallRecord:
+    fields = tool.model_dump()
+    if tool.documents is not None:
+        fields["documents"] = [DocumentRecord(**document) for document in fields["documents"]]
+    return ToolCallRecord(**fields)
 
 
 def outcome_record(outcome: Outcome) -> OutcomeRecord:

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from aftercall.events import MAX_RECORD_BYTES, AgentCall, Outcome
 from aftercall.printable import printable
+from connectors.decode.labels import Lost
 
 CALL, OUTCOME = 0, 1
 """Kinds of records."""
@@ -46,13 +47,14 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def examine(raw: bytes, kind: int, left_out: list[str] | None = None) -> AgentCall | Outcome | Refusal:
+def examine(raw: bytes, kind: int, left_out: list[Lost] | None = None) -> AgentCall | Outcome | Refusal:
     """Validate a record by `aftercall.events`, which decides. Costs some 5 us, more for records that are refused.
 
     Args:
         raw: the record as it was read.
         kind: `CALL` or `OUTCOME`, from the topic or file.
-        left_out: receives the names of labels that are nested or too long, without which the record is accepted.
+        left_out: receives the names of labels that are nested or too long, and the number of documents beyond the most,
+            without which the record is accepted.
     """
     if len(raw) > MAX_RECORD_BYTES:
         return over_limit(len(raw))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from connectors.snapshot import tables
+from connectors.snapshot import merging, tables
 from connectors.snapshot.errors import naming
 from connectors.snapshot.versions import discard_unfinished, draft_of, keep_newest, newest_version, release
 
@@ -59,6 +59,7 @@ class Publication:
         rates: Mapping[str, Any],
         current_rates: Mapping[str, Any],
         of_sources: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
+        tool_rates: Mapping[str, Any] | None = None,
     ) -> Path:
         """Write the file, make it the newest, and remove all but the last `keep`.
 
@@ -68,6 +69,7 @@ class Publication:
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
             of_sources: The same of `source_rates` and `source_current_rates`; None: empty tables.
+            tool_rates: The same; None: an empty table.
 
         Returns:
             The file that `outcomes.duckdb` now links to.
@@ -81,6 +83,8 @@ class Publication:
                 computed = {"rates": rates, "current_rates": current_rates}
                 if of_sources is not None:
                     computed |= dict(zip(("source_rates", "source_current_rates"), of_sources, strict=True))
+                if tool_rates is not None:
+                    computed["tool_rates"] = tool_rates
                 self._fill(pipeline, computed)
         except BaseException:
             self.abandon()
@@ -120,13 +124,17 @@ class Publication:
             execute(tables.create(f"published.{table}", columns))
         if self._calls != "none":
             decided = " WHERE verdict != 'pending'" if self._calls == "decided" else ""
-            self._insert("calls", f"SELECT * FROM ({tables.MERGED_CALLS}){decided}")
-            self._insert("calls", tables.ATTEMPTS)
+            self._insert("calls", f"SELECT * FROM ({merging.MERGED_CALLS}){decided}")
+            self._insert("calls", merging.ATTEMPTS)
             if self._calls == "decided":
-                execute(f"INSERT INTO published.statements {_of_decided_calls()}")
+                self._insert("statements", _of_decided_calls(merging.NEWEST_STATEMENTS))
+                self._insert(
+                    "tool_calls", _of_decided_calls(merging.TOOL_CALLS, "AND c.occurred_at = t.call_occurred_at")
+                )
             else:
-                self._insert("statements", tables.NEWEST_STATEMENTS)
-        self._insert("alerts", tables.NEWEST_ALERTS)
+                self._insert("statements", merging.NEWEST_STATEMENTS)
+                self._insert("tool_calls", merging.TOOL_CALLS)
+        self._insert("alerts", merging.NEWEST_ALERTS)
         for table in ("digests", "recommendations", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
         for table, arrays in computed.items():
@@ -168,8 +176,5 @@ def _insertion(table: str) -> str:
     return f"INSERT INTO published.{table} SELECT {fields}"
 
 
-def _of_decided_calls() -> str:
-    return (
-        f"SELECT * FROM ({tables.NEWEST_STATEMENTS}) s "
-        "WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = s.call_id)"
-    )
+def _of_decided_calls(rows: str, more: str = "") -> str:
+    return f"SELECT * FROM ({rows}) t WHERE EXISTS (SELECT 1 FROM published.calls c WHERE c.call_id = t.call_id {more})"

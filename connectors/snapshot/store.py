@@ -15,6 +15,7 @@ import duckdb
 from aftercall.errors import NEW_OUT
 from aftercall.times import to_us
 from connectors.snapshot import tables
+from connectors.snapshot.columns import columns_of
 from connectors.snapshot.erase import delete_calls, rewrite, rewrite_of
 from connectors.snapshot.errors import SnapshotError, naming
 from connectors.snapshot.publish import Publication
@@ -110,7 +111,9 @@ class SnapshotStore:
         """Log accepted calls, each once.
 
         Rows (call_id, occurred_at µs, task_type, model, config, segment, session_id, latency_ms, cost_usd, tokens,
-        error, attrs as JSON text). Absent: None, nan, or -1 for tokens.
+        error, attrs as JSON text, parent_call_id, recommendation_id, propensity, policy_version, rollout_id,
+        rollout_arm, rollout_step, tokens_in, tokens_out, number of tool calls), where the last ones may be left out.
+        Absent: None, nan, or -1 for tokens.
         """
         if self._calls != "none":
             self._append("calls", rows)
@@ -118,11 +121,20 @@ class SnapshotStore:
     def append_completions(self, rows: Sequence[Row]) -> None:
         """Log what later records of logged calls filled.
 
-        Rows (call_id, call_occurred_at µs, session_id, latency_ms, cost_usd, tokens, error, attrs as JSON text); None
-        what a record did not fill. Of one call each column is filled once.
+        Rows (call_id, call_occurred_at µs, session_id, latency_ms, cost_usd, tokens, error, attrs as JSON text, and
+        from parent_call_id on as for calls); None what a record did not fill. Of one call each column is filled once.
         """
         if self._calls != "none":
             self._append("completions", rows)
+
+    def append_tool_calls(self, rows: Sequence[Row]) -> None:
+        """Log tool calls of logged calls, each once.
+
+        Rows (call_id, call_occurred_at µs, position from 1, name, ok, attempts, latency_ms, error, stale, partial,
+        empty, items, data_at µs, documents as JSON text).
+        """
+        if self._calls != "none":
+            self._append("tool_calls", rows)
 
     def append_attempts(self, rows: Sequence[Row]) -> None:
         """Log failed attempts of logged calls, each once.
@@ -201,6 +213,7 @@ class SnapshotStore:
                 ("calls", "occurred_at"),
                 ("completions", "call_occurred_at"),
                 ("attempts", "call_occurred_at"),
+                ("tool_calls", "call_occurred_at"),
                 ("verdicts", "call_occurred_at"),
             ),
             "statements": (("statements", "call_occurred_at"),),
@@ -297,9 +310,10 @@ class SnapshotStore:
     def _flush(self, table: str) -> None:
         rows, self._buffers[table] = self._buffers[table], []
         if rows:
-            cut = self._cut + 1
-            with self._connection.appender(table) as appender:
-                appender.append_rows([(*row, cut) for row in rows])
+            arrays, listed = columns_of(rows, tables.LOGS[table])
+            self._connection.register("appended", arrays)
+            self._connection.execute(f"INSERT INTO {table} SELECT {listed}, {self._cut + 1} FROM appended")
+            self._connection.unregister("appended")
 
 
 def _plain(value: Any) -> Any:

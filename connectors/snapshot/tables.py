@@ -6,10 +6,23 @@ from collections.abc import Collection
 from typing import Final
 
 from aftercall.times import NEVER
-from aftercall.vocabulary import CALL
 
 Table = dict[str, str]
 """Column name -> DuckDB type, in order."""
+
+DETAILS: Final[Table] = {
+    "parent_call_id": "VARCHAR",
+    "recommendation_id": "VARCHAR",
+    "propensity": "DOUBLE",
+    "policy_version": "VARCHAR",
+    "rollout_id": "VARCHAR",
+    "rollout_arm": "VARCHAR",
+    "rollout_step": "BIGINT",
+    "tokens_in": "BIGINT",
+    "tokens_out": "BIGINT",
+    "tool_calls": "BIGINT",
+}
+"""The last columns of a call's first record, and of one that completes it."""
 
 LOGS: Final[dict[str, Table]] = {
     "calls": {
@@ -25,6 +38,7 @@ LOGS: Final[dict[str, Table]] = {
         "tokens": "BIGINT",
         "error": "VARCHAR",
         "attrs": "VARCHAR",
+        **DETAILS,
     },
     "completions": {
         "call_id": "VARCHAR",
@@ -35,6 +49,23 @@ LOGS: Final[dict[str, Table]] = {
         "tokens": "BIGINT",
         "error": "VARCHAR",
         "attrs": "VARCHAR",
+        **DETAILS,
+    },
+    "tool_calls": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        "position": "INTEGER",
+        "name": "VARCHAR",
+        "ok": "BOOLEAN",
+        "attempts": "BIGINT",
+        "latency_ms": "DOUBLE",
+        "error": "VARCHAR",
+        "stale": "BOOLEAN",
+        "partial": "BOOLEAN",
+        "empty": "BOOLEAN",
+        "items": "BIGINT",
+        "data_at": "BIGINT",
+        "documents": "VARCHAR",
     },
     "attempts": {
         "call_id": "VARCHAR",
@@ -198,6 +229,8 @@ _SOURCE: Final[Table] = {**_GROUP, "source": "VARCHAR"}
 _TIMES: Final = frozenset(
     {
         "occurred_at",
+        "call_occurred_at",
+        "data_at",
         "verdict_at",
         "received_at",
         "opened_at",
@@ -226,15 +259,25 @@ PUBLISHED: Final[dict[str, Table]] = {
     "calls": {
         "call_id": "VARCHAR",
         "attempt": "INTEGER",
-        **_published("calls", without=("call_id",)),
+        **_published("calls", without=("call_id", *DETAILS)),
         "verdict": "VARCHAR",
         "score": "DOUBLE",
         "verdict_source": "VARCHAR",
         "verdict_at": "TIMESTAMP",
         "statements": "INTEGER",
         "revisions": "INTEGER",
+        **DETAILS,
     },
     "statements": _published("statements", without=("call_occurred_at",)),
+    "tool_calls": _published("tool_calls"),
+    "tool_rates": {
+        "task_type": "VARCHAR",
+        "tool": "VARCHAR",
+        "window_start": "TIMESTAMP",
+        "calls": "BIGINT",
+        "failures": "BIGINT",
+        "retries": "BIGINT",
+    },
     "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
     "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP"},
     "source_rates": {**_SOURCE, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_SOURCE_MEASURES},
@@ -261,7 +304,7 @@ PUBLISHED: Final[dict[str, Table]] = {
 }
 """The tables readers see (docs/reference.md, section 4).
 
-attrs, origin, evidence, slices, degraded, positions are JSON text.
+attrs, documents, origin, evidence, slices, degraded, positions are JSON text.
 """
 
 
@@ -304,72 +347,3 @@ def select(table: str, prefix: str = "", *, only: tuple[str, ...] | None = None)
         for column, kind in PUBLISHED[table].items()
         if only is None or column in only
     )
-
-
-# Of several rows of one key the last appended is current; a row id is the order of appending, also after rows were
-# dropped.
-NEWEST_VERDICTS: Final = """
-SELECT * FROM live.verdicts
-WHERE rowid IN (SELECT max(rowid) FROM live.verdicts GROUP BY call_id, call_occurred_at)
-"""
-
-# What the records of a call filled: each column of a call is filled once, by its first record or by another one.
-_FILLED: Final = tuple(LOGS["completions"])[2:]
-COMPLETIONS: Final = f"""
-SELECT call_id, call_occurred_at, {", ".join(f"any_value({name}) AS {name}" for name in _FILLED)}
-FROM live.completions GROUP BY call_id, call_occurred_at
-"""
-
-
-def _call_column(name: str) -> str:
-    """A column of a published call, from its first record or from one that completed it."""
-    first = read(name, PUBLISHED["calls"][name], "c.")
-    if name not in _FILLED:
-        return first
-    # Empty `attrs` are absent, so another record may have filled them.
-    return f"coalesce({first}, k.{name})" if name != "attrs" else f"coalesce(nullif({first}, '{{}}'), k.attrs, {first})"
-
-
-MERGED_CALLS: Final = f"""
-SELECT {_call_column("call_id")}, 0 AS attempt,
-  {", ".join(f'{_call_column(name)} AS "{name}"' for name in tuple(LOGS["calls"])[1:])},
-  coalesce(v.verdict, 'pending') AS verdict,
-  {read("score", "DOUBLE", "v.")} AS score,
-  v.source AS verdict_source,
-  {read("verdict_at", "TIMESTAMP", "v.")} AS verdict_at,
-  coalesce(v.statements, 0) AS statements,
-  coalesce(v.revisions, 0) AS revisions
-FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
-  ON v.call_id = c.call_id AND v.call_occurred_at = c.occurred_at
-LEFT JOIN ({COMPLETIONS}) k
-  ON k.call_id = c.call_id AND k.call_occurred_at = c.occurred_at
-"""
-
-# A failed attempt has what its call has, but for what is its own; it is decided by its error.
-_OWN: Final = {
-    **{name: f"a.{name}" for name in ("attempt", "model", "config", "error")},
-    **{name: read(name, "DOUBLE", "a.") for name in ("latency_ms", "cost_usd")},
-    **dict.fromkeys(("tokens", "attrs", "score"), "NULL"),
-    "verdict": "'failure'",
-    "verdict_source": f"'{CALL}'",
-    "verdict_at": "p.occurred_at",
-    "statements": "0",
-    "revisions": "0",
-}
-ATTEMPTS: Final = f"""
-SELECT {", ".join(f'{_OWN.get(name, f"p.{name}")} AS "{name}"' for name in PUBLISHED["calls"])}
-FROM live.attempts a JOIN published.calls p
-  ON p.call_id = a.call_id AND p.attempt = 0 AND p.occurred_at = make_timestamp(a.call_occurred_at)
-"""
-
-NEWEST_STATEMENTS: Final = f"""
-SELECT {select("statements")} FROM live.statements
-WHERE rowid IN (
-  SELECT max(rowid) FROM live.statements GROUP BY call_id, call_occurred_at, outcome_id, {read("edition", "INTEGER")}
-)
-"""
-
-NEWEST_ALERTS: Final = f"""
-SELECT {select("alerts")} FROM live.alerts
-WHERE rowid IN (SELECT max_by(rowid, seq) FROM live.alerts GROUP BY alert_id)
-"""

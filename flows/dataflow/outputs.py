@@ -34,12 +34,15 @@ from flows.dataflow.snapshot_messages import (
     RecommendationRows,
     StatementRows,
     Tally,
+    ToolChanges,
+    ToolRows,
     UnmatchedIds,
     VerdictRows,
     WarningRows,
 )
 from flows.dataflow.steps import Alerted
 from flows.dataflow.text_rows import text_history
+from flows.dataflow.tool_rows import tool_rows, tool_uses, used_tools
 from flows.settings import Settings
 from models.groups import Grouped
 from models.join import FAILURE, PENDING, SUCCESS, Joined
@@ -202,7 +205,8 @@ def read_history(batch: Batch) -> list[Keyed]:
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
     """Builds the function that turns the results of the join into rows of calls, verdicts, statements and counts."""
-    per_call, texts = settings.snapshot.calls != "none", text_history(settings)
+    per_call, tools = settings.snapshot.calls != "none", settings.snapshot.tools
+    texts = text_history(settings)
 
     def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
         joined = item[1]
@@ -222,8 +226,13 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             yield SNAPSHOT_KEY, UnmatchedIds(item[0], joined.unmatched)
         if texts is not None:
             yield from texts(joined)
+        used = used_tools(joined)
+        if used:
+            yield SNAPSHOT_KEY, ToolChanges(tool_uses(used))
         if not per_call:
             return
+        if used and (made := tool_rows(used, tools)):
+            yield SNAPSHOT_KEY, ToolRows(made)
         for make, message in (
             (rows.call_rows, CallRows),
             (rows.completion_rows, CompletionRows),

@@ -14,7 +14,7 @@ from connectors.snapshot.tables import LOGS
 from flows.dataflow.snapshot_messages import Row
 from models.join import BITS, PENDING, Joined, Judged, Judgement
 
-_KEPT = sum(BITS[name] for name in LOGS["completions"] if name in BITS)
+_KEPT = sum(BITS[name] for name in (*LOGS["completions"], "rollout") if name in BITS)
 _NAMES = ("failure", "success", "expired")
 """Verdicts, indexed by `success`: 0, 1, and -1, which is the last element."""
 
@@ -35,8 +35,18 @@ def call_rows(joined: Joined) -> list[Row]:
             _tokens(call),
             call.error,
             None if call.attrs is None else orjson.dumps(call.attrs).decode(),
+            call.parent_call_id,
+            call.recommendation_id,
+            call.propensity,
+            call.policy_version,
+            None if (rollout := call.rollout) is None else rollout.id,
+            None if rollout is None else rollout.arm,
+            None if rollout is None else rollout.step,
+            call.tokens_in,
+            call.tokens_out,
+            len(tools) if type(tools := call.tool_calls) is list else tools,
         )
-        for call, at in zip(joined.accepted, joined.accepted_at.tolist(), strict=True)
+        for call, at in zip(joined.accepted.tolist(), joined.accepted_at.tolist(), strict=True)
     ]
 
 
@@ -53,6 +63,13 @@ def completion_rows(joined: Joined) -> list[Row]:
             _tokens(call) if new & BITS["tokens"] else None,
             call.error if new & BITS["error"] else None,
             orjson.dumps(call.attrs).decode() if new & BITS["attrs"] else None,
+            call.parent_call_id if new & BITS["parent_call_id"] else None,
+            call.recommendation_id if new & BITS["recommendation_id"] else None,
+            call.propensity if new & BITS["propensity"] else None,
+            call.policy_version if new & BITS["policy_version"] else None,
+            *_rollout(call.rollout if new & BITS["rollout"] else None),
+            *((call.tokens_in, call.tokens_out) if new & BITS["tokens"] else (None, None)),
+            (len(tools) if type(tools := call.tool_calls) is list else tools) if new & BITS["tool_calls"] else None,
         )
         for call, call_at, new, latency_ms in zip(
             completed.records,
@@ -298,6 +315,10 @@ def _tokens(call: Any) -> int | None:
         return int(call.tokens)
     parts = [count for count in (call.tokens_in, call.tokens_out) if count is not None]
     return sum(parts) if parts else None
+
+
+def _rollout(rollout: Any) -> tuple[str | None, str | None, int | None]:
+    return (None, None, None) if rollout is None else (rollout.id, rollout.arm, rollout.step)
 
 
 def _silence(success: int) -> str | None:

@@ -9,6 +9,7 @@ from aftercall.records import Alert, Digest, Recommendation
 from connectors.batch import Warned
 from connectors.texts.call_text import CallText
 from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas, OpinionDeltas
+from models.rates import ToolUses
 
 SNAPSHOT_KEY: Final = "snapshot"
 """Of every message to the snapshot sink: it has one partition."""
@@ -40,6 +41,18 @@ class AttemptRows(NamedTuple):
     """Failed attempts of calls; see `SnapshotStore.append_attempts`."""
 
     rows: Sequence[Row]
+
+
+class ToolRows(NamedTuple):
+    """Tool calls of calls; see `SnapshotStore.append_tool_calls`."""
+
+    rows: Sequence[Row]
+
+
+class ToolChanges(NamedTuple):
+    """How tools were used, to be added to their counts."""
+
+    uses: ToolUses
 
 
 class VerdictRows(NamedTuple):
@@ -145,6 +158,8 @@ SnapshotMessage = (
     | CallRows
     | CompletionRows
     | AttemptRows
+    | ToolRows
+    | ToolChanges
     | VerdictRows
     | StatementRows
     | DeadLetterRows

@@ -1,4 +1,4 @@
-"""Keeps the rate cells, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
+"""Keeps counts, logs rows, and publishes `outcomes.duckdb` beside the dataflow."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from connectors.snapshot.store import SnapshotStore
 from connectors.texts.store import TextSettings, TextStore
 from flows.dataflow.alike_ids import AlikeIds
 from flows.dataflow.alike_names import alike_names
+from flows.dataflow.counted import Counted, FrozenCounts
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.pipeline_warnings import MOST, PipelineWarnings
 from flows.dataflow.snapshot_messages import (
@@ -41,11 +42,13 @@ from flows.dataflow.snapshot_messages import (
     StatementRows,
     Tally,
     TextRows,
+    ToolChanges,
+    ToolRows,
     UnmatchedIds,
     VerdictRows,
     WarningRows,
 )
-from models.rates import FrozenRates, FrozenSources, RateCells, SourceCells, tables_of_sources
+from models.rates import SourceCells, ToolCells
 from models.state import Migrations
 
 PARTITION: Final = SNAPSHOT_KEY
@@ -97,8 +100,8 @@ class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     state_version: Final = 4
     state_migrations: Final[Migrations] = {
         2: lambda state: {**state, "warnings": [], "unmatched": {}},
-        # What sources said before is not known: their tables begin with what comes.
-        3: lambda state: {**state, "source_cells": SourceCells().state()},
+        # What sources said and how tools did before is not known: their tables begin with what comes.
+        3: lambda state: {**state, "source_cells": SourceCells().state(), "tools": ToolCells().state()},
     }
 
     def __init__(self, settings: SnapshotSettings) -> None:
@@ -115,12 +118,12 @@ class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
 
 
 class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
-    """The rate cells, the counters and the store."""
+    """The counts, the counters and the store."""
 
     def __init__(self, settings: SnapshotSettings, resume_state: State | None) -> None:
         self._settings = settings
         self._tallies: Counter[str] = Counter()
-        self._cells, self._source_cells = RateCells(), SourceCells()
+        self._counted = Counted()
         self._warnings, self._alike_ids = PipelineWarnings(), AlikeIds()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
@@ -177,8 +180,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         return {
             "cut": self._store.cut,
             "tallies": dict(self._tallies),
-            "cells": self._cells.state(),
-            "source_cells": self._source_cells.state(),
+            **self._counted.state(),
             "watermark": self._watermark,
             "newest_call": self._newest_call,
             "positions": dict(self._positions),
@@ -202,7 +204,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         as_of, live = self._as_of(), self._settings.live
         if not live and self._newest_call != NEVER:
             as_of = _minute_after(self._newest_call)
-        _publish(self._store.begin_publish(), self._pipeline(), self._frozen(), as_of, self._alike, live=live)
+        _publish(self._store.begin_publish(), self._pipeline(), self._counted.frozen(), as_of, self._alike, live=live)
         if not live:
             self._texts.finish(self._store.cut)
         self._store.close()
@@ -220,14 +222,14 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_completions(rows)
             case AttemptRows(rows):
                 self._store.append_attempts(rows)
+            case ToolRows(rows):
+                self._store.append_tool_calls(rows)
             case VerdictRows(rows):
                 self._store.append_verdicts(rows)
             case StatementRows(rows):
                 self._store.append_statements(rows)
-            case CellChanges():
-                self._cells.apply(*message)
-            case OpinionChanges():
-                self._source_cells.apply(*message)
+            case CellChanges() | OpinionChanges() | ToolChanges():
+                self._counted.add(message)
             case Tally(counts):
                 # `Counter.update` adds; the difference of a count such as `waiting` may be negative.
                 self._tallies.update(counts)
@@ -235,8 +237,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._watermark = max(self._watermark, watermark)
                 self._newest_call = max(self._newest_call, newest_call)
                 self._positions.update(positions)
-                for cells in (self._cells, self._source_cells):
-                    cells.advance(self._watermark, self._newest_call)
+                self._counted.advance(self._watermark, self._newest_call)
             case DeadLetterRows(letters):
                 self._store.append_dead_letters(letters)
             case AlertRows(alerts):
@@ -279,7 +280,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def _publish_beside(self) -> None:
         self._forget()
         self._published_cut = self._store.cut
-        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._frozen()
+        publication, pipeline, frozen = self._store.begin_publish(), self._pipeline(), self._counted.frozen()
         as_of, watermark = self._as_of(), self._watermark
         # Whatever was committed before this epoch is stored, as something of this one has come.
         stored = self._store.cut - 1
@@ -298,9 +299,6 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
         # The interpreter waits for the executor's work, so a clean end never interrupts a write of DuckDB.
         self._running = self._publisher.submit(run)
-
-    def _frozen(self) -> tuple[FrozenRates, FrozenSources]:
-        return self._cells.frozen(), self._source_cells.frozen()
 
     def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
@@ -354,8 +352,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         before = {name: self._watermark - duration_us(age) for name, age in ages.items()}
         hourly = before.pop("hourly", None)
         if hourly is not None:
-            self._cells.forget_hours(hourly)
-            self._source_cells.forget_hours(hourly)
+            self._counted.forget_hours(hourly)
         if "alerts" in before:
             self._warnings.forget(before["alerts"])
         if before:
@@ -363,8 +360,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 
     def _restore(self, state: State) -> int:
         self._tallies.update(state["tallies"])
-        self._cells = RateCells.from_state(state["cells"])
-        self._source_cells = SourceCells.from_state(state["source_cells"])
+        self._counted = Counted(state)
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
         self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
@@ -375,20 +371,19 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
 def _publish(
     publication: Publication,
     pipeline: dict[str, Any],
-    frozen: tuple[FrozenRates, FrozenSources],
+    frozen: FrozenCounts,
     as_of: int,
     warn: Callable[[Publication, Mapping[str, Any]], list[Warned]],
     *,
     live: bool,
 ) -> None:
     try:
-        rates, current = frozen[0].tables(as_of, live=live)
-        of_sources = tables_of_sources(*frozen, as_of, live=live)
-        warnings = [*pipeline["warnings"], *warn(publication, current)]
+        tables = frozen.tables(as_of, live=live)
+        warnings = [*pipeline["warnings"], *warn(publication, tables.current_rates)]
     except BaseException:
         publication.abandon()
         raise
-    publication.write(pipeline | {"warnings": warnings}, rates, current, of_sources)
+    publication.write(pipeline | {"warnings": warnings}, *tables)
 
 
 def _minute_after(at_us: int) -> int:

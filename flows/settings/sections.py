@@ -235,6 +235,8 @@ class Snapshot(Section):
     every: Span = timedelta(seconds=60)
     keep: int = Field(default=3, ge=1)
     calls: Literal["all", "decided", "none"] = "all"
+    tools: Literal["failed", "all", "none"] = "failed"
+    """Which tool calls have rows; `failed`: those with which not all was well. Their rates count all of them."""
     mode: str | None = Field(default=None, pattern=r"^0[0-7]{3}$")
     """Rights of its files, such as 0440; absent: those that the umask leaves, without the right to write."""
     memory_mb: int = Field(default=256, ge=64)

@@ -1,4 +1,4 @@
-"""Count calls and verdicts per group and window; publish rates, intervals and delay-corrected rates."""
+"""Count calls and verdicts per group and window, and uses of tools; publish rates, intervals and corrected rates."""
 
 from __future__ import annotations
 
@@ -6,5 +6,17 @@ from models.rates.rate_cells import RateCells
 from models.rates.source_cells import FrozenSources, SourceCells
 from models.rates.source_tables import tables_of_sources
 from models.rates.tables import FrozenRates, RateTable
+from models.rates.tool_cells import FrozenTools, Tool, ToolCells, ToolUses
 
-__all__ = ["FrozenRates", "FrozenSources", "RateCells", "RateTable", "SourceCells", "tables_of_sources"]
+__all__ = [
+    "FrozenRates",
+    "FrozenSources",
+    "FrozenTools",
+    "RateCells",
+    "RateTable",
+    "SourceCells",
+    "Tool",
+    "ToolCells",
+    "ToolUses",
+    "tables_of_sources",
+]

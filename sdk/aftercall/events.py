@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -41,8 +41,16 @@ MAX_CALL_ID: Final = 128
 MAX_COST_USD: Final = 1e6
 MAX_LATENCY_MS: Final = 1e12
 MAX_COUNT: Final = 10**12
+MAX_DOCUMENTS: Final = 32
+"""Of one tool call so many documents are kept."""
 _MAX_DOUBLE = int(sys.float_info.max)
 _ARM: Final = ("model", "config")
+
+
+class CutDocuments(NamedTuple):
+    """So many documents of a tool call were left out."""
+
+    count: int  # type: ignore[assignment]  # a number, not the method of tuples
 
 
 def _time_text(text: str) -> str:
@@ -86,6 +94,10 @@ def _labels(given: Any, info: ValidationInfo) -> Any:
     return kept
 
 
+def _length(value: Any) -> Any:
+    return len(value) if isinstance(value, list) else value
+
+
 def is_label(name: object, value: object) -> bool:
     """Whether a member of `attrs` can be kept: flat, and neither its name nor a text too long."""
     too_long = any(isinstance(text, str) and len(text) > MAX_TEXT for text in (name, value))
@@ -126,6 +138,12 @@ Time = Annotated[str, AfterValidator(_time_text), Field(json_schema_extra={"form
 Source = Annotated[str, AfterValidator(_unreserved), Field(max_length=MAX_TEXT)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT), BeforeValidator(_whole)]
 """A whole number, also where it is written as 812.0."""
+Items = Annotated[
+    Count,
+    BeforeValidator(_length),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_COUNT}, {"type": "array"}]}),
+]
+"""A number of things, or the things, of which only the number is kept."""
 LatencyMs = Annotated[float, Field(ge=0, le=MAX_LATENCY_MS, allow_inf_nan=False)]
 CostUsd = Annotated[float, Field(ge=0, le=MAX_COST_USD, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -200,10 +218,20 @@ class _Record(_Part):
         return given
 
 
-class ToolCall(_Part):
-    """One tool used within a call; `stale`: it answered from old data.
+class Document(_Part):
+    """A document that a tool gave back; `data_at`: as of when it is."""
 
-    `input` and `output` are private, as those of the call.
+    id: RequiredId
+    version: Id | None = None
+    data_at: Time | None = None
+
+
+class ToolCall(_Part):
+    """One tool used within a call; `stale`, `partial`, `empty`: it answered from old data, in part, with nothing.
+
+    `items` is how many things it gave back; of a list only the length is kept. Where it is absent, it is the number of
+    documents. Of these the first `MAX_DOCUMENTS` are kept; `info.context`, where it is a list, receives how many more
+    there were. `input` and `output` are private, as those of the call.
     """
 
     name: Text | None = None
@@ -214,6 +242,22 @@ class ToolCall(_Part):
     stale: bool | None = None
     input: str | None = None
     output: str | None = None
+    partial: bool | None = None
+    empty: bool | None = None
+    items: Items | None = None
+    data_at: Time | None = None
+    documents: Annotated[list[Document], Field(fail_fast=True)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cut(cls, given: Any, info: ValidationInfo) -> Any:
+        documents = given.get("documents") if isinstance(given, Mapping) else None
+        if not isinstance(documents, list) or len(documents) <= MAX_DOCUMENTS:
+            return given
+        if isinstance(info.context, list):
+            info.context.append(CutDocuments(len(documents) - MAX_DOCUMENTS))
+        counted = len(documents) if given.get("items") is None else given["items"]
+        return {**given, "documents": documents[:MAX_DOCUMENTS], "items": counted}
 
 
 class Attempt(_Part):

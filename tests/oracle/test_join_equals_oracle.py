@@ -75,8 +75,8 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert calls.keys() == direct.calls.keys()
     for key, row in calls.items():
         told = (row["session_id"], row["latency_ms"], row["cost_usd"], row["tokens"], row["error"])
-        assert direct.calls[key][-6:-1] == told
-        assert json.loads(direct.calls[key][-1] or "{}") == row["attrs"]
+        assert direct.calls[key][6:11] == told
+        assert json.loads(direct.calls[key][11] or "{}") == row["attrs"]
         nothing = (*key, "pending", None, None, None, 0, 0)
         expected = ("verdict", "score", "verdict_source", "verdict_at", "statements", "revisions")
         assert direct.verdicts.get(key, nothing)[2:] == tuple(row[name] for name in expected)

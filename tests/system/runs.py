@@ -74,9 +74,21 @@ def _call(draw: random.Random, call_id: str, at: float) -> dict[str, Any]:
         "config": draw.choice(("v1", "v2")) if at > _DAYS_S / 2 else "v1",
         "latency_ms": round(draw.lognormvariate(6, 1), 1),
         "cost_usd": round(draw.random() / 100, 6),
+        **_carried(int(call_id.partition("-")[2])),
         **({"error": "timeout"} if draw.random() < 0.02 else {}),
         **({"attempts": [{"model": "m-1", "error": "429", "cost_usd": 0.001}]} if draw.random() < 0.03 else {}),
     }
+
+
+def _carried(number: int) -> dict[str, Any]:
+    """What some calls carry, tools among it; not drawn, so that nothing else of a history depends on it."""
+    if number % 3:
+        return {}
+    tools = [
+        {"name": "search", "empty": number % 4 == 0, "items": number % 5, "documents": [{"id": f"d{number % 9}"}]},
+        {"name": f"tool-{number % 150}", "ok": number % 7 > 0, "attempts": 1 + number % 2, "latency_ms": 12.5},
+    ]
+    return {"tool_calls": tools, "tokens_in": 600, "parent_call_id": f"call-{number // 2}"}
 
 
 def _completions(draw: random.Random, at: float, call: dict[str, Any]) -> list[tuple[float, str]]:
@@ -86,6 +98,8 @@ def _completions(draw: random.Random, at: float, call: dict[str, Any]) -> list[t
     later = min(max(at + draw.choice((0.0, 2.0, 600.0, -1.0)), 0.0), _DAYS_S)
     told = {"tokens": 9, "session_id": "s", "attempts": [{"model": "m-2", "config": "v0", "error": "timeout"}]}
     told |= {"error": "timeout"} if draw.random() < 0.1 else {}
+    if int(call["call_id"].partition("-")[2]) % 3 == 1:
+        told |= {"tool_calls": [{"name": "late", "error": "timeout"}], "rollout": {"id": "r", "arm": "canary"}}
     return [(later, json.dumps({**told, **call, "occurred_at": _time(later)}))]
 
 

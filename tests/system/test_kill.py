@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.snapshot.tables import PUBLISHED
 from harness.waiting import HANG_S
 from system.forks import Fork
 from system.runs import History, Left, assert_same, command, environment, history, left, replay, sums_that_fail
@@ -91,7 +92,10 @@ def test_the_history_has_what_makes_it_hard(reference: Reference) -> None:
     assert all(reference.left.lines.values()), {name: len(lines) for name, lines in reference.left.lines.items()}
     for name, lines in reference.left.lines.items():
         assert max(lines.values()) == 1, f"{name} repeats a line"
-    assert any(row[-1] > 1 for row in reference.left.tables["calls"]), "no call is revised twice"
+    revisions = list(PUBLISHED["calls"]).index("revisions")
+    assert any(row[revisions] > 1 for row in reference.left.tables["calls"]), "no call is revised twice"
+    assert {row[3] for row in reference.left.tables["tool_calls"]} >= {"search", "late", "tool-6"}
+    assert {row[1] for row in reference.left.tables["tool_rates"]} >= {"search", "late"}
 
 
 def test_two_workers_leave_what_one_leaves(reference: Reference, tmp_path: Path) -> None:

@@ -54,10 +54,10 @@ def test_the_newest_verdict_and_statement_rows_are_merged_onto_their_calls(tmp_p
     one, two, three = rows
     assert one[0:6] == ("c1", 0, _naive(AT + 1), "support", "gpt", "v1")
     assert one[8:13] == (12.5, 0.25, 7, None, '{"a":1}')
-    assert one[13:] == ("success", None, "human_review", _naive(AT + 20), 2, 1)
-    assert two[13:] == ("expired", None, None, None, 0, 0)
+    assert one[13:19] == ("success", None, "human_review", _naive(AT + 20), 2, 1)
+    assert two[13:19] == ("expired", None, None, None, 0, 0)
     assert three[8:11] == (None, None, None)
-    assert three[13:] == ("pending", None, None, None, 0, 0)
+    assert three[13:19] == ("pending", None, None, None, 0, 0)
     assert query(tmp_path, "SELECT outcome_id, occurred_at, success, score, stands FROM statements ORDER BY 1") == [
         ("o1", _naive(AT + 9), None, 0.2, False),
         ("o2", _naive(AT + 20), True, None, True),
@@ -84,6 +84,7 @@ def test_failed_attempts_are_rows_with_what_their_call_has_and_go_with_it(tmp_pa
     assert one == (
         *("c1", 2, _naive(AT + 1), "support", "large", "v2", "long", "s", 90.0, 0.5, None, "429", None),
         *("failure", None, "call", _naive(AT + 1), 0, 0),
+        *(None,) * 10,
     )
     assert (two[4:6], two[8:13]) == (("large", "v1"), (None, None, None, "timeout", None))
     assert query(tmp_path, "SELECT verdict, statements FROM calls WHERE call_id = 'c1' AND attempt = 0") == [

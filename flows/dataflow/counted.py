@@ -1,0 +1,89 @@
+"""Holds what the snapshot counts beside its rows: the rates of groups, of sources and of tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flows.dataflow.snapshot_messages import CellChanges, OpinionChanges, ToolChanges
+from models.rates import (
+    FrozenRates,
+    FrozenSources,
+    FrozenTools,
+    RateCells,
+    RateTable,
+    SourceCells,
+    ToolCells,
+    tables_of_sources,
+)
+
+
+class CountedTables(NamedTuple):
+    """Columns of the tables that are computed from counts."""
+
+    rates: RateTable
+    current_rates: RateTable
+    of_sources: tuple[RateTable, RateTable]
+    tool_rates: Mapping[str, Any]
+
+
+class FrozenCounts(NamedTuple):
+    """The counts at one instant, for another thread."""
+
+    rates: FrozenRates
+    sources: FrozenSources
+    tools: FrozenTools
+
+    def tables(self, as_of_us: int, *, live: bool) -> CountedTables:
+        """Compute the tables as of a time in µs; see `FrozenRates.tables`."""
+        rates, current_rates = self.rates.tables(as_of_us, live=live)
+        of_sources = tables_of_sources(self.rates, self.sources, as_of_us, live=live)
+        return CountedTables(rates, current_rates, of_sources, self.tools.table()._asdict())
+
+
+class Counted:
+    """The counts themselves."""
+
+    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
+        """Without a `state`, nothing has been counted.
+
+        Raises:
+            StateError: The state has another version.
+        """
+        self._rates, self._sources, self._tools = RateCells(), SourceCells(), ToolCells()
+        if state is not None:
+            self._rates = RateCells.from_state(state["cells"])
+            self._sources = SourceCells.from_state(state["source_cells"])
+            self._tools = ToolCells.from_state(state["tools"])
+
+    def add(self, message: CellChanges | OpinionChanges | ToolChanges) -> None:
+        """Add the differences of a message."""
+        match message:
+            case CellChanges():
+                self._rates.apply(*message)
+            case OpinionChanges():
+                self._sources.apply(*message)
+            case ToolChanges(uses):
+                self._tools.apply(uses)
+
+    def advance(self, watermark: int, newest_call: int) -> None:
+        """Drop what no later table needs; times in µs, or `NEVER`."""
+        self._rates.advance(watermark, newest_call)
+        self._sources.advance(watermark, newest_call)
+
+    def forget_hours(self, before_us: int) -> None:
+        """Drop the hourly rates of the full days before a time."""
+        for cells in (self._rates, self._sources, self._tools):
+            cells.forget_hours(before_us)
+
+    def frozen(self) -> FrozenCounts:
+        """A consistent copy: memory is copied, nothing is computed."""
+        return FrozenCounts(self._rates.frozen(), self._sources.frozen(), self._tools.frozen())
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values and arrays, by keys of the sink's state; not a copy."""
+        return {
+            "cells": self._rates.state(),
+            "source_cells": self._sources.state(),
+            "tools": self._tools.state(),
+        }
