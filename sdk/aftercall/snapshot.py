@@ -24,8 +24,8 @@ _LINK: Final = "outcomes.duckdb"
 _TEXTS: Final = "texts"
 _VERSIONS: Final = "versions"
 # A file that was merged into another stays for a while. `first` and `last` are the writes in a file, as it is named:
-# `connectors.texts.pieces` has the rule. A call that was reported twice may have several rows, whose fields differ, until
-# they are merged; only those that complete another one are held in memory here, as all texts may be too many.
+# `connectors.texts.pieces` has the rule. A call that was reported twice may have several rows, with different fields,
+# until they are merged; only those that complete another one are held in memory here, as all texts may be too many.
 _TEXTS_VIEW: Final = """
 WITH files AS (
     SELECT file, parse_path(file)[-2] AS day, split_part(parse_filename(file, true), '-', 1) AS first,
