@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from aftercall.errors import UserError
 
-KEY: Final = ("call_id", "occurred_at")
-TEXTS: Final = ("input", "output", "tools")
-COLUMNS: Final = (*KEY, *TEXTS)
+KEY_COLUMNS: Final = ("call_id", "occurred_at")
+TEXT_COLUMNS: Final = ("input", "output", "tools")
+COLUMNS: Final = (*KEY_COLUMNS, *TEXT_COLUMNS)
 """What users see."""
 COMPLETES: Final = "completes"
 """A column of the files: whether the row completes another one of its call, which may have no texts."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from connectors.texts.call_text import COLUMNS, TEXTS
+from connectors.texts.call_text import COLUMNS, TEXT_COLUMNS
 from connectors.texts.parquet import PLAIN, TextFiles
 from connectors.texts.pieces import Piece, days_in, pieces_in
 
@@ -76,5 +76,5 @@ def _together(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     calls: dict[datetime, dict[str, Any]] = {}
     for row in rows:
         call = calls.setdefault(row["occurred_at"], row)
-        call.update({name: row[name] for name in TEXTS if call[name] is None})
+        call.update({name: row[name] for name in TEXT_COLUMNS if call[name] is None})
     return list(calls.values())

@@ -16,7 +16,7 @@ from xxhash import xxh3_64_hexdigest
 
 from connectors.fsync import sync
 from connectors.own_files import open_own
-from connectors.texts.call_text import COLUMNS, COMPLETES, KEY, TEXTS, CallText
+from connectors.texts.call_text import COLUMNS, COMPLETES, KEY_COLUMNS, TEXT_COLUMNS, CallText
 
 if TYPE_CHECKING:
     import polars as pl
@@ -124,11 +124,11 @@ def _one_each(rows: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     if rows[COMPLETES].any():
-        several = rows.select(KEY).is_duplicated()
-        found = rows.filter(several).group_by(KEY, maintain_order=True)
-        together = found.agg(pl.col(TEXTS).drop_nulls().first(), pl.col(COMPLETES).all())
+        several = rows.select(KEY_COLUMNS).is_duplicated()
+        found = rows.filter(several).group_by(KEY_COLUMNS, maintain_order=True)
+        together = found.agg(pl.col(TEXT_COLUMNS).drop_nulls().first(), pl.col(COMPLETES).all())
         rows = pl.concat([rows.filter(~several), together])
-    return rows.sort(KEY)
+    return rows.sort(KEY_COLUMNS)
 
 
 def _in_order(files: list[pl.LazyFrame], step: int, *, from_start: bool) -> pl.LazyFrame:

@@ -37,7 +37,8 @@ def rest_text(number: int) -> CallText:
 def together(*texts: CallText) -> CallText:
     """The texts of one call, as they are shown."""
     fields = zip(*(text[2:5] for text in texts), strict=True)
-    return CallText(*texts[0][:2], *(next((one for one in field if one is not None), None) for field in fields))
+    given, answer, tools = (next((one for one in field if one is not None), None) for field in fields)
+    return CallText(*texts[0][:2], given, answer, tools)
 
 
 def kept(out: Path) -> list[CallText]:

@@ -224,7 +224,8 @@ def test_both_texts_of_a_call_are_one_row_however_files_are_merged(tmp_path: Pat
     store.finish(21)
     assert kept(tmp_path) == sorted(expected)
     (file,) = (tmp_path / "texts" / "2024-10-04").iterdir()
-    assert duckdb.sql(f"SELECT count(*), bool_or(completes) FROM '{file}'").fetchall() == [(10, False)]
+    query = f"SELECT count(*), bool_or(completes) FROM '{file}'"
+    assert duckdb.connect().execute(query).fetchall() == [(10, False)]
 
 
 def test_a_call_that_failed_gets_what_completes_it_later_for_as_long_as_texts_wait(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def _arrivals(lines: list[dict[str, Any]], share: float) -> Any:
     return mine
 
 
-def text(*fields: str | None, completes: bool = False) -> CallText:
-    return CallText(CALL_ID, AT, *fields, completes=completes)  # type: ignore[arg-type] - three texts
+def text(given: str | None, answer: str | None, tools: str | None, *, completes: bool = False) -> CallText:
+    return CallText(CALL_ID, AT, given, answer, tools, completes)
 
 
 @pytest.mark.parametrize("together", [False, True])
