@@ -1,8 +1,8 @@
 """Keeps texts of calls, under the cuts of the snapshot: which ones, where, and for how long.
 
 With `all` and `sampled` what comes is kept: the decoder hands on no other texts. With `failed` texts wait in a buffer
-for the verdict `failure`. A call that is reported twice has two texts, with different fields, which
-readers put together.
+for the verdict `failure`. A call that is reported twice has two texts, with different fields, which readers put
+together.
 """
 
 from __future__ import annotations

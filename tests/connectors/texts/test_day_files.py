@@ -14,7 +14,7 @@ from connectors.texts.call_text import TextError
 from connectors.texts.day_files import DayFiles
 from connectors.texts.parquet import TextFiles
 from connectors.texts.pieces import days_in, pieces_in
-from harness.texts import DAY, NOON, call_text, kept
+from harness.texts import DAY, NOON, call_text, kept, rest_text, together
 
 
 def filled(out: Path, cuts: int, *, each: int = 5, mode: int | None = None, key: bytes | None = None) -> DayFiles:
@@ -99,6 +99,24 @@ def test_while_a_day_lasts_it_has_few_files_and_little_is_written_again(tmp_path
     assert len(pieces_in(day)[0]) <= 24
     assert written < 8 * 400
     assert len(kept(tmp_path)) == 400
+
+
+def test_what_completes_calls_is_merged_while_their_first_texts_stay_in_a_large_file(tmp_path: Path) -> None:
+    files, draw = DayFiles(tmp_path / "texts"), random.Random(7)
+    files.resume(0)
+    firsts = [call_text(number, words=draw.randbytes(10_000).hex())._replace(output=None) for number in range(9)]
+    files.add(firsts)
+    files.commit(1)
+    for number in range(10):
+        files.add([rest_text(number)])
+        files.commit(2 + number)
+    expected = [together(text, rest_text(number)) for number, text in enumerate(firsts)] + [together(rest_text(9))]
+    assert kept(tmp_path) == expected
+    files.merge(11, DAY)
+    assert kept(tmp_path) == expected
+    files.tidy()
+    assert len(names(tmp_path)) == 2
+    assert kept(tmp_path) == expected
 
 
 def test_rows_are_sorted_by_id_in_row_groups_of_a_few_megabytes(tmp_path: Path) -> None:

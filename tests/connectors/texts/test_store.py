@@ -22,17 +22,18 @@ from harness.texts import DAY, NOON, call_text, first_text, kept, rest_text, tog
 
 WAITS = TextSettings(only_failed=True)
 ALL = TextSettings()
+CALLS = st.integers(0, 6)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(1, 5)),
-        st.tuples(st.just("complete"), st.integers(0, 40)),
-        st.tuples(st.just("fail"), st.integers(0, 40)),
+        st.tuples(st.just("complete"), CALLS),
+        st.tuples(st.just("fail"), CALLS),
         st.tuples(st.just("commit"), st.just(0)),
         st.tuples(st.just("kill"), st.booleans()),
         st.tuples(st.just("merge"), st.booleans()),
-        st.tuples(st.just("erase"), st.integers(0, 40)),
+        st.tuples(st.just("erase"), CALLS),
     ),
-    max_size=30,
+    max_size=40,
 )
 _WITHOUT = 5
 """The first record of every fifth call has no texts."""
