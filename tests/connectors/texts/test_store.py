@@ -23,6 +23,8 @@ from harness.texts import DAY, NOON, call_text, first_text, kept, rest_text, tog
 WAITS = TextSettings(only_failed=True)
 ALL = TextSettings()
 CALLS = st.integers(0, 6)
+ENDS = [("complete", number) for number in range(7)]
+"""Of all calls that are open at the end."""
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(1, 5)),
@@ -120,7 +122,7 @@ def test_what_is_kept_is_what_a_dictionary_keeps(waits: bool, done: list[tuple[s
     (out / "state").mkdir()
     store = _opened(out, waits=waits, cut=0)
     try:
-        for step, argument in [*done, ("commit", 0)]:
+        for step, argument in [*done, ("commit", 0), *ENDS, ("commit", 0)]:
             if step == "add":
                 store.add(model.add(argument))
             elif step == "complete":
