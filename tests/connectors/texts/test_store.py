@@ -35,7 +35,8 @@ steps = st.lists(
         st.tuples(st.just("merge"), st.booleans()),
         st.tuples(st.just("erase"), CALLS),
     ),
-    max_size=40,
+    min_size=8,
+    max_size=30,
 )
 _WITHOUT = 5
 """The first record of every fifth call has no texts."""
@@ -122,7 +123,7 @@ def test_what_is_kept_is_what_a_dictionary_keeps(waits: bool, done: list[tuple[s
     (out / "state").mkdir()
     store = _opened(out, waits=waits, cut=0)
     try:
-        for step, argument in [*done, ("commit", 0), *ENDS, ("commit", 0)]:
+        for step, argument in [("add", 7), *done, ("commit", 0), *ENDS, ("commit", 0)]:
             if step == "add":
                 store.add(model.add(argument))
             elif step == "complete":
