@@ -249,6 +249,18 @@ def test_a_call_that_failed_gets_what_completes_it_later_for_as_long_as_texts_wa
     assert len(kept(tmp_path)) == 3
 
 
+def test_a_failure_of_an_epoch_that_was_not_stored_is_forgotten(tmp_path: Path) -> None:
+    store = _store(tmp_path, WAITS)
+    store.add([first_text(1)])
+    store.commit(1, NOON)
+    store.fail([first_text(1)[:2]])
+    store.commit(2, NOON)
+    again = _store(tmp_path, WAITS, 1)
+    again.add([rest_text(1)])
+    assert again.commit(2, NOON) == {}
+    assert kept(tmp_path) == []
+
+
 def test_nothing_of_an_erased_call_that_failed_stays_in_the_buffer(tmp_path: Path) -> None:
     store = _store(tmp_path, WAITS)
     store.add([first_text(1), first_text(2)])
