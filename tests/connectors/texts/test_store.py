@@ -253,10 +253,10 @@ def test_a_failure_of_an_epoch_that_was_not_stored_is_forgotten(tmp_path: Path) 
     store = _store(tmp_path, WAITS)
     store.add([first_text(1)])
     store.commit(1, NOON)
-    store.fail([first_text(1)[:2]])
+    store.fail([rest_text(2)[:2]])
     store.commit(2, NOON)
     again = _store(tmp_path, WAITS, 1)
-    again.add([rest_text(1)])
+    again.add([rest_text(1), rest_text(2)])
     assert again.commit(2, NOON) == {}
     assert kept(tmp_path) == []
 
