@@ -251,8 +251,8 @@ NO_ERRORS = ErrorTrials(*(_NONE,) * 4)
 class Closed(NamedTuple):
     """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
 
-    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key), the
-    others by minute, names[code] and then their further columns from left to right (sources and errors by name).
+    Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key,
+    values), the others by minute, names[code] and then further columns from left to right (sources, errors by name).
     `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
     reader finds the grain it needs without summing up once more.
     """

@@ -356,13 +356,14 @@ def _sum_attempts(rows: Attempts) -> Attempts:
 
 
 def _in_order(values: Values) -> Values:
-    """By (minute, time, key), so that replays feed detectors alike."""
+    """By (minute, time, key), and of several rows of a call by their values, so that replays feed detectors alike."""
     order = _by_minute_and_time(values.minute, values.at)
     minute, at = values.minute[order], values.at[order]
     same = np.zeros(len(order) + 1, np.bool_)  # as the one before it
     same[1:-1] = (minute[1:] == minute[:-1]) & (at[1:] == at[:-1])
     (tied,) = (same[1:] | same[:-1]).nonzero()
-    order[tied] = order[tied][np.lexsort((values.key[order[tied]], at[tied], minute[tied]))]
+    own = [column[order[tied]] for column in (values.tokens, values.cost_usd, values.latency_ms, values.key)]
+    order[tied] = order[tied][np.lexsort((*own, at[tied], minute[tied]))]
     columns: tuple[Any, ...] = tuple(values)
     return Values(*(column[order] for column in columns))
 

@@ -316,7 +316,7 @@ class Outcome(_Record):
     occurred_at: Time
     call_occurred_at: Time | None = None
     source: Source | None = None
-    author: Text | None = None
+    author: Id | None = None
     """Who says so, where several people or judges share a source: without it they are one."""
     success: bool | None = None
     score: Finite | None = None

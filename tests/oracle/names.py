@@ -53,7 +53,8 @@ def spelled(record: Record, rules: Rules) -> Record:
     if isinstance(record, Outcome):
         retracts = None if record.retracts is None else uuid(record.retracts)
         return replace(record, call_id=uuid(record.call_id), outcome_id=uuid(record.outcome_id), retracts=retracts)
-    return replace(record, call_id=uuid(record.call_id))
+    parent = None if record.parent_call_id is None else uuid(record.parent_call_id)
+    return replace(record, call_id=uuid(record.call_id), parent_call_id=parent)
 
 
 def uuid(text: str) -> str:

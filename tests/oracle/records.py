@@ -61,6 +61,13 @@ class Rules:
     """By field of a call: by name or glob, the name that counts."""
     ids_as_uuids: bool = False
     """Ids of calls and outcomes are read as UUIDs where they are some in another spelling."""
+    session_wait_us: int = 300_000_000
+    most_reached: int = 1000
+    """So many calls may take part in one outcome of a session."""
+    most_ids: int = 1000
+    """So many outcomes of a session are remembered."""
+    most_calls: int = 10_000
+    """So many calls of a session are known."""
 
     def horizon_of(self, task_type: str) -> int:
         """Horizon of a task type, in microseconds."""
@@ -107,6 +114,8 @@ class Call:
     attempts: tuple[Attempt, ...] = ()
     unkept: frozenset[str] = frozenset()
     """Names of the other optional fields that it has; their values are kept nowhere."""
+    parent_call_id: str | None = None
+    """For sessions alone."""
 
     def sent_as(self, name: str) -> Any:
         """A field as it was read, before aliases."""
@@ -148,7 +157,7 @@ class Outcome:
 
 
 Record = Call | Outcome
-IDS = ("call_id", "outcome_id", "retracts", "session_id")
+IDS = ("call_id", "outcome_id", "retracts", "session_id", "parent_call_id", "author")
 
 
 def labels(attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,6 +199,7 @@ def parse(kind: str, line: bytes) -> Record:
                 Attempt(**{k: v for k, v in one.items() if v is not None}) for one in raw.get("attempts", ())
             ),
             unkept=frozenset(UNKEPT) & raw.keys(),
+            parent_call_id=raw.get("parent_call_id"),
         )
     return Outcome(
         outcome_id=raw["outcome_id"],

@@ -139,6 +139,16 @@ class Oracle:
             held.enter(outcome, arrived.minute)
             self._emit(held)
 
+    def open_call(self, call_id: str, passed: int) -> Held | None:
+        """The held call that closes at `passed` or later."""
+        held = self._held(call_id)
+        return held if held is not None and held.close >= passed else None
+
+    def enter(self, held: Held, outcome: Outcome, minute: int) -> None:
+        """Add a statement that a session makes: its identity is decided there."""
+        held.enter(outcome, minute)
+        self._emit(held)
+
     def _is_accepted(self, outcome: Outcome, others: Sequence[Outcome], rules: Rules | None = None) -> bool:
         """Whether an outcome joins the others of its call, which are in the order of arrival; else it is counted."""
         kind, field = fate(outcome, others, rules or self.rules)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from oracle.histories import DAY, History, histories, interleavings, replayed
 from oracle.kinds import KINDS
 from oracle.ledger import standing
+from oracle.names import spelled
 from oracle.order import Read, watermarks
 from oracle.records import MINUTE_US, Call, Outcome
 from oracle.replay import Oracle
@@ -42,7 +43,8 @@ def by_call_and_topic(history: History) -> list[list[Read]]:
     """One partition per call id and topic, in reading order: calls and outcomes come from two topics."""
     partitions: dict[tuple[str, bool], list[Read]] = defaultdict(list)
     for read in history.order():
-        partitions[read.record.call_id, isinstance(read.record, Call)].append(read)
+        call_id = spelled(read.record, history.rules).call_id
+        partitions[call_id, isinstance(read.record, Call)].append(read)
     return [
         [Read(index, line, read.record) for line, read in enumerate(reads)]
         for index, reads in enumerate(partitions.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -182,8 +183,12 @@ def test_silence_gives_way_to_anything_that_stands() -> None:
     assert fed(CALL, asserts("1", 1, success=False), wm=T + 2 * H, rules=rules).counters()["failures"] == 1
 
 
+OF_BEFORE = replace(RULES, completes=False)
+
+
 def test_a_call_again_with_equal_deciding_fields_is_a_duplicate_and_the_first_one_stays() -> None:
-    oracle = fed(CALL, Call("c", T, latency_ms=5.0, attrs={"x": 1}))
+    """Of a call that a state of before brought; others are completed, see `test_completions.py`."""
+    oracle = fed(CALL, Call("c", T, latency_ms=5.0, attrs={"x": 1}), rules=OF_BEFORE)
     assert oracle.counters()["duplicates"] == 1
     assert oracle.calls_rows()[0]["latency_ms"] is None
 
@@ -200,7 +205,7 @@ def test_a_call_again_with_equal_deciding_fields_is_a_duplicate_and_the_first_on
     ],
 )
 def test_a_call_again_with_any_deciding_field_changed_is_a_conflict(other: Call) -> None:
-    assert fed(CALL, other).dead() == [Dead("conflict", "c", None)]
+    assert fed(CALL, other, rules=OF_BEFORE).dead() == [Dead("conflict", "c", None)]
 
 
 @pytest.mark.parametrize("call_first", [True, False])

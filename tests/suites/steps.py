@@ -203,7 +203,10 @@ def _joined(joined: Joined) -> Any:
 def _named(table: Any, texts: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
     """The rows of a table of a message, with texts for the codes in columns of these names."""
     columns = [
-        [texts[name][code] for code in column.tolist()] if name in texts else column.tolist()
+        # An absent value is equal to no other, not even to itself.
+        [texts[name][code] for code in column.tolist()]
+        if name in texts
+        else [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
         for name, column in zip(table._fields, table, strict=True)
     ]
     return list(zip(*columns, strict=True))

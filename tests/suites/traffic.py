@@ -44,19 +44,30 @@ def lines() -> tuple[list[bytes], list[bytes]]:
     for task, model, config, per_day, first in _ARMS:
         for number in range(per_day * (DAYS - first)):
             at = START_US + draw.randrange(first * DAY_US, DAYS * DAY_US) // 1000 * 1000
-            call_id = f"{task}-{model}-{number}" if number % 2 else str(UUID(int=draw.getrandbits(128), version=4))
+            call_id = f"{task}-{model}-{number:04}" if number % 2 else str(UUID(int=draw.getrandbits(128), version=4))
             bad = (task, model) == ("refund", "atlas") and (at - START_US) // DAY_US in BAD_DAYS
             good = draw.random() < (0.45 if bad else 0.92)
             error = {"error": "timeout"} if not good and draw.random() < (0.8 if bad else 0.2) else {}
             latency_ms = round(draw.lognormvariate(6, 0.5) * (2 if bad else 1), 1)
             call = {"call_id": call_id, "occurred_at": at, "task_type": task, "model": model, "config": config}
+            call |= _context(number)
+            if number % 30 == 4:
+                calls.append({**call, "occurred_at": at - 2_000_000})  # at its start; what follows completes it
             calls.append({**call, "latency_ms": latency_ms, "cost_usd": round(draw.random() / 100, 6), **error})
             outcomes += _outcomes(draw, call_id, at, good=good)
             if draw.random() < 0.01:
-                calls.append({**calls[-1], "occurred_at": at + 1000})
+                calls.append({**calls[-1], "occurred_at": at + 1000, "segment": "another"})
     outcomes += [_statement(f"no-call-{n}", 0, START_US + n * HOUR_US, "judge", success=True) for n in range(40)]
     until = START_US + DAYS * DAY_US
     return _written(calls, until), _written(outcomes, until)
+
+
+def _context(number: int) -> dict[str, Any]:
+    """What some calls have beside: a segment, a session, a model that failed before."""
+    context: dict[str, Any] = {"segment": "long"} if number % 7 == 3 else {}
+    context |= {"session_id": f"s-{number % 90}"} if number % 5 == 1 else {}
+    tried = [{"model": "atlas", "config": "v1", "error": "429", "latency_ms": 90, "cost_usd": 0.001}]
+    return context | ({"attempts": tried} if number % 40 == 9 else {})
 
 
 def _outcomes(draw: Random, call_id: str, at: int, *, good: bool) -> Iterable[dict[str, Any]]:

@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[str, int, bytes]] = {
     "outcome among calls": ("type_mismatch", CALL, line(CALL, type="outcome")),
     "neither a verdict nor a source": ("missing_field", OUTCOME, line(OUTCOME, success=None, source=None)),
     "long author": ("too_long", OUTCOME, line(OUTCOME, author="x" * 257)),
-    "number for an author": ("wrong_type", OUTCOME, line(OUTCOME, author=17)),
+    "a broken number for an author": ("wrong_type", OUTCOME, line(OUTCOME, author=17.5)),
     "retraction of nothing": ("empty_retraction", OUTCOME, line(OUTCOME, source=None, action="retract")),
     "the name for all task types": ("reserved_name", CALL, line(CALL, task_type="*")),
     "the name for the others": ("reserved_name", CALL, line(CALL, task_type="__other__", new=1)),

@@ -52,6 +52,14 @@ def test_authors_are_kept_and_told_apart_by_their_hashes(beside: dict[str, Any])
     assert [record.author for record in batch.outcomes.records] == [*AUTHORS, None, None]
 
 
+@pytest.mark.parametrize("beside", [{}, NEW, NESTED])
+def test_an_integer_as_an_author_is_its_digits(beside: dict[str, Any]) -> None:
+    batch = decode([line(author=17, **beside), line(author="17", **beside)], [1] * 2)
+    assert not batch.refused
+    assert [record.author for record in batch.outcomes.records] == ["17", "17"]
+    assert batch.outcomes.author[0] == batch.outcomes.author[1]
+
+
 def test_an_author_is_compared_as_it_was_sent_whatever_is_redacted() -> None:
     """As with other names: if two people became one text, one's vote would take the place of the other's."""
     decoder = RedactingDecoder(["[a-z]+@example.com"], now_us=NOW, max_future_skew_us=SKEW)
