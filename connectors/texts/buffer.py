@@ -3,6 +3,7 @@
 Texts are written as they come. Once a call fails, its text is copied from here, and a mark is written that it was. A
 file whose calls are all older than the buffer's span is given up, and so is the oldest one while the files are too
 large together. It is deleted once that decision is stored: a run that resumes before it finds the file.
+Of a call that has failed that fact stays as long, as texts that complete it may come later.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from aftercall.times import NEVER
+from connectors.batch import Bools
 from connectors.fsync import sync
+from connectors.texts import failed_calls
 from connectors.texts.buffer_file import SUFFIX, BufferFile
 from connectors.texts.call_text import CallText, keeping
 from connectors.texts.frames import DROPPED, TAKEN, keys_of, name_in, named
@@ -98,6 +103,23 @@ class TextBuffer:
                 self._newest().mark(TAKEN, self._cut + 1, names)
                 self._unsettled = True
 
+    def remember(self, calls: Collection[tuple[str, int]]) -> None:
+        """Keep in mind that calls have failed, given by id and time, for what will complete them."""
+        known = self.have_failed(calls)
+        fresh = [call for call, is_known in zip(calls, known.tolist(), strict=True) if not is_known]
+        if fresh:
+            with keeping(self.folder):
+                self._newest().fail(self._cut + 1, fresh)
+            self._unsettled = True
+
+    def have_failed(self, calls: Collection[tuple[str, int]]) -> Bools:
+        """Which calls are known to have failed; those of files that were given up are not."""
+        marks = failed_calls.marks_of(failed_calls.words_of(calls))
+        found = np.zeros(len(marks), np.bool_)
+        for file in self._files if calls else ():
+            found |= file.have_failed(marks)
+        return found
+
     def commit(self, cut: int, watermark: int) -> Counter[str]:
         """Make all durable under the next cut, and give up what is too old or too much.
 
@@ -122,12 +144,18 @@ class TextBuffer:
             self._files.append(BufferFile(self.folder, self._files[-1].number + 1))
         return counts
 
-    def erase(self, call_ids: Collection[str]) -> int:
-        """Rewrite the files that have texts of these calls; to be called right after `commit`. Returns how many."""
-        wanted = set(call_ids)
+    def erase(self, call_ids: Collection[str]) -> set[tuple[str, int]]:
+        """Rewrite the files that have texts or failures of these calls; to be called right after `commit`.
+
+        Returns:
+            The calls whose texts were waiting, by id and time.
+        """
+        wanted, erased = set(call_ids), set[tuple[str, int]]()
         keys = keys_of(wanted)
         with keeping(self.folder):
-            return sum(file.erase(wanted, keys) for file in (*self._files, *self._dropped) if file.frames)
+            for file in (*self._files, *self._dropped):
+                erased |= file.erase(wanted, keys)
+        return erased
 
     def clear(self) -> None:
         """Delete all of it."""

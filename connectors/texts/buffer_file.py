@@ -1,4 +1,4 @@
-"""One file of the buffer: texts in the order in which they came, found by the hashes of their calls' ids."""
+"""One file of the buffer: texts in the order in which they came, found by the hashes of their calls' ids; failures."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Final
 
 import numpy as np
 
-from connectors.batch import I64, U64
+from connectors.batch import I64, U64, Bools
 from connectors.fsync import sync
 from connectors.own_files import open_own
+from connectors.texts import failed_calls
 from connectors.texts.call_text import CallText
-from connectors.texts.frames import ERASED, TEXTS, Frame, frames_in, key_of, packed, texts_of
+from connectors.texts.frames import ERASED, FAILED, TEXTS, Frame, frames_in, key_of, packed, texts_of
 
 SUFFIX: Final = ".buffer"
 
 
 class BufferFile:
-    """Holds some 24 bytes of memory for each text, which itself stays on the disk."""
+    """Holds some 24 bytes of memory for each text, which itself stays on the disk, and as many for each failure."""
 
     def __init__(self, folder: Path, number: int) -> None:
         """Begin with nothing; `load` reads what is there."""
@@ -30,6 +31,7 @@ class BufferFile:
         self._keys: U64 = np.zeros(0, np.uint64)
         self._order: I64 = np.zeros(0, np.int64)
         self._starts: I64 = np.zeros(1, np.int64)
+        self._failed: U64 = np.zeros(0, np.uint64)
         self._indexed = 0
 
     def load(self, cut: int) -> None:
@@ -48,6 +50,11 @@ class BufferFile:
     def mark(self, kind: int, cut: int, names: Sequence[int]) -> None:
         """Write names of texts that were taken, or of files that were dropped."""
         self._write(*packed(kind, cut, names, at=self.size))
+
+    def fail(self, cut: int, calls: Collection[tuple[str, int]]) -> None:
+        """Write that calls have failed, given by id and time."""
+        newest = max(at for _, at in calls)
+        self._write(*packed(FAILED, cut, failed_calls.words_of(calls).tolist(), at=self.size, newest=newest))
 
     def settle(self) -> None:
         """Wait until all is on disk."""
@@ -79,13 +86,22 @@ class BufferFile:
             if (text.call_id, text.at) in calls and place not in self.taken:
                 yield place, text
 
-    def erase(self, call_ids: Collection[str], keys: U64) -> int:
-        """Rewrite the file without the texts of calls, if it has any; returns how many, those that were copied not."""
-        gone = {place for place, text in self._with(keys) if text.call_id in call_ids}
-        if gone:
-            self._rewrite(gone)
-        erased = len(gone - self.taken)
-        self.taken -= gone
+    def have_failed(self, marks: U64) -> Bools:
+        """Which calls have a failure here, given as `failed_calls.marks_of` does."""
+        self._index()
+        return failed_calls.are_in(marks, self._failed)
+
+    def erase(self, call_ids: Collection[str], keys: U64) -> set[tuple[str, int]]:
+        """Rewrite the file without the texts and failures of calls, if it has any.
+
+        Returns:
+            The calls that had texts which were not copied, by id and time.
+        """
+        gone = {place: text for place, text in self._with(keys) if text.call_id in call_ids}
+        if gone or any(np.isin(frame.words[::2], keys).any() for frame in self.frames if frame.kind == FAILED):
+            self._rewrite(set(gone), keys)
+        erased = {(text.call_id, text.at) for place, text in gone.items() if place not in self.taken}
+        self.taken -= gone.keys()
         return erased
 
     def _with(self, keys: U64) -> Iterator[tuple[int, CallText]]:
@@ -116,6 +132,8 @@ class BufferFile:
         self._keys = np.concatenate([np.zeros(0, np.uint64), *(frame.words for frame in texts)])
         self._order = np.argsort(self._keys, kind="stable")
         self._starts = np.fromiter(accumulate((len(frame.words) for frame in texts), initial=0), np.int64)
+        failed = [failed_calls.marks_of(frame.words) for frame in self.frames if frame.kind == FAILED]
+        self._failed = np.sort(np.concatenate([np.zeros(0, np.uint64), *failed]))
         self._indexed = len(self.frames)
 
     def _write(self, data: bytes, frame: Frame) -> None:
@@ -123,8 +141,11 @@ class BufferFile:
             out.write(data)
         self.frames.append(frame)
 
-    def _rewrite(self, gone: set[int]) -> None:
-        """Write the file beside its place, with empty places for what is erased, and move it there."""
+    def _rewrite(self, gone: set[int], keys: U64) -> None:
+        """Write the file beside its place, with empty places for what is erased, and move it there.
+
+        `gone`: places of texts; `keys`: hashes of the ids of calls whose failures are erased.
+        """
         draft = self.path.with_name(f"{self.path.name}.draft")
         draft.unlink(missing_ok=True)
         frames, at, place = list[Frame](), 0, 0
@@ -133,9 +154,10 @@ class BufferFile:
                 count = len(frame.words) if frame.kind == TEXTS else 0
                 lost = {i - place for i in gone if place <= i < place + count}
                 texts = texts_of(file, frame) if frame.kind == TEXTS else []
-                words = [ERASED if i in lost else int(word) for i, word in enumerate(frame.words)]
+                kept = failed_calls.without(frame.words, keys) if frame.kind == FAILED else frame.words
+                words = [ERASED if i in lost else int(word) for i, word in enumerate(kept)]
                 left = [None if i in lost else text for i, text in enumerate(texts)]
-                data, written = packed(frame.kind, frame.cut, words, left, at)
+                data, written = packed(frame.kind, frame.cut, words, left, at, frame.newest)
                 out.write(data)
                 frames.append(written)
                 at, place = at + len(data), place + count

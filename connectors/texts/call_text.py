@@ -9,18 +9,26 @@ from typing import Final, NamedTuple
 
 from aftercall.errors import UserError
 
-COLUMNS: Final = ("call_id", "occurred_at", "input", "output", "tools")
+KEY_COLUMNS: Final = ("call_id", "occurred_at")
+TEXT_COLUMNS: Final = ("input", "output", "tools")
+COLUMNS: Final = (*KEY_COLUMNS, *TEXT_COLUMNS)
+"""What users see."""
+COMPLETES: Final = "completes"
+"""A column of the files: whether the row completes another one of its call, which may have no texts."""
 
 
 class CallText(NamedTuple):
-    """The texts of one call, redacted and cut.
+    """The texts of one call, redacted and cut; of a call that is reported again, those of one record.
+
+    No two records of a call have the same one, as a field of a call is filled once.
 
     Attributes:
         call_id: of the call.
-        at: its time, us.
+        at: its time, us, that of its first record.
         input: absent: None.
         output: absent: None.
         tools: a JSON list with an object for each tool call, or None.
+        completes: whether they are those of a later record.
     """
 
     call_id: str
@@ -28,6 +36,7 @@ class CallText(NamedTuple):
     input: str | None
     output: str | None
     tools: str | None
+    completes: bool = False
 
     @property
     def size(self) -> int:

@@ -2,7 +2,8 @@
 
 What an epoch brings becomes a piece for each of its days, durable before the epoch is stored; a run that resumes at an
 earlier cut removes the pieces of later ones. Small pieces are merged, so that a day ends as one file or a few.
-Rows are sorted by `call_id`, and row groups are small: a look-up by id reads one of each file.
+Rows are sorted by `call_id`, and row groups are small: a look-up by id reads one of each file. The rows of a call that
+was reported twice become one where they meet.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class DayFiles:
                 _remove(day, [piece.path for piece in superseded])
                 chosen = self._to_merge([piece for piece in current if piece.cut <= stored], over=_number(day) < today)
                 if chosen:
-                    self._merge(chosen)
+                    self._merge(chosen, from_start=chosen[0] == current[0])
 
     def tidy(self) -> None:
         """Remove what is superseded, although a reader may have it open."""
@@ -115,18 +116,18 @@ class DayFiles:
                     _remove(day, list(day.iterdir()))
                     day.rmdir()
 
-    def erase(self, call_ids: Sequence[str]) -> int:
+    def erase(self, call_ids: Sequence[str]) -> set[tuple[str, int]]:
         """Rewrite the files that have texts of these calls, without them; to be called right after `commit`.
 
         Returns:
-            How many texts there were. O(ids in all files).
+            The calls that had any, by id and time. O(ids in all files).
         """
-        erased = 0
+        erased = set[tuple[str, int]]()
         with keeping(self.folder):
             for day in days_in(self.folder):
                 current, superseded = pieces_in(day)
                 _remove(day, [piece.path for piece in superseded])
-                erased += sum(self._erase(piece, call_ids) for piece in current)
+                erased.update(*(self._erase(piece, call_ids) for piece in current))
         return erased
 
     def locked(self) -> Path | None:
@@ -172,17 +173,18 @@ class DayFiles:
             total += size
         return chosen[::-1] if len(chosen) >= (2 if over else _FEWEST) else []
 
-    def _merge(self, pieces: list[Piece]) -> None:
-        self._put(Piece.of(pieces).path, lambda draft: self._parquet.merge([piece.path for piece in pieces], draft))
+    def _merge(self, pieces: list[Piece], *, from_start: bool) -> None:
+        paths = [piece.path for piece in pieces]
+        self._put(Piece.of(pieces).path, lambda draft: self._parquet.merge(paths, draft, from_start=from_start))
         sync(pieces[0].path.parent)
 
-    def _erase(self, piece: Piece, call_ids: Sequence[str]) -> int:
+    def _erase(self, piece: Piece, call_ids: Sequence[str]) -> set[tuple[str, int]]:
         if piece.suffix not in {PLAIN, self._parquet.suffix}:
             raise TextError(
                 f"{piece.path}: must be under the key of texts.key_file, so that calls can be erased; it is under "
                 "another one (put that key back, or delete the file)"
             )
-        found = self._parquet.count(piece.path, call_ids)
+        found = self._parquet.calls(piece.path, call_ids)
         if found:
             self._put(piece.path, lambda draft: self._parquet.without(piece.path, call_ids, draft))
             sync(piece.path.parent)

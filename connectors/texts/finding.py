@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from connectors.texts.call_text import COLUMNS
+from connectors.texts.call_text import COLUMNS, TEXT_COLUMNS
 from connectors.texts.parquet import PLAIN, TextFiles
 from connectors.texts.pieces import Piece, days_in, pieces_in
 
@@ -68,4 +68,13 @@ def _found(
             rows += files.rows(piece.path, call_id)
     if not rows and any(piece.suffix not in {PLAIN, files.suffix} for piece in pieces):
         raise LockedTextsError
-    return [dict(zip(COLUMNS, row, strict=True)) for row in sorted(rows, key=lambda row: row[1])]
+    return _together(dict(zip(COLUMNS, row, strict=True)) for row in sorted(rows, key=lambda row: row[1]))
+
+
+def _together(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with those of one call, which was reported twice, put together: they have different fields."""
+    calls: dict[datetime, dict[str, Any]] = {}
+    for row in rows:
+        call = calls.setdefault(row["occurred_at"], row)
+        call.update({name: row[name] for name in TEXT_COLUMNS if call[name] is None})
+    return list(calls.values())

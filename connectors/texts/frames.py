@@ -1,8 +1,9 @@
 """Reads and writes the files of the buffer: frames, one after another, each under the cut with which it is durable.
 
-There are three kinds. `TEXTS` holds the texts of some calls, compressed, behind the hashes of their ids, which are read
+There are four kinds. `TEXTS` holds the texts of some calls, compressed, behind the hashes of their ids, which are read
 at a start without the texts. `TAKEN` names texts that have been copied to the files of days, `DROPPED` names files that
-the buffer has given up. A text is named by its file's number and its place in that, which no rewrite changes.
+the buffer has given up. A text is named by its file's number and its place in that, which no rewrite changes. `FAILED`
+names calls that have failed, as what completes them may come later.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from xxhash import xxh3_64_intdigest
 from connectors.batch import U64
 from connectors.texts.call_text import CallText
 
-TEXTS, TAKEN, DROPPED = range(3)
+TEXTS, TAKEN, DROPPED, FAILED = range(4)
 ERASED: Final = 0
-"""The hash of a text that was erased: its place stays."""
+"""The hash of what was erased: its place stays."""
 _HEAD: Final = Struct("<4sBQQIIQ")
 """Mark, kind, cut, newest call (us), words, bytes of the payload, hash of words and payload."""
 _MARK: Final = b"atx1"
@@ -33,10 +34,11 @@ class Frame(NamedTuple):
     """A frame without its payload.
 
     Attributes:
-        kind: `TEXTS`, `TAKEN` or `DROPPED`.
+        kind: `TEXTS`, `TAKEN`, `DROPPED` or `FAILED`.
         cut: with which it is durable.
         newest: time of the newest call in it, us.
-        words: of `TEXTS`: hashes of ids; of `TAKEN`: names of texts, as `named` makes them; of `DROPPED`: files.
+        words: of `TEXTS`: hashes of ids; of `TAKEN`: names of texts, as `named` makes them; of `DROPPED`: files; of
+            `FAILED`: two for each call, the hash of its id and its time.
         at: where the payload begins in the file.
         size: bytes of the payload.
         total: hash of words and payload.
@@ -72,11 +74,14 @@ def name_in(name: int) -> tuple[int, int]:
 
 
 def packed(
-    kind: int, cut: int, words: Sequence[int], texts: Sequence[CallText | None] = (), at: int = 0
+    kind: int, cut: int, words: Sequence[int], texts: Sequence[CallText | None] = (), at: int = 0, newest: int = 0
 ) -> tuple[bytes, Frame]:
-    """A frame of these texts, or of these names, that is to begin at a byte of its file; and what `frames_in` gives."""
+    """A frame of these texts, or of these names, that is to begin at a byte of its file; and what `frames_in` gives.
+
+    `newest`: time of the newest call, where there are no texts.
+    """
     payload = zstd.compress(msgspec.msgpack.encode(list(texts)), _LEVEL) if kind == TEXTS else b""
-    newest = max((text.at for text in texts if text is not None), default=0)
+    newest = max((text.at for text in texts if text is not None), default=newest)
     keys = np.array(words, "<u8")
     total = xxh3_64_intdigest(keys.tobytes() + payload)
     head = _HEAD.pack(_MARK, kind, cut, max(newest, 0), len(keys), len(payload), total)

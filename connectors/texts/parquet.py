@@ -16,7 +16,7 @@ from xxhash import xxh3_64_hexdigest
 
 from connectors.fsync import sync
 from connectors.own_files import open_own
-from connectors.texts.call_text import COLUMNS, CallText
+from connectors.texts.call_text import COLUMNS, COMPLETES, KEY_COLUMNS, TEXT_COLUMNS, CallText
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,20 +60,22 @@ class TextFiles:
         with open_own(path, "xb") as file:
             file.write(data.getbuffer())
 
-    def merge(self, sources: Sequence[Path], path: Path) -> None:
-        """Write the rows of files into a new one, sorted; it is on disk at return.
+    def merge(self, sources: Sequence[Path], path: Path, *, from_start: bool) -> None:
+        """Write the rows of files into a new one, sorted, one of each call; it is on disk at return.
 
-        In pieces of a few row groups, so that it takes some 150 MB, however large the files are.
+        In pieces of a few row groups, so that it takes some 150 MB, however large the files are. `from_start`: no file
+        has earlier rows of the day, so that what completes a call without texts is the call's row from now on.
         """
         rows = self._group_of(sources[-1])
-        self._sink(_in_order([self.scan(source) for source in sources], _PIECE_GROUPS * rows), path, sources[-1], rows)
+        merged = _in_order([self.scan(source) for source in sources], _PIECE_GROUPS * rows, from_start=from_start)
+        self._sink(merged, path, sources[-1], rows)
 
-    def count(self, path: Path, call_ids: Sequence[str]) -> int:
-        """How many rows of a file are of these calls."""
+    def calls(self, path: Path, call_ids: Sequence[str]) -> set[tuple[str, int]]:
+        """Which calls with these ids have rows in a file, by id and time."""
         import polars as pl
 
-        named = pl.col("call_id").is_in(list(call_ids))
-        return int(self.scan(path).filter(named).select(pl.len()).collect().item())
+        rows = self.scan(path).filter(pl.col("call_id").is_in(list(call_ids)))
+        return set(rows.select("call_id", pl.col("occurred_at").cast(pl.Int64)).collect().rows())
 
     def rows(self, path: Path, call_id: str) -> list[tuple[Any, ...]]:
         """The rows of a call, as `COLUMNS`."""
@@ -111,14 +113,26 @@ class TextFiles:
 def _frame(texts: Sequence[CallText]) -> pl.DataFrame:
     import polars as pl
 
-    kinds = (pl.String, pl.Int64, pl.String, pl.String, pl.String)
-    columns = zip(COLUMNS, kinds, zip(*texts, strict=True), strict=True)
+    kinds = (pl.String, pl.Int64, pl.String, pl.String, pl.String, pl.Boolean)
+    columns = zip((*COLUMNS, COMPLETES), kinds, zip(*texts, strict=True), strict=True)
     frame = pl.DataFrame([pl.Series(name, values, dtype=kind) for name, kind, values in columns])
-    return frame.with_columns(pl.col("occurred_at").cast(pl.Datetime("us"))).sort("call_id", "occurred_at")
+    return _one_each(frame.with_columns(pl.col("occurred_at").cast(pl.Datetime("us"))))
 
 
-def _in_order(files: list[pl.LazyFrame], step: int) -> pl.LazyFrame:
-    """The rows of sorted files, sorted, of which about `step` are in memory at once.
+def _one_each(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows sorted, those of a call put together; of two values, which only an id that came again has, the first."""
+    import polars as pl
+
+    if rows[COMPLETES].any():
+        several = rows.select(KEY_COLUMNS).is_duplicated()
+        found = rows.filter(several).group_by(KEY_COLUMNS, maintain_order=True)
+        together = found.agg(pl.col(TEXT_COLUMNS).drop_nulls().first(), pl.col(COMPLETES).all())
+        rows = pl.concat([rows.filter(~several), together])
+    return rows.sort(KEY_COLUMNS)
+
+
+def _in_order(files: list[pl.LazyFrame], step: int, *, from_start: bool) -> pl.LazyFrame:
+    """The rows of sorted files, sorted, one of each call, of which about `step` are in memory at once.
 
     polars' own `merge_sorted` takes more than twice the memory of all texts.
     """
@@ -133,7 +147,8 @@ def _in_order(files: list[pl.LazyFrame], step: int) -> pl.LazyFrame:
         for low, high in zip(starts, [*starts[1:], None], strict=True):
             named = pl.col("call_id") >= low
             within = named if high is None else named & (pl.col("call_id") < high)
-            yield pl.concat([file.filter(within) for file in files]).collect().sort("call_id", "occurred_at")
+            rows = _one_each(pl.concat([file.filter(within) for file in files]).collect())
+            yield rows.with_columns(pl.lit(value=False).alias(COMPLETES)) if from_start else rows
 
     return register_io_source(pieces, schema=files[0].collect_schema())
 

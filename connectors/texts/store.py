@@ -1,7 +1,8 @@
 """Keeps texts of calls, under the cuts of the snapshot: which ones, where, and for how long.
 
 With `all` and `sampled` what comes is kept: the decoder hands on no other texts. With `failed` texts wait in a buffer
-for the verdict `failure`.
+for the verdict `failure`. A call that is reported twice has two texts, with different fields, which readers put
+together.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class TextStore:
         self._files = DayFiles(out / pieces.TEXTS_FOLDER, mode, settings.key)
         self._buffer = TextBuffer(out / "state" / buffer.WAITING_FOLDER, settings.buffer_us, settings.buffer_bytes)
         self._failed: dict[tuple[str, int], None] = {}
+        self._completed: dict[tuple[str, int], None] = {}
         self._kept = 0
 
     def resume(self, cut: int) -> None:
@@ -66,15 +68,17 @@ class TextStore:
             self._buffer.clear()
 
     def add(self, texts: Sequence[CallText]) -> None:
-        """Take in texts of accepted calls."""
+        """Take in texts of accepted calls, and of records that complete them."""
         if not self._settings.only_failed:
             self._keep(texts)
             return
         for text in texts:
             self._buffer.add(text)
+            if text.completes:
+                self._completed[text.call_id, text.at] = None
 
     def fail(self, calls: Collection[tuple[str, int]]) -> None:
-        """Have the texts of calls kept, given by id and time, that the buffer has; each is kept once."""
+        """Have the texts of calls kept, given by id and time, that the buffer has or will have; each is kept once."""
         self._failed.update(dict.fromkeys(calls))
 
     def commit(self, cut: int, watermark: int) -> Counter[str]:
@@ -83,9 +87,7 @@ class TextStore:
         Raises:
             TextError: the disk refuses.
         """
-        failed, self._failed = self._failed, {}
-        for text in self._buffer.take(failed):
-            self._keep([text])
+        self._take()
         counts = self._buffer.commit(cut, watermark)
         self._files.commit(cut)
         counts[KEPT] += self._kept
@@ -108,13 +110,27 @@ class TextStore:
             self._files.forget(watermark - self._settings.retention_us)
 
     def erase(self, call_ids: Collection[str]) -> int:
-        """Remove the texts of calls, kept ones and those that wait; to be called right after `commit`."""
-        return self._files.erase(list(call_ids)) + self._buffer.erase(call_ids)
+        """Remove the texts of calls, kept ones and those that wait; to be called right after `commit`.
+
+        Returns:
+            How many calls had texts.
+        """
+        return len(self._files.erase(list(call_ids)) | self._buffer.erase(call_ids))
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes of the buffer."""
         return self._buffer.size
+
+    def _take(self) -> None:
+        """Keep the texts of calls that have failed, now or before they were completed."""
+        failed, completed, self._failed, self._completed = self._failed, self._completed, {}, {}
+        before = self._buffer.have_failed(completed).tolist()
+        late = (call for call, has_failed in zip(completed, before, strict=True) if has_failed)
+        for text in self._buffer.take([*failed, *late]):
+            self._keep([text])
+        if failed:
+            self._buffer.remember(failed)
 
     def _keep(self, texts: Sequence[CallText]) -> None:
         self._files.add(texts)

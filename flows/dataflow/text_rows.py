@@ -11,9 +11,11 @@ from connectors.decode.structs import ToolCallRecord
 from connectors.texts.call_text import CallText
 from flows.dataflow.snapshot_messages import SNAPSHOT_KEY, FailedCalls, SnapshotMessage, TextRows
 from flows.settings import Settings
-from models.join import FAILURE, Joined
+from models.join import BITS, FAILURE, Joined
 
 _FAILURE: Final = "failure"
+_GIVEN: Final = ("input", "output", "tool_calls")
+_BITS: Final = sum(BITS[name] for name in _GIVEN)
 _TOOL: Final = ToolCallRecord.__struct_fields__
 
 
@@ -33,16 +35,34 @@ def text_history(settings: Settings) -> Callable[[Joined], Iterator[tuple[str, S
 
 
 def texts_of(joined: Joined) -> list[CallText]:
-    """The texts of accepted calls that have any; the decoder has redacted and cut them."""
-    return [
+    """The texts of accepted calls, and of records that complete them; the decoder has redacted and cut them."""
+    first = [
         CallText(call.call_id, at, call.input, call.output, _tools(call.tool_calls))
         for call, at in zip(joined.accepted, joined.accepted_at.tolist(), strict=True)
         if call.input is not None or call.output is not None or _has_results(call.tool_calls)
     ]
+    return first + _completing(joined)
+
+
+def _completing(joined: Joined) -> list[CallText]:
+    """Of records that complete a call the texts that it did not have: no two records of it give the same one."""
+    completed, texts = joined.completed, []
+    (rows,) = (completed.new & _BITS).nonzero()
+    for i in rows.tolist():
+        call, new = completed.records[i], completed.new.item(i)
+        text, answer, tools = (getattr(call, name) if new & BITS[name] else None for name in _GIVEN)
+        if text is not None or answer is not None or _has_results(tools):
+            at = completed.call_at.item(i)
+            texts.append(CallText(call.call_id, at, text, answer, _tools(tools), completes=True))
+    return texts
 
 
 def failed_calls(joined: Joined) -> list[tuple[str, int]]:
-    """Id and time of the calls whose verdict is `failure` now, whatever it was before."""
+    """Id and time of the calls whose verdict is `failure` now, whatever it was before.
+
+    Those of an `error` are among the judgements, whichever record of the call brings it. A failed attempt is no failure
+    of its call.
+    """
     first, expired = joined.first, joined.expired
     rows = (first.success == FAILURE).nonzero()[0].tolist()
     failed = [(first.records[i].call_id, int(first.call_at[i])) for i in rows]

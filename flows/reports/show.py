@@ -32,7 +32,8 @@ class Story:
 
     Attributes:
         call_id: the id.
-        calls: rows of `calls`, oldest first; more than one where an id came again after its call had closed.
+        calls: rows of `calls`, oldest first, each followed by its failed attempts; more than one call where an id came
+            again after its call had closed.
         statements: rows of `statements`, in the order of the ledger.
         tools: the tool calls, as far as they are kept.
         texts: `occurred_at, input, output` of each call that has any.
@@ -69,7 +70,7 @@ def story_of(snapshot: Path, call_id: str, key: bytes | None = None) -> Story:
         InsightError: no such snapshot, nothing of this call in it, or its texts are under another key.
     """
     with open_snapshot(snapshot) as base:
-        calls = rows(base, "SELECT * FROM calls WHERE call_id = ? ORDER BY occurred_at", [call_id])
+        calls = rows(base, "SELECT * FROM calls WHERE call_id = ? ORDER BY occurred_at, attempt", [call_id])
         statements = rows(
             base, "SELECT * FROM statements WHERE call_id = ? ORDER BY occurred_at, outcome_id", [call_id]
         )

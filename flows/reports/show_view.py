@@ -20,7 +20,7 @@ def render_story(story: Story, console: Console) -> None:
     if not story.calls:
         console.print(Text(f"call {story.call_id}: no row of `calls` is kept"))
     for call in story.calls:
-        _call(call, console)
+        (_attempt if call["attempt"] else _call)(call, console)
     _statements(story.statements, console)
     _tools(story.tools, console)
     for text in story.texts:
@@ -49,6 +49,17 @@ def _call(call: dict[str, Any], console: Console) -> None:
     if call["attrs"]:
         _indented(", ".join(f"{name} = {value}" for name, value in call["attrs"].items()), console)
     console.print(Text(f"verdict: {_verdict(call)}"))
+
+
+def _attempt(row: dict[str, Any], console: Console) -> None:
+    parts = [
+        f"attempt {row['attempt']} failed",
+        f"{row['model']}/{row['config']}",
+        *_given("{:,.0f} ms", row["latency_ms"]),
+        *_given("${:.6g}", row["cost_usd"]),
+        *_given("{}", row["error"]),
+    ]
+    _indented(" · ".join(parts), console)
 
 
 def _verdict(call: dict[str, Any]) -> str:

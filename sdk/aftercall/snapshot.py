@@ -24,19 +24,34 @@ _LINK: Final = "outcomes.duckdb"
 _TEXTS: Final = "texts"
 _VERSIONS: Final = "versions"
 # A file that was merged into another stays for a while. `first` and `last` are the writes in a file, as it is named:
-# `connectors.texts.pieces` has the rule.
+# `connectors.texts.pieces` has the rule. A call that was reported twice may have several rows, with different fields,
+# until they are merged; only those that complete another one are held in memory here, as all texts may be too many.
 _TEXTS_VIEW: Final = """
 WITH files AS (
     SELECT file, parse_path(file)[-2] AS day, split_part(parse_filename(file, true), '-', 1) AS first,
       split_part(parse_filename(file, true), '-', 2) AS last
     FROM glob('{files}')
+), pieces AS NOT MATERIALIZED (
+    SELECT call_id, occurred_at, input, output, tools, completes
+    FROM read_parquet('{files}', filename = true)
+    WHERE filename NOT IN (
+        SELECT part.file FROM files part JOIN files whole
+          ON whole.day = part.day AND whole.file <> part.file AND whole.first <= part.first AND part.last <= whole.last
+    )
+), rest AS NOT MATERIALIZED (
+    SELECT call_id, occurred_at, any_value(input) AS input, any_value(output) AS output, any_value(tools) AS tools
+    FROM pieces WHERE completes GROUP BY call_id, occurred_at
+), completed AS NOT MATERIALIZED (
+    SELECT call_id, occurred_at
+    FROM pieces JOIN (SELECT DISTINCT call_id, occurred_at FROM pieces WHERE completes) b USING (call_id, occurred_at)
+    WHERE NOT completes
 )
-SELECT call_id, occurred_at, input, output, tools
-FROM read_parquet('{files}', filename = true)
-WHERE filename NOT IN (
-    SELECT part.file FROM files part JOIN files whole
-      ON whole.day = part.day AND whole.file <> part.file AND whole.first <= part.first AND part.last <= whole.last
-)
+SELECT a.call_id, a.occurred_at, coalesce(a.input, b.input) AS input, coalesce(a.output, b.output) AS output,
+  coalesce(a.tools, b.tools) AS tools
+FROM (SELECT * FROM pieces WHERE NOT completes) a LEFT JOIN rest b USING (call_id, occurred_at)
+UNION ALL
+SELECT b.call_id, b.occurred_at, b.input, b.output, b.tools
+FROM rest b LEFT JOIN completed c USING (call_id, occurred_at) WHERE c.call_id IS NULL
 """
 _NO_TEXTS: Final = """
 SELECT NULL::VARCHAR AS call_id, NULL::TIMESTAMP AS occurred_at, NULL::VARCHAR AS input, NULL::VARCHAR AS output,

@@ -22,6 +22,25 @@ def call_text(number: int, at: int | None = None, words: str = "a question") -> 
     return CallText(f"call-{number}", when, f"{words} {number}", f"answer {number}", None)
 
 
+def first_text(number: int) -> CallText:
+    """What the first record of a call has: each third one has its answer, too."""
+    whole = call_text(number)
+    return whole if number % 3 == 0 else whole._replace(output=None)
+
+
+def rest_text(number: int) -> CallText:
+    """What a later record of it has beside that."""
+    answer = None if number % 3 == 0 else f"answer {number}"
+    return CallText(*call_text(number)[:2], None, answer, f'[{{"name":"tool {number}"}}]', completes=True)
+
+
+def together(*texts: CallText) -> CallText:
+    """The texts of one call, as they are shown."""
+    fields = zip(*(text[2:5] for text in texts), strict=True)
+    given, answer, tools = (next((one for one in field if one is not None), None) for field in fields)
+    return CallText(*texts[0][:2], given, answer, tools)
+
+
 def kept(out: Path) -> list[CallText]:
     """What the view `texts` shows of a run's folder, sorted; repeats would show."""
     connection = duckdb.connect()

@@ -71,6 +71,45 @@ def test_each_setting_keeps_the_texts_that_it_names_and_no_other_file_has_any(tm
         assert PLANTED not in repr(table(out, f"SELECT * FROM {name}")), name
 
 
+def twice_reported() -> list[dict[str, Any]]:
+    """Records of calls at their start, then those at their end: of every sixth call these alone have texts."""
+    starts, ends = [], []
+    for number in range(CALLS):
+        tool = {"name": "search", "output": f"{PLANTED} out of tool {number}"}
+        end = {"output": f"{PLANTED} for {number}", "tool_calls": [tool], "input": "not this one"}
+        late = {"error": "timed out"} if number % 10 == 1 else {}
+        start = call(number, input=f"{PLANTED} of {number}")
+        if number % 6 == 0:
+            start, end["input"] = call(number), f"{PLANTED} of {number}"
+        starts.append(start)
+        ends.append(call(number, **end | late))
+    return starts + ends
+
+
+@pytest.mark.parametrize("keep", ["failed", "sampled", "all"])
+def test_a_call_reported_at_its_start_and_at_its_end_has_the_texts_of_both(tmp_path: Path, keep: str) -> None:
+    (tmp_path / "calls.jsonl").write_bytes(lines(twice_reported()))
+    (tmp_path / "outcomes.jsonl").write_bytes(lines(outcome(number) for number in range(CALLS) if number % 10 != 1))
+    out = replayed(tmp_path, keep, AFTERCALL_TEXTS__SAMPLE="0.5")
+    everything = {f"call-{number}" for number in range(CALLS)}
+    failed = {f"call-{number}" for number in range(CALLS) if number % 3 == 0 or number % 10 == 1}
+    texts = kept(out)
+    ids = {text.call_id for text in texts}
+    assert len(texts) == len(ids)
+    if keep == "sampled":
+        assert ids < everything
+        assert len(ids) > CALLS / 4
+    else:
+        assert ids == (failed if keep == "failed" else everything)
+    for text in texts:
+        number = text.call_id.removeprefix("call-")
+        assert text[2:4] == (f"{PLANTED} of {number}", f"{PLANTED} for {number}")
+        assert json.loads(text.tools or "") == [{"name": "search", "output": f"{PLANTED} out of tool {number}"}]
+    if "call-1" in ids:
+        (shown,) = json.loads(aftercall(tmp_path, "show", "call-1", "--snapshot", "out", "--json").stdout)["texts"]
+        assert (shown["input"], shown["output"]) == (f"{PLANTED} of 1", f"{PLANTED} for 1")
+
+
 def test_a_text_that_waits_for_its_call_to_fail_is_in_no_other_file_either(tmp_path: Path) -> None:
     """Of a run that is killed while texts wait; their files are unpacked for the search."""
     made = with_texts(tmp_path, calls=6_000)
@@ -120,6 +159,24 @@ def test_show_prints_the_call_its_ledger_its_verdict_its_tools_and_its_texts_in_
     assert [row["success"] for row in plain["statements"]] == [False]
 
 
+def test_show_prints_failed_attempts_after_their_call_and_keeps_no_text_for_their_sake(tmp_path: Path) -> None:
+    tried = [{"model": "m-8", "error": "429", "latency_ms": 70}, {"model": "m-9", "error": "overloaded"}]
+    records = [call(number, input=f"{PLANTED} of {number}", attempts=tried) for number in (1, 3)]
+    (tmp_path / "calls.jsonl").write_bytes(lines(records))
+    (tmp_path / "outcomes.jsonl").write_bytes(lines([outcome(1), outcome(3)]))
+    out = replayed(tmp_path, "failed")
+    shown = aftercall(tmp_path, "show", "call-3", "--snapshot", "out").stdout
+    parts = [
+        "call call-3 · ",
+        "verdict: failure",
+        "attempt 1 failed · m-8/default · 70 ms · 429",
+        "attempt 2",
+        "input:",
+    ]
+    assert sorted(parts, key=shown.index) == parts
+    assert [text.call_id for text in kept(out)] == ["call-3"]
+
+
 def test_show_says_which_setting_would_have_kept_a_text(tmp_path: Path) -> None:
     write(tmp_path)
     replayed(tmp_path, "failed")
@@ -166,7 +223,10 @@ def test_a_file_that_is_no_key_is_refused_before_anything_is_read(tmp_path: Path
 def test_the_view_joins_texts_with_their_calls(tmp_path: Path) -> None:
     write(tmp_path)
     out = replayed(tmp_path, "failed")
-    query = "SELECT c.verdict, count(*) FROM texts t JOIN outcomes.calls c USING (call_id, occurred_at) GROUP BY ALL"
+    query = """
+        SELECT c.verdict, count(*) FROM texts t JOIN outcomes.calls c USING (call_id, occurred_at)
+        WHERE c.attempt = 0 GROUP BY ALL
+    """
     with open_snapshot(out) as snapshot:
         assert snapshot.execute(query).fetchall() == [("failure", len(FAILED))]
         assert snapshot.cursor().execute(query).fetchall() == [("failure", len(FAILED))]

@@ -14,7 +14,7 @@ from connectors.texts.call_text import TextError
 from connectors.texts.day_files import DayFiles
 from connectors.texts.parquet import TextFiles
 from connectors.texts.pieces import days_in, pieces_in
-from harness.texts import DAY, NOON, call_text, kept
+from harness.texts import DAY, NOON, call_text, kept, rest_text, together
 
 
 def filled(out: Path, cuts: int, *, each: int = 5, mode: int | None = None, key: bytes | None = None) -> DayFiles:
@@ -101,6 +101,24 @@ def test_while_a_day_lasts_it_has_few_files_and_little_is_written_again(tmp_path
     assert len(kept(tmp_path)) == 400
 
 
+def test_what_completes_calls_is_merged_while_their_first_texts_stay_in_a_large_file(tmp_path: Path) -> None:
+    files, draw = DayFiles(tmp_path / "texts"), random.Random(7)
+    files.resume(0)
+    firsts = [call_text(number, words=draw.randbytes(10_000).hex())._replace(output=None) for number in range(9)]
+    files.add(firsts)
+    files.commit(1)
+    for number in range(10):
+        files.add([rest_text(number)])
+        files.commit(2 + number)
+    expected = [together(text, rest_text(number)) for number, text in enumerate(firsts)] + [together(rest_text(9))]
+    assert kept(tmp_path) == expected
+    files.merge(11, DAY)
+    assert kept(tmp_path) == expected
+    files.tidy()
+    assert len(names(tmp_path)) == 2
+    assert kept(tmp_path) == expected
+
+
 def test_rows_are_sorted_by_id_in_row_groups_of_a_few_megabytes(tmp_path: Path) -> None:
     """So that a look-up reads one row group of a file."""
     files = DayFiles(tmp_path / "texts")
@@ -135,8 +153,8 @@ def test_days_are_removed_once_they_are_over_for_long_enough(tmp_path: Path) -> 
 def test_an_erased_call_is_in_no_file_that_was_merged_or_will_be(tmp_path: Path) -> None:
     files = filled(tmp_path, 10)
     files.merge(9, DAY)
-    assert files.erase(["call-3", "call-47", "unknown"]) == 2
-    assert files.erase(["call-3", "call-47"]) == 0
+    assert files.erase(["call-3", "call-47", "unknown"]) == {call_text(3)[:2], call_text(47)[:2]}
+    assert files.erase(["call-3", "call-47"]) == set()
     assert len(kept(tmp_path)) == 48
     assert not {"call-3", "call-47"} & {text.call_id for text in kept(tmp_path)}
     assert all(name.endswith(".parquet") for name in names(tmp_path))
@@ -164,8 +182,8 @@ def test_with_a_key_no_file_shows_a_text_and_only_the_key_reads_it(tmp_path: Pat
     assert kept(tmp_path) == []
     pieces = pieces_in(days_in(tmp_path / "texts")[0])[0]
     found = [row for piece in pieces for row in TextFiles(key).rows(piece.path, "call-3")]
-    assert [row[2:] for row in found] == [call_text(3)[2:]]
-    assert files.erase(["call-3"]) == 1
+    assert [row[2:] for row in found] == [call_text(3)[2:5]]
+    assert files.erase(["call-3"]) == {call_text(3)[:2]}
     assert [row for piece in pieces for row in TextFiles(key).rows(piece.path, "call-3")] == []
 
 

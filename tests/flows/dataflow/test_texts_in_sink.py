@@ -15,7 +15,7 @@ from connectors.texts.store import TextSettings
 from flows.dataflow.erasing import Erasing
 from flows.dataflow.snapshot_messages import Clock, EraseRows, FailedCalls, TextRows
 from flows.dataflow.snapshot_sink import SnapshotPartition, SnapshotSettings, State
-from harness.texts import NOON, call_text, kept
+from harness.texts import NOON, call_text, first_text, kept, rest_text, together
 from models import plain
 
 
@@ -82,6 +82,29 @@ def test_the_receipt_of_an_erasure_counts_the_texts_that_are_gone_by_then(tmp_pa
     sink.snapshot()
     assert kept(tmp_path) == [call_text(3)]
     sink.close()
+
+
+def test_the_end_of_a_call_that_has_failed_is_kept_after_a_resume_and_erased_with_its_start(tmp_path: Path) -> None:
+    first = partition(tmp_path)
+    first.write_batch([Clock(NOON, NEVER, {}), TextRows([first_text(1)]), FailedCalls([first_text(1)[:2]])])
+    state = plain.unpack(plain.pack(first.snapshot()))
+    first.abandon()
+    erasing = Erasing(tmp_path)
+    second = partition(tmp_path, state, erasing)
+    second.write_batch([TextRows([rest_text(1), rest_text(2)])])
+    second.snapshot()
+    assert kept(tmp_path) == [together(first_text(1), rest_text(1))]
+    request = erasing.requests.submit(["call-1"])
+    second.write_batch([EraseRows(request.request, ("call-1",), 1, 0)])
+    for _ in range(8):
+        if second._running is not None:
+            futures.wait([second._running])
+        second.snapshot()
+    receipt = erasing.requests.receipt(request.request)
+    assert receipt is not None
+    assert receipt["removed"]["texts"] == 1
+    assert kept(tmp_path) == []
+    second.close()
 
 
 def test_files_are_merged_beside_the_dataflow_after_a_publication(tmp_path: Path) -> None:
