@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from models.join.arrivals import AttemptRecord, CallColumns
+from models.join.call_places import CallPlaces
 from models.join.completions import Filled
 from models.join.contents import ATTEMPTS_BIT
-from models.join.deltas import CallPlaces, Deltas
+from models.join.deltas import Deltas
 from models.join.joined import AttemptRow
 from models.join.shard_state import ShardState
 from models.join.watermark import effective_minute

@@ -9,8 +9,9 @@ import numpy as np
 
 from models.arrays import I32, I64, U32
 from models.join.arrivals import CallColumns
+from models.join.call_places import CallPlaces
 from models.join.contents import COST_BIT, LATENCY_BIT, TOKENS_BIT
-from models.join.deltas import CallPlaces, Deltas
+from models.join.deltas import Deltas
 from models.join.homonyms import Homonyms
 from models.join.joined import Completed
 from models.join.watermark import effective_minute

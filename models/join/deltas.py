@@ -6,17 +6,18 @@ All sums are of integers, so they do not depend on order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR
 from aftercall.vocabulary import CALL
 from models.arrays import F64, I8, I16, I32, I64, U64
-from models.columns.group_sums import runs, runs_of, total
+from models.columns.group_sums import runs, total
 from models.columns.keyed_sums import pack_key
+from models.join.call_places import UNKNOWN, CallPlace, CallPlaces, Known
 from models.join.ledger import End
+from models.join.parts import columns_of, concatenated, renumbered, summed
 from models.messages import (
     LEVELS,
     NO_ATTEMPTS,
@@ -55,32 +56,6 @@ _TRIAL = {
 ERROR_LENGTH = 80
 """Errors that agree in this many characters count as one."""
 _FARTHEST_LEVEL = 2**31 - 1
-
-
-class CallPlace(NamedTuple):
-    """Where the differences of a call count: its group as the shard's code, its time, and its effective minute."""
-
-    group: int
-    at: int
-    minute: int
-
-
-class Known(NamedTuple):
-    """A call's own error, None where it has none, and the minute from which on it is known."""
-
-    error: str | None
-    minute: int
-
-
-UNKNOWN: Final = Known(None, 0)
-
-
-class CallPlaces(NamedTuple):
-    """The same of many calls, as columns."""
-
-    group: I32
-    at: I64
-    minute: I32
 
 
 class Deltas:
@@ -313,19 +288,19 @@ class Deltas:
     def changes(self, shard: str, watermark: int, groups: list[Group], sources: list[str]) -> Changes:
         """The message to the group step, without rows whose differences cancel out. To be called once."""
         self._gather_rows()
-        cells = _sum(self._cells, ("group", "minute"), _CELL)
-        trials = _sum(self._trials, ("group", "minute", "hour"), _TRIAL)
+        cells = summed(self._cells, ("group", "minute"), _CELL)
+        trials = summed(self._trials, ("group", "minute", "hour"), _TRIAL)
         latencies = self._latency_table()
         delays = self._delay_table()
-        values = Values(*_columns(self._values)) if self._values else NO_VALUES
-        opinions = OpinionDeltas(*_columns(self._opinions)) if self._opinions else NO_OPINIONS
+        values = Values(*columns_of(self._values)) if self._values else NO_VALUES
+        opinions = OpinionDeltas(*columns_of(self._opinions)) if self._opinions else NO_OPINIONS
         (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
         errors, failed_hour, failed = self._error_table()
         hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour)
         attempts = self._attempt_table()
         tables = (latencies, delays, values, opinions, responses, scores, failed, attempts)
-        chosen, code = _renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
-        used_sources, by = _renumbered(len(sources), [responses.source, scores.source, opinions.source])
+        chosen, code = renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
+        used_sources, by = renumbered(len(sources), [responses.source, scores.source, opinions.source])
         return Changes(
             shard=shard,
             watermark=watermark,
@@ -346,20 +321,20 @@ class Deltas:
         )
 
     def _latency_table(self) -> LatencyDeltas:
-        group = _concatenated([x[0] for x in self._latency], np.int32)
-        minute = _concatenated([x[1] for x in self._latency], np.int32)
-        bucket = sketch.value_bucket(_concatenated([x[2] for x in self._latency], np.float64))
+        group = concatenated([x[0] for x in self._latency], np.int32)
+        minute = concatenated([x[1] for x in self._latency], np.int32)
+        bucket = sketch.value_bucket(concatenated([x[2] for x in self._latency], np.float64))
         order, starts = runs(pack_key(group, minute, bucket, sketch.VALUE_KEY_BITS))
         first = order[starts]
         counts = np.diff(np.append(starts, len(order))).astype(np.int32)
         return LatencyDeltas(group[first], minute[first], bucket[first], counts)
 
     def _delay_table(self) -> DelayDeltas:
-        group = _concatenated([x[0] for x in self._delays], np.int32)
-        hour = _concatenated([x[1] for x in self._delays], np.int32)
-        success = _concatenated([x[2] for x in self._delays], np.int8)
-        bucket = _concatenated([x[3] for x in self._delays], np.int16)
-        sign = _concatenated([x[4] for x in self._delays], np.int32)
+        group = concatenated([x[0] for x in self._delays], np.int32)
+        hour = concatenated([x[1] for x in self._delays], np.int32)
+        success = concatenated([x[2] for x in self._delays], np.int8)
+        bucket = concatenated([x[3] for x in self._delays], np.int16)
+        sign = concatenated([x[4] for x in self._delays], np.int32)
         order, starts = runs(pack_key(group, hour, bucket * 2 + success, delay.DELAY_KEY_BITS))
         counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
         first = order[starts][counts != 0]
@@ -368,7 +343,7 @@ class Deltas:
     def _response_table(self) -> tuple[I32, Responses]:
         if not self._responses:
             return NO_RESPONSES.minute, NO_RESPONSES
-        group, minute, hour, source, success, late, statements, trials = _columns(self._responses)
+        group, minute, hour, source, success, late, statements, trials = columns_of(self._responses)
         bucket = trial_delay.bucket_of(late)
         first, sums = total((group, minute, hour, source, success, bucket), (statements, trials))
         by: tuple[Any, ...] = (group, minute, source, success, bucket)
@@ -377,7 +352,7 @@ class Deltas:
     def _score_table(self) -> tuple[I32, Scores]:
         if not self._scores:
             return NO_SCORES.minute, NO_SCORES
-        group, minute, hour, source, score = _columns(self._scores)
+        group, minute, hour, source, score = columns_of(self._scores)
         level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
         first, (count,) = total((group, minute, hour, source, level), (np.ones(len(group), np.int32),))
         return hour[first], Scores(group[first], minute[first], source[first], level[first], count)
@@ -385,7 +360,7 @@ class Deltas:
     def _attempt_table(self) -> Attempts:
         if not self._attempts:
             return NO_ATTEMPTS
-        columns = _columns(self._attempts)
+        columns = columns_of(self._attempts)
         first, (count,) = total(columns, (np.ones(len(columns[0]), np.int32),))
         group, minute, hour = (column[first] for column in columns)
         return Attempts(group, minute, hour, count)
@@ -412,47 +387,3 @@ def _bucket(call_at: I64, decided_at: I64) -> I16:
 
 def _hour(at: I64) -> I32:
     return (at // HOUR_US).astype(np.int32)
-
-
-def _columns(parts: Sequence[tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
-    return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _renumbered(count: int, used: list[I32]) -> tuple[I64, I32]:
-    """Which of `count` codes are `used`, ascending; and by old code the new one, its place among those."""
-    mask = np.zeros(count, np.bool_)
-    for codes in used:
-        mask[codes] = True
-    (chosen,) = mask.nonzero()
-    new = np.zeros(count, np.int32)
-    new[chosen] = np.arange(len(chosen), dtype=np.int32)
-    return chosen, new
-
-
-def _concatenated(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    if not parts:
-        return np.zeros(0, dtype)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _sum(parts: list[dict[str, Any]], keys: tuple[str, ...], columns: dict[str, Any]) -> dict[str, Any]:
-    """Sum `parts` per distinct `keys`; absent columns of a part are zero; rows of zeros are dropped."""
-    by = [_concatenated([p[key] for p in parts], np.int32) for key in keys]
-    order, starts = runs_of(tuple(by))
-    first = order[starts]
-    sums: dict[str, Any] = {}
-    kept = np.zeros(len(first), np.bool_)
-    for name, dtype in columns.items():
-        column = np.zeros(len(order), dtype)
-        at = 0
-        for part in parts:
-            end = at + len(part["group"])
-            if name in part:
-                column[at:end] = part[name]
-            at = end
-        total = np.add.reduceat(column[order], starts) if len(starts) else column
-        sums[name] = total.astype(dtype)
-        kept |= sums[name] != 0
-    return {key: column[first][kept] for key, column in zip(keys, by, strict=True)} | {
-        name: column[kept] for name, column in sums.items()
-    }

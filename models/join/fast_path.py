@@ -11,8 +11,9 @@ import numpy as np
 
 from models.arrays import I32, I64
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.call_places import CallPlaces
 from models.join.contents import KNOWN
-from models.join.deltas import CallPlaces, Deltas
+from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
 from models.join.held_calls import PENDING
 from models.join.joined import FirstVerdicts

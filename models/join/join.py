@@ -17,8 +17,9 @@ from aftercall.vocabulary import SILENCE
 from models.arrays import I32, I64, U64, Bools
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.join.attempts import try_all
+from models.join.call_places import CallPlaces
 from models.join.completions import Filled, complete
-from models.join.deltas import CallPlaces, Deltas
+from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch, dispatch
 from models.join.early_outcomes import EarlyOutcomes
 from models.join.fast_path import FastPath, FastResults

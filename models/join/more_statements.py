@@ -16,7 +16,8 @@ from models.arrays import I8, I32, I64, Bools
 from models.columns.group_sums import stable_order
 from models.join import ledgers_in_columns as ledgers
 from models.join.arrivals import OutcomeColumns
-from models.join.deltas import CallPlaces, Deltas
+from models.join.call_places import CallPlaces
+from models.join.deltas import Deltas
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.joined import NO_STATED, NONE_JUDGED, Judged, Stated
 from models.join.opinions_in_columns import NEWEST, After, Said, combined, follow, opinions

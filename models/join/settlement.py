@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import CALL, SILENCE
-from models.join.deltas import UNKNOWN, CallPlace, Deltas, Known
+from models.join.call_places import UNKNOWN, CallPlace, Known
+from models.join.deltas import Deltas
 from models.join.joined import Judgement, StatementRow
 from models.join.ledger import UNDECIDED, End, Reading, Verdict
 from models.join.open_ledger import OpenLedger

@@ -92,10 +92,12 @@ class Collected(Direct):
             self.uses().apply(tool_uses(used))
 
     def rows(self, keep: str) -> list[Row]:
-        return self.__dict__.setdefault(keep, [])
+        made: list[Row] = self.__dict__.setdefault(keep, [])
+        return made
 
     def uses(self) -> ToolCells:
-        return self.__dict__.setdefault("uses_", ToolCells())
+        cells: ToolCells = self.__dict__.setdefault("uses_", ToolCells())
+        return cells
 
 
 def collected(records: list[dict[str, Any]], cuts: list[int], resumes: list[bool]) -> Collected:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aftercall.times import MINUTE_US
-from models.join.deltas import ERROR_LENGTH, CallPlace, Deltas, Known
+from models.join.call_places import CallPlace, Known
+from models.join.deltas import ERROR_LENGTH, Deltas
 from models.join.ledger import End
 from models.messages import Group
 
