@@ -65,7 +65,7 @@ class After(NamedTuple):
     decided_at: I64
 
 
-class Opinions(NamedTuple):
+class SourceOpinions(NamedTuple):
     """What the source of each statement says after it: -1 nothing, by its newest statement, and since when."""
 
     success: I8
@@ -103,7 +103,7 @@ def combined(said: Said, by: I64, success: I8) -> tuple[I64, F64]:
     return newest[success.astype(np.int64), source[by]], good[source[by]] / (good + bad)[source[by]]
 
 
-def opinions(said: Said, order: I64) -> Opinions:
+def opinions(said: Said, order: I64) -> SourceOpinions:
     """What the source of each statement says after it, in an `order` of places as in `follow`. O(n log n)."""
     call, source = said.call[order], said.source[order]
     by_source, number = _numbered(call, source)
@@ -123,7 +123,7 @@ def opinions(said: Said, order: I64) -> Opinions:
         since = np.where(among, said.at[places[np.maximum(turn, 0)]], since)
     back = np.empty_like(by_source)
     back[by_source] = np.arange(len(back))
-    return Opinions(success[back], newest[back], since[back])
+    return SourceOpinions(success[back], newest[back], since[back])
 
 
 def _sums(said: Said, order: I64, by_source: I64, first: Bools, what: int) -> I64:
@@ -149,7 +149,7 @@ def _combine(combine: I8, good: I64, bad: I64) -> I8:
     return np.choose(combine, (unanimous, majority, unanimous, one)).astype(np.int8)
 
 
-def _rest(said: Said, order: I64, found: Opinions, first: Bools) -> After:
+def _rest(said: Said, order: I64, found: SourceOpinions, first: Bools) -> After:
     """What the sources say that are not required: the first of the precedence, else the newest."""
     rank, free = said.rank[order], said.required[order] < 0
     by = _running_max(first, np.where(free & (rank == said.outside), order, _NONE))
@@ -163,7 +163,7 @@ def _rest(said: Said, order: I64, found: Opinions, first: Bools) -> After:
     return After(success, by, since)
 
 
-def _with_required(said: Said, order: I64, found: Opinions, first: Bools, rest: After) -> After:
+def _with_required(said: Said, order: I64, found: SourceOpinions, first: Bools, rest: After) -> After:
     """The verdict where sources are required; that of the rest where none are."""
     required, requires = said.required[order], said.requires[order]
     count, since = np.zeros(len(order), np.int32), np.full(len(order), NEVER)

@@ -29,7 +29,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "too_large": "the record is over 1 MiB",
     "missing_field": "a required field is absent, null or empty",
     "wrong_type": "a field has another type than the reference gives it",
-    "too_long": "a text is over its limit",
+    "too_long": "a text is over its limit, or there are more than 32 attempts",
     "not_finite": "a number is NaN or infinite",
     "negative": "a number that cannot be negative is",
     "out_of_range": "a number is beyond its bounds",

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from flows.dataflow.shards import SHARDS
-from flows.dataflow.snapshot_messages import CellChanges
+from flows.dataflow.snapshot_messages import CellChanges, OpinionChanges
 from flows.settings.for_models import alert_settings, drift_settings, routing_settings
 from models import changes, plain
 from models.alerts import Alerting
@@ -259,6 +259,14 @@ def test_an_array_that_grows_several_times_keeps_its_order_of_memory(order: Any)
         assert plain.pack(put_back(before, changed)) == plain.pack(arrays[-1])
 
 
+def _count(rates: RateCells, news: Any) -> None:
+    """Take what is counted in groups; what sources say is counted beside it."""
+    if isinstance(news, CellChanges):
+        rates.apply(*news)
+    elif not isinstance(news, OpinionChanges):
+        rates.advance(*news[:2])
+
+
 MODELS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], object]]] = {
     "groups": (
         lambda: Groups(len(SHARDS), Caps(FIRST_GROUPS, FIRST_GROUPS, FIRST_GROUPS)),
@@ -266,7 +274,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], object]]] = {
     ),
     "rates": (
         RateCells,
-        lambda rates, news: rates.apply(*news) if isinstance(news, CellChanges) else rates.advance(*news[:2]),
+        _count,
     ),
     "drift": (lambda: Drift(drift_settings(SETTINGS)), lambda drift, closed: (drift.close(closed), drift.digests())),
     "alerting": (lambda: Alerting(alert_settings(SETTINGS)), lambda alerting, found: alerting.close(*found[:2])),
