@@ -22,7 +22,7 @@ from oracle.session_histories import (
 )
 from oracle.session_replay import SessionOracle
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=30, deadline=None)
 either = st.booleans().flatmap(lambda in_order: session_histories(in_order=in_order))
 
 

@@ -123,7 +123,7 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=15)
+@settings(parent=COSTLY, max_examples=8)
 @given(histories(kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
@@ -132,7 +132,7 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=15)
+@settings(parent=COSTLY, max_examples=8)
 @given(histories(sorted_files=False, kinds=WITHOUT_SETTINGS), st.sampled_from([1, 2]))
 def test_the_dataflow_equals_the_oracle_on_many_unsorted_histories(history: History, workers: int) -> None:
     agree(history, workers)
@@ -154,7 +154,7 @@ def test_votes_as_people_have_them_equal_the_oracle(history: History, workers: i
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=25)
+@settings(parent=COSTLY, max_examples=8)
 @given(histories(sorted_files=False, kinds=KINDS).filter(may_be_set), st.sampled_from([1, 2]))
 def test_votes_as_people_have_them_equal_the_oracle_over_many_histories(history: History, workers: int) -> None:
     agree(history, workers)
@@ -226,7 +226,7 @@ def test_malformed_lines_become_dead_letters_and_disturb_nothing(
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=15)
+@settings(parent=COSTLY, max_examples=8)
 @given(disturbances(), st.sampled_from([1, 2]))
 def test_malformed_lines_disturb_nothing_in_many_histories(
     disturbed: tuple[History, tuple[File, ...], Oracle], workers: int

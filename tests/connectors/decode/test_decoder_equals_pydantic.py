@@ -214,7 +214,7 @@ def test_the_decoder_accepts_exactly_what_pydantic_accepts_with_equal_values(bat
 @pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(records(), min_size=1, max_size=12))
 def test_the_decoder_and_pydantic_agree_over_many_more_records(batch: list[tuple[bytes, int]]) -> None:
     agree([raw for raw, _ in batch], [kind for _, kind in batch])

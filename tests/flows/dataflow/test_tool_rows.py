@@ -160,7 +160,7 @@ def is_unwell(tool: dict[str, Any]) -> bool:
     return marks or failed(tool) or (tool.get("attempts") or 0) > 1 or tool.get("items") in (0, [])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(calls, max_size=14), st.lists(st.integers(0, 14), max_size=4), st.lists(st.booleans(), max_size=4))
 def test_rows_and_rates_of_tools_equal_a_recount_of_the_records(
     records: list[dict[str, Any]], cuts: list[int], resumes: list[bool]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
@@ -72,6 +72,7 @@ class Erasing(Direct):
 
 
 @pytest.mark.slow
+@settings(max_examples=80)
 @given(
     histories(),
     st.integers(0, 60),

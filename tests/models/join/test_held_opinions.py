@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models import plain
@@ -16,6 +16,7 @@ from oracle.histories import History, histories
 
 
 @pytest.mark.slow
+@settings(max_examples=40)
 @given(histories(sorted_files=True), st.integers(1, 40), st.booleans())
 def test_what_was_said_of_held_calls_is_counted_in_the_first_batch_after_an_upgrade(
     history: History,
