@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
+from aftercall.errors import UserError
 from connectors.texts.call_text import COLUMNS, TEXT_COLUMNS
 from connectors.texts.parquet import PLAIN, TextFiles
 from connectors.texts.pieces import Piece, days_in, pieces_in
@@ -19,7 +20,7 @@ _TRIES: Final = 3
 """Of files that are merged between the look at their names and the reading."""
 
 
-class LockedTextsError(Exception):
+class LockedTextsError(UserError):
     """Texts are encrypted, and not under the key that was given."""
 
 
@@ -67,7 +68,7 @@ def _found(
         if piece.suffix == files.suffix != PLAIN:
             rows += files.rows(piece.path, call_id)
     if not rows and any(piece.suffix not in {PLAIN, files.suffix} for piece in pieces):
-        raise LockedTextsError
+        raise LockedTextsError("texts: those of this call are encrypted; give the file of their key with --key-file")
     return _together(dict(zip(COLUMNS, row, strict=True)) for row in sorted(rows, key=lambda row: row[1]))
 
 

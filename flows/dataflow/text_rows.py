@@ -68,6 +68,9 @@ def failed_calls(joined: Joined) -> list[tuple[str, int]]:
     failed = [(first.records[i].call_id, int(first.call_at[i])) for i in rows]
     rows = (expired.success == FAILURE).nonzero()[0].tolist()
     failed += [(expired.call_id[i], int(expired.call_at[i])) for i in rows]
+    for some in joined.judged:
+        rows = (some.success == FAILURE).nonzero()[0].tolist()
+        failed += [(some.call_ids[i], int(some.call_at[i])) for i in rows]
     return failed + [(j.call_id, j.call_at) for j in joined.judgements if j.verdict == _FAILURE]
 
 

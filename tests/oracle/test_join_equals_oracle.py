@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.join.join import MOST_EARLY
@@ -41,6 +41,7 @@ VERDICTS = ("successes", "failures", "expired")
 
 
 @pytest.mark.slow
+@settings(max_examples=120)
 @given(
     st.tuples(st.booleans(), st.frozensets(st.sampled_from(sorted(KINDS)))).flatmap(
         lambda drawn: histories(sorted_files=drawn[0], kinds=drawn[1] | WITHOUT_SETTINGS)

@@ -259,7 +259,7 @@ def refused(oracle: Oracle) -> set[tuple[str, str | None]]:
 def test_the_histories_reach_every_corner() -> None:
     found: Counter[str] = Counter()
 
-    @settings(max_examples=300, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=500, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
     @given(either)
     def look(history: History) -> None:
         oracle = history.oracle(merged=True)

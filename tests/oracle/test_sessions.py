@@ -235,7 +235,7 @@ def test_a_retraction_on_a_call_may_name_what_its_session_said() -> None:
 
 def test_a_call_that_the_join_holds_in_no_session_or_another_gets_no_statement() -> None:
     calls = [call("a", 0, session="t"), call("a", 0), call("b", 0, session=None), call("b", 0)]
-    oracle = fed(*calls, thumb("u", 1, "all"), ended=True)
+    oracle = fed(*calls, thumb("u", 1, "all"), ended=True, rules=replace(RULES, completes=False))
     assert (said(oracle), oracle.counters()["session_late"], oracle.counters()["outcomes"]) == ({}, 2, 1)
 
 

@@ -97,7 +97,7 @@ def copied(join: Join) -> Join:
 
 
 @given(histories(), st.lists(st.integers(1, 60), max_size=6))
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_after_an_erasure_only_the_whole_state_will_do(history: History, cuts: list[int]) -> None:
     """What was stored before names the call, so that it must be replaced."""
     direct = Storing(join_rules(history.rules))
