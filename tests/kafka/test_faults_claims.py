@@ -95,7 +95,7 @@ def test_after_a_kill_a_moved_folder_goes_on_once_it_has_watched_and_the_same_on
 def test_a_service_that_stood_still_meanwhile_ends_and_stores_nothing(pipeline: Pipelines, processes: int) -> None:
     it = pipeline(lanes=2)
     it.send(300)
-    zombie = it.start(processes=processes, AFTERCALL_RECOVERY__EPOCH="4s")
+    zombie = it.start(processes=processes, AFTERCALL_RECOVERY__EPOCH="20s")
     zombie.until_counted()
     before, looks = epochs(it.out), list[list[tuple[object, ...]]]()
 
