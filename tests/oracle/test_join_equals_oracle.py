@@ -75,8 +75,8 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     calls = {(row["call_id"], row["occurred_at"]): row for row in oracle.calls_rows() if not row["attempt"]}
     assert calls.keys() == direct.calls.keys()
     for key, row in calls.items():
-        told = (row["session_id"], row["latency_ms"], row["cost_usd"], row["tokens"], row["error"])
-        assert direct.calls[key][6:11] == told
+        carried = (row["session_id"], row["latency_ms"], row["cost_usd"], row["tokens"], row["error"])
+        assert direct.calls[key][6:11] == carried
         assert json.loads(direct.calls[key][11] or "{}") == row["attrs"]
         nothing = (*key, "pending", None, None, None, 0, 0)
         expected = ("verdict", "score", "verdict_source", "verdict_at", "statements", "revisions")

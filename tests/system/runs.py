@@ -96,11 +96,11 @@ def _completions(draw: random.Random, at: float, call: dict[str, Any]) -> list[t
     if draw.random() > 0.05:
         return []
     later = min(max(at + draw.choice((0.0, 2.0, 600.0, -1.0)), 0.0), _DAYS_S)
-    told = {"tokens": 9, "session_id": "s", "attempts": [{"model": "m-2", "config": "v0", "error": "timeout"}]}
-    told |= {"error": "timeout"} if draw.random() < 0.1 else {}
+    filled = {"tokens": 9, "session_id": "s", "attempts": [{"model": "m-2", "config": "v0", "error": "timeout"}]}
+    filled |= {"error": "timeout"} if draw.random() < 0.1 else {}
     if int(call["call_id"].partition("-")[2]) % 3 == 1:
-        told |= {"tool_calls": [{"name": "late", "error": "timeout"}], "rollout": {"id": "r", "arm": "canary"}}
-    return [(later, json.dumps({**told, **call, "occurred_at": _time(later)}))]
+        filled |= {"tool_calls": [{"name": "late", "error": "timeout"}], "rollout": {"id": "r", "arm": "canary"}}
+    return [(later, json.dumps({**filled, **call, "occurred_at": _time(later)}))]
 
 
 def _outcome(draw: random.Random, call_id: str, index: int, at: float) -> dict[str, Any]:

@@ -109,15 +109,15 @@ def collected(records: list[dict[str, Any]], cuts: list[int], resumes: list[bool
 
 def filled(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Of each call, each field of the first record that has it; the three counts of tokens are one field."""
-    told: dict[str, dict[str, Any]] = {}
+    known: dict[str, dict[str, Any]] = {}
     in_time = sorted(records, key=lambda record: TIMES[record["occurred_at"]])
     for record in in_time:
-        call = told.setdefault(record["call_id"], {})
+        call = known.setdefault(record["call_id"], {})
         given = {name: value for name, value in record.items() if value is not None}
         if call.keys() & {"tokens", "tokens_in", "tokens_out"}:
             given = {name: value for name, value in given.items() if not name.startswith("tokens")}
-        told[record["call_id"]] = given | call
-    return told
+        known[record["call_id"]] = given | call
+    return known
 
 
 def listed(call: dict[str, Any]) -> list[dict[str, Any]]:
@@ -166,11 +166,11 @@ def test_rows_and_rates_of_tools_equal_a_recount_of_the_records(
     records: list[dict[str, Any]], cuts: list[int], resumes: list[bool]
 ) -> None:
     found = collected(records, cuts, resumes)
-    told = filled(records)
+    known = filled(records)
     assert {key[0]: stored[12:] for key, stored in found.calls.items()} == {
-        call_id: details(call) for call_id, call in told.items()
+        call_id: details(call) for call_id, call in known.items()
     }
-    every = [(call, place, tool) for call in told.values() for place, tool in enumerate(listed(call), 1)]
+    every = [(call, place, tool) for call in known.values() for place, tool in enumerate(listed(call), 1)]
     assert Counter(found.rows("all")) == Counter(row(*one) for one in every)
     assert Counter(found.rows("failed")) == Counter(row(*one) for one in every if is_unwell(one[2]))
     assert found.rows("none") == []

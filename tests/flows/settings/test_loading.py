@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,13 +11,6 @@ import pytest
 from flows.settings.for_models import join_rules
 from flows.settings.loading import Settings, SettingsError, load
 from models.join import JoinRules
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.upper().startswith("AFTERCALL_"):
-            monkeypatch.delenv(name)
 
 
 def written(folder: Path, text: str) -> Path:

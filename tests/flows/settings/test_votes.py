@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,6 @@ from flows.settings.loading import SettingsError, load
 from models.join import JoinRules, SourceRule, TaskRules
 
 SOURCE = "[verdict.source.judge]\n"
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.upper().startswith("AFTERCALL_"):
-            monkeypatch.delenv(name)
 
 
 def written(folder: Path, text: str) -> Path:
