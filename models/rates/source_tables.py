@@ -15,7 +15,7 @@ from models.columns.keyed_sums import Sums, unpack_key
 from models.rates.exposure import Exposure, exposure
 from models.rates.tables import SPANS, RateTable, delay_side
 from models.stats import delay_distribution as delay
-from models.stats.delay_correction import Corrected, DelayHistory, Expected, correct, expected, shrunken
+from models.stats.delay_correction import DelayHistory, Expected, correct, expected, shrunken, with_final
 from models.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -202,15 +202,8 @@ class _SourceTables:
         rate = good / resolved
         weight = (history.weight[0][rows.rank - first], history.weight[1][rows.rank - first])
         corrected = correct(good, bad, calls, verdicts, weight)
-        # Where no opinion is open any more, the rate is what it is, and all of it is in.
         is_in = (resolved == calls) | ((verdicts.successes == calls) & (verdicts.failures == calls))
-        final = is_in & ~np.isnan(corrected.maturity)
-        corrected = Corrected(
-            np.where(final, rate, corrected.rate),
-            np.where(final, low, corrected.low),
-            np.where(final, high, corrected.high),
-            np.where(final, 1.0, corrected.maturity),
-        )
+        corrected = with_final(corrected, is_in, rate, low, high)
         return {
             **rows._asdict(),
             "resolved": resolved,

@@ -10,7 +10,7 @@ from aftercall.times import DAY_US, HOUR_US, MINUTE_US
 from models.columns.keyed_sums import Sums, pack_key, unpack_key
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
-from models.stats.delay_correction import Corrected, DelayHistory, Expected, correct, expected, shrunken
+from models.stats.delay_correction import DelayHistory, Expected, correct, expected, shrunken, with_final
 from models.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -243,14 +243,7 @@ class _Tables:
         weight = (self._history.weight[0][cells.rank], self._history.weight[1][cells.rank])
         rate = np.where(resolved > 0, successes / np.maximum(resolved, 1), np.nan)
         corrected = correct(successes, failures, calls, Expected(*cells.expected), weight)
-        # Where nothing is open any more, the rate is what it is, and all of it is in.
-        final = (calls - resolved - expired == 0) & ~np.isnan(corrected.maturity)
-        corrected = Corrected(
-            np.where(final, rate, corrected.rate),
-            np.where(final, low, corrected.low),
-            np.where(final, high, corrected.high),
-            np.where(final, 1.0, corrected.maturity),
-        )
+        corrected = with_final(corrected, calls - resolved - expired == 0, rate, low, high)
         middle, tail = _percentiles(cells, latency)
         return {
             "rank": cells.rank,

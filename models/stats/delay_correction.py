@@ -24,7 +24,7 @@ from models.stats.delay_distribution import Distribution
 from models.stats.intervals import Z_95
 
 if TYPE_CHECKING:
-    from models.arrays import F64, I64
+    from models.arrays import F64, I64, Bools
 
 TASK_TYPE_WEIGHT: Final = 10.0
 """Verdicts that a group's own delays need to weigh as much as those of its task type.
@@ -41,6 +41,13 @@ class Corrected(NamedTuple):
     low: F64
     high: F64
     maturity: F64
+
+
+def with_final(corrected: Corrected, final: Bools, rate: F64, low: F64, high: F64) -> Corrected:
+    """Estimates where verdicts may come; where none can any more, the rate and its interval as they are, all in."""
+    known = final & ~np.isnan(corrected.maturity)
+    sure = (rate, low, high, np.ones(len(final)))
+    return Corrected(*(np.where(known, one, other) for one, other in zip(sure, corrected, strict=True)))
 
 
 class DelayHistory(NamedTuple):

@@ -202,11 +202,12 @@ def test_a_damaged_snapshot_is_reported_in_a_sentence_or_answers_the_same(killed
     sound, sentences = answered(file), list[str]()
     for number in range(TRIES // 10):
         file = tmp_path / f"{number}.duckdb"
-        file.write_bytes(damaged(data, drawn))
+        # Twice: `insights` does not read all tables, and what it does not read cannot be noticed.
+        file.write_bytes(damaged(damaged(data, drawn), drawn))
         try:
             assert answered(file) == sound
         except UserError as error:
             sentences.append(str(error))
         file.unlink()
     assert [sentence for sentence in sentences if not sentence.startswith(f"snapshot: {tmp_path}/")] == []
-    assert len(sentences) > TRIES / 30
+    assert len(sentences) > TRIES / 20
