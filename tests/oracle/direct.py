@@ -186,12 +186,13 @@ class Direct:
             self._add_attempts(closed)
 
     def _complete(self, key: tuple[str, int], filled: list[Any]) -> None:
-        """As the snapshot does: what a record filled was absent."""
-        row = list(self.calls[key])
-        for place, value in enumerate(filled, len(row) - len(filled)):
+        """As the snapshot does: what a record filled was absent; of the numbers of tool calls the greatest counts."""
+        row, number = list(self.calls[key]), filled.pop()
+        for place, value in enumerate(filled, len(row) - 1 - len(filled)):
             if value is not None:
                 assert row[place] in (None, "{}")
                 row[place] = value
+        row[-1] = max((known for known in (row[-1], number) if known is not None), default=None)
         self.calls[key] = tuple(row)
 
     def _add_responses(self, closed: Closed) -> None:
