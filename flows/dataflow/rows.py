@@ -200,7 +200,8 @@ def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
             ),
         )
     for judgement in chain(judged(joined), joined.judgements):
-        yield judgement.call_id, _verdict_json(judgement)
+        if judgement.is_news:
+            yield judgement.call_id, _verdict_json(judgement)
     # An id may return once its call has closed: of two calls of one id in one batch the later one closes here.
     expired = joined.expired
     for call_id, code, call_at, decided, success in zip(

@@ -79,6 +79,8 @@ class Direct:
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     statements: dict[tuple[str, int, str, int], tuple[Any, ...]] = field(default_factory=dict)
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
+    issued: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    """Per id all its records of `agent.verdicts`."""
     tally: Counter[str] = field(default_factory=Counter)
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
     details: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -156,6 +158,7 @@ class Direct:
             self.statements[row[:4]] = row
         for key, body in verdict_records(joined):
             record = orjson.loads(body)
+            self.issued[key].append(record)
             if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
                 self.newest[key] = record
         self.tally.update(joined.tally)

@@ -156,6 +156,14 @@ def test_verdict_and_revisions_do_not_depend_on_whether_the_error_came_before_th
     assert one.newest_verdicts() == two.newest_verdicts()
 
 
+def test_a_late_error_that_changes_no_verdict_issues_none() -> None:
+    end = Call("c", T + SECOND, error="timeout")
+    (seen,) = fed(CALL, vote("1", 1), end, rules=RULES).issued().values()
+    assert [one["seq"] for one in seen] == [1]
+    (seen,) = fed(CALL, end, vote("1", 1), rules=RULES).issued().values()
+    assert [(one["seq"], one["verdict"]) for one in seen] == [(0, "failure"), (1, "success")]
+
+
 def test_a_record_of_a_held_call_is_never_too_old_where_it_completes_it() -> None:
     end, start = Call("c", T + MINUTE_US), Call("c", T)
     closed = T + H + LATENESS + 1
