@@ -17,7 +17,7 @@ from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.completions import Filled
-from models.join.contents import ERROR_BIT, KNOWN, Contents, differing, filled_by
+from models.join.contents import ERROR_BIT, KNOWN, UNKNOWN_NAME, Contents, differing, filled_by
 from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
@@ -157,7 +157,7 @@ class SlowPath:
         field = differing(ledger.contents, _contents(calls, i), at - ledger.at, groups)
         if field is None:
             return None
-        remedy = _FALLBACK if field == "model" else ""
+        remedy = _FALLBACK if field in {"model", UNKNOWN_NAME} else ""
         return f"another call has this call_id: its '{field}' differs{remedy}"
 
     def _complete(self, ledger: OpenLedger, calls: CallColumns, i: int, wm: int) -> None:
