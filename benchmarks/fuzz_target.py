@@ -81,7 +81,8 @@ def _check_votes(outcomes: Outcomes, row: int) -> None:
     """What the join reads of a vote in columns is what its record says."""
     record, nothing = outcomes.records[row], (None, None, "assert")
     bare = (record.success, record.score, record.action) == nothing
-    assert (outcomes.bare[row], outcomes.retract[row]) == (bare, bare or record.action == "retract")
+    by_record = bare or record.action == "retract" or record.retracts is not None
+    assert (outcomes.bare[row], outcomes.retract[row]) == (bare, by_record)
     assert (outcomes.author[row] == 0) == (record.author is None)
 
 

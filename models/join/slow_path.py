@@ -315,16 +315,17 @@ def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
     """The chosen outcomes as statements."""
     at = outcomes.at[chosen]
     minutes = effective_minute(at, outcomes.wm[chosen]).tolist()
-    retract, signed = outcomes.retract[chosen] & ~outcomes.bare[chosen], outcomes.author[chosen] != 0
-    columns = zip(outcomes.records[chosen], at.tolist(), retract.tolist(), minutes, signed.tolist(), strict=True)
-    for record, time, retracts, minute, is_signed in columns:
+    signed = outcomes.author[chosen] != 0
+    for record, time, minute, is_signed in zip(
+        outcomes.records[chosen], at.tolist(), minutes, signed.tolist(), strict=True
+    ):
         yield Statement(
             time,
             record.outcome_id,
             record.source,
             record.success,
             record.score,
-            retracts,
+            record.action == "retract",
             record.retracts,
             record.reason,
             minute,
