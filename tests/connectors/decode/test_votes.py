@@ -31,7 +31,13 @@ def test_an_outcome_that_says_nothing_is_handed_on_for_its_ledger_to_judge(
 ) -> None:
     """Under a setting of its source it may clear a vote, and by its record alone this cannot be known."""
     fields: dict[str, Any] = {"success": None, **beside, **action}
-    sent = [{}, fields, {"score": 0, **fields}, {**fields, "action": "retract"}, {"score": 0, **fields, "retracts": "o"}]
+    sent = [
+        {},
+        fields,
+        {"score": 0, **fields},
+        {**fields, "action": "retract"},
+        {"score": 0, **fields, "retracts": "o"},
+    ]
     batch = decode([line(**one) for one in sent], [1] * 5)
     assert not batch.refused
     assert batch.outcomes.bare.tolist() == [False, True, False, False, False]

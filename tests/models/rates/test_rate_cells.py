@@ -246,7 +246,9 @@ def test_hours_folded_away_leave_their_days_unchanged() -> None:
 
 def _two_weeks(minutes_past_midnight: int) -> list[Made]:
     return [
-        Made(GROUPS[i % 3], START + (13 * 24 * 60 + minutes_past_midnight - 11 * i) * MINUTE_US - 1, verdict, 60, 5.0, 5)
+        Made(
+            GROUPS[i % 3], START + (13 * 24 * 60 + minutes_past_midnight - 11 * i) * MINUTE_US - 1, verdict, 60, 5.0, 5
+        )
         for i in range(1700)
         for verdict in ("success", "pending")
     ]
