@@ -107,7 +107,7 @@ def message(data: bytes) -> Message:
 
 
 def seeds() -> list[bytes]:
-    """The first corpus: good records, bare and in every envelope, a full one of each kind, and votes that are cleared."""
+    """The first corpus: good records, bare and in envelopes, a full one of each kind, and votes that are cleared."""
     full = (
         (
             b'{"call_id":"c","occurred_at":"2026-03-01T12:00:00.5+01:00","type":"call","task_type":"t","model":"m",'
