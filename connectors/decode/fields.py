@@ -42,6 +42,7 @@ _facts = attrgetter("source", "success", "action")
 _call_time = attrgetter("call_occurred_at")
 _score = attrgetter("score")
 _author = attrgetter("author")
+_retracts = attrgetter("retracts")
 
 _Key = TypeVar("_Key")
 
@@ -239,8 +240,8 @@ class OutcomeFields:
         named = np.array([source is not None for source, _, _ in codes], np.bool_)[code] & ~reserved
         score = np.fromiter(map(_score, records), np.float64, count)
         enough = named.copy()
-        for i in np.flatnonzero(retract & ~named & ~reserved).tolist():
-            enough[i] = records[i].retracts is not None
+        aimed = _given(list(map(_retracts, records)))
+        enough |= retract & ~named & ~reserved & aimed
         bare = ~retract & (success < 0) & np.isnan(score)
         call_ids = list(map(_call_id, records))
         piece = OutcomeValues(
@@ -251,7 +252,7 @@ class OutcomeFields:
             source=self._codes.encode([source or "" for source, _, _ in codes], len(codes))[code],
             success=success,
             score=score,
-            retract=retract | bare,
+            retract=retract | bare | aimed,
             bare=bare,
             author=_authors(records),
             uuid=uuid_words(list(map(_outcome_id, records))),
@@ -275,6 +276,13 @@ def _fill(records: list[Any], name: str, default: str) -> None:
 
 def _keys(ids: list[str]) -> U64:
     return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
+
+
+def _given(values: list[str | None]) -> Bools:
+    """Which values are there; mostly none is."""
+    if values.count(None) == len(values):
+        return np.zeros(len(values), np.bool_)
+    return np.fromiter((value is not None for value in values), np.bool_, len(values))
 
 
 def _authors(records: list[OutcomeRecord]) -> U64:
