@@ -144,7 +144,8 @@ class Bench:
     ) -> tuple[float, dict[str, int]]:
         calls, outcomes, _ = self.files(shape)
         folder = self.new_folder("replay")
-        given = ("replay", "--calls", str(calls), "--outcomes", str(outcomes), "--out", str(folder / "out"))
+        given: tuple[str, ...] = ("replay", "--calls", str(calls), "--outcomes", str(outcomes))
+        given += ("--out", str(folder / "out"))
         if shape is not None and (settings := kinds.settings(shape.kind)):
             config = folder / "aftercall.toml"
             config.write_text(settings)

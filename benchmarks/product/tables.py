@@ -58,7 +58,7 @@ def _kinds(rows: list[Row]) -> list[Table]:
 
 
 def _kind_row(row: Row) -> tuple[str, ...]:
-    name, records, present, spread, *_ = _throughput_row(row | {"kind": row["kind"] or "plain", "ratio": None}, "kind")
+    name, records, present, spread, *_ = _throughput_row({**row, "kind": row["kind"] or "plain", "ratio": None}, "kind")
     over_base = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
     return name, f"{row['share']:.0%}", records, present, spread, f"{row['over_plain']:.2f}", over_base
 

@@ -54,7 +54,8 @@ def test_each_kind_of_tokens_is_tokens_and_what_is_empty_is_absent() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"unknown": 1}, {"segment": ""}, {"attrs": {"a": [1]}}])  # each tier
 def test_tool_calls_are_given_where_they_are_listed(more: dict[str, Any]) -> None:
-    found = calls(*({"tool_calls": tools, **more} for tools in (0, 3, 2.0, [], None, [{}], [{"name": "t"}])))
+    sent: tuple[Any, ...] = (0, 3, 2.0, [], None, [{}], [{"name": "t"}])
+    found = calls(*({"tool_calls": tools, **more} for tools in sent))
     (listed,) = (found.filled & BITS["tool_calls"]).nonzero()
     assert listed.tolist() == [5, 6]
 
