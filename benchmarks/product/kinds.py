@@ -102,7 +102,7 @@ def _parts(plain: Records, shape: Shape) -> Iterator[Records]:
         record, session = orjson.loads(values[row]), sessions.get(keys[row], "unknown")
         if plain.kinds[row] == CALL:
             record["session_id"] = session
-        records = (record,)
+        records: tuple[Record, ...] = (record,)
         if chosen[row] and record.get("action") != "retract":
             records = kind.made(record, session)
         values[row] = orjson.dumps(records[0])
