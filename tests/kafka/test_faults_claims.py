@@ -141,7 +141,7 @@ def test_it_stores_no_more_than_the_epoch_that_was_confirmed_before_it_stood_sti
     it = pipeline(lanes=2)
     it.send(300)
     confirmed = "flows.dataflow.snapshot_sink:SnapshotPartition.snapshot@2"
-    zombie = it.start(AFTERCALL_RECOVERY__EPOCH="1s", **with_defect(confirmed, "SIGSTOP"))
+    zombie = it.start(processes=1, before=None, AFTERCALL_RECOVERY__EPOCH="1s", **with_defect(confirmed, "SIGSTOP"))
     zombie.until(lambda: is_stopped(zombie.process.pid))
     before = frontier(it.out)
     copy = beside(pipeline, it, copied=True)
