@@ -35,6 +35,7 @@ _NAMES: Final = (
 )
 TOKENS: Final = (
     *("null", "true", "false", "{}", "[]", '""', '"~"', '"judge"', '"call"', '"outcome"', '"silence"', '"retract"'),
+    *('"last"', '"all"', '"root"', '"descendants"', '"session:u1"', '"s1"'),
     *(
         "0",
         "-0",

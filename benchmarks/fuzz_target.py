@@ -52,9 +52,9 @@ def check(message: Message) -> str:
     """
     raw = payload(message.value, message.headers)
     batch = _decoded(raw, message)
-    accepted = [(name, columns) for name, columns in (("call", batch.calls), ("outcome", batch.outcomes))
-                if 1 in columns.pos]  # fmt: skip
-    assert batch.records == 3 == len(batch.calls.pos) + len(batch.outcomes.pos) + len(batch.refused)
+    read = (("call", batch.calls), ("outcome", batch.outcomes), ("outcome", batch.said))
+    accepted = [(name, columns) for name, columns in read if 1 in columns.pos]
+    assert batch.records == 3 == sum(len(columns.pos) for _, columns in read) + len(batch.refused)
     assert len(batch.refused) + len(accepted) == 1, "both or neither; or a neighbour was refused"
     want = _expected(raw, message.kind)
     assert (want is None) == bool(batch.refused), "pydantic decides otherwise"
@@ -63,8 +63,10 @@ def check(message: Message) -> str:
         assert name == ("call", "outcome")[message.kind]
         row = columns.pos.tolist().index(1)
         record = columns.records[row]
-        if message.kind == OUTCOME:
+        if columns is batch.outcomes:
             _check_votes(batch.outcomes, row)
+        elif columns is batch.said:
+            assert columns.session[row] == xxh3_64_intdigest(record.session_id.encode())
         decoded = msgspec.to_builtins(record)
         if want is not None and not message.keep_payloads:
             want |= {name: None for name in ("input", "output") if name in want}
