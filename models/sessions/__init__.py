@@ -1,0 +1,38 @@
+"""Turn what is said about a session into statements on its calls, before the join (docs/decisions/0023).
+
+`shard.py` is the step of one shard among the lanes, `sessions.py` its sessions; `members.py` keeps the calls of each
+session, `talk.py` what was said about it, `scopes.py` picks calls, and `resolver.py` decides when an outcome reaches
+which of them.
+"""
+
+from __future__ import annotations
+
+from models.sessions.records import (
+    Resolved,
+    SessionArrivals,
+    SessionCalls,
+    SessionOutcomes,
+    SessionRefusal,
+    SessionStatement,
+    StatementColumns,
+)
+from models.sessions.rules import SessionRules
+from models.sessions.sessions import Sessions
+from models.sessions.shard import Resolving, SessionErasure, SessionPart, SessionShard, merged_sessions
+
+__all__ = [
+    "Resolved",
+    "Resolving",
+    "SessionArrivals",
+    "SessionCalls",
+    "SessionErasure",
+    "SessionOutcomes",
+    "SessionPart",
+    "SessionRefusal",
+    "SessionRules",
+    "SessionShard",
+    "SessionStatement",
+    "Sessions",
+    "StatementColumns",
+    "merged_sessions",
+]
