@@ -213,7 +213,7 @@ class Erasure(NamedTuple):
 
 
 class Erased(NamedTuple):
-    """Join and sessions -> sinks: these calls are gone from a shard.
+    """Join and sessions -> sinks: these calls, or `sessions`, are gone from a shard.
 
     `held`, `waiting`: how many calls the join held there, and how many outcomes waited.
     """
@@ -222,6 +222,7 @@ class Erased(NamedTuple):
     call_ids: tuple[str, ...]
     held: int
     waiting: int
+    sessions: tuple[str, ...] = ()
 
 
 class TrialDelays(NamedTuple):

@@ -149,19 +149,15 @@ def sessions_step(rules: SessionRules, keeping: Keeping, joining: Joining = _JOI
         sessions, kept = made
 
         def apply(message: SessionPart | SessionErasure) -> tuple[Resolving]:
-            if isinstance(message, SessionErasure):
-                kept.renew()
-                return (sessions.erase(message),)
-            return (sessions.process(message),)
+            is_erasure = isinstance(message, SessionErasure)
+            return (sessions.erase(message) if is_erasure else sessions.process(message),)
 
         return _ShardStep(kept.key, kept, apply)
 
     return build
 
 
-def join_step(
-    rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *, answers: int = len(SHARDS)
-) -> Build:
+def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *, answers: int = len(SHARDS)) -> Build:
     """Arrivals, Answer or Erasure -> Joined, one step per shard. Each has an equal part of the room for early outcomes.
 
     `answers`: so many session shards answer each batch.

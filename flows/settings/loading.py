@@ -128,9 +128,7 @@ class Settings(BaseSettings):
         # Where they are set: runs that an earlier version began have no such settings.
         defaults = {key: field.default for key, field in Join.model_fields.items()}
         later = {
-            key: plain["join"][key]
-            for key in ("id_form", "session_wait")
-            if getattr(self.join, key) != defaults[key]
+            key: plain["join"][key] for key in ("id_form", "session_wait") if getattr(self.join, key) != defaults[key]
         }
         required = {"require": self.verdict.require} if self.verdict.require else {}
         return {

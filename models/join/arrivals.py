@@ -12,9 +12,8 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from models.arrays import F64, I8, I32, I64, U32, U64, Bools, Objects
-from models.watermark import LaneClock
 from models.messages import Group
-
+from models.watermark import LaneClock
 
 AT_THE_END: Final = np.int64(2**61)
 """As `pos`: after all records of a batch."""

@@ -41,8 +41,8 @@ from models.join.slow_path import Bound, SlowPath
 from models.join.spoken import Spoken, mixed
 from models.join.statement_pool import NO_STATEMENT
 from models.join.strangers import strange, strangers
-from models.watermark import ENDED, LaneClocks, effective_minute
 from models.state import Migrations
+from models.watermark import ENDED, LaneClocks, effective_minute
 
 MOST_EARLY: Final = 5_000_000 // 12
 _SPARE: Final = 16

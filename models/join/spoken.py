@@ -45,7 +45,9 @@ def mixed(shard: ShardState, arrivals: Arrivals, calls: CallColumns, outcomes: O
     columns = [_columns(shard, made, place) for made, place in zip(arrivals.made, places, strict=True)]
     said = [made.statements for made in arrivals.made]
     count, extra = len(outcomes.key), sum(len(one.key) for one in said)
-    sessions = [fold_digest(xxh3_64_intdigest(record.session_id.encode()) or 1) for one in said for record in one.records]
+    sessions = [
+        fold_digest(xxh3_64_intdigest(record.session_id.encode()) or 1) for one in said for record in one.records
+    ]
     spoken = Spoken(
         np.arange(count + extra) >= count,
         np.concatenate((np.zeros(count, np.uint32), np.array(sessions, np.uint32))),

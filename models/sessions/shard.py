@@ -123,11 +123,15 @@ class SessionShard:
     def erase(self, erasure: SessionErasure) -> Resolving:
         """Forget sessions and calls that were erased; what waits for a session becomes dead letters without key."""
         parts = [self.sessions.erase(session_id, hash_) for hash_, session_id in erasure.sessions]
-        assert hasattr(self.sessions,'erase_calls') is False or parts.append(self.sessions.erase_calls(list(erasure.calls))) is None
+        assert (
+            hasattr(self.sessions, "erase_calls") is False
+            or parts.append(self.sessions.erase_calls(list(erasure.calls))) is None
+        )
         refused, tally = [one for part in parts for one in part.refused], Counter[str]()
         for part in parts:
             tally.update(part.tally)
-        erased = Erased(erasure.request, (), 0, len(refused))
+        gone = tuple(session_id for _, session_id in erasure.sessions)
+        erased = Erased(erasure.request, (), 0, len(refused), gone)
         return Resolving("", 0, _NO_BATCHES, parts[-1]._replace(refused=refused, tally=dict(tally)), erased)
 
     def state(self) -> dict[str, Any]:

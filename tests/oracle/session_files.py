@@ -37,7 +37,9 @@ def line_of(record: Record) -> tuple[str, dict[str, Any]]:
         session_id, scope, outcome = record.session_id, record.scope, record.outcome
     assert isinstance(outcome, Outcome)
     members = {name: getattr(outcome, name) for name in _OUTCOME}
-    members |= {"occurred_at": _time(outcome.at), "call_id": outcome.call_id or None, "session_id": session_id}
+    # Such a history may ask for other calls under an id of `descendants`: then no call is named.
+    call_id = outcome.call_id if scope in {None, "descendants"} else None
+    members |= {"occurred_at": _time(outcome.at), "call_id": call_id, "session_id": session_id}
     if outcome.call_at is not None:
         members["call_occurred_at"] = _time(outcome.call_at)
     if outcome.action != "assert":
