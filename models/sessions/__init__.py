@@ -7,6 +7,7 @@ which of them.
 
 from __future__ import annotations
 
+from models.sessions.merged import merged_sessions
 from models.sessions.records import (
     Resolved,
     SessionArrivals,
