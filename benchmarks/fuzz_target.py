@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 from pydantic import ValidationError
+from xxhash import xxh3_64_intdigest
 
-from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES, AgentCall, Outcome
+from aftercall.events import MAX_RECORD_BYTES, MAX_TEXT, AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS, DeadLetter, to_json
 from aftercall.times import parse_time
 from connectors.batch import Batch, Outcomes
@@ -119,7 +120,7 @@ def _check_letter(reason: str, detail: str, raw: bytes, message: Message) -> Non
     key, fields = dead_letter(
         reason, detail, topic_origin("t", 0, 11), raw, key_text(message.key), keep_payloads=message.keep_payloads
     )
-    assert message.key is not None or len(key) <= MAX_CALL_ID, "a key that was no call_id"
+    assert message.key is not None or len(key) <= MAX_TEXT, "a key that was no id"
     assert (fields["size"], fields["sha256"]) == (len(raw), sha256(raw).hexdigest())
     assert len(fields["payload"].encode()) <= MAX_PAYLOAD_BYTES, "a payload over its limit"
     letter = DeadLetter.sealed(**fields)

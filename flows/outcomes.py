@@ -18,7 +18,7 @@ from connectors.dead_letters import file_origin
 from connectors.segments.sink import SEGMENTS_PART, SegmentSink
 from flows.dataflow import outputs, session_shards
 from flows.dataflow.enveloped import enveloped_sink, enveloped_source
-from flows.dataflow.shards import to_shards
+from flows.dataflow.shards import SHARDS, to_shards
 from flows.dataflow.steps import (
     Build,
     Joining,
@@ -79,7 +79,8 @@ def outcomes(
     resolved = step("sessions", parts, sessions_step(session_rules(settings), kept, joining or Joining()))
     own = op.flat_map("split", batches, to_shards)
     arrivals = op.merge("arrivals", own, op.flat_map("answers", resolved, session_shards.to_join))
-    joined = step("join", arrivals, join_step(join_rules(settings), kept, joining or Joining()))
+    rules = join_rules(settings)
+    joined = step("join", arrivals, join_step(rules, kept, joining or Joining(), answers=len(SHARDS)))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = step("groups", changes, groups_step(group_caps(settings), kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 
-from flows.dataflow.shards import SHARDS
 from models.join import Answer, Arrivals
 from models.messages import Erasure
 
@@ -18,7 +17,7 @@ from models.messages import Erasure
 class Gathering:
     """The batches of one shard of the join on their way."""
 
-    def __init__(self, answers: int = len(SHARDS)) -> None:
+    def __init__(self, answers: int) -> None:
         """`answers`: so many session shards answer each batch; with none, batches are taken as they come."""
         self._answers = answers
         self._own: defaultdict[str, deque[Arrivals | Erasure]] = defaultdict(deque)

@@ -157,10 +157,10 @@ def sessions_step(rules: SessionRules, keeping: Keeping, joining: Joining = _JOI
     return build
 
 
-def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *, answers: int = len(SHARDS)) -> Build:
+def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *, answers: int = 0) -> Build:
     """Arrivals, Answer or Erasure -> Joined, one step per shard. Each has an equal part of the room for early outcomes.
 
-    `answers`: so many session shards answer each batch.
+    `answers`: so many session shards answer each batch; without any, batches are taken as they come.
     """
     room = max(1, joining.max_waiting // len(SHARDS))
 

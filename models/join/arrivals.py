@@ -111,7 +111,7 @@ class OutcomeColumns(NamedTuple):
 
 
 class SessionStatements(NamedTuple):
-    """What outcomes of sessions say about calls, as `models.sessions` makes it; `uuid`s and codes as in `OutcomeColumns`.
+    """What outcomes of sessions say about calls, as `models.sessions` makes it; columns as in `OutcomeColumns`.
 
     `records` have what an `OutcomeRecord` has, and a `session_id`; `sources` are the names. `source` is -1 where a
     retraction has none. `minute`: the effective minute. `passed`: a call that closes there or later is still open for

@@ -19,7 +19,7 @@ from models.sessions.records import (
 )
 from models.sessions.rules import SessionRules
 from models.sessions.sessions import Sessions
-from models.sessions.shard import Resolving, SessionErasure, SessionPart, SessionShard, merged_sessions
+from models.sessions.shard import Resolving, SessionErasure, SessionPart, SessionShard
 
 __all__ = [
     "Resolved",

@@ -96,7 +96,7 @@ class SessionShard:
         self.watermark = max(before, self._lanes.watermark(part.lanes))
         self._ended[part.lane] = part.ended
         ended = len(self._ended) == part.lanes and all(self._ended.values())
-        is_due = self.watermark > getattr(self.sessions, "idle_until", NEVER) or ended
+        is_due = self.watermark > self.sessions.idle_until or (ended and self.sessions.waits)
         if not (len(part.calls.key) or len(part.outcomes.at) or is_due):
             return Resolving(part.lane, number, _NO_BATCHES, None)
 
@@ -123,10 +123,7 @@ class SessionShard:
     def erase(self, erasure: SessionErasure) -> Resolving:
         """Forget sessions and calls that were erased; what waits for a session becomes dead letters without key."""
         parts = [self.sessions.erase(session_id, hash_) for hash_, session_id in erasure.sessions]
-        assert (
-            hasattr(self.sessions, "erase_calls") is False
-            or parts.append(self.sessions.erase_calls(list(erasure.calls))) is None
-        )
+        parts.append(self.sessions.erase_calls(erasure.calls))
         refused, tally = [one for part in parts for one in part.refused], Counter[str]()
         for part in parts:
             tally.update(part.tally)
@@ -145,10 +142,10 @@ class SessionShard:
     @property
     def unstored(self) -> int:
         """About how many rows the next `changes` has; -1 where only `state` will do."""
-        return getattr(self.sessions, "unstored", -1)
+        return self.sessions.unstored
 
     def _with_clocks(self, state: dict[str, Any]) -> dict[str, Any]:
-        ours = {"lanes": self._lanes.state(), "ended": dict(self._ended), "dropped": self._dropped}
+        ours = {"lanes": self._lanes.state(), "ended": dict(self._ended), "crowded": self._dropped}
         return {**state, **ours, "watermark": self.watermark}
 
     @classmethod
@@ -158,11 +155,6 @@ class SessionShard:
         """The shard as it was; `rules` apply to what comes from now on. `seed` and `most` may differ."""
         shard = cls(rules, seed, most)
         shard.sessions = Sessions.from_state(state, rules, seed, most)
-        shard.watermark, shard._ended, shard._dropped = state["watermark"], dict(state["ended"]), state["dropped"]
+        shard.watermark, shard._ended, shard._dropped = state["watermark"], dict(state["ended"]), state["crowded"]
         shard._lanes = LaneClocks.from_state(state["lanes"])
         return shard
-
-
-def merged_sessions(state, changes):
-    assert not changes
-    return state

@@ -1,4 +1,4 @@
-"""What is said about sessions, between Kafka topics: dealt to partitions at random, by two processes, killed, resumed."""
+"""What is said about sessions, between Kafka topics: dealt to partitions at random, two processes, killed, resumed."""
 
 from __future__ import annotations
 
@@ -129,7 +129,8 @@ def test_a_lone_thumb_is_decided_although_nothing_follows(service: Callable[...,
     """Within `idle_after`, here 1 s, and `session_wait`, here none of it: all partitions are at their end."""
     made = service(session_wait="30m")
     at = time.time_ns() // 1000 - MINUTE_US
-    send(made, [[Call("c1", at, session_id="s1"), Said("s1", Outcome("u1", "", at + 1, "user", success=False))], [], []])
+    thumb = Outcome("u1", "", at + 1, "user", success=False)
+    send(made, [[Call("c1", at, session_id="s1"), Said("s1", thumb)]])
     running = made.start()
     running.until(lambda: bool(made.row().get("outcomes", 0) == 1))
     running.stop()

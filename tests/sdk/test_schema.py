@@ -46,7 +46,8 @@ def test_every_reference_of_a_schema_resolves_and_unknown_fields_pass(name: str)
 def test_the_required_fields_of_events_are_those_of_the_reference() -> None:
     schemas = json_schemas()
     assert set(schemas["AgentCall"]["required"]) == {"call_id", "occurred_at", "task_type", "model"}
-    assert {"outcome_id", "call_id", "occurred_at"} <= set(schemas["Outcome"]["required"])
+    assert {"outcome_id", "occurred_at"} <= set(schemas["Outcome"]["required"])
+    assert schemas["Outcome"]["anyOf"] == [{"required": ["call_id"]}, {"required": ["session_id"]}]
 
 
 def test_the_verdict_schema_has_the_fields_of_the_reference_in_their_order() -> None:
