@@ -342,9 +342,7 @@ class Outcome(_Record):
     'assert'
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": ["call_id"]}, {"required": ["session_id"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["call_id"]}, {"required": ["session_id"]}]})
 
     type: Annotated[Literal["outcome"], _agrees("outcome")] | None = None
     outcome_id: Annotated[RequiredId, AfterValidator(_unprefixed)]
