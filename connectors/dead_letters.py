@@ -77,7 +77,7 @@ def dead_letter(
         A payload that was cut ends in `CUT_MARK`.
     """
     if key is None:
-        key = key_of(raw)
+        key = letter_key(raw)
     for pattern in redact:
         detail = pattern.sub(REDACTED, detail)
     fields = {
@@ -110,7 +110,7 @@ def whole_payload(payload: str | None, sha256_hex: str) -> bytes | None:
         return None
 
 
-def key_of(raw: bytes) -> str:
+def letter_key(raw: bytes) -> str:
     """The `call_id` of a record, else its `session_id`, or `""` if none can be read and has a legal length."""
     if len(raw) > MOST_PARSED:
         return ""

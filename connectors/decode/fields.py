@@ -21,7 +21,7 @@ from connectors.batch import F64, I8, I32, I64, U32, U64, Bools
 from connectors.decode.contents import BITS, ContentsReader, folded
 from connectors.decode.renaming import Group, Renamer, Renaming
 from connectors.decode.structs import DEFAULT_ACTION, DEFAULT_CONFIG, CallRecord, OutcomeRecord
-from connectors.decode.subjects import keys_of, subjects_of
+from connectors.decode.subjects import hashes_of, subjects_of
 from connectors.decode.times import parse_times
 from connectors.decode.uuids import uuid_words
 
@@ -182,7 +182,7 @@ class CallFields:
         ):
             filled |= given * np.uint32(BITS[name])
         piece = CallValues(
-            key=keys_of(ids),
+            key=hashes_of(ids),
             at=at,
             sure=sure & names.sure & contents.sure,
             group=names.group,
@@ -290,7 +290,7 @@ def _authors(records: list[OutcomeRecord]) -> U64:
     hashes = np.zeros(len(authors), np.uint64)
     if authors.count(None) < len(authors):
         given = [(i, author) for i, author in enumerate(authors) if author is not None]
-        hashes[[i for i, _ in given]] = np.maximum(keys_of([author for _, author in given]), np.uint64(1))
+        hashes[[i for i, _ in given]] = np.maximum(hashes_of([author for _, author in given]), np.uint64(1))
     return hashes
 
 

@@ -33,7 +33,7 @@ def subjects_of(records: list[Any], call_ids: list[str | None]) -> Subjects:
     sure, session = np.ones(count, np.bool_), np.zeros(count, np.uint64)
     if named.count(_NOTHING) == count and None not in call_ids:
         ids = cast("list[str]", call_ids)
-        return Subjects(keys_of(ids), session, uuid_words(ids), sure)
+        return Subjects(hashes_of(ids), session, uuid_words(ids), sure)
     for i, (call_id, (session_id, scope)) in enumerate(zip(call_ids, named, strict=True)):
         sure[i] = _is_one(call_id, session_id, scope)
         if session_id is not None:
@@ -41,7 +41,7 @@ def subjects_of(records: list[Any], call_ids: list[str | None]) -> Subjects:
     key, words = np.zeros(count, np.uint64), np.zeros((count, 2), np.uint64)
     of_calls = [i for i, call_id in enumerate(call_ids) if call_id is not None]
     ids = [call_id for call_id in call_ids if call_id is not None]
-    key[of_calls], words[of_calls] = keys_of(ids), uuid_words(ids)
+    key[of_calls], words[of_calls] = hashes_of(ids), uuid_words(ids)
     return Subjects(key, session, words, sure)
 
 
@@ -52,6 +52,6 @@ def _is_one(call_id: str | None, session_id: str | None, scope: str | None) -> b
     return (call_id is not None) == (scope == "descendants")
 
 
-def keys_of(ids: list[str]) -> U64:
+def hashes_of(ids: list[str]) -> U64:
     """The hashes of ids."""
     return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))

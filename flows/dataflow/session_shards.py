@@ -11,7 +11,7 @@ from xxhash import xxh3_64_intdigest
 from aftercall.times import MINUTE_US, NEVER
 from connectors.batch import NO_SESSION_OUTCOMES, Batch, Calls
 from flows.dataflow.shards import SHARDS, by_shard, clock_of
-from models.join import Answer, Made, SessionStatements
+from models.join import Answer, SaidOfCalls, SessionStatements
 from models.sessions import Resolving, SessionCalls, SessionErasure, SessionOutcomes, SessionPart
 
 _COUNT: Final = len(SHARDS)
@@ -113,7 +113,7 @@ def to_join(item: tuple[str, Resolving]) -> list[tuple[str, Answer]]:
     made = SessionStatements(**columns._asdict(), records=records)
     parts = by_shard(made, SessionStatements._fields, made.key)
     return [
-        (shard, Answer(shard, lane, number, taken, Made(resolved.sources, SessionStatements(*part))))
+        (shard, Answer(shard, lane, number, taken, SaidOfCalls(resolved.sources, SessionStatements(*part))))
         for shard, part in zip(SHARDS, parts, strict=True)
     ]
 

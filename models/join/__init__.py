@@ -5,7 +5,7 @@ The fast path takes whole columns, the slow path takes uncommon records one by o
 
 from __future__ import annotations
 
-from models.join.arrivals import Answer, Arrivals, CallColumns, Made, OutcomeColumns, SessionStatements
+from models.join.arrivals import Answer, Arrivals, CallColumns, OutcomeColumns, SaidOfCalls, SessionStatements
 from models.join.contents import BITS
 from models.join.erasure import erase
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
@@ -28,9 +28,9 @@ __all__ = [
     "Joined",
     "Judged",
     "Judgement",
-    "Made",
     "OutcomeColumns",
     "Refusal",
+    "SaidOfCalls",
     "SessionStatements",
     "SourceRule",
     "TaskRules",

@@ -132,16 +132,16 @@ class SessionStatements(NamedTuple):
     records: Objects
 
 
-class Made(NamedTuple):
+class SaidOfCalls(NamedTuple):
     """Statements of one session shard; `sources`: the names of their sources."""
 
     sources: list[str]
     statements: SessionStatements
 
-    def at_the_end(self) -> Made:
+    def at_the_end(self) -> SaidOfCalls:
         """The same for another batch, after whose records they come."""
         pos = np.full(len(self.statements.pos), AT_THE_END)
-        return Made(self.sources, self.statements._replace(pos=pos))
+        return SaidOfCalls(self.sources, self.statements._replace(pos=pos))
 
 
 class Answer(NamedTuple):
@@ -155,7 +155,7 @@ class Answer(NamedTuple):
     lane: str
     number: int
     taken: Mapping[str, int]
-    made: Made | None
+    made: SaidOfCalls | None
 
 
 class Arrivals(NamedTuple):
@@ -175,4 +175,4 @@ class Arrivals(NamedTuple):
     partitions: list[str]
     calls: CallColumns
     outcomes: OutcomeColumns
-    made: tuple[Made, ...] = ()
+    made: tuple[SaidOfCalls, ...] = ()

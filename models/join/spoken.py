@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.times import MINUTE_US
 from models.arrays import I64, U32, Bools
-from models.join.arrivals import Arrivals, CallColumns, Made, OutcomeColumns
+from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns, SaidOfCalls
 from models.join.held_calls import fold_digest
 from models.join.shard_state import ShardState
 
@@ -57,7 +57,7 @@ def mixed(shard: ShardState, arrivals: Arrivals, calls: CallColumns, outcomes: O
     return Mixed(calls, both, spoken)
 
 
-def _columns(shard: ShardState, made: Made, pos: I64) -> OutcomeColumns:
+def _columns(shard: ShardState, made: SaidOfCalls, pos: I64) -> OutcomeColumns:
     """The statements of one session shard as outcomes."""
     said, count = made.statements, len(made.statements.key)
     named = said._replace(source=np.where(said.source < 0, len(made.sources), said.source).astype(np.int32))
@@ -86,7 +86,7 @@ def _columns(shard: ShardState, made: Made, pos: I64) -> OutcomeColumns:
     )
 
 
-def _places(parts: tuple[Made, ...], calls: CallColumns, outcomes: OutcomeColumns) -> list[I64]:
+def _places(parts: tuple[SaidOfCalls, ...], calls: CallColumns, outcomes: OutcomeColumns) -> list[I64]:
     """The places of statements among the records of the batch.
 
     One that was made on the arrival of a record comes behind it. Others come before the first record that met a

@@ -8,21 +8,12 @@ which of them.
 from __future__ import annotations
 
 from models.sessions.merged import merged_sessions
-from models.sessions.records import (
-    Resolved,
-    SessionArrivals,
-    SessionCalls,
-    SessionOutcomes,
-    SessionRefusal,
-    SessionStatement,
-    StatementColumns,
-)
+from models.sessions.records import SessionArrivals, SessionCalls, SessionOutcomes, SessionRefusal
 from models.sessions.rules import SessionRules
 from models.sessions.sessions import Sessions
 from models.sessions.shard import Resolving, SessionErasure, SessionPart, SessionShard
 
 __all__ = [
-    "Resolved",
     "Resolving",
     "SessionArrivals",
     "SessionCalls",
@@ -32,8 +23,6 @@ __all__ = [
     "SessionRefusal",
     "SessionRules",
     "SessionShard",
-    "SessionStatement",
     "Sessions",
-    "StatementColumns",
     "merged_sessions",
 ]

@@ -7,7 +7,7 @@ nothing in the batch is about a session of this shard and nothing is due, that c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -18,7 +18,6 @@ from models.messages import Erased
 from models.sessions.records import Resolved, SessionArrivals, SessionCalls, SessionOutcomes
 from models.sessions.rules import SessionRules
 from models.sessions.sessions import MOST_SESSIONS, Sessions
-from models.state import Migrations
 from models.watermark import LaneClock, LaneClocks
 
 
@@ -75,7 +74,7 @@ class SessionShard:
     """The sessions of one shard. `process` takes what each lane sends in turn; `state` carries it over a restart."""
 
     STATE_VERSION: ClassVar = 1
-    MIGRATIONS: ClassVar[Migrations] = {}
+    MIGRATIONS: ClassVar[Mapping[int, Callable[[Any], Any]]] = {}
     compressible = Sessions.compressible
 
     def __init__(self, rules: SessionRules, seed: int = 0, most: int = MOST_SESSIONS) -> None:

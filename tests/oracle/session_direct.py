@@ -14,16 +14,8 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.times import NEVER
 from models import plain
-from models.sessions import (
-    Resolved,
-    SessionArrivals,
-    SessionCalls,
-    SessionOutcomes,
-    SessionRules,
-    Sessions,
-    SessionStatement,
-    merged_sessions,
-)
+from models.sessions import SessionArrivals, SessionCalls, SessionOutcomes, SessionRules, Sessions, merged_sessions
+from models.sessions.records import Resolved, SessionStatement
 from oracle.order import Read, watermarks
 from oracle.records import MINUTE_US, Call, Rules
 from oracle.session import Erase, Said, Statement
