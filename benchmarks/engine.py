@@ -27,6 +27,8 @@ from rich.table import Table
 
 from benchmarks import columnar, memory, per_item, reference, report
 from benchmarks.in_memory import CountingSink
+from benchmarks.product.base import COMMIT, base, present
+from benchmarks.product.processes import BenchmarkError, Build, environment
 from benchmarks.traffic import SEED, Traffic, several, traffic
 from models.rates import RateCells
 
@@ -145,7 +147,7 @@ def _compare() -> None:
         status.update("other batch sizes")
         batches = {size: _measure("columnar", Path(folder), size)["events_per_cpu_second"] for size in OTHER_BATCHES}
         status.update("several statements per call")
-        many = {k: _measure("columnar", Path(folder), events=_several(k)) for k in STATEMENTS}
+        several_ns, no_ratios = _several_ns(Path(folder))
         status.update(f"holding {memory.CALLS:,} calls")
         held = _measure("memory", Path(folder))
     best = {name: max(rates) for name, rates in runs.items()}
@@ -158,15 +160,16 @@ def _compare() -> None:
     details = {
         "batch": columnar.BATCH,
         "events_per_cpu_second": {name: [round(rate) for rate in rates] for name, rates in runs.items()},
-        "ns_an_event_by_statements_per_call": {
-            str(k): round(1e9 / r["events_per_cpu_second"]) for k, r in many.items()
-        },
+        "ns_an_event_by_statements_per_call": several_ns,
         "columnar_with_other_batches": {str(size): round(rate) for size, rate in batches.items()},
         "speedup_vs_per_item_tumbling": round(best["columnar"] / best["per_item_tumbling"], 2),
         "speedup_vs_per_item_pydantic": round(best["columnar"] / best["per_item_pydantic"], 2),
     }
     path = report.write("engine", figures, seed=SEED, sizes=sizes, details=details)
     console.print(_table(runs, best))
+    console.print(_several_table(several_ns))
+    if no_ratios:
+        console.print(no_ratios)
     for name, value in figures.items():
         console.print(f"{name}: [bold]{value:,}[/bold]")
     console.print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
@@ -188,10 +191,41 @@ def _several(statements: int) -> str:
     return f"several-{statements}.jsonl"
 
 
-def _measure(name: str, folder: Path, batch: int = columnar.BATCH, events: str = EVENTS) -> dict[str, float]:
+def _several_ns(folder: Path) -> tuple[dict[str, dict[str, int]], str]:
+    """Nanoseconds an event, the least of some, by build and statements per call; and why the base lacks, if so."""
+    builds, no_ratios = [present()], ""
+    try:
+        builds.append(base(folder / "base"))
+    except BenchmarkError as error:
+        no_ratios = f"no ratios: {error}"
+    least: dict[str, dict[str, int]] = {build.name: {} for build in builds}
+    for turn in range(ROUNDS):
+        for statements in STATEMENTS:
+            for build in builds[:: -1 if turn % 2 else 1]:
+                rate = _measure("columnar", folder, events=_several(statements), build=build)["events_per_cpu_second"]
+                known = least[build.name].get(str(statements), sys.maxsize)
+                least[build.name][str(statements)] = min(known, round(1e9 / rate))
+    return least, no_ratios
+
+
+def _several_table(ns: dict[str, dict[str, int]]) -> Table:
+    table = Table(title="nanoseconds an event, by statements per call")
+    for column in ("", *map(str, STATEMENTS)):
+        table.add_column(column, justify="right" if column else "left")
+    for name, row in ns.items():
+        table.add_row(name, *(f"{row[str(k)]:,}" for k in STATEMENTS))
+    if COMMIT in ns:
+        table.add_row("x base", *(f"{ns[COMMIT][str(k)] / ns['present'][str(k)]:.2f}" for k in STATEMENTS))
+    return table
+
+
+def _measure(
+    name: str, folder: Path, batch: int = columnar.BATCH, events: str = EVENTS, build: Build | None = None
+) -> dict[str, float]:
+    build = build or present()
     given = ["--variant", name, "--events", str(folder / events), "--batch", str(batch)]
-    command = [sys.executable, "-m", "benchmarks.engine", *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    command = [str(build.python), "-m", "benchmarks.engine", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=build.root, env=environment(build))
     if done.returncode:
         raise SystemExit(f"benchmarks.engine: the variant '{name}' must run to its end; it ended with:\n{done.stderr}")
     measured: dict[str, float] = json.loads(done.stdout)

@@ -1,8 +1,8 @@
 """Makes inputs for the fuzzer, and mutates them as JSON.
 
 An input is two bytes of settings, then the value of a message. Coverage-guided mutation of bytes alone rarely gets
-beyond `not_json`; so in about half of the cases members of a record are replaced, doubled, renamed or dropped instead,
-or the record is wrapped in an envelope.
+beyond `not_json`; so in about half of the cases members of a record, or of an object within it, are replaced, doubled,
+renamed or dropped instead, or the record is wrapped in an envelope.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import random
 from typing import Any, Final
 from zlib import crc32
 
-from aftercall.events import AgentCall, Outcome
+from aftercall.events import MAX_DOCUMENTS, AgentCall, Attempt, Document, Outcome, Rollout, ToolCall
+from aftercall.vocabulary import MAX_ATTEMPTS
 from benchmarks.fuzz_target import GOOD, Message
 from connectors.decode.decoder import CALL, OUTCOME
 
@@ -33,6 +34,11 @@ _NAMES: Final = (
     sorted({*AgentCall.model_fields, "new", "Call_id", ""}),
     sorted({*Outcome.model_fields, "new", "Type", ""}),
 )
+_INNER: Final = sorted({name for part in (ToolCall, Document, Attempt, Rollout) for name in part.model_fields})
+_HOLE: Final = "@@hole@@"
+"""In place of a member of an inner object that a token is to take."""
+_DOCUMENTS: Final = ",".join(f'{{"id":"d{number}"}}' for number in range(MAX_DOCUMENTS + 1))
+_ATTEMPTS: Final = ",".join('{"model":"m"}' for _ in range(MAX_ATTEMPTS + 1))
 TOKENS: Final = (
     *("null", "true", "false", "{}", "[]", '""', '"~"', '"judge"', '"call"', '"outcome"', '"silence"', '"retract"'),
     *('"last"', '"all"', '"root"', '"descendants"', '"session:u1"', '"s1"'),
@@ -65,6 +71,22 @@ TOKENS: Final = (
         '[{"x":~}]',
     ),
     *('{"id":"r","arm":"canary","step":1}', '{"id":"r","arm":"other"}', '{"arm":"baseline"}'),
+    *('"ann"', '"judge-prompt@v3"', "0.4", "0.6", "4", "-0.5", '"secret"', f'"{"é secret " * 12}"'),
+    *(
+        '[{"name":"t","partial":true,"empty":false,"items":3,"documents":[{"id":"d"}]}]',
+        '[{"items":["a","b"],"documents":[{"id":7,"version":"1","data_at":"2026-03-01T12:00:00Z"}]},{"items":0}]',
+        '[{"partial":1},{"empty":"yes"}]',
+        '[{"documents":[{"id":""}],"data_at":"2026-02-30T12:00:00Z"}]',
+        '[{"input":"a secret","output":"é~","error":"secret"}]',
+        f'[{{"documents":[{_DOCUMENTS}]}}]',
+        f"[{_ATTEMPTS}]",
+        '[{"model":" m\\u200b","config":"","error":"429","latency_ms":1,"cost_usd":0.5}]',
+        '[{"model":"*","error":"e"}]',
+        '[{"config":"c"}]',
+        "[{}]",
+        "[null]",
+        '{"id":1,"arm":"canary","step":2.0}',
+    ),
 )
 _BYTES: Final = b'\x00\x7f\x80\xc3\xed\xff"{}[],:\\ 1-~eE.'
 
@@ -81,28 +103,33 @@ def message(data: bytes) -> Message:
         headers=_HEADERS[first >> 2 & 3],
         key=_KEYS[first >> 4 & 3],
         keep_payloads=bool(first & 2),
+        keep_texts=bool(first & 64),
     )
 
 
 def seeds() -> list[bytes]:
-    """The first corpus: good records, bare and in every envelope, and a full one of each kind."""
+    """The first corpus: good records, bare and in envelopes, a full one of each kind, and votes that are cleared."""
     full = (
         (
             b'{"call_id":"c","occurred_at":"2026-03-01T12:00:00.5+01:00","type":"call","task_type":"t","model":"m",'
             b'"config":"v1","segment":"s","session_id":"i","parent_call_id":"p","latency_ms":1.5,"cost_usd":0.01,'
-            b'"tokens_in":1,"tokens_out":2,"error":"e","tool_calls":[{"name":"t","ok":true,"items":["i"],"data_at":'
-            b'"2026-03-01T00:00:00Z","documents":[{"id":"d","version":"1","data_at":"2026-03-01T00:00:00Z"}]}],"input":"secret",'
+            b'"tokens_in":1,"tokens_out":2,"error":"e","policy_version":"p","recommendation_id":"r","tool_calls":[{"name":'
+            b'"t","ok":true,"attempts":2,"latency_ms":1.5,"error":"e","stale":false,"partial":true,"empty":false,'
+            b'"items":["i"],"data_at":"2026-03-01T00:00:00Z","documents":[{"id":"d","version":"1","data_at":'
+            b'"2026-03-01T00:00:00Z"}],"input":"secret","output":"found"},{"items":0}],"input":"secret",'
             b'"output":"answer","propensity":0.5,"rollout":{"id":"r","arm":"canary","step":1},"attrs":{"a":1},'
             b'"attempts":[{"model":"a","config":"c","error":"e","latency_ms":1,"cost_usd":0.5},{"model":"b"}]}'
         ),
         (
             b'{"outcome_id":"o","call_id":"c","occurred_at":"2026-03-01T12:00:00Z","type":"outcome","source":"judge",'
             b'"author":"a","call_occurred_at":"2026-03-01T11:00:00Z","score":0.5,"action":"retract","retracts":"o0",'
-            b'"reason":"r"}'
+            b'"reason":"r","scorer":"judge@v3","error":"e","attrs":{"a":1}}'
         ),
     )
-    clearing = b'{"outcome_id":"o","call_id":"c","occurred_at":"2026-03-01T12:00:00Z","source":"s","success":null}'
-    made = [bytes([OUTCOME, 0]) + clearing]
+    vote = b'{"outcome_id":"o","call_id":"c","occurred_at":"2026-03-01T12:00:00Z","source":"s","author":"a",%b}'
+    says = (b'"success":null', b'"action":"retract"', b'"score":0.5', b'"success":true,"retracts":"p"')
+    made = [bytes([OUTCOME, 0]) + vote % one for one in says]
+    made += [bytes([CALL | 64, 0]) + full[CALL], bytes([CALL | 66, 0]) + full[CALL]]
     for kind in (CALL, OUTCOME):
         for record in (GOOD[kind], full[kind]):
             made.append(bytes([kind, 0]) + record)
@@ -136,6 +163,11 @@ def _with_members(value: bytes, draw: random.Random, kind: int) -> bytes:
         members = list(json.loads(value).items())
     except (ValueError, AttributeError, RecursionError):
         return _turned(value, draw) if draw.random() < 0.5 else GOOD[kind]
+    if draw.random() < 0.3 and (inner := _objects_in([content for _, content in members])):
+        _change(draw.choice(inner), draw)
+        return _as_bytes(
+            [(json.dumps(name), json.dumps(content, ensure_ascii=False)) for name, content in members], draw
+        )
     texts = [(json.dumps(name), json.dumps(content, ensure_ascii=False)) for name, content in members]
     where = draw.randrange(len(texts) + 1)
     match draw.randrange(5):
@@ -150,7 +182,33 @@ def _with_members(value: bytes, draw: random.Random, kind: int) -> bytes:
             texts.insert(where, (draw.choice(TOKENS[5:11]), draw.choice(TOKENS)))
         case _:
             texts.insert(where, (json.dumps(draw.choice(_NAMES[kind])), draw.choice(TOKENS)))
-    return ("{" + ",".join(f"{name}:{content}" for name, content in texts) + "}").encode("utf-8", "surrogatepass")
+    return _as_bytes(texts, draw)
+
+
+def _objects_in(values: list[Any]) -> list[dict[str, Any]]:
+    """The objects within some values, at any depth."""
+    found, unseen = list[dict[str, Any]](), list(values)
+    while unseen:
+        value = unseen.pop()
+        if isinstance(value, dict):
+            found.append(value)
+            unseen += value.values()
+        elif isinstance(value, list):
+            unseen += value
+    return found
+
+
+def _change(inner: dict[str, Any], draw: random.Random) -> None:
+    """Take a member out of an object within a record, or give it another value."""
+    if inner and draw.random() < 0.3:
+        inner.pop(draw.choice(list(inner)))
+    else:
+        inner[draw.choice([*_INNER, *inner])] = _HOLE
+
+
+def _as_bytes(texts: list[tuple[str, str]], draw: random.Random) -> bytes:
+    record = "{" + ",".join(f"{name}:{content}" for name, content in texts) + "}"
+    return record.replace(f'"{_HOLE}"', draw.choice(TOKENS)).encode("utf-8", "surrogatepass")
 
 
 def _turned(value: bytes, draw: random.Random) -> bytes:

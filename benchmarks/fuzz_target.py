@@ -15,10 +15,12 @@ from xxhash import xxh3_64_intdigest
 from aftercall.events import MAX_RECORD_BYTES, MAX_TEXT, AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS, DeadLetter, to_json
 from aftercall.times import parse_time
-from connectors.batch import Batch, Outcomes
-from connectors.dead_letters import MAX_PAYLOAD_BYTES, dead_letter, topic_origin
+from connectors.batch import Batch, Calls, Outcomes
+from connectors.dead_letters import CUT_MARK, MAX_PAYLOAD_BYTES, REDACTED, dead_letter, topic_origin
+from connectors.decode.contents import BITS
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from connectors.decode.structs import CallRecord, OutcomeRecord
+from connectors.decode.text_keeper import TextKeeper
 from connectors.kafka.envelopes import key_text, payload
 
 NOW_US: Final = parse_time("2026-06-01T00:00:00Z")
@@ -29,9 +31,15 @@ GOOD: Final = (
 )
 _MODELS: Final = (AgentCall, Outcome)
 _FIELDS: Final = (CallRecord.__struct_fields__, OutcomeRecord.__struct_fields__)
-_DECODERS: Final = tuple(
-    Decoder(now_us=NOW_US, max_future_skew_us=SKEW_US, keep_payloads=keep) for keep in (False, True)
-)
+_SHARE, _MOST_BYTES, _SECRET = 0.5, 64, "secret"
+_KEEPER: Final = TextKeeper(_SHARE, _MOST_BYTES, [_SECRET])
+_DECODERS: Final = {
+    (keep, texts): Decoder(
+        now_us=NOW_US, max_future_skew_us=SKEW_US, keep_payloads=keep, texts=_KEEPER if texts else None
+    )
+    for keep in (False, True)
+    for texts in (False, True)
+}
 _LONGEST_DETAIL: Final = 1_000
 
 
@@ -43,6 +51,7 @@ class Message(NamedTuple):
     headers: list[tuple[str, Any]] | None = None
     key: bytes | None = None
     keep_payloads: bool = False
+    keep_texts: bool = False
 
 
 def check(message: Message) -> str:
@@ -53,7 +62,7 @@ def check(message: Message) -> str:
     """
     raw = payload(message.value, message.headers)
     batch = _decoded(raw, message)
-    read = (("call", batch.calls), ("outcome", batch.outcomes), ("outcome", batch.said))
+    read: Any = (("call", batch.calls), ("outcome", batch.outcomes), ("outcome", batch.said))
     accepted = [(name, columns) for name, columns in read if 1 in columns.pos]
     assert batch.records == 3 == sum(len(columns.pos) for _, columns in read) + len(batch.refused)
     assert len(batch.refused) + len(accepted) == 1, "both or neither; or a neighbour was refused"
@@ -64,13 +73,14 @@ def check(message: Message) -> str:
         assert name == ("call", "outcome")[message.kind]
         row = columns.pos.tolist().index(1)
         record = columns.records[row]
+        decoded = msgspec.to_builtins(record)
         if columns is batch.outcomes:
             _check_votes(batch.outcomes, row)
         elif columns is batch.said:
             assert columns.session[row] == xxh3_64_intdigest(record.session_id.encode())
-        decoded = msgspec.to_builtins(record)
-        if want is not None and not message.keep_payloads:
-            want |= {name: None for name in ("input", "output") if name in want}
+        elif want is not None:
+            _check_contents(batch.calls, row, want)
+            want = _kept(want, message)
         assert repr(decoded) == repr(want), "another value than pydantic's"
         _check_letter("conflict", "a detail as the join might give", raw, message)
         return name
@@ -84,14 +94,50 @@ def _check_votes(outcomes: Outcomes, row: int) -> None:
     """What the join reads of a vote in columns is what its record says."""
     record, nothing = outcomes.records[row], (None, None, "assert")
     bare = (record.success, record.score, record.action) == nothing
-    assert (outcomes.bare[row], outcomes.retract[row]) == (bare, bare or record.action == "retract")
+    by_record = bare or record.action == "retract" or record.retracts is not None
+    assert (outcomes.bare[row], outcomes.retract[row]) == (bare, by_record)
     assert (outcomes.author[row] == 0) == (record.author is None)
+
+
+def _check_contents(calls: Calls, row: int, want: dict[str, Any]) -> None:
+    """What the join reads of which fields a call has, before any of its texts are dropped."""
+    given = {name: want.get(name) is not None for name in BITS}
+    given["tokens"] = any(want[name] is not None for name in ("tokens", "tokens_in", "tokens_out"))
+    given |= {name: bool(want[name]) for name in ("attrs", "attempts")}
+    given["tool_calls"] = isinstance(want["tool_calls"], list) and bool(want["tool_calls"])
+    filled = int(calls.filled[row])
+    assert {name: bool(filled & bit) for name, bit in BITS.items()} == given
+    for name, digests in (("session_id", calls.session), ("error", calls.error), ("segment", calls.segment)):
+        assert (digests[row] != 0) == (want[name] is not None), name
+
+
+def _kept(want: dict[str, Any], message: Message) -> dict[str, Any]:
+    """The call as it leaves the decoder, by the settings for its texts."""
+    if not message.keep_texts:
+        return want if message.keep_payloads else {**want, "input": None, "output": None}
+    keeps = xxh3_64_intdigest(want["call_id"].encode()) < _SHARE * 2**64
+    texts = {name: _kept_text(want[name]) if keeps else None for name in ("input", "output")}
+    tools = want["tool_calls"]
+    if isinstance(tools, list):
+        names = ("input", "output", "error") if keeps else ("input", "output")
+        tools = [{**tool, **{name: _kept_text(tool[name]) if keeps else None for name in names}} for tool in tools]
+    return {**want, **texts, "tool_calls": tools}
+
+
+def _kept_text(text: str | None) -> str | None:
+    """A text redacted and cut."""
+    if text is None:
+        return None
+    data = text.replace(_SECRET, REDACTED).encode()
+    if len(data) <= _MOST_BYTES:
+        return data.decode()
+    return data[: _MOST_BYTES - len(CUT_MARK)].decode(errors="ignore") + CUT_MARK
 
 
 def _decoded(raw: bytes, message: Message) -> Batch:
     """Decode the record between two good ones, which it must not affect."""
     kinds = np.array([OUTCOME, message.kind, CALL], np.uint8)
-    return _DECODERS[message.keep_payloads].decode(
+    return _DECODERS[message.keep_payloads, message.keep_texts].decode(
         [GOOD[OUTCOME], raw, GOOD[CALL]], kinds, np.zeros(3, np.int32), np.arange(10, 13), ["t/0"]
     )
 

@@ -89,7 +89,7 @@ class Outcomes(NamedTuple):
         source: index into `Batch.sources`; a retraction by `retracts` that names no source has the source `""`.
         success: the field as given (0, 1), or -1; nothing is derived from `score` here.
         score: as given, or nan.
-        retract: asserts nothing: `action` is `retract`, or the record is `bare`.
+        retract: is no plain assertion: `action` is `retract`, the record is `bare`, or it has `retracts`.
         bare: has neither `success` nor `score`, and `action` is not `retract`. By the ledger of its call it clears an
             earlier outcome, or is refused.
         author: xxh3_64 of the UTF-8 of `author`, 0 where it is absent. A hash of 0 counts as 1.

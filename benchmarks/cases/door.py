@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks.cases.running import Check, Found, Run, counted
 
-_SCALES: Final = """
+SCALES: Final = """
 [verdict.source.stars]
 scale = [1, 5]
 pass_at = 4
@@ -75,7 +75,7 @@ DOOR: Final = (
         "with its scales",
         {"successes": "percent 1 of 4, stars 2 of 5, thumb 1 of 3", "warnings": 0},
         _by_source,
-        _SCALES,
+        SCALES,
     ),
     Check(
         "30",

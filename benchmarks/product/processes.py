@@ -30,6 +30,12 @@ class Build(NamedTuple):
     python: Path
 
 
+def environment(build: Build) -> dict[str, str]:
+    """The variables of this process, with the code of that checkout and without settings of aftercall."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AFTERCALL_", "PYTHON"))}
+    return kept | {"PYTHONPATH": os.pathsep.join((str(build.root), str(build.root / "sdk")))}
+
+
 class Running:
     """A command that runs; its CPU time is that of its whole process tree, user and system.
 
@@ -41,13 +47,12 @@ class Running:
 
     def __init__(self, build: Build, arguments: Sequence[str], log: Path) -> None:
         module = [] if arguments[0] == "-m" else ["-m", "aftercall"]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AFTERCALL_", "PYTHON"))}
         self._log = log
         self.began_s = time.monotonic()
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 [str(build.python), *module, *arguments],
-                env=kept | {"PYTHONPATH": os.pathsep.join((str(build.root), str(build.root / "sdk")))},
+                env=environment(build),
                 cwd=log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

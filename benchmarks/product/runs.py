@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.kafka_broker import Broker
+from benchmarks.product import kinds
 from benchmarks.product.processes import Build, Running
 from benchmarks.product.service import Service, Topics, check_counts, counted
-from benchmarks.product.traffic import Shape, traffic
+from benchmarks.product.traffic import Shape
 
 _WRAPPED: Final = ("-m", "benchmarks.product.stages")
 
@@ -58,14 +59,14 @@ class Bench:
         if name not in self._topics:
             self._topics[name] = Topics(self.broker, name)
             if shape is not None:
-                self._topics[name].fill([traffic(shape)])
+                self._topics[name].fill([kinds.made(shape)])
         return self._topics[name]
 
     def files(self, shape: Shape | None) -> tuple[Path, Path, int]:
         """Files of calls and outcomes with this traffic, and the number of records; empty ones for None."""
         name = _name(shape)
         if name not in self._files:
-            records = traffic(Shape(1) if shape is None else shape)
+            records = kinds.made(Shape(1) if shape is None else shape)
             records = records if shape is not None else records.between(0, 0)
             folder = self.folder / name
             folder.mkdir()
@@ -143,7 +144,12 @@ class Bench:
     ) -> tuple[float, dict[str, int]]:
         calls, outcomes, _ = self.files(shape)
         folder = self.new_folder("replay")
-        given = ("replay", "--calls", str(calls), "--outcomes", str(outcomes), "--out", str(folder / "out"))
+        given: tuple[str, ...] = ("replay", "--calls", str(calls), "--outcomes", str(outcomes))
+        given += ("--out", str(folder / "out"))
+        if shape is not None and (settings := kinds.settings(shape.kind)):
+            config = folder / "aftercall.toml"
+            config.write_text(settings)
+            given += ("--config", str(config))
         running = Running(build, (*wrapped, *given), folder / "replay.log")
         try:
             cpu_s = running.wait()
@@ -155,7 +161,10 @@ class Bench:
 
 
 def _name(shape: Shape | None) -> str:
-    return "empty" if shape is None else f"s{shape.statements}-g{shape.groups}-c{shape.calls}-p{shape.per_s:g}"
+    if shape is None:
+        return "empty"
+    kind = f"-{shape.kind}{shape.share:g}" if shape.kind else ""
+    return f"s{shape.statements}-g{shape.groups}-c{shape.calls}-p{shape.per_s:g}{kind}"
 
 
 def _stages(report: Path, plain: Measured) -> dict[str, Any]:

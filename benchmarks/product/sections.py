@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from benchmarks.product import held
+from benchmarks.product.kinds import KINDS, SHARES
 from benchmarks.product.processes import Build
 from benchmarks.product.runs import Bench, Measured
 from benchmarks.product.service import Service, Topics
@@ -44,6 +45,29 @@ def replay(bench: Bench, present: Build, base: Build | None, size: Size) -> Tabl
         _compared(bench.replay, shape_of(size, per_s=per_s), present, base, size.turns) | {"traffic": name}
         for name, per_s in (("dense", RATE), (f"over {size.days:g} d", thin))
     ]
+
+
+def kinds(bench: Bench, present: Build, base: Build | None, size: Size) -> Table:
+    """`aftercall replay` where a share of the calls is edited, has two authors or comes in two records, by turns.
+
+    The base commit knows none of them: it reads the plain traffic, and all ratios are to that.
+    """
+    plain = shape_of(size._replace(records=size.records // 4))
+    shapes = [plain, *(plain._replace(kind=kind, share=share) for kind in KINDS for share in SHARES)]
+    runs: dict[Shape, list[Measured]] = {shape: [] for shape in shapes}
+    bases: list[Measured] = []
+    for _ in range(size.turns):
+        for shape, done in runs.items():
+            done.append(bench.replay(present, shape))
+        if base is not None:
+            bases.append(bench.replay(base, plain))
+    return [_of_kind(shape, done, _best(runs[plain]), bases) for shape, done in runs.items()]
+
+
+def _of_kind(shape: Shape, done: list[Measured], plain: float, bases: list[Measured]) -> dict[str, Any]:
+    row = _row(done)
+    ratio = row["present"] / _best(bases) if bases else None
+    return row | {"kind": shape.kind, "share": shape.share, "over_plain": row["present"] / plain, "ratio": ratio}
 
 
 def stages(bench: Bench, present: Build, _base: Build | None, size: Size) -> Table:
@@ -91,6 +115,7 @@ def held_calls(bench: Bench, present: Build, _base: Build | None, size: Size) ->
 SECTIONS: Final[Mapping[str, Section]] = {
     "kafka": kafka,
     "replay": replay,
+    "kinds": kinds,
     "stages": stages,
     "groups": groups,
     "processes": processes,
@@ -98,7 +123,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "held": held_calls,
 }
 """In the order in which they are measured."""
-WITH_BASE: Final = frozenset({"kafka", "replay"})
+WITH_BASE: Final = frozenset({"kafka", "replay", "kinds"})
 
 
 def figures(tables: Mapping[str, Table]) -> dict[str, float]:

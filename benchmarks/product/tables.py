@@ -52,6 +52,17 @@ def _throughput_row(row: Row, label: str) -> tuple[str, ...]:
     return (name, f"{row['records']:,}", f"{row['present']:,.0f}", spread, *compared)
 
 
+def _kinds(rows: list[Row]) -> list[Table]:
+    columns = ("kind", "share", "records", "present", "all runs", "x plain", "x base")
+    return [_table("replay, by kind of traffic: records per CPU second", columns, map(_kind_row, rows))]
+
+
+def _kind_row(row: Row) -> tuple[str, ...]:
+    name, records, present, spread, *_ = _throughput_row({**row, "kind": row["kind"] or "plain", "ratio": None}, "kind")
+    over_base = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+    return name, f"{row['share']:.0%}", records, present, spread, f"{row['over_plain']:.2f}", over_base
+
+
 def _stages(measured: Mapping[str, Row]) -> list[Table]:
     columns = ("stage", *(f"{way}, {unit}" for way in measured for unit in ("ns", "share")))
     rows = [
@@ -116,6 +127,7 @@ def _latencies(window: Row) -> str:
 _RENDERED: Final[Mapping[str, Callable[[Any], list[Table]]]] = {
     "kafka": _throughput("on Kafka", "statements"),
     "replay": _throughput("replay", "traffic"),
+    "kinds": _kinds,
     "stages": _stages,
     "groups": _throughput("on Kafka, by groups", "groups"),
     "processes": _throughput("on Kafka, by processes", "processes"),

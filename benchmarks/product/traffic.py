@@ -51,6 +51,8 @@ class Shape(NamedTuple):
         per_s: records per second of event time.
         start_us: event time of the first call.
         seed: of all draws.
+        kind: what a share of the calls has, of `benchmarks.product.kinds`; none if empty.
+        share: of the calls, 0 to 1, that have it.
     """
 
     calls: int
@@ -59,6 +61,8 @@ class Shape(NamedTuple):
     per_s: float = 1000.0
     start_us: int = START_US
     seed: int = SEED
+    kind: str = ""
+    share: float = 0.0
 
 
 @dataclass(frozen=True)

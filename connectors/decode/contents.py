@@ -5,7 +5,7 @@ Fields are compared as they were sent, so this comes before anything is redacted
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from operator import attrgetter, is_not
 from typing import Any, Final, NamedTuple, cast
@@ -31,6 +31,8 @@ _rare = attrgetter(*_RARE)
 _session, _attrs = attrgetter("session_id"), attrgetter("attrs")
 
 _EMPTY_IS_ABSENT: Final = ("attrs", "attempts")
+_LISTS: Final = ("tool_calls",)
+"""Filled by a list that has something in it: how many there were does not say what they did."""
 _Deciding = tuple[str | None, str | None]
 
 
@@ -128,12 +130,17 @@ def _hashes(texts: list[str | None]) -> U64:
 
 
 def _bits(name: str, column: Sequence[Any]) -> U32:
-    """The bit of a field, for each call that has it; empty `attrs` and `attempts` are absent."""
+    """The bit of a field, for each call that has it; empty `attrs`, `attempts` and `tool_calls` are absent."""
     bit = np.uint32(BITS[name])
     if column.count(None) == len(column):
         return np.zeros(len(column), np.uint32)
-    given = map(bool, column) if name in _EMPTY_IS_ABSENT else map(is_not, column, repeat(None))
-    return np.fromiter(given, np.bool_, len(column)) * bit
+    return np.fromiter(_given(name, column), np.bool_, len(column)) * bit
+
+
+def _given(name: str, column: Sequence[Any]) -> Iterator[bool]:
+    if name in _LISTS:
+        return (type(value) is list and bool(value) for value in column)
+    return map(bool, column) if name in _EMPTY_IS_ABSENT else map(is_not, column, repeat(None))
 
 
 def _forget_payloads(records: list[CallRecord], filled: U32) -> None:

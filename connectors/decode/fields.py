@@ -43,6 +43,7 @@ _facts = attrgetter("source", "success", "action")
 _call_time = attrgetter("call_occurred_at")
 _score = attrgetter("score")
 _author = attrgetter("author")
+_retracts = attrgetter("retracts")
 
 _Key = TypeVar("_Key")
 
@@ -246,8 +247,8 @@ class OutcomeFields:
         named = np.array([source is not None for source, _, _ in codes], np.bool_)[code] & ~reserved
         score = np.fromiter(map(_score, records), np.float64, count)
         enough = named.copy()
-        for i in np.flatnonzero(retract & ~named & ~reserved).tolist():
-            enough[i] = records[i].retracts is not None
+        aimed = _given(list(map(_retracts, records)))
+        enough |= retract & ~named & ~reserved & aimed
         bare = ~retract & (success < 0) & np.isnan(score)
         call_ids, outcome_ids = list(map(_call_id, records)), list(map(_outcome_id, records))
         subjects = subjects_of(records, call_ids)
@@ -262,7 +263,7 @@ class OutcomeFields:
             source=self._codes.encode([source or "" for source, _, _ in codes], len(codes))[code],
             success=success,
             score=score,
-            retract=retract | bare,
+            retract=retract | bare | aimed,
             bare=bare,
             author=_authors(records),
             uuid=uuid_words(outcome_ids),
@@ -282,6 +283,13 @@ def _fill(records: list[Any], name: str, default: str) -> None:
         for record, value in zip(records, values, strict=True):
             if value is None:
                 msgspec.structs.force_setattr(record, name, default)
+
+
+def _given(values: list[str | None]) -> Bools:
+    """Which values are there; mostly none is."""
+    if values.count(None) == len(values):
+        return np.zeros(len(values), np.bool_)
+    return np.fromiter((value is not None for value in values), np.bool_, len(values))
 
 
 def _authors(records: list[OutcomeRecord]) -> U64:

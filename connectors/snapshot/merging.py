@@ -14,10 +14,13 @@ SELECT * FROM live.verdicts
 WHERE rowid IN (SELECT max(rowid) FROM live.verdicts GROUP BY call_id, call_occurred_at)
 """
 
-# What the records of a call filled: each column of a call is filled once, by its first record or by another one.
+# What the records of a call filled: each column of a call is filled once, by its first record or by another one. Only
+# of tool calls a record may say how many there were, and another one what they did.
 _FILLED: Final = tuple(LOGS["completions"])[2:]
+_NUMBER: Final = "tool_calls"
 COMPLETIONS: Final = f"""
-SELECT call_id, call_occurred_at, {", ".join(f"any_value({name}) AS {name}" for name in _FILLED)}
+SELECT call_id, call_occurred_at,
+  {", ".join(f"{'max' if name == _NUMBER else 'any_value'}({name}) AS {name}" for name in _FILLED)}
 FROM live.completions GROUP BY call_id, call_occurred_at
 """
 
@@ -27,6 +30,8 @@ def _call_column(name: str) -> str:
     first = read(name, PUBLISHED["calls"][name], "c.")
     if name not in _FILLED:
         return first
+    if name == _NUMBER:
+        return f"greatest({first}, k.{name})"  # without the absent one
     # Empty `attrs` are absent, so another record may have filled them.
     return f"coalesce({first}, k.{name})" if name != "attrs" else f"coalesce(nullif({first}, '{{}}'), k.attrs, {first})"
 

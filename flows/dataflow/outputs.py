@@ -71,7 +71,7 @@ def verdicts(item: tuple[str, Joined]) -> list[Block]:
 
 def _count(joined: Joined) -> None:
     """Update the metrics of verdicts."""
-    counts = Counter(judgement.verdict for judgement in joined.judgements)
+    counts = Counter(judgement.verdict for judgement in joined.judgements if judgement.is_news)
     judged = [one.success for one in joined.judged]
     for success in (joined.first.success, *judged, joined.expired.success):
         counts["success"] += int(np.count_nonzero(success == SUCCESS))

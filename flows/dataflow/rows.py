@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -69,7 +69,7 @@ def completion_rows(joined: Joined) -> list[Row]:
             call.policy_version if new & BITS["policy_version"] else None,
             *_rollout(call.rollout if new & BITS["rollout"] else None),
             *((call.tokens_in, call.tokens_out) if new & BITS["tokens"] else (None, None)),
-            (len(tools) if type(tools := call.tool_calls) is list else tools) if new & BITS["tool_calls"] else None,
+            _number_of_tools(call.tool_calls, new),
         )
         for call, call_at, new, latency_ms in zip(
             completed.records,
@@ -78,8 +78,15 @@ def completion_rows(joined: Joined) -> list[Row]:
             completed.latency_ms.tolist(),
             strict=True,
         )
-        if new & _KEPT
+        if new & _KEPT or type(call.tool_calls) is int
     ]
+
+
+def _number_of_tools(tools: Any, new: int) -> int | None:
+    """What a completion says of them; a number alone fills nothing: the greatest that is said of a call is shown."""
+    if type(tools) is list:
+        return len(tools) if new & BITS["tool_calls"] or not tools else None
+    return cast("int | None", tools)
 
 
 def attempt_rows(joined: Joined) -> list[Row]:
@@ -193,7 +200,8 @@ def verdict_records(joined: Joined) -> Iterator[tuple[str, bytes]]:
             ),
         )
     for judgement in chain(judged(joined), joined.judgements):
-        yield judgement.call_id, _verdict_json(judgement)
+        if judgement.is_news:
+            yield judgement.call_id, _verdict_json(judgement)
     # An id may return once its call has closed: of two calls of one id in one batch the later one closes here.
     expired = joined.expired
     for call_id, code, call_at, decided, success in zip(

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-BYTES_PER_HELD_CALL: Final = 80
+BYTES_PER_HELD_CALL: Final = 112
 """Bytes of memory, where every second call has a statement: `bytes_per_held_call` of benchmarks/results/engine.json.
 Calls with several statements, an `error` or a `reason` take more."""
 
-STATE_BYTES_PER_HELD_CALL: Final = 80
+STATE_BYTES_PER_HELD_CALL: Final = 90
 """Bytes of stored state per held call in a base, which has each call once."""
 
 BASES_BEFORE_COMPACTION: Final = 2

@@ -31,6 +31,10 @@ class Sums(NamedTuple):
         """The cells of a mask of shape (n,)."""
         return Sums(self.keys[mask], tuple(column[mask] for column in self.columns))
 
+    def stored(self) -> tuple[U64, list[NDArray[Any]]]:
+        """As a state has it; not a copy."""
+        return self.keys, list(self.columns)
+
 
 class KeyedSums:
     """A growing table of sums.
@@ -47,6 +51,12 @@ class KeyedSums:
             columns = (np.array(c, dtype) for c, dtype in zip(stored.columns, self.dtypes, strict=True))
             self._rows = StructOfArrays(tuple(columns))
             self._index = _indexed(np.asarray(stored.keys, np.uint64))
+
+    @classmethod
+    def from_stored(cls, dtypes: Sequence[DTypeLike], stored: Sequence[Any]) -> KeyedSums:
+        """The table of which `stored` is `Sums.stored`."""
+        keys, columns = stored
+        return cls(dtypes, Sums(keys, tuple(columns)))
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -29,6 +29,14 @@ class Route(NamedTuple):
     groups: list[Group]
 
 
+class Steady(NamedTuple):
+    """Its route, its number, and that of its task type."""
+
+    route: Route
+    number: int
+    task: int
+
+
 def task_of(name: Group) -> Group:
     """The name of its task type; that of a task type is its own."""
     return name[0], OTHER, OTHER
@@ -51,6 +59,9 @@ class Members:
         """By hour: calls of those that are named, by number."""
         self._number = {name: number for number, name in enumerate(self.names)}
         self._named = [len(self._turns.get(number, (EVER,))) % 2 == 1 for number in range(len(self.names))]
+        self.steady: dict[Group, Steady] = {}
+        """Of those that were looked up and, like their task types, were always named. Messages of all shards name the
+        same groups again and again."""
         self._of: dict[str, list[int]] = {}
         self._size: dict[str, int] = {}
         for number, (name, named) in enumerate(zip(self.names, self._named, strict=True)):
@@ -66,6 +77,16 @@ class Members:
         """-1 where it is not named now."""
         number = self._number.get(name, -1)
         return number if number >= 0 and self._named[number] else -1
+
+    def numbers(self, names: list[Group]) -> tuple[I64, I64]:
+        """The numbers of groups, and of their task types; -1 where one is not named now."""
+        steady = self.steady.get
+        pairs = [(known.number, known.task) if (known := steady(name)) else self._pair(name) for name in names]
+        number, task = np.array(pairs, np.int64).reshape(-1, 2).T
+        return number, task
+
+    def _pair(self, name: Group) -> tuple[int, int]:
+        return self.number(name), self.number(task_of(name))
 
     def of(self, pool: str) -> list[int]:
         """Those that are named now."""
@@ -85,7 +106,10 @@ class Members:
         if number is None:
             return self._of_folded(name)
         if number not in self._turns:
-            return Route([EVER], [name])
+            route, task = Route([EVER], [name]), self._number.get(task_of(name), -1)
+            if self._named[number] and task >= 0 and task not in self._turns:
+                self.steady[name] = Steady(route, number, task)
+            return route
         turns, folded = self._turns[number], self._of_folded(name)
         hours = sorted({*turns, *folded.hours})
         return Route(hours, [name if _odd(turns, hour) else _at(folded, hour) for hour in hours])
@@ -118,6 +142,7 @@ class Members:
     def leave(self, number: int, hour: int) -> Hourly:
         """Name it no longer from this hour on; its calls, which are no longer kept here."""
         self._named[number] = False
+        self.steady.clear()
         self._turns.setdefault(number, [EVER]).append(hour)
         for pool in pools(self.names[number]):
             self._size[pool] -= 1

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from aftercall.vocabulary import OTHER
-from models.arrays import I32, I64
+from models.arrays import I32
 from models.groups.heavy_hitters import HeavyHitters
 from models.groups.members import EVER, TASKS, Members, Route, pools, task_of
 from models.messages import Group
@@ -85,6 +85,8 @@ class Naming:
 
     def route(self, name: Group) -> Route:
         """With which groups the calls of this one count. It is named if there is room."""
+        if known := self._members.steady.get(name):
+            return known.route
         if self._members.number(name) < 0:
             full = self._full_pool(name)
             if full is None:
@@ -103,7 +105,8 @@ class Naming:
         if not len(code):
             return
         self._newest = max(self._newest, int(hour.max()))
-        number, of_task = self._numbers(names)[code], self._numbers([task_of(name) for name in names])[code]
+        numbers, of_tasks = self._members.numbers(names)
+        number, of_task = numbers[code], of_tasks[code]
         for one in (number, of_task):
             named = one >= 0
             self._members.count(one[named], hour[named], calls[named])
@@ -127,9 +130,6 @@ class Naming:
         self._members.forget(through - DAY_H)
 
     # Who comes
-
-    def _numbers(self, names: list[Group]) -> I64:
-        return np.fromiter(map(self._members.number, names), np.int64, len(names))
 
     def _cap(self, pool: str) -> int:
         return {TASKS: self._caps.tasks, OTHER: self._caps.groups}.get(pool, self._caps.per_task)

@@ -46,6 +46,7 @@ class OutcomeRecord(Protocol):
     author: str | None
     success: bool | None
     score: float | None
+    action: str
     retracts: str | None
     reason: str | None
     scorer: str | None
@@ -86,9 +87,9 @@ class CallColumns(NamedTuple):
 class OutcomeColumns(NamedTuple):
     """Outcomes. `key` is that of the call they name; `success` -1, `score` nan, `call_at` NEVER where absent.
 
-    `retract`: it asserts nothing; of these, `bare` ones say neither that they retract nor anything else: they clear an
-    earlier record of their id, or are refused. `author`: xxh3_64 of the author, 0 where absent. `uuid` is the
-    `outcome_id`'s, `call_uuid` the `call_id`'s.
+    `retract`: no plain assertion: it asserts nothing, or has `retracts`, which withdraws nothing where it asserts.
+    `bare` ones say neither that they retract nor anything else: they clear an earlier record of their id, or are
+    refused. `author`: xxh3_64 of the author, 0 where absent. `uuid` is the `outcome_id`'s, `call_uuid` the `call_id`'s.
     """
 
     pos: I64

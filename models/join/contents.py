@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from xxhash import xxh3_64_intdigest
+
 from aftercall.times import DAY_US
 from aftercall.vocabulary import FILLED_ONCE
+from models.join.held_calls import fold_digest
 from models.messages import Group
 
 MOST_APART_US: Final = DAY_US
@@ -22,6 +25,8 @@ ERROR_BIT, SESSION_BIT, LATENCY_BIT = BITS["error"], BITS["session_id"], BITS["l
 COST_BIT, TOKENS_BIT, ATTEMPTS_BIT = BITS["cost_usd"], BITS["tokens"], BITS["attempts"]
 _NAMES: Final = (("task_type", 27, 31), ("model", 21, 63), ("config", 16, 31))
 """Place and mask of each name's hint."""
+UNKNOWN_NAME: Final = "task_type, model or config"
+"""In place of the name that differs, where what is remembered of aliased names does not tell."""
 
 
 class Contents(NamedTuple):
@@ -76,9 +81,20 @@ def differing(first: Contents, other: Contents, apart_us: int, groups: tuple[Gro
     return None if abs(apart_us) <= MOST_APART_US else "occurred_at"
 
 
+def names_digest(names: Group) -> int:
+    """The digest of names as they were read, as `connectors.decode.renaming` makes it, and half of it is stored."""
+    digest: int = fold_digest(xxh3_64_intdigest("\0".join(names).encode()))
+    return digest
+
+
 def _differing_name(first: Contents, other: Contents, groups: tuple[Group, Group]) -> str:
-    """Which name differs: those that count show it, else the hints, as aliases make one name of many."""
-    for (name, place, mask), one, two in zip(_NAMES, *groups, strict=True):
-        if one != two or (first.filled >> place ^ other.filled >> place) & mask:
-            return name
-    return "model"
+    """Which name differs of those that were read: the first, where no alias has changed any.
+
+    Else names that count may be equal, or differ as the aliases have changed since: a hint that differs is sure, and
+    nearly always the first; where none does, which happens to one name in 32, the names that count may tell.
+    """
+    counted = [name for (name, _, _), one, two in zip(_NAMES, *groups, strict=True) if one != two]
+    if all(names_digest(names) == read.names for names, read in zip(groups, (first, other), strict=True)):
+        return counted[0] if counted else UNKNOWN_NAME
+    hinted = [name for name, place, mask in _NAMES if (first.filled >> place ^ other.filled >> place) & mask]
+    return (hinted or counted or [UNKNOWN_NAME])[0]

@@ -137,7 +137,10 @@ NO_COMPLETIONS: Final = Completed(np.zeros(0, np.object_), np.zeros(0, np.int64)
 
 
 class Judgement(NamedTuple):
-    """The verdict of a call whose ledger grew, or which closed with another one. `decided_at` NEVER if none."""
+    """The verdict of a call whose ledger grew, or which closed with another one. `decided_at` NEVER if none.
+
+    `is_news` is false where only `revisions` differ, as an `error` came late: the wire does not have these.
+    """
 
     call_id: str
     group: Group
@@ -151,6 +154,7 @@ class Judgement(NamedTuple):
     seq: int
     statements: int
     revisions: int
+    is_news: bool = True
 
 
 class StatementRow(NamedTuple):

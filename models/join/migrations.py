@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_64_intdigest
 
 from aftercall.names import plain_name
 from models.arrays import I32, U8, Bools
 from models.columns.id_column import TEXT, IdColumn
+from models.join.contents import names_digest
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
-from models.join.held_calls import HAS_ERROR, IS_LONG, IS_MIXED, MOST_IN_COLUMNS, fold_digest
+from models.join.held_calls import HAS_ERROR, IS_LONG, IS_MIXED, MOST_IN_COLUMNS
 from models.join.homonyms import Homonyms
 from models.join.ledger import Statement
 from models.join.statement_pool import ASSERTION, BY_ID, BY_VOICE
@@ -79,8 +79,8 @@ def early_outcomes_in_columns(state: dict[str, Any]) -> dict[str, Any]:
 
 def names_in_digests(state: dict[str, Any]) -> dict[str, Any]:
     """Version 4 to 5: digests are of the names too, so that a repeat is one whatever aliases have come since."""
-    names = [fold_digest(xxh3_64_intdigest("\0".join(map(plain_name, group)).encode())) for group in state["groups"]]
-    by_group = np.array(names, np.uint32)
+    plain = (tuple(map(plain_name, group)) for group in state["groups"])
+    by_group = np.array([names_digest((task, model, config)) for task, model, config in plain], np.uint32)
 
     def with_names(held: dict[str, Any]) -> dict[str, Any]:
         calls = held["calls"]

@@ -55,7 +55,9 @@ class Settlement:
             self._deltas.add_call_trials(_place(ledger), before.ends, -1, error if ledger.had_error else UNKNOWN)
             self._deltas.add_call_trials(_place(ledger), decision.ends, 1, error)
             self._replace_verdict(ledger, before.verdict, decision)
-            self._emit_verdict(ledger, now, decision)
+            is_news = len(ledger.statements) > ledger.size or decision.closed or now.verdict != before.verdict
+            if is_news or now.revisions != before.revisions:
+                self._emit_verdict(ledger, now, decision, is_news=is_news)
         if len(ledger.statements) > ledger.size:
             self._replace_opinions(ledger, before, now)
             self._add_statements(ledger)
@@ -92,7 +94,7 @@ class Settlement:
                 if others.get(source) != (success, at):
                     self._deltas.add_opinion(ledger.group, ledger.at, source, success, at, sign)
 
-    def _emit_verdict(self, ledger: OpenLedger, now: Reading, decision: _Decision) -> None:
+    def _emit_verdict(self, ledger: OpenLedger, now: Reading, decision: _Decision, *, is_news: bool) -> None:
         statement = decision.verdict.statement
         implicit = ledger.error if decision.source == CALL else None
         self.judgements.append(
@@ -109,6 +111,7 @@ class Settlement:
                 seq=len(ledger.statements) + decision.closed,
                 statements=len(ledger.statements),
                 revisions=now.revisions,
+                is_news=is_news,
             )
         )
 

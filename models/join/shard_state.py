@@ -120,6 +120,9 @@ class ShardState:
         source, signed = pool.source[statements], pool.author[statements] != NO_AUTHOR
         mixed = (pool.kind[statements] != ASSERTION) | tables.mixed[version, source]
         mixed |= signed & tables.alone[version, source]
+        if pool.retracts:
+            # Also of an assertion, which withdraws nothing: records of its id are compared by it.
+            mixed |= np.fromiter(map(pool.retracts.__contains__, statements.tolist()), np.bool_, len(statements))
         voiced = signed | (pool.edition[statements] > 1) | ~tables.plain[version, source]
         self.held.note(IS_MIXED, rows[mixed])
         self.held.note(IS_VOICED, rows[voiced])

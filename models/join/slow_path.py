@@ -17,7 +17,7 @@ from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.completions import Filled
-from models.join.contents import ERROR_BIT, KNOWN, Contents, differing, filled_by
+from models.join.contents import ERROR_BIT, KNOWN, UNKNOWN_NAME, Contents, differing, filled_by
 from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
@@ -166,7 +166,7 @@ class SlowPath:
         field = differing(ledger.contents, _contents(calls, i), at - ledger.at, groups)
         if field is None:
             return None
-        remedy = _FALLBACK if field == "model" else ""
+        remedy = _FALLBACK if field in {"model", UNKNOWN_NAME} else ""
         return f"another call has this call_id: its '{field}' differs{remedy}"
 
     def _complete(self, ledger: OpenLedger, calls: CallColumns, i: int, wm: int) -> None:
@@ -337,16 +337,17 @@ def _statements(outcomes: OutcomeColumns, chosen: I64) -> Iterator[Statement]:
     """The chosen outcomes as statements."""
     at = outcomes.at[chosen]
     minutes = effective_minute(at, outcomes.wm[chosen]).tolist()
-    retract, signed = outcomes.retract[chosen] & ~outcomes.bare[chosen], outcomes.author[chosen] != 0
-    columns = zip(outcomes.records[chosen], at.tolist(), retract.tolist(), minutes, signed.tolist(), strict=True)
-    for record, time, retracts, minute, is_signed in columns:
+    signed = outcomes.author[chosen] != 0
+    for record, time, minute, is_signed in zip(
+        outcomes.records[chosen], at.tolist(), minutes, signed.tolist(), strict=True
+    ):
         yield Statement(
             time,
             record.outcome_id,
             record.source,
             record.success,
             record.score,
-            retracts,
+            record.action == "retract",
             record.retracts,
             record.reason,
             minute,

@@ -61,9 +61,9 @@ def _columns(shard: ShardState, made: SaidOfCalls, pos: I64) -> OutcomeColumns:
     """The statements of one session shard as outcomes."""
     said, count = made.statements, len(made.statements.key)
     named = said._replace(source=np.where(said.source < 0, len(made.sources), said.source).astype(np.int32))
-    bare = np.zeros(count, np.bool_)
-    for i in np.flatnonzero(said.retract).tolist():
-        bare[i] = not said.records[i].retract
+    aimed = np.fromiter((record.retracts is not None for record in said.records), np.bool_, count)
+    withdrawn = np.fromiter((record.action == "retract" for record in said.records), np.bool_, count)
+    bare = ~withdrawn & (said.success < 0) & np.isnan(said.score)
     return OutcomeColumns(
         pos=pos,
         key=said.key,
@@ -72,7 +72,7 @@ def _columns(shard: ShardState, made: SaidOfCalls, pos: I64) -> OutcomeColumns:
         source=shard.local_sources([*made.sources, ""], named.source),
         success=said.success,
         score=said.score,
-        retract=said.retract,
+        retract=said.retract | aimed,
         bare=bare,
         author=said.author,
         uuid=np.zeros((count, 2), np.uint64),

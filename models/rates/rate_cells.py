@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aftercall.times import HOUR_US, HOURS_PER_DAY, MINUTE_US, MINUTES_PER_HOUR, NEVER
-from models.columns.keyed_sums import KeyedSums, Sums, pack_key, unpack_key
+from aftercall.times import HOURS_PER_DAY, MINUTES_PER_HOUR, NEVER
+from models.columns.keyed_sums import KeyedSums, pack_key, unpack_key
 from models.messages import CellDeltas, DelayDeltas, LatencyDeltas
+from models.rates.floors import Floors
 from models.rates.tables import FrozenRates, RateSums, delay_low, delay_side
 from models.state import check_version
 from models.stats import delay_distribution as delay
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from models.rates.tables import RateTable
 
 STATE_VERSION: Final = 2
-_KEPT_HOURS: Final = 2
 _TOGETHER: Final = 1 << 15
 """Differences that wait until they are added together: many small messages cost as much as few large ones."""
 
@@ -58,10 +58,7 @@ class RateCells:
         self._sums = RateSums(*(KeyedSums(dtypes) for dtypes in _DTYPES))
         self._history: I64 = np.zeros((0, 2, delay.DELAY_BUCKETS), np.int64)
         self._watermark = NEVER
-        self._minute_floor = NEVER
-        self._hour_floor = NEVER
-        self._delay_day_floor = NEVER
-        self._release_floor = NEVER
+        self._floors = Floors()
         self._waiting: list[tuple[I32, CellDeltas, LatencyDeltas, DelayDeltas]] = []
         self._rows_waiting = 0
 
@@ -85,32 +82,30 @@ class RateCells:
             newest_call: Time of the newest call in µs, or `NEVER`.
         """
         self._watermark = max(self._watermark, watermark)
-        if NEVER in {watermark, newest_call}:
-            return
-        anchor = min(watermark, newest_call + MINUTE_US)
-        floor = (anchor // HOUR_US - _KEPT_HOURS) * MINUTES_PER_HOUR
-        if floor > self._minute_floor:
+        rise = self._floors.advance(watermark, newest_call)
+        if any(rise):
             self._add_waiting()
-            self._minute_floor = floor
+        if rise.minute:
             for table, bits in ((self._sums.minutes, 0), (self._sums.latency_minutes, sketch.VALUE_KEY_BITS)):
-                table.pop(unpack_key(table.sums(copy=False).keys, bits)[1] < floor)
-        self._join_cohorts(
-            (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY),
-            (anchor - delay.LONGEST_US) // (HOUR_US * HOURS_PER_DAY),
-        )
+                table.pop(unpack_key(table.sums(copy=False).keys, bits)[1] < self._floors.minute)
+        if rise.delay_day:
+            self._join_hours_of_delays()
+        if rise.release:
+            self._release_days_of_delays()
 
     def forget_hours(self, before_us: int) -> None:
-        """Fold the hours of the full days (UTC) before a time: their hourly rates go, the daily ones stay."""
-        floor = before_us // (HOUR_US * HOURS_PER_DAY) * HOURS_PER_DAY
-        if floor <= self._hour_floor:
+        """Fold the hours of the full days (UTC) before a time: their hourly rates go, the daily ones stay.
+
+        Those stay that the current rates of seven days need.
+        """
+        if not self._floors.forget_hours(before_us):
             return
         self._add_waiting()
-        self._hour_floor = floor
         for hours, days, bits in (
             (self._sums.hours, self._sums.days, 0),
             (self._sums.latency_hours, self._sums.latency_days, sketch.VALUE_KEY_BITS),
         ):
-            old = hours.pop(unpack_key(hours.sums(copy=False).keys, bits)[1] < floor)
+            old = hours.pop(unpack_key(hours.sums(copy=False).keys, bits)[1] < self._floors.hour)
             group, hour, low = unpack_key(old.keys, bits)
             days.add(pack_key(group, hour // HOURS_PER_DAY, low, bits), *old.columns)
 
@@ -128,13 +123,10 @@ class RateCells:
         return {
             "version": STATE_VERSION,
             "names": frozen.names,
-            **{name: (sums.keys, list(sums.columns)) for name, sums in frozen.sums._asdict().items()},
+            **{name: sums.stored() for name, sums in frozen.sums._asdict().items()},
             "history": frozen.history,
             "watermark": self._watermark,
-            "minute_floor": self._minute_floor,
-            "hour_floor": self._hour_floor,
-            "delay_day_floor": self._delay_day_floor,
-            "release_floor": self._release_floor,
+            **self._floors.state(),
         }
 
     @classmethod
@@ -147,12 +139,10 @@ class RateCells:
         check_version(stored, "rates", STATE_VERSION)
         cells = cls()
         cells._gids([tuple(name) for name in stored["names"]])
-        kept = (Sums(keys, tuple(columns)) for keys, columns in (stored[name] for name in RateSums._fields))
-        cells._sums = RateSums(*(KeyedSums(dtypes, sums) for dtypes, sums in zip(_DTYPES, kept, strict=True)))
+        kept = _DTYPES._asdict().items()
+        cells._sums = RateSums(*(KeyedSums.from_stored(dtypes, stored[name]) for name, dtypes in kept))
         cells._history = np.array(stored["history"], np.int64)
-        cells._watermark, cells._minute_floor = stored["watermark"], stored["minute_floor"]
-        cells._hour_floor = stored["hour_floor"]
-        cells._delay_day_floor, cells._release_floor = stored["delay_day_floor"], stored["release_floor"]
+        cells._watermark, cells._floors = stored["watermark"], Floors.from_state(stored)
         return cells
 
     def _frozen(self, *, copy: bool) -> FrozenRates:
@@ -162,7 +152,7 @@ class RateCells:
             sums=RateSums(*(table.sums(copy=copy) for table in self._sums)),
             history=self._history[: len(self._names)].copy(),
             watermark=self._watermark,
-            minute_floor=self._minute_floor,
+            minute_floor=self._floors.minute,
         )
 
     def _gids(self, names: list[Group]) -> I64:
@@ -176,9 +166,6 @@ class RateCells:
             self._history = grown
         return np.fromiter((self._gid[name] for name in names), np.int64, len(names))
 
-    def _floors(self) -> tuple[int, int]:
-        return self._minute_floor, self._hour_floor
-
     def _add_waiting(self) -> None:
         if not self._waiting:
             return
@@ -188,16 +175,14 @@ class RateCells:
         delays = DelayDeltas(*_together([late._replace(code=gid[late.code]) for gid, _, _, late in waiting]))
         counts = (cells.calls, cells.successes, cells.failures, cells.expired, cells.cost_nano)
         sums = self._sums
-        _spread(
-            cells.code, cells.minute.astype(np.int64), counts, (sums.minutes, sums.hours, sums.days), self._floors()
-        )
+        _spread(cells.code, cells.minute.astype(np.int64), counts, (sums.minutes, sums.hours, sums.days), self._floors)
         seen = latencies.bucket >= 0
         _spread(
             latencies.code[seen],
             latencies.minute[seen].astype(np.int64),
             (latencies.count[seen],),
             (sums.latency_minutes, sums.latency_hours, sums.latency_days),
-            self._floors(),
+            self._floors,
             (latencies.bucket[seen], sketch.VALUE_KEY_BITS),
         )
         self._add_delays(delays.code, delays)
@@ -206,7 +191,7 @@ class RateCells:
         """To the hour of the call while that is young, then to its day, then to the history without a time."""
         hour, low = delays.hour.astype(np.int64), delay_low(delays.success, delays.bucket)
         day = hour // HOURS_PER_DAY
-        young, old = day >= self._delay_day_floor, day < self._release_floor
+        young, old = day >= self._floors.delay_day, day < self._floors.release
         middle = ~young & ~old
         self._sums.delays.add(
             pack_key(group[young], hour[young], low[young], delay.DELAY_KEY_BITS), delays.count[young]
@@ -216,22 +201,19 @@ class RateCells:
         )
         self._release(group[old], low[old], delays.count[old])
 
-    def _join_cohorts(self, day_floor: int, release_floor: int) -> None:
-        """Fold hours before one day (UTC) into days, and days before another into the history."""
-        if day_floor > self._delay_day_floor:
-            self._add_waiting()
-            self._delay_day_floor = day_floor
-            hours = unpack_key(self._sums.delays.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
-            held = self._sums.delays.pop(hours < day_floor * HOURS_PER_DAY)
-            group, hour, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
-            self._sums.delay_days.add(pack_key(group, hour // HOURS_PER_DAY, low, delay.DELAY_KEY_BITS), *held.columns)
-        if release_floor > self._release_floor:
-            self._add_waiting()
-            self._release_floor = release_floor
-            days = unpack_key(self._sums.delay_days.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
-            held = self._sums.delay_days.pop(days < release_floor)
-            group, _, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
-            self._release(group, low, held.columns[0])
+    def _join_hours_of_delays(self) -> None:
+        """Fold hours before the floor into days."""
+        hours = unpack_key(self._sums.delays.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
+        held = self._sums.delays.pop(hours < self._floors.delay_day * HOURS_PER_DAY)
+        group, hour, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
+        self._sums.delay_days.add(pack_key(group, hour // HOURS_PER_DAY, low, delay.DELAY_KEY_BITS), *held.columns)
+
+    def _release_days_of_delays(self) -> None:
+        """Fold days before the floor into the history."""
+        days = unpack_key(self._sums.delay_days.sums(copy=False).keys, delay.DELAY_KEY_BITS)[1]
+        held = self._sums.delay_days.pop(days < self._floors.release)
+        group, _, low = unpack_key(held.keys, delay.DELAY_KEY_BITS)
+        self._release(group, low, held.columns[0])
 
     def _release(self, group: NDArray[np.integer], low: I64, count: NDArray[np.integer]) -> None:
         np.add.at(self._history, (group, *delay_side(low)), count)
@@ -247,14 +229,14 @@ def _spread(
     minute: I64,
     values: tuple[Any, ...],
     tables: tuple[KeyedSums, KeyedSums, KeyedSums],
-    floors: tuple[int, int],
+    floors: Floors,
     low: tuple[Any, int] | None = None,
 ) -> None:
     """Add values to the minute where it is kept, and to the hour, or to the day where the hour is kept no more."""
     minutes, hours, days = tables
     part, bits = low if low is not None else (np.zeros(len(group), np.int64), 0)
     hour = minute // MINUTES_PER_HOUR
-    recent, old = minute >= floors[0], hour < floors[1]
+    recent, old = minute >= floors.minute, hour < floors.hour
     for table, window, chosen in (
         (minutes, minute, recent),
         (hours, hour, ~old),

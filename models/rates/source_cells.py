@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple
 
 import numpy as np
 
-from aftercall.times import HOUR_US, HOURS_PER_DAY, MINUTE_US, MINUTES_PER_HOUR, NEVER
+from aftercall.times import HOURS_PER_DAY, MINUTES_PER_HOUR
 from models.columns.keyed_sums import KeyedSums, Sums, pack_key, unpack_key
+from models.rates.floors import Floors
 from models.rates.tables import Table, delay_low, delay_side
 from models.state import check_version
 from models.stats import delay_distribution as delay
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from models.messages import Group, OpinionDeltas
 
 _STATE_VERSION: Final = 1
-_KEPT_HOURS: Final = 2
 _TOGETHER: Final = 1 << 15
 """Differences that wait until they are added together: many small messages cost as much as few large ones."""
 _BITS: Final = delay.DELAY_KEY_BITS
@@ -75,7 +75,7 @@ class SourceCells:
         self._pairs: list[tuple[Group, str]] = []
         self._number: dict[tuple[Group, str], int] = {}
         self._sums = SourceSums(*(KeyedSums(dtypes) for dtypes in _DTYPES))
-        self._minute_floor = self._hour_floor = self._delay_day_floor = self._release_floor = NEVER
+        self._floors = Floors()
         self._waiting: list[tuple[I32, OpinionDeltas]] = []
         self._rows_waiting = 0
 
@@ -99,37 +99,26 @@ class SourceCells:
             watermark: µs, or `NEVER`; never falls.
             newest_call: Time of the newest call in µs, or `NEVER`.
         """
-        if NEVER in {watermark, newest_call}:
-            return
-        anchor = min(watermark, newest_call + MINUTE_US)
-        minute_floor = (anchor // HOUR_US - _KEPT_HOURS) * MINUTES_PER_HOUR
-        day_floor = (anchor - delay.HISTORY_US) // (HOUR_US * HOURS_PER_DAY)
-        release_floor = (anchor - delay.LONGEST_US) // (HOUR_US * HOURS_PER_DAY)
-        if minute_floor <= self._minute_floor and day_floor <= self._delay_day_floor:
+        if not any(self._floors.advance(watermark, newest_call)):
             return
         self._add_waiting()
-        self._minute_floor = max(self._minute_floor, minute_floor)
-        self._delay_day_floor = max(self._delay_day_floor, day_floor)
-        self._release_floor = max(self._release_floor, release_floor)
         sums = self._sums
         for table, floor, width in (
-            (sums.minutes, self._minute_floor, 1),
-            (sums.hours, self._delay_day_floor * HOURS_PER_DAY, MINUTES_PER_HOUR),
+            (sums.minutes, self._floors.minute, 1),
+            (sums.hours, self._floors.delay_day * HOURS_PER_DAY, MINUTES_PER_HOUR),
         ):
             pair, window, low, count = _popped(table, floor)
             self._add(pair, window * width, low, count)
-        pair, _, low, count = _popped(sums.delay_days, self._release_floor)
+        pair, _, low, count = _popped(sums.delay_days, self._floors.release)
         sums.delays_gone.add(pack_key(pair, np.zeros_like(pair), low, _BITS), count)
 
     def forget_hours(self, before_us: int) -> None:
-        """Fold the hours of the full days (UTC) before a time: their hourly rates go, the daily ones stay."""
-        floor = before_us // (HOUR_US * HOURS_PER_DAY) * HOURS_PER_DAY
-        if floor <= self._hour_floor:
+        """Fold the hours of the full days (UTC) before a time, as those of verdicts are."""
+        if not self._floors.forget_hours(before_us):
             return
         self._add_waiting()
-        self._hour_floor = floor
         hours = self._sums.hour_counts
-        old = hours.pop(unpack_key(hours.sums(copy=False).keys)[1] < floor)
+        old = hours.pop(unpack_key(hours.sums(copy=False).keys)[1] < self._floors.hour)
         pair, hour, _ = unpack_key(old.keys)
         self._sums.day_counts.add(pack_key(pair, hour // HOURS_PER_DAY), *old.columns)
 
@@ -143,11 +132,8 @@ class SourceCells:
         return {
             "version": _STATE_VERSION,
             "pairs": [(*group, source) for group, source in frozen.pairs],
-            **{name: (sums.keys, list(sums.columns)) for name, sums in frozen.sums._asdict().items()},
-            "minute_floor": self._minute_floor,
-            "hour_floor": self._hour_floor,
-            "delay_day_floor": self._delay_day_floor,
-            "release_floor": self._release_floor,
+            **{name: sums.stored() for name, sums in frozen.sums._asdict().items()},
+            **self._floors.state(),
         }
 
     @classmethod
@@ -161,10 +147,9 @@ class SourceCells:
         cells = cls()
         for task_type, model, config, source in stored["pairs"]:
             cells._pair((task_type, model, config), source)
-        kept = (Sums(keys, tuple(columns)) for keys, columns in (stored[name] for name in SourceSums._fields))
-        cells._sums = SourceSums(*(KeyedSums(dtypes, sums) for dtypes, sums in zip(_DTYPES, kept, strict=True)))
-        cells._minute_floor, cells._hour_floor = stored["minute_floor"], stored["hour_floor"]
-        cells._delay_day_floor, cells._release_floor = stored["delay_day_floor"], stored["release_floor"]
+        kept = _DTYPES._asdict().items()
+        cells._sums = SourceSums(*(KeyedSums.from_stored(dtypes, stored[name]) for name, dtypes in kept))
+        cells._floors = Floors.from_state(stored)
         return cells
 
     def _pair(self, group: Group, source: str) -> int:
@@ -176,7 +161,7 @@ class SourceCells:
     def _frozen(self, *, copy: bool) -> FrozenSources:
         self._add_waiting()
         return FrozenSources(
-            list(self._pairs), SourceSums(*(table.sums(copy=copy) for table in self._sums)), self._hour_floor
+            list(self._pairs), SourceSums(*(table.sums(copy=copy) for table in self._sums)), self._floors.hour
         )
 
     def _add_waiting(self) -> None:
@@ -192,22 +177,22 @@ class SourceCells:
 
     def _add(self, pair: I64, minute: I64, low: I64, count: I32) -> None:
         """To the minute of the call while that is young, then to its hour, then to its day and its counts."""
-        is_young = minute >= self._minute_floor
+        is_young = minute >= self._floors.minute
         _put(self._sums.minutes, pair, minute, low, count, is_young)
         if is_young.all():
             return
         hour = minute // MINUTES_PER_HOUR
         day = hour // HOURS_PER_DAY
-        is_old = ~is_young & (day < self._delay_day_floor)
+        is_old = ~is_young & (day < self._floors.delay_day)
         _put(self._sums.hours, pair, hour, low, count, ~is_young & ~is_old)
-        _put(self._sums.delay_days, pair, day, low, count, is_old & (day >= self._release_floor))
-        _put(self._sums.delays_gone, pair, np.zeros_like(day), low, count, is_old & (day < self._release_floor))
+        _put(self._sums.delay_days, pair, day, low, count, is_old & (day >= self._floors.release))
+        _put(self._sums.delays_gone, pair, np.zeros_like(day), low, count, is_old & (day < self._floors.release))
         self._add_counts(pair[is_old], hour[is_old], low[is_old], count[is_old])
 
     def _add_counts(self, pair: I64, hour: I64, low: I64, count: I32) -> None:
         good = delay_side(low)[0].astype(np.int32)
         counts = (count * good, count * (1 - good))
-        kept = hour >= self._hour_floor
+        kept = hour >= self._floors.hour
         self._sums.hour_counts.add(pack_key(pair[kept], hour[kept]), *(column[kept] for column in counts))
         gone = pack_key(pair[~kept], hour[~kept] // HOURS_PER_DAY)
         self._sums.day_counts.add(gone, *(column[~kept] for column in counts))

@@ -163,10 +163,15 @@ class _Tables:
         return cells._replace(expected=np.array(expected(self._history, cells.rank, cells.counts[0], age)))
 
     def _with_minutes(self, hours: _Cells, first_kept_hour: int) -> _Cells:
-        """The newest two hours from their minutes: at their age the middle of the hour is too coarse."""
+        """The newest two hours from their minutes: at their age the middle of the hour is too coarse.
+
+        Hours of a state of before may have been folded into days while their minutes are there.
+        """
         detail = max(self._as_of // HOUR_US - 1, first_kept_hour)
         young = self._minutes.where(self._minutes.window >= detail * 60)
-        row = np.searchsorted(hours.key, pack_key(young.rank, young.window // 60))
+        key = pack_key(young.rank, young.window // 60)
+        there = np.isin(key, hours.key)
+        young, row = young.where(there), np.searchsorted(hours.key, key[there])
         exact = hours.expected.copy()
         exact[:, hours.window >= detail] = 0.0
         for side in range(4):

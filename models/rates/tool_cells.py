@@ -84,7 +84,7 @@ class ToolCells:
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays; not a copy."""
         sums = self._sums.sums(copy=False)
-        return {"version": _STATE_VERSION, "names": list(self._code), "sums": (sums.keys, list(sums.columns))}
+        return {"version": _STATE_VERSION, "names": list(self._code), "sums": sums.stored()}
 
     @classmethod
     def from_state(cls, stored: dict[str, Any]) -> ToolCells:
@@ -96,8 +96,7 @@ class ToolCells:
         check_version(stored, "tool rates", _STATE_VERSION)
         cells = cls()
         cells._code = {(task, tool): code for code, (task, tool) in enumerate(stored["names"])}
-        keys, columns = stored["sums"]
-        cells._sums = KeyedSums(_DTYPES, Sums(keys, tuple(columns)))
+        cells._sums = KeyedSums.from_stored(_DTYPES, stored["sums"])
         return cells
 
     def _coded(self, tool: Tool) -> int:

@@ -114,6 +114,11 @@ class SessionStatement(NamedTuple):
     passed: int
     pos: int = -1
 
+    @property
+    def action(self) -> str:
+        """As in an outcome."""
+        return "retract" if self.retract else "assert"
+
 
 class StatementColumns(NamedTuple):
     """Statements as columns: `key` is xxh3_64 of the call's id, `call_uuid` the id as words, as in `SessionCalls`.

@@ -79,6 +79,8 @@ class Direct:
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     statements: dict[tuple[str, int, str, int], tuple[Any, ...]] = field(default_factory=dict)
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
+    issued: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    """Per id all its records of `agent.verdicts`."""
     tally: Counter[str] = field(default_factory=Counter)
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
     details: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -156,6 +158,7 @@ class Direct:
             self.statements[row[:4]] = row
         for key, body in verdict_records(joined):
             record = orjson.loads(body)
+            self.issued[key].append(record)
             if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
                 self.newest[key] = record
         self.tally.update(joined.tally)
@@ -186,12 +189,13 @@ class Direct:
             self._add_attempts(closed)
 
     def _complete(self, key: tuple[str, int], filled: list[Any]) -> None:
-        """As the snapshot does: what a record filled was absent."""
-        row = list(self.calls[key])
-        for place, value in enumerate(filled, len(row) - len(filled)):
+        """As the snapshot does: what a record filled was absent; of the numbers of tool calls the greatest counts."""
+        row, number = list(self.calls[key]), filled.pop()
+        for place, value in enumerate(filled, len(row) - 1 - len(filled)):
             if value is not None:
                 assert row[place] in (None, "{}")
                 row[place] = value
+        row[-1] = max((known for known in (row[-1], number) if known is not None), default=None)
         self.calls[key] = tuple(row)
 
     def _add_responses(self, closed: Closed) -> None:

@@ -213,7 +213,10 @@ def _assertions(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     judged = st.fixed_dictionaries({"success": verdicts, "action": action})
     scored = st.fixed_dictionaries({"score": scores, "action": action})
     both = st.fixed_dictionaries({"success": verdicts, "score": scores})
-    return st.one_of(judged, scored, judged, scored, both, by_id, st.just({"action": "retract", "retracts": ""}))
+    # Without `retract` it withdraws nothing, but records of one id that differ in it are not equal.
+    aimed = st.fixed_dictionaries({"success": verdicts, "retracts": st.sampled_from(ids)})
+    of_all = st.just({"action": "retract", "retracts": ""})
+    return st.one_of(judged, scored, judged, scored, both, by_id, of_all, aimed)
 
 
 @st.composite

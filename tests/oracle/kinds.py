@@ -127,7 +127,7 @@ def _edition(draw: st.DrawFn, outcome: Raw) -> Raw:
     shift = draw(st.sampled_from([0, 0, 1, SECOND, MINUTE, 10 * MINUTE, -SECOND, -MINUTE]))
     values: list[Raw] = [{"success": True}, {"success": False}, {"score": 0.29}, {"score": 0.5}, {"score": 1}]
     # An edit by another person, or from elsewhere, is a conflict.
-    others: list[Raw] = [{}, {}, {}, {}, {}, {"author": "dee"}, {"source": "contract"}]
+    others: list[Raw] = [{}, {}, {}, {}, {}, {"author": "dee"}, {"source": "contract"}, {"retracts": "a"}]
     moved = _without_verdict(outcome) | {"occurred_at": outcome["occurred_at"] + shift}
     return {**moved, **draw(st.sampled_from(values)), **draw(st.sampled_from(others))}
 

@@ -167,6 +167,11 @@ def labels(attrs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _without_tools(raw: Mapping[str, Any]) -> set[str]:
+    """A number of tool calls, or none, says nothing of what they did: another record may."""
+    return set() if isinstance(tools := raw.get("tool_calls"), list) and tools else {"tool_calls"}
+
+
 def micros(text: str) -> int:
     """Microseconds since 1970 UTC of an RFC 3339 time."""
     return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
@@ -198,7 +203,7 @@ def parse(kind: str, line: bytes) -> Record:
             attempts=tuple(
                 Attempt(**{k: v for k, v in one.items() if v is not None}) for one in raw.get("attempts", ())
             ),
-            unkept=frozenset(UNKEPT) & raw.keys(),
+            unkept=frozenset(UNKEPT) & raw.keys() - _without_tools(raw),
             parent_call_id=raw.get("parent_call_id"),
         )
     return Outcome(

@@ -44,6 +44,7 @@ class Oracle:
         self._dead: list[Dead] = []
         self._named: list[str | None] = []
         self._verdicts: dict[str, dict[str, Any]] = {}
+        self._issued: dict[tuple[int, str, int], dict[str, Any]] = {}
 
     def feed(self, record: Record, wm: int) -> None:
         """Take the next record; `wm` is the watermark before it in microseconds, NEVER where it has not started."""
@@ -168,6 +169,7 @@ class Oracle:
         row |= {"task_type": call.task_type, "model": call.model, "config": call.config}
         row |= verdict._asdict()
         row["age_s"] = None if verdict.decided_at is None else (verdict.decided_at - call.at) / 1e6
+        self._issued[self._records, call.call_id, call.at] = row
         # A key's state is its greatest seq, the newest among equals; an id may return once its call has closed.
         if call.call_id not in self._verdicts or row["seq"] >= self._verdicts[call.call_id]["seq"]:
             self._verdicts[call.call_id] = row
@@ -175,6 +177,13 @@ class Oracle:
     def newest_verdicts(self) -> dict[str, dict[str, Any]]:
         """Per call the newest record of `agent.verdicts`, without `event_id`; `decided_at` in microseconds."""
         return self._verdicts
+
+    def issued(self) -> dict[str, list[dict[str, Any]]]:
+        """Per id all its records of `agent.verdicts`: of those of one call that one record causes, the last."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for (_, call_id, _), row in self._issued.items():
+            found.setdefault(call_id, []).append(row)
+        return found
 
     def dead(self) -> list[Dead]:
         """The dead letters in the order of their refusal."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from oracle.records import MINUTE_US, Attempt, Call, Rules
+from oracle.records import MINUTE_US, Attempt, Call, Rules, parse
 from oracle.replay import Oracle
 from oracle.tables import GRAIN_US
 from oracle.votes import BASE, CALL, LATENESS, H, M, T, fed, retract, vote
@@ -57,6 +57,14 @@ def test_a_record_that_fills_nothing_is_a_duplicate() -> None:
 def test_a_field_whose_value_is_kept_nowhere_is_filled_once_too() -> None:
     end = Call("c", T, unkept=frozenset({"output"}))
     assert counted(fed(CALL, end, end, rules=RULES)) == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize("said", [b"0", b"3", b"[]", b"null"])
+def test_a_number_of_tool_calls_keeps_no_place_from_what_they_did(said: bytes) -> None:
+    line = b'{"call_id":"c","occurred_at":"2025-03-01T12:00:00Z","task_type":"t","model":"m","tool_calls":%b}'
+    start, end = parse("calls", line % said), parse("calls", line % b'[{"name":"search"}]')
+    assert counted(fed(start, end, end, rules=RULES)) == (1, 1, 1, 0)
+    assert counted(fed(end, start, rules=RULES)) == (1, 0, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +154,14 @@ def test_verdict_and_revisions_do_not_depend_on_whether_the_error_came_before_th
     assert row(one) == row(two)
     assert row(one)["revisions"] == 1
     assert one.newest_verdicts() == two.newest_verdicts()
+
+
+def test_a_late_error_that_changes_no_verdict_issues_none() -> None:
+    end = Call("c", T + SECOND, error="timeout")
+    (seen,) = fed(CALL, vote("1", 1), end, rules=RULES).issued().values()
+    assert [one["seq"] for one in seen] == [1]
+    (seen,) = fed(CALL, end, vote("1", 1), rules=RULES).issued().values()
+    assert [(one["seq"], one["verdict"]) for one in seen] == [(0, "failure"), (1, "success")]
 
 
 def test_a_record_of_a_held_call_is_never_too_old_where_it_completes_it() -> None:

@@ -203,6 +203,21 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert Counter(direct.differing) == of_calls
 
 
+@settings(max_examples=40)
+@given(histories(kinds=KINDS), st.booleans())
+def test_a_verdict_is_issued_where_a_ledger_grew_or_the_verdict_changed(
+    history: History,
+    merged: bool,  # noqa: FBT001 - drawn by Hypothesis
+) -> None:
+    """Record by record: batches of several issue what is left of them."""
+    oracle, direct = history.oracle(merged=merged), Direct(join_rules(history.rules))
+    direct.run(history, list(range(len(history.order()))), [], merged=merged)
+    names = ("seq", "verdict", "score", "source", "outcome_id", "reason", "age_s")
+    assert {call_id: [[one[name] for name in names] for one in found] for call_id, found in direct.issued.items()} == {
+        call_id: [[one[name] for name in names] for one in found] for call_id, found in oracle.issued().items()
+    }
+
+
 def delay_of(us: int) -> int:
     """The bucket of a delay."""
     return int(delay_bucket(np.array([max(us, 0)]))[0])

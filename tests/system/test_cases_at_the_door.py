@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.cases.door import SCALES
 from system.commands import aftercall, assert_one_sentence, call, counts, lines, outcome, table
 
 
@@ -118,19 +119,6 @@ def test_ids_that_are_spelled_differently_are_counted_by_outcome_and_those_of_no
     assert done.returncode == 0, done.stderr
     assert "warning: 5 waiting outcomes name a call whose id differs only by case, dashes or braces" in done.stdout
     assert "such as 'CALL-0' for 'call-0'" in done.stdout
-
-
-SCALES = """
-[verdict.source.stars]
-scale = [1, 5]
-pass_at = 4
-[verdict.source.percent]
-scale = [0, 100]
-pass_at = 70
-[verdict.source.thumb]
-scale = [-1, 1]
-pass_at = 1
-"""
 
 
 def test_scores_on_another_scale_are_named_with_the_lines_that_settle_it(field_cases: Path, tmp_path: Path) -> None:

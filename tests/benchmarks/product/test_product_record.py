@@ -23,12 +23,17 @@ def test_the_page_has_the_recorded_figures() -> None:
         f"| {rates(groups)} |",
         f"| {one['present'] / two['present']:.2f} |",
         f"| {steady['cores']:.2f}; {steady['p50_s']:.2f} / {steady['p99_s']:.2f} s |",
+        *(f"| {over_plain(tables['kinds'], kind)} |" for kind in ("editions", "authors", "completions")),
     ):
         assert line in page, line
 
 
 def rates(rows: list[dict[str, Any]]) -> str:
     return " / ".join(f"{row['present']:,.0f}" for row in rows)
+
+
+def over_plain(rows: list[dict[str, Any]], kind: str) -> str:
+    return " / ".join(f"{row['over_plain']:.2f}" for row in rows if row["kind"] == kind)
 
 
 def ratios(rows: list[dict[str, Any]]) -> str:

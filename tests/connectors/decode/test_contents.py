@@ -18,7 +18,7 @@ from harness.decoding import CALL_BASE, NOW, SKEW, decode
 
 VALUES: dict[str, Any] = {
     "error": "e", "session_id": "s", "latency_ms": 0, "cost_usd": 0, "tokens": 0, "attrs": {"a": 1},
-    "attempts": [{"model": "m"}], "parent_call_id": "p", "tool_calls": 0, "policy_version": "v", "input": "i",
+    "attempts": [{"model": "m"}], "parent_call_id": "p", "tool_calls": [{}], "policy_version": "v", "input": "i",
     "output": "o", "recommendation_id": "r", "propensity": 1, "rollout": {"id": "r", "arm": "canary"},
 }  # fmt: skip
 
@@ -48,8 +48,16 @@ def test_each_field_has_a_bit_in_any_company(name: str) -> None:
 
 
 def test_each_kind_of_tokens_is_tokens_and_what_is_empty_is_absent() -> None:
-    found = calls({"tokens_in": 1}, {"tokens_out": 0}, {"attrs": {}, "attempts": []}, {"tool_calls": []}, {"input": ""})
-    assert bits(found) == [BITS["tokens"]] * 2 + [0, BITS["tool_calls"], 0]
+    found = calls({"tokens_in": 1}, {"tokens_out": 0}, {"attrs": {}, "attempts": [], "tool_calls": []}, {"input": ""})
+    assert bits(found) == [BITS["tokens"]] * 2 + [0, 0]
+
+
+@pytest.mark.parametrize("more", [{}, {"unknown": 1}, {"segment": ""}, {"attrs": {"a": [1]}}])  # each tier
+def test_tool_calls_are_given_where_they_are_listed(more: dict[str, Any]) -> None:
+    sent: tuple[Any, ...] = (0, 3, 2.0, [], None, [{}], [{"name": "t"}])
+    found = calls(*({"tool_calls": tools, **more} for tools in sent))
+    (listed,) = (found.filled & BITS["tool_calls"]).nonzero()
+    assert listed.tolist() == [5, 6]
 
 
 def test_a_refused_record_beside_it_takes_no_payload_from_a_call() -> None:

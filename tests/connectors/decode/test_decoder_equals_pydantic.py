@@ -44,7 +44,7 @@ def agree(raws: list[bytes], kinds: list[int]) -> None:
         batch.outcomes.records, batch.outcomes.bare, batch.outcomes.retract, batch.outcomes.author, strict=True
     ):
         assert bare == (record.action == "assert" and record.success is None and record.score is None)
-        assert retract == (bare or record.action == "retract")
+        assert retract == (bare or record.action == "retract" or record.retracts is not None)
         assert (author != 0) == (record.author is not None)
     refused = {item.offset - 1 for item in batch.refused}
     assert batch.records == len(raws) == len(found) + len(refused)

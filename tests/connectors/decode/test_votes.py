@@ -31,11 +31,18 @@ def test_an_outcome_that_says_nothing_is_handed_on_for_its_ledger_to_judge(
 ) -> None:
     """Under a setting of its source it may clear a vote, and by its record alone this cannot be known."""
     fields: dict[str, Any] = {"success": None, **beside, **action}
-    batch = decode([line(), line(**fields), line(score=0, **fields), line(**{**fields, "action": "retract"})], [1] * 4)
+    sent = [
+        {},
+        fields,
+        {"score": 0, **fields},
+        {**fields, "action": "retract"},
+        {"score": 0, **fields, "retracts": "o"},
+    ]
+    batch = decode([line(**one) for one in sent], [1] * 5)
     assert not batch.refused
-    assert batch.outcomes.bare.tolist() == [False, True, False, False]
-    assert batch.outcomes.retract.tolist() == [False, True, False, True]
-    assert [record.action for record in batch.outcomes.records] == ["assert", "assert", "assert", "retract"]
+    assert batch.outcomes.bare.tolist() == [False, True, False, False, False]
+    assert batch.outcomes.retract.tolist() == [False, True, False, True, True]
+    assert [record.action for record in batch.outcomes.records] == [*["assert"] * 3, "retract", "assert"]
 
 
 def test_it_needs_a_source_all_the_same() -> None:

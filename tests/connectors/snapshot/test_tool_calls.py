@@ -32,6 +32,8 @@ def test_what_a_call_carries_is_in_its_columns_whichever_record_brought_it(tmp_p
             ("c2", AT + 2, *(None,) * 6, *MORE[:7], *(None,) * 3),
             ("c2", AT + 2, *(None,) * 13, *MORE[7:]),
             ("c3", AT + 3, *(None,) * 15, 4),
+            ("c3", AT + 3, *(None,) * 15, 0),
+            ("c1", AT + 1, *(None,) * 15, MORE[-1] - 1),
         ]
     )
     store.append_attempts([("c1", AT + 1, 1, "large", "v2", 90.0, 0.5, "429")])

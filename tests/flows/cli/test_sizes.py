@@ -68,7 +68,7 @@ def test_one_horizon_gives_one_line_for_all_task_types() -> None:
         "# Estimates at 10 calls/s:",
         "#",
         "# horizon  calls held  memory  disk up to  resume  task types",
-        "#     30d      26.0 M  2.1 GB      4.2 GB    16 s  all",
+        "#     30d      26.0 M  2.9 GB      4.7 GB    16 s  all",
     ]
 
 
@@ -80,8 +80,8 @@ def test_several_horizons_give_a_line_each_with_its_task_types() -> None:
         head,
         "#",
         "# horizon  calls held   memory  disk up to  resume  task types",
-        "#     30d       3.2 G   256 GB      513 GB  32 min  all others, same",
-        "#      7d       751 M  60.1 GB      120 GB   8 min  refund, triage",
+        "#     30d       3.2 G   359 GB      577 GB  32 min  all others, same",
+        "#      7d       751 M  84.1 GB      135 GB   8 min  refund, triage",
     ]
 
 
@@ -103,15 +103,15 @@ def test_names_with_line_ends_leave_a_comment_one_line() -> None:
 
 def test_plain_values_are_whole_and_have_every_task_type() -> None:
     plain = as_plain(sized(0.1, task_horizons={f"t{number:03}": DAY for number in range(100)}))
-    assert (plain["calls_per_second"], plain["epoch"], plain["epoch_bytes"]) == (0.1, "10s", 160)
+    assert (plain["calls_per_second"], plain["epoch"], plain["epoch_bytes"]) == (0.1, "10s", 180)
     assert plain["horizons"][0] == {
         "horizon": "30d",
         "task_types": (),
         "default": True,
         "calls_held": 259_560,
-        "memory_bytes": 20_764_800,
-        "state_bytes": 20_764_800,
-        "state_bytes_at_most": 41_529_600,
+        "memory_bytes": 29_070_720,
+        "state_bytes": 23_360_400,
+        "state_bytes_at_most": 46_720_800,
         "resume_s": 0.156,
     }
     assert len(plain["horizons"][1]["task_types"]) == 100
@@ -124,8 +124,8 @@ def test_a_warning_names_the_longest_horizon_and_what_to_do_and_only_where_memor
     assert memory_excess(sizes, math.inf) is None
     warning = memory_excess(sizes, needed / 2)
     assert warning is not None
-    assert warning.startswith("--calls-per-second: held calls must fit into the memory of this machine, 3.1 GB; ")
-    assert "at 10 calls/s with a horizon of 90d they would take 6.2 GB (shorten the horizon, " in warning
+    assert warning.startswith("--calls-per-second: held calls must fit into the memory of this machine, 4.4 GB; ")
+    assert "at 10 calls/s with a horizon of 90d they would take 8.7 GB (shorten the horizon, " in warning
 
 
 def test_the_memory_of_this_machine_is_known() -> None:

@@ -108,7 +108,11 @@ def collected(records: list[dict[str, Any]], cuts: list[int], resumes: list[bool
 
 
 def filled(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each call, each field of the first record that has it; the three counts of tokens are one field."""
+    """Of each call, each field of the first record that has it; the three counts of tokens are one field.
+
+    `tool_calls` are those of the first record that lists some; `number` is the greatest that records say which are
+    the first or give something else.
+    """
     known: dict[str, dict[str, Any]] = {}
     in_time = sorted(records, key=lambda record: TIMES[record["occurred_at"]])
     for record in in_time:
@@ -116,23 +120,29 @@ def filled(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         given = {name: value for name, value in record.items() if value is not None}
         if call.keys() & {"tokens", "tokens_in", "tokens_out"}:
             given = {name: value for name, value in given.items() if not name.startswith("tokens")}
+        said = given.pop("tool_calls", None)
+        if said and isinstance(said, list):
+            given["tool_calls"] = said
+        known_list = "tool_calls" in call and isinstance(said, list)
+        if said is not None and given.keys() - call.keys() and not known_list:
+            given["number"] = max(len(said) if isinstance(said, list) else said, call.pop("number", 0))
         known[record["call_id"]] = given | call
     return known
 
 
 def listed(call: dict[str, Any]) -> list[dict[str, Any]]:
-    return call["tool_calls"] if isinstance(call.get("tool_calls"), list) else []
+    tools: list[dict[str, Any]] = call.get("tool_calls", [])
+    return tools
 
 
 def details(call: dict[str, Any]) -> tuple[Any, ...]:
     rollout = call.get("rollout", {})
-    number = len(call["tool_calls"]) if isinstance(call.get("tool_calls"), list) else call.get("tool_calls")
     plain = {name: call.get(name) for name in DETAILS}
     return (
         *(plain[name] for name in DETAILS[:4]),
         *(rollout.get(name) for name in ("id", "arm", "step")),
         *(plain[name] for name in DETAILS[5:7]),
-        number,
+        call.get("number"),
     )
 
 
@@ -186,6 +196,21 @@ def test_rows_and_rates_of_tools_equal_a_recount_of_the_records(
     assert rows == sorted(
         ((*key, *count) for key, count in counts.items()), key=lambda made: (made[0], made[1] or "", made[2])
     )
+
+
+@pytest.mark.parametrize("said", [[], 0, 2, 7])
+@pytest.mark.parametrize("error", [None, "late"])  # with an error the record takes the other path through the join
+@pytest.mark.parametrize("cuts", [[], [1, 2]])
+def test_a_start_record_that_says_only_how_many_keeps_no_place_from_the_tools_of_the_end_record(
+    said: Any, error: str | None, cuts: list[int]
+) -> None:
+    call = {"call_id": "c", "occurred_at": next(iter(TIMES)), "task_type": "t", "model": "m"}
+    end = {**call, "tool_calls": [{"name": "search", "error": "timeout"}, {"name": "crm"}], "error": error}
+    found = collected([{**call, "tool_calls": said}, end, end], cuts, [])
+    assert [(made[2], made[3]) for made in found.rows("all")] == [(1, "search"), (2, "crm")]
+    assert (found.tally["completed"], found.tally["duplicates"]) == (1, 1)
+    (stored,) = found.calls.values()
+    assert stored[-1] == (7 if said == 7 else 2)
 
 
 @pytest.mark.parametrize("number", [3, [], None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.join.contents import BITS, KNOWN, Contents, differing, filled_by
+from models.join.contents import BITS, KNOWN, UNKNOWN_NAME, Contents, differing, filled_by, names_digest
 
 GROUP = ("t", "m", "c")
 DAY_US = 86_400_000_000
@@ -37,16 +37,32 @@ def test_the_first_field_that_differs_is_named(first: Contents, other: Contents,
     ("group", "hints", "named"),
     [
         (("x", "y", "c"), 0, "task_type"),
-        (("t", "y", "z"), 0, "model"),
+        (("t", "y", "z"), 1, "model"),
         (("t", "m", "z"), 0, "config"),
+    ],
+)
+def test_names_that_no_alias_changed_are_compared_themselves(
+    group: tuple[str, str, str], hints: int, named: str
+) -> None:
+    first, other = contents(names=names_digest(GROUP)), contents(names=names_digest(group), hints=hints)
+    assert differing(first, other, 0, (GROUP, group)) == named
+
+
+@pytest.mark.parametrize(
+    ("group", "hints", "named"),
+    [
         (GROUP, 1 << 11, "task_type"),
         (GROUP, 1 << 5, "model"),
         (GROUP, 1, "config"),
-        (GROUP, 0, "model"),
+        (("t", "y", "c"), 1, "config"),  # an alias of the model has come since
+        (("t", "y", "c"), 0, "model"),
+        (GROUP, 0, UNKNOWN_NAME),
     ],
 )
 def test_which_name_differs_is_seen_through_aliases_too(group: tuple[str, str, str], hints: int, named: str) -> None:
     assert differing(contents(), contents(names=2, hints=hints), 0, (GROUP, group)) == named
+    first = contents(names=names_digest(GROUP))
+    assert differing(first, contents(names=2, hints=hints), 0, (GROUP, group)) == named
 
 
 def test_records_of_one_call_are_at_most_a_day_apart() -> None:

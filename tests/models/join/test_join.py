@@ -131,6 +131,16 @@ def test_a_repeat_is_compared_by_the_names_that_were_sent_whatever_aliases_have_
         assert (direct.tally[counted], direct.dead) == (1, {("conflict", "c"): 1})
 
 
+def test_the_name_that_differs_is_named_also_where_an_alias_of_another_has_come_since() -> None:
+    sent, other = _call("c", 1), _call("c", 1).replace(b'"m"', b'"m", "config": "v2"')
+    aliased = replace(BEFORE, aliases={"model": {"m": "n"}})
+    for first, second in ((BEFORE, aliased), (aliased, BEFORE), (aliased, aliased), (BEFORE, BEFORE)):
+        direct = Direct(JoinRules(BEFORE.horizon_us, 0, BEFORE.orphan_wait_us))
+        direct.run(History(first, (File("calls", (sent,)),)), [], [])
+        direct.run(History(second, (File("calls", (other,)),)), [], [])
+        assert direct.differing == ["config"]
+
+
 def test_digests_of_version_4_become_those_of_the_decoder() -> None:
     """They were of segment and error alone; names were as they had been sent."""
     lines = [_call("c", 1), _call("d", 2).replace(b'"m"', b'"m ", "error": "e", "config": "v\xc3\xa9"')]

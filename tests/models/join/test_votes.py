@@ -85,16 +85,27 @@ def test_a_cleared_vote_is_as_if_nothing_stood(called: int, cleared: dict[str, A
         ([vote("1", 1, success=True), vote("1", 2, author="ann", success=False)], "of another author"),
         ([vote("1", 1, success=True), vote("1", 2, "judge", success=False)], "of another source"),
         ([vote("1", 1, success=True), vote("1", 2, action="retract", retracts="2")], "has 'retracts'"),
+        ([vote("1", 1, success=True), vote("1", 1, success=True, retracts="2")], "has 'retracts'"),
+        ([vote("1", 1, success=True, retracts="2"), vote("1", 2, success=True)], "has 'retracts'"),
     ],
 )
 @pytest.mark.parametrize("called", [0, 5])
 def test_what_is_no_edition_is_refused_in_words_that_say_what_to_send(
     votes: list[dict[str, Any]], words: str, called: int
 ) -> None:
-    direct = after(*votes, called=called)
+    direct = after(*votes, vote("2", 3, success=False), called=called)
     ((_, detail),) = direct.details.elements()
     assert words in detail
     assert direct.tally["dead_letters"] == 1
+
+
+@pytest.mark.parametrize("called", [0, 5])
+def test_an_assertion_that_names_what_it_does_not_retract_withdraws_nothing(called: int) -> None:
+    first, second = vote("1", 1, "human", success=False), vote("2", 2, success=True, retracts="1")
+    direct = after(first, second, second, called=called)
+    assert verdict(direct) == ("success", "user", "2", 2)
+    assert [row[-1] for row in shown(direct)] == [True, True]
+    assert direct.tally["duplicates"] == 1
 
 
 def test_an_edition_that_waited_and_is_late_takes_no_number() -> None:

@@ -228,7 +228,7 @@ def test_slow_verdicts_of_long_running_groups_are_waited_for() -> None:
 def test_hours_folded_away_leave_their_days_unchanged() -> None:
     rng = np.random.default_rng(1)
     made = [
-        Made(GROUPS[i % 3], START + i * 7 * MINUTE_US, "success" if rng.random() < 0.8 else "failure", 60, 50.0 + i, 5)
+        Made(GROUPS[i % 3], START + i * 9 * MINUTE_US, "success" if rng.random() < 0.8 else "failure", 60, 50.0 + i, 5)
         for i in range(2000)
     ]
     cells, plain = _cells_of([made]), _cells_of([made])
@@ -242,6 +242,56 @@ def test_hours_folded_away_leave_their_days_unchanged() -> None:
         if not field.startswith(("corrected", "maturity")):
             np.testing.assert_array_equal(mine[field][daily], wanted[field][wanted_daily], field)
     assert min(mine["window_start"][~daily]) == START + 4 * 24 * HOUR_US
+
+
+def _two_weeks(minutes_past_midnight: int) -> list[Made]:
+    return [
+        Made(
+            GROUPS[i % 3], START + (13 * 24 * 60 + minutes_past_midnight - 11 * i) * MINUTE_US - 1, verdict, 60, 5.0, 5
+        )
+        for i in range(1700)
+        for verdict in ("success", "pending")
+    ]
+
+
+@pytest.mark.parametrize("minutes_past_midnight", [1, 30, 61, 150])
+@pytest.mark.parametrize("hours_back", [-24 * 30, 0, 1, 2, 24, 24 * 7])
+def test_current_rates_do_not_depend_on_how_soon_hours_are_forgotten(
+    minutes_past_midnight: int, hours_back: int
+) -> None:
+    """Nor do days, nor the hours that are left; a watermark far behind the last call forgets as little."""
+    made = _two_weeks(minutes_past_midnight)
+    cells, plain = _cells_of([made]), _cells_of([made])
+    as_of = _as_of(made)
+    for target in (cells, plain):
+        target.advance(as_of, as_of - 1)
+    cells.forget_hours(as_of - hours_back * HOUR_US)
+    (rates, current), (all_rates, wanted) = cells.tables(as_of, live=True), plain.tables(as_of, live=True)
+    for name, column in current.items():
+        np.testing.assert_array_equal(column, wanted[name], name)
+    keys = ("task_type", "model", "config", "grain", "window_start")
+    left, whole = _rows(rates, *keys), _rows(all_rates, *keys)
+    assert len(left) < len(whole)
+    for key, row in left.items():
+        assert row["calls"] == whole[key]["calls"]
+        if key[3] == "1h":
+            assert row["corrected_rate"] == pytest.approx(whole[key]["corrected_rate"], nan_ok=True)
+
+
+def test_hours_that_a_state_of_before_has_folded_are_missed_by_their_minutes_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = _two_weeks(30)
+    cells, plain = _cells_of([made]), _cells_of([made])
+    monkeypatch.setattr("models.rates.floors._LONGEST_SPAN", 0)
+    cells.forget_hours(_as_of(made))
+    keys = ("task_type", "model", "config", "grain", "window_start")
+    found, whole = (_rows(one.tables(_as_of(made), live=True)[0], *keys) for one in (cells, plain))
+    (hours,) = ({key[4] for key in found if key[3] == "1h"},)
+    assert hours == {START + 13 * 24 * HOUR_US}
+    for key, row in found.items():
+        if key[3] == "1h":
+            assert row == pytest.approx(whole[key], nan_ok=True)
 
 
 def test_minutes_are_dropped_once_no_span_needs_them() -> None:

@@ -82,7 +82,7 @@ def fed(steps: Sequence[Step], forget_us: int | None, *, resume: bool) -> tuple[
         for one in of_both:
             one.advance(newest - 3 * MINUTE_US, newest)
             if forget_us is not None:
-                one.forget_hours(min(forget_us, newest - DAY_US))
+                one.forget_hours(forget_us)
         if resume:
             sources = SourceCells.from_state(sources.state())
     return rates, sources
@@ -111,7 +111,11 @@ TRAFFIC = st.lists(st.one_of(CALLS, RECENT, OLD), max_size=50)
 
 @settings(max_examples=60, deadline=None)
 @given(
-    TRAFFIC, TRAFFIC, st.integers(0, 3), st.sampled_from([None, START + 3 * DAY_US, START - 60 * DAY_US]), st.booleans()
+    TRAFFIC,
+    TRAFFIC,
+    st.integers(0, 3),
+    st.sampled_from([None, START + 30 * DAY_US, START + 3 * DAY_US, START - 60 * DAY_US]),
+    st.booleans(),
 )
 def test_a_source_has_the_rates_that_it_would_have_alone(
     early: list[Made],
