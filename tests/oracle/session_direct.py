@@ -154,6 +154,11 @@ class Run:
     refused: Counter[Any]
     tally: Counter[str]
 
+    @classmethod
+    def nothing(cls) -> Run:
+        """Of a history that has not begun."""
+        return cls(Counter(), Counter(), Counter())
+
 
 class Stream(NamedTuple):
     """Records with the watermark before each, the one after the last, and how they are cut.
@@ -202,7 +207,7 @@ def read_stream(order: Sequence[Read], partitions: int, cuts: Sequence[int], end
 def fast(rules: Rules, stream: Stream, how: How) -> Run:
     """What the step makes of it."""
     sessions = Sessions(rules_of(rules), seed=7, in_columns=how.in_columns)
-    run, stored = Run(Counter(), Counter(), Counter()), [plain.pack(sessions.state())]
+    run, stored = Run.nothing(), [plain.pack(sessions.state())]
     for at, (places, after, is_over) in enumerate(stream.batches()):
         start = places.start
         for pos in places:
