@@ -62,7 +62,7 @@ def check(message: Message) -> str:
     """
     raw = payload(message.value, message.headers)
     batch = _decoded(raw, message)
-    read: Any = (("call", batch.calls), ("outcome", batch.outcomes), ("outcome", batch.said))
+    read: tuple[tuple[str, Any], ...] = (("call", batch.calls), ("outcome", batch.outcomes), ("outcome", batch.said))
     accepted = [(name, columns) for name, columns in read if 1 in columns.pos]
     assert batch.records == 3 == sum(len(columns.pos) for _, columns in read) + len(batch.refused)
     assert len(batch.refused) + len(accepted) == 1, "both or neither; or a neighbour was refused"

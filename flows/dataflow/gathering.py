@@ -58,6 +58,8 @@ class Gathering:
             return arrivals
         ready, self._early = [], []
         for one in waiting:
+            if one.made is None:
+                continue
             if all(self._taken[lane] >= number for lane, number in one.taken.items()):
                 ready.append(one.made)
             else:

@@ -82,7 +82,8 @@ def _passed(batch: Batch) -> NDArray[np.int64]:
         minute = some.wm // MINUTE_US
         last.append(some.wm[np.append(minute[1:] != minute[:-1], np.True_)] if len(minute) else some.wm)
     met = np.unique(np.concatenate(last))
-    return met[met != NEVER]
+    passed: NDArray[np.int64] = met[met != NEVER]
+    return passed
 
 
 def _erasures(batch: Batch) -> list[tuple[str, SessionErasure]]:

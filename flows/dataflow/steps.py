@@ -149,8 +149,9 @@ def sessions_step(rules: SessionRules, keeping: Keeping, joining: Joining = _JOI
         sessions, kept = made
 
         def apply(message: SessionPart | SessionErasure) -> tuple[Resolving]:
-            is_erasure = isinstance(message, SessionErasure)
-            return (sessions.erase(message) if is_erasure else sessions.process(message),)
+            if isinstance(message, SessionErasure):
+                return (sessions.erase(message),)
+            return (sessions.process(message),)
 
         return _ShardStep(kept.key, kept, apply)
 
