@@ -12,7 +12,7 @@ BESIDE := -n 6 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights power-grid fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -139,6 +139,14 @@ bench-faults: $(STAMP)
 # Replays of extremes: very many configs, arms, outcomes without calls, statements of one call. About ten minutes.
 bench-sizes: $(STAMP)
 	$(BIN)/python -m benchmarks.sizes --write
+
+# What `aftercall insights` takes of a snapshot with 10,000 groups, in CPU time beyond the start of the command.
+bench-insights: $(STAMP)
+	$(BIN)/python -m benchmarks.insights
+
+# How soon a drop is noticed, at the nodes of a grid; after a change of the detector. Three minutes.
+power-grid: $(STAMP)
+	$(BIN)/python -m benchmarks.power_grid
 
 # Apache Kafka in the foreground, ctrl-C stops it; needs Java 17, and Maven at the first use.
 KAFKA_PORT ?= 9092

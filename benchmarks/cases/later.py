@@ -60,7 +60,6 @@ LATER: Final = (
         _AS_SENT,
         {"alerts on calls": 0},
         _alerts("alerts on calls", "kind = 'volume' AND metric = 'calls'"),
-        later=True,
     ),
     *(
         Check(

@@ -226,6 +226,8 @@ _SOURCE_MEASURES: Final[Table] = {
     for name, kind in _MEASURES.items()
     if name not in {"calls", "expired", "pending", "latency_p50_ms", "latency_p95_ms", "cost_usd"}
 }
+_POWER: Final[Table] = {"outcomes_per_day": "DOUBLE", "power_days": "DOUBLE", "power_within_week": "DOUBLE"}
+"""The same in every span of a group."""
 _GROUP: Final[Table] = {"task_type": "VARCHAR", "model": "VARCHAR", "config": "VARCHAR"}
 _SOURCE: Final[Table] = {**_GROUP, "source": "VARCHAR"}
 
@@ -282,7 +284,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "retries": "BIGINT",
     },
     "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
-    "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP"},
+    "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP", **_POWER},
     "source_rates": {**_SOURCE, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_SOURCE_MEASURES},
     "source_current_rates": {**_SOURCE, "span": "VARCHAR", **_SOURCE_MEASURES, "as_of": "TIMESTAMP"},
     "alerts": _published("alerts"),

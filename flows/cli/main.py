@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,15 +15,14 @@ from typing import Annotated, Any
 import typer
 
 from aftercall.errors import ExitCode, UsageError
-from aftercall.names import plain_name
-from aftercall.printable import printable_json
 from flows.cli.answers import all_exits, answer, console, exits, print_json, print_sentence
 from flows.cli.check import check
 from flows.cli.dead_letters import dead_letters
 from flows.cli.digest import digest
 from flows.cli.erase import erase
+from flows.cli.insights import alerts, insights, status
 from flows.cli.kafka import topics
-from flows.cli.options import SNAPSHOT, Config, Json, SnapshotPath, moment, snapshot_file, span
+from flows.cli.options import Config, Json, span
 from flows.cli.show import show
 
 __all__ = ["UsageError", "app", "main"]
@@ -127,7 +125,7 @@ def replay(
 
     settings = load(config, join={"horizon": horizon})
 
-    from flows.replay import Replay, run
+    from flows.replay import Replay, file_ends, run
     from flows.reports.summary import show, summary
     from flows.runtime.progress import Progress
 
@@ -136,7 +134,7 @@ def replay(
         warnings = run(job, progress.update)
     for warning in warnings:
         print_sentence(warning)
-    counts = summary(out)
+    counts = summary(out) | file_ends(out)
     if counts["records"] and not counts["calls"]:
         print_sentence("no record was a call (are the files of --calls and --outcomes swapped?)")
     elif counts["failures"] and counts["expired"] and not counts["successes"]:
@@ -221,40 +219,6 @@ def run(
     run_service(service, processes, command)
 
 
-@app.command(short_help="Compare the last days of a task type with those before.")
-def insights(
-    *,
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task type.")],
-    snapshot: SnapshotPath = SNAPSHOT,
-    lookback: Annotated[str, typer.Option(metavar="DURATION", help="The span to judge.")] = "48h",
-    baseline: Annotated[str, typer.Option(metavar="DURATION", help="The span before it, to compare with.")] = "168h",
-    as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End of the lookback, RFC 3339; by default the snapshot's end.")
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Compare what this source says, instead of the verdicts.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Compare the last days of a task type with those before: what degraded, since when, and where to send calls."""
-    from flows.reports.insights import insights as compare
-    from flows.reports.insights_view import render
-
-    spans = span(lookback, "--lookback"), span(baseline, "--baseline")
-    for option, text, given in (("--lookback", lookback, spans[0]), ("--baseline", baseline, spans[1])):
-        if not given or given % timedelta(hours=1):
-            raise UsageError(f"{option}: must be whole hours, at least 1h; got {text} (rates are kept by the hour)")
-    try:
-        comparison = compare(snapshot_file(snapshot), plain_name(task), *spans, moment(as_of, "--as-of"), source)
-    except OverflowError:
-        rule = f"must not reach back beyond the year 1; got {lookback} and {baseline}"
-        raise UsageError(f"--lookback, --baseline: {rule} (give shorter spans or a later --as-of)") from None
-    if as_json:
-        sys.stdout.write(printable_json(comparison.to_json()) + "\n")
-    else:
-        render(comparison, console())
-
-
 @app.command(short_help="Write synthetic calls and outcomes with known truth.")
 def simulate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for calls.jsonl, outcomes.jsonl and truth.json.")],
@@ -307,6 +271,9 @@ app.command(
     short_help="List what changed within a week, in all groups together.",
     epilog=exits(undecided="the snapshot holds no week that has ended"),
 )(digest)
+app.command(short_help="Show what got worse, in all task types or in one.")(insights)
+app.command(short_help="List alerts, the costliest first.")(alerts)
+app.command(short_help="Show where a run is, how complete, and what was refused.")(status)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
 app.command(short_help="Print a call, its verdict, the statements about it, and its texts.")(show)
 app.add_typer(dead_letters)

@@ -12,11 +12,13 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from aftercall.printable import printable
 from aftercall.times import parse_time, to_datetime
 from aftercall.vocabulary import EVERY_TASK
-from flows.reports.insights import Route, newest_route, open_snapshot, rows
-from flows.reports.insights_view import arm_name, moment, percent, points, route_table
+from flows.reports.alerts import of_success
+from flows.reports.alerts_view import alert_line
+from flows.reports.route_view import route_table
+from flows.reports.snapshot_reader import Route, newest_route, open_snapshot, rows
+from flows.reports.words import arm_name, moment, percent, points
 from models.stats.intervals import Z_99, newcombe
 
 _SNAPSHOT = "outcomes.duckdb"
@@ -37,7 +39,7 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
     snapshot = out / _SNAPSHOT
     with open_snapshot(snapshot) as base:
         alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
-        worse = [alert for alert in alerts if _on_rates(alert, "down") and not _part_of_another(alert)]
+        worse = [alert for alert in alerts if of_success(alert, "down") and not _part_of_another(alert)]
         incident = _incident(truth)
         console.rule("What got worse")
         if not worse:
@@ -58,30 +60,6 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
         console.rule("All accounted for")
         console.print(Text(_accounts(base)))
     _invitation(snapshot, task, console)
-
-
-def alert_line(alert: NamedRow) -> str:
-    """One alert in a sentence: scope, change with interval, since when, and when it was noticed."""
-    scope = _scope(alert)
-    change = ""
-    if alert["current"] is not None and alert["baseline"] is not None:
-        change = f": {percent(alert['baseline'])} -> {percent(alert['current'])}"
-        change += f", {points(alert['current'] - alert['baseline'])}"
-        if alert["effect_low"] is not None and alert["effect_high"] is not None:
-            change += f" ({points(alert['effect_low'])} to {points(alert['effect_high'])})"
-    since = "" if alert["changed_at"] is None else f", since about {moment(alert['changed_at'])}"
-    over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
-    per_day = alert.get("failures_per_day") or 0.0
-    cost = f", about {per_day:,.0f} more failures a day" if per_day >= 1 else ""
-    return f"{scope}{change}{since}{cost}; noticed {moment(alert['opened_at'])}{over}"
-
-
-def _scope(alert: NamedRow) -> str:
-    """The scope of an alert, in short."""
-    task = "all tasks" if alert["task_type"] == EVERY_TASK else printable(alert["task_type"])
-    if alert["model"] is not None:
-        return f"{task} · {arm_name(alert['model'], alert['config'])}"
-    return task if alert["config"] is None else f"{task} · all models/{printable(alert['config'])}"
 
 
 class EffectSoFar(NamedTuple):
@@ -179,10 +157,6 @@ def _judged(drop: float, low: float, high: float, incident: NamedRow) -> str:
     return f"{100 * drop:.1f} points, interval {100 * low:.1f} to {100 * high:.1f}: the true drop lies {where}"
 
 
-def _on_rates(alert: NamedRow, direction: str) -> bool:
-    return (alert["metric"], alert["direction"]) == ("success_rate", direction)
-
-
 def _part_of_another(alert: NamedRow) -> bool:
     """Whether the alert was closed because a later alert with a wider scope covers the same change."""
     return "part_of" in json.loads(alert["evidence"] or "{}")
@@ -192,7 +166,7 @@ def _about(alert: NamedRow) -> str:
     """The subject of an alert that is only counted in the report, in words."""
     if _part_of_another(alert):
         return "that turned out to be part of a wider change"
-    if _on_rates(alert, "up"):
+    if of_success(alert, "up"):
         return "on improvements"
     if alert["kind"] in {"shift", "quantile"}:
         return "on latency, cost, tokens or scores"
@@ -232,7 +206,7 @@ def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[NamedRow], 
     if route is None:
         console.print("No recommendation has been issued.")
         return
-    console.print(route_table(route))
+    console.print(route_table(route, console.width))
     console.print(Text(route.reason, "dim"))
     for alert in worse:
         if alert["task_type"] != task or alert["model"] is None:

@@ -16,8 +16,8 @@ from aftercall.errors import ExitCode
 from aftercall.printable import printable
 from aftercall.records import DigestEntry
 from aftercall.times import format_time, to_us
-from flows.reports.insights import InsightError, open_snapshot, rows
-from flows.reports.insights_view import arm_name, percent, points
+from flows.reports.snapshot_reader import InsightError, open_snapshot, rows
+from flows.reports.words import arm_name, percent, points
 from models.alarms.digits import significant
 
 _SHOWN = 40

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
 
 from flows.reports.insights_evidence import DetectionDelay, Silence, silence
-from models.stats.comparison import Compared, Span, compare
+from models.arrays import F64, I64
+from models.stats.bounds import manski
+from models.stats.comparison import Compared as ComparedSpans
+from models.stats.comparison import Span, compare
 from models.stats.intervals import Z_95, confidence_sequence, wilson
+
+Change = Literal["worse", "better", "no_certain_change", "not_enough_evidence"]
+NOTABLE_DROP: Final = 0.10
+"""A drop of the success rate that must be excluded before an arm counts as not worse: an alert on one so large is
+critical where it costs enough."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +64,8 @@ class Corrected:
 class ArmInsight:
     """One (model, config); both None for the sum of all. `delta` = current - baseline, absolute.
 
-    `separated`: the rates differ, at a level that holds even if a user looks every hour for four weeks. `power`: the
-    detection delay of this arm, if it is one of the busiest.
+    `separated`: the rates differ, at a level that holds even if a user looks every hour for four weeks. `power`: how
+    soon a drop of this arm would be noticed, None for the sum of all.
     """
 
     model: str | None
@@ -68,11 +80,41 @@ class ArmInsight:
     silence: Silence | None = None
     power: DetectionDelay | None = None
 
+    @property
+    def best_rate(self) -> float | None:
+        """The success rate of the lookback: once all outcomes are in, where that can be estimated."""
+        return self.current.rate if self.corrected is None or self.corrected.rate is None else self.corrected.rate
+
+    @property
+    def best_delta(self) -> float | None:
+        """Its difference from the baseline's."""
+        return self.delta if self.corrected is None or self.corrected.delta is None else self.corrected.delta
+
+    @property
+    def state(self) -> Change:
+        """What the two spans say together; the corrected rate decides where there is one."""
+        low = self.delta_low if self.corrected is None or self.corrected.delta is None else self.corrected.delta_low
+        if self.separated:
+            return "worse" if (self.best_delta or 0) < 0 else "better"
+        if self.delta is None or low is None or low <= -NOTABLE_DROP:
+            return "not_enough_evidence"
+        return "no_certain_change"
+
 
 EMPTY = (0, 0, 0, 0, 0)
 """calls, successes, failures, pending, expired."""
 Counts = tuple[int, int, int, int, int]
 ArmKey = tuple[str | None, str | None]
+"""Model and config."""
+Pair = tuple[Counts, Counts, Corrected | None]
+"""Counts of the baseline, counts and corrected rate of the lookback."""
+
+
+class Compared(NamedTuple):
+    """A task type as a whole, and its arms by name."""
+
+    overall: ArmInsight
+    arms: list[ArmInsight]
 
 
 def total(sides: list[Counts]) -> Counts:
@@ -84,6 +126,8 @@ def total(sides: list[Counts]) -> Counts:
 def pooled(arms: list[ArmInsight]) -> Corrected | None:
     """The corrected rate over all arms, weighted by their expected verdicts; None if one of the rates is unknown."""
     weight = rate = variance = inside = 0.0
+    if not any(arm.current.pending for arm in arms):
+        return _as_it_is(arms)
     for arm in arms:
         if not arm.current.resolved:
             continue
@@ -99,42 +143,95 @@ def pooled(arms: list[ArmInsight]) -> Corrected | None:
     return Corrected(rate, max(rate - Z_95 * error, 0.0), min(rate + Z_95 * error, 1.0), inside / weight)
 
 
-def compare_arms(
-    keys: list[ArmKey],
-    before: dict[ArmKey, Counts],
-    after: dict[ArmKey, Counts],
-    corrected: Mapping[ArmKey, Corrected | None],
-) -> list[ArmInsight]:
-    """Compare the two spans of every arm; all `keys` together share one error rate."""
-    pairs = [(before.get(key, EMPTY), after.get(key, EMPTY), corrected.get(key)) for key in keys]
-    ends = np.array([[getattr(final, side, None) for _, _, final in pairs] for side in ("low", "high")], np.float64)
-    comparison = compare(
-        _span_of([first for first, _, _ in pairs]), _span_of([second for _, second, _ in pairs]), (ends[0], ends[1])
-    )
-    return [_arm(key, *pair, comparison, row) for row, (key, pair) in enumerate(zip(keys, pairs, strict=True))]
+def _as_it_is(arms: list[ArmInsight]) -> Corrected | None:
+    """The rate over arms of which no verdict can come any more."""
+    successes = sum(arm.current.successes for arm in arms)
+    resolved = sum(arm.current.resolved for arm in arms)
+    if not resolved or all(arm.corrected is None for arm in arms):
+        return None
+    low, high = wilson(successes, resolved)
+    return Corrected(successes / resolved, float(low), float(high), 1.0)
+
+
+def compare_arms(names: Sequence[ArmKey], pairs: Sequence[Pair], groups: I64 | None = None) -> list[ArmInsight]:
+    """Compare the two spans of every arm.
+
+    Args:
+        names: Model and config.
+        pairs: What is known of the spans.
+        groups: How many arms share one error rate, of each arm; None: these all.
+    """
+    before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    compared = compare(_span_of(before), _span_of(after), _ends(pairs), groups=groups)
+    sides = list(zip(_sides(before), _sides(after), strict=True))
+    bounds = _bounds(after)
+    return [_arm(name, sides[row], pairs[row][2], bounds[row], compared, row) for row, name in enumerate(names)]
+
+
+def compare_tasks(tasks: Mapping[str, Mapping[ArmKey, Pair]]) -> dict[str, Compared]:
+    """Compare the arms of task types, and each task type as a whole; arms of one task type share one error rate."""
+    flat = [(name, pair) for arms in tasks.values() for name, pair in sorted(arms.items())]
+    sizes = [len(arms) for arms in tasks.values()]
+    found = iter(compare_arms([name for name, _ in flat], [pair for _, pair in flat], np.repeat(sizes, sizes)))
+    parts = {task: list(islice(found, size)) for task, size in zip(tasks, sizes, strict=True)}
+    whole = [
+        (total([pair[0] for pair in arms.values()]), total([pair[1] for pair in arms.values()]), pooled(parts[task]))
+        for task, arms in tasks.items()
+    ]
+    sums = compare_arms([(None, None)] * len(whole), whole, np.ones(len(whole), np.int64))
+    return {task: Compared(overall, parts[task]) for task, overall in zip(tasks, sums, strict=True)}
+
+
+def _ends(pairs: Sequence[Pair]) -> tuple[F64, F64]:
+    """The corrected intervals; where all verdicts are in, that of the log odds, which is finite at 0 and 1 too."""
+    low, high = np.array([[getattr(pair[2], side, None) for pair in pairs] for side in ("low", "high")], np.float64)
+    _, successes, failures, pending, _ = _columns([pair[1] for pair in pairs])
+    final = (pending == 0) & (successes + failures > 0) & np.array([pair[2] is not None for pair in pairs], bool)
+    middle = np.log((successes + 0.5) / (failures + 0.5))
+    half = Z_95 * np.sqrt(1 / (successes + 0.5) + 1 / (failures + 0.5))
+    return np.where(final, expit(middle - half), low), np.where(final, expit(middle + half), high)
+
+
+def _columns(sides: list[Counts]) -> I64:
+    """Calls, successes, failures, pending, expired: shape (5, arms)."""
+    return np.array(sides, np.int64).reshape(-1, 5).T
 
 
 def _span_of(sides: list[Counts]) -> Span:
-    calls, successes, failures, _, _ = np.array(sides, np.int64).reshape(-1, 5).T
-    return Span(calls, successes, failures)
+    return Span(*_columns(sides)[:3])
+
+
+def _bounds(sides: list[Counts]) -> list[tuple[float, float]]:
+    calls, successes, failures, *_ = _columns(sides)
+    found = manski(successes, failures, calls)
+    return list(zip(found.sure_low.tolist(), found.sure_high.tolist(), strict=True))
 
 
 def _arm(
-    key: ArmKey, before: Counts, after: Counts, corrected: Corrected | None, comparison: Compared, row: int
+    key: ArmKey,
+    sides: tuple[Side, Side],
+    corrected: Corrected | None,
+    bounds: tuple[float, float],
+    comparison: ComparedSpans,
+    row: int,
 ) -> ArmInsight:
-    baseline, current = _side(before), _side(after)
-    if corrected is not None:
+    baseline, current = sides
+    delta = None if baseline.rate is None or current.rate is None else current.rate - baseline.rate
+    low, high = _none_if_nan(comparison.low[row]), _none_if_nan(comparison.high[row])
+    if corrected is not None and not current.pending:
+        corrected = replace(corrected, delta=delta, delta_low=low, delta_high=high)
+    elif corrected is not None:
         names = {"delta": comparison.final, "delta_low": comparison.final_low, "delta_high": comparison.final_high}
         corrected = replace(corrected, **{name: _none_if_nan(values[row]) for name, values in names.items()})
-    best = current.rate if corrected is None or corrected.rate is None else corrected.rate
-    mature = None if corrected is None else corrected.maturity
     quiet = silence(
-        current.successes, current.failures, current.calls, rate=best, maturity=mature, pending=current.pending
+        current.resolved,
+        current.calls,
+        bounds,
+        rate=current.rate if corrected is None or corrected.rate is None else corrected.rate,
+        maturity=None if corrected is None else corrected.maturity,
+        pending=current.pending,
     )
-    both = baseline.rate is not None and current.rate is not None
-    delta = (current.rate or 0.0) - (baseline.rate or 0.0) if both else None
     differ = bool(comparison.worse[row] or comparison.better[row])
-    low, high = _none_if_nan(comparison.low[row]), _none_if_nan(comparison.high[row])
     return ArmInsight(*key, baseline, current, corrected, delta, low, high, separated=differ, silence=quiet)
 
 
@@ -142,23 +239,19 @@ def _none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _side(counts: Counts) -> Side:
-    calls, successes, failures, pending, expired = counts
+def _sides(sides: list[Counts]) -> list[Side]:
+    """The sides of all arms at once: intervals of one alone take a millisecond."""
+    calls, successes, failures, pending, expired = _columns(sides)
     resolved = successes + failures
-    if not resolved:
-        return Side(calls, 0, 0, 0, pending, expired, None, None, None, None, None)
-    low, high = confidence_sequence(successes, failures)
-    single_look = wilson(successes, resolved)
-    return Side(
-        calls,
-        resolved,
-        successes,
-        failures,
-        pending,
-        expired,
-        successes / resolved,
-        float(low),
-        float(high),
-        float(single_look[0]),
-        float(single_look[1]),
-    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = successes / resolved
+    ends = (rate, *confidence_sequence(successes, failures), *wilson(successes, resolved))
+    counts = (calls, resolved, successes, failures, pending, expired)
+    return [
+        Side(*whole, *(shares if whole[1] else (None,) * len(ends)))
+        for whole, shares in zip(_rows(counts), _rows(ends), strict=True)
+    ]
+
+
+def _rows(columns: Sequence[NDArray[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.tolist() for column in columns), strict=True))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from models.drift import DriftSettings
-from models.stats.bounds import GAMMA, if_answered_unevenly, manski
-from models.stats.power import power
+from models.stats.bounds import GAMMA, if_answered_unevenly
+from models.stats.noticing import DROP
 
-DROP = 0.05
-"""The drop of the success rate whose detection delay is computed; a share in [0, 1]."""
+__all__ = ["DROP", "DetectionDelay", "Silence", "silence"]
 
 
 @dataclass(frozen=True)
@@ -46,49 +43,26 @@ class DetectionDelay:
 
 
 def silence(
-    successes: int, failures: int, calls: int, *, rate: float | None, maturity: float | None, pending: int
+    answered: int, calls: int, bounds: tuple[float, float], *, rate: float | None, maturity: float | None, pending: int
 ) -> Silence | None:
     """What the calls without a verdict leave open in a span; None without calls.
 
     Args:
-        successes: Calls resolved as success.
-        failures: Calls resolved as failure.
+        answered: Calls with a verdict.
         calls: All calls of the span.
+        bounds: Of the success rate of all calls, for any verdicts of the silent ones: `sure_low`, `sure_high` of
+            `models.stats.bounds.manski`.
         rate: Best estimate of the success rate among the answered calls.
         maturity: Share of the final verdicts that have arrived, None if unknown.
         pending: Calls that may still get a verdict.
     """
     if not calls:
         return None
-    bounds = manski(successes, failures, calls)
-    answered = (successes + failures) / calls
-    finally_ = answered if not pending else None if not maturity else min(answered / maturity, 1.0)
+    share = answered / calls
+    finally_ = share if not pending else None if not maturity else min(share / maturity, 1.0)
     low = high = None
     if rate is not None and finally_ is not None:
         # The answered calls are this share in any case, so the rate of all calls is within these ends.
         least, most = finally_ * rate, 1 - finally_ * (1 - rate)
         low, high = (min(max(float(if_answered_unevenly(rate, gamma)), least), most) for gamma in (GAMMA, 1 / GAMMA))
-    return Silence(answered, finally_, float(bounds.sure_low), float(bounds.sure_high), GAMMA, low, high)
-
-
-def detection_delay(successes: int, failures: int, per_day: float, settings: DriftSettings) -> DetectionDelay | None:
-    """How soon the detector of this group would notice a drop; None without outcomes.
-
-    Args:
-        successes: In the group's whole history, which the detector has learned.
-        failures: In the same history.
-        per_day: Outcomes per day at present.
-        settings: The promise and the margin; the traffic decides whether the margin applies.
-    """
-    if per_day <= 0 or not successes + failures:
-        return None
-    delay = power(
-        successes,
-        failures,
-        per_day,
-        settings.threshold,
-        drop=DROP,
-        margin=settings.margin_of(per_day, 1.0).item(),
-        min_trials=settings.min_trials,
-    )
-    return DetectionDelay(DROP, per_day, None if math.isinf(delay.days) else delay.days, delay.within_week)
+    return Silence(share, finally_, *bounds, GAMMA, low, high)

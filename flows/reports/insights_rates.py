@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from aftercall.errors import ExitCode
-from flows.reports.snapshot_reader import InsightError, rows
+from flows.reports.snapshot_reader import InsightError, has_table, rows
 
 
 class Rates(NamedTuple):
@@ -22,7 +22,7 @@ class Rates(NamedTuple):
     values: list[Any]
 
 
-_VERDICTS = Rates("rates", "current_rates", [])
+OF_VERDICTS = Rates("rates", "current_rates", [])
 
 _HOURS_OF_SOURCE = """(
     SELECT r.task_type, r.model, r.config, r.grain, r.window_start, r.calls,
@@ -32,7 +32,14 @@ _HOURS_OF_SOURCE = """(
       ON s.task_type = r.task_type AND s.model = r.model AND s.config = r.config
       AND s.grain = r.grain AND s.window_start = r.window_start AND s.source = ?)"""
 """A call of which it says nothing is open: its verdict may rest on another source."""
-_CURRENT_OF_SOURCE = "(SELECT * FROM source_current_rates WHERE source = ?)"
+_CURRENT_OF_SOURCE = """(
+    SELECT r.task_type, r.model, r.config, r.span, r.calls,
+           coalesce(s.successes, 0) AS successes, coalesce(s.failures, 0) AS failures,
+           r.calls - coalesce(s.resolved, 0) AS pending, 0 AS expired,
+           s.rate, s.rate_low, s.rate_high, s.corrected_rate, s.corrected_low, s.corrected_high, s.maturity
+    FROM current_rates r LEFT JOIN source_current_rates s
+      ON s.task_type = r.task_type AND s.model = r.model AND s.config = r.config AND s.span = r.span
+      AND s.source = ?)"""
 
 
 def rates_of(base: duckdb.DuckDBPyConnection, snapshot: Path, task: str, source: str | None) -> Rates:
@@ -42,11 +49,9 @@ def rates_of(base: duckdb.DuckDBPyConnection, snapshot: Path, task: str, source:
         InsightError: the source has said nothing about calls of this task type.
     """
     if source is None:
-        return _VERDICTS
-    # An earlier version has published no rates of sources.
-    published = rows(base, "SELECT table_name FROM duckdb_tables() WHERE table_name = 'source_rates'")
+        return OF_VERDICTS
     query = "SELECT DISTINCT source FROM source_rates WHERE task_type = ? ORDER BY source"
-    known = [row["source"] for row in rows(base, query, [task])] if published else []
+    known = [row["source"] for row in rows(base, query, [task])] if has_table(base, "source_rates") else []
     if source not in known:
         listed = ", ".join(known) or "none yet"
         message = (

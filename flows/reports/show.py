@@ -13,7 +13,7 @@ import duckdb
 from aftercall.printable import printable
 from aftercall.snapshot import texts_folder
 from connectors.texts.finding import LockedTextsError, find_texts
-from flows.reports.snapshot_reader import InsightError, open_snapshot, rows
+from flows.reports.snapshot_reader import InsightError, has_table, open_snapshot, rows
 
 _TOOLS: Final = "tool_calls"
 NONE_KEPT: Final = (
@@ -110,6 +110,6 @@ def _texts(
 
 def _tools(base: duckdb.DuckDBPyConnection, call_id: str) -> list[dict[str, Any]]:
     """The rows of a table of tool calls, where the snapshot has one."""
-    if not rows(base, "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [_TOOLS]):
+    if not has_table(base, _TOOLS):
         return []
     return rows(base, f"SELECT * EXCLUDE (call_id) FROM {_TOOLS} WHERE call_id = ? ORDER BY position", [call_id])

@@ -74,6 +74,17 @@ def rows(base: duckdb.DuckDBPyConnection, query: str, values: list[Any] | None =
     ]
 
 
+def has_table(base: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the snapshot has a table, which an earlier version may not have published."""
+    return bool(rows(base, "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [name]))
+
+
+def has_column(base: duckdb.DuckDBPyConnection, table: str, name: str) -> bool:
+    """The same of a column."""
+    query = "SELECT 1 FROM duckdb_columns() WHERE table_name = ? AND column_name = ?"
+    return bool(rows(base, query, [table, name]))
+
+
 def newest_route(base: duckdb.DuckDBPyConnection, task: str, limit: datetime = LATEST) -> Route | None:
     """The newest recommendation for a task type issued up to `limit` (naive, UTC); None if there is none."""
     query = """

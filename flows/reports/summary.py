@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from aftercall.printable import printable
-from flows.reports.insights import open_snapshot, rows
+from flows.reports.snapshot_reader import has_table, open_snapshot, rows
+from flows.reports.words import moment
 
 COUNTS = ("records", "calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
 _SELDOM = frozenset({"completed", "attempts"})
 _SHOWN = 8
+_TOGETHER = timedelta(hours=1)
 VERDICTS = ("pending", "successes", "failures", "expired")
 
 
@@ -29,8 +32,7 @@ def summary(out: Path) -> dict[str, Any]:
             "SELECT state, severity, direction, reason, task_type, model, config, metric, opened_at FROM alerts "
             "ORDER BY severity = 'info', opened_at DESC, task_type, model, config, metric",
         )
-        written = rows(base, "SELECT table_name FROM duckdb_tables() WHERE table_name = 'pipeline_warnings'")
-        # An earlier version has published no warnings.
+        written = has_table(base, "pipeline_warnings")
         warnings = (
             rows(base, "SELECT kind, subject, count, detail FROM pipeline_warnings ORDER BY ALL") if written else []
         )
@@ -44,19 +46,33 @@ def summary(out: Path) -> dict[str, Any]:
     }
 
 
-def _sum_of(names: Sequence[str], counts: dict[str, Any]) -> str:
+def sum_of(names: Sequence[str], counts: dict[str, Any]) -> str:
     """The counts as terms of a sum; those that most runs do not have are left out where they are 0."""
     shown = [name for name in names if counts[name] or name not in _SELDOM]
     return " + ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in shown)
 
 
+def ends_text(calls_end: datetime | None, outcomes_end: datetime | None) -> str:
+    """Where the files end, if calls and outcomes do not end together; else empty.
+
+    >>> ends_text(datetime(2026, 9, 22), datetime(2026, 9, 25))
+    'calls end 2026-09-22 00:00 UTC, outcomes go on until 2026-09-25 00:00 UTC'
+    """
+    if calls_end is None or outcomes_end is None or abs(outcomes_end - calls_end) < _TOGETHER:
+        return ""
+    (first, one), (last, other) = sorted(((calls_end, "calls"), (outcomes_end, "outcomes")))
+    return f"{one} end {moment(first)}, {other} go on until {moment(last)}"
+
+
 def show(counts: dict[str, Any], console: Console) -> None:
-    """Print the result of `summary` as text."""
-    console.print(f"{counts['records']:,} records = {_sum_of(COUNTS[1:], counts)}")
-    console.print(f"{_sum_of(('calls', 'attempts'), counts)} = {_sum_of(VERDICTS, counts)}")
+    """Print the result of `summary` as text, with when the files of a replay end, if `calls_end` and so on say so."""
+    console.print(f"{counts['records']:,} records = {sum_of(COUNTS[1:], counts)}")
+    console.print(f"{sum_of(('calls', 'attempts'), counts)} = {sum_of(VERDICTS, counts)}")
     if counts["dead_letter_reasons"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
+    if ends := ends_text(counts.get("calls_end"), counts.get("outcomes_end")):
+        console.print(ends, markup=False, soft_wrap=True)
     for warning in counts["warnings"][:_SHOWN]:
         console.print(f"warning: {printable(warning['detail'])} ({warning['count']:,})", markup=False, soft_wrap=True)
     if len(counts["warnings"]) > _SHOWN:

@@ -8,6 +8,7 @@ import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US, MINUTE_US
 from models.columns.keyed_sums import Sums, pack_key, unpack_key
+from models.rates.power import power_columns
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
 from models.stats.delay_correction import DelayHistory, Expected, correct, expected, shrunken, with_final
@@ -117,12 +118,14 @@ class _Tables:
         self._latency_folded = self._latency(sums.latency_days)
 
     def build(self) -> tuple[RateTable, RateTable]:
+        days = self._days()
         hourly = self._columns(self._hours, self._latency_hours)
-        daily = self._columns(self._days(), self._latency_days())
+        daily = self._columns(days, self._latency_days())
         rates = _stack([("1h", HOUR_US, hourly), ("1d", DAY_US, daily)], "grain", "window_start")
         spans = [(span, 0, self._span(hours)) for span, hours in SPANS.items()]
         current = _stack(spans, "span", None)
         current["as_of"] = np.full(len(current["rank"]), self._as_of, np.int64)
+        current |= {name: of_group[current["rank"]] for name, of_group in self._power(days, spans[-1][2]).items()}
         return self._named(rates), self._named(current)
 
     def _delay_history(self, frozen: FrozenRates, order: I64) -> DelayHistory:
@@ -240,6 +243,16 @@ class _Tables:
         window = np.zeros(len(rank), np.int64)
         cells = _Cells(pack_key(rank, window), rank, window, counts, expected_verdicts).where(counts[0] > 0)
         return self._columns(cells, _merged(latency))
+
+    def _power(self, days: _Cells, week: RateTable) -> RateTable:
+        """How soon a drop would be noticed, by group: of all its outcomes, and of the traffic of the last week."""
+        good, bad, recent = np.zeros((3, len(self._names)), np.int64)
+        np.add.at(good, days.rank, days.counts[1])
+        np.add.at(bad, days.rank, days.counts[2])
+        recent[week["rank"]] = week["resolved"]
+        first = np.full(len(self._names), self._as_of // DAY_US)
+        np.minimum.at(first, days.rank, days.window)
+        return power_columns(good, bad, recent, self._as_of - first * DAY_US)
 
     def _columns(self, cells: _Cells, latency: _Latency) -> RateTable:
         calls, successes, failures, expired, cost = cells.counts

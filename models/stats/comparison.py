@@ -10,6 +10,9 @@ with the clock, and there are many groups, so a = alpha / (672 x groups): by the
 full hour for four weeks report a change in any group where there is none with probability at most alpha.
 That costs little: the boundary grows with the square root of the logarithm.
 
+Near 0 and 1 the log odds are far from normal, and where all calls fail nothing would be worse. So a fiftieth of a goes
+to confidence sequences of both spans that lie apart, which need no approximation.
+
 Verdicts that arrive at different speeds bias a young span, so the delay-corrected odds must differ too. Where there are
 none yet, verdicts that are still to come, if as many answer as before, are counted in favour of no change.
 """
@@ -22,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import F64, I64, Bools
-from models.stats.intervals import Z_95, newcombe, wilson
+from models.stats.intervals import Z_95, confidence_sequence, newcombe, wilson
 
 DEFAULT_ALPHA: Final = 0.05
 LOOKS: Final = 672
 """Full hours in four weeks: as many different pairs of spans."""
+_EXACT: Final = 0.02
+"""The share of a that goes to confidence sequences."""
 
 
 class Span(NamedTuple):
@@ -52,9 +57,9 @@ class Compared(NamedTuple):
     final_high: F64
 
 
-def level(groups: int, alpha: float = DEFAULT_ALPHA) -> float:
+def level(groups: int | I64, alpha: float = DEFAULT_ALPHA) -> F64:
     """What may be spent on one group at one look."""
-    return alpha / (LOOKS * max(groups, 1))
+    return np.asarray(alpha / (LOOKS * np.maximum(groups, 1)))
 
 
 def compare(
@@ -63,7 +68,7 @@ def compare(
     corrected: tuple[F64, F64],
     alpha: float = DEFAULT_ALPHA,
     *,
-    groups: int | None = None,
+    groups: int | I64 | None = None,
 ) -> Compared:
     """Compare two spans of many groups.
 
@@ -72,7 +77,7 @@ def compare(
         current: The span that is judged.
         corrected: Ends of the delay-corrected interval of `current` (z = 1.96), shape (groups,); nan where unknown.
         alpha: Probability that four weeks of hourly looks name any group without a change.
-        groups: How many share `alpha`; by default as many as there are here.
+        groups: How many share `alpha`, of all or of each, shape (groups,); by default as many as there are here.
 
     >>> unknown, one = np.full(1, np.nan), lambda *counts: Span(*(np.array([count]) for count in counts))
     >>> found = compare(one(1000, 900, 100), one(500, 400, 100), (unknown, unknown))
@@ -81,7 +86,8 @@ def compare(
     """
     before, now = (side.successes + side.failures for side in (baseline, current))
     some = (before > 0) & (now > 0)
-    spent = level(len(before) if groups is None else groups, alpha)
+    whole = level(len(before) if groups is None else groups, alpha)
+    spent = (1 - _EXACT) * whole
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = [np.log(p) - np.log1p(-p) for p in corrected]
     final, doubt = (ends[0] + ends[1]) / 2, ((ends[1] - ends[0]) / (2 * Z_95)) ** 2
@@ -95,10 +101,22 @@ def compare(
     late, of_late = final - odds, np.sqrt(variance + doubt) * reach(variance + doubt, spent)
     worse = some & (differs[0][0] < -differs[0][1]) & np.where(known, late < -of_late, True)
     better = some & (differs[1][0] > differs[1][1]) & np.where(known, late > of_late, True)
+    lower, higher = _apart(baseline, current, corrected, _EXACT * whole)
+    worse, better = worse | (some & lower), better | (some & higher)
     _, of_now = _log_odds(current.successes, current.failures)
     wide: Any = reach(variance + of_now, DEFAULT_ALPHA)
     low, high = newcombe(baseline.successes, before, current.successes, now, wide)
     return Compared(worse, better, low, high, *_final(baseline, final, doubt, reach(variance + doubt, DEFAULT_ALPHA)))
+
+
+def _apart(baseline: Span, current: Span, corrected: tuple[F64, F64], alpha: F64) -> tuple[Bools, Bools]:
+    """Whether the confidence sequences of both spans lie apart, whatever is to come, and a corrected interval too."""
+    coming = _still_to_come(baseline, current)
+    low, high = confidence_sequence(baseline.successes, baseline.failures, alpha / 2)
+    _, at_most = confidence_sequence(current.successes + coming, current.failures, alpha / 2)
+    at_least, _ = confidence_sequence(current.successes, current.failures + coming, alpha / 2)
+    below, above = ~(corrected[1] >= low), ~(corrected[0] <= high)
+    return np.asarray((at_most < low) & below), np.asarray((at_least > high) & above)
 
 
 def _final(baseline: Span, log_odds: F64, variance: F64, width: Any) -> tuple[F64, F64, F64]:
@@ -120,7 +138,7 @@ def _final(baseline: Span, log_odds: F64, variance: F64, width: Any) -> tuple[F6
     )
 
 
-def reach(variance: F64, alpha: float) -> F64:
+def reach(variance: F64, alpha: float | F64) -> F64:
     """Standard errors to the boundary, for an estimate of log odds with this variance, shape (n,)."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.sqrt((1 + variance) * (2 * np.log(1 / alpha) + np.log1p(1 / variance))))

@@ -67,7 +67,7 @@ def newcombe(
     return np.asarray(low), np.asarray(high)
 
 
-def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float = 0.05) -> tuple[F64, F64]:
+def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float | F64 = 0.05) -> tuple[F64, F64]:
     """Anytime-valid interval of a rate: it may be read after every trial, and decided on at any moment.
 
     The rate lies outside at any time, ever, with probability at most `alpha`. It is the set
@@ -82,10 +82,10 @@ def confidence_sequence(successes: ArrayLike, failures: ArrayLike, alpha: float 
     Raises:
         ValueError: where alpha is not in (0, 1).
     """
-    if not 0 < alpha < 1:
+    if not np.all((np.asarray(alpha) > 0) & (np.asarray(alpha) < 1)):
         msg = f"confidence_sequence: alpha must be in (0, 1); got {alpha}"
         raise ValueError(msg)
-    s, f = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(failures, np.float64))
+    s, f, _ = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(failures, np.float64), alpha)
     level = -np.log(alpha) - betaln(s + 0.5, f + 0.5) + betaln(0.5, 0.5)
     return _lower_root(s, f, level), np.asarray(1.0 - _lower_root(f, s, level))
 

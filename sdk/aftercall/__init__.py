@@ -1,13 +1,14 @@
 """Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes.
 
 `AgentCall` and `Outcome` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out. `open_snapshot`
-opens the tables for SQL.
+opens the tables for SQL, `get_insights` answers what changed in one task type.
 """
 
 from __future__ import annotations
 
 from aftercall.durations import format_duration, parse_duration
 from aftercall.events import AgentCall, Outcome
+from aftercall.insights import Insights, get_insights
 from aftercall.records import (
     DEAD_LETTER_REASONS,
     Alert,
@@ -42,6 +43,7 @@ __all__ = [
     "Digest",
     "DigestEntry",
     "FileOrigin",
+    "Insights",
     "NoSnapshotError",
     "Outcome",
     "Recommendation",
@@ -55,6 +57,7 @@ __all__ = [
     "content_hash",
     "format_duration",
     "format_time",
+    "get_insights",
     "open_snapshot",
     "parse_duration",
     "parse_time",

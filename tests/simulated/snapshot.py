@@ -18,11 +18,12 @@ MEASURES = (
 GROUP = "task_type VARCHAR, model VARCHAR, config VARCHAR"
 TABLES = f"""
 CREATE TABLE rates ({GROUP}, grain VARCHAR, window_start TIMESTAMP, {MEASURES});
-CREATE TABLE current_rates ({GROUP}, span VARCHAR, {MEASURES}, as_of TIMESTAMP);
+CREATE TABLE current_rates ({GROUP}, span VARCHAR, {MEASURES}, as_of TIMESTAMP, outcomes_per_day DOUBLE,
+  power_days DOUBLE, power_within_week DOUBLE);
 CREATE TABLE alerts (event_id VARCHAR, seq BIGINT, alert_id VARCHAR, state VARCHAR, kind VARCHAR, severity VARCHAR,
   opened_at TIMESTAMP, updated_at TIMESTAMP, closed_at TIMESTAMP, {GROUP}, metric VARCHAR, direction VARCHAR,
   baseline DOUBLE, current DOUBLE, effect_low DOUBLE, effect_high DOUBLE, changed_at TIMESTAMP, promise VARCHAR,
-  reason VARCHAR, evidence VARCHAR);
+  reason VARCHAR, evidence VARCHAR, failures_per_day DOUBLE, caveat VARCHAR, slices VARCHAR);
 CREATE TABLE recommendations (event_id VARCHAR, seq BIGINT, recommendation_id VARCHAR, task_type VARCHAR,
   issued_at TIMESTAMP, valid_until TIMESTAMP, segment VARCHAR, model VARCHAR, config VARCHAR, weight DOUBLE,
   p_best DOUBLE, rate DOUBLE, rate_low DOUBLE, rate_high DOUBLE, n BIGINT, status VARCHAR, degraded VARCHAR,
@@ -54,6 +55,20 @@ def rates(base: duckdb.DuckDBPyConnection, model: str, hours_ago: int, successes
         failures=failures,
         expired=2,
         pending=3,
+    )
+
+
+def current(base: duckdb.DuckDBPyConnection, hours: int = 48, span: str = "48h") -> None:
+    """The rows of `current_rates` that go with those of `rates`, not corrected."""
+    base.execute(
+        """
+        INSERT INTO current_rates BY NAME
+        SELECT task_type, model, config, ? AS span, sum(calls) AS calls, sum(resolved) AS resolved,
+          sum(successes) AS successes, sum(failures) AS failures, sum(expired) AS expired, sum(pending) AS pending,
+          sum(successes) / sum(resolved) AS rate, ?::TIMESTAMP AS as_of
+        FROM rates WHERE grain = '1h' AND window_start >= ? AND window_start < ? GROUP BY ALL
+        """,
+        [span, END, END - timedelta(hours=hours), END],
     )
 
 

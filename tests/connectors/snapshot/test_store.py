@@ -164,7 +164,8 @@ def test_computed_columns_are_published_with_nan_as_null(tmp_path: Path) -> None
         "config": np.array(["c", "c"], object),
     }
     rates = {**group, "grain": np.array(["1h", "1d"], object), "window_start": np.array([AT, AT]), **measures}
-    current = {**group, "span": np.array(["1h", "7d"], object), "as_of": np.array([AT, AT]), **measures}
+    power = {name: np.array([3.0, np.nan]) for name in ("outcomes_per_day", "power_days", "power_within_week")}
+    current = {**group, "span": np.array(["1h", "7d"], object), "as_of": np.array([AT, AT]), **measures, **power}
     SnapshotStore(tmp_path).publish({"watermark": AT, "positions": {"f": 3}, "calls": 3}, rates, current)
     assert query(tmp_path, "SELECT task_type, grain, window_start, calls, rate FROM rates ORDER BY 1") == [
         ("a", "1h", _naive(AT), 1, 3.0),

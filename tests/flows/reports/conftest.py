@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from simulated.snapshot import END, TABLES, alert, insert, rates
+from simulated.snapshot import END, TABLES, alert, current, insert, rates
 
 
 @pytest.fixture
@@ -34,17 +34,8 @@ def out(tmp_path: Path) -> Path:
             successes=9,
         )
         insert(base, "rates", task_type="refund", model="atlas", config="default", grain="1h", window_start=END)
-        insert(
-            base,
-            "current_rates",
-            task_type="triage",
-            model="birch",
-            config="default",
-            span="48h",
-            corrected_rate=0.81,
-            maturity=0.95,
-            as_of=END,
-        )
+        current(base)
+        base.execute("UPDATE current_rates SET corrected_rate = 0.81, maturity = 0.95 WHERE model = 'birch'")
         alert(base, 1)
         over = END - timedelta(hours=20)
         alert(base, 2, config=None, state="closed", closed_at=over, evidence=f'{{"part_of": "{1:032x}"}}')

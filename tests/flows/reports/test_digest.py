@@ -14,7 +14,7 @@ from aftercall.records import Digest, DigestEntry
 from connectors.snapshot.store import SnapshotStore
 from flows.cli.main import app
 from flows.reports.digest import read_digest
-from flows.reports.insights import InsightError
+from flows.reports.snapshot_reader import InsightError
 
 NOTHING: dict[str, list[int]] = {"calls": []}
 

@@ -16,9 +16,8 @@ from rich.console import Console
 from aftercall.times import HOUR_US
 from benchmarks.coverage import apply_calls
 from flows.reports.insights import Insight, insights
-from flows.reports.insights_evidence import detection_delay, silence
+from flows.reports.insights_evidence import silence
 from flows.reports.insights_view import NONE_WORSE, power_line, render, silence_line
-from models.drift.settings import DriftSettings
 from models.rates.rate_cells import RateCells
 
 ARMS = [("triage", f"m{i}", "default") for i in range(6)]
@@ -26,14 +25,15 @@ START = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) * 1_000_000
 HOURS = 17 * 24
 DROP_AT = 15 * 24
 RATES = """CREATE TABLE {name} (task_type VARCHAR, model VARCHAR, config VARCHAR, {label} VARCHAR, {time} TIMESTAMP,
-  calls BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, pending BIGINT, corrected_rate DOUBLE,
-  corrected_low DOUBLE, corrected_high DOUBLE, maturity DOUBLE)"""
+  calls BIGINT, successes BIGINT, failures BIGINT, expired BIGINT, pending BIGINT, {shares})"""
+COUNTS = ["calls", "successes", "failures", "expired", "pending"]
+SHARES = ["rate", "rate_low", "rate_high", "corrected_rate", "corrected_low", "corrected_high", "maturity"]
+POWER = ["outcomes_per_day", "power_days", "power_within_week"]
 EMPTY = """
-CREATE TABLE alerts (alert_id VARCHAR, task_type VARCHAR, model VARCHAR, config VARCHAR, metric VARCHAR,
-  direction VARCHAR, opened_at TIMESTAMP, closed_at TIMESTAMP);
+CREATE TABLE alerts (alert_id VARCHAR, task_type VARCHAR, opened_at TIMESTAMP, closed_at TIMESTAMP);
 CREATE TABLE recommendations (seq BIGINT, task_type VARCHAR, segment VARCHAR, issued_at TIMESTAMP, model VARCHAR,
   config VARCHAR);
-CREATE TABLE pipeline (version BIGINT)
+CREATE TABLE pipeline (version BIGINT, watermark TIMESTAMP, written_at TIMESTAMP)
 """
 
 
@@ -72,9 +72,10 @@ class World:
                 cells.tables(now, live=True),
                 strict=True,
             ):
-                base.execute(RATES.format(name=name, label=label, time=time))
-                keys = ["task_type", "model", "config", label, time, "calls", "successes", "failures", "expired"]
-                keys += ["pending", "corrected_rate", "corrected_low", "corrected_high", "maturity"]
+                shares = SHARES + POWER if name == "current_rates" else SHARES
+                columns = ", ".join(f"{share} DOUBLE" for share in shares)
+                base.execute(RATES.format(name=name, label=label, time=time, shares=columns))
+                keys = ["task_type", "model", "config", label, time, *COUNTS, *shares]
                 rows = zip(*(_plain(table[key], moment=key == time) for key in keys), strict=True)
                 with base.appender(name) as into:
                     into.append_rows(list(rows))
@@ -121,7 +122,7 @@ def test_the_whole_is_corrected_and_shows_what_it_rests_on(tmp_path: Path) -> No
     assert quiet.gamma_high is not None
     assert quiet.low < quiet.gamma_low < whole.corrected.rate < quiet.gamma_high < quiet.high
     text = StringIO()
-    render(found, Console(file=text, width=400))
+    render(found, Console(file=text, width=400), evidence=True)
     for line in (NONE_WORSE, silence_line(whole), power_line(found.arms)):
         assert line is not None
         assert line in text.getvalue()
@@ -134,24 +135,13 @@ def test_the_whole_is_corrected_and_shows_what_it_rests_on(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_where_all_answer_the_range_is_the_rate_and_no_word_is_lost_on_silence(tmp_path: Path) -> None:
-    quiet = silence(80, 20, 100, rate=0.8, maturity=None, pending=0)
+    quiet = silence(100, 100, (0.7, 0.9), rate=0.8, maturity=None, pending=0)
     assert quiet is not None
     assert (quiet.answered, quiet.answered_finally, quiet.gamma_low, quiet.gamma_high) == (1, 1, 0.8, 0.8)
-    assert silence(0, 0, 0, rate=None, maturity=None, pending=0) is None
-    unknown = silence(10, 2, 100, rate=0.8, maturity=None, pending=88)
+    assert silence(0, 0, (0.0, 1.0), rate=None, maturity=None, pending=0) is None
+    unknown = silence(12, 100, (0.1, 0.9), rate=0.8, maturity=None, pending=88)
     assert unknown is not None
     assert unknown.gamma_low is None
     found = World().seen(DROP_AT, tmp_path / "outcomes.duckdb").overall
     assert silence_line(found) is not None
     assert silence_line(type(found)(**{**vars(found), "silence": quiet})) is None
-
-
-def test_times_to_notice_are_shown_where_there_is_traffic() -> None:
-    busy, thin = (detection_delay(18 * rate, 2 * rate, rate, DriftSettings()) for rate in (250, 8))
-    assert busy is not None
-    assert thin is not None
-    assert busy.days is not None
-    assert busy.days < 10
-    assert thin.days is None
-    assert detection_delay(5, 5, 0.0, DriftSettings()) is None
-    assert detection_delay(0, 0, 10.0, DriftSettings()) is None

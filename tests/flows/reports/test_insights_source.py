@@ -9,8 +9,9 @@ import duckdb
 import pytest
 
 from aftercall.errors import ExitCode
-from flows.reports.insights import InsightError, insights
+from flows.reports.insights import insights
 from flows.reports.insights_view import render
+from flows.reports.snapshot_reader import InsightError
 from simulated.snapshot import END, GROUP, insert, shown
 
 MEASURES = (
@@ -41,12 +42,15 @@ def judged(out: Path) -> Path:
         people = {"task_type": "refund", "model": "atlas", "config": "default", "source": "human_review"}
         insert(base, "source_rates", **people, grain="1h", window_start=END, resolved=1, successes=1, failures=0)
         arm = {"task_type": "triage", "model": "birch", "config": "default", "span": "48h", "as_of": END}
-        for source, rate in (("judge", 0.35), ("another", 0.99)):
+        for source, rate, good, bad in (("judge", 0.35, 80, 120), ("another", 0.99, 99, 1)):
             insert(
                 base,
                 "source_current_rates",
                 **arm,
                 source=source,
+                resolved=good + bad,
+                successes=good,
+                failures=bad,
                 corrected_rate=rate,
                 corrected_low=rate - 0.01,
                 corrected_high=rate + 0.01,
@@ -58,6 +62,9 @@ def judged(out: Path) -> Path:
             "source_current_rates",
             **arm,
             source="judge",
+            resolved=50,
+            successes=45,
+            failures=5,
             corrected_rate=0.9,
             corrected_low=0.8,
             corrected_high=0.95,
@@ -71,7 +78,7 @@ def test_the_rates_are_those_of_the_source(judged: Path) -> None:
     atlas, birch = found.arms
     assert (atlas.baseline.successes, atlas.baseline.failures) == (80, 20)
     assert (atlas.current.successes, atlas.current.failures) == (45, 5)
-    # 505 calls of the first hour of the lookback and 505 of the last; of 960 the judge says nothing.
+    # Of 960 calls the judge says nothing.
     assert (atlas.current.calls, atlas.current.pending, atlas.current.expired) == (1010, 960, 0)
     assert (birch.baseline.rate, birch.current.rate) == (0.9, 0.4)
     assert birch.corrected is not None

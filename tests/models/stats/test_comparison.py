@@ -147,3 +147,15 @@ def test_without_outcomes_on_either_side_nothing_is_compared() -> None:
         assert not found.worse[0]
         assert not found.better[0]
         assert np.isnan(found.low[0])
+
+
+def test_where_all_calls_fail_or_none_does_the_change_is_seen() -> None:
+    """Near 0 and 1 log odds are far from normal: these are the cases that anyone sees."""
+    unknown, known = np.full(2, np.nan), (np.array([0.0001, 0.99]), np.array([0.01, 0.9999]))
+    before = Span(np.array([1344, 1344]), np.array([1204, 670]), np.array([140, 674]))
+    now = Span(np.array([384, 384]), np.array([0, 384]), np.array([384, 0]))
+    for corrected in ((unknown, unknown), known):
+        found = compare(before, now, corrected)
+        assert (found.worse.tolist(), found.better.tolist()) == ([True, False], [False, True])
+    # A corrected interval that reaches the old rate speaks against it.
+    assert not compare(before, now, (np.full(2, 0.01), np.full(2, 0.99))).worse.any()

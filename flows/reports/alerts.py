@@ -1,0 +1,107 @@
+"""Reads alerts from a snapshot: all, those that are open, and those that concern a task type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from aftercall.records import Alert
+from aftercall.times import format_time, to_us
+from aftercall.vocabulary import EVERY_TASK
+from flows.reports.snapshot_reader import LATEST, Route, newest_route, open_snapshot, rows
+
+AlertRow = dict[str, Any]
+"""The fields of `aftercall.records.Alert`; times aware, UTC; `evidence` and `slices` parsed."""
+ArmName = tuple[str | None, str | None]
+_SEVERITIES: Final = ("critical", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """All alerts of a snapshot, or the open ones: those first, the costliest of them first; then the newest.
+
+    `routes`: the newest recommendation of each task type with an open one.
+    """
+
+    alerts: list[AlertRow]
+    routes: dict[str, Route | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"alerts": [plain_alert(alert) for alert in self.alerts]}
+
+
+def read_alerts(snapshot: Path, *, only_open: bool) -> Alerts:
+    """The alerts of a snapshot.
+
+    Raises:
+        InsightError: no such snapshot.
+    """
+    with open_snapshot(snapshot) as base:
+        found = open_alerts(base)
+        routes = {task: newest_route(base, task) for task in {alert["task_type"] for alert in found}}
+        closed = [] if only_open else rows(base, "SELECT * FROM alerts WHERE state = 'closed'")
+    newest = sorted(map(_parsed, closed), key=lambda alert: (alert["opened_at"], alert["alert_id"]), reverse=True)
+    return Alerts(found + newest, routes)
+
+
+def open_alerts(base: duckdb.DuckDBPyConnection, limit: datetime = LATEST) -> list[AlertRow]:
+    """The alerts that were open at `limit` (naive, UTC), the costliest first."""
+    query = "SELECT * FROM alerts WHERE opened_at <= ? AND (closed_at IS NULL OR closed_at > ?)"
+    return costliest_first(map(_parsed, rows(base, query, [limit, limit])))
+
+
+def costliest_first(alerts: Iterable[AlertRow]) -> list[AlertRow]:
+    """By failures a day, those of no known cost among those that cost nothing; then by severity and time."""
+    return sorted(
+        alerts,
+        key=lambda alert: (
+            -(alert["failures_per_day"] or 0.0),
+            _SEVERITIES.index(alert["severity"]),
+            alert["opened_at"],
+            alert["alert_id"],
+        ),
+    )
+
+
+def concerning(alerts: Iterable[AlertRow], task: str, arms: Collection[ArmName]) -> list[AlertRow]:
+    """The alerts on a task type; those on all task types if it calls one of their arms."""
+    return [
+        alert
+        for alert in alerts
+        if alert["task_type"] == task
+        or (alert["task_type"] == EVERY_TASK and any(covers(alert, model, config) for model, config in arms))
+    ]
+
+
+def covers(alert: AlertRow, model: str | None, config: str | None) -> bool:
+    """Whether an arm is in the alert's scope, but for the task type."""
+    return alert["model"] in (None, model) and alert["config"] in (None, config)
+
+
+def of_success(alert: AlertRow, direction: str) -> bool:
+    """Whether the alert is about success rates that went this way, `down` or `up`."""
+    return (alert["metric"], alert["direction"]) == ("success_rate", direction)
+
+
+def plain_alert(alert: AlertRow) -> dict[str, Any]:
+    """The fields of a record of `agent.alerts`, with times as text."""
+    fields = {name: alert.get(name) for name in Alert.model_fields}
+    return {name: format_time(to_us(value)) if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def _parsed(row: AlertRow) -> AlertRow:
+    """Texts of JSON parsed; columns that an earlier version did not have, empty."""
+    return {
+        "failures_per_day": None,
+        "caveat": None,
+        **row,
+        "evidence": json.loads(row.get("evidence") or "{}"),
+        "slices": json.loads(row.get("slices") or "[]"),
+    }

@@ -1,0 +1,72 @@
+"""Prints the overview of all task types."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from aftercall.durations import format_duration
+from aftercall.printable import printable
+from flows.reports.alerts_view import first_line, show_alert
+from flows.reports.fitting import Column, fitted
+from flows.reports.insights import Insight
+from flows.reports.overview import LISTED, Overview
+from flows.reports.words import bare, counted, moment
+
+_STYLES: Final = {"alert": "red", "worse": "red", "not_enough_evidence": "yellow"}
+_TASKS: Final = 40
+
+
+def show_overview(found: Overview, console: Console) -> None:
+    """Print open alerts, then one line for each task type, then what cannot be judged."""
+    console.print(first_line(found.alerts))
+    for alert in found.alerts[:LISTED]:
+        show_alert(alert, console, found.routes.get(alert["task_type"]))
+    if len(found.alerts) > LISTED:
+        console.print(f"and {len(found.alerts) - LISTED:,} more (aftercall alerts --open)")
+    if not found.tasks:
+        console.print(f"No call in the snapshot's last days, up to {moment(found.as_of)}.")
+        return
+    _show_tasks(found, console)
+    undecided = found.undecided
+    if undecided:
+        console.print("\nWhat cannot be judged:")
+        for task, reason in undecided[:LISTED]:
+            console.print(Text(f"  {printable(task)}: {reason}"))
+        if len(undecided) > LISTED:
+            console.print(f"  and {len(undecided) - LISTED:,} more (--json has them all)")
+    console.print(Text("\nMore on a task type: aftercall insights TASK", "dim"))
+
+
+def _show_tasks(found: Overview, console: Console) -> None:
+    spans = f"last {format_duration(found.lookback)} against the {format_duration(found.baseline)} before"
+    console.print(f"\nSuccess rate of each task type, in %, {spans}, up to {moment(found.as_of)}")
+    tasks = sorted(found.tasks, key=lambda one: (one.state not in ("alert", "worse"), -one.overall.current.calls))
+    shown = tasks[:_TASKS]
+    columns = [
+        Column("before", [bare(one.overall.baseline.rate) for one in shown], least=50),
+        Column("now", [bare(one.overall.best_rate) for one in shown]),
+        Column("change", [_change(one) for one in shown], left=True),
+        Column("calls", [f"{one.overall.current.calls:,}" for one in shown], least=70),
+        Column("outcomes", [f"{one.overall.current.resolved:,}" for one in shown], least=60),
+    ]
+    names = [(one.task_type,) for one in shown]
+    console.print(fitted(names, ("task type",), columns, console.width, [_STYLES.get(one.state) for one in shown]))
+    if len(tasks) > _TASKS:
+        console.print(f"and {len(tasks) - _TASKS:,} more (--json has them all)")
+
+
+def _change(one: Insight) -> str:
+    """The change in points, and what it is worth."""
+    points = "" if one.overall.best_delta is None else f"{100 * one.overall.best_delta:+.1f}"
+    match one.state:
+        case "alert":
+            return f"{points}, {counted(len(one.alerts), 'alert')} open".lstrip(", ")
+        case "worse":
+            return f"{points}, worse in {counted(len(one.degraded), 'model')}"
+        case "not_enough_evidence":
+            return "too few outcomes"
+        case _:
+            return f"{points}, {'better' if one.overall.state == 'better' else 'not certain'}"
