@@ -204,6 +204,23 @@ REFUSED: dict[str, tuple[str, int, bytes]] = {
     "a text": ("not_object", OUTCOME, b'"call"'),
     "missing field": ("missing_field", CALL, b'{"call_id":"c1"}'),
     "null for a required field": ("missing_field", CALL, line(CALL, model=None)),
+    "neither a call nor a session": ("missing_field", OUTCOME, line(OUTCOME, call_id=None)),
+    "descendants of no call": (
+        "missing_field",
+        OUTCOME,
+        line(OUTCOME, call_id=None, session_id="s", scope="descendants"),
+    ),
+    "descendants of no session": ("missing_field", OUTCOME, line(OUTCOME, scope="descendants")),
+    "a scope without a session": ("missing_field", OUTCOME, line(OUTCOME, scope="all")),
+    "a call and a session": ("ambiguous_subject", OUTCOME, line(OUTCOME, session_id="s")),
+    "a call and a session with a scope": ("ambiguous_subject", OUTCOME, line(OUTCOME, session_id="s", scope="last")),
+    "an unknown scope": ("out_of_range", OUTCOME, line(OUTCOME, call_id=None, session_id="s", scope="first")),
+    "an id of the tables": ("reserved_name", OUTCOME, line(OUTCOME, outcome_id="session:o")),
+    "an id of the tables for a session": (
+        "reserved_name",
+        OUTCOME,
+        line(OUTCOME, call_id=None, session_id="s", outcome_id="session:o"),
+    ),
     "outcome without source": ("missing_field", OUTCOME, line(OUTCOME, source=None)),
     "number for a text": ("wrong_type", CALL, line(CALL, model=5)),
     "float for an id": ("wrong_type", CALL, line(CALL, call_id=5.0)),
@@ -322,6 +339,28 @@ def test_a_detail_names_field_rule_and_value_but_never_a_prompt() -> None:
         "field 'attempts' should have at most 32 items after validation, not 33; got an array",
         "field 'attempts.0.latency_ms' should be greater than or equal to 0; got -1",
     ]
+
+
+def test_outcomes_of_sessions_are_columns_of_their_own() -> None:
+    raws = [
+        line(OUTCOME),
+        line(OUTCOME, call_id=None, session_id="s", scope=None),
+        line(OUTCOME, session_id=12, scope="descendants", score=0.5, success=None),
+        line(OUTCOME, call_id="", session_id="s", action="retract", success=None, scope="all"),
+    ]
+    batch = decode(raws, [OUTCOME] * 4)
+    assert (batch.refused, batch.records) == ([], 4)
+    assert batch.outcomes.pos.tolist() == [0]
+    said = batch.said
+    assert said.pos.tolist() == [1, 2, 3]
+    assert said.session.tolist() == [xxh3_64_intdigest(text.encode()) for text in ("s", "12", "s")]
+    assert [(r.session_id, r.scope, r.call_id, r.retract) for r in said.records] == [
+        ("s", None, None, False),
+        ("12", "descendants", "c1", False),
+        ("s", "all", None, True),
+    ]
+    assert (said.success.tolist(), said.retract.tolist()) == ([1, -1, -1], [False, False, True])
+    assert batch.times().tolist() == [*batch.outcomes.at.tolist(), *said.at.tolist()]
 
 
 def test_whole_floats_are_counts_and_integers_are_ids() -> None:
