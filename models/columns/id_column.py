@@ -108,6 +108,12 @@ class IdColumn:
             same[rest] = list(map(str.__eq__, self.texts(rows[rest]), map(text, rest.tolist())))
         return same
 
+    def words(self, rows: I32) -> U64:
+        """The ids at `rows` as in `put_words`, shape (n, 2): zeros for those that are no UUIDs."""
+        words = np.stack((self._places.high[rows], self._places.low[rows]), axis=1)
+        words[self._places.kind[rows] != _UUID] = 0
+        return words
+
     def get(self, row: int) -> str:
         """The id at `row`."""
         kind, place = self._places.kind.item(row), self._places.high.item(row)
