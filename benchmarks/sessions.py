@@ -2,7 +2,8 @@
 
     python -m benchmarks.sessions [CALLS]
 
-It stands before no join yet (docs/decisions/0023-sessions-have-one-owner.md), so this is the step without the dataflow.
+Calls come in sessions of five, a hundred a second, a share of them with an outcome of their session half a second
+later, in batches of one shard. `slow`: the same with all outcomes record by record.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from random import Random
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from aftercall.times import HOUR_US, NEVER
+from aftercall.times import DAY_US, HOUR_US, NEVER
 from models.sessions import SessionArrivals, SessionCalls, SessionOutcomes, SessionRules, Sessions
 
-BATCH = 20_000
+BATCH = 4_000
 STEP_US = 10_000
 """A hundred calls a second."""
 CALLS_PER_SESSION = 5
+SESSIONS_AT_ONCE = 100
+LATER_US = 500_000
+RAW = (
+    b'{"outcome_id": "", "session_id": "", "occurred_at": "", "source": "user_feedback", "success": true}' + b" " * 100
+)
 
 
 @dataclass(slots=True)
@@ -34,7 +40,7 @@ class Record:
     call_id: str | None
     parent_call_id: str | None = None
     outcome_id: str = ""
-    scope: str = "last"
+    scope: str | None = None
     source: str = "user_feedback"
     author: str | None = None
     success: bool = True
@@ -46,55 +52,62 @@ class Record:
 
 
 def batches(count: int, share: float) -> list[SessionArrivals]:
-    """Calls in sessions of five, with an outcome for a `share` of the sessions a minute after their last call."""
+    """`count` calls, and outcomes for a `share` of them, in order of time."""
     draw = Random(1)
-    sessions = [str(uuid.UUID(int=draw.getrandbits(128))) for _ in range(count // CALLS_PER_SESSION)]
-    made = []
-    for start in range(0, count, BATCH):
-        calls = [
-            Record(sessions[(i // 100 // CALLS_PER_SESSION * 100 + i % 100) % len(sessions)],
-                   str(uuid.UUID(int=draw.getrandbits(128)))) for i in range(start, min(start + BATCH, count))
-        ]  # fmt: skip
-        said = sorted({call.session_id for call in calls if hash_of(call.session_id) % 1000 < share * 1000})
-        made.append(arrivals(calls, said, start))
-    return made
+    sessions = [_uuid(draw) for _ in range(count // CALLS_PER_SESSION + SESSIONS_AT_ONCE)]
+    read = []
+    for i in range(count):
+        turn, place = divmod(i, SESSIONS_AT_ONCE)
+        session = sessions[turn // CALLS_PER_SESSION * SESSIONS_AT_ONCE + place]
+        at = HOUR_US + i * STEP_US
+        read.append((at, 0, Record(session, _uuid(draw))))
+        if draw.random() < share:
+            read.append((at + LATER_US, 1, Record(session, None, outcome_id=_uuid(draw))))
+    read.sort(key=lambda one: one[:2])
+    # At the end a call of another day, so that all is due.
+    read.append((read[-1][0] + DAY_US, 0, Record(_uuid(draw), _uuid(draw))))
+    return [_batch(read[start : start + BATCH]) for start in range(0, len(read), BATCH)]
 
 
-def arrivals(calls: list[Record], said: list[str], start: int) -> SessionArrivals:
-    """A batch; its outcomes come with its last call."""
-    at = (start + np.arange(len(calls))) * STEP_US + HOUR_US
-    end = int(at[-1])
-    outcomes = [Record(session_id, None, outcome_id=f"{start}-{session_id[:8]}") for session_id in said]
-    words = [int(uuid.UUID(call.call_id)) for call in calls]
+def _uuid(draw: Random) -> str:
+    return str(uuid.UUID(int=draw.getrandbits(128)))
+
+
+def _batch(read: list[tuple[int, int, Record]]) -> SessionArrivals:
+    at = np.array([time for time, _, _ in read])
+    is_outcome = np.array([kind == 1 for _, kind, _ in read])
+    (of_calls,), (of_outcomes,) = (~is_outcome).nonzero(), is_outcome.nonzero()
+    calls, outcomes = ([read[i][2] for i in places.tolist()] for places in (of_calls, of_outcomes))
+    end, count = int(at[-1]), len(outcomes)
     return SessionArrivals(
         tasks=["support"],
         partitions=["outcomes/0"],
         sources=["user_feedback"],
         calls=SessionCalls(
-            pos=np.arange(len(calls)),
-            session=np.array([hash_of(call.session_id) for call in calls], np.uint64),
-            key=np.array([hash_of(call.call_id or "") for call in calls], np.uint64),
-            at=at,
+            pos=of_calls,
+            session=_hashes([call.session_id for call in calls]),
+            key=_hashes([call.call_id or "" for call in calls]),
+            at=at[of_calls],
             task=np.zeros(len(calls), np.int32),
-            uuid=np.array([(one >> 64, one & (2**64 - 1)) for one in words], np.uint64),
+            uuid=_words([call.call_id or "" for call in calls]),
             records=np.array(calls, np.object_),
-            wm=at,
+            wm=at[of_calls],
         ),
         outcomes=SessionOutcomes(
-            pos=len(calls) + np.arange(len(said)),
-            session=np.array([hash_of(session_id) for session_id in said], np.uint64),
-            at=np.full(len(said), end),
-            call_at=np.full(len(said), NEVER),
-            uuid=np.zeros((len(said), 2), np.uint64),
-            source=np.zeros(len(said), np.int32),
-            success=np.ones(len(said), np.int8),
-            score=np.full(len(said), np.nan),
-            retract=np.zeros(len(said), np.bool_),
+            pos=of_outcomes,
+            session=_hashes([one.session_id for one in outcomes]),
+            at=at[of_outcomes],
+            call_at=np.full(count, NEVER),
+            uuid=_words([one.outcome_id for one in outcomes]),
+            source=np.zeros(count, np.int32),
+            success=np.ones(count, np.int8),
+            score=np.full(count, np.nan),
+            retract=np.zeros(count, np.bool_),
             records=np.array(outcomes, np.object_),
-            raw=np.array([b"{}"] * len(said), np.object_),
-            partition=np.zeros(len(said), np.int32),
-            offset=np.arange(len(said)),
-            wm=np.full(len(said), end),
+            raw=np.array([RAW] * count, np.object_),
+            partition=np.zeros(count, np.int32),
+            offset=of_outcomes,
+            wm=at[of_outcomes],
         ),
         passed=np.array([end], np.int64),
         watermark=end,
@@ -102,30 +115,41 @@ def arrivals(calls: list[Record], said: list[str], start: int) -> SessionArrival
     )
 
 
-def hash_of(text: str) -> int:
-    """The hash of an id."""
-    return xxh3_64_intdigest(text.encode())
+def _hashes(texts: list[str]) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.array([xxh3_64_intdigest(text.encode()) for text in texts], np.uint64)
+
+
+def _words(ids: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
+    numbers = [uuid.UUID(one).int for one in ids]
+    return np.array([(one >> 64, one & (2**64 - 1)) for one in numbers], np.uint64).reshape(-1, 2)
 
 
 def main(count: int) -> None:
-    """Print a line for each share of sessions of which something is said."""
-    for share in (0.0, 0.2, 1.0):
-        made = batches(count, share)
-        records = sum(len(one.calls.key) + len(one.outcomes.at) for one in made)
-        tracemalloc.start()
-        sessions = Sessions(SessionRules())
-        for one in made:
-            sessions.process(one)
-        taken, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        begin, sessions = time.process_time(), Sessions(SessionRules())
+    """Print a line for each share of calls of which something is said, and one for the slow path."""
+    for share, in_columns in ((0.0, True), (0.2, True), (1.0, True), (1.0, False)):
+        made = batches(count if in_columns else count // 10, share)
+        calls, outcomes = (
+            sum(len(one.at) for one in kind) for kind in zip(*((m.calls, m.outcomes) for m in made), strict=True)
+        )
+        begin, sessions = time.process_time(), Sessions(SessionRules(), in_columns=in_columns)
         statements = sum(len(sessions.process(one).statements) for one in made)
         spent = time.process_time() - begin
         print(
-            f"{share:4.0%} of {len(sessions):,} sessions: {spent / records * 1e6:.2f} us a record, "
-            f"{taken / count:.0f} bytes a call, {statements:,} statements"
+            f"{share:4.0%} of {calls:,} calls in {len(sessions):,} sessions{'' if in_columns else ', slow'}: "
+            f"{spent / calls * 1e6:.2f} us a call with what is said of it, {outcomes:,} outcomes, "
+            f"{_bytes(made, in_columns=in_columns) / calls:.0f} bytes a call, {statements:,} statements"
         )
 
 
+def _bytes(made: list[SessionArrivals], *, in_columns: bool) -> int:
+    tracemalloc.start()
+    sessions = Sessions(SessionRules(), in_columns=in_columns)
+    for one in made:
+        sessions.process(one)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return taken if len(sessions) else 0
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

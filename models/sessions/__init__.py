@@ -6,6 +6,7 @@ picks calls, and `resolver.py` decides when an outcome reaches which of them. Th
 
 from __future__ import annotations
 
+from models.sessions.merged import merged_sessions
 from models.sessions.records import (
     Resolved,
     SessionArrivals,
@@ -28,4 +29,5 @@ __all__ = [
     "SessionStatement",
     "Sessions",
     "StatementColumns",
+    "merged_sessions",
 ]

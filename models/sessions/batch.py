@@ -1,24 +1,23 @@
-"""One batch on its way through the session step: common calls as columns, all else record by record."""
+"""One batch on its way through the session step: what is common as columns, all else record by record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
 
 import numpy as np
 
-from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U8, Bools
+from models.sessions.dispatch import Rows, dispatch
 from models.sessions.fate import fate
+from models.sessions.lone import LoneOutcomes
+from models.sessions.lone_path import LonePath
 from models.sessions.members import SessionMembers
 from models.sessions.records import SessionArrivals, SessionOutcomeRecord
 from models.sessions.resolver import Leaving, Moment, Resolver
 from models.sessions.rules import SessionRules
-from models.sessions.tables import LAST, NOTHING, CallSpan, NewCalls
+from models.sessions.tables import LAST, CallSpan, NewCalls
 from models.sessions.talk import SaidId, SaidIn, Talk, Utterance
-
-_FAR: Final = 2**63 - 1
 
 
 class Batch:
@@ -33,6 +32,7 @@ class Batch:
         self,
         rules: SessionRules,
         members: SessionMembers,
+        lone: LoneOutcomes,
         arrivals: SessionArrivals,
         leaving: Leaving,
         unpack: Callable[[int], Talk],
@@ -48,19 +48,40 @@ class Batch:
         closes: I64 = calls.at + np.array(horizons or [0], np.int64)[task] + rules.allowed_lateness_us
         self._is_open: Bools = closes >= calls.wm
         self._span: U8 = np.array(spans or [0], np.uint8)[task]
-        self._ids = [record.call_id for record in calls.records]
-        self._call_rows, self._outcome_rows = self._sessions()
-        self._known: Bools = np.zeros(len(calls.key), np.bool_)
+        self._rows = self._sessions()
+        self._lone = LonePath(rules, members, lone, arrivals, self._rows.outcomes)
 
-    def apply_all(self) -> None:
-        """Take in all records."""
-        one_by_one = self._is_open & (np.isin(self._call_rows, self._irregular()) | self._spoken_of())
-        self._add(np.flatnonzero(self._is_open & ~one_by_one & ~self._known))
-        (calls,) = one_by_one.nonzero()
-        todo = [(self._arrivals.calls.pos.item(i), True, i) for i in calls.tolist()]
-        todo += [(pos, False, i) for i, pos in enumerate(self._arrivals.outcomes.pos.tolist())]
+    def apply_all(self, *, in_columns: bool) -> None:
+        """Take in all records; `in_columns`: outcomes too, where that is the same."""
+        none = np.zeros(len(self._rows.outcomes), np.bool_)
+        simple = self._lone.simple() if in_columns else none
+        paths = dispatch(self._rules, self._members, self._arrivals, self._rows, self._is_open, simple)
+        self._add(np.flatnonzero(paths.calls))
+        lone = np.flatnonzero(paths.outcomes)
+        self._lone.add(lone)
+        self._leaving.tally["waiting"] += len(lone)
+        (calls,) = paths.calls_one_by_one.nonzero()
+        (outcomes,) = (~paths.outcomes).nonzero()
+        todo = [(pos, True, i) for pos, i in zip(self._arrivals.calls.pos[calls].tolist(), calls.tolist(), strict=True)]
+        places = self._arrivals.outcomes.pos[outcomes].tolist()
+        todo += [(pos, False, i) for pos, i in zip(places, outcomes.tolist(), strict=True)]
         for _, is_call, i in sorted(todo):
             (self._call if is_call else self._outcome)(i)
+
+    def resolve_lone(self) -> None:
+        """Resolve outcomes that lie in columns; sessions in which one finds no call go on record by record."""
+        made, rest = self._lone.resolve()
+        self._leaving.made.append(made)
+        self._leaving.tally["outcomes"] += len(made.statements)
+        self._leaving.tally["waiting"] -= len(made.statements)
+        for row in dict.fromkeys(one.session for one in rest):
+            self.talks[row] = self._unpack(row)
+        # Those that were due when they came have their turn then, and not before.
+        came = [(one, self.talks[one.session].pop(one.outcome_id)) for one in rest if one.pos >= 0]
+        for one, said in sorted(came, key=lambda each: each[0].pos):
+            talk = self.talk(one.session, one.wm)
+            talk.ids.append(said)
+            self.resolver.settle(one.session, talk, Moment.on_arrival(one.wm, one.pos))
 
     def talk(self, row: int, wm: int) -> Talk:
         """What was said of a session, as of the watermark `wm`."""
@@ -70,7 +91,7 @@ class Batch:
         self.resolver.advance(row, talk, wm, self._minute_of)
         return talk
 
-    def _sessions(self) -> tuple[I32, I32]:
+    def _sessions(self) -> Rows:
         """The rows of the sessions of calls, and of outcomes."""
         calls, outcomes = self._arrivals.calls, self._arrivals.outcomes
         places: dict[str, int] = {}
@@ -82,46 +103,8 @@ class Batch:
         at = np.array(place, np.int64)
         hashes = np.zeros(len(places), np.uint64)
         hashes[at] = np.concatenate((calls.session, outcomes.session))
-        rows = self._members.rows_of(list(places), hashes)[at]
-        return rows[: len(calls.key)], rows[len(calls.key) :]
-
-    def _irregular(self) -> I32:
-        """The rows of sessions of which a call comes twice, or after it has closed, or that have very many.
-
-        And of those that will have too many, if they are spoken of: what goes then an outcome may have been about.
-        """
-        calls, rows = self._arrivals.calls, self._call_rows
-        odd = self._members.is_crowd(rows)
-        _, place, new = np.unique(rows, return_inverse=True, return_counts=True)
-        is_spoken_of = (self._members.said_at(rows) > NOTHING) | np.isin(rows, self._outcome_rows)
-        odd |= (self._members.counts(rows) + new[place] > self._rules.most_calls) & is_spoken_of
-        mixed = calls.key ^ (rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        _, place, counts = np.unique(mixed, return_inverse=True, return_counts=True)
-        odd |= counts[place] > 1
-        (look,) = (self._is_open & ~odd).nonzero()
-        found = self._members.calls_at(rows[look], calls.key[look], [self._ids[i] for i in look.tolist()])
-        self._known[look] = found != LAST
-        for i, row in zip(look[found != LAST].tolist(), found[found != LAST].tolist(), strict=True):
-            odd[i] = self._members.closes(row) < calls.wm.item(i)
-        return np.unique(rows[odd])
-
-    def _spoken_of(self) -> Bools:
-        """Which calls something may be about that was said before they came.
-
-        The others can be taken in first, whatever their place in the batch: no outcome is about a call after it.
-        """
-        calls, rows = self._arrivals.calls, self._call_rows
-        spoken_of: Bools = calls.at <= self._members.said_at(rows)
-        sessions, place = np.unique(self._outcome_rows, return_inverse=True)
-        if not len(sessions):
-            return spoken_of
-        latest, first = np.full(len(sessions), NEVER), np.full(len(sessions), _FAR)
-        np.maximum.at(latest, place, self._arrivals.outcomes.at)
-        np.minimum.at(first, place, self._arrivals.outcomes.pos)
-        at = np.minimum(np.searchsorted(sessions, rows), len(sessions) - 1)
-        in_batch: Bools = (sessions[at] == rows) & (calls.pos > first[at]) & (calls.at <= latest[at])
-        spoken_of |= in_batch
-        return spoken_of
+        rows: I32 = self._members.sessions.rows_of(list(places), hashes)[at]
+        return Rows(rows[: len(calls.key)], rows[len(calls.key) :])
 
     def _add(self, fresh: I64) -> None:
         """Take in calls of which nothing was said."""
@@ -132,9 +115,9 @@ class Batch:
             self._trim(row)
 
     def _take_in(self, fresh: I64) -> I32:
-        calls, rows = self._arrivals.calls, self._call_rows[fresh]
-        parents = [calls.records[i].parent_call_id for i in fresh.tolist()]
-        ids = [self._ids[i] for i in fresh.tolist()]
+        calls, rows, records = self._arrivals.calls, self._rows.calls[fresh], self._arrivals.calls.records
+        parents = [records[i].parent_call_id for i in fresh.tolist()]
+        ids = [records[i].call_id for i in fresh.tolist()]
         span = self._span[fresh]
         self._members.add(NewCalls(rows, calls.key[fresh], calls.at[fresh], span, calls.uuid[fresh], ids, parents))
         return rows
@@ -146,7 +129,7 @@ class Batch:
             self._members.remove(row, call_row)
 
     def _call(self, i: int) -> None:
-        calls, row, call_id = self._arrivals.calls, self._call_rows.item(i), self._ids[i]
+        calls, row, call_id = self._arrivals.calls, self._rows.calls.item(i), self._arrivals.calls.records[i].call_id
         wm = calls.wm.item(i)
         talk = self.talk(row, wm)
         known = self._members.call_at(row, call_id, calls.key.item(i))
@@ -159,7 +142,7 @@ class Batch:
         self._trim(row)
 
     def _outcome(self, i: int) -> None:
-        outcomes, row = self._arrivals.outcomes, self._outcome_rows.item(i)
+        outcomes, row = self._arrivals.outcomes, self._rows.outcomes.item(i)
         record: SessionOutcomeRecord = outcomes.records[i]
         wm, raw = outcomes.wm.item(i), outcomes.raw[i]
         talk, one = self.talk(row, wm), self._utterance(i, record)
@@ -198,5 +181,4 @@ class Batch:
 
     def _minute_of(self, instant: int) -> int:
         """The minute of the first watermark after an instant."""
-        passed = self._arrivals.passed
-        return passed.item(int(np.searchsorted(passed, instant, side="right"))) // MINUTE_US
+        return self._lone.minute_of(np.array([instant])).item(0)

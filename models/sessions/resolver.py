@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from aftercall.times import MINUTE_US, NEVER
+from models.sessions.lone_path import Made
 from models.sessions.members import SessionMembers
 from models.sessions.records import SessionRefusal, SessionStatement
 from models.sessions.rules import SessionRules
@@ -20,7 +21,7 @@ from models.sessions.talk import PREFIX, SaidId, SaidIn, Talk, Utterance
 _DETAILS: Final = {
     "late": "it lies after the horizon of the calls that it is about, or came after they had closed",
     "orphan": "no call of its session that it could be about appeared in time",
-    "erased": "it waited for a session that was erased",
+    "erased": "it waited for a session or a call that was erased",
 }
 
 
@@ -49,6 +50,8 @@ class Leaving:
     statements: list[SessionStatement] = field(default_factory=list)
     refused: list[SessionRefusal] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
+    made: list[Made] = field(default_factory=list)
+    """Statements that were made as columns."""
 
     def refuse(self, reason: str, detail: str, session_id: str, outcome_id: str, origin: SaidIn,
                raw: bytes | None = None) -> None:  # fmt: skip
@@ -103,7 +106,7 @@ class Resolver:
             is_late = call_at != NEVER and call_at + self._hold < wm
             self._refuse("late" if is_late else "orphan", row, talk, said, one, raw)
         if len(talk.ids) > self._rules.most_ids:
-            self._drop(row, talk, min(talk.ids, key=lambda each: (each.at, each.outcome_id)))
+            self.drop("orphan", row, talk, min(talk.ids, key=lambda each: (each.at, each.outcome_id)))
 
     def settle(self, row: int, talk: Talk, moment: Moment, *, ended: bool = False) -> None:
         """Resolve what can be, and send each record to where it has not been yet."""
@@ -155,7 +158,7 @@ class Resolver:
 
     def _send(self, row: int, talk: Talk, moment: Moment) -> None:
         """Send each record to the calls that it goes to and has not reached."""
-        session_id, tally = self._members.id_of(row), self._leaving.tally
+        session_id, tally = self._members.sessions.id_of(row), self._leaving.tally
         for said in talk.ids:
             for one in said.utterances:
                 calls = [call for call in self._goes_to(talk, said, one) if call not in one.reached]
@@ -182,7 +185,7 @@ class Resolver:
         self, reason: str, row: int, talk: Talk, said: SaidId, one: Utterance, raw: bytes | None = None
     ) -> None:
         assert one.origin is not None, "it waits"  # noqa: S101
-        session_id = "" if reason == "erased" else self._members.id_of(row)
+        session_id = "" if reason == "erased" else self._members.sessions.id_of(row)
         outcome_id = "" if reason == "erased" else said.outcome_id
         self._leaving.refuse(reason, _DETAILS[reason], session_id, outcome_id, one.origin, raw)
         self._leaving.tally["waiting"] -= 1
@@ -191,9 +194,10 @@ class Resolver:
         said.utterances = [each for each in said.utterances if each is not one]
         talk.ids = [each for each in talk.ids if each.utterances]
 
-    def _drop(self, row: int, talk: Talk, said: SaidId) -> None:
+    def drop(self, reason: str, row: int, talk: Talk, said: SaidId) -> None:
+        """Forget an id: what waits of it becomes dead letters."""
         for one in [one for one in said.utterances if one.waits]:
-            self._refuse("orphan", row, talk, said, one)
+            self._refuse(reason, row, talk, said, one)
         talk.ids = [each for each in talk.ids if each is not said]
 
 

@@ -83,6 +83,8 @@ def without_calls(count: int) -> SessionRows:
 class MemberTable(IdPool[CallRows]):
     """One row per call of a session; `parents` has the ids of the calls above."""
 
+    UNSTORED = frozenset({"next"})
+
     def __init__(self) -> None:
         self.parents = IdColumn()
         super().__init__(
@@ -136,9 +138,13 @@ class Crowd:
         """Take a call out."""
         del self.ordered[bisect_left(self.ordered, (at, call_id, row))], self.rows[call_id]
 
+    def place_after(self, at: int) -> int:
+        """The place in `ordered` after those up to a time."""
+        return bisect_right(self.ordered, at, key=_time)
+
     def up_to(self, at: int) -> list[tuple[int, str, int]]:
         """Those up to a time, in order."""
-        return self.ordered[: bisect_right(self.ordered, at, key=_time)]
+        return self.ordered[: self.place_after(at)]
 
 
 def _time(entry: tuple[int, str, int]) -> int:

@@ -113,6 +113,13 @@ class SaidId:
         """Whether one of its records has reached no call."""
         return any(one.waits for one in self.utterances)
 
+    @property
+    def is_lone(self) -> bool:
+        """Whether it has one record, of scope `last`, that has reached one call; so it may lie in columns."""
+        one = self.utterances[0]
+        may = len(self.utterances) == 1 and one.asserts and one.scope == "last" and not one.named
+        return may and not one.waits and one.source is not None and len(one.reached) == 1 == len(self.calls or ())
+
     def asserting(self) -> Utterance | None:
         """The first record that looks for calls."""
         return next((one for one in self.utterances if one.asserts), None)
@@ -163,6 +170,12 @@ class Talk:
         return next(
             (one for one in reversed(self.ids) if one.outcome_id == outcome_id and at <= one.at + longest), None
         )
+
+    def pop(self, outcome_id: str) -> SaidId:
+        """Take out the id of this name, of which there is one."""
+        (said,) = (one for one in self.ids if one.outcome_id == outcome_id)
+        self.ids = [one for one in self.ids if one is not said]
+        return said
 
     def forget(self, instant: int, hold: int) -> None:
         """Drop the ids that are over and do not wait."""

@@ -39,6 +39,13 @@ class Said:
         return (self.scope, self.outcome.call_id if self.scope == "descendants" else "") if self.asserts else None
 
 
+class Erase(NamedTuple):
+    """A session, or a call, is to be erased."""
+
+    session_id: str | None = None
+    call_id: str | None = None
+
+
 class Statement(NamedTuple):
     """What is made of an outcome of a session for one call.
 

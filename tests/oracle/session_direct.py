@@ -14,11 +14,19 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.times import NEVER
 from models import plain
-from models.sessions import SessionArrivals, SessionCalls, SessionOutcomes, SessionRules, Sessions
-from models.sessions.records import Resolved, SessionStatement
+from models.sessions import (
+    Resolved,
+    SessionArrivals,
+    SessionCalls,
+    SessionOutcomes,
+    SessionRules,
+    Sessions,
+    SessionStatement,
+    merged_sessions,
+)
 from oracle.order import Read, watermarks
 from oracle.records import MINUTE_US, Call, Rules
-from oracle.session import Said, Statement
+from oracle.session import Erase, Said, Statement
 from oracle.sessions import Sessions as SlowSessions
 
 UUID = re.compile("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -167,6 +175,10 @@ class Stream(NamedTuple):
     cuts: Sequence[int]
     ended: Sequence[bool]
 
+    def arrivals(self, places: range, after: int, *, ended: bool = False) -> SessionArrivals:
+        """Some records as a batch, after which the watermark is `after`."""
+        return arrivals([(pos, self.records[pos], self.before[pos]) for pos in places], after, ended=ended)
+
     def batches(self) -> Iterator[tuple[range, int, bool]]:
         """Places of the records, the watermark after them, and whether all partitions are at their end then."""
         count = len(self.records)
@@ -175,22 +187,53 @@ class Stream(NamedTuple):
             yield range(start, end), after, end == count or self.ended[at % len(self.ended)]
 
 
+class How(NamedTuple):
+    """How the step is driven.
+
+    Attributes:
+        resume_every: after so many batches it is put together from what was stored.
+        whole_every: after so many batches its state is stored whole, after others what has changed.
+        in_columns: whether outcomes may take the fast path, until the first resume.
+    """
+
+    resume_every: int = 1000
+    whole_every: int = 1000
+    in_columns: bool = True
+
+
 def read_stream(order: Sequence[Read], partitions: int, cuts: Sequence[int], ended: Sequence[bool]) -> Stream:
     """What was read, with the naive watermark."""
     before, last = watermarks(order, partitions)
     return Stream([read.record for read in order], before, last, cuts, ended)
 
 
-def fast(rules: Rules, stream: Stream, *, resume: bool) -> Run:
+def fast(rules: Rules, stream: Stream, how: How) -> Run:
     """What the step makes of it."""
-    sessions, run = Sessions(rules_of(rules), seed=7), Run(Counter(), Counter(), Counter())
+    sessions = Sessions(rules_of(rules), seed=7, in_columns=how.in_columns)
+    run, stored = Run(Counter(), Counter(), Counter()), [plain.pack(sessions.state())]
     for at, (places, after, is_over) in enumerate(stream.batches()):
-        entries = [(pos, stream.records[pos], stream.before[pos]) for pos in places]
-        add(run, sessions.process(arrivals(entries, after, ended=is_over)))
-        if resume:
-            state = plain.unpack(plain.pack(sessions.state()))
-            sessions = Sessions.from_state(state, rules_of(rules), seed=at)
+        start = places.start
+        for pos in places:
+            if isinstance(erase := stream.records[pos], Erase):
+                add(run, sessions.process(stream.arrivals(range(start, pos), stream.before[pos])))
+                erased(run, sessions, erase)
+                start = pos + 1
+        add(run, sessions.process(stream.arrivals(range(start, places.stop), after, ended=is_over)))
+        if sessions.unstored < 0 or (at + 1) % how.whole_every == 0:
+            stored.clear()
+        stored.append(plain.pack(sessions.changes() if stored else sessions.state()))
+        if (at + 1) % how.resume_every == 0:
+            state, *changes = map(plain.unpack, stored)
+            sessions = Sessions.from_state(merged_sessions(state, changes), rules_of(rules), seed=at)
     return run
+
+
+def erased(run: Run, sessions: Sessions, erase: Erase) -> None:
+    """Erase, and add what left."""
+    if erase.session_id is not None:
+        add(run, sessions.erase(erase.session_id, hash_of(erase.session_id)))
+    if erase.call_id is not None:
+        add(run, sessions.erase_calls([(hash_of(erase.call_id), erase.call_id)]))
 
 
 def bounds(cuts: Sequence[int], count: int) -> list[int]:
@@ -203,6 +246,28 @@ def add(run: Run, resolved: Resolved) -> None:
     run.statements.update(one._replace(pos=-1) for one in resolved.statements)
     run.refused.update((one.reason, one.session_id, one.outcome_id) for one in resolved.refused)
     run.tally.update(resolved.tally)
+    check_columns(resolved)
+
+
+def check_columns(resolved: Resolved) -> None:
+    """The columns of statements say what the tuples say."""
+    columns, sources = resolved.columns, resolved.sources
+    assert {len(column) for column in columns} == {len(resolved.statements)}
+    for at, one in enumerate(resolved.statements):
+        found = {name: column[at].tolist() for name, column in columns._asdict().items()}
+        assert found == {
+            "key": hash_of(one.call_id),
+            "call_uuid": list(words_of(one.call_id)),
+            "at": one.at,
+            "source": -1 if one.source is None else sources.index(one.source),
+            "success": -1 if one.success is None else int(one.success),
+            "score": found["score"] if one.score is None and np.isnan(found["score"]) else one.score,
+            "retract": one.retract or (one.success is None and one.score is None),
+            "author": 0 if one.author is None else hash_of(one.author),
+            "minute": one.minute,
+            "passed": one.passed,
+            "pos": one.pos,
+        }
 
 
 def slow(rules: Rules, stream: Stream) -> Run:
@@ -214,11 +279,16 @@ def slow(rules: Rules, stream: Stream) -> Run:
             statements += sessions.advance(stream.before[pos])
             if isinstance(record, Said):
                 statements += sessions.outcome(record)
+            elif isinstance(record, Erase):
+                sessions.erase(record)
             elif isinstance(record, Call) and record.session_id is not None:
                 statements += sessions.call(record)
         if is_over:
             statements += sessions.advance(after, ended=True)
-    refused = Counter((one.reason, one.said.session_id, one.said.outcome.outcome_id) for one in sessions.refused)
+    refused = Counter(
+        (one.reason, *(("", "") if one.reason == "erased" else (one.said.session_id, one.said.outcome.outcome_id)))
+        for one in sessions.refused
+    )
     reasons = Counter(one.reason for one in sessions.refused)
     tally = Counter(sessions.counts) + Counter(
         waiting=len(sessions.waiting()),
@@ -227,6 +297,7 @@ def slow(rules: Rules, stream: Stream) -> Run:
         conflicts=reasons["conflict"],
         late=reasons["late"],
         no_verdict=reasons["no_verdict"],
+        erased=reasons["erased"],
     )
     return Run(Counter(map(as_fast, statements)), refused, +tally)
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 from oracle.identity import DUPLICATE, EDITION, Fate, fate
 from oracle.records import NEVER, Call, Rules
-from oracle.session import Id, Member, Now, Refused, Said, Session, Spoken, Statement, is_below, sent, waiting_in
+from oracle.session import Erase, Id, Member, Now, Refused, Said, Session, Spoken, Statement, is_below, sent, waiting_in
 
 NO_INSTANT = 2**63 - 1
 
@@ -94,12 +94,19 @@ class Sessions:
             self._drop(session, min(session.ids, key=lambda each: (each.first.at, each.first.outcome.outcome_id)))
         return statements
 
-    def erase(self, session_id: str) -> None:
+    def erase(self, erase: Erase) -> None:
+        """Forget a session, or a call."""
+        if erase.session_id is not None:
+            self._erase_session(erase.session_id)
+        if erase.call_id is not None:
+            self._erase_call(erase.call_id)
+
+    def _erase_session(self, session_id: str) -> None:
         """Forget a session; what waits becomes dead letters."""
         session = self._sessions.pop(session_id, Session())
         self.refused += [Refused("erased", record.said) for _, record in waiting_in(session)]
 
-    def erase_call(self, call_id: str) -> None:
+    def _erase_call(self, call_id: str) -> None:
         """Forget a call, as a parent too, and the ids whose records name it."""
         for session in self._sessions.values():
             rest = {name: member for name, member in session.members.items() if name != call_id}

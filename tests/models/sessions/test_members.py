@@ -39,7 +39,17 @@ def taken_in(members: SessionMembers, session: int, calls: list[tuple[int, str, 
 
 def session_of(members: SessionMembers, *ids: str) -> list[int]:
     """The rows of sessions."""
-    return list(map(int, members.rows_of(list(ids), np.array([hash_of(one) for one in ids], np.uint64))))
+    return list(map(int, members.sessions.rows_of(list(ids), np.array([hash_of(one) for one in ids], np.uint64))))
+
+
+def restored_from(members: SessionMembers, seed: int) -> SessionMembers:
+    """The same tables from what is stored of them."""
+    rows = members.sessions.rows()
+    state = {**members.sessions.state_of(rows), **members.state_of(members.rows_stored(rows), rows)}
+    restored = SessionMembers(seed)
+    stored = plain.unpack(plain.pack(state))
+    restored.restore(stored, restored.sessions.restore(stored))
+    return restored
 
 
 def known(members: SessionMembers, session: int, at: int = 150) -> list[tuple[int, str, str | None]]:
@@ -66,15 +76,15 @@ def test_sessions_and_calls_of_one_hash_are_not_mixed_up() -> None:
     assert (hash_of(HOMONYMS[0]), one != other) == (hash_of(HOMONYMS[1]), True)
     taken_in(members, one, [(1, HOMONYMS[0], None), (2, HOMONYMS[1], None)])
     taken_in(members, other, [(3, HOMONYMS[1], None)])
-    restored, rows = SessionMembers.from_state(plain.unpack(plain.pack(members.state()[0])), 2)
+    restored = restored_from(members, 2)
     for each in (members, restored):
-        assert session_of(each, *HOMONYMS) == [each.find(one, hash_of(one)) for one in HOMONYMS]
+        assert session_of(each, *HOMONYMS) == [each.sessions.find(one, hash_of(one)) for one in HOMONYMS]
         first, second = session_of(each, *reversed(HOMONYMS))[::-1]
         assert known(each, first) == [(1, HOMONYMS[0], None), (2, HOMONYMS[1], None)]
         assert known(each, second) == [(3, HOMONYMS[1], None)]
         row = each.call_at(first, HOMONYMS[1], hash_of(HOMONYMS[1]))
         assert row != each.call_at(first, HOMONYMS[0], hash_of(HOMONYMS[0]))
-    assert len(rows) == len(members) == 2
+    assert len(restored.sessions) == len(members.sessions) == 2
 
 
 def test_a_session_that_lost_its_namesake_is_still_found() -> None:
@@ -82,7 +92,7 @@ def test_a_session_that_lost_its_namesake_is_still_found() -> None:
     one, other = session_of(members, *HOMONYMS)
     taken_in(members, other, [(3, "c", None)])
     members.drop(np.array([one], np.int32))
-    assert members.find(HOMONYMS[0], hash_of(HOMONYMS[0])) == -1
+    assert members.sessions.find(HOMONYMS[0], hash_of(HOMONYMS[0])) == -1
     assert known(members, session_of(members, HOMONYMS[1])[0]) == [(3, "c", None)]
 
 
@@ -94,13 +104,13 @@ def test_what_is_over_is_forgotten_and_the_rest_stays(entries: list[tuple[int, i
     for (session, call_id), at in expected.items():
         taken_in(members, session_of(members, session)[0], [(at, call_id, None)])
     members.prune(300)
-    members.drop(members.over(300))
+    members.drop(members.sessions.over(300))
     if restore:
-        members, _ = SessionMembers.from_state(plain.unpack(plain.pack(members.state()[0])), 3)
+        members = restored_from(members, 3)
     kept = {key: at for key, at in expected.items() if at + 210 >= 300}
-    assert len(members) == len({session for session, _ in kept})
+    assert len(members.sessions) == len({session for session, _ in kept})
     for session in {session for session, _ in kept}:
-        row = members.find(session, hash_of(session))
+        row = members.sessions.find(session, hash_of(session))
         found = [one for at in range(0, 401, 100) for one in members.candidates(row, at, 0)]
         assert {(session, one.call_id) for one in found} == {key for key in kept if key[0] == session}
 
@@ -137,5 +147,5 @@ def test_a_call_of_a_session_takes_less_than_150_bytes(calls: int, most: int) ->
     del names, part, keys, words, rows, sessions
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(members) == count // calls
+    assert len(members.sessions) == count // calls
     assert taken / count < most

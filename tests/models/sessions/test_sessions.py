@@ -105,7 +105,7 @@ def test_a_session_of_very_many_calls_takes_no_longer_for_each() -> None:
     assert time.process_time() - begin < 60
 
 
-@pytest.mark.parametrize("missing", ["members", "said", "next"])
+@pytest.mark.parametrize("missing", ["calls", "lone", "said", "next"])
 def test_a_state_that_lacks_a_part_is_not_read(missing: str) -> None:
     sessions = Sessions(RULES)
     fed(sessions, [call("s", 0), thumb("s", 0)])
@@ -135,7 +135,7 @@ def test_an_empty_batch_moves_the_watermark_alone() -> None:
     sessions = Sessions(RULES)
     resolved = fed(sessions, [])
     assert (resolved.statements, resolved.refused, resolved.tally) == ([], [], {})
-    assert np.array_equal(sessions.state()["waits"], np.zeros(0, np.int32))
+    assert np.array_equal(sessions.state()["said_of"], np.zeros(0, np.int32))
 
 
 def test_an_outcome_that_comes_after_its_call_has_closed_is_late() -> None:
