@@ -55,7 +55,7 @@ def dispatch(
     _, place, new = np.unique(rows.calls, return_inverse=True, return_counts=True)
     odd |= (members.counts(rows.calls) + new[place] > rules.most_calls) & spoken_of
     disturbing = is_open & spoken_of & (odd | (~known & _disturbs(rules, members, arrivals, rows.calls)))
-    slow = np.zeros(len(members.sessions.table.until), np.bool_)
+    slow = np.zeros(len(members.sessions.table.count), np.bool_)
     slow[rows.calls[disturbing]] = True
     slow[rows.outcomes[~simple]] = True
     slow[rows.outcomes[_too_many(rules, members, rows.outcomes)]] = True

@@ -161,11 +161,10 @@ class LonePath:
         watermark, instant = self._arrivals.watermark, at + self._wait
         is_due = instant < watermark
         passed = np.where(is_due, instant, watermark)
-        minute, order = at // MINUTE_US, np.full(len(rows), _FAR)
+        minute, order = at // MINUTE_US, 2 * instant + 1
         if watermark != NEVER:
             minute = np.maximum(minute, watermark // MINUTE_US)
         minute[is_due] = np.maximum(at[is_due] // MINUTE_US, self.minute_of(instant[is_due]))
-        order[is_due] = 2 * instant[is_due] + 1
         pos = np.full(len(rows), -1, np.int64)
         if len(self._arrived.rows):
             place = np.minimum(np.searchsorted(self._arrived.rows, rows), len(self._arrived.rows) - 1)

@@ -94,7 +94,7 @@ class SessionMembers:
         if (count := new.parents.count(None)) < len(rows):
             named = [i for i, parent in enumerate(new.parents) if parent] if count else range(len(rows))
             self._calls.parents.put(rows[list(named)], [new.parents[i] or "" for i in named])
-        np.maximum.at(self.sessions.table.until, new.session, new.at + self._keeps()[new.span])
+        np.maximum.at(self.sessions.table.calls_until, new.session, new.at + self._keeps()[new.span])
         self._link(rows)
         self._unstored.touch(new.session, rows)
 

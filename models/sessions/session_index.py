@@ -12,7 +12,7 @@ from models.columns.hash_index import HashIndex
 from models.sessions.tables import LAST, SessionRows, SessionTable, without_calls
 from models.sessions.unstored import Unstored
 
-_STORED = ("until", "said_at", "settled_at")
+_STORED = ("calls_until", "said_until", "said_at", "settled_at")
 
 
 class SessionIndex:
@@ -101,7 +101,7 @@ class SessionIndex:
         """Note the newest time of what was said that looks for calls, and how long it has to be kept."""
         table = self.table
         table.said_at[row] = table.settled_at[row] = newest
-        table.until[row] = max(table.until.item(row), until)
+        table.said_until[row] = until
         table.is_packed[row] = is_packed
         self.unstored.renew([row])
 
@@ -109,7 +109,7 @@ class SessionIndex:
         """Note outcomes of these times that wait, those at the rows `lone` of another table."""
         table = self.table
         np.maximum.at(table.said_at, rows, at)
-        np.maximum.at(table.until, rows, at + hold)
+        np.maximum.at(table.said_until, rows, at + hold)
         np.add.at(table.lones, rows, 1)
         self.unstored.touch(rows, lone=lone)
 
@@ -139,15 +139,20 @@ class SessionIndex:
     def over(self, instant: int) -> I32:
         """The rows of the sessions to be forgotten once the watermark has passed `instant`. O(sessions)."""
         rows = self._index.rows()
-        return rows[self.table.until[rows] < instant]
+        return rows[self._until(rows) < instant]
+
+    def _until(self, rows: I32) -> I64:
+        """Until when sessions are known."""
+        until: I64 = np.maximum(self.table.calls_until[rows], self.table.said_until[rows])
+        return until
 
     def oldest(self, count: int) -> I32:
         """The rows of the sessions that would be forgotten first; ties by id. O(n log n)."""
         rows = self._index.rows()
-        bound = np.partition(self.table.until[rows], count - 1)[count - 1]
-        rows = rows[self.table.until[rows] <= bound]
-        until, ids = self.table.until[rows].tolist(), self.table.ids.texts(rows)
-        return np.array([row for _, _, row in sorted(zip(until, ids, rows.tolist(), strict=True))[:count]], np.int32)
+        until = self._until(rows)
+        rows = rows[until <= np.partition(until, count - 1)[count - 1]]
+        times, ids = self._until(rows).tolist(), self.table.ids.texts(rows)
+        return np.array([row for _, _, row in sorted(zip(times, ids, rows.tolist(), strict=True))[:count]], np.int32)
 
     def drop(self, rows: I32) -> None:
         """Forget sessions; their calls and outcomes are the owner's."""

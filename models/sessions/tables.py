@@ -49,7 +49,7 @@ class CallRows(NamedTuple):
 
 
 class SessionRows(NamedTuple):
-    """`until`: when it is forgotten.
+    """`calls_until`, `said_until`: how long its calls and its outcomes are kept; then it is forgotten.
 
     `head`: the row of a call, or LAST; `count`: of calls. `said_at`: the newest time of what was said that looks for
     calls; `settled_at`: of that part of it which a call that comes later may concern at once. `lone`: the row of the
@@ -58,7 +58,8 @@ class SessionRows(NamedTuple):
 
     head: I32
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
-    until: I64
+    calls_until: I64
+    said_until: I64
     said_at: I64
     settled_at: I64
     lone: I32
@@ -71,7 +72,8 @@ def without_calls(count: int) -> SessionRows:
     return SessionRows(
         head=np.full(count, LAST, np.int32),
         count=np.zeros(count, np.int32),
-        until=np.full(count, NOTHING, np.int64),
+        calls_until=np.full(count, NOTHING, np.int64),
+        said_until=np.full(count, NOTHING, np.int64),
         said_at=np.full(count, NOTHING, np.int64),
         settled_at=np.full(count, NOTHING, np.int64),
         lone=np.full(count, LAST, np.int32),
@@ -116,8 +118,8 @@ class SessionTable(IdPool[SessionRows]):
 
     def _bind(self, columns: SessionRows) -> None:
         super()._bind(columns)
-        self.head, self.count, self.until, self.said_at, self.settled_at = columns[:5]
-        self.lone, self.lones, self.is_packed = columns[5:]
+        self.head, self.count, self.calls_until, self.said_until = columns[:4]
+        self.said_at, self.settled_at, self.lone, self.lones, self.is_packed = columns[4:]
 
 
 class Crowd:
