@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 
 from models.arrays import I32, I64, U8, Bools
-from models.sessions.dispatch import Rows, dispatch
+from models.sessions.dispatch import SessionsOf, sort_records
 from models.sessions.fate import fate
 from models.sessions.lone import LoneOutcomes
 from models.sessions.lone_path import LonePath
@@ -55,7 +55,7 @@ class Batch:
         """Take in all records; `in_columns`: outcomes too, where that is the same."""
         none = np.zeros(len(self._rows.outcomes), np.bool_)
         simple = self._lone.simple() if in_columns else none
-        paths = dispatch(self._rules, self._members, self._arrivals, self._rows, self._is_open, simple)
+        paths = sort_records(self._rules, self._members, self._arrivals, self._rows, self._is_open, simple)
         self._add(np.flatnonzero(paths.calls))
         lone = np.flatnonzero(paths.outcomes)
         self._lone.add(lone)
@@ -91,7 +91,7 @@ class Batch:
         self.resolver.advance(row, talk, wm, self._minute_of)
         return talk
 
-    def _sessions(self) -> Rows:
+    def _sessions(self) -> SessionsOf:
         """The rows of the sessions of calls, and of outcomes."""
         calls, outcomes = self._arrivals.calls, self._arrivals.outcomes
         places: dict[str, int] = {}
@@ -104,7 +104,7 @@ class Batch:
         hashes = np.zeros(len(places), np.uint64)
         hashes[at] = np.concatenate((calls.session, outcomes.session))
         rows: I32 = self._members.sessions.rows_of(list(places), hashes)[at]
-        return Rows(rows[: len(calls.key)], rows[len(calls.key) :])
+        return SessionsOf(rows[: len(calls.key)], rows[len(calls.key) :])
 
     def _add(self, fresh: I64) -> None:
         """Take in calls of which nothing was said."""

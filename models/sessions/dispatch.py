@@ -24,18 +24,18 @@ class Paths(NamedTuple):
     outcomes: Bools
 
 
-class Rows(NamedTuple):
+class SessionsOf(NamedTuple):
     """The rows of the sessions of calls, and of outcomes."""
 
     calls: I32
     outcomes: I32
 
 
-def dispatch(
+def sort_records(
     rules: SessionRules,
     members: SessionMembers,
     arrivals: SessionArrivals,
-    rows: Rows,
+    rows: SessionsOf,
     is_open: Bools,
     simple: Bools,
 ) -> Paths:
@@ -101,7 +101,7 @@ def _too_many(rules: SessionRules, members: SessionMembers, rows: I32) -> Bools:
     return too_many
 
 
-def _spoken_of(members: SessionMembers, arrivals: SessionArrivals, rows: Rows) -> Bools:
+def _spoken_of(members: SessionMembers, arrivals: SessionArrivals, rows: SessionsOf) -> Bools:
     """Which calls something may be about that was said before they came.
 
     The others can be taken in first, whatever their place in the batch: no outcome is about a call after it.

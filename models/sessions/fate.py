@@ -16,7 +16,7 @@ class Fate(NamedTuple):
 
 NEW_ID: Final = Fate("new")
 EDITION: Final = Fate("edition")
-DUPLICATE: Final = Fate("duplicate")
+SAID_BEFORE: Final = Fate("duplicate")
 _UNSEEN: Final = "has neither success nor score, and its outcome_id is new to the session; `action = retract` clears"
 _NOT_REVISED: Final = "has neither success nor score; a source with `same_id = revises` clears so, others by `retract`"
 
@@ -28,7 +28,7 @@ def fate(said: SaidId | None, one: Utterance, revises: frozenset[str]) -> Fate:
     if said is None:
         return Fate("no_verdict", _UNSEEN) if one.bare else NEW_ID
     if any(one.deciding() == other.deciding() for other in said.utterances):
-        return DUPLICATE
+        return SAID_BEFORE
     differing = _differing(said, one)
     if differing is None:
         return EDITION

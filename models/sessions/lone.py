@@ -292,7 +292,8 @@ class LoneOutcomes:
         """The sessions of which an outcome has reached a call. O(n)."""
         used, words = self.used(), words_of([call_id])
         reached = used[self.table.calls.same(used, np.repeat(words, len(used), 0), lambda _: call_id)]
-        return np.unique(self.table.columns.session[reached]).tolist()
+        sessions: list[int] = np.unique(self.table.columns.session[reached]).tolist()
+        return sessions
 
     # State
 

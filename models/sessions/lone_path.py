@@ -79,7 +79,7 @@ class LonePath:
         outcomes = self._arrivals.outcomes
         last = [record.scope in {None, "last"} and not record.call_id for record in outcomes.records]
         _, place, counts = np.unique(self._keys, return_inverse=True, return_counts=True)
-        simple = np.array(last, np.bool_) & ~outcomes.retract & (outcomes.source >= 0) & (counts[place] == 1)
+        simple: Bools = np.array(last, np.bool_) & ~outcomes.retract & (outcomes.source >= 0) & (counts[place] == 1)
         simple &= outcomes.at + self._rules.give_up_after() >= outcomes.wm
         # Its id may be over; the slow path sees to that.
         simple[simple] = ~self._lone.known(self._keys[simple])

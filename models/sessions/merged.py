@@ -17,7 +17,7 @@ from models.columns.names import Names
 from models.columns.stored_rows import by_place, chosen, ids
 from models.sessions.tables import CallSpan
 
-State = dict[str, Any]
+StoredSessions = dict[str, Any]
 _BESIDE: Final = {
     "calls": frozenset({"ids", "parents", "session"}),
     "sessions": frozenset({"ids"}),
@@ -25,7 +25,7 @@ _BESIDE: Final = {
 }
 
 
-def merged_sessions(state: State, changes: Sequence[State]) -> State:
+def merged_sessions(state: StoredSessions, changes: Sequence[StoredSessions]) -> StoredSessions:
     """The state after `changes`, of `Sessions.changes`, in order. O(n log n) for n rows of all of them.
 
     What else lies in them by other names is that of the newest part.
@@ -56,7 +56,7 @@ class _Owners:
         rows: their newest rows in all parts, one part after the other.
     """
 
-    def __init__(self, parts: list[State]) -> None:
+    def __init__(self, parts: list[StoredSessions]) -> None:
         keys = np.concatenate([part["keys"] for part in parts])
         every, self._number = np.unique(keys, return_inverse=True)
         newest = np.zeros(len(every), np.int64)
@@ -87,13 +87,13 @@ def _mark(every: Any, keys: Any, marks: I64, turn: int) -> None:
     marks[at] = turn
 
 
-def _table(parts: list[State], name: str, rows: I64) -> State:
+def _table(parts: list[StoredSessions], name: str, rows: I64) -> StoredSessions:
     tables = [part[name] for part in parts]
     columns = [{column: one for column, one in table.items() if column not in _BESIDE[name]} for table in tables]
     return {**chosen(columns, rows), "ids": ids([table["ids"] for table in tables], rows)}
 
 
-def _calls(parts: list[State], owners: _Owners) -> State:
+def _calls(parts: list[StoredSessions], owners: _Owners) -> StoredSessions:
     tables = [part["calls"] for part in parts]
     owner, counts = owners.of([table["session"] for table in tables])
     rows, spans = np.flatnonzero(counts), Names[CallSpan]()
@@ -104,14 +104,14 @@ def _calls(parts: list[State], owners: _Owners) -> State:
     return {"calls": calls, "spans": tuple(map(tuple, spans.names))}
 
 
-def _lone(parts: list[State], owners: _Owners) -> State:
+def _lone(parts: list[StoredSessions], owners: _Owners) -> StoredSessions:
     tables = [part["lone"] for part in parts]
     owner, counts = owners.of([table["session"] for table in tables])
     (rows,) = counts.nonzero()
     keys = np.concatenate([table["key"] for table in tables])[rows]
     _, last = np.unique(keys[::-1], return_index=True)
     rows = rows[np.sort(len(rows) - 1 - last)]
-    recoded = {}
+    recoded: StoredSessions = {}
     for column, kind in (("source", "sources"), ("partition", "partitions")):
         names = Names[str]()
         codes = [np.array([names.code(name) for name in table[kind]], np.int32) for table in tables]
@@ -127,7 +127,7 @@ def _at(codes: I32, places: I32) -> I32:
     return codes[np.minimum(places, len(codes) - 1)] if len(codes) else np.zeros(len(places), np.int32)
 
 
-def _said(parts: list[State], owners: _Owners) -> State:
+def _said(parts: list[StoredSessions], owners: _Owners) -> StoredSessions:
     owner, counts = owners.of([part["said_of"] for part in parts])
     packed, instants = [*chain.from_iterable(part["said"] for part in parts)], [part["next"] for part in parts]
     newest = {owner.item(at): at for at in np.flatnonzero(counts).tolist()}

@@ -14,16 +14,9 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.times import NEVER
 from models import plain
-from models.sessions import (
-    Resolved,
-    SessionArrivals,
-    SessionCalls,
-    SessionOutcomes,
-    SessionRules,
-    Sessions,
-    SessionStatement,
-    merged_sessions,
-)
+from models.sessions import SessionArrivals, SessionCalls, SessionOutcomes, SessionRules, Sessions
+from models.sessions.merged import merged_sessions
+from models.sessions.records import Resolved, SessionStatement
 from oracle.order import Read, watermarks
 from oracle.records import MINUTE_US, Call, Rules
 from oracle.session import Erase, Said, Statement
@@ -162,6 +155,11 @@ class Run:
     refused: Counter[Any]
     tally: Counter[str]
 
+    @classmethod
+    def nothing(cls) -> Run:
+        """Of a history that has not begun."""
+        return cls(Counter(), Counter(), Counter())
+
 
 class Stream(NamedTuple):
     """Records with the watermark before each, the one after the last, and how they are cut.
@@ -210,7 +208,7 @@ def read_stream(order: Sequence[Read], partitions: int, cuts: Sequence[int], end
 def fast(rules: Rules, stream: Stream, how: How) -> Run:
     """What the step makes of it."""
     sessions = Sessions(rules_of(rules), seed=7, in_columns=how.in_columns)
-    run, stored = Run(Counter(), Counter(), Counter()), [plain.pack(sessions.state())]
+    run, stored = Run.nothing(), [plain.pack(sessions.state())]
     for at, (places, after, is_over) in enumerate(stream.batches()):
         start = places.start
         for pos in places:

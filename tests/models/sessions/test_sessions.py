@@ -89,7 +89,7 @@ def test_the_dead_letter_of_one_that_waited_says_where_it_lies_and_one_refused_a
 
 def test_a_call_beyond_the_bound_takes_no_call_from_an_outcome_that_came_before_it() -> None:
     sessions = Sessions(replace(RULES, most_calls=2, session_wait_us=0))
-    records = [call("s", 0), thumb("s", 5, "u"), call("s", 6), call("s", 7), call("s", 8)]
+    records: list[Call | Said] = [call("s", 0), thumb("s", 5, "u"), call("s", 6), call("s", 7), call("s", 8)]
     resolved = sessions.process(arrivals([(pos, one, one.at) for pos, one in enumerate(records)], T + 20 * MINUTE))
     assert reached(resolved) == [("session:u", "s-0")]
     assert resolved.tally["session_cut"] == 2

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sessions import Sessions, SessionStatement
+from models.sessions import Sessions
+from models.sessions.records import SessionStatement
 from oracle.histories import interleavings
 from oracle.records import Call, Rules
 from oracle.session import Erase, Said
