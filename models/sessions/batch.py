@@ -138,7 +138,7 @@ class Batch:
                 return
             self._members.remove(row, known)
         self._take_in(np.array([i]))
-        self.resolver.call(row, talk, call_id, Moment.on_arrival(wm, calls.pos.item(i)))
+        self.resolver.call(row, talk, call_id, calls.at.item(i), Moment.on_arrival(wm, calls.pos.item(i)))
         self._trim(row)
 
     def _outcome(self, i: int) -> None:

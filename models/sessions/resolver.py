@@ -87,10 +87,10 @@ class Resolver:
                 self.settle(row, talk, moment)
         talk.forget(wm, self._hold)
 
-    def call(self, row: int, talk: Talk, call_id: str, moment: Moment) -> None:
-        """A call has been taken in."""
+    def call(self, row: int, talk: Talk, call_id: str, at: int, moment: Moment) -> None:
+        """A call of the time `at` has been taken in."""
         wm = moment.passed
-        late = any(self._would_reach(row, said, call_id, wm) for said in talk.ids if said.calls is not None)
+        late = any(self._would_reach(row, said, call_id, at, wm) for said in talk.ids if said.calls is not None)
         self._leaving.tally["session_late"] += late
         self.settle(row, talk, moment)
 
@@ -110,7 +110,7 @@ class Resolver:
 
     def settle(self, row: int, talk: Talk, moment: Moment, *, ended: bool = False) -> None:
         """Resolve what can be, and send each record to where it has not been yet."""
-        for said in sorted(talk.ids, key=self._due):
+        for said in sorted((one for one in talk.ids if one.calls is None), key=self._due):
             while (one := said.asserting()) is not None and said.calls is None:
                 is_due = one.at + self._wait <= moment.by
                 if not (is_due or ended):
@@ -134,12 +134,16 @@ class Resolver:
         return NEVER if one is None else one.at + self._wait
 
     def _picked(self, row: int, one: Utterance, instant: int) -> list[Candidate]:
+        if one.scope == "last":
+            return self._members.last_candidate(row, one.at, instant)
         candidates = self._members.candidates(row, one.at, instant)
         return list(in_scope(one.scope, one.named, candidates))
 
-    def _would_reach(self, row: int, said: SaidId, call_id: str, wm: int) -> bool:
+    def _would_reach(self, row: int, said: SaidId, call_id: str, at: int, wm: int) -> bool:
         one = said.asserting()
         assert one is not None, "it has been resolved"  # noqa: S101
+        if one.at < at:
+            return False
         calls = _taking_part(one, self._picked(row, one, wm), wm)
         return call_id in {call.call_id for call in calls[-self._rules.most_reached :]}
 
@@ -159,7 +163,7 @@ class Resolver:
     def _send(self, row: int, talk: Talk, moment: Moment) -> None:
         """Send each record to the calls that it goes to and has not reached."""
         session_id, tally = self._members.sessions.id_of(row), self._leaving.tally
-        for said in talk.ids:
+        for said in [one for one in talk.ids if one.may_be_sent]:
             for one in said.utterances:
                 calls = [call for call in self._goes_to(talk, said, one) if call not in one.reached]
                 if not calls:

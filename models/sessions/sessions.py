@@ -262,7 +262,8 @@ class Sessions:
             calls = np.union1d(calls, self._members.rows_stored(whole))
             lone = np.union1d(lone, self._lone.rows_of(whole))
         state = self._state_of(sessions, calls, lone)
-        return {**state, "whole": self._index.keys(whole), "dropped": changed.dropped}
+        gone = {"dropped": changed.dropped, "lone_gone": changed.lone_gone}
+        return {**state, "whole": self._index.keys(whole), **gone}
 
     def _state_of(self, sessions: I32, calls: I32, lone: I32) -> dict[str, Any]:
         """Plain values of sessions, ascending, and of some of their calls and outcomes."""

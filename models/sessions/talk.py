@@ -114,6 +114,11 @@ class SaidId:
         return any(one.waits for one in self.utterances)
 
     @property
+    def may_be_sent(self) -> bool:
+        """Whether one of its records may reach a call that it has not: it waits, or takes back what others say."""
+        return any(one.origin is not None or not one.asserts for one in self.utterances)
+
+    @property
     def is_lone(self) -> bool:
         """Whether it has one record, of scope `last`, that has reached one call; so it may lie in columns."""
         one = self.utterances[0]
