@@ -79,7 +79,7 @@ class Resolver:
             talk.forget(instant, self._hold)
             moment = Moment(instant, instant, minute_of(instant))
             self.settle(row, talk, moment)
-            over = [(said, one) for said in talk.ids for one in said.utterances
+            over = [(said, one) for said in talk.live for one in said.utterances
                     if one.waits and one.at + self._give_up_after <= instant]  # fmt: skip
             for said, one in over:
                 self._refuse("orphan", row, talk, said, one)
@@ -90,6 +90,8 @@ class Resolver:
     def call(self, row: int, talk: Talk, call_id: str, at: int, moment: Moment) -> None:
         """A call of the time `at` has been taken in."""
         wm = moment.passed
+        if at > talk.latest:
+            return  # No outcome is about a call after it.
         late = any(self._would_reach(row, said, call_id, at, wm) for said in talk.ids if said.calls is not None)
         self._leaving.tally["session_late"] += late
         self.settle(row, talk, moment)
@@ -110,7 +112,7 @@ class Resolver:
 
     def settle(self, row: int, talk: Talk, moment: Moment, *, ended: bool = False) -> None:
         """Resolve what can be, and send each record to where it has not been yet."""
-        for said in sorted((one for one in talk.ids if one.calls is None), key=self._due):
+        for said in sorted((one for one in talk.live if one.calls is None), key=self._due):
             while (one := said.asserting()) is not None and said.calls is None:
                 is_due = one.at + self._wait <= moment.by
                 if not (is_due or ended):
@@ -122,6 +124,7 @@ class Resolver:
                 self._resolve(row, talk, said, one, picked, moment.passed)
                 self._send(row, talk, moment)
         self._send(row, talk, moment)
+        talk.settle()
 
     def abandon(self, row: int, talk: Talk, reason: str) -> None:
         """The session is dropped: what waits becomes dead letters."""
@@ -163,7 +166,7 @@ class Resolver:
     def _send(self, row: int, talk: Talk, moment: Moment) -> None:
         """Send each record to the calls that it goes to and has not reached."""
         session_id, tally = self._members.sessions.id_of(row), self._leaving.tally
-        for said in [one for one in talk.ids if one.may_be_sent]:
+        for said in talk.live:
             for one in said.utterances:
                 calls = [call for call in self._goes_to(talk, said, one) if call not in one.reached]
                 if not calls:
@@ -195,14 +198,13 @@ class Resolver:
         self._leaving.tally["waiting"] -= 1
         # What comes next in its id looks for calls of its own.
         said.missed = said.missed and one is not said.asserting()
-        said.utterances = [each for each in said.utterances if each is not one]
-        talk.ids = [each for each in talk.ids if each.utterances]
+        talk.take_from(said, one)
 
     def drop(self, reason: str, row: int, talk: Talk, said: SaidId) -> None:
         """Forget an id: what waits of it becomes dead letters."""
         for one in [one for one in said.utterances if one.waits]:
             self._refuse(reason, row, talk, said, one)
-        talk.ids = [each for each in talk.ids if each is not said]
+        talk.remove(said)
 
 
 def _taking_part(one: Utterance, picked: list[Candidate], passed: int) -> list[Candidate]:

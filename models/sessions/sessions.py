@@ -115,11 +115,11 @@ class Sessions:
 
     def _unpacked(self, row: int) -> Talk:
         """What was said of a session, which has no lone outcomes from here on."""
-        talk = Talk.unpack(self._packed.get(row))
         lone = self._lone.chain(self._index.without_lone(row))
-        if lone:
-            talk.ids = [*self._lone.said(lone), *talk.ids]
-            self._lone.remove(np.array(lone, np.int32))
+        if not lone:
+            return Talk.unpack(self._packed.get(row))
+        talk = Talk(self._lone.said(lone))
+        self._lone.remove(np.array(lone, np.int32))
         return talk
 
     def _keep(self, row: int, talk: Talk) -> None:
