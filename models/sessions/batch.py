@@ -80,7 +80,7 @@ class Batch:
         came = [(one, self.talks[one.session].pop(one.outcome_id)) for one in rest if one.pos >= 0]
         for one, said in sorted(came, key=lambda each: each[0].pos):
             talk = self.talk(one.session, one.wm)
-            talk.ids.append(said)
+            talk.add(said)
             self.resolver.settle(one.session, talk, Moment.on_arrival(one.wm, one.pos))
 
     def talk(self, row: int, wm: int) -> Talk:
@@ -138,7 +138,7 @@ class Batch:
                 return
             self._members.remove(row, known)
         self._take_in(np.array([i]))
-        self.resolver.call(row, talk, call_id, Moment.on_arrival(wm, calls.pos.item(i)))
+        self.resolver.call(row, talk, call_id, calls.at.item(i), Moment.on_arrival(wm, calls.pos.item(i)))
         self._trim(row)
 
     def _outcome(self, i: int) -> None:
@@ -155,9 +155,10 @@ class Batch:
             self._leaving.refuse(kind, detail, record.session_id, record.outcome_id, one.origin, raw)
         else:
             if said is None:
-                said = SaidId(record.outcome_id, one.source in self._rules.revises)
-                talk.ids.append(said)
-            said.utterances.append(one)
+                said = SaidId(record.outcome_id, one.source in self._rules.revises, [one])
+                talk.add(said)
+            else:
+                talk.add_to(said, one)
             moment = Moment.on_arrival(wm, outcomes.pos.item(i))
             self.resolver.outcome(row, talk, said, one, moment, outcomes.call_at.item(i), raw)
 

@@ -58,7 +58,6 @@ def sort_records(
     slow = np.zeros(len(members.sessions.table.count), np.bool_)
     slow[rows.calls[disturbing]] = True
     slow[rows.outcomes[~simple]] = True
-    slow[rows.outcomes[_too_many(rules, members, rows.outcomes)]] = True
     slow |= members.sessions.table.is_packed
     irregular = np.isin(rows.calls, np.unique(rows.calls[odd]))
     one_by_one = is_open & irregular
@@ -92,13 +91,6 @@ def _disturbs(rules: SessionRules, members: SessionMembers, arrivals: SessionArr
     calls = arrivals.calls
     disturbs: Bools = (calls.at <= members.sessions.table.settled_at[rows]) | (calls.at + rules.wait() < calls.wm)
     return disturbs
-
-
-def _too_many(rules: SessionRules, members: SessionMembers, rows: I32) -> Bools:
-    """Which outcomes are of sessions that may have more than are remembered."""
-    _, place, new = np.unique(rows, return_inverse=True, return_counts=True)
-    too_many: Bools = members.sessions.table.lones[rows] + new[place] > rules.most_ids
-    return too_many
 
 
 def _spoken_of(members: SessionMembers, arrivals: SessionArrivals, rows: SessionsOf) -> Bools:

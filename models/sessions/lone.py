@@ -195,6 +195,28 @@ class LoneOutcomes:
             head = following.item(head)
         return rows[::-1]
 
+    def oldest(self, head: int, count: int, since: int) -> I32 | None:
+        """The oldest outcomes of a session, ties by id; None unless none waits, and all are from before `since`.
+
+        O(n log n) for n outcomes of the session; `head` is its newest one.
+        """
+        rows = np.array(self.chain(head), np.int32)
+        at, ids = self.table.columns.at[rows].tolist(), self.table.ids.texts(rows)
+        order = [place for _, _, place in sorted(zip(at, ids, range(len(rows)), strict=True))[:count]]
+        oldest = rows[order]
+        if len(oldest) < count or at[order[-1]] >= since or self.table.columns.waits[oldest].any():
+            return None
+        return oldest
+
+    def forget(self, session: int, rows: I32, heads: I32) -> U64:
+        """Forget some outcomes of a session; their keys. O(outcomes of the session)."""
+        chain, columns = np.array(self.chain(heads.item(session)), np.int32), self.table.columns
+        keys: U64 = columns.key[rows]
+        heads[session] = LAST
+        self.link(chain[~np.isin(chain, rows)], heads)
+        self.remove(rows)
+        return keys
+
     def due(self, instant: int) -> I32:
         """Those that wait and are older than `instant`, in the order of arrival. O(1) where none is."""
         if self._first >= instant:

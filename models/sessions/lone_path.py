@@ -72,6 +72,8 @@ class LonePath:
         records = arrivals.outcomes.records
         self._ids = [record.outcome_id for record in records]
         self._keys = keys_of(members.sessions.keys(rows), arrivals.outcomes.uuid, self._ids)
+        self._over: dict[int, I32] = {}
+        """By row of a session that gets too many, the outcomes that go."""
         self._arrived = Arrived(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def simple(self) -> Bools:
@@ -83,12 +85,30 @@ class LonePath:
         simple &= outcomes.at + self._rules.give_up_after() >= outcomes.wm
         # Its id may be over; the slow path sees to that.
         simple[simple] = ~self._lone.known(self._keys[simple])
-        return simple
+        return simple & ~self._is_crowded()
+
+    def _is_crowded(self) -> Bools:
+        """Which outcomes are of sessions that get too many, where those that go cannot be told before."""
+        sessions, place, new = np.unique(self._rows, return_inverse=True, return_counts=True)
+        excess = self._members.sessions.table.lones[sessions] + new - self._rules.most_ids
+        crowded = np.zeros(len(sessions), np.bool_)
+        for at in np.flatnonzero(excess > 0).tolist():
+            row, since = sessions.item(at), self._arrivals.outcomes.at[place == at].min()
+            over = self._lone.oldest(self._members.sessions.table.lone.item(row), excess.item(at), since)
+            crowded[at] = over is None
+            if over is not None:
+                self._over[row] = over
+        is_crowded: Bools = crowded[place]
+        return is_crowded
 
     def add(self, chosen: I64) -> None:
         """Buffer some outcomes, ascending. O(n)."""
         if not len(chosen):
             return
+        for row in set(self._rows[chosen].tolist()) & self._over.keys():
+            self._members.sessions.table.lones[row] -= len(self._over[row])
+            gone = self._lone.forget(row, self._over[row], self._members.sessions.table.lone)
+            self._members.sessions.unstored.forget_lone(np.array([row], np.int32), gone)
         new, table = self._new(chosen), self._members.sessions.table
         rows = self._lone.add(new, table.lone)
         self._members.sessions.lone_came(new.session, new.at, self._rules.hold(), rows)

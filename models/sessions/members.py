@@ -114,13 +114,10 @@ class SessionMembers:
     def candidates(self, row: int, at: int, instant: int) -> list[Candidate]:
         """Those calls of a session, kept at `instant`, that an outcome of time `at` may be about, oldest first."""
         found = []
-        for call_at, call_id, call_row in self._up_to(row, at):
+        for call_at, _, call_row in self._up_to(row, at):
             span = self._spans.names[self._calls.span.item(call_row)]
             if at <= call_at + span.longest and call_at + span.longest + span.lateness >= instant:
-                known = self._calls.parents.known(np.array([call_row], np.int32))[0]
-                parent = self._calls.parents.get(call_row) if known else None
-                end = call_at + span.horizon
-                found.append(Candidate(call_at, call_id, parent, end, end + span.lateness))
+                found.append(self._candidate(call_row))
         return found
 
     def last_calls(self, sessions: I32, at: I64, instants: I64) -> I32:
@@ -168,6 +165,17 @@ class SessionMembers:
     def call_ids(self, rows: I32) -> tuple[U64, U64, list[str]]:
         """Of calls: hashes, ids as words (zeros for those that are no UUIDs), and ids."""
         return self._calls.key[rows], self._calls.ids.words(rows), self._calls.ids.texts(rows)
+
+    def last_candidate(self, row: int, at: int, instant: int) -> list[Candidate]:
+        """The newest of the `candidates`, if there is one. O(log n) for n calls of a session that has many."""
+        last = self.last_calls(np.array([row]), np.array([at]), np.array([instant])).item(0)
+        return [] if last == LAST else [self._candidate(last)]
+
+    def _candidate(self, row: int) -> Candidate:
+        span, at = self._spans.names[self._calls.span.item(row)], self._calls.at.item(row)
+        known = self._calls.parents.known(np.array([row], np.int32))[0]
+        parent = self._calls.parents.get(row) if known else None
+        return Candidate(at, self._calls.ids.get(row), parent, at + span.horizon, at + span.horizon + span.lateness)
 
     def oldest(self, row: int, most: int) -> int:
         """The row of the oldest call of a session that has more than `most`, else LAST."""

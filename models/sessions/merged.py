@@ -37,7 +37,7 @@ def merged_sessions(state: StoredSessions, changes: Sequence[StoredSessions]) ->
         return state
     parts = [state, *changes]
     owners = _Owners(parts)
-    rest = {name: value for name, value in parts[-1].items() if name not in {"whole", "dropped"}}
+    rest = {name: value for name, value in parts[-1].items() if name not in {"whole", "dropped", "lone_gone"}}
     return {
         **rest,
         "keys": owners.keys,
@@ -107,9 +107,12 @@ def _calls(parts: list[StoredSessions], owners: _Owners) -> StoredSessions:
 def _lone(parts: list[StoredSessions], owners: _Owners) -> StoredSessions:
     tables = [part["lone"] for part in parts]
     owner, counts = owners.of([table["session"] for table in tables])
+    keys = np.concatenate([table["key"] for table in tables])
+    turn = np.repeat(np.arange(len(parts)), [len(table["key"]) for table in tables])
+    for at, part in enumerate(parts[1:], start=1):
+        counts &= (turn >= at) | ~np.isin(keys, part["lone_gone"])
     (rows,) = counts.nonzero()
-    keys = np.concatenate([table["key"] for table in tables])[rows]
-    _, last = np.unique(keys[::-1], return_index=True)
+    _, last = np.unique(keys[rows][::-1], return_index=True)
     rows = rows[np.sort(len(rows) - 1 - last)]
     recoded: StoredSessions = {}
     for column, kind in (("source", "sources"), ("partition", "partitions")):

@@ -79,7 +79,7 @@ class Resolver:
             talk.forget(instant, self._hold)
             moment = Moment(instant, instant, minute_of(instant))
             self.settle(row, talk, moment)
-            over = [(said, one) for said in talk.ids for one in said.utterances
+            over = [(said, one) for said in talk.live for one in said.utterances
                     if one.waits and one.at + self._give_up_after <= instant]  # fmt: skip
             for said, one in over:
                 self._refuse("orphan", row, talk, said, one)
@@ -87,10 +87,12 @@ class Resolver:
                 self.settle(row, talk, moment)
         talk.forget(wm, self._hold)
 
-    def call(self, row: int, talk: Talk, call_id: str, moment: Moment) -> None:
-        """A call has been taken in."""
+    def call(self, row: int, talk: Talk, call_id: str, at: int, moment: Moment) -> None:
+        """A call of the time `at` has been taken in."""
         wm = moment.passed
-        late = any(self._would_reach(row, said, call_id, wm) for said in talk.ids if said.calls is not None)
+        if at > talk.latest:
+            return  # No outcome is about a call after it.
+        late = any(self._would_reach(row, said, call_id, at, wm) for said in talk.ids if said.calls is not None)
         self._leaving.tally["session_late"] += late
         self.settle(row, talk, moment)
 
@@ -110,7 +112,7 @@ class Resolver:
 
     def settle(self, row: int, talk: Talk, moment: Moment, *, ended: bool = False) -> None:
         """Resolve what can be, and send each record to where it has not been yet."""
-        for said in sorted(talk.ids, key=self._due):
+        for said in sorted((one for one in talk.live if one.calls is None), key=self._due):
             while (one := said.asserting()) is not None and said.calls is None:
                 is_due = one.at + self._wait <= moment.by
                 if not (is_due or ended):
@@ -122,6 +124,7 @@ class Resolver:
                 self._resolve(row, talk, said, one, picked, moment.passed)
                 self._send(row, talk, moment)
         self._send(row, talk, moment)
+        talk.settle()
 
     def abandon(self, row: int, talk: Talk, reason: str) -> None:
         """The session is dropped: what waits becomes dead letters."""
@@ -134,12 +137,16 @@ class Resolver:
         return NEVER if one is None else one.at + self._wait
 
     def _picked(self, row: int, one: Utterance, instant: int) -> list[Candidate]:
+        if one.scope == "last":
+            return self._members.last_candidate(row, one.at, instant)
         candidates = self._members.candidates(row, one.at, instant)
         return list(in_scope(one.scope, one.named, candidates))
 
-    def _would_reach(self, row: int, said: SaidId, call_id: str, wm: int) -> bool:
+    def _would_reach(self, row: int, said: SaidId, call_id: str, at: int, wm: int) -> bool:
         one = said.asserting()
         assert one is not None, "it has been resolved"  # noqa: S101
+        if one.at < at:
+            return False
         calls = _taking_part(one, self._picked(row, one, wm), wm)
         return call_id in {call.call_id for call in calls[-self._rules.most_reached :]}
 
@@ -159,7 +166,7 @@ class Resolver:
     def _send(self, row: int, talk: Talk, moment: Moment) -> None:
         """Send each record to the calls that it goes to and has not reached."""
         session_id, tally = self._members.sessions.id_of(row), self._leaving.tally
-        for said in talk.ids:
+        for said in talk.live:
             for one in said.utterances:
                 calls = [call for call in self._goes_to(talk, said, one) if call not in one.reached]
                 if not calls:
@@ -191,14 +198,13 @@ class Resolver:
         self._leaving.tally["waiting"] -= 1
         # What comes next in its id looks for calls of its own.
         said.missed = said.missed and one is not said.asserting()
-        said.utterances = [each for each in said.utterances if each is not one]
-        talk.ids = [each for each in talk.ids if each.utterances]
+        talk.take_from(said, one)
 
     def drop(self, reason: str, row: int, talk: Talk, said: SaidId) -> None:
         """Forget an id: what waits of it becomes dead letters."""
         for one in [one for one in said.utterances if one.waits]:
             self._refuse(reason, row, talk, said, one)
-        talk.ids = [each for each in talk.ids if each is not said]
+        talk.remove(said)
 
 
 def _taking_part(one: Utterance, picked: list[Candidate], passed: int) -> list[Candidate]:

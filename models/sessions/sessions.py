@@ -115,11 +115,11 @@ class Sessions:
 
     def _unpacked(self, row: int) -> Talk:
         """What was said of a session, which has no lone outcomes from here on."""
-        talk = Talk.unpack(self._packed.get(row))
         lone = self._lone.chain(self._index.without_lone(row))
-        if lone:
-            talk.ids = [*self._lone.said(lone), *talk.ids]
-            self._lone.remove(np.array(lone, np.int32))
+        if not lone:
+            return Talk.unpack(self._packed.get(row))
+        talk = Talk(self._lone.said(lone))
+        self._lone.remove(np.array(lone, np.int32))
         return talk
 
     def _keep(self, row: int, talk: Talk) -> None:
@@ -229,8 +229,16 @@ class Sessions:
                 talk = self._unpacked(row)
                 erase_call(resolver, row, talk, call_id)
                 self._keep(row, talk)
+        self._drop(self._empty())
         self._index.unstored.stop()
         return resolved(leaving, [])
+
+    def _empty(self) -> I32:
+        """The rows of sessions without a call and an outcome: their ids would stay."""
+        rows = self._index.rows()
+        rows = rows[self._members.counts(rows) == 0]
+        said = np.array([*self._packed, *self._lone.table.columns.session[self._lone.used()].tolist()], np.int32)
+        return rows[~np.isin(rows, said)]
 
     def _naming(self, call_id: str) -> list[int]:
         """The rows of the sessions in whose outcomes a call may be named."""
@@ -262,7 +270,8 @@ class Sessions:
             calls = np.union1d(calls, self._members.rows_stored(whole))
             lone = np.union1d(lone, self._lone.rows_of(whole))
         state = self._state_of(sessions, calls, lone)
-        return {**state, "whole": self._index.keys(whole), "dropped": changed.dropped}
+        gone = {"dropped": changed.dropped, "lone_gone": changed.lone_gone}
+        return {**state, "whole": self._index.keys(whole), **gone}
 
     def _state_of(self, sessions: I32, calls: I32, lone: I32) -> dict[str, Any]:
         """Plain values of sessions, ascending, and of some of their calls and outcomes."""

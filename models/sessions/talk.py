@@ -114,6 +114,11 @@ class SaidId:
         return any(one.waits for one in self.utterances)
 
     @property
+    def is_live(self) -> bool:
+        """Whether one of its records may reach a call that it has not: it waits, or takes back what others say."""
+        return self.calls is None or any(one.origin is not None or not one.asserts for one in self.utterances)
+
+    @property
     def is_lone(self) -> bool:
         """Whether it has one record, of scope `last`, that has reached one call; so it may lie in columns."""
         one = self.utterances[0]
@@ -139,12 +144,54 @@ class SaidId:
 
 
 class Talk:
-    """All ids of one session, in the order of their arrival."""
+    """All ids of one session, in the order of their arrival.
 
-    __slots__ = ("ids",)
+    Attributes:
+        ids: all of them.
+        live: those of which a record may still reach a call, in that order, and maybe others. There are few of them.
+        latest: nothing has been said later than this.
+    """
+
+    __slots__ = ("_oldest", "ids", "latest", "live")
 
     def __init__(self, ids: list[SaidId] | None = None) -> None:
         self.ids = [] if ids is None else ids
+        self.latest = max((one.at for said in self.ids for one in said.utterances), default=NOTHING)
+        self._look()
+
+    def _look(self) -> None:
+        self.live = [one for one in self.ids if one.is_live]
+        self._oldest = min((one.at for one in self.ids), default=NO_INSTANT)
+
+    def add(self, said: SaidId) -> None:
+        """Add an id with its record, behind the others."""
+        self.ids.append(said)
+        self.live.append(said)
+        self._oldest, self.latest = min(self._oldest, said.at), max(self.latest, said.at)
+
+    def add_to(self, said: SaidId, one: Utterance) -> None:
+        """Add a record to an id that is there. O(ids)."""
+        said.utterances.append(one)
+        self.latest = max(self.latest, one.at)
+        if not any(each is said for each in self.live):
+            self.live = [each for each in self.ids if each.is_live]
+
+    def remove(self, said: SaidId) -> None:
+        """Forget an id. O(ids)."""
+        self.ids = [one for one in self.ids if one is not said]
+        self.live = [one for one in self.live if one is not said]
+
+    def take_from(self, said: SaidId, one: Utterance) -> None:
+        """Forget a record, and its id if it was the last. O(ids)."""
+        said.utterances = [each for each in said.utterances if each is not one]
+        if not said.utterances:
+            self.remove(said)
+        else:
+            self._oldest = min(self._oldest, said.at)
+
+    def settle(self) -> None:
+        """Look at those no longer that have come to rest."""
+        self.live = [one for one in self.live if one.is_live]
 
     def newest(self) -> int:
         """The latest time at which something was said that looks for calls."""
@@ -158,7 +205,7 @@ class Talk:
     def next_instant(self, wait: int, give_up_after: int) -> int:
         """When something is due, or its wait ends; NO_INSTANT if nothing waits."""
         instants = []
-        for said in self.ids:
+        for said in self.live:
             one = said.asserting()
             if one is not None and said.calls is None and not said.missed:
                 instants.append(one.at + wait)
@@ -174,12 +221,14 @@ class Talk:
     def pop(self, outcome_id: str) -> SaidId:
         """Take out the id of this name, of which there is one."""
         (said,) = (one for one in self.ids if one.outcome_id == outcome_id)
-        self.ids = [one for one in self.ids if one is not said]
+        self.remove(said)
         return said
 
     def forget(self, instant: int, hold: int) -> None:
-        """Drop the ids that are over and do not wait."""
-        self.ids = [one for one in self.ids if one.at + hold >= instant or one.waits]
+        """Drop the ids that are over and do not wait. O(1) where none is over."""
+        if self._oldest + hold < instant:
+            self.ids = [one for one in self.ids if one.at + hold >= instant or one.waits]
+            self._look()
 
     def pack(self) -> bytes:
         """As bytes; `unpack` reads them."""

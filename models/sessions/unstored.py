@@ -16,13 +16,15 @@ class Changed(NamedTuple):
     """Rows that have changed, ascending, each once; some may be free by now.
 
     `whole`: sessions of which something may have gone, so that nothing counts that was stored of them before;
-    `dropped`: keys of sessions of which the same is true, and that may be gone.
+    `dropped`: keys of sessions of which the same is true, and that may be gone; `lone_gone`: keys of lone outcomes of
+    others, likewise.
     """
 
     sessions: I32
     whole: I32
     calls: I32
     lone: I32
+    lone_gone: U64
     dropped: U64
 
 
@@ -38,6 +40,7 @@ class Unstored:
         self._calls: list[I32] = []
         self._lone: list[I32] = []
         self._dropped: list[U64] = []
+        self._lone_gone: list[U64] = []
         self._whole = set[int]()
         self._count = 0
 
@@ -73,6 +76,13 @@ class Unstored:
         if self._is_on:
             self._whole.update(sessions)
 
+    def forget_lone(self, sessions: I32, keys: U64) -> None:
+        """Lone outcomes that are gone, by their keys, of sessions of which the rest stays."""
+        if self._is_on:
+            self._sessions.append(sessions)
+            self._lone_gone.append(keys)
+            self._count += len(keys)
+
     def drop(self, keys: U64) -> None:
         """Sessions that are gone, by their keys."""
         if self._is_on:
@@ -84,6 +94,7 @@ class Unstored:
         whole = np.array(sorted(self._whole), np.int32)
         sessions = np.unique(np.concatenate([_NONE, whole, *self._sessions]))
         calls, lone = (np.unique(np.concatenate([_NONE, *rows])) for rows in (self._calls, self._lone))
-        dropped = np.unique(np.concatenate([np.zeros(0, np.uint64), *self._dropped]))
+        none = np.zeros(0, np.uint64)
+        dropped, gone = (np.unique(np.concatenate([none, *keys])) for keys in (self._dropped, self._lone_gone))
         self._clear()
-        return Changed(sessions, whole, calls, lone, dropped)
+        return Changed(sessions, whole, calls, lone, gone, dropped)

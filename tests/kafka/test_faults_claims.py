@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -142,8 +141,7 @@ def test_it_stores_no_more_than_the_epoch_that_was_confirmed_before_it_stood_sti
     it = pipeline(lanes=2)
     it.send(300)
     confirmed = "flows.dataflow.snapshot_sink:SnapshotPartition.snapshot@2"
-    settings: dict[str, Any] = {"AFTERCALL_RECOVERY__EPOCH": "1s", **with_defect(confirmed, "SIGSTOP")}
-    zombie = it.start(**settings)
+    zombie = it.start(processes=1, before=None, AFTERCALL_RECOVERY__EPOCH="1s", **with_defect(confirmed, "SIGSTOP"))
     zombie.until(lambda: is_stopped(zombie.process.pid))
     before = frontier(it.out)
     copy = beside(pipeline, it, copied=True)

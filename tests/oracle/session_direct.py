@@ -14,7 +14,8 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.times import NEVER
 from models import plain
-from models.sessions import SessionArrivals, SessionCalls, SessionOutcomes, SessionRules, Sessions, merged_sessions
+from models.sessions import SessionArrivals, SessionCalls, SessionOutcomes, SessionRules, Sessions
+from models.sessions.merged import merged_sessions
 from models.sessions.records import Resolved, SessionStatement
 from oracle.order import Read, watermarks
 from oracle.records import MINUTE_US, Call, Rules

@@ -196,7 +196,7 @@ def session_streams(draw: st.DrawFn, *, plain: bool = False) -> tuple[Rules, lis
         wm += draw(st.sampled_from([0, 0, 0, 0, 1, SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE]))
         at = wm + draw(st.sampled_from([-20, -6, -5, -2, -1, 0, 0, 1, 2, 5, 12])) * MINUTE
         before.append(wm)
-        turn = draw(st.integers(0, 99 if plain else 23))
+        turn = draw(st.integers(0, 39 if plain else 23))
         if records and turn < 3:
             again = draw(st.sampled_from(records))
             records.append(draw(_again(again)) if isinstance(again, Said) else again)

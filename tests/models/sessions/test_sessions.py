@@ -150,3 +150,39 @@ def test_what_waited_before_a_restart_is_resolved_while_all_partitions_are_at_th
     fed(sessions, [call("s", 0), thumb("s", 1)])
     resumed = Sessions.from_state(plain.unpack(plain.pack(sessions.state())), RULES)
     assert reached(fed(resumed, [], ended=True)) == [("session:u", "s-0")]
+
+
+def test_of_calls_at_one_instant_the_greatest_id_is_the_last() -> None:
+    for names in (("a", "b"), ("b", "a")):
+        sessions = Sessions(RULES)
+        fed(sessions, [call("s", 0, name) for name in names])
+        assert reached(fed(sessions, [thumb("s", 0)], ended=True)) == [("session:u", "b")]
+
+
+def test_a_call_that_comes_after_what_it_would_have_been_about_was_settled_is_counted() -> None:
+    sessions = Sessions(RULES)
+    fed(sessions, [call("s", 0), thumb("s", 5)], ended=True)
+    assert fed(sessions, [call("s", 3)]).tally == {"session_late": 1}
+    assert fed(sessions, [call("s", 6)]).tally == {}
+
+
+def test_an_erased_call_is_no_parent_and_is_in_nothing_that_is_stored() -> None:
+    sessions = Sessions(RULES)
+    below = replace(call("s", 1, "below"), parent_call_id="erased-1")
+    fed(sessions, [call("s", 0, "top"), replace(call("s", 0, "erased-1"), parent_call_id="top"), below, thumb("s", 1)])
+    fed(sessions, [thumb("s", 2, "v", "all"), call("t", 0, "erased-1"), thumb("t", 0)], 30)
+    sessions.erase_calls([(hash_of("erased-1"), "erased-1")])
+    assert b"erased-1" not in plain.pack(sessions.state())
+    tree = Said("s", replace(thumb("s", 2, "w").outcome, call_id="top"), "descendants")
+    assert reached(fed(sessions, [tree], 30)) == [("session:w", "top")]
+    assert reached(fed(sessions, [thumb("t", 5, "x")], 30)) == []
+
+
+def test_a_session_with_more_outcomes_than_are_remembered_forgets_the_oldest_and_stays_in_columns() -> None:
+    sessions = Sessions(replace(RULES, most_ids=3))
+    fed(sessions, [call("s", 0), *(thumb("s", at, f"u{at}") for at in (1, 2, 3))], ended=True)
+    assert reached(fed(sessions, [thumb("s", 4, "u4")], ended=True)) == [("session:u4", "s-0")]
+    state = sessions.state()
+    assert (len(state["lone"]["key"]), len(state["said"])) == (3, 0)
+    assert fed(sessions, [thumb("s", 2, "u2")]).tally == {"duplicates": 1}
+    assert [one.reason for one in fed(sessions, [thumb("s", 1, "u1")], ended=True).refused] == ["orphan"]
