@@ -52,15 +52,15 @@ class Lane:
         self._offset += count
         batch = self._decoder.decode(part.raws, part.kinds, part.kinds.astype(np.int32), offset, TOPICS)
         before = []
-        for kind, columns in ((CALL, batch.calls), (OUTCOME, batch.outcomes)):
+        times = batch.times()
+        for kind in (CALL, OUTCOME):
             at = np.full(count + 1, self._clocks[kind], np.int64)
-            at[1:][columns.pos] = columns.at
+            at[1:][part.kinds == kind] = times[part.kinds == kind]
             clock = np.maximum.accumulate(np.maximum(at, self._clocks[kind]))
             self._clocks[kind] = clock[-1]
             before.append(clock[:-1])
         watermark = np.minimum(*before)
-        batch.calls.wm[:] = watermark[batch.calls.pos]
-        batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
+        batch.met(watermark)
         batch.low, batch.high = int(self._clocks.min()), int(self._clocks.max())
         return batch
 

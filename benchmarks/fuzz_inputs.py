@@ -41,6 +41,7 @@ _DOCUMENTS: Final = ",".join(f'{{"id":"d{number}"}}' for number in range(MAX_DOC
 _ATTEMPTS: Final = ",".join('{"model":"m"}' for _ in range(MAX_ATTEMPTS + 1))
 TOKENS: Final = (
     *("null", "true", "false", "{}", "[]", '""', '"~"', '"judge"', '"call"', '"outcome"', '"silence"', '"retract"'),
+    *('"last"', '"all"', '"root"', '"descendants"', '"session:u1"', '"s1"'),
     *(
         "0",
         "-0",

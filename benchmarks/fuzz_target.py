@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 from xxhash import xxh3_64_intdigest
 
-from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES, AgentCall, Outcome
+from aftercall.events import MAX_RECORD_BYTES, MAX_TEXT, AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS, DeadLetter, to_json
 from aftercall.times import parse_time
 from connectors.batch import Batch, Calls, Outcomes
@@ -62,9 +62,9 @@ def check(message: Message) -> str:
     """
     raw = payload(message.value, message.headers)
     batch = _decoded(raw, message)
-    accepted = [(name, columns) for name, columns in (("call", batch.calls), ("outcome", batch.outcomes))
-                if 1 in columns.pos]  # fmt: skip
-    assert batch.records == 3 == len(batch.calls.pos) + len(batch.outcomes.pos) + len(batch.refused)
+    read: tuple[tuple[str, Any], ...] = (("call", batch.calls), ("outcome", batch.outcomes), ("outcome", batch.said))
+    accepted = [(name, columns) for name, columns in read if 1 in columns.pos]
+    assert batch.records == 3 == sum(len(columns.pos) for _, columns in read) + len(batch.refused)
     assert len(batch.refused) + len(accepted) == 1, "both or neither; or a neighbour was refused"
     want = _expected(raw, message.kind)
     assert (want is None) == bool(batch.refused), "pydantic decides otherwise"
@@ -74,8 +74,10 @@ def check(message: Message) -> str:
         row = columns.pos.tolist().index(1)
         record = columns.records[row]
         decoded = msgspec.to_builtins(record)
-        if message.kind == OUTCOME:
+        if columns is batch.outcomes:
             _check_votes(batch.outcomes, row)
+        elif columns is batch.said:
+            assert columns.session[row] == xxh3_64_intdigest(record.session_id.encode())
         elif want is not None:
             _check_contents(batch.calls, row, want)
             want = _kept(want, message)
@@ -164,7 +166,7 @@ def _check_letter(reason: str, detail: str, raw: bytes, message: Message) -> Non
     key, fields = dead_letter(
         reason, detail, topic_origin("t", 0, 11), raw, key_text(message.key), keep_payloads=message.keep_payloads
     )
-    assert message.key is not None or len(key) <= MAX_CALL_ID, "a key that was no call_id"
+    assert message.key is not None or len(key) <= MAX_TEXT, "a key that was no id"
     assert (fields["size"], fields["sha256"]) == (len(raw), sha256(raw).hexdigest())
     assert len(fields["payload"].encode()) <= MAX_PAYLOAD_BYTES, "a payload over its limit"
     letter = DeadLetter.sealed(**fields)

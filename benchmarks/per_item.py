@@ -89,16 +89,16 @@ def decode_pydantic(raws: list[bytes]) -> list[tuple[str, Call | Outcome]]:
     for raw in raws:
         if b'"outcome_id":' in raw:
             outcome = aftercall.Outcome.model_validate_json(raw)
-            at = EPOCH + timedelta(microseconds=parse_time(outcome.occurred_at))
+            at, call_id = EPOCH + timedelta(microseconds=parse_time(outcome.occurred_at)), outcome.call_id or ""
             lean_outcome = Outcome.model_construct(
                 type="outcome",
-                call_id=outcome.call_id,
+                call_id=call_id,
                 outcome_id=outcome.outcome_id,
                 occurred_at=at,
                 success=outcome.success,
                 score=outcome.score,
             )
-            decoded.append((outcome.call_id, lean_outcome))
+            decoded.append((call_id, lean_outcome))
         else:
             call = aftercall.AgentCall.model_validate_json(raw)
             at = EPOCH + timedelta(microseconds=parse_time(call.occurred_at))

@@ -42,6 +42,7 @@ class Calls(NamedTuple):
         names: digest of 32 bits of the names as they are read, before aliases.
         segment: such a digest, before anything is redacted; 0 where absent.
         session: the same of `session_id`.
+        session_key: xxh3_64 of the UTF-8 of `session_id`, 0 where absent.
         error: the same.
         filled: which of `aftercall.vocabulary.FILLED_ONCE` the record has, as bits; the upper 16 are a hint which name
             differs from that of another call: 5 bits of the task type, 6 of the model, 5 of the config.
@@ -65,6 +66,7 @@ class Calls(NamedTuple):
     names: U32
     segment: U32
     session: U32
+    session_key: U64
     error: U32
     filled: U32
     uuid: U64
@@ -115,6 +117,46 @@ class Outcomes(NamedTuple):
     wm: I64
 
 
+class SessionOutcomes(NamedTuple):
+    """Accepted outcomes of sessions, which name a `session_id`; columns are as in `Outcomes`.
+
+    `session`: xxh3_64 of the UTF-8 of the `session_id`. `call_id` of a record is the call that `descendants` names.
+    """
+
+    pos: I64
+    session: U64
+    at: I64
+    call_at: I64
+    uuid: U64
+    source: I32
+    success: I8
+    score: F64
+    retract: Bools
+    records: Objects
+    raw: Objects
+    partition: I32
+    offset: I64
+    wm: I64
+
+
+NO_SESSION_OUTCOMES: Final = SessionOutcomes(
+    pos=np.zeros(0, np.int64),
+    session=np.zeros(0, np.uint64),
+    at=np.zeros(0, np.int64),
+    call_at=np.zeros(0, np.int64),
+    uuid=np.zeros((0, 2), np.uint64),
+    source=np.zeros(0, np.int32),
+    success=np.zeros(0, np.int8),
+    score=np.zeros(0),
+    retract=np.zeros(0, np.bool_),
+    records=np.zeros(0, np.object_),
+    raw=np.zeros(0, np.object_),
+    partition=np.zeros(0, np.int32),
+    offset=np.zeros(0, np.int64),
+    wm=np.zeros(0, np.int64),
+)
+
+
 class Whole(NamedTuple):
     """Of a record that is too long to be held: its bytes, and their hash."""
 
@@ -160,10 +202,11 @@ class Warned(NamedTuple):
 
 
 class Erase(NamedTuple):
-    """A request to erase calls; see `connectors.erasure.requests`."""
+    """A request to erase calls and sessions; see `connectors.erasure.requests`."""
 
     request: str
     call_ids: tuple[str, ...]
+    sessions: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -172,12 +215,12 @@ class Batch:
 
     Attributes:
         calls: accepted calls.
-        outcomes: accepted outcomes.
+        outcomes: accepted outcomes of calls.
         refused: the others, in reading order.
         groups: distinct (task_type, model, config) in this batch.
         sources: distinct sources in this batch.
         partitions: names of the lane's partitions (of topics `topic/3`, of files their path).
-        records: how many records were read: `len(calls.pos) + len(outcomes.pos) + len(refused)`.
+        records: how many records were read: `len(calls.pos) + len(outcomes.pos) + len(said.pos) + len(refused)`.
         low: the lane's clock after the batch, us: the minimum over its partitions, where idle ones count as far as the
             others had been read when their end was confirmed; `NEVER` while one of them has no accepted record.
         high: the greatest clock of a partition, us, or `NEVER`.
@@ -192,6 +235,8 @@ class Batch:
         marks: where reading of each partition resumes: the offset (in a file, the line) after the last one read.
         erase: calls to erase, including those in this batch.
         warnings: about accepted records.
+        said: accepted outcomes of sessions.
+        ended: all partitions of the lane are at their end: idle, or files that have been read.
     """
 
     calls: Calls
@@ -213,6 +258,20 @@ class Batch:
     marks: dict[str, int] = field(default_factory=dict)
     erase: tuple[Erase, ...] = ()
     warnings: list[Warned] = field(default_factory=list)
+    said: SessionOutcomes = NO_SESSION_OUTCOMES
+    ended: bool = False
+
+    def times(self) -> I64:
+        """The event time of each record as read, us; `NEVER` of those that were refused."""
+        at = np.full(self.records, NEVER, np.int64)
+        for some in (self.calls, self.outcomes, self.said):
+            at[some.pos] = some.at
+        return at
+
+    def met(self, watermark: I64) -> None:
+        """Set the watermark in force before each record, as read."""
+        for some in (self.calls, self.outcomes, self.said):
+            some.wm[:] = watermark[some.pos]
 
 
 def objects(values: Sequence[object]) -> Objects:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from pydantic_core import from_json
 
-from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES
+from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES, MAX_TEXT
 from connectors.batch import Whole
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
@@ -66,7 +66,7 @@ def dead_letter(
         detail: one sentence.
         origin: from `file_origin` or `topic_origin`.
         raw: the original's bytes.
-        key: the original's key; None: the `call_id` of the original is used, or `""`.
+        key: the original's key; None: the `call_id` of the original is used, else its `session_id`, or `""`.
         keep_payloads: keep `input` and `output` in the payload.
         redact: matches of these patterns are replaced by `REDACTED` in the payload and the detail.
         whole: of an original of which `raw` is only the beginning.
@@ -77,7 +77,7 @@ def dead_letter(
         A payload that was cut ends in `CUT_MARK`.
     """
     if key is None:
-        key = call_id_of(raw)
+        key = letter_key(raw)
     for pattern in redact:
         detail = pattern.sub(REDACTED, detail)
     fields = {
@@ -110,18 +110,22 @@ def whole_payload(payload: str | None, sha256_hex: str) -> bytes | None:
         return None
 
 
-def call_id_of(raw: bytes) -> str:
-    """The `call_id` of a record, or `""` if it has none that can be read and has a legal length."""
+def letter_key(raw: bytes) -> str:
+    """The `call_id` of a record, else its `session_id`, or `""` if none can be read and has a legal length."""
     if len(raw) > MOST_PARSED:
         return ""
     try:
         record = from_json(raw, allow_inf_nan=True)
     except ValueError:
         return ""
-    call_id = record.get("call_id") if isinstance(record, dict) else None
-    if type(call_id) is int:
-        call_id = str(call_id)
-    return call_id if isinstance(call_id, str) and len(call_id) <= MAX_CALL_ID else ""
+    if not isinstance(record, dict):
+        return ""
+    for name, longest in (("call_id", MAX_CALL_ID), ("session_id", MAX_TEXT)):
+        found = record.get(name)
+        found = str(found) if type(found) is int else found
+        if isinstance(found, str) and found and len(found) <= longest:
+            return found
+    return ""
 
 
 def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re.Pattern[str]] = ()) -> str:

@@ -16,9 +16,9 @@ from bytewax.outputs import FixedPartitionedSink
 
 from connectors.dead_letters import file_origin
 from connectors.segments.sink import SEGMENTS_PART, SegmentSink
-from flows.dataflow import outputs
+from flows.dataflow import outputs, session_shards
 from flows.dataflow.enveloped import enveloped_sink, enveloped_source
-from flows.dataflow.shards import to_shards
+from flows.dataflow.shards import SHARDS, to_shards
 from flows.dataflow.steps import (
     Build,
     Joining,
@@ -28,6 +28,7 @@ from flows.dataflow.steps import (
     is_segment,
     join_step,
     routing_step,
+    sessions_step,
 )
 from flows.dataflow.stored_state import Keeping
 from flows.settings import Settings
@@ -39,6 +40,7 @@ from flows.settings.for_models import (
     group_caps,
     join_rules,
     routing_settings,
+    session_rules,
 )
 from models.state import Envelopes
 
@@ -79,8 +81,12 @@ def outcomes(
         return parted.falses
 
     batches = op.input("lanes", flow, enveloped_source(lanes, kept.envelopes))
-    arrivals = op.flat_map("split", batches, to_shards)
-    joined = step("join", arrivals, join_step(join_rules(settings), kept, joining or Joining()))
+    parts = op.flat_map("split_sessions", batches, session_shards.to_sessions)
+    resolved = step("sessions", parts, sessions_step(session_rules(settings), kept, joining or Joining()))
+    own = op.flat_map("split", batches, to_shards)
+    arrivals = op.merge("arrivals", own, op.flat_map("answers", resolved, session_shards.to_join))
+    rules = join_rules(settings)
+    joined = step("join", arrivals, join_step(rules, kept, joining or Joining(), answers=len(SHARDS)))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = step("groups", changes, groups_step(group_caps(settings), kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
@@ -93,10 +99,12 @@ def outcomes(
     verdicts = op.flat_map("verdicts", joined, outputs.verdicts)
     unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))
     unjoined = op.flat_map("unjoined", joined, outputs.unjoined(settings, origin))
-    letters = op.merge("dead_letters", unreadable, unjoined)
+    unresolved = op.flat_map("unresolved", resolved, outputs.unresolved(settings, origin))
+    letters = op.merge("dead_letters", unreadable, unresolved, unjoined)
     drifted = op.flat_map("drifted", alerted, outputs.drifted)
     folded = op.flat_map("folded", grouped, outputs.folded(settings))
-    alerts = op.merge("alerts", drifted, folded)
+    crowded = op.flat_map("crowded", resolved, outputs.crowded(settings))
+    alerts = op.merge("alerts", drifted, folded, crowded)
     recommended = op.map("recommended", recommendations, outputs.recommended)
 
     op.output("verdicts_out", verdicts, outlets.verdicts)
@@ -115,6 +123,7 @@ def outcomes(
     history = op.merge(
         "history",
         op.flat_map("read", batches, outputs.read_history),
+        op.flat_map("resolved_history", resolved, outputs.resolved_history),
         op.flat_map("joined_history", joined, outputs.joined_history(settings)),
         op.flat_map("cells", grouped, outputs.cell_history),
         op.flat_map("letter_history", letters, outputs.letter_history),

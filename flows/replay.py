@@ -177,7 +177,7 @@ def build_replay(
 
     lanes = FileLanes(files, decoder, on_progress=progress)
     kept = keeping or Keeping(envelopes_of(settings))
-    joining = Joining(current["seed"], settings.join.max_waiting)
+    joining = Joining(current["seed"], settings.join.max_waiting, max_sessions=settings.join.max_sessions)
     return outcomes_flow(settings, lanes, outlets, keeping=kept, joining=joining, read_until=files.ends)
 
 

@@ -201,20 +201,28 @@ class Changes(NamedTuple):
 
 
 class Erasure(NamedTuple):
-    """Split -> join: what one shard must drop on behalf of a request, as (key, call_id); see `join.erasure`."""
+    """Split -> join: what one shard must drop on behalf of a request, as (key, call_id); see `join.erasure`.
+
+    It is for after the batches that this `lane` has sent before.
+    """
 
     request: str
     shard: str
     calls: tuple[tuple[int, str], ...]
+    lane: str = ""
 
 
 class Erased(NamedTuple):
-    """Join -> sinks: these calls are gone from a shard. `held`, `waiting`: how many calls and early outcomes it had."""
+    """Join and sessions -> sinks: these calls, or `sessions`, are gone from a shard.
+
+    `held`, `waiting`: how many calls the join held there, and how many outcomes waited.
+    """
 
     request: str
     call_ids: tuple[str, ...]
     held: int
     waiting: int
+    sessions: tuple[str, ...] = ()
 
 
 class TrialDelays(NamedTuple):

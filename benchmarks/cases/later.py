@@ -30,10 +30,6 @@ def _few(run: Run) -> Found:
     return {"alerts": f"at most {_FEW}" if alerts <= _FEW else alerts}
 
 
-def _conversation(run: Run) -> Found:
-    return {"waiting": run.printed["waiting"]} | run.dead()
-
-
 def _retired(run: Run) -> Found:
     rows = run.rows("SELECT weight FROM recommendations WHERE config = 'v7' QUALIFY seq = max(seq) OVER ()")
     weight = sum(row[0] for row in rows)
@@ -65,7 +61,6 @@ LATER: Final = (
         {"alerts on calls": 0},
         _alerts("alerts on calls", "kind = 'volume' AND metric = 'calls'"),
     ),
-    Check("20", _AS_SENT, {"waiting": 0, "dead letters": "none"}, _conversation, later=True),
     *(
         Check(
             "28",

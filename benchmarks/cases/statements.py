@@ -51,6 +51,17 @@ def _scorers(run: Run) -> Found:
     return run.verdicts() | {"rates of sources": ", ".join(f"{source} {rate:.0%}" for source, rate in rates)}
 
 
+def _of_sessions(record: Raw) -> Raw | None:
+    """Outcomes name the session, not under the name of a call, and are about all its calls."""
+    if record.get("call_id") == "s2":
+        record = {name: value for name, value in record.items() if name != "call_id"} | {"session_id": "s2"}
+    return {**record, "scope": "all"} if "outcome_id" in record else record
+
+
+def _conversations(run: Run) -> Found:
+    return _verdicts(run) | {"outcomes": run.printed["outcomes"], "waiting": run.printed["waiting"]}
+
+
 class _Fallback:
     """The failed record of a call becomes an attempt of the one that answered."""
 
@@ -97,6 +108,19 @@ STATEMENTS: Final = (
         "as it was sent",
         {"dead letters": "no_verdict 2, out_of_range 1", "name `retract`": "3 of 3"},
         _named("retract"),
+    ),
+    Check(
+        "20",
+        "as it was sent: the last call of s1; no call is called s2",
+        {"verdicts": "failure 1, pending 5", "dead letters": "none", "outcomes": 1, "waiting": 1},
+        _conversations,
+    ),
+    Check(
+        "20",
+        "both by session_id, scope all",
+        {"verdicts": "failure 3, success 3", "dead letters": "none", "outcomes": 2, "waiting": 0},
+        _conversations,
+        written=_of_sessions,
     ),
     Check(
         "22",

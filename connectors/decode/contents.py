@@ -45,7 +45,7 @@ class Contents(NamedTuple):
 
     digest: U64
     segment: U32
-    session: U32
+    session_key: U64
     error: U32
     filled: U32
     sure: Bools
@@ -70,7 +70,7 @@ class ContentsReader:
         count, rare = len(records), list(map(_rare, records))
         sessions, attrs = list(map(_session, records)), list(map(_attrs, records))
         filled = _bits("session_id", sessions) | _bits("attrs", attrs)
-        session = _digests(sessions)
+        session = _hashes(sessions)
         if rare.count(_NOTHING) == count:
             nothing, none = self._digests(None, None), np.zeros(count, np.uint32)
             return Contents(
@@ -115,15 +115,18 @@ def _digest(text: str | None) -> int:
     return (digest ^ (digest >> 32)) & 0xFFFFFFFF
 
 
-def _digests(texts: list[str | None]) -> U32:
-    """Of texts that are mostly all there, or all absent."""
+def _hashes(texts: list[str | None]) -> U64:
+    """Of texts that are mostly all there, or all absent; 0 where absent."""
     missing = texts.count(None)
     if missing == len(texts):
-        return np.zeros(len(texts), np.uint32)
+        return np.zeros(len(texts), np.uint64)
     if missing:
-        return np.fromiter(map(_digest, texts), np.uint32, len(texts))
-    encoded = map(str.encode, cast("list[str]", texts))
-    return folded(np.fromiter(map(xxh3_64_intdigest, encoded), np.uint64, len(texts)))
+        texts = ["" if text is None else text for text in texts]
+    hashes = np.fromiter(map(xxh3_64_intdigest, map(str.encode, cast("list[str]", texts))), np.uint64, len(texts))
+    hashes = np.maximum(hashes, np.uint64(1))
+    if missing:
+        hashes[[not text for text in texts]] = 0
+    return hashes
 
 
 def _bits(name: str, column: Sequence[Any]) -> U32:

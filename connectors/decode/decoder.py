@@ -18,7 +18,20 @@ from numpy.typing import NDArray
 
 from aftercall.events import MAX_RECORD_BYTES, AgentCall
 from aftercall.times import NEVER, format_time
-from connectors.batch import I32, I64, Batch, Bools, Calls, Objects, Outcomes, Refused, objects
+from connectors.batch import (
+    I32,
+    I64,
+    NO_SESSION_OUTCOMES,
+    U64,
+    Batch,
+    Bools,
+    Calls,
+    Objects,
+    Outcomes,
+    Refused,
+    SessionOutcomes,
+    objects,
+)
 from connectors.decode.aliases import AliasSettings
 from connectors.decode.fields import CallFields, OutcomeFields
 from connectors.decode.labels import LeftOut, Lost, left_out_of
@@ -101,15 +114,18 @@ class Decoder:
         seen = _Seen({}, {})
         origin = _Origin(np.asarray(partition, dtype=np.int32), np.asarray(offset, dtype=np.int64))
         calls, groups = self._calls(raws, np.flatnonzero(kinds == CALL), origin, latest, seen)
-        outcomes, sources = self._outcomes(raws, np.flatnonzero(kinds == OUTCOME), origin, latest, seen)
-        self._spent = (calls.records, outcomes.records)
+        everything, session, sources = self._outcomes(raws, np.flatnonzero(kinds == OUTCOME), origin, latest, seen)
+        self._spent = (calls.records, everything.records)
+        outcomes, said = _apart(everything, session)
         refused = [
             Refused(reason, detail, int(partition[row]), int(offset[row]), raws[row])
             for row, (reason, detail) in sorted(seen.refusals.items())
         ]
         warnings = left_out_of(seen.left_out, seen.refusals) if seen.left_out else []
-        warnings += off_scale(outcomes, sources, self._score_bounds)
-        return Batch(calls, outcomes, refused, groups, sources, list(partitions), len(raws), warnings=warnings)
+        warnings += off_scale(everything, sources, self._score_bounds)
+        batch = Batch(calls, outcomes, refused, groups, sources, list(partitions), len(raws), warnings=warnings)
+        batch.said = said
+        return batch
 
     def _calls(
         self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, seen: _Seen
@@ -139,6 +155,7 @@ class Decoder:
             names=columns.names,
             segment=columns.segment,
             session=columns.session,
+            session_key=columns.session_key,
             error=columns.error,
             filled=columns.filled,
             uuid=columns.uuid,
@@ -156,7 +173,7 @@ class Decoder:
 
     def _outcomes(
         self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, seen: _Seen
-    ) -> tuple[Outcomes, list[str]]:
+    ) -> tuple[Outcomes, U64, list[str]]:
         fields = OutcomeFields()
         read = self._read(raws, rows, OUTCOME, fields, seen)
         columns = fields.values()
@@ -184,7 +201,7 @@ class Decoder:
             offset=origin.offset[read.rows],
             wm=np.full(len(read.rows), NEVER, dtype=np.int64),
         )
-        return outcomes, fields.names
+        return outcomes, columns.session, fields.names
 
     def _read(self, raws: list[bytes], rows: I64, kind: int, fields: CallFields | OutcomeFields, seen: _Seen) -> _Read:
         """Decode the records of one kind piece by piece, and add each piece to `fields`."""
@@ -247,6 +264,16 @@ class _Read(NamedTuple):
     def where(self, keep: Bools) -> _Read:
         """The records that a mask selects."""
         return _Read(self.rows[keep], self.records[keep], self.raw[keep])
+
+
+def _apart(outcomes: Outcomes, session: U64) -> tuple[Outcomes, SessionOutcomes]:
+    """Outcomes of calls, and those of sessions, whose hash is not 0."""
+    is_said = session != 0
+    if not is_said.any():
+        return outcomes, NO_SESSION_OUTCOMES
+    names = (name for name in SessionOutcomes._fields if name != "session")
+    said = SessionOutcomes(session=session[is_said], **{name: getattr(outcomes, name)[is_said] for name in names})
+    return Outcomes(*(column[~is_said] for column in outcomes)), said
 
 
 def _decode_fast(decode: Callable[[bytes], Any], raws: list[bytes]) -> tuple[list[Any], list[int]]:

@@ -13,14 +13,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
+from aftercall.events import SESSION_PREFIX
 from aftercall.times import NEVER
 from aftercall.vocabulary import RESERVED_SOURCES
 from connectors.batch import F64, I8, I32, I64, U32, U64, Bools
 from connectors.decode.contents import BITS, ContentsReader, folded
 from connectors.decode.renaming import Group, Renamer, Renaming
 from connectors.decode.structs import DEFAULT_ACTION, DEFAULT_CONFIG, CallRecord, OutcomeRecord
+from connectors.decode.subjects import hashes_of, subjects_of
 from connectors.decode.times import parse_times
 from connectors.decode.uuids import uuid_words
 
@@ -112,6 +113,7 @@ class CallValues(NamedTuple):
     names: U32
     segment: U32
     session: U32
+    session_key: U64
     error: U32
     filled: U32
     uuid: U64
@@ -124,9 +126,13 @@ class CallValues(NamedTuple):
 
 
 class OutcomeValues(NamedTuple):
-    """Columns of `connectors.batch.Outcomes`; `sure` as in `CallValues`."""
+    """Columns of `connectors.batch.Outcomes`; `sure` as in `CallValues`. `session`: hash of the session, 0 of a call's.
+
+    Those of a session without a call have the `key` 0.
+    """
 
     key: U64
+    session: U64
     at: I64
     sure: Bools
     call_at: I64
@@ -177,14 +183,15 @@ class CallFields:
         ):
             filled |= given * np.uint32(BITS[name])
         piece = CallValues(
-            key=_keys(ids),
+            key=hashes_of(ids),
             at=at,
             sure=sure & names.sure & contents.sure,
             group=names.group,
             digest=contents.digest ^ names.digest,
             names=folded(names.digest),
             segment=contents.segment,
-            session=contents.session,
+            session=folded(contents.session_key),
+            session_key=contents.session_key,
             error=contents.error,
             filled=filled,
             uuid=uuid_words(ids),
@@ -243,11 +250,15 @@ class OutcomeFields:
         aimed = _given(list(map(_retracts, records)))
         enough |= retract & ~named & ~reserved & aimed
         bare = ~retract & (success < 0) & np.isnan(score)
-        call_ids = list(map(_call_id, records))
+        call_ids, outcome_ids = list(map(_call_id, records)), list(map(_outcome_id, records))
+        subjects = subjects_of(records, call_ids)
+        if SESSION_PREFIX in "\n".join(outcome_ids):
+            enough &= [not outcome_id.startswith(SESSION_PREFIX) for outcome_id in outcome_ids]
         piece = OutcomeValues(
-            key=_keys(call_ids),
+            key=subjects.key,
+            session=subjects.session,
             at=at,
-            sure=sure & call_at_sure & enough,
+            sure=sure & call_at_sure & enough & subjects.sure,
             call_at=call_at,
             source=self._codes.encode([source or "" for source, _, _ in codes], len(codes))[code],
             success=success,
@@ -255,8 +266,8 @@ class OutcomeFields:
             retract=retract | bare | aimed,
             bare=bare,
             author=_authors(records),
-            uuid=uuid_words(list(map(_outcome_id, records))),
-            call_uuid=uuid_words(call_ids),
+            uuid=uuid_words(outcome_ids),
+            call_uuid=subjects.call_uuid,
         )
         self._pieces.append(piece)
 
@@ -274,10 +285,6 @@ def _fill(records: list[Any], name: str, default: str) -> None:
                 msgspec.structs.force_setattr(record, name, default)
 
 
-def _keys(ids: list[str]) -> U64:
-    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
-
-
 def _given(values: list[str | None]) -> Bools:
     """Which values are there; mostly none is."""
     if values.count(None) == len(values):
@@ -291,7 +298,7 @@ def _authors(records: list[OutcomeRecord]) -> U64:
     hashes = np.zeros(len(authors), np.uint64)
     if authors.count(None) < len(authors):
         given = [(i, author) for i, author in enumerate(authors) if author is not None]
-        hashes[[i for i, _ in given]] = np.maximum(_keys([author for _, author in given]), np.uint64(1))
+        hashes[[i for i, _ in given]] = np.maximum(hashes_of([author for _, author in given]), np.uint64(1))
     return hashes
 
 

@@ -45,6 +45,7 @@ class RedactingDecoder(Decoder):
         batch = super().decode(raws, kinds, partition, offset, partitions)
         self._redact_records(batch.calls.records, ("error",))
         self._redact_records(batch.outcomes.records, _TEXTS)
+        self._redact_records(batch.said.records, _TEXTS)
         return batch
 
     def _redact_records(self, records: Objects, names: tuple[str, ...]) -> None:

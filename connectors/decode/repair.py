@@ -20,7 +20,7 @@ _FIELDS: Final = (frozenset(CallRecord.__struct_fields__), frozenset(OutcomeReco
 _TEXTS: Final = (AgentCall.TEXT_FIELDS, Outcome.TEXT_FIELDS)
 _IDS: Final = (
     frozenset({"call_id", "session_id", "parent_call_id", "recommendation_id"}),
-    frozenset({"outcome_id", "call_id", "retracts", "author"}),
+    frozenset({"outcome_id", "call_id", "session_id", "retracts", "author"}),
 )
 _COUNTS: Final = frozenset({"tokens_in", "tokens_out", "tokens", "tool_calls"})
 _DEEP: Final = 100

@@ -22,6 +22,7 @@ from aftercall.events import (
     MAX_TEXT,
     AgentCall,
     Outcome,
+    Scope,
     ToolCall,
 )
 from aftercall.vocabulary import MAX_ATTEMPTS
@@ -119,8 +120,10 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`aftercall.events.Outcome`; which fields it needs is checked in its columns."""
 
     outcome_id: _Text
-    call_id: _CallId
     occurred_at: _FreeText
+    call_id: _CallId | None = None
+    session_id: _Text | None = None
+    scope: Scope | None = None
     type: Literal["outcome"] | None = None
     call_occurred_at: _FreeText | None = None
     source: _Text | None = None
@@ -133,6 +136,11 @@ class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     scorer: _Text | None = None
     error: _LongText | None = None
     attrs: _Attrs | None = None
+
+    @property
+    def retract(self) -> bool:
+        """Whether it takes back what was said."""
+        return self.action == "retract"
 
 
 def call_record(call: AgentCall) -> CallRecord:

@@ -34,6 +34,7 @@ _SLUGS: Final = {
     "reserved_name": "reserved_name",
     "type_mismatch": "type_mismatch",
     "missing_field": "missing_field",
+    "ambiguous_subject": "ambiguous_subject",
 }
 _IMPORT: Final = " (`aftercall import` converts such files)"
 _PRIVATE: Final = ("input", "output")

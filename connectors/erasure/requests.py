@@ -37,11 +37,15 @@ class Erasures:
         """`state`: the folder of a run's state; nothing is created before the first request."""
         self.folder = state / FOLDER
 
-    def submit(self, call_ids: Iterable[str]) -> Erase:
+    def submit(self, call_ids: Iterable[str], sessions: Iterable[str] = ()) -> Erase:
         """Write a request; it survives a power cut once this returns."""
-        request = Erase(f"{time.time_ns():020d}-{secrets.token_hex(4)}", tuple(dict.fromkeys(call_ids)))
+        request = Erase(
+            f"{time.time_ns():020d}-{secrets.token_hex(4)}",
+            *(tuple(dict.fromkeys(ids)) for ids in (call_ids, sessions)),
+        )
+        named = {"sessions": request.sessions} if request.sessions else {}
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        self._write(request.request + _REQUEST, {"call_ids": request.call_ids})
+        self._write(request.request + _REQUEST, {"call_ids": request.call_ids} | named)
         sync(self.folder.parent)
         return request
 
@@ -61,7 +65,7 @@ class Erasures:
                 continue
             content = _read(path)
             if content is not None:  # else another process finished it just now
-                requests.append(Erase(name, tuple(content["call_ids"])))
+                requests.append(Erase(name, tuple(content["call_ids"]), tuple(content.get("sessions", ()))))
         return requests
 
     def finish(self, request: str, counts: dict[str, Any]) -> None:

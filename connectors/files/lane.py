@@ -77,11 +77,10 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
         batch.refused = [self._mark_truncated(refused) for refused in batch.refused]
         if (self._files.length[rows] > MOST_PARSED).any():
             batch.refused = [self._mark_cut(refused, rows) for refused in batch.refused]
-        watermark = self._advance(file, start, _accepted_times(batch))
-        batch.calls.wm[:] = watermark[batch.calls.pos]
-        batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
+        batch.met(self._advance(file, start, batch.times()))
         self._position = stop
         batch.low, batch.high, batch.last = self._low(stop), self._high(), stop == len(self._files)
+        batch.ended = batch.last
         last_lines = dict(zip(file.tolist(), line.tolist(), strict=True))
         batch.marks = {self._files.names[i]: last for i, last in last_lines.items()}
         if self._on_progress is not None:
@@ -197,10 +196,3 @@ class FileLanes(FixedPartitionedSource[Batch, FileLaneState]):
     def build_part(self, step_id: str, for_part: str, resume_state: FileLaneState | None) -> FileLane:
         """Build the lane; called once, on the worker that reads."""
         return FileLane(self._files, self._decoder, self._batch_size, self._on_progress, resume_state)
-
-
-def _accepted_times(batch: Batch) -> I64:
-    at = np.full(batch.records, NEVER, dtype=np.int64)
-    at[batch.calls.pos] = batch.calls.at
-    at[batch.outcomes.pos] = batch.outcomes.at
-    return at

@@ -116,7 +116,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             ]
         )
         self._set_wake(0.0 if read.full else _LEAST_WAIT_S if read.moved else _NOTHING_WAIT_S)
-        clock = (batch.low, batch.high, batch.idle, batch.calls_low, batch.calls_high)
+        clock = (batch.low, batch.high, batch.idle, batch.calls_low, batch.calls_high, batch.ended)
         batch.erase = self._callbacks.erasures() if self._lane == 0 else ()
         batch.news = bool(batch.marks or batch.erase) or clock != self._emitted
         if not batch.news and now - self._emitted_s < _HEARTBEAT_S:
@@ -251,16 +251,12 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         if batch.records:
             for name, kind in (("call", CALL), ("outcome", OUTCOME)):
                 METRICS.records(name, int(np.count_nonzero(self._kind[partition] == kind)))
-            at = np.full(batch.records, NEVER, np.int64)
-            at[batch.calls.pos], at[batch.outcomes.pos] = batch.calls.at, batch.outcomes.at
-            watermark = self._clocks.read(partition, at)
-            batch.calls.wm[:] = watermark[batch.calls.pos]
-            batch.outcomes.wm[:] = watermark[batch.outcomes.pos]
+            batch.met(self._clocks.read(partition, batch.times()))
         for i, end in read.ends:
             self._clocks.reached_end(i, end, now)
         batch.lane, batch.lanes, batch.last = self._name, self._settings.lanes, False
         batch.low, batch.idle = self._clocks.low()
-        batch.high = self._clocks.high()
+        batch.high, batch.ended = self._clocks.high(), self._clocks.all_idle
         is_call = self._kind == CALL
         batch.calls_low, batch.calls_high = self._clocks.calls(is_call)
         at_end = self._clocks.at_end[is_call].all() and not self._callbacks.holding() and not PAUSES.is_paused("broker")

@@ -75,6 +75,11 @@ class PartitionClocks:
         ended: Bools = (self._end >= 0) & ~self._open
         return ended
 
+    @property
+    def all_idle(self) -> bool:
+        """Whether each partition is."""
+        return bool((self._empty_until != NEVER).all())
+
     def read(self, partition: I32, at: I64) -> I64:
         """Advance the clocks by records that were read.
 

@@ -21,8 +21,10 @@ _ID: Final = r"[\w-]"
 """Characters that ids usually consist of: a text that names `call-10` does not name `call-1`."""
 
 
-def delete_calls(live: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) -> dict[str, int]:
-    """Delete all rows of these calls, and the dead letters that name one; returns the number of rows by table."""
+def delete_calls(
+    live: duckdb.DuckDBPyConnection, call_ids: Sequence[str], sessions: Sequence[str] = ()
+) -> dict[str, int]:
+    """Delete all rows of these calls, and the dead letters that name one, or a session; returns the rows by table."""
     ids = list(call_ids)
     live.begin()
     counts = {
@@ -31,7 +33,7 @@ def delete_calls(live: duckdb.DuckDBPyConnection, call_ids: Sequence[str]) -> di
     }
     for part in _OF_CALLS:
         live.execute(f"DELETE FROM {part} WHERE list_contains(?::VARCHAR[], call_id)", [ids])
-    letters = _letters(live, ids)
+    letters = _letters(live, [*ids, *sessions])
     if letters:
         live.execute("DELETE FROM dead_letters WHERE list_contains(?::BIGINT[], rowid)", [letters])
     live.commit()

@@ -228,14 +228,14 @@ class SnapshotStore:
                     self._connection.execute(f"DELETE FROM {table} WHERE {column} < ?", [before])
             self._connection.commit()
 
-    def erase(self, call_ids: Sequence[str]) -> dict[str, int]:
+    def erase(self, call_ids: Sequence[str], sessions: Sequence[str] = ()) -> dict[str, int]:
         """Delete all rows of calls and the dead letters that name one; to be called right after `commit`.
 
         Returns:
             The number of deleted rows by table. Their bytes stay in the file until `rewrite`.
         """
         with naming(self._live_file):
-            return delete_calls(self._connection, call_ids)
+            return delete_calls(self._connection, call_ids, sessions)
 
     def rewrite(self) -> None:
         """Rewrite the live database without the deleted rows, while nothing is being published; O(its size)."""

@@ -77,22 +77,21 @@ def _plain(result: Result, settings: Settings) -> dict[str, Any]:
 
 def _lines(result: Result, settings: Settings) -> Iterator[str]:
     """What was removed where, and what remains."""
-    if not result.calls:
-        yield "no call of these sessions is in the snapshot: nothing was removed"
+    many = "1 call" if result.calls == 1 else f"{result.calls} calls"
+    if any(count for name, count in result.removed.items() if name != "snapshots"):
+        yield f"erased {many}" if result.calls else "no call of these sessions is in the snapshot; erased the sessions"
+    elif result.calls:
+        yield f"nothing was stored about the {many}"
     else:
-        many = "calls" if result.calls > 1 else "call"
-        if any(count for name, count in result.removed.items() if name != "snapshots"):
-            yield f"erased {result.calls} {many}"
-        else:
-            yield f"nothing was stored about the {result.calls} {many}"
-        yield from (f"  {place}: {result.removed.get(name, 0)}" for name, place in _PLACES.items())
+        yield "no call of these sessions is in the snapshot: nothing was removed"
+    yield from (f"  {place}: {result.removed.get(name, 0)}" for name, place in _PLACES.items())
     yield "what remains:"
     yield from (f"  {sentence}" for sentence in _remains(result, settings))
 
 
 _PLACES = {
     "held": "calls held in the state",
-    "waiting": "outcomes that waited for a call, now dead letters",
+    "waiting": "outcomes that waited for a call or a session, now dead letters",
     "calls": "rows of calls",
     "verdicts": "rows of verdicts, including superseded ones",
     "statements": "rows of statements, including superseded ones",

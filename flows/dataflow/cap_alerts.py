@@ -13,6 +13,35 @@ from models.groups import TASKS, Folding
 _TOGETHER = f"{OTHER} of their task type"
 
 
+def sessions_alert(when: datetime, settings: Settings) -> Alert:
+    """The alert, of kind `session_cap`, that more sessions came than may be known; it is never closed."""
+    most = settings.join.max_sessions
+    return Alert.sealed(
+        seq=1,
+        alert_id=alert_id("session_cap", (OTHER, None, None), "sessions", "up", 1),
+        state="opened",
+        kind="session_cap",
+        severity="warning",
+        opened_at=when,
+        updated_at=when,
+        closed_at=None,
+        task_type=OTHER,
+        model=None,
+        config=None,
+        metric="sessions",
+        direction="up",
+        baseline=None,
+        current=float(most),
+        effect_low=None,
+        effect_high=None,
+        changed_at=when,
+        promise=None,
+        reason=f"There are more than {most} sessions within the horizon: those that would be forgotten first are, and "
+        "outcomes of them find no call (look for ids of calls in session_id, or raise join.max_sessions).",
+        evidence={"max_sessions": most},
+    )
+
+
 class _Words(NamedTuple):
     """What is said of a cap: there is too much of `what`, which counts as `together`; ids hide in `fields`."""
 

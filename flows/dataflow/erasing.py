@@ -27,14 +27,17 @@ class Erasing:
         self._out, self._wall_us = out, wall_us
         self.requests = Erasures(out / "state")
         self._to_delete: dict[str, Counter[str]] = {}
-        self._call_ids: dict[str, list[str]] = {}
+        self._ids: dict[str, tuple[list[str], list[str]]] = {}
+        """Of calls, and of sessions."""
         self._deleted: dict[str, Counter[str]] = {}
         self._epochs = 0
 
     def add(self, message: EraseRows) -> None:
         """Record that a shard has erased its share of a request from its state."""
         self._to_delete.setdefault(message.request, Counter()).update(held=message.held, waiting=message.waiting)
-        self._call_ids.setdefault(message.request, []).extend(message.call_ids)
+        calls, sessions = self._ids.setdefault(message.request, ([], []))
+        calls += message.call_ids
+        sessions += message.sessions
 
     @property
     def has_rows(self) -> bool:
@@ -43,12 +46,12 @@ class Erasing:
 
     def delete(self, store: SnapshotStore, texts: TextStore) -> None:
         """Delete the rows and texts of all requests added so far; see `SnapshotStore.erase`."""
-        for call_ids, counts in zip(self._call_ids.values(), self._to_delete.values(), strict=True):
-            counts.update(store.erase(call_ids))
+        for (call_ids, sessions), counts in zip(self._ids.values(), self._to_delete.values(), strict=True):
+            counts.update(store.erase(call_ids, sessions))
             counts["texts"] += texts.erase(call_ids)
         store.rewrite()
         self._deleted |= self._to_delete
-        self._to_delete, self._call_ids, self._epochs = {}, {}, 0
+        self._to_delete, self._ids, self._epochs = {}, {}, 0
 
     def epoch_ended(self, *, published: bool) -> None:
         """Called at each epoch's end; `published`: a snapshot that was begun after `delete` is complete."""

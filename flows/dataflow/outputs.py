@@ -17,7 +17,7 @@ from connectors.batch import Batch
 from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows.dataflow import rows
-from flows.dataflow.cap_alerts import cap_alert
+from flows.dataflow.cap_alerts import cap_alert, sessions_alert
 from flows.dataflow.letter_log import LETTER_LOG
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
@@ -45,7 +45,8 @@ from flows.dataflow.text_rows import text_history
 from flows.dataflow.tool_rows import tool_rows, tool_uses, used_tools
 from flows.settings import Settings
 from models.groups import Grouped
-from models.join import FAILURE, PENDING, SUCCESS, Joined
+from models.join import FAILURE, PENDING, SUCCESS, Joined, Refusal
+from models.sessions import Resolving, SessionRefusal
 
 _log = logging.getLogger("aftercall.alerts")
 _log.addHandler(logging.NullHandler())  # a replay configures no log, and its alerts are in a file
@@ -109,37 +110,46 @@ def unreadable(settings: Settings, origin: Origin) -> Callable[[Batch], list[Let
 
 def unjoined(settings: Settings, origin: Origin) -> Callable[[tuple[str, Joined]], list[Letter]]:
     """Builds the function that turns the records that the join refused into dead letters."""
-    keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
+    made = _refusals(settings, origin)
+    return lambda item: [made(refusal, refusal.call_id) for refusal in item[1].refused]
 
-    def letters(item: tuple[str, Joined]) -> list[Letter]:
-        made = []
-        for refusal in item[1].refused:
-            where = origin(refusal.partition, refusal.offset)
-            METRICS.dead_letters(refusal.reason)
-            if refusal.raw is None:
-                fields: dict[str, Any] = {
-                    "reason": refusal.reason,
-                    "detail": refusal.detail,
-                    "origin": where,
-                    "size": refusal.size,
-                    "sha256": refusal.sha256,
-                    "payload": None,
-                }
-            else:
-                _, fields = dead_letter(
-                    refusal.reason,
-                    refusal.detail,
-                    where,
-                    refusal.raw,
-                    refusal.call_id,
-                    keep_payloads=keep,
-                    redact=redact,
-                )
-            made.append((refusal.call_id, DeadLetter.sealed(**fields)))
-            LETTER_LOG.add(made[-1][1])
-        return made
+
+def unresolved(settings: Settings, origin: Origin) -> Callable[[tuple[str, Resolving]], list[Letter]]:
+    """Builds the function that does so with outcomes of sessions, whose key is the `session_id`."""
+    made = _refusals(settings, origin)
+
+    def letters(item: tuple[str, Resolving]) -> list[Letter]:
+        resolved = item[1].resolved
+        return [] if resolved is None else [made(refusal, refusal.session_id) for refusal in resolved.refused]
 
     return letters
+
+
+def _refusals(settings: Settings, origin: Origin) -> Callable[[Refusal | SessionRefusal, str], Letter]:
+    """Builds the function that turns one refused record into a dead letter with a key."""
+    keep, redact = settings.privacy.keep_payloads, [re.compile(text) for text in settings.privacy.redact]
+
+    def letter(refusal: Refusal | SessionRefusal, key: str) -> Letter:
+        where = origin(refusal.partition, refusal.offset)
+        METRICS.dead_letters(refusal.reason)
+        if refusal.raw is None:
+            fields: dict[str, Any] = {
+                "reason": refusal.reason,
+                "detail": refusal.detail,
+                "origin": where,
+                "size": refusal.size,
+                "sha256": refusal.sha256,
+                "payload": None,
+            }
+        else:
+            _, fields = dead_letter(
+                refusal.reason, refusal.detail, where, refusal.raw, key, keep_payloads=keep, redact=redact
+            )
+        made = DeadLetter.sealed(**fields)
+        LETTER_LOG.add(made)
+        return key, made
+
+    return letter
 
 
 def drifted(item: tuple[str, Alerted]) -> list[Alert]:
@@ -168,6 +178,20 @@ def folded(settings: Settings) -> Callable[[tuple[str, Grouped]], list[Alert]]:
             METRICS.alert(alert.state, alert.kind)
             _log_alert(alert)
         return raised
+
+    return alerts
+
+
+def crowded(settings: Settings) -> Callable[[tuple[str, Resolving]], list[Alert]]:
+    """Builds the function that raises, and logs, an alert once a shard has more sessions than may be known."""
+
+    def alerts(item: tuple[str, Resolving]) -> list[Alert]:
+        if item[1].crowded == NEVER:
+            return []
+        alert = sessions_alert(to_datetime(max(item[1].crowded, 0)), settings)
+        METRICS.alert(alert.state, alert.kind)
+        _log_alert(alert)
+        return [alert]
 
     return alerts
 
@@ -201,6 +225,18 @@ def read_history(batch: Batch) -> list[Keyed]:
     tally = Tally({"records": batch.records, "dead_letters": len(batch.refused)})
     warned = [(SNAPSHOT_KEY, WarningRows(batch.warnings))] if batch.warnings else []
     return [(SNAPSHOT_KEY, tally), (SNAPSHOT_KEY, Clock(NEVER, NEVER, dict(batch.marks))), *warned]
+
+
+def resolved_history(item: tuple[str, Resolving]) -> Iterator[Keyed]:
+    """Counts of the outcomes of sessions, and what was erased."""
+    _, _, _, resolved, erased, _ = item[1]
+    if resolved is not None:
+        if "duplicates" in resolved.tally:
+            METRICS.duplicates(resolved.tally["duplicates"])
+        if resolved.tally:
+            yield SNAPSHOT_KEY, Tally(resolved.tally)
+    if erased is not None:
+        yield SNAPSHOT_KEY, EraseRows(*erased)
 
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from connectors.batch import Batch
-from models.join import Arrivals, CallColumns, LaneClock, OutcomeColumns
+from models.join import Arrivals, CallColumns, OutcomeColumns
 from models.messages import Erasure
+from models.watermark import LaneClock
 
 SHARDS = ("s8", "s0", "s18", "s1", "s5", "s10", "s2", "s7", "s4", "s6", "s9", "s25")
 """Keys of the join step. Bytewax sends a key to worker SipHash-1-3(key) % workers: these names are chosen so that
@@ -22,13 +23,18 @@ def to_shards(batch: Batch) -> list[tuple[str, Arrivals | Erasure]]:
     return [*split(batch), *_erasures(batch)]
 
 
+def clock_of(batch: Batch) -> LaneClock:
+    """The clock of a batch's lane."""
+    return LaneClock(batch.low, batch.high, batch.idle, batch.calls_low, batch.calls_high)
+
+
 def split(batch: Batch) -> list[tuple[str, Arrivals]]:
     """One `Arrivals` per shard, also where it is empty: each carries the lane's clock. No message for a heartbeat."""
     if not batch.news:
         return []
-    clock = LaneClock(batch.low, batch.high, batch.idle, batch.calls_low, batch.calls_high)
-    calls = _by_shard(batch.calls, CallColumns._fields, batch.calls.key)
-    outcomes = _by_shard(batch.outcomes, OutcomeColumns._fields, batch.outcomes.key)
+    clock = clock_of(batch)
+    calls = by_shard(batch.calls, CallColumns._fields, batch.calls.key)
+    outcomes = by_shard(batch.outcomes, OutcomeColumns._fields, batch.outcomes.key)
     return [
         (
             shard,
@@ -51,16 +57,17 @@ def split(batch: Batch) -> list[tuple[str, Arrivals]]:
 
 def _erasures(batch: Batch) -> list[tuple[str, Erasure]]:
     erasures = []
-    for request, call_ids in batch.erase:
-        by_shard = dict[str, list[tuple[int, str]]]()
+    for request, call_ids, _ in batch.erase:
+        of_shards = dict[str, list[tuple[int, str]]]()
         for call_id in call_ids:
             key = xxh3_64_intdigest(call_id.encode())
-            by_shard.setdefault(SHARDS[key % len(SHARDS)], []).append((key, call_id))
-        erasures += [(shard, Erasure(request, shard, tuple(calls))) for shard, calls in by_shard.items()]
+            of_shards.setdefault(SHARDS[key % len(SHARDS)], []).append((key, call_id))
+        erasures += [(shard, Erasure(request, shard, tuple(calls), batch.lane)) for shard, calls in of_shards.items()]
     return erasures
 
 
-def _by_shard(columns: Any, names: tuple[str, ...], key: NDArray[np.uint64]) -> list[list[NDArray[Any]]]:
+def by_shard(columns: Any, names: tuple[str, ...], key: NDArray[np.uint64]) -> list[list[NDArray[Any]]]:
+    """The columns with these names, by shard."""
     # As uint8, because numpy sorts small integers stably by radix.
     shard = (key % np.uint64(len(SHARDS))).astype(np.uint8)
     order = np.argsort(shard, kind="stable")

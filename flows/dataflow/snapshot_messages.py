@@ -117,12 +117,13 @@ class FailedCalls(NamedTuple):
 
 
 class EraseRows(NamedTuple):
-    """Calls that a shard has erased, and whose rows must be deleted; see `models.messages.Erased`."""
+    """Calls and sessions that a shard has erased, and whose rows must be deleted; see `models.messages.Erased`."""
 
     request: str
     call_ids: tuple[str, ...]
     held: int
     waiting: int
+    sessions: tuple[str, ...] = ()
 
 
 class CellChanges(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar, cast
 
 from bytewax.operators import StatefulBatchLogic
@@ -10,15 +10,24 @@ from bytewax.operators import StatefulBatchLogic
 from aftercall.records import Alert, Digest, Recommendation
 from aftercall.times import HOUR_S
 from connectors.segments.messages import Segment
+from flows.dataflow.gathering import Gathering
 from flows.dataflow.shards import SHARDS
 from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, StoredState, Tracked
 from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
 from models.drift import Drift, DriftSettings
 from models.groups import Caps, Grouped, Groups
-from models.join import Arrivals, Join, Joined, JoinRules, erase, merged_shard
+from models.join import Answer, Arrivals, Join, Joined, JoinRules, erase, merged_shard
 from models.messages import Changes, Closed, Erasure
 from models.routing import Routing, RoutingSettings
+from models.sessions import (
+    Resolving,
+    SessionErasure,
+    SessionPart,
+    SessionRules,
+    SessionShard,
+    merged_sessions,
+)
 from models.state import Migrations, reading
 
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
@@ -90,11 +99,12 @@ class _ShardStep(Step):
 
 
 class Joining(NamedTuple):
-    """What the join needs beside its rules.
+    """What the join and the sessions before it need beside their rules.
 
     Attributes:
         seed: the secret of the run's folder; nothing that leaves depends on it.
         max_waiting: how many outcomes may wait for their calls, in all shards together.
+        max_sessions: how many sessions may be known, likewise.
         blocked: called with a shard's number and what `Join.blocked` is.
         monotonic: a clock in seconds. In a service the ids that outcomes wait for leave once an hour of it, and at the
             end of files whatever it shows.
@@ -104,6 +114,7 @@ class Joining(NamedTuple):
     max_waiting: int = 5_000_000
     blocked: Callable[[int, int | None], None] = lambda _shard, _needed: None
     monotonic: Callable[[], float] | None = None
+    max_sessions: int = 5_000_000
 
 
 _JOINING: Final = Joining()
@@ -129,21 +140,45 @@ class _Unmatched:
         return before or self._any
 
 
-def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING) -> Build:
-    """Arrivals or Erasure -> Joined, one step per shard. Each has an equal part of the room for early outcomes."""
+def sessions_step(rules: SessionRules, keeping: Keeping, joining: Joining = _JOINING) -> Build:
+    """SessionPart or SessionErasure -> Resolving, one step per shard. Each has an equal part of the room."""
+    room = max(1, joining.max_sessions // len(SHARDS))
+
+    def build(stored: bytes | None) -> Step:
+        made = _made("sessions", keeping, stored, SessionShard, rules, joining.seed, room, merge=merged_sessions)
+        sessions, kept = made
+
+        def apply(message: SessionPart | SessionErasure) -> tuple[Resolving]:
+            if isinstance(message, SessionErasure):
+                return (sessions.erase(message),)
+            return (sessions.process(message),)
+
+        return _ShardStep(kept.key, kept, apply)
+
+    return build
+
+
+def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *, answers: int = 0) -> Build:
+    """Arrivals, Answer or Erasure -> Joined, one step per shard. Each has an equal part of the room for early outcomes.
+
+    `answers`: so many session shards answer each batch; without any, batches are taken as they come.
+    """
     room = max(1, joining.max_waiting // len(SHARDS))
 
     def build(stored: bytes | None) -> Step:
         join, kept = _made("join", keeping, stored, Join, rules, joining.seed, room, merge=merged_shard)
 
-        unmatched = _Unmatched(join, joining.monotonic)
+        unmatched, gathering = _Unmatched(join, joining.monotonic), Gathering(answers)
 
-        def apply(message: Arrivals | Erasure) -> tuple[Joined]:
+        def take(message: Arrivals | Erasure) -> Joined:
             joined = erase(join, message) if isinstance(message, Erasure) else join.process(message)
             if unmatched.is_due(last=isinstance(message, Arrivals) and message.last):
                 joined = joined._replace(unmatched=join.early.calls_of(MOST_UNMATCHED))
             joining.blocked(SHARDS.index(message.shard), join.blocked)
-            return (joined,)
+            return joined
+
+        def apply(message: Arrivals | Erasure | Answer) -> Iterator[Joined]:
+            return map(take, gathering.add(message))
 
         return _ShardStep(kept.key, kept, apply)
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from aftercall.events import MAX_RECORD_BYTES
 from aftercall.records import DeadLetter, FileOrigin, TopicOrigin
-from connectors.dead_letters import call_id_of, whole_payload
+from connectors.dead_letters import letter_key, whole_payload
 from connectors.files.single_lines import read_lines
 from connectors.files.unpacking import InputError, Unpacking
 from connectors.kafka.envelopes import payload
@@ -113,7 +113,7 @@ def _from_payload(letter: LoggedLetter, why: str) -> Original | str:
     data = whole_payload(record.payload, record.sha256)
     if data is None:
         return f"{place_of(record.origin)}: {why}, and {_lacking(record)}"
-    key = letter.key if letter.key is not None else call_id_of(data).encode()
+    key = letter.key if letter.key is not None else letter_key(data).encode()
     return Original(data, data, key or None, (), "payload")
 
 

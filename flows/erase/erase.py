@@ -41,7 +41,7 @@ class Job:
         settings: of the run.
         out: output folder of the run.
         call_ids: calls to erase.
-        sessions: sessions to erase: all their calls in the newest snapshot.
+        sessions: sessions to erase: what is known of them, and all their calls in the newest snapshot.
         within: how long to wait for a running pipeline.
     """
 
@@ -84,15 +84,13 @@ def erase(job: Job) -> Result:
     done, removed, ids = 0, Counter[str](), _requested(job)
     growing = False
     for turn in range(_ROUNDS):
-        if not ids:
+        if turn and not ids:
             break
         removed.update(_erased(job, ids))
         done += len(ids)
         # Calls that a session got between the snapshot in use and the erasure are in the new snapshot.
         ids = _of_sessions(job) if job.sessions else []
         growing = turn == _ROUNDS - 1 and bool(ids)
-    if not done:
-        return Result(0, {}, by_session=True)
     state = job.out / "state"
     sent, scrubbed = not unsent(state).exists(), scrub_while_used(state)
     return Result(done, dict(removed), sent, scrubbed, growing, bool(job.sessions))
@@ -150,7 +148,7 @@ def _erased(job: Job, ids: Sequence[str]) -> dict[str, int]:
     """Have one request carried out, by the running pipeline or in its place; returns what was removed, by kind."""
     state = state_folder(job.out)
     requests = Erasures(state)
-    request = requests.submit(ids)
+    request = requests.submit(ids, job.sessions)
     deadline = time.monotonic() + job.within.total_seconds()
     while (receipt := requests.receipt(request.request)) is None:
         if erase_if_stopped(job.settings, job.out):

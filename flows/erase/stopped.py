@@ -131,7 +131,8 @@ def _flow(
     verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
     outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
     lanes = EraseLanes(settings.kafka.lanes, pending, KafkaLanes.state_version)
-    return outcomes(settings, lanes, outlets, place_origin, keeping, Joining(seed, settings.join.max_waiting))
+    joining = Joining(seed, settings.join.max_waiting, max_sessions=settings.join.max_sessions)
+    return outcomes(settings, lanes, outlets, place_origin, keeping, joining)
 
 
 def _writer(kafka: Kafka) -> KafkaWriter:

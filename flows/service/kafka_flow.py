@@ -81,7 +81,8 @@ def kafka_flow(
         give_up=stopping.overdue,
         confirm=confirm,
     )
-    joining = Joining(read_run(state)["seed"], settings.join.max_waiting, board.publish, time.monotonic)
+    join = settings.join
+    joining = Joining(read_run(state)["seed"], join.max_waiting, board.publish, time.monotonic, join.max_sessions)
     return outcomes(settings, source, sinks, place_origin, keeping_of(settings, state), joining), sinks
 
 

@@ -14,6 +14,7 @@ from models.drift import DriftSettings, ReadUntil
 from models.groups import Caps
 from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
+from models.sessions import SessionRules
 from models.state import SECRET, Envelopes
 
 Ends = tuple[int | None, int | None]
@@ -40,6 +41,19 @@ def join_rules(settings: Settings) -> JoinRules:
         verdict=VerdictRules(
             precedence=tuple(settings.verdict.precedence), sources=sources, require=tuple(settings.verdict.require)
         ),
+    )
+
+
+def session_rules(settings: Settings) -> SessionRules:
+    """Horizons and waits as those of the join, and which sources revise their outcomes."""
+    rules = join_rules(settings)
+    return SessionRules(
+        horizon_us=rules.horizon_us,
+        allowed_lateness_us=rules.allowed_lateness_us,
+        orphan_wait_us=rules.orphan_wait_us,
+        session_wait_us=duration_us(settings.join.session_wait),
+        task_horizon_us={name: task.horizon_us for name, task in rules.tasks.items()},
+        revises=rules.verdict.revising,
     )
 
 

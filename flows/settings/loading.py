@@ -126,11 +126,14 @@ class Settings(BaseSettings):
         aliases = {kind: names for kind, names in plain["alias"].items() if names}
         join = {key: plain["join"][key] for key in ("horizon", "allowed_lateness", "orphan_wait")}
         # Where they are set: runs that an earlier version began have no such settings.
-        spelled = {} if plain["join"]["id_form"] == "text" else {"id_form": plain["join"]["id_form"]}
+        defaults = {key: field.default for key, field in Join.model_fields.items()}
+        later = {
+            key: plain["join"][key] for key in ("id_form", "session_wait") if getattr(self.join, key) != defaults[key]
+        }
         required = {"require": self.verdict.require} if self.verdict.require else {}
         return {
             **({"alias": aliases} if aliases else {}),
-            "join": join | spelled,
+            "join": join | later,
             "verdict": {
                 "precedence": plain["verdict"]["precedence"],
                 "source": {name: score for name, score in sources.items() if score},

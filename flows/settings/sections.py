@@ -137,6 +137,8 @@ class Join(Section):
     horizon: Span = timedelta(days=30)
     allowed_lateness: Duration = timedelta(hours=1)
     orphan_wait: Duration = timedelta(hours=24)
+    session_wait: Duration = timedelta(minutes=5)
+    """How long after an outcome of a session its calls are found, if `allowed_lateness` is not less."""
     max_future_skew: Duration = timedelta(minutes=5)
     idle_after: Span = timedelta(seconds=60)
     max_lead: Span = timedelta(hours=1)
@@ -144,6 +146,7 @@ class Join(Section):
     max_groups_per_task: int = Field(default=2_000, ge=1)
     max_task_types: int = Field(default=1_000, ge=1)
     max_waiting: int = Field(default=5_000_000, ge=12)
+    max_sessions: int = Field(default=5_000_000, ge=12)
     id_form: Literal["text", "uuid"] = "text"
     """How ids of calls and outcomes are read: as they are, or as UUIDs where they are some in another spelling."""
 

@@ -108,6 +108,12 @@ class IdColumn:
             same[rest] = list(map(str.__eq__, self.texts(rows[rest]), map(text, rest.tolist())))
         return same
 
+    def words(self, rows: I32) -> U64:
+        """The ids at `rows` as in `put_words`, shape (n, 2): zeros for those that are no UUIDs."""
+        words = np.stack((self._places.high[rows], self._places.low[rows]), axis=1)
+        words[self._places.kind[rows] != _UUID] = 0
+        return words
+
     def get(self, row: int) -> str:
         """The id at `row`."""
         kind, place = self._places.kind.item(row), self._places.high.item(row)
@@ -119,14 +125,14 @@ class IdColumn:
 
     def texts(self, rows: I32) -> list[str]:
         """The ids at `rows`."""
+        kind = self._places.kind[rows]
         words = np.stack((self._places.high[rows], self._places.low[rows]), axis=1).astype(">u8").tobytes().hex()
-        texts = [words[i : i + 32] for i in range(0, len(words), 32)]
-        for i, kind in enumerate(self._places.kind[rows].tolist()):
-            if kind == _UUID:
-                text = texts[i]
-                texts[i] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-            elif kind == TEXT:
-                texts[i] = self.get(int(rows[i]))
+        spelled = np.full((len(rows), 36), ord("-"), np.uint8)
+        spelled[:, _DIGITS] = np.frombuffer(words.encode(), np.uint8).reshape(-1, 32)
+        text = spelled.tobytes().decode()
+        texts = [text[i : i + 36] for i in range(0, len(text), 36)]
+        for i in np.flatnonzero(kind != _UUID).tolist():
+            texts[i] = self.get(int(rows[i])) if kind[i] == TEXT else words[32 * i : 32 * i + 32]
         return texts
 
     def numbers(self, rows: I32) -> U64:

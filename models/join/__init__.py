@@ -5,22 +5,22 @@ The fast path takes whole columns, the slow path takes uncommon records one by o
 
 from __future__ import annotations
 
-from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
+from models.join.arrivals import Answer, Arrivals, CallColumns, OutcomeColumns, SaidOfCalls, SessionStatements
 from models.join.contents import BITS
 from models.join.erasure import erase
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.join import Join
-from models.join.joined import Joined, Judged, Judgement
+from models.join.joined import Joined, Judged, Judgement, Refusal
 from models.join.ledger import SourceRule, VerdictRules
 from models.join.merged import merged_shard
 from models.join.rules import JoinRules, TaskRules
-from models.join.watermark import LaneClock
 
 __all__ = [
     "BITS",
     "FAILURE",
     "PENDING",
     "SUCCESS",
+    "Answer",
     "Arrivals",
     "CallColumns",
     "Join",
@@ -28,8 +28,10 @@ __all__ = [
     "Joined",
     "Judged",
     "Judgement",
-    "LaneClock",
     "OutcomeColumns",
+    "Refusal",
+    "SaidOfCalls",
+    "SessionStatements",
     "SourceRule",
     "TaskRules",
     "VerdictRules",

@@ -6,12 +6,17 @@ They are those of `connectors.batch`, declared again because neither package may
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
 
 from models.arrays import F64, I8, I32, I64, U32, U64, Bools, Objects
-from models.join.watermark import LaneClock
 from models.messages import Group
+from models.watermark import LaneClock
+
+AT_THE_END: Final = np.int64(2**61)
+"""As `pos`: after all records of a batch."""
 
 
 class AttemptRecord(Protocol):
@@ -106,10 +111,59 @@ class OutcomeColumns(NamedTuple):
     wm: I64
 
 
+class SessionStatements(NamedTuple):
+    """What outcomes of sessions say about calls, as `models.sessions` makes it; columns as in `OutcomeColumns`.
+
+    `records` have what an `OutcomeRecord` has, and a `session_id`; `sources` are the names. `source` is -1 where a
+    retraction has none. `minute`: the effective minute. `passed`: a call that closes there or later is still open for
+    it, us. `pos`: of the record of the batch right after which it was made, -1 where the watermark made it.
+    """
+
+    key: U64
+    call_uuid: U64
+    at: I64
+    minute: I32
+    passed: I64
+    source: I32
+    success: I8
+    score: F64
+    retract: Bools
+    author: U64
+    pos: I64
+    records: Objects
+
+
+class SaidOfCalls(NamedTuple):
+    """Statements of one session shard; `sources`: the names of their sources."""
+
+    sources: list[str]
+    statements: SessionStatements
+
+    def at_the_end(self) -> SaidOfCalls:
+        """The same for another batch, after whose records they come."""
+        pos = np.full(len(self.statements.pos), AT_THE_END)
+        return SaidOfCalls(self.sources, self.statements._replace(pos=pos))
+
+
+class Answer(NamedTuple):
+    """Sessions -> join: what one session shard makes of a batch for the calls of one shard of the join, if anything.
+
+    `number`: of the batch in its lane, from 1. `taken`: how many batches of each lane the session shard had taken by
+    then: the statements may be about a call of any of them.
+    """
+
+    shard: str
+    lane: str
+    number: int
+    taken: Mapping[str, int]
+    made: SaidOfCalls | None
+
+
 class Arrivals(NamedTuple):
     """The records of one batch of one lane in one shard.
 
-    `clock`: the lane's after the batch; `lanes`: their number; `last`: no batch may follow.
+    `clock`: the lane's after the batch; `lanes`: their number; `last`: no batch may follow. `made`: what sessions say
+    about calls.
     """
 
     shard: str
@@ -122,3 +176,4 @@ class Arrivals(NamedTuple):
     partitions: list[str]
     calls: CallColumns
     outcomes: OutcomeColumns
+    made: tuple[SaidOfCalls, ...] = ()

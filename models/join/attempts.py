@@ -14,7 +14,7 @@ from models.join.contents import ATTEMPTS_BIT
 from models.join.deltas import Deltas
 from models.join.joined import AttemptRow
 from models.join.shard_state import ShardState
-from models.join.watermark import effective_minute
+from models.watermark import effective_minute
 
 _NANO: Final = 1e9
 _ALL_BITS: Final = 2**64 - 1

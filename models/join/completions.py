@@ -14,7 +14,7 @@ from models.join.contents import COST_BIT, LATENCY_BIT, TOKENS_BIT
 from models.join.deltas import Deltas
 from models.join.homonyms import Homonyms
 from models.join.joined import Completed
-from models.join.watermark import effective_minute
+from models.watermark import effective_minute
 
 _US_PER_MS: Final = 1000
 

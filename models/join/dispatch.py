@@ -17,6 +17,7 @@ from models.join.held_calls import BY_RECORD, IS_VOICED
 from models.join.identity import Identified
 from models.join.seconds import Seconds, seconds
 from models.join.shard_state import ShardState
+from models.join.spoken import Spoken
 from models.join.statement_pool import NO_STATEMENT
 
 
@@ -60,8 +61,14 @@ class _Runs(NamedTuple):
     of_outcome: I64
 
 
-def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, found: Identified) -> Dispatch:
-    """Choose the path of each record. O(n)."""
+def dispatch(
+    shard: ShardState,
+    calls: CallColumns,
+    outcomes: OutcomeColumns,
+    found: Identified,
+    spoken: Spoken | None = None,
+) -> Dispatch:
+    """Choose the path of each record; `spoken`: which of them are statements of sessions. O(n)."""
     count = len(calls.key)
     call_rows, outcome_rows = found.rows[:count], found.rows[count:]
     runs = _runs(found.keys, found.order, count)
@@ -76,7 +83,11 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
     of = runs.of_call[records], runs.of_outcome
     calls_of, outcomes_of = (np.bincount(one, minlength=runs.keys) for one in of)
     is_new = (call_rows < 0) & ~found.awaited[:count] & ~calls.failed & (calls_of[runs.of_call] == 1)
-    fits, voiced = _fits(shard, calls, outcomes, outcome_rows, owner)
+    fits, voiced = _fits(shard, calls, outcomes, outcome_rows, owner, spoken)
+    is_first = ~voiced & (outcomes_of[runs.of_outcome] == 1)
+    is_first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
+    if spoken is not None:
+        fits &= ~spoken.made | (is_first & _in_session(shard, calls, outcome_rows, owner, spoken))
     slow = np.zeros(runs.keys, np.bool_)
     slow[runs.of_call[firsts & ~(is_new & (calls.at + shard.periods().hold[calls.group] >= calls.wm))]] = True
     slow[runs.of_outcome[~fits]] = True
@@ -86,16 +97,29 @@ def dispatch(shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, fo
         some_voiced = np.zeros(runs.keys, np.bool_)
         some_voiced[runs.of_outcome[voiced]] = True
         voiced = some_voiced[runs.of_outcome]
-    first = fast_outcomes & ~voiced & (outcomes_of[runs.of_outcome] == 1)
-    first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
+    first = fast_outcomes & is_first & ~voiced
     alone = (calls_of + outcomes_of == 1)[np.concatenate(runs[1:])]
     fast_calls = firsts & ~slow[runs.of_call]
     again = again.where((again.owner < 0) | fast_calls[again.owner])
     return Dispatch(fast_calls, fast_outcomes, first, voiced, call_rows, outcome_rows, alone, owner, again)
 
 
+def _in_session(shard: ShardState, calls: CallColumns, rows: I32, owner: I64, spoken: Spoken) -> Bools:
+    """Which statements are of the session of their call."""
+    session = shard.held.calls.session[rows]
+    (follows,) = (owner >= 0).nonzero()
+    session[follows] = calls.session[owner[follows]]
+    same: Bools = session == spoken.session
+    return same
+
+
 def _fits(
-    shard: ShardState, calls: CallColumns, outcomes: OutcomeColumns, rows: I32, owner: I64
+    shard: ShardState,
+    calls: CallColumns,
+    outcomes: OutcomeColumns,
+    rows: I32,
+    owner: I64,
+    spoken: Spoken | None,
 ) -> tuple[Bools, Bools]:
     """Which outcomes assert something in time about a held call that is read in columns, or about one before them.
 
@@ -116,7 +140,8 @@ def _fits(
         fits &= ~tables.mixed[version, source]
     if tables.alone.any():
         fits &= ~(signed & tables.alone[version, source])
-    fits &= at + periods.holds[version, group] >= outcomes.wm
+    passed = outcomes.wm if spoken is None else np.where(spoken.made, spoken.passed, outcomes.wm)
+    fits &= at + periods.holds[version, group] >= passed
     fits &= outcomes.at <= at + periods.horizons[version, group]
     voiced = signed | (traits & IS_VOICED != 0)
     if not tables.plain.all():

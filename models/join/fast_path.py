@@ -19,7 +19,7 @@ from models.join.held_calls import PENDING
 from models.join.joined import FirstVerdicts
 from models.join.more_statements import MoreResults, MoreStatements
 from models.join.shard_state import ShardState
-from models.join.watermark import effective_minute
+from models.watermark import effective_minute
 
 
 class FastResults(NamedTuple):

@@ -38,10 +38,11 @@ from models.join.rules import JoinRules
 from models.join.seconds import fill
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
+from models.join.spoken import Spoken, mixed
 from models.join.statement_pool import NO_STATEMENT
 from models.join.strangers import strange, strangers
-from models.join.watermark import ENDED, LaneClocks, effective_minute
 from models.state import Migrations
+from models.watermark import ENDED, LaneClocks, effective_minute
 
 MOST_EARLY: Final = 5_000_000 // 12
 _SPARE: Final = 16
@@ -95,16 +96,19 @@ class Join:
         outcomes = outcomes._replace(
             source=shard.local_sources(arrivals.sources, outcomes.source), wm=self._watermarks(outcomes.wm, others)
         )
+        spoken = None
+        if arrivals.made:
+            calls, outcomes, spoken = mixed(shard, arrivals, calls, outcomes)
         found = identify(shard, self.early, calls, outcomes)
         count = len(calls.key)
         calls, outcomes = calls._replace(key=found.keys[:count]), outcomes._replace(key=found.keys[count:])
         deltas = Deltas(shard.source_code)
         self._count_opinions(deltas)
-        paths = dispatch(shard, calls, outcomes, found)
+        paths = dispatch(shard, calls, outcomes, found, spoken)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths)
         filled = fill(shard, calls, paths.seconds)
-        slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock))
-        buffered = self._buffer(outcomes, found, paths, arrivals.partitions)
+        slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock), spoken)
+        buffered = self._buffer(outcomes, found, paths, arrivals.partitions, spoken)
         done = paths.fast_calls.copy()
         done[paths.seconds.chosen] = True
         for more in fast.more:
@@ -117,6 +121,9 @@ class Join:
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
         parts = (filled, rest.completed)
         completed = complete(calls, parts, deltas, shard.homonyms)
+        if spoken is not None:
+            # An outcome of a session is counted there, however many calls it reaches.
+            rest.tally["outcomes"] -= int(np.count_nonzero(paths.first & spoken.made))
         attempts = try_all(shard, calls, (_first_records(calls, accepted), *parts), deltas)
         rest.tally.update(attempts=len(attempts), failures=len(attempts))
         rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
@@ -199,11 +206,20 @@ class Join:
         passed = calls_clock if calls_clock in {NEVER, ENDED} else calls_clock - self.shard.rules.allowed_lateness_us
         return Bound(self._most_early, passed)
 
-    def _buffer(self, outcomes: OutcomeColumns, found: Identified, paths: Dispatch, partitions: list[str]) -> Bools:
+    def _buffer(
+        self,
+        outcomes: OutcomeColumns,
+        found: Identified,
+        paths: Dispatch,
+        partitions: list[str],
+        spoken: Spoken | None,
+    ) -> Bools:
         """Buffer outcomes as columns; which. None where there may be no room for all: then each has its turn."""
         if len(self.early) + len(outcomes.key) > self._most_early:
             return np.zeros(len(outcomes.key), np.bool_)
         buffered = strange(self.shard, outcomes, found, paths)
+        if spoken is not None:
+            buffered &= ~spoken.made
         (chosen,) = buffered.nonzero()
         if len(chosen):
             self.early.add_all(strangers(self.shard, outcomes, chosen, partitions))

@@ -13,8 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.arrays import I32, I64, U8, U16, Bools
-from models.columns.id_column import TEXT
+from models.arrays import I32, I64
+from models.columns.stored_rows import by_place as _by_place
+from models.columns.stored_rows import chosen as _chosen
+from models.columns.stored_rows import ids as _ids
+from models.columns.stored_rows import texts as _texts
 from models.join.migrations import coding, ids_of_calls_beside_outcomes, pooled, waiting_in_columns
 from models.join.statement_pool import POOL_TEXTS
 
@@ -144,37 +147,3 @@ def _with_ids(parts: list[State], rows: I64) -> State:
 
 def _columns(table: State) -> State:
     return {name: column for name, column in table.items() if name not in _BESIDE_COLUMNS}
-
-
-def _chosen(parts: list[State], rows: I64) -> State:
-    return {name: np.concatenate([part[name] for part in parts])[rows] for name in parts[0]}
-
-
-def _ids(parts: list[State], rows: I64) -> State:
-    """As `IdColumn.state_of`: the text is that of the rows of the last kind, in order."""
-    columns = _chosen([{name: part[name] for name in ("high", "low", "kind")} for part in parts], rows)
-    text, lengths = _texts(parts, np.concatenate([part["kind"] for part in parts]) == TEXT, rows)
-    return {**columns, "text": text, "lengths": lengths}
-
-
-def _texts(parts: list[State], is_text: Bools, rows: I64) -> tuple[U8, U16]:
-    """The texts of those of `rows` that have one, one after the other, and their lengths; `is_text`: of all rows."""
-    place = np.cumsum(is_text)[rows[is_text[rows]]] - 1
-    lengths = np.concatenate([part["lengths"] for part in parts])
-    ends = np.cumsum(lengths, dtype=np.int64)
-    chosen = lengths[place].astype(np.int64)
-    at = np.repeat(ends[place] - np.cumsum(chosen), chosen) + np.arange(chosen.sum())
-    return np.concatenate([part["text"] for part in parts])[at], lengths[place]
-
-
-def _by_place(parts: list[State], name: str, lengths: list[int], rows: I64) -> dict[int, Any]:
-    """Values by row, renumbered: those of `rows` keep their value under their place in it, which is ascending."""
-    first = [0, *accumulate(lengths)]
-    of_parts = [part.get(name, {}) for part in parts]
-    values = {start + at: value for part, start in zip(of_parts, first, strict=False) for at, value in part.items()}
-    if not values:
-        return {}
-    has_value = np.zeros(first[-1], np.bool_)
-    has_value[np.fromiter(values, np.int64, len(values))] = True
-    places = np.flatnonzero(has_value[rows])
-    return {place: values[row] for place, row in zip(places.tolist(), rows[places].tolist(), strict=True)}

@@ -28,7 +28,8 @@ from models.join.open_ledger import OpenLedger
 from models.join.open_ledgers import OpenLedgers
 from models.join.second_records import DUPLICATE, Problem, problem_of
 from models.join.shard_state import ShardState
-from models.join.watermark import effective_minute
+from models.join.spoken import Spoken
+from models.watermark import effective_minute
 
 _FALLBACK: Final = " (a call that fell back to another model is one record, with the models that failed in 'attempts')"
 _MOST_AT_ONCE: Final = 10_000
@@ -62,10 +63,16 @@ class SlowPath:
     """The slow path of one batch."""
 
     def __init__(
-        self, shard: ShardState, early: EarlyOutcomes, deltas: Deltas, partitions: list[str], bound: Bound
+        self,
+        shard: ShardState,
+        early: EarlyOutcomes,
+        deltas: Deltas,
+        partitions: list[str],
+        bound: Bound,
+        spoken: Spoken | None = None,
     ) -> None:
         """Differences go to `deltas`; `partitions` are the batch's, for dead letters; `bound` is that of `early`."""
-        self._bound = bound
+        self._bound, self._spoken = bound, spoken
         self._shard = shard
         self._early = early
         self._deltas = deltas
@@ -92,6 +99,8 @@ class SlowPath:
         for _, i, key, wm, statement in sorted(turns):
             if statement is None:
                 self._call(calls, i, key, wm)
+            elif self._spoken is not None and self._spoken.made[i]:
+                self._speak(self._spoken, i, key, statement)
             else:
                 self._outcome(outcomes, i, key, wm, statement)
         self._ledgers.finish()
@@ -204,6 +213,19 @@ class SlowPath:
         problem = self._buffer(key, statement, outcomes, i) if ledger is None else self._enter(ledger, statement)
         if problem is not None:
             self._refuse(*problem, outcomes, i)
+
+    def _speak(self, spoken: Spoken, i: int, key: int, statement: Statement) -> None:
+        """Enter what a session says; its identity was decided there."""
+        ledger = self._ledgers.get(key)
+        if (
+            ledger is None
+            or ledger.closes < spoken.passed.item(i)
+            or ledger.contents.session != spoken.session.item(i)
+            or statement.at > ledger.horizon_ends
+        ):
+            self._tally["session_late"] += 1
+        else:
+            ledger.enter(statement)
 
     def _open_ledger(self, key: int, wm: int) -> OpenLedger | None:
         """The ledger of a held call as a record with this watermark meets it; None if none is held (any more)."""

@@ -16,7 +16,7 @@ from models.arrays import F64, I8, I32, I64, U8
 from models.columns.group_sums import stable_order
 from models.columns.id_pool import IdPool
 from models.join.arrivals import OutcomeColumns
-from models.join.watermark import effective_minute
+from models.watermark import effective_minute
 
 NO_STATEMENT: Final = -1
 """In place of a row: there is none."""

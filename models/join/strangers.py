@@ -14,7 +14,7 @@ from models.join.dispatch import Dispatch
 from models.join.identity import Identified
 from models.join.shard_state import ShardState
 from models.join.waiting_table import Strangers
-from models.join.watermark import effective_minute
+from models.watermark import effective_minute
 
 _reason, _scorer = attrgetter("reason"), attrgetter("scorer")
 

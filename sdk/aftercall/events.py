@@ -8,15 +8,14 @@ finite, those in unknown fields included; texts are at most 256 characters, `rea
 `connectors.decode.decoder` reads records faster and by the same rules; where the two differ, this file decides.
 
 Refusals raised here have the slug of the dead letter as pydantic error type: `bad_time`, `before_2000`, `not_finite`,
-`empty_retraction`, `reserved_source`, `reserved_name`, `type_mismatch`.
+`empty_retraction`, `reserved_source`, `reserved_name`, `type_mismatch`, `ambiguous_subject`.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +29,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from aftercall.checks import refuse_not_finite, takes_text
 from aftercall.names import NAMES, label_of, plain_name
 from aftercall.times import YEAR_2000_US, parse_time
 from aftercall.vocabulary import MAX_ATTEMPTS, RESERVED_NAMES, RESERVED_SOURCES
@@ -43,7 +43,7 @@ MAX_LATENCY_MS: Final = 1e12
 MAX_COUNT: Final = 10**12
 MAX_DOCUMENTS: Final = 32
 """Of one tool call so many documents are kept."""
-_MAX_DOUBLE = int(sys.float_info.max)
+_SHOWN: Final = 60
 _ARM: Final = ("model", "config")
 
 
@@ -73,6 +73,13 @@ def _unreserved_name(name: str) -> str:
     if name in RESERVED_NAMES:
         raise PydanticCustomError("reserved_name", "has a meaning of its own here; got '{s}'", {"s": name})
     return name
+
+
+def _unprefixed(outcome_id: str) -> str:
+    if outcome_id.startswith(SESSION_PREFIX):
+        shown = outcome_id[:_SHOWN]
+        raise PydanticCustomError("reserved_name", "must not begin with 'session:'; got '{s}'", {"s": shown})
+    return outcome_id
 
 
 def _whole(value: Any) -> Any:
@@ -153,37 +160,15 @@ Attrs = Annotated[dict[Text, Attr], BeforeValidator(_labels)]
 DefaultedName = Annotated[
     Name, WithJsonSchema({"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "null"}], "default": "default"})
 ]
+Scope = Literal["last", "all", "root", "descendants"]
+"""Which calls of a session an outcome is about: its last call up to then, all of these, its first, or a named one and
+those below it."""
+SESSION_PREFIX: Final = "session:"
+"""How the ids of outcomes of sessions begin in ledgers and tables."""
 Action = Annotated[
     Literal["assert", "retract"],
     WithJsonSchema({"enum": ["assert", "retract", None], "default": "assert"}),
 ]
-
-
-def _refuse_not_finite(value: object) -> None:
-    """Check every number in a record; the JSON parser bounds its depth."""
-    unchecked: list[object] = [value]
-    while unchecked:
-        item = unchecked.pop()
-        if isinstance(item, float):
-            if not math.isfinite(item):
-                raise PydanticCustomError("not_finite", "holds a number that is not finite; got {n}", {"n": str(item)})
-        elif isinstance(item, int):
-            if abs(item) > _MAX_DOUBLE:
-                raise PydanticCustomError("not_finite", "holds a number too large for a double")
-        elif isinstance(item, Mapping):
-            unchecked.extend(item.values())
-        elif isinstance(item, list):
-            unchecked.extend(item)
-
-
-def _takes_text(annotation: Any) -> bool:
-    """Whether a field so annotated is text, one of some words, or a time; `attrs` and lists of objects are not."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _takes_text(get_args(annotation)[0])
-    if origin in {dict, list}:
-        return False
-    return annotation is str or origin is Literal or any(map(_takes_text, get_args(annotation)))
 
 
 class _Part(BaseModel):
@@ -196,7 +181,7 @@ class _Part(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """Find out which fields are text."""
-        cls.TEXT_FIELDS = frozenset(name for name, field in cls.model_fields.items() if _takes_text(field.annotation))
+        cls.TEXT_FIELDS = frozenset(name for name, field in cls.model_fields.items() if takes_text(field.annotation))
 
     @model_validator(mode="before")
     @classmethod
@@ -214,7 +199,7 @@ class _Record(_Part):
     @model_validator(mode="before")
     @classmethod
     def _finite(cls, given: Any) -> Any:
-        _refuse_not_finite(given)
+        refuse_not_finite(given)
         return given
 
 
@@ -344,6 +329,9 @@ class AgentCall(_Record):
 class Outcome(_Record):
     """A statement on how a call turned out, or the withdrawal of one. Topic `agent.outcomes`, record key `call_id`.
 
+    In place of a `call_id` it may name a `session_id`, which is its record key then: it is about the calls of that
+    session that `scope` says, `last` where it is absent. With `scope = "descendants"` it names both.
+
     An assertion needs `source` and one of `success`, `score`. With neither of these it clears an earlier outcome of the
     same `outcome_id`, where the settings of its source let an id be revised; else the pipeline refuses it as
     `no_verdict`. A retraction (`action = "retract"`) needs `retracts` (one statement, of any source; `source` may then
@@ -354,9 +342,13 @@ class Outcome(_Record):
     'assert'
     """
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["call_id"]}, {"required": ["session_id"]}]})
+
     type: Annotated[Literal["outcome"], _agrees("outcome")] | None = None
-    outcome_id: RequiredId
-    call_id: CallId
+    outcome_id: Annotated[RequiredId, AfterValidator(_unprefixed)]
+    call_id: CallId | None = None
+    session_id: Id | None = None
+    scope: Scope | None = None
     occurred_at: Time
     call_occurred_at: Time | None = None
     source: Source | None = None
@@ -382,4 +374,18 @@ class Outcome(_Record):
             raise PydanticCustomError(
                 "missing_field", "field 'source' is required unless it is a retraction with 'retracts'"
             )
+        self._has_one_subject()
         return self
+
+    def _has_one_subject(self) -> None:
+        """Exactly one of `call_id` and `session_id`, both with `descendants`; `scope` is about a session."""
+        of_both = self.scope == "descendants"
+        if self.session_id is None and self.scope is not None:
+            raise PydanticCustomError("missing_field", "field 'session_id' is required with 'scope'")
+        if self.call_id is None and (of_both or self.session_id is None):
+            rule = "with scope 'descendants'" if of_both else "unless 'session_id' is given"
+            raise PydanticCustomError("missing_field", "field 'call_id' is required {rule}", {"rule": rule})
+        if self.call_id is not None and self.session_id is not None and not of_both:
+            raise PydanticCustomError(
+                "ambiguous_subject", "names both 'call_id' and 'session_id', which only scope 'descendants' may"
+            )

@@ -32,7 +32,7 @@ class TopicContract(NamedTuple):
 
 TOPICS = (
     TopicContract("calls", "agent.calls", AgentCall, "call_id", ("delete",), "receive"),
-    TopicContract("outcomes", "agent.outcomes", Outcome, "call_id", ("delete",), "receive"),
+    TopicContract("outcomes", "agent.outcomes", Outcome, "call_id or session_id", ("delete",), "receive"),
     TopicContract("verdicts", "agent.verdicts", VerdictRecord, "call_id", ("compact", "delete"), "send"),
     TopicContract("recommendations", "agent.recommendations", Recommendation, "task_type", ("compact",), "send"),
     TopicContract("alerts", "agent.alerts", Alert, "alert_id", ("delete",), "send"),

@@ -39,6 +39,13 @@ class Said:
         return (self.scope, self.outcome.call_id if self.scope == "descendants" else "") if self.asserts else None
 
 
+class Erase(NamedTuple):
+    """A session, or a call, is to be erased."""
+
+    session_id: str | None = None
+    call_id: str | None = None
+
+
 class Statement(NamedTuple):
     """What is made of an outcome of a session for one call.
 
@@ -88,10 +95,11 @@ class Now(NamedTuple):
 
 @dataclass
 class Spoken:
-    """An accepted record and the calls that it has reached; it waits until there is one."""
+    """An accepted record and the calls that it has reached; it waits until there is one, erased ones included."""
 
     said: Said
     reached: set[str] = field(default_factory=set)
+    waits: bool = True
 
 
 @dataclass
@@ -112,6 +120,16 @@ class Id:
         """The first record that looks for calls."""
         return next((one.said for one in self.records if one.said.asserts), None)
 
+    def names(self, call_id: str) -> bool:
+        """Whether a record of it names the call."""
+        return any(one.said.outcome.call_id == call_id for one in self.records)
+
+    def forget_call(self, call_id: str) -> None:
+        """Take a call out of those that it goes to."""
+        self.calls = None if self.calls is None else [call for call in self.calls if call != call_id]
+        for record in self.records:
+            record.reached.discard(call_id)
+
     def takes_back(self, record: Spoken) -> bool:
         """Whether a record is a retraction that follows others: by id, or, as the first of its id, by source."""
         outcome = record.said.outcome
@@ -128,7 +146,7 @@ class Session:
 
 def waiting_in(session: Session) -> Iterator[tuple[Id, Spoken]]:
     """The records that have reached no call yet, each with its id."""
-    yield from ((one, record) for one in session.ids for record in one.records if not record.reached)
+    yield from ((one, record) for one in session.ids for record in one.records if record.waits)
 
 
 def is_below(member: Member, root: str, candidates: dict[str, Member]) -> bool:
@@ -152,8 +170,9 @@ def sent(session: Session, now: Now, rules: Rules, counts: Counter[str]) -> list
     for one in session.ids:
         for record in one.records:
             calls = [call for call in goes_to(session, one, record, rules) if call not in record.reached]
-            counts["outcomes"] += bool(calls) and not record.reached
+            counts["outcomes"] += bool(calls) and record.waits
             record.reached.update(calls)
+            record.waits = record.waits and not calls
             statements += [statement(record.said, call_id, now) for call_id in calls]
     return statements
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from oracle.order import Read, watermarks
 from oracle.records import Call, Outcome, Rules
-from oracle.session import Said
+from oracle.session import Erase, Said
 from oracle.session_replay import SessionOracle
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def session_histories(
     said = draw(_said(times, rules, simple=simple))
     records: list[Record] = [*calls, *said, *draw(_own(calls))]
     if not simple:
-        records += [draw(_again(record)) for record in draw(st.lists(st.sampled_from(records), max_size=4))]
+        again = draw(st.lists(st.sampled_from(records), max_size=4))
+        records += [draw(_again(record)) if isinstance(record, Said) else record for record in again]
     ticks = [Call(f"tick-{minute}", START + minute * MINUTE) for minute in draw(st.lists(minutes, max_size=4))]
     partitions: list[list[Record]] = [[] for _ in range(PARTITIONS)]
     dealt = draw(st.lists(st.integers(0, PARTITIONS - 1), min_size=16, max_size=16))
@@ -169,10 +170,8 @@ def _own(draw: st.DrawFn, calls: list[Call]) -> list[Outcome]:
 
 
 @st.composite
-def _again(draw: st.DrawFn, record: Record) -> Record:
+def _again(draw: st.DrawFn, record: Said) -> Said:
     """The record again, or an edition of it."""
-    if not isinstance(record, Said):
-        return record
     shift = draw(st.sampled_from([0, 0, SECOND, MINUTE, 10 * MINUTE, -SECOND]))
     changes: list[dict[str, Any]] = [{}, {}, {"success": True}, {"success": False}, {"success": None}]
     changed = draw(st.sampled_from(changes))
@@ -184,21 +183,31 @@ def _again(draw: st.DrawFn, record: Record) -> Record:
 
 
 @st.composite
-def session_streams(draw: st.DrawFn) -> tuple[Rules, list[Call | Said], list[int], int]:
-    """Rules, up to thirty records of sessions, the watermark before each, and the one after the last."""
+def session_streams(draw: st.DrawFn, *, plain: bool = False) -> tuple[Rules, list[Call | Said | Erase], list[int], int]:
+    """Rules, up to thirty records of sessions and erasures, the watermark before each, and the one after the last.
+
+    `plain`: most is said once, and of the last call.
+    """
     rules = draw(session_rules())
     if draw(st.booleans()):
         rules = replace(rules, most_ids=draw(st.sampled_from([9, 2])), most_calls=draw(st.sampled_from([9, 3])))
-    wm, records, before = START, list[Call | Said](), list[int]()
+    wm, records, before = START, list[Call | Said | Erase](), list[int]()
     for _ in range(draw(st.integers(3, 30))):
         wm += draw(st.sampled_from([0, 0, 0, 0, 1, SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE]))
         at = wm + draw(st.sampled_from([-20, -6, -5, -2, -1, 0, 0, 1, 2, 5, 12])) * MINUTE
         before.append(wm)
-        if records and draw(st.integers(0, 7)) == 0:
-            again = draw(_again(draw(st.sampled_from(records))))
-            records.append(again if isinstance(again, Call | Said) else records[-1])
+        turn = draw(st.integers(0, 39 if plain else 23))
+        if records and turn < 3:
+            again = draw(st.sampled_from(records))
+            records.append(draw(_again(again)) if isinstance(again, Said) else again)
+        elif turn == 3:
+            records.append(draw(st.sampled_from([Erase(session_id=SESSIONS[0]), *(Erase(None, one) for one in CALLS)])))
         elif draw(st.booleans()):
             records.append(draw(_member(at)))
+        elif plain and turn > 5:
+            name = f"{draw(st.sampled_from(IDS))}{len(records)}"
+            vote = draw(_one(draw(mostly_one), name, at, "vote"))
+            records.append(replace(vote, scope="last", outcome=replace(vote.outcome, call_id="")))
         else:
             kind = draw(st.sampled_from(["vote"] * 4 + ["by source", "by id", "cleared"]))
             records.append(draw(_one(draw(mostly_one), draw(st.sampled_from(IDS)), at, kind)))

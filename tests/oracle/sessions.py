@@ -9,7 +9,7 @@ from collections import Counter
 
 from oracle.identity import DUPLICATE, EDITION, Fate, fate
 from oracle.records import NEVER, Call, Rules
-from oracle.session import Id, Member, Now, Refused, Said, Session, Spoken, Statement, is_below, sent, waiting_in
+from oracle.session import Erase, Id, Member, Now, Refused, Said, Session, Spoken, Statement, is_below, sent, waiting_in
 
 NO_INSTANT = 2**63 - 1
 
@@ -93,6 +93,33 @@ class Sessions:
         if len(session.ids) > self.rules.most_ids:
             self._drop(session, min(session.ids, key=lambda each: (each.first.at, each.first.outcome.outcome_id)))
         return statements
+
+    def erase(self, erase: Erase) -> None:
+        """Forget a session, or a call."""
+        if erase.session_id is not None:
+            self._erase_session(erase.session_id)
+        if erase.call_id is not None:
+            self._erase_call(erase.call_id)
+
+    def _erase_session(self, session_id: str) -> None:
+        """Forget a session; what waits becomes dead letters."""
+        session = self._sessions.pop(session_id, Session())
+        self.refused += [Refused("erased", record.said) for _, record in waiting_in(session)]
+
+    def _erase_call(self, call_id: str) -> None:
+        """Forget a call, as a parent too, and the ids whose records name it."""
+        for session in self._sessions.values():
+            rest = {name: member for name, member in session.members.items() if name != call_id}
+            session.members = {
+                name: member._replace(parent=None) if member.parent == call_id else member
+                for name, member in rest.items()
+            }
+            naming = [one for one in session.ids if one.names(call_id)]
+            waiting = [(one, record) for one, record in waiting_in(session) if any(one is each for each in naming)]
+            self.refused += [Refused("erased", record.said) for _, record in waiting]
+            session.ids = [one for one in session.ids if not any(one is each for each in naming)]
+            for one in session.ids:
+                one.forget_call(call_id)
 
     def waiting(self) -> list[Said]:
         """The outcomes that have reached no call yet."""
@@ -186,7 +213,7 @@ class Sessions:
 
     def _give_up_at_once(self, session: Session, one: Id, record: Spoken) -> None:
         """Refuse a record that has come too late to wait."""
-        if record.reached or not any(record is each for each in one.records):
+        if not record.waits or not any(record is each for each in one.records):
             return
         hold = self.rules.longest_horizon() + self.rules.allowed_lateness_us
         call_at = record.said.outcome.call_at
@@ -207,7 +234,7 @@ class Sessions:
         session.ids = [each for each in session.ids if each.records]
 
     def _drop(self, session: Session, one: Id) -> None:
-        for record in [record for record in one.records if not record.reached]:
+        for record in [record for record in one.records if record.waits]:
             self._refuse("orphan", session, one, record)
         session.ids = [each for each in session.ids if each is not one]
 

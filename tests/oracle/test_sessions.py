@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Rules
-from oracle.session import Said
+from oracle.session import Erase, Said
 from oracle.session_replay import SessionOracle
 
 H = 30 * MINUTE_US
@@ -274,3 +274,43 @@ def test_its_minute_is_that_of_the_watermark_at_which_it_leaves() -> None:
     oracle = fed(call("a", 0), thumb("u", 1), wm=7)
     (held,) = oracle.ledgers._calls
     assert [arrived.minute for arrived in held.ledger] == [T // MINUTE_US + 7]
+
+
+def test_an_erased_session_is_new_and_what_waits_in_it_is_a_dead_letter() -> None:
+    oracle = fed(call("a", 0), thumb("u", 1), thumb("v", 1, session="t"))
+    oracle.sessions.erase(Erase(session_id="s"))
+    assert [(one.reason, one.said.session_id) for one in oracle.sessions.refused] == [("erased", "s")]
+    oracle.feed(thumb("u", 1, success=False), NEVER)
+    assert [one.outcome.outcome_id for one in oracle.sessions.waiting()] == ["v", "u"]
+    assert oracle.sessions.advance(NEVER, ended=True) == []
+
+
+def test_an_erased_call_takes_no_part_and_is_no_parent() -> None:
+    oracle = fed(call("a", 0), call("b", 1, parent="a"), call("c", 2, parent="b"), call("d", 3))
+    oracle.sessions.erase(Erase(call_id="b"))
+    oracle.sessions.erase(Erase(call_id="d"))
+    statements = [
+        *oracle.sessions.outcome(thumb("u", 4)),
+        *oracle.sessions.outcome(thumb("v", 4, "descendants", of="a")),
+    ]
+    assert statements == []
+    resolved = oracle.sessions.advance(NEVER, ended=True)
+    assert sorted((one.outcome.outcome_id, one.outcome.call_id) for one in resolved) == [
+        ("session:u", "c"), ("session:v", "a"),
+    ]  # fmt: skip
+
+
+def test_what_an_erased_call_was_said_of_does_not_fall_upon_the_call_before() -> None:
+    oracle = fed(call("a", 0), call("b", 1), thumb("u", 2), rules=REVISES, ended=True)
+    oracle.sessions.erase(Erase(call_id="b"))
+    for vote, success in ((2, True), (3, False)):
+        assert oracle.sessions.outcome(thumb("u", vote, success=success)) == []
+    assert oracle.sessions.advance(T + 30 * MINUTE_US, ended=True) == []
+    assert (oracle.sessions.counts["duplicates"], [one.reason for one in oracle.sessions.refused]) == (1, ["orphan"])
+
+
+def test_an_id_that_names_an_erased_call_is_forgotten_with_it() -> None:
+    oracle = fed(call("a", 0), call("b", 1, parent="a"), thumb("u", 2, "descendants", of="a"), thumb("v", 2))
+    oracle.sessions.erase(Erase(call_id="a"))
+    assert [(one.reason, one.said.outcome.outcome_id) for one in oracle.sessions.refused] == [("erased", "u")]
+    assert oracle.counters()["waiting"] == 1

@@ -18,17 +18,36 @@ from connectors.segments.folder import SegmentFolder
 from connectors.segments.messages import Segment
 from connectors.segments.sink import SegmentPart
 from flows.dataflow import rows
+from flows.dataflow.gathering import Gathering
 from flows.dataflow.outputs import cell_history
-from flows.dataflow.shards import to_shards
+from flows.dataflow.session_shards import to_join, to_sessions
+from flows.dataflow.shards import SHARDS, to_shards
 from flows.dataflow.snapshot_messages import Clock
-from flows.dataflow.steps import Build, alerting_step, drift_step, groups_step, join_step, routing_step
+from flows.dataflow.steps import (
+    Build,
+    alerting_step,
+    drift_step,
+    groups_step,
+    join_step,
+    routing_step,
+    sessions_step,
+)
 from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from flows.settings import Settings
-from flows.settings.for_models import alert_settings, drift_settings, group_caps, join_rules, routing_settings
+from flows.settings.for_models import (
+    alert_settings,
+    drift_settings,
+    group_caps,
+    join_rules,
+    routing_settings,
+    session_rules,
+)
 from models import plain
 from models.groups import Grouped
 from models.join import Join, Joined, merged_shard
+from models.sessions import merged_sessions
 from models.state import Envelopes
+from suites.of_sessions import held_sessions, resolved, said
 from suites.rates_logic import RatesLogic, cells_by_key
 from suites.traffic import batches
 
@@ -54,8 +73,17 @@ class Stream:
         return self._left[step]
 
     def arrivals(self) -> list[Keyed]:
-        """The batches over the shards."""
-        return [keyed for batch in self._batches for keyed in to_shards(batch)]
+        """The batches over the shards, with what sessions say about the calls."""
+        gathered = {shard: Gathering(len(SHARDS)) for shard in SHARDS}
+        for resolving in self.out_of("sessions"):
+            for shard, answer in to_join(resolving):
+                assert list(gathered[shard].add(answer)) == []
+        own = [keyed for batch in self._batches for keyed in to_shards(batch)]
+        return [(shard, arrivals) for shard, part in own for arrivals in gathered[shard].add(part)]
+
+    def of_sessions(self) -> list[Keyed]:
+        """The batches over the shards of sessions."""
+        return [keyed for batch in self._batches for keyed in to_sessions(batch)]
 
 
 @cache
@@ -129,7 +157,7 @@ class Stored(NamedTuple):
     def opened(self) -> dict[str, Any]:
         """The states, by key."""
         keeping = Keeping(ENVELOPES, None if self.folder is None else SegmentFolder(self.folder))
-        merge = merged_shard if self.step == "join" else Tracked.merge
+        merge = {"join": merged_shard, "sessions": merged_sessions}.get(self.step, Tracked.merge)
         return {key: Loaded(keeping, self.step, row, key).state(merge) for key, row in self.rows.items()}
 
 
@@ -311,6 +339,13 @@ SETTINGS: Final = Settings.model_validate(
 )
 
 STEPS: Final[dict[str, Step]] = {
+    "sessions": Step(
+        partial(sessions_step, session_rules(SETTINGS)),
+        Stream.of_sessions,
+        said,
+        shown=resolved,
+        content=held_sessions,
+    ),
     "join": Step(
         partial(join_step, join_rules(SETTINGS)), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls
     ),

@@ -58,6 +58,7 @@ def lines() -> tuple[list[bytes], list[bytes]]:
             if draw.random() < 0.01:
                 calls.append({**calls[-1], "occurred_at": at + 1000, "segment": "another"})
     outcomes += [_statement(f"no-call-{n}", 0, START_US + n * HOUR_US, "judge", success=True) for n in range(40)]
+    outcomes += _said(draw)
     until = START_US + DAYS * DAY_US
     return _written(calls, until), _written(outcomes, until)
 
@@ -65,7 +66,9 @@ def lines() -> tuple[list[bytes], list[bytes]]:
 def _context(number: int) -> dict[str, Any]:
     """What some calls have beside: a segment, a session, a model that failed before."""
     context: dict[str, Any] = {"segment": "long"} if number % 7 == 3 else {}
-    context |= {"session_id": f"s-{number % 90}"} if number % 5 == 1 else {}
+    context |= {"session_id": _session(number % 90)} if number % 5 == 1 else {}
+    context |= {"parent_call_id": str(UUID(int=number, version=4))} if number % 10 == 6 else {}
+    context |= {"parent_call_id": f"above-{number}"} if number % 20 == 1 else {}
     tried = [{"model": "atlas", "config": "v1", "error": "429", "latency_ms": 90, "cost_usd": 0.001}]
     return context | ({"attempts": tried} if number % 40 == 9 else {})
 
@@ -88,6 +91,25 @@ def _outcomes(draw: Random, call_id: str, at: int, *, good: bool) -> Iterable[di
         yield {**back, "occurred_at": stated_at + HOUR_US}
     elif fate < 0.07:
         yield first
+
+
+def _session(number: int) -> str:
+    """The id of a session: a text or a UUID."""
+    return f"s-{number}" if number % 2 else str(UUID(int=number, version=4))
+
+
+def _said(draw: Random) -> Iterable[dict[str, Any]]:
+    """What is said about sessions: of their last calls or of all, some of it again, and some taken back."""
+    for number in range(180):
+        at = START_US + draw.randrange(DAYS * DAY_US) // 1000 * 1000
+        thumb = {"outcome_id": f"thumb-{number}", "session_id": _session(number % 90), "occurred_at": at}
+        thumb |= {"source": "user_feedback", "success": number % 3 == 0, "scope": ("last", "all")[number % 2]}
+        yield thumb
+        if number % 9 == 4:
+            yield thumb
+        if number % 9 == 7:
+            back = {"outcome_id": f"{number}-back", "session_id": thumb["session_id"], "source": "user_feedback"}
+            yield {**back, "action": "retract", "retracts": thumb["outcome_id"], "occurred_at": at + HOUR_US}
 
 
 def _statement(call_id: str, number: int, at: int, source: str, *, success: bool) -> dict[str, Any]:

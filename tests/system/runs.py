@@ -58,6 +58,7 @@ def history(folder: Path, *, calls: int, seed: int = 7) -> History:
         outcomes_written.append((at, json.dumps(_outcome(draw, f"nobody-{number}", 0, at))))
         outcomes_written.append((at, draw.choice(_BROKEN)))
         calls_written.append((at, draw.choice(_BROKEN)))
+    outcomes_written += _said(random.Random(seed + 1), calls)
     made = History(folder / "calls.jsonl", folder / "outcomes.jsonl")
     for path, lines in ((made.calls, calls_written), (made.outcomes, outcomes_written)):
         path.write_text("".join(line + "\n" for _, line in sorted(lines)))
@@ -83,7 +84,7 @@ def _call(draw: random.Random, call_id: str, at: float) -> dict[str, Any]:
 def _carried(number: int) -> dict[str, Any]:
     """What some calls carry, tools among it; not drawn, so that nothing else of a history depends on it."""
     if number % 3:
-        return {}
+        return {"session_id": f"session-{number // 90}"} if number % 3 == 1 else {}
     tools = [
         {"name": "search", "empty": number % 4 == 0, "items": number % 5, "documents": [{"id": f"d{number % 9}"}]},
         {"name": f"tool-{number % 150}", "ok": number % 7 > 0, "attempts": 1 + number % 2, "latency_ms": 12.5},
@@ -114,6 +115,20 @@ def _outcome(draw: random.Random, call_id: str, index: int, at: float) -> dict[s
         return {**outcome, "action": "retract", **({"retracts": "o0"} if draw.random() < 0.5 else {})}
     good = draw.random() < (0.9 if at < _DAYS_S * 2 / 3 else 0.45)
     return {**outcome, "success": good} if draw.random() < 0.8 else {**outcome, "score": 0.9 if good else 0.1}
+
+
+def _said(draw: random.Random, calls: int) -> list[tuple[float, str]]:
+    """Outcomes of sessions, some of which are repeated, contradicted or taken back."""
+    lines = []
+    for number in range(calls // 20):
+        at = draw.uniform(0, _DAYS_S)
+        session = {"session_id": f"session-{draw.randrange(calls // 90 + 2)}"}
+        thumb = {**_outcome(draw, "", number % 9, at), **session, "source": "user_feedback"}
+        del thumb["call_id"]
+        scope = draw.choice(("last", "all", "root")) if "action" not in thumb else None
+        thumb |= {} if scope is None else {"scope": scope}
+        lines += _with_repeats(draw, at, thumb, {**thumb, "source": "judge"})
+    return lines
 
 
 def _with_repeats(

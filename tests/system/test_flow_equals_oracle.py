@@ -62,6 +62,7 @@ def settings_of(rules: Rules) -> Settings:
         "horizon": rules.horizon_us,
         "allowed_lateness": rules.allowed_lateness_us,
         "orphan_wait": rules.orphan_wait_us,
+        "session_wait": rules.session_wait_us,
     }
     tasks: dict[str, dict[str, Any]] = {task: {"horizon": span(us)} for task, us in rules.task_horizon_us.items()}
     for task, verdict in rules.silence.items():

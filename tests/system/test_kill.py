@@ -96,6 +96,10 @@ def test_the_history_has_what_makes_it_hard(reference: Reference) -> None:
     assert any(row[revisions] > 1 for row in reference.left.tables["calls"]), "no call is revised twice"
     assert {row[3] for row in reference.left.tables["tool_calls"]} >= {"search", "late", "tool-6"}
     assert {row[1] for row in reference.left.tables["tool_rates"]} >= {"search", "late"}
+    of_sessions = [row for row in reference.left.tables["statements"] if str(row[1]).startswith("session:")]
+    assert len(of_sessions) > CALLS // 50
+    pipeline = dict(zip(PUBLISHED["pipeline"], (None, None, *row), strict=False))
+    assert pipeline["session_late"], "none came late"
 
 
 def test_two_workers_leave_what_one_leaves(reference: Reference, tmp_path: Path) -> None:

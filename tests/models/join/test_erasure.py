@@ -46,7 +46,7 @@ class Erasing(Direct):
             assert joined.erased is not None
             assert set(joined.erased.call_ids) == {name for _, name in mine}
             assert all((r.call_id, r.raw) == ("", None) for r in joined.refused)
-            held[shard] = joined.erased[2:]
+            held[shard] = joined.erased[2:4]
         return held
 
     def resume(self) -> None:

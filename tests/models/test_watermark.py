@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aftercall.times import NEVER
-from models.join.watermark import ENDED, LaneClock, LaneClocks
+from models.watermark import ENDED, LaneClock, LaneClocks
 
 
 def _clocks(*calls: tuple[int, int]) -> LaneClocks:

@@ -1,4 +1,4 @@
-"""Computes the watermark over all lanes, as one shard knows it, and the minutes in which records take effect.
+"""Computes the watermark over all lanes as one shard knows it, and the minutes in which records take effect.
 
 Each lane sends the least clock of its partitions; lanes without partitions, or whose files have ended, are left out,
 and while every lane is the watermark is the greatest clock (docs/reference.md, section 2).
