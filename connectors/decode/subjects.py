@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
@@ -11,8 +11,7 @@ from xxhash import xxh3_64_intdigest
 from connectors.batch import U64, Bools
 from connectors.decode.uuids import uuid_words
 
-_NOTHING: Final = (None, None)
-_session = attrgetter("session_id", "scope")
+_session, _scope = attrgetter("session_id"), attrgetter("scope")
 
 
 class Subjects(NamedTuple):
@@ -29,12 +28,12 @@ class Subjects(NamedTuple):
 
 def subjects_of(records: list[Any], call_ids: list[str | None]) -> Subjects:
     """The subjects of a piece of outcomes, mostly of calls, or of sessions."""
-    count, named = len(records), list(map(_session, records))
+    count, sessions, scopes = len(records), list(map(_session, records)), list(map(_scope, records))
     sure, session = np.ones(count, np.bool_), np.zeros(count, np.uint64)
-    if named.count(_NOTHING) == count and None not in call_ids:
+    if sessions.count(None) == scopes.count(None) == count and None not in call_ids:
         ids = cast("list[str]", call_ids)
         return Subjects(hashes_of(ids), session, uuid_words(ids), sure)
-    for i, (call_id, (session_id, scope)) in enumerate(zip(call_ids, named, strict=True)):
+    for i, (call_id, session_id, scope) in enumerate(zip(call_ids, sessions, scopes, strict=True)):
         sure[i] = _is_one(call_id, session_id, scope)
         if session_id is not None:
             session[i] = xxh3_64_intdigest(session_id.encode()) or 1

@@ -238,7 +238,8 @@ class Sessions:
         rows = self._index.rows()
         rows = rows[self._members.counts(rows) == 0]
         said = np.array([*self._packed, *self._lone.table.columns.session[self._lone.used()].tolist()], np.int32)
-        return rows[~np.isin(rows, said)]
+        empty: I32 = rows[~np.isin(rows, said)]
+        return empty
 
     def _naming(self, call_id: str) -> list[int]:
         """The rows of the sessions in whose outcomes a call may be named."""

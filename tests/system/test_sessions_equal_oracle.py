@@ -40,7 +40,7 @@ def counted(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@settings(parent=COSTLY, max_examples=12)
+@settings(parent=COSTLY, max_examples=4)
 @given(session_histories(in_order=False), st.sampled_from([1, 2]))
 def test_sessions_in_the_dataflow_equal_the_oracle(history: SessionHistory, workers: int) -> None:
     agree(history, workers)

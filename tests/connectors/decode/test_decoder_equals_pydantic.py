@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from aftercall.records import DEAD_LETTER_REASONS
 from aftercall.times import NEVER, format_time, parse_time
 from connectors.decode.decoder import CALL, OUTCOME
 from connectors.decode.times import parse_times
-from harness.decoding import BASES, NOW, SKEW, decode
+from harness.decoding import BASES, NOW, OUTCOME_BASE, SKEW, decode
 
 MODELS = (AgentCall, Outcome)
 MODEL_FIELDS = [list(model.model_fields) for model in MODELS]
@@ -37,7 +38,7 @@ def expected(raw: bytes, kind: int) -> dict[str, Any] | None:
 def agree(raws: list[bytes], kinds: list[int]) -> None:
     batch = decode(raws, kinds, keep_payloads=True)
     found: dict[int, dict[str, Any]] = {}
-    for columns in (batch.calls, batch.outcomes):
+    for columns in (batch.calls, batch.outcomes, batch.said):
         for pos, record in zip(columns.pos.tolist(), columns.records, strict=True):
             found[pos] = msgspec.to_builtins(record)
     for record, bare, retract, author in zip(
@@ -250,3 +251,12 @@ def test_times_read_in_columns_equal_times_read_one_by_one(batch: list[str]) -> 
             want = None
         assert known == (want is not None), text
         assert us == (NEVER if want is None else want), text
+
+
+def test_what_an_outcome_is_about_is_read_as_pydantic_reads_it() -> None:
+    names = ("call_id", "session_id", "scope", "outcome_id")
+    values = ("c1", 7, None, ""), ("s", 12, None, ""), (None, "", "last", "all", "descendants", "x"), ("o", "session:o")
+    agree(
+        [json.dumps(OUTCOME_BASE | dict(zip(names, subject, strict=True))).encode() for subject in product(*values)],
+        [OUTCOME] * 192,
+    )

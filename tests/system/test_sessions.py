@@ -1,0 +1,57 @@
+"""Feedback on conversations, as the command line shows it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from system.commands import aftercall, assert_one_sentence, call, counts, lines, minute, table
+
+pytestmark = pytest.mark.slow
+FILES = ("--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl")
+
+
+def thumb(session: str, at: float, **fields: Any) -> dict[str, Any]:
+    """What a user says about a session."""
+    said = {"outcome_id": f"thumb-{at}", "session_id": session, "occurred_at": minute(at), "source": "user_feedback"}
+    return {**said, "success": False, **fields}
+
+
+def written(here: Path, calls: list[dict[str, Any]], outcomes: list[dict[str, Any]]) -> None:
+    (here / "calls.jsonl").write_bytes(lines(calls))
+    (here / "outcomes.jsonl").write_bytes(lines(outcomes))
+
+
+def test_show_has_what_was_said_about_the_session_of_a_call(tmp_path: Path) -> None:
+    chain = [call(0, session_id="s"), call(1, session_id="s", parent_call_id="call-0"), call(2, session_id="s")]
+    below = {"call_id": "call-0", "scope": "descendants", "success": True}
+    written(tmp_path, chain, [thumb("s", 9, reason="no use"), thumb("s", 10, **below), thumb("t", 11)])
+    found = counts(aftercall(tmp_path, "replay", *FILES, "--out", "out", "--json"))
+    assert (found["records"], found["outcomes"], found["waiting"], found["dead_letters"]) == (6, 2, 1, 0)
+    shown = aftercall(tmp_path, "show", "call-2", "--snapshot", "out/outcomes.duckdb", "--json")
+    (statement,) = json.loads(shown.stdout)["statements"]
+    assert (statement["outcome_id"], statement["reason"], statement["success"]) == ("session:thumb-9", "no use", False)
+    said = table(tmp_path / "out", "SELECT call_id FROM statements WHERE outcome_id = 'session:thumb-10' ORDER BY 1")
+    assert said == [("call-0",), ("call-1",)]
+
+
+def test_more_sessions_than_may_be_known_are_counted_with_an_alert(tmp_path: Path) -> None:
+    """Twelve may: one in each shard. The oldest go, and what waits for them is an orphan."""
+    calls = [call(number, session_id=f"s-{number}") for number in range(60)]
+    written(tmp_path, calls, [thumb(f"s-{number}", number + 0.5) for number in range(60)])
+    options = ("--out", "out", "--json")
+    found = counts(aftercall(tmp_path, "replay", *FILES, *options, AFTERCALL_JOIN__MAX_SESSIONS="12"))
+    names = ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+    assert found["records"] == 120 == sum(found[name] for name in names)
+    ((dropped,),) = table(tmp_path / "out", "SELECT sessions_dropped FROM pipeline")
+    assert dropped >= 48
+    (alerts,) = {kind for (kind,) in table(tmp_path / "out", "SELECT kind FROM alerts")}
+    assert alerts == "session_cap"
+    assert_one_sentence(
+        aftercall(tmp_path, "replay", *FILES, "--out", "other", AFTERCALL_JOIN__SESSION_WAIT="-1s"),
+        2,
+        "join.session_wait",
+    )
