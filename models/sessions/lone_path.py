@@ -88,7 +88,7 @@ class LonePath:
         return simple & ~self._is_crowded()
 
     def _is_crowded(self) -> Bools:
-        """Which outcomes are of sessions that get too many, where it is not clear before which ones go."""
+        """Which outcomes are of sessions that get too many, where those that go cannot be known before."""
         sessions, place, new = np.unique(self._rows, return_inverse=True, return_counts=True)
         excess = self._members.sessions.table.lones[sessions] + new - self._rules.most_ids
         crowded = np.zeros(len(sessions), np.bool_)
