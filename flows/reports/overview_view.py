@@ -29,7 +29,9 @@ def show_overview(found: Overview, console: Console) -> None:
     if not found.tasks:
         console.print(f"No call in the snapshot's last days, up to {moment(found.as_of)}.")
         return
-    _show_tasks(found, console)
+    spans = f"last {format_duration(found.lookback)} against the {format_duration(found.baseline)} before"
+    console.print(f"\nSuccess rate of each task type, in %, {spans}, up to {moment(found.as_of)}")
+    show_tasks(found, console)
     undecided = found.undecided
     if undecided:
         console.print("\nWhat cannot be judged:")
@@ -40,9 +42,8 @@ def show_overview(found: Overview, console: Console) -> None:
     console.print(Text("\nMore on a task type: aftercall insights TASK", "dim"))
 
 
-def _show_tasks(found: Overview, console: Console) -> None:
-    spans = f"last {format_duration(found.lookback)} against the {format_duration(found.baseline)} before"
-    console.print(f"\nSuccess rate of each task type, in %, {spans}, up to {moment(found.as_of)}")
+def show_tasks(found: Overview, console: Console) -> None:
+    """Print a line for each task type, those with an alert or a model that got worse first, then the busiest."""
     tasks = sorted(found.tasks, key=lambda one: (one.state not in ("alert", "worse"), -one.overall.current.calls))
     shown = tasks[:_TASKS]
     columns = [
