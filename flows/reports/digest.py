@@ -16,7 +16,7 @@ from flows.reports.alerts import AlertRow, alerts_within, plain_alert
 from flows.reports.overview import Overview, overview_of
 from flows.reports.snapshot_reader import InsightError, open_snapshot, rows
 
-_WEEK = timedelta(weeks=1)
+_SEVEN_DAYS = timedelta(weeks=1)
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def read_digest(snapshot: Path, week: str | None = None) -> Week:
             raise InsightError(message)
         ranked = rows(base, "SELECT * FROM digests WHERE week = ? ORDER BY rank", [chosen])
         start = start_of(chosen)
-        alerts = alerts_within(base, start, None if week is None else start + _WEEK)
-        first, running = _is_first(base, start), _running(base) if week is None else None
+        alerts = alerts_within(base, start, None if week is None else start + _SEVEN_DAYS)
+        first, running = _is_first(base, start), _running(base, chosen) if week is None else None
     entries = [{name: row[name] for name in DigestEntry.model_fields} for row in ranked if row["rank"] is not None]
     head = ranked[0]
     return Week(
@@ -110,12 +110,13 @@ def _is_first(base: duckdb.DuckDBPyConnection, start: datetime) -> bool:
     return found["first"] is not None and found["first"] >= start
 
 
-def _running(base: duckdb.DuckDBPyConnection) -> Overview | None:
+def _running(base: duckdb.DuckDBPyConnection, ended: str) -> Overview | None:
+    """The week of the newest calls, where it has not ended: outcomes may go on for longer than calls."""
     (found,) = rows(base, "SELECT max(as_of) AS until FROM current_rates")
-    if found["until"] is None:
+    if found["until"] is None or week_of(found["until"]) <= ended:
         return None
     hours = (found["until"] - start_of(week_of(found["until"]))) // timedelta(hours=1)
-    return None if not hours else overview_of(base, timedelta(hours=hours), _WEEK)
+    return None if not hours else overview_of(base, timedelta(hours=hours), _SEVEN_DAYS)
 
 
 def _no_week(base: duckdb.DuckDBPyConnection, snapshot: Path) -> NoWeekError:

@@ -47,7 +47,7 @@ class Overview:
     @property
     def undecided(self) -> list[tuple[str, str]]:
         """Task types that cannot be judged, and why."""
-        return [(one.task_type, why_undecided(one)) for one in self.tasks if one.state == "not_enough_evidence"]
+        return [(one.task_type, why_undecided(one)) for one in self.tasks if one.evidence == "not_enough_evidence"]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: docs/reference.md, section 5."""

@@ -13,7 +13,7 @@ from flows.reports.alerts_view import first_line, show_alert
 from flows.reports.fitting import Column, fitted
 from flows.reports.insights import Insight
 from flows.reports.overview import LISTED, Overview
-from flows.reports.words import bare, counted, moment
+from flows.reports.words import bare, moment
 
 _STYLES: Final = {"alert": "red", "worse": "red", "not_enough_evidence": "yellow"}
 _TASKS: Final = 40
@@ -50,8 +50,8 @@ def show_tasks(found: Overview, console: Console) -> None:
         Column("before", [bare(one.overall.baseline.rate) for one in shown], least=50),
         Column("now", [bare(one.overall.best_rate) for one in shown]),
         Column("change", [_change(one) for one in shown], left=True),
-        Column("calls", [f"{one.overall.current.calls:,}" for one in shown], least=70),
         Column("outcomes", [f"{one.overall.current.resolved:,}" for one in shown], least=60),
+        Column("alerts", [f"{len(one.alerts):,}" if one.alerts else "" for one in shown]),
     ]
     names = [(one.task_type,) for one in shown]
     console.print(fitted(names, ("task type",), columns, console.width, [_STYLES.get(one.state) for one in shown]))
@@ -62,11 +62,9 @@ def show_tasks(found: Overview, console: Console) -> None:
 def _change(one: Insight) -> str:
     """The change in points, and what it is worth."""
     points = "" if one.overall.best_delta is None else f"{100 * one.overall.best_delta:+.1f}"
-    match one.state:
-        case "alert":
-            return f"{points}, {counted(len(one.alerts), 'alert')} open".lstrip(", ")
+    match one.evidence:
         case "worse":
-            return f"{points}, worse in {counted(len(one.degraded), 'model')}"
+            return f"{points}, worse".lstrip(", ")
         case "not_enough_evidence":
             return "too few outcomes"
         case _:

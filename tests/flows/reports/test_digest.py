@@ -162,6 +162,10 @@ def test_the_running_week_is_shown_so_far(tmp_path: Path) -> None:
     assert read_digest(path, "2026-W47").running is None
 
 
+def test_a_week_whose_digest_is_there_is_over_though_calls_end_within_it(tmp_path: Path) -> None:
+    assert read_digest(with_calls(tmp_path, 2, datetime(2026, 11, 22, 23, 54, tzinfo=UTC))).running is None
+
+
 def test_a_week_that_has_just_begun_is_not_shown(tmp_path: Path) -> None:
     assert read_digest(with_calls(tmp_path, 2, datetime(2026, 11, 23, 0, 30, tzinfo=UTC))).running is None
 
