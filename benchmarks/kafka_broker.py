@@ -267,18 +267,28 @@ def create_topic(
     Raises:
         confluent_kafka.KafkaException: The broker refuses, or cannot be reached.
     """
+    create_topics(client, [name], partitions, config)
+
+
+def create_topics(
+    client: ClientSettings, names: Sequence[str], partitions: int, config: Mapping[str, str] | None = None
+) -> None:
+    """As `create_topic`, for several that are alike, in one request."""
     admin = AdminClient(client | {"log_level": 2})
-    wanted = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
-    for created in admin.create_topics([wanted]).values():
+    wanted = [
+        NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {})) for name in names
+    ]
+    for created in admin.create_topics(wanted).values():
         created.result(START_S)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         # List all topics: after a request for one unknown topic, librdkafka caches that it is unknown.
-        seen = admin.list_topics(timeout=START_S).topics.get(name)
-        if seen and len(seen.partitions) == partitions and all(part.leader >= 0 for part in seen.partitions.values()):
+        seen = admin.list_topics(timeout=START_S).topics
+        leaders = [[part.leader for part in seen[name].partitions.values()] for name in names if name in seen]
+        if len(leaders) == len(names) and all(len(one) == partitions and min(one) >= 0 for one in leaders):
             return
         time.sleep(0.02)
-    raise BrokerError(f"topic {name!r} was created, and after {START_S:g} s some of its partitions have no leader")
+    raise BrokerError(f"topics {names} were created, and after {START_S:g} s some of their partitions have no leader")
 
 
 def _run_once(option: str) -> None:

@@ -32,6 +32,8 @@ KEYS: Final = {
     "tool_rates": ("task_type", "tool", "window_start"),
     "rates": ("task_type", "model", "config", "grain", "window_start"),
     "current_rates": ("task_type", "model", "config", "span"),
+    "source_rates": ("task_type", "model", "config", "source", "grain", "window_start"),
+    "source_current_rates": ("task_type", "model", "config", "source", "span"),
     "dead_letters": ("origin",),
     "pipeline": (),
 }
@@ -47,12 +49,15 @@ TRUE: Final = {
         "task_type, model, config, grain, epoch_us(window_start), calls, successes, failures, expired, pending, "
         "CAST(round(coalesce(cost_usd, 0) * 1e9) AS BIGINT)"
     ),
+    "source_rates": (
+        "task_type, model, config, source, grain, epoch_us(window_start), resolved, successes, failures"
+    ),
     "dead_letters": (
         "reason, origin->>'topic', CAST(origin->>'partition' AS INT), CAST(origin->>'offset' AS INT), sha256"
     ),
 }  # fmt: skip
 """The columns of each table that the truth has, as a select list; the keys come first."""
-TRUE_KEYS: Final = {"calls": 2, "statements": 2, "rates": 5, "dead_letters": 4, "verdicts": 1}
+TRUE_KEYS: Final = {"calls": 2, "statements": 2, "rates": 5, "source_rates": 6, "dead_letters": 4, "verdicts": 1}
 VERDICT: Final = (
     "call_id", "seq", "task_type", "model", "config", "verdict", "score", "source", "outcome_id", "reason",
     "decided_at", "age_s",
@@ -174,7 +179,12 @@ class Left:
 def against_truth(left: Left, truth: Truth) -> Differences:
     """Compare a run with the expected results."""
     differences = Differences()
-    expected = {"calls": truth.calls, "statements": truth.statements, "rates": truth.rates}
+    expected = {
+        "calls": truth.calls,
+        "statements": truth.statements,
+        "rates": truth.rates,
+        "source_rates": truth.source_rates,
+    }
     for table, rows in expected.items():
         actual = map(_plain, left.true[table])
         differences.compare(f"{table} and the truth", actual, map(_plain, rows), TRUE_KEYS[table])

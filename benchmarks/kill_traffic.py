@@ -80,7 +80,7 @@ def history(calls: int, seed: int) -> list[Sent]:
     """About `calls` calls and their outcomes, in event-time order; the newest is at most a minute or so old."""
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS, minutes=1)
     with tempfile.TemporaryDirectory(prefix="aftercall-kills-") as folder:
-        made = simulate(Path(folder), days=DAYS, calls_per_day=calls / DAYS, seed=seed, start=start)
+        made = simulate(Path(folder), days=DAYS, calls_per_day=calls / DAYS, seed=seed, start=start, after_days=0.0)
         call_records = [orjson.loads(line) for line in made.calls.read_bytes().splitlines()]
         outcome_records = [orjson.loads(line) for line in made.outcomes.read_bytes().splitlines()]
     draw = random.Random(seed)

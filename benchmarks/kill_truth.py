@@ -40,7 +40,7 @@ class Truth:
     """The expected rows of every table, in the columns of `kill_compare.TRUE`; times in µs.
 
     Attributes:
-        calls, statements, rates, dead_letters, verdicts: one tuple per row.
+        calls, statements, rates, source_rates, dead_letters, verdicts: one tuple per row.
         counters: counts of the table `pipeline`.
         watermark: the newest event time of all records, in µs.
     """
@@ -71,9 +71,11 @@ class Truth:
         self.statements: list[Row] = []
         self.verdicts: list[Row] = []
         self._windows: dict[Row, Counter[str]] = {}
+        self._opinions: dict[Row, Counter[bool]] = {}
         for call_id, call in self._calls_by_id.items():
             self._judge(call, ordered(self._outcomes_by_call.pop(call_id, {}).values()))
         self.rates = [_rate_row(key, counts) for key, counts in self._windows.items()]
+        self.source_rates = [(*key, n.total(), n[True], n[False]) for key, n in self._opinions.items()]
         self.counters["waiting"] = sum(map(len, self._outcomes_by_call.values()))
         self.counters["outcomes"] = len(self.statements)
         self.counters["dead_letters"] = len(self.dead_letters)
@@ -159,6 +161,8 @@ class Truth:
                 score, source, outcome_id, reason, decided_at, age_s,
             ))  # fmt: skip
         self._count(call, verdict)
+        for statement in stands.values():
+            self._count_opinion(call, statement)
         for number, attempt in enumerate(call.get("attempts", ()), 1):
             if "error" in attempt:
                 self._try(call | {"config": call["config"], "latency_ms": None, "cost_usd": None} | attempt, number)
@@ -180,6 +184,12 @@ class Truth:
             counts["calls"] += 1
             counts[verdict] += 1
             counts["cost_nano"] += round((call.get("cost_usd") or 0.0) * 1e9)
+
+    def _count_opinion(self, call: Json, statement: Json) -> None:
+        group = (call["task_type"], call["model"], call["config"])
+        for grain, length in GRAINS.items():
+            key = (*group, statement["source"], grain, call["at"] // length * length)
+            self._opinions.setdefault(key, Counter())[succeeded(statement)] += 1
 
 
 def _complete(first: Json, other: Json) -> bool:

@@ -31,7 +31,15 @@ from flows.dataflow.steps import (
 )
 from flows.dataflow.stored_state import Keeping
 from flows.settings import Settings
-from flows.settings.for_models import alert_settings, drift_settings, group_caps, join_rules, routing_settings
+from flows.settings.for_models import (
+    FOR_EVER,
+    Ends,
+    alert_settings,
+    drift_settings,
+    group_caps,
+    join_rules,
+    routing_settings,
+)
 from models.state import Envelopes
 
 Sink = FixedPartitionedSink[Any, Any]
@@ -54,8 +62,12 @@ def outcomes(
     origin: outputs.Origin = file_origin,
     keeping: Keeping | None = None,
     joining: Joining | None = None,
+    read_until: Ends = FOR_EVER,
 ) -> Dataflow:
-    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out."""
+    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out.
+
+    `read_until`: when the last call and the last outcome of files that are read to their end occurred, microseconds.
+    """
     flow, kept = Dataflow("outcomes"), keeping or Keeping(Envelopes())
     outlets = Outlets(*(enveloped_sink(sink, kept) for sink in outlets))
     states: list[Any] = []
@@ -72,7 +84,7 @@ def outcomes(
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = step("groups", changes, groups_step(group_caps(settings), kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
-    detected = step("drift", closed, drift_step(drift_settings(settings), kept))
+    detected = step("drift", closed, drift_step(drift_settings(settings, read_until), kept))
     to_alerting = op.map("to_alerting", detected, lambda item: ("alerting", item[1]))
     alerted = step("alerting", to_alerting, alerting_step(alert_settings(settings), kept))
     to_routing = op.map("to_routing", alerted, lambda item: ("routing", item[1]))

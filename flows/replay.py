@@ -9,11 +9,13 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
 
 from aftercall.errors import UsageError
+from aftercall.times import duration_us, to_datetime
 from connectors.files.index import Index, index
 from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
@@ -35,6 +37,7 @@ from flows.runtime.run_folder import (
     ensure_room,
     locked,
     open_run,
+    read_run,
     settings_ignored,
     state_folder,
     write_run,
@@ -76,7 +79,7 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
     state = state_folder(replay.out)
     with locked(state):
         ensure_room(replay.out)
-        files = index(replay.calls, replay.outcomes, state, replay.settings.limits.unpacked)
+        files = _indexed(replay, state)
         wanted = _described(replay, files)
         current = open_run(replay.out, wanted, accept_config_change=replay.accept_config_change)
         if current["finished"]:
@@ -99,6 +102,26 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         return files.warnings
 
 
+def file_ends(out: Path) -> dict[str, datetime | None]:
+    """When the last call and the last outcome in the files of a run occurred; None where it is not known.
+
+    Raises:
+        StateError: a later version wrote the run.
+        RunError: it cannot be read.
+    """
+    ends = read_run(out / "state").get("read_until", (None, None))
+    return {
+        name: None if at is None else to_datetime(at)
+        for name, at in zip(("calls_end", "outcomes_end"), ends, strict=True)
+    }
+
+
+def _indexed(replay: Replay, state: Path) -> Index:
+    settings = replay.settings
+    latest = time.time_ns() // 1000 + duration_us(settings.join.max_future_skew)
+    return index(replay.calls, replay.outcomes, state, settings.limits.unpacked, latest)
+
+
 def _described(replay: Replay, files: Index) -> Run:
     return {
         "version": VERSION,
@@ -108,6 +131,7 @@ def _described(replay: Replay, files: Index) -> Run:
         "deciding": replay.settings.deciding(),
         "settings": replay.settings.effective(),
         "now_us": time.time_ns() // 1000,
+        "read_until": list(files.ends),
         "finished": False,
     }
 
@@ -154,7 +178,7 @@ def build_replay(
     lanes = FileLanes(files, decoder, on_progress=progress)
     kept = keeping or Keeping(envelopes_of(settings))
     joining = Joining(current["seed"], settings.join.max_waiting)
-    return outcomes_flow(settings, lanes, outlets, keeping=kept, joining=joining)
+    return outcomes_flow(settings, lanes, outlets, keeping=kept, joining=joining, read_until=files.ends)
 
 
 def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None) -> Dataflow:
@@ -169,7 +193,7 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
         [Path(p) for p in calls], [Path(p) for p in outcomes], Path(out), load(Path(config) if config else None)
     )
     state = state_folder(replay.out)
-    files = index(replay.calls, replay.outcomes, state, replay.settings.limits.unpacked)
+    files = _indexed(replay, state)
     current = open_run(replay.out, _described(replay, files), accept_config_change=False)
     if current["finished"]:
         raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")

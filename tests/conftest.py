@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = [
     "harness.first",
     "harness.guard",
+    "harness.heap",
     "harness.interrupts",
     "harness.marks",
     "harness.minutes",

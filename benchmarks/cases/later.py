@@ -64,7 +64,6 @@ LATER: Final = (
         _AS_SENT,
         {"alerts on calls": 0},
         _alerts("alerts on calls", "kind = 'volume' AND metric = 'calls'"),
-        later=True,
     ),
     Check("20", _AS_SENT, {"waiting": 0, "dead letters": "none"}, _conversation, later=True),
     *(

@@ -163,7 +163,7 @@ class Bench:
 def _name(shape: Shape | None) -> str:
     if shape is None:
         return "empty"
-    kind = f"-{shape.kind}{shape.share:g}" if shape.kind else ""
+    kind = f"-{shape.kind.replace(' ', '-')}{shape.share:g}" if shape.kind else ""
     return f"s{shape.statements}-g{shape.groups}-c{shape.calls}-p{shape.per_s:g}{kind}"
 
 

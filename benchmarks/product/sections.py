@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from benchmarks.product import held
-from benchmarks.product.kinds import KINDS, SHARES
+from benchmarks.product.kinds import KINDS
 from benchmarks.product.processes import Build
 from benchmarks.product.runs import Bench, Measured
 from benchmarks.product.service import Service, Topics
@@ -48,12 +48,12 @@ def replay(bench: Bench, present: Build, base: Build | None, size: Size) -> Tabl
 
 
 def kinds(bench: Bench, present: Build, base: Build | None, size: Size) -> Table:
-    """`aftercall replay` where a share of the calls is edited, has two authors or comes in two records, by turns.
+    """`aftercall replay` by kind of traffic, by turns.
 
     The base commit knows none of them: it reads the plain traffic, and all ratios are to that.
     """
     plain = shape_of(size._replace(records=size.records // 4))
-    shapes = [plain, *(plain._replace(kind=kind, share=share) for kind in KINDS for share in SHARES)]
+    shapes = [plain, *(plain._replace(kind=name, share=share) for name, kind in KINDS.items() for share in kind.shares)]
     runs: dict[Shape, list[Measured]] = {shape: [] for shape in shapes}
     bases: list[Measured] = []
     for _ in range(size.turns):

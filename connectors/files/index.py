@@ -24,6 +24,7 @@ from connectors.files.unpacking import MOST_UNPACKED, Data, Unpacking
 _SCAN_BYTES: Final = 16 * 1024 * 1024
 _PARSE_LINES: Final = 50_000
 _BOM: Final = b"\xef\xbb\xbf"
+_NO_LATEST: Final = 2**63 - 1
 _BLANK: Final = np.frombuffer(b" \t\r", dtype=np.uint8)
 
 
@@ -42,6 +43,7 @@ class Index:
         truncated: (file, line) of half-written last lines.
         warnings: sentences for the user about the files.
         fingerprint: hash of content and reading order, by which a resumed run detects changed files.
+        newest: per file the latest time in it, us; `NEVER` where it has none.
     """
 
     names: list[str]
@@ -54,6 +56,17 @@ class Index:
     truncated: frozenset[tuple[int, int]]
     warnings: list[str] = field(default_factory=list)
     fingerprint: int = 0
+    newest: tuple[int, ...] = ()
+
+    @property
+    def ends(self) -> tuple[int | None, int | None]:
+        """The latest time in the files of calls, and in those of outcomes, us; None where there is none."""
+        calls, outcomes = (self._end(kind) for kind in (CALL, OUTCOME))
+        return calls, outcomes
+
+    def _end(self, kind: int) -> int | None:
+        times = [at for own, at in zip(self.kinds.tolist(), self.newest, strict=True) if own == kind and at != NEVER]
+        return max(times, default=None)
 
     def __len__(self) -> int:
         """Number of records."""
@@ -64,7 +77,13 @@ class _Stamp(msgspec.Struct, gc=False):
     occurred_at: str
 
 
-def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path, most_unpacked: int = MOST_UNPACKED) -> Index:
+def index(
+    calls: Sequence[Path],
+    outcomes: Sequence[Path],
+    spool: Path,
+    most_unpacked: int = MOST_UNPACKED,
+    latest: int = _NO_LATEST,
+) -> Index:
     """Read every file once and put all records into order.
 
     A line whose time cannot be read takes the time of the line before it. Costs about 0.5 us and 28 bytes of memory
@@ -76,6 +95,7 @@ def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path, most_unp
         spool: folder for the decompressed content of compressed files, in files without a name that vanish with the
             process.
         most_unpacked: bytes that compressed files may have unpacked, together.
+        latest: us; what is dated later is no time at which a file ends: a wrong clock wrote it.
 
     Raises:
         InputError: see `Unpacking.open`.
@@ -99,14 +119,14 @@ def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path, most_unp
                 f"{paths[i]}, line {line[-1]}: is half-written (no line end, and not JSON), so it is refused "
                 "(if the file was still being written, replay it again once it is complete)"
             )
-    at = _joined(times)
-    order = np.argsort(at, kind="stable")
+    ordered = _joined(times)
+    order = np.argsort(ordered, kind="stable")
     file = _joined(files)[order].astype(np.int32)
     line, start, length = (_joined(column)[order] for column in (lines, starts, lengths))
     digest = xxh3_64(kinds.tobytes())
     for content in data:
         digest.update(content)
-    for column in (file, line, start, length, at[order]):
+    for column in (file, line, start, length, ordered[order]):
         digest.update(column.tobytes())
     return Index(
         names=[str(path) for path in paths],
@@ -119,6 +139,7 @@ def index(calls: Sequence[Path], outcomes: Sequence[Path], spool: Path, most_unp
         truncated=frozenset(truncated),
         warnings=warnings,
         fingerprint=digest.intdigest(),
+        newest=tuple(int(at[at <= latest].max(initial=NEVER)) for at in times),
     )
 
 

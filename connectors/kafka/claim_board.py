@@ -1,7 +1,7 @@
 """Shares what a service knows of its claim, and of the broker's clock, between its processes on one host.
 
 The board is a small file of numbers, mapped into memory, as that of the lanes (`progress_board.py`). All instants on it
-are of the monotonic clock, which the processes of a host share.
+are of one clock, which the processes of a host share: it never goes back, and goes on while the host is suspended.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ _ASKED, _CONFIRMED, _OFFSET, _BY_HEARTBEATS = range(4)
 _RESET: Final = np.array([NEVER, NEVER, NEVER, 0], np.int64)
 
 
+def boot_ns() -> int:
+    """Nanoseconds of a clock that never goes back, and counts the time in which the host is suspended."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class ClaimBoard:
     """When the claim was last confirmed, for when a confirmation is wanted, and how late it is on the broker.
 
@@ -34,11 +39,11 @@ class ClaimBoard:
         path: Path,
         *,
         reset: bool = False,
-        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        monotonic_ns: Callable[[], int] = boot_ns,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Open the board; `reset`: of a run that begins. Clocks give nanoseconds."""
-        self._monotonic_ns, self._wall_ns = monotonic_ns, wall_ns
+        self.now_ns, self._wall_ns = monotonic_ns, wall_ns
         if reset:
             # Not overwritten: what is left of the run before keeps its own, which is confirmed no more.
             path.unlink(missing_ok=True)
@@ -53,7 +58,7 @@ class ClaimBoard:
 
     def ask(self) -> int:
         """Ask for a confirmation that begins from now on; returns the instant for `is_confirmed`."""
-        asked = self._monotonic_ns()
+        asked = self.now_ns()
         self.ask_again(asked)
         return asked
 
@@ -77,7 +82,7 @@ class ClaimBoard:
     def unconfirmed_s(self) -> float:
         """Seconds since the newest confirmation; 0 where there is no claim."""
         confirmed = int(self._slots[_CONFIRMED])
-        return 0.0 if confirmed == NEVER else (self._monotonic_ns() - confirmed) / 1e9
+        return 0.0 if confirmed == NEVER else (self.now_ns() - confirmed) / 1e9
 
     # --- the broker's clock ------------------------------------------------------------------------------------------
 
@@ -88,16 +93,16 @@ class ClaimBoard:
 
     def sight(self, broker_us: int) -> None:
         """A heartbeat was appended at this moment by the broker's clock; of two in a row the earlier clock counts."""
-        offset = broker_us - self._monotonic_ns() // 1000
+        offset = broker_us - self.now_ns() // 1000
         if self._before != NEVER:
             self._slots[_OFFSET] = min(offset, self._before)
         self._before, self._slots[_BY_HEARTBEATS] = offset, 1
 
     def sight_record(self, broker_us: int) -> None:
         """A record was appended at this moment by the broker's clock, or before: for where no heartbeats show it."""
-        self._slots[_OFFSET] = broker_us - self._monotonic_ns() // 1000
+        self._slots[_OFFSET] = broker_us - self.now_ns() // 1000
 
     def behind_us(self) -> int:
         """How far our clock is behind the broker's at least, us, as last sighted; `NEVER` where that is not known."""
         offset = int(self._slots[_OFFSET])
-        return NEVER if offset == NEVER else offset + (self._monotonic_ns() - self._wall_ns()) // 1000
+        return NEVER if offset == NEVER else offset + (self.now_ns() - self._wall_ns()) // 1000

@@ -226,7 +226,7 @@ class Claimant:
             earlier={} if newest is None else newest.earlier_than(settings.owner.run_id),
         )
         try:
-            self._write(claim, time.monotonic_ns())
+            self._write(claim, self._board.now_ns())
         except KafkaException as wrong:
             if is_fenced(wrong.args[0]):
                 return False
@@ -306,7 +306,7 @@ class Claimant:
 
     def _beat(self) -> Claim | None:
         """Write a heartbeat; returns who else has the claim, None as long as that is us or the broker is away."""
-        began, claim = time.monotonic_ns(), self._claim  # in this order, for `folder_has_it`
+        began, claim = self._board.now_ns(), self._claim  # in this order, for `folder_has_it`
         assert claim is not None  # noqa: S101 - `take` has set it
         try:
             if not self._writer.began:

@@ -125,7 +125,7 @@ def replay(
 
     settings = load(config, join={"horizon": horizon})
 
-    from flows.replay import Replay, run
+    from flows.replay import Replay, file_ends, run
     from flows.reports.summary import show, summary
     from flows.runtime.progress import Progress
 
@@ -134,7 +134,7 @@ def replay(
         warnings = run(job, progress.update)
     for warning in warnings:
         print_sentence(warning)
-    counts = summary(out)
+    counts = summary(out) | file_ends(out)
     if counts["records"] and not counts["calls"]:
         print_sentence("no record was a call (are the files of --calls and --outcomes swapped?)")
     elif counts["failures"] and counts["expired"] and not counts["successes"]:

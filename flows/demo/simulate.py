@@ -19,6 +19,8 @@ DEMO_START = datetime(2026, 9, 7, tzinfo=UTC)
 DEMO_DAYS = 14.0
 DEMO_CALLS_PER_DAY = 5_000.0
 DEMO_SEED = 7
+AFTER_DAYS = 1.0
+"""How long after the last call outcomes still come: exports end so."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,18 @@ def simulate(
     seed: int = DEMO_SEED,
     start: datetime = DEMO_START,
     scenario: Scenario = DEMO,
+    after_days: float = AFTER_DAYS,
 ) -> Simulated:
     """Write simulated traffic; the defaults are those of `aftercall demo`.
 
     Args:
         out: folder, created if missing; files of the same names in it are replaced.
-        days: length of the period, > 0.
+        days: length of the period of the calls, > 0.
         calls_per_day: mean number of calls, > 0.
         seed: the same arguments and seed give the same bytes.
         start: first instant, aware.
         scenario: what the traffic looks like, and the hidden incident.
+        after_days: how long outcomes still come after the last call, >= 0.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -58,7 +62,9 @@ def simulate(
             message = f"simulate: {name} must be > 0; got {value:g} (give a positive number)"
             raise ValueError(message)
     begin = to_us(start)
-    traffic = simulate_traffic(scenario, start=begin, days=days, calls_per_day=calls_per_day, seed=seed)
+    traffic = simulate_traffic(
+        scenario, start=begin, days=days, calls_per_day=calls_per_day, seed=seed, after_days=after_days
+    )
     rng = np.random.default_rng([seed, 1])
     out.mkdir(parents=True, exist_ok=True)
     calls, outcomes, truth = out / "calls.jsonl", out / "outcomes.jsonl", out / "truth.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from rich.markup import escape
 
 from aftercall.printable import printable
 from flows.reports.snapshot_reader import has_table, open_snapshot, rows
+from flows.reports.words import moment
 
 COUNTS = ("records", "calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
 _SELDOM = frozenset({"completed", "attempts"})
 _SHOWN = 8
+_TOGETHER = timedelta(hours=1)
 VERDICTS = ("pending", "successes", "failures", "expired")
 
 
@@ -49,13 +52,27 @@ def sum_of(names: Sequence[str], counts: dict[str, Any]) -> str:
     return " + ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in shown)
 
 
+def ends_text(calls_end: datetime | None, outcomes_end: datetime | None) -> str:
+    """Where the files end, if calls and outcomes do not end together; else empty.
+
+    >>> ends_text(datetime(2026, 9, 22), datetime(2026, 9, 25))
+    'calls end 2026-09-22 00:00 UTC, outcomes go on until 2026-09-25 00:00 UTC'
+    """
+    if calls_end is None or outcomes_end is None or abs(outcomes_end - calls_end) < _TOGETHER:
+        return ""
+    (first, one), (last, other) = sorted(((calls_end, "calls"), (outcomes_end, "outcomes")))
+    return f"{one} end {moment(first)}, {other} go on until {moment(last)}"
+
+
 def show(counts: dict[str, Any], console: Console) -> None:
-    """Print the result of `summary` as text."""
+    """Print the result of `summary` as text, with when the files of a replay end, if `calls_end` and so on say so."""
     console.print(f"{counts['records']:,} records = {sum_of(COUNTS[1:], counts)}")
     console.print(f"{sum_of(('calls', 'attempts'), counts)} = {sum_of(VERDICTS, counts)}")
     if counts["dead_letter_reasons"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dead_letter_reasons"].items())
         console.print(f"dead letters: {reasons} (see the table dead_letters)")
+    if ends := ends_text(counts.get("calls_end"), counts.get("outcomes_end")):
+        console.print(ends, markup=False, soft_wrap=True)
     for warning in counts["warnings"][:_SHOWN]:
         console.print(f"warning: {printable(warning['detail'])} ({warning['count']:,})", markup=False, soft_wrap=True)
     if len(counts["warnings"]) > _SHOWN:

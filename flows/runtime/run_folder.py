@@ -44,7 +44,8 @@ Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished, seed`, and its `checksum`.
 
 `seed`: a secret of 64 bits, without which ids cannot be chosen that make the join slow; absent until an earlier
-version's folder is opened. Nothing that is stored or that leaves the pipeline depends on it.
+version's folder is opened. Nothing that is stored or that leaves the pipeline depends on it. Of a replay,
+`read_until` has the times of the last call and the last outcome in its files, us or null.
 
 `stopped`, where it is there: the digest of the recovery store at an orderly stop. A service has `run_id` too, drawn at
 its first start, and `incarnation`, that of its last claim on the topics.

@@ -10,11 +10,15 @@ from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.loading import Settings
 from flows.settings.verdicts import SourceScore
 from models.alerts import AlertSettings
-from models.drift import DriftSettings
+from models.drift import DriftSettings, ReadUntil
 from models.groups import Caps
 from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
 from models.state import SECRET, Envelopes
+
+Ends = tuple[int | None, int | None]
+"""When the last call and the last outcome of files occurred, microseconds; None where nothing ends."""
+FOR_EVER: Ends = (None, None)
 
 
 def join_rules(settings: Settings) -> JoinRules:
@@ -56,7 +60,7 @@ def group_caps(settings: Settings) -> Caps:
     return Caps(join.max_groups, join.max_groups_per_task, join.max_task_types)
 
 
-def drift_settings(settings: Settings) -> DriftSettings:
+def drift_settings(settings: Settings, read_until: Ends = FOR_EVER) -> DriftSettings:
     """The promise; a group's warm-up is never longer than its horizon, after which its outcomes are in."""
     drift = settings.drift
     return DriftSettings(
@@ -77,6 +81,7 @@ def drift_settings(settings: Settings) -> DriftSettings:
         margin=drift.margin,
         margin_above_per_day=drift.margin_above_per_day,
         new_normal_after_us=duration_us(drift.new_normal_after),
+        read_until=ReadUntil(*read_until),
     )
 
 

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from models.drift.detectors import Drift
 from models.drift.river_codecs import load_river
-from models.drift.settings import DriftSettings
+from models.drift.settings import DriftSettings, ReadUntil
 
-__all__ = ["Drift", "DriftSettings", "load_river"]
+__all__ = ["Drift", "DriftSettings", "ReadUntil", "load_river"]

@@ -41,6 +41,16 @@ def part_of_source(place: int) -> float:
     return 1 / ((place + 1) * (place + 2))
 
 
+class ReadUntil(NamedTuple):
+    """When the last call and the last outcome of files that are read to their end occurred, microseconds.
+
+    What comes after it is unknown, and no outage. None where nothing ends: in a service, or without such files.
+    """
+
+    calls: int | None = None
+    outcomes: int | None = None
+
+
 @dataclass(frozen=True)
 class DriftSettings:
     """Settings of section `[drift]`; times in microseconds.
@@ -58,6 +68,7 @@ class DriftSettings:
             those who want no alarm on them. In [0, 1).
         margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
         new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
+        read_until: where the files that are read end.
     """
 
     false_alarms_per_1000_groups_per_week: float = 1.0
@@ -68,6 +79,7 @@ class DriftSettings:
     margin: float = 0.0
     margin_above_per_day: float = 300.0
     new_normal_after_us: int = 7 * DAY_US
+    read_until: ReadUntil = field(default_factory=ReadUntil)
 
     def __post_init__(self) -> None:
         """Refuse what would break the promise.

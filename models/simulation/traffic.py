@@ -56,13 +56,16 @@ class Traffic(NamedTuple):
     orphans: int
 
 
-def simulate_traffic(scenario: Scenario, *, start: int, days: float, calls_per_day: float, seed: int) -> Traffic:
+def simulate_traffic(
+    scenario: Scenario, *, start: int, days: float, calls_per_day: float, seed: int, after_days: float = 0.0
+) -> Traffic:
     """Draw traffic.
 
     Args:
         scenario: what it looks like.
         start: first instant, microseconds since 1970 UTC.
-        days: length; statements that would come after the end are not there yet.
+        days: length.
+        after_days: how long after the last calls statements still come, as in exports; later ones are not there yet.
         calls_per_day: mean number.
         seed: same arguments and seed, same traffic.
     """
@@ -70,7 +73,8 @@ def simulate_traffic(scenario: Scenario, *, start: int, days: float, calls_per_d
     end = start + int(days * DAY_US)
     changed_at = _changed_at(scenario, start, days, rng)
     calls = _calls(scenario, start, end, int(rng.poisson(days * calls_per_day)), changed_at, rng)
-    return _statements(scenario, calls, start, end, changed_at, rng)
+    known = end + int(after_days * DAY_US)
+    return _statements(scenario, calls, (start, end, known), changed_at, rng)
 
 
 def uuid7(at: I64, rng: np.random.Generator) -> Objects:
@@ -148,8 +152,13 @@ class _Pile:
 
 
 def _statements(
-    scenario: Scenario, calls: SimCalls, start: int, end: int, changed_at: int | None, rng: np.random.Generator
+    scenario: Scenario,
+    calls: SimCalls,
+    period: tuple[int, int, int],
+    changed_at: int | None,
+    rng: np.random.Generator,
 ) -> Traffic:
+    start, end, known = period
     pile = _Pile()
     odd = np.zeros(3, np.int64)
     for index, task in enumerate(scenario.tasks):
@@ -173,7 +182,7 @@ def _statements(
     at = rng.integers(start, end, orphans) // 1000 * 1000
     pile.add(at, nowhere, _texts("downstream", orphans), rng.random(orphans) < 0.5)  # either
     reopened, corrected, withdrawn = odd.tolist()
-    return Traffic(calls, _ordered(pile, calls, end, rng), changed_at, reopened, corrected, withdrawn, orphans)
+    return Traffic(calls, _ordered(pile, calls, known, rng), changed_at, reopened, corrected, withdrawn, orphans)
 
 
 def _first_statements(

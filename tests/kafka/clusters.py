@@ -26,7 +26,7 @@ from confluent_kafka import (
 )
 
 from benchmarks.faults.topic_tools import delete
-from benchmarks.kafka_broker import ClientSettings, create_topic
+from benchmarks.kafka_broker import ClientSettings, create_topic, create_topics
 from harness.waiting import HANG_S
 
 DEADLINE_S = HANG_S
@@ -68,9 +68,16 @@ class Cluster(ABC):
 
     def fresh_topic(self, partitions: int = 1, stem: str = "topic", **config: str) -> str:
         """Create a topic that no other test knows; returns its name."""
-        name = f"{stem}-{uuid.uuid4().hex[:12]}"
+        name = _fresh(stem)
         self.create_topic(name, partitions, **config)
         return name
+
+    def fresh_topics(self, partitions: int, stems: Sequence[str]) -> dict[str, str]:
+        """Create several, without settings; returns their names by their stems."""
+        names = {stem: _fresh(stem) for stem in stems}
+        for name in names.values():
+            self.create_topic(name, partitions)
+        return names
 
     def produce(
         self,
@@ -182,9 +189,19 @@ class RealCluster(Cluster):
         settings = {key.replace("_", "."): value for key, value in config.items()}
         create_topic(self.client, name, partitions, settings)
 
+    def fresh_topics(self, partitions: int, stems: Sequence[str]) -> dict[str, str]:
+        """In one request: each takes a client and its connections."""
+        names = {stem: _fresh(stem) for stem in stems}
+        create_topics(self.client, [*names.values()], partitions)
+        return names
+
     def delete_topic(self, name: str) -> None:
         """Return once it is gone."""
         delete(self.client, name)
+
+
+def _fresh(stem: str) -> str:
+    return f"{stem}-{uuid.uuid4().hex[:12]}"
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:

@@ -42,7 +42,7 @@ class Pipeline:
         self.cluster, self.folder, self.out = cluster, folder, folder / "out"
         self.partitions = partitions
         names = ("calls", "outcomes", "verdicts", "recommendations", "alerts", "dead_letters")
-        self.topics = {name: cluster.fresh_topic(partitions, name) for name in names}
+        self.topics = cluster.fresh_topics(partitions, names)
         self.settings: dict[str, dict[str, Any]] = {
             "join": {"idle_after": "1s", **join},
             "kafka": {"brokers": cluster.bootstrap, "lanes": lanes},

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.defect import with_defect
 from flows.runtime.run_folder import read_run
 from harness.waiting import assert_prompt
 from kafka.service import Pipeline
@@ -95,11 +96,11 @@ EPOCH_S = 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_a_service_that_stood_still_meanwhile_ends_and_stores_nothing(pipeline: Pipelines, processes: int) -> None:
+@pytest.mark.long
+def test_a_service_that_stood_still_meanwhile_ends_and_stores_nothing(pipeline: Pipelines) -> None:
     it = pipeline(lanes=2)
     it.send(300)
-    zombie = it.start(processes=processes, AFTERCALL_RECOVERY__EPOCH=f"{EPOCH_S}s")
+    zombie = it.start(processes=2, AFTERCALL_RECOVERY__EPOCH=f"{EPOCH_S}s")
     zombie.until_counted()
     before, looks = epochs(it.out), list[list[tuple[object, ...]]]()
 
@@ -109,7 +110,7 @@ def test_a_service_that_stood_still_meanwhile_ends_and_stores_nothing(pipeline: 
         return looks[-1] != before and looks[-10:] == [looks[-1]] * 10
 
     zombie.until(ended)  # the next end is far
-    still = [zombie.process.pid, *(zombie.members() if processes > 1 else ())]
+    still = [zombie.process.pid, *zombie.members()]
     overdue = time.monotonic() + EPOCH_S
     for pid in still:
         os.kill(pid, signal.SIGSTOP)
@@ -132,6 +133,42 @@ def test_a_service_that_stood_still_meanwhile_ends_and_stores_nothing(pipeline: 
     assert_repeats_are_the_same(copy)
     # Its folder fell behind.
     it.start().assert_refused(1, "a copy that fell behind", str(copy.out))
+
+
+@pytest.mark.slow
+def test_it_stores_no_more_than_the_epoch_that_was_confirmed_before_it_stood_still(pipeline: Pipelines) -> None:
+    """Nothing can come between the confirmation and the storing but the service itself standing still."""
+    it = pipeline(lanes=2)
+    it.send(300)
+    confirmed = "flows.dataflow.snapshot_sink:SnapshotPartition.snapshot@2"
+    zombie = it.start(processes=1, before=None, AFTERCALL_RECOVERY__EPOCH="1s", **with_defect(confirmed, "SIGSTOP"))
+    zombie.until(lambda: is_stopped(zombie.process.pid))
+    before = frontier(it.out)
+    copy = beside(pipeline, it, copied=True)
+    copy.send(300)
+    running = copy.start("--take-over")
+    running.until_counted()
+    assert frontier(it.out) == before
+    os.kill(zombie.process.pid, signal.SIGCONT)
+    zombie.assert_refused(1, "another one has taken over", str(copy.out), promised_s=NOTICED_S)
+    assert frontier(it.out) in {before, before + 1}
+    running.until_counted()
+    running.stop()
+    copy.assert_right()
+    assert_repeats_are_the_same(copy)
+    it.start().assert_refused(1, "a copy that fell behind", str(copy.out))
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def frontier(out: Path) -> int:
+    """The epoch in which a folder goes on."""
+    (store,) = (out / "state" / "recovery").glob("part-*.sqlite3")
+    with closing(sqlite3.connect(store)) as opened:
+        return int(opened.execute("SELECT max(worker_frontier) FROM fronts").fetchone()[0])
 
 
 def assert_repeats_are_the_same(it: Pipeline) -> None:

@@ -9,17 +9,19 @@ import pytest
 
 from benchmarks.faults.defect import with_defect
 from kafka.service import Pipeline
-from system.defects import ERRORS, KAFKA, STEPS, each_with_an_error
+from system.defects import KAFKA, STEPS, THREADS, each_with_an_error, each_with_both_errors
 
 Pipelines = Callable[..., Pipeline]
 ENDS_WITHIN_S = 20.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("place", "error"), each_with_an_error(*STEPS, *KAFKA))
+@pytest.mark.parametrize(
+    ("place", "error"), [*each_with_an_error(*STEPS, *KAFKA, first=1), *each_with_both_errors(*THREADS)]
+)
 def test_a_service_with_a_defect_ends_with_its_traceback(pipeline: Pipelines, place: str, error: str) -> None:
-    # Each step in one process by one error, and in one of two processes by the other.
-    processes = 1 + (STEPS.index(place) + ERRORS.index(error)) % 2 if place in STEPS else 2
+    # Each error in steps of one process and in steps of one of two; a replay has each step fail by the other error.
+    processes = 1 + STEPS.index(place) // 2 % 2 if place in STEPS else 2
     it = pipeline(lanes=2)
     it.send(300)
     broken = it.start(processes=processes, before=None, **with_defect(place, error))

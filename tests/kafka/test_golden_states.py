@@ -16,7 +16,7 @@ from states.golden import Golden, tried
 from states.holds import holds, missing
 from states.names import foreign
 from states.resumed import assert_went_on
-from states.traffic import history
+from states.traffic import HELD_FROM, history
 from system.runs import Left, assert_same, sums_that_fail
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(4 * WITHIN_S)]
@@ -51,6 +51,7 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     assert missing(found := holds(killed / live.OUT)) == []
     assert found == golden.recorded["holds"]
     assert stored.records_read(killed / live.OUT) == golden.recorded["stood"]["records_read"] < len(history())
+    of_sources = stored.counts_sources(killed / live.OUT)
     live.configure(filled.broker, killed)
     live.adopt(filled.broker, killed / live.OUT)
     began = time.time()
@@ -58,7 +59,10 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     assert_went_on(killed / live.OUT, began)
     assert sums_that_fail(killed / live.OUT) == []
     comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT)
-    left, expected = (comparison.tables(folder / live.OUT, kafka=True) for folder in (killed, undisturbed))
+    comparison.assert_sources_alike(killed / live.OUT, undisturbed / live.OUT, HELD_FROM)
+    left, expected = (
+        comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources) for folder in (killed, undisturbed)
+    )
     assert_same(Left(left, {}, {}), Left(expected, {}, {}))
     for folder in (killed, undisturbed):
         assert set().union(*(foreign(state.data) for state in stored.every_state(folder / live.OUT))) == set()

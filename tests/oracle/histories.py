@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from oracle.kinds import more_calls, more_outcomes, with_kinds
+from oracle.kinds import more_calls, more_outcomes, pick, with_kinds
 from oracle.order import File, Read, merged_order, reading_order, watermarks
 from oracle.records import EPOCH, IDS, Rules, micros
 from oracle.replay import Oracle
@@ -85,24 +85,34 @@ def replayed(rules: Rules, order: Sequence[Read], partitions: int) -> Oracle:
     return oracle
 
 
+_DURATIONS = st.sampled_from([10 * MINUTE, 30 * MINUTE, 2 * HOUR, DAY])
+_OWN_HORIZONS = st.dictionaries(st.sampled_from(TASKS), _DURATIONS, max_size=2)
+_PRECEDENCE = st.lists(st.sampled_from(SOURCES), unique=True, max_size=3)
+_IDS_OF_CALLS = st.lists(st.sampled_from(CALL_IDS), unique=True, min_size=1, max_size=5)
+_IDS_OF_OUTCOMES = {
+    (fewest, differ): st.lists(st.sampled_from(OUTCOME_IDS), min_size=fewest, max_size=5, unique=differ)
+    for fewest in range(3)
+    for differ in (False, True)
+}
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> Rules:
     """Horizons from 10 minutes to a day, so that calls close amid the history."""
-    durations = st.sampled_from([10 * MINUTE, 30 * MINUTE, 2 * HOUR, DAY])
-    own = draw(st.dictionaries(st.sampled_from(TASKS), durations, max_size=2))
-    silent = draw(st.sets(st.sampled_from(sorted(own)))) if own else set()
+    own = draw(_OWN_HORIZONS)
+    silent = [task for task in sorted(own) if draw(st.booleans())]
     return Rules(
-        horizon_us=draw(durations),
-        allowed_lateness_us=draw(st.sampled_from([SECOND, 10 * MINUTE, HOUR])),
-        orphan_wait_us=draw(st.sampled_from([SECOND, 5 * MINUTE, HOUR, DAY])),
-        precedence=tuple(draw(st.lists(st.sampled_from(SOURCES), unique=True, max_size=3))),
-        pass_at=draw(st.sampled_from([{}, {"judge": 0.5}])),
-        fail_at=draw(st.sampled_from([{}, {"toxicity": 0.3}])),
+        horizon_us=draw(_DURATIONS),
+        allowed_lateness_us=pick(draw, [SECOND, 10 * MINUTE, HOUR]),
+        orphan_wait_us=pick(draw, [SECOND, 5 * MINUTE, HOUR, DAY]),
+        precedence=tuple(draw(_PRECEDENCE)),
+        pass_at=pick(draw, [{}, {"judge": 0.5}]),
+        fail_at=pick(draw, [{}, {"toxicity": 0.3}]),
         task_horizon_us=own,
-        scale=draw(st.sampled_from([{}, {}, {"user_feedback": (-1.0, 5.0)}, {"judge": (0.25, 0.75)}])),
-        aliases=draw(st.sampled_from(ALIASES)),
-        ids_as_uuids=draw(st.sampled_from([False, False, True])),
-        silence={task: draw(st.sampled_from(["success", "failure"])) for task in sorted(silent)},
+        scale=pick(draw, [{}, {}, {"user_feedback": (-1.0, 5.0)}, {"judge": (0.25, 0.75)}]),
+        aliases=pick(draw, ALIASES),
+        ids_as_uuids=pick(draw, [False, False, True]),
+        silence={task: pick(draw, ["success", "failure"]) for task in silent},
     )
 
 
@@ -113,17 +123,17 @@ def histories(draw: st.DrawFn, *, sorted_files: bool = True, kinds: frozenset[st
     With `kinds` of `oracle.kinds` there are records and rules of these too, and up to a hundred records.
     """
     chosen = draw(rules())
-    calls = draw(_calls(chosen))
-    outcomes = [outcome for call in calls for outcome in draw(_outcomes_of(call, chosen))]
-    outcomes += draw(_orphans(calls))
+    calls = _calls(draw, chosen)
+    outcomes = [outcome for call in calls for outcome in _outcomes_of(draw, call, chosen)]
+    outcomes += _orphans(draw, calls)
     if kinds:
-        chosen = draw(with_kinds(chosen, kinds, TASKS))
-        calls, outcomes = draw(more_calls(calls, kinds)), draw(more_outcomes(outcomes, kinds))
+        chosen = with_kinds(draw, chosen, kinds, TASKS)
+        calls, outcomes = more_calls(draw, calls, kinds), more_outcomes(draw, outcomes, kinds)
     ticks = draw(st.lists(st.integers(0, 3 * 24 * 60), max_size=3, unique=True))
-    beside = [draw(_repeat(record)) for record in draw(_some(calls))], [draw(_repeat(r)) for r in draw(_some(outcomes))]
+    beside = [[_repeat(draw, record) for record in _some(draw, records)] for records in (calls, outcomes)]
     files = []
     for kind, records, repeats in (("calls", calls, beside[0]), ("outcomes", outcomes, beside[1])):
-        count = draw(st.sampled_from([1, 2] if kind == "calls" else [1, 2, 1, 2, 0]))
+        count = pick(draw, [1, 2] if kind == "calls" else [1, 2, 1, 2, 0])
         shares: list[list[dict[str, Any]]] = [[] for _ in range(count)]
         for record in draw(st.permutations(records + repeats)):
             if shares:
@@ -132,7 +142,7 @@ def histories(draw: st.DrawFn, *, sorted_files: bool = True, kinds: frozenset[st
             share += [_tick(kind, index, minute) for minute in ticks]
             if sorted_files:
                 share.sort(key=lambda record: record["occurred_at"])
-            files.append(File(kind, tuple([draw(_line(kind, record)) for record in share])))
+            files.append(File(kind, tuple([_line(draw, kind, record) for record in share])))
     return History(chosen, tuple(files))
 
 
@@ -147,98 +157,97 @@ def interleavings(draw: st.DrawFn, partitions: Sequence[Sequence[Read]]) -> list
 # Records are drawn as the fields of their JSON, with times still in microseconds; `_line` writes them.
 
 
-@st.composite
 def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
     anchors = draw(st.lists(st.integers(0, 2 * 24 * 60), min_size=1, max_size=3))
     edges = [0, 0, SECOND, 59 * SECOND, -1, MINUTE, chosen.horizon_us, chosen.horizon_us + chosen.allowed_lateness_us]
     return [
         {
             "call_id": call_id,
-            "occurred_at": START + draw(st.sampled_from(anchors)) * MINUTE + draw(st.sampled_from(edges)),
-            "task_type": draw(_spelled(TASKS)),
-            "model": draw(_spelled(MODELS)),
-            "config": draw(st.sampled_from([None, None, "default", "v2", "", " "])),
-            "segment": draw(st.sampled_from([None, None, "long_input", ""])),
-            "error": draw(st.sampled_from([None, None, "", "timeout", "refused\n by host"])),
-            "session_id": draw(st.sampled_from([None, "s-1", ""])),
-            "latency_ms": draw(st.sampled_from([None, 0, 12.5, 1800])),
-            "cost_usd": draw(st.sampled_from([None, 0, 0.25, 0.000125])),
-            **draw(st.sampled_from([{}, {"tokens": 7.0}, {"tokens_in": 5, "tokens_out": 6.0}])),
-            "attrs": draw(
-                st.sampled_from(
-                    [None, {"tier": "gold"}, {"tier": "gold", "user": {"id": 1}, "tags": [], "note": "x" * 257}]
-                )
+            "occurred_at": START + pick(draw, anchors) * MINUTE + pick(draw, edges),
+            "task_type": _spelled(draw, TASKS),
+            "model": _spelled(draw, MODELS),
+            "config": pick(draw, [None, None, "default", "v2", "", " "]),
+            "segment": pick(draw, [None, None, "long_input", ""]),
+            "error": pick(draw, [None, None, "", "timeout", "refused\n by host"]),
+            "session_id": pick(draw, [None, "s-1", ""]),
+            "latency_ms": pick(draw, [None, 0, 12.5, 1800]),
+            "cost_usd": pick(draw, [None, 0, 0.25, 0.000125]),
+            **pick(draw, [{}, {"tokens": 7.0}, {"tokens_in": 5, "tokens_out": 6.0}]),
+            "attrs": pick(
+                draw, [None, {"tier": "gold"}, {"tier": "gold", "user": {"id": 1}, "tags": [], "note": "x" * 257}]
             ),
         }
-        for call_id in draw(st.lists(st.sampled_from(CALL_IDS), unique=True, min_size=1, max_size=5))
+        for call_id in draw(_IDS_OF_CALLS)
     ]
 
 
-@st.composite
 def _spelled(draw: st.DrawFn, names: tuple[str, ...]) -> str:
-    return draw(st.sampled_from(SPELLINGS))(draw(st.sampled_from(names)))
+    return pick(draw, SPELLINGS)(pick(draw, names))
 
 
-@st.composite
 def _outcomes_of(draw: st.DrawFn, call: dict[str, Any], chosen: Rules) -> list[dict[str, Any]]:
     horizon = chosen.horizon_of(call["task_type"])
     close = horizon + chosen.allowed_lateness_us
     early = [-HOUR, -chosen.orphan_wait_us, -chosen.orphan_wait_us - 1, -SECOND]
     usual = [0, 0, 1, SECOND, 59 * SECOND, MINUTE, 10 * MINUTE, 10 * MINUTE]
     edges = [horizon - SECOND, horizon, horizon, horizon + 1, close, close + SECOND]
-    delays = st.sampled_from([*early, *usual, *edges])
+    delays = [*early, *usual, *edges]
     # An id drawn twice makes a conflict; mostly they differ.
-    fewest, differ = draw(st.integers(0, 2)), draw(st.sampled_from([True, True, False]))
-    ids = draw(st.lists(st.sampled_from(OUTCOME_IDS), min_size=fewest, max_size=5, unique=differ))
+    fewest, differ = draw(st.integers(0, 2)), pick(draw, [True, True, False])
+    ids = draw(_IDS_OF_OUTCOMES[fewest, differ])
     return [
         {
             "outcome_id": outcome_id,
             "call_id": call["call_id"],
-            "occurred_at": call["occurred_at"] + draw(delays),
-            "source": draw(st.sampled_from(SOURCES)),
-            **draw(_assertions([*ids, *OUTCOME_IDS[:1]])),
-            "reason": draw(st.sampled_from([None, "because", "weil ö", ""])),
-            "scorer": draw(st.sampled_from([None, "prüfer@1", "judge@2", ""])),
-            "call_occurred_at": draw(st.sampled_from([None, None, "", call["occurred_at"], START - 3 * DAY])),
+            "occurred_at": call["occurred_at"] + pick(draw, delays),
+            "source": pick(draw, SOURCES),
+            **_assertion(draw, [*ids, *OUTCOME_IDS[:1]]),
+            "reason": pick(draw, [None, "because", "weil ö", ""]),
+            "scorer": pick(draw, [None, "prüfer@1", "judge@2", ""]),
+            "call_occurred_at": pick(draw, [None, None, "", call["occurred_at"], START - 3 * DAY]),
         }
         for outcome_id in ids
     ]
 
 
-def _assertions(ids: list[str]) -> st.SearchStrategy[dict[str, Any]]:
-    scores = st.sampled_from([0, 0.29, 0.3, 0.5, 0.69, 0.7, 1, 3, 4, -2])
-    action = st.sampled_from([None, "assert", ""])
-    verdicts = st.booleans()
-    by_id = st.fixed_dictionaries({"action": st.just("retract"), "retracts": st.sampled_from(ids)})
-    judged = st.fixed_dictionaries({"success": verdicts, "action": action})
-    scored = st.fixed_dictionaries({"score": scores, "action": action})
-    both = st.fixed_dictionaries({"success": verdicts, "score": scores})
-    # Without `retract` it withdraws nothing, but records of one id that differ in it are not equal.
-    aimed = st.fixed_dictionaries({"success": verdicts, "retracts": st.sampled_from(ids)})
-    of_all = st.just({"action": "retract", "retracts": ""})
-    return st.one_of(judged, scored, judged, scored, both, by_id, of_all, aimed)
+def _assertion(draw: st.DrawFn, ids: list[str]) -> dict[str, Any]:
+    """What an outcome says: a verdict, a score, both, or that it retracts."""
+    kind = pick(draw, ["judged", "scored", "judged", "scored", "both", "by id", "of all", "aimed"])
+    if kind == "by id":
+        return {"action": "retract", "retracts": pick(draw, ids)}
+    if kind == "of all":
+        return {"action": "retract", "retracts": ""}
+    if kind == "aimed":
+        # Without `retract` it withdraws nothing, but records of one id that differ in it are not equal.
+        return {"success": draw(st.booleans()), "retracts": pick(draw, ids)}
+    said: dict[str, Any] = {}
+    if kind != "scored":
+        said["success"] = draw(st.booleans())
+    if kind != "judged":
+        said["score"] = pick(draw, [0, 0.29, 0.3, 0.5, 0.69, 0.7, 1, 3, 4, -2])
+    if kind != "both":
+        said["action"] = pick(draw, [None, "assert", ""])
+    return said
 
 
-@st.composite
 def _orphans(draw: st.DrawFn, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
-            "outcome_id": draw(st.sampled_from(OUTCOME_IDS[:2])),
+            "outcome_id": pick(draw, OUTCOME_IDS[:2]),
             "call_id": "nobody's call",
             "occurred_at": START + minute * MINUTE,
-            "source": draw(st.sampled_from(SOURCES)),
+            "source": pick(draw, SOURCES),
             "success": draw(st.booleans()),
-            "call_occurred_at": draw(st.sampled_from([None, START - 3 * DAY, calls[0]["occurred_at"]])),
+            "call_occurred_at": pick(draw, [None, START - 3 * DAY, calls[0]["occurred_at"]]),
         }
         for minute in draw(st.lists(st.integers(0, 2 * 24 * 60), max_size=2))
     ]
 
 
-def _some(records: list[dict[str, Any]]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    return st.lists(st.sampled_from(records), max_size=3) if records else st.just([])
+def _some(draw: st.DrawFn, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [pick(draw, records) for _ in range(draw(st.integers(0, 3)))] if records else []
 
 
-@st.composite
 def _repeat(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
     """The record again: the same, changed where that does not matter, or changed where it does."""
     call = "task_type" in record
@@ -247,9 +256,9 @@ def _repeat(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
         {"latency_ms": 99, "attrs": {"again": True}, **spelled} if call else {"reason": "again", "scorer": "judge@3"}
     )
     harmful = {"model": "m-3"} if call else {"source": "contract"}
-    later = {"occurred_at": record["occurred_at"] + draw(st.sampled_from([1, SECOND, MINUTE]))}
+    later = {"occurred_at": record["occurred_at"] + pick(draw, [1, SECOND, MINUTE])}
     changes: list[dict[str, Any]] = [{}, {}, harmless, harmful, later]
-    return {**record, **draw(st.sampled_from(changes))}
+    return {**record, **pick(draw, changes)}
 
 
 def _tick(kind: str, index: int, minute: int) -> dict[str, Any]:
@@ -261,7 +270,6 @@ def _tick(kind: str, index: int, minute: int) -> dict[str, Any]:
     return {**ids, "occurred_at": at, "source": "downstream", "success": True}
 
 
-@st.composite
 def _line(draw: st.DrawFn, kind: str, record: dict[str, Any]) -> bytes:
     """One of the many ways to write a record: offsets, nulls, empty texts, unknown fields, escapes."""
     style = draw(st.integers(0, 4))

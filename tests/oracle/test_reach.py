@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from oracle.histories import History, histories
 from oracle.ledger import standing
+from oracle.reaching import met, seldom
 from oracle.replay import Oracle
 
 
@@ -43,30 +42,25 @@ CORNERS: dict[str, Callable[[Oracle], bool]] = {
 }
 
 
-def reached(strategy: st.SearchStrategy[History], corners: dict[str, Callable[[Oracle], bool]]) -> Counter[str]:
-    """In how many of 300 histories, the same on every run, each corner is met."""
-    found: Counter[str] = Counter()
+def assert_reached(strategy: st.SearchStrategy[History], corners: dict[str, Callable[[Oracle], bool]]) -> None:
+    """Each corner is met in some of the histories."""
 
-    @settings(max_examples=300, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
-    @given(strategy)
-    def look(history: History) -> None:
+    def meets(history: History) -> list[str]:
         oracle = history.oracle(merged=True)
-        found.update(name for name, there in corners.items() if there(oracle))
+        return [name for name, there in corners.items() if there(oracle)]
 
-    look()
-    return found
+    found = met(strategy, corners, meets, most=300)
+    assert seldom(found, corners) == set(), found
 
 
 @pytest.mark.long
 @pytest.mark.slow
 def test_histories_of_sorted_files_reach_every_corner() -> None:
-    found = reached(histories(), CORNERS)
-    assert {name for name in CORNERS if found[name] < 3} == set(), found
+    assert_reached(histories(), CORNERS)
 
 
 @pytest.mark.slow
 @pytest.mark.long
 def test_histories_of_unsorted_files_reach_every_corner_and_calls_that_are_too_old() -> None:
     corners = {**CORNERS, "too old": lambda o: refused(o, "too_old", call=True)}
-    found = reached(histories(sorted_files=False), corners)
-    assert {name for name in corners if found[name] < 3} == set(), found
+    assert_reached(histories(sorted_files=False), corners)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,11 +37,9 @@ EXCEPT: Final[dict[str, dict[str, str]]] = {
     },
 }
 """Columns in which a golden that went on may differ from an undisturbed run, and why."""
-UNCOUNTED: Final = {
-    "source_rates": "earlier versions did not count what sources said of calls that have closed (contract, section 4)",
-    "source_current_rates": "the same",
-}
-"""Tables in which it may."""
+OF_SOURCES: Final = ("source_rates", "source_current_rates")
+"""Earlier versions did not count what sources said: `assert_sources_alike` compares (contract, section 4)."""
+_SOURCE: Final = "task_type, model, config, source"
 ON_KAFKA: Final = {
     "dead_letters": {
         "payload": "one that had to wait has none; which do hangs on how partitions interleave (contract, section 7)",
@@ -50,12 +49,12 @@ ON_KAFKA: Final = {
 """What may differ on Kafka besides."""
 
 
-def tables(out: Path, *, kafka: bool = False) -> dict[str, Counter[tuple[Any, ...]]]:
-    """The rows of all tables of the newest snapshot, as multisets."""
+def tables(out: Path, *, kafka: bool = False, of_sources: bool = True) -> dict[str, Counter[tuple[Any, ...]]]:
+    """The rows of all tables of the newest snapshot, as multisets; those of sources where `of_sources`."""
     found = {}
     names = table(out, "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()")
     for (name,) in names:
-        if name in UNCOUNTED:
+        if name in OF_SOURCES and not of_sources:
             continue
         without = [*EXCEPT.get(name, ()), *(ON_KAFKA.get(name, ()) if kafka else ())]
         columns = [column for column in _columns(out, name) if column not in without]
@@ -71,6 +70,28 @@ def assert_weights_alike(out: Path, expected: Path) -> None:
     assert [row[:5] for row in found] == [row[:5] for row in wanted]
     for row, other in zip(found, wanted, strict=True):
         assert row[5:] == pytest.approx(other[5:], abs=0.002), (row, other)
+
+
+def assert_sources_alike(out: Path, expected: Path, held_from: datetime) -> None:
+    """Of calls from an instant on all opinions of sources are those of another run; of earlier ones none is more.
+
+    Args:
+        out: of a run whose folder comes from a version that did not count them.
+        expected: of one that counted all.
+        held_from: since when no call had closed before it was upgraded.
+    """
+    first = held_from.replace(tzinfo=None)
+    hourly = f"SELECT {_SOURCE}, grain, window_start, successes, failures, resolved, rate, rate_low FROM source_rates"
+    spans = f"SELECT {_SOURCE}, span, as_of, successes, failures, resolved, rate, rate_low FROM source_current_rates"
+    for query, has_all in ((hourly, lambda _, start: start >= first), (spans, lambda span, _: span != "7d")):
+        found, wanted = ({row[:6]: row[6:] for row in table(one, query)} for one in (out, expected))
+        assert found
+        assert found.keys() <= wanted.keys()
+        for key, counts in wanted.items():
+            seen = found.get(key, (0, 0, 0, None, None))
+            if has_all(*key[4:]):
+                assert seen == counts, key
+            assert all(one <= other for one, other in zip(seen[:3], counts[:3], strict=True)), key
 
 
 def _columns(out: Path, name: str) -> list[str]:

@@ -91,6 +91,12 @@ def records_read(out: Path) -> int:
     )
 
 
+def counts_sources(out: Path) -> bool:
+    """Whether the run has counted what sources say since it began, as far as its state shows."""
+    (state,) = states(out, "outcomes.snapshot_out")
+    return "source_cells" in state.plain()
+
+
 def _newest(part: Path, epoch: int) -> Iterator[State]:
     with closing(_opened(part)) as store:
         for step, key, data, _ in store.execute(_NEWEST, [epoch]).fetchall():

@@ -13,6 +13,7 @@ from states import comparison, files, stored
 from states.golden import MOST_BYTES, Golden, goldens, tried
 from states.holds import holds, missing
 from states.resumed import assert_went_on
+from states.traffic import HELD_FROM
 from system.runs import Left, assert_same, sums_that_fail
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * files.WITHIN_S)]
@@ -44,10 +45,13 @@ def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     assert missing(found := holds(out)) == []
     assert found == golden.recorded["holds"]
     assert stored.records_read(out) == golden.recorded["stood"]["records_read"] < files.count(tmp_path)
+    of_sources = stored.counts_sources(out)
     began = time.time()
     files.run(tmp_path, golden.recorded["workers"])
     assert json.loads((out / "state" / "run.json").read_text())["finished"]
     assert_went_on(out, began)
     assert sums_that_fail(out) == []
     comparison.assert_weights_alike(out, undisturbed / files.OUT)
-    assert_same(Left(comparison.tables(out), {}, {}), Left(comparison.tables(undisturbed / files.OUT), {}, {}))
+    comparison.assert_sources_alike(out, undisturbed / files.OUT, HELD_FROM)
+    left, expected = (comparison.tables(one, of_sources=of_sources) for one in (out, undisturbed / files.OUT))
+    assert_same(Left(left, {}, {}), Left(expected, {}, {}))

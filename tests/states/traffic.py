@@ -26,6 +26,8 @@ KILL_S: Final = 16 * DAY_S + 6 * HOUR_S
 """Up to here a run has come when it is killed."""
 PARTITIONS: Final = 2
 HORIZON_S: Final = 5 * DAY_S
+HELD_FROM: Final = START + timedelta(seconds=KILL_S - 2 * DAY_S)
+"""No call since then has closed when a run is killed: the shortest horizon is two days."""
 SETTINGS: Final = """
 [join]
 horizon = "5d"

@@ -38,6 +38,8 @@ KAFKA: Final = (
     "connectors.kafka.after_epoch:AfterEpochPart.snapshot@1",
     "connectors.segments.sink:SegmentPart.write_batch@1",
     "connectors.segments.sink:SegmentPart.snapshot@1",
+)
+THREADS: Final = (
     "flows.dataflow.letter_log:LetterLog.log@2",  # in a thread of each process
     "flows.service.wall_clock:WallClock._run@1",  # in one of the process that watches the others
     "connectors.kafka.metadata:MetadataPoller._poll@2",
@@ -45,10 +47,20 @@ KAFKA: Final = (
 ERRORS: Final = ("KeyError", "MemoryError")
 
 
-def each_with_an_error(*places: str) -> list[Any]:
-    """All pairs of place and error: in `make test` every third place fails, by one; in `make test-long` all others."""
+def each_with_an_error(*places: str, first: int = 0) -> list[Any]:
+    """Each place with one of the errors, by turns; in `make test` every third place, in `make test-long` the others.
+
+    Args:
+        places: of the table above.
+        first: number of the error of the first one. Where a replay has each step fail by one error and a service by
+            the other one, all pairs are tried.
+    """
     return [
-        pytest.param(place, error, marks=[] if at % 3 == 0 and which == at % 2 else [pytest.mark.long])
+        pytest.param(place, ERRORS[(at + first) % 2], marks=[] if at % 3 == 0 else [pytest.mark.long])
         for at, place in enumerate(places)
-        for which, error in enumerate(ERRORS)
     ]
+
+
+def each_with_both_errors(*places: str) -> list[Any]:
+    """All pairs, in `make test-long`."""
+    return [pytest.param(place, error, marks=[pytest.mark.long]) for place in places for error in ERRORS]

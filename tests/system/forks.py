@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -26,18 +28,36 @@ class Fork:
         request = {"command": command, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
         self.pid = int(_ask(request))
         self.returncode: int | None = None
+        self._end = os.pidfd_open(self.pid) if sys.platform == "linux" else None
 
     def poll(self) -> int | None:
         """Its exit code, negative after a signal; None while it runs."""
-        if self.returncode is None:
+        if self.returncode is None and self._may_have_ended(0.0):
             self.returncode = _ask({"poll": self.pid})
+            if self.returncode is not None and self._end is not None:
+                os.close(self._end)
         return self.returncode
 
     def wait(self, timeout: float = HANG_S) -> int:
         """Its exit code, once it has ended."""
-        until(lambda: self.poll() is not None, lambda: f"process {self.pid} runs", within_s=timeout, every_s=0.005)
+
+        def ended() -> bool:
+            return self._may_have_ended(1.0) and self.poll() is not None
+
+        until(ended, lambda: f"process {self.pid} runs", within_s=timeout, every_s=0.0)
         assert self.returncode is not None
         return self.returncode
+
+    def _may_have_ended(self, within_s: float) -> bool:
+        """False where it runs on for so long; the kernel tells, as asking many times a second costs two processes."""
+        if self.returncode is not None:
+            return True
+        if self._end is None:
+            time.sleep(min(within_s, 0.005))
+            return True
+        end = select.poll()
+        end.register(self._end, select.POLLIN)
+        return bool(end.poll(within_s * 1000))
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""

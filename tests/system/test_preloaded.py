@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from system.commands import aftercall, fresh_aftercall
+from system.replays import REPLAY
 
 pytestmark = pytest.mark.slow  # each starts processes
 
@@ -16,6 +17,15 @@ def test_both_end_and_print_alike(tmp_path: Path, arguments: tuple[str, ...]) ->
     settings = {"AFTERCALL_ROUTING__FLOOR": "0.02", "COLUMNS": "60"}
     loaded, fresh = (run(tmp_path, *arguments, **settings) for run in (aftercall, fresh_aftercall))
     assert (loaded.returncode, loaded.stdout, loaded.stderr) == (fresh.returncode, fresh.stdout, fresh.stderr)
+
+
+def test_a_replay_in_a_fresh_process_ends_as_quietly(sound: Path) -> None:
+    """That of the other one is not taken apart at its end."""
+    loaded, fresh = (
+        run(sound, *REPLAY[:-1], name) for run, name in ((aftercall, "loaded"), (fresh_aftercall, "fresh"))
+    )
+    assert (fresh.returncode, fresh.stderr) == (loaded.returncode, loaded.stderr) == (0, "")
+    assert fresh.stdout == loaded.stdout.replace("loaded/", "fresh/")
 
 
 def test_a_command_knows_nothing_of_the_one_before(tmp_path: Path) -> None:

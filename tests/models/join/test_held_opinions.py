@@ -16,7 +16,7 @@ from oracle.histories import History, histories
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(histories(sorted_files=True), st.integers(1, 40), st.booleans())
 def test_what_was_said_of_held_calls_is_counted_in_the_first_batch_after_an_upgrade(
     history: History,

@@ -135,7 +135,7 @@ class RecordByRecord(Watched):
 
 
 @pytest.mark.slow
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     st.tuples(st.booleans(), st.frozensets(st.sampled_from(sorted(KINDS)))).flatmap(
         lambda drawn: histories(sorted_files=drawn[0], kinds=drawn[1])

@@ -47,6 +47,7 @@ class Storing(Direct):
 
 
 @pytest.mark.slow
+@settings(max_examples=40)
 @given(
     histories(kinds=frozenset({"authors", "editions"})),
     st.lists(st.integers(1, 60), max_size=6),

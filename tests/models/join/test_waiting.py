@@ -175,8 +175,9 @@ def test_a_wait_that_ends_for_very_many_at_once_ends_in_pieces() -> None:
     lane = Lane([], [], HOUR_US)
     lane.joins = {name: join if name == shard else Join(RULES) for name in SHARDS}
     count = 160_000
+    flood = _flood(count, 0, 60)
     for start in range(0, count, 40_000):
-        lane._hand_over([(OUTCOME, 0, raw) for _, raw in _flood(count, 0, 60)[start : start + 40_000]], None)
+        lane._hand_over([(OUTCOME, 0, raw) for _, raw in flood[start : start + 40_000]], None)
     waited = len(join.early)
     assert waited > 12_000
     lane.clock = [int(1e18), int(1e18)]
