@@ -94,10 +94,10 @@ def test_counts_and_rates_are_of_one_window_and_without_calls_there_is_no_rate(
         if not arm.current.resolved:
             assert arm.state == "not_enough_evidence"
     for one in [*found.arms, found.overall]:
-        rate, before = one.best_rate, one.baseline.rate
+        final, earlier = one.best_rate, one.baseline.rate
         # Rates near 0 and 1 have no log odds of few outcomes: half an outcome is added there.
-        if one.best_delta is not None and before is not None and rate is not None and 0.25 <= rate <= 0.75:
-            assert one.best_delta == pytest.approx(rate - before)
+        if one.best_delta is not None and earlier is not None and final is not None and 0.25 <= final <= 0.75:
+            assert one.best_delta == pytest.approx(final - earlier)
 
 
 def steady(rate_now: float, per_hour: int) -> list[Made]:
