@@ -57,6 +57,18 @@ def open_alerts(base: duckdb.DuckDBPyConnection, limit: datetime = LATEST) -> li
     return costliest_first(map(_parsed, rows(base, query, [limit, limit])))
 
 
+def alerts_within(base: duckdb.DuckDBPyConnection, start: datetime | None, end: datetime | None) -> list[AlertRow]:
+    """The alerts that were open at some time of [start, end), open ones first, the costliest first.
+
+    Without a start those that are open now; without an end those that were open since then.
+    """
+    limit = LATEST if end is None else end.replace(tzinfo=None)
+    since = LATEST if start is None else start.replace(tzinfo=None)
+    query = "SELECT * FROM alerts WHERE opened_at < ? AND (closed_at IS NULL OR closed_at > ?)"
+    found = costliest_first(map(_parsed, rows(base, query, [limit, since])))
+    return sorted(found, key=lambda alert: alert["state"] == "closed")
+
+
 def costliest_first(alerts: Iterable[AlertRow]) -> list[AlertRow]:
     """By failures a day, those of no known cost among those that cost nothing; then by severity and time."""
     return sorted(

@@ -21,8 +21,9 @@ from flows.reports.insights_degraded import DegradedModel, degraded_models
 from flows.reports.insights_rates import rates_of
 from flows.reports.insights_spans import GRAIN, read_power, read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
+from flows.reports.words import counted
 
-Conclusion = Literal["alert", "worse", "not_enough_evidence", "no_model_worse"]
+Evidence = Literal["worse", "not_enough_evidence", "no_model_worse"]
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,17 @@ class Insight:
     route: Route | None
 
     @property
-    def state(self) -> Conclusion:
-        """What the whole means; "not enough evidence" is never "no model is worse"."""
-        if not all(of_success(alert, "up") for alert in self.alerts):
-            return "alert"
+    def evidence(self) -> Evidence:
+        """What the two spans show; "not enough evidence" is never "no model is worse"."""
         if self.degraded:
             return "worse"
         undecided = all(map(_is_undecided, self.arms))
         return "not_enough_evidence" if undecided or _is_undecided(self.overall) else "no_model_worse"
+
+    @property
+    def state(self) -> Evidence | Literal["alert"]:
+        """`alert` where one is open that is not on a rise of the success rate, else what the spans show."""
+        return self.evidence if all(of_success(alert, "up") for alert in self.alerts) else "alert"
 
     def to_dict(self, *, models: bool = True) -> dict[str, Any]:
         """Plain values for JSON: the names of docs/reference.md, section 5, then intervals and counts.
@@ -134,10 +138,10 @@ def why_undecided(insight: Insight) -> str:
         if not side.calls:
             return f"no call in the {span}"
         if not side.resolved:
-            return f"none of the {side.calls:,} calls in the {span} has a verdict"
+            return f"none of {counted(side.calls, 'call')} in the {span} has a verdict"
     if insight.overall.state == "not_enough_evidence":
-        return f"{before.resolved:,} outcomes before and {now.resolved:,} now are too few"
-    return f"no model has enough of its {before.resolved:,} outcomes before and {now.resolved:,} now"
+        return f"{counted(before.resolved, 'outcome')} before and {now.resolved:,} now are too few"
+    return f"no model has enough of its {counted(before.resolved, 'outcome')} before and {now.resolved:,} now"
 
 
 def check_span(name: str, span: timedelta) -> None:

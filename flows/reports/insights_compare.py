@@ -140,7 +140,10 @@ def pooled(arms: list[ArmInsight]) -> Corrected | None:
     if not weight:
         return None
     rate, error = rate / weight, variance**0.5 / weight
-    return Corrected(rate, max(rate - Z_95 * error, 0.0), min(rate + Z_95 * error, 1.0), inside / weight)
+    # On the scale of log odds, like that of each arm: differences are of its middle. Kept off 0 and 1, which have none.
+    middle = min(max(rate, 0.5 / (weight + 1)), 1 - 0.5 / (weight + 1))
+    log_odds, half = np.log(middle / (1 - middle)), Z_95 * error / (middle * (1 - middle))
+    return Corrected(rate, float(expit(log_odds - half)), float(expit(log_odds + half)), inside / weight)
 
 
 def _as_it_is(arms: list[ArmInsight]) -> Corrected | None:

@@ -19,7 +19,7 @@ from flows.reports.insights_degraded import DegradedModel
 from flows.reports.insights_evidence import Silence
 from flows.reports.insights_evidence_view import show_evidence
 from flows.reports.route_view import route_table
-from flows.reports.words import arm_name, bare, interval, moment, percent, points, wait_text
+from flows.reports.words import arm_name, bare, counted, interval, moment, percent, points, wait_text
 
 NONE_WORSE: Final = "No model is certainly worse."
 OF_SOURCE: Final = (
@@ -66,7 +66,7 @@ def _conclude(insight: Insight, console: Console) -> None:
     """The state in a sentence, where no line above has said it."""
     if insight.state == "no_model_worse":
         console.print(Text(NONE_WORSE, "green"))
-    if insight.state == "not_enough_evidence":
+    if insight.evidence == "not_enough_evidence":
         console.print(Text(undecided_line(insight), "yellow"))
 
 
@@ -107,7 +107,7 @@ def undecided_line(insight: Insight) -> str:
     before, after = insight.overall.baseline.resolved, insight.overall.current.resolved
     drop = f"a drop of {100 * NOTABLE_DROP:.0f} points"
     if insight.overall.state == "not_enough_evidence":
-        return f"Not enough evidence: {before:,} outcomes before and {after:,} now cannot exclude {drop}."
+        return f"Not enough evidence: {counted(before, 'outcome')} before and {after:,} now cannot exclude {drop}."
     return f"Not enough evidence on single models: none has the outcomes to exclude {drop}."
 
 

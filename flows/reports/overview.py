@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from aftercall.durations import format_duration
 from aftercall.times import format_time, to_us
 from flows.reports.alerts import AlertRow, concerning, open_alerts, plain_alert
@@ -45,11 +47,11 @@ class Overview:
     @property
     def undecided(self) -> list[tuple[str, str]]:
         """Task types that cannot be judged, and why."""
-        return [(one.task_type, why_undecided(one)) for one in self.tasks if one.state == "not_enough_evidence"]
+        return [(one.task_type, why_undecided(one)) for one in self.tasks if one.evidence == "not_enough_evidence"]
 
-    def to_json(self) -> str:
-        """Indented JSON: docs/reference.md, section 5."""
-        plain = {
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: docs/reference.md, section 5."""
+        return {
             "as_of": format_time(to_us(self.as_of)),
             "lookback": format_duration(self.lookback),
             "baseline": format_duration(self.baseline),
@@ -57,7 +59,10 @@ class Overview:
             "task_types": [_plain(one) for one in self.tasks],
             "undecided": [{"task_type": task, "reason": reason} for task, reason in self.undecided],
         }
-        return json.dumps(plain, indent=2, ensure_ascii=False)
+
+    def to_json(self) -> str:
+        """`to_dict` as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
 
 def overview(
@@ -74,15 +79,22 @@ def overview(
     check_span("lookback", lookback)
     check_span("baseline", baseline)
     with open_snapshot(snapshot) as base:
-        spans = spans_of(base, lookback, baseline, as_of)
-        limit = LATEST if as_of is None else spans.end.replace(tzinfo=None)
-        alerts = open_alerts(base, limit)
-        tasks = []
-        for task, (whole, arms) in compare_tasks(read_tasks(base, OF_VERDICTS, spans)).items():
-            mine = concerning(alerts, task, [(arm.model, arm.config) for arm in arms])
-            degraded = degraded_models(base, OF_VERDICTS, task, mine, arms, spans)
-            tasks.append(Insight(task, None, spans.end, lookback, baseline, mine, whole, arms, degraded, None))
-        routes = {task: newest_route(base, task, limit) for task in {one["task_type"] for one in alerts[:LISTED]}}
+        return overview_of(base, lookback, baseline, as_of)
+
+
+def overview_of(
+    base: duckdb.DuckDBPyConnection, lookback: timedelta, baseline: timedelta, as_of: datetime | None = None
+) -> Overview:
+    """`overview` of a snapshot that is open; spans in whole hours."""
+    spans = spans_of(base, lookback, baseline, as_of)
+    limit = LATEST if as_of is None else spans.end.replace(tzinfo=None)
+    alerts = open_alerts(base, limit)
+    tasks = []
+    for task, (whole, arms) in compare_tasks(read_tasks(base, OF_VERDICTS, spans)).items():
+        mine = concerning(alerts, task, [(arm.model, arm.config) for arm in arms])
+        degraded = degraded_models(base, OF_VERDICTS, task, mine, arms, spans)
+        tasks.append(Insight(task, None, spans.end, lookback, baseline, mine, whole, arms, degraded, None))
+    routes = {task: newest_route(base, task, limit) for task in {one["task_type"] for one in alerts[:LISTED]}}
     return Overview(spans.end, lookback, baseline, alerts, tasks, routes)
 
 

@@ -13,7 +13,7 @@ from flows.reports.alerts_view import first_line, show_alert
 from flows.reports.fitting import Column, fitted
 from flows.reports.insights import Insight
 from flows.reports.overview import LISTED, Overview
-from flows.reports.words import bare, counted, moment
+from flows.reports.words import bare, moment
 
 _STYLES: Final = {"alert": "red", "worse": "red", "not_enough_evidence": "yellow"}
 _TASKS: Final = 40
@@ -29,7 +29,9 @@ def show_overview(found: Overview, console: Console) -> None:
     if not found.tasks:
         console.print(f"No call in the snapshot's last days, up to {moment(found.as_of)}.")
         return
-    _show_tasks(found, console)
+    spans = f"last {format_duration(found.lookback)} against the {format_duration(found.baseline)} before"
+    console.print(f"\nSuccess rate of each task type, in %, {spans}, up to {moment(found.as_of)}")
+    show_tasks(found, console)
     undecided = found.undecided
     if undecided:
         console.print("\nWhat cannot be judged:")
@@ -40,17 +42,16 @@ def show_overview(found: Overview, console: Console) -> None:
     console.print(Text("\nMore on a task type: aftercall insights TASK", "dim"))
 
 
-def _show_tasks(found: Overview, console: Console) -> None:
-    spans = f"last {format_duration(found.lookback)} against the {format_duration(found.baseline)} before"
-    console.print(f"\nSuccess rate of each task type, in %, {spans}, up to {moment(found.as_of)}")
+def show_tasks(found: Overview, console: Console) -> None:
+    """Print a line for each task type, those with an alert or a model that got worse first, then the busiest."""
     tasks = sorted(found.tasks, key=lambda one: (one.state not in ("alert", "worse"), -one.overall.current.calls))
     shown = tasks[:_TASKS]
     columns = [
         Column("before", [bare(one.overall.baseline.rate) for one in shown], least=50),
         Column("now", [bare(one.overall.best_rate) for one in shown]),
         Column("change", [_change(one) for one in shown], left=True),
-        Column("calls", [f"{one.overall.current.calls:,}" for one in shown], least=70),
         Column("outcomes", [f"{one.overall.current.resolved:,}" for one in shown], least=60),
+        Column("alerts", [f"{len(one.alerts):,}" if one.alerts else "" for one in shown]),
     ]
     names = [(one.task_type,) for one in shown]
     console.print(fitted(names, ("task type",), columns, console.width, [_STYLES.get(one.state) for one in shown]))
@@ -61,11 +62,9 @@ def _show_tasks(found: Overview, console: Console) -> None:
 def _change(one: Insight) -> str:
     """The change in points, and what it is worth."""
     points = "" if one.overall.best_delta is None else f"{100 * one.overall.best_delta:+.1f}"
-    match one.state:
-        case "alert":
-            return f"{points}, {counted(len(one.alerts), 'alert')} open".lstrip(", ")
+    match one.evidence:
         case "worse":
-            return f"{points}, worse in {counted(len(one.degraded), 'model')}"
+            return f"{points}, worse".lstrip(", ")
         case "not_enough_evidence":
             return "too few outcomes"
         case _:

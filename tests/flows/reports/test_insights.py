@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, timedelta
+from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from rich.console import Console
 
 from aftercall.records import Alert
 from flows.reports.insights import insights
@@ -197,3 +199,19 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     duckdb.connect(str(tmp_path / "empty.duckdb")).close()
     with pytest.raises(InsightError, match=r"snapshot: .*: must be a snapshot that aftercall wrote"):
         insights(tmp_path / "empty.duckdb", "triage")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+@pytest.mark.parametrize("evidence", [False, True])
+def test_tables_fit_the_terminal_whatever_the_names(out: Path, width: int, evidence: bool) -> None:  # noqa: FBT001
+    name = "anthropic/claude-large-2026-04-01-with-a-very-long-name"
+    with duckdb.connect(str(out / "outcomes.duckdb")) as base:
+        for table in ("rates", "current_rates", "recommendations"):
+            base.execute(f"UPDATE {table} SET model = ?, config = ? WHERE model = 'birch'", [name, f"prompt-{name}"])
+    console = Console(file=StringIO(), width=width)
+    render(insights(out / "outcomes.duckdb", "triage"), console, evidence=evidence)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "before" in text
+    assert re.search(r"^anth.*name +prom.*name +80\.0", text, re.MULTILINE)
+    assert ("95 %" in text) == evidence

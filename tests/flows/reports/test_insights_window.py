@@ -93,6 +93,11 @@ def test_counts_and_rates_are_of_one_window_and_without_calls_there_is_no_rate(
             assert arm.current.rate is None
         if not arm.current.resolved:
             assert arm.state == "not_enough_evidence"
+    for one in [*found.arms, found.overall]:
+        final, earlier = one.best_rate, one.baseline.rate
+        # Rates near 0 and 1 have no log odds of few outcomes: half an outcome is added there.
+        if one.best_delta is not None and earlier is not None and final is not None and 0.25 <= final <= 0.75:
+            assert one.best_delta == pytest.approx(final - earlier)
 
 
 def steady(rate_now: float, per_hour: int) -> list[Made]:
@@ -119,7 +124,7 @@ def test_a_span_without_a_resolved_call_is_not_enough_evidence() -> None:
     found = seen(quiet, 11 * 1440)
     assert found.state == "not_enough_evidence"
     text = shown(lambda console: render(found, console))
-    assert "none of the 384 calls in the last 48h has a verdict" in text
+    assert "none of 384 calls in the last 48h has a verdict" in text
     assert NONE_WORSE not in text
 
 
