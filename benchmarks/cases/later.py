@@ -49,7 +49,7 @@ def _asked(run: Run) -> Found:
 
 
 LATER: Final = (
-    Check("03", _AS_SENT, {"alerts": 0}, _alerts("alerts"), later=True),
+    Check("03", _AS_SENT, {"alerts": 0}, _alerts("alerts")),
     Check(
         "05",
         _AS_SENT,
@@ -57,8 +57,8 @@ LATER: Final = (
         _alerts("alerts with a promise", "promise IS NOT NULL"),
         later=True,
     ),
-    Check("06", _AS_SENT, {"alerts": 0}, _alerts("alerts"), later=True),
-    Check("08", _AS_SENT, {"alerts": f"at most {_FEW}"}, _few, later=True),
+    Check("06", _AS_SENT, {"alerts": 0}, _alerts("alerts")),
+    Check("08", _AS_SENT, {"alerts": f"at most {_FEW}"}, _few),
     Check(
         "10",
         _AS_SENT,

@@ -30,6 +30,7 @@ def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
         "delays": (_DELAY, _delays, "delays"),
         "default_promise": ("At the threshold that is the default, p0 .9 after 10,000 events:", _default_promise, ""),
         "promise": (_PROMISE, _promise, "promise"),
+        "arrivals": (_ARRIVALS, _arrivals, ""),
         "parts": ("What the parts do, batches by the hour, later weeks, A = 1,000:", _parts, ""),
         "rivals": ("Others on independent outcomes, after a week of history:", _rivals, ""),
         "defaults": (_DEFAULTS, _defaults, ""),
@@ -50,6 +51,10 @@ as with river's detectors. `CT-SR shipped`: nothing is calibrated; the threshold
 in ARL0 events of a group with 1,000 a day, both directions together, and such are its minutes. The change comes 1,000
 events after the history; `early`: share of paths that alarmed before it, the greatest of the row. `>`: some paths were
 not detected and count with the cap."""
+
+_ARRIVALS: Final = """Alarms on traffic over those promised, first weeks included, each series watched to the end,
+with the one-sided 95 % Poisson bound; `others`: alarms without a promise. An outage at noon of a Wednesday in the fifth
+week: how many are found within three weeks, and after how long."""
 
 _PROMISE: Final = """### Promise
 
@@ -176,3 +181,22 @@ def _number(value: float | None, places: int) -> str:
 def _table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _arrivals(rows: Sequence[Mapping[str, Any]]) -> str:
+    titles = ("stream", "asked for", "alarms / promised", "ratio", "others", "found", "median hours")
+    return _table(
+        titles,
+        [
+            (
+                row["stream"],
+                f"{row['promise']:g}",
+                f"{row['alarms']} / {row['promised']:.2g}",
+                f"{row['ratio']:.2f} ({row['upper']:.2f})",
+                str(row["others"]),
+                f"{row['found']:.0%}" if "found" in row else "",
+                f"{row['median_h']:.0f}" if row.get("median_h") is not None else "",
+            )
+            for row in rows
+        ],
+    )

@@ -34,11 +34,16 @@ class ShareChange(NamedTuple):
 
 
 class VolumeChange(NamedTuple):
-    """`baseline` and `current` are in `unit`; `seen` events arrived where `expected` were due."""
+    """`baseline` and `current` are in `unit`; `seen` events arrived where `expected` were due.
+
+    `per_day`: how many more or fewer than usual that is in a day, and `share` as part of all traffic of the kind.
+    """
 
     seen: float
     expected: float
     unit: str
+    per_day: float = 0.0
+    share: float = 1.0
 
 
 Details = RateChange | MeanChange | ShareChange | VolumeChange

@@ -41,6 +41,10 @@ class OpenAlarms:
         held = self._open.get(series)
         return None if held is None or held.direction != direction else self._origin[series]
 
+    def is_open(self, series: Series) -> bool:
+        """Whether an alarm of a series is open."""
+        return series in self._open
+
     def add(self, alarm: Alarm, origin: Origin) -> Alarm:
         """Open, move or end the alarm of a series.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aftercall.records import Alert
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm
+from models.alarms.alarm import Alarm, VolumeChange
 from models.alerts.incidents import SLACK, Incident, Incidents
 from models.alerts.scope import DEFAULT_CONFIG, Scope
 from models.alerts.sentences import promise_text, recovery_text, sentence_of, several_text
@@ -42,6 +42,8 @@ class OtherCauses:
             scope = joined(incident.scope, group) if changed <= incident.opened_minute + SLACK else None
             if scope is not None:
                 return _new_member(incident, alarm, scope)
+        if alarm.ends is not None and isinstance(alarm.details, VolumeChange):
+            return []  # traffic is back of which no alert is open, such as one that was merged
         incident = Incident(kind, metric, alarm.direction, group, alarm.at, [changed], members=[group])
         return [self._incidents.begin(incident, alarm.at, **_fields(incident, alarm))]
 

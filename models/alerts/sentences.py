@@ -183,7 +183,7 @@ def alarm_text(alarm: Alarm) -> str:
     before, now = _levels(alarm)
     if isinstance(alarm.details, VolumeChange):
         counts = f"{alarm.details.seen:,.0f} of about {alarm.details.expected:,.0f}"
-        return f"{of} {verb} to {now}, where {before} were expected ({counts}), {since}."
+        return f"{of} {verb} to {now}, where {before} were expected ({counts}), {since}.{_a_day(alarm)}"
     if alarm.again:
         return f"{of} moved again: {now} {since}, {before} before the alert{_difference(alarm)}."
     return f"{of} {verb} from {before} to {now}{_difference(alarm)} {since}."
@@ -227,6 +227,16 @@ def _difference(alarm: Alarm) -> str:
             return f" ({_points(alarm.current - alarm.baseline, alarm.effect_low, alarm.effect_high)})"
         case MeanChange(unit) if unit:
             return f" ({alarm.current / alarm.baseline - 1:+.0%})"
+        case _:
+            return ""
+
+
+def _a_day(alarm: Alarm) -> str:
+    """What a change of volume amounts to in a day, in a sentence; empty where that is not known."""
+    match alarm.details:
+        case VolumeChange(per_day=per_day, share=share) if per_day >= 0.5:
+            what = "fewer" if alarm.direction == "down" else "more"
+            return f" About {float(f'{per_day:.2g}'):,.0f} a day {what} than usual, {share:.0%} of all."
         case _:
             return ""
 

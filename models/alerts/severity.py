@@ -21,7 +21,14 @@ RARE: Final = 0.2
 COMMON: Final = 0.5
 """Bad values that were at most `RARE` and are at least `COMMON` are critical; shares."""
 SILENT: Final = 0.05
-"""Of what is expected; a fall of traffic or responses below is critical."""
+"""Of what is expected; a fall of traffic or responses below is critical where it costs."""
+EVENTS_MATTER: Final = 24.0
+"""More or fewer in a day than usual, from which a part of the traffic matters: one an hour."""
+EVENTS_SURELY_MATTER: Final = 240.0
+"""A day, from which it matters in any traffic: ten an hour."""
+PART: Final = 0.05
+MOST_OF_ALL: Final = 0.5
+"""Shares of all traffic, from which EVENTS_MATTER, or any number, matter."""
 
 
 def severity_of(points: float, failures_per_day: float) -> Severity:
@@ -60,8 +67,20 @@ def severity_of_alarm(alarm: Alarm) -> Severity:
             if unit == "":
                 before, now = 1 - before, 1 - now
             return "info" if now <= before else "critical" if now >= COMMON and before <= RARE else "warning"
-        case VolumeChange():
+        case VolumeChange() as volume:
+            if not _costs(volume):
+                return "info"
             return "critical" if not up and now <= SILENT * before else "warning"
+
+
+def _costs(change: VolumeChange) -> bool:
+    """Whether a change of traffic matters: by what is missing, or comes on top, in a day, and its share of all.
+
+    >>> [_costs(VolumeChange(0, 9, "", *one)) for one in ((9.0, 0.02), (30.0, 0.1), (300.0, 0.01), (9.0, 0.6))]
+    [False, True, True, True]
+    """
+    some = change.per_day >= EVENTS_MATTER and change.share >= PART
+    return some or change.per_day >= EVENTS_SURELY_MATTER or change.share >= MOST_OF_ALL
 
 
 def steady(before: Severity, by_estimate: Severity, at_worst: Severity) -> Severity:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from models.drift.calendar import UTC as UTC_ZONE
+from models.drift.calendar import Calendar, Planned, Zone
 from models.drift.detectors import Drift
 from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings, ReadUntil
 
-__all__ = ["Drift", "DriftSettings", "ReadUntil", "load_river"]
+__all__ = ["UTC_ZONE", "Calendar", "Drift", "DriftSettings", "Planned", "ReadUntil", "Zone", "load_river"]

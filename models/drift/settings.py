@@ -10,6 +10,7 @@ import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US
 from models.arrays import F64
+from models.drift.calendar import Calendar
 
 
 class Budget(NamedTuple):
@@ -69,6 +70,7 @@ class DriftSettings:
         margin_above_per_day: the margin holds for groups with more trials a day than this, since their baseline began.
         new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
         read_until: where the files that are read end.
+        calendar: time zones, holidays and planned work, by which volumes are compared.
     """
 
     false_alarms_per_1000_groups_per_week: float = 1.0
@@ -80,6 +82,7 @@ class DriftSettings:
     margin_above_per_day: float = 300.0
     new_normal_after_us: int = 7 * DAY_US
     read_until: ReadUntil = field(default_factory=ReadUntil)
+    calendar: Calendar = field(default_factory=Calendar)
 
     def __post_init__(self) -> None:
         """Refuse what would break the promise.

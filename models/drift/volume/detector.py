@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from models.alarms.digits import rounded
 from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64, Bools
 from models.drift.settings import DriftSettings
+from models.drift.volume.clocks import clocks_of
 from models.drift.volume.silence import Silences
 from models.drift.volume.weekly_profile import FEWER, MORE, WeeklyProfiles
 from models.stats.chi_square import chi_square_quantile
@@ -24,6 +25,8 @@ BACK: Final = 5.0
 """Logarithm of the likelihood ratio, since the trouble was at its worst, at which it is over."""
 HEARD: Final = 3
 """Hours with events after which it is over, while no profile is known."""
+LEAST_EXPECTED: Final = 5.0
+"""Events that were expected, at least, where fewer came: fewer can stay away by chance at any rate."""
 _LEVEL = 0.99
 
 
@@ -59,6 +62,7 @@ class ArrivalDetector:
             more: whether too much is looked for too.
             state: of another instance.
         """
+        self._calendar = settings.calendar
         self._after = settings.new_normal_after_us // HOUR_US
         self._promise = settings.false_alarms_per_1000_groups_per_week
         kept = state or {"keys": [], "profile": None, "quiet": None, "book": None}
@@ -142,41 +146,59 @@ class ArrivalDetector:
         Returns:
             Row and deviation of each alarm and each return to normal.
         """
-        learning, foreseen = self.learning, self._profile.due(hour, exposure)
-        before = self._profile.evidence.copy()
-        r = self._profile.advance_hour(hour, events, exposure, learning)
-        known = self._profile.known(hour)
-        silent = self._quiet.advance_hour(hour, events, np.where(known, foreseen, usual), learning) & ~known & learning
-        few = len(FEWER)
-        fewer = r[:, :few].mean(axis=1)
-        more = r[:, few:].mean(axis=1) if r.shape[1] > few else np.zeros(len(r))
-        alarmed = learning & (np.maximum(fewer, more) >= self._threshold)
+        clocks = clocks_of(self._calendar, [key[0] for key in self.keys], hour)
+        learning, before = self.learning, self._profile.evidence.copy()
+        r, foreseen = self._profile.advance_hour(hour, events, exposure, learning, clocks)
+        known, counted = self._profile.known(hour), clocks.watched & ~clocks.holiday
+        due = np.where(known, foreseen, usual)
+        silent = self._quiet.advance_hour(hour, events, due, learning, counted) & ~known & learning
         found: list[tuple[int, Deviation]] = []
-        for row in np.flatnonzero(alarmed).tolist():
-            direction: Direction = "down" if fewer[row] >= more[row] else "up"
-            j = int(np.argmax(r[row, :few])) if direction == "down" else few + int(np.argmax(r[row, few:]))
-            p = self._profile
-            if not _plain(direction, p.seen[row, j], p.foreseen[row, j]):
-                p.clear(row, hour)
-                continue
-            seen = Deviation(
-                direction, p.since[row, j], p.seen[row, j], p.foreseen[row, j], float(max(fewer[row], more[row]))
-            )
-            found.append((row, seen))
-            self._begin(row, hour, direction)
+        for row, deviation in self._alarmed(r, hour, learning):
+            found.append((row, deviation))
+            self._begin(row, hour, deviation.direction)
         for row in np.flatnonzero(silent).tolist():
             found.append((row, Deviation("down", self._quiet.last[row] + 1, 0.0, self._quiet.due[row])))
             self._begin(row, hour, "down")
         return found + self._over(hour, events, foreseen, known, before, ~learning)
 
+    def _alarmed(self, r: F64, hour: int, learning: Bools) -> Iterator[tuple[int, Deviation]]:
+        """Rows whose R has reached the threshold whichever profile is right, and that are plainly fewer or more."""
+        few, c = len(FEWER), self._profile.columns
+        # Each of the three profiles is refuted by so much at least: shape (series,) each.
+        least = [part.mean(axis=2).min(axis=1) for part in (r[:, :, :few], r[:, :, few:]) if part.shape[2]]
+        for row in np.flatnonzero(learning & (np.max(least, axis=0) >= self._threshold)).tolist():
+            up = len(least) > 1 and least[1][row] > least[0][row]
+            part = slice(few, None) if up else slice(few)
+            # Of the ratios that nearly all of the evidence is for, the one whose time shows it plainest.
+            near = np.flatnonzero(c.cusum[row, 0, part] >= c.cusum[row, 0, part].max() / 2)
+            parts = c.seen[row, 0, part][near] / np.maximum(c.foreseen[row, 0, part][near], 1e-9)
+            j = (part.start or 0) + int(near[parts.argmax() if up else parts.argmin()])
+            seen, foreseen = float(c.seen[row, 0, j]), float(c.foreseen[row, 0, j])
+            direction: Direction = "up" if up else "down"
+            if not self._enough(row, foreseen, seen, up=up):
+                continue
+            if not _plain(direction, seen, foreseen):
+                self._profile.clear(row, hour)
+                continue
+            yield row, Deviation(direction, float(c.since[row, 0, j]), seen, foreseen, float(least[int(up)][row]))
+
+    def _enough(self, row: int, foreseen: float, seen: float, *, up: bool) -> bool:
+        """Whether enough were expected to miss any: since the change, or of a crowd in a day."""
+        in_a_day = float(self._profile.mean[row]) * HOURS_PER_DAY
+        return foreseen >= LEAST_EXPECTED or (up and min(in_a_day, seen) >= LEAST_EXPECTED)
+
     def alarms(self, found: list[tuple[int, Deviation]], measures: list[Measure], hour: int) -> list[Alarm]:
         """The alarms of what `advance_hour` returned for `hour`, each expressed in its measure."""
         at = (hour + 1) * HOUR_US
         self._alarms.expire(at)
-        return [
-            self._alarms.add(_alarm(at, deviation, measure, self._promise), (measure.baseline,))
-            for (_, deviation), measure in zip(found, measures, strict=True)
-        ]
+        daily = self.usual(hour + 1) * HOURS_PER_DAY
+        alarms = []
+        for (row, deviation), measure in zip(found, measures, strict=True):
+            if deviation.over and not self._alarms.is_open(measure.series):
+                continue  # what nothing is open about cannot return
+            alarm = _alarm(at, deviation, measure, self._promise, (float(daily[row]), float(daily.sum())))
+            alarms.append(self._alarms.add(alarm, (measure.baseline,)))
+        return alarms
 
     def _begin(self, row: int, hour: int, direction: Direction) -> None:
         self._open[row] = -1.0 if direction == "down" else 1.0
@@ -211,11 +233,17 @@ def _plain(direction: Direction, seen: float, foreseen: float) -> bool:
     return 2 * seen <= foreseen if direction == "down" else seen >= 2 * foreseen
 
 
-def _alarm(at: int, deviation: Deviation, measure: Measure, promise: float) -> Alarm:
+def _alarm(at: int, deviation: Deviation, measure: Measure, promise: float, daily: tuple[float, float]) -> Alarm:
+    """`daily`: events a day of the series, and of all together."""
     seen, expected, mean_r = deviation.seen, max(deviation.foreseen, 1e-9), deviation.mean_r
     low = chi_square_quantile((1 - _LEVEL) / 2, 2 * seen) / 2 / expected if seen > 0 else 0.0
     high = chi_square_quantile((1 + _LEVEL) / 2, 2 * seen + 2) / 2 / expected
     base = float(measure.baseline)
+    usual, everything = daily
+    hours = max(at / HOUR_US - deviation.since, 1.0)
+    # A day may have few busy hours, in which most are missing; a crowd comes at any.
+    fewer, more = usual * (1 - seen / expected), (seen - expected) / hours * HOURS_PER_DAY
+    per_day = float(max(fewer if deviation.direction == "down" else more, 0.0))
     evidence = {"seen": seen, "expected": deviation.foreseen} | ({} if mean_r is None else {"mean_r": mean_r})
     return Alarm(
         at=at,
@@ -229,5 +257,7 @@ def _alarm(at: int, deviation: Deviation, measure: Measure, promise: float) -> A
         # Whether the alarm that a return ends was promised, `OpenAlarms` knows.
         promise=promise if mean_r is not None or deviation.over else None,
         evidence=rounded(evidence),
-        details=VolumeChange(float(seen), float(deviation.foreseen), measure.unit),
+        details=VolumeChange(
+            float(seen), float(deviation.foreseen), measure.unit, per_day, min(per_day / max(everything, 1e-9), 1.0)
+        ),
     )

@@ -1,49 +1,88 @@
 """Counts are tested against a learned profile of the hours of the week, at a promised false-alarm rate.
 
-In each series every hour of the week has a rate of its own, relative to an exposure that the owner computes. The weeks
-before saw N events in such an hour at exposure E, older weeks discounted; mu = e (N + .1) / (E + .1) are due at e. The
-hours of a day go up and down together by a random factor of the day, with coefficient of variation tau_d, and each
-by one of its own, tau_h; so the count n of the day so far, of M = sum of mu, is taken as negative binomial with shape
+In each series every hour of the week has a rate of its own, relative to an exposure that the owner computes, and events
+come in lumps of phi (models.stats.lumps). The weeks before saw N events in such an hour at exposure E, older weeks
+discounted, and m per exposure over all hours; with k lumps as the weight of the latter,
 
-    1 / a = tau_d^2 + sum of mu^2 (tau_h^2 + 1 / (N + .1)) / M^2        (Gamma-Poisson; Hilbe 2011, chapter 8)
+    mu = e (N + k phi) / (E + k phi / m)
 
-both tau learned from how far predictions were off. If rates were multiplied by r, the likelihood ratio is
+are due at e. Where hours do not repeat themselves k is large, and the profile flat. The hours of a day go up and down
+together by a random factor of the day, with coefficient of variation tau_d, and each by one of its own, tau_h; so n,
+the count of the day so far over phi, of M = sum of mu / phi, is taken as negative binomial with shape
+
+    1 / a = tau_d^2 + phi / (sum of N) + sum of mu^2 (tau_h^2 + 1 / (k + N / phi)) / (sum of mu)^2
+
+(Gamma-Poisson; Hilbe 2011, chapter 8), tau_d learned from how far predictions were off. phi, k, m and the limits below
+are those of the day's beginning. If rates were multiplied by r, the likelihood ratio is
 
     L_r = a (ln(a + M) - ln(a + r M)) + n (ln r + ln(a + M) - ln(a + r M))
     R_r = (R_r + delta) * exp(change of L_r)         delta: weeks
 
 and the mean of R_r over r, a Shiryaev-Roberts statistic as in models.stats.shiryaev_roberts, reaches A within T weeks
 with probability at most T / A as far as the profile is right. The r are far from 1: what halves, or doubles, on a
-holiday is not what this looks for. The hour is the unit because jobs run at the hour: within one, arrivals are not
-steady at all.
+holiday is not what this looks for. An hour may be empty, or full, of itself: of H hours in which events were surely due
+z more than by chance had none, and of H hours z had a crowd; what such an hour adds to the evidence is at most ln((H +
+c) / (z + c)), c = .01, and for fewer less from 25 such hours on: .01 exp((25 - H) / 10). So a nightly job is missed
+after some nights and no sooner, and busy hours within two. The hour is the unit because jobs run at the hour: within
+one, arrivals are not steady at all.
+
+A profile may also be right, but an hour off, as after the clocks have changed. So R is kept for three profiles: as it
+is, an hour earlier, an hour later; the least of the three counts (the null hypothesis is that one of them is right).
+Where a day shows surely that another one is, the profile moves there, to an hour from where it began at most.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from aftercall.times import HOURS_PER_DAY, HOURS_PER_WEEK
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
+from models.drift.volume.clocks import Clocks
 from models.stats.dispersion import upper
+from models.stats.lumps import LEAST_SHAPE, apart, overdispersion, shape
 
 KNOWN_AFTER: Final = 2 * HOURS_PER_WEEK
 """Hours after which a profile is tested: every hour of the week has been seen twice."""
 FEWER: F64 = np.array([0.02, 0.1, 0.3])
 """What gone silent, or nearly, multiplies a rate by."""
 MORE: F64 = np.array([3.0, 10.0])
+SHIFTS: I64 = np.array([0, -1, 1])
+"""Hours by which a profile may be off; as it is first."""
+PROFILE_HOURS: Final = HOURS_PER_WEEK + HOURS_PER_DAY
+"""Hours of a week, and those of a holiday."""
 
-_PRIOR = 0.1
-"""Events, at an exposure of as many, before any are seen: so few that an hour without events is soon one without."""
+_HOLIDAYS: Final = 2 * HOURS_PER_DAY
+"""Hours of holidays after which holidays are tested: two days to compare with each other."""
+_SURE: Final = 8.0
+"""Logarithm of the likelihood ratio at which a profile moves by an hour."""
+_FEW: Final = 5.0
+"""Lumps that a day must have so that it can show which profile is right."""
+_CHANCE_Z: Final = 3.0
+"""So many standard deviations of what chance leaves empty are left out of account."""
+_SURELY: Final = 3.0
+"""Lumps that are due in an hour in which events are surely due."""
+_EMPTY: Final = 0.1
+"""Part of what is due below which an hour counts as empty."""
+_MORE: Final = 2.0
+"""Times what is due, from which an hour adds to the evidence that there are more."""
+_CROWD: Final = 3.0
+"""Times what is due, and"""
+_MANY: Final = 5.0
+"""lumps more, from which an hour has a crowd."""
+_OF_ITSELF: Final = 0.01
+"""c: hours that are so although none has been yet."""
+_MANY_HOURS: Final = 25.0
+_FADES: Final = 10.0
+"""From so many such hours on c fades, by a factor of e in so many more."""
 _WEEKLY = 0.7
 """What a week counts for one week later."""
 _LEVEL_Z = -0.5244005127080409
-"""Quantile of the normal distribution at 30 %: variations are upper bounds of 70 % confidence."""
+"""Quantile of the normal distribution at 30 %: variations of days are upper bounds of 70 % confidence."""
 _LEAST_VARIATION = 0.05
 """tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to show."""
-_EXPONENT_CAP = 600.0
 _CAP = 1e15
 
 
@@ -51,42 +90,59 @@ class _Series(NamedTuple):
     """Columns; J is the number of ratios. Their names are the keys of the stored state."""
 
     events: F64
-    """Per hour of the week, older weeks discounted, shape (series, 168)."""
+    """Per hour of the week, then of a holiday, older weeks discounted, shape (series, PROFILE_HOURS)."""
     exposure: F64
     r: F64
-    """Shape (series, J), and so on."""
+    """Shape (series, SHIFTS, J), and so on."""
     cusum: F64
     since: F64
     seen: F64
     foreseen: F64
     gain: F64
     evidence: F64
+    day_due: F64
+    """Shape (series, SHIFTS), and so on."""
+    day_spread: F64
+    lead: F64
     began: F64
     """Shape (series,), and so on."""
     day_events: F64
-    day_due: F64
-    day_spread: F64
     hours_off: F64
     hours_scale: F64
     hours: F64
+    repeated: F64
+    level: F64
     days_off: F64
     days_scale: F64
     days: F64
+    holidays: F64
+    moved: F64
+    phi: F64
+    shape: F64
+    mean: F64
+    known: F64
+    surely: F64
+    empty: F64
+    chance: F64
+    crowds: F64
+    fewer_most: F64
+    more_most: F64
 
     @classmethod
     def blank(cls, ratios: int) -> _Series:
         """No rows."""
-        of_week, of_ratios, plain = np.zeros((0, HOURS_PER_WEEK)), np.zeros((0, ratios)), np.zeros(0)
-        return cls(*(of_week,) * 2, *(of_ratios,) * 7, *(plain,) * 10)
+        of_slots, of_ratios = np.zeros((0, PROFILE_HOURS)), np.zeros((0, len(SHIFTS), ratios))
+        return cls(*(of_slots,) * 2, *(of_ratios,) * 7, *(np.zeros((0, len(SHIFTS))),) * 3, *(np.zeros(0),) * 22)
 
     @classmethod
     def beginning(cls, hour: int) -> _Series:
         """One row whose first event lies in `hour`."""
-        return cls(*(np.zeros(()),) * 19)._replace(began=np.array(float(hour)), since=np.array(float(hour)))
+        start, one = np.array(float(hour)), np.ones(())
+        return cls(*(np.zeros(()),) * 34)._replace(began=start, since=start, phi=one, shape=one, mean=one, known=one)
 
 
 class WeeklyProfiles:
-    """Profiles and statistics of many series, about 3 kB each."""
+    """Profiles and statistics of many series, about 4 kB each."""
 
     def __init__(self, ratios: F64, state: dict[str, F64] | None = None) -> None:
         """Start without series, or from a `state()`.
@@ -103,31 +159,27 @@ class WeeklyProfiles:
         return len(self._rows)
 
     @property
+    def columns(self) -> _Series:
+        """All there is of the series: views, valid until rows come or go."""
+        return self._rows.columns
+
+    @property
     def began(self) -> F64:
         """Hour of the first event, shape (series,)."""
         return self._rows.columns.began
 
     @property
-    def since(self) -> F64:
-        """Hour from which the evidence for each r comes (where its cusum was last 0), shape (series, J)."""
-        return self._rows.columns.since
-
-    @property
-    def seen(self) -> F64:
-        """Events since then, shape (series, J)."""
-        return self._rows.columns.seen
-
-    @property
-    def foreseen(self) -> F64:
-        """Events that were due since then, shape (series, J)."""
-        return self._rows.columns.foreseen
-
-    @property
     def evidence(self) -> F64:
-        """Sum of the changes of L for each r, shape (series, J)."""
-        return self._rows.columns.evidence
+        """Logarithm of the likelihood ratios so far, of the profile as it is, shape (series, J)."""
+        evidence: F64 = self._rows.columns.evidence[:, 0]
+        return evidence
 
-    def state(self) -> dict[str, F64]:
+    @property
+    def mean(self) -> F64:
+        """Events per exposure over all hours, shape (series,)."""
+        return self._rows.columns.mean
+
+    def state(self) -> dict[str, Any]:
         """Plain arrays; not a copy."""
         return self._rows.columns._asdict()
 
@@ -143,24 +195,19 @@ class WeeklyProfiles:
         """Start these series from scratch."""
         self._rows.fill(rows, _Series.beginning(hour))
 
-    def clear(self, row: int, hour: int) -> None:
+    def clear(self, rows: I64 | int, hour: int) -> None:
         """Drop the evidence up to the end of `hour`; the profile stays."""
         c = self._rows.columns
-        for column in (c.r, c.cusum, c.seen, c.foreseen, c.gain, c.day_events, c.day_due, c.day_spread):
-            column[row] = 0.0
-        c.since[row] = hour + 1
+        for column in (c.r, c.cusum, c.seen, c.foreseen, c.gain, c.day_events, c.day_due, c.day_spread, c.lead):
+            column[rows] = 0.0
+        c.since[rows] = hour + 1
 
     def known(self, hour: int) -> Bools:
         """Which profiles are known by `hour`."""
         known: Bools = hour - self.began >= KNOWN_AFTER
         return known
 
-    def due(self, hour: int, exposure: F64) -> F64:
-        """Events due in `hour` at this exposure, shape (series,)."""
-        c, slot = self._rows.columns, hour % HOURS_PER_WEEK
-        return exposure * (c.events[:, slot] + _PRIOR) / (c.exposure[:, slot] + _PRIOR)
-
-    def advance_hour(self, hour: int, events: F64, exposure: F64, learning: Bools) -> F64:
+    def advance_hour(self, hour: int, events: F64, exposure: F64, learning: Bools, clocks: Clocks) -> tuple[F64, F64]:
         """Take in one hour of all series.
 
         Args:
@@ -168,68 +215,152 @@ class WeeklyProfiles:
             events: that arrived, shape (series,).
             exposure: shape (series,): expected but for the hour of the week, in events.
             learning: which profiles may learn from this hour: not those that have an alarm.
+            clocks: the time of day where each series is.
 
         Returns:
-            R after the hour, shape (series, J); 0 until the profile is known. A view, valid until the next hour.
+            R after the hour, shape (series, SHIFTS, J); 0 until the profile is known; a view, valid until the next
+            hour. And the events that were due in it, shape (series,).
         """
-        c, slot, due = self._rows.columns, hour % HOURS_PER_WEEK, self.due(hour, exposure)
-        if hour % HOURS_PER_DAY == 0:
-            self._learn_day(hour, learning)
-        hourly = _variation(c.hours_off, c.hours_scale, c.hours)
-        c.day_events[:] += events
-        c.day_due[:] += due
-        c.day_spread[:] += due**2 * (hourly + 1 / (c.events[:, slot] + _PRIOR))
-        total = np.maximum(c.day_due, 1e-9)
-        shape = (1 / (_variation(c.days_off, c.days_scale, c.days) + c.day_spread / total**2))[:, None]
-        ratio = np.log((shape + total[:, None]) / (shape + self.ratios * total[:, None]))
-        gain = shape * ratio + c.day_events[:, None] * (self._log + ratio)
-        change = np.minimum(gain - c.gain, _EXPONENT_CAP)
-        c.gain[:] = gain
+        c = self._rows.columns
+        if clocks.midnight.any():
+            self._begin_days(clocks.midnight, hour, learning)
+        slots = self._slots(clocks)
+        due = self._due(slots, clocks, exposure)
+        tested = clocks.watched & self.known(hour) & (~clocks.holiday | (c.holidays >= _HOLIDAYS))
+        change = self._gained(slots, events, due, tested, clocks)
         c.evidence[:] += change
         r = np.minimum((c.r + 1 / HOURS_PER_WEEK) * np.exp(change), _CAP)
-        c.r[:] = np.where(self.known(hour)[:, None], r, 0.0)
-        self._track(hour, change, events, due)
-        self._learn_hour(slot, events, exposure, due, learning)
-        return c.r
+        np.copyto(c.r, r, where=tested[:, None, None])
+        self._track(hour, change, events, due, tested)
+        self._compare(events, due, tested)
+        self._learn_hour(slots[:, 0], events, exposure, due[:, 0], learning & clocks.watched, clocks.holiday)
+        return c.r, due[:, 0]
 
-    def _track(self, hour: int, change: F64, events: F64, due: F64) -> None:
-        """Advance Page's cusum of the same evidence: since when, and what came since."""
+    def _slots(self, clocks: Clocks) -> I64:
+        """The hour of the profile that each shift takes for this one, shape (series, SHIFTS)."""
+        local = (clocks.local + self._rows.columns.moved.astype(np.int64))[:, None] + SHIFTS
+        slots: I64 = np.where(clocks.holiday[:, None], HOURS_PER_WEEK + local % HOURS_PER_DAY, local % HOURS_PER_WEEK)
+        return slots
+
+    def _weight(self, clocks: Clocks) -> F64:
+        """K phi: the events that the mean weighs. Holidays are compared with each other, not with other days."""
         c = self._rows.columns
+        weight: F64 = np.where(clocks.holiday, LEAST_SHAPE, c.shape) * c.phi
+        return weight
+
+    def _due(self, slots: I64, clocks: Clocks, exposure: F64) -> F64:
+        """Shape (series, SHIFTS)."""
+        c, weight, row = self._rows.columns, self._weight(clocks)[:, None], np.arange(len(slots))[:, None]
+        due: F64 = exposure[:, None] * (c.events[row, slots] + weight)
+        return due / (c.exposure[row, slots] + weight / np.maximum(c.mean, 1e-9)[:, None])
+
+    def _gained(self, slots: I64, events: F64, due: F64, tested: Bools, clocks: Clocks) -> F64:
+        """The change of the logarithm of the likelihood ratios, shape (series, SHIFTS, J)."""
+        c, row = self._rows.columns, np.arange(len(slots))[:, None]
+        own = (self._weight(clocks)[:, None] + c.events[row, slots]) / c.phi[:, None]
+        counted = tested.astype(np.float64)
+        c.day_events[:] += counted * events
+        c.day_due[:] += counted[:, None] * due
+        c.day_spread[:] += counted[:, None] * due**2 * (_LEAST_VARIATION + 1 / own)
+        total = np.maximum(c.day_due / c.phi[:, None], 1e-9)
+        spread = c.day_spread / np.maximum(c.day_due, 1e-9) ** 2
+        loose = _variation(c.days_off, c.days_scale, c.days) + c.phi / np.maximum(c.known, 1e-9)
+        size, total = (1 / (loose[:, None] + spread))[:, :, None], total[:, :, None]
+        ratio = np.log((size + total) / (size + self.ratios * total))
+        gain = size * ratio + (c.day_events / c.phi)[:, None, None] * (self._log + ratio)
+        # What an hour may not add is left for the hours of the day that may.
+        change: F64 = np.where(tested[:, None, None], np.minimum(gain - c.gain, self._most(events, due)), 0.0)
+        c.gain[:] += change
+        return change
+
+    def _most(self, events: F64, due: F64) -> F64:
+        """What an hour may add to the evidence for each ratio, shape (series, SHIFTS, J)."""
+        c = self._rows.columns
+        lumps = due / c.phi[:, None]
+        fewer = np.where(lumps >= _SURELY, np.minimum(lumps, c.fewer_most[:, None]), lumps)
+        more = np.where(events[:, None] >= _MORE * due, c.more_most[:, None], 0.0)
+        most: F64 = np.where(self.ratios < 1, fewer[:, :, None], more[:, :, None])
+        return most
+
+    def _track(self, hour: int, change: F64, events: F64, due: F64, tested: Bools) -> None:
+        """Advance Page's cusum of the same evidence: since when, and what came since."""
+        c, counted = self._rows.columns, tested.astype(np.float64)
         cusum = c.cusum + change
         over = cusum > 0
         c.cusum[:] = np.where(over, cusum, 0.0)
         c.since[:] = np.where(over, c.since, hour + 1)
-        c.seen[:] = np.where(over, c.seen + events[:, None], 0.0)
-        c.foreseen[:] = np.where(over, c.foreseen + due[:, None], 0.0)
+        c.seen[:] = np.where(over, c.seen + (counted * events)[:, None, None], 0.0)
+        c.foreseen[:] = np.where(over, c.foreseen + (counted[:, None] * due)[:, :, None], 0.0)
 
-    def _learn_hour(self, slot: int, events: F64, exposure: F64, due: F64, learning: Bools) -> None:
+    def _compare(self, events: F64, due: F64, tested: Bools) -> None:
+        """How much better the hours fit a profile that is an hour off (Page's cusum of the log likelihood ratio)."""
         c = self._rows.columns
-        predicted = learning & (c.exposure[:, slot] > 0)
-        off = (events - due) ** 2 - due - due**2 / (c.events[:, slot] + _PRIOR)
+        likely = (events[:, None] * np.log(np.maximum(due, 1e-9)) - due) / c.phi[:, None]
+        lead = np.maximum(c.lead + likely - likely[:, :1], 0.0)
+        np.copyto(c.lead, lead, where=tested[:, None])
+
+    def _learn_hour(self, slot: I64, events: F64, exposure: F64, due: F64, learning: Bools, holiday: Bools) -> None:
+        c, row = self._rows.columns, np.arange(len(slot))
+        seen, at = c.events[row, slot], c.exposure[row, slot]
+        predicted = learning & ~holiday & (at > 0)
+        terms = apart(events, exposure, (seen, np.maximum(at, 1e-9)), c.mean)
         kept = _WEEKLY ** (1 / HOURS_PER_WEEK)
-        for column, value in ((c.hours_off, off), (c.hours_scale, due**2), (c.hours, 1.0)):
+        for column, value in zip((c.hours_off, c.hours_scale, c.repeated, c.level), terms, strict=True):
             _fade(column, value, predicted, kept)
-        for column, value in ((c.events, events), (c.exposure, exposure)):
-            _fade(column[:, slot], value, learning, _WEEKLY)
+        _fade(c.hours, 1.0, predicted, kept)
+        _fade(c.crowds, (events >= _CROWD * due) & (events >= due + _MANY * c.phi), predicted, kept)
+        surely = predicted & (due >= _SURELY * c.phi)
+        _fade(c.surely, 1.0, surely, kept)
+        _fade(c.empty, events <= _EMPTY * due, surely, kept)
+        _fade(c.chance, np.exp(-due / c.phi), surely, kept)
+        c.events[row, slot] = np.where(learning, seen * _WEEKLY + events, seen)
+        c.exposure[row, slot] = np.where(learning, at * _WEEKLY + exposure, at)
+        c.holidays[:] += learning & holiday
 
-    def _learn_day(self, hour: int, learning: Bools) -> None:
-        """Learn from the day before `hour`, which is over."""
+    def _begin_days(self, midnight: Bools, hour: int, learning: Bools) -> None:
+        """Where a day has ended before `hour`: learn from it, and fix what holds for the next one."""
         c = self._rows.columns
-        due = c.day_due
-        off = (c.day_events - due) ** 2 - due - c.day_spread
-        predicted = learning & (hour - c.began >= HOURS_PER_WEEK + HOURS_PER_DAY) & (due > 0)
+        due = c.day_due[:, 0]
+        off = (c.day_events - due) ** 2 - due * c.phi - c.day_spread[:, 0]
+        predicted = midnight & learning & (hour - c.began >= HOURS_PER_WEEK + HOURS_PER_DAY) & (due > 0)
         for column, value in ((c.days_off, off), (c.days_scale, due**2), (c.days, 1.0)):
             _fade(column, value, predicted, _WEEKLY ** (1 / 7))
+        self._move(np.flatnonzero(midnight & learning), hour)
+        rows = np.flatnonzero(midnight)
         for column in (c.day_events, c.day_due, c.day_spread, c.gain):
-            column[:] = 0.0
+            column[rows] = 0.0
+        events, exposure = (column[rows, :HOURS_PER_WEEK].sum(axis=1) for column in (c.events, c.exposure))
+        c.phi[rows] = overdispersion(c.hours_off[rows], c.hours_scale[rows], c.hours[rows])
+        c.shape[rows] = shape(c.repeated[rows], c.level[rows], c.phi[rows])
+        c.mean[rows] = np.where(exposure > 0, events / np.maximum(exposure, 1e-9), 1.0)
+        c.known[rows] = events
+        empty = np.maximum(c.empty - c.chance - _CHANCE_Z * np.sqrt(c.chance), 0.0)
+        # Of many busy hours not one was empty: it is no job that may stay away.
+        rarely = _OF_ITSELF * np.exp(-np.maximum(c.surely - _MANY_HOURS, 0.0) / _FADES)
+        for column, number, odd, c0 in (
+            (c.fewer_most, c.surely, empty, rarely),
+            (c.more_most, c.hours, c.crowds, np.full(len(empty), _OF_ITSELF)),
+        ):
+            column[rows] = np.log((number[rows] + c0[rows]) / (odd[rows] + c0[rows]))
+
+    def _move(self, rows: I64, hour: int) -> None:
+        """Move the profiles that the day before `hour` has shown to be an hour off."""
+        c = self._rows.columns
+        there = np.abs(c.moved[rows, None] + SHIFTS) <= 1
+        alike = (c.day_events[rows, None] >= c.day_due[rows] / 2) & (c.day_events[rows, None] <= c.day_due[rows] * 2)
+        enough = c.day_due[rows] >= _FEW * c.phi[rows, None]
+        lead = np.where(there & alike & enough, c.lead[rows], 0.0)
+        best, moves = lead.argmax(axis=1), lead.max(axis=1) >= _SURE
+        c.moved[rows[moves]] += SHIFTS[best[moves]]
+        self.clear(rows[moves], hour - 1)
 
 
 def _variation(off: F64, scale: F64, count: F64) -> F64:
-    """tau^2 of hours or days, an upper bound of 70 % confidence, shape (series,)."""
+    """tau^2 of days, an upper bound of 70 % confidence, shape (series,)."""
     learned = np.maximum(off, 0.0) / np.maximum(scale, 1e-9)
     return np.maximum(upper(learned, np.maximum(count, 1.0), _LEVEL_Z), _LEAST_VARIATION)
 
 
-def _fade(column: F64, value: F64 | float, chosen: Bools, kept: float) -> None:
+def _fade(column: F64, value: F64 | Bools | float, chosen: Bools, kept: float) -> None:
     """Discount what was learned and add `value`, in place, where `chosen`."""
     np.copyto(column, column * kept + value, where=chosen)
