@@ -44,6 +44,7 @@ from flows.runtime.run_folder import (
 )
 from flows.runtime.state_store import keeping_of, open_store
 from flows.settings import Settings, load
+from flows.settings.calendar import muted
 from flows.settings.for_decoder import decoder_of
 from flows.settings.for_models import envelopes_of
 from flows.settings.for_texts import text_settings
@@ -83,7 +84,7 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         wanted = _described(replay, files)
         current = open_run(replay.out, wanted, accept_config_change=replay.accept_config_change)
         if current["finished"]:
-            return files.warnings + settings_ignored(replay.out, current, wanted)
+            return [*files.warnings, *muted(replay.settings.calendar), *settings_ignored(replay.out, current, wanted)]
         keeping, old = keeping_of(replay.settings, state), current["version"] == PICKLED
         recovery = open_store(state, keeping, begun=False, old=old)
         write_run(state, current)
@@ -99,7 +100,7 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
         shutil.rmtree(recovery)
         for folder in (SEGMENTS, WAITING_FOLDER):
             shutil.rmtree(state / folder, ignore_errors=True)
-        return files.warnings
+        return [*files.warnings, *muted(replay.settings.calendar)]
 
 
 def file_ends(out: Path) -> dict[str, datetime | None]:

@@ -13,13 +13,14 @@ import numpy as np
 
 from benchmarks.detection.promise import poisson_upper
 from models.arrays import F64, I64
-from models.drift.settings import BUDGET, DriftSettings
-from models.drift.volume.detector import ArrivalDetector
+from models.drift import ArrivalDetector, DriftSettings
 
 DAY, WEEK = 24, 168
 START: Final = 2_916 * WEEK + 4 * DAY
 """A Monday, in hours since 1970."""
 _SEED: Final = 31
+_TESTS: Final = 2
+"""Of calls: fewer, and more."""
 PROMISES: Final = (1.0, 30.0)
 """False alarms per 1,000 groups and week that are asked for: the default, and one that so few weeks can show."""
 Rates = Callable[[np.random.Generator, int, int], F64]
@@ -148,7 +149,8 @@ def _row(number: int, stream: Stream, promise: float, size: Size) -> dict[str, A
         rng = np.random.default_rng([_SEED, number, seed])
         promised, bare = alarms(traffic(stream, rng, hours, size.series), promise)
         false, others = false + len(promised), others + len(bare)
-    allowed = size.series * size.times * size.weeks / 1000 * promise * BUDGET["calls"].share
+    threshold = DriftSettings(false_alarms_per_1000_groups_per_week=promise).threshold_of("calls")
+    allowed = size.series * size.times * size.weeks * _TESTS / threshold
     return {
         "stream": stream.name,
         "promise": promise,

@@ -189,5 +189,10 @@ def _key(key: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, Mapping):
+        parts = (f"{_key(key)} = {_text(part)}" for key, part in value.items() if part is not None)
+        return f"{{{', '.join(parts)}}}"
     # JSON's strings, numbers, booleans and lists are valid TOML, except for one control character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

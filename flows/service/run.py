@@ -30,6 +30,7 @@ from flows.service.service_run import ServiceRun
 from flows.service.signals import Stopping
 from flows.service.wall_clock import WallClock, start_again
 from flows.settings import Settings
+from flows.settings.calendar import muted
 
 _log = logging.getLogger("aftercall.run")
 
@@ -61,6 +62,8 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
     on_lost = end_at_once if processes == 1 else lost.append
     with exits_at_once(), locked(state) as lock, ExitStack() as held, ExitStack() as stack:
         _log.info("started: %s", _described_run(service, processes))
+        for sentence in muted(service.settings.calendar):
+            _log.info(sentence)
         health = _health_of_start(service.settings)
         server = health_server.listen(service.settings.service, 0, health, stopping.fail)
         if server is not None:

@@ -9,8 +9,9 @@ from aftercall.times import duration_us
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.loading import Settings
 from flows.settings.verdicts import SourceScore
+from flows.settings.zones import zone_of
 from models.alerts import AlertSettings
-from models.drift import DriftSettings, ReadUntil
+from models.drift import Calendar, DriftSettings, Planned, ReadUntil
 from models.groups import Caps
 from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
@@ -96,6 +97,11 @@ def drift_settings(settings: Settings, read_until: Ends = FOR_EVER) -> DriftSett
         margin_above_per_day=drift.margin_above_per_day,
         new_normal_after_us=duration_us(drift.new_normal_after),
         read_until=ReadUntil(*read_until),
+        calendar=Calendar(
+            zones={name: zone_of(task.timezone) for name, task in settings.task.items() if task.timezone != "UTC"},
+            holidays=settings.calendar.days(),
+            planned=tuple(Planned(*span) for span in settings.calendar.spans()),
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from pydantic_settings import SettingsError as EnvironmentUnreadable
 
 from aftercall.durations import format_duration
 from aftercall.errors import UsageError
+from flows.settings.calendar import Calendar
 from flows.settings.sections import (
     Alias,
     Drift,
@@ -44,6 +45,7 @@ from flows.settings.sections import (
 )
 from flows.settings.texts import Texts
 from flows.settings.verdicts import Verdict
+from flows.settings.zones import zone_of
 
 PREFIX = "AFTERCALL_"
 DELIMITER = "__"
@@ -77,6 +79,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     recovery: Recovery = Recovery()
     limits: Limits = Limits()
+    calendar: Calendar = Calendar()
     service: Service = Service()
 
     @classmethod
@@ -116,6 +119,20 @@ class Settings(BaseSettings):
             for name, age in ages.items()
             if age is not None
         }
+
+    def planned_on_a_holiday(self) -> str | None:
+        """The rule that planned work on a holiday breaks, by the clocks of its task types; None where none does.
+
+        A holiday is compared with holidays, and planned work with nothing: an hour cannot be both.
+        """
+        for work in self.calendar.planned:
+            own = [task.timezone for name, task in self.task.items() if work.task in {None, name}]
+            zones = {*own, *(() if work.task in self.task else ("UTC",))}
+            for zone in sorted(zones):
+                day = self.calendar.holiday_within(work, zone_of(zone))
+                if day is not None:
+                    return f"must not have planned work on a holiday; {work}, is on {day} ({zone})"
+        return None
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide verdicts, as plain JSON values: stored with the state, compared at resume."""
@@ -176,10 +193,14 @@ def load(path: Path | None = None, **overrides: Mapping[str, Any]) -> Settings:
     for place in reversed(places):
         merged = _merged(merged, place.values)
     try:
-        return Settings(**merged)
+        settings = Settings(**merged)
     except ValidationError as refused:
-        message = _sentence(refused.errors(include_url=False)[0], places)
-    raise SettingsError(message)
+        raise SettingsError(_sentence(refused.errors(include_url=False)[0], places)) from None
+    clash = settings.planned_on_a_holiday()
+    if clash is not None:
+        place = next(place for place in places if _holds(place.values, ["calendar", "planned"])).name
+        raise SettingsError(f"{place}: [calendar] {clash} (take the holiday out, or plan another day)")
+    return settings
 
 
 def _toml(path: Path) -> dict[str, Any]:

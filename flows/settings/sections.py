@@ -22,6 +22,7 @@ from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
 from flows.settings.sizes import RULE as RULE_OF_SIZES
 from flows.settings.sizes import format_size, parse_size
+from flows.settings.zones import ZoneName
 
 _T = TypeVar("_T")
 
@@ -178,6 +179,8 @@ class Task(Section):
     max_latency_ms: float | None = Field(default=None, ge=0, le=MAX_LATENCY_MS)
     pinned: Annotated[str, AfterValidator(_arm)] | None = None
     segments: Names = []
+    timezone: ZoneName = "UTC"
+    """Of the IANA database; by its clocks the hours of the week and the days of the task type are compared."""
 
     @model_validator(mode="after")
     def _silence_has_a_horizon(self) -> Self:

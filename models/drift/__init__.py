@@ -10,5 +10,16 @@ from models.drift.calendar import Calendar, Planned, Zone
 from models.drift.detectors import Drift
 from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings, ReadUntil
+from models.drift.volume.detector import ArrivalDetector
 
-__all__ = ["UTC_ZONE", "Calendar", "Drift", "DriftSettings", "Planned", "ReadUntil", "Zone", "load_river"]
+__all__ = [
+    "UTC_ZONE",
+    "ArrivalDetector",
+    "Calendar",
+    "Drift",
+    "DriftSettings",
+    "Planned",
+    "ReadUntil",
+    "Zone",
+    "load_river",
+]

@@ -51,17 +51,19 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     assert missing(found := holds(killed / live.OUT)) == []
     assert found == golden.recorded["holds"]
     assert stored.records_read(killed / live.OUT) == golden.recorded["stood"]["records_read"] < len(history())
-    of_sources = stored.counts_sources(killed / live.OUT)
+    volumes, of_sources = stored.knows_lumps(killed / live.OUT), stored.counts_sources(killed / live.OUT)
     live.configure(filled.broker, killed)
     live.adopt(filled.broker, killed / live.OUT)
     began = time.time()
     live.run(killed)
     assert_went_on(killed / live.OUT, began)
     assert sums_that_fail(killed / live.OUT) == []
-    comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT)
+    comparison.assert_volumes_alike(killed / live.OUT, undisturbed / live.OUT)
+    comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT, volumes=volumes)
     comparison.assert_sources_alike(killed / live.OUT, undisturbed / live.OUT, HELD_FROM)
     left, expected = (
-        comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources) for folder in (killed, undisturbed)
+        comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources, volumes=volumes)
+        for folder in (killed, undisturbed)
     )
     assert_same(Left(left, {}, {}), Left(expected, {}, {}))
     for folder in (killed, undisturbed):

@@ -97,6 +97,12 @@ def counts_sources(out: Path) -> bool:
     return "source_cells" in state.plain()
 
 
+def knows_lumps(out: Path) -> bool:
+    """Whether the detectors of volumes that the run has so far knew how far counts lie apart (decision 0024)."""
+    (state,) = states(out, "outcomes.drift")
+    return "phi" in state.plain()["volume"]["calls"]["profile"]
+
+
 def _newest(part: Path, epoch: int) -> Iterator[State]:
     with closing(_opened(part)) as store:
         for step, key, data, _ in store.execute(_NEWEST, [epoch]).fetchall():
