@@ -247,7 +247,6 @@ def histories(draw: st.DrawFn) -> list[Trial]:
     return trials
 
 
-@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @given(histories(), st.lists(st.integers(0, 45_000), max_size=12), st.booleans(), st.sampled_from([0, 500, 16_384]))
