@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from flows.dataflow.shards import SHARDS
 from states import stored
 from states.published import records_published
 from states.traffic import DAY_S, KILL_S, SETTINGS, Sent, history
@@ -58,7 +59,10 @@ def run(folder: Path, workers: int = 1) -> None:
 
 
 def kill(folder: Path, workers: int = 1, *, published: bool = False) -> None:
-    """Give the command, and kill it once it has stored, or published too, what there is up to `KILL_S`."""
+    """Give the command, and kill it once it has stored, or published too, what there is up to `KILL_S`.
+
+    What is published lies in segments by then: where settings have them small, every shard of the join has one.
+    """
     enough = sum(record.at < KILL_S for record in _with_storms(history()))
     printed = folder / "printed.txt"
     process = Fork(["aftercall", *arguments(workers)], cwd=folder, env=environment(), out=printed, err=printed)
@@ -66,22 +70,27 @@ def kill(folder: Path, workers: int = 1, *, published: bool = False) -> None:
         _slowly_until(process, folder / OUT, enough, _STANDS_S, stored.records_read)
         if published:
             _slowly_until(process, folder / OUT, enough, _STANDS_LONGER_S, records_published)
+            _slowly_until(process, folder / OUT, len(SHARDS), _STANDS_S, _segments_of_join)
     finally:
         process.kill()
         process.wait()
 
 
-def _slowly_until(process: Fork, out: Path, enough: int, stands_s: float, records: Callable[[Path], int]) -> None:
+def _slowly_until(process: Fork, out: Path, enough: int, stands_s: float, found_in: Callable[[Path], int]) -> None:
     """As on a busy machine: every batch lasts longer than an epoch, so that each is stored."""
     deadline = time.monotonic() + WITHIN_S
-    while (found := records(out)) < enough:
+    while (found := found_in(out)) < enough:
         assert process.poll() is None, f"it ended, exit code {process.returncode}, before it could be killed"
-        assert time.monotonic() < deadline, f"it did not come to record {enough}; it is at {found}"
+        assert time.monotonic() < deadline, f"it did not come to {enough}; it is at {found}"
         if stored.exists(out):
             process.send_signal(signal.SIGSTOP)
             time.sleep(stands_s)
             process.send_signal(signal.SIGCONT)
         time.sleep(_GOES_S)
+
+
+def _segments_of_join(out: Path) -> int:
+    return len({path.name.split("-")[1] for path in (out / "state" / "segments").glob("join-*")})
 
 
 def _with_storms(sent: Sequence[Sent]) -> list[Sent]:

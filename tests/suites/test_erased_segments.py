@@ -11,7 +11,7 @@ import pytest
 from models.messages import Erasure
 from suites.steps import Running, stream
 
-FINE = tuple(part / 80 for part in range(80))
+FINE = tuple(part / 40 for part in range(40))
 """Small batches, so that most of a shard does not change between two epochs."""
 
 

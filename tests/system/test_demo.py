@@ -10,21 +10,8 @@ import pytest
 from harness.waiting import HANG_S
 from system.commands import aftercall, assert_one_sentence
 from system.replays import start, wait_for
-from system.runs import sums_that_fail
 
 pytestmark = pytest.mark.slow  # each starts processes
-
-
-@pytest.mark.slow
-@pytest.mark.long
-def test_the_demo_run_twice_shows_the_same(tmp_path: Path) -> None:
-    first, second = aftercall(tmp_path, "demo"), aftercall(tmp_path, "demo")
-    assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == second.stdout
-    assert "No false alarm." in first.stdout
-    assert "\x1b" not in first.stdout
-    assert "…" not in first.stdout
-    assert sums_that_fail(tmp_path / "aftercall-demo") == []
 
 
 def test_the_demo_leaves_other_folders_alone(sound: Path) -> None:

@@ -121,7 +121,6 @@ def test_the_dataflow_equals_the_oracle(history: History, workers: int) -> None:
     agree(history, workers)
 
 
-@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=8)
@@ -130,7 +129,6 @@ def test_the_dataflow_equals_the_oracle_on_many_sorted_histories(history: Histor
     agree(history, workers)
 
 
-@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=8)
@@ -152,7 +150,6 @@ def test_votes_as_people_have_them_equal_the_oracle(history: History, workers: i
     agree(history, workers)
 
 
-@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=8)
@@ -224,7 +221,6 @@ def test_malformed_lines_become_dead_letters_and_disturb_nothing(
     disturb(disturbed, workers)
 
 
-@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @settings(parent=COSTLY, max_examples=8)

@@ -12,7 +12,22 @@ import pytest
 
 from aftercall import open_snapshot
 from flows.settings import load
-from system.documents import DEMO, DOCUMENTS, README, ROOT, Shell, blocks, document, missing, run, section, shells
+from system.commands import aftercall
+from system.documents import (
+    DEMO,
+    DOCUMENTS,
+    README,
+    ROOT,
+    WIDTH,
+    Shell,
+    blocks,
+    document,
+    missing,
+    run,
+    section,
+    shells,
+)
+from system.runs import sums_that_fail
 
 CONTINUED = ("docs/files.md", "docs/configuration.md")
 """Pages whose commands continue the README's example, in this order."""
@@ -71,17 +86,38 @@ def test_outputs_are_where_the_documents_show_them(example: tuple[Path, list[tup
     assert (folder / "insights.json").read_text().startswith("{")
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder in which the demo was run, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, run("aftercall demo", folder)
+
+
 @pytest.mark.slow
-def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
+def test_the_demo_prints_what_the_readme_shows(demo: tuple[Path, str]) -> None:
+    folder, printed = demo
     shown, *_ = blocks(README, "text")
     assert "What aftercall reports" in README.partition(shown)[0]
-    assert missing(shown, run("aftercall demo", tmp_path)) == []
+    assert missing(shown, printed) == []
     (block,) = [block for block in shells(README) if DEMO in block.commands]
     assert "make demo" in block.commands
-    assert missing(block.shown, run(block.commands, tmp_path)) == []
-    with open_snapshot(tmp_path / DEMO) as base:
+    assert missing(block.shown, run(block.commands, folder)) == []
+    with open_snapshot(folder / DEMO) as base:
         for query in _queries():
             base.execute(query).fetchall()
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_demo_run_twice_shows_the_same(demo: tuple[Path, str], tmp_path: Path) -> None:
+    _, first = demo
+    second = aftercall(tmp_path, "demo", COLUMNS=WIDTH)
+    assert (second.returncode, second.stderr) == (0, "")
+    assert first == second.stdout
+    assert "No false alarm." in first
+    assert "\x1b" not in first
+    assert "…" not in first
+    assert sums_that_fail(tmp_path / DEMO) == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

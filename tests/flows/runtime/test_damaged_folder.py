@@ -28,7 +28,7 @@ from states import files
 from states.golden import goldens
 from states.opened import opened, resumed, steps_in
 
-TRIES: Final = int(os.environ.get("DAMAGE_TRIES", "180"))
+TRIES: Final = int(os.environ.get("DAMAGE_TRIES", "120"))
 """10,000 take some 13 minutes of CPU; `DAMAGE_SEED` draws others."""
 OLD: Final = "f290d4d"
 """A commit before there were envelopes."""

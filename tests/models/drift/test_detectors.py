@@ -65,10 +65,10 @@ def steady(group: Group, rate: float, minutes: range, per_minute: int = 10, seed
     return [(group, START + m, int(x), per_minute - int(x)) for m, x in zip(minutes, s, strict=True)]
 
 
-def run(drift: Drift | SuccessRateDetector, trials: Sequence[Trial], through: int) -> list[Alarm]:
-    """Alarms on success rates; those on volume have tests of their own."""
+def run(drift: SuccessRateDetector, trials: Sequence[Trial], through: int) -> list[Alarm]:
+    """Its alarms by time. `tests/suites/test_detectors.py` has the others, which cost most of the CPU."""
     alarms = drift.close(closed(trials, START + through))
-    return sorted((alarm for alarm in alarms if alarm.series[0] == "drift"), key=by_time)
+    return sorted(alarms, key=by_time)
 
 
 def of_leaf(alarms: Iterable[Alarm]) -> list[Alarm]:
@@ -82,7 +82,7 @@ def minute_of(us: int) -> float:
 
 def test_a_drop_raises_one_alarm_that_states_when_and_how_much() -> None:
     trials = steady(A, 0.9, range(6000)) + steady(A, 0.75, range(6000, 6600), seed=1)
-    (alarm,) = of_leaf(run(Drift(NO_WAIT), trials, 6600))
+    (alarm,) = of_leaf(run(SuccessRateDetector(NO_WAIT), trials, 6600))
     assert (alarm.series, alarm.direction) == (("drift", A, "success_rate"), "down")
     assert (alarm.again, alarm.ends, alarm.details) == (False, None, RateChange(inherited=False))
     assert 6000 < minute_of(alarm.at) < 6060
@@ -98,7 +98,7 @@ def test_a_drop_raises_one_alarm_that_states_when_and_how_much() -> None:
 
 def test_every_alarm_is_raised_on_the_roll_ups_too() -> None:
     trials = steady(A, 0.9, range(3000)) + steady(A, 0.5, range(3000, 3100))
-    alarms = run(Drift(NO_WAIT), trials, 3100)
+    alarms = run(SuccessRateDetector(NO_WAIT), trials, 3100)
     assert [alarm.series[1][1:] for alarm in alarms] == [(None, None), ("model-a", None), ("model-a", "v1")]
     assert len({alarm.at for alarm in alarms}) == 1
 
@@ -107,7 +107,7 @@ def test_a_roll_up_sums_the_trials_of_its_groups() -> None:
     """Each config alone has too few trials to show what both show together."""
     trials = [row for g, seed in ((A, 1), (A2, 2)) for row in steady(g, 0.95, range(0, 4000, 10), 1, seed)]
     trials += [row for g, seed in ((A, 3), (A2, 4)) for row in steady(g, 0.35, range(4000, 4150, 10), 1, seed)]
-    alarms = run(Drift(NO_WAIT), trials, 4150)
+    alarms = run(SuccessRateDetector(NO_WAIT), trials, 4150)
     assert {alarm.series[1][1:] for alarm in alarms} == {("model-a", None), (None, None)}
     assert alarms[0].evidence["trials_before"] + alarms[0].evidence["trials_since"] > 800
 
@@ -115,7 +115,7 @@ def test_a_roll_up_sums_the_trials_of_its_groups() -> None:
 @pytest.mark.slow
 def test_a_rise_is_found_as_a_drop_is() -> None:
     trials = steady(B, 0.8, range(6000)) + steady(B, 0.95, range(6000, 6300), seed=2)
-    (risen,) = of_leaf(run(Drift(NO_WAIT), trials, 6300))
+    (risen,) = of_leaf(run(SuccessRateDetector(NO_WAIT), trials, 6300))
     assert (risen.direction, relation(risen)) == ("up", "first")
     assert risen.effect_low is not None
     assert risen.effect_low > 0
@@ -124,7 +124,7 @@ def test_a_rise_is_found_as_a_drop_is() -> None:
 def test_a_further_drop_is_an_alarm_against_the_first_baseline() -> None:
     trials = steady(A, 0.9, range(4000)) + steady(A, 0.8, range(4000, 6000), seed=1)
     trials += steady(A, 0.6, range(6000, 6600), seed=2)
-    first, again = of_leaf(run(Drift(NO_WAIT), trials, 6600))
+    first, again = of_leaf(run(SuccessRateDetector(NO_WAIT), trials, 6600))
     assert [relation(first), relation(again)] == ["first", "again"]
     assert minute_of(again.at) > minute_of(again.changed_at) >= 5990
     assert again.baseline == first.baseline
@@ -134,7 +134,7 @@ def test_a_further_drop_is_an_alarm_against_the_first_baseline() -> None:
 def test_a_recovery_names_the_alarm_it_ends() -> None:
     trials = steady(A, 0.9, range(4000)) + steady(A, 0.7, range(4000, 6000), seed=1)
     trials += steady(A, 0.9, range(6000, 8000), seed=2)
-    fall, back = of_leaf(run(Drift(NO_WAIT), trials, 8000))
+    fall, back = of_leaf(run(SuccessRateDetector(NO_WAIT), trials, 8000))
     assert (relation(fall), fall.direction) == ("first", "down")
     assert (relation(back), back.direction) == ("recovery", "up")
     assert back.ends == OpenAlarm("down", fall.at, fall.baseline, fall.current, promised=True)
@@ -147,7 +147,7 @@ def test_after_recovery_the_next_drop_is_a_first_alarm() -> None:
     trials: list[Trial] = []
     for turn, rate in enumerate([0.9, 0.7, 0.9, 0.7]):
         trials += steady(A, rate, range(4000 * turn, 4000 * (turn + 1)), seed=turn)
-    alarms = of_leaf(run(Drift(NO_WAIT), trials, 16_000))
+    alarms = of_leaf(run(SuccessRateDetector(NO_WAIT), trials, 16_000))
     assert [relation(alarm) for alarm in alarms] == ["first", "recovery", "first"]
 
 
@@ -156,14 +156,14 @@ def test_after_seven_days_the_new_level_is_normal_and_the_next_drop_a_first_alar
     before = steady(A, 0.9, range(3000)) + steady(A, 0.7, range(3000, 4000), seed=1)
     after = steady(A, 0.4, range(3200 + WEEK, 3400 + WEEK), seed=2)
     parts = [(before + after, 3400 + WEEK)] if messages == 1 else [(before, 3100 + WEEK), (after, 3400 + WEEK)]
-    drift = Drift(NO_WAIT)
+    drift = SuccessRateDetector(NO_WAIT)
     alarms = of_leaf(alarm for trials, through in parts for alarm in run(drift, trials, through))
     assert [relation(alarm) for alarm in alarms] == ["first", "first"]
 
 
 def test_an_alarm_that_is_over_by_time_is_none() -> None:
     trials = steady(A, 0.9, range(3000)) + steady(A, 0.7, range(3000, 3200), seed=1)
-    drift = Drift(NO_WAIT)
+    drift = SuccessRateDetector(NO_WAIT)
     assert run(drift, trials, 3200) != []
     assert run(drift, [], 3200 + 2 * WEEK) == []
 
@@ -173,36 +173,38 @@ def test_during_the_warm_up_nothing_is_tested_or_learned() -> None:
     early = steady(A, 0.2, range(500))
     later = steady(A, 0.9, range(500, 5000), seed=1)
     warm = DriftSettings(warmup_us=500 * 60_000_000)
-    assert run(Drift(warm), early + later, 5000) == []
-    assert run(Drift(NO_WAIT), early + later, 5000) != []
+    assert run(SuccessRateDetector(warm), early + later, 5000) == []
+    assert run(SuccessRateDetector(NO_WAIT), early + later, 5000) != []
 
 
 @pytest.mark.slow
 def test_a_new_config_is_held_against_its_model_from_its_first_trial() -> None:
     warm = DriftSettings(warmup_us=1440 * 60_000_000)
     trials = steady(A, 0.9, range(14_000)) + steady(A2, 0.5, range(12_000, 14_000), seed=1)
-    alarms = run(Drift(warm), trials, 14_000)
+    alarms = run(SuccessRateDetector(warm), trials, 14_000)
     first = next(alarm for alarm in alarms if alarm.series[1][2] == "v2")
     assert (first.direction, relation(first)) == ("down", "first")
     assert 12_000 < minute_of(first.at) < 12_120
     assert first.baseline == pytest.approx(0.9, abs=0.02)
     assert first.details == RateChange(inherited=True)
     healthy = steady(A, 0.9, range(14_000)) + steady(A2, 0.9, range(12_000, 14_000), seed=1)
-    assert run(Drift(warm), healthy, 14_000) == []
+    assert run(SuccessRateDetector(warm), healthy, 14_000) == []
 
 
 def test_a_task_may_have_a_warm_up_of_its_own() -> None:
     own = DriftSettings(warmup_by_task={"refund": 0})
     trials = steady(A, 0.9, range(1000)) + steady(A, 0.3, range(1000, 1100), seed=1)
-    assert run(Drift(own), trials, 1100) != []
-    assert run(Drift(DriftSettings()), trials, 1100) == []
+    assert run(SuccessRateDetector(own), trials, 1100) != []
+    assert run(SuccessRateDetector(DriftSettings()), trials, 1100) == []
 
 
 def test_the_margin_holds_for_busy_groups_only() -> None:
     def margin(per_minute: int, every: int, after: int) -> object:
         trials = steady(A, 0.9, range(0, 10_000, every), per_minute)
         trials += steady(A, 0.3, range(10_000, after, every), per_minute, seed=1)
-        return of_leaf(run(Drift(DriftSettings(warmup_us=0, margin=0.02)), trials, after))[0].evidence["margin"]
+        return of_leaf(run(SuccessRateDetector(DriftSettings(warmup_us=0, margin=0.02)), trials, after))[0].evidence[
+            "margin"
+        ]
 
     assert margin(1, 1, 10_400) == 0.02
     assert margin(1, 10, 12_000) == 0.0
@@ -210,7 +212,7 @@ def test_the_margin_holds_for_busy_groups_only() -> None:
 
 def test_everything_within_one_hour_still_raises_an_alarm() -> None:
     trials = steady(A, 0.95, range(20)) + steady(A, 0.05, range(20, 50), seed=1)
-    alarms = of_leaf(run(Drift(NO_WAIT), trials, 50))
+    alarms = of_leaf(run(SuccessRateDetector(NO_WAIT), trials, 50))
     assert relation(alarms[0]) == "first"
     assert alarms[0].direction == "down"
 
@@ -245,7 +247,6 @@ def histories(draw: st.DrawFn) -> list[Trial]:
     return trials
 
 
-@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.slow
 @given(histories(), st.lists(st.integers(0, 45_000), max_size=12), st.booleans(), st.sampled_from([0, 500, 16_384]))
@@ -256,7 +257,6 @@ def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
     restore: bool,  # noqa: FBT001
     slack: int,
 ) -> None:
-    """Of this detector alone: `tests/suites/test_detectors.py` has all of them, and the others cost most of the CPU."""
     rules = DriftSettings(warmup_us=3_000_000_000, margin_above_per_day=2000, new_normal_after_us=150 * 61_000_001)
     whole = run(SuccessRateDetector(rules), trials, 45_000)
     drift = SuccessRateDetector(rules)

@@ -88,7 +88,7 @@ def test_the_confidence_sequence_refuses_an_alpha_that_is_no_probability() -> No
 @pytest.mark.slow
 def test_under_peeking_the_sequence_keeps_its_promise_and_wilson_does_not() -> None:
     rng = np.random.default_rng(7)
-    paths, length, p = 2000, 10_000, 0.85
+    paths, length, p = 1000, 10_000, 0.85
     sequence_failed = np.zeros(paths, np.bool_)
     wilson_failed = np.zeros(paths, np.bool_)
     s = np.zeros(paths)

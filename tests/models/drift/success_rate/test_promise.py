@@ -123,7 +123,7 @@ def message(minute: int, names: list[tuple[str, str, str]], n: I64, f: I64) -> C
 @pytest.mark.slow
 def test_groups_and_their_roll_ups_keep_the_promise_that_alerts_print() -> None:
     rng = np.random.default_rng(6)
-    count, weeks = 6000, 4
+    count, weeks = 3000, 4
     failing, per_day = population(count, rng)
     names = [("task", "model", f"config-{i:05d}") for i in range(count)]
     drift = SuccessRateDetector(DriftSettings(warmup_us=0, margin=0.0))
