@@ -81,8 +81,7 @@ def session_histories(
     said = draw(_said(times, rules, simple=simple))
     records: list[Record] = [*calls, *said, *draw(_own(calls))]
     if not simple:
-        again = draw(st.lists(st.sampled_from(records), max_size=4))
-        records += [draw(_again(record)) if isinstance(record, Said) else record for record in again]
+        records += [draw(_again(record)) for record in draw(st.lists(st.sampled_from(records), max_size=4))]
     ticks = [Call(f"tick-{minute}", START + minute * MINUTE) for minute in draw(st.lists(minutes, max_size=4))]
     partitions: list[list[Record]] = [[] for _ in range(PARTITIONS)]
     dealt = draw(st.lists(st.integers(0, PARTITIONS - 1), min_size=16, max_size=16))
@@ -170,8 +169,10 @@ def _own(draw: st.DrawFn, calls: list[Call]) -> list[Outcome]:
 
 
 @st.composite
-def _again(draw: st.DrawFn, record: Said) -> Said:
+def _again(draw: st.DrawFn, record: Record) -> Record:
     """The record again, or an edition of it."""
+    if not isinstance(record, Said):
+        return record
     shift = draw(st.sampled_from([0, 0, SECOND, MINUTE, 10 * MINUTE, -SECOND]))
     changes: list[dict[str, Any]] = [{}, {}, {"success": True}, {"success": False}, {"success": None}]
     changed = draw(st.sampled_from(changes))
@@ -199,7 +200,8 @@ def session_streams(draw: st.DrawFn, *, plain: bool = False) -> tuple[Rules, lis
         turn = draw(st.integers(0, 39 if plain else 23))
         if records and turn < 3:
             again = draw(st.sampled_from(records))
-            records.append(draw(_again(again)) if isinstance(again, Said) else again)
+            edition = again if isinstance(again, Erase) else draw(_again(again))
+            records.append(edition if isinstance(edition, Call | Said) else again)
         elif turn == 3:
             records.append(draw(st.sampled_from([Erase(session_id=SESSIONS[0]), *(Erase(None, one) for one in CALLS)])))
         elif draw(st.booleans()):

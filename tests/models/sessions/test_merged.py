@@ -114,3 +114,22 @@ def test_what_else_lies_in_a_part_is_that_of_the_newest() -> None:
     assert merged["lanes"] == 3
     assert {"whole", "dropped"}.isdisjoint(merged)
     assert len(Sessions.from_state(merged, rules_of(Rules()))) == 0
+
+
+def test_what_a_sweep_forgets_of_a_session_that_stays_does_not_come_back() -> None:
+    rules = Rules(horizon_us=60 * MINUTE, allowed_lateness_us=10 * MINUTE)
+    sessions = Sessions(rules_of(rules))
+    calls = [Call("old", T, session_id=one) for one in ("s", "t")]
+    read: list[Call | Said] = [*calls, Said("s", Outcome("u", "", T, success=True))]
+    sessions.process(arrivals([(pos, one, T) for pos, one in enumerate(read)], T, ended=True))
+    stored = [plain.pack(sessions.state())]
+    for at in (60, 100):
+        calls = [Call(f"c{at}", T + at * MINUTE, session_id=one) for one in ("s", "t")]
+        sessions.process(arrivals([(pos, one, T) for pos, one in enumerate(calls)], T + at * MINUTE))
+        stored.append(plain.pack(sessions.changes()))
+    state, *changes = map(plain.unpack, stored)
+    put_together = content(merged_sessions(state, changes))
+    assert put_together == content(plain.unpack(plain.pack(sessions.state())))
+    for one in ("s", "t"):
+        assert [call[0] for call in put_together["sessions"][one]["calls"]] == ["c100", "c60"]
+    assert put_together["sessions"]["s"]["lone"] == []
