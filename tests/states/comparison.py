@@ -53,7 +53,7 @@ OF_VOLUMES: Final = {
     "alerts": "kind != 'volume'",
     "recommendations": "task_type NOT IN (SELECT task_type FROM alerts WHERE kind = 'volume')",
 }
-"""What is compared of a golden from before decision 0024, whose volumes alarmed at other hours: a recommendation follows
+"""Compared of a golden from before decision 0024, whose volumes alarmed at other hours; a recommendation follows
 each alert. `assert_volumes_alike` compares what is left out."""
 
 

@@ -199,7 +199,7 @@ def test_a_profile_of_version_3_goes_on_with_what_it_has_learned() -> None:
         quiet |= {"began": np.full(rows, START - 5.0 * WEEK), "last": np.full(rows, START - 1.0)}
         keys = [(f"task-{row}",) for row in range(rows)]
         columns = {name: np.zeros(rows) for name in ("open", "opened", "back")} | {"threshold": np.full(rows, 24e3)}
-        book = {"open": {}, "origin": {}, "count": {}}
+        book: dict[str, dict[str, object]] = {"open": {}, "origin": {}, "count": {}}
         return {"keys": keys, "profile": old(ratios, rows), "quiet": quiet, "book": book, **columns}
 
     state = {"volume": {"calls": series(5, 3), "responses": series(3, 0), "next": START}}
