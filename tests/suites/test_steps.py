@@ -48,14 +48,14 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
         "held.statements.author",
         "waiting.outcome_ids.low",
         "waiting.partition",
-        "waiting.wait",
         "waiting.retracts",
         "waiting.authors",
         "waiting.reasons",
         "waiting.scorers.has_text",  # the row is 0
     ),
     # The code of judge is 0. No group folds, as which ones do depends on cuts: see `tests/models/groups/`.
-    "groups": ("sources.judge", "naming.turns", "naming.reached", "naming.folded"),
+    # Nothing comes late: see `tests/oracle/test_late_calls.py`.
+    "groups": ("sources.judge", "naming.turns", "naming.reached", "naming.folded", "came_late"),
     "rates": (
         "rates.history",
         "sources.delays_gone",
