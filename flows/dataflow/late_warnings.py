@@ -17,7 +17,7 @@ def late_warning(late: LateCalls) -> Warned:
     """The line, as it stands after these calls."""
     at = late.minute * MINUTE_US
     day = f"{to_datetime(at):%Y-%m-%d}"
-    calls = f"{late.count:,} call{'s' if late.count > 1 else ''}"
+    calls = f"{late.of_day:,} call{'s' if late.of_day > 1 else ''}"
     ages = _ages(at - late.newest, at - late.oldest)
     detail = (
         f"{calls} of {ages} ago arrived on {day} for task type '{late.task_type}': "

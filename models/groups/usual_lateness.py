@@ -115,14 +115,14 @@ class LateCalls(NamedTuple):
     Attributes:
         minute: in which they came.
         fresh: how many in it.
-        count: how many within its UTC day so far.
+        of_day: how many within its UTC day so far.
         oldest, newest: of those, us.
     """
 
     task_type: str
     minute: int
     fresh: int
-    count: int
+    of_day: int
     oldest: int
     newest: int
 

@@ -21,8 +21,8 @@ that are merely bad.
 The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
 days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
 its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth 2004, section 3), and is an upper
-confidence bound. Where most of a day's trials come in one hour, as those of a nightly judge do, what hours vary is what days vary:
-it is not counted thrice (docs/decisions/0025). docs/decisions/0011 has the evidence.
+confidence bound. Where most of a day's trials come in one hour, as those of a nightly judge, what hours vary is what
+days vary, and counts once (docs/decisions/0025). docs/decisions/0011 has the evidence.
 """
 
 from __future__ import annotations

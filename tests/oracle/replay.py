@@ -297,7 +297,7 @@ class Oracle:
         return found
 
     def values(self, *, late: bool = False) -> Counter[tuple[Any, ...]]:
-        """What detectors take: (group, minute, time of the call, its id, attempt, metric, value). `late`: see trials."""
+        """What detectors take: (group, minute, time of the call, its id, attempt, metric, value). `late`: as trials."""
         usual = self.usual()
         return Counter(
             (one.group, one.minute, held.call.at, held.call.call_id, *one[2:])

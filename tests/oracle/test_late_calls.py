@@ -59,7 +59,7 @@ def test_a_backfill_joins_and_raises_no_alert() -> None:
     fifth = START_S + 4 * DAY_S
     sent = [c for calls, _ in parts for c in calls if rfc3339(fifth) <= c["occurred_at"] < rfc3339(fifth + DAY_S)]
     assert of_day == len(sent) > 600
-    assert sum(late.fresh for late in live.late) == live.late[-1].count == 600
+    assert sum(late.fresh for late in live.late) == live.late[-1].of_day == 600
     trials = sum(int((c.trials.trial_successes + c.trials.trial_failures).sum()) for c in live.closed)
     assert trials <= 18 * 300
 

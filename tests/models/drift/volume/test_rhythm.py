@@ -45,9 +45,8 @@ def batches(days: list[int], back: int, share: float, hours: list[int], seed: in
     found = []
     for day, hour in zip(days, hours, strict=True):
         at = day * DAY + hour * HOUR
-        for call in range(max(0, at - back * DAY), at):
-            if rng.random() < share * PER_HOUR / HOUR:
-                found.append((at + int(rng.integers(50)), call))
+        calls = [call for call in range(max(0, at - back * DAY), at) if rng.random() < share * PER_HOUR / HOUR]
+        found += [(at + int(rng.integers(50)), call) for call in calls]
     return sorted(found)
 
 
