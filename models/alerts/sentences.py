@@ -64,6 +64,7 @@ _METRICS: Final = {
     "cost_usd": "Typical cost per call",
     "tokens": "Typical number of tokens per call",
     "calls": "Traffic",
+    "responses": "Response rate",
 }
 _VALUES: Final = {"latency_ms": "latencies", "cost_usd": "costs per call", "tokens": "numbers of tokens"}
 
