@@ -20,13 +20,13 @@ from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from benchmarks import coverage, report
-from benchmarks.detection import cost, delays, hours, plots, promise, rivals, table
+from benchmarks.detection import cost, delays, hours, lumps, plots, promise, rivals, table
 from benchmarks.detection.ours import MARGIN, PLAIN, SHIPPED
 from benchmarks.detection.populations import STREAMS
 
 SEED: Final = 5
 SECTIONS: Final = (
-    "delays", "default_promise", "promise", "parts", "rivals", "defaults", "hours", "coverage", "cost",
+    "delays", "default_promise", "promise", "lumps", "parts", "rivals", "defaults", "hours", "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are measured."""
 
@@ -39,6 +39,7 @@ class Size(NamedTuple):
         default_promise: number of paths.
         defaults: success rates, and numbers of paths for river's fast and slow detectors.
         by_hour, by_minute: (groups, weeks) of the promise, with batches by the hour and by the minute.
+        lumps: (groups, weeks) per way of delivery.
         parts: groups per configuration, over three weeks.
         rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
@@ -50,6 +51,7 @@ class Size(NamedTuple):
     defaults: tuple[tuple[float, ...], tuple[int, int]]
     by_hour: tuple[int, int]
     by_minute: tuple[int, int]
+    lumps: tuple[int, int]
     parts: int
     rivals: tuple[int, int, int]
     hours: int
@@ -57,9 +59,20 @@ class Size(NamedTuple):
 
 
 SIZES: Final = {
-    "ci": Size(delays.CI, 300, ((0.9,), (200, 40)), (8_000, 5), (400, 2), 2_000, (40, 500, 1), 200, 100_000),
+    "ci": Size(
+        delays.CI, 300, ((0.9,), (200, 40)), (8_000, 5), (400, 2), (1_000, 5), 2_000, (40, 500, 1), 200, 100_000
+    ),
     "full": Size(
-        delays.FULL, 2_000, ((0.9, 0.6), (1500, 200)), (80_000, 5), (60_000, 2), 10_000, (200, 5_000, 2), 400, 100_000
+        delays.FULL,
+        2_000,
+        ((0.9, 0.6), (1500, 200)),
+        (80_000, 5),
+        (60_000, 2),
+        (10_000, 6),
+        10_000,
+        (200, 5_000, 2),
+        400,
+        100_000,
     ),
 }
 
@@ -99,6 +112,7 @@ def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         "delays": lambda: delays.table(size.delays),
         "default_promise": lambda: delays.at_default_promise((0.05, 0.1, 0.2), size.default_promise),
         "promise": lambda: _promise(size),
+        "lumps": lambda: lumps.table(*size.lumps),
         "parts": lambda: _parts(size.parts),
         "rivals": lambda: rivals.table(*size.rivals),
         "defaults": lambda: delays.defaults(*size.defaults),

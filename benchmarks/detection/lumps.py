@@ -72,7 +72,8 @@ def table(groups: int, weeks: int) -> list[dict[str, Any]]:
 def _row(lumps: Lumps, groups: int, weeks: int, number: int) -> dict[str, Any]:
     (tally,) = (one for one in _tallies(lumps, groups, weeks, number) if one.threshold == 100)
     hours = _delays(lumps, max(groups // 10, 100), number)
-    return {"stream": lumps.name} | tally.plain() | {"delay_h": float(np.median(hours)), "per_day": _PER_DAY}
+    middle = float(np.median(hours))
+    return {"stream": lumps.name} | tally.plain() | {"delay_h": middle if np.isfinite(middle) else None}
 
 
 def _tallies(lumps: Lumps, groups: int, weeks: int, number: int) -> list[Tally]:
@@ -91,8 +92,9 @@ def _delays(lumps: Lumps, groups: int, number: int) -> F64:
     change = _WEEKS_BEFORE * 168
     traffic = _worse(batches(levels, people, change + 4 * 168, 60, rng), change, rng)
     found = first_alarms(Lab(groups, SHIPPED), groups, lumped(traffic, lumps, groups, rng), [DEFAULTS.threshold])[0]
-    hours = np.where(found == NEVER, np.inf, found / 60 + 1 - change).min(axis=0)
-    return hours[hours > 0]
+    hours: F64 = np.where(found == NEVER, np.inf, found / 60 + 1 - change).min(axis=0)
+    late: F64 = hours[hours > 0]
+    return late
 
 
 def _worse(traffic: Iterator[Batch], change: int, rng: np.random.Generator) -> Iterator[Batch]:

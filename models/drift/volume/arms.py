@@ -1,10 +1,10 @@
 """Detect arms whose calls get no answer while those of their siblings do: a config that no feedback reaches.
 
 What is due of an arm, (task_type, model, config), is what the other arms of its task type get at the same time: of
-their calls that reach an age in an hour a share is answered there, and the arm's own calls of that age are due the same. So
-nights, batches and reviewers cancel out, and no rhythm is to be learned. An arm is mute once `LEAST_DUE` answers were
-due and none has ever come; one that has been answered goes silent where as many are due by its own share, and the
-silence is `TIMES` as long as its longest and a day more. No promise is made.
+their calls that reach an age in an hour a share is answered there, and the arm's own calls of that age are due the
+same. So nights, batches and reviewers cancel out, and no rhythm is to be learned. An arm is mute once `LEAST_DUE`
+answers were due and none has ever come; one that has been answered goes silent where as many are due by its own share,
+and the silence is `TIMES` as long as its longest and a day more. No promise is made.
 """
 
 from __future__ import annotations

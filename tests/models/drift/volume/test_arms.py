@@ -11,7 +11,7 @@ from aftercall.times import MINUTE_US
 from models.alarms.alarm import Alarm
 from models.drift.settings import DriftSettings
 from models.drift.volume.arms import MuteArms
-from models.messages import NO_VALUES, Closed, Group, Responses, TrialDeltas
+from models.messages import NO_VALUES, AnyGroup, Closed, Group, Responses, TrialDeltas
 from models.stats.minute_delays import bucket_of
 
 START = 20_139 * 1440
@@ -40,12 +40,11 @@ def alarms(
                 said += [(code, minute + 30, called) for called in waiting[name]]
                 waiting[name] = []
         if (hour + 1) % every == 0:
-            code, at, count = np.array(rows, np.int32).T
-            none = 0 * code
-            trials = TrialDeltas(code, at, none, none, none, none, count)
-            code, at, called = np.array(said or np.zeros((0, 3)), np.int32).reshape(-1, 3).T
-            one, none = np.ones(len(code), np.int32), np.zeros(len(code), np.int32)
-            responses = Responses(code, at, none, one.astype(np.int8), bucket_of(at - called), one, one)
+            arm, at, count = np.array(rows, np.int32).T
+            trials = TrialDeltas(arm, at, *(0 * arm,) * 4, count)
+            arm, at, called = np.array(said or np.zeros((0, 3)), np.int32).reshape(-1, 3).T
+            one, none = np.ones(len(arm), np.int32), np.zeros(len(arm), np.int32)
+            responses = Responses(arm, at, none, one.astype(np.int8), bucket_of(at - called), one, one)
             closed = Closed(minute + 60, names, trials, NO_VALUES, ("user",), responses=responses)
             found += detector.close(closed)
             detector = MuteArms(DriftSettings(), pickle.loads(pickle.dumps(detector.state())))
@@ -53,7 +52,7 @@ def alarms(
     return found
 
 
-def days_of(found: list[Alarm]) -> list[tuple[Group, str, float]]:
+def days_of(found: list[Alarm]) -> list[tuple[AnyGroup, str, float]]:
     return [(alarm.series[1], alarm.direction, (alarm.at // MINUTE_US - START) / 1440) for alarm in found]
 
 
