@@ -13,7 +13,7 @@ from models.alerts.sentences import answered_text, sources_text
 from models.arrays import F64
 from models.stats.chi_square import chi_square_quantile
 
-FEWEST: Final = 30.0
+_FEWEST: Final = 30.0
 """Calls, or verdicts, on both sides."""
 FACTOR: Final = 1.25
 """By how much the share of answered calls must have moved, up or down."""
@@ -37,7 +37,7 @@ def who_answers(before: Answers, since: Answers, mix: tuple[F64, F64, F64, F64, 
 
 
 def _share(before: Answers, since: Answers) -> str | None:
-    if min(before.calls, since.calls) < FEWEST or before.answered < FEWEST:
+    if min(before.calls, since.calls) < _FEWEST or before.answered < _FEWEST:
         return None
     shares = before.answered / before.calls, since.answered / since.calls
     least = max(since.answered, 0.5) / since.calls
@@ -55,7 +55,7 @@ def _mix(f0: F64, n0: F64, f1: F64, n1: F64, sources: list[str]) -> str | None:
     # A source of one verdict alone speaks more often where that verdict is: that is the change itself.
     judges = (failed > 0) & (failed < tried) & ~np.isin(names, list(RESERVED_SOURCES))
     before, since = trials0[judges], trials1[judges]
-    if len(before) < 2 or min(before.sum(), since.sum()) < FEWEST:
+    if len(before) < 2 or min(before.sum(), since.sum()) < _FEWEST:
         return None
     shares = before / before.sum(), since / since.sum()
     apart = np.abs(shares[1] - shares[0])

@@ -17,10 +17,10 @@ from models.arrays import I8, I32, Bools
 from models.messages import Attempts, TrialDeltas, Values
 from models.stats.lateness import IN_TIME, TOO_LATE
 
-DAYS: Final = 7
+_DAYS: Final = 7
 """Days with calls that are remembered."""
-FEWEST: Final = 3
-SHARE: Final = 0.7
+_FEWEST: Final = 3
+_SHARE: Final = 0.7
 STRIDE: Final = 1 << 24
 """A row's code is that of its group plus so many times its class of lateness."""
 _NO_CALLS: Final = -1
@@ -32,12 +32,12 @@ class UsualLateness:
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         """Start without groups, or from a `state()`."""
-        kept = state or {"day": _NO_DAY, "now": np.zeros(0, np.int8), "past": np.zeros((0, DAYS), np.int8)}
+        kept = state or {"day": _NO_DAY, "now": np.zeros(0, np.int8), "past": np.zeros((0, _DAYS), np.int8)}
         self._day: int = kept["day"]
         self._now: I8 = kept["now"]
         """The latest class of the present day, shape (groups,)."""
         self._past: I8 = kept["past"]
-        """The same of the last days with calls, the newest first, shape (groups, DAYS)."""
+        """The same of the last days with calls, the newest first, shape (groups, _DAYS)."""
         self._usual = _usual(self._past)
 
     def state(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class UsualLateness:
         more = groups - len(self._now)
         if more > 0:
             self._now = np.concatenate((self._now, np.full(more, _NO_CALLS, np.int8)))
-            self._past = np.concatenate((self._past, np.full((more, DAYS), _NO_CALLS, np.int8)))
+            self._past = np.concatenate((self._past, np.full((more, _DAYS), _NO_CALLS, np.int8)))
             self._usual = np.concatenate((self._usual, np.zeros(more, np.int8)))
 
     def sorted_out(self, tables: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -94,10 +94,10 @@ class UsualLateness:
 def _usual(past: I8) -> I8:
     """The class up to which calls are placed, shape (groups,)."""
     days = (past != _NO_CALLS).sum(axis=1)
-    rank = np.maximum(FEWEST, np.ceil(SHARE * days).astype(np.int64))
+    rank = np.maximum(_FEWEST, np.ceil(_SHARE * days).astype(np.int64))
     latest = -np.sort(-past, axis=1)
-    found = latest[np.arange(len(past)), np.minimum(rank, DAYS) - 1] if len(past) else past[:, 0]
-    usual: I8 = np.where(days >= FEWEST, np.clip(found, IN_TIME, TOO_LATE - 1), IN_TIME).astype(np.int8)
+    found = latest[np.arange(len(past)), np.minimum(rank, _DAYS) - 1] if len(past) else past[:, 0]
+    usual: I8 = np.where(days >= _FEWEST, np.clip(found, IN_TIME, TOO_LATE - 1), IN_TIME).astype(np.int8)
     return usual
 
 

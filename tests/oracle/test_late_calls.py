@@ -119,8 +119,8 @@ def test_what_is_usual_is_that_of_the_reference(days: list[list[int]], late: int
     for day, ones in enumerate(days):
         code = np.array([class_of(minutes[one + 1]) for one in ones], np.int32) * STRIDE
         minute = np.full(len(code), (20_000 + day) * 1440, np.int32)
-        ones = np.ones(len(code), np.int32)
-        learned.sorted_out([TrialDeltas(code, minute, *(ones,) * 5)])
+        each = np.ones(len(code), np.int32)
+        learned.sorted_out([TrialDeltas(code, minute, *(each,) * 5)])
         learned = UsualLateness(learned.state())
     asked = TrialDeltas(*(np.array([n], np.int32) for n in (late * STRIDE, (20_000 + len(days)) * 1440, 1, 0, 1, 0, 0)))
     usual, _ = learned.sorted_out([asked])

@@ -4,7 +4,7 @@ What is due of an arm, (task_type, model, config), is what the other arms of its
 their calls that reach an age in an hour a share is answered there, and the arm's own calls of that age are due the
 same. So nights, batches and reviewers cancel out, and no rhythm is to be learned. An arm is mute once `LEAST_DUE`
 answers were due and none has ever come; one that has been answered goes silent where as many are due by its own share,
-and the silence is `TIMES` as long as its longest and a day more. No promise is made.
+and the silence is `_TIMES` as long as its longest and a day more. No promise is made.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from models.messages import Closed, Group
 from models.stats.minute_delays import BUCKETS
 
 LEAST_DUE: Final = 30.0
-TIMES: Final = 3
+_TIMES: Final = 3
 MOST_ARMS: Final = 4096
 """Arms that are watched; those that come later are not."""
 _MINUTES: Final = 60
@@ -153,7 +153,7 @@ class MuteArms:
         at = (hour + 1) * HOUR_US
         self._alarms.expire(at)
         share = np.where(c.seen > 0, c.seen / np.maximum(c.due - c.since, 1.0), 1.0)
-        long = (c.seen == 0) | (hour - c.last > TIMES * c.longest + HOURS_PER_DAY)
+        long = (c.seen == 0) | (hour - c.last > _TIMES * c.longest + HOURS_PER_DAY)
         gone = (c.mute == 0) & ~some & long & (c.since * np.minimum(share, 1.0) >= LEAST_DUE)
         back = (c.mute > 0) & some
         alarms = [self._alarm(row, at, over=False) for row in np.flatnonzero(gone).tolist()]
