@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.cases.answers import ANSWERS
 from benchmarks.cases.door import DOOR
 from benchmarks.cases.later import LATER
 from benchmarks.cases.running import Check, Found
 from benchmarks.cases.statements import STATEMENTS
 
 CASES: Final = Path(__file__).parents[2] / "shared" / "cases"
-CHECKS: Final = sorted((*DOOR, *STATEMENTS, *LATER), key=lambda check: check.case)
-_BY_ITSELF: Final = {"01": "runs by itself, with a broker: python backfill_kafka.py FOLDER"}
+CHECKS: Final = sorted((*DOOR, *STATEMENTS, *ANSWERS, *LATER), key=lambda check: check.case)
 _WIDTH: Final = 80
 
 
@@ -33,15 +33,13 @@ def main(arguments: Sequence[str] | None = None, cases: Path = CASES) -> int:
     parser.add_argument("--only", nargs="+", metavar="NUMBER", help="only these cases, such as 16 24")
     options = parser.parse_args(arguments)
     wrong, later, right, absent = [], 0, 0, set()
-    for number in sorted({check.case for check in CHECKS} | _BY_ITSELF.keys()):
+    for number in sorted({check.case for check in CHECKS}):
         if options.only and number not in options.only:
             continue
         case = next(iter(sorted(cases.glob(f"{number}-*"))), None)
         if case is None:
             absent.add(number)
             continue
-        if number in _BY_ITSELF:
-            print(f"{case.name}: a later issue; {_BY_ITSELF[number]}")
         for check in (check for check in CHECKS if check.case == number):
             is_right = _shown(check, case)
             later += check.later

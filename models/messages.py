@@ -177,7 +177,9 @@ class CallHours(NamedTuple):
 class Changes(NamedTuple):
     """Join -> groups: what one batch changed in one shard, and how far that shard has seen.
 
-    Rows of the tables named in `hours` are distinct together with their hour.
+    Rows of the tables named in `hours` are distinct together with their hour. `late`: per name the class of
+    `models.stats.lateness` of the calls whose trials, values, statements and attempts have it; empty where all came in
+    time. Names repeat then.
     """
 
     shard: str
@@ -198,6 +200,7 @@ class Changes(NamedTuple):
     """Keys of calls that every step must drop."""
     opinions: OpinionDeltas = NO_OPINIONS
     attempts: Attempts = NO_ATTEMPTS
+    late: tuple[int, ...] = ()
 
 
 class Erasure(NamedTuple):

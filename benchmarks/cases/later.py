@@ -38,12 +38,6 @@ def _retired(run: Run) -> Found:
     }
 
 
-def _asked(run: Run) -> Found:
-    fewer = run.rows("SELECT count(*) > 0 FROM alerts WHERE kind = 'volume' AND direction = 'down'")[0][0]
-    bare = _alerts("drift alerts without a caveat", "kind = 'drift' AND caveat IS NULL")(run)
-    return {"fewer responses are noticed": fewer} | bare
-
-
 LATER: Final = (
     Check("03", _AS_SENT, {"alerts": 0}, _alerts("alerts")),
     Check(
@@ -74,8 +68,4 @@ LATER: Final = (
         for name, word in _NAMES.items()
     ),
     Check("35", _AS_SENT, {"drift alerts": 0, "traffic for v7": f"under {_LITTLE:.0%}"}, _retired, later=True),
-    Check(
-        "37", _AS_SENT, {"fewer responses are noticed": True, "drift alerts without a caveat": 0}, _asked, later=True
-    ),
-    Check("38", _AS_SENT, {"alerts": 0}, _alerts("alerts"), later=True),
 )

@@ -31,6 +31,7 @@ def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
         "default_promise": ("At the threshold that is the default, p0 .9 after 10,000 events:", _default_promise, ""),
         "promise": (_PROMISE, _promise, "promise"),
         "arrivals": (_ARRIVALS, _arrivals, ""),
+        "lumps": (_LUMPS, _lumps, ""),
         "parts": ("What the parts do, batches by the hour, later weeks, A = 1,000:", _parts, ""),
         "rivals": ("Others on independent outcomes, after a week of history:", _rivals, ""),
         "defaults": (_DEFAULTS, _defaults, ""),
@@ -39,6 +40,8 @@ def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
     }
 
 
+_LUMPS: Final = """Outcomes that are delivered together, in all weeks, and the hours until a drop of 20 points at 300 a
+day is noticed, from a change at midnight on:"""
 _ABOUT: Final = """Figures: `benchmarks/results/detection.json`; what is measured how:
 `benchmarks/detection/`; formulas: `docs/statistics.md`. `with_history`: after the first week; `upper95`: one-sided 95 %
 Poisson bound; both of the worst stream that is promised 3 false alarms at least: fewer can show nothing."""
@@ -119,6 +122,15 @@ def _promise(rows: Sequence[Row]) -> str:
         of = {r["threshold"]: r for r in rows if (r["stream"], r["minutes"], r["phase"]) == (stream, minutes, phase)}
         lines.append([stream, "hour" if minutes == 60 else "minute", phase, *(_ratio(of[a]) for a in thresholds)])
     return _table(("stream", "batches", "phase", *(f"A = {a:,}" for a in thresholds)), lines)
+
+
+def _lumps(rows: Sequence[Row]) -> str:
+    head = ("outcomes come", "A = 100", "median hours")
+    return _table(head, ([row["stream"], _ratio(row), _hours_text(row["delay_h"])] for row in rows))
+
+
+def _hours_text(hours: float | None) -> str:
+    return "-" if hours is None else f"{hours:.0f}"
 
 
 def _parts(rows: Sequence[Row]) -> str:

@@ -18,6 +18,7 @@ from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows.dataflow import rows
 from flows.dataflow.cap_alerts import cap_alert, sessions_alert
+from flows.dataflow.late_warnings import late_warning
 from flows.dataflow.letter_log import LETTER_LOG
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
@@ -284,15 +285,17 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
 
 
 def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
-    """Differences of the rate cells, and the watermark after them."""
+    """Differences of the rate cells, the watermark after them, and what came too late for detectors."""
     grouped = item[1]
-    clock = (SNAPSHOT_KEY, Clock(grouped.watermark, NEVER, {}))
+    clock: list[Keyed] = [(SNAPSHOT_KEY, Clock(grouped.watermark, NEVER, {}))]
+    if grouped.late:
+        clock.append((SNAPSHOT_KEY, WarningRows([late_warning(late) for late in grouped.late])))
     if not grouped.names:
-        return [clock]
+        return clock
     cells = CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)
     opinions = OpinionChanges(grouped.names, grouped.sources, grouped.opinions)
     said = [(SNAPSHOT_KEY, opinions)] if len(grouped.opinions.code) else []
-    return [(SNAPSHOT_KEY, cells), *said, clock]
+    return [(SNAPSHOT_KEY, cells), *said, *clock]
 
 
 def letter_history(letter: Letter) -> list[Keyed]:

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Self
 
 from connectors.batch import Warned
+from flows.dataflow.late_warnings import LATE_CALLS
 
 _log = logging.getLogger("aftercall.warnings")
 _log.addHandler(logging.NullHandler())  # a replay configures no log, and prints its warnings
+_COUNTING: Final = frozenset({LATE_CALLS})
+"""Kinds whose newest sentence says it all."""
 MOST: Final = 200
 """Kinds and subjects that are kept: the first ones, as subjects are named by producers."""
 
 
 class PipelineWarnings:
-    """One warning per kind and subject, with how often and when; the sentence is that of the first."""
+    """One warning per kind and subject, with how often and when; the sentence is that of the first, or counts all."""
 
     def __init__(self, kept: Iterable[Warned] = ()) -> None:
         self._kept = {(warned.kind, warned.subject): warned for warned in kept}
@@ -27,7 +30,9 @@ class PipelineWarnings:
         known = self._kept.get(key)
         if known is not None:
             first, last = min(known.first, warned.first), max(known.last, warned.last)
-            self._kept[key] = known._replace(times=known.times + warned.times, first=first, last=last)
+            detail = warned.detail if warned.kind in _COUNTING else known.detail
+            times = known.times + warned.times
+            self._kept[key] = known._replace(times=times, first=first, last=last, detail=detail)
         elif len(self._kept) < MOST:
             self._kept[key] = warned
             self.log(warned)

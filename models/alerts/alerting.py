@@ -13,6 +13,7 @@ from aftercall.records import Alert
 from aftercall.times import DAY_US, MINUTE_US, NEVER
 from models.alarms.alarm import Alarm, RateChange
 from models.alerts.incidents import Incident, Incidents
+from models.alerts.leaf_answers import LeafAnswers
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.other_causes import OtherCauses
 from models.alerts.rate_causes import RateCauses
@@ -32,8 +33,9 @@ class Alerting:
     hour with failures by it, and the incidents.
     """
 
-    STATE_VERSION: ClassVar = 2
-    MIGRATIONS: ClassVar[Migrations] = {}
+    STATE_VERSION: ClassVar = 3
+    # Version 2 did not count calls.
+    MIGRATIONS: ClassVar[Migrations] = {2: lambda state: {**state, "answers": None}}
 
     def __init__(self, settings: AlertSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from a `state()`."""
@@ -41,7 +43,8 @@ class Alerting:
         self._through = NEVER if state is None else state["through"]
         self._trials = LeafTrials(None if state is None else state["trials"])
         self._incidents = Incidents(None if state is None else state["incidents"])
-        self._rates = RateCauses(self._incidents, self._trials, settings)
+        self._answers = LeafAnswers(None if state is None else state["answers"])
+        self._rates = RateCauses(self._incidents, self._trials, self._answers, settings)
         self._others = OtherCauses(self._incidents)
 
     def close(self, closed: Closed, alarms: list[Alarm]) -> list[Alert]:
@@ -83,6 +86,7 @@ class Alerting:
         return {
             "through": self._through,
             "trials": self._trials.state(),
+            "answers": self._answers.state(),
             "incidents": self._incidents.state(),
         }
 
@@ -94,6 +98,7 @@ class Alerting:
     def _add_trials(self, closed: Closed, until: int) -> None:
         if until > self._through:
             self._trials.add(closed, self._through, until)
+            self._answers.add(closed, self._through, until)
             self._through = until
 
     def _due(self, incident: Incident) -> int:

@@ -83,6 +83,7 @@ def caveat(
     threshold: float,
     days: tuple[F64, F64] | None = None,
     new_kind: str | None = None,
+    who: str | None = None,
 ) -> str | None:
     """The sentence that goes with an alert whose evidence cannot support the promise; None where it can.
 
@@ -93,6 +94,7 @@ def caveat(
         threshold: A of the detector.
         days: failures and trials per whole day of the baseline.
         new_kind: see `new_kind_of_day`.
+        who: see `who_answers`.
     """
     if baseline_too_small(trials, rate, changed, threshold):
         return too_few_text(trials)
@@ -100,4 +102,4 @@ def caveat(
         return DAYS_DIFFER
     if new_kind is not None:
         return new_kind_text(new_kind)
-    return None
+    return who

@@ -11,6 +11,7 @@ from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.alarms.alarm import Alarm
 from models.alerts.caveat import caveat, new_kind_of_day
 from models.alerts.incidents import SLACK, Incident, Incidents, measured
+from models.alerts.leaf_answers import Answers, LeafAnswers
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, wider
 from models.alerts.sentences import (
@@ -22,10 +23,12 @@ from models.alerts.sentences import (
     rate_measured,
     rate_recovered,
     sentence_of,
+    verdict_time_text,
 )
 from models.alerts.settings import AlertSettings
 from models.alerts.severity import severity_of, severity_of_alarm, steady
 from models.alerts.slices import ErrorCounts, slices_of
+from models.alerts.who_answers import who_answers
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS
 from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
@@ -45,8 +48,8 @@ FEWEST: Final = 30
 class RateCauses:
     """Decides on alarms of one kind and metric whose trials are known."""
 
-    def __init__(self, incidents: Incidents, trials: LeafTrials, settings: AlertSettings) -> None:
-        self._incidents, self._trials, self._settings = incidents, trials, settings
+    def __init__(self, incidents: Incidents, trials: LeafTrials, answers: LeafAnswers, settings: AlertSettings) -> None:
+        self._incidents, self._trials, self._answers, self._settings = incidents, trials, answers, settings
 
     def explain(self, alarm: Alarm) -> list[Alert]:
         """Open an alert, or update or close those that explain the alarm; nothing where that adds nothing."""
@@ -228,9 +231,15 @@ class RateCauses:
             }
         per_day = self._per_day(incident.scope, effect, now)
         slices = self._slices(incident, incident.moves[-1], now)
-        doubt = None if promise is None else self._caveat(incident, effect, alarm, now)
+        answers = self._who_answers(incident, now)
+        doubt = None if promise is None else self._caveat(incident, effect, alarm, now, answers)
         reason = rate_changed(incident.scope, incident.metric, effect, incident.moves[-1], turn)
-        reason += cost_text(per_day) + concentration(slices["slices"]) + (f" {doubt}" if doubt else "")
+        reason += (
+            verdict_time_text(answers[1].wait)
+            + cost_text(per_day)
+            + concentration(slices["slices"])
+            + (f" {doubt}" if doubt else "")
+        )
         kept = {"promise": promise if doubt is None else None, "caveat": doubt, "reason": reason}
         return {**measured(effect, per_day), **slices, **kept}
 
@@ -286,7 +295,16 @@ class RateCauses:
         (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
         return {"slices": slices_of(trials.leaves.names, inside, before, since, ErrorCounts(f0, f1, leaf, text))}
 
-    def _caveat(self, incident: Incident, effect: Effect, alarm: Alarm, now: int) -> str | None:
+    def _who_answers(self, incident: Incident, now: int) -> tuple[Answers, Answers]:
+        """Calls and verdicts before and since the change."""
+        inside, changed = self._within(incident.scope), incident.moves[-1]
+        start = int(self._levels(incident.moves[0], incident)[inside].max(initial=0))
+        names = self._trials.leaves.names
+        return self._answers.compared({names[at] for at in np.flatnonzero(inside)}, now, start, changed)
+
+    def _caveat(
+        self, incident: Incident, effect: Effect, alarm: Alarm, now: int, answers: tuple[Answers, Answers]
+    ) -> str | None:
         inside, end = self._within(incident.scope), incident.moves[0]
         start = self._levels(end, incident)[inside]
         first = max(int(start.max(initial=0)), (now // MINUTES_PER_HOUR - BASELINE_HOURS + 1) * MINUTES_PER_HOUR)
@@ -309,7 +327,16 @@ class RateCauses:
             threshold=alarm.evidence.get("threshold", 2000.0),
             days=(columns[:, 0], columns[:, 1]),
             new_kind=new_kind_of_day(before, since),
+            who=who_answers(*answers, self._mix(incident, now)),
         )
+
+    def _mix(self, incident: Incident, now: int) -> tuple[F64, F64, F64, F64, list[str]]:
+        """Failures and trials before and since the change, per slice within the scope, and the source of each."""
+        end, trials = incident.moves[0], self._trials
+        f0, n0, leaf, sources = trials.by_slice(now, self._levels(end, incident), end)
+        f1, n1, _, _ = trials.by_slice(now, incident.moves[-1], now)
+        rows = np.flatnonzero(self._within(incident.scope)[leaf])
+        return f0[rows], n0[rows], f1[rows], n1[rows], [sources[row] for row in rows]
 
 
 def _same_time(incident: Incident, changed: int) -> bool:

@@ -21,6 +21,8 @@ UNEVEN: Final = 0.25
 """By how much that must exceed the value's share of the trials."""
 
 
+LONG_WAIT: Final = 6 * 60.0
+"""Minutes from calls to verdicts from which on it matters of which of the two a change is dated."""
 _VERBS: Final[dict[Direction, str]] = {"down": "fell", "up": "rose"}
 
 
@@ -62,6 +64,7 @@ _METRICS: Final = {
     "cost_usd": "Typical cost per call",
     "tokens": "Typical number of tokens per call",
     "calls": "Traffic",
+    "responses": "Response rate",
 }
 _VALUES: Final = {"latency_ms": "latencies", "cost_usd": "costs per call", "tokens": "numbers of tokens"}
 
@@ -293,3 +296,34 @@ DAYS_DIFFER: Final = (
 def new_kind_text(kind: str) -> str:
     """A caveat: the change began on a `weekend` or `working day`, the first one."""
     return f"No promise is made: the change began on a {kind}, and the baseline has no other {kind} to compare it with."
+
+
+def answered_text(before: float, since: float) -> str:
+    """A caveat: another share of the calls is answered since the change.
+
+    >>> answered_text(0.171, 0.054)[:86]
+    'No promise is made: 17.1% of the calls were answered before the change and 5.4% since,'
+    """
+    return (
+        f"No promise is made: {before:.1%} of the calls were answered before the change and {since:.1%} since, "
+        "so those who answer now may not be those who answered before."
+    )
+
+
+def sources_text(source: str, before: float, since: float) -> str:
+    """A caveat: verdicts come from other sources since the change."""
+    return (
+        f"No promise is made: source '{source}' gave {before:.0%} of the verdicts before the change and {since:.0%} "
+        "since, and sources may judge differently."
+    )
+
+
+def verdict_time_text(wait_minutes: float) -> str:
+    """Of what a change is dated, where that matters: verdicts that come hours after their calls.
+
+    >>> verdict_time_text(90.0), verdict_time_text(26 * 60.0)
+    ('', ' That is when the verdicts came, on average 26 hours after their calls.')
+    """
+    if wait_minutes < LONG_WAIT:
+        return ""
+    return f" That is when the verdicts came, on average {wait_minutes / 60:.0f} hours after their calls."

@@ -14,6 +14,7 @@ from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
+from models.drift.volume.arms import MuteArms
 from models.drift.volume.volume import Volume
 from models.messages import Closed
 from models.state import Migrations
@@ -61,6 +62,7 @@ DETECTORS: Final[Mapping[str, Build]] = {
     "numeric": MeanShift,
     "quantiles": QuantileShift,
     "volume": Volume,
+    "arms": MuteArms,
 }
 """By the key of their state, in the order in which they run."""
 
@@ -75,7 +77,7 @@ class Drift:
         """Start fresh, or from a `state()`."""
         settings = DriftSettings() if settings is None else settings
         self._detectors: dict[str, Detector] = {
-            name: build(settings, None if state is None else state[name]) for name, build in DETECTORS.items()
+            name: build(settings, None if state is None else state.get(name)) for name, build in DETECTORS.items()
         }
 
     def close(self, closed: Closed) -> list[Alarm]:

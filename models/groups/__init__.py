@@ -1,7 +1,7 @@
 """Merge the shards, hold the caps on groups, and close minutes.
 
 `groups.py` is the step, `naming.py` decides which groups are counted by name, `members.py` keeps those that are, and
-`heavy_hitters.py` finds the busy others.
+`heavy_hitters.py` finds the busy others. `usual_lateness.py` keeps out of closed minutes what came too late for them.
 """
 
 from __future__ import annotations
@@ -9,5 +9,6 @@ from __future__ import annotations
 from models.groups.groups import Grouped, Groups
 from models.groups.members import TASKS
 from models.groups.naming import Caps, Folding
+from models.groups.usual_lateness import LateCalls
 
-__all__ = ["TASKS", "Caps", "Folding", "Grouped", "Groups"]
+__all__ = ["TASKS", "Caps", "Folding", "Grouped", "Groups", "LateCalls"]

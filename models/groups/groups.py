@@ -6,6 +6,7 @@ being one makes the caps exact and a closed minute the same for all readers (doc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,17 +14,24 @@ import numpy as np
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import MAX_ATTEMPTS, OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
-from models.columns.group_sums import total
 from models.groups.members import Route
-from models.groups.migrations import with_attempts, with_naming, with_task_types
+from models.groups.migrations import with_attempts, with_lateness, with_naming, with_task_types
 from models.groups.naming import Caps, Folding, Naming
+from models.groups.sums import (
+    sum_attempts,
+    sum_errors,
+    sum_responses,
+    sum_scores,
+    sum_trials,
+    trials_by_delay,
+    trials_by_source,
+)
+from models.groups.usual_lateness import STRIDE, CameLate, LateCalls, UsualLateness
 from models.messages import (
     NO_ATTEMPTS,
-    NO_DELAYS,
     NO_ERRORS,
     NO_RESPONSES,
     NO_SCORES,
-    NO_SLICES,
     NO_TRIALS,
     NO_VALUES,
     Attempts,
@@ -37,12 +45,11 @@ from models.messages import (
     OpinionDeltas,
     Responses,
     Scores,
-    SliceTrials,
-    TrialDelays,
     TrialDeltas,
     Values,
 )
 from models.state import Migrations
+from models.stats.lateness import IN_TIME
 
 MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
@@ -54,8 +61,9 @@ _Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts)
 class Grouped(NamedTuple):
     """What one message of one shard led to.
 
-    `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together. Codes
-    index `names` and `sources`, which may repeat.
+    `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together.
+    `late`: calls of the minutes that closed which are evidence of nothing. Codes index `names` and `sources`, which may
+    repeat.
     """
 
     names: list[Group]
@@ -68,13 +76,14 @@ class Grouped(NamedTuple):
     folding: list[Folding]
     folded_at: int
     watermark: int
+    late: Sequence[LateCalls] = ()
 
 
 class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
 
-    STATE_VERSION: ClassVar = 7
-    MIGRATIONS: ClassVar[Migrations] = {4: with_naming, 5: with_task_types, 6: with_attempts}
+    STATE_VERSION: ClassVar = 8
+    MIGRATIONS: ClassVar[Migrations] = {4: with_naming, 5: with_task_types, 6: with_attempts, 7: with_lateness}
 
     def __init__(self, shards: int, caps: Caps) -> None:
         """`shards`: how many must have sent messages before the watermark starts; `caps`: more groups fold."""
@@ -91,10 +100,13 @@ class Groups:
         self._attempts: list[Attempts] = []
         self._failed: dict[tuple[int, int, str], int] = {}
         """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
+        self._lateness, self._came_late = UsualLateness(), CameLate()
+        self._late: list[LateCalls] = []
+        """Of the minutes that the present message closes."""
 
     def process(self, changes: Changes) -> Grouped:
         """Merge one message."""
-        to = _Places([self._naming.route(name) for name in changes.names])
+        to = _Places([self._naming.route(name) for name in changes.names], changes.late)
         cells, latencies, delays, opinions = changes.cells, changes.latencies, changes.delays, changes.opinions
         self._count_calls(changes)
         self._add(changes, to)
@@ -116,7 +128,12 @@ class Groups:
             # Before there is a watermark, as in the first batch of all, the calls themselves give the time.
             folded_at=self._naming.newest_hour * HOUR_US if changes.watermark == NEVER else changes.watermark,
             watermark=watermark,
+            late=self._came(),
         )
+
+    def _came(self) -> Sequence[LateCalls]:
+        late, self._late = self._late, []
+        return late
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays; not a copy. Parts are joined first: a batch of each shard adds some."""
@@ -135,6 +152,8 @@ class Groups:
             "scores": self._scores,
             "attempts": self._attempts,
             "failed": self._failed,
+            "lateness": self._lateness.state(),
+            "came_late": self._came_late.state(),
         }
 
     @classmethod
@@ -150,6 +169,7 @@ class Groups:
         groups._scores = [Scores(*part) for part in kept["scores"]]
         groups._attempts = [Attempts(*part) for part in kept["attempts"]]
         groups._failed = kept["failed"]
+        groups._lateness, groups._came_late = UsualLateness(kept["lateness"]), CameLate(kept["came_late"])
         return groups
 
     def _count_calls(self, changes: Changes) -> None:
@@ -163,6 +183,7 @@ class Groups:
         own = np.fromiter(
             (self._codes.setdefault(name, len(self._codes)) for name in to.names), np.int32, len(to.names)
         )
+        own += np.array(to.late, np.int32) * np.int32(STRIDE)
         hours, trials, values = changes.hours, changes.trials, changes.values
         if len(trials.code):
             self._trials.append(trials._replace(code=own[to.of(trials.code, hours.trials)]))
@@ -222,37 +243,50 @@ class Groups:
         scores, self._scores = _split_at(self._scores, through, NO_SCORES)
         attempts, self._attempts = _split_at(self._attempts, through, NO_ATTEMPTS)
         errors, failed = self._pop_errors(through)
+        self._lateness.grow(len(self._codes))
+        tables, late = self._lateness.sorted_out([trials, values, responses, scores, attempts, failed])
+        uploaded = tables[2].code >= STRIDE
+        tables = [table._replace(code=table.code % STRIDE) for table in tables]
+        trials, values, responses, scores, attempts, failed = tables
+        if len(late[0].code):
+            self._late += self._came_late.add([name[0] for name in self._codes], late[0], late[4], late[1])
         names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed), "code")
         sources, source = _ranked(list(self._sources), (responses, scores), "source")
-        responses = _sum_responses(responses._replace(code=code[responses.code], source=source[responses.source]))
+        responses = responses._replace(code=code[responses.code], source=source[responses.source])
+        # An upload says nothing of how long its trials took.
+        at_once = responses._replace(bucket=np.where(uploaded, np.int16(0), responses.bucket))
+        responses = sum_responses(responses)
         return Closed(
             through,
             names,
-            trials=_sum_trials(trials._replace(code=code[trials.code])),
+            trials=sum_trials(trials._replace(code=code[trials.code])),
             values=_in_order(values._replace(code=code[values.code])),
             sources=tuple(sources),
-            delays=_by_delay(responses),
-            slices=_by_source(responses),
-            scores=_sum_scores(scores._replace(code=code[scores.code], source=source[scores.source])),
+            delays=trials_by_delay(at_once if uploaded.any() else responses),
+            slices=trials_by_source(responses),
+            scores=sum_scores(scores._replace(code=code[scores.code], source=source[scores.source])),
             responses=responses,
             errors=tuple(errors),
-            failed=_sum_errors(failed._replace(code=code[failed.code])),
-            attempts=_sum_attempts(attempts._replace(code=code[attempts.code])),
+            failed=sum_errors(failed._replace(code=code[failed.code])),
+            attempts=sum_attempts(attempts._replace(code=code[attempts.code])),
         )
 
 
 class _Places:
     """With which groups the rows of a message count: by their code, and the hour of the call where that matters."""
 
-    def __init__(self, routes: list[Route]) -> None:
-        """Codes index `routes`."""
+    def __init__(self, routes: list[Route], late: tuple[int, ...]) -> None:
+        """Codes index `routes`, and `late` where it is not empty."""
         self.names = [route.groups[0] for route in routes]
+        self.late = [*late] or [IN_TIME] * len(routes)
+        """How late the calls of a place came: see `models.stats.lateness`."""
         self._later: list[tuple[int, I32, I32]] = []
         """Of a code that counts elsewhere from some hour on: the hours, and the places among `names`."""
         for code, route in enumerate(routes):
             if len(route.hours) > 1:
                 first = len(self.names)
                 self.names += route.groups[1:]
+                self.late += [self.late[code]] * (len(self.names) - first)
                 places = [code, *range(first, len(self.names))]
                 self._later.append((code, np.array(route.hours, np.int32), np.array(places, np.int32)))
 
@@ -301,58 +335,6 @@ def _split_at(parts: list[Any], through: int, empty: Any) -> tuple[Any, list[Any
         return whole, []
     rest = type(empty)(*(column[~closed] for column in whole))
     return type(empty)(*(column[closed] for column in whole)), [rest]
-
-
-def _sum_trials(trials: TrialDeltas) -> TrialDeltas:
-    """One row per (minute, group), in that order; rows that cancelled out are dropped."""
-    if not len(trials.code):
-        return trials
-    first, sums = total((trials.minute, trials.code), trials[2:])
-    return TrialDeltas(trials.code[first], trials.minute[first], *sums)
-
-
-def _sum_responses(rows: Responses) -> Responses:
-    if not len(rows.code):
-        return rows
-    key = (rows.minute, rows.code, rows.source, rows.success, rows.bucket)
-    first, sums = total(key, (rows.statements, rows.trials))
-    columns: tuple[Any, ...] = rows[:5]
-    return Responses(*(column[first] for column in columns), *sums)
-
-
-def _by_delay(rows: Responses) -> TrialDelays:
-    if not len(rows.code):
-        return NO_DELAYS
-    first, (count,) = total((rows.minute, rows.code, rows.success, rows.bucket), (rows.trials,))
-    return TrialDelays(rows.code[first], rows.minute[first], rows.success[first], rows.bucket[first], count)
-
-
-def _by_source(rows: Responses) -> SliceTrials:
-    if not len(rows.code):
-        return NO_SLICES
-    first, (count,) = total((rows.minute, rows.code, rows.source, rows.success), (rows.trials,))
-    return SliceTrials(rows.code[first], rows.minute[first], rows.source[first], rows.success[first], count)
-
-
-def _sum_scores(rows: Scores) -> Scores:
-    if not len(rows.code):
-        return rows
-    first, (count,) = total((rows.minute, rows.code, rows.source, rows.level), (rows.count,))
-    return Scores(rows.code[first], rows.minute[first], rows.source[first], rows.level[first], count)
-
-
-def _sum_errors(rows: ErrorTrials) -> ErrorTrials:
-    if not len(rows.code):
-        return rows
-    first, (count,) = total((rows.minute, rows.code, rows.error), (rows.count,))
-    return ErrorTrials(rows.code[first], rows.minute[first], rows.error[first], count)
-
-
-def _sum_attempts(rows: Attempts) -> Attempts:
-    if not len(rows.code):
-        return rows
-    first, (count,) = total((rows.minute, rows.code, rows.hour), (rows.count,))
-    return Attempts(rows.code[first], rows.minute[first], rows.hour[first], count)
 
 
 def _in_order(values: Values) -> Values:

@@ -8,6 +8,7 @@ from aftercall.times import HOUR_US
 from aftercall.vocabulary import OTHER
 from models.groups.heavy_hitters import HeavyHitters
 from models.groups.members import EVER, TASKS, Members, task_of
+from models.groups.usual_lateness import UsualLateness
 
 AHEAD_H: Final = 3
 """The newest call of a state is taken to be so far ahead of the clocks, as it was not kept."""
@@ -59,3 +60,10 @@ def with_task_types(state: dict[str, Any]) -> dict[str, Any]:
 def with_attempts(state: dict[str, Any]) -> dict[str, Any]:
     """Version 6 knew no attempts."""
     return state | {"attempts": []}
+
+
+def with_lateness(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 7 did not know how late calls come; what lies in its open minutes counts as having come in time."""
+    groups = UsualLateness()
+    groups.grow(len(state["codes"]))
+    return state | {"lateness": groups.state(), "came_late": {}}

@@ -63,8 +63,7 @@ def _add(shard: ShardState, rows: list[AttemptRow], found: list[tuple[int, ...]]
     places = CallPlaces(group, np.array(at, np.int64), np.array(call_minute, np.int32))
     now = np.array(minute, np.int32)
     deltas.add_calls(
-        group,
-        places.at,
+        places,
         now,
         np.array([row.latency_ms for row in rows], np.float64),
         np.where(np.isnan(cost_usd), -1, np.rint(cost_usd * _NANO)).astype(np.int64),

@@ -16,6 +16,7 @@ from models.arrays import F64, I8, I16, I32, I64, U64
 from models.columns.group_sums import runs, total
 from models.columns.keyed_sums import pack_key
 from models.join.call_places import UNKNOWN, CallPlace, CallPlaces, Known
+from models.join.late_calls import coded, coded_one, uncoded
 from models.join.ledger import End
 from models.join.parts import columns_of, concatenated, renumbered, summed
 from models.messages import (
@@ -82,19 +83,18 @@ class Deltas:
         self._attempts: list[tuple[I32, I32, I32]] = []
         self._failed: dict[tuple[int, int, int, str], int] = {}
 
-    def add_calls(
-        self, group: I32, at: I64, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64
-    ) -> None:
-        """Calls accepted: counts, cost, latency, and their values for the numeric detectors."""
+    def add_calls(self, calls: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64) -> None:
+        """Calls accepted, or failed attempts of calls, which take effect in `minute`: counts, cost, latency, values."""
+        (group, at, _), code = calls, coded(calls)
         call_minute = (at // MINUTE_US).astype(np.int32)
         ones = np.ones(len(group), np.int32)
         cost = np.maximum(cost_nano, 0)
         self._cells.append({"group": group, "minute": call_minute, "calls": ones, "cost_nano": cost})
-        self._trials.append({"group": group, "minute": minute, "hour": _hour(at), "calls": ones})
+        self._trials.append({"group": code, "minute": minute, "hour": _hour(at), "calls": ones})
         known = ~np.isnan(latency_ms)
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
-        self._values.append(Values(group, minute, at, key, latency_ms, cost_usd, tokens))
+        self._values.append(Values(code, minute, at, key, latency_ms, cost_usd, tokens))
 
     def add_filled(self, call: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64) -> None:
         """Values that calls did not have before, nan or -1 where one has none; they take effect in `minute`."""
@@ -104,7 +104,7 @@ class Deltas:
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
         some = known | (cost_nano >= 0) | (tokens >= 0)
-        values: tuple[Any, ...] = (group, minute, at, key, latency_ms, cost_usd, tokens)
+        values: tuple[Any, ...] = (coded(call), minute, at, key, latency_ms, cost_usd, tokens)
         self._values.append(Values(*(column[some] for column in values)))
 
     def add_attempts(self, calls: CallPlaces, minute: I32, errors: Sequence[str]) -> None:
@@ -114,12 +114,13 @@ class Deltas:
         self.add_verdicts(group, at, failure, at)
         source = np.full(len(group), self._source_code(CALL), np.int32)
         self.add_first_trials(calls, minute, failure, source, by_statement=False)
+        codes = coded(calls)
         for code, effective, hour, error in zip(
-            group.tolist(), minute.tolist(), _hour(at).tolist(), errors, strict=True
+            codes.tolist(), minute.tolist(), _hour(at).tolist(), errors, strict=True
         ):
             key = (code, effective, hour, error_text(error))
             self._failed[key] = self._failed.get(key, 0) + 1
-        self._attempts.append((group, minute, _hour(at)))
+        self._attempts.append((codes, minute, _hour(at)))
 
     def add_verdicts(
         self,
@@ -163,8 +164,8 @@ class Deltas:
 
     def add_call_trials(self, call: CallPlace, ends: dict[int, End], sign: int, known: Known = UNKNOWN) -> None:
         """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `known`: its error."""
-        (group, call_at, call_minute), before = call, None
-        hour = call_at // HOUR_US
+        (_, call_at, call_minute), before = call, None
+        group, hour = coded_one(call), call_at // HOUR_US
         for minute in sorted(ends) if len(ends) > 1 else ends:
             now, source = ends[minute]
             if now is not before:
@@ -188,7 +189,7 @@ class Deltas:
         score: float | None,
     ) -> None:
         """One assertion that entered a ledger and takes effect in `minute`; `success` None: it abstains."""
-        by, (group, call_at, call_minute) = self._source_code(source or ""), call
+        by, (_, call_at, call_minute), group = self._source_code(source or ""), call, coded_one(call)
         hour, said = call_at // HOUR_US, -1 if success is None else int(success)
         self._response_rows.append((group, minute, hour, by, said, minute - call_minute, 1, 0))
         if score is not None:
@@ -203,7 +204,7 @@ class Deltas:
         self, calls: CallPlaces, minute: I32, success: I8, source: I32, *, by_statement: bool = True
     ) -> None:
         """First verdicts of calls: a trial each, and a net gain. `by_statement` is False for verdicts by silence."""
-        group, call_at, call_minute = calls
+        (_, call_at, call_minute), group = calls, coded(calls)
         hour = _hour(call_at)
         good = (success == 1).astype(np.int32)
         bad = 1 - good
@@ -228,7 +229,7 @@ class Deltas:
 
         Each is a trial, by `source`.
         """
-        group, call_at, call_minute = calls
+        (_, call_at, call_minute), group = calls, coded(calls)
         hour = _hour(call_at)
         good, bad = (success == 1).astype(np.int32), (success == 0).astype(np.int32)
         self._trials.append(
@@ -248,18 +249,18 @@ class Deltas:
 
     def add_statements(self, calls: CallPlaces, minute: I32, source: I32, success: I8, score: F64) -> None:
         """Assertions that entered ledgers and take effect in `minute`; `score` as for `add_scores`."""
-        group, call_at, call_minute = calls
+        (_, call_at, call_minute), group = calls, coded(calls)
         ones = np.ones(len(group), np.int32)
         late = minute - call_minute
         self._responses.append((group, minute, _hour(call_at), source, success, late, ones, 0 * ones))
-        self.add_scores(group, call_at, minute, source, score)
+        self.add_scores(calls, minute, source, score)
 
-    def add_scores(self, group: I32, call_at: I64, minute: I32, source: I32, score: F64) -> None:
+    def add_scores(self, calls: CallPlaces, minute: I32, source: I32, score: F64) -> None:
         """Scores of assertions, nan where there is none. Those of `add_statement` are counted there."""
         (given,) = (~np.isnan(score)).nonzero()
         if len(given):
-            hour = _hour(call_at[given])
-            self._scores.append((group[given], minute[given], hour, source[given], score[given]))
+            group, hour = coded(calls)[given], _hour(calls.at[given])
+            self._scores.append((group, minute[given], hour, source[given], score[given]))
 
     def _gather_rows(self) -> None:
         """Add the differences of single calls as columns."""
@@ -298,26 +299,30 @@ class Deltas:
         errors, failed_hour, failed = self._error_table()
         hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour)
         attempts = self._attempt_table()
-        tables = (latencies, delays, values, opinions, responses, scores, failed, attempts)
-        chosen, code = renumbered(len(groups), [cells["group"], trials["group"], *(table.code for table in tables)])
+        tables = (latencies, delays, values, responses, scores, failed, opinions, attempts)
+        parts = [cells.pop("group"), trials.pop("group"), *(table.code for table in tables)]
+        places, late, parts = uncoded(len(groups), parts)
+        chosen, code = renumbered(len(places), parts)
+        of = [code[part] for part in parts]
         used_sources, by = renumbered(len(sources), [responses.source, scores.source, opinions.source])
         return Changes(
             shard=shard,
             watermark=watermark,
-            names=[groups[i] for i in chosen.tolist()],
-            cells=CellDeltas(code[cells.pop("group")], **cells),
-            latencies=latencies._replace(code=code[latencies.code]),
-            delays=delays._replace(code=code[delays.code]),
-            trials=TrialDeltas(code[trials.pop("group")], **trials),
-            values=values._replace(code=code[values.code]),
+            names=[groups[i] for i in places[chosen].tolist()],
+            late=tuple(late[i] for i in chosen.tolist()) if late else (),
+            cells=CellDeltas(of[0], **cells),
+            trials=TrialDeltas(of[1], **trials),
+            latencies=latencies._replace(code=of[2]),
+            delays=delays._replace(code=of[3]),
+            values=values._replace(code=of[4]),
             sources=tuple(sources[i] for i in used_sources.tolist()),
-            responses=responses._replace(code=code[responses.code], source=by[responses.source]),
-            scores=scores._replace(code=code[scores.code], source=by[scores.source]),
+            responses=responses._replace(code=of[5], source=by[responses.source]),
+            scores=scores._replace(code=of[6], source=by[scores.source]),
             errors=errors,
-            failed=failed._replace(code=code[failed.code]),
+            failed=failed._replace(code=of[7]),
             hours=hours,
-            opinions=opinions._replace(code=code[opinions.code], source=by[opinions.source]),
-            attempts=attempts._replace(code=code[attempts.code]),
+            opinions=opinions._replace(code=of[8], source=by[opinions.source]),
+            attempts=attempts._replace(code=of[9]),
         )
 
     def _latency_table(self) -> LatencyDeltas:

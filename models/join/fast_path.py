@@ -69,7 +69,7 @@ class FastPath:
         table.filled[new] = calls.filled[accepted] | KNOWN
         hashes = self._shard.homonyms.hashes(calls.key[accepted])
         latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
-        self._deltas.add_calls(group, at, minute, latency_ms, cost_nano, tokens, hashes)
+        self._deltas.add_calls(CallPlaces(group, at, minute), minute, latency_ms, cost_nano, tokens, hashes)
         row_of = np.full(len(calls.key), -1, np.int32)
         row_of[accepted] = new
         return np.where(dispatch.owner >= 0, row_of[dispatch.owner], dispatch.outcome_rows)
@@ -90,6 +90,7 @@ class FastPath:
             self._deltas.add_verdicts(group, call_at, success, at, source=source)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
-            self._deltas.add_first_trials(CallPlaces(group, call_at, call_minute), trial_minute, success, source)
-            self._deltas.add_scores(group, call_at, trial_minute, source, tables.scaled(version, source, score))
+            places = CallPlaces(group, call_at, call_minute)
+            self._deltas.add_first_trials(places, trial_minute, success, source)
+            self._deltas.add_scores(places, trial_minute, source, tables.scaled(version, source, score))
         return FirstVerdicts(records, self._shard.groups, group, call_at, at, success)

@@ -30,6 +30,7 @@ from models.join.identity import Identified, identify
 from models.join.joined import Expired, Joined
 from models.join.migrations import (
     early_outcomes_in_columns,
+    ends_of_waits,
     ids_in_one_array,
     names_in_digests,
     statements_in_one_pool,
@@ -57,12 +58,13 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 6
+    STATE_VERSION: ClassVar = 7
     MIGRATIONS: ClassVar[Migrations] = {
         2: ids_in_one_array,
         3: early_outcomes_in_columns,
         4: names_in_digests,
         5: statements_in_one_pool,
+        6: ends_of_waits,
     }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""

@@ -18,11 +18,11 @@ from models.columns.stored_rows import by_place as _by_place
 from models.columns.stored_rows import chosen as _chosen
 from models.columns.stored_rows import ids as _ids
 from models.columns.stored_rows import texts as _texts
-from models.join.migrations import coding, ids_of_calls_beside_outcomes, pooled, waiting_in_columns
+from models.join.migrations import coding, ids_of_calls_beside_outcomes, pooled, waiting_in_columns, with_ends
 from models.join.statement_pool import POOL_TEXTS
 
 State = dict[str, Any]
-_NAMES: Final = ("sources", "partitions", "waits")
+_NAMES: Final = ("sources", "partitions")
 _BESIDE_COLUMNS: Final = frozenset({"ids", *POOL_TEXTS})
 
 
@@ -72,7 +72,7 @@ def _waiting(parts: list[Any]) -> State:
     if not isinstance(parts[0], dict):  # as version 3 stored it
         merged = dict(chain.from_iterable(parts))
         return waiting_in_columns(item for item in merged.items() if item[1])
-    parts = [{"authors": {}, **part} for part in parts]  # versions up to 5 had none
+    parts = with_ends([{"authors": {}, **part} for part in parts])  # versions up to 5 had no authors
     rows = _untouched(parts)
     own = {"keys", "touched", "call_ids", "outcome_ids", "reasons", "scorers", "retracts", "authors", *_NAMES}
     columns = [{name: column for name, column in part.items() if name not in own} for part in parts]

@@ -107,6 +107,25 @@ def statements_in_one_pool(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"held": held, "opinions_counted": False}
 
 
+def ends_of_waits(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 6 to 7: early outcomes had the code of how long they wait; now they have when their wait ends."""
+    return state | {"waiting": with_ends([state["waiting"]])[0]}
+
+
+def with_ends(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stored early outcomes, and changes of them in order, of version 6 as those of version 7."""
+    waits: list[int] = []
+    found = []
+    for part in parts:
+        # A whole state begins its list of waits, and changes add to it.
+        waits += part.get("waits", ())
+        kept = {name: column for name, column in part.items() if name not in {"wait", "waits"}}
+        if "wait" in part:
+            kept["ends"] = part["at"] + np.array(waits or [0], np.int64)[part["wait"]]
+        found.append(kept)
+    return found
+
+
 def coding(names: list[str]) -> Callable[[str], int]:
     """Gives the place of a name in a list of distinct ones, at whose end it is put where it is not there."""
     codes = {name: code for code, name in enumerate(names)}

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from aftercall.times import DAY_US
+import numpy as np
+
+from aftercall.times import DAY_US, NEVER
+from models.arrays import I64
 from models.join.ledger import SourceRule, VerdictRules
 
 
@@ -52,6 +55,20 @@ class JoinRules:
     def longest_hold(self) -> int:
         """Longest horizon plus lateness: no call is held longer."""
         return max([self.horizon_us, *(t.horizon_us for t in self.tasks.values())]) + self.allowed_lateness_us
+
+    def waits_until(self, at: I64, wm: I64, call_at: I64) -> I64:
+        """When the waits of outcomes for their calls end, us, shape (n,): fixed as they are accepted.
+
+        Args:
+            at: time of each.
+            wm: watermark that it met, or `NEVER`.
+            call_at: time of its call as it says, or `NEVER`.
+        """
+        # What is read late waits from then on: a call that was sent along with it is read at the same time.
+        ends: I64 = np.maximum(at, wm) + self.orphan_wait_us
+        hold = self.longest_hold()
+        # While the call could still be accepted there is something to wait for.
+        return np.where(call_at == NEVER, ends, np.maximum(ends, call_at + hold))
 
     def state(self) -> dict[str, Any]:
         """As plain values."""

@@ -16,6 +16,7 @@ import numpy as np
 from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64
 from models.join.arrivals import CallColumns, OutcomeColumns
+from models.join.call_places import CallPlaces
 from models.join.completions import Filled
 from models.join.contents import ERROR_BIT, KNOWN, UNKNOWN_NAME, Contents, differing, filled_by
 from models.join.deltas import Deltas
@@ -141,7 +142,8 @@ class SlowPath:
         minute = effective_minute(at, calls.wm[accepted])
         hashes = self._shard.homonyms.hashes(calls.key[accepted])
         latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
-        self._deltas.add_calls(calls.group[accepted], at, minute, latency_ms, cost_nano, tokens, hashes)
+        places = CallPlaces(calls.group[accepted], at, minute)
+        self._deltas.add_calls(places, minute, latency_ms, cost_nano, tokens, hashes)
 
     def _call(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         ledger = self._open_ledger(key, wm)
@@ -255,18 +257,17 @@ class SlowPath:
         wm, call_at, rules = outcomes.wm.item(i), outcomes.call_at.item(i), self._shard.rules
         if call_at != NEVER and call_at + rules.longest_hold() < wm:
             return "late", "its call, by call_occurred_at, has closed"
-        deadline = statement.at + rules.orphan_wait_us
-        if deadline < wm:
-            return "orphan", "no call with this call_id is held"
         first, repeats = self._early.first(key, statement.outcome_id), self._early.has(key, statement)
         problem = problem_of(statement, first, repeats=repeats, rules=rules.verdict)
         if problem is not None:
             return self._counted(problem)
         raw: bytes = outcomes.raw[i]
+        mine = slice(i, i + 1)
+        ends = rules.waits_until(outcomes.at[mine], outcomes.wm[mine], outcomes.call_at[mine])
         outcome = EarlyOutcome(
             statement,
             outcomes.records[i].call_id,
-            deadline,
+            ends.item(),
             self._partitions[outcomes.partition.item(i)],
             outcomes.offset.item(i),
             len(raw),

@@ -26,7 +26,7 @@ def strange(shard: ShardState, outcomes: OutcomeColumns, found: Identified, path
     meets_nothing = paths.is_alone[first:] & (paths.outcome_rows < 0) & ~found.awaited[first:]
     meets_nothing &= ~outcomes.retract & (outcomes.author == 0)
     is_late = (outcomes.call_at != NEVER) & (outcomes.call_at + rules.longest_hold() < outcomes.wm)
-    strange: Bools = meets_nothing & ~is_late & (outcomes.at + rules.orphan_wait_us >= outcomes.wm)
+    strange: Bools = meets_nothing & ~is_late
     return strange
 
 
@@ -38,6 +38,7 @@ def strangers(shard: ShardState, outcomes: OutcomeColumns, chosen: I64, partitio
     return Strangers(
         keys=outcomes.key[chosen],
         at=at,
+        ends=shard.rules.waits_until(at, outcomes.wm[chosen], outcomes.call_at[chosen]),
         minute=effective_minute(at, outcomes.wm[chosen]),
         source=outcomes.source[chosen],
         given=outcomes.success[chosen],
@@ -53,5 +54,4 @@ def strangers(shard: ShardState, outcomes: OutcomeColumns, chosen: I64, partitio
         scorers=list(map(_scorer, records)),
         sources=shard.sources,
         partitions=partitions,
-        wait_us=shard.rules.orphan_wait_us,
     )

@@ -1,4 +1,4 @@
-"""Stores early outcomes as numpy columns: at most 160 bytes for one whose ids are UUIDs and that has no reason."""
+"""Stores early outcomes as numpy columns: at most 168 bytes for one whose ids are UUIDs and that has no reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.arrays import F64, I8, I32, I64, U8, U64, Bools, Objects
+from models.arrays import F64, I8, I32, I64, U64, Bools, Objects
 from models.columns.id_column import IdColumn
 from models.columns.names import Names
 from models.columns.struct_of_arrays import StructOfArrays
@@ -41,8 +41,8 @@ class _Columns(NamedTuple):
     """Names and types are those of the stored state, but for `next` and `turn`."""
 
     at: I64
-    wait: U8
-    """Code of how long it waits, us."""
+    ends: I64
+    """When its wait ends, us."""
     minute: I32
     source: I32
     given: I8
@@ -65,12 +65,13 @@ _UNSTORED: Final = ("next", "turn")
 class Strangers(NamedTuple):
     """Early outcomes that assert something, unsigned, each of another call that no other outcome waits for.
 
-    `source` indexes `sources`, `partition` indexes `partitions`; `hash` is SHA-256, shape (n, 4); `wait_us`: how long
-    they wait.
+    `source` indexes `sources`, `partition` indexes `partitions`; `hash` is SHA-256, shape (n, 4); `ends`: when their
+    waits end.
     """
 
     keys: U64
     at: I64
+    ends: I64
     minute: I32
     source: I32
     given: I8
@@ -86,7 +87,6 @@ class Strangers(NamedTuple):
     scorers: list[str | None]
     sources: list[str]
     partitions: list[str]
-    wait_us: int
 
 
 class WaitingTable:
@@ -95,7 +95,7 @@ class WaitingTable:
     def __init__(self) -> None:
         nothing = _Columns(
             at=np.zeros(0, np.int64),
-            wait=np.zeros(0, np.uint8),
+            ends=np.zeros(0, np.int64),
             minute=np.zeros(0, np.int32),
             source=np.zeros(0, np.int32),
             given=np.zeros(0, np.int8),
@@ -116,8 +116,8 @@ class WaitingTable:
         self._retracts: dict[int, str] = {}
         self._authors: dict[int, str] = {}
         self._turn = 0
-        self._sources, self._partitions, self._waits = Names[str](), Names[str](), Names[int]()
-        self._stored = (0, 0, 0)
+        self._sources, self._partitions = Names[str](), Names[str]()
+        self._stored = (0, 0)
         """How many names of each kind are stored already."""
         self._free = array("i")
 
@@ -132,7 +132,7 @@ class WaitingTable:
         row, c, s = self._free.pop(), self.columns, outcome.statement
         c.at[row], c.minute[row], c.next[row], c.turn[row] = s.at, s.minute, END, self._turn
         self._turn += 1
-        c.wait[row] = self._waits.code(outcome.deadline - s.at)
+        c.ends[row] = outcome.deadline
         c.source[row] = _NO_SOURCE if s.source is None else self._sources.code(s.source)
         c.given[row] = _RETRACTS if s.retract else _ABSENT if s.given is None else int(s.given)
         c.score[row] = np.nan if s.score is None else s.score
@@ -159,7 +159,7 @@ class WaitingTable:
         del self._free[-count:]
         values = _Columns(
             at=s.at,
-            wait=np.array(self._waits.code(s.wait_us), np.uint8),
+            ends=s.ends,
             minute=s.minute,
             source=_recoded(s.source, s.sources, self._sources),
             given=s.given,
@@ -221,12 +221,11 @@ class WaitingTable:
 
     def deadline(self, row: int) -> int:
         """Until when the outcome in a row waits, us."""
-        return self.columns.at.item(row) + self._waits.names[self.columns.wait.item(row)]
+        return self.columns.ends.item(row)
 
     def deadlines(self, rows: I32) -> I64:
         """The same for many rows."""
-        waits = np.array(self._waits.names or [0], np.int64)
-        return self.columns.at[rows] + waits[self.columns.wait[rows]]
+        return self.columns.ends[rows]
 
     def order(self, row: int) -> tuple[str, str, int]:
         """By what outcomes of one deadline are ordered: call_id, outcome_id, and when it came."""
@@ -241,9 +240,9 @@ class WaitingTable:
         """Plain values of `rows`, in that order. Forgets unused names first where it is `whole`, which has all rows."""
         if whole:
             self._forget_names(rows)
-        stored, self._stored = self._stored, (len(self._sources), len(self._partitions), len(self._waits))
+        stored, self._stored = self._stored, (len(self._sources), len(self._partitions))
         columns = {name: c for name, c in self._rows.copied(rows)._asdict().items() if name not in _UNSTORED}
-        sources, partitions, waits = stored
+        sources, partitions = stored
         return {
             **columns,
             "call_ids": self.call_ids.state_of(rows),
@@ -254,7 +253,6 @@ class WaitingTable:
             "authors": _by_place(self._authors, rows),
             "sources": self._sources.names[sources:],
             "partitions": self._partitions.names[partitions:],
-            "waits": self._waits.names[waits:],
         }
 
     def restore(self, state: dict[str, Any]) -> I32:
@@ -275,8 +273,7 @@ class WaitingTable:
         self._retracts = dict(state["retracts"])
         self._authors = dict(state.get("authors", {}))  # versions up to 5 had none
         self._sources, self._partitions = Names(state["sources"]), Names(state["partitions"])
-        self._waits = Names(state["waits"])
-        self._stored = (len(self._sources), len(self._partitions), len(self._waits))
+        self._stored = (len(self._sources), len(self._partitions))
         return rows
 
     def _grow(self, count: int) -> None:
@@ -293,7 +290,7 @@ class WaitingTable:
         named = rows[c.source[rows] != _NO_SOURCE]
         c.source[named] = self._sources.compacted(c.source[named])
         c.partition[rows] = self._partitions.compacted(c.partition[rows])
-        self._stored = (0, 0, 0)
+        self._stored = (0, 0)
 
 
 def _by_place(values: dict[int, str], rows: I32) -> dict[int, str]:

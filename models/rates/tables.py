@@ -261,6 +261,9 @@ class _Tables:
         weight = (self._history.weight[0][cells.rank], self._history.weight[1][cells.rank])
         rate = np.where(resolved > 0, successes / np.maximum(resolved, 1), np.nan)
         corrected = correct(successes, failures, calls, Expected(*cells.expected), weight)
+        # Of what never was answered it is not known when it will be, whatever its siblings take.
+        unheard = (self._history.own[cells.rank] == 0) & (resolved == 0) & (expired < calls)
+        corrected = corrected._replace(maturity=np.where(unheard, np.nan, corrected.maturity))
         corrected = with_final(corrected, calls - resolved - expired == 0, rate, low, high)
         middle, tail = _percentiles(cells, latency)
         return {

@@ -57,6 +57,8 @@ class DelayHistory(NamedTuple):
     """Arrays of shape (2, groups, 41), nan where not even the task type has a history."""
     weight: F64
     """Shape (2, groups): verdicts the distribution rests on."""
+    own: F64
+    """Shape (groups,): how many of these are of the group itself."""
 
 
 class Expected(NamedTuple):
@@ -92,7 +94,7 @@ def shrunken(within: I64, through: I64, task: I64, parent_weight: float = TASK_T
     steps = ends - of_task[task]
     mixed = delay.distribution(own + total[..., None] * steps, own_through + total[..., None] * ends)
     sides = Distribution(*(np.ascontiguousarray(np.moveaxis(values, 1, 0)) for values in mixed))
-    return DelayHistory(sides, (own.sum(axis=-1) + total).T.copy())
+    return DelayHistory(sides, (own.sum(axis=-1) + total).T.copy(), own.sum(axis=(1, 2)))
 
 
 def expected(history: DelayHistory, group: I64, calls: I64, age_us: I64) -> Expected:

@@ -21,7 +21,8 @@ that are merely bad.
 The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
 days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
 its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth 2004, section 3), and is an upper
-confidence bound. docs/decisions/0011 has the evidence.
+confidence bound. Where most of a day's trials come in one hour, as those of a nightly judge, what hours vary is what
+days vary, and counts once (docs/decisions/0025). docs/decisions/0011 has the evidence.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import numpy as np
 from aftercall.times import MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
+from models.stats.trial_variance import trial_variance
 
 GroupRows = I64 | slice
 """Distinct groups; a slice where they follow each other, so that their columns are views."""
@@ -52,10 +54,14 @@ GRAIN: Final = 64.0
 """What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
 MINUTES_PER_QUARTER: Final = 360
 
+TOGETHER: Final = 0.5
+"""Share of a day's trials in its busiest hour, as it usually is, from which on they come together."""
+MANY: Final = 20.0
+"""Trials of a day that tell whether they do."""
+_NEWEST: Final = 0.3
+"""Weight of the newest day in what is usual."""
 _PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
 """As much as one busy group's four degrees of freedom."""
-_RARE: Final = 5.0
-"""Events that a learned rate weighs in what is taken for the variance of a trial."""
 _DAYS: Final = 56.0
 """Days after which a day's differences weigh 1/e."""
 
@@ -165,17 +171,6 @@ def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
     return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone), everyone
 
 
-def _variance(events: F64, trials: F64, rate: F64) -> F64:
-    """Of a trial, at the rate that was seen, drawn towards a learned one by as many trials as have _RARE events.
-
-    By the learned rate alone, a change would be taken for dispersion, and hide itself.
-    """
-    weight = _RARE / np.minimum(rate, 1 - rate)
-    seen = (events + weight * rate) / (trials + weight)
-    variance: F64 = seen * (1 - seen)
-    return variance
-
-
 class _Groups(NamedTuple):
     """What is counted and learned, columns of shape (groups,); their names are keys of the stored state."""
 
@@ -195,6 +190,8 @@ class _Groups(NamedTuple):
     """Sums over the day's hours: of events^2 / trials, of trials^2, and their number."""
     squares_now: F64
     hours_now: F64
+    busiest_now: F64
+    """Trials of its busiest hour."""
     day_events: F64
     day_trials: F64
     last_events: F64
@@ -208,6 +205,8 @@ class _Groups(NamedTuple):
     """The same of the differences of successive days."""
     between_count: F64
     between_size: F64
+    together: F64
+    """Share of a day's trials in its busiest hour, as it usually is."""
     rho_hour: F64
     """Correlations."""
     rho_day: F64
@@ -216,18 +215,19 @@ class _Groups(NamedTuple):
     def beginning(cls, rho_hour: float, rho_day: float) -> _Groups:
         """One row, as if it had been there when the day began: when a group first appears must not matter."""
         never, none = np.array(-1.0), np.zeros(())
-        return cls(never, never, *(none,) * 19, np.array(rho_hour), np.array(rho_day))
+        return cls(never, never, *(none,) * 21, np.array(rho_hour), np.array(rho_day))
 
     def counted_today(self) -> tuple[F64, ...]:
         """The counts that start from zero with each day."""
         return (
             self.hour_events, self.hour_trials, self.quarter_events, self.quarter_trials, self.past_events,
-            self.past_trials, self.within_now, self.squares_now, self.hours_now, self.day_events, self.day_trials,
+            self.past_trials, self.within_now, self.squares_now, self.hours_now, self.busiest_now, self.day_events,
+            self.day_trials,
         )  # fmt: skip
 
 
 class Dispersion:
-    """Learns the correlations of many groups, 184 bytes each; rows are the caller's group numbers.
+    """Learns the correlations of many groups, 200 bytes each; rows are the caller's group numbers.
 
     Attributes:
         day: UTC day since 1970 that is being counted, -1 before the first.
@@ -327,7 +327,8 @@ class Dispersion:
         dispersion = cls()
         dispersion.day = state["day"]
         dispersion.everyone_hour, dispersion.everyone_day = state["everyone_hour"], state["everyone_day"]
-        dispersion._rows = StructOfArrays(_Groups(*(state[name] for name in _Groups._fields)))
+        none = np.zeros(len(state["rho_day"]))  # earlier versions did not know whether trials come together
+        dispersion._rows = StructOfArrays(_Groups(*(state.get(name, none.copy()) for name in _Groups._fields)))
         return dispersion
 
     def _end_hours(self, rows: GroupRows) -> None:
@@ -339,6 +340,7 @@ class Dispersion:
         c.within_now[rows] += e * e / n
         c.squares_now[rows] += n * n
         c.hours_now[rows] += 1
+        c.busiest_now[rows] = np.maximum(c.busiest_now[rows], n)
         c.day_events[rows] += e
         c.day_trials[rows] += n
         c.hour_events[rows] = 0.0
@@ -358,17 +360,19 @@ class Dispersion:
         (rows,) = (c.day_trials > 0).nonzero()
         e, n = c.day_events[rows], c.day_trials[rows]
         rate = rate[rows]
-        alone = _variance(e, n, rate)
+        alone = trial_variance(e, n, rate)
         for column in (c.within, c.within_df, c.within_size, c.between, c.between_count, c.between_size):
             column[rows] *= np.exp(-1 / _DAYS)
         c.within[rows] += np.maximum(c.within_now[rows] - e * e / n, 0.0) / alone
         c.within_df[rows] += c.hours_now[rows] - 1
         c.within_size[rows] += n - c.squares_now[rows] / n
+        many = rows[n >= MANY]
+        c.together[many] += _NEWEST * (c.busiest_now[many] / c.day_trials[many] - c.together[many])
         both = c.last_trials[rows] > 0
         pair, e1, n1 = rows[both], e[both], n[both]
         e0, n0 = c.last_events[pair], c.last_trials[pair]
         shares = 1 / n1 + 1 / n0
-        c.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / _variance(e1 + e0, n1 + n0, rate[both])
+        c.between[pair] += (e1 / n1 - e0 / n0) ** 2 / shares / trial_variance(e1 + e0, n1 + n0, rate[both])
         c.between_count[pair] += 1
         c.between_size[pair] += 2 / shares
         c.last_events[rows], c.last_trials[rows] = e, n
@@ -384,9 +388,11 @@ class Dispersion:
         hours = np.divide(c.within, df, out=np.ones(len(df)), where=known)
         size = np.divide(c.within_size, df, out=np.ones(len(df)), where=known)
         c.rho_hour[:], self.everyone_hour = correlation(hours, df, np.maximum(size, 1.0))
+        together = c.together >= TOGETHER
+        c.rho_hour[together] = LEAST_RHO
         count = c.between_count
         known = count > 0
-        inflated = np.maximum(hours, 1.0)
+        inflated = np.where(together, 1.0, np.maximum(hours, 1.0))
         days = np.divide(c.between, count, out=np.ones(len(df)), where=known) / inflated
         size = np.divide(c.between_size, count, out=np.ones(len(df)), where=known) / inflated
         # Successive differences overlap, so that k of them tell as much as 2k / 3 independent ones.

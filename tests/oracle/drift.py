@@ -168,7 +168,7 @@ class ReferenceDrift:
             self._inherit(watch)
         assert watch.baseline_began is not None
         assert watch.since is not None
-        c = odds(watch.calls, minute, watch.delays.shares()) if watch.delays.known() else 1.0
+        c = odds(watch.calls, minute, watch.delays.shares(), trials) if watch.delays.known() else 1.0
         learned = grained(failures / c)
         both = trials - failures + learned
         days = max(minute - watch.since, DAY) / DAY

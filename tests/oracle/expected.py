@@ -123,14 +123,18 @@ class Calls:
         return self.before(hour) + (end - hour) / HOUR * (self.before(hour + HOUR) - self.before(hour))
 
 
-def odds(calls: Calls, minute: int, shares: Shares) -> float:
-    """c_t: what arrives in `minute` of calls that all fail, over what arrives of calls that all succeed."""
+def odds(calls: Calls, minute: int, shares: Shares, trials: int) -> float:
+    """c_t: what arrives in `minute` of calls that all fail, over what arrives of calls that all succeed.
+
+    What is far more `trials` than that is as much of either.
+    """
     arriving = [0.0, 0.0]
     for index in range(len(EDGES) - 1):
         made = calls.older(EDGES[index], minute) - calls.older(EDGES[index + 1], minute)
         for success in (False, True):
             arriving[success] += made * shares[success].get(index, 0.0) / (EDGES[index + 1] - EDGES[index])
-    failures, successes = arriving
+    beyond = max(0.0, trials - 5 - 2 * max(arriving))
+    failures, successes = arriving[0] + beyond, arriving[1] + beyond
     if failures + successes <= 0:
         return 1.0
     return min(max(failures / successes if successes > 0 else MOST, 1 / MOST), MOST)

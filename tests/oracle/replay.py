@@ -13,6 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from oracle.held import Arrived, Group, Held
 from oracle.identity import differing, fate
+from oracle.lateness import Usual, class_of, lateness
 from oracle.ledger import says, scaled
 from oracle.names import counted, spelled
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
@@ -30,6 +31,18 @@ class Dead(NamedTuple):
     outcome_id: str | None
 
 
+class Waiting(NamedTuple):
+    """An outcome without a held call; `ends`: when its wait is over, fixed when it was accepted."""
+
+    arrived: Arrived
+    ends: int
+
+    @property
+    def outcome(self) -> Outcome:
+        """The record."""
+        return self.arrived.outcome
+
+
 class Oracle:
     """Feeds on records in reading order, each with the watermark in force before it."""
 
@@ -40,7 +53,7 @@ class Oracle:
         self._duplicates = 0
         self._completed = 0
         self._calls: list[Held] = []
-        self._waiting: list[Arrived] = []
+        self._waiting: list[Waiting] = []
         self._dead: list[Dead] = []
         self._named: list[str | None] = []
         self._verdicts: dict[str, dict[str, Any]] = {}
@@ -70,10 +83,10 @@ class Oracle:
                 held.closed = True
                 if held.verdict() != before:
                     self._emit(held)
-        for arrived in list(self._waiting):
-            if wm > arrived.outcome.at + self.rules.orphan_wait_us:
-                self._waiting.remove(arrived)
-                self._refuse("orphan", arrived.outcome)
+        for waiting in list(self._waiting):
+            if wm > waiting.ends:
+                self._waiting.remove(waiting)
+                self._refuse("orphan", waiting.outcome)
 
     def _held(self, call_id: str) -> Held | None:
         for held in self._calls:
@@ -96,9 +109,9 @@ class Oracle:
             self._calls.append(accepted)
             if call.error is not None:
                 self._emit(accepted)
-            for arrived in [a for a in self._waiting if a.outcome.call_id == call.call_id]:
-                self._waiting.remove(arrived)
-                self._join(accepted, arrived)
+            for waiting in [one for one in self._waiting if one.outcome.call_id == call.call_id]:
+                self._waiting.remove(waiting)
+                self._join(accepted, waiting.arrived)
 
     def _complete(self, owner: Held, call: Call, minute: int) -> None:
         before = owner.verdict()
@@ -118,17 +131,22 @@ class Oracle:
         longest = self.rules.longest_horizon() + self.rules.allowed_lateness_us
         if outcome.call_at is not None and outcome.call_at + longest < wm:
             self._refuse("late", outcome)
-        elif outcome.at + self.rules.orphan_wait_us < wm:
-            self._refuse("orphan", outcome)
         elif self._is_accepted(outcome, [w.outcome for w in self._waiting if w.outcome.call_id == outcome.call_id]):
-            self._waiting.append(arrived)
+            self._waiting.append(Waiting(arrived, self._waits_until(outcome, wm)))
             self._keep_bound(shard_of(outcome.call_id))
+
+    def _waits_until(self, outcome: Outcome, wm: int) -> int:
+        """What is read late waits from then on; and nothing gives up while its call, by its own word, could come."""
+        ends = max(outcome.at, wm) + self.rules.orphan_wait_us
+        if outcome.call_at is None:
+            return ends
+        return max(ends, outcome.call_at + self.rules.longest_horizon() + self.rules.allowed_lateness_us)
 
     def _keep_bound(self, shard: int) -> None:
         """Where more wait in a shard than may, the one whose wait ends first becomes an orphan."""
         waiting = [a for a in self._waiting if shard_of(a.outcome.call_id) == shard]
         if self.rules.most_waiting is not None and len(waiting) > self.rules.most_waiting:
-            oldest = min(waiting, key=lambda a: (a.outcome.at, hash_of(a.outcome.call_id), *names_of(a.outcome)))
+            oldest = min(waiting, key=lambda a: (a.ends, hash_of(a.outcome.call_id), *names_of(a.outcome)))
             self._waiting.remove(oldest)
             self._refuse("orphan", oldest.outcome)
 
@@ -195,7 +213,7 @@ class Oracle:
 
     def waiting(self) -> list[Outcome]:
         """Outcomes still without their call, in the order of arrival."""
-        return [arrived.outcome for arrived in self._waiting]
+        return [waiting.outcome for waiting in self._waiting]
 
     def counters(self) -> dict[str, int]:
         """The counts of the table `pipeline`."""
@@ -235,11 +253,21 @@ class Oracle:
         """The counts of the table `source_rates`, likewise."""
         return source_rate_rows(grain, self._calls)
 
-    def trials(self) -> dict[Group, dict[int, tuple[int, int]]]:
-        """Trials that succeeded and failed per group and minute, over all minutes that have any."""
+    def usual(self) -> Usual:
+        """How late the calls of each group usually come: later ones are no evidence."""
+        return Usual(self._calls)
+
+    def trials(self, *, late: bool = False) -> dict[Group, dict[int, tuple[int, int]]]:
+        """Trials that succeeded and failed per group and minute, over all minutes that have any.
+
+        `late`: also those of calls that came too late to be evidence.
+        """
         found: dict[Group, dict[int, tuple[int, int]]] = {}
+        usual = self.usual()
         for held in self._calls:
             for group, minute, verdict, _ in held.trials():
+                if not late and not usual.placed(held, group, minute):
+                    continue
                 successes, failures = found.setdefault(group, {}).get(minute, (0, 0))
                 found[group][minute] = (successes + (verdict == "success"), failures + (verdict == "failure"))
         return found
@@ -247,14 +275,20 @@ class Oracle:
     def responses(self) -> dict[str, Counter[tuple[Any, ...]]]:
         """One entry (group, minute, source, success, minutes since the call's) per trial and per assertion.
 
-        `success` is None of an abstention. Under "scores" (group, minute, source, hundredths).
+        `success` is None of an abstention. Under "scores" (group, minute, source, hundredths). Under "delays" that of
+        trials, from which is learned how long they take: none where the call came late.
         """
-        found: dict[str, Counter[tuple[Any, ...]]] = {"trials": Counter(), "statements": Counter(), "scores": Counter()}
+        names = ("trials", "statements", "scores", "delays")
+        found: dict[str, Counter[tuple[Any, ...]]] = {name: Counter() for name in names}
+        usual = self.usual()
         for held in self._calls:
             for group, minute, verdict, source in held.trials():
-                found["trials"][group, minute, source, verdict == "success", minute - held.minute] += 1
+                if usual.placed(held, group, minute):
+                    found["trials"][group, minute, source, verdict == "success", minute - held.minute] += 1
+                    delay = 0 if class_of(lateness(held)) else minute - held.minute
+                    found["delays"][group, minute, source, verdict == "success", delay] += 1
             for statement, minute in held.ledger:
-                if statement.action == "assert":
+                if statement.action == "assert" and usual.placed(held, held.group, minute):
                     success, late = says(statement, held.rules), minute - held.minute
                     found["statements"][held.group, minute, statement.source, success, late] += 1
                     if statement.score is not None:
@@ -262,12 +296,14 @@ class Oracle:
                         found["scores"][held.group, minute, statement.source, level] += 1
         return found
 
-    def values(self) -> Counter[tuple[Any, ...]]:
-        """What detectors take: (group, minute, time of the call, its id, attempt, metric, value)."""
+    def values(self, *, late: bool = False) -> Counter[tuple[Any, ...]]:
+        """What detectors take: (group, minute, time of the call, its id, attempt, metric, value). `late`: as trials."""
+        usual = self.usual()
         return Counter(
             (one.group, one.minute, held.call.at, held.call.call_id, *one[2:])
             for held in self._calls
             for one in held.measured
+            if late or usual.placed(held, one.group, one.minute)
         )
 
 

@@ -160,28 +160,32 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
             responses[name], lambda g, m, source, good, late: (g, m, source, good, late)
         )
     assert direct.responses["scores"] == responses["scores"]
-    assert direct.responses["delays"] == bucketed(responses["trials"], lambda g, m, _, good, late: (g, m, good, late))
+    assert direct.responses["delays"] == bucketed(responses["delays"], lambda g, m, _, good, late: (g, m, good, late))
     assert direct.responses["slices"] == bucketed(
         responses["trials"], lambda g, m, source, good, _: (g, m, source, good)
     )
+    usual = oracle.usual()
     errors = Counter(
         ((held.call.task_type, held.call.model, held.call.config), minute, held.call.error.split("\n")[0])
         for held in oracle._calls
         for minute, verdict, _ in trials_of(held)
-        if held.call.error is not None and verdict == "failure" and (held.error_minute or 0) <= minute < through
+        if held.call.error is not None
+        and verdict == "failure"
+        and (held.error_minute or 0) <= minute < through
+        and usual.placed(held, held.group, minute)
     )
     errors += Counter(
         (held.group_of(attempt), minute, (attempt.error or "").split("\n")[0])
         for held in oracle._calls
         for attempt, _, minute in held.tried
-        if minute < through
+        if minute < through and usual.placed(held, held.group_of(attempt), minute)
     )
     assert direct.responses["errors"] == errors
     assert direct.tried == Counter(
         (held.group_of(attempt), minute)
         for held in oracle._calls
         for attempt, _, minute in held.tried
-        if minute < through
+        if minute < through and usual.placed(held, held.group_of(attempt), minute)
     )
 
     values = Counter(
@@ -194,7 +198,7 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert direct.values == values
     latencies = Counter(
         (group, at // MINUTE_US, int(value_bucket(np.array([value]))[0]))
-        for (group, _, at, _, _, metric, value) in oracle.values().elements()
+        for (group, _, at, _, _, metric, value) in oracle.values(late=True).elements()
         if metric == "latency_ms"
     )
     assert +direct.latencies == latencies

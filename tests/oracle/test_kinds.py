@@ -34,7 +34,7 @@ def final(oracle: Oracle) -> dict[str, Any]:
         "rates": [oracle.rates_rows(grain) for grain in GRAIN_US],
         "source rates": [oracle.source_rates_rows(grain) for grain in GRAIN_US],
         "verdicts": dict(sorted(oracle.newest_verdicts().items())),
-        "values": sorted((*key[:1], *key[2:]) for key in oracle.values().elements()),
+        "values": sorted((*key[:1], *key[2:]) for key in oracle.values(late=True).elements()),
         "dead": sorted(map(repr, zip(oracle.dead(), oracle.named(), strict=True))),
         "counters": oracle.counters(),
     }
@@ -181,13 +181,13 @@ def test_each_id_has_one_edition_per_distinct_record_and_only_the_newest_may_sta
 @given(either)
 def test_a_call_that_ends_decided_was_a_trial_and_so_was_each_attempt(history: History) -> None:
     oracle = history.oracle(merged=True)
-    trials = sum(sum(counts) for minutes in oracle.trials().values() for counts in minutes.values())
+    trials = sum(sum(counts) for minutes in oracle.trials(late=True).values() for counts in minutes.values())
     assert trials >= oracle.counters()["successes"] + oracle.counters()["failures"]
     failures: Counter[Any] = Counter()
     for held in oracle._calls:
         failures.update(held.group_of(attempt) for attempt, _, _ in held.tried)
     for group, count in failures.items():
-        assert sum(bad for _, bad in oracle.trials()[group].values()) >= count
+        assert sum(bad for _, bad in oracle.trials(late=True)[group].values()) >= count
 
 
 @pytest.mark.slow
@@ -201,7 +201,7 @@ def test_detectors_take_each_value_of_each_row_once(history: History) -> None:
         for metric in ("latency_ms", "cost_usd", "tokens"):
             if row[metric] is not None:
                 rows[group, row["occurred_at"], row["call_id"], row["attempt"], metric, row[metric]] += 1
-    assert Counter((group, *rest) for group, _, *rest in oracle.values().elements()) == rows
+    assert Counter((group, *rest) for group, _, *rest in oracle.values(late=True).elements()) == rows
 
 
 @pytest.mark.slow

@@ -278,9 +278,24 @@ def test_an_outcome_waits_for_its_call_until_the_watermark_passes_its_time_and_o
     assert reasons(fed(asserts("1", 0), (CALL, end + 1))) == ["orphan"]
 
 
-def test_an_outcome_that_arrives_past_orphan_wait_without_a_call_is_an_orphan_at_once() -> None:
-    assert reasons(fed((asserts("1", 0), T + ORPHAN_WAIT))) == []
-    assert reasons(fed((asserts("1", 0), T + ORPHAN_WAIT + 1))) == ["orphan"]
+def test_an_outcome_that_is_read_late_waits_from_then_on() -> None:
+    read = T + 5 * ORPHAN_WAIT
+    assert fed((asserts("1", 0), read), wm=read + ORPHAN_WAIT).counters()["waiting"] == 1
+    assert reasons(fed((asserts("1", 0), read), wm=read + ORPHAN_WAIT + 1)) == ["orphan"]
+
+
+def test_an_outcome_that_says_when_its_call_was_waits_as_long_as_that_could_come() -> None:
+    outcome = Outcome("1", "c", T, success=True, call_at=T)
+    close = T + H + LATENESS
+    assert close > T + ORPHAN_WAIT
+    assert fed(outcome, wm=close).counters()["waiting"] == 1
+    assert reasons(fed(outcome, wm=close + 1)) == ["orphan"]
+
+
+def test_a_repeat_does_not_prolong_the_wait_of_an_outcome() -> None:
+    first, again = (asserts("1", 0), T), (asserts("1", 0), T + ORPHAN_WAIT // 2)
+    oracle = fed(first, again, wm=T + ORPHAN_WAIT + 1)
+    assert (oracle.counters()["duplicates"], reasons(oracle)) == (1, ["orphan"])
 
 
 def test_an_outcome_for_a_held_call_is_never_an_orphan() -> None:

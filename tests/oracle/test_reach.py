@@ -22,7 +22,7 @@ def refused(oracle: Oracle, reason: str, *, call: bool) -> bool:
 
 
 def trials(oracle: Oracle) -> int:
-    return sum(sum(counts) for minutes in oracle.trials().values() for counts in minutes.values())
+    return sum(sum(counts) for minutes in oracle.trials(late=True).values() for counts in minutes.values())
 
 
 CORNERS: dict[str, Callable[[Oracle], bool]] = {

@@ -46,6 +46,8 @@ class Variation:
     yesterday: tuple[float, float] | None = None
     within: Sum = field(default_factory=Sum)
     between: Sum = field(default_factory=Sum)
+    together: float = 0.0
+    """Share of a day's trials in its busiest hour, as it usually is."""
 
     def of_hour(self, hour: int) -> tuple[float, float]:
         """What this hour has shown."""
@@ -84,6 +86,8 @@ class Variation:
             return
         counts = list(self.hours.values())
         events, trials = sum(e for e, _ in counts), sum(n for _, n in counts)
+        if trials >= 20:
+            self.together += 0.3 * (max(n for _, n in counts) / trials - self.together)
         self.within.forget()
         self.between.forget()
         self.within.chi_square += max(sum(e * e / n for e, n in counts) - events * events / trials, 0.0) / variance(
@@ -126,7 +130,7 @@ class Everyone:
         for one in watches:
             size = one.within.size / one.within.count if one.within.count > 0 else 1.0
             hours.append((one.inflation(), one.within.count, max(size, 1.0)))
-            inflated = max(one.inflation(), 1.0)
+            inflated = 1.0 if one.together >= 0.5 else max(one.inflation(), 1.0)
             count = one.between.count
             dispersion = one.between.chi_square / count if count > 0 else 1.0
             size = one.between.size / count if count > 0 else 1.0
@@ -135,6 +139,8 @@ class Everyone:
         self.rho_hour, self.rho_day = pooled(hours), pooled(days)
         for one, hour, day in zip(watches, hours, days, strict=True):
             one.rho_hour, one.rho_day = moderated(*hour, self.rho_hour), moderated(*day, self.rho_day)
+            if one.together >= 0.5:
+                one.rho_hour = LEAST
 
 
 def pooled(groups: Sequence[tuple[float, float, float]]) -> float:

@@ -287,9 +287,10 @@ def waiting_of(state: dict[str, Any]) -> dict[int, list[Any]]:
     reasons = dict(zip(state["reasons"]["has_text"].tolist(), texts_of(state["reasons"]), strict=True))
     found: dict[int, list[Any]] = {}
     for place, key in enumerate(state["keys"].tolist()):
-        columns = {name: state[name][place].tolist() for name in ("at", "minute", "given", "offset", "size", "hash")}
+        names = ("at", "ends", "minute", "given", "offset", "size", "hash")
+        columns = {name: state[name][place].tolist() for name in names}
         columns |= {"score": repr(state["score"][place]), "reason": reasons.get(place)}
-        for name in ("sources", "partitions", "waits"):
+        for name in ("sources", "partitions"):
             code = state[name.removesuffix("s")][place].item()
             columns[name] = None if code < 0 else state[name][code]
         found.setdefault(key, []).append([columns, [one[place] for one in ids], state["retracts"].get(place)])

@@ -17,7 +17,7 @@ from models import plain
 from models.alarms.alarm import Alarm
 from models.alarms.digits import significant
 from models.drift.detectors import DETECTORS, Detector, Drift, DriftSettings
-from models.messages import NO_TRIALS, NO_VALUES, Closed, TrialDeltas, Values
+from models.messages import NO_TRIALS, NO_VALUES, Closed, Responses, TrialDeltas, Values
 from models.state import StateError
 from simulated.trials import DAY, HOUR, START, simulate
 
@@ -70,12 +70,26 @@ def calls(changed: bool) -> Closed:  # noqa: FBT001
     return Closed(START + 21 * DAY, [GROUP], trials, NO_VALUES)
 
 
+def answers(changed: bool) -> Closed:  # noqa: FBT001
+    """Twelve days of two arms, half of whose calls are answered within the hour; those of one not for two days."""
+    hour = np.repeat(np.arange(12 * 24), 2)
+    code = np.tile(np.arange(2, dtype=np.int32), 12 * 24)
+    minute, none, ten = (START + hour * HOUR).astype(np.int32), 0 * code, 0 * code + 10
+    trials = TrialDeltas(code, minute, none, none, none, none, 2 * ten)
+    kept = (code == 0) | (hour // 24 < 8) | (hour // 24 >= 10) | (not changed)
+    late, good = (none + 20).astype(np.int16), (none + 1).astype(np.int8)
+    responses = Responses(*(column[kept] for column in (code, minute + 30, none, good, late, ten, none)))
+    names = [GROUP, (GROUP[0], GROUP[1], "v2")]
+    return Closed(START + 12 * DAY, names, trials, NO_VALUES, ("user",), responses=responses)
+
+
 CASES = {
     "rates": Case(outcomes, "down", "mean_r"),
     "opinion": Case(outcomes, "down", "adwin_rate", before=("rates",)),
     "numeric": Case(lambda changed: values(7, 40.0, (3, 5) if changed else (0, 0)), "up", "values_since"),
     "quantiles": Case(lambda changed: values(19, 8.0, (15, 17) if changed else (0, 0)), "up", "level"),
     "volume": Case(calls, "down", "expected"),
+    "arms": Case(answers, "down", "expected"),
 }
 every_detector = pytest.mark.parametrize("name", DETECTORS)
 

@@ -50,20 +50,20 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
         "held.statements.author",
         "waiting.outcome_ids.low",
         "waiting.partition",
-        "waiting.wait",
         "waiting.retracts",
         "waiting.authors",
         "waiting.reasons",
         "waiting.scorers.has_text",  # the row is 0
     ),
     # The code of judge is 0. No group folds, as which ones do depends on cuts: see `tests/models/groups/`.
-    "groups": ("sources.judge", "naming.turns", "naming.reached", "naming.folded"),
+    # Nothing comes late: see `tests/oracle/test_late_calls.py`.
+    "groups": ("sources.judge", "naming.turns", "naming.reached", "naming.folded", "came_late"),
     "rates": (
         "rates.history",
         "sources.delays_gone",
     ),  # of delays, after 126 days: see `tests/models/rates/test_rate_cells.py`
     # Alarms of the first two need weeks: see `test_detectors.py`; `count` is always empty, see `OpenAlarms.state`.
-    "drift": ("quantiles.", "volume.", "rates.book.count", "numeric.book.count"),
+    "drift": ("quantiles.", "volume.", "arms.", "rates.book.count", "numeric.book.count"),
     "routing": ("tasks.triage.",),  # nothing happens to this task type
 }
 """Parts of a state in which the stream of these tests leaves nothing, and where another does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,10 @@ from models.alarms.digits import rounded
 from models.alarms.open_alarms import OpenAlarms
 from models.alerts.alerting import Alerting
 from models.drift.settings import DriftSettings
-from models.messages import NO_VALUES, Closed, ErrorTrials, Group, SliceTrials, TrialDeltas
+from models.messages import NO_VALUES, Closed, ErrorTrials, Group, Responses, SliceTrials, TrialDeltas
 from models.simulation.scenario import DEMO, Scenario, SimIncident
 from models.stats.intervals import newcombe
+from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
 from oracle.held import Held, trials_of
 from oracle.order import File, reading_order, watermarks
@@ -113,6 +115,7 @@ def reference_alerts(held: list[Held], through: int, settings: DriftSettings) ->
     """What the reference finds in the minutes that have closed, and the alerts that become of it."""
     facts: dict[int, dict[Group, Facts]] = {}
     slices: dict[tuple[int, Group, str, bool], int] = {}
+    answers: Counter[tuple[int, Group, str, bool, int]] = Counter()
     errors: dict[tuple[int, Group, str], int] = {}
     for one in held:
         group = (one.call.task_type, one.call.model, one.call.config)
@@ -122,6 +125,7 @@ def reference_alerts(held: list[Held], through: int, settings: DriftSettings) ->
             facts.setdefault(minute, {}).setdefault(group, Facts()).trials.append((success, minute - one.minute))
             key = (minute, group, str(source), success)
             slices[key] = slices.get(key, 0) + 1
+            answers[*key, bucket_of(np.array([minute - one.minute])).item()] += 1
             if not success and one.call.error is not None:
                 failed = (minute, group, one.call.error)
                 errors[failed] = errors.get(failed, 0) + 1
@@ -131,7 +135,9 @@ def reference_alerts(held: list[Held], through: int, settings: DriftSettings) ->
     alarms = [as_alarm(one, book, settings) for one in found]
     slices = {key: n for key, n in slices.items() if key[0] < through}
     errors = {key: n for key, n in errors.items() if key[0] < through}
-    alerts = Alerting(for_alerts(settings)).close(as_closed(slices, errors, through), alarms)
+    calls = {(at, group): each.calls for at, groups in facts.items() if at < through for group, each in groups.items()}
+    closed = with_answers(as_closed(slices, errors, through), calls, answers)
+    alerts = Alerting(for_alerts(settings)).close(closed, alarms)
     return found, [json.loads(to_json(alert)) for alert in alerts]
 
 
@@ -179,6 +185,24 @@ def as_closed(
     failed = ErrorTrials(code, minute, error, count)
     sent = Closed(through, names, trials, NO_VALUES, tuple(sources), slices=by_source)
     return sent._replace(errors=tuple(texts), failed=failed)
+
+
+def with_answers(
+    closed: Closed, calls: dict[tuple[int, Group], int], answers: Counter[tuple[int, Group, str, bool, int]]
+) -> Closed:
+    """With the calls, and how long each trial took."""
+    assert {group for _, group in calls} == set(closed.names), "each group has trials"
+    rows = sorted((minute, closed.names.index(group), count) for (minute, group), count in calls.items())
+    minute, code, count = np.array(rows, np.int32).T
+    trials = TrialDeltas(code, minute, *(0 * count,) * 4, count)
+    took = sorted(
+        (minute, closed.names.index(group), closed.sources.index(source), int(ok), bucket, number)
+        for (minute, group, source, ok, bucket), number in answers.items()
+        if minute < closed.through
+    )
+    minute, code, source, success, bucket, number = np.array(took, np.int32).T
+    responses = Responses(code, minute, source, success.astype(np.int8), bucket.astype(np.int16), number, number)
+    return closed._replace(trials=trials, responses=responses)
 
 
 def assert_alerts(out: Path, expected: Expected) -> None:

@@ -32,6 +32,8 @@ ENOUGH: Final = 30.0
 """Trials that a task type's delays must rest on."""
 MOST_ODDS: Final = 50.0
 """Odds are taken for at most this, and at least its inverse: further out nothing was seen that they could rest on."""
+UNEXPECTED: Final = 5.0
+"""Trials of a minute that prove nothing about what was expected of it."""
 BRIEF: Final = 60
 """Minutes: where all trials come within so many, their delays cannot move what arrives for longer."""
 _COHORTS: Final = 6
@@ -135,9 +137,13 @@ def _normal(counts: F64) -> F64:
     return shares
 
 
-def odds(expected: F64) -> F64:
-    """c_t from the expected arrivals of failures and successes, shape (rows, 2); 1 where nothing is expected."""
-    failures, successes = expected[:, 0], expected[:, 1]
+def odds(expected: F64, trials: F64 | float = 0.0) -> F64:
+    """c_t from the expected arrivals of failures and successes, shape (rows, 2); 1 where nothing is expected.
+
+    `trials` arrived: what is far more than could be expected, as an upload of many at once, is as much of either.
+    """
+    beyond = np.maximum(trials - UNEXPECTED - 2 * expected.max(axis=1), 0.0)
+    failures, successes = expected[:, 0] + beyond, expected[:, 1] + beyond
     found = np.divide(failures, successes, out=np.full(len(expected), MOST_ODDS), where=successes > 0)
     found = np.where(failures + successes > 0, found, 1.0)
     bounded: F64 = np.clip(found, 1 / MOST_ODDS, MOST_ODDS)
@@ -175,16 +181,16 @@ class DelayOdds:
         """Trials of models and task types, of minutes of the day that has begun."""
         self.delays.add(self._unit[watch], minute, success, bucket, count)
 
-    def at(self, calls: Calls, watch: I64, minute: I64) -> F64:
+    def at(self, calls: Calls, watch: I64, minute: I64, trials: F64) -> F64:
         """Count calls of minutes after those counted before; returns c_t per row of such minutes, in any order.
 
-        1 where the delays are not known.
+        1 where the delays are not known. `trials`: of each row.
         """
         order = np.argsort(minute, kind="stable")
         unit = self._unit[watch[order]]
         expected = self._counts.arriving(calls, watch[order], minute[order], self.delays.shares, unit)
         found = np.empty(len(watch))
-        found[order] = np.where(self.delays.known[unit], odds(expected), 1.0)
+        found[order] = np.where(self.delays.known[unit], odds(expected, trials[order]), 1.0)
         return found
 
     def known(self, watch: I64) -> Bools:

@@ -205,7 +205,7 @@ class SuccessRateDetector:
             for column in (trials.trial_failures.astype(np.int64), count.astype(np.int64))
         )
         watch, minute = key[starts] >> 32, key[starts] & 0xFFFFFFFF
-        odds = self._odds.at(calls, watch, minute)
+        odds = self._odds.at(calls, watch, minute, tried)
         learned = learned_failures(failed, odds)
         rows = Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
         warmup = self._warmup[watch]

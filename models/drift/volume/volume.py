@@ -20,6 +20,7 @@ from models.arrays import F64, I32
 from models.drift.settings import DriftSettings, part_of_source
 from models.drift.volume.detector import ArrivalDetector, Measure
 from models.drift.volume.expected_responses import AGES, RecentCalls, ResponseDelays, day_ends
+from models.drift.volume.responses import ResponseDetector
 from models.messages import Closed
 from models.stats.minute_delays import BUCKETS
 
@@ -42,7 +43,7 @@ class Volume:
         kept: dict[str, Any] = state or dict.fromkeys(("calls", "responses", "recent", "delays"))
         self._settings = settings
         self._calls = ArrivalDetector(settings, more=True, state=kept["calls"])
-        self._responses = ArrivalDetector(settings, more=False, state=kept["responses"])
+        self._responses = ResponseDetector(settings, kept["responses"])
         self._recent = RecentCalls(kept["recent"])
         self._delays = ResponseDelays(kept["delays"])
         self._sources: dict[str, int] = kept.get("sources", {})
@@ -127,8 +128,8 @@ class Volume:
         until = self._settings.read_until
         alarms = self._test_calls(hour, calls) if _read(hour, until.calls) else []
         if self._responses.keys and _read(hour, until.outcomes):
-            passed = passed[[tasks[key[0]] for key in self._responses.keys]]
-            alarms += self._test_responses(hour, stated, passed)
+            rows = [tasks[key[0]] for key in self._responses.keys]
+            alarms += self._test_responses(hour, stated, passed[rows], self._recent.calls[rows])
         return alarms
 
     def _test_calls(self, hour: int, calls: F64) -> list[Alarm]:
@@ -144,16 +145,16 @@ class Volume:
             measures.append(Measure(series, deviation.foreseen / hours, "calls an hour"))
         return detector.alarms(found, measures, hour)
 
-    def _test_responses(self, hour: int, stated: dict[tuple[str, str], F64], passed: F64) -> list[Alarm]:
+    def _test_responses(self, hour: int, stated: dict[tuple[str, str], F64], passed: F64, calls: F64) -> list[Alarm]:
         detector = self._responses
         self._delays.relearn(detector.normal(hour))
         answered = np.zeros((len(detector), BUCKETS))
         for row, (task, source) in enumerate(detector.keys):
             answered[row] = stated.get((task, source), 0.0)
         learning, shares = detector.learning, self._delays.shares.sum(axis=1)
-        due = self._delays.due(passed)
+        due = self._delays.due(calls)
         found = detector.advance_hour(hour, answered.sum(axis=1), due, due)
-        self._delays.learn(answered[:, :AGES], passed, learning, day_ends=day_ends(hour))
+        self._delays.learn(answered[:, :AGES], passed, calls, learning, day_ends=day_ends(hour))
         kind, metric = RESPONSES
         measures = []
         for row, _ in found:

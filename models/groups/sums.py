@@ -1,0 +1,76 @@
+"""Sums the rows of closed minutes: one row per key, in order, without those that cancelled out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.columns.group_sums import total
+from models.messages import (
+    NO_DELAYS,
+    NO_SLICES,
+    Attempts,
+    ErrorTrials,
+    Responses,
+    Scores,
+    SliceTrials,
+    TrialDelays,
+    TrialDeltas,
+)
+
+
+def sum_trials(trials: TrialDeltas) -> TrialDeltas:
+    """One row per (minute, group), in that order; rows that cancelled out are dropped."""
+    if not len(trials.code):
+        return trials
+    first, sums = total((trials.minute, trials.code), trials[2:])
+    return TrialDeltas(trials.code[first], trials.minute[first], *sums)
+
+
+def sum_responses(rows: Responses) -> Responses:
+    """One row per (minute, group, source, success, bucket)."""
+    if not len(rows.code):
+        return rows
+    key = (rows.minute, rows.code, rows.source, rows.success, rows.bucket)
+    first, sums = total(key, (rows.statements, rows.trials))
+    columns: tuple[Any, ...] = rows[:5]
+    return Responses(*(column[first] for column in columns), *sums)
+
+
+def trials_by_delay(rows: Responses) -> TrialDelays:
+    """One row per (minute, group, success, bucket)."""
+    if not len(rows.code):
+        return NO_DELAYS
+    first, (count,) = total((rows.minute, rows.code, rows.success, rows.bucket), (rows.trials,))
+    return TrialDelays(rows.code[first], rows.minute[first], rows.success[first], rows.bucket[first], count)
+
+
+def trials_by_source(rows: Responses) -> SliceTrials:
+    """One row per (minute, group, source, success)."""
+    if not len(rows.code):
+        return NO_SLICES
+    first, (count,) = total((rows.minute, rows.code, rows.source, rows.success), (rows.trials,))
+    return SliceTrials(rows.code[first], rows.minute[first], rows.source[first], rows.success[first], count)
+
+
+def sum_scores(rows: Scores) -> Scores:
+    """One row per (minute, group, source, level)."""
+    if not len(rows.code):
+        return rows
+    first, (count,) = total((rows.minute, rows.code, rows.source, rows.level), (rows.count,))
+    return Scores(rows.code[first], rows.minute[first], rows.source[first], rows.level[first], count)
+
+
+def sum_errors(rows: ErrorTrials) -> ErrorTrials:
+    """One row per (minute, group, error)."""
+    if not len(rows.code):
+        return rows
+    first, (count,) = total((rows.minute, rows.code, rows.error), (rows.count,))
+    return ErrorTrials(rows.code[first], rows.minute[first], rows.error[first], count)
+
+
+def sum_attempts(rows: Attempts) -> Attempts:
+    """One row per (minute, group, hour of the call)."""
+    if not len(rows.code):
+        return rows
+    first, (count,) = total((rows.minute, rows.code, rows.hour), (rows.count,))
+    return Attempts(rows.code[first], rows.minute[first], rows.hour[first], count)
