@@ -88,7 +88,7 @@ def sizing(
     >>> month = sizing(10, horizon=timedelta(days=30), task_horizons={}, allowed_lateness=timedelta(hours=1),
     ...                epoch=timedelta(seconds=10))
     >>> month.horizons[0].calls_held, month.epoch_bytes
-    (25956000.0, 16000.0)
+    (25956000.0, 18000.0)
     """
     tasks_by_horizon = defaultdict[timedelta, list[str]](list, {horizon: []})
     for task_type, own in sorted(task_horizons.items()):
