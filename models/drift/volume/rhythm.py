@@ -83,18 +83,18 @@ class Rhythms(Silences):
         super().relearn(rows, hour)
         self._rhythm.fill(rows, _Rhythm.beginning())
 
-    def advance_hour(self, hour: int, events: F64, due: F64, learning: Bools) -> Bools:
+    def advance_hour(self, hour: int, events: F64, due: F64, learning: Bools, counted: Bools) -> Bools:
         """See `Silences.advance_hour`; only of sources whose rhythm is known."""
         c, row = self._rhythm.columns, self._rows.columns
         some = events > 0
         c.bursts[:] += some & (hour - self.last > APART)
         c.active[:] = c.active * _HOURLY + some
         c.hours[:] = c.hours * _HOURLY + 1
-        silent = super().advance_hour(hour, events, due, learning)
+        silent = super().advance_hour(hour, events, due, learning, counted)
         steady = (row.longest <= APART) & (c.active >= MIN_ACTIVE)
         known: Bools = silent & ((c.bursts >= MIN_BURSTS) | steady)
         stays_away = ~some & learning & self.in_batches & (c.bursts > MIN_BURSTS) & (hour - row.began >= KNOWN_AFTER)
-        stays_away &= (row.seen >= MIN_SEEN) & (row.due >= MIN_DUE)
+        stays_away &= counted & (row.seen >= MIN_SEEN) & (row.due >= MIN_DUE)
         return known | (stays_away & (hour - row.last > LONGER * row.longest + SLACK_HOURS))
 
 
