@@ -6,7 +6,7 @@ import json
 from datetime import UTC, date
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,9 @@ from pydantic_settings import NoDecode
 
 from aftercall.times import DAY_US, EPOCH, HOUR_US, to_us
 from flows.settings.sections import Name, Section
-from models.drift import Zone
+
+if TYPE_CHECKING:
+    from models.drift import Zone
 
 _MOST_DAYS: Final = 10_000
 

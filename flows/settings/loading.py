@@ -45,7 +45,6 @@ from flows.settings.sections import (
 )
 from flows.settings.texts import Texts
 from flows.settings.verdicts import Verdict
-from flows.settings.zones import zone_of
 
 PREFIX = "AFTERCALL_"
 DELIMITER = "__"
@@ -125,6 +124,11 @@ class Settings(BaseSettings):
 
         A holiday is compared with holidays, and planned work with nothing: an hour cannot be both.
         """
+        if not self.calendar.planned:
+            return None
+        # Imported where it is needed: it loads the detectors.
+        from flows.settings.zones import zone_of
+
         for work in self.calendar.planned:
             own = [task.timezone for name, task in self.task.items() if work.task in {None, name}]
             zones = {*own, *(() if work.task in self.task else ("UTC",))}

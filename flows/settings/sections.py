@@ -22,7 +22,7 @@ from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
 from flows.settings.sizes import RULE as RULE_OF_SIZES
 from flows.settings.sizes import format_size, parse_size
-from flows.settings.zones import ZoneName
+from flows.settings.zone_names import ZoneName
 
 _T = TypeVar("_T")
 

@@ -1,30 +1,16 @@
-"""Reads time zones of the IANA database: their names, and by how many hours they differ from UTC when."""
+"""Looks up in the IANA database by how many hours a time zone differs from UTC when."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from pydantic import AfterValidator
+from zoneinfo import ZoneInfo
 
 from aftercall.times import HOUR_US, to_us
 from models.drift import UTC_ZONE, Zone
 
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Between them changes of the clocks are looked up; beyond them clocks stay as they were."""
-
-
-def _zone_name(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("must be a time zone of the IANA database, such as 'Europe/Berlin'") from None
-    return name
-
-
-ZoneName = Annotated[str, AfterValidator(_zone_name)]
 
 
 @lru_cache

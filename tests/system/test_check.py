@@ -60,14 +60,14 @@ def test_check_reaches_the_broker_where_one_is_set_and_only_there(tmp_path: Path
 def test_sizes_are_printed_also_where_no_broker_answers_and_change_no_exit_code(tmp_path: Path) -> None:
     asked = aftercall(tmp_path, "check", "--calls-per-second", "1", AFTERCALL_KAFKA__BROKERS="localhost:1")
     assert asked.returncode == 1
-    assert "2.6 M  208 MB" in asked.stdout
+    assert "2.6 M  291 MB" in asked.stdout
     alone = aftercall(tmp_path, "check", "--calls-per-second", "1")
     assert (alone.returncode, alone.stderr) == (0, "")
-    assert "2.6 M  208 MB" in alone.stdout
+    assert "2.6 M  291 MB" in alone.stdout
     too_many = aftercall(tmp_path, "check", "--calls-per-second", "1e9")
     assert too_many.returncode == 0
     assert re.fullmatch(
-        r"aftercall: --calls-per-second: held calls must fit [^\n]* 208 PB \([^()\n]+\)\n", too_many.stderr
+        r"aftercall: --calls-per-second: held calls must fit [^\n]* 291 PB \([^()\n]+\)\n", too_many.stderr
     )
 
 
