@@ -77,7 +77,7 @@ class Drift:
         """Start fresh, or from a `state()`."""
         settings = DriftSettings() if settings is None else settings
         self._detectors: dict[str, Detector] = {
-            name: build(settings, None if state is None else state.get(name)) for name, build in DETECTORS.items()
+            name: build(settings, None if state is None else state[name]) for name, build in DETECTORS.items()
         }
 
     def close(self, closed: Closed) -> list[Alarm]:

@@ -49,7 +49,7 @@ def to_4(state: dict[str, Any]) -> dict[str, Any]:
         }
         for name in ("calls", "responses")
     }
-    return state | {"volume": volume | renewed}
+    return state | {"volume": volume | renewed, "arms": None}  # what earlier versions did not watch begins
 
 
 def _profile(old: dict[str, F64]) -> dict[str, F64]:
