@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.join.contents import UNKNOWN_NAME
 from models.join.join import MOST_EARLY
 from models.stats.delay_distribution import delay_bucket
 from models.stats.minute_delays import bucket_of
@@ -204,7 +205,10 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert +direct.latencies == latencies
     named = zip(oracle.dead(), oracle.named(), strict=True)
     of_calls = Counter(field for dead, field in named if dead.reason == "conflict" and dead.outcome_id is None)
-    assert Counter(direct.differing) == of_calls
+    told = Counter(direct.differing)
+    if history.rules.aliases:  # one sent name in 32 has the hint of another, so the detail is of names, not of which
+        told, of_calls = of_names(told), of_names(of_calls)
+    assert told == of_calls
 
 
 @settings(max_examples=40)
@@ -225,6 +229,14 @@ def test_a_verdict_is_issued_where_a_ledger_grew_or_the_verdict_changed(
 def delay_of(us: int) -> int:
     """The bucket of a delay."""
     return int(delay_bucket(np.array([max(us, 0)]))[0])
+
+
+def of_names(fields: Counter[str]) -> Counter[str]:
+    """Task type, model and config counted together."""
+    together: Counter[str] = Counter()
+    for field, count in fields.items():
+        together[UNKNOWN_NAME if field in UNKNOWN_NAME.replace(",", "").split() else field] += count
+    return together
 
 
 def names_in(detail: str) -> str:
