@@ -205,7 +205,7 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert +direct.latencies == latencies
     named = zip(oracle.dead(), oracle.named(), strict=True)
     of_calls = Counter(field for dead, field in named if dead.reason == "conflict" and dead.outcome_id is None)
-    told = Counter(direct.differing)
+    told: Counter[str | None] = Counter(direct.differing)
     if history.rules.aliases:  # one sent name in 32 has the hint of another, so the detail is of names, not of which
         told, of_calls = of_names(told), of_names(of_calls)
     assert told == of_calls
@@ -231,9 +231,9 @@ def delay_of(us: int) -> int:
     return int(delay_bucket(np.array([max(us, 0)]))[0])
 
 
-def of_names(fields: Counter[str]) -> Counter[str]:
+def of_names(fields: Counter[str | None]) -> Counter[str | None]:
     """Task type, model and config counted together."""
-    together: Counter[str] = Counter()
+    together: Counter[str | None] = Counter()
     for field, count in fields.items():
         together[UNKNOWN_NAME if field in UNKNOWN_NAME.replace(",", "").split() else field] += count
     return together
