@@ -341,8 +341,11 @@ def test_many_rows_flushed_before_the_commit_are_durable_only_with_it(tmp_path: 
 
 
 def test_ctrl_c_within_a_query_is_ctrl_c(tmp_path: Path) -> None:
-    """DuckDB takes the signal for itself, and raises an error of its own."""
+    """DuckDB takes the signal for itself, and raises an error of its own.
+
+    Where a thread of its own has the whole query, it looks for signals at the end alone, so the query is not endless.
+    """
     connection = duckdb.connect()
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt), naming(tmp_path):
-        connection.execute("SELECT sum(hash(range)) FROM range(100_000_000_000)").fetchall()
+        connection.execute("SELECT sum(hash(range)) FROM range(1_000_000_000)").fetchall()
