@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from benchmarks.product.kinds import KINDS
 from benchmarks.report import RESULTS
 from system.runs import ROOT
 
@@ -23,7 +24,7 @@ def test_the_page_has_the_recorded_figures() -> None:
         f"| {rates(groups)} |",
         f"| {one['present'] / two['present']:.2f} |",
         f"| {steady['cores']:.2f}; {steady['p50_s']:.2f} / {steady['p99_s']:.2f} s |",
-        *(f"| {over_plain(tables['kinds'], kind)} |" for kind in ("editions", "authors", "completions")),
+        *(f"| {over_plain(tables['kinds'], kind)} |" for kind in KINDS),
     ):
         assert line in page, line
 
