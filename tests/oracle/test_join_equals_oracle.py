@@ -205,10 +205,10 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert +direct.latencies == latencies
     named = zip(oracle.dead(), oracle.named(), strict=True)
     of_calls = Counter(field for dead, field in named if dead.reason == "conflict" and dead.outcome_id is None)
-    told: Counter[str | None] = Counter(direct.differing)
+    differing: Counter[str | None] = Counter(direct.differing)
     if history.rules.aliases:  # one sent name in 32 has the hint of another, so the detail is of names, not of which
-        told, of_calls = of_names(told), of_names(of_calls)
-    assert told == of_calls
+        differing, of_calls = of_names(differing), of_names(of_calls)
+    assert differing == of_calls
 
 
 @settings(max_examples=40)

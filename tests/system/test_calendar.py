@@ -1,4 +1,4 @@
-"""Settings of local time on the command line: refused with one sentence, printed by `check`, told by a replay."""
+"""Settings of local time on the command line: refused with one sentence, printed by `check`, named by a replay."""
 
 from __future__ import annotations
 
