@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from models.arrays import I32, I64, U8, Bools
+from models.arrays import I32, I64, U8
 from models.sessions.dispatch import SessionsOf, sort_records
 from models.sessions.fate import fate
 from models.sessions.lone import LoneOutcomes
@@ -45,8 +45,7 @@ class Batch:
         calls, task = arrivals.calls, arrivals.calls.task
         horizons = [rules.horizon(name) for name in arrivals.tasks]
         spans = [members.span_code(CallSpan(one, rules.allowed_lateness_us, rules.longest())) for one in horizons]
-        closes: I64 = calls.at + np.array(horizons or [0], np.int64)[task] + rules.allowed_lateness_us
-        self._is_open: Bools = closes >= calls.wm
+        self._closes: I64 = calls.at + np.array(horizons or [0], np.int64)[task] + rules.allowed_lateness_us
         self._span: U8 = np.array(spans or [0], np.uint8)[task]
         self._rows = self._sessions()
         self._lone = LonePath(rules, members, lone, arrivals, self._rows.outcomes)
@@ -55,7 +54,7 @@ class Batch:
         """Take in all records; `in_columns`: outcomes too, where that is the same."""
         none = np.zeros(len(self._rows.outcomes), np.bool_)
         simple = self._lone.simple() if in_columns else none
-        paths = sort_records(self._rules, self._members, self._arrivals, self._rows, self._is_open, simple)
+        paths = sort_records(self._rules, self._members, self._arrivals, self._rows, self._closes, simple)
         self._add(np.flatnonzero(paths.calls))
         lone = np.flatnonzero(paths.outcomes)
         self._lone.add(lone)

@@ -36,7 +36,7 @@ def sort_records(
     members: SessionMembers,
     arrivals: SessionArrivals,
     rows: SessionsOf,
-    is_open: Bools,
+    closes: I64,
     simple: Bools,
 ) -> Paths:
     """Sort the records of a batch. O(n log n).
@@ -46,14 +46,16 @@ def sort_records(
         members: the calls that are known.
         arrivals: the batch.
         rows: of its sessions.
-        is_open: which calls would not have closed when they came.
+        closes: when each call closes, or would have closed before it came.
         simple: which outcomes could take the fast path, as far as they themselves go.
     """
     spoken_of = members.sessions.is_spoken_of(rows.calls) | np.isin(rows.calls, rows.outcomes)
-    known, odd = _known(members, arrivals, rows.calls, is_open)
-    # Of a session with too many calls, one goes that an outcome may be about.
     _, place, new = np.unique(rows.calls, return_inverse=True, return_counts=True)
-    odd |= (members.counts(rows.calls) + new[place] > rules.most_calls) & spoken_of
+    is_full = members.counts(rows.calls) + new[place] > rules.most_calls
+    is_open = closes >= arrivals.calls.wm
+    known, odd = _known(members, arrivals, rows.calls, closes, is_full)
+    # Of a session with too many calls, one goes that an outcome may be about.
+    odd |= is_full & spoken_of
     disturbing = is_open & spoken_of & (odd | (~known & _disturbs(rules, members, arrivals, rows.calls)))
     slow = np.zeros(len(members.sessions.table.count), np.bool_)
     slow[rows.calls[disturbing]] = True
@@ -66,19 +68,29 @@ def sort_records(
     return Paths(is_open & ~one_by_one & ~known, one_by_one, ~slow[rows.outcomes])
 
 
-def _known(members: SessionMembers, arrivals: SessionArrivals, rows: I32, is_open: Bools) -> tuple[Bools, Bools]:
-    """Which calls their sessions know, and which are odd: they come twice in the batch, or after they have closed."""
+def _known(
+    members: SessionMembers, arrivals: SessionArrivals, rows: I32, closes: I64, is_full: Bools
+) -> tuple[Bools, Bools]:
+    """Which calls their sessions know by then, and which are odd: they come again after they have closed.
+
+    Where a session gets too many calls, all that come again are odd: the first record may have gone by then.
+    """
     calls = arrivals.calls
     mixed = calls.key ^ (rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    _, place, counts = np.unique(mixed, return_inverse=True, return_counts=True)
-    odd: Bools = counts[place] > 1
-    known = np.zeros(len(rows), np.bool_)
-    (look,) = (is_open & ~odd).nonzero()
+    (is_open,) = (closes >= calls.wm).nonzero()
+    _, first, place = np.unique(mixed[is_open], return_index=True, return_inverse=True)
+    look, owner = is_open[first], is_open[first][place]
     ids = [calls.records[i].call_id for i in look.tolist()]
     found = members.calls_at(rows[look], calls.key[look], ids)
-    known[look] = found != LAST
+    known, odd = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
+    known[look], known[is_open[is_open != owner]] = found != LAST, True
+    until = closes.copy()
     for i, row in zip(look[found != LAST].tolist(), found[found != LAST].tolist(), strict=True):
-        odd[i] = members.closes(row) < calls.wm.item(i)
+        until[i] = members.closes(row)
+    odd[is_open] = until[owner] < calls.wm[is_open]
+    for i, own in zip(is_open[is_open != owner].tolist(), owner[is_open != owner].tolist(), strict=True):
+        same = rows[i] == rows[own] and calls.records[i].call_id == calls.records[own].call_id
+        odd[i] |= is_full[i] or not same
     return known, odd
 
 
