@@ -9,6 +9,7 @@ from benchmarks.cases.running import Check, Found, Raw, Run
 
 _FEEDBACK: Final = "[verdict.source.user_feedback]\n"
 _REVISES: Final = _FEEDBACK + 'same_id = "revises"\n'
+_HINT: Final = "of these ids of sessions"
 _SCORERS: Final = ("relevance", "toxicity", "groundedness")
 
 
@@ -59,7 +60,13 @@ def _of_sessions(record: Raw) -> Raw | None:
 
 
 def _conversations(run: Run) -> Found:
-    return _verdicts(run) | {"outcomes": run.printed["outcomes"], "waiting": run.printed["waiting"]}
+    hints = sum(w["count"] for w in run.printed["warnings"] if w["kind"] == "session_ids")
+    waiting = {name: run.printed[name] for name in ("outcomes", "waiting")}
+    return _verdicts(run) | waiting | _hinted(hints)
+
+
+def _hinted(outcomes: int) -> Found:
+    return {_HINT: outcomes}
 
 
 class _Fallback:
@@ -112,13 +119,13 @@ STATEMENTS: Final = (
     Check(
         "20",
         "as it was sent: the last call of s1; no call is called s2",
-        {"verdicts": "failure 1, pending 5", "dead letters": "none", "outcomes": 1, "waiting": 1},
+        {"verdicts": "failure 1, pending 5", "dead letters": "none", "outcomes": 1, "waiting": 1} | _hinted(1),
         _conversations,
     ),
     Check(
         "20",
         "both by session_id, scope all",
-        {"verdicts": "failure 3, success 3", "dead letters": "none", "outcomes": 2, "waiting": 0},
+        {"verdicts": "failure 3, success 3", "dead letters": "none", "outcomes": 2, "waiting": 0} | _hinted(0),
         _conversations,
         written=_of_sessions,
     ),

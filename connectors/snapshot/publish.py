@@ -109,6 +109,23 @@ class Publication:
                 [list(call_ids), beside],
             ).fetchall()
 
+    def sessions_of(self, call_ids: Sequence[str]) -> list[str]:
+        """Those of the ids that are no logged call's, but the session of one; sorted.
+
+        To be called before `write`. O(calls).
+        """
+        with naming(self._live_file):
+            rows = self._cursor.execute(
+                """
+                WITH named AS (SELECT DISTINCT unnest($1::VARCHAR[]) AS id)
+                SELECT id FROM named SEMI JOIN (
+                  SELECT session_id AS id FROM live.calls UNION ALL SELECT session_id FROM live.completions
+                ) USING (id) ANTI JOIN (SELECT call_id AS id FROM live.calls) USING (id) ORDER BY id
+                """,
+                [list(call_ids)],
+            ).fetchall()
+        return [id_ for (id_,) in rows]
+
     def abandon(self) -> None:
         """Roll back and remove the file: nothing is published."""
         with suppress(duckdb.Error):

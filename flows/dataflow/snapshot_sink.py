@@ -19,7 +19,6 @@ from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
 from connectors.texts.store import TextSettings, TextStore
-from flows.dataflow.alike_ids import AlikeIds
 from flows.dataflow.alike_names import alike_names
 from flows.dataflow.counted import Counted, FrozenCounts
 from flows.dataflow.erasing import Erasing
@@ -48,6 +47,7 @@ from flows.dataflow.snapshot_messages import (
     VerdictRows,
     WarningRows,
 )
+from flows.dataflow.unmatched import Unmatched
 from models.rates import SourceCells, ToolCells
 from models.state import Migrations
 
@@ -124,7 +124,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._settings = settings
         self._tallies: Counter[str] = Counter()
         self._counted = Counted()
-        self._warnings, self._alike_ids = PipelineWarnings(), AlikeIds()
+        self._warnings, self._unmatched = PipelineWarnings(), Unmatched()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
         self._dirty = False
@@ -185,7 +185,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "newest_call": self._newest_call,
             "positions": dict(self._positions),
             "warnings": self._warnings.state(),
-            "unmatched": self._alike_ids.state(),
+            "unmatched": self._unmatched.state(),
         }
 
     def close(self) -> None:
@@ -250,14 +250,14 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 for warned in rows:
                     self._warnings.add(warned)
             case UnmatchedIds(shard, call_ids):
-                self._alike_ids.put(shard, call_ids)
+                self._unmatched.put(shard, call_ids)
             case TextRows(texts):
                 self._texts.add(texts)
             case FailedCalls(calls):
                 self._texts.fail(calls)
             case EraseRows() if self._settings.erasing is not None:
                 self._settings.erasing.add(message)
-                self._alike_ids.erase(message.call_ids)
+                self._unmatched.erase(message.call_ids)
 
     def _commit(self) -> None:
         counts = self._texts.commit(self._store.cut + 1, self._watermark)
@@ -303,7 +303,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
     def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
         alike = alike_names(current_rates, self._settings.apart)[:MOST]
-        alike += self._alike_ids.warnings(publication, self._watermark)
+        alike += self._unmatched.warnings(publication, self._watermark)
         for warned in alike:
             self._warnings.log(warned)
         return alike
@@ -364,7 +364,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
         self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
-        self._alike_ids = AlikeIds.from_state(state["unmatched"])
+        self._unmatched = Unmatched.from_state(state["unmatched"])
         return int(state["cut"])
 
 

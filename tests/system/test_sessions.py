@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from system.commands import aftercall, assert_one_sentence, call, counts, lines, minute, table
+from system.commands import aftercall, assert_one_sentence, call, counts, lines, minute, outcome, table
 
 pytestmark = pytest.mark.slow
 FILES = ("--calls", "calls.jsonl", "--outcomes", "outcomes.jsonl")
@@ -36,6 +36,17 @@ def test_show_has_what_was_said_about_the_session_of_a_call(tmp_path: Path) -> N
     assert (statement["outcome_id"], statement["reason"], statement["success"]) == ("session:thumb-9", "no use", False)
     said = table(tmp_path / "out", "SELECT call_id FROM statements WHERE outcome_id = 'session:thumb-10' ORDER BY 1")
     assert said == [("call-0",), ("call-1",)]
+
+
+def test_outcomes_that_name_a_session_as_their_call_are_counted_and_those_of_nothing_are_not(tmp_path: Path) -> None:
+    named = [outcome(0, outcome_id=f"o{number}", call_id=name) for number, name in enumerate(("s", "none", "s", "t"))]
+    written(tmp_path, [call(0, session_id="s"), call(1), {**call(1), "session_id": "t"}], named)
+    found = counts(aftercall(tmp_path, "replay", *FILES, "--out", "out", "--json"))
+    assert (found["completed"], found["outcomes"], found["waiting"], found["dead_letters"]) == (1, 0, 4, 0)
+    (warning,) = found["warnings"]
+    assert (warning["kind"], warning["subject"], warning["count"]) == ("session_ids", "call_id", 3)
+    sentence = "3 waiting outcomes name as call_id what no call has but a session, such as 's' (send it as session_id"
+    assert warning["detail"].startswith(sentence)
 
 
 def test_more_sessions_than_may_be_known_are_counted_with_an_alert(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 
 from connectors.batch import Batch
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
-from flows.dataflow.alike_ids import AlikeIds
 from flows.dataflow.shards import split
 from flows.dataflow.steps import MOST_UNMATCHED, Joining, join_step
 from flows.dataflow.stored_state import Keeping
+from flows.dataflow.unmatched import Unmatched
 from models.join import Joined, JoinRules
 from models.state import Envelopes
 
@@ -77,8 +77,8 @@ def test_of_many_only_some_are_looked_at() -> None:
 
 
 def test_erased_ids_are_forgotten_and_the_others_are_kept_over_a_resume() -> None:
-    ids = AlikeIds()
+    ids = Unmatched()
     ids.put("s1", ["a", "b", "a"])
     ids.put("s2", ["a"])
     ids.erase(["a"])
-    assert AlikeIds.from_state(ids.state()).state() == {"s1": ["b"]}
+    assert Unmatched.from_state(ids.state()).state() == {"s1": ["b"]}
