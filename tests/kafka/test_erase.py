@@ -58,7 +58,18 @@ def _send_private(pipeline: Pipeline) -> None:
     pipeline.cluster.flush()
 
 
+def _speak_of_session(pipeline: Pipeline) -> None:
+    """What reached a call, what contradicts it, and what waits, as no call of the session was before it."""
+    at = time.time() - 300
+    for name, seconds, success in (("reached", 2, True), ("reached", 2, False), ("early", -60, False)):
+        said = {"outcome_id": f"secret-{name}", "session_id": "session-gone", "source": "s", "success": success}
+        said |= {"occurred_at": _time(at + seconds), "reason": "secret reason"}
+        pipeline.cluster.send(pipeline.topics["outcomes"], 0, "session-gone", json.dumps(said))
+    pipeline.cluster.flush()
+
+
 SENT = 11
+SAID = 3
 NAMES = (GONE, UUID, "gone-early")
 
 
@@ -90,7 +101,7 @@ def _others(pipeline: Pipeline) -> dict[str, list[Any]]:
     return {name: pipeline.table(f"SELECT * FROM {name}{kept}") for name in ("calls", "statements")}
 
 
-def _assert_gone(pipeline: Pipeline, others: dict[str, list[Any]]) -> None:
+def _assert_gone(pipeline: Pipeline, others: dict[str, list[Any]], erased: int = 1) -> None:
     assert _holding(pipeline) == []
     _assert_sums(pipeline)
     assert _others(pipeline) == others
@@ -98,8 +109,8 @@ def _assert_gone(pipeline: Pipeline, others: dict[str, list[Any]]) -> None:
     # One was decided, the other pending; what waited is a dead letter.
     assert (row["calls"], row["expired"], row["waiting"]) == (3 + len(pipeline.verdicts), 1, 0)
     letters = pipeline.table("SELECT reason, payload FROM dead_letters ORDER BY reason")
-    assert [letter["reason"] for letter in letters] == ["conflict", "erased"]
-    assert letters[1]["payload"] is None
+    assert [letter["reason"] for letter in letters] == ["conflict"] + erased * ["erased"]
+    assert {letter["payload"] for letter in letters[1:]} == {None}
 
 
 def _assert_sums(pipeline: Pipeline) -> None:
@@ -150,28 +161,39 @@ def test_a_running_pipeline_forgets_a_call_and_goes_on(pipeline: Callable[..., P
 def test_a_stopped_pipeline_forgets_the_calls_of_a_session_without_a_broker(
     pipeline: Callable[..., Pipeline],
 ) -> None:
-    """What is for the topics waits for the next start, which goes on where the pipeline was."""
+    """What is for the topics waits for the next start, which goes on where the pipeline was.
+
+    What was said of the session and waits is a dead letter without key and payload; what had reached a call went with
+    the call, and the dead letter of what contradicted it with the session.
+    """
     made = pipeline()
     made.send(30)
     _send_private(made)
     running = made.start()
     running.until(lambda: made.row().get("records", 0) >= made.records + SENT)
+    _speak_of_session(made)
+    reached = "SELECT call_id FROM statements WHERE outcome_id = 'session:secret-reached'"
+    running.until(lambda: made.row()["records"] == made.records + SENT + SAID and bool(made.table(reached)))
     running.stop()
+    assert (made.table(reached)[0]["call_id"] in {GONE, UUID}, made.row()["waiting"]) == (True, 2)
     others = _others(made)
     result = _erase(made, "--session", "session-gone", AFTERCALL_KAFKA__BROKERS="127.0.0.1:1")
     assert (result["calls"], result["sent"], result["scrubbed"]) == (2, False, True)
-    assert result["removed"]["held"] == 2
+    removed = result["removed"]
+    # Outcomes about a call, its dead letter and that of the session; and what waited in the session.
+    assert (removed["held"], removed["waiting"], removed["dead_letters"]) == (2, 1, 3)
     _erase(made, "--call", "gone-early", AFTERCALL_KAFKA__BROKERS="127.0.0.1:1")
     assert {name for name, _ in _holding(made)} == {"state/erase/unsent.jsonl"}
     running = made.start()
     made.send(30)
-    running.until(lambda: made.row()["records"] >= made.records + SENT)
-    _assert_gone(made, _others(made))
+    running.until(lambda: made.row()["records"] >= made.records + SENT + SAID)
+    _assert_gone(made, _others(made), erased=2)
     assert {r["call_id"] for r in others["calls"]} <= {r["call_id"] for r in _others(made)["calls"]}
     newest = _newest(made.cluster, made.topics["verdicts"])
     assert (newest[GONE], newest[UUID]) == (None, None)
-    letters = [json.loads(read.value or b"") for read in made.cluster.read_all(made.topics["dead_letters"])]
-    assert [letter["reason"] for letter in letters].count("erased") == 1
+    letters = [(read.key, json.loads(read.value or b"")) for read in made.cluster.read_all(made.topics["dead_letters"])]
+    erased = [(key or b"", letter["payload"]) for key, letter in letters if letter["reason"] == "erased"]
+    assert erased == [(b"", None)] * 2
     running.stop()
     assert made.row()["calls"] == 60 + 3
 
