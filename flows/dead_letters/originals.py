@@ -14,7 +14,7 @@ from aftercall.records import DeadLetter, FileOrigin, TopicOrigin
 from connectors.dead_letters import letter_key, whole_payload
 from connectors.files.single_lines import read_lines
 from connectors.files.unpacking import InputError, Unpacking
-from connectors.kafka.envelopes import payload
+from connectors.kafka.envelopes import payload, redriven_of
 from connectors.kafka.read_again import Headers, read_at
 from flows.dead_letters.logs import LoggedLetter, place_of
 from flows.settings import Settings
@@ -41,6 +41,11 @@ class Original(NamedTuple):
     key: bytes | None
     headers: Headers
     source: Literal["origin", "payload"]
+
+    @property
+    def redriven_of(self) -> str | None:
+        """The `event_id` of the dead letter that it was sent again for, by its header."""
+        return redriven_of(list(self.headers))
 
 
 def originals(letters: Sequence[LoggedLetter], settings: Settings) -> dict[str, Original | str]:

@@ -54,7 +54,7 @@ def show_lines(letter: LoggedLetter, marks: Marks, original: Original | str) -> 
     """One dead letter, wholly but for the end of a long payload."""
     record = letter.record
     meaning = DEAD_LETTER_REASONS.get(record.reason)
-    fields = _fields(letter, marks)
+    fields = _fields(letter, marks, original)
     yield from _field("event_id", record.event_id)
     yield from _field("reason", record.reason + (f": {meaning}" if meaning else ""))
     yield from _field("detail", record.detail)
@@ -76,7 +76,7 @@ def show_lines(letter: LoggedLetter, marks: Marks, original: Original | str) -> 
 def show_document(letter: LoggedLetter, marks: Marks, original: Original | str) -> dict[str, Any]:
     """The same for JSON."""
     source = original.source if isinstance(original, Original) else None
-    return _fields(letter, marks) | {"original": source, "original_detail": _availability(original)}
+    return _fields(letter, marks, original) | {"original": source, "original_detail": _availability(original)}
 
 
 def plan_lines(planned: Plan, *, force: bool) -> Iterator[str]:
@@ -130,13 +130,15 @@ def _line(letter: LoggedLetter, marks: Marks, width: int) -> str:
     return head + _cut(printable(place_of(record.origin)), _WIDTH - len(head) - len(state)) + state
 
 
-def _fields(letter: LoggedLetter, marks: Marks) -> dict[str, Any]:
+def _fields(letter: LoggedLetter, marks: Marks, original: Original | str = "") -> dict[str, Any]:
     record = letter.record
+    # A copy that was sent and not marked, as its command was killed in between, has its header alone.
+    by_header = original.redriven_of if isinstance(original, Original) else None
     redriven_to = marks.places.get(record.event_id)
     return record.model_dump(mode="json") | {
         "key": None if letter.key is None else letter.key.decode(errors="replace"),
         "written_at": None if letter.at_us is None else format_time(letter.at_us),
-        "redriven_of": marks.redriven_of(record),
+        "redriven_of": marks.redriven_of(record) or by_header,
         "redriven_to": None if redriven_to is None else place_of(redriven_to),
     }
 

@@ -7,14 +7,17 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from aftercall.records import DeadLetter, TopicOrigin, to_json
 from benchmarks.faults.topic_tools import expire
 from harness.waiting import until
-from kafka.service import Pipeline, rfc3339
+from kafka.clusters import MockCluster
+from kafka.service import Pipeline, rfc3339, toml
 from system.commands import aftercall, assert_one_sentence
 from system.forks import Fork
 from system.runs import environment
@@ -162,6 +165,38 @@ def test_what_a_setting_refused_is_redriven_and_counted_once_though_it_is_killed
         w["event_id"]: w["redriven_of"] for w in written if w["reason"] == "not_json" and len(w) == 8
     }.values()
     assert by_id[of_decoder]["reason"] == "not_json"
+
+
+def orphan_of(it: Pipeline, *headers: tuple[str, bytes]) -> DeadLetter:
+    """The dead letter of an outcome with these headers that the join has refused; both are there."""
+    topic, offset = it.topics["outcomes"], len(it.cluster.read_all(it.topics["outcomes"]))
+    value = json.dumps({"outcome_id": f"o-{offset}", "call_id": "never", "source": "s", "success": True}).encode()
+    it.cluster.produce(topic, 0, "never", value, headers)
+    letter = DeadLetter.sealed(
+        reason="orphan",
+        detail="its call did not come",
+        origin=TopicOrigin(topic=topic, partition=0, offset=offset),
+        size=len(value),
+        sha256=sha256(value).hexdigest(),
+        payload=None,
+    )
+    it.cluster.produce(it.topics["dead_letters"], 0, "never", to_json(letter))
+    return letter
+
+
+@pytest.mark.slow
+def test_an_orphan_of_a_copy_that_was_sent_and_not_marked_names_the_dead_letter_before_it(
+    mock_broker: MockCluster, pipeline: Pipelines
+) -> None:
+    """The command was killed in between, so that the copy has its header alone."""
+    it = pipeline(mock_broker, partitions=1)
+    (it.folder / "aftercall.toml").write_text(toml(it.settings))
+    first = orphan_of(it, ("trace", b"1"))
+    second = orphan_of(it, ("trace", b"1"), ("aftercall-redrive", first.event_id.encode()))
+    for letter, before in ((first, None), (second, first.event_id)):
+        done = dead_letters(it, "show", letter.event_id, "--json")
+        assert (done.returncode, done.stderr) == (0, ""), done
+        assert json.loads(done.stdout)["redriven_of"] == before
 
 
 @pytest.mark.slow
