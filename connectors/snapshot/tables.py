@@ -139,6 +139,7 @@ LOGS: Final[dict[str, Table]] = {
         "failures_per_day": "DOUBLE",
         "caveat": "VARCHAR",
         "slices": "VARCHAR",
+        "split": "VARCHAR",
     },
     "digests": {
         "event_id": "VARCHAR",
@@ -309,7 +310,7 @@ PUBLISHED: Final[dict[str, Table]] = {
 }
 """The tables readers see (docs/reference.md, section 4).
 
-attrs, documents, origin, evidence, slices, degraded, positions are JSON text.
+attrs, documents, origin, evidence, slices, split, degraded, positions are JSON text.
 """
 
 

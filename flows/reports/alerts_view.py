@@ -36,7 +36,7 @@ def show_alerts(found: Alerts, console: Console) -> None:
 def show_alert(alert: AlertRow, console: Console, route: Route | None = None) -> None:
     """Print an open alert; `route`: where the calls of its task type should go."""
     _bullet(alert, f"{alert['severity']} · {alert_line(alert)}", console)
-    details = [where_line(alert), alert["caveat"], f"What to do: {advice(alert, route)}"]
+    details = [where_line(alert), mix_line(alert), alert["caveat"], f"What to do: {advice(alert, route)}"]
     for line in filter(None, details):
         indented(printable(line), console)
 
@@ -63,6 +63,25 @@ def where_line(alert: AlertRow) -> str | None:
         for dimension, one in shown.items()
     ]
     return f"Where it shows: {', '.join(parts)}." if parts else None
+
+
+def mix_line(alert: AlertRow) -> str | None:
+    """What a changed mix of traffic surely gives; None where it may be nothing."""
+    parts = [
+        f"{points(one['points'])} ({points(one['low'])} to {points(one['high'])}) from {_more(one)}"
+        for one in alert["split"]
+        if one["dimension"] != "within" and not one["low"] <= 0 <= one["high"]
+    ]
+    return f"Changed mix of traffic: {'; '.join(parts)}." if parts else None
+
+
+def _more(part: dict[str, Any]) -> str:
+    """The value that has most of a part of a change, and its shares of the outcomes."""
+    grown = part["share_since"] >= part["share_before"]
+    what = part["dimension"].replace("_", " ")
+    name = f"without {what}" if part["value"] is None else f"of {what} {printable(part['value'])}"
+    shares = f"{percent(part['share_before'])} -> {percent(part['share_since'])}"
+    return f"{'more' if grown else 'fewer'} {name} ({shares} of the outcomes)"
 
 
 def advice(alert: AlertRow, route: Route | None = None) -> str:

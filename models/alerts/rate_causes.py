@@ -23,11 +23,13 @@ from models.alerts.sentences import (
     rate_measured,
     rate_recovered,
     sentence_of,
+    split_text,
     verdict_time_text,
 )
 from models.alerts.settings import AlertSettings
 from models.alerts.severity import severity_of, severity_of_alarm, steady
 from models.alerts.slices import ErrorCounts, slices_of
+from models.alerts.split_of import split_of
 from models.alerts.who_answers import who_answers
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS
@@ -238,6 +240,7 @@ class RateCauses:
             verdict_time_text(answers[1].wait)
             + cost_text(per_day)
             + concentration(slices["slices"])
+            + split_text(slices["split"])
             + (f" {doubt}" if doubt else "")
         )
         kept = {"promise": promise if doubt is None else None, "caveat": doubt, "reason": reason}
@@ -293,7 +296,9 @@ class RateCauses:
         inside, levels = self._within(incident.scope), self._levels(end, incident)
         before, since = trials.by_slice(now, levels, end), trials.by_slice(now, begin, now)
         (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
-        return {"slices": slices_of(trials.leaves.names, inside, before, since, ErrorCounts(f0, f1, leaf, text))}
+        names, errors = trials.leaves.names, ErrorCounts(f0, f1, leaf, text)
+        parts = split_of(names, inside, trials.between(now, levels, end), trials.between(now, begin, now))
+        return {"slices": slices_of(names, inside, before, since, errors), "split": parts}
 
     def _who_answers(self, incident: Incident, now: int) -> tuple[Answers, Answers]:
         """Calls and verdicts before and since the change."""

@@ -250,6 +250,20 @@ class Slice(Part):
     share: float = Field(description="of the failures that the change costs; the shares of a dimension sum to 1")
 
 
+class SplitPart(Part):
+    """A part of a change of a success rate; the parts of an alert sum to the change of the plain rates."""
+
+    dimension: Literal["task_type", "model", "config", "segment", "within"] = Field(
+        description="by whose mix the rate changed; `within`: by the rates of the finest strata themselves"
+    )
+    points: float = Field(description="what the part alone changes the success rate by")
+    low: float = Field(description="interval of `points` of 99 %, for independent outcomes")
+    high: float
+    value: str | None = Field(description="the value with most of it; null for `within`, and for calls without one")
+    share_before: Share | None = Field(description="of that value in the outcomes before; null for `within`")
+    share_since: Share | None = Field(description="the same since the change")
+
+
 class Alert(Record):
     """Something changed, or ended; topic `agent.alerts`. One cause has one alert."""
 
@@ -281,6 +295,11 @@ class Alert(Record):
     )
     caveat: str | None = Field(default=None, description="why no promise can be made, in a sentence")
     slices: list[Slice] = Field(default=[], description="where within the scope the change shows, the worst first")
+    split: list[SplitPart] = Field(
+        default=[],
+        exclude_if=lambda parts: not parts,  # so that the others keep their `event_id`
+        description="how much of it a changed mix of traffic gives; an explanation, without a promise",
+    )
 
 
 class DigestEntry(Part):

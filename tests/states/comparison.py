@@ -14,6 +14,7 @@ from system.commands import table
 
 INTEGRAL: Final = "a golden keeps the weights of its time, whose integral was coarser; `assert_weights_alike` compares"
 SENTENCES: Final = "a golden keeps the words of its time, and `event_id` is a hash of them"
+UNSPLIT: Final = "alerts of before this column have nothing in it"
 UNKEPT: Final = "calls of before these columns have nothing in them"
 EXCEPT: Final[dict[str, dict[str, str]]] = {
     "calls": {"tokens_in": UNKEPT, "tokens_out": UNKEPT},
@@ -27,7 +28,7 @@ EXCEPT: Final[dict[str, dict[str, str]]] = {
         "written_at": "when it was published (contract, section 4)",
         "positions": "names the batch that was last read (contract, section 4)",
     },
-    "alerts": {"reason": SENTENCES, "event_id": SENTENCES},
+    "alerts": {"reason": SENTENCES, "event_id": SENTENCES, "split": UNSPLIT},
     "recommendations": {
         "reason": SENTENCES,
         "event_id": SENTENCES,

@@ -20,6 +20,14 @@ SLICES = [
     {"dimension": "error", "value": "timeout", "baseline": 0.99, "current": 0.8, "trials": 100, "share": 0.9},
     {"dimension": "source", "value": "judge", "baseline": 0.9, "current": 0.9, "trials": 50, "share": 0.1},
 ]
+SPLIT = [
+    {"dimension": dimension, "points": at, "low": at - 0.01, "high": at + 0.01, "value": value, **shares}
+    for dimension, at, value, shares in (
+        ("model", 0.001, "atlas", {"share_before": 0.5, "share_since": 0.5}),
+        ("config", -0.038, "v2", {"share_before": 0.05, "share_since": 0.2}),
+        ("within", -0.07, None, {"share_before": None, "share_since": None}),
+    )
+]
 
 
 @pytest.fixture
@@ -36,7 +44,7 @@ def many(out: Path) -> Path:
         base.execute("DELETE FROM current_rates")
         current(base)
         alert(base, 11, failures_per_day=-3.0, direction="up", severity="info", model="birch")
-        alert(base, 12, failures_per_day=89.0, slices=json.dumps(SLICES))
+        alert(base, 12, failures_per_day=89.0, slices=json.dumps(SLICES), split=json.dumps(SPLIT))
         alert(base, 13, kind="volume", metric="calls", severity="warning", task_type="refund", model=None, config=None,
               reason="Traffic of task 'refund', all models fell to 0 calls an hour.")  # fmt: skip
         alert(base, 14, failures_per_day=400.0, task_type="*", severity="warning", caveat="No promise is made: thin.")
@@ -53,6 +61,9 @@ def test_the_costliest_alert_comes_first_and_says_where_and_what_to_do(many: Pat
     assert "about 400 more failures a day" in first
     assert "No promise is made: thin." in first
     assert "Where it shows: error timeout (90% of it)." in then
+    mix = "Changed mix of traffic: -3.8 points (-4.8 points to -2.8 points) from more of config v2 (5.0 % -> 20.0 %"
+    assert mix in " ".join(then.split())
+    assert "model" not in then.partition("Changed mix")[2].partition("What to do")[0], "it may be nothing"
     assert "What to do: send 98.0 % of the calls to birch and 2.0 % to atlas" in then
     assert "check what sends the calls of refund" in text
 
@@ -93,6 +104,7 @@ def test_alerts_are_listed_open_ones_first(many: Path) -> None:
     listed = json.loads(CliRunner().invoke(app, ["alerts", "--open", "--json", "--snapshot", str(many)]).output)
     assert [int(one["alert_id"], 16) for one in listed["alerts"]] == [14, 12, 13, 11]
     assert listed["alerts"][1]["slices"] == SLICES
+    assert listed["alerts"][1]["split"] == SPLIT
     assert listed["alerts"][1]["opened_at"] == "2026-09-19T18:00:00Z"
     text = CliRunner().invoke(app, ["alerts", "--snapshot", str(many)]).output
     assert "1 alert closed" in text

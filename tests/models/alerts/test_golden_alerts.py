@@ -26,9 +26,9 @@ GOLDEN = [json.loads(line) for line in (Path(__file__).parent / "golden_alerts.j
 
 
 def but_for_the_wording(alert: Alert) -> dict[str, Any]:
-    """Without the sentence and the hash over it; of the caveat, whether there is one."""
+    """Without the sentence, the hash over it and the later `split`; of the caveat, whether there is one."""
     record: dict[str, Any] = json.loads(to_json(alert))
-    return {name: value for name, value in record.items() if name not in {"reason", "event_id"}} | {
+    return {name: value for name, value in record.items() if name not in {"reason", "event_id", "split"}} | {
         "caveat": record["caveat"] is not None
     }
 
