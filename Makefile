@@ -12,7 +12,7 @@ BESIDE := -n 6 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights power-grid fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights power-grid fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -70,6 +70,10 @@ test-long: $(STAMP)
 # Both in one go, as CI runs them: one broker, one collection, and what the tests of a file share is made once.
 test-all: $(STAMP)
 	$(BIN)/pytest -q $(BESIDE) --durations=25
+
+# In a new checkout six processes would begin by compiling the same modules; one does it for them.
+compiled: $(STAMP)
+	@$(BIN)/pytest -q --collect-only >/dev/null
 
 check: $(STAMP)
 	$(BIN)/ruff check
