@@ -161,6 +161,23 @@ class Attempts(NamedTuple):
 NO_ATTEMPTS = Attempts(*(_NONE,) * 4)
 
 
+class UnitTrials(NamedTuple):
+    """Trials of units of evidence: differences per (group, effective minute, unit, success); distinct rows.
+
+    A *unit* is the hash of a call's session, else of its parent's id (`models.join.units`). Only calls that have one
+    of the two have rows; their trials are in `trials` too. As those, only ever for minutes still open.
+    """
+
+    code: I32
+    minute: I32
+    unit: U64
+    success: I8
+    count: I32  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+NO_UNITS = UnitTrials(_NONE, _NONE, np.zeros(0, np.uint64), _NONE.astype(np.int8), _NONE)
+
+
 class CallHours(NamedTuple):
     """Hours of the calls' times, of the rows of those tables whose minutes are not their calls'.
 
@@ -201,6 +218,7 @@ class Changes(NamedTuple):
     opinions: OpinionDeltas = NO_OPINIONS
     attempts: Attempts = NO_ATTEMPTS
     late: tuple[int, ...] = ()
+    units: UnitTrials = NO_UNITS
 
 
 class Erasure(NamedTuple):
@@ -264,6 +282,7 @@ class Closed(NamedTuple):
 
     Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key,
     values), the others by minute, names[code] and then further columns from left to right (sources, errors by name).
+    `units` has no rows that are 0.
     `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
     reader finds the grain it needs without summing up once more.
     """
@@ -280,3 +299,4 @@ class Closed(NamedTuple):
     errors: tuple[str, ...] = ()
     failed: ErrorTrials = NO_ERRORS
     attempts: Attempts = NO_ATTEMPTS
+    units: UnitTrials = NO_UNITS
