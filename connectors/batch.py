@@ -43,6 +43,7 @@ class Calls(NamedTuple):
         segment: such a digest, before anything is redacted; 0 where absent.
         session: the same of `session_id`.
         session_key: xxh3_64 of the UTF-8 of `session_id`, 0 where absent.
+        unit: that, else the same of `parent_call_id`.
         error: the same.
         filled: which of `aftercall.vocabulary.FILLED_ONCE` the record has, as bits; the upper 16 are a hint which name
             differs from that of another call: 5 bits of the task type, 6 of the model, 5 of the config.
@@ -67,6 +68,7 @@ class Calls(NamedTuple):
     segment: U32
     session: U32
     session_key: U64
+    unit: U64
     error: U32
     filled: U32
     uuid: U64

@@ -139,7 +139,7 @@ class Scores(NamedTuple):
 class ErrorTrials(NamedTuple):
     """Trials that are failures of calls with an error: differences per (group, effective minute, error); distinct rows.
 
-    `error` indexes the message's `errors`, see `error_text`. A trial counts whichever source decided it. As trials,
+    `error` indexes the message's `errors`. A trial counts whichever source decided it. As trials,
     only ever for minutes still open.
     """
 
@@ -162,10 +162,11 @@ NO_ATTEMPTS = Attempts(*(_NONE,) * 4)
 
 
 class UnitTrials(NamedTuple):
-    """Trials of units of evidence: differences per (group, effective minute, unit, success); distinct rows.
+    """Trials of units of evidence: differences per (group, effective minute, unit, success).
 
     A *unit* is the hash of a call's session, else of its parent's id (`models.join.units`). Only calls that have one
-    of the two have rows; their trials are in `trials` too. As those, only ever for minutes still open.
+    of the two have rows; their trials are in `trials` too. As those, only ever for minutes still open. The join's rows
+    may repeat, those of the group step are distinct.
     """
 
     code: I32
@@ -189,12 +190,13 @@ class CallHours(NamedTuple):
     responses: I32
     scores: I32
     failed: I32
+    units: I32 = _NONE
 
 
 class Changes(NamedTuple):
     """Join -> groups: what one batch changed in one shard, and how far that shard has seen.
 
-    Rows of the tables named in `hours` are distinct together with their hour. `late`: per name the class of
+    Rows of the tables named in `hours` but `units` are distinct together with their hour. `late`: per name the class of
     `models.stats.lateness` of the calls whose trials, values, statements and attempts have it; empty where all came in
     time. Names repeat then.
     """
@@ -282,7 +284,7 @@ class Closed(NamedTuple):
 
     Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key,
     values), the others by minute, names[code] and then further columns from left to right (sources, errors by name).
-    `units` has no rows that are 0.
+    Rows that cancelled out are dropped.
     `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
     reader finds the grain it needs without summing up once more.
     """

@@ -46,6 +46,7 @@ class Contents(NamedTuple):
     digest: U64
     segment: U32
     session_key: U64
+    unit: U64
     error: U32
     filled: U32
     sure: Bools
@@ -74,7 +75,7 @@ class ContentsReader:
         if rare.count(_NOTHING) == count:
             nothing, none = self._digests(None, None), np.zeros(count, np.uint32)
             return Contents(
-                np.full(count, nothing.both, np.uint64), none, session, none, filled, np.ones(count, np.bool_)
+                np.full(count, nothing.both, np.uint64), none, session, session, none, filled, np.ones(count, np.bool_)
             )
         columns = dict(zip(_RARE, zip(*rare, strict=True), strict=True))
         for name in BITS.keys() & columns.keys():
@@ -87,7 +88,8 @@ class ContentsReader:
         if (filled & np.uint32(BITS["tool_calls"])).any():
             sure &= times_are_sure(columns["tool_calls"])
         digest, segment, error = self._compared(columns["segment"], columns["error"])
-        return Contents(digest, segment, session, error, filled, sure)
+        unit = np.where(session != 0, session, _hashes([*columns["parent_call_id"]]))
+        return Contents(digest, segment, session, unit, error, filled, sure)
 
     def _compared(self, segments: tuple[str | None, ...], errors: tuple[str | None, ...]) -> tuple[U64, U32, U32]:
         found = list(map(self._digests, segments, errors))

@@ -156,6 +156,7 @@ class Decoder:
             segment=columns.segment,
             session=columns.session,
             session_key=columns.session_key,
+            unit=columns.unit,
             error=columns.error,
             filled=columns.filled,
             uuid=columns.uuid,

@@ -114,6 +114,7 @@ class CallValues(NamedTuple):
     segment: U32
     session: U32
     session_key: U64
+    unit: U64
     error: U32
     filled: U32
     uuid: U64
@@ -192,6 +193,7 @@ class CallFields:
             segment=contents.segment,
             session=folded(contents.session_key),
             session_key=contents.session_key,
+            unit=contents.unit,
             error=contents.error,
             filled=filled,
             uuid=uuid_words(ids),

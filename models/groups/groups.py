@@ -15,7 +15,7 @@ from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import MAX_ATTEMPTS, OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
 from models.groups.members import Route
-from models.groups.migrations import with_attempts, with_lateness, with_naming, with_task_types
+from models.groups.migrations import with_attempts, with_lateness, with_naming, with_task_types, with_units
 from models.groups.naming import Caps, Folding, Naming
 from models.groups.sums import (
     sum_attempts,
@@ -23,6 +23,7 @@ from models.groups.sums import (
     sum_responses,
     sum_scores,
     sum_trials,
+    sum_units,
     trials_by_delay,
     trials_by_source,
 )
@@ -33,6 +34,7 @@ from models.messages import (
     NO_RESPONSES,
     NO_SCORES,
     NO_TRIALS,
+    NO_UNITS,
     NO_VALUES,
     Attempts,
     CellDeltas,
@@ -46,6 +48,7 @@ from models.messages import (
     Responses,
     Scores,
     TrialDeltas,
+    UnitTrials,
     Values,
 )
 from models.state import Migrations
@@ -55,7 +58,7 @@ MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
 
 _Name = TypeVar("_Name", Group, str)
-_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts)
+_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts, UnitTrials)
 
 
 class Grouped(NamedTuple):
@@ -82,8 +85,14 @@ class Grouped(NamedTuple):
 class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
 
-    STATE_VERSION: ClassVar = 8
-    MIGRATIONS: ClassVar[Migrations] = {4: with_naming, 5: with_task_types, 6: with_attempts, 7: with_lateness}
+    STATE_VERSION: ClassVar = 9
+    MIGRATIONS: ClassVar[Migrations] = {
+        4: with_naming,
+        5: with_task_types,
+        6: with_attempts,
+        7: with_lateness,
+        8: with_units,
+    }
 
     def __init__(self, shards: int, caps: Caps) -> None:
         """`shards`: how many must have sent messages before the watermark starts; `caps`: more groups fold."""
@@ -98,6 +107,7 @@ class Groups:
         self._responses: list[Responses] = []
         self._scores: list[Scores] = []
         self._attempts: list[Attempts] = []
+        self._units: list[UnitTrials] = []
         self._failed: dict[tuple[int, int, str], int] = {}
         """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
         self._lateness, self._came_late = UsualLateness(), CameLate()
@@ -139,7 +149,7 @@ class Groups:
         """All of it as plain values and arrays; not a copy. Parts are joined first: a batch of each shard adds some."""
         self._trials, self._values = _joined(self._trials), _joined(self._values)
         self._responses, self._scores = _joined(self._responses), _joined(self._scores)
-        self._attempts = _joined(self._attempts)
+        self._attempts, self._units = _joined(self._attempts), _joined(self._units)
         return {
             "clocks": self._clocks,
             "codes": self._codes,
@@ -151,6 +161,7 @@ class Groups:
             "responses": self._responses,
             "scores": self._scores,
             "attempts": self._attempts,
+            "units": self._units,
             "failed": self._failed,
             "lateness": self._lateness.state(),
             "came_late": self._came_late.state(),
@@ -168,6 +179,7 @@ class Groups:
         groups._responses = [Responses(*part) for part in kept["responses"]]
         groups._scores = [Scores(*part) for part in kept["scores"]]
         groups._attempts = [Attempts(*part) for part in kept["attempts"]]
+        groups._units = [UnitTrials(*part) for part in kept["units"]]
         groups._failed = kept["failed"]
         groups._lateness, groups._came_late = UsualLateness(kept["lateness"]), CameLate(kept["came_late"])
         return groups
@@ -197,7 +209,9 @@ class Groups:
         if len(scores.code):
             code = own[to.of(scores.code, hours.scores)]
             self._scores.append(scores._replace(code=code, source=by[scores.source]))
-        attempts = changes.attempts
+        attempts, units = changes.attempts, changes.units
+        if len(units.code):
+            self._units.append(units._replace(code=own[to.of(units.code, hours.units)]))
         if len(attempts.code):
             self._attempts.append(attempts._replace(code=own[to.of(attempts.code, attempts.hour)]))
         self._add_errors(changes, own[to.of(changes.failed.code, hours.failed)])
@@ -242,15 +256,16 @@ class Groups:
         responses, self._responses = _split_at(self._responses, through, NO_RESPONSES)
         scores, self._scores = _split_at(self._scores, through, NO_SCORES)
         attempts, self._attempts = _split_at(self._attempts, through, NO_ATTEMPTS)
+        units, self._units = _split_at(self._units, through, NO_UNITS)
         errors, failed = self._pop_errors(through)
         self._lateness.grow(len(self._codes))
-        tables, late = self._lateness.sorted_out([trials, values, responses, scores, attempts, failed])
+        tables, late = self._lateness.sorted_out([trials, values, responses, scores, attempts, failed, units])
         uploaded = tables[2].code >= STRIDE
         tables = [table._replace(code=table.code % STRIDE) for table in tables]
-        trials, values, responses, scores, attempts, failed = tables
+        trials, values, responses, scores, attempts, failed, units = tables
         if len(late[0].code):
             self._late += self._came_late.add([name[0] for name in self._codes], late[0], late[4], late[1])
-        names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed), "code")
+        names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed, units), "code")
         sources, source = _ranked(list(self._sources), (responses, scores), "source")
         responses = responses._replace(code=code[responses.code], source=source[responses.source])
         # An upload says nothing of how long its trials took.
@@ -269,6 +284,7 @@ class Groups:
             errors=tuple(errors),
             failed=sum_errors(failed._replace(code=code[failed.code])),
             attempts=sum_attempts(attempts._replace(code=code[attempts.code])),
+            units=sum_units(units._replace(code=code[units.code])),
         )
 
 

@@ -62,6 +62,11 @@ def with_attempts(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"attempts": []}
 
 
+def with_units(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 8 knew no units of evidence: each call of its open minutes is one alone."""
+    return state | {"units": []}
+
+
 def with_lateness(state: dict[str, Any]) -> dict[str, Any]:
     """Version 7 did not know how late calls come; what lies in its open minutes counts as having come in time."""
     groups = UsualLateness()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from models.columns.group_sums import total
 from models.messages import (
     NO_DELAYS,
@@ -15,6 +17,7 @@ from models.messages import (
     SliceTrials,
     TrialDelays,
     TrialDeltas,
+    UnitTrials,
 )
 
 
@@ -66,6 +69,15 @@ def sum_errors(rows: ErrorTrials) -> ErrorTrials:
         return rows
     first, (count,) = total((rows.minute, rows.code, rows.error), (rows.count,))
     return ErrorTrials(rows.code[first], rows.minute[first], rows.error[first], count)
+
+
+def sum_units(rows: UnitTrials) -> UnitTrials:
+    """One row per (minute, group, unit, success)."""
+    if not len(rows.code):
+        return rows
+    _, place = np.unique(rows.unit, return_inverse=True)  # in the order of the units, and small
+    first, (count,) = total((rows.minute, rows.code, place, rows.success), (rows.count,))
+    return UnitTrials(rows.code[first], rows.minute[first], rows.unit[first], rows.success[first], count)
 
 
 def sum_attempts(rows: Attempts) -> Attempts:

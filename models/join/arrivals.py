@@ -59,7 +59,7 @@ class CallColumns(NamedTuple):
     `session`, `error`: digests of 32 bits, as they were sent, before aliases and redaction; 0 where absent. `filled`:
     which of `FILLED_ONCE` it has, as bits, and above these a hint which name differs from another call's. `uuid`, shape
     (n, 2): the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`:
-    index in the batch as read. Times in microseconds.
+    index in the batch as read. `unit`: see `models.join.units`. Times in microseconds.
     """
 
     pos: I64
@@ -70,6 +70,7 @@ class CallColumns(NamedTuple):
     names: U32
     segment: U32
     session: U32
+    unit: U64
     error: U32
     filled: U32
     uuid: U64

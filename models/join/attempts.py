@@ -37,7 +37,7 @@ def try_all(shard: ShardState, calls: CallColumns, parts: Sequence[Filled], delt
     rows, found = [], []
     chosen = filled.chosen[tried]
     minute = np.maximum(effective_minute(calls.at[chosen], calls.wm[chosen]), filled.minute[tried])
-    columns = (filled.group[tried], filled.at[tried], filled.minute[tried], minute)
+    columns = (filled.group[tried], filled.at[tried], filled.minute[tried], minute, filled.unit[tried])
     hashes = shard.homonyms.hashes(calls.key[chosen]).tolist()
     for record, group, *place, hash_ in zip(
         calls.records[chosen], *(column.tolist() for column in columns), hashes, strict=True
@@ -54,13 +54,14 @@ def try_all(shard: ShardState, calls: CallColumns, parts: Sequence[Filled], delt
 
 
 def _add(shard: ShardState, rows: list[AttemptRow], found: list[tuple[int, ...]], deltas: Deltas) -> None:
-    """Their differences; `found`: time and effective minute of the call, minute of the attempt, and its key."""
-    at, call_minute, minute, key = zip(*found, strict=True)
+    """Their differences; `found`: time and effective minute of the call, minute of the attempt, unit and key."""
+    at, call_minute, minute, unit, key = zip(*found, strict=True)
     names = list(dict.fromkeys(row.group for row in rows))
     codes = dict(zip(names, shard.learn_groups(names).tolist(), strict=True))
     group = np.array([codes[row.group] for row in rows], np.int32)
     cost_usd = np.array([row.cost_usd for row in rows], np.float64)
-    places = CallPlaces(group, np.array(at, np.int64), np.array(call_minute, np.int32))
+    minutes, units = np.array(call_minute, np.int32), np.array(unit, np.uint64)
+    places = CallPlaces(group, np.array(at, np.int64), minutes, units)
     now = np.array(minute, np.int32)
     deltas.add_calls(
         places,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from models.arrays import I32, I64
+from models.arrays import I32, I64, U64
 
 
 class CallPlace(NamedTuple):
-    """Where the differences of a call count: its group as the shard's code, its time, and its effective minute."""
+    """Where the differences of a call count: its group as the shard's code, its time, and its effective minute.
+
+    `unit`: see `models.join.units`; 0 for none.
+    """
 
     group: int
     at: int
     minute: int
+    unit: int = 0
 
 
 class Known(NamedTuple):
@@ -26,8 +30,9 @@ UNKNOWN: Final = Known(None, 0)
 
 
 class CallPlaces(NamedTuple):
-    """The same of many calls, as columns."""
+    """The same of many calls, as columns. `unit` is None where none has one, or trials are not what counts."""
 
     group: I32
     at: I64
     minute: I32
+    unit: U64 | None = None

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from models.arrays import I32, I64, U32
+from models.arrays import I32, I64, U32, U64
 from models.join.arrivals import CallColumns
 from models.join.call_places import CallPlaces
 from models.join.contents import COST_BIT, LATENCY_BIT, TOKENS_BIT
@@ -28,6 +28,7 @@ class Filled(NamedTuple):
         at: that call's time.
         minute: its effective minute.
         new: what each fills, as bits.
+        unit: that of the call, see `models.join.units`; 0 for none.
     """
 
     chosen: I64
@@ -35,13 +36,14 @@ class Filled(NamedTuple):
     at: I64
     minute: I32
     new: U32
+    unit: U64
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[int, int, int, int, int]]) -> Filled:
+    def of(cls, rows: Sequence[tuple[int, ...]]) -> Filled:
         """Those of single records."""
-        columns = np.array(rows, np.int64).reshape(-1, 5).T
-        types = (np.int64, np.int32, np.int64, np.int32, np.uint32)
-        return cls(*(column.astype(kind) for column, kind in zip(columns, types, strict=True)))
+        types = (np.int64, np.int32, np.int64, np.int32, np.uint32, np.uint64)
+        columns = zip(*rows, strict=True) if rows else ((),) * len(types)
+        return cls(*(np.array(column, kind) for column, kind in zip(columns, types, strict=True)))
 
 
 def complete(calls: CallColumns, parts: Sequence[Filled], deltas: Deltas, homonyms: Homonyms) -> Completed:

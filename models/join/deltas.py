@@ -16,9 +16,11 @@ from models.arrays import F64, I8, I16, I32, I64, U64
 from models.columns.group_sums import runs, total
 from models.columns.keyed_sums import pack_key
 from models.join.call_places import UNKNOWN, CallPlace, CallPlaces, Known
+from models.join.failed_trials import FailedTrials
 from models.join.late_calls import coded, coded_one, uncoded
 from models.join.ledger import End
 from models.join.parts import columns_of, concatenated, renumbered, summed
+from models.join.units import UnitRows
 from models.messages import (
     LEVELS,
     NO_ATTEMPTS,
@@ -31,7 +33,6 @@ from models.messages import (
     CellDeltas,
     Changes,
     DelayDeltas,
-    ErrorTrials,
     Group,
     LatencyDeltas,
     OpinionDeltas,
@@ -53,9 +54,6 @@ _TRIAL = {
     "calls": np.int32,
 }
 
-
-ERROR_LENGTH = 80
-"""Errors that agree in this many characters count as one."""
 _FARTHEST_LEVEL = 2**31 - 1
 
 
@@ -81,11 +79,11 @@ class Deltas:
         self._response_rows: list[tuple[int, int, int, int, int, int, int, int]] = []
         self._score_rows: list[tuple[int, int, int, int, float]] = []
         self._attempts: list[tuple[I32, I32, I32]] = []
-        self._failed: dict[tuple[int, int, int, str], int] = {}
+        self._failed, self._units = FailedTrials(), UnitRows()
 
     def add_calls(self, calls: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64) -> None:
         """Calls accepted, or failed attempts of calls, which take effect in `minute`: counts, cost, latency, values."""
-        (group, at, _), code = calls, coded(calls)
+        group, at, code = calls.group, calls.at, coded(calls)
         call_minute = (at // MINUTE_US).astype(np.int32)
         ones = np.ones(len(group), np.int32)
         cost = np.maximum(cost_nano, 0)
@@ -98,7 +96,7 @@ class Deltas:
 
     def add_filled(self, call: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64) -> None:
         """Values that calls did not have before, nan or -1 where one has none; they take effect in `minute`."""
-        group, at, _ = call
+        group, at = call.group, call.at
         call_minute, known = (at // MINUTE_US).astype(np.int32), ~np.isnan(latency_ms)
         self._cells.append({"group": group, "minute": call_minute, "cost_nano": np.maximum(cost_nano, 0)})
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
@@ -109,7 +107,7 @@ class Deltas:
 
     def add_attempts(self, calls: CallPlaces, minute: I32, errors: Sequence[str]) -> None:
         """Failed attempts, which `add_calls` has counted as calls: `minute` decides them, by their own error."""
-        group, at, _ = calls
+        group, at = calls.group, calls.at
         failure = np.zeros(len(group), np.int8)
         self.add_verdicts(group, at, failure, at)
         source = np.full(len(group), self._source_code(CALL), np.int32)
@@ -118,8 +116,7 @@ class Deltas:
         for code, effective, hour, error in zip(
             codes.tolist(), minute.tolist(), _hour(at).tolist(), errors, strict=True
         ):
-            key = (code, effective, hour, error_text(error))
-            self._failed[key] = self._failed.get(key, 0) + 1
+            self._failed.add(code, effective, hour, error, 1)
         self._attempts.append((codes, minute, _hour(at)))
 
     def add_verdicts(
@@ -164,8 +161,7 @@ class Deltas:
 
     def add_call_trials(self, call: CallPlace, ends: dict[int, End], sign: int, known: Known = UNKNOWN) -> None:
         """The trials of one call, from its verdicts at the ends of minutes: gained or withdrawn. `known`: its error."""
-        (_, call_at, call_minute), before = call, None
-        group, hour = coded_one(call), call_at // HOUR_US
+        group, hour, before = coded_one(call), call.at // HOUR_US, None
         for minute in sorted(ends) if len(ends) > 1 else ends:
             now, source = ends[minute]
             if now is not before:
@@ -173,11 +169,12 @@ class Deltas:
                 net = (good - (before is True), bad - (before is False))
                 self._trial_rows.append((group, minute, hour, sign * good, sign * bad, sign * net[0], sign * net[1]))
                 if bad and known.error is not None and minute >= known.minute:
-                    key = (group, minute, hour, error_text(known.error))
-                    self._failed[key] = self._failed.get(key, 0) + sign
+                    self._failed.add(group, minute, hour, known.error, sign)
                 if now is not None:
                     by = self._source_code(source or "")
-                    self._response_rows.append((group, minute, hour, by, now, minute - call_minute, 0, sign))
+                    self._response_rows.append((group, minute, hour, by, now, minute - call.minute, 0, sign))
+                    if call.unit:
+                        self._units.add_one(group, minute, hour, call.unit, now, sign)
             before = now
 
     def add_statement(
@@ -189,9 +186,9 @@ class Deltas:
         score: float | None,
     ) -> None:
         """One assertion that entered a ledger and takes effect in `minute`; `success` None: it abstains."""
-        by, (_, call_at, call_minute), group = self._source_code(source or ""), call, coded_one(call)
-        hour, said = call_at // HOUR_US, -1 if success is None else int(success)
-        self._response_rows.append((group, minute, hour, by, said, minute - call_minute, 1, 0))
+        by, group = self._source_code(source or ""), coded_one(call)
+        hour, said = call.at // HOUR_US, -1 if success is None else int(success)
+        self._response_rows.append((group, minute, hour, by, said, minute - call.minute, 1, 0))
         if score is not None:
             self._score_rows.append((group, minute, hour, by, score))
 
@@ -204,8 +201,7 @@ class Deltas:
         self, calls: CallPlaces, minute: I32, success: I8, source: I32, *, by_statement: bool = True
     ) -> None:
         """First verdicts of calls: a trial each, and a net gain. `by_statement` is False for verdicts by silence."""
-        (_, call_at, call_minute), group = calls, coded(calls)
-        hour = _hour(call_at)
+        group, hour = coded(calls), _hour(calls.at)
         good = (success == 1).astype(np.int32)
         bad = 1 - good
         self._trials.append(
@@ -221,16 +217,16 @@ class Deltas:
         )
         ones = np.ones(len(group), np.int32)
         self._responses.append(
-            (group, minute, hour, source, success, minute - call_minute, ones if by_statement else 0 * ones, ones)
+            (group, minute, hour, source, success, minute - calls.minute, ones if by_statement else 0 * ones, ones)
         )
+        self._units.add(calls, group, minute, hour, success, ones)
 
     def add_trials(self, calls: CallPlaces, minute: I32, success: I8, before: I8, source: I32, sign: I32) -> None:
         """Verdicts at ends of minutes that differ from `before`, that of the end before, -1 for none; see `sign` above.
 
         Each is a trial, by `source`.
         """
-        (_, call_at, call_minute), group = calls, coded(calls)
-        hour = _hour(call_at)
+        group, hour = coded(calls), _hour(calls.at)
         good, bad = (success == 1).astype(np.int32), (success == 0).astype(np.int32)
         self._trials.append(
             {
@@ -244,15 +240,16 @@ class Deltas:
             }
         )
         by = (success >= 0).nonzero()
-        late, none = minute[by] - call_minute[by], 0 * sign[by]
+        late, none = minute[by] - calls.minute[by], 0 * sign[by]
         self._responses.append((group[by], minute[by], hour[by], source[by], success[by], late, none, sign[by]))
+        self._units.add(calls, group, minute, hour, success, sign)
 
     def add_statements(self, calls: CallPlaces, minute: I32, source: I32, success: I8, score: F64) -> None:
         """Assertions that entered ledgers and take effect in `minute`; `score` as for `add_scores`."""
-        (_, call_at, call_minute), group = calls, coded(calls)
+        group = coded(calls)
         ones = np.ones(len(group), np.int32)
-        late = minute - call_minute
-        self._responses.append((group, minute, _hour(call_at), source, success, late, ones, 0 * ones))
+        late = minute - calls.minute
+        self._responses.append((group, minute, _hour(calls.at), source, success, late, ones, 0 * ones))
         self.add_scores(calls, minute, source, score)
 
     def add_scores(self, calls: CallPlaces, minute: I32, source: I32, score: F64) -> None:
@@ -296,10 +293,10 @@ class Deltas:
         values = Values(*columns_of(self._values)) if self._values else NO_VALUES
         opinions = OpinionDeltas(*columns_of(self._opinions)) if self._opinions else NO_OPINIONS
         (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
-        errors, failed_hour, failed = self._error_table()
-        hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour)
+        (errors, failed_hour, failed), (unit_hour, units) = self._failed.table(), self._units.table()
+        hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour, unit_hour)
         attempts = self._attempt_table()
-        tables = (latencies, delays, values, responses, scores, failed, opinions, attempts)
+        tables = (latencies, delays, values, responses, scores, failed, opinions, attempts, units)
         parts = [cells.pop("group"), trials.pop("group"), *(table.code for table in tables)]
         places, late, parts = uncoded(len(groups), parts)
         chosen, code = renumbered(len(places), parts)
@@ -323,6 +320,7 @@ class Deltas:
             hours=hours,
             opinions=opinions._replace(code=of[8], source=by[opinions.source]),
             attempts=attempts._replace(code=of[9]),
+            units=units._replace(code=of[10]),
         )
 
     def _latency_table(self) -> LatencyDeltas:
@@ -369,20 +367,6 @@ class Deltas:
         first, (count,) = total(columns, (np.ones(len(columns[0]), np.int32),))
         group, minute, hour = (column[first] for column in columns)
         return Attempts(group, minute, hour, count)
-
-    def _error_table(self) -> tuple[tuple[str, ...], I32, ErrorTrials]:
-        counts = sorted((key, count) for key, count in self._failed.items() if count)
-        place: dict[str, int] = {}
-        rows = [
-            (group, minute, hour, place.setdefault(text, len(place)), n) for (group, minute, hour, text), n in counts
-        ]
-        group, minute, hour, error, count = np.array(rows, np.int32).reshape(-1, 5).T
-        return tuple(place), hour, ErrorTrials(group, minute, error, count)
-
-
-def error_text(error: str) -> str:
-    """The part of an error that counts: the beginning of its first line that is not empty."""
-    return error.strip().partition("\n")[0].rstrip()[:ERROR_LENGTH]
 
 
 def _bucket(call_at: I64, decided_at: I64) -> I16:

@@ -67,6 +67,7 @@ class FastPath:
         table.digest[new], table.segment[new] = calls.names[accepted], calls.segment[accepted]
         table.session[new], table.error[new] = calls.session[accepted], calls.error[accepted]
         table.filled[new] = calls.filled[accepted] | KNOWN
+        self._shard.held.units.put(new, calls.unit[accepted])
         hashes = self._shard.homonyms.hashes(calls.key[accepted])
         latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
         self._deltas.add_calls(CallPlaces(group, at, minute), minute, latency_ms, cost_nano, tokens, hashes)
@@ -90,7 +91,7 @@ class FastPath:
             self._deltas.add_verdicts(group, call_at, success, at, source=source)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
-            places = CallPlaces(group, call_at, call_minute)
+            places = CallPlaces(group, call_at, call_minute, self._shard.held.units.of(row))
             self._deltas.add_first_trials(places, trial_minute, success, source)
             self._deltas.add_scores(places, trial_minute, source, tables.scaled(version, source, score))
         return FirstVerdicts(records, self._shard.groups, group, call_at, at, success)

@@ -18,6 +18,7 @@ from models.columns.hash_index import HashIndex
 from models.columns.id_pool import IdPool
 from models.join.homonyms import Homonyms
 from models.join.statement_pool import NO_STATEMENT, StatementPool, at_places
+from models.join.units import HeldUnits
 
 PENDING, FAILURE, SUCCESS = -1, 0, 1
 HAS_ERROR, IS_MIXED, IS_LONG, IS_VOICED = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
@@ -106,6 +107,7 @@ class HeldCalls:
         """What calls report of themselves, by their row."""
         self.error_minutes: dict[int, int] = {}
         """The minutes from which on that is known, of those where it did not come with the call."""
+        self.units = HeldUnits()
         self._changed: RowLog | None = None
         self._hours: dict[int, list[I32]] = {}
         self._due: I32 = np.zeros(0, np.int32)
@@ -225,6 +227,7 @@ class HeldCalls:
         return {
             "keys": self.index.row_key[rows],
             "calls": self.calls.state_of(rows),
+            **self.units.state_of(rows),
             "errors": at_places(self.errors, rows),
             "error_minutes": at_places(self.error_minutes, rows),
             "owners": places.astype(np.int32),
@@ -252,6 +255,7 @@ class HeldCalls:
         rows[new] = self.calls.take_rows(int(np.count_nonzero(new)))
         self.index.insert(state["keys"][new], rows[new])
         self.calls.put_state(rows, state["calls"])
+        self.units.put_state(rows, state)
         self.calls.head[rows] = NO_STATEMENT
         self.errors |= {rows.item(place): error for place, error in state["errors"].items()}
         self.error_minutes |= {rows.item(place): minute for place, minute in state["error_minutes"].items()}

@@ -34,6 +34,7 @@ from models.join.migrations import (
     ids_in_one_array,
     names_in_digests,
     statements_in_one_pool,
+    units_of_calls,
 )
 from models.join.rules import JoinRules
 from models.join.seconds import fill
@@ -58,13 +59,14 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 7
+    STATE_VERSION: ClassVar = 8
     MIGRATIONS: ClassVar[Migrations] = {
         2: ids_in_one_array,
         3: early_outcomes_in_columns,
         4: names_in_digests,
         5: statements_in_one_pool,
         6: ends_of_waits,
+        7: units_of_calls,
     }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
@@ -252,7 +254,8 @@ class Join:
 def _first_records(calls: CallColumns, accepted: I64) -> Filled:
     """What the first records of calls fill."""
     at, new = calls.at[accepted], calls.filled[accepted]
-    return Filled(accepted, calls.group[accepted], at, effective_minute(at, calls.wm[accepted]), new)
+    minute = effective_minute(at, calls.wm[accepted])
+    return Filled(accepted, calls.group[accepted], at, minute, new, calls.unit[accepted])
 
 
 def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:
@@ -268,7 +271,8 @@ def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:
         deltas.add_verdicts(group[decided], call_at[decided], verdicts, ends[decided])
         minute = (shard.closing_times(by_silence) // MINUTE_US).astype(np.int32)
         source = np.full(len(minute), shard.source_code(SILENCE), np.int32)
-        places = CallPlaces(group[decided], call_at[decided], table.minute[by_silence])
+        units = shard.held.units.of(by_silence)
+        places = CallPlaces(group[decided], call_at[decided], table.minute[by_silence], units)
         deltas.add_first_trials(places, minute, verdicts, source, by_statement=False)
     return Expired(table.ids.texts(rows), shard.groups, group, call_at, np.where(decided, ends, NEVER), silence)
 

@@ -21,8 +21,7 @@ _STRIDE: Final = 1 << 24
 
 def coded(calls: CallPlaces) -> I32:
     """The group of each call, or where it came late a code of group and class."""
-    group, at, minute = calls
-    minutes = minute - at // MINUTE_US
+    group, minutes = calls.group, calls.minute - calls.at // MINUTE_US
     late = lateness(minutes) if (minutes > MINUTES_PER_HOUR).any() else None
     return group if late is None else group + late * np.int32(_STRIDE)
 

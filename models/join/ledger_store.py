@@ -27,17 +27,19 @@ class LedgerStore:
         """The ledgers of the calls at `rows`; `call_ids` by key, for those whose id is not kept."""
         shard, held, table = self._shard, self._held, self._held.calls
         contents = map(Contents, *(column[rows].tolist() for column in _contents(table)))
-        columns = (table.group, table.at, table.minute, table.rules)
+        columns, of_rows = (table.group, table.at, table.minute, table.rules), held.units.of(rows)
+        units = [0] * len(rows) if of_rows is None else of_rows.tolist()
         keys, known = held.index.row_key[rows].tolist(), table.ids.known(rows).tolist()
         stored_ids = [text if is_known else None for text, is_known in zip(table.ids.texts(rows), known, strict=True)]
         values = (column[rows].tolist() for column in columns)
-        for key, row, statements, stored_id, group, at, minute, version, had in zip(
-            keys, rows.tolist(), self._statements(rows), stored_ids, *values, contents, strict=True
+        for key, row, statements, stored_id, unit, group, at, minute, version, had in zip(
+            keys, rows.tolist(), self._statements(rows), stored_ids, units, *values, contents, strict=True
         ):
             # Earlier versions did not keep the id of a call with a single statement; the record that opens it has it.
             call_id, error = stored_id or call_ids.get(key, ""), held.errors.get(row)
             rules, task, late = shard.versions[version], shard.groups[group][0], held.error_minutes.get(row)
-            yield OpenLedger(key, row, call_id, group, at, minute, version, had, error, statements, rules, task, late)
+            place = key, row, call_id, group, at, minute, version
+            yield OpenLedger(*place, had, error, statements, rules, task, late, unit)
 
     def add_calls(self, ledgers: list[OpenLedger]) -> None:
         """Hold new calls; sets `row` of their ledgers."""
@@ -53,6 +55,7 @@ class LedgerStore:
             column[rows] = [getattr(ledger, name) for ledger in ledgers]
         table.rules[rows] = [ledger.version for ledger in ledgers]
         table.verdict[rows] = PENDING
+        self._held.units.put(rows, np.array([ledger.unit for ledger in ledgers], np.uint64))
         for ledger, row in zip(ledgers, rows.tolist(), strict=True):
             ledger.row = row
         self.save_contents(ledgers)

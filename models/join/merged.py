@@ -58,6 +58,7 @@ def _held(parts: list[State]) -> State:
         "gone": np.concatenate([part["gone"] for part in parts]),
         "keys": np.concatenate([part["keys"] for part in parts])[rows],
         "calls": _with_ids([part["calls"] for part in parts], rows),
+        **_units(parts, rows),
         "errors": _by_place(parts, "errors", [len(part["keys"]) for part in parts], rows),
         "error_minutes": _by_place(parts, "error_minutes", [len(part["keys"]) for part in parts], rows),
         "owners": owners,
@@ -66,6 +67,14 @@ def _held(parts: list[State]) -> State:
             **{name: _by_place(stated, name, counts, statements) for name in POOL_TEXTS},
         },
     }
+
+
+def _units(parts: list[State], rows: I64) -> State:
+    """Parts have none where none of their calls has one, or an earlier version stored them."""
+    if not any("units" in part for part in parts):
+        return {}
+    units = [part.get("units", np.zeros(len(part["keys"]), np.uint64)) for part in parts]
+    return {"units": np.concatenate(units)[rows]}
 
 
 def _waiting(parts: list[Any]) -> State:

@@ -112,6 +112,11 @@ def ends_of_waits(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"waiting": with_ends([state["waiting"]])[0]}
 
 
+def units_of_calls(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 7 to 8: held calls may have units of evidence; those of before have none, as each is one alone."""
+    return state
+
+
 def with_ends(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Stored early outcomes, and changes of them in order, of version 6 as those of version 7."""
     waits: list[int] = []

@@ -270,7 +270,8 @@ class MoreStatements:
 
     def _places(self, rows: I32) -> CallPlaces:
         """Where differences of the calls at `rows` count."""
-        return CallPlaces(self._table.group[rows], self._table.at[rows], self._table.minute[rows])
+        table, units = self._table, self._shard.held.units
+        return CallPlaces(table.group[rows], table.at[rows], table.minute[rows], units.of(rows))
 
     def _add_verdicts(self, rows: I32, verdicts: _Verdicts, chosen: Bools, sign: int) -> None:
         """Verdicts gained or withdrawn, of the `chosen` calls."""

@@ -20,6 +20,7 @@ class OpenLedger:
     Attributes:
         contents: what its records have had, those of this batch included.
         error_minute: the minute from which on its `error` is known, None where it came with the call.
+        unit: see `models.join.units`.
         size: how many statements it had when it was opened.
         stored: whether it was held before this batch.
         had_error: whether it had its error then.
@@ -42,6 +43,7 @@ class OpenLedger:
     rules: JoinRules
     task: str
     error_minute: int | None = None
+    unit: int = 0
     size: int = field(init=False)
     stored: bool = field(init=False)
     had_error: bool = field(init=False)

@@ -91,7 +91,9 @@ def fill(shard: ShardState, calls: CallColumns, found: Seconds) -> Filled:
     (named,) = (new & SESSION_BIT).nonzero()
     table.session[rows[named]] = calls.session[chosen[named]]
     shard.held.touch(rows)
-    return Filled(chosen, table.group[rows], table.at[rows], table.minute[rows], new)
+    units = shard.held.units.of(rows)
+    unit = np.zeros(len(rows), np.uint64) if units is None else units
+    return Filled(chosen, table.group[rows], table.at[rows], table.minute[rows], new, unit)
 
 
 def _of_calls_with_several(calls: CallColumns, found: Identified, numbers: I64) -> tuple[I64, I64]:

@@ -152,7 +152,7 @@ class Settlement:
 
 
 def _place(ledger: OpenLedger) -> CallPlace:
-    return CallPlace(ledger.group, ledger.at, ledger.minute)
+    return CallPlace(ledger.group, ledger.at, ledger.minute, ledger.unit)
 
 
 def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:

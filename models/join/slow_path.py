@@ -79,7 +79,7 @@ class SlowPath:
         self._deltas = deltas
         self._partitions = partitions
         self._accepted: list[int] = []
-        self._completed: list[tuple[int, int, int, int, int]] = []
+        self._completed: list[tuple[int, ...]] = []
         self._refused: list[Refusal] = []
         self._tally: Counter[str] = Counter()
         self._ledgers = OpenLedgers(shard, deltas, self._tally)
@@ -181,7 +181,7 @@ class SlowPath:
             return
         error = calls.records[i].error if new & ERROR_BIT else None
         ledger.complete(contents._replace(filled=contents.filled | new), error, max(at, wm) // MINUTE_US)
-        self._completed.append((i, ledger.group, ledger.at, ledger.minute, new))
+        self._completed.append((i, ledger.group, ledger.at, ledger.minute, new, ledger.unit))
         self._tally["completed"] += 1
 
     def _accept(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
@@ -200,6 +200,7 @@ class SlowPath:
             statements=[],
             rules=shard.rules,
             task=shard.groups[group][0],
+            unit=calls.unit.item(i),
         )
         self._ledgers.add(ledger)
         self._accepted.append(i)

@@ -92,6 +92,8 @@ class Direct:
     values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     tried: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     """Attempts by group and minute."""
+    units: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    """Trials by group, minute, unit and success."""
     latencies: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     differing: list[str] = field(default_factory=list)
     """The fields that the dead letters of calls name."""
@@ -217,6 +219,9 @@ class Direct:
     def _add_attempts(self, closed: Closed) -> None:
         for code, minute, _, count in rows(closed.attempts):
             self.tried[closed.names[code], minute] += count
+        for code, minute, *unit, count in rows(closed.units):
+            assert count
+            self.units[(closed.names[code], minute, *unit)] += count
 
     def _add_values(self, closed: Closed) -> None:
         for code, minute, at, key, *values in zip(*(column.tolist() for column in closed.values), strict=True):

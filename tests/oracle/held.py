@@ -61,8 +61,12 @@ class Held:
     error_minute: int | None = None
     """From when on the call's own error is known."""
     measured: list[Measured] = field(default_factory=list)
+    unit: str | None = field(init=False)
+    """The unit of evidence that it is part of: its session, else its parent; None where its first record has neither.
+    """
 
     def __post_init__(self) -> None:
+        self.unit = self.call.session_id or self.call.parent_call_id
         if self.call.error is not None:
             self.error_minute = self.minute
         self._measure(METRICS, self.minute)

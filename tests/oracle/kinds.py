@@ -23,9 +23,9 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
 KINDS: Final = frozenset(
-    {"editions", "clearings", "abstentions", "authors", "combine", "required", "completions", "attempts"}
+    {"editions", "clearings", "abstentions", "authors", "combine", "required", "completions", "attempts", "parents"}
 )
-WITHOUT_SETTINGS: Final = frozenset({"completions", "attempts"})
+WITHOUT_SETTINGS: Final = frozenset({"completions", "attempts", "parents"})
 """Those that no setting switches on."""
 ABSTAIN: Final = {
     "user_feedback": (0.3, 0.69),
@@ -81,6 +81,9 @@ def more_calls(draw: st.DrawFn, calls: list[Raw], kinds: frozenset[str]) -> list
     """The calls, some with attempts, and second records of some of them."""
     if "attempts" in kinds:
         calls = [{**call, "attempts": draw(_ATTEMPTS)} for call in calls]
+    if "parents" in kinds:
+        # Another call, or itself; or named like a session.
+        calls = [{**call, "parent_call_id": pick(draw, [None, *_parents(calls), "s-1"])} for call in calls]
     if "completions" in kinds:
         calls = calls + [_second(draw, call, kinds) for call in calls for _ in range(draw(st.integers(0, 2)))]
     return calls
@@ -101,6 +104,10 @@ def more_outcomes(draw: st.DrawFn, outcomes: list[Raw], kinds: frozenset[str]) -
     return outcomes + rest
 
 
+def _parents(calls: list[Raw]) -> list[str]:
+    return [call["call_id"] for call in calls]
+
+
 def _second(draw: st.DrawFn, call: Raw, kinds: frozenset[str]) -> Raw:
     """Another record of a call: what the first one lacks, other values, another time, or another call altogether."""
     later = pick(draw, [0, 0, SECOND, MINUTE, -MINUTE, DAY, DAY + 1, -DAY - 1])
@@ -117,7 +124,8 @@ def _second(draw: st.DrawFn, call: Raw, kinds: frozenset[str]) -> Raw:
     tokens = pick(draw, [{}, {"tokens": 9}, {"tokens_out": 3}])
     named = {name: call[name] for name in ("call_id", "task_type", "model", "config", "segment")}
     tried: Raw = {"attempts": draw(_ATTEMPTS)} if "attempts" in kinds else {}
-    return {**named, **fills, **tokens, **other, "occurred_at": at, **tried}
+    below: Raw = {"parent_call_id": pick(draw, [None, call["call_id"], "s-2"])} if "parents" in kinds else {}
+    return {**named, **fills, **tokens, **other, "occurred_at": at, **tried, **below}
 
 
 def _also(draw: st.DrawFn, outcome: Raw, number: int) -> Raw:

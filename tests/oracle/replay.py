@@ -272,6 +272,16 @@ class Oracle:
                 found[group][minute] = (successes + (verdict == "success"), failures + (verdict == "failure"))
         return found
 
+    def units(self) -> Counter[tuple[Any, ...]]:
+        """Trials by (group, minute, hash of the unit, success), of calls that are part of a unit."""
+        usual = self.usual()
+        return Counter(
+            (group, minute, hash_of(held.unit), int(verdict == "success"))
+            for held in self._calls
+            for group, minute, verdict, _ in held.trials()
+            if held.unit is not None and usual.placed(held, group, minute)
+        )
+
     def responses(self) -> dict[str, Counter[tuple[Any, ...]]]:
         """One entry (group, minute, source, success, minutes since the call's) per trial and per assertion.
 

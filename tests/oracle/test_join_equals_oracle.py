@@ -152,6 +152,8 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
                 trials[group, minute, "tf"] += bad
     assert +Counter({key: n for key, n in direct.trials.items() if key[2] in {"ts", "tf"}}) == +trials
 
+    assert direct.units == Counter({key: n for key, n in oracle.units().items() if key[1] < through})
+
     responses = {
         name: Counter({key: n for key, n in counted.items() if key[1] < through})
         for name, counted in oracle.responses().items()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aftercall.times import MINUTE_US
 from models.join.call_places import CallPlace, Known
-from models.join.deltas import ERROR_LENGTH, Deltas
+from models.join.deltas import Deltas
+from models.join.failed_trials import ERROR_LENGTH
 from models.join.ledger import End
 from models.messages import Group
 
