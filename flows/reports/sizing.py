@@ -14,7 +14,7 @@ from typing import Final
 
 BYTES_PER_HELD_CALL: Final = 112
 """Bytes of memory, where every second call has a statement: `bytes_per_held_call` of benchmarks/results/engine.json.
-Calls with several statements, an `error` or a `reason` take more."""
+Calls with several statements, an `error` or a `reason` take more; a `session_id` or a `parent_call_id` 8 bytes."""
 
 STATE_BYTES_PER_HELD_CALL: Final = 90
 """Bytes of stored state per held call in a base, which has each call once."""
