@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from xxhash import xxh3_64_intdigest
 
 from aftercall.times import MINUTE_US
 from models import plain
+from models.arrays import I32
 from models.join.join import Join
+from models.join.units import HeldUnits
 from oracle.direct import Direct, join_rules
 from oracle.histories import History
 from oracle.live import START_S, call, history, outcome
@@ -136,6 +139,22 @@ def test_calls_that_an_earlier_version_held_are_units_alone_and_later_ones_are_n
     direct.run(_history((calls, outcomes)), [1], [])
     assert direct.units == {(("support", "large", "v1"), 20_000 * 1440 + 1, xxh3_64_intdigest(b"s"), 1): 1}
     assert _over_units(direct) <= _trials(direct)
+
+
+def test_a_row_that_is_used_again_has_the_unit_of_its_new_call() -> None:
+    units = HeldUnits()
+    units.put(_rows(1, 2), np.array([5, 2**64 - 1], np.uint64))
+    units.put(_rows(2, 1000), np.array([0, 0], np.uint64))
+    found = units.of(_rows(1000, 1, 2))
+    assert found is not None
+    assert found.tolist() == [0, 5, 0]
+    assert units.state_of(_rows(2, 1000)) == {}
+    units.put(_rows(1000), np.array([8], np.uint64))
+    assert units.state_of(_rows(1, 1000))["units"].tolist() == [5, 8]
+
+
+def _rows(*rows: int) -> I32:
+    return np.array(rows, np.int32)
 
 
 class Upgraded(Direct):
