@@ -57,7 +57,10 @@ PATHS: dict[str, Sent] = {
         [*_of("a"), call("a", START_S + 30, session_id="s", attempts=[{"model": "m", "error": "429"}])],
         [_said("a", 80)],
     ),
-    "an error that comes later": ([*_of("a"), call("a", START_S + 150, error="timeout")], [_said("a", 30)]),
+    "an error that comes later": (
+        [*_of("a"), call("a", START_S + 150, error="timeout", attempts=[{"model": "m", "error": "429"}])],
+        [_said("a", 30)],
+    ),
 }
 """Ways that lead to trials."""
 CLOCK = [call("clock", START_S + 7200, task_type="tick")], [outcome("clock", START_S + 7200, success=True)]
