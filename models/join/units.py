@@ -24,6 +24,11 @@ class HeldUnits:
     def __init__(self) -> None:
         self._of: U64 = np.zeros(0, np.uint64)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self._of.nbytes
+
     def put(self, rows: I32, units: U64) -> None:
         """Set the units of the calls at `rows`, of which some may have been those of other calls."""
         if units.any():

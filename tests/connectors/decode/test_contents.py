@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from xxhash import xxh3_64_intdigest
 
 from aftercall.vocabulary import FILLED_ONCE
 from connectors.batch import Calls
@@ -97,3 +98,15 @@ def test_names_are_compared_before_aliases_and_errors_before_they_are_redacted()
     assert found.error[0] != found.error[1]
     assert [record.error for record in found.records] == ["user [redacted]"] * 2
     assert found.records[0].attempts[0].error == "quota [redacted]"
+
+
+@pytest.mark.parametrize("more", [{}, {"unknown": 1}, {"segment": ""}, {"attrs": {"a": [1]}}])  # each tier
+def test_the_unit_is_the_hash_of_the_session_else_of_the_parent(more: dict[str, Any]) -> None:
+    none, one, other = ({}, {"session_id": "s"}, {"parent_call_id": "p"})
+    session, parent = (xxh3_64_intdigest(text) for text in (b"s", b"p"))
+    for fields, units in (
+        ((none, one, other, one | other, {"session_id": "", "parent_call_id": ""}), [0, session, parent, session, 0]),
+        ((none, one), [0, session]),
+        ((none, none), [0, 0]),
+    ):
+        assert calls(*(one | more for one in fields)).unit.tolist() == units

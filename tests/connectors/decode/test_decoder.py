@@ -54,7 +54,7 @@ def test_calls_become_columns() -> None:
     assert calls.wm.tolist() == [NEVER] * 3
     assert calls.raw.tolist() == [raws[0], raws[2], raws[3]]
     dtypes = [column.dtype.str[1:] for column in calls]
-    contents = ["u8", *["u4"] * 3, "u8", *["u4"] * 2]
+    contents = ["u8", *["u4"] * 3, "u8", "u8", *["u4"] * 2]
     assert dtypes == ["i8", "u8", "i8", "i4", *contents, "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
 
 

@@ -96,4 +96,5 @@ def test_with_that_setting_calls_and_outcomes_are_read_under_one_id() -> None:
     assert [first.call_id, first.parent_call_id, second.call_id, outcome.call_id] == [SPELLED] * 4
     assert [outcome.outcome_id, outcome.retracts, second.session_id] == [SPELLED, SPELLED, SPELLED.upper()]
     assert len({*batch.calls.key.tolist(), *batch.outcomes.key.tolist()}) == 1
+    assert batch.calls.unit[0] == batch.calls.key[0], "a parent's children have the hash under which it is known"
     assert batch.calls.uuid.any(axis=1).all()
