@@ -68,8 +68,8 @@ class IdColumn:
                 self._places.low[rows[hit]] = packed[good, 1]
                 self._places.kind[rows[hit]] = kind
                 rest[hit] = False
-        for i in np.flatnonzero(rest).tolist():
-            self._put_text(int(rows[i]), ids[i].encode())
+        (left,) = rest.nonzero()
+        self._put_texts(rows[left], [ids[i] for i in left.tolist()] if len(left) < len(ids) else ids)
 
     def put_one(self, row: int, text: str, words: tuple[int, int] = (0, 0)) -> None:
         """Set one id, also given as in `put_words`: faster than `put` for so few."""
@@ -126,21 +126,45 @@ class IdColumn:
     def texts(self, rows: I32) -> list[str]:
         """The ids at `rows`."""
         kind = self._places.kind[rows]
+        (of_text,) = (kind == TEXT).nonzero()
+        if len(of_text) == len(rows):
+            return self._texts(rows)
         words = np.stack((self._places.high[rows], self._places.low[rows]), axis=1).astype(">u8").tobytes().hex()
         spelled = np.full((len(rows), 36), ord("-"), np.uint8)
         spelled[:, _DIGITS] = np.frombuffer(words.encode(), np.uint8).reshape(-1, 32)
         text = spelled.tobytes().decode()
         texts = [text[i : i + 36] for i in range(0, len(text), 36)]
-        for i in np.flatnonzero(kind != _UUID).tolist():
-            texts[i] = self.get(int(rows[i])) if kind[i] == TEXT else words[32 * i : 32 * i + 32]
+        for i in np.flatnonzero((kind != _UUID) & (kind != TEXT)).tolist():
+            texts[i] = words[32 * i : 32 * i + 32]
+        for i, one in zip(of_text.tolist(), self._texts(rows[of_text]), strict=True):
+            texts[i] = one
         return texts
+
+    def _texts(self, rows: I32) -> list[str]:
+        """The ids at `rows`, which all lie in the arena: sliced out of one text where that is ASCII."""
+        if not len(rows):
+            return []
+        starts, lengths = _places_in_arena(self._places.high[rows])
+        ends = np.cumsum(lengths)
+        packed = self._packed(starts, lengths, ends).tobytes()
+        bounds = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+        if packed.isascii():
+            text = packed.decode()
+            return [text[begin:end] for begin, end in bounds]
+        return [packed[begin:end].decode() for begin, end in bounds]
+
+    def _packed(self, starts: I64, lengths: I64, ends: I64) -> U8:
+        """The bytes of ids in the arena, one after the other; `ends`: the running sum of their lengths."""
+        at = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
+        return np.frombuffer(self._arena, np.uint8)[at]
 
     def numbers(self, rows: I32) -> U64:
         """A number of each id: ids that are equal have equal ones, others hardly ever. They hold for this process."""
         kind, high, low = self._places.kind[rows], self._places.high[rows], self._places.low[rows]
         numbers = (high ^ kind) * _ODD ^ low
         (texts,) = (kind == TEXT).nonzero()
-        numbers[texts] = [hash(self.get(row)) & _WORD for row in rows[texts].tolist()]
+        hashes = list(map(hash, self._texts(rows[texts])))
+        numbers[texts] = np.array(hashes, np.int64).view(np.uint64)
         return numbers
 
     def ranks(self, rows: I32) -> I64:
@@ -176,8 +200,7 @@ class IdColumn:
         """Plain values of `rows`, in that order; `put_state` reads them."""
         high, low, kind = self._rows.copied(rows)
         starts, lengths = _places_in_arena(high[kind == TEXT])
-        at = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-        text = np.frombuffer(self._arena, np.uint8)[at]
+        text = self._packed(starts, lengths, np.cumsum(lengths))
         return {"high": high, "low": low, "kind": kind, "text": text, "lengths": lengths.astype(np.uint16)}
 
     def put_state(self, rows: I32, state: dict[str, Any]) -> None:
@@ -187,6 +210,15 @@ class IdColumn:
         starts = np.cumsum(lengths) - lengths + np.uint64(len(self._arena))
         self._places.high[rows[state["kind"] == TEXT]] = (starts << np.uint64(16)) | lengths
         self._arena += state["text"].tobytes()
+
+    def _put_texts(self, rows: I32, ids: list[str]) -> None:
+        """Set ids that lie in the arena."""
+        encoded = [one.encode() for one in ids]
+        lengths = np.fromiter(map(len, encoded), np.uint64, len(ids))
+        starts = np.cumsum(lengths) - lengths + np.uint64(len(self._arena))
+        self._places.high[rows] = (starts << np.uint64(16)) | lengths
+        self._places.kind[rows] = TEXT
+        self._arena += b"".join(encoded)
 
     def _put_text(self, row: int, text: bytes) -> None:
         self._places.high[row] = (len(self._arena) << 16) | len(text)

@@ -87,7 +87,7 @@ def dispatch(
     is_first = ~voiced & (outcomes_of[runs.of_outcome] == 1)
     is_first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
     if spoken is not None:
-        fits &= ~spoken.made | (is_first & _in_session(shard, calls, outcome_rows, owner, spoken))
+        fits &= ~spoken.made | _in_session(shard, calls, outcome_rows, owner, spoken)
     slow = np.zeros(runs.keys, np.bool_)
     slow[runs.of_call[firsts & ~(is_new & (calls.at + shard.periods().hold[calls.group] >= calls.wm))]] = True
     slow[runs.of_outcome[~fits]] = True

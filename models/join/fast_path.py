@@ -19,15 +19,23 @@ from models.join.held_calls import PENDING
 from models.join.joined import FirstVerdicts
 from models.join.more_statements import MoreResults, MoreStatements
 from models.join.shard_state import ShardState
+from models.join.spoken import Spoken
 from models.watermark import effective_minute
 
 
 class FastResults(NamedTuple):
-    """What the fast path did; `accepted` indexes the batch's calls."""
+    """What the fast path did; `accepted` indexes the batch's calls, `declined` its outcomes.
+
+    Attributes:
+        declined: outcomes that take the slow path after all: a session says something twice about their calls.
+        rows: per outcome, the row of its call, now also of those that this batch has added.
+    """
 
     accepted: I64
     first: FirstVerdicts
     more: tuple[MoreResults, ...]
+    declined: I64
+    rows: I32
 
 
 class FastPath:
@@ -38,19 +46,22 @@ class FastPath:
         self._shard = shard
         self._deltas = deltas
 
-    def run(self, calls: CallColumns, outcomes: OutcomeColumns, dispatch: Dispatch) -> FastResults:
+    def run(
+        self, calls: CallColumns, outcomes: OutcomeColumns, dispatch: Dispatch, spoken: Spoken | None = None
+    ) -> FastResults:
         """Apply the records that take the fast path. O(n) for n records."""
         accepted = np.flatnonzero(dispatch.fast_calls)
         rows = self._accept(calls, accepted, dispatch)
         first = self._first_verdicts(outcomes, np.flatnonzero(dispatch.first), rows)
         more = np.flatnonzero(dispatch.fast_outcomes & ~dispatch.first)
-        path, voiced = MoreStatements(self._shard, self._deltas), dispatch.voiced[more]
+        path, voiced = MoreStatements(self._shard, self._deltas, spoken), dispatch.voiced[more]
         plain, rest = more[~voiced], more[voiced]
         results = (
             path.run(outcomes, plain, rows[plain], voiced=False),
             path.run(outcomes, rest, rows[rest], voiced=True),
         )
-        return FastResults(accepted, first, results)
+        declined = np.concatenate([one.declined for one in results])
+        return FastResults(accepted, first, results, declined, rows)
 
     def _accept(self, calls: CallColumns, accepted: I64, dispatch: Dispatch) -> I32:
         """Hold new calls; the rows of the outcomes' calls, now with those of the same batch."""

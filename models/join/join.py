@@ -109,15 +109,15 @@ class Join:
         deltas = Deltas(shard.source_code)
         self._count_opinions(deltas)
         paths = dispatch(shard, calls, outcomes, found, spoken)
-        fast = FastPath(shard, deltas).run(calls, outcomes, paths)
+        fast = FastPath(shard, deltas).run(calls, outcomes, paths, spoken)
         filled = fill(shard, calls, paths.seconds)
         slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock), spoken)
         buffered = self._buffer(outcomes, found, paths, arrivals.partitions, spoken)
-        done = paths.fast_calls.copy()
-        done[paths.seconds.chosen] = True
+        done_calls, done = paths.fast_calls.copy(), paths.fast_outcomes | buffered
+        done_calls[paths.seconds.chosen], done[fast.declined] = True, False
         for more in fast.more:
             slow.refuse_conflicts(outcomes, more.conflicts)
-        slow.run(calls, outcomes, paths._replace(fast_calls=done, fast_outcomes=paths.fast_outcomes | buffered))
+        slow.run(calls, outcomes, paths._replace(fast_calls=done_calls, fast_outcomes=done, outcome_rows=fast.rows))
         self._advance(arrivals)
         expired = self._close(slow, deltas)
         self._make_room(slow, arrivals)
@@ -127,7 +127,7 @@ class Join:
         completed = complete(calls, parts, deltas, shard.homonyms)
         if spoken is not None:
             # An outcome of a session is counted there, however many calls it reaches.
-            rest.tally["outcomes"] -= int(np.count_nonzero(paths.first & spoken.made))
+            rest.tally["outcomes"] -= int(np.count_nonzero(done & spoken.made))
         attempts = try_all(shard, calls, (_first_records(calls, accepted), *parts), deltas)
         rest.tally.update(attempts=len(attempts), failures=len(attempts))
         rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))

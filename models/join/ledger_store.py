@@ -9,7 +9,7 @@ import numpy as np
 
 from models.arrays import I32, U32
 from models.join.contents import Contents
-from models.join.held_calls import PENDING, CallTable
+from models.join.held_calls import IS_MIXED, PENDING, CallTable
 from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
@@ -86,6 +86,8 @@ class LedgerStore:
         held.enter(owners, statements)
         held.note_lengths(rows, np.array([len(ledger.statements) for ledger in ledgers]))
         self._shard.note_kinds(owners, statements)
+        # What the columns take for editions is what their own rules allow as such.
+        held.note(IS_MIXED, rows[[ledger.said_twice for ledger in ledgers]])
 
     def _statements(self, rows: I32) -> list[list[Statement]]:
         """The statements on each of the calls at `rows`, in the order of their arrival."""

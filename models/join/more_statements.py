@@ -21,8 +21,9 @@ from models.join.deltas import Deltas
 from models.join.held_calls import FAILURE, PENDING, SUCCESS
 from models.join.joined import NO_STATED, NONE_JUDGED, Judged, Stated
 from models.join.opinions_in_columns import NEWEST, After, Said, combined, follow, opinions
-from models.join.repeats import repeats
+from models.join.repeats import repeats, suspects
 from models.join.shard_state import ShardState
+from models.join.spoken import Spoken
 from models.join.statement_pool import at_places
 
 _call_id = attrgetter("call_id")
@@ -38,6 +39,8 @@ class MoreResults(NamedTuple):
         conflicts: why outcomes are refused that have the id of another one, but differ from it, by their index.
         successes: change of the number of calls that are successes.
         failures: that of failures.
+        declined: outcomes about calls of which a session says something twice. Nothing became of them: whether that is
+            an edition was decided there, and not by the rules that hold here.
     """
 
     judged: Judged
@@ -46,9 +49,11 @@ class MoreResults(NamedTuple):
     conflicts: dict[int, str]
     successes: int
     failures: int
+    declined: I64
 
 
-_NOTHING = MoreResults(NONE_JUDGED, 0, 0, {}, 0, 0)
+_NONE = np.zeros(0, np.int64)
+_NOTHING = MoreResults(NONE_JUDGED, 0, 0, {}, 0, 0, _NONE)
 
 
 class _Statements(NamedTuple):
@@ -126,9 +131,9 @@ class _Verdicts(NamedTuple):
 class MoreStatements:
     """The path of one batch."""
 
-    def __init__(self, shard: ShardState, deltas: Deltas) -> None:
-        """Differences go to `deltas`."""
-        self._shard, self._table, self._pool = shard, shard.held.calls, shard.held.statements
+    def __init__(self, shard: ShardState, deltas: Deltas, spoken: Spoken | None = None) -> None:
+        """Differences go to `deltas`; `spoken`: which outcomes are statements of sessions."""
+        self._shard, self._table, self._pool, self._spoken = shard, shard.held.calls, shard.held.statements, spoken
         self._deltas = deltas
 
     def run(self, outcomes: OutcomeColumns, chosen: I64, rows: I32, *, voiced: bool) -> MoreResults:
@@ -138,13 +143,13 @@ class MoreStatements:
         """
         if not len(chosen):
             return _NOTHING
-        found = self._gathered(outcomes, chosen, rows, voiced=voiced)
+        found, declined = self._but_declined(self._gathered(outcomes, chosen, rows, voiced=voiced))
         again = repeats(self._shard, found.calls, found.call, found.rows)
         duplicates, conflicts = self._refused(found, again)
         if len(again):
             found = self._without(found, np.array([*again], np.int64))
         new = found.chosen
-        results = MoreResults(NONE_JUDGED, len(new), duplicates, conflicts, 0, 0)
+        results = MoreResults(NONE_JUDGED, len(new), duplicates, conflicts, 0, 0, declined)
         if not len(new):
             return results
         owners, entered = found.calls[found.call[found.old :]], found.rows[found.old :]
@@ -166,6 +171,20 @@ class MoreStatements:
         authors = self._shard.author_codes(outcomes, chosen) if voiced else None
         rows = np.concatenate((old, self._pool.put_assertions(outcomes, chosen, authors)))
         return _Statements(calls, call, rows, len(old), chosen)
+
+    def _but_declined(self, found: _Statements) -> tuple[_Statements, I64]:
+        """Without what is said of calls of which a session says something twice; and these outcomes."""
+        if self._spoken is None or not self._spoken.made[found.chosen].any():
+            return found, _NONE
+        made = np.zeros(len(found.call), np.bool_)
+        made[found.old :] = self._spoken.made[found.chosen]
+        twice = suspects(self._shard, found.call, found.rows)
+        calls = np.unique(found.call[twice[made[twice]]])
+        if not len(calls):
+            return found, _NONE
+        dropped = np.flatnonzero(np.isin(found.call, calls))
+        dropped = dropped[dropped >= found.old]
+        return self._without(found, dropped), found.chosen[dropped - found.old]
 
     @staticmethod
     def _refused(found: _Statements, again: dict[int, str]) -> tuple[int, dict[int, str]]:

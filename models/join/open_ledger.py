@@ -25,6 +25,7 @@ class OpenLedger:
         stored: whether it was held before this batch.
         had_error: whether it had its error then.
         completed: whether a record of this batch has completed it.
+        said_twice: whether this batch has added a further statement of an outcome of a session.
         horizon_ends: up to when outcomes count.
         closes: the call closes once the watermark is later.
         required: the sources that all must say success.
@@ -48,6 +49,7 @@ class OpenLedger:
     stored: bool = field(init=False)
     had_error: bool = field(init=False)
     completed: bool = field(init=False, default=False)
+    said_twice: bool = field(init=False, default=False)
     horizon_ends: int = field(init=False)
     closes: int = field(init=False)
     required: tuple[str, ...] = field(init=False)

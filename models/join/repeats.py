@@ -30,11 +30,15 @@ def repeats(shard: ShardState, calls: I32, call: I64, rows: I32) -> dict[int, st
     Returns:
         Why the others do not enter the ledgers, by place: `REPEATED`, or the detail of a conflict.
     """
-    pool = shard.held.statements
-    numbers = pool.ids.numbers(rows)
+    found = suspects(shard, call, rows)
+    return _examined(shard, calls[call[found]], rows[found], found) if len(found) else {}
+
+
+def suspects(shard: ShardState, call: I64, rows: I32) -> I64:
+    """The places of statements whose ids come twice on their calls; hardly ever others. Arguments as of `repeats`."""
+    numbers = shard.held.statements.ids.numbers(rows)
     numbers += call.astype(np.uint64) * _ODD
-    (suspects,) = _repeated(numbers).nonzero()
-    return _examined(shard, calls[call[suspects]], rows[suspects], suspects) if len(suspects) else {}
+    return np.flatnonzero(_repeated(numbers))
 
 
 def _repeated(numbers: U64) -> Bools:

@@ -89,7 +89,7 @@ class SlowPath:
         slow_calls, slow_outcomes = np.flatnonzero(~dispatch.fast_calls), np.flatnonzero(~dispatch.fast_outcomes)
         if not len(slow_calls) and not len(slow_outcomes):
             return
-        # The fast path has not changed the calls of these records: they are still held at the rows found before it.
+        # What the fast path has changed of these calls is that it holds some that are new, at rows that are known.
         rows = np.unique(np.concatenate((dispatch.call_rows[slow_calls], dispatch.outcome_rows[slow_outcomes])))
         self._ledgers.load(rows[rows >= 0], _call_ids(calls, slow_calls) | _call_ids(outcomes, slow_outcomes))
         no_statements: repeat[Statement | None] = repeat(None, len(slow_calls))
@@ -228,6 +228,7 @@ class SlowPath:
         ):
             self._tally["session_late"] += 1
         else:
+            ledger.said_twice |= ledger.first(statement.outcome_id) is not None
             ledger.enter(statement)
 
     def _open_ledger(self, key: int, wm: int) -> OpenLedger | None:

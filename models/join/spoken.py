@@ -6,6 +6,7 @@ held, is held under another session, or ends before it.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from models.arrays import I64, U32, Bools
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns, SaidOfCalls
 from models.join.held_calls import fold_digest
 from models.join.shard_state import ShardState
+
+_session_id, _retracts = attrgetter("session_id"), attrgetter("retracts")
 
 
 class Spoken(NamedTuple):
@@ -38,32 +41,33 @@ class Mixed(NamedTuple):
 
 
 def mixed(shard: ShardState, arrivals: Arrivals, calls: CallColumns, outcomes: OutcomeColumns) -> Mixed:
-    """Append the statements of sessions to `outcomes`. O(n log n)."""
+    """Put the statements of sessions among `outcomes`, all in the order of their places. O(n log n)."""
     # Records get odd places, so that there is room behind and before each of them.
     calls, outcomes = calls._replace(pos=2 * calls.pos + 1), outcomes._replace(pos=2 * outcomes.pos + 1)
     places = _places(arrivals.made, calls, outcomes)
     columns = [_columns(shard, made, place) for made, place in zip(arrivals.made, places, strict=True)]
     said = [made.statements for made in arrivals.made]
     count, extra = len(outcomes.key), sum(len(one.key) for one in said)
-    sessions = [
-        fold_digest(xxh3_64_intdigest(record.session_id.encode()) or 1) for one in said for record in one.records
-    ]
+    ids = [session_id for one in said for session_id in map(_session_id, one.records)]
+    digests = {one: fold_digest(xxh3_64_intdigest(one.encode()) or 1) for one in set(ids)}
     spoken = Spoken(
         np.arange(count + extra) >= count,
-        np.concatenate((np.zeros(count, np.uint32), np.array(sessions, np.uint32))),
+        np.concatenate((np.zeros(count, np.uint32), np.array([digests[one] for one in ids], np.uint32))),
         np.concatenate((np.zeros(count, np.int64), *(one.passed for one in said))),
     )
-    both = OutcomeColumns(*map(np.concatenate, zip(outcomes, *columns, strict=True)))
-    return Mixed(calls, both, spoken)
+    both = list(map(np.concatenate, zip(outcomes, *columns, strict=True)))
+    # Those of one call have to be in the order of their places.
+    order = np.argsort(both[0], kind="stable")
+    return Mixed(calls, OutcomeColumns(*(column[order] for column in both)), Spoken(*(one[order] for one in spoken)))
 
 
 def _columns(shard: ShardState, made: SaidOfCalls, pos: I64) -> OutcomeColumns:
     """The statements of one session shard as outcomes."""
     said, count = made.statements, len(made.statements.key)
     named = said._replace(source=np.where(said.source < 0, len(made.sources), said.source).astype(np.int32))
-    aimed = np.fromiter((record.retracts is not None for record in said.records), np.bool_, count)
-    withdrawn = np.fromiter((record.action == "retract" for record in said.records), np.bool_, count)
-    bare = ~withdrawn & (said.success < 0) & np.isnan(said.score)
+    aimed = np.array([one is not None for one in map(_retracts, said.records)], np.bool_)
+    bare = (said.success < 0) & np.isnan(said.score)
+    bare[bare] = [record.action != "retract" for record in said.records[bare]]
     return OutcomeColumns(
         pos=pos,
         key=said.key,
@@ -99,7 +103,7 @@ def _places(parts: tuple[SaidOfCalls, ...], calls: CallColumns, outcomes: Outcom
     for said in (part.statements for part in parts):
         place = np.where(said.pos < 0, pos[np.searchsorted(wm, said.passed, side="right")], 2 * said.pos + 2)
         earliest: dict[str, int] = {}
-        for i in reversed(range(len(place))):
+        for i in reversed(range(len(place))) if (place[1:] < place[:-1]).any() else ():
             call_id = said.records[i].call_id
             place[i] = earliest[call_id] = min(place.item(i), earliest.get(call_id, place.item(i)))
         found.append(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from operator import attrgetter
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from models.sessions.resolver import Leaving, Moment, Resolver
 from models.sessions.rules import SessionRules
 from models.sessions.tables import LAST, CallSpan, NewCalls
 from models.sessions.talk import SaidId, SaidIn, Talk, Utterance
+
+_session_id = attrgetter("session_id")
 
 
 class Batch:
@@ -57,8 +60,7 @@ class Batch:
         paths = sort_records(self._rules, self._members, self._arrivals, self._rows, self._closes, simple)
         self._add(np.flatnonzero(paths.calls))
         lone = np.flatnonzero(paths.outcomes)
-        self._lone.add(lone)
-        self._leaving.tally["waiting"] += len(lone)
+        self._lone.add(lone, self._leaving.tally)
         (calls,) = paths.calls_one_by_one.nonzero()
         (outcomes,) = (~paths.outcomes).nonzero()
         todo = [(pos, True, i) for pos, i in zip(self._arrivals.calls.pos[calls].tolist(), calls.tolist(), strict=True)]
@@ -93,13 +95,9 @@ class Batch:
     def _sessions(self) -> SessionsOf:
         """The rows of the sessions of calls, and of outcomes."""
         calls, outcomes = self._arrivals.calls, self._arrivals.outcomes
-        places: dict[str, int] = {}
-        place = [
-            places.setdefault(record.session_id, len(places))
-            for records in (calls.records, outcomes.records)
-            for record in records
-        ]
-        at = np.array(place, np.int64)
+        ids = [*map(_session_id, calls.records), *map(_session_id, outcomes.records)]
+        places = {one: place for place, one in enumerate(dict.fromkeys(ids))}
+        at = np.fromiter(map(places.__getitem__, ids), np.int64, len(ids))
         hashes = np.zeros(len(places), np.uint64)
         hashes[at] = np.concatenate((calls.session, outcomes.session))
         rows: I32 = self._members.sessions.rows_of(list(places), hashes)[at]

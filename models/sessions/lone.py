@@ -154,6 +154,10 @@ class LoneOutcomes:
         taken: Bools = self._index.find(keys) >= 0
         return taken
 
+    def rows_of_keys(self, keys: U64) -> I32:
+        """The rows of outcomes with these keys, -1 where there is none."""
+        return self._index.find(keys)
+
     def add(self, new: NewLone, heads: I32) -> I32:
         """Add outcomes whose keys are free; their rows. `heads`: by row of a session, its newest one. O(n)."""
         rows = self.table.take_rows(len(new.key))

@@ -6,6 +6,7 @@ the watermark. Where it finds no call, or comes too late for it, all of its sess
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import repeat
@@ -16,6 +17,7 @@ from xxhash import xxh3_64_intdigest
 
 from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64, Bools
+from models.sessions.again import again
 from models.sessions.lone import NO_TEXTS, LoneOutcomes, LoneTexts, NewLone, keys_of
 from models.sessions.members import SessionMembers
 from models.sessions.records import SessionArrivals, SessionOutcomeRecord, SessionStatement, StatementColumns
@@ -72,6 +74,7 @@ class LonePath:
         records = arrivals.outcomes.records
         self._ids = [record.outcome_id for record in records]
         self._keys = keys_of(members.sessions.keys(rows), arrivals.outcomes.uuid, self._ids)
+        self._again = np.zeros(len(rows), np.bool_)
         self._over: dict[int, I32] = {}
         """By row of a session that gets too many, the outcomes that go."""
         self._arrived = Arrived(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -80,19 +83,22 @@ class LonePath:
         """Which outcomes could take this path, as far as they themselves go. O(n log n)."""
         outcomes = self._arrivals.outcomes
         last = [record.scope in {None, "last"} and not record.call_id for record in outcomes.records]
-        _, place, counts = np.unique(self._keys, return_inverse=True, return_counts=True)
-        simple: Bools = np.array(last, np.bool_) & ~outcomes.retract & (outcomes.source >= 0) & (counts[place] == 1)
-        simple &= outcomes.at + self._rules.give_up_after() >= outcomes.wm
-        # Its id may be over; the slow path sees to that.
-        simple[simple] = ~self._lone.known(self._keys[simple])
-        return simple & ~self._is_crowded()
+        asserts = np.array(last, np.bool_) & ~outcomes.retract & (outcomes.source >= 0)
+        found = again(self._rules, self._lone, self._arrivals, self._keys, self._ids, asserts)
+        # Where it does not repeat a record its id may be over; the slow path sees to that.
+        self._again = found.repeats
+        simple: Bools = asserts & ~found.known & (outcomes.at + self._rules.give_up_after() >= outcomes.wm)
+        return (simple | self._again) & ~self._is_crowded()
 
     def _is_crowded(self) -> Bools:
         """Which outcomes are of sessions that get too many, where those that go cannot be known before."""
-        sessions, place, new = np.unique(self._rows, return_inverse=True, return_counts=True)
+        sessions, place = np.unique(self._rows, return_inverse=True)
+        new, repeated = np.bincount(place[~self._again], minlength=len(sessions)), place[self._again]
         excess = self._members.sessions.table.lones[sessions] + new - self._rules.most_ids
         crowded = np.zeros(len(sessions), np.bool_)
-        for at in np.flatnonzero(excess > 0).tolist():
+        # One that goes may be the one that is repeated.
+        crowded[repeated[excess[repeated] > 0]] = True
+        for at in np.flatnonzero((excess > 0) & ~crowded).tolist():
             row, since = sessions.item(at), self._arrivals.outcomes.at[place == at].min()
             over = self._lone.oldest(self._members.sessions.table.lone.item(row), excess.item(at), since)
             crowded[at] = over is None
@@ -101,8 +107,12 @@ class LonePath:
         is_crowded: Bools = crowded[place]
         return is_crowded
 
-    def add(self, chosen: I64) -> None:
-        """Buffer some outcomes, ascending. O(n)."""
+    def add(self, chosen: I64, tally: Counter[str]) -> None:
+        """Buffer some outcomes, ascending, but for those that repeat one; counted in `tally`. O(n)."""
+        repeated = self._again[chosen]
+        tally["duplicates"] += int(np.count_nonzero(repeated))
+        chosen = chosen[~repeated]
+        tally["waiting"] += len(chosen)
         if not len(chosen):
             return
         for row in set(self._rows[chosen].tolist()) & self._over.keys():

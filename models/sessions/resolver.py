@@ -94,7 +94,7 @@ class Resolver:
             return  # No outcome is about a call after it.
         late = any(self._would_reach(row, said, call_id, at, wm) for said in talk.ids if said.calls is not None)
         self._leaving.tally["session_late"] += late
-        self.settle(row, talk, moment)
+        self.settle(row, talk, moment, came=True)
 
     def outcome(
         self, row: int, talk: Talk, said: SaidId, one: Utterance, moment: Moment, call_at: int, raw: bytes
@@ -110,9 +110,12 @@ class Resolver:
         if len(talk.ids) > self._rules.most_ids:
             self.drop("orphan", row, talk, min(talk.ids, key=lambda each: (each.at, each.outcome_id)))
 
-    def settle(self, row: int, talk: Talk, moment: Moment, *, ended: bool = False) -> None:
-        """Resolve what can be, and send each record to where it has not been yet."""
-        for said in sorted((one for one in talk.live if one.calls is None), key=self._due):
+    def settle(self, row: int, talk: Talk, moment: Moment, *, ended: bool = False, came: bool = False) -> None:
+        """Resolve what can be, and send each record to where it has not been yet; `came`: a call that it may be about.
+
+        What was due and has picked nothing can pick nothing before such a call comes: calls only go.
+        """
+        for said in sorted((one for one in talk.live if one.calls is None and (came or not one.missed)), key=self._due):
             while (one := said.asserting()) is not None and said.calls is None:
                 is_due = one.at + self._wait <= moment.by
                 if not (is_due or ended):
@@ -168,6 +171,8 @@ class Resolver:
         session_id, tally = self._members.sessions.id_of(row), self._leaving.tally
         for said in talk.live:
             for one in said.utterances:
+                if said.calls is None and one.asserts:
+                    continue
                 calls = [call for call in self._goes_to(talk, said, one) if call not in one.reached]
                 if not calls:
                     continue

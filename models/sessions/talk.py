@@ -57,7 +57,7 @@ class Utterance:
     @property
     def asserts(self) -> bool:
         """Whether it looks for calls."""
-        return not self.retract and not self.bare
+        return not self.retract and (self.success is not None or self.score is not None)
 
     @property
     def voice(self) -> tuple[str | None, str | None]:
@@ -127,7 +127,10 @@ class SaidId:
 
     def asserting(self) -> Utterance | None:
         """The first record that looks for calls."""
-        return next((one for one in self.utterances if one.asserts), None)
+        for one in self.utterances:
+            if one.asserts:
+                return one
+        return None
 
     def takes_back(self, one: Utterance) -> bool:
         """Whether a record is a retraction that follows other ids: by id, or, as the first of its id, by source."""
@@ -204,13 +207,14 @@ class Talk:
 
     def next_instant(self, wait: int, give_up_after: int) -> int:
         """When something is due, or its wait ends; NO_INSTANT if nothing waits."""
-        instants = []
+        due = over = NO_INSTANT
         for said in self.live:
-            one = said.asserting()
-            if one is not None and said.calls is None and not said.missed:
-                instants.append(one.at + wait)
-            instants += [one.at + give_up_after for one in said.utterances if one.waits]
-        return min(instants, default=NO_INSTANT)
+            if said.calls is None and not said.missed and (one := said.asserting()) is not None and one.at < due:
+                due = one.at
+            for one in said.utterances:
+                if one.origin is not None and one.at < over:
+                    over = one.at
+        return min(NO_INSTANT, due + wait, over + give_up_after)
 
     def id_of(self, outcome_id: str, at: int, longest: int) -> SaidId | None:
         """The newest id of this name that is not over by event time."""

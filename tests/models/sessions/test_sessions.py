@@ -186,3 +186,23 @@ def test_a_session_with_more_outcomes_than_are_remembered_forgets_the_oldest_and
     assert (len(state["lone"]["key"]), len(state["said"])) == (3, 0)
     assert fed(sessions, [thumb("s", 2, "u2")]).tally == {"duplicates": 1}
     assert [one.reason for one in fed(sessions, [thumb("s", 1, "u1")], ended=True).refused] == ["orphan"]
+
+
+def test_an_outcome_that_comes_again_word_for_word_leaves_its_session_in_columns() -> None:
+    """In the same batch, while it waits, and after it has reached its call; with other content it does not."""
+    sessions = Sessions(RULES)
+    twice = fed(sessions, [call("s", 0), thumb("s", 1), thumb("s", 1), thumb("t", 1)])
+    assert twice.tally == {"waiting": 2, "duplicates": 1}
+    assert fed(sessions, [thumb("s", 1)]).tally == {"duplicates": 1}
+    assert reached(fed(sessions, [], 20)) == [("session:u", "s-0")]
+    assert fed(sessions, [thumb("s", 1)], 20).tally == {"duplicates": 1}
+    assert len(sessions.state()["said"]) == 1, "that of the session without a call"
+    other = replace(thumb("s", 1).outcome, success=False)
+    assert fed(sessions, [Said("s", other)], 20).tally == {"dead_letters": 1, "conflicts": 1}
+
+
+def test_an_outcome_that_comes_again_when_the_first_was_given_up_is_another_one() -> None:
+    sessions = Sessions(RULES)
+    assert fed(sessions, [thumb("s", 1)]).tally == {"waiting": 1}
+    again = fed(sessions, [thumb("s", 1)], 60)
+    assert [one.reason for one in again.refused] == ["orphan", "orphan"]
