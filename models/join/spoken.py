@@ -58,7 +58,8 @@ def mixed(shard: ShardState, arrivals: Arrivals, calls: CallColumns, outcomes: O
     both = list(map(np.concatenate, zip(outcomes, *columns, strict=True)))
     # Those of one call have to be in the order of their places.
     order = np.argsort(both[0], kind="stable")
-    return Mixed(calls, OutcomeColumns(*(column[order] for column in both)), Spoken(*(one[order] for one in spoken)))
+    ordered = Spoken(spoken.made[order], spoken.session[order], spoken.passed[order])
+    return Mixed(calls, OutcomeColumns(*(column[order] for column in both)), ordered)
 
 
 def _columns(shard: ShardState, made: SaidOfCalls, pos: I64) -> OutcomeColumns:
