@@ -47,14 +47,14 @@ def read_alerts(snapshot: Path, *, only_open: bool) -> Alerts:
         found = open_alerts(base)
         routes = {task: newest_route(base, task) for task in {alert["task_type"] for alert in found}}
         closed = [] if only_open else rows(base, "SELECT * FROM alerts WHERE state = 'closed'")
-    newest = sorted(map(_parsed, closed), key=lambda alert: (alert["opened_at"], alert["alert_id"]), reverse=True)
+    newest = sorted(map(parsed, closed), key=lambda alert: (alert["opened_at"], alert["alert_id"]), reverse=True)
     return Alerts(found + newest, routes)
 
 
 def open_alerts(base: duckdb.DuckDBPyConnection, limit: datetime = LATEST) -> list[AlertRow]:
     """The alerts that were open at `limit` (naive, UTC), the costliest first."""
     query = "SELECT * FROM alerts WHERE opened_at <= ? AND (closed_at IS NULL OR closed_at > ?)"
-    return costliest_first(map(_parsed, rows(base, query, [limit, limit])))
+    return costliest_first(map(parsed, rows(base, query, [limit, limit])))
 
 
 def alerts_within(base: duckdb.DuckDBPyConnection, start: datetime | None, end: datetime | None) -> list[AlertRow]:
@@ -65,7 +65,7 @@ def alerts_within(base: duckdb.DuckDBPyConnection, start: datetime | None, end: 
     limit = LATEST if end is None else end.replace(tzinfo=None)
     since = LATEST if start is None else start.replace(tzinfo=None)
     query = "SELECT * FROM alerts WHERE opened_at < ? AND (closed_at IS NULL OR closed_at > ?)"
-    found = costliest_first(map(_parsed, rows(base, query, [limit, since])))
+    found = costliest_first(map(parsed, rows(base, query, [limit, since])))
     return sorted(found, key=lambda alert: alert["state"] == "closed")
 
 
@@ -108,7 +108,7 @@ def plain_alert(alert: AlertRow) -> dict[str, Any]:
     return {name: format_time(to_us(value)) if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
-def _parsed(row: AlertRow) -> AlertRow:
+def parsed(row: AlertRow) -> AlertRow:
     """Texts of JSON parsed; columns that an earlier version did not have, empty."""
     return {
         "failures_per_day": None,

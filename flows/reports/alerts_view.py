@@ -42,7 +42,7 @@ def show_alert(alert: AlertRow, console: Console, route: Route | None = None) ->
 
 
 def alert_line(alert: AlertRow) -> str:
-    """One alert in a sentence: scope, change with interval, since when, and when it was noticed."""
+    """One alert in a sentence: scope, change with interval and outcomes, since when, and when it was noticed."""
     over = "" if alert["closed_at"] is None else f", over since {moment(alert['closed_at'])}"
     noticed = f"; noticed {moment(alert['opened_at'])}{over}"
     if alert["metric"] != "success_rate":
@@ -135,9 +135,12 @@ def _change(alert: AlertRow) -> str:
         return ""
     change = f": {percent(alert['baseline'])} -> {percent(alert['current'])}"
     change += f", {points(alert['current'] - alert['baseline'])}"
-    if alert["effect_low"] is None or alert["effect_high"] is None:
-        return change
-    return f"{change} ({points(alert['effect_low'])} to {points(alert['effect_high'])})"
+    # Alerts of earlier versions do not say how many outcomes they rest on.
+    outcomes = alert["evidence"].get("outcomes")
+    known = [] if outcomes is None else [counted(round(outcomes), "outcome")]
+    if alert["effect_low"] is not None and alert["effect_high"] is not None:
+        known.insert(0, f"{100 * alert['effect_low']:+.1f} to {100 * alert['effect_high']:+.1f}")
+    return f"{change} ({'; '.join(known)})" if known else change
 
 
 def _cost(alert: AlertRow) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from aftercall.times import parse_time, to_datetime
 from aftercall.vocabulary import EVERY_TASK
-from flows.reports.alerts import of_success
+from flows.reports.alerts import of_success, parsed
 from flows.reports.alerts_view import alert_line
 from flows.reports.route_view import route_table
 from flows.reports.snapshot_reader import Route, newest_route, open_snapshot, rows
@@ -38,7 +38,8 @@ def report(out: Path, console: Console, truth: Path | None = None) -> None:
     """
     snapshot = out / _SNAPSHOT
     with open_snapshot(snapshot) as base:
-        alerts = rows(base, "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST")
+        query = "SELECT * FROM alerts ORDER BY opened_at, task_type, model, config NULLS LAST"
+        alerts = list(map(parsed, rows(base, query)))
         worse = [alert for alert in alerts if of_success(alert, "down") and not _part_of_another(alert)]
         incident = _incident(truth)
         console.rule("What got worse")
@@ -159,7 +160,7 @@ def _judged(drop: float, low: float, high: float, incident: NamedRow) -> str:
 
 def _part_of_another(alert: NamedRow) -> bool:
     """Whether the alert was closed because a later alert with a wider scope covers the same change."""
-    return "part_of" in json.loads(alert["evidence"] or "{}")
+    return "part_of" in alert["evidence"]
 
 
 def _about(alert: NamedRow) -> str:

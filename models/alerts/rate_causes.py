@@ -6,22 +6,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from aftercall.records import Alert
+from aftercall.records import Alert, Direction
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.alarms.alarm import Alarm
+from models.alarms.digits import significant
 from models.alerts.caveat import caveat, new_kind_of_day
 from models.alerts.incidents import SLACK, Incident, Incidents, measured
 from models.alerts.leaf_answers import Answers, LeafAnswers
 from models.alerts.leaf_trials import LeafTrials
+from models.alerts.looks import CHECKS, FEWEST, REPORTED, contradiction, is_over, says_more, since_alarm, spans
 from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, wider
 from models.alerts.sentences import (
+    Contradiction,
     Turn,
     concentration,
+    corrected_text,
     cost_text,
     promise_text,
     rate_changed,
     rate_measured,
     rate_recovered,
+    rests_on,
     sentence_of,
     split_text,
     verdict_time_text,
@@ -33,18 +38,12 @@ from models.alerts.split_of import split_of
 from models.alerts.who_answers import who_answers
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS
-from models.stats.effect_size import Effect, regained, standardised_effect, surely_regained
+from models.stats.effect_size import Effect, regained, standardised_effect, unselected
 
 LEAST: Final = 8.0
 """Log-likelihood ratio that what open incidents leave unexplained must have to be another cause."""
 AGAIN: Final = 48 * MINUTES_PER_HOUR
 """A change that comes back this soon after its end reopens its alert."""
-CHECKS: Final = (1, 6, 24, 48, 72, 96, 120, 144, 168)
-"""Hours of outcomes after the alarm at which an alert is reviewed."""
-REPORTED: Final = 3
-"""The first so many reviews may update the alert; later ones only find its end."""
-FEWEST: Final = 30
-"""Trials of a review."""
 
 
 class RateCauses:
@@ -89,24 +88,42 @@ class RateCauses:
         hours = CHECKS[incident.checks]
         incident.checks += 1
         now = at // MINUTE_US
-        # Later reviews are for a recovery without an alarm; old outcomes would hide it.
-        begin = now - min(hours, 24) * MINUTES_PER_HOUR
-        effect = self._effect(incident, begin, now)
-        if effect is None or effect.trials < FEWEST or begin < incident.moves[-1]:
+        effect, span = self._looked_at(incident, hours, now)
+        begin = now - span * MINUTES_PER_HOUR
+        if effect is None or begin < incident.moves[-1]:
             return []
-        reported = incident.record["current"]
-        if reported is not None and surely_regained(effect, reported):
+        enough = effect.trials >= FEWEST
+        if enough and is_over(effect, incident.record, incident.direction):
             return [self._recovered(incident, effect, at, begin)]
-        if incident.checks > REPORTED or not _adds_information(effect, incident):
-            return []
+        wrong = contradiction(effect, incident.record, hours)
+        more = enough and incident.checks <= REPORTED and says_more(effect, incident.record)
+        return [self._measured(incident, effect, at, span, wrong)] if wrong or more else []
+
+    def _looked_at(self, incident: Incident, hours: int, now: int) -> tuple[Effect | None, int]:
+        """The effect by the outcomes of a review, and of how many hours they are."""
+        found: tuple[Effect | None, int] = None, hours
+        for span in spans(hours):
+            found = self._effect(incident, now - span * MINUTES_PER_HOUR, now), span
+            if found[0] is not None and found[0].trials >= FEWEST:
+                break
+        return found
+
+    def _measured(self, incident: Incident, effect: Effect, at: int, span: int, wrong: Contradiction | None) -> Alert:
+        """The change by outcomes that did not raise the alarm; `wrong`: how they contradict what was reported."""
+        now = at // MINUTE_US
         per_day = self._per_day(incident.scope, effect, now)
-        reason = rate_measured(incident.scope, incident.metric, effect, incident.moves[0], hours) + cost_text(per_day)
-        evidence = {**incident.record["evidence"], "trials_after": int(effect.trials)}
-        changes = measured(effect, per_day) | self._slices(incident, begin, now)
+        late = now - span * MINUTES_PER_HOUR > incident.opened_minute + MINUTES_PER_HOUR
+        reason = rate_measured(incident.scope, incident.metric, effect, incident.moves[0], span, late=late)
+        evidence = incident.record["evidence"] | {name: int(effect.trials) for name in ("trials_after", "outcomes")}
+        if wrong is not None:
+            evidence["corrected_from"] = incident.record["current"]
+            reason += corrected_text(evidence["corrected_from"], wrong)
+        reason += cost_text(per_day)
+        changes = measured(effect, per_day) | self._slices(incident, now - span * MINUTES_PER_HOUR, now)
         worst = effect.low if incident.direction == "down" else effect.high
         at_worst = severity_of(worst, per_day * worst / effect.points if effect.points else 0.0)
         changes["severity"] = steady(incident.record["severity"], changes["severity"], at_worst)
-        return [incident.issue(at, state="updated", reason=reason, evidence=evidence, **changes)]
+        return incident.issue(at, state="updated", reason=reason, evidence=evidence, **changes)
 
     # What an alarm means
 
@@ -180,9 +197,10 @@ class RateCauses:
         incident = Incident(kind, metric, alarm.direction, scope, alarm.at, [changed])
         effect = _of_alarm(alarm) if self._same(scope, group) else None
         if effect is None:
-            effect = self._effect(incident, changed, now) or _of_alarm(alarm)
+            effect = self._effect(incident, changed, now, alarm.direction) or _of_alarm(alarm)
         fields = self._described(incident, effect, alarm, now)
-        return self._incidents.begin(incident, alarm.at, evidence=alarm.evidence, **fields)
+        evidence = {**alarm.evidence, **_outcomes(effect)}
+        return self._incidents.begin(incident, alarm.at, evidence=evidence, **fields)
 
     def _moved(self, incident: Incident, alarm: Alarm, changed: int, now: int) -> Alert:
         incident.moves.append(changed)
@@ -205,9 +223,9 @@ class RateCauses:
         return self._again(incident, alarm, now, "reopened", state="opened", closed_at=None)
 
     def _again(self, incident: Incident, alarm: Alarm, now: int, turn: Turn, **changes: Any) -> Alert:
-        effect = self._effect(incident, incident.moves[-1], now) or _of_alarm(alarm)
+        effect = self._effect(incident, incident.moves[-1], now, alarm.direction) or _of_alarm(alarm)
         fields = self._described(incident, effect, alarm, now, turn)
-        evidence = {**incident.record["evidence"], **alarm.evidence}
+        evidence = {**since_alarm(incident.record["evidence"]), **alarm.evidence, **_outcomes(effect)}
         return incident.issue(alarm.at, **{"state": "updated", "evidence": evidence, **fields, **changes})
 
     def _recovered(self, incident: Incident, effect: Effect, at: int, since: int) -> Alert:
@@ -237,7 +255,8 @@ class RateCauses:
         doubt = None if promise is None else self._caveat(incident, effect, alarm, now, answers)
         reason = rate_changed(incident.scope, incident.metric, effect, incident.moves[-1], turn)
         reason += (
-            verdict_time_text(answers[1].wait)
+            rests_on(effect)
+            + verdict_time_text(answers[1].wait)
             + cost_text(per_day)
             + concentration(slices["slices"])
             + split_text(slices["split"])
@@ -276,12 +295,12 @@ class RateCauses:
         since = self._trials.between(now, changed, now)
         return leaf_gains(before, since, self._trials.leaves.parents(), worse=alarm.direction == "down")
 
-    def _effect(self, incident: Incident, begin: int, now: int) -> Effect | None:
-        """Of outcomes since `begin` against those before the incident."""
+    def _effect(self, incident: Incident, begin: int, now: int, selected: Direction | None = None) -> Effect | None:
+        """Of outcomes since `begin` against those before the incident; `selected` by an alarm of this direction."""
         inside, end = self._within(incident.scope), incident.moves[0]
         f0, n0 = self._trials.between(now, self._levels(end, incident), end)
         f1, n1 = self._trials.between(now, begin, now)
-        return standardised_effect((f0[inside], n0[inside]), (f1[inside], n1[inside]))
+        return standardised_effect((f0[inside], n0[inside]), (f1[inside], n1[inside]), selected)
 
     def _per_day(self, scope: Scope, effect: Effect, now: int) -> float:
         """Failures a day that a change costs, at the traffic of the last day."""
@@ -327,7 +346,7 @@ class RateCauses:
         since = set(range((end + now) // 2 // MINUTES_PER_DAY, now // MINUTES_PER_DAY + 1))
         return caveat(
             rate=effect.baseline,
-            changed=effect.current,
+            changed=effect.plain,
             trials=effect.baseline_trials,
             threshold=alarm.evidence.get("threshold", 2000.0),
             days=(columns[:, 0], columns[:, 1]),
@@ -349,12 +368,6 @@ def _same_time(incident: Incident, changed: int) -> bool:
     return incident.closed is None and changed <= incident.opened_minute + SLACK
 
 
-def _adds_information(effect: Effect, incident: Incident) -> bool:
-    """Whether an effect is known better than the reported one: else an update would be noise."""
-    low, high = incident.record["effect_low"], incident.record["effect_high"]
-    return low is None or high is None or effect.high - effect.low < high - low
-
-
 def _echo(incident: Incident, alarm: Alarm, changed: int) -> bool:
     """Whether an alarm comes late from what a closed incident reported: its change, or its end."""
     closed = (incident.closed or 0) // MINUTE_US
@@ -368,10 +381,16 @@ def _gain(gains: F64, inside: Bools) -> float:
     return float(gains[inside].sum(axis=0).max(initial=0.0))
 
 
+def _outcomes(effect: Effect | None) -> dict[str, float]:
+    """How many outcomes an estimate rests on, for the evidence."""
+    return {} if effect is None else {"outcomes": significant(effect.trials)}
+
+
 def _of_alarm(alarm: Alarm) -> Effect | None:
-    """The effect as the detector estimated it."""
+    """The effect by the counts of the detector."""
     names = ("failures_since", "trials_since", "failures_before", "trials_before")
     if alarm.effect_low is None or alarm.effect_high is None or not set(names) <= set(alarm.evidence):
         return None
     bounds = (alarm.baseline, alarm.current, alarm.effect_low, alarm.effect_high)
-    return Effect(*bounds, *(alarm.evidence[name] for name in names))
+    effect = Effect(*bounds, *(alarm.evidence[name] for name in names))
+    return unselected(effect, effect.baseline_trials, alarm.direction)

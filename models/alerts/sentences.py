@@ -15,6 +15,9 @@ from models.stats.effect_size import Effect
 Turn = Literal["opened", "again", "wider", "reopened"]
 """What a record reports of a success rate: the first change, a further one, the same in a wider scope, a relapse."""
 
+Contradiction = Literal["excluded", "half"]
+"""How later outcomes contradict a report: their interval excludes it, or less than half of the change is left."""
+
 MOST_OF_IT: Final = 0.8
 """Share of a change at which a single value is named."""
 UNEVEN: Final = 0.25
@@ -178,14 +181,43 @@ def rate_changed(scope: Scope, metric: str, effect: Effect, changed: int, turn: 
             return f"{of} {verb} again, {change}: the earlier alert is open again."
 
 
-def rate_measured(scope: Scope, metric: str, effect: Effect, changed: int, hours: int) -> str:
-    """The same change on the outcomes of the `hours` after the alarm, which it did not select."""
+def rests_on(effect: Effect) -> str:
+    """How many outcomes a change rests on, and how they are without allowing for the alarm that selected them.
+
+    >>> rests_on(Effect(0.3, 0.75, 0.1, 0.7, 2.0, 14.0, 700.0, 1000.0))
+    ' It rests on 14 outcomes since then, of which 85.7% succeeded.'
+    """
+    return f" It rests on {_outcomes(effect)} since then, of which {effect.plain:.1%} succeeded."
+
+
+def rate_measured(scope: Scope, metric: str, effect: Effect, changed: int, hours: int, *, late: bool = False) -> str:
+    """The same change on the outcomes of the `hours` after the alarm, or before a late look: it selected neither."""
     verb = _VERBS["down" if effect.points < 0 else "up"]
+    when = f"last {hours} h" if late else f"{hours} h after the alarm"
     return (
         f"{subject(metric, scope)} {verb} from {effect.baseline:.1%} to {effect.current:.1%} "
         f"({_points(effect.points, effect.low, effect.high)}) since about {utc_text(changed * MINUTE_US)}, "
-        f"measured on the outcomes of the {hours} h after the alarm."
+        f"measured on the {_outcomes(effect)} of the {when}."
     )
+
+
+def corrected_text(reported: float, how: Contradiction) -> str:
+    """What an alert said before, and how the outcomes of a look contradict it.
+
+    >>> corrected_text(0.865, "excluded"), corrected_text(0.865, "half")[-24:]
+    (' The alert said 86.5% before, which these outcomes exclude.', ' of that change is left.')
+    """
+    return (
+        f" The alert said {reported:.1%} before"
+        + {
+            "excluded": ", which these outcomes exclude.",
+            "half": ": less than half of that change is left.",
+        }[how]
+    )
+
+
+def _outcomes(effect: Effect) -> str:
+    return f"{effect.trials:,.0f} outcome{'' if round(effect.trials) == 1 else 's'}"
 
 
 def rate_recovered(scope: Scope, metric: str, effect: Effect, back: int, reported: int) -> str:

@@ -10,6 +10,7 @@ from models.drift.calendar import Calendar, Planned, Zone
 from models.drift.detectors import Drift
 from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings, ReadUntil
+from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.volume.detector import ArrivalDetector
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "DriftSettings",
     "Planned",
     "ReadUntil",
+    "SuccessRateDetector",
     "Zone",
     "load_river",
 ]

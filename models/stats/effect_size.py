@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from aftercall.records import Direction
 from models.arrays import F64
 from models.stats.intervals import Z_99, newcombe
+from models.stats.selection import selected_change
 
 
 class Effect(NamedTuple):
-    """Success rates before and since, and the interval of their difference; `trials` and `failures`: since."""
+    """Success rates before and since, and the interval of their difference; `trials` and `failures`: since.
+
+    `current` is not 1 - failures / trials where it allows for their selection.
+    """
 
     baseline: float
     current: float
@@ -21,12 +26,19 @@ class Effect(NamedTuple):
     baseline_trials: float
 
     @property
+    def plain(self) -> float:
+        """Success rate of the outcomes since the change, as they are."""
+        return 1 - self.failures / self.trials
+
+    @property
     def points(self) -> float:
         """Current minus baseline, in rates."""
         return self.current - self.baseline
 
 
-def standardised_effect(before: tuple[F64, F64], since: tuple[F64, F64]) -> Effect | None:
+def standardised_effect(
+    before: tuple[F64, F64], since: tuple[F64, F64], selected: Direction | None = None
+) -> Effect | None:
     """The change of the success rate at the traffic since the change.
 
     The baseline is the rate that the leaves had before, weighted by their trials since (direct standardisation; Fleiss,
@@ -37,6 +49,8 @@ def standardised_effect(before: tuple[F64, F64], since: tuple[F64, F64]) -> Effe
     Args:
         before: failures and trials per leaf, shape (leaves,) each.
         since: the same, since the change.
+        selected: the way of the change whose alarm selected the outcomes since: the rate that they show is drawn
+            towards that before it (`models.stats.selection`), unless they went the other way.
 
     Returns:
         None where either side has no trials.
@@ -57,9 +71,26 @@ def standardised_effect(before: tuple[F64, F64], since: tuple[F64, F64]) -> Effe
     total_f, total_n = float(f1.sum()), float(n1.sum())
     bounds = newcombe(trials * (1 - failing), trials, total_n - total_f, total_n, Z_99)
     low, high = (float(bound) for bound in bounds)
-    return Effect(
-        1 - failing, 1 - total_f / total_n, low, high, total_f, total_n, float(f0[known].sum()), float(n0[known].sum())
-    )
+    counts = total_f, total_n, float(f0[known].sum()), float(n0[known].sum())
+    plain = Effect(1 - failing, 1 - total_f / total_n, low, high, *counts)
+    return plain if selected is None else unselected(plain, trials, selected)
+
+
+def unselected(effect: Effect, trials_before: float, direction: Direction) -> Effect:
+    """The effect that is left once it is allowed for that an alarm in this direction selected the outcomes since.
+
+    Args:
+        effect: of the plain rates; returned as it is where that went the other way.
+        trials_before: that its baseline is worth, > 0.
+        direction: of the success rate.
+    """
+    if effect.points == 0 or (effect.points < 0) != (direction == "down"):
+        return effect
+    if direction == "down":
+        change = selected_change(1 - effect.baseline, trials_before, effect.failures, effect.trials)
+        return effect._replace(current=1 - change.rate, low=-change.high, high=-change.low)
+    change = selected_change(effect.baseline, trials_before, effect.trials - effect.failures, effect.trials)
+    return effect._replace(current=change.rate, low=change.low, high=change.high)
 
 
 def regained(effect: Effect, reported: float) -> bool:

@@ -172,7 +172,7 @@ def test_a_task_without_resolved_calls_has_nothing_to_compare(out: Path) -> None
 def test_a_person_can_read_it(out: Path) -> None:
     text = shown(lambda console: render(insights(out / "outcomes.duckdb", "triage"), console))
     assert text.startswith("3 alerts on triage are open")
-    assert "atlas: 90.0 % -> 70.0 %, -20.0 points (-25.0 points to -15.0 points), since about 2026-09-19 08:00" in text
+    assert "atlas: 90.0 % -> 70.0 %, -20.0 points (-25.0 to -15.0), since about 2026-09-19 08:00" in text
     assert "Success rate 86.0 % -> 71.7 %" in text
     assert "reason 2" in text
 

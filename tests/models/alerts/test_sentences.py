@@ -138,7 +138,7 @@ def test_a_success_rate_has_a_sentence_for_each_turn(turn: Turn, sentence: str) 
 
 
 def test_a_review_and_a_recovery_of_a_success_rate_state_what_they_rest_on() -> None:
-    measured = "measured on the outcomes of the 24 h after the alarm."
+    measured = "measured on the 1,000 outcomes of the 24 h after the alarm."
     assert plain(rate_measured(GROUP, "success_rate", DROP, 0, 24)) == (
         f"Success rate of G fell from 91.0% to 79.0% (P) since about T, {measured}"
     )
