@@ -49,8 +49,8 @@ def test_down_and_up_are_mirror_images_and_the_other_way_is_left_alone() -> None
     before, since = (np.array([100.0]), np.array([1000.0])), (np.array([12.0]), np.array([40.0]))
     down, wrong = (standardised_effect(before, since, way) for way in ("down", "up"))
     plain = standardised_effect(before, since)
-    flipped = [(n - f, n) for f, n in (before, since)]
-    up = standardised_effect(*flipped, "up")
+    (f0, n0), (f1, n1) = before, since
+    up = standardised_effect((n0 - f0, n0), (n1 - f1, n1), "up")
     assert down is not None
     assert up is not None
     assert plain is not None
