@@ -129,6 +129,7 @@ def outcomes(
         op.flat_map("letter_history", letters, outputs.letter_history),
         op.flat_map("alert_history", alerts, outputs.alert_history),
         op.flat_map("digest_history", alerted, outputs.digest_history),
+        op.flat_map("suspicion_history", alerted, outputs.suspicion_history),
         op.flat_map("recommendation_history", recommended, outputs.recommendation_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)

@@ -20,14 +20,14 @@ from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from benchmarks import coverage, report
-from benchmarks.detection import arrivals, cost, delays, hours, lumps, plots, promise, rivals, table
+from benchmarks.detection import arrivals, cost, delays, hours, lumps, plots, promise, rivals, suspicions, table
 from benchmarks.detection.ours import MARGIN, PLAIN, SHIPPED
 from benchmarks.detection.populations import STREAMS
 
 SEED: Final = 5
 SECTIONS: Final = (
-    "delays", "default_promise", "promise", "arrivals", "lumps", "parts", "rivals", "defaults", "hours", "coverage",
-    "cost",
+    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "parts", "rivals", "defaults", "hours",
+    "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are measured."""
 
@@ -42,6 +42,7 @@ class Size(NamedTuple):
         by_hour, by_minute: (groups, weeks) of the promise, with batches by the hour and by the minute.
         arrivals: series of traffic at a time, how often, and weeks.
         lumps: (groups, weeks) per way of delivery.
+        suspicions: (groups, weeks) per share of groups that change.
         parts: groups per configuration, over three weeks.
         rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
@@ -55,6 +56,7 @@ class Size(NamedTuple):
     by_minute: tuple[int, int]
     arrivals: arrivals.Size
     lumps: tuple[int, int]
+    suspicions: tuple[int, int]
     parts: int
     rivals: tuple[int, int, int]
     hours: int
@@ -70,6 +72,7 @@ SIZES: Final = {
         (400, 2),
         arrivals.Size(100, 1, 10),
         (1_000, 5),
+        (2_000, 4),
         2_000,
         (40, 500, 1),
         200,
@@ -83,6 +86,7 @@ SIZES: Final = {
         (60_000, 2),
         arrivals.Size(500, 2, 26),
         (10_000, 6),
+        (20_000, 6),
         10_000,
         (200, 5_000, 2),
         400,
@@ -128,6 +132,7 @@ def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         "promise": lambda: _promise(size),
         "arrivals": lambda: arrivals.table(size.arrivals),
         "lumps": lambda: lumps.table(*size.lumps),
+        "suspicions": lambda: suspicions.table(*size.suspicions),
         "parts": lambda: _parts(size.parts),
         "rivals": lambda: rivals.table(*size.rivals),
         "defaults": lambda: delays.defaults(*size.defaults),

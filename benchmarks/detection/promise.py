@@ -108,6 +108,10 @@ class Lab:
         self._trials[rows] += batch.successes + batch.failures
         return self._detector.update(rows, batch.successes, batch.failures, MIDNIGHT + batch.minute, margin)
 
+    def reset(self, row: int, failures: float, trials: float) -> None:
+        """After an alarm; see `ShiryaevRoberts.reset`."""
+        self._detector.reset(row, failures, trials)
+
 
 def first_alarms(lab: Lab, groups: int, traffic: Iterator[Batch], thresholds: Sequence[float]) -> I64:
     """Minute of each group's first alarm, shape (thresholds, 2 directions, groups); NEVER without one."""

@@ -32,6 +32,7 @@ def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
         "promise": (_PROMISE, _promise, "promise"),
         "arrivals": (_ARRIVALS, _arrivals, ""),
         "lumps": (_LUMPS, _lumps, ""),
+        "suspicions": (_SUSPICIONS, _suspicions, ""),
         "parts": ("What the parts do, batches by the hour, later weeks, A = 1,000:", _parts, ""),
         "rivals": ("Others on independent outcomes, after a week of history:", _rivals, ""),
         "defaults": (_DEFAULTS, _defaults, ""),
@@ -42,6 +43,8 @@ def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
 
 _LUMPS: Final = """Outcomes that are delivered together, in all weeks, and the hours until a drop of 20 points at 300 a
 day is noticed, from a change at midnight on:"""
+_SUSPICIONS: Final = """Suspicions, looked at once a day: behind how many there is a change in their direction that no
+alert has followed, by their strength and by how many groups change in a week (by 5, 10 or 20 points):"""
 _ABOUT: Final = """Figures: `benchmarks/results/detection.json`; what is measured how:
 `benchmarks/detection/`; formulas: `docs/statistics.md`. `with_history`: after the first week; `upper95`: one-sided 95 %
 Poisson bound; both of the worst stream that is promised 3 false alarms at least: fewer can show nothing."""
@@ -127,6 +130,22 @@ def _promise(rows: Sequence[Row]) -> str:
 def _lumps(rows: Sequence[Row]) -> str:
     head = ("outcomes come", "A = 100", "median hours")
     return _table(head, ([row["stream"], _ratio(row), _hours_text(row["delay_h"])] for row in rows))
+
+
+def _suspicions(rows: Sequence[Row]) -> str:
+    head = ("change in a week", "strength from", "looks at one", "real")
+    return _table(
+        head,
+        (
+            [
+                f"{row['weekly']:.2%}",
+                f"{row['from']:g}",
+                f"{row['listed']:,}",
+                f"{row['real'] / max(row['listed'], 1):.0%}",
+            ]
+            for row in rows
+        ),
+    )
 
 
 def _hours_text(hours: float | None) -> str:

@@ -65,7 +65,8 @@ class Publication:
 
         Args:
             pipeline: The counters of `tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs
-                (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned` (absent: none).
+                (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned` and `suspicions` as
+                rows of that table (absent: none).
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
             of_sources: The same of `source_rates` and `source_current_rates`; None: empty tables.
@@ -169,6 +170,8 @@ class Publication:
         execute(_insertion("pipeline"), list(row.values()))
         for warned in pipeline.get("warnings", ()):
             execute(_insertion("pipeline_warnings"), list(warned))
+        for suspicion in pipeline.get("suspicions", ()):
+            execute(_insertion("suspicions"), list(suspicion))
         execute("COMMIT")
         execute("DETACH published")
         self._cursor.close()

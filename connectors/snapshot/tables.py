@@ -290,6 +290,18 @@ PUBLISHED: Final[dict[str, Table]] = {
     "source_current_rates": {**_SOURCE, "span": "VARCHAR", **_SOURCE_MEASURES, "as_of": "TIMESTAMP"},
     "alerts": _published("alerts"),
     "digests": _published("digests"),
+    "suspicions": {
+        "as_of": "TIMESTAMP",
+        **_GROUP,
+        "metric": "VARCHAR",
+        "direction": "VARCHAR",
+        "baseline": "DOUBLE",
+        "current": "DOUBLE",
+        "trials": "BIGINT",
+        "changed_at": "TIMESTAMP",
+        "strength": "DOUBLE",
+        "odds": "DOUBLE",
+    },
     "recommendations": _published("recommendations"),
     "dead_letters": _published("dead_letters"),
     "pipeline": {

@@ -34,6 +34,7 @@ from flows.dataflow.snapshot_messages import (
     OpinionChanges,
     RecommendationRows,
     StatementRows,
+    SuspicionRows,
     Tally,
     ToolChanges,
     ToolRows,
@@ -312,6 +313,12 @@ def alert_history(alert: Alert) -> list[Keyed]:
 def digest_history(item: tuple[str, Alerted]) -> list[Keyed]:
     """Rows of `digests`: a digest is only queried, so no topic carries it."""
     return [(SNAPSHOT_KEY, DigestRows(item[1].digests))] if item[1].digests else []
+
+
+def suspicion_history(item: tuple[str, Alerted]) -> list[Keyed]:
+    """Rows of `suspicions`, which no topic carries either: most of them are chance."""
+    found = item[1].suspicions
+    return [] if found is None else [(SNAPSHOT_KEY, SuspicionRows(rows.suspicion_rows(found)))]
 
 
 def recommendation_history(recommendation: Recommendation) -> list[Keyed]:

@@ -12,11 +12,31 @@ from aftercall.records import seal_json
 from aftercall.times import NEVER, format_time
 from connectors.snapshot.tables import LOGS
 from flows.dataflow.snapshot_messages import Row
+from models.drift import Suspicions
 from models.join import BITS, PENDING, Joined, Judged, Judgement
 
 _KEPT = sum(BITS[name] for name in (*LOGS["completions"], "rollout") if name in BITS)
 _NAMES = ("failure", "success", "expired")
 """Verdicts, indexed by `success`: 0, 1, and -1, which is the last element."""
+
+
+def suspicion_rows(found: Suspicions) -> list[Row]:
+    """Rows of the table `suspicions`."""
+    return [
+        (
+            found.as_of,
+            *one.group,
+            "success_rate",
+            one.direction,
+            one.baseline,
+            one.current,
+            one.trials,
+            one.changed_at,
+            one.strength,
+            one.odds,
+        )
+        for one in found.listed
+    ]
 
 
 def call_rows(joined: Joined) -> list[Row]:

@@ -85,6 +85,12 @@ class DigestRows(NamedTuple):
     rows: Sequence[Digest]
 
 
+class SuspicionRows(NamedTuple):
+    """All suspicions that there are at the end of an hour; they replace those before."""
+
+    rows: Sequence[Row]
+
+
 class RecommendationRows(NamedTuple):
     """Recommendations, as emitted."""
 
@@ -166,6 +172,7 @@ SnapshotMessage = (
     | DeadLetterRows
     | AlertRows
     | DigestRows
+    | SuspicionRows
     | RecommendationRows
     | WarningRows
     | UnmatchedIds

@@ -39,6 +39,7 @@ from flows.dataflow.snapshot_messages import (
     RecommendationRows,
     SnapshotMessage,
     StatementRows,
+    SuspicionRows,
     Tally,
     TextRows,
     ToolChanges,
@@ -97,11 +98,12 @@ class SnapshotSettings:
 class SnapshotSink(FixedPartitionedSink[SnapshotMessage, State]):
     """Takes `("snapshot", message)`; see `snapshot_messages.py`. Runs on one worker, whichever Bytewax chooses."""
 
-    state_version: Final = 4
+    state_version: Final = 5
     state_migrations: Final[Migrations] = {
         2: lambda state: {**state, "warnings": [], "unmatched": {}},
         # What sources said and how tools did before is not known: their tables begin with what comes.
         3: lambda state: {**state, "source_cells": SourceCells().state(), "tools": ToolCells().state()},
+        4: lambda state: {**state, "suspicions": []},
     }
 
     def __init__(self, settings: SnapshotSettings) -> None:
@@ -127,6 +129,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._warnings, self._unmatched = PipelineWarnings(), Unmatched()
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
+        self._suspicions: list[tuple[Any, ...]] = []
         self._dirty = False
         self._published_cut = -1
         cut = 0
@@ -186,6 +189,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "positions": dict(self._positions),
             "warnings": self._warnings.state(),
             "unmatched": self._unmatched.state(),
+            "suspicions": self._suspicions,
         }
 
     def close(self) -> None:
@@ -244,6 +248,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_alerts(alerts)
             case DigestRows(digests):
                 self._store.append_digests(digests)
+            case SuspicionRows(rows):
+                self._suspicions = list(rows)
             case RecommendationRows(recommendations):
                 self._store.append_recommendations(recommendations)
             case WarningRows(rows):
@@ -336,6 +342,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "watermark": self._watermark,
             "positions": dict(self._positions),
             "warnings": list(self._warnings),
+            "suspicions": self._suspicions,
         }
 
     def _as_of(self) -> int:
@@ -365,6 +372,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
         self._unmatched = Unmatched.from_state(state["unmatched"])
+        self._suspicions = [tuple(row) for row in state["suspicions"]]
         return int(state["cut"])
 
 

@@ -15,7 +15,7 @@ from flows.dataflow.shards import SHARDS
 from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, StoredState, Tracked
 from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
-from models.drift import Drift, DriftSettings
+from models.drift import Drift, DriftSettings, Suspicions
 from models.groups import Caps, Grouped, Groups
 from models.join import Answer, Arrivals, Join, Joined, JoinRules, erase, merged_shard
 from models.messages import Changes, Closed, Erasure
@@ -34,23 +34,28 @@ Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 
 
 class Detected(NamedTuple):
-    """Drift -> alerting: closed minutes, the alarms of the detectors in them, and the digests of weeks that ended."""
+    """Drift -> alerting: closed minutes, the alarms of the detectors in them, and the digests of weeks that ended.
+
+    `suspicions`: at the end of the last whole hour, None where none has ended.
+    """
 
     closed: Closed
     alarms: list[Alarm]
     digests: Sequence[Digest]
+    suspicions: Suspicions | None = None
 
 
 class Alerted(NamedTuple):
     """Alerting -> routing and sinks: closed minutes, the alerts in them, and the digests of weeks that ended.
 
-    `open_alerts`: how many alerts are open after these minutes.
+    `open_alerts`: how many alerts are open after these minutes. `suspicions`: as in `Detected`.
     """
 
     closed: Closed
     alerts: list[Alert]
     digests: Sequence[Digest] = ()
     open_alerts: int = 0
+    suspicions: Suspicions | None = None
 
 
 class _Model(Protocol):
@@ -208,7 +213,7 @@ def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
         drift, kept = _made("drift", keeping, stored, Drift, settings)
 
         def apply(closed: Closed) -> tuple[Detected]:
-            return (Detected(closed, drift.close(closed), drift.digests()),)
+            return (Detected(closed, drift.close(closed), drift.digests(), drift.suspicions()),)
 
         return Step("drift", kept, apply)
 
@@ -222,8 +227,8 @@ def alerting_step(settings: AlertSettings, keeping: Keeping) -> Build:
         alerting, kept = _made("alerting", keeping, stored, Alerting, settings)
 
         def apply(detected: Detected) -> tuple[Alerted]:
-            closed, alarms, digests = detected
-            return (Alerted(closed, alerting.close(closed, alarms), digests, alerting.open_alerts),)
+            closed, alarms, digests, suspicions = detected
+            return (Alerted(closed, alerting.close(closed, alarms), digests, alerting.open_alerts, suspicions),)
 
         return Step("alerting", kept, apply)
 

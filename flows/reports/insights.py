@@ -7,7 +7,7 @@ error rate: see `models.stats.comparison`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from flows.reports.insights_degraded import DegradedModel, degraded_models
 from flows.reports.insights_rates import rates_of
 from flows.reports.insights_spans import GRAIN, read_power, read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
+from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
 from flows.reports.words import counted
 
 Evidence = Literal["worse", "not_enough_evidence", "no_model_worse"]
@@ -31,6 +32,7 @@ class Insight:
     """The result of `insights`. Times are aware, UTC. `source`: whose statements are compared; None: the verdicts.
 
     `as_of`: the end of the lookback. `alerts`: those that are open on the task type, of any kind, the costliest first.
+    `suspicions`: changes that are not sure enough for one, at the end of the snapshot.
     """
 
     task_type: str
@@ -43,6 +45,7 @@ class Insight:
     arms: list[ArmInsight]
     degraded: list[DegradedModel]
     route: Route | None
+    suspicions: list[SuspicionRow] = field(default_factory=list)
 
     @property
     def evidence(self) -> Evidence:
@@ -78,6 +81,7 @@ class Insight:
             "state": self.state,
             "alerts": [plain_alert(alert) for alert in self.alerts],
             "degraded_models": [_plain(degraded) for degraded in self.degraded],
+            "suspicions": [plain_suspicion(row) for row in self.suspicions],
             "routing_recommendation": None if self.route is None else _plain(self.route),
             "overall": _plain_arm(self.overall),
         } | ({"models": [_plain_arm(arm) for arm in self.arms]} if models else {})
@@ -128,7 +132,9 @@ def insights(
         alerts = [] if source is not None else concerning(open_alerts(base, limit), task, names)
         degraded = degraded_models(base, rates, task, alerts, arms, spans)
         route = newest_route(base, task, limit) if source is None else None
-    return Insight(task, source, spans.end, lookback, baseline, alerts, overall, arms, degraded, route)
+        # What is suspected is of the end of the snapshot, and of verdicts.
+        suspected = read_suspicions(base, task) if source is None and as_of is None else []
+    return Insight(task, source, spans.end, lookback, baseline, alerts, overall, arms, degraded, route, suspected)
 
 
 def why_undecided(insight: Insight) -> str:

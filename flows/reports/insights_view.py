@@ -19,6 +19,7 @@ from flows.reports.insights_degraded import DegradedModel
 from flows.reports.insights_evidence import Silence
 from flows.reports.insights_evidence_view import show_evidence
 from flows.reports.route_view import route_table
+from flows.reports.suspicions_view import show_suspicions
 from flows.reports.words import arm_name, bare, counted, interval, moment, percent, points, wait_text
 
 NONE_WORSE: Final = "No model is certainly worse."
@@ -52,6 +53,7 @@ def render(insight: Insight, console: Console, *, evidence: bool = False) -> Non
     if insight.arms:
         console.print()
         console.print(comparison(insight, console.width, None if evidence else SHOWN))
+    show_suspicions(insight.suspicions, console, named=False)
     if evidence:
         show_evidence(insight, console)
     for line in (silence_line(insight.overall, insight.source, whole=evidence), power_line(insight.arms)):

@@ -19,6 +19,7 @@ from flows.reports.insights_degraded import degraded_models
 from flows.reports.insights_rates import OF_VERDICTS
 from flows.reports.insights_spans import read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, Route, newest_route, open_snapshot
+from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
 
 LISTED = 10
 """Open alerts that are shown in full."""
@@ -35,6 +36,7 @@ class Overview:
         alerts: those that are open, of any kind, the costliest first.
         tasks: the comparison of each task type, by name, without recommendation.
         routes: the newest recommendation of task types with one of the costliest alerts.
+        suspicions: changes that are not sure enough for an alert, at the end of the snapshot.
     """
 
     as_of: datetime
@@ -43,6 +45,7 @@ class Overview:
     alerts: list[AlertRow]
     tasks: list[Insight]
     routes: dict[str, Route | None]
+    suspicions: list[SuspicionRow]
 
     @property
     def undecided(self) -> list[tuple[str, str]]:
@@ -57,6 +60,7 @@ class Overview:
             "baseline": format_duration(self.baseline),
             "alerts": [plain_alert(alert) for alert in self.alerts],
             "task_types": [_plain(one) for one in self.tasks],
+            "suspicions": [plain_suspicion(row) for row in self.suspicions],
             "undecided": [{"task_type": task, "reason": reason} for task, reason in self.undecided],
         }
 
@@ -95,10 +99,11 @@ def overview_of(
         degraded = degraded_models(base, OF_VERDICTS, task, mine, arms, spans)
         tasks.append(Insight(task, None, spans.end, lookback, baseline, mine, whole, arms, degraded, None))
     routes = {task: newest_route(base, task, limit) for task in {one["task_type"] for one in alerts[:LISTED]}}
-    return Overview(spans.end, lookback, baseline, alerts, tasks, routes)
+    suspected = read_suspicions(base) if as_of is None else []
+    return Overview(spans.end, lookback, baseline, alerts, tasks, routes, suspected)
 
 
 def _plain(one: Insight) -> dict[str, Any]:
-    silent = {"source", "as_of", "lookback", "baseline", "routing_recommendation", "alerts"}
+    silent = {"source", "as_of", "lookback", "baseline", "routing_recommendation", "alerts", "suspicions"}
     plain = {name: value for name, value in one.to_dict(models=False).items() if name not in silent}
     return plain | {"alert_ids": [alert["alert_id"] for alert in one.alerts]}

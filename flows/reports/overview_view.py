@@ -13,6 +13,7 @@ from flows.reports.alerts_view import first_line, show_alert
 from flows.reports.fitting import Column, fitted
 from flows.reports.insights import Insight
 from flows.reports.overview import LISTED, Overview
+from flows.reports.suspicions_view import show_suspicions
 from flows.reports.words import bare, moment
 
 _STYLES: Final = {"alert": "red", "worse": "red", "not_enough_evidence": "yellow"}
@@ -32,6 +33,7 @@ def show_overview(found: Overview, console: Console) -> None:
     spans = f"last {format_duration(found.lookback)} against the {format_duration(found.baseline)} before"
     console.print(f"\nSuccess rate of each task type, in %, {spans}, up to {moment(found.as_of)}")
     show_tasks(found, console)
+    show_suspicions(found.suspicions, console)
     undecided = found.undecided
     if undecided:
         console.print("\nWhat cannot be judged:")

@@ -45,6 +45,10 @@ class OpenAlarms:
         """Whether an alarm of a series is open."""
         return series in self._open
 
+    def directions(self) -> list[tuple[Series, Direction]]:
+        """The series with an open alarm, and where it points."""
+        return [(series, held.direction) for series, held in self._open.items()]
+
     def add(self, alarm: Alarm, origin: Origin) -> Alarm:
         """Open, move or end the alarm of a series.
 

@@ -11,6 +11,7 @@ from models.drift.detectors import Drift
 from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings, ReadUntil
 from models.drift.success_rate.detector import SuccessRateDetector
+from models.drift.success_rate.suspicions import Suspicion, Suspicions
 from models.drift.volume.detector import ArrivalDetector
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Planned",
     "ReadUntil",
     "SuccessRateDetector",
+    "Suspicion",
+    "Suspicions",
     "Zone",
     "load_river",
 ]

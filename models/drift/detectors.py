@@ -12,6 +12,7 @@ from models.drift.adwin import AdwinEvidence
 from models.drift.migrations import to_3, to_4
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
+from models.drift.success_rate.suspicions import Suspicions
 from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
 from models.drift.volume.arms import MuteArms
@@ -95,6 +96,11 @@ class Drift:
         """Digests of the weeks that have ended since this was last called."""
         rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
         return [digest for detector in rates for digest in detector.digests()]
+
+    def suspicions(self) -> Suspicions | None:
+        """Suspicions at the end of the last whole hour; None where none has ended since this was last called."""
+        rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
+        return next((detector.suspicions() for detector in rates), None)
 
     def state(self) -> dict[str, Any]:
         """Everything `from_state` needs to go on as if nothing had happened; not a copy."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.arrays import F64, I32, I64, Bools
+from models.stats.change_point import change_index
 
 KEEP_HOURS = 28 * 24
 """How far back a change is looked for."""
@@ -101,6 +102,28 @@ def buckets(minute: I64, failures: F64, trials: F64, now: int, since: int) -> tu
     moments, place = np.unique(moment[kept], return_inverse=True)
     f, n = (np.bincount(place, column[kept], len(moments)).astype(np.float64) for column in (failures, trials))
     return moments, f, n
+
+
+def change_in(
+    minute: I64, failures: F64, trials: F64, now: int, since: int, learned: tuple[float, float], *, worse: bool
+) -> tuple[float, float, int] | None:
+    """The most likely change of a watch's rate, looked for at minute `now`; see `change_index`.
+
+    Args:
+        minute: of stored trials, in any order.
+        failures: of each.
+        trials: of each.
+        now: the present minute.
+        since: minute at which the baseline begins.
+        learned: failures and trials in all since then.
+        worse: whether failures are more frequent after it, or less.
+
+    Returns:
+        Failures and trials since the change, and its minute; None where no split has both sides.
+    """
+    moments, f, n = buckets(minute, failures, trials, now, since)
+    k = change_index(f, n, learned[0] - f.sum(), learned[1] - n.sum(), worse=worse)
+    return None if k is None else (float(f[k:].sum()), float(n[k:].sum()), int(moments[k]))
 
 
 def _coarse(minute: I64, now: int) -> I64:

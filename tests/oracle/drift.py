@@ -188,7 +188,7 @@ class ReferenceDrift:
             watch.variation.add(minute // HOUR, learned, both)
             return None
         worse = means[0] >= means[1]
-        changed, f, n = self._changed(watch, minute, worse=worse)
+        changed, f, n = self.changed(watch, minute, worse=worse)
         before = watch.failures - f, watch.trials - n
         found = Found(minute, watch.group, worse, max(means), changed, before, (f, n), margin, watch.inherited)
         watch.failures, watch.trials, watch.inherited = f, n, False
@@ -246,7 +246,7 @@ class ReferenceDrift:
                 watch.r[direction][j] = min(r, MOST_R)
 
     @staticmethod
-    def _changed(watch: Watch, now: int, *, worse: bool) -> tuple[int, float, float]:
+    def changed(watch: Watch, now: int, *, worse: bool) -> tuple[int, float, float]:
         """The likeliest minute of the change, and failures and trials since it; hours that are not recent are whole."""
         assert watch.since is not None
         by_moment: dict[int, list[float]] = {}

@@ -19,9 +19,11 @@ from models.alarms.alarm import Alarm
 from models.alarms.digits import significant
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
+from models.drift.success_rate.suspicions import Suspicions
 from models.messages import NO_VALUES, Closed, Group, TrialDelays, TrialDeltas
 from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
+from oracle.suspicions import suspected
 
 DAY = 1440
 START = 20_000 * DAY + 600
@@ -124,6 +126,32 @@ def reference(seed: int) -> tuple[list[Found], ReferenceDrift]:
     return found, detector
 
 
+def listed(suspicions: Suspicions) -> list[tuple[object, ...]]:
+    """What is compared."""
+    rows = [
+        (one.group, one.direction, one.current, one.trials, one.changed_at // MINUTE_US) for one in suspicions.listed
+    ]
+    return [suspicions.as_of // MINUTE_US, *rows]
+
+
+@lru_cache
+def expected_suspicions(seed: int, end: int) -> list[tuple[object, ...]]:
+    """The same of the reference."""
+    found, slow = reference(seed)
+    slowly = suspected(slow, found, end, EAGER.threshold, EAGER.new_normal_after_us // MINUTE_US)
+    rows = [
+        (
+            one.group,
+            "down" if one.worse else "up",
+            significant(1 - one.since[0] / one.since[1]),
+            round(one.since[1]),
+            one.changed,
+        )
+        for one in slowly
+    ]
+    return [end, *rows]
+
+
 SEEDS = (1, 2)
 spans = st.one_of(st.integers(1, 3), st.just(60), st.integers(30, 400), st.just(DAY), st.integers(DAY, 4 * DAY))
 
@@ -145,7 +173,7 @@ def test_the_traffic_has_what_makes_it_hard() -> None:
 def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[tuple[int, int, bool]]) -> None:
     """`cuts`: spans of minutes that close together, how often in a row, and whether a resume follows."""
     history, (found, slow) = traffic(seed), reference(seed)
-    detector, alarms = SuccessRateDetector(EAGER), list[Alarm]()
+    detector, alarms, suspicions = SuccessRateDetector(EAGER), list[Alarm](), Suspicions(0, ())
     begin, last, turn = START, START + DAYS * DAY, 0
     while begin < last:
         span, times, resumed = cuts[turn] if turn < len(cuts) else (DAY, 1, False)
@@ -153,6 +181,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
         for _ in range(times):
             end = min(begin + span, last)
             alarms += detector.close(message(history, begin, end))
+            suspicions = detector.suspicions() or suspicions
             begin = end
         if resumed:
             detector = SuccessRateDetector(EAGER, pickle.loads(pickle.dumps(detector.state())))
@@ -185,6 +214,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
     assert [row[:-1] for row in got] == [row[:-1] for row in expected]
     # Evidence has six digits; the state has them all.
     assert [row[-1] for row in got] == pytest.approx([row[-1] for row in expected], rel=1e-5)
+    assert listed(suspicions) == expected_suspicions(seed, last)
     state = detector.state()
     assert {tuple(group) for group in state["watches"]["groups"]} == slow.watches.keys()
     watches = [slow.watches[group] for group in state["watches"]["groups"]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aftercall.times import MINUTES_PER_HOUR
+from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
 from models.stats.dispersion import MINUTES_PER_QUARTER, Dispersion, Surroundings, shrunk
 
@@ -67,6 +68,19 @@ def around(dispersion: Dispersion, rows: Rows, *, changed: bool = False) -> Surr
     of_day, of_quarter = (np.repeat(counts, sizes, axis=1) for counts in (of_day, of_quarter))
     counts = (of_day[0], of_day[1], of_quarter[0], of_quarter[1], of_hour[0], of_hour[1])
     return Surroundings(*counts, dispersion.rho_day[rows.watch], dispersion.rho_hour[rows.watch])
+
+
+def within_days(minute: NDArray[Any], also: int) -> list[tuple[int, int]]:
+    """Spans (first minute, end) that hold all of `minute`, which ascends: UTC days, cut at `also` as well.
+
+    >>> within_days(np.array([10, 1500, 1600]), 1560)
+    [(0, 1440), (1440, 1560), (1560, 2880)]
+    """
+    spans = []
+    for day in np.unique(minute // MINUTES_PER_DAY).tolist():
+        first, end = day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY
+        spans += [(first, also), (also, end)] if first < also < end else [(first, end)]
+    return spans
 
 
 def starts_of(key: I64) -> I64:

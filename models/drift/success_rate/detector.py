@@ -15,14 +15,14 @@ from models.arrays import F64, I64, Bools
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.call_counts import Calls
-from models.drift.success_rate.daily_trials import Rows, around
+from models.drift.success_rate.daily_trials import Rows, around, within_days
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
 from models.drift.success_rate.digest import Weekly, digest, week_of
 from models.drift.success_rate.series import NONE, SeriesIndex
+from models.drift.success_rate.suspicions import Lookout, Suspicions
 from models.drift.success_rate.weekly import Learned, mean_r
-from models.drift.trial_history import TrialHistory, buckets
+from models.drift.trial_history import TrialHistory, change_in
 from models.messages import Closed, Group, TrialDelays, TrialDeltas
-from models.stats.change_point import change_index
 from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import (
     DOWN,
@@ -83,6 +83,7 @@ class SuccessRateDetector:
         self._digests: list[Digest] = []
         self._history = TrialHistory()
         self._open = OpenAlarms(settings.new_normal_after_us)
+        self._lookout = Lookout(settings)
         if state is not None:
             self._restore(state)
 
@@ -90,9 +91,11 @@ class SuccessRateDetector:
         """See `Detector`: calls and trials, and how long the trials took. Alarms of one series are in order of time."""
         raised, trials, delays = list(alarms), closed.trials, closed.delays
         levels = self._levels(closed.names, trials)
-        for day in np.unique(trials.minute // MINUTES_PER_DAY).tolist():
-            self._begin_day(day)
-            of_day = (day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY)
+        hour = closed.through // MINUTES_PER_HOUR * MINUTES_PER_HOUR
+        for of_day in within_days(trials.minute, hour):
+            if of_day[0] >= hour:
+                self._suspect(hour)
+            self._begin_day(of_day[0] // MINUTES_PER_DAY)
             span = slice(*np.searchsorted(trials.minute, of_day).tolist())
             rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)))
             if len(rows.minute):
@@ -100,6 +103,7 @@ class SuccessRateDetector:
                 self._history.add(rows.watch, rows.minute, rows.learned * GRAIN, rows.learned_trials * GRAIN)
             span = slice(*np.searchsorted(delays.minute, of_day).tolist())
             self._learn_delays(levels, delays, span)
+        self._suspect(hour)
         self._open.expire(closed.through * MINUTE_US)
         return raised
 
@@ -107,6 +111,10 @@ class SuccessRateDetector:
         """Digests of the weeks that have ended since this was last asked."""
         ended, self._digests = self._digests, []
         return ended
+
+    def suspicions(self) -> Suspicions | None:
+        """Those at the end of the last whole hour; None where none has ended since this was last asked."""
+        return self._lookout.take()
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
@@ -123,6 +131,7 @@ class SuccessRateDetector:
             "since": self._since,
             "history": self._history.state(),
             "book": self._open.state(),
+            "looked": self._lookout.hour,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -133,6 +142,7 @@ class SuccessRateDetector:
         self._week, self._week_baseline = state["week"], state["week_baseline"]
         self._history = TrialHistory(state["history"])
         self._open = OpenAlarms(self._settings.new_normal_after_us, state["book"])
+        self._lookout = Lookout(self._settings, state.get("looked", _NOT_YET))
 
     # From groups to watches
 
@@ -218,6 +228,9 @@ class SuccessRateDetector:
         )
         for level in levels[1:]:
             self._odds.learn(level[delays.code[span]], minute, success, delays.bucket[span], count)
+
+    def _suspect(self, hour: int) -> None:
+        self._lookout.look(hour, self._statistics, self._history, self._watches.groups, self._since, self._open)
 
     # The test
 
@@ -366,12 +379,9 @@ class SuccessRateDetector:
         minutes = np.concatenate((stored, rows.minute[mine]))
         f = np.concatenate((f / GRAIN, rows.learned[mine]))
         n = np.concatenate((n / GRAIN, rows.learned_trials[mine]))
-        moments, f, n = buckets(minutes, f, n, now, int(self._since[watch]))
-        k = change_index(f, n, failures - f.sum(), trials - n.sum(), worse=worse)
-        if k is None:
-            # No split of the stored minutes fits: what was learned before this minute is the baseline.
-            return float(rows.learned[at]), float(rows.learned_trials[at]), now
-        return float(f[k:].sum()), float(n[k:].sum()), int(moments[k])
+        found = change_in(minutes, f, n, now, int(self._since[watch]), (failures, trials), worse=worse)
+        # No split of the stored minutes fits: what was learned before this minute is the baseline.
+        return found or (float(rows.learned[at]), float(rows.learned_trials[at]), now)
 
     def _relearn(self, rows: Rows, before: _Baseline, rest: slice, failures: float, trials: float) -> None:
         """Give the later rows of a watch their new baseline: the counts since the change."""

@@ -24,6 +24,7 @@ from flows.dataflow.snapshot_messages import (
     Clock,
     DigestRows,
     SnapshotMessage,
+    SuspicionRows,
     Tally,
     VerdictRows,
 )
@@ -99,6 +100,22 @@ def test_a_finite_flow_ends_with_a_snapshot_that_adds_up(tmp_path: Path, workers
     assert read(tmp_path, "SELECT sum(calls), sum(successes) FROM rates WHERE grain = '1h'") == [(100, 50)]
     as_of = datetime.fromtimestamp((AT + 50 * MINUTE_US) / 1e6, UTC).replace(tzinfo=None)
     assert read(tmp_path, "SELECT DISTINCT as_of, calls FROM current_rates") == [(as_of, 100)]
+
+
+def test_suspicions_replace_those_before_and_outlive_a_restart(tmp_path: Path) -> None:
+    row = (AT, "support", "gpt", None, "success_rate", "down", 0.9, 0.8, 50, AT - MINUTE_US, 0.25, 0.5)
+    partition = SnapshotPartition(settings(tmp_path), None)
+    partition.write_batch([*minute(0), SuspicionRows([row, row])])
+    partition.write_batch([SuspicionRows([row])])
+    state = plain.unpack(plain.pack(partition.snapshot()))
+    partition._store.close()
+    resumed = SnapshotPartition(settings(tmp_path), state)
+    resumed.write_batch(minute(1))
+    resumed.snapshot()
+    resumed.close()
+    assert read(tmp_path, "SELECT epoch_us(as_of), * EXCLUDE (as_of, changed_at) FROM suspicions") == [
+        (*row[:9], *row[10:])
+    ]
 
 
 def test_resuming_from_an_older_snapshot_ends_like_an_undisturbed_run(tmp_path: Path) -> None:
