@@ -15,7 +15,7 @@ from benchmarks.detection.ours import DEFAULTS, SHIPPED
 from benchmarks.detection.populations import Levels, Population, Stream, population
 from benchmarks.detection.promise import Batch, Lab
 from models.arrays import F64, I64
-from models.drift.success_rate.suspicions import LEAST, ODDS
+from models.drift import SUSPICION_ODDS
 
 CHANGING: Final = (0.0005, 0.002, 0.02)
 """Shares of groups that change in a week."""
@@ -51,13 +51,12 @@ def table(groups: int, weeks: int) -> list[dict[str, Any]]:
     """A row for each share of changing groups and class of strength: looks at suspicions, and at real ones."""
     rows = []
     for number, weekly in enumerate(CHANGING):
-        counts = np.zeros((len(ODDS), 2), np.int64)
+        counts = np.zeros((len(SUSPICION_ODDS), 2), np.int64)
         for stream in _STREAMS:
             counts += _looks(stream, weekly, groups // len(_STREAMS), weeks, np.random.default_rng(_SEED + number))
-        ends = [*(least for least, _ in ODDS[:-1]), LEAST]
         rows += [
             {"weekly": weekly, "from": least, "listed": int(listed), "real": int(real)}
-            for least, (listed, real) in zip(ends, counts, strict=True)
+            for (least, _), (listed, real) in zip(SUSPICION_ODDS, counts, strict=True)
         ]
     return rows
 
@@ -66,7 +65,7 @@ def _looks(stream: Stream, weekly: float, groups: int, weeks: int, rng: np.rando
     people = population(groups, rng)
     truth, lab, levels = _Truth(people, weekly, rng), Lab(groups, SHIPPED), Levels(stream, people, rng)
     mean_r = np.zeros((2, groups))
-    counts: I64 = np.zeros((len(ODDS), 2), np.int64)
+    counts: I64 = np.zeros((len(SUSPICION_ODDS), 2), np.int64)
     for hour in range(weeks * 168):
         rate = np.clip(levels.hour(hour) + (truth.hour() if hour >= 168 else 0.0), 0.001, 0.999)
         trials = rng.poisson(people.per_day / 24)
@@ -84,9 +83,9 @@ def _looks(stream: Stream, weekly: float, groups: int, weeks: int, rng: np.rando
 
 def _listed(strength: F64, unknown: I64) -> I64:
     """Suspicions by class of strength, and those that are real; shape (classes, 2)."""
-    counts: I64 = np.zeros((len(ODDS), 2), np.int64)
+    counts: I64 = np.zeros((len(SUSPICION_ODDS), 2), np.int64)
     for side, sign in enumerate((1, -1)):
-        of_class = np.select([strength[side] >= least for least, _ in ODDS], range(len(ODDS)), -1)
-        for place in range(len(ODDS)):
+        of_class = np.select([strength[side] >= least for least, _ in SUSPICION_ODDS], range(len(SUSPICION_ODDS)), -1)
+        for place in range(len(SUSPICION_ODDS)):
             counts[place] += (of_class == place).sum(), ((of_class == place) & (unknown == sign)).sum()
     return counts

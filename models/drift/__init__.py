@@ -11,10 +11,11 @@ from models.drift.detectors import Drift
 from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings, ReadUntil
 from models.drift.success_rate.detector import SuccessRateDetector
-from models.drift.success_rate.suspicions import Suspicion, Suspicions
+from models.drift.success_rate.suspicions import SUSPICION_ODDS, Suspicion, Suspicions
 from models.drift.volume.detector import ArrivalDetector
 
 __all__ = [
+    "SUSPICION_ODDS",
     "UTC_ZONE",
     "ArrivalDetector",
     "Calendar",

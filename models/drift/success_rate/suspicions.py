@@ -1,6 +1,6 @@
 """Lists groups whose evidence is on its way to an alert: hints, of which no promise is made.
 
-Where evidence has passed a tenth of what an alert asks for, an alert may follow or the evidence may fade. `ODDS` says
+Where evidence has passed a tenth of what an alert asks for, an alert may follow or the evidence may fade. `SUSPICION_ODDS` says
 how often a change was behind it in a population of which few change (docs/statistics.md, Detection).
 """
 
@@ -25,7 +25,7 @@ from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 LEAST: Final = 0.1
 """Share of what an alert asks for, from which on evidence is a suspicion."""
-ODDS: Final = ((0.5, 0.7), (0.2, 0.6), (LEAST, 0.4))
+SUSPICION_ODDS: Final = ((0.5, 0.7), (0.2, 0.6), (LEAST, 0.4))
 """Strengths, and the share of suspicions from there on behind which there is a change.
 
 Where one group in 500 changes in a week; a little less than was measured, as few were looked at."""
@@ -152,8 +152,8 @@ def suspects(
 
 
 def odds_of(strength: float) -> float:
-    """How often a change is behind a suspicion of this strength, in [0.1, 1); see `ODDS`."""
-    return next(odds for least, odds in ODDS if strength >= least or least == LEAST)
+    """How often a change is behind a suspicion of this strength, in [0.1, 1); see `SUSPICION_ODDS`."""
+    return next(odds for least, odds in SUSPICION_ODDS if strength >= least or least == LEAST)
 
 
 def _suspicion(

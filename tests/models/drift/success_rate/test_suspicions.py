@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aftercall.records import Direction
-from models.drift.success_rate.suspicions import LEAST, ODDS, Suspect, odds_of, suspects
+from models.drift.success_rate.suspicions import LEAST, SUSPICION_ODDS, Suspect, odds_of, suspects
 from models.messages import AnyGroup
 
 TASK: AnyGroup = ("refund", None, None)
@@ -41,7 +41,7 @@ def test_what_an_open_alarm_covers_is_known(group: AnyGroup) -> None:
 
 
 def test_odds_rise_with_the_evidence() -> None:
-    assert [odds_of(least) for least, _ in ODDS] == [odds for _, odds in ODDS]
-    assert odds_of(0.999) == ODDS[0][1]
-    assert odds_of(LEAST) == odds_of(0.19) == ODDS[-1][1]
-    assert [odds for _, odds in ODDS] == sorted((odds for _, odds in ODDS), reverse=True)
+    assert [odds_of(least) for least, _ in SUSPICION_ODDS] == [odds for _, odds in SUSPICION_ODDS]
+    assert odds_of(0.999) == SUSPICION_ODDS[0][1]
+    assert odds_of(LEAST) == odds_of(0.19) == SUSPICION_ODDS[-1][1]
+    assert [odds for _, odds in SUSPICION_ODDS] == sorted((odds for _, odds in SUSPICION_ODDS), reverse=True)
