@@ -1,12 +1,12 @@
 """Lists groups whose evidence is on its way to an alert: hints, of which no promise is made.
 
-Where evidence has passed a tenth of what an alert asks for, an alert may follow or the evidence may fade. `SUSPICION_ODDS` says
-how often a change was behind it in a population of which few change (docs/statistics.md, Detection).
+Where evidence has passed a tenth of what an alert asks for, an alert may follow or the evidence may fade.
+`SUSPICION_ODDS` says how often a change was behind it in a population of which few change (docs/statistics.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -180,8 +180,9 @@ def _rate(failures: float, trials: float) -> float | None:
     return None if trials <= 0 else significant(1 - failures / trials)
 
 
-def _qualified(mean_r: F64, threshold: float) -> Iterator[tuple[int, int]]:
-    yield from np.argwhere(mean_r >= LEAST * threshold).tolist()
+def _qualified(mean_r: F64, threshold: float) -> Iterable[tuple[int, int]]:
+    watches, sides = np.nonzero(mean_r >= LEAST * threshold)
+    return zip(watches.tolist(), sides.tolist(), strict=True)
 
 
 def _nested(one: AnyGroup, other: AnyGroup) -> bool:
