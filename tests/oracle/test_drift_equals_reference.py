@@ -126,30 +126,28 @@ def reference(seed: int) -> tuple[list[Found], ReferenceDrift]:
     return found, detector
 
 
-def listed(suspicions: Suspicions) -> list[tuple[object, ...]]:
+Listed = tuple[int, list[tuple[object, ...]]]
+
+
+def listed(suspicions: Suspicions) -> Listed:
     """What is compared."""
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (one.group, one.direction, one.current, one.trials, one.changed_at // MINUTE_US) for one in suspicions.listed
     ]
-    return [suspicions.as_of // MINUTE_US, *rows]
+    return suspicions.as_of // MINUTE_US, rows
 
 
 @lru_cache
-def expected_suspicions(seed: int, end: int) -> list[tuple[object, ...]]:
+def expected_suspicions(seed: int, end: int) -> Listed:
     """The same of the reference."""
     found, slow = reference(seed)
     slowly = suspected(slow, found, end, EAGER.threshold, EAGER.new_normal_after_us // MINUTE_US)
-    rows = [
-        (
-            one.group,
-            "down" if one.worse else "up",
-            significant(1 - one.since[0] / one.since[1]),
-            round(one.since[1]),
-            one.changed,
-        )
-        for one in slowly
+    sides = {True: "down", False: "up"}
+    rows: list[tuple[object, ...]] = [
+        (group, sides[worse], significant(1 - failures / trials), round(trials), changed)
+        for _, group, worse, changed, (failures, trials) in slowly
     ]
-    return [end, *rows]
+    return end, rows
 
 
 SEEDS = (1, 2)
