@@ -94,14 +94,22 @@ def _lower_root(s: F64, f: F64, level: F64) -> F64:
     """Smaller root in p of -s ln p - f ln(1-p) = level; 0 where s = 0.
 
     In the log odds the left side is convex, so Newton's method that starts outside the interval closes in from there
-    and never overshoots. The number of steps is fixed: stopping early would let neighbours in the array matter.
+    and never overshoots. Each root takes a fixed number of steps, whatever its neighbours in the array take: one whose
+    odds are what they were two steps before, as rounding has most of them alternate in the end, repeats these.
     """
-    some = s > 0
-    s_, f_, level_ = np.where(some, s, 1.0), np.where(some, f, 0.0), np.where(some, level, 1.0)
+    at, found = np.flatnonzero(s > 0), np.zeros(s.size)
+    s_, f_, level_ = (part.ravel()[at] for part in (s, f, level))
     # -s ln p = level leaves out a term that is never negative: at or outside the root.
-    odds = -np.log(np.expm1(np.clip(level_ / s_, 1e-12, 700.0)))
-    for _ in range(_NEWTON_STEPS):
+    before = odds = -np.log(np.expm1(np.clip(level_ / s_, 1e-12, 700.0)))
+    for left in reversed(range(_NEWTON_STEPS)):
         value = s_ * np.logaddexp(0.0, -odds) + f_ * np.logaddexp(0.0, odds) - level_
         slope = (s_ + f_) * expit(odds) - s_
-        odds = odds - np.where(slope < 0, value / np.where(slope < 0, slope, -1.0), 0.0)
-    return np.where(some, expit(odds), 0.0)
+        after = odds - np.where(slope < 0, value / np.where(slope < 0, slope, -1.0), 0.0)
+        moves = (after != before) & (left > 0)
+        if not moves.all():
+            found[at[~moves]] = expit((odds if left % 2 else after)[~moves])
+            at, s_, f_, level_, odds, after = (part[moves] for part in (at, s_, f_, level_, odds, after))
+            if not len(at):
+                break
+        before, odds = odds, after
+    return found.reshape(s.shape)
