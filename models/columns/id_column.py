@@ -156,7 +156,8 @@ class IdColumn:
     def _packed(self, starts: I64, lengths: I64, ends: I64) -> U8:
         """The bytes of ids in the arena, one after the other; `ends`: the running sum of their lengths."""
         at = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        return np.frombuffer(self._arena, np.uint8)[at]
+        packed: U8 = np.frombuffer(self._arena, np.uint8)[at]
+        return packed
 
     def numbers(self, rows: I32) -> U64:
         """A number of each id: ids that are equal have equal ones, others hardly ever. They hold for this process."""
