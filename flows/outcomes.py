@@ -36,6 +36,7 @@ from flows.settings.for_models import (
     FOR_EVER,
     Ends,
     alert_settings,
+    counted_segments,
     drift_settings,
     group_caps,
     join_rules,
@@ -85,8 +86,8 @@ def outcomes(
     resolved = step("sessions", parts, sessions_step(session_rules(settings), kept, joining or Joining()))
     own = op.flat_map("split", batches, to_shards)
     arrivals = op.merge("arrivals", own, op.flat_map("answers", resolved, session_shards.to_join))
-    rules = join_rules(settings)
-    joined = step("join", arrivals, join_step(rules, kept, joining or Joining(), answers=len(SHARDS)))
+    rules, beside = join_rules(settings), (joining or Joining())._replace(segments=counted_segments(settings))
+    joined = step("join", arrivals, join_step(rules, kept, beside, answers=len(SHARDS)))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
     grouped = step("groups", changes, groups_step(group_caps(settings), kept))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))

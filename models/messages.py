@@ -198,7 +198,8 @@ class Changes(NamedTuple):
 
     Rows of the tables named in `hours` but `units` are distinct together with their hour. `late`: per name the class of
     `models.stats.lateness` of the calls whose trials, values, statements and attempts have it; empty where all came in
-    time. Names repeat then.
+    time. `segments`: per name that of its calls, empty texts for those without one; empty where none has any. Names
+    repeat in both cases.
     """
 
     shard: str
@@ -221,6 +222,7 @@ class Changes(NamedTuple):
     attempts: Attempts = NO_ATTEMPTS
     late: tuple[int, ...] = ()
     units: UnitTrials = NO_UNITS
+    segments: tuple[str, ...] = ()
 
 
 class Erasure(NamedTuple):
@@ -268,6 +270,16 @@ class SliceTrials(NamedTuple):
     count: I32  # type: ignore[assignment]  # a column, not the method of tuples
 
 
+class SegmentTrials(NamedTuple):
+    """Trials of calls with a segment, `segments[segment]`: differences per (group, effective minute, segment)."""
+
+    code: I32
+    minute: I32
+    segment: I32
+    trial_successes: I32
+    trial_failures: I32
+
+
 NO_TRIALS = TrialDeltas(*(_NONE,) * 7)
 NO_VALUES = Values(
     _NONE, _NONE, _NONE.astype(np.int64), np.zeros(0, np.uint64), np.zeros(0), np.zeros(0), _NONE.astype(np.int64)
@@ -277,6 +289,7 @@ NO_DELAYS = TrialDelays(_NONE, _NONE, _NONE.astype(np.int8), _NONE.astype(np.int
 NO_SLICES = SliceTrials(_NONE, _NONE, _NONE, _NONE.astype(np.int8), _NONE)
 NO_SCORES = Scores(*(_NONE,) * 5)
 NO_ERRORS = ErrorTrials(*(_NONE,) * 4)
+NO_SEGMENTS = SegmentTrials(*(_NONE,) * 5)
 
 
 class Closed(NamedTuple):
@@ -302,3 +315,5 @@ class Closed(NamedTuple):
     failed: ErrorTrials = NO_ERRORS
     attempts: Attempts = NO_ATTEMPTS
     units: UnitTrials = NO_UNITS
+    segments: tuple[str, ...] = ()
+    stratified: SegmentTrials = NO_SEGMENTS

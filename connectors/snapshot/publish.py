@@ -60,6 +60,7 @@ class Publication:
         current_rates: Mapping[str, Any],
         of_sources: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
         tool_rates: Mapping[str, Any] | None = None,
+        segment_rates: Mapping[str, Any] | None = None,
     ) -> Path:
         """Write the file, make it the newest, and remove all but the last `keep`.
 
@@ -71,6 +72,7 @@ class Publication:
             current_rates: The same.
             of_sources: The same of `source_rates` and `source_current_rates`; None: empty tables.
             tool_rates: The same; None: an empty table.
+            segment_rates: The same.
 
         Returns:
             The file that `outcomes.duckdb` now links to.
@@ -86,6 +88,8 @@ class Publication:
                     computed |= dict(zip(("source_rates", "source_current_rates"), of_sources, strict=True))
                 if tool_rates is not None:
                     computed["tool_rates"] = tool_rates
+                if segment_rates is not None:
+                    computed["segment_rates"] = segment_rates
                 self._fill(pipeline, computed)
         except BaseException:
             self.abandon()

@@ -285,6 +285,13 @@ PUBLISHED: Final[dict[str, Table]] = {
         "retries": "BIGINT",
     },
     "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
+    "segment_rates": {
+        **_GROUP,
+        "segment": "VARCHAR",
+        "grain": "VARCHAR",
+        "window_start": "TIMESTAMP",
+        **_MEASURES,
+    },
     "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP", **_POWER},
     "source_rates": {**_SOURCE, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_SOURCE_MEASURES},
     "source_current_rates": {**_SOURCE, "span": "VARCHAR", **_SOURCE_MEASURES, "as_of": "TIMESTAMP"},

@@ -1,4 +1,4 @@
-"""Holds what the snapshot counts beside its rows: the rates of groups, of sources and of tools."""
+"""Holds what the snapshot counts beside its rows: the rates of groups, of their segments, of sources and of tools."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from flows.dataflow.snapshot_messages import CellChanges, OpinionChanges, ToolChanges
 from models.rates import (
     FrozenRates,
+    FrozenSegments,
     FrozenSources,
     FrozenTools,
     RateCells,
     RateTable,
+    SegmentCells,
     SourceCells,
     ToolCells,
     tables_of_sources,
@@ -25,6 +27,7 @@ class CountedTables(NamedTuple):
     current_rates: RateTable
     of_sources: tuple[RateTable, RateTable]
     tool_rates: Mapping[str, Any]
+    segment_rates: RateTable
 
 
 class FrozenCounts(NamedTuple):
@@ -33,12 +36,14 @@ class FrozenCounts(NamedTuple):
     rates: FrozenRates
     sources: FrozenSources
     tools: FrozenTools
+    segments: FrozenSegments
 
     def tables(self, as_of_us: int, *, live: bool) -> CountedTables:
         """Compute the tables as of a time in µs; see `FrozenRates.tables`."""
         rates, current_rates = self.rates.tables(as_of_us, live=live)
         of_sources = tables_of_sources(self.rates, self.sources, as_of_us, live=live)
-        return CountedTables(rates, current_rates, of_sources, self.tools.table()._asdict())
+        of_segments = self.segments.table(as_of_us, live=live)
+        return CountedTables(rates, current_rates, of_sources, self.tools.table()._asdict(), of_segments)
 
 
 class Counted:
@@ -51,16 +56,21 @@ class Counted:
             StateError: The state has another version.
         """
         self._rates, self._sources, self._tools = RateCells(), SourceCells(), ToolCells()
+        self._segments = SegmentCells()
         if state is not None:
             self._rates = RateCells.from_state(state["cells"])
             self._sources = SourceCells.from_state(state["source_cells"])
             self._tools = ToolCells.from_state(state["tools"])
+            if "segment_cells" in state:  # a state of before there were any has none
+                self._segments = SegmentCells.from_state(state["segment_cells"])
 
     def add(self, message: CellChanges | OpinionChanges | ToolChanges) -> None:
         """Add the differences of a message."""
         match message:
-            case CellChanges():
-                self._rates.apply(*message)
+            case CellChanges(names, cells, latencies, delays, segments):
+                self._rates.apply(names, cells, latencies, delays)
+                if segments:
+                    self._segments.apply(names, segments, cells, latencies, delays)
             case OpinionChanges():
                 self._sources.apply(*message)
             case ToolChanges(uses):
@@ -70,15 +80,16 @@ class Counted:
         """Drop what no later table needs; times in µs, or `NEVER`."""
         self._rates.advance(watermark, newest_call)
         self._sources.advance(watermark, newest_call)
+        self._segments.advance(watermark, newest_call)
 
     def forget_hours(self, before_us: int) -> None:
         """Drop the hourly rates of the full days before a time."""
-        for cells in (self._rates, self._sources, self._tools):
+        for cells in (self._rates, self._sources, self._tools, self._segments):
             cells.forget_hours(before_us)
 
     def frozen(self) -> FrozenCounts:
         """A consistent copy: memory is copied, nothing is computed."""
-        return FrozenCounts(self._rates.frozen(), self._sources.frozen(), self._tools.frozen())
+        return FrozenCounts(self._rates.frozen(), self._sources.frozen(), self._tools.frozen(), self._segments.frozen())
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays, by keys of the sink's state; not a copy."""
@@ -86,4 +97,5 @@ class Counted:
             "cells": self._rates.state(),
             "source_cells": self._sources.state(),
             "tools": self._tools.state(),
+            "segment_cells": self._segments.state(),
         }

@@ -293,7 +293,7 @@ def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
         clock.append((SNAPSHOT_KEY, WarningRows([late_warning(late) for late in grouped.late])))
     if not grouped.names:
         return clock
-    cells = CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays)
+    cells = CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays, grouped.segments)
     opinions = OpinionChanges(grouped.names, grouped.sources, grouped.opinions)
     said = [(SNAPSHOT_KEY, opinions)] if len(grouped.opinions.code) else []
     return [(SNAPSHOT_KEY, cells), *said, *clock]

@@ -133,12 +133,13 @@ class EraseRows(NamedTuple):
 
 
 class CellChanges(NamedTuple):
-    """Differences of the rate cells; the codes in them index `names`."""
+    """Differences of the rate cells; the codes in them index `names`, and `segments` where any call has one."""
 
     names: list[Group]
     cells: CellDeltas
     latencies: LatencyDeltas
     delays: DelayDeltas
+    segments: list[str] = []  # noqa: RUF012 - never changed
 
 
 class OpinionChanges(NamedTuple):

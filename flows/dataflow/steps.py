@@ -17,7 +17,7 @@ from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
 from models.drift import Drift, DriftSettings, Suspicions
 from models.groups import Caps, Grouped, Groups
-from models.join import Answer, Arrivals, Join, Joined, JoinRules, erase, merged_shard
+from models.join import NONE_DECLARED, Answer, Arrivals, Join, Joined, JoinRules, Segments, erase, merged_shard
 from models.messages import Changes, Closed, Erasure
 from models.routing import Routing, RoutingSettings
 from models.sessions import (
@@ -111,6 +111,7 @@ class Joining(NamedTuple):
         max_waiting: how many outcomes may wait for their calls, in all shards together.
         max_sessions: how many sessions may be known, likewise.
         blocked: called with a shard's number and what `Join.blocked` is.
+        segments: by task type, those whose rates are kept.
         monotonic: a clock in seconds. In a service the ids that outcomes wait for leave once an hour of it, and at the
             end of files whatever it shows.
     """
@@ -120,6 +121,7 @@ class Joining(NamedTuple):
     blocked: Callable[[int, int | None], None] = lambda _shard, _needed: None
     monotonic: Callable[[], float] | None = None
     max_sessions: int = 5_000_000
+    segments: Segments = NONE_DECLARED
 
 
 _JOINING: Final = Joining()
@@ -171,7 +173,9 @@ def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *
     room = max(1, joining.max_waiting // len(SHARDS))
 
     def build(stored: bytes | None) -> Step:
-        join, kept = _made("join", keeping, stored, Join, rules, joining.seed, room, merge=merged_shard)
+        join, kept = _made(
+            "join", keeping, stored, Join, rules, joining.seed, room, joining.segments, merge=merged_shard
+        )
 
         unmatched, gathering = _Unmatched(join, joining.monotonic), Gathering(answers)
 

@@ -13,7 +13,7 @@ from flows.settings.zones import zone_of
 from models.alerts import AlertSettings
 from models.drift import Calendar, DriftSettings, Planned, ReadUntil
 from models.groups import Caps
-from models.join import JoinRules, SourceRule, TaskRules, VerdictRules
+from models.join import JoinRules, Segments, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
 from models.sessions import SessionRules
 from models.state import SECRET, Envelopes
@@ -43,6 +43,11 @@ def join_rules(settings: Settings) -> JoinRules:
             precedence=tuple(settings.verdict.precedence), sources=sources, require=tuple(settings.verdict.require)
         ),
     )
+
+
+def counted_segments(settings: Settings) -> Segments:
+    """The segments whose rates are kept, by task type."""
+    return {name: frozenset(task.segments) for name, task in settings.task.items() if task.segments}
 
 
 def session_rules(settings: Settings) -> SessionRules:

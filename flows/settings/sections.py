@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from itertools import combinations
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_settings import NoDecode
@@ -16,7 +16,7 @@ from pydantic_settings import NoDecode
 from aftercall.durations import RULE, format_duration, parse_duration
 from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS
 from aftercall.names import plain_name
-from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.vocabulary import OTHER, RESERVED_NAMES, RESERVED_SOURCES
 from connectors.decode.aliases import Aliases, Pattern
 from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
@@ -25,6 +25,8 @@ from flows.settings.sizes import format_size, parse_size
 from flows.settings.zone_names import ZoneName
 
 _T = TypeVar("_T")
+MOST_SEGMENTS: Final = 64
+"""Of a task type: each multiplies its counts."""
 
 
 def _parsed(text: object, parse: Callable[[str], _T], rule: str) -> _T:
@@ -64,6 +66,14 @@ def _distinct(names: list[str]) -> list[str]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"must name each once; {twice!r} is there twice")
+    return names
+
+
+def _segments(names: list[str]) -> list[str]:
+    if len(names) > MOST_SEGMENTS:
+        raise ValueError(f"must name at most {MOST_SEGMENTS}; it names {len(names)}")
+    if OTHER in names:
+        raise ValueError(f"must not name {OTHER!r}: so those are called that it does not name")
     return names
 
 
@@ -120,6 +130,7 @@ Span = Annotated[Duration, AfterValidator(_above_zero)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Source = Annotated[Name, AfterValidator(_source_name)]
 Names = Annotated[list[Name], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
+SegmentNames = Annotated[Names, AfterValidator(_segments)]
 Sources = Annotated[list[Source], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
 Patterns = Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_listed), NoDecode]
 Aliased = Annotated[dict[Name, Annotated[Name, AfterValidator(_counted_name)]], AfterValidator(_unambiguous)]
@@ -178,7 +189,8 @@ class Task(Section):
     max_cost_usd: float | None = Field(default=None, ge=0, le=MAX_COST_USD)
     max_latency_ms: float | None = Field(default=None, ge=0, le=MAX_LATENCY_MS)
     pinned: Annotated[str, AfterValidator(_arm)] | None = None
-    segments: Names = []
+    segments: SegmentNames = []
+    """Those whose rates are kept, and by whose mix a change is explained; all others count as one."""
     timezone: ZoneName = "UTC"
     """Of the IANA database; by its clocks the hours of the week and the days of the task type are compared."""
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from models.alerts.leaf_errors import LeafErrors
+from models.alerts.leaf_segments import LeafSegments
 from models.alerts.scope import Leaves
-from models.arrays import F64, I64
+from models.alerts.split_of import split_of
+from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import MinuteRows
 from models.messages import Closed, Group
 
@@ -16,7 +18,8 @@ from models.messages import Closed, Group
 class LeafTrials:
     """Rows (slice, minute, failures, trials) of 16 bytes, a slice being a leaf and the source that decided.
 
-    Which of the failures were of calls with an error is in `errors`.
+    Which of the failures were of calls with an error is in `errors`, and which trials of calls with a segment in
+    `segments`.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
@@ -30,6 +33,7 @@ class LeafTrials:
         self._known = {(self.leaves.names[leaf], source): code for (leaf, source), code in self._slices.items()}
         self._rows = MinuteRows(state["rows"])
         self._errors = LeafErrors(state["errors"])
+        self._segments = LeafSegments(state.get("segments"))  # a state of before there were any has none
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
@@ -39,6 +43,7 @@ class LeafTrials:
             "first": self.first,
             "rows": self._rows.rows(),
             "errors": self._errors.state(),
+            "segments": self._segments.state(),
         }
 
     def add(self, closed: Closed, begin: int, end: int) -> None:
@@ -73,6 +78,7 @@ class LeafTrials:
         rows = np.stack((slices[place.ravel()], minute[some], failures[some], trials[some])).astype(np.int32)
         self._rows.add(rows)
         self._add_errors(closed, begin, end)
+        self._segments.add(closed, begin, end, self.leaves)
 
     def between(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64]:
         """Failures and trials per leaf in minutes `begin` <= minute < `end`, at the resolution of minute `now`.
@@ -94,6 +100,15 @@ class LeafTrials:
         """As `between`, of calls with an error: failures, leaf and error of each pair of those."""
         leaf, text = self._errors.keys(self.leaves.names)
         return self._errors.between(now, self._starts(begin), end), leaf, text
+
+    def split(self, inside: Bools, now: int, levels: I64, end: int, begin: int) -> list[dict[str, Any]]:
+        """What of a change within leaves is a changed mix: trials of minutes `levels` to `end` and `begin` to `now`."""
+        since, starts = self._starts(begin), self._starts(levels)
+        strata = self._segments.strata(
+            self._segments.between(now, starts, end), self._segments.between(now, since, now)
+        )
+        before = self.between(now, levels, end)
+        return split_of(self.leaves.names, inside, before, self.between(now, begin, now), strata)
 
     def _sums(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64, I64, list[str]]:
         keys = list(self._slices)

@@ -34,7 +34,6 @@ from models.alerts.sentences import (
 from models.alerts.settings import AlertSettings
 from models.alerts.severity import severity_of, severity_of_alarm, steady
 from models.alerts.slices import ErrorCounts, slices_of
-from models.alerts.split_of import split_of
 from models.alerts.who_answers import who_answers
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS
@@ -316,7 +315,7 @@ class RateCauses:
         before, since = trials.by_slice(now, levels, end), trials.by_slice(now, begin, now)
         (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
         names, errors = trials.leaves.names, ErrorCounts(f0, f1, leaf, text)
-        parts = split_of(names, inside, trials.between(now, levels, end), trials.between(now, begin, now))
+        parts = trials.split(inside, now, levels, end, begin)
         return {"slices": slices_of(names, inside, before, since, errors), "split": parts}
 
     def _who_answers(self, incident: Incident, now: int) -> tuple[Answers, Answers]:

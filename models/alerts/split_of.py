@@ -1,22 +1,46 @@
-"""How much of a change a changed mix of task types, models and configs gives, and how much is within them."""
+"""How much of a change a changed mix of task types, models, configs and segments gives, and how much is within them."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from aftercall.vocabulary import OTHER
 from models.alarms.digits import significant
 from models.arrays import F64, I64, Bools
 from models.messages import Group
-from models.stats.standardisation import Cells, Mix, Part, split
+from models.stats.standardisation import FEWEST_IN_STRATUM, Cells, Mix, Part, split, stands_alone
 
-MIXES: Final = ("task_type", "model", "config")
+MIXES: Final = ("task_type", "model", "config", "segment")
 WITHIN: Final = "within"
+LEAST_KNOWN: Final = 0.1
+"""Share of the trials of a leaf before that have a segment, from which on it is divided by them."""
+
+
+class SegmentCounts(NamedTuple):
+    """Trials of calls with a segment: leaf and segment of each pair; failures and trials before and since."""
+
+    leaf: I64
+    segment: list[str]
+    before: tuple[F64, F64]
+    since: tuple[F64, F64]
+
+
+class _Places(NamedTuple):
+    """Cells, with the leaf and the segment of each."""
+
+    cells: Cells
+    leaf: I64
+    segment: list[str | None]
 
 
 def split_of(
-    names: list[Group], inside: Bools, before: tuple[F64, F64], since: tuple[F64, F64]
+    names: list[Group],
+    inside: Bools,
+    before: tuple[F64, F64],
+    since: tuple[F64, F64],
+    strata: SegmentCounts | None = None,
 ) -> list[dict[str, Any]]:
     """The parts of a change, as fields of `aftercall.records.SplitPart`: dimensions with several values, and `within`.
 
@@ -27,30 +51,61 @@ def split_of(
         inside: leaves of the scope, shape (leaves,).
         before: failures and trials per leaf before the change, shape (leaves,) each.
         since: the same since.
+        strata: those of these trials whose calls have a segment.
 
     Returns:
         Nothing where no dimension has several values, or one side has no trials.
     """
     (leaf,) = np.nonzero(inside & (before[1] + since[1] > 0))
-    cells = Cells(*(part[leaf] for part in (*before, *since)))
-    values = [np.array([names[at][column] for at in leaf.tolist()], np.object_) for column in range(len(MIXES))]
-    coded = [np.unique(column, return_inverse=True) for column in values]
+    places = _Places(Cells(*(part[leaf] for part in (*before, *since))), leaf, [None] * len(leaf))
+    if strata is not None and len(strata.leaf):
+        places = _with_segments(places, strata)
+    columns = [[names[at][column] for at in places.leaf.tolist()] for column in range(3)]
+    coded = [_coded(column) for column in (*columns, places.segment)]
     if all(len(distinct) < 2 for distinct, _ in coded):
         return []
-    found = split(cells, leaf, [place.ravel().astype(np.int64) for _, place in coded])
+    found = split(places.cells, places.leaf, [place for _, place in coded])
     if found is None:
         return []
     parts = [
-        mix_of(dimension, distinct.tolist(), place.ravel(), mix)
+        _mix_fields(dimension, distinct, place, mix)
         for dimension, (distinct, place), mix in zip(MIXES, coded, found.mixes, strict=True)
         if len(distinct) > 1
     ]
     return [*parts, _fields(WITHIN, found.within, None, None, None)]
 
 
-def mix_of(dimension: str, values: list[str | None], place: I64, mix: Mix) -> dict[str, Any]:
+def _with_segments(whole: _Places, strata: SegmentCounts) -> _Places:
+    """The cells of leaves, divided by segment; calls without one are a cell too. Small ones of a leaf are one, `OTHER`.
+
+    A leaf few of whose trials before have a segment stays whole: else all would be new, as it is when they begin.
+    """
+    leaves = int(max(whole.leaf.max(initial=0), strata.leaf.max())) + 1
+    total = [_sums(whole.leaf, part, leaves) for part in whole.cells]
+    known = _sums(strata.leaf, strata.before[1], leaves) >= np.maximum(FEWEST_IN_STRATUM, LEAST_KNOWN * total[1])
+    (rows,) = np.nonzero(known[strata.leaf] & (total[1] + total[3] > 0)[strata.leaf])
+    parts = [part[rows] for part in (*strata.before, *strata.since)]
+    rest = [all_ - _sums(strata.leaf[rows], part, leaves) for all_, part in zip(total, parts, strict=True)]
+    (left,) = np.nonzero(rest[1] + rest[3] > 0)
+    leaf = np.concatenate((strata.leaf[rows], left))
+    cells = Cells(*(np.concatenate((part, of[left])) for part, of in zip(parts, rest, strict=True)))
+    names: list[str | None] = [*(strata.segment[row] for row in rows.tolist()), *[None] * len(left)]
+    alone = np.bincount(leaf, minlength=leaves)[leaf] == 1
+    stands = stands_alone(cells, leaf) | alone
+    named = [name if stand else OTHER for name, stand in zip(names, stands.tolist(), strict=True)]
+    return _summed(_Places(cells, leaf, named))
+
+
+def _summed(places: _Places) -> _Places:
+    """One cell per leaf and segment."""
+    distinct, place = _coded([*zip(places.leaf.tolist(), places.segment, strict=True)])
+    cells = Cells(*(_sums(place, part, len(distinct)) for part in places.cells))
+    return _Places(cells, np.array([leaf for leaf, _ in distinct], np.int64), [segment for _, segment in distinct])
+
+
+def _mix_fields(dimension: str, values: list[str | None], place: I64, mix: Mix) -> dict[str, Any]:
     """A dimension's part, with the value that has most of it."""
-    gain, before, since = (np.bincount(place, part, len(values)) for part in (mix.gain, mix.before, mix.since))
+    gain, before, since = (_sums(place, part, len(values)) for part in (mix.gain, mix.before, mix.since))
     # A value that became more is named rather than the one that became less for it.
     most = np.where(since >= before, gain, gain / 2) * (1 if mix.part.points >= 0 else -1)
     at = int(most.argmax())
@@ -69,3 +124,14 @@ def _fields(
         "share_before": None if share_before is None else significant(min(share_before, 1.0)),
         "share_since": None if share_since is None else significant(min(share_since, 1.0)),
     }
+
+
+def _coded(values: list[Any]) -> tuple[list[Any], I64]:
+    """Distinct values as they come, and the place of each among them."""
+    places: dict[Any, int] = {}
+    codes = np.array([places.setdefault(value, len(places)) for value in values], np.int64)
+    return list(places), codes
+
+
+def _sums(place: I64, part: F64, count: int) -> F64:
+    return np.bincount(place, part, count).astype(np.float64)

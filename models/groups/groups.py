@@ -17,6 +17,7 @@ from models.arrays import I32, I64
 from models.groups.members import Route
 from models.groups.migrations import with_attempts, with_lateness, with_naming, with_task_types, with_units
 from models.groups.naming import Caps, Folding, Naming
+from models.groups.strata import Strata
 from models.groups.sums import (
     sum_attempts,
     sum_errors,
@@ -80,6 +81,8 @@ class Grouped(NamedTuple):
     folded_at: int
     watermark: int
     late: Sequence[LateCalls] = ()
+    segments: list[str] = []  # noqa: RUF012 - never changed
+    """Per name that of its calls, empty for those without one; nothing where none has any."""
 
 
 class Groups:
@@ -110,13 +113,14 @@ class Groups:
         self._units: list[UnitTrials] = []
         self._failed: dict[tuple[int, int, str], int] = {}
         """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
+        self._strata = Strata()
         self._lateness, self._came_late = UsualLateness(), CameLate()
         self._late: list[LateCalls] = []
         """Of the minutes that the present message closes."""
 
     def process(self, changes: Changes) -> Grouped:
         """Merge one message."""
-        to = _Places([self._naming.route(name) for name in changes.names], changes.late)
+        to = _Places([self._naming.route(name) for name in changes.names], changes.late, changes.segments)
         cells, latencies, delays, opinions = changes.cells, changes.latencies, changes.delays, changes.opinions
         self._count_calls(changes)
         self._add(changes, to)
@@ -139,6 +143,7 @@ class Groups:
             folded_at=self._naming.newest_hour * HOUR_US if changes.watermark == NEVER else changes.watermark,
             watermark=watermark,
             late=self._came(),
+            segments=to.segments,
         )
 
     def _came(self) -> Sequence[LateCalls]:
@@ -163,6 +168,7 @@ class Groups:
             "attempts": self._attempts,
             "units": self._units,
             "failed": self._failed,
+            **self._strata.state(),
             "lateness": self._lateness.state(),
             "came_late": self._came_late.state(),
         }
@@ -180,7 +186,7 @@ class Groups:
         groups._scores = [Scores(*part) for part in kept["scores"]]
         groups._attempts = [Attempts(*part) for part in kept["attempts"]]
         groups._units = [UnitTrials(*part) for part in kept["units"]]
-        groups._failed = kept["failed"]
+        groups._failed, groups._strata = kept["failed"], Strata(kept)
         groups._lateness, groups._came_late = UsualLateness(kept["lateness"]), CameLate(kept["came_late"])
         return groups
 
@@ -198,7 +204,10 @@ class Groups:
         own += np.array(to.late, np.int32) * np.int32(STRIDE)
         hours, trials, values = changes.hours, changes.trials, changes.values
         if len(trials.code):
-            self._trials.append(trials._replace(code=own[to.of(trials.code, hours.trials)]))
+            places = to.of(trials.code, hours.trials)
+            self._trials.append(trials._replace(code=own[places]))
+            if to.segments:
+                self._strata.add(trials, own[places], to.segments, places)
         if len(values.code):
             self._values.append(values._replace(code=own[to.of(values.code, values.at // HOUR_US)]))
         by = np.fromiter(map(self._source, changes.sources), np.int32, len(changes.sources))
@@ -259,13 +268,15 @@ class Groups:
         units, self._units = _split_at(self._units, through, NO_UNITS)
         errors, failed = self._pop_errors(through)
         self._lateness.grow(len(self._codes))
-        tables, late = self._lateness.sorted_out([trials, values, responses, scores, attempts, failed, units])
+        strata = self._strata.pop(through)
+        tables, late = self._lateness.sorted_out([trials, values, responses, scores, attempts, failed, units, strata])
         uploaded = tables[2].code >= STRIDE
         tables = [table._replace(code=table.code % STRIDE) for table in tables]
-        trials, values, responses, scores, attempts, failed, units = tables
+        trials, values, responses, scores, attempts, failed, units, strata = tables
         if len(late[0].code):
             self._late += self._came_late.add([name[0] for name in self._codes], late[0], late[4], late[1])
         names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed, units), "code")
+        segments, stratified = self._strata.closed(strata, code)
         sources, source = _ranked(list(self._sources), (responses, scores), "source")
         responses = responses._replace(code=code[responses.code], source=source[responses.source])
         # An upload says nothing of how long its trials took.
@@ -285,17 +296,21 @@ class Groups:
             failed=sum_errors(failed._replace(code=code[failed.code])),
             attempts=sum_attempts(attempts._replace(code=code[attempts.code])),
             units=sum_units(units._replace(code=code[units.code])),
+            segments=segments,
+            stratified=stratified,
         )
 
 
 class _Places:
     """With which groups the rows of a message count: by their code, and the hour of the call where that matters."""
 
-    def __init__(self, routes: list[Route], late: tuple[int, ...]) -> None:
-        """Codes index `routes`, and `late` where it is not empty."""
+    def __init__(self, routes: list[Route], late: tuple[int, ...], segments: tuple[str, ...]) -> None:
+        """Codes index `routes`, and `late` and `segments` where these are not empty."""
         self.names = [route.groups[0] for route in routes]
         self.late = [*late] or [IN_TIME] * len(routes)
         """How late the calls of a place came: see `models.stats.lateness`."""
+        self.segments = [*segments]
+        """Of the calls of a place; empty where none has any."""
         self._later: list[tuple[int, I32, I32]] = []
         """Of a code that counts elsewhere from some hour on: the hours, and the places among `names`."""
         for code, route in enumerate(routes):
@@ -303,6 +318,7 @@ class _Places:
                 first = len(self.names)
                 self.names += route.groups[1:]
                 self.late += [self.late[code]] * (len(self.names) - first)
+                self.segments += self.segments[code : code + 1] * (len(self.names) - first)
                 places = [code, *range(first, len(self.names))]
                 self._later.append((code, np.array(route.hours, np.int32), np.array(places, np.int32)))
 

@@ -14,10 +14,12 @@ from models.join.joined import Joined, Judged, Judgement, Refusal
 from models.join.ledger import SourceRule, VerdictRules
 from models.join.merged import merged_shard
 from models.join.rules import JoinRules, TaskRules
+from models.join.strata import NONE_DECLARED, Segments
 
 __all__ = [
     "BITS",
     "FAILURE",
+    "NONE_DECLARED",
     "PENDING",
     "SUCCESS",
     "Answer",
@@ -31,6 +33,7 @@ __all__ = [
     "OutcomeColumns",
     "Refusal",
     "SaidOfCalls",
+    "Segments",
     "SessionStatements",
     "SourceRule",
     "TaskRules",

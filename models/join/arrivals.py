@@ -33,6 +33,7 @@ class CallRecord(Protocol):
     """What the join needs of a decoded call."""
 
     call_id: str
+    segment: str | None
     error: str | None
     attempts: Sequence[AttemptRecord] | None
 

@@ -14,6 +14,8 @@ from models.join.contents import ATTEMPTS_BIT
 from models.join.deltas import Deltas
 from models.join.joined import AttemptRow
 from models.join.shard_state import ShardState
+from models.join.strata import Stratum
+from models.messages import Group
 from models.watermark import effective_minute
 
 _NANO: Final = 1e9
@@ -34,7 +36,7 @@ def try_all(shard: ShardState, calls: CallColumns, parts: Sequence[Filled], delt
     (tried,) = (filled.new & ATTEMPTS_BIT).nonzero()
     if not len(tried):
         return []
-    rows, found = [], []
+    rows, names, found = list[AttemptRow](), list[Group | Stratum](), []
     chosen = filled.chosen[tried]
     minute = np.maximum(effective_minute(calls.at[chosen], calls.wm[chosen]), filled.minute[tried])
     columns = (filled.group[tried], filled.at[tried], filled.minute[tried], minute, filled.unit[tried])
@@ -42,23 +44,30 @@ def try_all(shard: ShardState, calls: CallColumns, parts: Sequence[Filled], delt
     for record, group, *place, hash_ in zip(
         calls.records[chosen], *(column.tolist() for column in columns), hashes, strict=True
     ):
-        parent = shard.groups[group]
+        parent, segment = shard.groups[group], shard.segments[group]
         for number, attempt in _failed(record.attempts):
             name = parent[0], attempt.model, parent[2] if attempt.config is None else attempt.config
             values = attempt.latency_ms, attempt.cost_usd, attempt.error or ""
             rows.append(AttemptRow(record.call_id, place[0], number, name, *values))
+            names.append(Stratum(name, segment) if segment else name)
             found.append((*place, (hash_ + number) & _ALL_BITS))
     if rows:
-        _add(shard, rows, found, deltas)
+        _add(shard, rows, names, found, deltas)
     return rows
 
 
-def _add(shard: ShardState, rows: list[AttemptRow], found: list[tuple[int, ...]], deltas: Deltas) -> None:
+def _add(
+    shard: ShardState,
+    rows: list[AttemptRow],
+    names: list[Group | Stratum],
+    found: list[tuple[int, ...]],
+    deltas: Deltas,
+) -> None:
     """Their differences; `found`: time and effective minute of the call, minute of the attempt, unit and key."""
     at, call_minute, minute, unit, key = zip(*found, strict=True)
-    names = list(dict.fromkeys(row.group for row in rows))
-    codes = dict(zip(names, shard.learn_groups(names).tolist(), strict=True))
-    group = np.array([codes[row.group] for row in rows], np.int32)
+    distinct = list(dict.fromkeys(names))
+    codes = dict(zip(distinct, shard.learn_groups(distinct).tolist(), strict=True))
+    group = np.array([codes[name] for name in names], np.int32)
     cost_usd = np.array([row.cost_usd for row in rows], np.float64)
     minutes, units = np.array(call_minute, np.int32), np.array(unit, np.uint64)
     places = CallPlaces(group, np.array(at, np.int64), minutes, units)

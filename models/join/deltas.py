@@ -19,7 +19,7 @@ from models.join.call_places import UNKNOWN, CallPlace, CallPlaces, Known
 from models.join.failed_trials import FailedTrials
 from models.join.late_calls import coded, coded_one, uncoded
 from models.join.ledger import End
-from models.join.parts import columns_of, concatenated, renumbered, summed
+from models.join.parts import columns_of, concatenated, none_if_empty, renumbered, summed
 from models.join.units import UnitRows
 from models.messages import (
     LEVELS,
@@ -283,7 +283,9 @@ class Deltas:
             scores = np.array([score for *_, score in self._score_rows], np.float64)
             self._scores.append((group, minute, hour, source, scores))
 
-    def changes(self, shard: str, watermark: int, groups: list[Group], sources: list[str]) -> Changes:
+    def changes(
+        self, shard: str, watermark: int, groups: list[Group], sources: list[str], segments: list[str]
+    ) -> Changes:
         """The message to the group step, without rows whose differences cancel out. To be called once."""
         self._gather_rows()
         cells = summed(self._cells, ("group", "minute"), _CELL)
@@ -307,6 +309,7 @@ class Deltas:
             watermark=watermark,
             names=[groups[i] for i in places[chosen].tolist()],
             late=tuple(late[i] for i in chosen.tolist()) if late else (),
+            segments=none_if_empty(segments[i] for i in places[chosen].tolist()),
             cells=CellDeltas(of[0], **cells),
             trials=TrialDeltas(of[1], **trials),
             latencies=latencies._replace(code=of[2]),

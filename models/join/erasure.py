@@ -38,7 +38,7 @@ def erase(join: Join, erasure: Erasure) -> Joined:
     early = [outcome for key in keys.tolist() for outcome in join.early.pop(key)]
     call_ids = tuple(dict.fromkeys(call_id for _, call_id in erasure.calls))
     tally = {"expired": len(pending), "waiting": -len(early), "dead_letters": len(early)}
-    changes = deltas.changes(erasure.shard, join.watermark, shard.groups, shard.sources)
+    changes = deltas.changes(erasure.shard, join.watermark, shard.groups, shard.sources, shard.segments)
     return Joined(
         changes=changes._replace(erased=tuple(sorted({hash_ for hash_, _ in erasure.calls}))),
         accepted=np.zeros(0, np.object_),

@@ -8,6 +8,7 @@ rules. Which path a record takes depends on what else is in its batch; the resul
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -43,6 +44,8 @@ from models.join.slow_path import Bound, SlowPath
 from models.join.spoken import Spoken, mixed
 from models.join.statement_pool import NO_STATEMENT
 from models.join.strangers import strange, strangers
+from models.join.strata import NONE_DECLARED, Segments, Stratum, counted_under
+from models.messages import Group
 from models.state import Migrations
 from models.watermark import ENDED, LaneClocks, effective_minute
 
@@ -71,17 +74,20 @@ class Join:
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
 
-    def __init__(self, rules: JoinRules, seed: int = 0, most_early: int = MOST_EARLY) -> None:
+    def __init__(
+        self, rules: JoinRules, seed: int = 0, most_early: int = MOST_EARLY, segments: Segments = NONE_DECLARED
+    ) -> None:
         """Hold nothing.
 
         Args:
             rules: for calls accepted from now on.
             seed: of 64 bits, known only here: without it, ids cannot be chosen that slow the join.
             most_early: so many early outcomes may wait.
+            segments: under which calls accepted from now on are counted too.
         """
         self.shard = ShardState([rules], Homonyms(seed), seed)
         self.early = EarlyOutcomes(self.shard.homonyms, seed)
-        self._most_early = most_early
+        self._most_early, self._segments = most_early, segments
         self._opinions_counted = True
         """Whether what sources say of held calls is; not after an upgrade, until the first batch."""
         self._is_full = False
@@ -94,9 +100,11 @@ class Join:
         shard, calls, outcomes = self.shard, arrivals.calls, arrivals.outcomes
         others = self._lanes.others(arrivals.lane, arrivals.lanes)
         calls_clock = self._lanes.calls_before(arrivals.lane, arrivals.clock, arrivals.lanes)
-        calls = calls._replace(
-            group=shard.local_groups(arrivals.groups, calls.group), wm=self._watermarks(calls.wm, others)
-        )
+        names: Sequence[Group | Stratum] = arrivals.groups
+        group = calls.group
+        if self._segments:
+            names, group = counted_under(arrivals.groups, group, calls.records, self._segments)
+        calls = calls._replace(group=shard.local_groups(names, group), wm=self._watermarks(calls.wm, others))
         outcomes = outcomes._replace(
             source=shard.local_sources(arrivals.sources, outcomes.source), wm=self._watermarks(outcomes.wm, others)
         )
@@ -132,7 +140,7 @@ class Join:
         rest.tally.update(attempts=len(attempts), failures=len(attempts))
         rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
         return Joined(
-            changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources),
+            changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources, shard.segments),
             accepted=calls.records[accepted],
             accepted_at=calls.at[accepted],
             first=fast.first,
@@ -168,13 +176,20 @@ class Join:
         return None if oldest is None else oldest + self.shard.rules.allowed_lateness_us
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], rules: JoinRules, seed: int = 0, most_early: int = MOST_EARLY) -> Join:
-        """The shard as it was; `rules` apply to calls accepted from now on. `seed` and `most_early` may differ.
+    def from_state(
+        cls,
+        state: dict[str, Any],
+        rules: JoinRules,
+        seed: int = 0,
+        most_early: int = MOST_EARLY,
+        segments: Segments = NONE_DECLARED,
+    ) -> Join:
+        """The shard as it was; `rules` and `segments` apply to calls accepted from now on. All others may differ.
 
         Raises:
             StateError: the rules have changed too often.
         """
-        join = cls(rules, seed, most_early)
+        join = cls(rules, seed, most_early, segments)
         join.shard = ShardState.from_state(state, rules, seed)
         join.early = EarlyOutcomes.from_state(state["waiting"], join.shard.homonyms, seed)
         join.watermark = state["watermark"]

@@ -19,6 +19,7 @@ from models.columns.stored_rows import chosen as _chosen
 from models.columns.stored_rows import ids as _ids
 from models.columns.stored_rows import texts as _texts
 from models.join.migrations import coding, ids_of_calls_beside_outcomes, pooled, waiting_in_columns, with_ends
+from models.join.shard_state import segments_in
 from models.join.statement_pool import POOL_TEXTS
 
 State = dict[str, Any]
@@ -43,6 +44,7 @@ def merged_shard(state: State, changes: Sequence[State]) -> State:
     return {
         **parts[-1],
         "groups": tuple(chain.from_iterable(part["groups"] for part in parts)),
+        "segments": tuple(chain.from_iterable(map(segments_in, parts))),
         "homonyms": tuple(chain.from_iterable(part["homonyms"] for part in parts)),
         "held": held,
         "waiting": _waiting([part["waiting"] for part in parts]),

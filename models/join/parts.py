@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,12 @@ def renumbered(count: int, used: list[I32]) -> tuple[I64, I32]:
     new = np.zeros(count, np.int32)
     new[chosen] = np.arange(len(chosen), dtype=np.int32)
     return chosen, new
+
+
+def none_if_empty(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts; nothing where all of them are empty."""
+    found = tuple(texts)
+    return found if any(found) else ()
 
 
 def concatenated(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:

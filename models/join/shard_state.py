@@ -6,6 +6,7 @@ it was accepted under, and is judged by these until it closes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from models.join.homonyms import Homonyms, OwnKeys
 from models.join.rules import JoinRules
 from models.join.source_tables import SourceTables, no_sources
 from models.join.statement_pool import ASSERTION, NO_AUTHOR
+from models.join.strata import Stratum, group_of, segment_of
 from models.messages import Group
 from models.state import StateError
 
@@ -57,10 +59,12 @@ class ShardState:
         """
         self.versions, self.homonyms = versions, homonyms
         self.groups: list[Group] = []
+        self.segments: list[str] = []
+        """Of each of `groups`, the segment of its calls; empty for those without one."""
         self.sources: list[str] = []
         self.authors = Names[str]([_NO_AUTHOR])
         self.held = HeldCalls(self.closing_times, homonyms, seed)
-        self._group_code: dict[Group, int] = {}
+        self._group_code: dict[Group | Stratum, int] = {}
         self._source_code: dict[str, int] = {}
         self._stored = (0, 0, 0)
         """How many groups, sources and authors are stored already."""
@@ -154,28 +158,29 @@ class ShardState:
         local[here] = [self.source_code(sources[code]) for code in here.tolist()]
         return local[codes]
 
-    def local_groups(self, groups: list[Group], codes: I32) -> I32:
+    def local_groups(self, groups: Sequence[Group | Stratum], codes: I32) -> I32:
         """The shard's codes for a batch's codes of groups; learns only groups that occur in `codes`."""
         (here,) = np.bincount(codes, minlength=len(groups)).nonzero()
         local = np.zeros(len(groups), np.int32)
         local[here] = self.learn_groups([groups[code] for code in here.tolist()])
         return local[codes]
 
-    def learn_groups(self, groups: list[Group]) -> I32:
-        """The codes of `groups`, new ones where they have none."""
-        new = [group for group in groups if group not in self._group_code]
-        for group in new:
-            self._group_code[group] = len(self.groups)
-            self.groups.append(group)
+    def learn_groups(self, names: Sequence[Group | Stratum]) -> I32:
+        """The codes of groups, and of segments of groups, new ones where they have none."""
+        new = [name for name in names if name not in self._group_code]
+        for name in new:
+            self._group_code[name] = len(self.groups)
+            self.groups.append(group_of(name))
+            self.segments.append(segment_of(name))
         if len(self.groups) > self._hold.shape[1] or len(self.versions) > self._hold.shape[0]:
             self._rebuild_periods()
         elif new:
             at = slice(len(self.groups) - len(new), len(self.groups))
             for i, rules in enumerate(self.versions):
-                self._horizon[i, at] = [rules.horizon(group[0]) for group in new]
+                self._horizon[i, at] = [rules.horizon(group[0]) for group in self.groups[at]]
                 self._hold[i, at] = self._horizon[i, at] + rules.allowed_lateness_us
-                self._requires[i, at] = [bool(rules.required(group[0])) for group in new]
-        return np.fromiter(map(self._group_code.__getitem__, groups), np.int32, len(groups))
+                self._requires[i, at] = [bool(rules.required(group[0])) for group in self.groups[at]]
+        return np.fromiter(map(self._group_code.__getitem__, names), np.int32, len(names))
 
     def state(self) -> dict[str, Any]:
         """As plain values and arrays. Drops unused names first, so codes may change. Changes count from here on."""
@@ -213,7 +218,7 @@ class ShardState:
             )
             raise StateError(msg)
         shard = cls(versions, Homonyms.from_state(state["homonyms"], seed), seed)
-        shard.learn_groups(state["groups"])
+        shard.learn_groups([*map(_named, state["groups"], segments_in(state))])
         for source in state["held"]["sources"]:
             shard.source_code(source)
         shard.authors = Names(state["held"]["authors"])
@@ -227,6 +232,7 @@ class ShardState:
         return {
             "rules": [rules.state() for rules in self.versions],
             "groups": self.groups[groups:],
+            "segments": self.segments[groups:],
             "homonyms": homonyms,
             "held": held | {"sources": self.sources[sources:], "authors": self.authors.names[authors:]},
         }
@@ -248,10 +254,10 @@ class ShardState:
         used, codes = np.unique(calls.group[rows], return_inverse=True)
         if len(self.groups) <= max(_MANY_NAMES, 2 * len(used)):
             return
-        kept = [self.groups[code] for code in used.tolist()]
+        kept = [_named(self.groups[code], self.segments[code]) for code in used.tolist()]
         calls.group[:] = 0
         calls.group[rows] = codes
-        self.groups, self._group_code, self._hold = [], {}, np.zeros((0, 0), np.int64)
+        self.groups, self.segments, self._group_code, self._hold = [], [], {}, np.zeros((0, 0), np.int64)
         self.learn_groups(kept)
 
     def _forget_sources(self) -> None:
@@ -272,3 +278,13 @@ class ShardState:
         rows = statements.used_rows()
         codes = np.append(np.int32(NO_AUTHOR), statements.author[rows])
         statements.author[rows] = self.authors.compacted(codes)[1:]
+
+
+def segments_in(state: dict[str, Any]) -> Sequence[str]:
+    """The segments of the groups of a stored state, or of changes; those of before there were any have none."""
+    segments: Sequence[str] = state.get("segments", ("",) * len(state["groups"]))
+    return segments
+
+
+def _named(group: Group, segment: str) -> Group | Stratum:
+    return Stratum(group, segment) if segment else group

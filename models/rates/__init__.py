@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.rates.rate_cells import RateCells
+from models.rates.segment_cells import FrozenSegments, SegmentCells
 from models.rates.source_cells import FrozenSources, SourceCells
 from models.rates.source_tables import tables_of_sources
 from models.rates.tables import FrozenRates, RateTable
@@ -10,10 +11,12 @@ from models.rates.tool_cells import FrozenTools, Tool, ToolCells, ToolUses
 
 __all__ = [
     "FrozenRates",
+    "FrozenSegments",
     "FrozenSources",
     "FrozenTools",
     "RateCells",
     "RateTable",
+    "SegmentCells",
     "SourceCells",
     "Tool",
     "ToolCells",

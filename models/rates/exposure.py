@@ -57,5 +57,5 @@ def exposure(frozen: FrozenRates, as_of_us: int, known_until_us: int) -> Exposur
     group, minute, calls, age = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     key = pack_key(group, minute)
     order = np.argsort(key)
-    place = {name: at for at, name in enumerate(frozen.names)}
+    place = {(task, model, config): at for at, (task, model, config, *_) in enumerate(frozen.names)}
     return Exposure(place, key[order], calls[order], age[order])

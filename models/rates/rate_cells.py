@@ -20,11 +20,12 @@ from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from models.arrays import I32, I64
-    from models.messages import Group
-    from models.rates.tables import RateTable
+    from models.rates.tables import RateName, RateTable
 
 STATE_VERSION: Final = 2
 _TOGETHER: Final = 1 << 15
@@ -53,8 +54,8 @@ class RateCells:
     """
 
     def __init__(self) -> None:
-        self._names: list[Group] = []
-        self._gid: dict[Group, int] = {}
+        self._names: list[RateName] = []
+        self._gid: dict[RateName, int] = {}
         self._sums = RateSums(*(KeyedSums(dtypes) for dtypes in _DTYPES))
         self._history: I64 = np.zeros((0, 2, delay.DELAY_BUCKETS), np.int64)
         self._watermark = NEVER
@@ -67,7 +68,9 @@ class RateCells:
         self._add_waiting()
         return len(self._sums.minutes) + len(self._sums.hours) + len(self._sums.days)
 
-    def apply(self, names: list[Group], cells: CellDeltas, latencies: LatencyDeltas, delays: DelayDeltas) -> None:
+    def apply(
+        self, names: Sequence[RateName], cells: CellDeltas, latencies: LatencyDeltas, delays: DelayDeltas
+    ) -> None:
         """Add one message's differences; its codes index `names`."""
         self._waiting.append((self._gids(names).astype(np.int32), cells, latencies, delays))
         self._rows_waiting += len(cells.code) + len(latencies.code) + len(delays.code)
@@ -155,7 +158,7 @@ class RateCells:
             minute_floor=self._floors.minute,
         )
 
-    def _gids(self, names: list[Group]) -> I64:
+    def _gids(self, names: Sequence[RateName]) -> I64:
         for name in names:
             if name not in self._gid:
                 self._gid[name] = len(self._names)

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.arrays import F64, I64, Bools
-    from models.messages import Group
-
 RateTable = dict[str, "NDArray[Any]"]
 """A table of the snapshot by column."""
 
+RateName = tuple[str, ...]
+"""(task_type, model, config), and of the rates of segments the segment."""
 Table = TypeVar("Table")
 
 SPANS: Final = {"1h": 1, "24h": 24, "48h": 48, "7d": 168}
@@ -77,12 +77,16 @@ class RateSums(NamedTuple, Generic[Table]):
 class FrozenRates(NamedTuple):
     """The sums of a `RateCells` at one instant. The keys' group part indexes `names`."""
 
-    names: list[Group]
+    names: list[RateName]
     sums: RateSums[Sums]
     history: I64
     """Delays of the oldest calls, whose time is not kept: shape (groups, 2, 41)."""
     watermark: int
     minute_floor: int
+
+    def rates(self, as_of_us: int, *, live: bool) -> RateTable:
+        """The columns of `rates` alone, as of `tables`."""
+        return self._tables(as_of_us, live=live).rates()
 
     def tables(self, as_of_us: int, *, live: bool) -> tuple[RateTable, RateTable]:
         """The columns of `rates` and of `current_rates`, sorted by group and window; nan is NULL, times are µs.
@@ -95,8 +99,10 @@ class FrozenRates(NamedTuple):
         Returns:
             Equal arrays for equal sums, to the last bit, however the sums came about.
         """
-        known_until = as_of_us if live else max(as_of_us, self.watermark)
-        return _Tables(self, as_of_us, known_until).build()
+        return self._tables(as_of_us, live=live).build()
+
+    def _tables(self, as_of_us: int, *, live: bool) -> _Tables:
+        return _Tables(self, as_of_us, as_of_us if live else max(as_of_us, self.watermark))
 
 
 class _Tables:
@@ -119,14 +125,20 @@ class _Tables:
 
     def build(self) -> tuple[RateTable, RateTable]:
         days = self._days()
-        hourly = self._columns(self._hours, self._latency_hours)
-        daily = self._columns(days, self._latency_days())
-        rates = _stack([("1h", HOUR_US, hourly), ("1d", DAY_US, daily)], "grain", "window_start")
+        rates = self._rates(days)
         spans = [(span, 0, self._span(hours)) for span, hours in SPANS.items()]
         current = _stack(spans, "span", None)
         current["as_of"] = np.full(len(current["rank"]), self._as_of, np.int64)
         current |= {name: of_group[current["rank"]] for name, of_group in self._power(days, spans[-1][2]).items()}
         return self._named(rates), self._named(current)
+
+    def rates(self) -> RateTable:
+        return self._named(self._rates(self._days()))
+
+    def _rates(self, days: _Cells) -> RateTable:
+        hourly = self._columns(self._hours, self._latency_hours)
+        daily = self._columns(days, self._latency_days())
+        return _stack([("1h", HOUR_US, hourly), ("1d", DAY_US, daily)], "grain", "window_start")
 
     def _delay_history(self, frozen: FrozenRates, order: I64) -> DelayHistory:
         within, gone = frozen.history.copy(), np.zeros_like(frozen.history)
@@ -288,10 +300,11 @@ class _Tables:
         }
 
     def _named(self, columns: RateTable) -> RateTable:
-        """Group names in front, in place of ranks."""
+        """Names in front, in place of ranks."""
         rank = columns.pop("rank")
         out: RateTable = {}
-        for i, field in enumerate(("task_type", "model", "config")):
+        fields = ("task_type", "model", "config", "segment")
+        for i, field in enumerate(fields[: len(self._names[0]) if self._names else 3]):
             text = np.empty(len(self._names), object)
             text[:] = [name[i] for name in self._names]
             out[field] = text[rank]

@@ -16,8 +16,8 @@ import numpy as np
 from models.arrays import F64, I64, Bools
 from models.stats.intervals import Z_99
 
-FEWEST: Final = 20
-"""Trials before and since, each, from which on a stratum stands by itself; see `standing`."""
+FEWEST_IN_STRATUM: Final = 20
+"""Trials before and since, each, from which on a stratum stands by itself; see `stands_alone`."""
 
 
 class Part(NamedTuple):
@@ -102,7 +102,7 @@ def split(cells: Cells, leaf: I64, dimensions: Sequence[I64]) -> Split | None:
     return Split(mixes, _part(float((share * change).sum()), float(spread)))
 
 
-def standing(cells: Cells, leaf: I64, fewest: int = FEWEST) -> Bools:
+def stands_alone(cells: Cells, leaf: I64, fewest: int = FEWEST_IN_STRATUM) -> Bools:
     """Which cells have enough trials on both sides to stand by themselves, shape (cells,).
 
     The others of a leaf are best taken together. A leaf's cells that have none at all before are enough with those

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -74,6 +74,7 @@ class Direct:
     rules: JoinRules
     seed: int = 0
     most_early: int = MOST_EARLY
+    segments: Mapping[str, frozenset[str]] = field(default_factory=dict)
     calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     attempts: dict[tuple[str, int, int], tuple[Any, ...]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
@@ -90,6 +91,8 @@ class Direct:
     responses: dict[str, Counter[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(Counter))
     opinions: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    segment_cells: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    segment_trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     tried: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     """Attempts by group and minute."""
     units: Counter[tuple[Any, ...]] = field(default_factory=Counter)
@@ -99,7 +102,7 @@ class Direct:
     """The fields that the dead letters of calls name."""
 
     def __post_init__(self) -> None:
-        self.joins = {shard: Join(self.rules, self.seed, self.most_early) for shard in SHARDS}
+        self.joins = {shard: Join(self.rules, self.seed, self.most_early, self.segments) for shard in SHARDS}
         self.groups = Groups(len(SHARDS), Caps(1000, 1000, 1000))
         self._stored: dict[str, list[bytes]] = {shard: [] for shard in SHARDS}
 
@@ -143,7 +146,7 @@ class Direct:
         if not self._stored[shard]:
             return self.joins[shard]
         state, *changes = map(plain.unpack, self._stored[shard])
-        return Join.from_state(merged_shard(state, changes), self.rules, self.seed, self.most_early)
+        return Join.from_state(merged_shard(state, changes), self.rules, self.seed, self.most_early, self.segments)
 
     def _take(self, joined: Joined) -> None:
         for row in call_rows(joined):
@@ -175,6 +178,8 @@ class Direct:
         for code, minute, *counts in zip(*(c.tolist() for c in joined.changes.cells), strict=True):
             for name, count in zip(("calls", "successes", "failures", "expired", "cost"), counts, strict=True):
                 self.cells[names[code], minute, name] += count
+                if joined.changes.segments and (segment := joined.changes.segments[code]):
+                    self.segment_cells[names[code], segment, minute, name] += count
         for code, minute, bucket, count in zip(*(c.tolist() for c in joined.changes.latencies), strict=True):
             self.latencies[names[code], minute, bucket] += count
         grouped = self.groups.process(joined.changes)
@@ -187,6 +192,9 @@ class Direct:
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
                     self.trials[closed.names[code], minute, name] += count
             self._add_responses(closed)
+            for code, minute, segment, *counts in rows(closed.stratified):
+                for good, count in zip((True, False), counts, strict=True):
+                    self.segment_trials[closed.names[code], minute, closed.segments[segment], good] += count
             self._add_values(closed)
             self._add_attempts(closed)
 

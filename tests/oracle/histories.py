@@ -167,7 +167,7 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
             "task_type": _spelled(draw, TASKS),
             "model": _spelled(draw, MODELS),
             "config": pick(draw, [None, None, "default", "v2", "", " "]),
-            "segment": pick(draw, [None, None, "long_input", ""]),
+            "segment": pick(draw, [None, "short", "long_input", ""]),
             "error": pick(draw, [None, None, "", "timeout", "refused\n by host"]),
             "session_id": pick(draw, [None, "s-1", ""]),
             "latency_ms": pick(draw, [None, 0, 12.5, 1800]),

@@ -59,6 +59,8 @@ class Rules:
     """So many outcomes may wait in each of the twelve shards; None: any number."""
     aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)
     """By field of a call: by name or glob, the name that counts."""
+    segments: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By task type, those whose rates are kept; all others of it are one."""
     ids_as_uuids: bool = False
     """Ids of calls and outcomes are read as UUIDs where they are some in another spelling."""
     session_wait_us: int = 300_000_000
@@ -76,6 +78,12 @@ class Rules:
     def required(self, task_type: str) -> tuple[str, ...]:
         """The sources that must all say success; a task type's own list replaces the general one."""
         return self.task_require.get(task_type, self.require)
+
+    def counted_segment(self, task_type: str, segment: str | None) -> str | None:
+        """The segment under which calls of a task type are counted; None: they are counted under none."""
+        if task_type not in self.segments or segment is None:
+            return None
+        return segment if segment in self.segments[task_type] else "__other__"
 
     def longest_horizon(self) -> int:
         """The longest configured horizon, in microseconds."""

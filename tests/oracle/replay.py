@@ -17,7 +17,7 @@ from oracle.lateness import Usual, class_of, lateness
 from oracle.ledger import says, scaled
 from oracle.names import counted, spelled
 from oracle.records import MINUTE_US, NEVER, Call, Outcome, Record, Rules
-from oracle.tables import attempt_rows, call_row, rate_rows, source_rate_rows, statement_rows
+from oracle.tables import attempt_rows, call_row, rate_rows, segment_rate_rows, source_rate_rows, statement_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,6 +248,21 @@ class Oracle:
     def rates_rows(self, grain: str) -> list[dict[str, Any]]:
         """The counts of the table `rates` for grain "1h" or "1d"; `window_start` in microseconds, cost in nanos."""
         return rate_rows(grain, self._calls)
+
+    def segment_rates_rows(self, grain: str) -> list[dict[str, Any]]:
+        """The counts of the table `segment_rates`, likewise: those of the calls of each segment that is counted."""
+        return segment_rate_rows(grain, self._calls, self.rules)
+
+    def segment_trials(self) -> Counter[tuple[Any, ...]]:
+        """One entry (group, minute, segment, success) per trial of a call whose segment is counted."""
+        usual = self.usual()
+        return Counter(
+            (group, minute, segment, verdict == "success")
+            for held in self._calls
+            if (segment := self.rules.counted_segment(held.call.task_type, held.call.segment)) is not None
+            for group, minute, verdict, _ in held.trials()
+            if usual.placed(held, group, minute)
+        )
 
     def source_rates_rows(self, grain: str) -> list[dict[str, Any]]:
         """The counts of the table `source_rates`, likewise."""

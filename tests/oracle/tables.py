@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from oracle.held import Counted, Held
+    from oracle.records import Rules
 
 GRAIN_US = {"1h": 3_600_000_000, "1d": 86_400_000_000}
 
@@ -119,6 +120,16 @@ def rate_row(grain: str, key: tuple[str, str, str, int], counted: Sequence[Count
         "rate": verdicts["success"] / resolved if resolved else None,
         "cost_nano": sum(round((one.cost_usd or 0.0) * 1e9) for one in counted),
     }
+
+
+def segment_rate_rows(grain: str, calls: Iterable[Held], rules: Rules) -> list[dict[str, Any]]:
+    """The counts of the table `segment_rates`: those of `rates`, of the calls of each segment alone."""
+    by_segment: dict[str, list[Held]] = {}
+    for held in calls:
+        segment = rules.counted_segment(held.call.task_type, held.call.segment)
+        if segment is not None:
+            by_segment.setdefault(segment, []).append(held)
+    return [{"segment": name, **row} for name in sorted(by_segment) for row in rate_rows(grain, by_segment[name])]
 
 
 def source_rate_rows(grain: str, calls: Iterable[Held]) -> list[dict[str, Any]]:

@@ -39,6 +39,11 @@ NAMES = {
 }
 """The words of details that name a field or a setting."""
 VERDICTS = ("successes", "failures", "expired")
+SEGMENTS: list[dict[str, frozenset[str]]] = [
+    {},
+    {"summarise": frozenset({"long_input"}), "route": frozenset()},
+    dict.fromkeys(("summarise", "réponse", "route"), frozenset({"short", "long_input"})),
+]
 
 
 @pytest.mark.slow
@@ -51,6 +56,7 @@ VERDICTS = ("successes", "failures", "expired")
     st.lists(st.booleans(), max_size=6),
     st.booleans(),
     st.sampled_from([None, None, 1, 2, 3]),
+    st.sampled_from(SEGMENTS),
 )
 def test_the_join_equals_the_oracle_however_batches_are_cut(
     history: History,
@@ -58,11 +64,13 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     resumes: list[bool],
     merged: bool,  # noqa: FBT001 - drawn by Hypothesis
     most_waiting: int | None,
+    segments: dict[str, frozenset[str]],
 ) -> None:
     """Counters, calls, verdicts, statements, dead letters, cells and closed trials; also where records come late."""
-    history = history._replace(rules=replace(history.rules, most_waiting=most_waiting))
+    history = history._replace(rules=replace(history.rules, most_waiting=most_waiting, segments=segments))
     oracle = history.oracle(merged=merged)
-    direct = Direct(join_rules(history.rules), most_early=MOST_EARLY if most_waiting is None else most_waiting)
+    most_early = MOST_EARLY if most_waiting is None else most_waiting
+    direct = Direct(join_rules(history.rules), most_early=most_early, segments=segments)
     direct.run(history, cuts, resumes, merged=merged)
 
     counters = oracle.counters()
@@ -135,6 +143,16 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
         mine[group, minute // 60, name] += count
     assert +mine == +cells
 
+    of_segments: Counter[tuple[object, ...]] = Counter()
+    for (group, segment, minute, name), count in direct.segment_cells.items():
+        of_segments[group, segment, minute // 60, name] += count
+    wanted: Counter[tuple[object, ...]] = Counter()
+    for row in oracle.segment_rates_rows("1h"):
+        group, hour = (row["task_type"], row["model"], row["config"]), row["window_start"] // 3_600_000_000
+        for name, column in (*((name, name) for name in ("calls", *VERDICTS)), ("cost", "cost_nano")):
+            wanted[group, row["segment"], hour, name] += row[column]
+    assert +of_segments == +wanted
+
     # What each source says, since when, in its last word and however it came about.
     assert all(count >= 0 for count in direct.opinions.values())
     assert +direct.opinions == Counter(
@@ -153,6 +171,8 @@ def test_the_join_equals_the_oracle_however_batches_are_cut(
     assert +Counter({key: n for key, n in direct.trials.items() if key[2] in {"ts", "tf"}}) == +trials
 
     assert direct.units == Counter({key: n for key, n in oracle.units().items() if key[1] < through})
+    in_time = Counter({key: n for key, n in oracle.segment_trials().items() if key[1] < through})
+    assert +direct.segment_trials == in_time
 
     responses = {
         name: Counter({key: n for key, n in counted.items() if key[1] < through})

@@ -150,6 +150,8 @@ def test_the_environment_reaches_nested_keys_lists_and_json(monkeypatch: pytest.
         ("[verdict.source.silence]", ["'silence'", "itself"]),
         ('[verdict]\nprecedence = ["judge", "call"]', ["verdict.precedence", "'call'"]),
         ('[verdict]\nprecedence = ["judge", "judge"]', ["verdict.precedence must name each once"]),
+        ('[task.a]\nsegments = ["__other__"]', ["task.a.segments must not name '__other__'"]),
+        (f"[task.a]\nsegments = {[f's{i}' for i in range(65)]}", ["task.a.segments must name at most 64", "65"]),
         ("[verdict.source.judge]\npass_at = 1\nfail_at = 2", ["[verdict.source.judge]", "both are set"]),
         ("[verdict.source.judge]\nscale = [5, 1]", ["[verdict.source.judge]", "scale", "[5, 1]", "correct"]),
         ("[verdict.source.judge]\nscale = [1, 5]\npass_at = 0.7", ["[verdict.source.judge]", "pass_at", "0.7"]),

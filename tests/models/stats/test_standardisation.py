@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.stats.effect_size import standardised_effect
-from models.stats.standardisation import Cells, Split, split, standing
+from models.stats.standardisation import Cells, Split, split, stands_alone
 
 ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=8, max_size=8)
 LEAF = np.repeat(np.arange(4), 2)
@@ -77,7 +77,7 @@ def test_a_segment_that_is_new_in_a_leaf_is_mix_and_a_new_leaf_is_not() -> None:
 
 def test_cells_with_few_trials_do_not_stand_by_themselves() -> None:
     counts = Cells(*(np.array(column, np.float64) for column in ((0, 0, 0), (500, 19, 0), (0, 0, 0), (500, 500, 20))))
-    assert standing(counts, np.zeros(3, np.int64)).tolist() == [True, False, True]
+    assert stands_alone(counts, np.zeros(3, np.int64)).tolist() == [True, False, True]
 
 
 @pytest.mark.statistics
