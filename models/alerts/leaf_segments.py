@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from models.alerts.scope import Leaves
-from models.alerts.split_of import SegmentCounts
 from models.arrays import F64, I64
 from models.columns.minute_rows import MinuteRows
 from models.messages import Closed
+from models.stats.traffic_mix import SegmentCounts
 
 
 class LeafSegments:

@@ -9,10 +9,10 @@ import numpy as np
 from models.alerts.leaf_errors import LeafErrors
 from models.alerts.leaf_segments import LeafSegments
 from models.alerts.scope import Leaves
-from models.alerts.split_of import split_of
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import MinuteRows
 from models.messages import Closed, Group
+from models.stats.traffic_mix import Portion, portions
 
 
 class LeafTrials:
@@ -101,14 +101,14 @@ class LeafTrials:
         leaf, text = self._errors.keys(self.leaves.names)
         return self._errors.between(now, self._starts(begin), end), leaf, text
 
-    def split(self, inside: Bools, now: int, levels: I64, end: int, begin: int) -> list[dict[str, Any]]:
+    def split(self, inside: Bools, now: int, levels: I64, end: int, begin: int) -> list[Portion]:
         """What of a change within leaves is a changed mix: trials of minutes `levels` to `end` and `begin` to `now`."""
         since, starts = self._starts(begin), self._starts(levels)
         strata = self._segments.strata(
             self._segments.between(now, starts, end), self._segments.between(now, since, now)
         )
         before = self.between(now, levels, end)
-        return split_of(self.leaves.names, inside, before, self.between(now, begin, now), strata)
+        return portions(self.leaves.names, inside, before, self.between(now, begin, now), strata)
 
     def _sums(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64, I64, list[str]]:
         keys = list(self._slices)

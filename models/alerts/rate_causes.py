@@ -316,7 +316,8 @@ class RateCauses:
         (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
         names, errors = trials.leaves.names, ErrorCounts(f0, f1, leaf, text)
         parts = trials.split(inside, now, levels, end, begin)
-        return {"slices": slices_of(names, inside, before, since, errors), "split": parts}
+        slices = slices_of(names, inside, before, since, errors)
+        return {"slices": slices, "split": [part.rounded() for part in parts]}
 
     def _who_answers(self, incident: Incident, now: int) -> tuple[Answers, Answers]:
         """Calls and verdicts before and since the change."""

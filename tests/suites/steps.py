@@ -25,6 +25,7 @@ from flows.dataflow.shards import SHARDS, to_shards
 from flows.dataflow.snapshot_messages import Clock
 from flows.dataflow.steps import (
     Build,
+    Joining,
     alerting_step,
     drift_step,
     groups_step,
@@ -36,6 +37,7 @@ from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from flows.settings import Settings
 from flows.settings.for_models import (
     alert_settings,
+    counted_segments,
     drift_settings,
     group_caps,
     join_rules,
@@ -211,7 +213,9 @@ class Step(NamedTuple):
 def _joined(joined: Joined) -> Any:
     """A result of the join as multisets of rows, with names for codes."""
     changes = joined.changes
-    texts = {"code": changes.names, "source": changes.sources, "error": changes.errors}
+    segments = changes.segments or ("",) * len(changes.names)
+    names = list(zip(changes.names, segments, strict=True))
+    texts = {"code": names, "source": changes.sources, "error": changes.errors}
     tables = {
         name: Counter(_named(table, texts)) for name, table in changes._asdict().items() if hasattr(table, "code")
     }
@@ -260,8 +264,13 @@ def _closed_minutes(results: list[Grouped]) -> Any:
     """Every table of the minutes that closed, row by row, with names for codes."""
     found: dict[str, list[Any]] = {}
     for closed in (grouped.closed for grouped in results if grouped.closed is not None):
-        texts = {"code": closed.names, "source": closed.sources, "error": closed.errors}
-        for table in ("trials", "values", "delays", "slices", "scores", "responses", "failed"):
+        texts = {
+            "code": closed.names,
+            "source": closed.sources,
+            "error": closed.errors,
+            "segment": closed.segments,
+        }
+        for table in ("trials", "values", "delays", "slices", "scores", "responses", "failed", "stratified"):
             found.setdefault(table, []).extend(_named(getattr(closed, table), texts))
     return found
 
@@ -332,7 +341,7 @@ def _found(results: list[Any]) -> Any:
 SETTINGS: Final = Settings.model_validate(
     {
         "join": {"horizon": "24h", "orphan_wait": "1h"},
-        "task": {"triage": {"horizon": "12h", "silence": "failure"}},
+        "task": {"triage": {"horizon": "12h", "silence": "failure", "segments": ["long"]}},
         "verdict": {"precedence": ["human_review"], "source": {"judge": {"pass_at": 0.5}}},
         "drift": {"warmup": "0s", "new_normal_after": "1d"},
         "routing": {"every": "6h"},
@@ -348,7 +357,11 @@ STEPS: Final[dict[str, Step]] = {
         content=held_sessions,
     ),
     "join": Step(
-        partial(join_step, join_rules(SETTINGS)), Stream.arrivals, _verdicts, shown=_joined, content=_held_calls
+        partial(join_step, join_rules(SETTINGS), joining=Joining(segments=counted_segments(SETTINGS))),
+        Stream.arrivals,
+        _verdicts,
+        shown=_joined,
+        content=_held_calls,
     ),
     "groups": Step(
         partial(groups_step, group_caps(SETTINGS)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alerts.leaf_trials import LeafTrials
@@ -33,6 +33,7 @@ def message(rows: list[tuple[int, int, int, int]], begin: int, end: int) -> Clos
     return Closed(START + end, NAMES, trials, NO_VALUES, segments=SEGMENTS, stratified=stratified)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 9_999), st.integers(0, 1), st.integers(0, 2), st.integers(0, 1)),
@@ -56,4 +57,4 @@ def test_what_is_read_is_what_was_in_the_window(rows: list[tuple[int, int, int, 
     since = [good for minute, _, _, good in rows if minute >= 7_980]
     if found:
         points = sum(since) / len(since) - sum(before) / len(before)
-        assert abs(sum(one["points"] for one in found) - points) < 1e-4
+        assert abs(sum(one.points for one in found) - points) < 1e-4

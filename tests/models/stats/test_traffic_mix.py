@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 
 from aftercall.records import SplitPart
 from models.alerts.sentences import split_text
-from models.alerts.split_of import SegmentCounts, split_of
 from models.messages import Group
+from models.stats.traffic_mix import Portion, SegmentCounts, portions
 
 NAMES: list[Group] = [("t", "a", "x"), ("t", "a", "y"), ("t", "b", "x"), ("u", "b", "x")]
 INSIDE = np.array([True, True, True, False])
@@ -21,10 +23,16 @@ def counts(*rows: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return failures, trials
 
 
+def parts_of(*arguments: Any) -> list[dict[str, Any]]:
+    """As a record has them."""
+    found: list[Portion] = portions(*arguments)
+    return [part.rounded() for part in found]
+
+
 def test_more_of_the_worse_config_is_mix_and_the_rest_is_within() -> None:
     before = counts((45, 900), (30, 100), (100, 1000), (0, 1000))
     since = counts((60, 600), (140, 400), (150, 1000), (900, 1000))
-    found = split_of(NAMES, INSIDE, before, since)
+    found = parts_of(NAMES, INSIDE, before, since)
     assert all(SplitPart(**one) for one in found)
     by = {one["dimension"]: one for one in found}
     assert list(by) == ["model", "config", "within"]
@@ -39,13 +47,13 @@ def test_more_of_the_worse_config_is_mix_and_the_rest_is_within() -> None:
 
 def test_a_scope_of_one_leaf_has_no_split() -> None:
     before = counts((45, 900), (30, 100), (100, 1000), (0, 1000))
-    assert split_of(NAMES, np.array([False, False, False, True]), before, before) == []
+    assert parts_of(NAMES, np.array([False, False, False, True]), before, before) == []
 
 
 def test_without_outcomes_before_there_is_no_split() -> None:
     nothing, some = counts((0, 0), (0, 0), (0, 0), (0, 0)), counts((1, 2), (1, 2), (1, 2), (1, 2))
-    assert split_of(NAMES, INSIDE, nothing, some) == []
-    assert split_of(NAMES, INSIDE, some, nothing) == []
+    assert parts_of(NAMES, INSIDE, nothing, some) == []
+    assert parts_of(NAMES, INSIDE, some, nothing) == []
 
 
 def of_segments(before: list[tuple[int, int]], since: list[tuple[int, int]]) -> SegmentCounts:
@@ -57,7 +65,7 @@ def test_more_of_the_harder_segment_is_mix_and_part_of_the_headline() -> None:
     """Of the 100 before without a segment 10 fail, as since; of short ones always 5 %, of long ones 30 %."""
     only = np.array([True, False, False, False])
     before, since = counts((100, 910), *[(0, 0)] * 3), counts((110, 610), *[(0, 0)] * 3)
-    found = split_of(
+    found = parts_of(
         NAMES, only, before, since, of_segments([(30, 600), (60, 200), (0, 10)], [(10, 200), (90, 300), (0, 10)])
     )
     mix, within = found
@@ -75,7 +83,7 @@ def test_a_leaf_whose_calls_had_no_segments_before_is_not_split_by_them() -> Non
     only = np.array([True, False, False, False])
     before, since = counts((70, 910), *[(0, 0)] * 3), counts((110, 610), *[(0, 0)] * 3)
     nothing = [(0, 0), (0, 0), (0, 0)]
-    assert split_of(NAMES, only, before, since, of_segments(nothing, [(10, 200), (90, 300), (0, 10)])) == []
+    assert parts_of(NAMES, only, before, since, of_segments(nothing, [(10, 200), (90, 300), (0, 10)])) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=12, max_size=12))
@@ -87,9 +95,9 @@ def test_parts_sum_to_the_change_with_segments_too(rows: list[tuple[int, int]]) 
     whole = []
     for at, side in zip((6, 9), sides, strict=True):
         f, n = counts(*own[at : at + 3], (0, 0))
-        whole.append((f + np.bincount(leaf, side[0], 4), n + np.bincount(leaf, side[1], 4)))
+        whole.append((f + np.bincount(leaf, side[0], 4).astype(float), n + np.bincount(leaf, side[1], 4).astype(float)))
     strata = SegmentCounts(leaf, ["short", "long", "short"], sides[0], sides[1])
-    found = split_of(NAMES, INSIDE, whole[0], whole[1], strata)
+    found = parts_of(NAMES, INSIDE, whole[0], whole[1], strata)
     if found:
         (f0, n0), (f1, n1) = ((side[0][:3].sum(), side[1][:3].sum()) for side in whole)
         assert sum(one["points"] for one in found) == pytest.approx(f0 / n0 - f1 / n1, abs=1e-5)

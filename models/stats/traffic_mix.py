@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from aftercall.vocabulary import OTHER
-from models.alarms.digits import significant
 from models.arrays import F64, I64, Bools
-from models.messages import Group
-from models.stats.standardisation import FEWEST_IN_STRATUM, Cells, Mix, Part, split, stands_alone
+from models.stats.standardisation import FEWEST_IN_STRATUM, Cells, Mix, split, stands_alone
 
 MIXES: Final = ("task_type", "model", "config", "segment")
 WITHIN: Final = "within"
@@ -27,6 +26,23 @@ class SegmentCounts(NamedTuple):
     since: tuple[F64, F64]
 
 
+class Portion(NamedTuple):
+    """A part of a change: fields of `aftercall.records.SplitPart`."""
+
+    dimension: str
+    points: float
+    low: float
+    high: float
+    value: str | None
+    share_before: float | None
+    share_since: float | None
+
+    def rounded(self) -> dict[str, Any]:
+        """The fields for a record, numbers to 6 significant digits."""
+        fields = self._asdict()
+        return {name: float(f"{it:.6g}") if isinstance(it, float) else it for name, it in fields.items()}
+
+
 class _Places(NamedTuple):
     """Cells, with the leaf and the segment of each."""
 
@@ -35,26 +51,27 @@ class _Places(NamedTuple):
     segment: list[str | None]
 
 
-def split_of(
-    names: list[Group],
+def portions(
+    names: Sequence[tuple[str, str, str]],
     inside: Bools,
     before: tuple[F64, F64],
     since: tuple[F64, F64],
     strata: SegmentCounts | None = None,
-) -> list[dict[str, Any]]:
-    """The parts of a change, as fields of `aftercall.records.SplitPart`: dimensions with several values, and `within`.
+) -> list[Portion]:
+    """The parts of a change: one for each dimension with several values, and one `within`.
 
-    It explains, and nothing is promised of it: which alert is raised, and its headline, do not depend on it.
+    It explains, and nothing is promised of it: no alarm depends on it.
 
     Args:
-        names: of the leaves.
+        names: of the leaves, (task_type, model, config).
         inside: leaves of the scope, shape (leaves,).
         before: failures and trials per leaf before the change, shape (leaves,) each.
         since: the same since.
         strata: those of these trials whose calls have a segment.
 
     Returns:
-        Nothing where no dimension has several values, or one side has no trials.
+        Parts that sum to the change of the plain rate; nothing where no dimension has several values, or one side has
+        no trials.
     """
     (leaf,) = np.nonzero(inside & (before[1] + since[1] > 0))
     places = _Places(Cells(*(part[leaf] for part in (*before, *since))), leaf, [None] * len(leaf))
@@ -68,11 +85,11 @@ def split_of(
     if found is None:
         return []
     parts = [
-        _mix_fields(dimension, distinct, place, mix)
+        _portion(dimension, distinct, place, mix)
         for dimension, (distinct, place), mix in zip(MIXES, coded, found.mixes, strict=True)
         if len(distinct) > 1
     ]
-    return [*parts, _fields(WITHIN, found.within, None, None, None)]
+    return [*parts, Portion(WITHIN, *found.within, None, None, None)]
 
 
 def _with_segments(whole: _Places, strata: SegmentCounts) -> _Places:
@@ -103,27 +120,13 @@ def _summed(places: _Places) -> _Places:
     return _Places(cells, np.array([leaf for leaf, _ in distinct], np.int64), [segment for _, segment in distinct])
 
 
-def _mix_fields(dimension: str, values: list[str | None], place: I64, mix: Mix) -> dict[str, Any]:
+def _portion(dimension: str, values: list[str | None], place: I64, mix: Mix) -> Portion:
     """A dimension's part, with the value that has most of it."""
     gain, before, since = (_sums(place, part, len(values)) for part in (mix.gain, mix.before, mix.since))
     # A value that became more is named rather than the one that became less for it.
     most = np.where(since >= before, gain, gain / 2) * (1 if mix.part.points >= 0 else -1)
     at = int(most.argmax())
-    return _fields(dimension, mix.part, values[at], float(before[at]), float(since[at]))
-
-
-def _fields(
-    dimension: str, part: Part, value: str | None, share_before: float | None, share_since: float | None
-) -> dict[str, Any]:
-    return {
-        "dimension": dimension,
-        "points": significant(part.points),
-        "low": significant(part.low),
-        "high": significant(part.high),
-        "value": value,
-        "share_before": None if share_before is None else significant(min(share_before, 1.0)),
-        "share_since": None if share_since is None else significant(min(share_since, 1.0)),
-    }
+    return Portion(dimension, *mix.part, values[at], min(float(before[at]), 1.0), min(float(since[at]), 1.0))
 
 
 def _coded(values: list[Any]) -> tuple[list[Any], I64]:
