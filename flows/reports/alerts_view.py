@@ -16,6 +16,8 @@ from flows.reports.snapshot_reader import Route
 from flows.reports.words import arm_name, counted, moment, percent, points, scope_name
 
 _COLOURS: Final = {"critical": "red", "warning": "yellow", "info": "cyan"}
+LEAST_SHOWN: Final = 0.005
+"""Points of a part of a change from which it is shown."""
 _TELLING: Final = 0.3
 """The share of a change from which a single value is shown beside it."""
 
@@ -36,7 +38,7 @@ def show_alerts(found: Alerts, console: Console) -> None:
 def show_alert(alert: AlertRow, console: Console, route: Route | None = None) -> None:
     """Print an open alert; `route`: where the calls of its task type should go."""
     _bullet(alert, f"{alert['severity']} · {alert_line(alert)}", console)
-    details = [where_line(alert), mix_line(alert), alert["caveat"], f"What to do: {advice(alert, route)}"]
+    details = [where_line(alert), mix_line(alert["split"]), alert["caveat"], f"What to do: {advice(alert, route)}"]
     for line in filter(None, details):
         indented(printable(line), console)
 
@@ -65,12 +67,12 @@ def where_line(alert: AlertRow) -> str | None:
     return f"Where it shows: {', '.join(parts)}." if parts else None
 
 
-def mix_line(alert: AlertRow) -> str | None:
-    """What a changed mix of traffic surely gives; None where it may be nothing."""
+def mix_line(split: Sequence[dict[str, Any]]) -> str | None:
+    """What a changed mix of traffic surely gives; None where it may be nothing, or is less than half a point."""
     parts = [
         f"{points(one['points'])} ({points(one['low'])} to {points(one['high'])}) from {_more(one)}"
-        for one in alert["split"]
-        if one["dimension"] != "within" and not one["low"] <= 0 <= one["high"]
+        for one in split
+        if one["dimension"] != "within" and not one["low"] <= 0 <= one["high"] and abs(one["points"]) >= LEAST_SHOWN
     ]
     return f"Changed mix of traffic: {'; '.join(parts)}." if parts else None
 

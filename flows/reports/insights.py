@@ -18,11 +18,13 @@ from aftercall.durations import format_duration
 from flows.reports.alerts import AlertRow, concerning, of_success, open_alerts, plain_alert
 from flows.reports.insights_compare import ArmInsight, compare_tasks
 from flows.reports.insights_degraded import DegradedModel, degraded_models
+from flows.reports.insights_mix import mix_of
 from flows.reports.insights_rates import rates_of
 from flows.reports.insights_spans import GRAIN, read_power, read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
 from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
 from flows.reports.words import counted
+from models.stats.traffic_mix import Portion
 
 Evidence = Literal["worse", "not_enough_evidence", "no_model_worse"]
 
@@ -33,6 +35,7 @@ class Insight:
 
     `as_of`: the end of the lookback. `alerts`: those that are open on the task type, of any kind, the costliest first.
     `suspicions`: changes that are not sure enough for one, at the end of the snapshot.
+    `split`: the parts of the change of the verdicts' plain rate, empty where no dimension has several values.
     """
 
     task_type: str
@@ -46,6 +49,7 @@ class Insight:
     degraded: list[DegradedModel]
     route: Route | None
     suspicions: list[SuspicionRow] = field(default_factory=list)
+    split: list[Portion] = field(default_factory=list)
 
     @property
     def evidence(self) -> Evidence:
@@ -84,7 +88,11 @@ class Insight:
             "suspicions": [plain_suspicion(row) for row in self.suspicions],
             "routing_recommendation": None if self.route is None else _plain(self.route),
             "overall": _plain_arm(self.overall),
-        } | ({"models": [_plain_arm(arm) for arm in self.arms]} if models else {})
+        } | ({"models": [*map(_plain_arm, self.arms)], "split": self.plain_split()} if models else {})
+
+    def plain_split(self) -> list[dict[str, Any]]:
+        """`split`, as in an alert."""
+        return [part.rounded() for part in self.split]
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON."""
@@ -134,7 +142,9 @@ def insights(
         route = newest_route(base, task, limit) if source is None else None
         # What is suspected is of the end of the snapshot, and of verdicts.
         suspected = read_suspicions(base, task) if source is None and as_of is None else []
-    return Insight(task, source, spans.end, lookback, baseline, alerts, overall, arms, degraded, route, suspected)
+        split = mix_of(base, task, arms, spans) if source is None else []
+    compared_arms = (alerts, overall, arms, degraded, route, suspected, split)
+    return Insight(task, source, spans.end, lookback, baseline, *compared_arms)
 
 
 def why_undecided(insight: Insight) -> str:

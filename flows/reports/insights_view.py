@@ -11,7 +11,7 @@ from rich.text import Text
 
 from aftercall.durations import format_duration
 from aftercall.printable import printable
-from flows.reports.alerts_view import first_line, show_alert
+from flows.reports.alerts_view import first_line, mix_line, show_alert
 from flows.reports.fitting import Column, config_name, fitted
 from flows.reports.insights import Insight, why_undecided
 from flows.reports.insights_compare import NOTABLE_DROP, ArmInsight
@@ -46,6 +46,9 @@ def render(insight: Insight, console: Console, *, evidence: bool = False) -> Non
         f"{format_duration(insight.baseline)} before, up to {moment(insight.as_of)}"
     )
     console.print(headline(insight))
+    mix = mix_line(insight.plain_split())
+    if mix:
+        console.print(mix, markup=False)
     for degraded in insight.degraded:
         if degraded.alert_id is None:
             console.print(Text("● ", "red") + Text(degraded_line(degraded)))

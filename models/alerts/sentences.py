@@ -24,6 +24,8 @@ UNEVEN: Final = 0.25
 """By how much that must exceed the value's share of the trials."""
 
 
+NOTABLE_MIX: Final = 0.005
+"""Points of a part of a change from which it is named."""
 LONG_WAIT: Final = 6 * 60.0
 """Minutes from calls to verdicts from which on it matters of which of the two a change is dated."""
 _VERBS: Final[dict[Direction, str]] = {"down": "fell", "up": "rose"}
@@ -132,7 +134,7 @@ def concentration(slices: Sequence[dict[str, Any]]) -> str:
 
 
 def split_text(parts: Sequence[dict[str, Any]]) -> str:
-    """What a changed mix of traffic surely gives, in sentences; empty where it may be nothing.
+    """What a changed mix of traffic surely gives, in sentences; empty where it may be nothing, or is hardly anything.
 
     Args:
         parts: fields of `aftercall.records.SplitPart`.
@@ -143,7 +145,7 @@ def split_text(parts: Sequence[dict[str, Any]]) -> str:
     """
     text = ""
     for one in parts:
-        if one["dimension"] == "within" or one["low"] <= 0 <= one["high"]:
+        if one["dimension"] == "within" or one["low"] <= 0 <= one["high"] or abs(one["points"]) < NOTABLE_MIX:
             continue
         points = f"{100 * one['points']:+.1f} points ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
         what = one["dimension"].replace("_", " ")

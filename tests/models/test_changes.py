@@ -262,7 +262,7 @@ def test_an_array_that_grows_several_times_keeps_its_order_of_memory(order: Any)
 def _count(rates: RateCells, news: Any) -> None:
     """Take what is counted in groups; what sources say is counted beside it."""
     if isinstance(news, CellChanges):
-        rates.apply(*news)
+        rates.apply(*news[:4])
     elif not isinstance(news, OpinionChanges):
         rates.advance(*news[:2])
 

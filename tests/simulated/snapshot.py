@@ -18,6 +18,7 @@ MEASURES = (
 GROUP = "task_type VARCHAR, model VARCHAR, config VARCHAR"
 TABLES = f"""
 CREATE TABLE rates ({GROUP}, grain VARCHAR, window_start TIMESTAMP, {MEASURES});
+CREATE TABLE segment_rates ({GROUP}, segment VARCHAR, grain VARCHAR, window_start TIMESTAMP, {MEASURES});
 CREATE TABLE current_rates ({GROUP}, span VARCHAR, {MEASURES}, as_of TIMESTAMP, outcomes_per_day DOUBLE,
   power_days DOUBLE, power_within_week DOUBLE);
 CREATE TABLE alerts (event_id VARCHAR, seq BIGINT, alert_id VARCHAR, state VARCHAR, kind VARCHAR, severity VARCHAR,

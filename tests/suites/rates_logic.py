@@ -35,7 +35,7 @@ class RatesLogic(StatefulBatchLogic[Any, Any, bytes]):
         tables: list[Any] = []
         for message in values:
             if isinstance(message, CellChanges):
-                self._cells.apply(*message)
+                self._cells.apply(*message[:4])
             elif isinstance(message, OpinionChanges):
                 self._sources.apply(*message)
             elif message.watermark != NEVER:
