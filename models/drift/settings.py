@@ -1,45 +1,17 @@
-"""Settings of the detectors, and how they share the promise on false alarms."""
+"""Settings of the detectors, and the thresholds that follow from the promise on false alarms."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US
 from models.arrays import F64
+from models.drift.budget import BUDGET, shares
 from models.drift.calendar import Calendar
-
-
-class Budget(NamedTuple):
-    """What a metric may use of its group's promise: `share` of it, spread evenly over its `tests`."""
-
-    share: float
-    tests: int
-
-
-BUDGET: Final = {
-    #                      share   tests
-    "success_rate": Budget(1 / 2, 2),  # a drop, a rise
-    "latency_ms": Budget(1 / 12, 4),  # more and fewer values above the p50, and above the p90
-    "cost_usd": Budget(1 / 12, 4),
-    "tokens": Budget(1 / 12, 4),
-    "score": Budget(1 / 12, 4),  # of each source: see `part_of_source`
-    "responses": Budget(1 / 12, 1),  # of each source: fewer
-    "calls": Budget(1 / 12, 2),  # fewer, more
-}
-"""All statistical tests of a group; the shares sum to 1. A group without some metric does not use up its promise."""
-
-
-def part_of_source(place: int) -> float:
-    """The part of a metric's share that the source in this place (0 the first to be seen) has; all parts sum to 1.
-
-    >>> [part_of_source(place) for place in range(3)] == [1 / 2, 1 / 6, 1 / 12]
-    True
-    """
-    return 1 / ((place + 1) * (place + 2))
 
 
 class ReadUntil(NamedTuple):
@@ -110,8 +82,8 @@ class DriftSettings:
         >>> round(DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold_of("calls"))
         24000
         """
-        share, tests = BUDGET[metric]
-        return 1000 * tests / (self.false_alarms_per_1000_groups_per_week * share * part)
+        share = float(shares()[metric])
+        return 1000 * BUDGET[metric].tests / (self.false_alarms_per_1000_groups_per_week * share * part)
 
     @property
     def threshold(self) -> float:

@@ -24,7 +24,8 @@ from models.alarms.digits import rounded
 from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64
 from models.columns.group_sums import total
-from models.drift.settings import DriftSettings, part_of_source
+from models.drift.budget import part_of_source
+from models.drift.settings import DriftSettings
 from models.drift.trial_history import TrialHistory, buckets
 from models.drift.values.reference import SLOTS, Reference, offsets
 from models.messages import LEVELS, Closed, Group

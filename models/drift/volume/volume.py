@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from aftercall.times import HOUR_US, MINUTE_US
 from models.alarms.alarm import Alarm
 from models.arrays import F64, I32
-from models.drift.settings import DriftSettings, part_of_source
+from models.drift.budget import part_of_source
+from models.drift.settings import DriftSettings
 from models.drift.volume.detector import ArrivalDetector, Measure
 from models.drift.volume.expected_responses import AGES, RecentCalls, ResponseDelays, day_ends
 from models.drift.volume.responses import ResponseDetector

@@ -13,7 +13,7 @@ from aftercall.times import MINUTE_US
 from models import plain
 from models.alarms.alarm import Alarm, VolumeChange
 from models.alerts.severity import severity_of_alarm
-from models.drift.settings import BUDGET, DriftSettings, part_of_source
+from models.drift.settings import DriftSettings
 from models.drift.volume.volume import Volume
 from models.messages import Attempts
 from simulated.arrivals import DAY, START, Traffic, run, traffic, working
@@ -126,14 +126,6 @@ def test_what_sends_nothing_for_weeks_is_forgotten() -> None:
     volume.close(empty._replace(through=START + 40 * DAY))
     state = volume.state()
     assert (state["calls"]["keys"], state["responses"]["keys"], state["sources"]) == ([], [], {})
-
-
-def test_the_tests_of_a_group_share_one_promise() -> None:
-    assert sum(budget.share for budget in BUDGET.values()) == pytest.approx(1.0)
-    assert sum(part_of_source(place) for place in range(10_000)) == pytest.approx(1.0, abs=1e-3)
-    settings = DriftSettings(false_alarms_per_1000_groups_per_week=3.0)
-    spent = sum(budget.tests * 1000 / settings.threshold_of(metric) for metric, budget in BUDGET.items())
-    assert spent == pytest.approx(3.0)
 
 
 GROWTH = 1.1 ** (np.arange(63 * DAY) / DAY / 7)
