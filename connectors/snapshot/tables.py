@@ -140,6 +140,7 @@ LOGS: Final[dict[str, Table]] = {
         "caveat": "VARCHAR",
         "slices": "VARCHAR",
         "split": "VARCHAR",
+        "other_alarms": "VARCHAR",
     },
     "digests": {
         "event_id": "VARCHAR",
@@ -329,7 +330,7 @@ PUBLISHED: Final[dict[str, Table]] = {
 }
 """The tables readers see (docs/reference.md, section 4).
 
-attrs, documents, origin, evidence, slices, split, degraded, positions are JSON text.
+attrs, documents, origin, evidence, slices, split, other_alarms, degraded, positions are JSON text.
 """
 
 

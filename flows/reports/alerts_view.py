@@ -38,7 +38,8 @@ def show_alerts(found: Alerts, console: Console) -> None:
 def show_alert(alert: AlertRow, console: Console, route: Route | None = None) -> None:
     """Print an open alert; `route`: where the calls of its task type should go."""
     _bullet(alert, f"{alert['severity']} · {alert_line(alert)}", console)
-    details = [where_line(alert), mix_line(alert["split"]), alert["caveat"], f"What to do: {advice(alert, route)}"]
+    explained = [where_line(alert), mix_line(alert["split"]), beside_line(alert)]
+    details = [*explained, alert["caveat"], f"What to do: {advice(alert, route)}"]
     for line in filter(None, details):
         indented(printable(line), console)
 
@@ -84,6 +85,12 @@ def _more(part: dict[str, Any]) -> str:
     name = f"without {what}" if part["value"] is None else f"of {what} {printable(part['value'])}"
     shares = f"{percent(part['share_before'])} -> {percent(part['share_since'])}"
     return f"{'more' if grown else 'fewer'} {name} ({shares} of the outcomes)"
+
+
+def beside_line(alert: AlertRow) -> str | None:
+    """What else changed in a success rate's scope at that time; the sentence of other alerts has it."""
+    texts = [one["text"] + (" (over)" if one["over"] else "") for one in alert["other_alarms"]]
+    return f"At the same time: {'; '.join(texts)}." if texts and alert["metric"] == "success_rate" else None
 
 
 def advice(alert: AlertRow, route: Route | None = None) -> str:

@@ -33,9 +33,9 @@ class Alerting:
     hour with failures by it, and the incidents.
     """
 
-    STATE_VERSION: ClassVar = 3
-    # Version 2 did not count calls.
-    MIGRATIONS: ClassVar[Migrations] = {2: lambda state: {**state, "answers": None}}
+    STATE_VERSION: ClassVar = 4
+    # Version 2 did not count calls; version 3 had nothing beside a headline, and an incident without it has none.
+    MIGRATIONS: ClassVar[Migrations] = {2: lambda state: {**state, "answers": None}, 3: dict}
 
     def __init__(self, settings: AlertSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from a `state()`."""

@@ -9,9 +9,10 @@ from aftercall.records import Alert, Direction, alert_id
 from aftercall.times import MINUTE_US, MINUTES_PER_HOUR, to_datetime
 from aftercall.vocabulary import EVERY_TASK
 from models.alarms.digits import significant
-from models.alerts.scope import Scope
-from models.alerts.sentences import merged_text, normal_text
+from models.alerts.scope import Scope, covers
+from models.alerts.sentences import beside_text, merged_text, normal_text
 from models.alerts.severity import severity_of
+from models.alerts.side_alarms import APART, JOINED, SideAlarm, gravest
 from models.stats.effect_size import Effect
 
 SLACK: Final = 6 * MINUTES_PER_HOUR
@@ -33,6 +34,8 @@ class Incident:
         closed: when its alert was closed.
         recovered: it was closed because the change is over.
         checks: how many of the scheduled looks at it are done.
+        others: what else changed in the scope at that time.
+        text: what changed, as it would stand beside another headline.
     """
 
     kind: str
@@ -47,6 +50,8 @@ class Incident:
     closed: int | None = None
     recovered: bool = False
     checks: int = 0
+    others: list[SideAlarm] = field(default_factory=list)
+    text: str = ""
 
     @property
     def opened_minute(self) -> int:
@@ -60,7 +65,12 @@ class Incident:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Incident:
         """The reverse of `plain`."""
-        return cls(**plain | {name: list(plain[name]) for name in ("moves", "members", "back")})
+        lists = {name: list(plain[name]) for name in ("moves", "members", "back")}
+        others = [
+            SideAlarm(**{**one, "groups": list(one["groups"]), "back": list(one["back"])})
+            for one in plain.get("others", ())
+        ]
+        return cls(**plain | lists | {"others": others})
 
     def open(self, ordinal: int, at: int, **fields: Any) -> Alert:
         """The first record. `ordinal` counts the alerts of this kind, scope, metric and direction."""
@@ -80,17 +90,60 @@ class Incident:
         return self.issue(at, state="opened", **fields)
 
     def issue(self, at: int, **changes: Any) -> Alert:
-        """The next record: the last one with changes."""
+        """The next record: the last one with changes, and what stands beside it."""
         task, model, config = self._on_the_wire()
         self.record.update(
             changes, task_type=task, model=model, config=config, seq=self.record["seq"] + 1, updated_at=to_datetime(at)
         )
-        return Alert.sealed(**self.record)
+        beside = {
+            "severity": gravest(self.record["severity"], self.others),
+            "reason": self.record["reason"] + beside_text([other.within(self.scope) for other in self.others]),
+            "other_alarms": [other.on_the_wire() for other in self.others],
+        }
+        return Alert.sealed(**self.record | beside)
 
     def close(self, at: int, reason: str, *, recovered: bool, **changes: Any) -> Alert:
         """The last record: over, or the new normal."""
         self.closed, self.recovered = at, recovered
         return self.issue(at, state="closed", closed_at=to_datetime(at), reason=reason, **changes)
+
+    def beside(self) -> list[SideAlarm]:
+        """Its headline and what stands beside it, as they stand beside another headline."""
+        record = self.record
+        mine = SideAlarm(
+            self.kind,
+            self.metric,
+            self.direction,
+            self.scope,
+            self.moves[0],
+            record["baseline"],
+            record["current"],
+            record["promise"] is not None,
+            record["severity"],
+            self.text,
+            self.members or [self.scope],
+            self.back,
+        )
+        return [mine, *self.others]
+
+    def become(self, headline: Incident) -> None:
+        """Take another headline; the present one stands beside it from now on. Its alert stays the same."""
+        self.others = self.beside()
+        for name in ("kind", "metric", "direction", "scope", "opened", "moves", "members", "back", "text"):
+            setattr(self, name, getattr(headline, name))
+        self.checks = 0
+        self.record |= {"kind": self.kind, "metric": self.metric, "direction": self.direction}
+        self.record |= {"changed_at": to_datetime(self.moves[0] * MINUTE_US)}
+        self.record |= {"failures_per_day": None, "caveat": None, "slices": []}
+
+    def same_time(self, changed: int, wait: int = 0) -> bool:
+        """Whether what changed at a minute may have changed with it.
+
+        Args:
+            changed: of the other change.
+            wait: minutes by which that is dated later than this one, at most.
+        """
+        return any(move - APART <= changed <= max(move, self.opened_minute) + SLACK + wait for move in self.moves)
 
     def merge(self, at: int, other: Incident) -> Alert:
         """Close it: it has turned out to be part of another."""
@@ -136,6 +189,47 @@ class Incidents:
         wanted = family(kind, metric)
         return [incident for incident in reversed(self.all) if family(incident.kind, incident.metric) == wanted]
 
+    def with_cause(self, scope: Scope, changed: int) -> Incident | None:
+        """The newest open one within whose scope and time a change on `scope` at minute `changed` lies."""
+        for incident in reversed(self.all):
+            fits = incident.closed is None and incident.kind in JOINED and covers(incident.scope, scope)
+            if fits and incident.same_time(changed):
+                return incident
+        return None
+
+    def take_over(self, headline: Incident, at: int, wait: int, **fields: Any) -> list[Alert]:
+        """Open the alert of a success rate; where open ones on other metrics are of its cause, become the first.
+
+        Args:
+            headline: of the success rate; not yet among all.
+            at: of its alarm.
+            wait: minutes from calls to verdicts, by which its change is dated later than theirs.
+            fields: of its record.
+        """
+        parts = [one for one in self.open() if self._part_of(one, headline, wait)]
+        if not parts:
+            return [self.begin(headline, at, **fields)]
+        first, *rest = parts
+        first.become(headline)
+        merged = self._merged(first, rest, at)
+        return [first.issue(at, state="updated", **fields), *merged]
+
+    def absorb(self, incident: Incident, at: int) -> list[Alert]:
+        """Put what a scope that has become wider covers beside its headline, and close those alerts."""
+        parts = [one for one in self.open() if one is not incident and self._part_of(one, incident, 0)]
+        return self._merged(incident, parts, at)
+
+    def _part_of(self, part: Incident, headline: Incident, wait: int) -> bool:
+        values = part.kind in JOINED and part.metric != headline.metric
+        return values and covers(headline.scope, part.scope) and part.same_time(headline.moves[0], wait)
+
+    def _merged(self, incident: Incident, parts: list[Incident], at: int) -> list[Alert]:
+        for part in parts:
+            incident.others += part.beside()
+            part.others = []
+            self.all.remove(part)
+        return [part.merge(at, incident) for part in parts]
+
     def forget(self, before: int) -> None:
         """Drop those that were closed before `before` (microseconds)."""
         self.all = [incident for incident in self.all if incident.closed is None or incident.closed >= before]
@@ -146,10 +240,16 @@ def family(kind: str, metric: str) -> tuple[str, str]:
 
     >>> family("quantile", "latency_ms:p90") == family("shift", "latency_ms")
     True
-    >>> family("response", "response_rate:judge") == family("response", "response_rate:user")
+    >>> family("quantile", "score:p10:judge") == family("shift", "score:judge")
+    True
+    >>> family("volume", "responses:judge") == family("volume", "responses:user")
     False
     """
-    return ("values", metric.partition(":p")[0]) if kind in {"shift", "quantile"} else (kind, metric)
+    if kind == "quantile":
+        name, _, rest = metric.partition(":")
+        _, colon, source = rest.partition(":")
+        return "values", name + colon + source
+    return ("values", metric) if kind == "shift" else (kind, metric)
 
 
 def measured(effect: Effect, per_day: float) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 from aftercall.records import Alert
 from aftercall.times import MINUTE_US
 from models.alarms.alarm import Alarm, VolumeChange
-from models.alerts.incidents import SLACK, Incident, Incidents
+from models.alerts.incidents import SLACK, Incident, Incidents, family
 from models.alerts.scope import DEFAULT_CONFIG, Scope
-from models.alerts.sentences import promise_text, recovery_text, sentence_of, several_text
+from models.alerts.sentences import brief_text, promise_text, recovery_text, sentence_of, several_text
 from models.alerts.severity import severity_of_alarm
+from models.alerts.side_alarms import JOINED, SideAlarm, rank
 
 
 class OtherCauses:
@@ -23,8 +24,11 @@ class OtherCauses:
         """Open an alert, or update or close the open one that explains the alarm; nothing where that adds nothing."""
         kind, group, metric = alarm.series
         changed = alarm.changed_at // MINUTE_US
-        family = self._incidents.of_family(kind, metric)
-        for incident in family:
+        beside = self._beside(alarm, changed) if kind in JOINED else None
+        if beside is not None:
+            return beside
+        alike = self._incidents.of_family(kind, metric)
+        for incident in alike:
             if group not in incident.members:
                 continue
             if incident.direction != alarm.direction:
@@ -36,7 +40,7 @@ class OtherCauses:
                 return _member_again(incident, alarm, changed)
             elif changed < incident.closed // MINUTE_US:
                 return []  # another test reports the same change, late
-        for incident in family:
+        for incident in alike:
             if incident.closed is not None or incident.direction != alarm.direction:
                 continue
             scope = joined(incident.scope, group) if changed <= incident.opened_minute + SLACK else None
@@ -44,8 +48,26 @@ class OtherCauses:
                 return _new_member(incident, alarm, scope)
         if alarm.ends is not None and isinstance(alarm.details, VolumeChange):
             return []  # traffic is back of which no alert is open, such as one that was merged
-        incident = Incident(kind, metric, alarm.direction, group, alarm.at, [changed], members=[group])
+        incident = _incident(alarm, changed)
+        part_of = self._incidents.with_cause(group, changed) if kind in JOINED and alarm.ends is None else None
+        if part_of is not None:
+            return _put_beside(part_of, incident, alarm)
         return [self._incidents.begin(incident, alarm.at, **_fields(incident, alarm))]
+
+    def _beside(self, alarm: Alarm, changed: int) -> list[Alert] | None:
+        """What an alarm means whose metric stands beside a headline; None where none of that group does."""
+        kind, group, metric = alarm.series
+        for incident in reversed(self._incidents.all):
+            for other in incident.others:
+                if family(other.kind, other.metric) != family(kind, metric) or group not in other.groups:
+                    continue
+                again = other.direction == alarm.direction
+                if incident.closed is not None and changed >= incident.closed // MINUTE_US + (0 if again else SLACK):
+                    continue  # another change
+                if again:
+                    return _beside_again(incident, other, alarm, changed)
+                return _beside_back(incident, other, alarm)
+        return None
 
 
 def joined(scope: Scope, other: Scope) -> Scope | None:
@@ -65,6 +87,50 @@ def joined(scope: Scope, other: Scope) -> Scope | None:
     return (task, model, config) if roll_ups or task is not None or model is not None else None
 
 
+def _incident(alarm: Alarm, changed: int) -> Incident:
+    kind, group, metric = alarm.series
+    text = "" if alarm.ends is not None else brief_text(alarm)
+    return Incident(kind, metric, alarm.direction, group, alarm.at, [changed], members=[group], text=text)
+
+
+def _put_beside(incident: Incident, other: Incident, alarm: Alarm) -> list[Alert]:
+    """An alarm of an open alert's cause: an update, where its metric is new there. The greater rank is the headline."""
+    kind, group, metric = alarm.series
+    for known in incident.others:
+        if family(known.kind, known.metric) == family(kind, metric) and known.direction == alarm.direction:
+            known.groups.append(group)
+            return []
+    fields = _fields(other, alarm)
+    record = incident.record
+    mine = rank(kind, fields["severity"], promised=alarm.promise is not None)
+    theirs = rank(incident.kind, record["severity"], promised=record["promise"] is not None)
+    if mine > theirs and incident.scope == group:
+        incident.become(other)
+        return [incident.issue(alarm.at, state="updated", **fields)]
+    incident.others.append(SideAlarm.of(alarm))
+    return [incident.issue(alarm.at, state="updated")]
+
+
+def _beside_again(incident: Incident, other: SideAlarm, alarm: Alarm, changed: int) -> list[Alert]:
+    """It moved again, by its own test, long after the alert was opened: an update; else nothing new."""
+    moved = alarm.again and changed > incident.opened_minute + SLACK
+    other.move(alarm)
+    return [incident.issue(alarm.at, state="updated")] if moved and incident.closed is None else []
+
+
+def _beside_back(incident: Incident, other: SideAlarm, alarm: Alarm) -> list[Alert]:
+    """Its change is over; with it the alert, where that waited for nothing else."""
+    if alarm.series[1] not in other.back:
+        other.back.append(alarm.series[1])
+    waiting = incident.closed is None and bool(incident.members) and len(incident.back) >= len(incident.members)
+    return [_over(incident, alarm)] if waiting and all(one.over for one in incident.others) else []
+
+
+def _over(incident: Incident, alarm: Alarm) -> Alert:
+    evidence = {**incident.record["evidence"], **alarm.evidence, "current_after": alarm.current}
+    return incident.close(alarm.at, recovery_text(alarm, incident.opened), recovered=True, evidence=evidence)
+
+
 def _new_member(incident: Incident, alarm: Alarm, scope: Scope) -> list[Alert]:
     """Another group alarms at about the same time: an update, where that widens the scope."""
     incident.members.append(alarm.series[1])
@@ -81,6 +147,7 @@ def _member_again(incident: Incident, alarm: Alarm, changed: int) -> list[Alert]
         incident.back.remove(group)
     if (kind, metric) == (incident.kind, incident.metric) and len(incident.members) == 1:
         incident.moves.append(changed)
+        incident.text = brief_text(alarm)
         return [incident.issue(alarm.at, state="updated", **_fields(incident, alarm))]
     if incident.record["promise"] is None and alarm.promise is not None:
         return [incident.issue(alarm.at, state="updated", promise=promise_text(alarm.promise))]
@@ -88,13 +155,15 @@ def _member_again(incident: Incident, alarm: Alarm, changed: int) -> list[Alert]
 
 
 def _member_back(incident: Incident, group: Scope, alarm: Alarm) -> list[Alert]:
-    """A member's change is over; the incident is closed once it was the last."""
-    if group not in incident.back:
-        incident.back.append(group)
+    """A member's change is over; the incident is closed once it was the last, and nothing beside it lasts."""
+    if group in incident.back:
+        return []  # another test reports the same end
+    incident.back.append(group)
     if len(incident.back) < len(incident.members):
         return []
-    evidence = {**incident.record["evidence"], **alarm.evidence, "current_after": alarm.current}
-    return [incident.close(alarm.at, recovery_text(alarm, incident.opened), recovered=True, evidence=evidence)]
+    if all(other.over for other in incident.others):
+        return [_over(incident, alarm)]
+    return [incident.issue(alarm.at, state="updated", reason=recovery_text(alarm, incident.opened))]
 
 
 def _fields(incident: Incident, alarm: Alarm) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class RateCauses:
             soon = closed is not None and alarm.at - closed <= AGAIN * MINUTE_US
             if soon and (covers(incident.scope, best.scope) or covers(best.scope, incident.scope)):
                 return [self._reopened(incident, alarm, changed, now)]
-        return [self._opened(best.scope, alarm, changed, now)]
+        return self._opened(best.scope, alarm, changed, now)
 
     def _joint(self, incident: Incident, best: Explanation, alarm: Alarm, changed: int, now: int) -> Scope | None:
         """The narrowest scope over both whose one shift explains nearly as much as two shifts would.
@@ -191,7 +191,7 @@ class RateCauses:
                 return self._trials.leaves.named(scope)
         return None
 
-    def _opened(self, scope: Scope, alarm: Alarm, changed: int, now: int) -> Alert:
+    def _opened(self, scope: Scope, alarm: Alarm, changed: int, now: int) -> list[Alert]:
         kind, group, metric = alarm.series
         incident = Incident(kind, metric, alarm.direction, scope, alarm.at, [changed])
         effect = _of_alarm(alarm) if self._same(scope, group) else None
@@ -199,7 +199,8 @@ class RateCauses:
             effect = self._effect(incident, changed, now, alarm.direction) or _of_alarm(alarm)
         fields = self._described(incident, effect, alarm, now)
         evidence = {**alarm.evidence, **_outcomes(effect)}
-        return self._incidents.begin(incident, alarm.at, evidence=evidence, **fields)
+        wait = int(self._who_answers(incident, now)[1].wait)
+        return self._incidents.take_over(incident, alarm.at, wait, evidence=evidence, **fields)
 
     def _moved(self, incident: Incident, alarm: Alarm, changed: int, now: int) -> Alert:
         incident.moves.append(changed)
@@ -207,7 +208,8 @@ class RateCauses:
 
     def _widened(self, incident: Incident, scope: Scope, alarm: Alarm, now: int) -> list[Alert]:
         incident.scope = scope
-        alerts = [self._again(incident, alarm, now, "wider")]
+        merged = self._incidents.absorb(incident, alarm.at)
+        alerts = [self._again(incident, alarm, now, "wider"), *merged]
         for other in self._incidents.of_family(incident.kind, incident.metric):
             same = other is not incident and other.direction == incident.direction and other.closed is None
             if same and covers(scope, other.scope) and _same_time(incident, other.moves[0]):

@@ -264,6 +264,22 @@ def sentence_of(alarm: Alarm) -> str:
     return alarm_text(alarm) if alarm.ends is None else recovery_text(alarm, alarm.ends.opened_at)
 
 
+def brief_text(alarm: Alarm) -> str:
+    """What an alarm is about and its levels, to stand beside another: without scope and time."""
+    _, _, metric = alarm.series
+    before, now = _levels(alarm)
+    return f"{metric_text(metric)} {_VERBS[alarm.direction]} from {before} to {now}"
+
+
+def beside_text(others: Sequence[str]) -> str:
+    """What else changed in the scope at that time.
+
+    >>> beside_text(["Mean score by 'judge' fell from 0.810 to 0.620", "Typical latency rose from 1 ms to 2 ms (over)"])
+    " At the same time: Mean score by 'judge' fell from 0.810 to 0.620; Typical latency rose from 1 ms to 2 ms (over)."
+    """
+    return f" At the same time: {'; '.join(others)}." if others else ""
+
+
 def several_text(metric: str, scope: Scope, groups: int, latest: Alarm) -> str:
     """The same change in several groups, of which one alarmed last."""
     return f"{subject(metric, scope)} has changed in {groups} groups. The latest: {sentence_of(latest)}"

@@ -96,3 +96,12 @@ def steady(before: Severity, by_estimate: Severity, at_worst: Severity) -> Sever
 
 
 _ORDER: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
+
+
+def graver(one: Severity, other: Severity) -> Severity:
+    """The more severe of two.
+
+    >>> graver("info", "critical")
+    'critical'
+    """
+    return max(one, other, key=_ORDER.index)

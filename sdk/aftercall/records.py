@@ -264,6 +264,23 @@ class SplitPart(Part):
     share_since: Share | None = Field(description="the same since the change")
 
 
+class OtherAlarm(Part):
+    """Something else that changed within an alert's scope at the same time, and has no alert of its own."""
+
+    kind: str
+    metric: str
+    direction: Direction
+    task_type: str = Field(description="`*`: all task types")
+    model: str | None = Field(description="null: all models")
+    config: str | None = Field(description="null: all configs")
+    baseline: float | None = Field(description="the metric before the change")
+    current: float | None = Field(description="the metric since the change")
+    changed_at: Time = Field(description="estimate of when it changed")
+    promised: bool = Field(description="whether it falls under the promise on false alarms")
+    over: bool = Field(description="whether the change is over")
+    text: str = Field(description="what changed, in words")
+
+
 class Alert(Record):
     """Something changed, or ended; topic `agent.alerts`. One cause has one alert."""
 
@@ -299,6 +316,11 @@ class Alert(Record):
         default=[],
         exclude_if=lambda parts: not parts,  # so that the others keep their `event_id`
         description="how much of it a changed mix of traffic gives; an explanation, without a promise",
+    )
+    other_alarms: list[OtherAlarm] = Field(
+        default=[],
+        exclude_if=lambda value: not value,  # so that the others keep their `event_id`
+        description="what else changed within the scope at that time; absent where nothing did",
     )
 
 

@@ -24,7 +24,8 @@ CREATE TABLE current_rates ({GROUP}, span VARCHAR, {MEASURES}, as_of TIMESTAMP, 
 CREATE TABLE alerts (event_id VARCHAR, seq BIGINT, alert_id VARCHAR, state VARCHAR, kind VARCHAR, severity VARCHAR,
   opened_at TIMESTAMP, updated_at TIMESTAMP, closed_at TIMESTAMP, {GROUP}, metric VARCHAR, direction VARCHAR,
   baseline DOUBLE, current DOUBLE, effect_low DOUBLE, effect_high DOUBLE, changed_at TIMESTAMP, promise VARCHAR,
-  reason VARCHAR, evidence VARCHAR, failures_per_day DOUBLE, caveat VARCHAR, slices VARCHAR, split VARCHAR);
+  reason VARCHAR, evidence VARCHAR, failures_per_day DOUBLE, caveat VARCHAR, slices VARCHAR, split VARCHAR,
+  other_alarms VARCHAR);
 CREATE TABLE recommendations (event_id VARCHAR, seq BIGINT, recommendation_id VARCHAR, task_type VARCHAR,
   issued_at TIMESTAMP, valid_until TIMESTAMP, segment VARCHAR, model VARCHAR, config VARCHAR, weight DOUBLE,
   p_best DOUBLE, rate DOUBLE, rate_low DOUBLE, rate_high DOUBLE, n BIGINT, status VARCHAR, degraded VARCHAR,

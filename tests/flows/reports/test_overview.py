@@ -28,6 +28,10 @@ SPLIT = [
         ("within", -0.07, None, {"share_before": None, "share_since": None}),
     )
 ]
+OTHERS = [
+    {"metric": "score:judge", "text": "Mean score by 'judge' fell from 0.810 to 0.620", "over": False},
+    {"metric": "latency_ms", "text": "Typical latency rose from 800 ms to 990 ms", "over": True},
+]
 
 
 @pytest.fixture
@@ -44,7 +48,8 @@ def many(out: Path) -> Path:
         base.execute("DELETE FROM current_rates")
         current(base)
         alert(base, 11, failures_per_day=-3.0, direction="up", severity="info", model="birch")
-        alert(base, 12, failures_per_day=89.0, slices=json.dumps(SLICES), split=json.dumps(SPLIT))
+        more = {"slices": SLICES, "split": SPLIT, "other_alarms": OTHERS, "evidence": {"outcomes": 1234}}
+        alert(base, 12, failures_per_day=89.0, **{name: json.dumps(value) for name, value in more.items()})
         alert(base, 13, kind="volume", metric="calls", severity="warning", task_type="refund", model=None, config=None,
               reason="Traffic of task 'refund', all models fell to 0 calls an hour.")  # fmt: skip
         alert(base, 14, failures_per_day=400.0, task_type="*", severity="warning", caveat="No promise is made: thin.")
@@ -64,6 +69,10 @@ def test_the_costliest_alert_comes_first_and_says_where_and_what_to_do(many: Pat
     mix = "Changed mix of traffic: -3.8 points (-4.8 points to -2.8 points) from more of config v2 (5.0 % -> 20.0 %"
     assert mix in " ".join(then.split())
     assert "model" not in then.partition("Changed mix")[2].partition("What to do")[0], "it may be nothing"
+    assert "(-25.0 to -15.0; 1,234 outcomes)" in then
+    fell, rose = (one["text"] for one in OTHERS)
+    assert f"At the same time: {fell}; {rose} (over)." in then
+    assert "At the same time" not in first
     assert "What to do: send 98.0 % of the calls to birch and 2.0 % to atlas" in then
     assert "check what sends the calls of refund" in text
 
