@@ -10,9 +10,9 @@ from aftercall.times import MINUTE_US, MINUTES_PER_HOUR, to_datetime
 from aftercall.vocabulary import EVERY_TASK
 from models.alarms.digits import significant
 from models.alerts.scope import Scope, covers
-from models.alerts.sentences import beside_text, merged_text, normal_text
+from models.alerts.sentences import beside_text, merged_text, metric_text, normal_text
 from models.alerts.severity import severity_of
-from models.alerts.side_alarms import APART, JOINED, SideAlarm, gravest
+from models.alerts.side_alarms import JOINED, SOONER_BY, SideAlarm, gravest
 from models.stats.effect_size import Effect
 
 SLACK: Final = 6 * MINUTES_PER_HOUR
@@ -120,7 +120,7 @@ class Incident:
             record["current"],
             record["promise"] is not None,
             record["severity"],
-            self.text,
+            self.text or metric_text(self.metric),  # stored before it was kept
             self.members or [self.scope],
             self.back,
         )
@@ -143,7 +143,7 @@ class Incident:
             changed: of the other change.
             wait: minutes by which that is dated later than this one, at most.
         """
-        return any(move - APART <= changed <= max(move, self.opened_minute) + SLACK + wait for move in self.moves)
+        return any(move - SOONER_BY <= changed <= max(move, self.opened_minute) + SLACK + wait for move in self.moves)
 
     def merge(self, at: int, other: Incident) -> Alert:
         """Close it: it has turned out to be part of another."""

@@ -21,7 +21,7 @@ from models.alerts.severity import graver, severity_of_alarm
 
 JOINED: Final = frozenset({"drift", "quantile", "shift"})
 """Kinds of alarms that may have one cause. Traffic and answers have alerts of their own: their remedies are others."""
-APART: Final = MINUTES_PER_DAY
+SOONER_BY: Final = MINUTES_PER_DAY
 """Minutes by which a change may be dated before that of the headline, which needs other amounts of evidence."""
 _FIRST: Final = "drift"
 

@@ -24,8 +24,9 @@ BEFORE, NOTICED = 4 * DAY, 4 * DAY + 10 * HOUR
 def stream(before: float, hit: int, of: int, after: float, per_hour: int, days: int = 4) -> Trials:
     """20 outcomes an hour at rate `before`, then `hit` of `of` successes within ten hours, then `after`."""
     old, new = np.arange(0, BEFORE, HOUR), np.arange(NOTICED, NOTICED + days * DAY, HOUR)
-    ok = [np.full(len(old), round(20 * before)), [hit], np.diff(np.rint(np.arange(len(new) + 1) * per_hour * after))]
-    n = [np.full(len(old), 20), [of], np.full(len(new), per_hour)]
+    later = np.diff(np.rint(np.arange(len(new) + 1) * per_hour * after))
+    ok = [np.full(len(old), float(round(20 * before))), np.array([float(hit)]), later]
+    n = [np.full(len(old), 20), np.array([of]), np.full(len(new), per_hour)]
     minute = np.concatenate((old, [BEFORE + 5 * HOUR], new))
     successes = np.concatenate(ok).astype(np.int64)
     return Trials(minute, np.zeros(len(minute), np.int64), successes, np.concatenate(n) - successes, [GROUP])

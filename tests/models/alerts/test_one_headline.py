@@ -12,6 +12,7 @@ from aftercall.records import Alert, Direction, to_json
 from aftercall.times import MINUTE_US
 from models.alarms.alarm import Alarm, Details, MeanChange, ShareChange, VolumeChange
 from models.alerts.alerting import Alerting
+from models.drift.detectors import Detector
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
@@ -43,10 +44,11 @@ def judged() -> Trials:
 
 
 def found(trials: Trials, cuts: tuple[int, ...] = ()) -> list[Alert]:
-    detectors = [SuccessRateDetector(NO_WAIT), MeanShift(NO_WAIT), QuantileShift(NO_WAIT)]
+    detectors: list[Detector] = [SuccessRateDetector(NO_WAIT), MeanShift(NO_WAIT), QuantileShift(NO_WAIT)]
     stage, emitted = Alerting(for_alerts(NO_WAIT)), []
     for begin, end in pairwise((0, *cuts, END)):
-        closed, alarms = scored(trials.between(begin, end)), []
+        closed = scored(trials.between(begin, end))
+        alarms: list[Alarm] = []
         for detector in detectors:
             alarms = detector.close(closed, alarms)
         emitted += stage.close(closed, alarms[::-1])
