@@ -261,7 +261,7 @@ def sums_that_fail(out: Path, *, whole: bool = False) -> list[str]:
         count = counters(snapshot)
         judged = [count[name] for name in ("pending", "successes", "failures", "expired")]
         became = sum(
-            count[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+            count[name] for name in ("calls", "completed", "outcomes", "marks", "duplicates", "waiting", "dead_letters")
         )
         sums: dict[str, tuple[Any, Any]] = {
             "records": (count["records"], became),

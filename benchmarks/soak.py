@@ -165,7 +165,7 @@ def _accounted(snapshot: Path, sent: int) -> dict[str, Any]:
         columns = connection.execute("SELECT * EXCLUDE (positions) FROM pipeline")
         names = [column[0] for column in columns.description or ()]
         kept = dict(zip(names, columns.fetchall()[0], strict=True))
-    became = ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+    became = ("calls", "completed", "outcomes", "marks", "duplicates", "waiting", "dead_letters")
     read = sum(kept[name] for name in became)
     judged = kept["pending"] + kept["successes"] + kept["failures"] + kept["expired"]
     assert kept["records"] == sent == read, f"sent {sent}, read {kept}"

@@ -166,6 +166,34 @@ class Whole(NamedTuple):
     sha256: str
 
 
+class MarkRow(NamedTuple):
+    """An accepted mark: something that was changed on purpose, such as a deployment.
+
+    Attributes:
+        pos: index in the batch as read.
+        mark_id: as it was given, or the hash of its content.
+        at: `occurred_at`, us.
+        task_type: the one that counts, or `*`.
+        text: redacted; None where absent.
+        contents: time and hashes of task type and text as they were sent, by which two of one id are compared.
+        raw: the record's bytes.
+        partition: index into `Batch.partitions`.
+        offset: in its partition; in a file, the line, from 1.
+        wm: watermark in force before the record, us; filled by the lane.
+    """
+
+    pos: int
+    mark_id: str
+    at: int
+    task_type: str
+    text: str | None
+    contents: tuple[int, int, int]
+    raw: bytes
+    partition: int
+    offset: int
+    wm: int = NEVER
+
+
 class Refused(NamedTuple):
     """A record that is not accepted: why (a slug and one sentence), and where it came from; on Kafka also its key.
 
@@ -222,7 +250,8 @@ class Batch:
         groups: distinct (task_type, model, config) in this batch.
         sources: distinct sources in this batch.
         partitions: names of the lane's partitions (of topics `topic/3`, of files their path).
-        records: how many records were read: `len(calls.pos) + len(outcomes.pos) + len(said.pos) + len(refused)`.
+        records: how many records were read: `len(calls.pos) + len(outcomes.pos) + len(said.pos) + len(deployed) +
+            len(refused)`.
         low: the lane's clock after the batch, us: the minimum over its partitions, where idle ones count as far as the
             others had been read when their end was confirmed; `NEVER` while one of them has no accepted record.
         high: the greatest clock of a partition, us, or `NEVER`.
@@ -238,6 +267,7 @@ class Batch:
         erase: calls to erase, including those in this batch.
         warnings: about accepted records.
         said: accepted outcomes of sessions.
+        deployed: accepted marks. They move no clock.
         ended: all partitions of the lane are at their end: idle, or files that have been read.
     """
 
@@ -262,9 +292,10 @@ class Batch:
     warnings: list[Warned] = field(default_factory=list)
     said: SessionOutcomes = NO_SESSION_OUTCOMES
     ended: bool = False
+    deployed: list[MarkRow] = field(default_factory=list)
 
     def times(self) -> I64:
-        """The event time of each record as read, us; `NEVER` of those that were refused."""
+        """The event time of each record as read, us; `NEVER` of marks, and of those that were refused."""
         at = np.full(self.records, NEVER, np.int64)
         for some in (self.calls, self.outcomes, self.said):
             at[some.pos] = some.at
@@ -274,6 +305,7 @@ class Batch:
         """Set the watermark in force before each record, as read."""
         for some in (self.calls, self.outcomes, self.said):
             some.wm[:] = watermark[some.pos]
+        self.deployed = [mark._replace(wm=int(watermark[mark.pos])) for mark in self.deployed]
 
 
 def objects(values: Sequence[object]) -> Objects:

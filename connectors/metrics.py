@@ -49,6 +49,7 @@ DEFINITIONS: Final = (
     Definition("aftercall_recovery_seconds", "gauge", (), "From the start of the process until its state was loaded"),
     Definition("aftercall_records_total", "counter", ("kind",), "Records read: repeated and refused ones too"),
     Definition("aftercall_attempts_total", "counter", (), "Failed attempts that calls had, each a row of its own"),
+    Definition("aftercall_marks_total", "counter", (), "Accepted marks"),
     Definition("aftercall_completed_total", "counter", (), "Further records of held calls that fill what these lack"),
     Definition("aftercall_duplicates_total", "counter", (), "Records that repeat one that is held"),
     Definition("aftercall_dead_letters_total", "counter", ("reason",), "Records that cannot be used"),
@@ -147,6 +148,10 @@ class Metrics:
     def attempts(self, count: int) -> None:
         """Calls had failed attempts."""
         self._metric("aftercall_attempts_total").inc(count)
+
+    def marks(self, count: int) -> None:
+        """Marks were accepted."""
+        self._metric("aftercall_marks_total").inc(count)
 
     def completed(self, count: int) -> None:
         """Further records have completed calls."""

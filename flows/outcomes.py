@@ -101,7 +101,8 @@ def outcomes(
     unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))
     unjoined = op.flat_map("unjoined", joined, outputs.unjoined(settings, origin))
     unresolved = op.flat_map("unresolved", resolved, outputs.unresolved(settings, origin))
-    letters = op.merge("dead_letters", unreadable, unresolved, unjoined)
+    unmarked = op.flat_map("unmarked", grouped, outputs.unmarked(settings, origin))
+    letters = op.merge("dead_letters", unreadable, unresolved, unjoined, unmarked)
     drifted = op.flat_map("drifted", alerted, outputs.drifted)
     folded = op.flat_map("folded", grouped, outputs.folded(settings))
     crowded = op.flat_map("crowded", resolved, outputs.crowded(settings))
@@ -127,6 +128,7 @@ def outcomes(
         op.flat_map("resolved_history", resolved, outputs.resolved_history),
         op.flat_map("joined_history", joined, outputs.joined_history(settings)),
         op.flat_map("cells", grouped, outputs.cell_history),
+        op.flat_map("mark_history", grouped, outputs.mark_history),
         op.flat_map("letter_history", letters, outputs.letter_history),
         op.flat_map("alert_history", alerts, outputs.alert_history),
         op.flat_map("digest_history", alerted, outputs.digest_history),

@@ -63,6 +63,7 @@ class Replay:
     settings: Settings
     workers: int = 1
     accept_config_change: bool = False
+    marks: Sequence[Path] = ()
 
 
 def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
@@ -120,7 +121,7 @@ def file_ends(out: Path) -> dict[str, datetime | None]:
 def _indexed(replay: Replay, state: Path) -> Index:
     settings = replay.settings
     latest = time.time_ns() // 1000 + duration_us(settings.join.max_future_skew)
-    return index(replay.calls, replay.outcomes, state, settings.limits.unpacked, latest)
+    return index(replay.calls, replay.outcomes, state, settings.limits.unpacked, latest, replay.marks)
 
 
 def _described(replay: Replay, files: Index) -> Run:
@@ -128,6 +129,7 @@ def _described(replay: Replay, files: Index) -> Run:
         "version": VERSION,
         "calls": [str(path) for path in replay.calls],
         "outcomes": [str(path) for path in replay.outcomes],
+        **({"marks": [str(path) for path in replay.marks]} if replay.marks else {}),
         "fingerprint": f"{files.fingerprint:x}",
         "deciding": replay.settings.deciding(),
         "settings": replay.settings.effective(),
@@ -182,7 +184,9 @@ def build_replay(
     return outcomes_flow(settings, lanes, outlets, keeping=kept, joining=joining, read_until=files.ends)
 
 
-def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None) -> Dataflow:
+def flow(
+    calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | None = None, marks: Sequence[str] = ()
+) -> Dataflow:
     """The dataflow for `python -m bytewax.run "flows.replay:flow(calls=[...], outcomes=[...], out='...')"`.
 
     Recovery, workers and epochs are then Bytewax's own options (`-r`, `-w`, `-s`).
@@ -190,9 +194,9 @@ def flow(calls: Sequence[str], outcomes: Sequence[str], out: str, config: str | 
     Raises:
         UsageError: the folder holds another run, or a finished one.
     """
-    replay = Replay(
-        [Path(p) for p in calls], [Path(p) for p in outcomes], Path(out), load(Path(config) if config else None)
-    )
+    settings = load(Path(config) if config else None)
+    paths = ([Path(p) for p in files] for files in (calls, outcomes, marks))
+    replay = Replay(next(paths), next(paths), Path(out), settings, marks=next(paths))
     state = state_folder(replay.out)
     files = _indexed(replay, state)
     current = open_run(replay.out, _described(replay, files), accept_config_change=False)

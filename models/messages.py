@@ -179,6 +179,40 @@ class UnitTrials(NamedTuple):
 NO_UNITS = UnitTrials(_NONE, _NONE, np.zeros(0, np.uint64), _NONE.astype(np.int8), _NONE)
 
 
+class Mark(NamedTuple):
+    """Lanes -> groups: a mark, a change that was made on purpose. It goes with the arrivals and changes of one shard.
+
+    `at`, and the watermark `wm` that it met, in us; before the join that of its lane. `contents`: by which two of one
+    id are compared. `partition`, `offset`, `raw`: where it came from, and its bytes. Where `source` is set, it is none
+    that was sent, but a scorer of that source, which may be new.
+    """
+
+    mark_id: str
+    at: int
+    task_type: str
+    text: str | None
+    contents: tuple[int, int, int]
+    wm: int
+    partition: str
+    offset: int
+    raw: bytes
+    source: str | None = None
+
+
+class Deployed(NamedTuple):
+    """A mark whose effective minute has closed: an alert that is issued from then on may name it. `at` in us.
+
+    Where `source` is set, it is the first outcome of a scorer that is new for that source.
+    """
+
+    minute: int
+    at: int
+    mark_id: str
+    task_type: str
+    text: str | None
+    source: str | None = None
+
+
 class CallHours(NamedTuple):
     """Hours of the calls' times, of the rows of those tables whose minutes are not their calls'.
 
@@ -223,6 +257,7 @@ class Changes(NamedTuple):
     late: tuple[int, ...] = ()
     units: UnitTrials = NO_UNITS
     segments: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 class Erasure(NamedTuple):
@@ -297,7 +332,7 @@ class Closed(NamedTuple):
 
     Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key,
     values), the others by minute, names[code] and then further columns from left to right (sources, errors by name).
-    Rows that cancelled out are dropped.
+    Rows that cancelled out are dropped. `marks` are sorted too.
     `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
     reader finds the grain it needs without summing up once more.
     """
@@ -317,3 +352,4 @@ class Closed(NamedTuple):
     units: UnitTrials = NO_UNITS
     segments: tuple[str, ...] = ()
     stratified: SegmentTrials = NO_SEGMENTS
+    marks: tuple[Deployed, ...] = ()

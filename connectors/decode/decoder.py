@@ -35,15 +35,16 @@ from connectors.batch import (
 from connectors.decode.aliases import AliasSettings
 from connectors.decode.fields import CallFields, OutcomeFields
 from connectors.decode.labels import LeftOut, Lost, left_out_of
+from connectors.decode.marks import read_marks
 from connectors.decode.renaming import Renamer, rename
 from connectors.decode.repair import repaired
 from connectors.decode.scales import off_scale
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.decode.text_keeper import TextKeeper
 from connectors.decode.uuids import spell
-from connectors.decode.validation import CALL, OUTCOME, Refusal, examine
+from connectors.decode.validation import CALL, MARK, OUTCOME, Refusal, examine
 
-__all__ = ["CALL", "OUTCOME", "Decoder"]
+__all__ = ["CALL", "MARK", "OUTCOME", "Decoder"]
 
 _PIECE: Final = 2048
 """Records decoded at a time: they stay in the processor's cache until their last field is read; 50,000 do not."""
@@ -100,7 +101,7 @@ class Decoder:
 
         Args:
             raws: the records in reading order.
-            kinds: per record `CALL` or `OUTCOME`.
+            kinds: per record `CALL`, `OUTCOME` or `MARK`.
             partition: per record, an index into `partitions`.
             offset: per record, its place in its partition.
             partitions: names of the lane's partitions, copied into the batch.
@@ -117,6 +118,9 @@ class Decoder:
         everything, session, sources = self._outcomes(raws, np.flatnonzero(kinds == OUTCOME), origin, latest, seen)
         self._spent = (calls.records, everything.records)
         outcomes, said = _apart(everything, session)
+        marks = np.flatnonzero(kinds == MARK).tolist()
+        deployed, unreadable = read_marks(raws, marks, origin, latest, self._renamer.task) if marks else ([], {})
+        seen.refusals.update(unreadable)
         refused = [
             Refused(reason, detail, int(partition[row]), int(offset[row]), raws[row])
             for row, (reason, detail) in sorted(seen.refusals.items())
@@ -124,7 +128,7 @@ class Decoder:
         warnings = left_out_of(seen.left_out, seen.refusals) if seen.left_out else []
         warnings += off_scale(everything, sources, self._score_bounds)
         batch = Batch(calls, outcomes, refused, groups, sources, list(partitions), len(raws), warnings=warnings)
-        batch.said = said
+        batch.said, batch.deployed = said, deployed
         return batch
 
     def _calls(

@@ -21,7 +21,7 @@ _Part = TypeVar("_Part", AttemptRecord, ToolCallRecord)
 
 
 class RedactingDecoder(Decoder):
-    """Replaces what matches a pattern in `error` (of attempts and tools too), `reason` and `attrs` by `REDACTED`.
+    """Replaces what matches a pattern in `error` (of attempts and tools too), `reason`, `attrs`, marks by `REDACTED`.
 
     Ids, names, authors and times are kept: they decide which records belong together. Conflicts are detected by the
     original text. Costs about 1 us per record, and more for records that have such texts.
@@ -46,6 +46,9 @@ class RedactingDecoder(Decoder):
         self._redact_records(batch.calls.records, ("error",))
         self._redact_records(batch.outcomes.records, _TEXTS)
         self._redact_records(batch.said.records, _TEXTS)
+        batch.deployed = [
+            mark if mark.text is None else mark._replace(text=self._redacted(mark.text)) for mark in batch.deployed
+        ]
         return batch
 
     def _redact_records(self, records: Objects, names: tuple[str, ...]) -> None:

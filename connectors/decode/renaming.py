@@ -65,6 +65,10 @@ class Renamer:
         digest = xxh3_64_intdigest("\0".join(read).encode())
         return Renaming(group, digest, _hint(read), sure, group != sent)
 
+    def task(self, name: str) -> str:
+        """The task type that counts for a plain one."""
+        return self._aliases[0].of(name)
+
     def alias_attempts(self, records: Objects, tried: Bools) -> None:
         """Give attempts the names that count, in those calls that have some."""
         _, models, configs = self._aliases

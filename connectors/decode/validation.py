@@ -8,14 +8,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from aftercall.events import MAX_RECORD_BYTES, AgentCall, Outcome
+from aftercall.marks import Mark
 from aftercall.printable import printable
 from connectors.decode.labels import Lost
 
-CALL, OUTCOME = 0, 1
+CALL, OUTCOME, MARK = 0, 1, 2
 """Kinds of records."""
 
 _MODELS: Final[tuple[type[AgentCall], type[Outcome]]] = (AgentCall, Outcome)
-_NAMES: Final = ("a call", "an outcome")
+_NAMES: Final = ("a call", "an outcome", "a mark")
 _SLUGS: Final = {
     "missing": "missing_field",
     "string_too_long": "too_long",
@@ -63,6 +64,16 @@ def examine(raw: bytes, kind: int, left_out: list[Lost] | None = None) -> AgentC
         return _MODELS[kind].model_validate_json(raw, context=left_out)
     except ValidationError as wrong:
         return _explain(raw, kind, wrong)
+
+
+def examine_mark(raw: bytes) -> Mark | Refusal:
+    """Validate a mark by `aftercall.marks`, as `examine` does calls and outcomes."""
+    if len(raw) > MAX_RECORD_BYTES:
+        return over_limit(len(raw))
+    try:
+        return Mark.model_validate_json(raw)
+    except ValidationError as wrong:
+        return _explain(raw, MARK, wrong)
 
 
 def over_limit(size: int) -> Refusal:

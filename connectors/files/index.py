@@ -18,7 +18,7 @@ from aftercall.times import NEVER
 from connectors.batch import I32, I64
 from connectors.dead_letters import MOST_PARSED
 from connectors.decode.times import parse_times
-from connectors.decode.validation import CALL, OUTCOME
+from connectors.decode.validation import CALL, MARK, OUTCOME
 from connectors.files.unpacking import MOST_UNPACKED, Data, Unpacking
 
 _SCAN_BYTES: Final = 16 * 1024 * 1024
@@ -33,8 +33,8 @@ class Index:
     """All records of all files, in reading order: by time, then file, then line.
 
     Attributes:
-        names: paths of the files as they were given, calls first.
-        kinds: per file `CALL` or `OUTCOME`.
+        names: paths of the files as they were given, calls first, marks last.
+        kinds: per file `CALL`, `OUTCOME` or `MARK`.
         data: per file its bytes, decompressed.
         file: per record its file.
         line: per record its line, from 1; blank lines are counted, but are no records.
@@ -83,6 +83,7 @@ def index(
     spool: Path,
     most_unpacked: int = MOST_UNPACKED,
     latest: int = _NO_LATEST,
+    marks: Sequence[Path] = (),
 ) -> Index:
     """Read every file once and put all records into order.
 
@@ -96,12 +97,13 @@ def index(
             process.
         most_unpacked: bytes that compressed files may have unpacked, together.
         latest: us; what is dated later is no time at which a file ends: a wrong clock wrote it.
+        marks: files of marks.
 
     Raises:
         InputError: see `Unpacking.open`.
     """
-    paths = [*calls, *outcomes]
-    kinds = np.array([CALL] * len(calls) + [OUTCOME] * len(outcomes), dtype=np.uint8)
+    paths = [*calls, *outcomes, *marks]
+    kinds = np.repeat(np.array([CALL, OUTCOME, MARK], np.uint8), [len(calls), len(outcomes), len(marks)])
     data = list(map(Unpacking(spool, most_unpacked).open, paths))
     truncated: set[tuple[int, int]] = set()
     warnings = []

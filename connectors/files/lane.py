@@ -14,7 +14,7 @@ from aftercall.events import MAX_RECORD_BYTES
 from aftercall.times import NEVER
 from connectors.batch import I32, I64, Batch, Refused, Whole
 from connectors.dead_letters import MOST_PARSED
-from connectors.decode.decoder import Decoder
+from connectors.decode.decoder import MARK, Decoder
 from connectors.decode.validation import over_limit
 from connectors.files.index import Index, index
 from connectors.files.unpacking import InputError
@@ -52,6 +52,7 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
         self._clocks = np.full(len(files.names), NEVER, dtype=np.int64)
         self._last = np.full(len(files.names), -1, dtype=np.int64)
         np.maximum.at(self._last, files.file, np.arange(len(files)))
+        self._last[files.kinds == MARK] = -1  # as if read to its end: the watermark does not wait for marks
         if resume_state is not None:
             self._resume(resume_state)
 
@@ -141,7 +142,8 @@ class FileLane(StatefulSourcePartition[Batch, FileLaneState]):
             before = np.concatenate([self._clocks[i : i + 1], after[:-1]])
             np.minimum(watermark, np.where(position <= self._last[i], before, _AT_END), out=watermark)
             self._clocks[i] = after[-1]
-        return watermark
+        # Of marks after all calls and outcomes.
+        return np.where(watermark == _AT_END, self._high(), watermark)
 
     def _low(self, position: int) -> int:
         unread = self._last >= position

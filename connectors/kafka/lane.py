@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from aftercall.times import NEVER
 from connectors.batch import ENDED, Batch, Bools
-from connectors.decode.decoder import CALL, OUTCOME, Decoder
+from connectors.decode.decoder import CALL, MARK, OUTCOME, Decoder
 from connectors.kafka.client import KafkaConfigError, KafkaFailure
 from connectors.kafka.lane_settings import LaneCallbacks, LaneSettings, Place
 from connectors.kafka.metadata import Metadata, MetadataPoller
@@ -77,6 +77,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
         self._clocks = PartitionClocks(settings.idle_after_s)
         self._names: list[str] = []
         self._kind = np.zeros(0, np.uint8)
+        self._kinds = dict(zip((*settings.topics, settings.marks), (CALL, OUTCOME, MARK), strict=True))
         lead = timedelta(microseconds=settings.max_lead_us)
         self._too_far = f"is more than {lead} ahead of the slowest partition (join.max_lead); it waits for that one"
         self._quiet = QuietCalls(settings.orphan_wait_s)
@@ -179,7 +180,8 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             PAUSES.begin("topic_missing", topic, f"the broker does not list {topic}; waiting {_MISSING_S:.0f} s for it")
         places = [
             (topic, partition)
-            for topic in self._settings.topics
+            for topic in self._kinds
+            if topic is not None
             for partition in range(metadata.partitions.get(topic, 0))
             if partition % self._settings.lanes == self._lane
         ]
@@ -198,9 +200,10 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
             return False
         for place, (_, clock) in kept.items():
             self._kept.pop(place, None)
-            self._clocks.add(clock)
+            kind = self._kinds[place[0]]
+            self._clocks.add(clock, timed=kind != MARK)
             self._names.append(f"{place[0]}/{place[1]}")
-            self._kind = np.append(self._kind, np.uint8(CALL if place[0] == self._settings.topics[0] else OUTCOME))
+            self._kind = np.append(self._kind, np.uint8(kind))
         return True
 
     def _miss(self, place: Place, partitions: int) -> None:
@@ -249,7 +252,7 @@ class KafkaLane(StatefulSourcePartition[Batch, KafkaLaneState]):
                 for i, refused in zip(rows, batch.refused, strict=True)
             ]
         if batch.records:
-            for name, kind in (("call", CALL), ("outcome", OUTCOME)):
+            for name, kind in (("call", CALL), ("outcome", OUTCOME), ("mark", MARK)):
                 METRICS.records(name, int(np.count_nonzero(self._kind[partition] == kind)))
             batch.met(self._clocks.read(partition, batch.times()))
         for i, end in read.ends:

@@ -21,6 +21,7 @@ class LaneSettings:
     Attributes:
         consumer: configuration of the consumers.
         topics: the topic of calls, and that of outcomes.
+        marks: the topic of marks; it need not exist. None: there is none.
         lanes: how many lanes there are; part of the state.
         board: file in which lanes publish how far they are.
         batch_size: messages per batch, at most.
@@ -39,6 +40,7 @@ class LaneSettings:
     orphan_wait_s: float = 86_400.0
     max_lead_us: int = HOUR_US
     accept_data_loss: bool = False
+    marks: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

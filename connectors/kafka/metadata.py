@@ -22,6 +22,7 @@ from connectors.pauses import PAUSES
 _TIMEOUT_S: Final = 10.0
 _IDS_WITHIN_S: Final = 0.5
 """A broker that has answered all else answers this too, or cannot: then ids are asked for again at the next poll."""
+_LOOK_EVERY_S: Final = 60.0
 _log = logging.getLogger("aftercall.kafka")
 
 
@@ -73,6 +74,7 @@ class MetadataPoller:
         read_to_us: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
         on_defect: OnDefect = ONLY_LOGGED,
+        optional: str | None = None,
     ) -> None:
         """Prepare to poll.
 
@@ -83,9 +85,11 @@ class MetadataPoller:
             read_to_us: see `Metadata`.
             monotonic: gives seconds.
             on_defect: called once a defect has ended the thread: the lanes would wait for ever without answers.
+            optional: a topic that need not exist; it is looked for once a minute until it does.
         """
         self._config, self._topics, self._interval_s, self._monotonic = config, topics, interval_s, monotonic
         self._read_to_us, self._on_defect = read_to_us, on_defect
+        self._optional, self._looked_s = optional, -_LOOK_EVERY_S
         self._thread: Thread | None = None
         self._stop = Event()
         self._without_ids = False
@@ -114,6 +118,7 @@ class MetadataPoller:
             self._stop.wait(self._interval_s)
 
     def _poll(self, admin: AdminClient, sent_s: float, read_to_us: int) -> Metadata:
+        self._look_for_the_optional(admin, sent_s)
         partitions = {}
         for name in self._topics:
             topic = admin.list_topics(topic=name, timeout=_TIMEOUT_S).topics[name]
@@ -129,6 +134,14 @@ class MetadataPoller:
         stable = _offsets(admin, places, latest, IsolationLevel.READ_COMMITTED)
         bounds = {place: Bounds(first[place], stable[place], high[place]) for place in places}
         return Metadata(sent_s, read_to_us, partitions, bounds, self._ids(admin, list(partitions)))
+
+    def _look_for_the_optional(self, admin: AdminClient, now_s: float) -> None:
+        """Poll it too from now on, if it exists: asked for by its name, it might be created by the broker."""
+        if self._optional is None or now_s - self._looked_s < _LOOK_EVERY_S:
+            return
+        self._looked_s = now_s
+        if self._optional in admin.list_topics(timeout=_TIMEOUT_S).topics:
+            self._topics, self._optional = (*self._topics, self._optional), None
 
     def _ids(self, admin: AdminClient, topics: list[str]) -> dict[str, str]:
         """The ids of topics, where the broker reports them."""

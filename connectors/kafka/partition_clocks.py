@@ -35,9 +35,11 @@ class PartitionClocks:
         self._empty_until: I64 = np.zeros(0, np.int64)
         """Event time up to which an idle partition is known to have nothing to read, us; else `NEVER`."""
         self._open: Bools = np.zeros(0, np.bool_)
+        self._timed: Bools = np.zeros(0, np.bool_)
 
-    def add(self, clock: int = NEVER) -> None:
-        """Add a partition."""
+    def add(self, clock: int = NEVER, *, timed: bool = True) -> None:
+        """Add a partition. One that is not `timed` holds no watermark back, and no watermark moves by it."""
+        self._timed = np.append(self._timed, timed)
         self.clock = np.append(self.clock, np.int64(clock))
         self._end = np.append(self._end, np.int64(-1))
         self._end_at = np.append(self._end_at, 0.0)
@@ -77,15 +79,15 @@ class PartitionClocks:
 
     @property
     def all_idle(self) -> bool:
-        """Whether each partition is."""
-        return bool((self._empty_until != NEVER).all())
+        """Whether each timed partition is."""
+        return bool((self._empty_until[self._timed] != NEVER).all())
 
     def read(self, partition: I32, at: I64) -> I64:
         """Advance the clocks by records that were read.
 
         Args:
             partition: of each record, in reading order.
-            at: event time of each, µs; `NEVER` of those that were refused.
+            at: event time of each, µs; `NEVER` of those that were refused, and in partitions that are not timed.
 
         Returns:
             The watermark in force before each record, over the partitions of this lane, µs.
@@ -96,17 +98,17 @@ class PartitionClocks:
         others = np.ones(len(self.clock), np.bool_)
         others[present] = False
         watermark = np.full(len(partition), self._counted()[others].min(initial=_AT_END), np.int64)
-        for i in present.tolist():
+        for i in present[self._timed[present]].tolist():
             newest = np.maximum.accumulate(np.where(partition == i, at, NEVER))
             after = np.maximum(newest, self.clock[i])
             np.minimum(watermark[1:], after[:-1], out=watermark[1:])
             watermark[0] = min(int(watermark[0]), int(self.clock[i]))
             self.clock[i] = after[-1]
-        return watermark
+        return watermark if self._timed.any() else np.full(len(partition), NEVER)
 
     def low(self) -> tuple[int, bool]:
         """The clock of the partition that holds the watermark back most, and whether there is none at all."""
-        return (int(self._counted().min()), False) if len(self.clock) else (NEVER, True)
+        return (int(self._counted().min()), False) if self._timed.any() else (NEVER, True)
 
     def calls(self, is_call: Bools) -> tuple[int, int]:
         """The least clock of the partitions of calls, idle ones as they count, and the greatest of all of them.
@@ -127,5 +129,5 @@ class PartitionClocks:
 
     def _counted(self) -> I64:
         """The clock of each partition as it counts for the watermark."""
-        counted: I64 = np.maximum(self.clock, self._empty_until)
+        counted: I64 = np.where(self._timed, np.maximum(self.clock, self._empty_until), _AT_END)
         return counted

@@ -20,6 +20,8 @@ PARTITIONS: Final = 12
 BROKERS_CHOICE: Final = -1
 """As `replication`: the broker's default.replication.factor."""
 INPUTS: Final = ("calls", "outcomes")
+MARKS: Final = "marks"
+"""Few records, which alone are read where the topic exists."""
 CLAIMS: Final = "claims"
 _TIMES: Final = "message.timestamp.type"
 BROKERS_TIMES: Final = "LogAppendTime"
@@ -32,6 +34,7 @@ _INPUT: Final = {
 SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "calls": _INPUT,
     "outcomes": _INPUT,
+    "marks": {"cleanup.policy": "compact"},
     "verdicts": {"cleanup.policy": "compact,delete", "retention.ms": str(90 * DAY_US // 1000)},
     "recommendations": {"cleanup.policy": "compact"},
     "alerts": {"cleanup.policy": "delete", "retention.ms": str(90 * DAY_US // 1000)},
@@ -83,8 +86,8 @@ def create_topics(
     Args:
         cluster: the cluster to create them on.
         names: of each key of `SETTINGS`, the topic's name.
-        partitions: of new topics but that of claims, which has one; None: `PARTITIONS`, or as many as the other input
-            topic has.
+        partitions: of new topics but those of marks and claims, which have one; None: `PARTITIONS`, or as many as the
+            other input topic has.
         replication: how many brokers hold each record; -1 leaves it to the broker.
         dry_run: the broker validates the request, and creates nothing.
         timeout_s: how long to retry to reach it.
@@ -175,8 +178,10 @@ def unwatched_clock(cluster: Cluster, topics: Sequence[str]) -> str | None:
 
 def _partitions(key: str, names: Mapping[str, str], reached: Reached, wanted: int | None) -> int:
     """As many as the other input has: all records of a call should share a partition number."""
-    if key == CLAIMS or wanted is not None:
-        return 1 if key == CLAIMS else wanted or PARTITIONS
+    if key in {MARKS, CLAIMS}:
+        return 1
+    if wanted is not None:
+        return wanted
     siblings = [reached.partitions.get(names[other]) for other in INPUTS] if key in INPUTS else []
     return next((count for count in siblings if count is not None), PARTITIONS)
 

@@ -157,7 +157,7 @@ class Publication:
                 self._insert("statements", merging.NEWEST_STATEMENTS)
                 self._insert("tool_calls", merging.TOOL_CALLS)
         self._insert("alerts", merging.NEWEST_ALERTS)
-        for table in ("digests", "recommendations", "dead_letters"):
+        for table in ("digests", "recommendations", "marks", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
         for table, arrays in computed.items():
             if len(next(iter(arrays.values()))):

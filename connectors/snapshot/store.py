@@ -161,6 +161,10 @@ class SnapshotStore:
         if self._calls != "none":
             self._append("statements", rows)
 
+    def append_marks(self, rows: Sequence[Row]) -> None:
+        """Log accepted marks. Rows (mark_id, occurred_at µs, task_type, text, received_at µs)."""
+        self._append("marks", rows)
+
     def append_dead_letters(self, letters: Iterable[Mapping[str, Any]]) -> None:
         """Log dead letters as in section 3 of the reference, `origin` a dict or None, and `received_at` in µs."""
         fields = tuple(tables.LOGS["dead_letters"])
@@ -205,7 +209,7 @@ class SnapshotStore:
         """Drop old rows of logs, by time; to be called right after `commit`.
 
         Args:
-            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` (with digests) or
+            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` (with digests and marks) or
                 `recommendations` -> µs.
         """
         columns = {
@@ -218,7 +222,7 @@ class SnapshotStore:
             ),
             "statements": (("statements", "call_occurred_at"),),
             "dead_letters": (("dead_letters", "received_at"),),
-            "alerts": (("alerts", "updated_at"), ("digests", "issued_at")),
+            "alerts": (("alerts", "updated_at"), ("digests", "issued_at"), ("marks", "occurred_at")),
             "recommendations": (("recommendations", "issued_at"),),
         }
         with naming(self._live_file):
@@ -321,6 +325,8 @@ def _plain(value: Any) -> Any:
         return to_us(value)
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if hasattr(value, "model_dump"):
+        return json.dumps(value.model_dump(mode="json"), ensure_ascii=False)
     if isinstance(value, list):
         return json.dumps([part.model_dump(mode="json") for part in value], ensure_ascii=False)
     return value

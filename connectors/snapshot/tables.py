@@ -102,6 +102,13 @@ LOGS: Final[dict[str, Table]] = {
         "scorer": "VARCHAR",
         "stands": "BOOLEAN",
     },
+    "marks": {
+        "mark_id": "VARCHAR",
+        "occurred_at": "BIGINT",
+        "task_type": "VARCHAR",
+        "text": "VARCHAR",
+        "received_at": "BIGINT",
+    },
     "dead_letters": {
         "event_id": "VARCHAR",
         "reason": "VARCHAR",
@@ -141,6 +148,7 @@ LOGS: Final[dict[str, Table]] = {
         "slices": "VARCHAR",
         "split": "VARCHAR",
         "other_alarms": "VARCHAR",
+        "mark": "VARCHAR",
     },
     "digests": {
         "event_id": "VARCHAR",
@@ -203,6 +211,7 @@ COUNTERS: Final = (
     "texts_kept",
     "texts_aged_out",
     "texts_pushed_out",
+    "marks",
 )
 
 _MEASURES: Final[Table] = {
@@ -311,6 +320,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "odds": "DOUBLE",
     },
     "recommendations": _published("recommendations"),
+    "marks": _published("marks"),
     "dead_letters": _published("dead_letters"),
     "pipeline": {
         "version": "BIGINT",

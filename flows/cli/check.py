@@ -109,11 +109,11 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
         KafkaFailure: no broker answers within `timeout_s`, or it refuses the credentials.
     """
     from connectors.kafka.client import admin_config, open_admin, reach
-    from connectors.kafka.topics import CLAIMS, INPUTS, differences
+    from connectors.kafka.topics import CLAIMS, INPUTS, MARKS, differences
 
     cluster, names = kafka.cluster(), kafka.topics.model_dump()
-    inputs = [name for key, name in names.items() if key in {*INPUTS, CLAIMS}]
-    outputs = [name for key, name in names.items() if key not in INPUTS]
+    inputs = [name for key, name in names.items() if key in {*INPUTS, MARKS, CLAIMS}]
+    outputs = [name for key, name in names.items() if key not in {*INPUTS, MARKS}]
     reached = reach(cluster, inputs=inputs, outputs=outputs, timeout_s=timeout_s, rights=True)
     findings = [Finding("ok", f"kafka: reached {reached.brokers} broker(s) of cluster {reached.cluster_id}")]
     differing = differences(open_admin(admin_config(cluster)), names, reached.partitions)
@@ -121,6 +121,9 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
     for key, name in names.items():
         if key == CLAIMS:
             findings += _about_claims(kafka, name in reached.missing, forbidden.get(name))
+        elif key == MARKS and name in reached.missing:
+            absent = "is missing or hidden, so that no marks are read (create it with `aftercall topics create`)"
+            findings.append(Finding("warning", f"{name}: {absent}"))
         elif name in reached.missing:
             findings.append(
                 Finding(
@@ -136,7 +139,7 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
         else:
             findings.append(Finding("ok", f"{name}: {reached.partitions[name]} partitions"))
         findings += [Finding("warning", sentence) for sentence in differing.get(name, ())]
-    if not reached.missing:
+    if set(reached.missing) <= {names[MARKS]}:
         # Another user may be the one to redrive.
         lacking = reach(cluster, inputs=[names["dead_letters"]], outputs=inputs, timeout_s=timeout_s, rights=True)
         findings += [

@@ -25,7 +25,7 @@ def _topics() -> None:
     """Create the topics on Kafka."""
 
 
-@topics.command(short_help="Create those of the seven topics that are missing.")
+@topics.command(short_help="Create those of the eight topics that are missing.")
 def create(
     *,
     config: Config = None,
@@ -47,7 +47,7 @@ def create(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create those of the seven topics that are missing, with the cleanup policies they need.
+    """Create those of the eight topics that are missing, with the cleanup policies they need.
 
     Existing topics are not changed; differences from what is needed are printed on standard error.
     """

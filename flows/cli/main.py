@@ -22,6 +22,7 @@ from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.insights import alerts, insights, status
 from flows.cli.kafka import topics
+from flows.cli.mark import mark
 from flows.cli.options import Config, Json, span
 from flows.cli.show import show
 
@@ -38,8 +39,8 @@ app = typer.Typer(
 
 Files = list[Path] | None
 
-LISTS = ("--calls", "--outcomes", "--call", "--session")
-PATH_OPTIONS = ("--calls", "--outcomes", "--config", "--from", "--key-file", "--out", "--snapshot", "--to")
+LISTS = ("--calls", "--outcomes", "--marks", "--call", "--session")
+PATH_OPTIONS = (*LISTS[:3], "--config", "--file", "--from", "--key-file", "--out", "--snapshot", "--to")
 MOST_CALLS = 50_000_000
 
 
@@ -101,6 +102,7 @@ def replay(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for outcomes.duckdb and the .jsonl outputs.")],
     calls: Annotated[Files, typer.Option(metavar="FILE...", help="Calls: .jsonl, .jsonl.gz or .jsonl.zst.")] = None,
     outcomes: Annotated[Files, typer.Option(metavar="FILE...", help="Outcomes, in the same formats.")] = None,
+    marks: Annotated[Files, typer.Option(metavar="FILE...", help="Marks of deployments, in the same formats.")] = None,
     horizon: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long outcomes of a call count, such as 30d.")
     ] = None,
@@ -130,7 +132,7 @@ def replay(
     from flows.runtime.progress import Progress
 
     with Progress(console(stderr=True), "replaying") as progress:
-        job = Replay(calls or [], outcomes or [], out, settings, workers, accept_config_change)
+        job = Replay(calls or [], outcomes or [], out, settings, workers, accept_config_change, marks or [])
         warnings = run(job, progress.update)
     for warning in warnings:
         print_sentence(warning)
@@ -274,6 +276,7 @@ app.command(
 app.command(short_help="Show what got worse, in all task types or in one.")(insights)
 app.command(short_help="List alerts, the costliest first.")(alerts)
 app.command(short_help="Show where a run is, how complete, and what was refused.")(status)
+app.command(short_help="Mark a deployment, so that alerts can name it.")(mark)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
 app.command(short_help="Print a call, its verdict, the statements about it, and its texts.")(show)
 app.add_typer(dead_letters)
@@ -303,7 +306,7 @@ def _spread(arguments: Iterable[str]) -> list[str]:
         before = argument
         if argument.startswith("-"):
             if option in LISTS and repeated[-1] == option:
-                what = "a file; got none (name your files)" if option in LISTS[:2] else "an id; got none (name it)"
+                what = "a file; got none (name your files)" if option in LISTS[:3] else "an id; got none (name it)"
                 raise UsageError(f"{option}: must be followed by {what}")
             option = argument
         elif option in LISTS and repeated[-1] != option:

@@ -31,6 +31,7 @@ from flows.dataflow.snapshot_messages import (
     DeadLetterRows,
     DigestRows,
     EraseRows,
+    MarkRows,
     OpinionChanges,
     RecommendationRows,
     StatementRows,
@@ -46,7 +47,7 @@ from flows.dataflow.steps import Alerted
 from flows.dataflow.text_rows import text_history
 from flows.dataflow.tool_rows import tool_rows, tool_uses, used_tools
 from flows.settings import Settings
-from models.groups import Grouped
+from models.groups import Grouped, MarkRefusal
 from models.join import FAILURE, PENDING, SUCCESS, Joined, Refusal
 from models.sessions import Resolving, SessionRefusal
 
@@ -125,6 +126,22 @@ def unresolved(settings: Settings, origin: Origin) -> Callable[[tuple[str, Resol
         return [] if resolved is None else [made(refusal, refusal.session_id) for refusal in resolved.refused]
 
     return letters
+
+
+def unmarked(settings: Settings, origin: Origin) -> Callable[[tuple[str, Grouped]], list[Letter]]:
+    """Builds the function that turns marks whose id is known with other content into dead letters."""
+    made = _refusals(settings, origin)
+
+    def letters(item: tuple[str, Grouped]) -> list[Letter]:
+        return [made(_conflict(refused), refused.mark.mark_id) for refused in item[1].marks.refused]
+
+    return letters
+
+
+def _conflict(refused: MarkRefusal) -> Refusal:
+    mark = refused.mark
+    where = (mark.partition, mark.offset, mark.raw, len(mark.raw), "")
+    return Refusal("conflict", refused.detail, mark.mark_id, *where)
 
 
 def _refusals(settings: Settings, origin: Origin) -> Callable[[Refusal | SessionRefusal, str], Letter]:
@@ -297,6 +314,19 @@ def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
     opinions = OpinionChanges(grouped.names, grouped.sources, grouped.opinions)
     said = [(SNAPSHOT_KEY, opinions)] if len(grouped.opinions.code) else []
     return [(SNAPSHOT_KEY, cells), *said, *clock]
+
+
+def mark_history(item: tuple[str, Grouped]) -> list[Keyed]:
+    """Rows of `marks`, and how many were accepted, came again, or were refused."""
+    marks = item[1].marks
+    counts = {"marks": len(marks.accepted), "duplicates": marks.duplicates}
+    counts |= dict.fromkeys(("conflicts", "dead_letters"), len(marks.refused))
+    if not any(counts.values()):
+        return []
+    METRICS.marks(counts["marks"])
+    METRICS.duplicates(marks.duplicates)
+    rows = [(m.mark_id, m.at, m.task_type, m.text, time.time_ns() // 1000) for m in marks.accepted]
+    return [(SNAPSHOT_KEY, Tally(counts)), *([(SNAPSHOT_KEY, MarkRows(rows))] if rows else [])]
 
 
 def letter_history(letter: Letter) -> list[Keyed]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from connectors.batch import Batch
+from flows.dataflow.marks_of_batch import marks_of
 from models.join import Arrivals, CallColumns, OutcomeColumns
 from models.messages import Erasure
 from models.watermark import LaneClock
@@ -32,7 +33,7 @@ def split(batch: Batch) -> list[tuple[str, Arrivals]]:
     """One `Arrivals` per shard, also where it is empty: each carries the lane's clock. No message for a heartbeat."""
     if not batch.news:
         return []
-    clock = clock_of(batch)
+    clock, marks = clock_of(batch), marks_of(batch)
     calls = by_shard(batch.calls, CallColumns._fields, batch.calls.key)
     outcomes = by_shard(batch.outcomes, OutcomeColumns._fields, batch.outcomes.key)
     return [
@@ -49,6 +50,8 @@ def split(batch: Batch) -> list[tuple[str, Arrivals]]:
                 partitions=batch.partitions,
                 calls=CallColumns(*calls[i]),
                 outcomes=OutcomeColumns(*outcomes[i]),
+                # Marks of one id are of one partition; all of a lane take one way, so that they keep their order.
+                marks=marks if i == 0 else (),
             ),
         )
         for i, shard in enumerate(SHARDS)

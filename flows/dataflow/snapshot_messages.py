@@ -67,6 +67,12 @@ class StatementRows(NamedTuple):
     rows: Sequence[Row]
 
 
+class MarkRows(NamedTuple):
+    """Accepted marks; see `SnapshotStore.append_marks`."""
+
+    rows: Sequence[Row]
+
+
 class DeadLetterRows(NamedTuple):
     """Refused records as dicts with `received_at` in µs; see `SnapshotStore.append_dead_letters`."""
 
@@ -170,6 +176,7 @@ SnapshotMessage = (
     | ToolChanges
     | VerdictRows
     | StatementRows
+    | MarkRows
     | DeadLetterRows
     | AlertRows
     | DigestRows

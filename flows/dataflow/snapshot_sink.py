@@ -35,6 +35,7 @@ from flows.dataflow.snapshot_messages import (
     DigestRows,
     EraseRows,
     FailedCalls,
+    MarkRows,
     OpinionChanges,
     RecommendationRows,
     SnapshotMessage,
@@ -242,6 +243,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._newest_call = max(self._newest_call, newest_call)
                 self._positions.update(positions)
                 self._counted.advance(self._watermark, self._newest_call)
+            case MarkRows(rows):
+                self._store.append_marks(rows)
             case DeadLetterRows(letters):
                 self._store.append_dead_letters(letters)
             case AlertRows(alerts):

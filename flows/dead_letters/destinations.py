@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from aftercall.errors import UsageError
 from aftercall.records import FileOrigin, TopicOrigin
-from connectors.decode.decoder import CALL, OUTCOME
+from connectors.decode.decoder import CALL, MARK, OUTCOME
 from connectors.files.single_lines import append_lines
 from connectors.kafka.envelopes import REDRIVE
 from connectors.kafka.send_again import Copy, send_copies
@@ -18,7 +18,7 @@ from flows.dead_letters.logs import LettersError, LoggedLetter
 from flows.dead_letters.originals import Original
 from flows.settings import Settings
 
-FILES: Final = {CALL: "calls.jsonl", OUTCOME: "outcomes.jsonl"}
+FILES: Final = {CALL: "calls.jsonl", OUTCOME: "outcomes.jsonl", MARK: "marks.jsonl"}
 """The file of each kind of record."""
 
 
@@ -55,7 +55,7 @@ class ToTopics(Destination):
     def __init__(self, settings: Settings) -> None:
         """`settings`: say where they are."""
         self._cluster = settings.kafka.cluster()
-        self._names = (settings.kafka.topics.calls, settings.kafka.topics.outcomes)
+        self._names = (settings.kafka.topics.calls, settings.kafka.topics.outcomes, settings.kafka.topics.marks)
 
     @override
     def problem(self, letter: LoggedLetter) -> str:
@@ -80,7 +80,7 @@ class ToTopics(Destination):
 
 
 class IntoFiles(Destination):
-    """A folder with a file of calls and a file of outcomes, to replay."""
+    """A folder with a file of calls, one of outcomes and one of marks, to replay."""
 
     def __init__(self, folder: Path) -> None:
         """`folder`: created if it is absent.

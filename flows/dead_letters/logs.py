@@ -53,11 +53,13 @@ class Log(Protocol):
         name: the topic or file, for sentences.
         timed: whether its letters have `at_us`.
         outcome_files: files of outcomes, as origins name them; None where that is not known.
+        mark_files: the same of marks.
     """
 
     name: str
     timed: bool
     outcome_files: frozenset[str] | None
+    mark_files: frozenset[str]
 
     def letters(self) -> Iterator[LoggedLetter]:
         """All dead letters and marks, each time from the first; what is none is left out.
@@ -81,6 +83,7 @@ class TopicLog(Log):
         """`settings`: say which topic, and where."""
         self._cluster = settings.kafka.cluster()
         self.name, self.timed, self.outcome_files = settings.kafka.topics.dead_letters, True, None
+        self.mark_files = frozenset()
 
     @override
     def letters(self) -> Iterator[LoggedLetter]:
@@ -116,6 +119,7 @@ class FileLog(Log):
                 "letters of a service give --config instead)"
             )
         self.name, self.timed, self.outcome_files = str(self._path), False, None
+        self.mark_files = frozenset()
         state = self._path.parent / "state"
         if (state / "run.json").exists():
             run = read_run(state)
@@ -124,6 +128,7 @@ class FileLog(Log):
                     f"{self.name}: its replay must have ended; it has not (wait, or give its command again)"
                 )
             self.outcome_files = frozenset(map(str, run["outcomes"]))
+            self.mark_files = frozenset(map(str, run.get("marks", ())))
 
     @override
     def letters(self) -> Iterator[LoggedLetter]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from aftercall.records import DeadLetter, FileOrigin, TopicOrigin
 from connectors.dead_letters import REDACTED
-from connectors.decode.decoder import CALL, OUTCOME
+from connectors.decode.decoder import CALL, MARK, OUTCOME
 from flows.dead_letters.destinations import Destination, Item
 from flows.dead_letters.logs import REDRIVEN, Log, LoggedLetter, place_of
 from flows.dead_letters.originals import Original, originals
@@ -113,14 +113,17 @@ def _mark(letter: LoggedLetter, place: TopicOrigin | FileOrigin) -> LoggedLetter
 def _kind(letter: LoggedLetter, original: Original, log: Log, settings: Settings) -> int:
     origin = letter.record.origin
     if isinstance(origin, TopicOrigin):
-        return OUTCOME if origin.topic == settings.kafka.topics.outcomes else CALL
+        topics = settings.kafka.topics
+        return {topics.outcomes: OUTCOME, topics.marks: MARK}.get(origin.topic, CALL)
     if isinstance(origin, FileOrigin) and log.outcome_files is not None:
-        return OUTCOME if origin.file in log.outcome_files else CALL
+        return MARK if origin.file in log.mark_files else OUTCOME if origin.file in log.outcome_files else CALL
     try:
         record = json.loads(original.record)
     except ValueError:
         return CALL
-    return OUTCOME if isinstance(record, dict) and "outcome_id" in record else CALL
+    if not isinstance(record, dict):
+        return CALL
+    return OUTCOME if "outcome_id" in record else MARK if "mark_id" in record else CALL
 
 
 def _order(letter: LoggedLetter) -> tuple[str, int, int]:

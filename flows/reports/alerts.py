@@ -17,7 +17,7 @@ from aftercall.vocabulary import EVERY_TASK
 from flows.reports.snapshot_reader import LATEST, Route, newest_route, open_snapshot, rows
 
 AlertRow = dict[str, Any]
-"""The fields of `aftercall.records.Alert`; times aware, UTC; `evidence`, `slices`, `split`, `other_alarms` parsed."""
+"""The fields of `aftercall.records.Alert`; times aware, UTC; those that are JSON in the snapshot are parsed."""
 ArmName = tuple[str | None, str | None]
 _SEVERITIES: Final = ("critical", "warning", "info")
 
@@ -118,4 +118,5 @@ def parsed(row: AlertRow) -> AlertRow:
         "slices": json.loads(row.get("slices") or "[]"),
         "split": json.loads(row.get("split") or "[]"),
         "other_alarms": json.loads(row.get("other_alarms") or "[]"),
+        "mark": json.loads(row.get("mark") or "null"),
     }

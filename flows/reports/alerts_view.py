@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aftercall.printable import printable
+from aftercall.times import parse_time, to_datetime
 from aftercall.vocabulary import EVERY_TASK
 from flows.reports.alerts import AlertRow, Alerts, covers
 from flows.reports.indented import indented
@@ -38,7 +39,7 @@ def show_alerts(found: Alerts, console: Console) -> None:
 def show_alert(alert: AlertRow, console: Console, route: Route | None = None) -> None:
     """Print an open alert; `route`: where the calls of its task type should go."""
     _bullet(alert, f"{alert['severity']} · {alert_line(alert)}", console)
-    explained = [where_line(alert), mix_line(alert["split"]), beside_line(alert)]
+    explained = [where_line(alert), mix_line(alert["split"]), beside_line(alert), mark_line(alert)]
     details = [*explained, alert["caveat"], f"What to do: {advice(alert, route)}"]
     for line in filter(None, details):
         indented(printable(line), console)
@@ -91,6 +92,15 @@ def beside_line(alert: AlertRow) -> str | None:
     """What else changed in a success rate's scope at that time; the sentence of other alerts has it."""
     texts = [one["text"] + (" (over)" if one["over"] else "") for one in alert["other_alarms"]]
     return f"At the same time: {'; '.join(texts)}." if texts and alert["metric"] == "success_rate" else None
+
+
+def mark_line(alert: AlertRow) -> str | None:
+    """The mark nearest before the change; None where none is known, and where the alert's own sentence names it."""
+    mark = alert.get("mark")
+    if mark is None or alert["metric"] != "success_rate":
+        return None
+    at = to_datetime(parse_time(mark["occurred_at"]))
+    return f"Nearest mark: {printable(mark['text'] or mark['mark_id'])}, {moment(at)}."
 
 
 def advice(alert: AlertRow, route: Route | None = None) -> str:

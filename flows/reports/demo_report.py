@@ -230,13 +230,14 @@ def _accounts(base: duckdb.DuckDBPyConnection) -> str:
     if not pipeline:
         return "The snapshot holds no counts."
     n = pipeline[0]
-    # An earlier version counted neither; where there are none, they are left out.
-    completed, attempts = n.get("completed") or 0, n.get("attempts") or 0
-    parts = n["calls"] + completed + n["outcomes"] + n["duplicates"] + n["waiting"] + n["dead_letters"]
+    # An earlier version counted none of these; where there are none, they are left out.
+    completed, attempts, marks = (n.get(name) or 0 for name in ("completed", "attempts", "marks"))
+    parts = n["calls"] + completed + n["outcomes"] + marks + n["duplicates"] + n["waiting"] + n["dead_letters"]
     verdicts = n["pending"] + n["successes"] + n["failures"] + n["expired"]
     return (
         f"{n['records']:,} records {'=' if n['records'] == parts else '!='} {n['calls']:,} calls + "
         f"{f'{completed:,} completed + ' if completed else ''}{n['outcomes']:,} outcomes + "
+        f"{f'{marks:,} marks + ' if marks else ''}"
         f"{n['duplicates']:,} duplicates + {n['waiting']:,} waiting + {n['dead_letters']:,} dead letters\n"
         f"{n['calls']:,} calls {f'+ {attempts:,} attempts ' if attempts else ''}"
         f"{'=' if n['calls'] + attempts == verdicts else '!='} {n['pending']:,} pending + "

@@ -14,8 +14,8 @@ from aftercall.printable import printable
 from flows.reports.snapshot_reader import has_table, open_snapshot, rows
 from flows.reports.words import moment
 
-COUNTS = ("records", "calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
-_SELDOM = frozenset({"completed", "attempts"})
+COUNTS = ("records", "calls", "completed", "outcomes", "marks", "duplicates", "waiting", "dead_letters")
+_SELDOM = frozenset({"completed", "attempts", "marks"})
 _SHOWN = 8
 _TOGETHER = timedelta(hours=1)
 VERDICTS = ("pending", "successes", "failures", "expired")

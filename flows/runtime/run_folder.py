@@ -43,6 +43,8 @@ SEGMENTS: Final = "segments"
 Run = dict[str, Any]
 """`run.json`: `version, calls, outcomes, fingerprint, deciding, settings, now_us, finished, seed`, and its `checksum`.
 
+`marks`: files of marks, where there are some.
+
 `seed`: a secret of 64 bits, without which ids cannot be chosen that make the join slow; absent until an earlier
 version's folder is opened. Nothing that is stored or that leaves the pipeline depends on it. Of a replay,
 `read_until` has the times of the last call and the last outcome in its files, us or null.
@@ -259,7 +261,7 @@ def ensure_room(out: Path) -> None:
 
 
 def _files(stored: Run) -> str:
-    names = [*stored.get("calls", []), *stored.get("outcomes", [])]
+    names = [*stored.get("calls", []), *stored.get("outcomes", []), *stored.get("marks", [])]
     return ", ".join(names) or "other files"
 
 

@@ -142,6 +142,7 @@ def _lane_settings(service: ServiceRun) -> LaneSettings:
         orphan_wait_s=join.orphan_wait.total_seconds(),
         max_lead_us=duration_us(join.max_lead),
         accept_data_loss=service.accept_data_loss,
+        marks=kafka.topics.marks,
     )
 
 

@@ -63,6 +63,7 @@ def work(service: ServiceRun, member: Member, stopping: Stopping, listening: Ser
         poll_every_s,
         read_to_us,
         on_defect=stopping.fail,
+        optional=settings.kafka.topics.marks,
     )
     health = Health(
         stalled_after=settings.service.stalled_after,

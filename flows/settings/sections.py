@@ -295,6 +295,7 @@ class Topics(Section):
 
     calls: Topic = "agent.calls"
     outcomes: Topic = "agent.outcomes"
+    marks: Topic = "agent.marks"
     verdicts: Topic = "agent.verdicts"
     recommendations: Topic = "agent.recommendations"
     alerts: Topic = "agent.alerts"

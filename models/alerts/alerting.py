@@ -15,6 +15,7 @@ from models.alarms.alarm import Alarm, RateChange
 from models.alerts.incidents import Incident, Incidents
 from models.alerts.leaf_answers import LeafAnswers
 from models.alerts.leaf_trials import LeafTrials
+from models.alerts.marks import Marks
 from models.alerts.other_causes import OtherCauses
 from models.alerts.rate_causes import RateCauses
 from models.alerts.settings import AlertSettings
@@ -30,12 +31,15 @@ class Alerting:
     """Alarms and closed minutes in, alert records out. Nothing depends on how minutes are cut into messages.
 
     Memory: per (task, model, config) and source 16 bytes per hour with trials of the last 14 days, 12 per error and
-    hour with failures by it, and the incidents.
+    hour with failures by it, the incidents, and the marks.
     """
 
     STATE_VERSION: ClassVar = 4
-    # Version 2 did not count calls; version 3 had nothing beside a headline, and an incident without it has none.
-    MIGRATIONS: ClassVar[Migrations] = {2: lambda state: {**state, "answers": None}, 3: dict}
+    # Version 2 did not count calls; version 3 knew no marks and had nothing beside a headline.
+    MIGRATIONS: ClassVar[Migrations] = {
+        2: lambda state: {**state, "answers": None},
+        3: lambda state: {"marks": [], **state},
+    }
 
     def __init__(self, settings: AlertSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from a `state()`."""
@@ -44,6 +48,7 @@ class Alerting:
         self._trials = LeafTrials(None if state is None else state["trials"])
         self._incidents = Incidents(None if state is None else state["incidents"])
         self._answers = LeafAnswers(None if state is None else state["answers"])
+        self._marks = Marks(() if state is None else state["marks"])
         self._rates = RateCauses(self._incidents, self._trials, self._answers, settings)
         self._others = OtherCauses(self._incidents)
 
@@ -67,11 +72,11 @@ class Alerting:
                 break
             self._add_trials(closed, at // MINUTE_US)
             for incident in [incident for incident in self._incidents.open() if self._due(incident) <= at]:
-                alerts += self._review(incident, at)
+                alerts += map(self._marks.named, self._review(incident, at))
             while waiting and waiting[-1].at <= at:
                 alarm = waiting.pop()
                 causes = self._rates if isinstance(alarm.details, RateChange) else self._others
-                alerts += causes.explain(alarm)
+                alerts += map(self._marks.named, causes.explain(alarm))
             self._incidents.forget(at - REMEMBERED_US)
         self._add_trials(closed, closed.through)
         return alerts
@@ -88,6 +93,7 @@ class Alerting:
             "trials": self._trials.state(),
             "answers": self._answers.state(),
             "incidents": self._incidents.state(),
+            "marks": self._marks.state(),
         }
 
     @classmethod
@@ -99,6 +105,7 @@ class Alerting:
         if until > self._through:
             self._trials.add(closed, self._through, until)
             self._answers.add(closed, self._through, until)
+            self._marks.add(closed.marks, self._through, until)
             self._through = until
 
     def _due(self, incident: Incident) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import MAX_ATTEMPTS, OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
+from models.groups.marks import KnownMarks, MarksRead
 from models.groups.members import Route
 from models.groups.migrations import with_attempts, with_lateness, with_naming, with_task_types, with_units
 from models.groups.naming import Caps, Folding, Naming
@@ -66,8 +67,8 @@ class Grouped(NamedTuple):
     """What one message of one shard led to.
 
     `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together.
-    `late`: calls of the minutes that closed which are evidence of nothing. Codes index `names` and `sources`, which may
-    repeat.
+    `late`: calls of the minutes that closed which are evidence of nothing. `marks`: what became of those of the
+    message. Codes index `names` and `sources`, which may repeat.
     """
 
     names: list[Group]
@@ -83,6 +84,7 @@ class Grouped(NamedTuple):
     late: Sequence[LateCalls] = ()
     segments: list[str] = []  # noqa: RUF012 - never changed
     """Per name that of its calls, empty for those without one; nothing where none has any."""
+    marks: MarksRead = MarksRead()
 
 
 class Groups:
@@ -115,6 +117,7 @@ class Groups:
         """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
         self._strata = Strata()
         self._lateness, self._came_late = UsualLateness(), CameLate()
+        self._marks = KnownMarks()
         self._late: list[LateCalls] = []
         """Of the minutes that the present message closes."""
 
@@ -124,6 +127,7 @@ class Groups:
         cells, latencies, delays, opinions = changes.cells, changes.latencies, changes.delays, changes.opinions
         self._count_calls(changes)
         self._add(changes, to)
+        marks = self._marks.read(changes.marks)
         if changes.erased:
             self._values = [_nameless(part, changes.erased) for part in self._values]
         self._clocks[changes.shard] = max(changes.watermark, self._clocks.get(changes.shard, NEVER))
@@ -144,6 +148,7 @@ class Groups:
             watermark=watermark,
             late=self._came(),
             segments=to.segments,
+            marks=marks,
         )
 
     def _came(self) -> Sequence[LateCalls]:
@@ -171,6 +176,7 @@ class Groups:
             **self._strata.state(),
             "lateness": self._lateness.state(),
             "came_late": self._came_late.state(),
+            "marks": self._marks.state(),
         }
 
     @classmethod
@@ -188,6 +194,7 @@ class Groups:
         groups._units = [UnitTrials(*part) for part in kept["units"]]
         groups._failed, groups._strata = kept["failed"], Strata(kept)
         groups._lateness, groups._came_late = UsualLateness(kept["lateness"]), CameLate(kept["came_late"])
+        groups._marks = KnownMarks(kept.get("marks"))  # earlier states have none
         return groups
 
     def _count_calls(self, changes: Changes) -> None:
@@ -298,6 +305,7 @@ class Groups:
             units=sum_units(units._replace(code=code[units.code])),
             segments=segments,
             stratified=stratified,
+            marks=self._marks.close(through),
         )
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from models.arrays import F64, I8, I32, I64, U32, U64, Bools, Objects
-from models.messages import Group
+from models.messages import Group, Mark
 from models.watermark import LaneClock
 
 AT_THE_END: Final = np.int64(2**61)
@@ -165,7 +165,7 @@ class Arrivals(NamedTuple):
     """The records of one batch of one lane in one shard.
 
     `clock`: the lane's after the batch; `lanes`: their number; `last`: no batch may follow. `made`: what sessions say
-    about calls.
+    about calls. `marks`: they only pass through, as they have to come no later than the clock behind them.
     """
 
     shard: str
@@ -179,3 +179,4 @@ class Arrivals(NamedTuple):
     calls: CallColumns
     outcomes: OutcomeColumns
     made: tuple[SaidOfCalls, ...] = ()
+    marks: tuple[Mark, ...] = ()

@@ -45,7 +45,7 @@ from models.join.spoken import Spoken, mixed
 from models.join.statement_pool import NO_STATEMENT
 from models.join.strangers import strange, strangers
 from models.join.strata import NONE_DECLARED, Segments, Stratum, counted_under
-from models.messages import Group
+from models.messages import Group, Mark
 from models.state import Migrations
 from models.watermark import ENDED, LaneClocks, effective_minute
 
@@ -108,6 +108,7 @@ class Join:
         outcomes = outcomes._replace(
             source=shard.local_sources(arrivals.sources, outcomes.source), wm=self._watermarks(outcomes.wm, others)
         )
+        marks = self._met(arrivals.marks, others)
         spoken = None
         if arrivals.made:
             calls, outcomes, spoken = mixed(shard, arrivals, calls, outcomes)
@@ -139,8 +140,9 @@ class Join:
         attempts = try_all(shard, calls, (_first_records(calls, accepted), *parts), deltas)
         rest.tally.update(attempts=len(attempts), failures=len(attempts))
         rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
+        changes = deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources, shard.segments)
         return Joined(
-            changes=deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources, shard.segments),
+            changes=changes._replace(marks=marks),
             accepted=calls.records[accepted],
             accepted_at=calls.at[accepted],
             first=fast.first,
@@ -215,6 +217,10 @@ class Join:
     def _watermarks(self, wm: I64, others: int) -> I64:
         """The watermark over all lanes that each record met; `wm` is that of its own lane."""
         return np.maximum(np.minimum(wm, others), self.watermark)
+
+    def _met(self, marks: tuple[Mark, ...], others: int) -> tuple[Mark, ...]:
+        """Marks with the watermark over all lanes that each of them met."""
+        return tuple(mark._replace(wm=max(min(mark.wm, others), self.watermark)) for mark in marks)
 
     def _advance(self, arrivals: Arrivals) -> None:
         self._lanes.observe(arrivals.lane, arrivals.clock)

@@ -1,7 +1,7 @@
 """Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes.
 
-`AgentCall` and `Outcome` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out. `open_snapshot`
-opens the tables for SQL, `get_insights` answers what changed in one task type.
+`AgentCall`, `Outcome` and `Mark` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out.
+`open_snapshot` opens the tables for SQL, `get_insights` answers what changed in one task type.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from aftercall.durations import format_duration, parse_duration
 from aftercall.events import AgentCall, Outcome
 from aftercall.insights import Insights, get_insights
+from aftercall.marks import Mark
 from aftercall.records import (
     DEAD_LETTER_REASONS,
     Alert,
@@ -18,6 +19,7 @@ from aftercall.records import (
     Digest,
     DigestEntry,
     FileOrigin,
+    NamedMark,
     Recommendation,
     Record,
     Segment,
@@ -44,6 +46,8 @@ __all__ = [
     "DigestEntry",
     "FileOrigin",
     "Insights",
+    "Mark",
+    "NamedMark",
     "NoSnapshotError",
     "Outcome",
     "Recommendation",

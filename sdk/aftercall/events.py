@@ -111,7 +111,9 @@ def is_label(name: object, value: object) -> bool:
     return not too_long and not isinstance(value, Mapping | list)
 
 
-def _agrees(kind: str) -> BeforeValidator:
+def agrees(kind: str) -> BeforeValidator:
+    """The check of a field `type`: it must name the kind of record that its topic or file has."""
+
     def check(value: Any) -> Any:
         if isinstance(value, str) and value != kind:
             raise PydanticCustomError("type_mismatch", "must be '{kind}' here", {"kind": kind})
@@ -195,7 +197,9 @@ class _Part(BaseModel):
         }
 
 
-class _Record(_Part):
+class Event(_Part):
+    """A record of a producer: every number in it is finite."""
+
     @model_validator(mode="before")
     @classmethod
     def _finite(cls, given: Any) -> Any:
@@ -273,7 +277,7 @@ class Rollout(_Part):
     step: Count | None = None
 
 
-class AgentCall(_Record):
+class AgentCall(Event):
     """A call an agent made. Topic `agent.calls`, record key `call_id`.
 
     `*` and `__other__` are reserved: no task type, model or config may be called so. These names lose blanks around
@@ -283,7 +287,7 @@ class AgentCall(_Record):
     'default'
     """
 
-    type: Annotated[Literal["call"], _agrees("call")] | None = None
+    type: Annotated[Literal["call"], agrees("call")] | None = None
     call_id: CallId
     occurred_at: Time
     task_type: Name
@@ -326,7 +330,7 @@ class AgentCall(_Record):
         return {**given, **plain, "attrs": attrs}
 
 
-class Outcome(_Record):
+class Outcome(Event):
     """A statement on how a call turned out, or the withdrawal of one. Topic `agent.outcomes`, record key `call_id`.
 
     In place of a `call_id` it may name a `session_id`, which is its record key then: it is about the calls of that
@@ -344,7 +348,7 @@ class Outcome(_Record):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["call_id"]}, {"required": ["session_id"]}]})
 
-    type: Annotated[Literal["outcome"], _agrees("outcome")] | None = None
+    type: Annotated[Literal["outcome"], agrees("outcome")] | None = None
     outcome_id: Annotated[RequiredId, AfterValidator(_unprefixed)]
     call_id: CallId | None = None
     session_id: Id | None = None

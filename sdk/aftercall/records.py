@@ -281,6 +281,16 @@ class OtherAlarm(Part):
     text: str = Field(description="what changed, in words")
 
 
+class NamedMark(Part):
+    """The mark nearest before an alert's change: something that was changed on purpose, and need not be its cause."""
+
+    mark_id: str
+    occurred_at: Time
+    task_type: str = Field(description="`*`: all task types")
+    text: str | None
+    source: str | None = Field(default=None, description="whose scorer is new; null for marks that were sent")
+
+
 class Alert(Record):
     """Something changed, or ended; topic `agent.alerts`. One cause has one alert."""
 
@@ -321,6 +331,11 @@ class Alert(Record):
         default=[],
         exclude_if=lambda value: not value,  # so that the others keep their `event_id`
         description="what else changed within the scope at that time; absent where nothing did",
+    )
+    mark: NamedMark | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,  # so that the others keep their `event_id`
+        description="the mark nearest before `changed_at`, within a day; absent where none is known",
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from aftercall.events import AgentCall, Outcome
+from aftercall.marks import Mark
 from aftercall.records import Alert, DeadLetter, Recommendation, VerdictRecord
 
 ASYNCAPI_VERSION = "3.1.0"
@@ -33,6 +34,7 @@ class TopicContract(NamedTuple):
 TOPICS = (
     TopicContract("calls", "agent.calls", AgentCall, "call_id", ("delete",), "receive"),
     TopicContract("outcomes", "agent.outcomes", Outcome, "call_id or session_id", ("delete",), "receive"),
+    TopicContract("marks", "agent.marks", Mark, "mark_id", ("compact",), "receive"),
     TopicContract("verdicts", "agent.verdicts", VerdictRecord, "call_id", ("compact", "delete"), "send"),
     TopicContract("recommendations", "agent.recommendations", Recommendation, "task_type", ("compact",), "send"),
     TopicContract("alerts", "agent.alerts", Alert, "alert_id", ("delete",), "send"),

@@ -16,6 +16,8 @@ from aftercall import (
     DeadLetter,
     Digest,
     DigestEntry,
+    Mark,
+    NamedMark,
     Outcome,
     Recommendation,
     Slice,
@@ -30,7 +32,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding=
 
 @pytest.mark.parametrize(
     "record",
-    [AgentCall, Outcome, VerdictRecord, Recommendation, Alert, Slice, Digest, DigestEntry, DeadLetter],
+    [AgentCall, Outcome, Mark, NamedMark, VerdictRecord, Recommendation, Alert, Slice, Digest, DigestEntry, DeadLetter],
 )
 def test_every_field_of_every_record_is_documented(record: type[AgentCall]) -> None:
     words = set(re.sub("[`,:{}]", " ", TEXT).split())

@@ -60,7 +60,9 @@ class Rig:
         self.defects: list[BaseException] = []
         """What has ended the poller."""
         self.poller = MetadataPoller(
-            admin_config(address), self.settings.topics, 0.1, read_to, on_defect=self.defects.append
+            *(admin_config(address), self.settings.topics, 0.1, read_to),
+            on_defect=self.defects.append,
+            optional=self.settings.marks,
         )
 
     @contextmanager

@@ -55,7 +55,7 @@ def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker
                 service = subprocess.Popen(command, cwd=folder, env=env)
         assert service is not None
         live = folder / "live"
-        until(lambda: service.poll() is not None or _records(live) >= 11, lambda: _records(live), every_s=0.2)
+        until(lambda: service.poll() is not None or _records(live) >= 12, lambda: _records(live), every_s=0.2)
         assert service.poll() is None
         # The watermark goes on once the partitions are idle: only then is an orphan no longer one that waits.
         until(lambda: ("orphan",) in _letters(live), lambda: _letters(live), every_s=0.2)
@@ -66,5 +66,7 @@ def test_a_reader_of_the_readme_gets_from_kafka_what_the_replay_gave(real_broker
             service.kill()
     for name in ("calls", "statements", "rates"):
         assert _table(folder / "live", name) == _table(folder / "out", name)
-    counted = "records, calls, outcomes, duplicates, waiting, orphans, dead_letters, pending, successes, failures"
+    counted = "records - marks, calls, outcomes, duplicates, waiting, orphans, dead_letters, "
+    counted += "pending, successes, failures"
     assert _table(folder / "live", "pipeline", counted) == _table(folder / "out", "pipeline", counted)
+    assert _table(folder / "live", "pipeline", "marks") == [(1,)]  # the mark of docs/kafka.md

@@ -185,7 +185,8 @@ def changed(where: str, got: Row, expected: Row) -> list[str]:
 def sums(counters: Row, calls: Sequence[Row], rates: Sequence[Row]) -> list[str]:
     """The sums of reference section 4, checked on the snapshot alone."""
     entered = sum(
-        counters[name] for name in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")
+        counters.get(name, 0)
+        for name in ("calls", "completed", "outcomes", "marks", "duplicates", "waiting", "dead_letters")
     )
     judged = sum(counters[name] for name in ("pending", "successes", "failures", "expired"))
     found = []

@@ -30,8 +30,9 @@ def target(document: Any, ref: str) -> Any:
     return document
 
 
-def test_all_six_records_have_a_schema() -> None:
-    assert set(json_schemas()) == {"AgentCall", "Outcome", "VerdictRecord", "Recommendation", "Alert", "DeadLetter"}
+def test_all_seven_records_have_a_schema() -> None:
+    sent = {"VerdictRecord", "Recommendation", "Alert", "DeadLetter"}
+    assert set(json_schemas()) == {"AgentCall", "Outcome", "Mark"} | sent
 
 
 @pytest.mark.parametrize("name", sorted(json_schemas()))
@@ -75,6 +76,7 @@ def test_the_asyncapi_document_has_every_topic_with_key_and_cleanup_policy() -> 
     assert found == {
         "agent.calls": ["delete"],
         "agent.outcomes": ["delete"],
+        "agent.marks": ["compact"],
         "agent.verdicts": ["compact", "delete"],
         "agent.recommendations": ["compact"],
         "agent.alerts": ["delete"],
@@ -104,4 +106,5 @@ def test_operations_reach_their_messages_through_their_own_channel() -> None:
     assert {name for name in document["operations"] if name.startswith("receive")} == {
         "receive_calls",
         "receive_outcomes",
+        "receive_marks",
     }

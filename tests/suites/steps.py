@@ -272,7 +272,10 @@ def _closed_minutes(results: list[Grouped]) -> Any:
         }
         for table in ("trials", "values", "delays", "slices", "scores", "responses", "failed", "stratified"):
             found.setdefault(table, []).extend(_named(getattr(closed, table), texts))
-    return found
+        found.setdefault("marks", []).extend(closed.marks)
+    read = [grouped.marks for grouped in results]
+    found["read"] = [[one for part in read for one in part.accepted], [one for part in read for one in part.refused]]
+    return found | {"duplicates": [sum(part.duplicates for part in read)]}
 
 
 def texts_of(ids: dict[str, Any]) -> list[str]:

@@ -122,13 +122,23 @@ def _written(records: Iterable[dict[str, Any]], until: int) -> list[bytes]:
     return [json.dumps({**record, "occurred_at": format_time(record["occurred_at"])}).encode() for record in kept]
 
 
+def marks() -> list[bytes]:
+    """Marks of the first task type, of another, and of all: one comes twice, and one of its id with another text."""
+    made = [
+        {"occurred_at": START_US + n * 20 * HOUR_US, "task_type": ("refund", "triage", "*")[n % 3], "text": f"v{n}"}
+        for n in range(12)
+    ]
+    late = {"occurred_at": START_US + 6 * DAY_US - HOUR_US, "task_type": "refund", "mark_id": "new", "text": "v8"}
+    return _written([*made, made[3], late, late, {**late, "text": "another"}], START_US + DAYS * DAY_US)
+
+
 @cache
 def _files() -> Index:
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, name) for name in ("calls.jsonl", "outcomes.jsonl")]
-        for path, written in zip(paths, lines(), strict=True):
+        paths = [Path(folder, name) for name in ("calls.jsonl", "outcomes.jsonl", "marks.jsonl")]
+        for path, written in zip(paths, (*lines(), marks()), strict=True):
             path.write_bytes(b"".join(line + b"\n" for line in written))
-        return index(paths[:1], paths[1:], Path(folder))
+        return index(paths[:1], paths[1:2], Path(folder), marks=paths[2:])
 
 
 def batches(cuts: Sequence[float]) -> list[Batch]:

@@ -20,7 +20,11 @@ SETTINGS = {
     "AFTERCALL_SNAPSHOT__EVERY": "1s",
 }
 """Epochs and snapshots as often as settings allow, so that a kill finds something half done."""
-EXCEPT = {"dead_letters": ("received_at",), "pipeline": ("version", "written_at", "positions")}
+EXCEPT = {
+    "dead_letters": ("received_at",),
+    "marks": ("received_at",),
+    "pipeline": ("version", "written_at", "positions"),
+}
 """What reference section 4 leaves out where two runs are compared."""
 
 _START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -236,7 +240,7 @@ def sums_that_fail(out: Path) -> list[str]:
     sums = {
         "records": (
             count["records"],
-            sum(count[n] for n in ("calls", "completed", "outcomes", "duplicates", "waiting", "dead_letters")),
+            sum(count[n] for n in ("calls", "completed", "outcomes", "marks", "duplicates", "waiting", "dead_letters")),
         ),
         "calls": (tried, sum(judged)),
         "table calls": (judged, [verdicts.get(name, 0) for name in ("pending", "success", "failure", "expired")]),

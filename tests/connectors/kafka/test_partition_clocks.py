@@ -130,3 +130,28 @@ def test_watermarks_equal_those_of_a_loop_over_records(partitions: int, data: st
         assert clocks.low() == (min(slow), False)
         assert clocks.high() == max(slow)
         assert clocks.slowest() == min((clock for clock in slow if clock != NEVER), default=None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 100)), min_size=1, max_size=20))
+def test_a_partition_that_is_not_timed_holds_nothing_back_and_moves_nothing(records: list[tuple[int, int]]) -> None:
+    """Partition 2 is not timed; its records meet the watermark, and the others meet what they would without it."""
+    with_marks, without = _clocks(2), _clocks(2)
+    with_marks.add(timed=False)
+    found = _read(with_marks, [(p, NEVER if p == 2 else at) for p, at in records])
+    timed = [(p, at) for p, at in records if p < 2]
+    expected = _read(without, timed) if timed else []
+    assert [wm for wm, (p, _) in zip(found, records, strict=True) if p < 2] == expected
+    assert with_marks.low() == without.low()
+    assert (with_marks.high(), with_marks.slowest()) == (without.high(), without.slowest())
+    for i, (p, _) in enumerate(records):
+        if p == 2:
+            before = _clocks(2)
+            _read(before, [one for one in records[:i] if one[0] < 2] or [(0, NEVER)])
+            assert found[i] == before.low()[0]
+
+
+def test_a_lane_that_reads_marks_alone_has_no_clock() -> None:
+    clocks = PartitionClocks(IDLE_S)
+    clocks.add(timed=False)
+    assert _read(clocks, [(0, NEVER), (0, NEVER)]) == [NEVER, NEVER]
+    assert (clocks.low(), clocks.high(), clocks.slowest(), clocks.all_idle) == ((NEVER, True), NEVER, None, True)

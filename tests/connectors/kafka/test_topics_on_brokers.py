@@ -215,8 +215,8 @@ def test_a_user_with_the_rights_of_the_documents_can_make_claims_and_one_without
             answer.result(HANG_S)
 
     for key, name in names.items():
-        read = [AclOperation.READ] if key in {"calls", "outcomes", "claims"} else []
-        write = [AclOperation.WRITE] if key not in {"calls", "outcomes"} else []
+        read = [AclOperation.READ] if key in {"calls", "outcomes", "marks", "claims"} else []
+        write = [AclOperation.WRITE] if key not in {"calls", "outcomes", "marks"} else []
         grant(ResourceType.TOPIC, name, ResourcePatternType.LITERAL, AclOperation.DESCRIBE, *read, *write)
     service = settings_of(guarded, **as_user("service"))
     path = written(tmp_path, guarded, names, **as_user("service"))
@@ -250,7 +250,7 @@ def test_missing_topics_are_made_as_the_reference_wants_them_and_a_second_time_n
 ) -> None:
     names, settings = fresh_names(), settings_of(real_broker)
     made = create_topics(settings, names, partitions=3)
-    wanted = [(names[key], "created", 1 if key == "claims" else 3) for key in SETTINGS]
+    wanted = [(names[key], "created", 1 if key in {"marks", "claims"} else 3) for key in SETTINGS]
     assert [(one.topic, one.state, one.partitions) for one in made] == wanted
     for key, of_topic in SETTINGS.items():
         assert of_topic.items() <= configs(real_broker, names[key]).items()
@@ -307,7 +307,7 @@ def test_topics_are_made_from_the_command_line(real_broker: RealCluster, tmp_pat
     assert {one["state"] for one in made} == {"created"}
     done = aftercall(tmp_path, *command)
     assert (done.returncode, done.stderr) == (0, "")
-    counts = {key: 1 if key == "claims" else 2 for key in SETTINGS}
+    counts = {key: 1 if key in {"marks", "claims"} else 2 for key in SETTINGS}
     assert done.stdout.splitlines() == [f"{names[key]}: exists, {count} partitions" for key, count in counts.items()]
 
 
@@ -317,10 +317,12 @@ def test_check_reaches_the_broker_and_finds_what_is_missing(real_broker: RealClu
     path = written(tmp_path, real_broker, names)
     done = aftercall(tmp_path, "check", "--config", path)
     assert done.returncode == ExitCode.NO
-    assert len(done.stderr.splitlines()) == 8
+    assert len(done.stderr.splitlines()) == 9
     assert f"aftercall: {names['claims']}: is missing or hidden" in done.stderr
     assert "this host's clock is not watched" in done.stderr
-    for key, name in list(names.items())[:6]:
+    assert f"aftercall: {names['marks']}: is missing or hidden, so that no marks are read" in done.stderr
+    for key in names.keys() - {"marks", "claims"}:
+        name = names[key]
         rule = "the topic must exist, and this user must be allowed to see it"
         assert f"aftercall: kafka.topics.{key}: {rule}; {name} is missing" in done.stderr
     assert aftercall(tmp_path, "check", "--config", path, "--no-broker").returncode == 0
