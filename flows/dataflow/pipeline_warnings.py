@@ -24,6 +24,11 @@ class PipelineWarnings:
         self._kept = {(warned.kind, warned.subject): warned for warned in kept}
         self._logged = set(self._kept)
 
+    def add_all(self, warnings: Iterable[Warned]) -> None:
+        """`add` each."""
+        for warned in warnings:
+            self.add(warned)
+
     def add(self, warned: Warned) -> None:
         """Count a warning; the first of its kind and subject is logged."""
         key = warned.kind, warned.subject

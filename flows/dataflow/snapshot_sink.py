@@ -256,8 +256,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             case RecommendationRows(recommendations):
                 self._store.append_recommendations(recommendations)
             case WarningRows(rows):
-                for warned in rows:
-                    self._warnings.add(warned)
+                self._warnings.add_all(rows)
             case UnmatchedIds(shard, call_ids):
                 self._unmatched.put(shard, call_ids)
             case TextRows(texts):

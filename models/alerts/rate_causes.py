@@ -28,12 +28,12 @@ from models.alerts.sentences import (
     rate_recovered,
     rests_on,
     sentence_of,
-    split_text,
     verdict_time_text,
 )
 from models.alerts.settings import AlertSettings
 from models.alerts.severity import severity_of, severity_of_alarm, steady
 from models.alerts.slices import ErrorCounts, slices_of
+from models.alerts.split_text import split_text
 from models.alerts.who_answers import who_answers
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS

@@ -40,8 +40,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "no_verdict": "an outcome has neither success nor score, and clears no earlier one",
     "empty_retraction": "a retraction names neither a target nor a source",
     "reserved_source": "`call`, `silence` and `__other__` are the pipeline's own sources",
-    "reserved_name": "a task type, model or config is called `*` or `__other__`, or an `outcome_id` begins with "
-    "`session:`: the pipeline uses these itself",
+    "reserved_name": "`*` and `__other__` as names, and `session:` before an `outcome_id`, are the pipeline's own",
     "ambiguous_subject": "an outcome names both a call and a session, which only `scope` `descendants` may",
     "truncated": "the last line of a file is half-written",
     "conflict": "an id that is held already came again with other content",
