@@ -236,8 +236,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             case CellChanges() | OpinionChanges() | ToolChanges():
                 self._counted.add(message)
             case Tally(counts):
-                # `Counter.update` adds; the difference of a count such as `waiting` may be negative.
-                self._tallies.update(counts)
+                self._tallies.update(counts)  # adds; the difference of a count such as `waiting` may be negative
             case Clock(watermark, newest_call, positions):
                 self._watermark = max(self._watermark, watermark)
                 self._newest_call = max(self._newest_call, newest_call)

@@ -11,7 +11,7 @@ from rich.text import Text
 from flows.reports.suspicions import SuspicionRow
 from flows.reports.words import arm_name, counted, moment, percent, scope_name
 
-LISTED: Final = 10
+_LISTED: Final = 10
 """So many are printed."""
 TITLE: Final = "Suspicions, not sure enough for an alert:"
 
@@ -21,10 +21,10 @@ def show_suspicions(listed: Sequence[SuspicionRow], console: Console, *, named: 
     if not listed:
         return
     console.print(f"\n{TITLE}")
-    for row in listed[:LISTED]:
+    for row in listed[:_LISTED]:
         console.print(Text(f"  {suspicion_line(row, named=named)}"))
-    if len(listed) > LISTED:
-        console.print(f"  and {len(listed) - LISTED:,} more (--json has them all)")
+    if len(listed) > _LISTED:
+        console.print(f"  and {len(listed) - _LISTED:,} more (--json has them all)")
 
 
 def suspicion_line(row: SuspicionRow, *, named: bool = True) -> str:

@@ -11,7 +11,7 @@ from models.drift.detectors import Drift
 from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings, ReadUntil
 from models.drift.success_rate.detector import SuccessRateDetector
-from models.drift.success_rate.suspicions import SUSPICION_ODDS, Suspicion, Suspicions
+from models.drift.success_rate.suspicions import SUSPICION_ODDS, Suspicions
 from models.drift.volume.detector import ArrivalDetector
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Planned",
     "ReadUntil",
     "SuccessRateDetector",
-    "Suspicion",
     "Suspicions",
     "Zone",
     "load_river",

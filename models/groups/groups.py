@@ -67,8 +67,9 @@ class Grouped(NamedTuple):
     """What one message of one shard led to.
 
     `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together.
-    `late`: calls of the minutes that closed which are evidence of nothing. `marks`: what became of those of the
-    message. Codes index `names` and `sources`, which may repeat.
+    `late`: calls of the minutes that closed which are evidence of nothing. `segments`: per name that of its
+    calls, empty for those without one; nothing where none has any. `marks`: what became of those of the message. Codes
+    index `names` and `sources`, which may repeat.
     """
 
     names: list[Group]
@@ -83,7 +84,6 @@ class Grouped(NamedTuple):
     watermark: int
     late: Sequence[LateCalls] = ()
     segments: list[str] = []  # noqa: RUF012 - never changed
-    """Per name that of its calls, empty for those without one; nothing where none has any."""
     marks: MarksRead = MarksRead()
 
 

@@ -96,11 +96,7 @@ def content_hash(*parts: bytes | str | int | None) -> str:
 
 
 def alert_id(
-    kind: str,
-    group: tuple[str, str | None, str | None],
-    metric: str,
-    direction: Direction,
-    ordinal: int,
+    kind: str, group: tuple[str, str | None, str | None], metric: str, direction: Direction, ordinal: int
 ) -> str:
     """The id of the `ordinal`-th alert of this kind, group, metric and direction: the same in every run."""
     return content_hash(kind, *group, metric, direction, ordinal)

@@ -23,9 +23,9 @@ from models.messages import AnyGroup
 from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import ShiryaevRoberts
 
-LEAST: Final = 0.1
+LEAST_STRENGTH: Final = 0.1
 """Share of what an alert asks for, from which on evidence is a suspicion."""
-SUSPICION_ODDS: Final = ((0.5, 0.7), (0.2, 0.6), (LEAST, 0.4))
+SUSPICION_ODDS: Final = ((0.5, 0.7), (0.2, 0.6), (LEAST_STRENGTH, 0.4))
 """Strengths, and the share of suspicions from there on behind which there is a change.
 
 Where one group in 500 changes in a week; a little less than was measured, as few were looked at."""
@@ -103,7 +103,7 @@ class Lookout:
         self.hour = hour
         alarms.expire(hour * MINUTE_US)
         alarmed = [(series[1], direction) for series, direction in alarms.directions()]
-        found = suspects(statistics.r.mean(axis=2), self._settings.threshold, groups, alarmed)
+        found = suspects_of(statistics.r.mean(axis=2), self._settings.threshold, groups, alarmed)
         listed = [
             _suspicion(one, hour, statistics, history, groups[one.watch], int(since[one.watch]))
             for one in found
@@ -125,7 +125,7 @@ class Suspect(NamedTuple):
         return _DIRECTIONS[self.side]
 
 
-def suspects(
+def suspects_of(
     mean_r: F64, threshold: float, groups: Sequence[AnyGroup], alarmed: Collection[tuple[AnyGroup, Direction]]
 ) -> list[Suspect]:
     """Those to be listed, the strongest first, then by name. O(watches), and O(n^2) in those that qualify.
@@ -153,7 +153,7 @@ def suspects(
 
 def odds_of(strength: float) -> float:
     """How often a change is behind a suspicion of this strength, in [0.1, 1); see `SUSPICION_ODDS`."""
-    return next(odds for least, odds in SUSPICION_ODDS if strength >= least or least == LEAST)
+    return next(odds for least, odds in SUSPICION_ODDS if strength >= least or least == LEAST_STRENGTH)
 
 
 def _suspicion(
@@ -181,7 +181,7 @@ def _rate(failures: float, trials: float) -> float | None:
 
 
 def _qualified(mean_r: F64, threshold: float) -> Iterable[tuple[int, int]]:
-    watches, sides = np.nonzero(mean_r >= LEAST * threshold)
+    watches, sides = np.nonzero(mean_r >= LEAST_STRENGTH * threshold)
     return zip(watches.tolist(), sides.tolist(), strict=True)
 
 

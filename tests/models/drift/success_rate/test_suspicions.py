@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aftercall.records import Direction
-from models.drift.success_rate.suspicions import LEAST, SUSPICION_ODDS, Suspect, odds_of, suspects
+from models.drift.success_rate.suspicions import LEAST_STRENGTH, SUSPICION_ODDS, Suspect, odds_of, suspects_of
 from models.messages import AnyGroup
 
 TASK: AnyGroup = ("refund", None, None)
@@ -19,7 +19,7 @@ A = 4000.0
 
 
 def listed(down: list[float], up: list[float], *alarmed: tuple[AnyGroup, Direction]) -> list[Suspect]:
-    return suspects(np.stack((down, up), axis=1), A, GROUPS, alarmed)
+    return suspects_of(np.stack((down, up), axis=1), A, GROUPS, alarmed)
 
 
 def test_evidence_of_a_tenth_of_an_alarm_is_a_suspicion() -> None:
@@ -43,5 +43,5 @@ def test_what_an_open_alarm_covers_is_known(group: AnyGroup) -> None:
 def test_odds_rise_with_the_evidence() -> None:
     assert [odds_of(least) for least, _ in SUSPICION_ODDS] == [odds for _, odds in SUSPICION_ODDS]
     assert odds_of(0.999) == SUSPICION_ODDS[0][1]
-    assert odds_of(LEAST) == odds_of(0.19) == SUSPICION_ODDS[-1][1]
+    assert odds_of(LEAST_STRENGTH) == odds_of(0.19) == SUSPICION_ODDS[-1][1]
     assert [odds for _, odds in SUSPICION_ODDS] == sorted((odds for _, odds in SUSPICION_ODDS), reverse=True)
