@@ -115,9 +115,8 @@ class Groups:
         self._units: list[UnitTrials] = []
         self._failed: dict[tuple[int, int, str], int] = {}
         """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
-        self._strata = Strata()
+        self._strata, self._marks = Strata(), KnownMarks()
         self._lateness, self._came_late = UsualLateness(), CameLate()
-        self._marks = KnownMarks()
         self._late: list[LateCalls] = []
         """Of the minutes that the present message closes."""
 
