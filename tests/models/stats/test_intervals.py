@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import betaln
+from scipy.special import betaln, expit
 
 from models.stats.intervals import confidence_sequence, newcombe, wilson
 
@@ -69,6 +69,19 @@ def test_the_confidence_sequence_does_not_depend_on_its_neighbours() -> None:
     alone = np.array([confidence_sequence(s[i : i + 1], f[i : i + 1]) for i in range(300)])[:, :, 0]
     assert (alone[:, 0] == low).all()
     assert (alone[:, 1] == high).all()
+
+
+def test_an_end_is_what_all_steps_of_newton_s_method_lead_to_to_the_last_bit() -> None:
+    """Each root leaves off where its steps repeat, as 48 of them would have left it: what is stored stays the same."""
+    rng = np.random.default_rng(3)
+    s, f = np.exp(rng.uniform(-2, 12, (2, 500)))
+    level = -np.log(0.05) - betaln(s + 0.5, f + 0.5) + betaln(0.5, 0.5)
+    odds = -np.log(np.expm1(np.clip(level / s, 1e-12, 700.0)))
+    for _ in range(48):
+        value = s * np.logaddexp(0.0, -odds) + f * np.logaddexp(0.0, odds) - level
+        slope = (s + f) * expit(odds) - s
+        odds = odds - np.where(slope < 0, value / np.where(slope < 0, slope, -1.0), 0.0)
+    assert (confidence_sequence(s, f)[0] == expit(odds)).all()
 
 
 def test_the_confidence_sequence_accepts_discounted_counts() -> None:
