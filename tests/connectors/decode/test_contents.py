@@ -102,7 +102,8 @@ def test_names_are_compared_before_aliases_and_errors_before_they_are_redacted()
 
 @pytest.mark.parametrize("more", [{}, {"unknown": 1}, {"segment": ""}, {"attrs": {"a": [1]}}])  # each tier
 def test_the_unit_is_the_hash_of_the_session_else_of_the_parent(more: dict[str, Any]) -> None:
-    none, one, other = ({}, {"session_id": "s"}, {"parent_call_id": "p"})
+    none: dict[str, Any] = {}
+    one, other = {"session_id": "s"}, {"parent_call_id": "p"}
     session, parent = (xxh3_64_intdigest(text) for text in (b"s", b"p"))
     for fields, units in (
         ((none, one, other, one | other, {"session_id": "", "parent_call_id": ""}), [0, session, parent, session, 0]),
