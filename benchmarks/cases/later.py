@@ -40,13 +40,7 @@ def _retired(run: Run) -> Found:
 
 LATER: Final = (
     Check("03", _AS_SENT, {"alerts": 0}, _alerts("alerts")),
-    Check(
-        "05",
-        _AS_SENT,
-        {"alerts with a promise": 0},
-        _alerts("alerts with a promise", "promise IS NOT NULL"),
-        later=True,
-    ),
+    Check("05", _AS_SENT, {"alerts": 0}, _alerts("alerts")),
     Check("06", _AS_SENT, {"alerts": 0}, _alerts("alerts")),
     Check("08", _AS_SENT, {"alerts": f"at most {_FEW}"}, _few),
     Check(

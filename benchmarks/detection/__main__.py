@@ -20,14 +20,26 @@ from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from benchmarks import coverage, report
-from benchmarks.detection import arrivals, cost, delays, hours, lumps, plots, promise, rivals, suspicions, table
+from benchmarks.detection import (
+    arrivals,
+    cost,
+    delays,
+    hours,
+    lumps,
+    plots,
+    promise,
+    rivals,
+    sessions,
+    suspicions,
+    table,
+)
 from benchmarks.detection.ours import MARGIN, PLAIN, SHIPPED
 from benchmarks.detection.populations import STREAMS
 
 SEED: Final = 5
 SECTIONS: Final = (
-    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "parts", "rivals", "defaults", "hours",
-    "coverage", "cost",
+    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "parts", "rivals",
+    "defaults", "hours", "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are measured."""
 
@@ -43,6 +55,7 @@ class Size(NamedTuple):
         arrivals: series of traffic at a time, how often, and weeks.
         lumps: (groups, weeks) per way of delivery.
         suspicions: (groups, weeks) per share of groups that change.
+        sessions: task types and weeks of conversations.
         parts: groups per configuration, over three weeks.
         rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
@@ -57,6 +70,7 @@ class Size(NamedTuple):
     arrivals: arrivals.Size
     lumps: tuple[int, int]
     suspicions: tuple[int, int]
+    sessions: sessions.Size
     parts: int
     rivals: tuple[int, int, int]
     hours: int
@@ -73,6 +87,7 @@ SIZES: Final = {
         arrivals.Size(100, 1, 10),
         (1_000, 5),
         (2_000, 4),
+        sessions.Size(8, 4, 2),
         2_000,
         (40, 500, 1),
         200,
@@ -87,6 +102,7 @@ SIZES: Final = {
         arrivals.Size(500, 2, 26),
         (10_000, 6),
         (20_000, 6),
+        sessions.Size(120, 6, 20),
         10_000,
         (200, 5_000, 2),
         400,
@@ -133,6 +149,7 @@ def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         "arrivals": lambda: arrivals.table(size.arrivals),
         "lumps": lambda: lumps.table(*size.lumps),
         "suspicions": lambda: suspicions.table(*size.suspicions),
+        "sessions": lambda: sessions.table(size.sessions),
         "parts": lambda: _parts(size.parts),
         "rivals": lambda: rivals.table(*size.rivals),
         "defaults": lambda: delays.defaults(*size.defaults),

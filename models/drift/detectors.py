@@ -9,7 +9,7 @@ from aftercall.records import Digest
 from aftercall.vocabulary import OTHER
 from models.alarms.alarm import Alarm, by_time
 from models.drift.adwin import AdwinEvidence
-from models.drift.migrations import to_3, to_4
+from models.drift.migrations import to_3, to_4, to_5
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.success_rate.suspicions import Suspicions
@@ -71,8 +71,8 @@ DETECTORS: Final[Mapping[str, Build]] = {
 class Drift:
     """All detectors of the dataflow. What comes out does not depend on how minutes are cut into messages."""
 
-    STATE_VERSION: ClassVar = 4
-    MIGRATIONS: ClassVar[Migrations] = {2: to_3, 3: to_4}
+    STATE_VERSION: ClassVar = 5
+    MIGRATIONS: ClassVar[Migrations] = {2: to_3, 3: to_4, 4: to_5}
 
     def __init__(self, settings: DriftSettings | None = None, state: Mapping[str, Any] | None = None) -> None:
         """Start fresh, or from a `state()`."""

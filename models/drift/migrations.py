@@ -52,6 +52,11 @@ def to_4(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"volume": volume | renewed, "arms": None}  # what earlier versions did not watch begins
 
 
+def to_5(state: dict[str, Any]) -> dict[str, Any]:
+    """Detectors of success rates that know which trials share a unit; none did so far."""
+    return state | {"rates": state["rates"] | {"units": None}}
+
+
 def _profile(old: dict[str, F64]) -> dict[str, F64]:
     """Columns of `models.drift.volume.weekly_profile` from those of version 3."""
     rows, none = len(old["began"]), np.zeros(len(old["began"]))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from oracle.expected import DAY, HOUR, Calls, Delays, odds
 from oracle.variation import Everyone, Variation, grained
+from oracle.weights import Agreement, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,10 +32,14 @@ SEARCH_HOURS, FINE_HOURS = 28 * 24, 6
 
 @dataclass
 class Facts:
-    """What happened to a group in a minute: calls accepted, and of each trial whether it succeeded and its delay."""
+    """What happened to a group in a minute: calls accepted, and of each trial whether it succeeded and its delay.
+
+    `of_units`: of the trials whose calls share a unit, which, and whether it succeeded.
+    """
 
     calls: int = 0
     trials: list[tuple[bool, int]] = field(default_factory=list)
+    of_units: list[tuple[int, bool]] = field(default_factory=list)
 
 
 class Found(NamedTuple):
@@ -61,6 +66,7 @@ class Watch:
     """First minute of its task type."""
     delays: Delays
     variation: Variation
+    weights: Weights
     calls: Calls = field(default_factory=Calls)
     failures: float = 0.0
     trials: float = 0.0
@@ -92,6 +98,9 @@ class ReferenceDrift:
         self._day: int | None = None
         self.watches: dict[Group, Watch] = {}
         self._units: dict[Group, Delays] = {}
+        self._agreements: dict[str, Agreement] = {}
+        self.rhos: dict[str, float] = {}
+        """Agreement within units by task type, as the day began."""
 
     def minute(self, minute: int, facts: Mapping[tuple[str, str, str], Facts]) -> list[Found]:
         """Alarms at the end of this minute."""
@@ -105,14 +114,16 @@ class ReferenceDrift:
                 both = sums.setdefault(wide, Facts())
                 both.calls += happened.calls
                 both.trials += happened.trials
+                both.of_units += happened.of_units
         found = []
         for group, happened in sums.items():
             watch = self.watches[group]
             watch.calls.add(minute, happened.calls)
+            rho = self.rhos.get(group[0], 1.0)
+            less = watch.weights.take(minute, happened.of_units, rho)
             if happened.trials and self._warm(watch, minute):
-                alarm = self._batch(
-                    watch, minute, sum(not success for success, _ in happened.trials), len(happened.trials)
-                )
+                failed = sum(not success for success, _ in happened.trials)
+                alarm = self._batch(watch, minute, failed, len(happened.trials), less)
                 found += [] if alarm is None else [alarm]
         for (task, model, _), happened in facts.items():
             for unit in ((task, None, None), (task, model, None)):
@@ -131,7 +142,9 @@ class ReferenceDrift:
                     self._units[one] = Delays(None if above is None else above.delays, wait)
                 unit = self._units[task, None if one[1] is None else model, None]
                 variation = Variation(self._everyone.rho_hour, self._everyone.rho_day)
-                self.watches[one] = Watch(one, above, minute if above is None else above.began, unit, variation)
+                weights = Weights(self._agreements.setdefault(task, Agreement()), one[2] is not None)
+                began = minute if above is None else above.began
+                self.watches[one] = Watch(one, above, began, unit, variation, weights)
             above = self.watches[one]
 
     def _begin_day(self, day: int) -> None:
@@ -145,6 +158,11 @@ class ReferenceDrift:
             self._everyone.correlate([watch.variation for watch in self.watches.values()])
             for unit in self._units.values():
                 unit.begin_day(day, gap)
+            for agreement in self._agreements.values():
+                agreement.forget(gap)
+            for watch in self.watches.values():
+                watch.weights.begin_day(day)
+            self.rhos = {task: agreement.rho() for task, agreement in self._agreements.items()}
         self._day = day
 
     def _warm(self, watch: Watch, minute: int) -> bool:
@@ -162,15 +180,18 @@ class ReferenceDrift:
         watch.failures, watch.trials = grained(weight * f), grained(weight * n)
         watch.inherited, watch.baseline_began = True, 0
 
-    def _batch(self, watch: Watch, minute: int, failures: int, trials: int) -> Found | None:
+    def _batch(self, watch: Watch, minute: int, failed: int, arrived: int, less: tuple[float, float]) -> Found | None:
+        c = odds(watch.calls, minute, watch.delays.shares(), arrived) if watch.delays.known() else 1.0
+        failures, trials = failed - less[0], arrived - sum(less)
+        learned = grained(failures / c)
+        both = trials - failures + learned
+        if both <= 0:
+            return None  # what its units had shown before
         if watch.since is None:
             watch.since = watch.baseline_began = minute
             self._inherit(watch)
         assert watch.baseline_began is not None
         assert watch.since is not None
-        c = odds(watch.calls, minute, watch.delays.shares(), trials) if watch.delays.known() else 1.0
-        learned = grained(failures / c)
-        both = trials - failures + learned
         days = max(minute - watch.since, DAY) / DAY
         margin = self._settings.margin if watch.trials > self._settings.margin_above_per_day * days else 0.0
         if minute - watch.baseline_began < DAY:
@@ -199,7 +220,7 @@ class ReferenceDrift:
 
     @staticmethod
     def _update(
-        watch: Watch, minute: int, batch: tuple[int, int], learned: tuple[float, float], c: float, margin: float
+        watch: Watch, minute: int, batch: tuple[float, float], learned: tuple[float, float], c: float, margin: float
     ) -> None:
         """R_j = (R_j + weeks) times the likelihood ratio of the batch, for both directions."""
         failures, trials = batch

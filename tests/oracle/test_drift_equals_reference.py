@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import random
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,7 +21,8 @@ from models.alarms.digits import significant
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.success_rate.suspicions import Suspicions
-from models.messages import NO_VALUES, Closed, Group, TrialDelays, TrialDeltas
+from models.messages import NO_VALUES, Closed, Group, TrialDelays, TrialDeltas, UnitTrials
+from models.stats.agreement import Agreement
 from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
 from oracle.suspicions import suspected
@@ -49,7 +51,10 @@ class Traffic(NamedTuple):
 
 
 def traffic(seed: int) -> Traffic:
-    """Ten days of three task types: day cycles, delays by verdict, revisions; rates move, a config comes later."""
+    """Ten days of three task types: day cycles, delays by verdict, revisions; rates move, a config comes later.
+
+    Of one task type some calls are of conversations, which agree more or less; some talk for days.
+    """
     draw = random.Random(seed)
     facts: dict[int, dict[Group, Facts]] = {}
     withdrawn: set[tuple[int, Group]] = set()
@@ -57,6 +62,13 @@ def traffic(seed: int) -> Traffic:
     def of(minute: int, group: Group) -> Facts:
         return facts.setdefault(minute, {}).setdefault(group, Facts())
 
+    def say(minute: int, group: Group, success: bool, delay: int, unit: int | None) -> None:  # noqa: FBT001
+        of(minute, group).trials.append((success, delay))
+        if unit is not None:
+            of(minute, group).of_units.append((unit, success))
+
+    talks, agree = draw.choice((("at once",), ("by tomorrow", "soon"))), draw.uniform(0.3, 1.0)
+    verdicts: dict[tuple[Group, int], bool] = {}
     for task in ("by tomorrow", "at once", "soon"):
         fast, slow = draw.uniform(2, 60), draw.uniform(60, 500)
         for model, config in (("m-1", "v1"), ("m-1", "v2"), ("m-2", "v1")):
@@ -73,11 +85,15 @@ def traffic(seed: int) -> Traffic:
                 if draw.random() < 0.2:
                     continue  # never answered
                 success = draw.random() < (rate if day < moves else moved)
+                talking = task in talks and draw.random() < 0.5
+                unit = draw.randrange(per_day) + 1000 * draw.choice((0, int(day))) if talking else None
+                if unit is not None and draw.random() < agree:
+                    success = verdicts.setdefault((group, unit), success)
                 delay = int(draw.lognormvariate(math.log(slow if success else fast), 1.5))
-                of(minute + delay, group).trials.append((success, delay))
+                say(minute + delay, group, success, delay, unit)
                 if draw.random() < 0.05:
                     delay += draw.randrange(1, 2000)
-                    of(minute + delay, group).trials.append((not success, delay))
+                    say(minute + delay, group, not success, delay, unit)
                 if draw.random() < 0.02:
                     withdrawn.add((minute + delay + 7, group))
     end = START + DAYS * DAY
@@ -96,7 +112,7 @@ def message(history: Traffic, begin: int, end: int) -> Closed:
         if begin <= one[0] < end:
             both.setdefault(one, Facts())
     names = sorted({group for _, group in both})
-    rows, lags = [], []
+    rows, lags, of_units = [], [], list[tuple[int, int, int, int, int]]()
     for (minute, group), facts in sorted(both.items()):
         code = names.index(group)
         successes = sum(success for success, _ in facts.trials)
@@ -104,6 +120,8 @@ def message(history: Traffic, begin: int, end: int) -> Closed:
         gone = (minute, group) in history.withdrawn
         rows.append((code, minute, successes, failures, successes - gone, failures, facts.calls))
         lags += [(code, minute, int(success), delay) for success, delay in facts.trials]
+        counted = sorted(Counter(facts.of_units).items())
+        of_units += [(code, minute, unit, success, count) for (unit, success), count in counted]
     columns = np.array(rows, np.int32).reshape(-1, 7).T
     codes, minutes, success, delay = np.array(lags, np.int32).reshape(-1, 4).T
     order = np.lexsort((delay, success, codes, minutes))
@@ -114,7 +132,15 @@ def message(history: Traffic, begin: int, end: int) -> Closed:
         bucket_of(delay[order]),
         np.ones(len(order), np.int32),
     )
-    return Closed(end, names, TrialDeltas(*columns), NO_VALUES, delays=delays)
+    code, at, unit, said, count = np.array(of_units, np.int64).reshape(-1, 5).T
+    units = UnitTrials(
+        code.astype(np.int32),
+        at.astype(np.int32),
+        unit.astype(np.uint64),
+        said.astype(np.int8),
+        count.astype(np.int32),
+    )
+    return Closed(end, names, TrialDeltas(*columns), NO_VALUES, delays=delays, units=units)
 
 
 @lru_cache
@@ -150,7 +176,15 @@ def expected_suspicions(seed: int, end: int) -> Listed:
     return end, rows
 
 
-SEEDS = (1, 2)
+def learned_rhos(detector: SuccessRateDetector) -> dict[str, float]:
+    """Agreement within units by task type, 1 where it is not known."""
+    state = detector.state()
+    learned = Agreement(state["units"]["agreement"]).rho.tolist()
+    tasks = [(row, task) for row, (task, model, _) in enumerate(state["watches"]["groups"]) if model is None]
+    return {task: learned[row] if row < len(learned) else 1.0 for row, task in tasks}
+
+
+SEEDS = (11, 13)
 spans = st.one_of(st.integers(1, 3), st.just(60), st.integers(30, 400), st.just(DAY), st.integers(DAY, 4 * DAY))
 
 
@@ -163,6 +197,10 @@ def test_the_traffic_has_what_makes_it_hard() -> None:
     assert any(alarm.inherited for alarm in found)
     of = [(seed, alarm.group) for seed in SEEDS for alarm in reference(seed)[0]]
     assert len(set(of)) < len(of), "none is found twice on one watch"
+    rhos = [rho for seed in SEEDS for rho in reference(seed)[1].rhos.values()]
+    assert {0.1 < rho < 0.9 for rho in rhos} == {True, False}, (
+        "agreement within units is learned nowhere, or everywhere"
+    )
 
 
 @pytest.mark.slow
@@ -220,6 +258,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
     assert state["trials"].tolist() == [watch.trials for watch in watches]
     means = np.array([watch.means() for watch in watches])
     assert state["r"].mean(axis=2) == pytest.approx(means, rel=1e-6)
+    assert learned_rhos(detector) == pytest.approx(slow.rhos, rel=1e-9)
     for name in ("rho_hour", "rho_day"):
         rhos = [getattr(watch.variation, name) for watch in watches]
         assert state["dispersion"][name] == pytest.approx(np.array(rhos), rel=1e-9)

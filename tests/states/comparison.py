@@ -56,14 +56,16 @@ OF_VOLUMES: Final = {
 }
 """Compared of a golden from before decision 0024, whose volumes alarmed at other hours; a recommendation follows
 each alert. `assert_volumes_alike` compares what is left out."""
+OF_UNITS: Final = {"alerts": "kind != 'drift'", "recommendations": "false", "digests": "false"}
+"""Compared of a golden from before decision 0026, whose baselines counted each outcome of a session in full."""
 
 
 def tables(
-    out: Path, *, kafka: bool = False, of_sources: bool = True, volumes: bool = True
+    out: Path, *, kafka: bool = False, of_sources: bool = True, volumes: bool = True, units: bool = True
 ) -> dict[str, Counter[tuple[Any, ...]]]:
     """The rows of all tables of the newest snapshot, as multisets; those of sources where `of_sources`.
 
-    Those that follow from alarms on volumes are there where `volumes`.
+    Those that follow from alarms on volumes are there where `volumes`, from those on success rates where `units`.
     """
     found = {}
     names = table(out, "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()")
@@ -72,7 +74,7 @@ def tables(
             continue
         without = [*EXCEPT.get(name, ()), *(ON_KAFKA.get(name, ()) if kafka else ())]
         columns = [column for column in _columns(out, name) if column not in without]
-        where = "true" if volumes else OF_VOLUMES.get(name, "true")
+        where = _compared(name, volumes=volumes, units=units)
         rows = table(out, f"SELECT {', '.join(map(_quoted, columns))} FROM {name} WHERE {where}")
         found[name] = Counter(_wordless(columns, row) for row in rows)
     return found
@@ -84,9 +86,15 @@ def assert_volumes_alike(out: Path, expected: Path) -> None:
     assert table(out, query) == table(expected, query)
 
 
-def assert_weights_alike(out: Path, expected: Path, *, volumes: bool = True) -> None:
+def assert_drifts_alike(out: Path, expected: Path) -> None:
+    """The same success rates have alarmed in the same direction as in another run, whenever they did."""
+    query = "SELECT DISTINCT task_type, metric, direction FROM alerts WHERE kind = 'drift' ORDER BY ALL"
+    assert table(out, query) == table(expected, query)
+
+
+def assert_weights_alike(out: Path, expected: Path, *, volumes: bool = True, units: bool = True) -> None:
     """The weights of all recommendations are those of another run, but for the errors of the integral."""
-    where = "true" if volumes else OF_VOLUMES["recommendations"]
+    where = _compared("recommendations", volumes=volumes, units=units)
     columns = "task_type, seq, segment, model, config, weight, p_best"
     query = f"SELECT {columns} FROM recommendations WHERE {where} ORDER BY ALL"
     found, wanted = table(out, query), table(expected, query)
@@ -115,6 +123,12 @@ def assert_sources_alike(out: Path, expected: Path, held_from: datetime) -> None
             if has_all(*key[4:]):
                 assert seen == counts, key
             assert all(one <= other for one, other in zip(seen[:3], counts[:3], strict=True)), key
+
+
+def _compared(name: str, *, volumes: bool, units: bool) -> str:
+    """Which rows of a table, in SQL."""
+    of_volumes = "true" if volumes else OF_VOLUMES.get(name, "true")
+    return f"({of_volumes}) AND ({'true' if units else OF_UNITS.get(name, 'true')})"
 
 
 def _columns(out: Path, name: str) -> list[str]:

@@ -103,6 +103,12 @@ def knows_lumps(out: Path) -> bool:
     return "phi" in state.plain()["volume"]["calls"]["profile"]
 
 
+def knows_units(out: Path) -> bool:
+    """Whether the detectors of success rates that the run has so far knew which trials share a unit (decision 0026)."""
+    (state,) = states(out, "outcomes.drift")
+    return "units" in state.plain()["rates"]
+
+
 def _newest(part: Path, epoch: int) -> Iterator[State]:
     with closing(_opened(part)) as store:
         for step, key, data, _ in store.execute(_NEWEST, [epoch]).fetchall():

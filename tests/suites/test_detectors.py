@@ -132,7 +132,7 @@ def between(closed: Closed, begin: int, end: int) -> Closed:
         rows = slice(*np.searchsorted(columns.minute, (begin, end)).tolist())
         return type(columns)(*(column[rows] for column in columns))
 
-    tables = ("trials", "values", "delays", "slices", "scores", "responses", "failed")
+    tables = ("trials", "values", "delays", "slices", "scores", "responses", "failed", "units")
     return closed._replace(through=end, **{name: part(getattr(closed, name)) for name in tables})
 
 

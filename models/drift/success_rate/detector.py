@@ -17,12 +17,13 @@ from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.call_counts import Calls
 from models.drift.success_rate.daily_trials import Rows, around, within_days
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
-from models.drift.success_rate.digest import Weekly, digest, week_of
+from models.drift.success_rate.digest import digest, week_of
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.success_rate.suspicions import Lookout, Suspicions
-from models.drift.success_rate.weekly import Learned, mean_r
+from models.drift.success_rate.units import UnitWeights, of_minutes
+from models.drift.success_rate.weekly import of_week
 from models.drift.trial_history import TrialHistory, change_in
-from models.messages import Closed, Group, TrialDelays, TrialDeltas
+from models.messages import Closed, Group, TrialDelays, TrialDeltas, UnitTrials
 from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import (
     DOWN,
@@ -70,6 +71,7 @@ class SuccessRateDetector:
         self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
         self._watches = SeriesIndex()
         self._odds = DelayOdds()
+        self._units = UnitWeights()
         self._day = _NOT_YET
         self._warmup: I64 = np.zeros(0, np.int64)
         # Minute at which the baseline starts, and whether it is that of the parent.
@@ -97,7 +99,8 @@ class SuccessRateDetector:
                 self._suspect(hour)
             self._begin_day(of_day[0] // MINUTES_PER_DAY)
             span = slice(*np.searchsorted(trials.minute, of_day).tolist())
-            rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)))
+            of_units = of_minutes(closed.units, *of_day)
+            rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)), of_units)
             if len(rows.minute):
                 self._test(rows, raised)
                 self._history.add(rows.watch, rows.minute, rows.learned * GRAIN, rows.learned_trials * GRAIN)
@@ -121,6 +124,7 @@ class SuccessRateDetector:
         return {
             "watches": self._watches.state(),
             "odds": self._odds.state(),
+            "units": self._units.state(),
             "day": self._day,
             "warmup": self._warmup,
             "week": self._week,
@@ -137,6 +141,7 @@ class SuccessRateDetector:
     def _restore(self, state: dict[str, Any]) -> None:
         self._statistics = ShiryaevRoberts.from_state(state, min_trials=self._settings.min_trials)
         self._watches, self._odds = SeriesIndex(state["watches"]), DelayOdds(state["odds"])
+        self._units = UnitWeights(state["units"])
         self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
         self._inherited, self._heirloom = state["inherited"], state["heirloom"]
         self._week, self._week_baseline = state["week"], state["week_baseline"]
@@ -172,28 +177,15 @@ class SuccessRateDetector:
             self._week_baseline = np.stack((self._statistics.failures, self._statistics.trials))
         self._statistics.begin_day(day)
         self._odds.delays.begin_day(day)
+        self._units.begin_day(day, self._watches.groups, self._watches.parent)
         self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
 
     def _digest(self) -> Digest:
         """Of the week that has ended; what began within it had no baseline to be held against."""
-        end = self._week + MINUTES_PER_WEEK
-        hours = self._history.hours(self._week, end)
-        failures, trials = hours.failures / GRAIN, hours.trials / GRAIN
-        count = len(self._watches)
-        before = np.zeros((2, count))
-        before[:, : self._week_baseline.shape[1]] = self._week_baseline
-        s = self._statistics
-        rho_day, rho_hour = (
-            (np.zeros(count), np.zeros(count))
-            if s.dispersion is None
-            else (s.dispersion.rho_day, s.dispersion.rho_hour)
-        )
-        of_week = hours._replace(failures=failures, trials=trials)
-        found = mean_r(of_week, self._week, Learned(before[0], before[1], s.began, rho_day, rho_hour), s.min_trials)
-        failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
-        return digest(end, Weekly(self._watches.groups, found, before[0], before[1], failed, tried))
+        found = of_week(self._week, self._week_baseline, self._statistics, self._history, self._watches.groups)
+        return digest(self._week + MINUTES_PER_WEEK, found)
 
-    def _watched(self, levels: I64, trials: TrialDeltas) -> Rows:
+    def _watched(self, levels: I64, trials: TrialDeltas, units: UnitTrials) -> Rows:
         """Trials of one UTC day, where their watch is tested."""
         watch = levels[:, trials.code]
         minute = np.tile(trials.minute.astype(np.int64), (len(levels), 1))
@@ -216,11 +208,12 @@ class SuccessRateDetector:
         )
         watch, minute = key[starts] >> 32, key[starts] & 0xFFFFFFFF
         odds = self._odds.at(calls, watch, minute, tried)
+        failed, tried = self._units.weighed(key[starts], failed, tried, levels, units, self._watches.parent)
         learned = learned_failures(failed, odds)
         rows = Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
         warmup = self._warmup[watch]
         warm = minute >= self._watches.began[watch] + warmup
-        return rows.part(warm & ((warmup <= BRIEF) | self._odds.known(watch)))
+        return rows.part(warm & (rows.learned_trials > 0) & ((warmup <= BRIEF) | self._odds.known(watch)))
 
     def _learn_delays(self, levels: I64, delays: TrialDelays, span: slice) -> None:
         minute, success, count = (

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
+from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTES_PER_WEEK
 from models.arrays import F64, I64
-from models.drift.trial_history import Hours
-from models.stats.dispersion import MINUTES_PER_QUARTER, Surroundings, shrunk
-from models.stats.shiryaev_roberts import HALF, RATIOS, Elapsed, TrialBatch, advance, log_likelihood_increments
+from models.drift.success_rate.digest import Weekly
+from models.drift.trial_history import Hours, TrialHistory
+from models.messages import AnyGroup
+from models.stats.dispersion import GRAIN, MINUTES_PER_QUARTER, Surroundings, shrunk
+from models.stats.shiryaev_roberts import (
+    HALF,
+    RATIOS,
+    Elapsed,
+    ShiryaevRoberts,
+    TrialBatch,
+    advance,
+    log_likelihood_increments,
+)
 
 
 class Learned(NamedTuple):
@@ -27,6 +38,28 @@ class Learned(NamedTuple):
     began: I64
     rho_day: F64
     rho_hour: F64
+
+
+def of_week(
+    week: int, baseline: F64, statistics: ShiryaevRoberts, history: TrialHistory, groups: Sequence[AnyGroup]
+) -> Weekly:
+    """What the digest needs of the week that begins at minute `week`; `baseline` as it began, shape (2, groups).
+
+    Groups that have come since then had none to be held against.
+    """
+    hours = history.hours(week, week + MINUTES_PER_WEEK)
+    failures, trials = hours.failures / GRAIN, hours.trials / GRAIN
+    count = len(groups)
+    before = np.zeros((2, count))
+    before[:, : baseline.shape[1]] = baseline
+    dispersion = statistics.dispersion
+    rho_day, rho_hour = (
+        (np.zeros(count), np.zeros(count)) if dispersion is None else (dispersion.rho_day, dispersion.rho_hour)
+    )
+    learned = Learned(before[0], before[1], statistics.began, rho_day, rho_hour)
+    found = mean_r(hours._replace(failures=failures, trials=trials), week, learned, statistics.min_trials)
+    failed, tried = (np.bincount(hours.group, column, count).astype(np.float64) for column in (failures, trials))
+    return Weekly(groups, found, before[0], before[1], failed, tried)
 
 
 def mean_r(hours: Hours, first: int, learned: Learned, min_trials: int) -> F64:

@@ -1,0 +1,163 @@
+"""What trials weigh whose calls share a unit: as much as they tell beyond what the unit had shown before.
+
+Of a unit with k trials before, the m trials of a closed minute weigh n_eff(k + m) - n_eff(k) together
+(`models.stats.agreement`), each as much as the other, in multiples of 1 / GRAIN. No trial weighs more than 1, so the
+expectation of a likelihood ratio, taken to that power, stays at most 1. A unit is forgotten at the first midnight that
+is 24 hours after its first trial; then what its trials had in common is learned. So what never ends, such as a session
+for each user, counts each day or two, and is learned too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from aftercall.times import MINUTES_PER_DAY
+from models.arrays import F64, I32, I64, U64
+from models.columns.group_sums import runs
+from models.columns.hash_index import HashIndex
+from models.columns.struct_of_arrays import StructOfArrays
+from models.messages import AnyGroup, UnitTrials
+from models.stats.agreement import Agreement, effective
+from models.stats.dispersion import GRAIN
+
+_SPREAD: Final = np.uint64(0xD1342543DE82EF95)
+_KEPT: Final = MINUTES_PER_DAY
+
+
+class _Units(NamedTuple):
+    """Trials of each unit within each watch."""
+
+    watch: I32
+    trials: I32
+    failures: I32
+    first: I32
+    """Minute of the first trial."""
+
+
+class UnitWeights:
+    """Trials of units within each watch, 24 bytes each and as many for the index, and what the task types learned."""
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        """Start empty, or from the `state()` of another instance."""
+        self._day = -1 if state is None else state["day"]
+        self._agreement = Agreement(None if state is None else state["agreement"])
+        none = np.zeros(0, np.int32)
+        columns = (none,) * 4 if state is None else state["units"]
+        self._units = StructOfArrays(_Units(*(np.array(column, np.int32) for column in columns)))
+        self._index = _indexed(np.zeros(0, np.uint64) if state is None else state["keys"])
+
+    def begin_day(self, day: int, groups: list[AnyGroup], parent: I64) -> None:
+        """Forget units that are over, and learn from them; `groups`, `parent` as in `series.py`. O(units)."""
+        gap, self._day = (day - self._day if self._day >= 0 else 0), day
+        if not len(self._units) and not len(self._agreement):
+            return
+        self._agreement.grow(len(groups))
+        kept = self._units.columns.first >= day * MINUTES_PER_DAY - _KEPT
+        over = self._units.copied((~kept).nonzero()[0])
+        keys = self._index.row_key[: len(self._units)][kept]
+        self._units.keep(kept)
+        self._index = _indexed(keys)
+        leaf = np.array([group[2] is not None for group in groups], np.bool_)[over.watch]
+        group, trials, failures = (part[leaf].astype(np.int64) for part in (over.watch, over.trials, over.failures))
+        self._agreement.end(group, trials, failures, self._tasks(parent), gap)
+
+    def weighed(
+        self, rows: I64, failures: F64, trials: F64, levels: I64, units: UnitTrials, parent: I64
+    ) -> tuple[F64, F64]:
+        """Failures and trials as they weigh; of minutes not before those of earlier calls, in one UTC day.
+
+        Args:
+            rows: `watch << 32 | minute`, ascending and distinct; those of all `units` are among them.
+            failures: of each row.
+            trials: of each row.
+            levels: watches of the codes of `units`, shape (levels, codes).
+            units: trials among them whose calls share a unit.
+            parent: see `series.py`.
+        """
+        if not len(units.code):
+            return failures, trials
+        at, of_failures, of_trials = self._excess(levels[:, units.code], units, parent)
+        place = np.searchsorted(rows, at)
+        failures, trials = failures.copy(), trials.copy()
+        failures[place] -= of_failures
+        trials[place] -= of_trials
+        return failures, trials
+
+    def _excess(self, watch: I64, units: UnitTrials, parent: I64) -> tuple[I64, F64, F64]:
+        """Per row: by how much failures and trials weigh less than their number."""
+        watches, levels = watch.ravel(), len(watch)
+        minute = np.tile(units.minute.astype(np.int64), levels)
+        key = np.tile(units.unit, levels) ^ ((watches.astype(np.uint64) + np.uint64(1)) * _SPREAD)
+        count = np.tile(units.count.astype(np.int64), levels)
+        failed = np.where(np.tile(units.success, levels) == 0, count, 0)
+        # Per unit and minute.
+        order = np.lexsort((minute, key))
+        key, minute, watches = key[order], minute[order], watches[order]
+        changes = (key[1:] != key[:-1]) | (minute[1:] != minute[:-1])
+        starts = np.concatenate(([0], changes.nonzero()[0] + 1)) if len(key) else np.zeros(0, np.int64)
+        trials, failures = (np.add.reduceat(column[order], starts) for column in (count, failed))
+        key, minute, watches = key[starts], minute[starts], watches[starts]
+        before = self._count(key, watches, minute, trials, failures)
+        rho = self._rho(parent)[watches]
+        weight = (effective(before + trials, rho) - effective(before, rho)) / trials
+        less = [part - np.rint(part * weight * GRAIN) / GRAIN for part in (failures, trials - failures)]
+        order, starts = runs((watches << 32) | minute)
+        at = ((watches << 32) | minute)[order[starts]]
+        of_failures, of_successes = (np.add.reduceat(column[order], starts) for column in less)
+        return at, of_failures, of_failures + of_successes
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and arrays; not a copy."""
+        return {
+            "day": self._day,
+            "agreement": self._agreement.state(),
+            "units": tuple(self._units.columns),
+            "keys": self._index.row_key[: len(self._units)],
+        }
+
+    def _count(self, key: U64, watch: I64, minute: I64, trials: I64, failures: I64) -> I64:
+        """Add trials, sorted by key and minute; returns how many there were of the unit before each."""
+        first = np.concatenate(([0], (key[1:] != key[:-1]).nonzero()[0] + 1))
+        last = np.append(first[1:], len(key)) - 1
+        row = self._index.find(key[first])
+        fresh = row < 0
+        begin = len(self._units)
+        row[fresh] = np.arange(begin, begin + int(fresh.sum()), dtype=np.int32)
+        none = np.zeros(int(fresh.sum()), np.int32)
+        begun = (watch[first[fresh]].astype(np.int32), minute[first[fresh]].astype(np.int32))
+        self._units.append(len(none), _Units(begun[0], none, none, begun[1]))
+        self._index.insert(key[first[fresh]], row[fresh])
+        columns = self._units.columns
+        sums = np.cumsum(trials) - trials
+        known = columns.trials[row].astype(np.int64)
+        before = sums - np.repeat(sums[first] - known, last - first + 1)
+        columns.trials[row] += np.add.reduceat(trials, first).astype(np.int32)
+        columns.failures[row] += np.add.reduceat(failures, first).astype(np.int32)
+        return before
+
+    def _tasks(self, parent: I64) -> I64:
+        """The task type's watch of every watch."""
+        task = np.arange(len(parent))
+        for _ in range(2):
+            task = np.where(parent[task] >= 0, parent[task], task)
+        return task
+
+    def _rho(self, parent: I64) -> F64:
+        self._agreement.grow(len(parent))
+        return self._agreement.rho[self._tasks(parent)]
+
+
+def of_minutes(units: UnitTrials, begin: int, end: int) -> UnitTrials:
+    """Those of minutes `begin` <= minute < `end`."""
+    rows = slice(*np.searchsorted(units.minute, (begin, end)).tolist())
+    columns: tuple[Any, ...] = tuple(column[rows] for column in units)
+    return UnitTrials(*columns)
+
+
+def _indexed(keys: U64) -> HashIndex:
+    """Key i at row i."""
+    index = HashIndex(len(keys))
+    index.insert(keys, np.arange(len(keys), dtype=np.int32))
+    return index

@@ -1,0 +1,50 @@
+"""Feedback on whole conversations, sent for each call, through join, detectors and alerts: case 05 in small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oracle.direct import join_rules
+from oracle.live import DAY_S, START_S, Live, call, history, outcome
+
+DAYS, MODELS, PER_DAY, CALLS = 14, 3, 12, 8
+
+
+def conversations(*, sessions: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Steady: each conversation is good with 88 %, and all its calls get that verdict when it ends."""
+    rng = np.random.default_rng(6)
+    calls, said = [], []
+    for number in range(DAYS * MODELS * PER_DAY):
+        begin, good = START_S + rng.uniform(0, DAYS * DAY_S), bool(rng.uniform() < 0.88)
+        shared = {"session_id": f"s-{number}"} if sessions else {}
+        for place in range(CALLS):
+            name = f"{number}-{place}"
+            calls.append((begin + 90 * place, call(name, begin + 90 * place, model=f"m{number % MODELS}", **shared)))
+            said.append((begin + 90 * CALLS, outcome(name, begin + 90 * CALLS, success=good)))
+    return [row for _, row in sorted(calls, key=_time)], [row for _, row in sorted(said, key=_time)]
+
+
+def _time(row: tuple[float, dict[str, Any]]) -> float:
+    return row[0]
+
+
+def replayed(*, sessions: bool) -> Live:
+    sent = history(*conversations(sessions=sessions))
+    live = Live(join_rules(sent.rules))
+    live.run(sent, [], [], merged=True)
+    return live
+
+
+@pytest.mark.slow
+def test_one_verdict_for_each_call_of_a_conversation_raises_no_alert_where_calls_name_their_session() -> None:
+    known = replayed(sessions=True)
+    assert known.tally["outcomes"] == DAYS * MODELS * PER_DAY * CALLS
+    assert [alert.reason for alert in known.alerts] == []
+
+
+@pytest.mark.slow
+def test_the_same_without_sessions_would_raise_some() -> None:
+    assert len(replayed(sessions=False).alerts) > 0
