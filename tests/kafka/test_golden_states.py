@@ -51,8 +51,7 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     assert missing(found := holds(killed / live.OUT)) == []
     assert found == golden.recorded["holds"]
     assert stored.records_read(killed / live.OUT) == golden.recorded["stood"]["records_read"] < len(history())
-    known = {"volumes": stored.knows_lumps(killed / live.OUT), "units": stored.knows_units(killed / live.OUT)}
-    of_sources = stored.counts_sources(killed / live.OUT)
+    kinds, of_sources = stored.apart(killed / live.OUT), stored.counts_sources(killed / live.OUT)
     live.configure(filled.broker, killed)
     live.adopt(filled.broker, killed / live.OUT)
     began = time.time()
@@ -60,11 +59,11 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     assert_went_on(killed / live.OUT, began)
     assert sums_that_fail(killed / live.OUT) == []
     comparison.assert_volumes_alike(killed / live.OUT, undisturbed / live.OUT)
-    comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT, **known)
-    comparison.assert_drifts_alike(killed / live.OUT, undisturbed / live.OUT)
+    comparison.assert_alarms_alike(killed / live.OUT, undisturbed / live.OUT)
+    comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT, kinds=kinds)
     comparison.assert_sources_alike(killed / live.OUT, undisturbed / live.OUT, HELD_FROM)
     left, expected = (
-        comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources, **known)
+        comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources, kinds=kinds)
         for folder in (killed, undisturbed)
     )
     assert_same(Left(left, {}, {}), Left(expected, {}, {}))

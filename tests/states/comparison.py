@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,6 @@ from system.commands import table
 
 INTEGRAL: Final = "a golden keeps the weights of its time, whose integral was coarser; `assert_weights_alike` compares"
 SENTENCES: Final = "a golden keeps the words of its time, and `event_id` is a hash of them"
-UNSPLIT: Final = "alerts of before this column have nothing in it"
 UNKEPT: Final = "calls of before these columns have nothing in them"
 EXCEPT: Final[dict[str, dict[str, str]]] = {
     "calls": {"tokens_in": UNKEPT, "tokens_out": UNKEPT},
@@ -28,7 +28,7 @@ EXCEPT: Final[dict[str, dict[str, str]]] = {
         "written_at": "when it was published (contract, section 4)",
         "positions": "names the batch that was last read (contract, section 4)",
     },
-    "alerts": {"reason": SENTENCES, "event_id": SENTENCES, "split": UNSPLIT},
+    "alerts": {"reason": SENTENCES, "event_id": SENTENCES},
     "recommendations": {
         "reason": SENTENCES,
         "event_id": SENTENCES,
@@ -50,22 +50,31 @@ ON_KAFKA: Final = {
 """What may differ on Kafka besides."""
 
 
-OF_VOLUMES: Final = {
-    "alerts": "kind != 'volume'",
-    "recommendations": "task_type NOT IN (SELECT task_type FROM alerts WHERE kind = 'volume')",
-}
-"""Compared of a golden from before decision 0024, whose volumes alarmed at other hours; a recommendation follows
-each alert. `assert_volumes_alike` compares what is left out."""
-OF_UNITS: Final = {"alerts": "kind != 'drift'", "recommendations": "false", "digests": "false"}
-"""Compared of a golden from before decision 0026, whose baselines counted each outcome of a session in full."""
+OF_VOLUMES: Final = ("volume",)
+"""Kinds of alerts that are not compared of a golden from before decision 0024, whose volumes alarmed at other hours:
+`assert_volumes_alike` compares them."""
+OF_ONE_CAUSE: Final = ("drift", "quantile", "shift")
+"""The same of one from before decisions 0026 and 0027, whose baselines counted each outcome of a session in full, and
+which had an alert for each metric: `assert_alarms_alike` compares."""
+
+
+def _where(name: str, kinds: Sequence[str]) -> str:
+    """Which rows of a table are compared where alerts of `kinds` are not: recommendations follow each alert."""
+    of_kinds, of_rates = f"kind IN {('', 'none', *kinds)}", "false" if "drift" in kinds else "true"
+    return {
+        "alerts": f"NOT {of_kinds}",
+        "digests": of_rates,
+        "suspicions": of_rates,
+        "recommendations": f"task_type NOT IN (SELECT task_type FROM alerts WHERE {of_kinds})",
+    }.get(name, "true")
 
 
 def tables(
-    out: Path, *, kafka: bool = False, of_sources: bool = True, volumes: bool = True, units: bool = True
+    out: Path, *, kafka: bool = False, of_sources: bool = True, kinds: Sequence[str] = ()
 ) -> dict[str, Counter[tuple[Any, ...]]]:
     """The rows of all tables of the newest snapshot, as multisets; those of sources where `of_sources`.
 
-    Those that follow from alarms on volumes are there where `volumes`, from those on success rates where `units`.
+    Without alerts of these `kinds`, and the recommendations that follow them.
     """
     found = {}
     names = table(out, "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()")
@@ -74,8 +83,7 @@ def tables(
             continue
         without = [*EXCEPT.get(name, ()), *(ON_KAFKA.get(name, ()) if kafka else ())]
         columns = [column for column in _columns(out, name) if column not in without]
-        where = _compared(name, volumes=volumes, units=units)
-        rows = table(out, f"SELECT {', '.join(map(_quoted, columns))} FROM {name} WHERE {where}")
+        rows = table(out, f"SELECT {', '.join(map(_quoted, columns))} FROM {name} WHERE {_where(name, kinds)}")
         found[name] = Counter(_wordless(columns, row) for row in rows)
     return found
 
@@ -86,15 +94,25 @@ def assert_volumes_alike(out: Path, expected: Path) -> None:
     assert table(out, query) == table(expected, query)
 
 
-def assert_drifts_alike(out: Path, expected: Path) -> None:
-    """The same success rates have alarmed in the same direction as in another run, whenever they did."""
-    query = "SELECT DISTINCT task_type, metric, direction FROM alerts WHERE kind = 'drift' ORDER BY ALL"
-    assert table(out, query) == table(expected, query)
+def assert_alarms_alike(out: Path, expected: Path) -> None:
+    """The same metrics have changed in the same direction as in another run, in their own alerts or beside others."""
+    found, wanted = (_changed(one) for one in (out, expected))
+    assert found == wanted != set()
 
 
-def assert_weights_alike(out: Path, expected: Path, *, volumes: bool = True, units: bool = True) -> None:
+def _changed(out: Path) -> set[tuple[str, str, str]]:
+    query = f"SELECT task_type, metric, direction, other_alarms FROM alerts WHERE kind IN {OF_ONE_CAUSE}"
+    rows = [row for *first, others in table(out, query) for row in [first, *map(_named, json.loads(others or "[]"))]]
+    return {(task, metric.replace(":p10", "").replace(":p50", ""), direction) for task, metric, direction in rows}
+
+
+def _named(other: dict[str, str]) -> list[str]:
+    return [other["task_type"], other["metric"], other["direction"]]
+
+
+def assert_weights_alike(out: Path, expected: Path, kinds: Sequence[str] = ()) -> None:
     """The weights of all recommendations are those of another run, but for the errors of the integral."""
-    where = _compared("recommendations", volumes=volumes, units=units)
+    where = _where("recommendations", kinds)
     columns = "task_type, seq, segment, model, config, weight, p_best"
     query = f"SELECT {columns} FROM recommendations WHERE {where} ORDER BY ALL"
     found, wanted = table(out, query), table(expected, query)
@@ -123,12 +141,6 @@ def assert_sources_alike(out: Path, expected: Path, held_from: datetime) -> None
             if has_all(*key[4:]):
                 assert seen == counts, key
             assert all(one <= other for one, other in zip(seen[:3], counts[:3], strict=True)), key
-
-
-def _compared(name: str, *, volumes: bool, units: bool) -> str:
-    """Which rows of a table, in SQL."""
-    of_volumes = "true" if volumes else OF_VOLUMES.get(name, "true")
-    return f"({of_volumes}) AND ({'true' if units else OF_UNITS.get(name, 'true')})"
 
 
 def _columns(out: Path, name: str) -> list[str]:

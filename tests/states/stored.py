@@ -13,6 +13,7 @@ from connectors.segments.folder import SegmentFolder
 from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from models.join import merged_shard
 from models.state import Envelopes
+from states.comparison import OF_ONE_CAUSE, OF_VOLUMES
 
 _RESUMES = """
 SELECT min(coalesce(fronts.worker_frontier, exs.resume_epoch)) FROM exs LEFT JOIN fronts USING (ex_num)
@@ -103,10 +104,16 @@ def knows_lumps(out: Path) -> bool:
     return "phi" in state.plain()["volume"]["calls"]["profile"]
 
 
-def knows_units(out: Path) -> bool:
-    """Whether the detectors of success rates that the run has so far knew which trials share a unit (decision 0026)."""
-    (state,) = states(out, "outcomes.drift")
-    return "units" in state.plain()["rates"]
+def joins_alarms(out: Path) -> bool:
+    """Whether the run has so far put what else changed beside the headline of an alert (decision 0027)."""
+    (state,) = states(out, "outcomes.alerting")
+    return any("others" in incident for incident in state.plain()["incidents"]["all"])
+
+
+def apart(out: Path) -> tuple[str, ...]:
+    """Kinds of alerts of which what is stored is not what this code would have made of the same input."""
+    volumes = () if knows_lumps(out) else OF_VOLUMES
+    return volumes if joins_alarms(out) else (*volumes, *OF_ONE_CAUSE)
 
 
 def _newest(part: Path, epoch: int) -> Iterator[State]:

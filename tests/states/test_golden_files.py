@@ -45,16 +45,17 @@ def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     assert missing(found := holds(out)) == []
     assert found == golden.recorded["holds"]
     assert stored.records_read(out) == golden.recorded["stood"]["records_read"] < files.count(tmp_path)
-    known = {"volumes": stored.knows_lumps(out), "units": stored.knows_units(out)}
-    of_sources = stored.counts_sources(out)
+    kinds, of_sources = stored.apart(out), stored.counts_sources(out)
     began = time.time()
     files.run(tmp_path, golden.recorded["workers"])
     assert json.loads((out / "state" / "run.json").read_text())["finished"]
     assert_went_on(out, began)
     assert sums_that_fail(out) == []
     comparison.assert_volumes_alike(out, undisturbed / files.OUT)
-    comparison.assert_weights_alike(out, undisturbed / files.OUT, **known)
-    comparison.assert_drifts_alike(out, undisturbed / files.OUT)
+    comparison.assert_alarms_alike(out, undisturbed / files.OUT)
+    comparison.assert_weights_alike(out, undisturbed / files.OUT, kinds)
     comparison.assert_sources_alike(out, undisturbed / files.OUT, HELD_FROM)
-    left, expected = (comparison.tables(one, of_sources=of_sources, **known) for one in (out, undisturbed / files.OUT))
+    left, expected = (
+        comparison.tables(one, of_sources=of_sources, kinds=kinds) for one in (out, undisturbed / files.OUT)
+    )
     assert_same(Left(left, {}, {}), Left(expected, {}, {}))
