@@ -48,7 +48,7 @@ class Alerting:
         self._trials = LeafTrials(None if state is None else state["trials"])
         self._incidents = Incidents(None if state is None else state["incidents"])
         self._answers = LeafAnswers(None if state is None else state["answers"])
-        self._marks = Marks(() if state is None else state["marks"])
+        self._marks = Marks(() if state is None else state.get("marks", ()))
         self._rates = RateCauses(self._incidents, self._trials, self._answers, settings)
         self._others = OtherCauses(self._incidents)
 
