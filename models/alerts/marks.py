@@ -8,7 +8,7 @@ from typing import Any, Final
 from aftercall.records import Alert, NamedMark
 from aftercall.times import DAY_US, HOUR_US, to_datetime, to_us
 from aftercall.vocabulary import EVERY_TASK
-from models.alerts.sentences import nearest_mark_text
+from models.alerts.sentences import utc_text
 from models.messages import Deployed
 
 MOST_MARKS: Final = 10_000
@@ -62,6 +62,15 @@ class Marks:
             return max(before, key=_order)
         within = [mark for mark in known if changed < mark.at < changed + HOUR_US] if changed % HOUR_US == 0 else []
         return min(within, key=_order, default=None)
+
+
+def nearest_mark_text(name: str, at: int) -> str:
+    """A sentence that follows others: which mark is the nearest, at `at` (microseconds). It claims no cause.
+
+    >>> nearest_mark_text("prompt v8", 0)
+    " Nearest mark: 'prompt v8', 1970-01-01 00:00 UTC."
+    """
+    return f" Nearest mark: '{name}', {utc_text(at)}."
 
 
 def _concerns(mark: Deployed, task: str, metric: str) -> bool:

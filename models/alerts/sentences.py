@@ -330,15 +330,6 @@ def promise_text(false_alarms: float) -> str:
     )
 
 
-def nearest_mark_text(name: str, at: int) -> str:
-    """A sentence that follows others: which mark is the nearest, at `at` (microseconds). It claims no cause.
-
-    >>> nearest_mark_text("prompt v8", 0)
-    " Nearest mark: 'prompt v8', 1970-01-01 00:00 UTC."
-    """
-    return f" Nearest mark: '{name}', {utc_text(at)}."
-
-
 def too_few_text(trials: float) -> str:
     """A caveat: the baseline is too short."""
     return f"No promise is made: {trials:,.0f} outcomes before the change are too few to know the rate before it."
