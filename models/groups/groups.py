@@ -15,9 +15,9 @@ from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import MAX_ATTEMPTS, OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
 from models.groups.marks import KnownMarks, MarksRead
-from models.groups.members import Route
 from models.groups.migrations import with_attempts, with_lateness, with_naming, with_task_types, with_units
 from models.groups.naming import Caps, Folding, Naming
+from models.groups.places import Places
 from models.groups.strata import Strata
 from models.groups.sums import (
     sum_attempts,
@@ -54,7 +54,6 @@ from models.messages import (
     Values,
 )
 from models.state import Migrations
-from models.stats.lateness import IN_TIME
 
 MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
@@ -122,7 +121,7 @@ class Groups:
 
     def process(self, changes: Changes) -> Grouped:
         """Merge one message."""
-        to = _Places([self._naming.route(name) for name in changes.names], changes.late, changes.segments)
+        to = Places([self._naming.route(name) for name in changes.names], changes.late, changes.segments)
         cells, latencies, delays, opinions = changes.cells, changes.latencies, changes.delays, changes.opinions
         self._count_calls(changes)
         self._add(changes, to)
@@ -202,7 +201,7 @@ class Groups:
         hour = cells.minute[accepted] // MINUTES_PER_HOUR
         self._naming.count(changes.names, cells.code[accepted], hour, cells.calls[accepted])
 
-    def _add(self, changes: Changes, to: _Places) -> None:
+    def _add(self, changes: Changes, to: Places) -> None:
         """Keep what belongs to open minutes, by own codes."""
         own = np.fromiter(
             (self._codes.setdefault(name, len(self._codes)) for name in to.names), np.int32, len(to.names)
@@ -306,38 +305,6 @@ class Groups:
             stratified=stratified,
             marks=self._marks.close(through),
         )
-
-
-class _Places:
-    """With which groups the rows of a message count: by their code, and the hour of the call where that matters."""
-
-    def __init__(self, routes: list[Route], late: tuple[int, ...], segments: tuple[str, ...]) -> None:
-        """Codes index `routes`, and `late` and `segments` where these are not empty."""
-        self.names = [route.groups[0] for route in routes]
-        self.late = [*late] or [IN_TIME] * len(routes)
-        """How late the calls of a place came: see `models.stats.lateness`."""
-        self.segments = [*segments]
-        """Of the calls of a place; empty where none has any."""
-        self._later: list[tuple[int, I32, I32]] = []
-        """Of a code that counts elsewhere from some hour on: the hours, and the places among `names`."""
-        for code, route in enumerate(routes):
-            if len(route.hours) > 1:
-                first = len(self.names)
-                self.names += route.groups[1:]
-                self.late += [self.late[code]] * (len(self.names) - first)
-                self.segments += self.segments[code : code + 1] * (len(self.names) - first)
-                places = [code, *range(first, len(self.names))]
-                self._later.append((code, np.array(route.hours, np.int32), np.array(places, np.int32)))
-
-    def of(self, code: I32, hour: I32 | I64) -> I32:
-        """The places among `names`, of rows."""
-        if not self._later:
-            return code
-        places = code.copy()
-        for one, hours, to in self._later:
-            (rows,) = (code == one).nonzero()
-            places[rows] = to[np.searchsorted(hours, hour[rows], "right") - 1]
-        return places
 
 
 def _ranked(names: list[_Name], tables: tuple[Any, ...], column: str) -> tuple[list[_Name], I32]:
