@@ -284,7 +284,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "revisions": "INTEGER",
         **DETAILS,
     },
-    "statements": _published("statements", without=("call_occurred_at",)),
+    "statements": {**_published("statements", without=("call_occurred_at",)), "call_occurred_at": "TIMESTAMP"},
     "tool_calls": _published("tool_calls"),
     "tool_rates": {
         "task_type": "VARCHAR",
