@@ -7,7 +7,7 @@ error rate: see `models.stats.comparison`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from flows.reports.insights_rates import rates_of
 from flows.reports.insights_spans import GRAIN, read_power, read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
 from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
+from flows.reports.uncollected import uncollected
 from flows.reports.words import counted
 from models.stats.traffic_mix import Portion
 
@@ -124,18 +125,14 @@ def insights(
     """
     for name, span in (("lookback", lookback), ("baseline", baseline)):
         check_span(name, span)
-    with open_snapshot(snapshot) as base:
+    with open_snapshot(snapshot) as base, uncollected():
         _check_task(base, snapshot, task)
         rates = rates_of(base, snapshot, task, source)
         spans = spans_of(base, lookback, baseline, as_of)
         limit = LATEST if as_of is None else spans.end.replace(tzinfo=None)
-        (compared,) = compare_tasks(read_tasks(base, rates, spans, task)).values()
         # How soon a drop is noticed at the present traffic says nothing of another time, or of another judge.
         power = read_power(base, task) if source is None and as_of is None else {}
-        overall, arms = (
-            compared.overall,
-            [replace(arm, power=power.get((arm.model, arm.config))) for arm in compared.arms],
-        )
+        ((overall, arms),) = compare_tasks(read_tasks(base, rates, spans, task), power).values()
         names = [(arm.model, arm.config) for arm in arms]
         alerts = [] if source is not None else concerning(open_alerts(base, limit), task, names)
         degraded = degraded_models(base, rates, task, alerts, arms, spans)

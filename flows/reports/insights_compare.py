@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -156,26 +157,39 @@ def _as_it_is(arms: list[ArmInsight]) -> Corrected | None:
     return Corrected(successes / resolved, float(low), float(high), 1.0)
 
 
-def compare_arms(names: Sequence[ArmKey], pairs: Sequence[Pair], groups: I64 | None = None) -> list[ArmInsight]:
+def compare_arms(
+    names: Sequence[ArmKey],
+    pairs: Sequence[Pair],
+    groups: I64 | None = None,
+    power: Mapping[ArmKey, DetectionDelay] = MappingProxyType({}),
+) -> list[ArmInsight]:
     """Compare the two spans of every arm.
 
     Args:
         names: Model and config.
         pairs: What is known of the spans.
         groups: How many arms share one error rate, of each arm; None: these all.
+        power: How soon a drop would be noticed, of those of which it is known.
     """
     before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     compared = compare(_span_of(before), _span_of(after), _ends(pairs), groups=groups)
-    sides = list(zip(_sides(before), _sides(after), strict=True))
-    bounds = _bounds(after)
-    return [_arm(name, sides[row], pairs[row][2], bounds[row], compared, row) for row, name in enumerate(names)]
+    rows = zip(names, _sides(before), _sides(after), pairs, _bounds(after), _apart(compared), strict=True)
+    return [
+        _arm(name, (one, other), pair[2], bounds, apart, power.get(name))
+        for name, one, other, pair, bounds, apart in rows
+    ]
 
 
-def compare_tasks(tasks: Mapping[str, Mapping[ArmKey, Pair]]) -> dict[str, Compared]:
-    """Compare the arms of task types, and each task type as a whole; arms of one task type share one error rate."""
+def compare_tasks(
+    tasks: Mapping[str, Mapping[ArmKey, Pair]], power: Mapping[ArmKey, DetectionDelay] = MappingProxyType({})
+) -> dict[str, Compared]:
+    """Compare the arms of task types, and each task type as a whole; arms of one task type share one error rate.
+
+    `power`: see `compare_arms`; of the arms of a single task type.
+    """
     flat = [(name, pair) for arms in tasks.values() for name, pair in sorted(arms.items())]
     sizes = [len(arms) for arms in tasks.values()]
-    found = iter(compare_arms([name for name, _ in flat], [pair for _, pair in flat], np.repeat(sizes, sizes)))
+    found = iter(compare_arms([name for name, _ in flat], [pair for _, pair in flat], np.repeat(sizes, sizes), power))
     parts = {task: list(islice(found, size)) for task, size in zip(tasks, sizes, strict=True)}
     whole = [
         (total([pair[0] for pair in arms.values()]), total([pair[1] for pair in arms.values()]), pooled(parts[task]))
@@ -210,22 +224,41 @@ def _bounds(sides: list[Counts]) -> list[tuple[float, float]]:
     return list(zip(found.sure_low.tolist(), found.sure_high.tolist(), strict=True))
 
 
+class _Apart(NamedTuple):
+    """How far the two spans of an arm are apart, and whether they differ; numbers are None where there are none."""
+
+    low: float | None
+    high: float | None
+    final: tuple[float | None, float | None, float | None]
+    differ: bool
+
+
+def _apart(compared: ComparedSpans) -> list[_Apart]:
+    """The rows of a comparison."""
+    columns = (compared.low, compared.high, compared.final, compared.final_low, compared.final_high)
+    # An absent value is equal to no other, not even to itself.
+    numbers = ([None if one != one else one for one in column.tolist()] for column in columns)  # noqa: PLR0124
+    differ: list[bool] = (compared.worse | compared.better).tolist()
+    return [
+        _Apart(low, high, (delta, delta_low, delta_high), one)
+        for low, high, delta, delta_low, delta_high, one in zip(*numbers, differ, strict=True)
+    ]
+
+
 def _arm(
     key: ArmKey,
     sides: tuple[Side, Side],
     corrected: Corrected | None,
     bounds: tuple[float, float],
-    comparison: ComparedSpans,
-    row: int,
+    apart: _Apart,
+    power: DetectionDelay | None,
 ) -> ArmInsight:
     baseline, current = sides
     delta = None if baseline.rate is None or current.rate is None else current.rate - baseline.rate
-    low, high = _none_if_nan(comparison.low[row]), _none_if_nan(comparison.high[row])
-    if corrected is not None and not current.pending:
-        corrected = replace(corrected, delta=delta, delta_low=low, delta_high=high)
-    elif corrected is not None:
-        names = {"delta": comparison.final, "delta_low": comparison.final_low, "delta_high": comparison.final_high}
-        corrected = replace(corrected, **{name: _none_if_nan(values[row]) for name, values in names.items()})
+    low, high = apart.low, apart.high
+    if corrected is not None:
+        differences = apart.final if current.pending else (delta, low, high)
+        corrected = Corrected(corrected.rate, corrected.low, corrected.high, corrected.maturity, *differences)
     quiet = silence(
         current.resolved,
         current.calls,
@@ -234,12 +267,7 @@ def _arm(
         maturity=None if corrected is None else corrected.maturity,
         pending=current.pending,
     )
-    differ = bool(comparison.worse[row] or comparison.better[row])
-    return ArmInsight(*key, baseline, current, corrected, delta, low, high, separated=differ, silence=quiet)
-
-
-def _none_if_nan(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return ArmInsight(*key, baseline, current, corrected, delta, low, high, apart.differ, quiet, power)
 
 
 def _sides(sides: list[Counts]) -> list[Side]:

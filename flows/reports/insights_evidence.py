@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.stats.bounds import GAMMA, if_answered_unevenly
+from models.stats.bounds import GAMMA, one_answered_unevenly
 from models.stats.noticing import DROP
 
 __all__ = ["DROP", "DetectionDelay", "Silence", "silence"]
@@ -64,5 +64,5 @@ def silence(
     if rate is not None and finally_ is not None:
         # The answered calls are this share in any case, so the rate of all calls is within these ends.
         least, most = finally_ * rate, 1 - finally_ * (1 - rate)
-        low, high = (min(max(float(if_answered_unevenly(rate, gamma)), least), most) for gamma in (GAMMA, 1 / GAMMA))
+        low, high = (min(max(one_answered_unevenly(rate, gamma), least), most) for gamma in (GAMMA, 1 / GAMMA))
     return Silence(share, finally_, *bounds, GAMMA, low, high)

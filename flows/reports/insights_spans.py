@@ -54,14 +54,15 @@ def read_tasks(
         after = _of_hours(base, rates, task, spans.start, spans.end)
     else:
         query = f"SELECT {_KNOWN} FROM {rates.current} WHERE {_of(task)} AND span = ? AND calls > 0"
-        after = rows(base, query, [*rates.values, *_given(task), spans.named])
+        after = base.execute(query, [*rates.values, *_given(task), spans.named]).fetchall()
     pairs: dict[str, dict[ArmKey, Pair]] = {} if task is None else {task: {}}
-    for row in before:
-        pairs.setdefault(row["task_type"], {})[row["model"], row["config"]] = (_counts_of(row), EMPTY, None)
-    for row in after:
-        arms, key = pairs.setdefault(row["task_type"], {}), (row["model"], row["config"])
+    for name, model, config, *known in before:
+        pairs.setdefault(name, {})[model, config] = (_counts_of(known), EMPTY, None)
+    for name, model, config, *known in after:
+        arms, key = pairs.setdefault(name, {}), (model, config)
+        counts = _counts_of(known[:5])
         earlier = arms[key][0] if key in arms else EMPTY
-        arms[key] = earlier, _counts_of(row), None if spans.named is None else _corrected_of(row)
+        arms[key] = earlier, counts, None if spans.named is None else _corrected_of(counts, *known[5:])
     return dict(sorted(pairs.items()))
 
 
@@ -79,15 +80,15 @@ def read_power(base: duckdb.DuckDBPyConnection, task: str) -> dict[ArmKey, Detec
 
 def _of_hours(
     base: duckdb.DuckDBPyConnection, rates: Rates, task: str | None, start: datetime, end: datetime
-) -> list[dict[str, Any]]:
-    """Counts of the arms in the hours of [start, end)."""
+) -> list[tuple[Any, ...]]:
+    """Task type, model, config, and `Counts` of the arms in the hours of [start, end)."""
     query = f"""
         SELECT task_type, model, config, {_SUMS} FROM {rates.hours}
         WHERE {_of(task)} AND grain = '1h' AND window_start >= ? AND window_start < ?
         GROUP BY task_type, model, config
     """
     ends = [start.replace(tzinfo=None), end.replace(tzinfo=None)]
-    return rows(base, query, [*rates.values, *_given(task), *ends])
+    return base.execute(query, [*rates.values, *_given(task), *ends]).fetchall()
 
 
 def _of(task: str | None) -> str:
@@ -98,16 +99,17 @@ def _given(task: str | None) -> list[Any]:
     return [] if task is None else [task]
 
 
-def _counts_of(row: dict[str, Any]) -> Counts:
+def _counts_of(values: list[int]) -> Counts:
     """The counts of a row."""
-    return row["calls"], row["successes"], row["failures"], row["pending"], row["expired"]
+    calls, successes, failures, pending, expired = values
+    return calls, successes, failures, pending, expired
 
 
-def _corrected_of(row: dict[str, Any]) -> Corrected:
+def _corrected_of(counts: Counts, rate: float | None, low: float, high: float, *corrected: float | None) -> Corrected:
     """The corrected rate of a row; where no verdict can come any more, the rate as it is."""
-    if not row["pending"] and row["rate"] is not None:
-        return Corrected(row["rate"], row["rate_low"], row["rate_high"], 1.0)
-    return Corrected(row["corrected_rate"], row["corrected_low"], row["corrected_high"], row["maturity"])
+    if not counts[3] and rate is not None:
+        return Corrected(rate, low, high, 1.0)
+    return Corrected(*corrected)
 
 
 _KNOWN: Final = (

@@ -20,6 +20,7 @@ from flows.reports.insights_rates import OF_VERDICTS
 from flows.reports.insights_spans import read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, Route, newest_route, open_snapshot
 from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
+from flows.reports.uncollected import uncollected
 
 LISTED = 10
 """Open alerts that are shown in full."""
@@ -82,7 +83,7 @@ def overview(
     """
     check_span("lookback", lookback)
     check_span("baseline", baseline)
-    with open_snapshot(snapshot) as base:
+    with open_snapshot(snapshot) as base, uncollected():
         return overview_of(base, lookback, baseline, as_of)
 
 

@@ -46,7 +46,7 @@ def _records(draw: Random) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         calls.append(call)
     for number in range(120):
         at, about = START_US + draw.randrange(LENGTH_US), {"session_id": f"s-{draw.randrange(8)}"}
-        vote = {"outcome_id": f"o-{number}", "source": draw.choice(SOURCES)}
+        vote: dict[str, Any] = {"outcome_id": f"o-{number}", "source": draw.choice(SOURCES)}
         if number % 5 == 1:
             about = {"call_id": f"c-{draw.randrange(40)}"}
         vote |= about | {"occurred_at": at, "success": draw.random() < 0.5}
@@ -74,7 +74,7 @@ def _joined(folder: Path, size: int) -> list[Joined]:
     lane = FileLane(files, Decoder(now_us=START_US + 2 * LENGTH_US, max_future_skew_us=0), size, None, None)
     # So few ids that some come again when they are forgotten, maybe of another source.
     sessions = {shard: SessionShard(replace(session_rules(SETTINGS), most_ids=3)) for shard in SHARDS}
-    joins = {shard: (Gathering(len(SHARDS)), Join(join_rules(SETTINGS))) for shard in SHARDS}
+    joins: Any = {shard: (Gathering(len(SHARDS)), Join(join_rules(SETTINGS))) for shard in SHARDS}
     found = list[Joined]()
     for _ in range(0, len(files), size):
         for batch in lane.next_batch():
