@@ -63,8 +63,8 @@ def test_every_query_answers_on_the_readmes_own_example(example: tuple[Path, lis
     folder, _ = example
     with open_snapshot(folder / "out") as base:
         answers = {query: base.execute(query).fetchall() for query in _queries()}
-    # The example has no alert, tools, chains and fallbacks, and keeps no texts; everything else it has.
-    absent = re.compile(r"FROM (alerts|texts|tool_calls|tool_rates)|\bparent_call_id\b|a\.attempt > 0")
+    # The example has no alert, tools, chains, segments and fallbacks, and keeps no texts; everything else it has.
+    absent = re.compile(r"FROM (alerts|texts|tool_calls|tool_rates|segment_rates)|\bparent_call_id\b|a\.attempt > 0")
     assert [query for query, rows in answers.items() if not rows and not absent.search(query)] == []
     assert {tuple(rows) for query, rows in answers.items() if "Both must be true" in query} == {((True, True),)}
 
