@@ -63,6 +63,11 @@ class Trials(NamedTuple):
     unit: I64
     failed: Bools
 
+    def part(self, rows: I64 | slice) -> Trials:
+        """Some of them."""
+        columns: tuple[Any, ...] = tuple(column[rows] for column in self)
+        return Trials(*columns)
+
 
 class Size(NamedTuple):
     """Task types of six groups, and weeks, of the promise; task types of the delays."""
@@ -91,7 +96,7 @@ def conversations(talk: Talk, rng: np.random.Generator, groups: int, days: int, 
     failed = np.where(shared, (rng.random(len(group)) < failing)[unit], rng.random(len(unit)) < failing[unit])
     minute = begin[unit] + 2 * (number if talk.live else calls[unit])
     order = np.argsort(minute, kind="stable")
-    return Trials(*(column[order] for column in (_START + minute, group[unit], unit, failed)))
+    return Trials(_START + minute, group[unit], unit, failed).part(order)
 
 
 def closed(trials: Trials, names: list[Group], through: int, *, units: bool) -> Closed:
@@ -119,14 +124,14 @@ def alarms(trials: Trials, groups: int, days: int, way: str, promise: float) -> 
     """All that the detector raises, from a fresh start."""
     if way == "once":
         _, first = np.unique(trials.unit, return_index=True)
-        trials = Trials(*(column[np.sort(first)] for column in trials))
+        trials = trials.part(np.sort(first))
     names = [(f"task-{row // _GROUPS:04d}", f"model-{row % _GROUPS}", "v1") for row in range(groups)]
     settings = DriftSettings(false_alarms_per_1000_groups_per_week=promise, warmup_us=0)
     drift, raised = Drift(settings), list[Alarm]()
     for day in range(days):
         begin = _START + day * MINUTES_PER_DAY
         some = slice(*np.searchsorted(trials.minute, (begin, begin + MINUTES_PER_DAY)).tolist())
-        part = Trials(*(column[some] for column in trials))
+        part = trials.part(some)
         if len(part.minute):
             raised += drift.close(closed(part, names, begin + MINUTES_PER_DAY, units=way == "shipped"))
     return [alarm for alarm in raised if alarm.series[0] == "drift" and alarm.series[1][2] is not None]
