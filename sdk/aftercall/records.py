@@ -327,10 +327,9 @@ class Alert(Record):
         exclude_if=lambda value: not value,  # so that the others keep their `event_id`
         description="what else changed within the scope at that time; absent where nothing did",
     )
+    # Absent where there is none, so that the others keep their `event_id`.
     mark: NamedMark | None = Field(
-        default=None,
-        exclude_if=lambda value: value is None,  # so that the others keep their `event_id`
-        description="the mark nearest before `changed_at`, within a day; absent where none is known",
+        default=None, exclude_if=lambda one: one is None, description="nearest before `changed_at`, if any"
     )
 
 

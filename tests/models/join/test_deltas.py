@@ -27,7 +27,7 @@ def failed_trials(
     deltas = Deltas(code)
     for group, ends, sign, error in steps:
         deltas.add_call_trials(CallPlace(group, 125 * MINUTE_US, 5), ends, sign, Known(error, known_from))
-    changes = deltas.changes("00", 0, NAMES, sources)
+    changes = deltas.changes("00", 0, NAMES, sources, [""] * len(NAMES))
     assert set(changes.hours.failed.tolist()) <= {2}
     columns = (column.tolist() for column in changes.failed)
     return [(changes.names[group], at, changes.errors[error], n) for group, at, error, n in zip(*columns, strict=True)]

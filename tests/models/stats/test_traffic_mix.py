@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftercall.records import SplitPart
-from models.alerts.sentences import split_text
+from models.alerts.split_text import split_text
 from models.messages import Group
 from models.stats.traffic_mix import Portion, SegmentCounts, portions
 
