@@ -333,11 +333,12 @@ def _held_calls(state: dict[str, Any]) -> Any:
 
 
 def _found(results: list[Any]) -> Any:
-    """What the minutes led to, without the minutes."""
-    return {
+    """What the minutes led to, without the minutes; of suspicions, which replace each other, the last."""
+    looks = [result.suspicions for result in results if result.suspicions is not None]
+    return {"suspicions": looks[-1:]} | {
         name: [one for result in results for one in getattr(result, name)]
         for name in results[0]._fields
-        if name not in {"closed", "open_alerts"}
+        if name not in {"closed", "open_alerts", "suspicions"}
     }
 
 

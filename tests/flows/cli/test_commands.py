@@ -90,7 +90,7 @@ def test_commands_within_commands_are_found_too() -> None:
     assert ("topics",) in EVERY
     assert len(NUMBERS) > 5
     assert {option for path, option in PATHS if path[:1] in {("run",), ("replay",)}} == {
-        "--config", "--out", "--calls", "--outcomes"
+        "--config", "--out", "--calls", "--outcomes", "--marks"
     }  # fmt: skip
 
 

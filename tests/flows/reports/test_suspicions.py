@@ -16,7 +16,7 @@ from flows.reports.overview import overview
 from flows.reports.overview_view import show_overview
 from simulated.snapshot import END, insert, shown
 
-LINE = "atlas/v2: 88.0 % -> 79.3 % since 2026-11-08 12:00 UTC, 213 outcomes; of such about 7 in 10 are real"
+LINE = "atlas/v2: 88.0 % -> 79.3 % since 2026-09-20 00:00 UTC, 213 outcomes; of such about 7 in 10 are real"
 
 
 @pytest.fixture
