@@ -17,7 +17,7 @@ from models.stats.power import Power, power
 
 FAILURE_RATES: Final = (0.002, 0.01, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4, 0.6, 0.8, 0.95)
 PER_DAY: Final = (1, 3, 8, 20, 35, 60, 100, 170, 300, 550, 1000, 2500, 8000, 30_000, 100_000)
-BASELINE_DAYS: Final = (1, 3, 7, 14, 28, 90, 366)
+BASELINE_DAYS: Final = (1, 3, 5, 7, 14, 28, 90, 366)
 FILE: Final = Path(__file__).parents[1] / "models" / "stats" / "power_grid.py"
 _HEAD: Final = '''"""Holds how soon a drop of 5 points is noticed, at the nodes of a grid: written by `make power-grid`.
 

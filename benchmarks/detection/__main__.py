@@ -30,6 +30,7 @@ from benchmarks.detection import (
     promise,
     rivals,
     sessions,
+    starts,
     suspicions,
     table,
 )
@@ -39,7 +40,7 @@ from benchmarks.detection.populations import STREAMS
 SEED: Final = 5
 SECTIONS: Final = (
     "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "parts", "rivals",
-    "defaults", "hours", "coverage", "cost",
+    "defaults", "hours", "starts", "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are measured."""
 
@@ -59,6 +60,7 @@ class Size(NamedTuple):
         parts: groups per configuration, over three weeks.
         rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
+        starts: groups per hour of the day.
         cost: number of groups.
     """
 
@@ -74,6 +76,7 @@ class Size(NamedTuple):
     parts: int
     rivals: tuple[int, int, int]
     hours: int
+    starts: int
     cost: int
 
 
@@ -91,6 +94,7 @@ SIZES: Final = {
         2_000,
         (40, 500, 1),
         200,
+        100,
         100_000,
     ),
     "full": Size(
@@ -105,6 +109,7 @@ SIZES: Final = {
         sessions.Size(120, 6, 20),
         10_000,
         (200, 5_000, 2),
+        400,
         400,
         100_000,
     ),
@@ -154,6 +159,7 @@ def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         "rivals": lambda: rivals.table(*size.rivals),
         "defaults": lambda: delays.defaults(*size.defaults),
         "hours": lambda: hours.table(size.hours),
+        "starts": lambda: starts.table(size.starts),
         "coverage": lambda: coverage.figures(name),
         "cost": lambda: {
             way: cost.ns_per_group_batch(dispersion=way == "shipped", groups=size.cost)
@@ -220,6 +226,9 @@ def figures(tables: Mapping[str, Any]) -> dict[str, float]:
         found[f"{name}_upper95"] = max(row["upper"] for row in rows)
         found[f"{name}_with_history"] = max(row["ratio"] for row in later)
         found[f"{name}_with_history_upper95"] = max(row["upper"] for row in later)
+    for row in tables["starts"]:
+        found[f"worst_hour_over_best_{row['days']}_days"] = row["worst_h"] / row["best_h"]
+        found[f"worst_hour_over_best_{row['days']}_days_p95"] = row["worst_late_h"] / row["best_late_h"]
     found |= tables["coverage_figures"]
     found["ns_per_group_batch"] = tables["cost"]["shipped"]
     found["ns_per_group_batch_formula"] = tables["cost"]["formula"]

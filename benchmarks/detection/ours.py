@@ -71,7 +71,8 @@ class Shipped(Watcher):
     """CT-SR as shipped, for one group of a service: both directions, minutes of real days, margin by traffic."""
 
     def __init__(self, paths: int, threshold: float, config: Config = SHIPPED) -> None:
-        self._detector = ShiryaevRoberts(paths, min_trials=DEFAULTS.min_trials, dispersion=config.dispersion)
+        self._detector = ShiryaevRoberts(min_trials=DEFAULTS.min_trials, dispersion=config.dispersion)
+        self._detector.grow(paths, opens=np.arange(paths) % 4)
         self._rows = np.arange(paths)
         self._threshold, self._config, self._events = threshold, config, 0
 

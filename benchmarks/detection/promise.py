@@ -94,7 +94,8 @@ class Lab:
     """The detector with its margin, on groups numbered from 0."""
 
     def __init__(self, groups: int, config: Config) -> None:
-        self._detector = ShiryaevRoberts(groups, min_trials=DEFAULTS.min_trials, dispersion=config.dispersion)
+        self._detector = ShiryaevRoberts(min_trials=DEFAULTS.min_trials, dispersion=config.dispersion)
+        self._detector.grow(groups, opens=np.arange(groups) % 4)
         self._config = config
         self._trials, self._since = np.zeros(groups), np.full(groups, NEVER)
 

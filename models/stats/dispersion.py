@@ -10,7 +10,9 @@ two kinds of change:
         q_1 = (q_0 + rho_d E_d) / (1 + rho_d N_d)        E_d, N_d: events and trials of the day;
     from the first minute of a day: evidence against the baseline itself, of which a day of N_d trials counts
         1 / (1 + rho_d N_d): what a normal random effect leaves of a likelihood ratio, as these trials then tell as much
-        as N_d / (1 + rho_d N_d) independent ones (Kish 1965, section 5.4).
+        as N_d / (1 + rho_d N_d) independent ones (Kish 1965, section 5.4). Groups have days of their own here, which
+        begin at 0:00, 6:00, 12:00 or 18:00 UTC, so that no hour is the best for all of them. A day with parts of two
+        random effects varies less than one with one.
 
 For both the rate is then drawn in the same way towards what this quarter has shown, and towards what this hour has,
 with rho_h: an hour of n trials counts as n / (1 + n rho_h) in its quarter, and a quarter likewise in its day. Quarters
@@ -20,9 +22,9 @@ that are merely bad.
 
 The correlations are learned: from Pearson's chi-square of hours within their day, and from differences of successive
 days (von Neumann 1941), so that one lasting change adds one difference and not a spread. A group's own days are few:
-its dispersion is drawn towards that of all groups (empirical Bayes as in Smyth 2004, section 3), and is an upper
-confidence bound. Where most of a day's trials come in one hour, as those of a nightly judge, what hours vary is what
-days vary, and counts once (docs/decisions/0025). docs/decisions/0011 has the evidence.
+what they show is held against all groups' (`models.stats.correlations`). Where most of a day's trials come in one hour,
+as those of a nightly judge, what hours vary is what days vary, and counts once (docs/decisions/0025).
+docs/decisions/0011 and 0029 have the evidence.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ import numpy as np
 from aftercall.times import MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
+from models.stats.correlations import LEAST_RHO, PRIOR_RHO, correlations
+from models.stats.surroundings import Surroundings
 from models.stats.trial_variance import trial_variance
 
 GroupRows = I64 | slice
@@ -42,17 +46,12 @@ GroupRows = I64 | slice
 Pair = tuple[F64, F64]
 """Events and trials."""
 
-LEVEL_Z: Final = -0.2533471031357997
-"""Quantile of the normal distribution at 40 %: dispersions are upper bounds of 60 % confidence."""
-OWN_DF: Final = 12.0
-"""Degrees of freedom that all groups' dispersion weighs in that of one."""
-PRIOR_RHO: Final = 0.005
-"""Correlation that is assumed until groups have shown theirs."""
-LEAST_RHO: Final = 0.0001
-MOST_RHO: Final = 0.02
 GRAIN: Final = 64.0
 """What is not whole is kept in multiples of 1 / this, so that sums are exact in any order."""
 MINUTES_PER_QUARTER: Final = 360
+_QUARTERS: Final = 4
+NO_DAY: Final = -9.0
+"""No own day."""
 
 TOGETHER: Final = 0.5
 """Share of a day's trials in its busiest hour, as it usually is, from which on they come together."""
@@ -60,69 +59,19 @@ MANY: Final = 20.0
 """Trials of a day that tell whether they do."""
 _NEWEST: Final = 0.3
 """Weight of the newest day in what is usual."""
-_PRIOR_WEIGHT: Final = 4.0 * (1 / (2 * PRIOR_RHO)) ** 2
-"""As much as one busy group's four degrees of freedom."""
 _DAYS: Final = 56.0
 """Days after which a day's differences weigh 1/e."""
-
-
-class Surroundings(NamedTuple):
-    """What the day, its quarter and the hour of a batch have shown before it; arrays of shape (rows,).
-
-    Attributes:
-        day_events, day_trials: of the day's earlier quarters, as they count.
-        quarter_events, quarter_trials: of the quarter's earlier hours, as they count.
-        hour_events, hour_trials: of the hour before the batch.
-        rho_day, rho_hour: correlations.
-    """
-
-    day_events: F64
-    day_trials: F64
-    quarter_events: F64
-    quarter_trials: F64
-    hour_events: F64
-    hour_trials: F64
-    rho_day: F64
-    rho_hour: F64
-
-    def against(self, days: F64) -> Surroundings:
-        """The same, held against baselines of so many days: what days vary is in their mean as well."""
-        return self._replace(rho_day=self.rho_day * (1 + 1 / days))
-
-    def drawn(self, rate: F64, events: F64, trials: F64) -> tuple[F64, F64]:
-        """The rate to expect of a batch, where the baseline's is `rate`: against the baseline, and against the day.
-
-        Both are drawn towards the quarter and the hour, and towards half of the batch.
-        """
-        rho_day, rho_hour = self.rho_day, self.rho_hour
-        events, trials = self.hour_events + events / 2, self.hour_trials + trials / 2
-        of_hour = 1 / (1 + rho_hour * trials)
-        quarter_events = self.quarter_events + of_hour * events
-        quarter_trials = self.quarter_trials + of_hour * trials
-        of_quarter = 1 / (1 + rho_hour * quarter_trials)
-        day = rate + rho_day * (self.day_events + of_quarter * quarter_events)
-        day /= 1 + rho_day * (self.day_trials + of_quarter * quarter_trials)
-        drawn = of_quarter * of_hour
-        towards = rho_hour * (quarter_events * drawn + events * of_hour)
-        against_baseline: F64 = rate * drawn + towards
-        against_day: F64 = day * drawn + towards
-        return against_baseline, against_day
-
-    def shares(self, trials: F64) -> tuple[F64, F64]:
-        """What counts of the day's evidence before and after a batch of `trials`."""
-        before, now = (self._share(self.hour_trials + more) for more in (0.0, trials))
-        return before, now
-
-    def _share(self, hour: F64) -> F64:
-        quarter = self.quarter_trials + hour / (1 + self.rho_hour * hour)
-        share: F64 = 1 / (1 + self.rho_day * (self.day_trials + quarter / (1 + self.rho_hour * quarter)))
-        return share
 
 
 def shrunk(count: F64, trials: F64, rho: F64) -> F64:
     """`count` of an hour or quarter of `trials` as it counts for what it is part of, in multiples of 1 / GRAIN."""
     counting: F64 = np.rint(count / (1 + trials * rho) * GRAIN) / GRAIN
     return counting
+
+
+def own_day(minute: I64 | int, opens: I64 | int) -> I64:
+    """Number of the day, of those that begin with quarter `opens` of a UTC day, that a minute lies in."""
+    return np.asarray((minute // MINUTES_PER_QUARTER - opens) // _QUARTERS)
 
 
 def _ended(inner: Pair, outer: Pair, rho: F64, over: Bools) -> tuple[Pair, Pair]:
@@ -137,38 +86,6 @@ def _those(rows: GroupRows, some: Bools) -> GroupRows:
     if some.all():
         return rows
     return rows[some] if not isinstance(rows, slice) else rows.start + np.flatnonzero(some)
-
-
-def upper(dispersion: F64, df: F64, z: float = LEVEL_Z) -> F64:
-    """Upper confidence bound of a dispersion, its degrees of freedom > 0; z < 0 (Wilson & Hilferty 1931).
-
-    >>> upper(np.array([2.0]), np.array([20.0])).round(3).tolist()
-    [2.245]
-    """
-    spread = 2 / (9 * df)
-    quantile = np.maximum(1 - spread + z * np.sqrt(spread), 1e-2) ** 3
-    bound: F64 = dispersion / quantile
-    return bound
-
-
-def correlation(dispersion: F64, df: F64, size: F64) -> tuple[F64, float]:
-    """Intra-class correlations of many groups, and that of one without any days of its own.
-
-    Args:
-        dispersion: Pearson's chi-square over its degrees of freedom, shape (groups,).
-        df: the degrees of freedom; 0 where nothing is known.
-        size: trials that are alike, on average, > 0.
-
-    Returns:
-        Shape (groups,), in [0, 0.02]; and one in [0.0001, 0.02].
-    """
-    weight = df * (size / (1 + PRIOR_RHO * size)) ** 2
-    found = float((weight * (dispersion - 1) / size).sum())
-    everyone = (_PRIOR_WEIGHT * PRIOR_RHO + found) / (_PRIOR_WEIGHT + float(weight.sum()))
-    everyone = min(max(everyone, LEAST_RHO), MOST_RHO)
-    moderated = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
-    rho = (upper(moderated, OWN_DF + df) - 1) / size
-    return np.where(df > 0, np.clip(rho, 0.0, MOST_RHO), everyone), everyone
 
 
 class _Groups(NamedTuple):
@@ -186,6 +103,14 @@ class _Groups(NamedTuple):
     past_events: F64
     """Of the day's earlier quarters, as they count."""
     past_trials: F64
+    opens: F64
+    """Quarter of the UTC day with which the group's own days begin: 0 to 3."""
+    own_day: F64
+    """Own day that `own_trials` are of, as `own_day` numbers them; `NO_DAY` before the first, and after a change."""
+    own_trials: F64
+    """Of its earlier quarters, as they count."""
+    own_rho: F64
+    """`rho_day` as it began."""
     within_now: F64
     """Sums over the day's hours: of events^2 / trials, of trials^2, and their number."""
     squares_now: F64
@@ -215,7 +140,8 @@ class _Groups(NamedTuple):
     def beginning(cls, rho_hour: float, rho_day: float) -> _Groups:
         """One row, as if it had been there when the day began: when a group first appears must not matter."""
         never, none = np.array(-1.0), np.zeros(())
-        return cls(never, never, *(none,) * 21, np.array(rho_hour), np.array(rho_day))
+        begun = cls(never, never, *(none,) * 25, np.array(rho_hour), np.array(rho_day))
+        return begun._replace(own_day=np.array(NO_DAY))
 
     def counted_today(self) -> tuple[F64, ...]:
         """The counts that start from zero with each day."""
@@ -253,38 +179,46 @@ class Dispersion:
         """Correlations within days, shape (groups,)."""
         return self._rows.columns.rho_day
 
-    def grow(self, groups: int) -> None:
-        """Make room for at least `groups` groups."""
+    def opens(self, rows: GroupRows) -> I64:
+        """Quarter of the UTC day with which the own days of these groups begin."""
+        return self._rows.columns.opens[rows].astype(np.int64)
+
+    def grow(self, groups: int, opens: I64 | int = 0) -> None:
+        """Make room for at least `groups` groups, the new ones with these `opens`, 0 to 3: one for all or each."""
         more = groups - len(self)
         if more > 0:
             self._rows.append(more, _Groups.beginning(self.everyone_hour, self.everyone_day))
+            self._rows.columns.opens[-more:] = opens
 
     def around(self, rows: GroupRows, minute: I64) -> Surroundings:
         """What groups have shown today before a batch at `minute`, per row; some of it may be views."""
         c = self._rows.columns
         rho, of_hour = c.rho_hour[rows], (c.hour_events[rows], c.hour_trials[rows])
         of_quarter = (c.quarter_events[rows], c.quarter_trials[rows])
-        of_day = (c.past_events[rows], c.past_trials[rows])
+        of_day, own = (c.past_events[rows], c.past_trials[rows]), c.own_trials[rows]
         over = minute // MINUTES_PER_HOUR != c.hour[rows]
         if over.any():
             of_hour, of_quarter = _ended(of_hour, of_quarter, rho, over)
             over = minute // MINUTES_PER_QUARTER != c.quarter[rows]
+            _, (_, own) = _ended(of_quarter, (own, own), rho, over)
             of_quarter, of_day = _ended(of_quarter, of_day, rho, over)
-        return Surroundings(*of_day, *of_quarter, *of_hour, c.rho_day[rows], rho)
+        goes_on = own_day(minute, self.opens(rows)) == c.own_day[rows]
+        own, rho_own = np.where(goes_on, own, 0.0), np.where(goes_on, c.own_rho[rows], c.rho_day[rows])
+        return Surroundings(*of_day, *of_quarter, *of_hour, own, c.rho_day[rows], rho, rho_own)
 
     def turn(self, rows: GroupRows, minute: I64) -> None:
         """End hours and quarters that are over at `minute`, which never falls; again it does nothing."""
         c = self._rows.columns
         hour = minute // MINUTES_PER_HOUR
         over = hour != c.hour[rows]
-        if not over.any():
-            return
-        quarter = minute // MINUTES_PER_QUARTER
-        self._end_hours(_those(rows, over))
-        over = quarter != c.quarter[rows]
         if over.any():
-            self._end_quarters(_those(rows, over))
-        c.hour[rows], c.quarter[rows] = hour, quarter
+            quarter = minute // MINUTES_PER_QUARTER
+            self._end_hours(_those(rows, over))
+            over = quarter != c.quarter[rows]
+            if over.any():
+                self._end_quarters(_those(rows, over))
+            c.hour[rows], c.quarter[rows] = hour, quarter
+        self._begin_own_days(rows, own_day(minute, self.opens(rows)))
 
     def add(self, rows: GroupRows, minute: I64, events: F64, trials: F64) -> None:
         """Count trials of the day `day`; distinct rows, whose minutes never fall."""
@@ -293,13 +227,14 @@ class Dispersion:
         c.hour_events[rows] += events
         c.hour_trials[rows] += trials
 
-    def roll(self, day: int, events: F64, trials: F64) -> None:
+    def roll(self, day: int, events: F64, trials: F64, apart: Bools | None = None) -> None:
         """End the days before `day`: nothing may be added to them any more. O(groups), once a day.
 
         Args:
             day: UTC day since 1970; where it has begun nothing happens.
             events: of the learned baseline, per group.
             trials: of the learned baseline, per group.
+            apart: groups whose trials are no other's among them, from which all learn; None: all groups.
         """
         if day <= self.day:
             return
@@ -307,14 +242,16 @@ class Dispersion:
         if first:
             return
         self._end_hours(slice(0, len(self)))
+        self._end_quarters(slice(0, len(self)))
         self._end_days((events + 0.5) / (trials + 1.0))
-        self._correlate()
+        self._correlate(slice(None) if apart is None else apart.nonzero()[0])
 
     def forget_change(self, row: int) -> None:
         """Drop, after a change of the rate, what was counted today and the day before."""
         c = self._rows.columns
-        for column in (*c.counted_today(), c.last_trials):
+        for column in (*c.counted_today(), c.own_trials, c.last_trials):
             column[row] = 0.0
+        c.own_day[row] = NO_DAY
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
@@ -327,8 +264,12 @@ class Dispersion:
         dispersion = cls()
         dispersion.day = state["day"]
         dispersion.everyone_hour, dispersion.everyone_day = state["everyone_hour"], state["everyone_day"]
-        none = np.zeros(len(state["rho_day"]))  # earlier versions did not know whether trials come together
-        dispersion._rows = StructOfArrays(_Groups(*(state.get(name, none.copy()) for name in _Groups._fields)))
+        # Earlier versions did not know whether trials come together, and own days were those of UTC.
+        none = np.zeros(len(state["rho_day"]))
+        days = {"own_day": none + state["day"], "own_trials": state["past_trials"], "own_rho": state["rho_day"]}
+        days = {name: column.copy() for name, column in days.items()}
+        kept = {name: none.copy() for name in ("together", "busiest_now", "opens")} | days | state
+        dispersion._rows = StructOfArrays(_Groups(*(kept[name] for name in _Groups._fields)))
         return dispersion
 
     def _end_hours(self, rows: GroupRows) -> None:
@@ -346,11 +287,21 @@ class Dispersion:
         c.hour_events[rows] = 0.0
         c.hour_trials[rows] = 0.0
 
+    def _begin_own_days(self, rows: GroupRows, day: I64) -> None:
+        c = self._rows.columns
+        begun = day != c.own_day[rows]
+        if begun.any():
+            begins = _those(rows, begun)
+            c.own_day[rows] = day
+            c.own_trials[begins], c.own_rho[begins] = 0.0, c.rho_day[begins]
+
     def _end_quarters(self, rows: GroupRows) -> None:
         c = self._rows.columns
         e, n, rho = c.quarter_events[rows], c.quarter_trials[rows], c.rho_hour[rows]
         c.past_events[rows] += shrunk(e, n, rho)
-        c.past_trials[rows] += shrunk(n, n, rho)
+        counting = shrunk(n, n, rho)
+        c.past_trials[rows] += counting
+        c.own_trials[rows] += counting
         c.quarter_events[rows] = 0.0
         c.quarter_trials[rows] = 0.0
 
@@ -380,14 +331,14 @@ class Dispersion:
         for column in c.counted_today():
             column[:] = 0.0
 
-    def _correlate(self) -> None:
+    def _correlate(self, apart: GroupRows) -> None:
         """Both correlations from all days so far."""
         c = self._rows.columns
         df = c.within_df
         known = df > 0
         hours = np.divide(c.within, df, out=np.ones(len(df)), where=known)
         size = np.divide(c.within_size, df, out=np.ones(len(df)), where=known)
-        c.rho_hour[:], self.everyone_hour = correlation(hours, df, np.maximum(size, 1.0))
+        c.rho_hour[:], self.everyone_hour = correlations(hours, df, np.maximum(size, 1.0), apart)
         together = c.together >= TOGETHER
         c.rho_hour[together] = LEAST_RHO
         count = c.between_count
@@ -396,4 +347,4 @@ class Dispersion:
         days = np.divide(c.between, count, out=np.ones(len(df)), where=known) / inflated
         size = np.divide(c.between_size, count, out=np.ones(len(df)), where=known) / inflated
         # Successive differences overlap, so that k of them tell as much as 2k / 3 independent ones.
-        c.rho_day[:], self.everyone_day = correlation(days, 2 / 3 * count, np.maximum(size, 1.0))
+        c.rho_day[:], self.everyone_day = correlations(days, 2 / 3 * count, np.maximum(size, 1.0), apart)

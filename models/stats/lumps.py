@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from models.arrays import F64
-from models.stats.dispersion import upper
+from models.stats.chi_square import upper
 
 MOST: Final = 1000.0
 """phi at most: beyond it a series is one of lumps alone, whose number decides."""

@@ -11,9 +11,9 @@ the probability of a false alarm within T weeks is at most T / A whatever the tr
 Rinaldo 2022, arXiv 2203.03532). The learned rate makes that approximate; e/2 and n/2 (the middle of the batch) keep it
 below in measurements, and must not be dropped. What hours and days vary of themselves is no evidence: half of the
 ratios are held against the baseline, with a share of the day's evidence, and half against what the day has shown so
-far (`models.stats.dispersion`). As that share is one of a whole day, R of the first half starts at midnights only: it
-is given the time of its days as they begin. A baseline that is not yet a day old knows one time of the day, from which
-others may differ: until then the margin is FIRST_DAY_MARGIN at least.
+far (`models.stats.dispersion`). As that share is one of a whole day, R of the first half starts with the group's own
+days only: it is given the time of its days as they begin. A baseline that is not yet a day old knows one time of the
+day, from which others may differ: until then the margin is FIRST_DAY_MARGIN at least.
 
 Where verdicts of failure and success take different times, the share of failures among those that arrive is not that
 among the calls: the expected odds of failure are multiplied by `odds`, and the baseline learns failures / odds
@@ -28,7 +28,8 @@ import numpy as np
 
 from aftercall.times import DAYS_PER_WEEK, MINUTES_PER_DAY, MINUTES_PER_WEEK
 from models.arrays import F64, I64, Bools
-from models.stats.dispersion import GRAIN, Dispersion, GroupRows, Surroundings
+from models.stats.dispersion import GRAIN, Dispersion, GroupRows, own_day
+from models.stats.surroundings import Surroundings
 
 RATIOS: F64 = np.array([1.1, 1.25, 1.6, 2.2, 1.4, 1.9, 3.0, 6.0])
 """Odds ratios of the mixture; the first four are held against the baseline, the others against the day.
@@ -125,7 +126,7 @@ class Elapsed(NamedTuple):
 
     Attributes:
         day: what is held against the day: since the last batch.
-        baseline: what is held against the baseline: as `day` where all trials count as independent; else the UTC days
+        baseline: what is held against the baseline: as `day` where all trials count as independent; else the own days
             that began since the last batch, in weeks.
     """
 
@@ -133,13 +134,16 @@ class Elapsed(NamedTuple):
     baseline: F64
 
     @classmethod
-    def between(cls, last: I64, minute: I64, *, dispersion: bool) -> Elapsed:
-        """From the last batch, -1 where there was none, to one at `minute`, one for all or per row."""
+    def between(cls, last: I64, minute: I64 | int, opens: I64 | int | None) -> Elapsed:
+        """From the last batch, -1 where there was none, to one at `minute`, one for all or per row.
+
+        `opens`: of `Dispersion`, one for all or per row; None where all trials count as independent.
+        """
         first = last < 0
         day = np.where(first, 0, minute - last) / MINUTES_PER_WEEK
-        if not dispersion:
+        if opens is None:
             return cls(day, day)
-        begun = np.where(first, 1, minute // MINUTES_PER_DAY - last // MINUTES_PER_DAY)
+        begun = np.where(first, 1, own_day(minute, opens) - own_day(last, opens))
         return cls(day, begun / DAYS_PER_WEEK)
 
 
@@ -148,7 +152,7 @@ def advance(r: F64, today: F64, weeks: Elapsed, increments: LogLikelihoodIncreme
 
     Args:
         r: R, shape (rows, 2, 8).
-        today: evidence of the UTC day against the baseline, shape (rows, 2, 4).
+        today: evidence of the own day against the baseline, shape (rows, 2, 4).
         weeks: that R is given.
         increments: of the batch; its `gain` is used up.
 
@@ -157,6 +161,7 @@ def advance(r: F64, today: F64, weeks: Elapsed, increments: LogLikelihoodIncreme
     """
     r, today, exponent = r.T, today.T, increments.gain.T
     against_baseline = exponent[:HALF]
+    today[..., weeks.baseline > 0] = 0.0
     (untested,) = np.isneginf(exponent[0, DOWN]).nonzero()
     held = today[..., untested]
     # What counts of the day now, less what counted before: after (today + gain) - before today.
@@ -202,7 +207,7 @@ class ShiryaevRoberts:
 
     Attributes:
         r: statistics, shape (groups, 2, 8).
-        today: evidence of the UTC day against the baseline, shape (groups, 2, 4).
+        today: evidence of the own day against the baseline, shape (groups, 2, 4).
         failures, trials: the learned baseline, shape (groups,).
         began: minute at which the baseline begins, -1 before it; 0 where the baseline is not of its own making.
         last: minute of the group's last batch, -1 before the first.
@@ -235,8 +240,8 @@ class ShiryaevRoberts:
     def __len__(self) -> int:
         return len(self.trials)
 
-    def grow(self, groups: int) -> None:
-        """Make room for at least `groups` groups."""
+    def grow(self, groups: int, opens: I64 | int = 0) -> None:
+        """Make room for at least `groups` groups; `opens`: see `Dispersion.grow`."""
         more = groups - len(self)
         if more <= 0:
             return
@@ -247,13 +252,15 @@ class ShiryaevRoberts:
         self.began = np.concatenate((self.began, np.full(more, -1, np.int64)))
         self.last = np.concatenate((self.last, np.full(more, -1, np.int64)))
         if self.dispersion is not None:
-            self.dispersion.grow(groups)
+            self.dispersion.grow(groups, opens)
 
-    def begin_day(self, day: int) -> None:
-        """From now on all batches are of UTC day `day` (since 1970) or later; again it does nothing. O(groups)."""
+    def begin_day(self, day: int, apart: Bools | None = None) -> None:
+        """From now on all batches are of UTC day `day` (since 1970) or later; again it does nothing. O(groups).
+
+        `apart`: see `Dispersion.roll`.
+        """
         if self.dispersion is not None and day > self.dispersion.day:
-            self.dispersion.roll(day, self.failures, self.trials)
-            self.today[:] = 0.0
+            self.dispersion.roll(day, self.failures, self.trials, apart)
 
     def update(
         self,
@@ -292,7 +299,8 @@ class ShiryaevRoberts:
         return means[:, DOWN], means[:, UP]
 
     def _update(self, rows: GroupRows, failures: F64, trials: F64, minutes: I64, margins: F64, odds: F64) -> F64:
-        weeks = Elapsed.between(self.last[rows], minutes, dispersion=self.dispersion is not None)
+        opens = None if self.dispersion is None else self.dispersion.opens(rows)
+        weeks = Elapsed.between(self.last[rows], minutes, opens)
         failures_before, trials_before = self.failures[rows], self.trials[rows]
         around, today = None, np.zeros((len(trials), 2, HALF), order="F")
         if self.dispersion is not None:

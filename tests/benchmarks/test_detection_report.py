@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.detection import __main__ as command
-from benchmarks.detection import delays, hours, plots, promise, rivals
+from benchmarks.detection import delays, hours, plots, promise, rivals, starts
 from benchmarks.detection.peers import PEERS
 from benchmarks.detection.populations import Population
 
@@ -32,6 +32,8 @@ def tables() -> dict[str, Any]:
     row = {"method": "river DDM", "groups": 9, "alarms": 2, "group_weeks": 10.0, "per_1000_group_weeks": 200.0}
     default = {"method": "DDM", "p0": 0.9, "paths": 9, "within_1000": 0.5, "within_all": 0.6, "delay_drop10": None}
     hour = {"per_day": 100, "groups": 9, "ours_h": None, "ours_early": 0.0, "rule_h": 24.0, "rule_early": 0.3}
+    late = {"midnight_h": 0.6, "best_late_h": 1.0, "worst_late_h": 1.5, "over_24_h": 0}
+    start = {"days": 14, "runs": 9, "best_h": 0.5, "worst_h": 0.6} | late
     return {
         "delays": [*cells, delay_row("DDM", 0.1, 300.0, history=1000), delay_row("EDDM", 0.1, None, history=1000)],
         "default_promise": [delay_row(m, 0.05, 100 * over, arl0=14_000_000) for m, over in methods],
@@ -45,6 +47,7 @@ def tables() -> dict[str, Any]:
         "rivals": [row],
         "defaults": [default | {"early": 1.0, "undetected": None}],
         "hours": [hour],
+        "starts": [start],
         "coverage": [["setting", "bias"], ["6 h", "+.001"]],
         "coverage_figures": {"corrected_coverage_6h": 0.95},
         "cost": {"shipped": 180.0, "formula": 150.0},
@@ -128,6 +131,15 @@ def test_a_drop_is_detected_sooner_where_there_is_more_traffic() -> None:
     busy, calm = hours._row(10_000, 12), hours._row(1000, 12)
     assert 0 < busy["ours_h"] < calm["ours_h"] < 100
     assert busy["rule_h"] == pytest.approx(24, abs=3)
+
+
+def test_a_drop_is_noticed_about_as_soon_whatever_the_hour_it_begins() -> None:
+    """Of a quarter of the groups that hour is the first of their days, and R starts with it."""
+    found = starts.noticed(7, 24)
+    assert found.shape == (24, 24)
+    middle = np.median(found, axis=0)
+    assert 0 < middle.min() < middle.max() < 1.7 * middle.min()
+    assert 0 < found.min() < found.max() < 6
 
 
 def test_a_setting_knows_its_bound_and_cap() -> None:

@@ -8,6 +8,7 @@ without any of their code.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -141,7 +142,8 @@ class ReferenceDrift:
                 if one[2] is None:
                     self._units[one] = Delays(None if above is None else above.delays, wait)
                 unit = self._units[task, None if one[1] is None else model, None]
-                variation = Variation(self._everyone.rho_hour, self._everyone.rho_day)
+                opens = zlib.crc32("\x1f".join(part or "" for part in one).encode()) % 4
+                variation = Variation(self._everyone.rho_hour, self._everyone.rho_day, opens=opens)
                 weights = Weights(self._agreements.setdefault(task, Agreement()), one[2] is not None)
                 began = minute if above is None else above.began
                 self.watches[one] = Watch(one, above, began, unit, variation, weights)
@@ -151,11 +153,11 @@ class ReferenceDrift:
         gap = 0 if self._day is None else day - self._day
         for watch in self.watches.values():
             watch.at_midnight = watch.failures, watch.trials
-            watch.today = [[0.0] * 4, [0.0] * 4]
         if self._day is not None:
             for watch in self.watches.values():
                 watch.variation.end_day((watch.failures + 0.5) / (watch.trials + 1))
-            self._everyone.correlate([watch.variation for watch in self.watches.values()])
+            watches = list(self.watches.values())
+            self._everyone.correlate([one.variation for one in watches], [one.group[2] is not None for one in watches])
             for unit in self._units.values():
                 unit.begin_day(day, gap)
             for agreement in self._agreements.values():
@@ -229,7 +231,8 @@ class ReferenceDrift:
         assert watch.baseline_began is not None
         rho_h = around.rho_hour
         # The mean of a baseline's days varies as well.
-        rho_d = around.rho_day * (1 + 1 / max((minute - watch.baseline_began) / DAY, 1))
+        of_mean = 1 + 1 / max((minute - watch.baseline_began) / DAY, 1)
+        rho_d, rho_own = around.rho_day * of_mean, around.rho_own(hour) * of_mean
         f_hour, n_hour = around.of_hour(hour)
         f_quarter, n_quarter = around.of_quarter(hour)
         f_day, n_day = around.of_day(hour)
@@ -248,11 +251,14 @@ class ReferenceDrift:
         for e, m in closer:
             rates = [(q + rho_h * e) / (1 + rho_h * m) for q in rates]
         failing = [q * c / (q * c + 1 - q) for q in rates]
+        of_own_day = around.of_own_day(hour) - n_day
         before, after = (
-            1 / (1 + rho_d * nested(0.0, seen)[0][1]) for seen in (n_hour, n_hour + n)
-        )  # shares of the day's evidence
+            1 / (1 + rho_own * (of_own_day + nested(0.0, seen)[0][1])) for seen in (n_hour, n_hour + n)
+        )  # shares of the own day's evidence
         weeks = 0.0 if watch.last is None else (minute - watch.last) / WEEK
-        days_begun = 1 if watch.last is None else minute // DAY - watch.last // DAY
+        days_begun = 1 if watch.last is None else around.own_day(hour) - around.own_day(watch.last // HOUR)
+        if days_begun:
+            watch.today = [[0.0] * 4, [0.0] * 4]
         for direction in (0, 1):
             events = failures if direction == 0 else trials - failures
             for j, ratio in enumerate(RATIOS):

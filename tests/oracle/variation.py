@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PRIOR, LEAST, MOST = 0.005, 0.0001, 0.02
-PRIOR_WEIGHT = 4 * (1 / (2 * PRIOR)) ** 2
-OWN_DF = 12.0
+PRIOR, LEAST, MOST = 0.005, 0.00003, 0.02
+POINTS: list[float] = [LEAST * (MOST / LEAST) ** (j / 13) for j in range(14)]
 MEMORY_DAYS = 56.0
-QUANTILE_40 = -0.2533471031357997
 
 
 def grained(value: float) -> float:
@@ -43,6 +42,10 @@ class Variation:
     rho_day: float = PRIOR
     hours: dict[int, list[float]] = field(default_factory=dict)
     """Of today, since the last alarm, by hour since 1970."""
+    opens: int = 0
+    """Quarter of the UTC day with which its own days begin."""
+    carried: tuple[int, float, float] = (-9, 0.0, 0.0)
+    """An own day that a midnight cut in two, the trials of its quarters before that, as they count, and its rho_day."""
     yesterday: tuple[float, float] | None = None
     within: Sum = field(default_factory=Sum)
     between: Sum = field(default_factory=Sum)
@@ -66,6 +69,30 @@ class Variation:
                 quarters.setdefault(at // 6, []).append(counts)
         return self._counted([list(self._counted(hours)) for hours in quarters.values()])
 
+    def own_day(self, hour: int) -> int:
+        """Number of the own day that an hour lies in."""
+        return (hour // 6 - self.opens) // 4
+
+    def rho_own(self, hour: int) -> float:
+        """What was known of days as the own day of this hour began."""
+        return self.carried[2] if self.carried[0] == self.own_day(hour) else self.rho_day
+
+    def of_own_day(self, hour: int) -> float:
+        """Trials of the earlier quarters of its own day, each as it counts."""
+        day, carried, _ = self.carried
+        quarters: dict[int, list[list[float]]] = {}
+        for at, counts in self.hours.items():
+            if at // 6 != hour // 6 and self.own_day(at) == self.own_day(hour):
+                quarters.setdefault(at // 6, []).append(counts)
+        counted = self._counted([list(self._counted(hours)) for hours in quarters.values()])[1]
+        return counted + (carried if day == self.own_day(hour) else 0.0)
+
+    def _carry(self, hour: int) -> None:
+        """Keep what the own day of the day's last hour has shown, that hour's quarter among it."""
+        quarter = [counts for at, counts in self.hours.items() if at // 6 == hour // 6]
+        (_, trials) = self._counted([list(self._counted(quarter))])
+        self.carried = self.own_day(hour), self.of_own_day(hour) + trials, self.rho_own(hour)
+
     def _counted(self, parts: Sequence[Sequence[float]]) -> tuple[float, float]:
         events, trials = (sum(grained(part[i] / (1 + part[1] * self.rho_hour)) for part in parts) for i in (0, 1))
         return events, trials
@@ -78,12 +105,13 @@ class Variation:
 
     def forget_change(self) -> None:
         """After an alarm: today and the day before do not count for the days to come."""
-        self.hours, self.yesterday = {}, None
+        self.hours, self.yesterday, self.carried = {}, None, (-9, 0.0, 0.0)
 
     def end_day(self, rate: float) -> None:
         """Pearson's chi-square of the hours within their day, and the difference from the day before."""
         if not self.hours:
             return
+        self._carry(max(self.hours))
         counts = list(self.hours.values())
         events, trials = sum(e for e, _ in counts), sum(n for _, n in counts)
         if trials >= 20:
@@ -124,8 +152,8 @@ class Everyone:
     rho_hour: float = PRIOR
     rho_day: float = PRIOR
 
-    def correlate(self, watches: Sequence[Variation]) -> None:
-        """From all days so far, at the beginning of a day."""
+    def correlate(self, watches: Sequence[Variation], apart: Sequence[bool]) -> None:
+        """From all days so far, at the beginning of a day; the points' weights from those that are no roll-ups."""
         hours, days = [], []
         for one in watches:
             size = one.within.size / one.within.count if one.within.count > 0 else 1.0
@@ -136,25 +164,52 @@ class Everyone:
             size = one.between.size / count if count > 0 else 1.0
             # k successive differences overlap: they count as much as 2k / 3 independent ones.
             days.append((dispersion / inflated, 2 / 3 * count, max(size / inflated, 1.0)))
-        self.rho_hour, self.rho_day = pooled(hours), pooled(days)
+        of_hours, of_days = (weights(list(compress(groups, apart))) for groups in (hours, days))
+        self.rho_hour, self.rho_day = cautious(mean(of_hours)), cautious(mean(of_days))
         for one, hour, day in zip(watches, hours, days, strict=True):
-            one.rho_hour, one.rho_day = moderated(*hour, self.rho_hour), moderated(*day, self.rho_day)
+            one.rho_hour, one.rho_day = (
+                cautious(posterior_mean(*of_one, of_all)) for of_one, of_all in ((hour, of_hours), (day, of_days))
+            )
             if one.together >= 0.5:
                 one.rho_hour = LEAST
 
 
-def pooled(groups: Sequence[tuple[float, float, float]]) -> float:
-    """The correlation of all groups of (dispersion, degrees of freedom, trials alike), drawn towards the prior."""
-    weights = [df * (size / (1 + PRIOR * size)) ** 2 for _, df, size in groups]
-    found = sum(w * (dispersion - 1) / size for w, (dispersion, _, size) in zip(weights, groups, strict=True))
-    return min(max((PRIOR_WEIGHT * PRIOR + found) / (PRIOR_WEIGHT + sum(weights)), LEAST), MOST)
+def cautious(rho: float) -> float:
+    """What a correlation is taken for."""
+    return min(MOST, rho * 1.3)
 
 
-def moderated(dispersion: float, df: float, size: float, everyone: float) -> float:
-    """Smyth's moderated dispersion, its upper 60 % bound by Wilson and Hilferty, as a correlation."""
+def mean(of_points: Sequence[float]) -> float:
+    """Of the correlation, by weights that need not sum to 1."""
+    return sum(w * rho for w, rho in zip(of_points, POINTS, strict=True)) / sum(of_points)
+
+
+def likelihood(dispersion: float, df: float, size: float) -> list[float]:
+    """Of each point: df * dispersion is (1 + rho * size) times a chi-square."""
+    logs = [-df / 2 * (math.log(1 + rho * size) + dispersion / (1 + rho * size)) for rho in POINTS]
+    return [math.exp(one - max(logs)) for one in logs]
+
+
+def posterior_mean(dispersion: float, df: float, size: float, weight: Sequence[float]) -> float:
+    """Of a group's correlation, where the points have these weights among all groups."""
     if df == 0:
-        return everyone
-    mean = (OWN_DF * (1 + everyone * size) + df * dispersion) / (OWN_DF + df)
-    spread = 2 / (9 * (OWN_DF + df))
-    bound = mean / max(1 - spread + QUANTILE_40 * math.sqrt(spread), 0.01) ** 3
-    return min(max((bound - 1) / size, 0.0), MOST)
+        return mean(weight)
+    return mean([w * one for w, one in zip(weight, likelihood(dispersion, df, size), strict=True)])
+
+
+def weights(groups: Sequence[tuple[float, float, float]]) -> list[float]:
+    """Of the points, for groups of (dispersion, degrees of freedom, trials alike): EM, by steps half as far again.
+
+    The prior, log-normal about .0034, weighs as much as half a group.
+    """
+    shape = [math.exp(-0.5 * (math.log(rho / 0.0034) / 1.5) ** 2) for rho in POINTS]
+    prior = [one / sum(shape) for one in shape]
+    known = [likelihood(*group) for group in groups if group[1] > 0]
+    weight = prior
+    for _ in range(70):
+        shares = [1 / sum(w * one for w, one in zip(weight, of_group, strict=True)) for of_group in known]
+        alike = [sum(share * of_group[j] for share, of_group in zip(shares, known, strict=True)) for j in range(14)]
+        step = [p / 2 + w * a for p, w, a in zip(prior, weight, alike, strict=True)]
+        step = [s * math.sqrt(s / w) for s, w in zip(step, weight, strict=True)]
+        weight = [s / sum(step) for s in step]
+    return weight

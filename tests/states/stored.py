@@ -110,10 +110,16 @@ def joins_alarms(out: Path) -> bool:
     return any("others" in incident for incident in state.plain()["incidents"]["all"])
 
 
+def knows_own_days(out: Path) -> bool:
+    """Whether the detectors of rates that the run has so far had days of their own (decision 0029)."""
+    (state,) = states(out, "outcomes.drift")
+    return "opens" in state.plain()["rates"]["dispersion"]
+
+
 def apart(out: Path) -> tuple[str, ...]:
     """Kinds of alerts of which what is stored is not what this code would have made of the same input."""
     volumes = () if knows_lumps(out) else OF_VOLUMES
-    return volumes if joins_alarms(out) else (*volumes, *OF_ONE_CAUSE)
+    return volumes if joins_alarms(out) and knows_own_days(out) else (*volumes, *OF_ONE_CAUSE)
 
 
 def _newest(part: Path, epoch: int) -> Iterator[State]:

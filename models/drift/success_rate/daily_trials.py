@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
-from models.stats.dispersion import MINUTES_PER_QUARTER, Dispersion, Surroundings, shrunk
+from models.stats.dispersion import MINUTES_PER_QUARTER, Dispersion, own_day, shrunk
+from models.stats.surroundings import Surroundings
 
 _NONE = -1
 
@@ -54,6 +55,7 @@ def around(dispersion: Dispersion, rows: Rows, *, changed: bool = False) -> Surr
     day, quarter, hour = (
         np.stack(pair) * (not changed) for pair in zip(opening[0:6:2], opening[1:6:2], strict=True)
     )  # events and trials, per watch
+    own = opening.own_trials[None] * (not changed)
     learned = np.stack((rows.learned, rows.learned_trials))
     hours = starts_of((rows.watch << 32) | rows.minute // MINUTES_PER_HOUR)
     of_hour, hourly = _running(learned, hours, rows.watch, hour)
@@ -61,13 +63,22 @@ def around(dispersion: Dispersion, rows: Rows, *, changed: bool = False) -> Surr
     quarters = starts_of((rows.watch[hours] << 32) | rows.minute[hours] // MINUTES_PER_QUARTER)
     of_quarter, quarterly = _running(shrunk(hourly, hourly[1], rho), quarters, rows.watch[hours], quarter)
     days = rows.watch[hours][quarters]
-    of_day, _ = _running(shrunk(quarterly, quarterly[1], rho[quarters]), starts_of(days), days, day)
+    counting = shrunk(quarterly, quarterly[1], rho[quarters])
+    of_day, _ = _running(counting, starts_of(days), days, day)
+    own_days = own_day(rows.minute[hours][quarters], dispersion.opens(days))
+    of_own, _ = _running(counting[1:], starts_of((days << 32) | (own_days + 1)), days, own)
+    of_day = np.concatenate((of_day, of_own))
     sizes = np.diff(np.append(quarters, len(hours)))
     of_day = np.repeat(of_day, sizes, axis=1)
     sizes = np.diff(np.append(hours, len(rows.watch)))
     of_day, of_quarter = (np.repeat(counts, sizes, axis=1) for counts in (of_day, of_quarter))
-    counts = (of_day[0], of_day[1], of_quarter[0], of_quarter[1], of_hour[0], of_hour[1])
-    return Surroundings(*counts, dispersion.rho_day[rows.watch], dispersion.rho_hour[rows.watch])
+    counts = (of_day[0], of_day[1], of_quarter[0], of_quarter[1], of_hour[0], of_hour[1], of_day[2])
+    rho_day, rho_hour = dispersion.rho_day[rows.watch], dispersion.rho_hour[rows.watch]
+    sizes = np.diff(np.append(first, len(rows.watch)))
+    opens = dispersion.opens(rows.watch)
+    goes_on = own_day(rows.minute, opens) == own_day(np.repeat(rows.minute[first], sizes), opens)
+    rho_own = np.where(goes_on & (not changed), np.repeat(opening.rho_own, sizes), rho_day)
+    return Surroundings(*counts, rho_day, rho_hour, rho_own)
 
 
 def within_days(minute: NDArray[Any], also: int) -> list[tuple[int, int]]:
@@ -92,12 +103,12 @@ def _running(counts: F64, starts: I64, watch: I64, opening: F64) -> tuple[F64, F
     """Sums within runs, before each column and in all; the first run of a watch begins with its `opening`.
 
     Args:
-        counts: shape (2, columns).
+        counts: shape (1 or 2, columns).
         starts: of the runs.
         watch: of each column.
-        opening: shape (2, watches).
+        opening: shape (1 or 2, watches).
     """
-    begins = np.zeros((2, len(starts)))
+    begins = np.zeros((len(counts), len(starts)))
     begins[:, starts_of(watch[starts])] = opening
     sizes = np.diff(np.append(starts, counts.shape[1]))
     sums = np.cumsum(counts, axis=1) - counts

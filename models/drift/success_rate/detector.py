@@ -18,6 +18,7 @@ from models.drift.success_rate.call_counts import Calls
 from models.drift.success_rate.daily_trials import Rows, around, within_days
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
 from models.drift.success_rate.digest import digest, week_of
+from models.drift.success_rate.own_days import opens_of, with_own_days
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.success_rate.suspicions import Lookout, Suspicions
 from models.drift.success_rate.units import UnitWeights, of_minutes
@@ -139,6 +140,7 @@ class SuccessRateDetector:
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
+        state = with_own_days(state)
         self._statistics = ShiryaevRoberts.from_state(state, min_trials=self._settings.min_trials)
         self._watches, self._odds = SeriesIndex(state["watches"]), DelayOdds(state["odds"])
         self._units = UnitWeights(state["units"])
@@ -161,7 +163,7 @@ class SuccessRateDetector:
             self._since = np.concatenate((self._since, np.full(more, _NOT_YET, np.int64)))
             self._inherited = np.concatenate((self._inherited, np.zeros(more, np.bool_)))
             self._heirloom = np.concatenate((self._heirloom, np.zeros((2, more))), axis=1)
-            self._statistics.grow(len(groups))
+            self._statistics.grow(len(groups), np.array([opens_of(group) for group in groups[-more:]]))
             self._odds.grow(groups, self._watches.parent, self._warmup)
         return levels
 
@@ -175,7 +177,7 @@ class SuccessRateDetector:
                 self._digests.append(self._digest())
             self._week = week
             self._week_baseline = np.stack((self._statistics.failures, self._statistics.trials))
-        self._statistics.begin_day(day)
+        self._statistics.begin_day(day, self._watches.is_config())
         self._odds.delays.begin_day(day)
         self._units.begin_day(day, self._watches.groups, self._watches.parent)
         self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
@@ -267,7 +269,7 @@ class SuccessRateDetector:
         failures, trials = learned(rows.learned, s.failures), learned(rows.learned_trials, s.trials)
         last = np.concatenate(([_NOT_YET], rows.minute[:-1]))
         last[starts] = s.last[watches]
-        weeks = Elapsed.between(last, rows.minute, dispersion=s.dispersion is not None)
+        weeks = Elapsed.between(last, rows.minute, None if s.dispersion is None else s.dispersion.opens(rows.watch))
         increments = self._evidence(rows, failures, trials)
         return _Baseline(failures, trials, weeks, increments, np.ones(len(failures), np.bool_))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import I64
+from models.arrays import I64, Bools
 from models.messages import AnyGroup, Group
 
 NONE = -1
@@ -63,6 +63,10 @@ class SeriesIndex:
             self.parent = np.concatenate((self.parent, np.array(parents, np.int64)))
             self.began = np.array(began, np.int64)
         return levels
+
+    def is_config(self) -> Bools:
+        """Whether it is no roll-up, shape (watches,)."""
+        return np.fromiter((config is not None for _, _, config in self.groups), np.bool_, len(self.groups))
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""

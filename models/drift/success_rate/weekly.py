@@ -12,7 +12,7 @@ from models.arrays import F64, I64
 from models.drift.success_rate.digest import Weekly
 from models.drift.trial_history import Hours, TrialHistory
 from models.messages import AnyGroup
-from models.stats.dispersion import GRAIN, MINUTES_PER_QUARTER, Surroundings, shrunk
+from models.stats.dispersion import GRAIN, MINUTES_PER_QUARTER, shrunk
 from models.stats.shiryaev_roberts import (
     HALF,
     RATIOS,
@@ -22,6 +22,7 @@ from models.stats.shiryaev_roberts import (
     advance,
     log_likelihood_increments,
 )
+from models.stats.surroundings import Surroundings
 
 
 class Learned(NamedTuple):
@@ -94,14 +95,16 @@ def mean_r(hours: Hours, first: int, learned: Learned, min_trials: int) -> F64:
         span = slice(*np.searchsorted(hours.minute, (minute, minute + 1)).tolist())
         rows, f, n = hours.group[span], hours.failures[span], hours.trials[span]
         none = np.zeros(len(rows))
-        counts = (of_day[0, rows], of_day[1, rows], of_quarter[0, rows], of_quarter[1, rows], none, none)
+        day_events, day_trials = of_day[:, rows]
+        counts = (day_events, day_trials, of_quarter[0, rows], of_quarter[1, rows], none, none, day_trials)
         end = minute + MINUTES_PER_HOUR - 1
         days = np.maximum((end - learned.began[rows]) / MINUTES_PER_DAY, 1.0)
-        around = Surroundings(*counts, learned.rho_day[rows], learned.rho_hour[rows]).against(days)
+        rho_day, rho_hour = learned.rho_day[rows], learned.rho_hour[rows]
+        around = Surroundings(*counts, rho_day, rho_hour, rho_own=rho_day).against(days)
         active = learned.trials[rows] >= min_trials
         batch = TrialBatch(f, n, baseline[0, rows], baseline[1, rows], around, none + 1.0, none, active)
         one, evidence_of_day = r[rows], today[rows]
-        weeks = Elapsed.between(last[rows], end, dispersion=True)
+        weeks = Elapsed.between(last[rows], end, opens=0)
         mean[rows] = advance(one, evidence_of_day, weeks, log_likelihood_increments(batch))
         r[rows], today[rows], last[rows] = one, evidence_of_day, end
         baseline[0, rows] += f

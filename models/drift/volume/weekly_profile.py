@@ -41,7 +41,7 @@ from aftercall.times import HOURS_PER_DAY, HOURS_PER_WEEK
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
 from models.drift.volume.clocks import Clocks
-from models.stats.dispersion import upper
+from models.stats.chi_square import upper
 from models.stats.lumps import LEAST_SHAPE, apart, overdispersion, shape
 
 KNOWN_AFTER: Final = 2 * HOURS_PER_WEEK

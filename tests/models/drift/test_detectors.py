@@ -106,8 +106,8 @@ def test_every_alarm_is_raised_on_the_roll_ups_too() -> None:
 def test_a_roll_up_sums_the_trials_of_its_groups() -> None:
     """Each config alone has too few trials to show what both show together."""
     trials = [row for g, seed in ((A, 1), (A2, 2)) for row in steady(g, 0.95, range(0, 4000, 10), 1, seed)]
-    trials += [row for g, seed in ((A, 3), (A2, 4)) for row in steady(g, 0.35, range(4000, 4150, 10), 1, seed)]
-    alarms = run(SuccessRateDetector(NO_WAIT), trials, 4150)
+    trials += [row for g, seed in ((A, 3), (A2, 4)) for row in steady(g, 0.35, range(4000, 4130, 10), 1, seed)]
+    alarms = run(SuccessRateDetector(NO_WAIT), trials, 4130)
     assert {alarm.series[1][1:] for alarm in alarms} == {("model-a", None), (None, None)}
     assert alarms[0].evidence["trials_before"] + alarms[0].evidence["trials_since"] > 800
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
 
 from models.arrays import F64
-from models.stats.dispersion import LEVEL_Z, PRIOR_RHO, Dispersion, upper
+from models.stats.correlations import PRIOR_RHO
+from models.stats.dispersion import Dispersion
 from models.stats.shiryaev_roberts import RATIOS, ShiryaevRoberts
 
 DAY = 1440
@@ -93,25 +93,23 @@ def test_a_lasting_change_is_not_taken_for_days_that_vary() -> None:
     assert np.median(steady) < np.median(changed)
 
 
-def test_the_bound_is_that_of_chi_square() -> None:
-    df = np.array([4.0, 12.0, 40.0, 161.0])
-    level = 0.5 * (1 + math.erf(LEVEL_Z / math.sqrt(2)))
-    assert upper(np.ones(4), df) == pytest.approx(df / chi2.ppf(level, df), rel=0.01)
-
-
 Pair = tuple[float, float]
 
 
 class Slow:
     """One group, its own arithmetic, under given correlations: hours, quarters and days kept as lists."""
 
-    def __init__(self, rho_day: float, rho_hour: float) -> None:
+    def __init__(self, rho_day: float, rho_hour: float, opens: int) -> None:
         self.rho_day, self.rho_hour = rho_day, rho_hour
         self.failures = self.trials = 0.0
+        self.opens = opens
         self.day: list[Pair] = []
+        self.own: list[Pair] = []
+        self.rho_own: float | None = None
         self.quarter: list[Pair] = []
         self.hour = [0.0, 0.0]
-        self.at = (-1, -1, -1)
+        self.at = (-1, -1, -1, -1)
+        self.days_begun = 1
         self.began = -1
         self.today = np.zeros((2, 8))
         self.r = np.zeros((2, 8))
@@ -124,37 +122,44 @@ class Slow:
         e, n = self.counting(e, n)
         return round(e * 64) / 64, round(n * 64) / 64
 
-    def with_hour(self, e: float, n: float) -> tuple[Pair, Pair]:
-        """The quarter and the day, if its hour has shown e in n."""
+    def with_hour(self, e: float, n: float) -> tuple[Pair, Pair, Pair]:
+        """The quarter, the day and the own day, if their hour has shown e in n."""
         quarter = sums([*self.quarter, self.counting(e, n)])
-        return quarter, sums([*self.day, self.counting(*quarter)])
+        return quarter, sums([*self.day, self.counting(*quarter)]), sums([*self.own, self.counting(*quarter)])
 
-    def batch(self, minute: int, f: float, n: float, weeks: float) -> F64:
-        now = (minute // DAY, minute // 360, minute // 60)
-        days_begun = now[0] - self.at[0] if self.at[0] >= 0 else 1
-        self.began = minute if self.began < 0 else self.began
+    def turn(self, minute: int) -> None:
+        now = (minute // DAY, minute // 360, minute // 60, (minute - 360 * self.opens) // DAY)
+        self.days_begun = now[3] - self.at[3] if self.at[0] >= 0 else 1
         if now[2] != self.at[2]:
             self.quarter.append(self.grained(*self.hour))
             self.hour = [0.0, 0.0]
         if now[1] != self.at[1]:
-            self.day.append(self.grained(*sums(self.quarter)))
+            for day in (self.day, self.own):
+                day.append(self.grained(*sums(self.quarter)))
             self.quarter = []
         if now[0] != self.at[0]:
-            self.day, self.today = [], np.zeros((2, 8))
+            self.day = []
+        if self.days_begun:
+            self.own, self.today, self.rho_own = [], np.zeros((2, 8)), None
         self.at = now
+
+    def batch(self, minute: int, f: float, n: float, weeks: float) -> F64:
+        self.began = minute if self.began < 0 else self.began
         age = (minute - self.began) / DAY
-        rho_day = self.rho_day * (1 + 1 / max(age, 1))
+        if self.rho_own is None:  # an own day has the correlation with which it began
+            self.rho_own = self.rho_day
+        rho_day, rho_own = (rho * (1 + 1 / max(age, 1)) for rho in (self.rho_day, self.rho_own))
         margin = 0.04 if age < 1 else 0.0
         base = (0.5 + self.failures + f / 2) / (1 + self.trials + n / 2)
         middle = self.hour[0] + f / 2, self.hour[1] + n / 2
-        quarter, day = self.with_hour(*middle)
+        quarter, day, _ = self.with_hour(*middle)
         rates = [base, (base + rho_day * day[0]) / (1 + rho_day * day[1])]
         for e, m in (quarter, middle):
             rates = [(q + self.rho_hour * e) / (1 + self.rho_hour * m) for q in rates]
-        before = 1 / (1 + rho_day * self.with_hour(0, self.hour[1])[1][1])
+        before = 1 / (1 + rho_own * self.with_hour(0, self.hour[1])[2][1])
         self.hour[0] += f
         self.hour[1] += n
-        after = 1 / (1 + rho_day * self.with_hour(0, self.hour[1])[1][1])
+        after = 1 / (1 + rho_own * self.with_hour(0, self.hour[1])[2][1])
         active = self.trials >= 30
         for side, events in enumerate((f, n - f)):
             for j, ratio in enumerate(RATIOS):
@@ -165,7 +170,7 @@ class Slow:
                     held = self.today[side, j]
                     self.today[side, j] += gain
                     gain = after * self.today[side, j] - before * held
-                given = days_begun / 7 if j < 4 else weeks
+                given = self.days_begun / 7 if j < 4 else weeks
                 self.r[side, j] = (self.r[side, j] + given) * math.exp(gain) if active else 0.0
         self.failures += f
         self.trials += n
@@ -177,15 +182,18 @@ def sums(pairs: list[Pair]) -> Pair:
     return sum(e for e, _ in pairs), sum(n for _, n in pairs)
 
 
-def test_days_quarters_and_hours_enter_by_the_formula() -> None:
+@pytest.mark.parametrize("opens", [0, 1, 3])
+def test_days_quarters_and_hours_enter_by_the_formula(opens: int) -> None:
     rng = np.random.default_rng(5)
-    group = ShiryaevRoberts(1)
-    slow = Slow(PRIOR_RHO, PRIOR_RHO)
+    group = ShiryaevRoberts()
+    group.grow(1, opens)
+    slow = Slow(PRIOR_RHO, PRIOR_RHO, opens)
     before, compared = None, 0
     for minute in range(START + 200, START + 3 * DAY, 7):
         n = float(rng.poisson(3))
         f = float(rng.binomial(int(n), 0.1 if minute < START + 2000 else 0.3))
         if n:
+            slow.turn(minute)
             group.begin_day(minute // DAY)
             assert group.dispersion is not None
             slow.rho_day, slow.rho_hour = group.dispersion.rho_day[0], group.dispersion.rho_hour[0]

@@ -58,6 +58,7 @@ def test_the_shipped_detector_notices_when_power_predicts_it(per_day: int, group
     for hour in range(24 * 35 + 24 * 9 + int(24 * answer.days / (1 - within))):
         trials = rng.poisson(per_day / 24, groups)
         failures = rng.binomial(trials, np.where(hour < begin, 0.1, 0.15))
+        detector.begin_day(hour // 24, apart=rows < 30)
         mean, _ = detector.update(rows, trials - failures, failures, hour * 60)
         found[np.isinf(found) & (mean >= 1000.0)] = hour + 1
     fair = np.sort((found - begin)[found > begin]) / 24
