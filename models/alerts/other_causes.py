@@ -9,7 +9,14 @@ from aftercall.times import MINUTE_US
 from models.alarms.alarm import Alarm, VolumeChange
 from models.alerts.incidents import SLACK, Incident, Incidents, family
 from models.alerts.scope import DEFAULT_CONFIG, Scope
-from models.alerts.sentences import brief_text, promise_text, recovery_text, sentence_of, several_text
+from models.alerts.sentences import (
+    SCORES_AGREE,
+    brief_text,
+    promise_text,
+    recovery_text,
+    sentence_of,
+    several_text,
+)
 from models.alerts.severity import severity_of_alarm
 from models.alerts.side_alarms import JOINED, SideAlarm, rank
 
@@ -180,4 +187,5 @@ def _fields(incident: Incident, alarm: Alarm) -> dict[str, Any]:
         if wider
         else sentence_of(alarm),
         "evidence": dict(alarm.evidence),
+        "caveat": SCORES_AGREE if alarm.series[0] == "quantile" and alarm.promise is None else None,
     }

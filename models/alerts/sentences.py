@@ -341,6 +341,12 @@ DAYS_DIFFER: Final = (
 """A caveat."""
 
 
+SCORES_AGREE: Final = (
+    "No promise is made: calls of this task type share conversations, whose scores may agree, and each counts in full."
+)
+"""A caveat on scores."""
+
+
 def new_kind_text(kind: str) -> str:
     """A caveat: the change began on a `weekend` or `working day`, the first one."""
     return f"No promise is made: the change began on a {kind}, and the baseline has no other {kind} to compare it with."

@@ -100,6 +100,8 @@ class QuantileShift:
         self._since: I64 = kept.get("since", none)
         self._history = TrialHistory(kept.get("history"))
         self._open = OpenAlarms(settings.new_normal_after_us, kept.get("book"))
+        self._shared: dict[str, int] = kept.get("shared", {})
+        """Task types of which trials share units, and since which minute: their scores are no independent values."""
         if state is not None:
             statistics = {**kept["statistics"], "dispersion": kept["dispersion"]}
             self._statistics = ShiryaevRoberts.from_state(statistics, min_trials=statistics["min_trials"])
@@ -107,6 +109,9 @@ class QuantileShift:
     def close(self, closed: Closed, alarms: Sequence[Alarm] = ()) -> list[Alarm]:
         """See `Detector`; batches of `BATCH` minutes are tested once they are complete."""
         raised = list(alarms)
+        codes, first = np.unique(closed.units.code, return_index=True)
+        for code, minute in sorted(zip(codes.tolist(), closed.units.minute[first].tolist(), strict=True), key=_second):
+            self._shared.setdefault(closed.names[code][0], minute)
         counts = self._pending_with(closed)
         end = closed.through // BATCH
         done = counts.batch < end
@@ -136,6 +141,7 @@ class QuantileShift:
             "since": self._since,
             "history": self._history.state(),
             "book": self._open.state(),
+            "shared": self._shared,
         }
 
     # From messages to counts
@@ -273,6 +279,7 @@ class QuantileShift:
         low, high = (float(bound) for bound in newcombe(*before, *since, Z_99))
         level = _value(metric, int(self._level[row // _TESTS, row % _TESTS]))
         direction: Direction = "up" if more >= fewer else "down"
+        shared = metric == "score" and self._shared.get(group[0], minute + BATCH) < minute + BATCH
         evidence = {"mean_r": max(more, fewer), "level": level, "values_since": since[1], "values_before": before[1]}
         alarm = Alarm(
             at=ending,
@@ -283,7 +290,7 @@ class QuantileShift:
             effect_low=low,
             effect_high=high,
             changed_at=changed * MINUTE_US,
-            promise=self._settings.false_alarms_per_1000_groups_per_week,
+            promise=None if shared else self._settings.false_alarms_per_1000_groups_per_week,
             evidence=rounded(evidence),
             details=ShareChange(level, _UNITS[metric]),
         )
@@ -300,6 +307,10 @@ class QuantileShift:
         k = len(f) - 1 if k is None else k
         since = float(f[k:].sum()), float(n[k:].sum())
         return (above - since[0], values - since[1]), since, int(moments[k])
+
+
+def _second(pair: tuple[int, int]) -> int:
+    return pair[1]
 
 
 def _by_name(key: Key) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aftercall.records import Alert, Direction
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm, MeanChange
+from models.alarms.alarm import Alarm, MeanChange, ShareChange
 from models.alerts.incidents import Incidents
 from models.alerts.other_causes import OtherCauses, joined
 from models.alerts.scope import Scope, covers
@@ -95,6 +95,17 @@ def test_several_tests_of_one_metric_are_one_alert_and_its_end_is_reported_once(
         ("closed", promise_text(1.0)),
     ]
     assert len({one.alert_id for one in found}) == 1
+
+
+def test_scores_without_a_promise_say_why() -> None:
+    group = ("refund", "atlas", "v1")
+    series = ("quantile", group, "score:p50:judge")
+    (agreeing,) = alerts_of(alarm(10, group, "down", series=series, details=ShareChange(0.5, "")))
+    assert agreeing.promise is None
+    assert agreeing.caveat is not None
+    assert "share conversations" in agreeing.caveat
+    (alone,) = alerts_of(alarm(10, group, "down", series=series, details=ShareChange(0.5, ""), promise=1.0))
+    assert (alone.promise, alone.caveat) == (promise_text(1.0), None)
 
 
 @given(st.tuples(words, words, words), st.tuples(words, words, words))

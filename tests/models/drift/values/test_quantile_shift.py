@@ -16,7 +16,7 @@ from models.arrays import F64, I32
 from models.drift.settings import DriftSettings
 from models.drift.values.quantile_shift import QuantileShift
 from models.drift.values.reference import Reference, offsets
-from models.messages import NO_TRIALS, Closed, Scores, Values
+from models.messages import NO_TRIALS, Closed, Scores, UnitTrials, Values
 from simulated.trials import relation
 
 pytestmark = pytest.mark.slow  # each draws weeks of values
@@ -101,7 +101,9 @@ def test_a_price_that_never_varied_may_vary_by_little() -> None:
         assert {alarm.series[2] for alarm in run(calls(minute, price), 20)} == kinds
 
 
-def test_worse_scores_of_one_judge_are_alarms_under_its_name() -> None:
+@pytest.mark.parametrize("since", [None, 3, 19])
+def test_worse_scores_of_one_judge_are_alarms_under_its_name(since: int | None) -> None:
+    """`since`: the day on which calls begin to share conversations, after which scores carry no promise."""
     rng = np.random.default_rng(4)
     minute = minutes(20, 40, rng)
     scores = np.where(minute < 18 * DAY, rng.beta(8, 2, len(minute)), rng.beta(6, 3, len(minute)))
@@ -116,12 +118,18 @@ def test_worse_scores_of_one_judge_are_alarms_under_its_name() -> None:
             sources=("critic", "flat"),
             scores=Scores(*(column[part] for column in table)),
         )
+        if since is not None and day >= since:
+            at = np.array([START + day * DAY + 700], np.int32)
+            shares = UnitTrials(0 * at, at, np.ones(1, np.uint64), np.ones(1, np.int8), 1 + 0 * at)
+            message = message._replace(units=shares)
         alarms += watched.close(message)
     first = [alarm for alarm in alarms if relation(alarm) == "first"]
     assert {(a.series[2], a.direction, severity_of_alarm(a)) for a in first} == {
         ("score:p50:critic", "down", "warning"),
         ("score:p10:critic", "down", "critical"),
     }
+    shared = START + DAY * since + 700 if since is not None else 2**31
+    assert [alarm.promise is None for alarm in alarms] == [alarm.at / MINUTE_US > shared for alarm in alarms]
 
 
 def test_cuts_and_restores_change_nothing() -> None:
