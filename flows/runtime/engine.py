@@ -202,7 +202,7 @@ def _read(log: Path) -> str:
 @contextmanager
 def _lazy_collector() -> Iterator[None]:
     """Make the garbage collector run rarely: decoded records hold no cycles, and scanning them costs a tenth of CPU."""
-    before = gc.get_threshold()
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
@@ -210,4 +210,5 @@ def _lazy_collector() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not frozen:  # else another has frozen what it is for it to thaw
+            gc.unfreeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -61,13 +62,28 @@ def since_alarm(evidence: Mapping[str, Any]) -> dict[str, Any]:
 def contradiction(effect: Effect, record: Mapping[str, Any], hours: int) -> Contradiction | None:
     """How outcomes that an alert did not select contradict what it reports; None where they do not.
 
-    Their interval excludes the reported change; or, from 24 hours on, less than half of it is left, by enough outcomes
-    to tell it from none (an interval narrower than twice the reported change).
+    Their interval excludes the reported change (after the first day, by more than both are uncertain); or, from 24
+    hours on, less than half of it is left, by enough outcomes to tell it from none (an interval narrower than twice
+    the reported change).
     """
     if record["current"] is None or effect.trials < FEW:
         return None
     reported = record["current"] - record["baseline"]
-    if not effect.low <= reported <= effect.high:
+    if _excludes(effect, record, reported, hours):
         return "excluded"
     telling = hours >= A_DAY and effect.trials >= FEWEST and effect.high - effect.low < 2 * abs(reported)
     return "half" if telling and regained(effect, record["current"]) else None
+
+
+def _excludes(effect: Effect, record: Mapping[str, Any], reported: float, hours: int) -> bool:
+    """Whether outcomes rule out the reported change.
+
+    Each of the daily looks has few outcomes beside those that are reported by then, so that one of many would differ
+    by chance: their interval and that of the report are taken together, as MOVER does (Zou and Donner 2008).
+    """
+    if hours <= A_DAY or record["effect_low"] is None or record["effect_high"] is None:
+        return not effect.low <= reported <= effect.high
+    found = effect.points
+    if found > reported:
+        return found - reported > math.hypot(found - effect.low, record["effect_high"] - reported)
+    return reported - found > math.hypot(effect.high - found, reported - record["effect_low"])
