@@ -68,7 +68,7 @@ def power(
 
     >>> found = power(900, 100, 200, 5000.0, drop=0.2)
     >>> round(found.days, 2), round(found.within_week, 2)
-    (2.42, 0.97)
+    (1.33, 0.96)
     """
     if per_day <= 0:
         return Power(math.inf, 0.0)
