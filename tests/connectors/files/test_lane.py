@@ -17,6 +17,7 @@ from aftercall.times import NEVER, format_time, parse_time
 from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from connectors.files.lane import FileLane, FileLanes, InputError, index
+from simulated.file_lanes import read
 
 START = parse_time("2026-03-01T00:00:00Z")
 NOW = parse_time("2026-06-01T00:00:00Z")
@@ -41,15 +42,6 @@ def write(folder: Path, name: str, lines: list[bytes], end: bytes = b"\n") -> Pa
     path = folder / name
     path.write_bytes(b"\n".join(lines) + (end if lines else b""))
     return path
-
-
-def read(lane: FileLane) -> list[Batch]:
-    batches = []
-    while True:
-        try:
-            batches += lane.next_batch()
-        except StopIteration:
-            return batches
 
 
 def lane(calls: list[Path], outcomes: list[Path], spool: Path, size: int = 20_000, state: Any = None) -> FileLane:

@@ -13,6 +13,7 @@ from connectors.batch import Batch
 from connectors.decode.decoder import Decoder
 from connectors.files.index import index
 from connectors.files.lane import FileLane, FileLanes, InputError
+from simulated.file_lanes import read
 
 START = parse_time("2026-03-01T00:00:00Z")
 MINUTE = 60_000_000
@@ -40,15 +41,6 @@ def lane(files: dict[str, list[Path]], spool: Path, size: int, state: Any = None
     indexed = index(files["calls"], files["outcomes"], spool, marks=files["marks"] if marks else ())
     source = FileLanes(indexed, Decoder(now_us=START + 10**12, max_future_skew_us=0), batch_size=size)
     return source.build_part("files", "files", state)
-
-
-def read(lane: FileLane) -> list[Batch]:
-    batches = []
-    while True:
-        try:
-            batches += lane.next_batch()
-        except StopIteration:
-            return batches
 
 
 def met(batches: list[Batch], *, marks: bool) -> dict[str, list[int]]:
