@@ -25,7 +25,7 @@ from models.stats.shiryaev_roberts import ShiryaevRoberts
 
 LEAST_STRENGTH: Final = 0.1
 """Share of what an alert asks for, from which on evidence is a suspicion."""
-SUSPICION_ODDS: Final = ((0.5, 0.7), (0.2, 0.6), (LEAST_STRENGTH, 0.4))
+SUSPICION_ODDS: Final = ((0.5, 0.7), (0.2, 0.5), (LEAST_STRENGTH, 0.4))
 """Strengths, and the share of suspicions from there on behind which there is a change.
 
 Where one group in 500 changes in a week; a little less than was measured, as few were looked at."""
