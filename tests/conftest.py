@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# What shared parts of tests assert is said in full too, with the values that differ.
+pytest.register_assert_rewrite("harness", "kafka", "oracle", "simulated", "states", "system")
+
 pytest_plugins = [
     "harness.first",
     "harness.guard",

@@ -149,7 +149,7 @@ class DayFiles:
         day = self.folder / date.fromordinal(EPOCH.toordinal() + number).isoformat()
         for folder in (self.folder, day):
             if not folder.is_dir():
-                folder.mkdir()
+                folder.mkdir(mode=0o700)  # one that is killed here leaves it closed, not open
                 folder.chmod(0o700 | self._mode & 0o444 | (self._mode & 0o444) >> 2)
         return day
 
