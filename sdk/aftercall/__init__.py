@@ -1,7 +1,8 @@
-"""Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes.
+"""Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes, and its producer.
 
-`AgentCall`, `Outcome` and `Mark` go in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out.
-`open_snapshot` opens the tables for SQL, `get_insights` answers what changed in one task type.
+`Client` emits calls and outcomes from an agent. `AgentCall`, `Outcome` and `Mark` are what goes in; `VerdictRecord`,
+`Recommendation`, `Alert` and `DeadLetter` come out. `open_snapshot` opens the tables for SQL, `get_insights` answers
+what changed in one task type.
 
 Each name is loaded when it is first used: an agent that starts pays for neither pydantic nor a client of Kafka.
 """
@@ -10,8 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # As `typing` has it, which would cost an agent 5 ms here.
 if TYPE_CHECKING:
-    from typing import Any
-
+    from aftercall.client import Client
     from aftercall.durations import format_duration, parse_duration
     from aftercall.events import AgentCall, Outcome
     from aftercall.insights import Insights, get_insights
@@ -46,6 +46,7 @@ __all__ = [
     "AgentCall",
     "Alert",
     "Arm",
+    "Client",
     "DeadLetter",
     "Degraded",
     "Digest",
@@ -75,6 +76,7 @@ __all__ = [
 ]
 
 _NAMES_OF = {
+    "client": ("Client",),
     "durations": ("format_duration", "parse_duration"),
     "events": ("AgentCall", "Outcome"),
     "insights": ("Insights", "get_insights"),
@@ -105,15 +107,16 @@ _NAMES_OF = {
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names}
 """Where each public name is defined; `tests/sdk/test_lazy.py` compares it with the imports for type checkers."""
 
+if not TYPE_CHECKING:  # A type checker that saw it would accept any name.
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'aftercall' has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name):  # noqa: ANN001, ANN202
+        if name not in _HOME:
+            raise AttributeError(f"module 'aftercall' has no attribute {name!r}")
+        from importlib import import_module
 
-    value = getattr(import_module(f"aftercall.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+        value = getattr(import_module(f"aftercall.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
