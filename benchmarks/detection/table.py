@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,10 +12,11 @@ from benchmarks.detection import delays
 Row = Mapping[str, Any]
 
 
-def markdown(size: str, day: str, figures: Mapping[str, float], tables: Mapping[str, Any]) -> str:
-    """The section, from the figures and the tables that were measured."""
+def markdown(size: str, recorded: Mapping[str, Row], figures: Mapping[str, float], tables: Mapping[str, Any]) -> str:
+    """The section, from the figures and the tables that were measured, and what is known of their recording."""
     parts = [
-        f"## Detection\n\n`make bench-detection SIZE={size}` on {day}. {_ABOUT}",
+        f"## Detection\n\n`make bench-detection SIZE={size}`. {_ABOUT}",
+        *_recorded(recorded),
         _table(("figure", ""), ((f"`{name}`", f"{value:.4g}") for name, value in figures.items())),
     ]
     for name, (text, render, image) in _sections().items():
@@ -22,6 +24,15 @@ def markdown(size: str, day: str, figures: Mapping[str, float], tables: Mapping[
             parts += [text, render(tables[name])]
             parts += [f"![{image.capitalize()}](images/detection-{image}.svg)"] if image else []
     return "\n\n".join(parts)
+
+
+def _recorded(tables: Mapping[str, Row]) -> list[str]:
+    """Which table is of which day and commit, newest first."""
+    of = sorted({(row["date"], row["commit"]) for row in tables.values()}, reverse=True)
+    names = {key: sorted(name for name, row in tables.items() if (row["date"], row["commit"]) == key) for key in of}
+    lines = (f"- {day} at {commit}: {', '.join(names[day, commit])}" for day, commit in of)
+    wrapped = "\n".join(textwrap.fill(line, 118, subsequent_indent="  ") for line in lines)
+    return [f"Recorded:\n{wrapped}"] if tables else []
 
 
 def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
