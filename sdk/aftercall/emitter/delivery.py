@@ -128,6 +128,7 @@ class Delivery:
             out.source.out.discard(out.number)
             touched.append(out.source)
             if receipt.answer == "failed":
+                warn_once(f"failed {receipt.reason}", "aftercall: events wait in the spool: %s", receipt.reason)
                 self._back(out)
                 self._pause(None)
                 continue

@@ -11,6 +11,7 @@ import atexit
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 _FORK_WAITS_S: Final = 1.0
@@ -65,23 +66,27 @@ def at_exit() -> None:
     """Flush and close all, within the longest bound that one of them has."""
     began = time.monotonic()
     for emitter in _emitters.copy():
-        emitter.at_exit(began)
+        with suppress(Exception):
+            emitter.at_exit(began)
 
 
 def _before_fork() -> None:
     deadline = time.monotonic() + _FORK_WAITS_S
     for emitter in _emitters:
-        emitter.before_fork(max(0.0, deadline - time.monotonic()))
+        with suppress(Exception):  # Python would print it
+            emitter.before_fork(max(0.0, deadline - time.monotonic()))
 
 
 def _after_fork_in_parent() -> None:
     for emitter in _emitters:
-        emitter.after_fork_in_parent()
+        with suppress(Exception):
+            emitter.after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
     for emitter in _emitters:
-        _keep_for_ever(emitter.after_fork_in_child())
+        with suppress(Exception):
+            _keep_for_ever(emitter.after_fork_in_child())
 
 
 def _keep_for_ever(handles: object) -> None:

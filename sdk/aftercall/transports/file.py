@@ -30,6 +30,7 @@ class FileTransport:
     def __init__(self, folder: str | Path, *, rotate_bytes: int = 64 * _MIB) -> None:
         self._folder = Path(folder)
         self._rotate_bytes = rotate_bytes
+        self._handle: int | None = None
         self._receipts: list[Receipt] = []
 
     @property
@@ -79,12 +80,13 @@ class FileTransport:
                 os.ftruncate(handle, before)
                 raise
         finally:
-            os.close(handle)
+            self._unlock(handle)
 
     def _locked(self, path: Path) -> int:
         """The file, below its size, and this process the only one that writes to it."""
         while True:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
+            self._handle = handle
             try:
                 if fcntl is not None:
                     fcntl.flock(handle, fcntl.LOCK_EX)
@@ -93,9 +95,18 @@ class FileTransport:
                 if _same(handle, path):
                     return handle
             except BaseException:
-                os.close(handle)
+                self._unlock(handle)
                 raise
-            os.close(handle)  # rotated meanwhile
+            self._unlock(handle)  # rotated meanwhile
+
+    def _unlock(self, handle: int) -> None:
+        """Close it; the lock ends here, even where a child that was forked meanwhile has the file open too."""
+        self._handle = None
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_UN)
+        finally:
+            os.close(handle)
 
     @staticmethod
     def _rotated(path: Path) -> Path:
@@ -112,8 +123,10 @@ class FileTransport:
         self._receipts = []
 
     def abandon(self) -> object:
-        """Nothing of the parent's is open."""
-        self._receipts = []
+        """Close what the parent had open in this moment: its lock would not end with the parent."""
+        if self._handle is not None:
+            os.close(self._handle)
+        self._handle, self._receipts = None, []
         return None
 
 
