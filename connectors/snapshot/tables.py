@@ -237,7 +237,9 @@ _SOURCE_MEASURES: Final[Table] = {
     for name, kind in _MEASURES.items()
     if name not in {"calls", "expired", "pending", "latency_p50_ms", "latency_p95_ms", "cost_usd"}
 }
-_POWER: Final[Table] = {"outcomes_per_day": "DOUBLE", "power_days": "DOUBLE", "power_within_week": "DOUBLE"}
+_POWER: Final[Table] = dict.fromkeys(
+    ("outcomes_per_day", "power_days", "power_within_week", "design_effect", "task_design_effect"), "DOUBLE"
+)
 """The same in every span of a group."""
 _GROUP: Final[Table] = {"task_type": "VARCHAR", "model": "VARCHAR", "config": "VARCHAR"}
 _SOURCE: Final[Table] = {**_GROUP, "source": "VARCHAR"}

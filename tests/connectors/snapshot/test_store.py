@@ -18,6 +18,8 @@ from connectors.snapshot.store import SnapshotStore
 from connectors.snapshot.tables import PUBLISHED
 from harness.snapshot_rows import AT, NOTHING, call, published, query
 
+_POWER = ("outcomes_per_day", "power_days", "power_within_week", "design_effect", "task_design_effect")
+
 
 def test_an_empty_pipeline_publishes_every_table_with_its_types(tmp_path: Path) -> None:
     published(SnapshotStore(tmp_path))
@@ -164,7 +166,7 @@ def test_computed_columns_are_published_with_nan_as_null(tmp_path: Path) -> None
         "config": np.array(["c", "c"], object),
     }
     rates = {**group, "grain": np.array(["1h", "1d"], object), "window_start": np.array([AT, AT]), **measures}
-    power = {name: np.array([3.0, np.nan]) for name in ("outcomes_per_day", "power_days", "power_within_week")}
+    power = {name: np.array([3.0, np.nan]) for name in _POWER}
     current = {**group, "span": np.array(["1h", "7d"], object), "as_of": np.array([AT, AT]), **measures, **power}
     SnapshotStore(tmp_path).publish({"watermark": AT, "positions": {"f": 3}, "calls": 3}, rates, current)
     assert query(tmp_path, "SELECT task_type, grain, window_start, calls, rate FROM rates ORDER BY 1") == [
