@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 # Writes the versions and hashes in constraints.txt, after a change of pyproject.toml. UPGRADE=1 takes the newest versions
 # that it allows; without it all stay that can.
 UPGRADE ?=
-GROUPS := pipeline dev report fuzz audit bootstrap
+GROUPS := pipeline dev report fuzz audit foreign bootstrap
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) $(GROUPS:%=--group %) pyproject.toml -o constraints.txt

@@ -15,12 +15,13 @@ class CoroutineProxy:
     One that is never awaited made no call, so nothing is emitted; Python warns about it under the user's own name.
     """
 
-    __slots__ = ("__weakref__", "_coroutine", "_draft", "_started")
+    __slots__ = ("__weakref__", "_coroutine", "_draft", "_follow", "_running")
 
-    def __init__(self, coroutine: Any, draft: Draft) -> None:
+    def __init__(self, coroutine: Any, draft: Draft, follow: Callable[[Draft, Any], Any]) -> None:
         self._coroutine = coroutine
         self._draft = draft
-        self._started = False
+        self._follow = follow
+        self._running = False
 
     @property  # type: ignore[misc]  # it is never set
     def __class__(self) -> Any:
@@ -54,18 +55,20 @@ class CoroutineProxy:
             self.__del__()
 
     def __del__(self) -> None:
-        if getattr(self, "_started", False):
+        if getattr(self, "_running", False):
             self._draft.leave()
 
     def _step(self, step: Callable[..., Any], *given: Any) -> Any:
-        self._started = True
+        self._running = True
         token = CURRENT.set(self._draft)
         try:
             return step(*given)
         except StopIteration as done:
-            self._draft.observe(done.value)
-            self._draft.end()
-            raise
+            self._running = False  # from here on a stream may have the call
+            result = self._follow(self._draft, done.value)
+            if result is done.value:
+                raise
+            raise StopIteration(result) from None
         except BaseException as error:
             self._draft.fail(error)
             raise

@@ -12,7 +12,16 @@ from typing import Any, Final
 Parts = dict[str, Any]
 OBJECT: Final = "object"
 """Key of a response of which no part was found, and which is held itself."""
-_NAMES: Final = ("usage", "usage_metadata", "usageMetadata", "model", "model_version", "id", "_hidden_params")
+_NAMES: Final = (
+    "usage",
+    "usage_metadata",
+    "usageMetadata",
+    "model",
+    "model_version",
+    "modelVersion",
+    "id",
+    "_hidden_params",
+)
 _SAYS_MORE: Final = ("usage", "usage_metadata", "usageMetadata", "_hidden_params")
 _NESTED: Final = ("message", "response")
 """Where events of streams have their parts: Anthropic's `message_start`, OpenAI's `response.completed`."""
@@ -30,7 +39,7 @@ def parts_of(response: object) -> Parts | None:
     if type(response) in _USELESS:
         return None
     found = _own_parts(response)
-    if found is None:
+    if found is None and type(response) is not dict and _computes(type(response)):
         return {OBJECT: response}
     return found
 
@@ -64,6 +73,11 @@ def _looked_up(value: object, name: str) -> Any:
         if name in store:
             return store[name]
     return None
+
+
+def _computes(kind: type) -> bool:
+    """Whether objects of this type may have parts that are in no dictionary: properties, `__getattr__`, slots."""
+    return hasattr(kind, "__getattr__") or any(hasattr(kind, name) for name in _SAYS_MORE)
 
 
 def _stores(value: object) -> list[dict[str, Any]]:

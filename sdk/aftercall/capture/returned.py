@@ -32,7 +32,7 @@ def _followed(draft: Draft, result: Any) -> Any:
     kind = type(result)
     if kind not in _PLAIN:
         if kind is CoroutineType:
-            return CoroutineProxy(result, draft)
+            return CoroutineProxy(result, draft, returned)
         if _is_stream(kind):
             return stream_of(result, Reading(draft))
         if _follows_body(draft, result) or _follows_future(draft, result):

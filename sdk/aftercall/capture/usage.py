@@ -74,7 +74,9 @@ def _of_one(parts: Parts) -> dict[str, Any]:
     for layer in (*layers, whole):
         for usage in _usages(layer):
             found |= _tokens(usage)
-        found |= _model(layer) | _hidden(layer)
+        found |= _hidden(layer)
+        if found or OBJECT not in parts:  # else `model` may mean anything
+            found |= _model(layer)
     return found
 
 
