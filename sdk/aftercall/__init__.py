@@ -1,6 +1,7 @@
 """Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes, and its producer.
 
-`Client` emits calls and outcomes from an agent. `AgentCall`, `Outcome` and `Mark` are what goes in; `VerdictRecord`,
+`Client` emits calls and outcomes from an agent, `Call` is one that runs, `CallResult` what `client.call` gives,
+`Stats` counts events. `AgentCall`, `Outcome` and `Mark` are what goes in; `VerdictRecord`,
 `Recommendation`, `Alert` and `DeadLetter` come out. `open_snapshot` opens the tables for SQL, `get_insights` answers
 what changed in one task type.
 
@@ -11,8 +12,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # As `typing` has it, which would cost an agent 5 ms here.
 if TYPE_CHECKING:
+    from aftercall.capture.call import Call
+    from aftercall.capture.captures import CallResult
     from aftercall.client import Client
     from aftercall.durations import format_duration, parse_duration
+    from aftercall.emitter.tally import Stats
     from aftercall.events import AgentCall, Outcome
     from aftercall.insights import Insights, get_insights
     from aftercall.marks import Mark
@@ -46,6 +50,8 @@ __all__ = [
     "AgentCall",
     "Alert",
     "Arm",
+    "Call",
+    "CallResult",
     "Client",
     "DeadLetter",
     "Degraded",
@@ -61,6 +67,7 @@ __all__ = [
     "Record",
     "Segment",
     "Slice",
+    "Stats",
     "TopicOrigin",
     "VerdictRecord",
     "__version__",
@@ -76,8 +83,11 @@ __all__ = [
 ]
 
 _NAMES_OF = {
+    "capture.call": ("Call",),
+    "capture.captures": ("CallResult",),
     "client": ("Client",),
     "durations": ("format_duration", "parse_duration"),
+    "emitter.tally": ("Stats",),
     "events": ("AgentCall", "Outcome"),
     "insights": ("Insights", "get_insights"),
     "marks": ("Mark",),

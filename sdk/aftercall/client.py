@@ -1,10 +1,10 @@
-"""The producer's client: captures calls in one line, and states outcomes from anywhere."""
+"""The producer's client: captures calls in one line, states outcomes from anywhere, follows recommendations."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from aftercall.capture.captures import Captures
@@ -15,6 +15,7 @@ from aftercall.capture.wrapping import COROUTINE, code_flags
 
 if TYPE_CHECKING:
     from aftercall.emitter import Emitter, Stats
+    from aftercall.routes import Arm, RecommendationSource, Route, Routes
     from aftercall.transports.transport import Transport
 
 _P = ParamSpec("_P")
@@ -49,6 +50,7 @@ class Client(Captures, States):
         release: str | None = None,
         input_hash: bool = True,
         cost: Cost | None = None,
+        recommendations: RecommendationSource | None = None,
         spool: str | os.PathLike[str] | None = "",
         spool_bytes: int = 256 << 20,
         queue_events: int = 10_000,
@@ -74,6 +76,7 @@ class Client(Captures, States):
             release: of the agent, for `attrs.release`.
             input_hash: whether calls carry `attrs.input_hash`, a keyed hash of what a tracked function is given.
             cost: gets the event of a call and gives US dollars, or None; runs in the background.
+            recommendations: where `route` reads; default: the topic of `kafka`, `recommendations.jsonl` in `file`.
             spool: folder in which events wait for a broker; empty: `AFTERCALL_SPOOL`, else one of this user;
                 None: events wait in memory.
             spool_bytes: bound of the spool.
@@ -89,13 +92,18 @@ class Client(Captures, States):
         from aftercall.destinations import chosen, is_disabled, transport_of
 
         destination = None if is_disabled() else chosen(kafka, url, file)
+        self._settings = dict(settings or {})
+        self._destination = destination if transport is None else None
+        self._source = recommendations
+        self._routes: Routes | None = None
+        self._only: dict[str, Routes] = {}
         self._emitter: Emitter | None = None
         if not is_disabled() and (transport is not None or destination is not None):
             from aftercall.emitter import Emitter
             from aftercall.emitter.limits import default_folder
 
             self._emitter = Emitter(
-                transport if transport is not None else transport_of(cast("Any", destination), dict(settings or {})),
+                transport if transport is not None else transport_of(cast("Any", destination), self._settings),
                 spool=None if spool is None else Path(spool or default_folder()),
                 spool_bytes=spool_bytes,
                 queue_events=queue_events,
@@ -116,6 +124,38 @@ class Client(Captures, States):
             cost=cost,
         )
         self._off = Tracker(Capturing(None), {}, "")
+
+    def route(
+        self,
+        task_type: str,
+        default: Arm,
+        *,
+        segment: str | None = None,
+        key: object = None,
+        allowed: Collection[tuple[str, str]] | None = None,
+    ) -> Route:
+        """The arm for the next call, as recommended, for `track(arm=...)`. Never waits and never raises.
+
+        Args:
+            task_type: of the call.
+            default: the arm where none is recommended; `reason` of the route says why.
+            segment: of the call, where its task type has recommendations by segment.
+            key: makes the draw sticky, such as the id of a user.
+            allowed: the arms that can be called now.
+        """
+        routes = self._followed()
+        if routes is not None:
+            return routes.route(task_type, default, segment=segment, key=key, allowed=allowed)
+        from aftercall.routes import Route
+
+        arm: Any = default
+        model, config = arm if isinstance(arm, tuple) and len(arm) == 2 else ("", "")
+        return Route(model, config, task_type, segment, reason="not_ready")
+
+    def ready(self, timeout: float = 10.0) -> bool:
+        """Wait until recommendations were read to their end, at most `timeout` seconds; returns whether they were."""
+        routes = self._followed()
+        return routes is not None and routes.ready(timeout)
 
     def flushes(self, handler: Callable[_P, _R]) -> Callable[_P, _R]:
         """Decorate the handler of a function as a service: at its end, all that it emitted is sent, within 2 seconds.
@@ -149,11 +189,15 @@ class Client(Captures, States):
 
     def close(self, timeout: float = 2.0) -> None:
         """Flush, then stop; what is left is in the spool. Events that are emitted later are dropped."""
+        if self._routes is not None:
+            self._routes.close(0.0)
         if self._emitter is not None:
             self._emitter.close(timeout)
 
     async def aclose(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109  # as `close`
         """As `close`; the event loop goes on meanwhile."""
+        if self._routes is not None:
+            self._routes.close(0.0)
         if self._emitter is not None:
             await self._emitter.aclose(timeout)
 
@@ -164,6 +208,18 @@ class Client(Captures, States):
         from aftercall.emitter import Stats
 
         return Stats(0, 0, 0, 0, 0, 0, 0, {}, 0)
+
+    def _followed(self) -> Routes | None:
+        if self._routes is None:
+            from aftercall.destinations import recommendations_of
+            from aftercall.routes import Routes
+
+            source = self._source or recommendations_of(self._destination, self._settings)
+            if source is not None:
+                # Of two threads that come first at once, both use the routes of one; those of the other start nothing.
+                self._only.setdefault("routes", Routes(source))
+                self._routes = self._only["routes"]
+        return self._routes
 
 
 def _log_that_it_is_off() -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from aftercall.routes import RecommendationSource
     from aftercall.transports.transport import Transport
 
 _TRANSPORTS: Final = {
@@ -15,6 +16,9 @@ _TRANSPORTS: Final = {
     "url": ("aftercall.transports.http", "HttpTransport"),
     "file": ("aftercall.transports.file", "FileTransport"),
 }
+_RECOMMENDATIONS: Final = "recommendations.jsonl"
+_OF_EVERY_CLIENT: Final = ("security.", "sasl.", "ssl.", "enable.ssl", "client.", "broker.", "socket.", "metadata.")
+"""How settings of librdkafka begin that producers and consumers share; of others a consumer would warn."""
 DISABLED: Final = "AFTERCALL_DISABLED"
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _VARIABLES: Final = {"kafka": "AFTERCALL_KAFKA", "url": "AFTERCALL_URL", "file": "AFTERCALL_FILE"}
@@ -48,3 +52,18 @@ def transport_of(destination: tuple[str, str], settings: Mapping[str, Any]) -> C
         return made
 
     return make
+
+
+def recommendations_of(destination: tuple[str, str] | None, settings: Mapping[str, Any]) -> RecommendationSource | None:
+    """Where recommendations come from, if the destination has some: its broker, or a file beside the events."""
+    if destination is None or destination[0] == "url":
+        return None
+    kind, address = destination
+    if kind == "kafka":
+        from aftercall.routes import KafkaSource
+
+        shared = {name: value for name, value in settings.items() if name.startswith(_OF_EVERY_CLIENT)}
+        return KafkaSource(address, settings=shared)
+    from aftercall.routes import FileSource
+
+    return FileSource(os.path.join(address, _RECOMMENDATIONS))  # noqa: PTH118  # without pathlib

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Never, cast
 
 from aftercall.capture.draft import Draft
 from aftercall.capture.ids import new_id
@@ -43,7 +43,7 @@ class Call:
         rollout: Mapping[str, str | int] | None = None,
         input: str | None = None,  # noqa: A002  # the field's name
         output: str | None = None,
-        **unknown: object,
+        **unknown: Never,
     ) -> None:
         """Set fields of the call, as section 1 of the reference has them; None leaves a field as it is.
 
@@ -82,7 +82,9 @@ class Call:
             "input": input,
             "output": output,
         }
-        self._draft.set({name: value for name, value in given.items() if value is not None}, unknown)
+        self._draft.set(
+            {name: value for name, value in given.items() if value is not None}, cast("dict[str, object]", unknown)
+        )
 
     def observe(self, response: object) -> None:
         """Read model, tokens and cost of a response, later; of several responses they are added up.
