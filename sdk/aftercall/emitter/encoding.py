@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from aftercall.errors import ExitCode, UserError
+
 TYPES: Final = {"calls": "call", "outcomes": "outcome"}
 DROPPED_BEFORE: Final = "dropped_before"
 
 
-class InvalidEventError(ValueError):
+class InvalidEventError(UserError, ValueError):
     """An event that breaks a rule of the reference; `rule` says which, and quotes nothing of the event."""
 
     raised_at_once: Final = True
     """Capture lets it pass: it reaches the caller in tests of users alone, where transports are `at_once`."""
 
-    def __init__(self, rule: str, sentence: str) -> None:
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, sentence: str, rule: str | None = None) -> None:
         super().__init__(sentence)
-        self.rule = rule
+        self.rule = sentence if rule is None else rule
 
 
 def load() -> None:
@@ -44,7 +48,7 @@ def encode(kind: Literal["calls", "outcomes"], event: dict[str, Any], dropped_be
     try:
         return json.dumps(sent, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as wrong:  # unknown fields are not validated
-        raise InvalidEventError(f"{kind}: {type(wrong).__name__}", f"cannot be JSON: {wrong}") from None
+        raise InvalidEventError(f"cannot be JSON: {wrong}", f"{kind}: {type(wrong).__name__}") from None
 
 
 def validate(kind: Literal["calls", "outcomes"], event: dict[str, Any]) -> None:
@@ -64,4 +68,4 @@ def validate(kind: Literal["calls", "outcomes"], event: dict[str, Any]) -> None:
         first = wrong.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"] if not isinstance(part, str) or part in model.model_fields)
         rule = f"{kind}: field '{where}': {first['type']}" if where else f"{kind}: {first['type']}"
-        raise InvalidEventError(rule, f"{rule}: {first['msg']}") from None
+        raise InvalidEventError(f"{rule}: {first['msg']}", rule) from None
