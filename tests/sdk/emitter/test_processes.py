@@ -207,6 +207,29 @@ def test_an_unreachable_broker_does_not_hold_up_the_end_and_nothing_is_lost(tmp_
     assert rows_left(tmp_path) == 1
 
 
+AMID_IMPORTS = """
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("pydantic"):
+            time.sleep(0.02)
+sys.meta_path.insert(0, Slow())
+emit("parent")
+time.sleep({after})
+if (pid := os.fork()) == 0:
+    emit("child")
+    os._exit(0 if emitter.flush(60) else 3)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.1, 0.5, 1.5])
+def test_a_child_that_is_forked_amid_the_imports_of_the_sender_loses_nothing(tmp_path: Path, after: float) -> None:
+    done = run(tmp_path, AMID_IMPORTS.format(after=after), flush_at_exit_s=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert arrived(tmp_path) == {"parent": 1, "child": 1}
+
+
 @pytest.mark.slow
 def test_a_fork_waits_for_what_the_sender_does_with_sqlite_or_imports(tmp_path: Path) -> None:
     """Else the child is born with a lock that no thread there releases."""
