@@ -89,7 +89,7 @@ def test_values_as_programs_have_them_are_read(client: Client, memory: MemoryTra
         {"source": "call", "success": True},
         {"success": True},
         {"source": "judge", "success": True, "occurred_at": datetime(2026, 3, 1)},  # noqa: DTZ001
-        {"source": "judge", "success": True, "attrs": {"a": object()}},
+        {"source": "judge", "success": True, "attrs": {"a": 1j}},
         {"source": "judge", "success": True, "attrs": 5},
         {"source": "judge", "success": True, "sucess": True},
     ],
