@@ -36,8 +36,9 @@ def chosen(kafka: str | None, url: str | None, file: str | os.PathLike[str] | No
         if address is not None:
             return kind, os.fspath(address)
     for kind, variable in _VARIABLES.items():
-        if os.environ.get(variable):
-            return kind, os.environ[variable]
+        address = os.environ.get(variable, "").strip()
+        if address and not address.startswith("{"):  # that is a section of the pipeline's settings
+            return kind, address
     return None
 
 
