@@ -12,6 +12,7 @@ from aftercall.times import HOUR_S
 from connectors.segments.messages import Segment
 from flows.dataflow.gathering import Gathering
 from flows.dataflow.shards import SHARDS
+from flows.dataflow.split_keys import SplitKeys
 from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, StoredState, Tracked
 from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
@@ -116,6 +117,7 @@ class Joining(NamedTuple):
         segments: by task type, those whose rates are kept.
         monotonic: a clock in seconds. In a service the ids that outcomes wait for leave once an hour of it, and at the
             end of files whatever it shows.
+        split: called with how many calls were found on two partitions; None: partitions are files, and nothing is.
     """
 
     seed: int = 0
@@ -124,6 +126,7 @@ class Joining(NamedTuple):
     monotonic: Callable[[], float] | None = None
     max_sessions: int = 5_000_000
     segments: Segments = NONE_DECLARED
+    split: Callable[[int], None] | None = None
 
 
 _JOINING: Final = Joining()
@@ -180,8 +183,11 @@ def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *
         )
 
         unmatched, gathering = _Unmatched(join, joining.monotonic), Gathering(answers)
+        split_keys = None if joining.split is None else SplitKeys(joining.split)
 
         def take(message: Arrivals | Erasure) -> Joined:
+            if split_keys is not None and isinstance(message, Arrivals):
+                split_keys.take(message)
             joined = erase(join, message) if isinstance(message, Erasure) else join.process(message)
             if unmatched.is_due(last=isinstance(message, Arrivals) and message.last):
                 joined = joined._replace(unmatched=join.early.calls_of(MOST_UNMATCHED))

@@ -11,6 +11,7 @@ from typing import Any
 
 from aftercall.emitter import Emitter
 from aftercall.transports.transport import Message, Receipt
+from harness.waiting import until
 
 
 def call(call_id: str, **more: Any) -> dict[str, Any]:
@@ -24,12 +25,9 @@ def emit(emitter: Emitter, *call_ids: str, durable: bool | None = None, **more: 
         emitter.emit("calls", call_id, lambda call_id=call_id: call(call_id, **more), durable=durable)  # type: ignore[misc]
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     """Until something is so."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
+    until(condition, lambda: "nothing that it would say", every_s=0.005)
 
 
 @contextmanager

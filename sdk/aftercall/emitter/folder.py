@@ -64,7 +64,7 @@ class Folder:
         if fcntl is None:
             return
         try:
-            paths = sorted(self._path.glob("*.spool"))
+            paths = sorted(self._path.glob("*.spool"), key=_start)
         except OSError:
             return
         for path in paths:
@@ -98,6 +98,12 @@ class Folder:
             remove(path)
         except OSError as wrong:
             warn_once(f"rename {path}", "aftercall: a damaged spool cannot be renamed: %s", wrong)
+
+
+def _start(path: Path) -> tuple[int, str]:
+    """For the oldest first."""
+    start = path.stem.rpartition("-")[2]
+    return (int(start) if start.isdecimal() else 0), path.name
 
 
 def _claimed(path: Path) -> int | None:
