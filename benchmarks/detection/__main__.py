@@ -1,10 +1,11 @@
 """Measures delay, promise, rivals, corrected rates and cost of detection: `make bench-detection`.
 
-    python -m benchmarks.detection [--size ci|full] [--only TABLE ...] [--render]
+    python -m benchmarks.detection [--size ci|full] [--only TABLE ... [--record]] [--render]
 
 Prints the section of docs/results.md, and renews it, benchmarks/results/detection.json and the plots of docs/images.
-`--only` prints the named tables and writes nothing; `--render` measures nothing, and renews section and plots from the
-stored results.
+`--only` prints the named tables and writes nothing, with `--record` it renews them among the stored results; each table
+is stored with its date, commit and seconds. `--render` measures nothing, and renews section and plots from the stored
+results.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks import coverage, report
@@ -30,6 +32,7 @@ from benchmarks.detection import (
     promise,
     rivals,
     sessions,
+    shared,
     starts,
     suspicions,
     table,
@@ -39,8 +42,8 @@ from benchmarks.detection.populations import STREAMS
 
 SEED: Final = 5
 SECTIONS: Final = (
-    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "parts", "rivals",
-    "defaults", "hours", "starts", "coverage", "cost",
+    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "shared", "parts",
+    "rivals", "defaults", "hours", "starts", "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are measured."""
 
@@ -57,6 +60,7 @@ class Size(NamedTuple):
         lumps: (groups, weeks) per way of delivery.
         suspicions: (groups, weeks) per share of groups that change.
         sessions: task types and weeks of conversations.
+        shared: task types of conversations whose intervals are looked at.
         parts: groups per configuration, over three weeks.
         rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
@@ -73,6 +77,7 @@ class Size(NamedTuple):
     lumps: tuple[int, int]
     suspicions: tuple[int, int]
     sessions: sessions.Size
+    shared: int
     parts: int
     rivals: tuple[int, int, int]
     hours: int
@@ -91,6 +96,7 @@ SIZES: Final = {
         (1_000, 5),
         (2_000, 4),
         sessions.Size(8, 4, 2),
+        20,
         2_000,
         (40, 500, 1),
         200,
@@ -107,6 +113,7 @@ SIZES: Final = {
         (10_000, 6),
         (20_000, 6),
         sessions.Size(120, 6, 20),
+        100,
         10_000,
         (200, 5_000, 2),
         400,
@@ -121,24 +128,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__.partition("\n")[0])
     parser.add_argument("--size", choices=tuple(SIZES), default="ci")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--record", action="store_true")
     parser.add_argument("--render", action="store_true")
     asked = parser.parse_args(argv)
     if not asked.render:
         tables, took = measured(asked.size, asked.only)
-        if asked.only != SECTIONS:
-            print(table.markdown(asked.size, datetime.now(UTC).date().isoformat(), {}, rounded(tables)))
+        if asked.only != SECTIONS and not asked.record:
+            print(table.markdown(asked.size, {}, {}, rounded(tables)))
             return 0
-        sizes = {"size": asked.size, "seconds": took}
-        details = {"river": version("river")} | rounded(tables)
-        path = report.write("detection", rounded(figures(tables)), seed=SEED, sizes=sizes, details=details)
-        print(f"wrote {path}")
+        print(f"wrote {recorded(asked.size, rounded(tables), took)}")
     print(rendered(json.loads((report.RESULTS / "detection.json").read_text())))
     return 0
 
 
+def recorded(size: str, tables: Mapping[str, Any], took: Mapping[str, float]) -> Path:
+    """Renew tables among the stored results of that size; results of another size are left out. Returns the file."""
+    path = report.RESULTS / "detection.json"
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    kept = stored if stored.get("sizes", {}).get("size") == size else {"sizes": {"tables": {}}, "details": {}}
+    now = {"date": datetime.now(UTC).date().isoformat(), "commit": report.commit()}
+    of_tables = kept["sizes"]["tables"] | {name: now | {"seconds": seconds} for name, seconds in took.items()}
+    details = kept["details"] | {"river": version("river")} | dict(tables)
+    sizes = {"size": size, "tables": of_tables}
+    return report.write("detection", rounded(figures(details)), seed=SEED, sizes=sizes, details=details)
+
+
 def rendered(result: Mapping[str, Any]) -> str:
     """Renew section and plots from a results file; returns the section."""
-    text = table.markdown(result["sizes"]["size"], result["date"], result["figures"], result["details"])
+    sizes = result["sizes"]
+    text = table.markdown(sizes["size"], sizes["tables"], result["figures"], result["details"])
     for path in (report.renew_section("bench-detection", text), *plots.drawn(result["details"])):
         print(f"wrote {path}")
     return text
@@ -155,6 +173,7 @@ def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         "lumps": lambda: lumps.table(*size.lumps),
         "suspicions": lambda: suspicions.table(*size.suspicions),
         "sessions": lambda: sessions.table(size.sessions),
+        "shared": lambda: shared.table(size.shared),
         "parts": lambda: _parts(size.parts),
         "rivals": lambda: rivals.table(*size.rivals),
         "defaults": lambda: delays.defaults(*size.defaults),
@@ -203,18 +222,18 @@ def _parts(groups: int) -> list[dict[str, Any]]:
 
 
 def figures(tables: Mapping[str, Any]) -> dict[str, float]:
-    """The figures that are compared between runs."""
+    """The figures that are compared between runs, of those tables that there are."""
     found: dict[str, float] = {}
     for method, suffix in ((delays.FORMULA, ""), (delays.SHIPPED, "_shipped")):
-        for row in tables["delays"]:
+        for row in tables.get("delays", ()):
             if (row["p0"], row["arl0"], row["history"], row["method"]) == (0.9, 10_000, 10_000, method):
                 points = round(100 * row["drop"])
                 if points in {5, 10, 20}:
                     found[f"delay_over_oracle_drop{points}{suffix}"] = row["over_oracle"]
-    for row in tables["default_promise"]:
+    for row in tables.get("default_promise", ()):
         if row["method"] == delays.SHIPPED:
             found[f"delay_over_oracle_drop{round(100 * row['drop'])}_shipped_default_promise"] = row["over_oracle"]
-    for threshold in promise.THRESHOLDS:
+    for threshold in promise.THRESHOLDS if "promise" in tables else ():
         rows = [
             row
             for row in tables["promise"]
@@ -226,13 +245,12 @@ def figures(tables: Mapping[str, Any]) -> dict[str, float]:
         found[f"{name}_upper95"] = max(row["upper"] for row in rows)
         found[f"{name}_with_history"] = max(row["ratio"] for row in later)
         found[f"{name}_with_history_upper95"] = max(row["upper"] for row in later)
-    for row in tables["starts"]:
+    for row in tables.get("starts", ()):
         found[f"worst_hour_over_best_{row['days']}_days"] = row["worst_h"] / row["best_h"]
         found[f"worst_hour_over_best_{row['days']}_days_p95"] = row["worst_late_h"] / row["best_late_h"]
-    found |= tables["coverage_figures"]
-    found["ns_per_group_batch"] = tables["cost"]["shipped"]
-    found["ns_per_group_batch_formula"] = tables["cost"]["formula"]
-    return found
+    found |= tables.get("coverage_figures", {})
+    names = {"shipped": "ns_per_group_batch", "formula": "ns_per_group_batch_formula"}
+    return found | {names[way]: ns for way, ns in tables.get("cost", {}).items()}
 
 
 def rounded(value: Any) -> Any:

@@ -19,7 +19,7 @@ from models.alerts import Alerting, AlertSettings
 from models.drift import Drift, DriftSettings, Suspicions
 from models.groups import Caps, Grouped, Groups
 from models.join import NONE_DECLARED, Answer, Arrivals, Join, Joined, JoinRules, Segments, erase, merged_shard
-from models.messages import Changes, Closed, Erasure
+from models.messages import AnyGroup, Changes, Closed, Erasure
 from models.routing import Routing, RoutingSettings
 from models.sessions import (
     Resolving,
@@ -37,19 +37,20 @@ Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 class Detected(NamedTuple):
     """Drift -> alerting: closed minutes, the alarms of the detectors in them, and the digests of weeks that ended.
 
-    `suspicions`: at the end of the last whole hour, None where none has ended.
+    `suspicions`: at the end of the last whole hour, None where none has ended. `design_effects`: those that changed.
     """
 
     closed: Closed
     alarms: list[Alarm]
     digests: Sequence[Digest]
     suspicions: Suspicions | None = None
+    design_effects: Sequence[tuple[AnyGroup, float]] = ()
 
 
 class Alerted(NamedTuple):
     """Alerting -> routing and sinks: closed minutes, the alerts in them, and the digests of weeks that ended.
 
-    `open_alerts`: how many alerts are open after these minutes. `suspicions`: as in `Detected`.
+    `open_alerts`: how many alerts are open after these minutes. `suspicions`, `design_effects`: as in `Detected`.
     """
 
     closed: Closed
@@ -57,6 +58,7 @@ class Alerted(NamedTuple):
     digests: Sequence[Digest] = ()
     open_alerts: int = 0
     suspicions: Suspicions | None = None
+    design_effects: Sequence[tuple[AnyGroup, float]] = ()
 
 
 class _Model(Protocol):
@@ -223,7 +225,8 @@ def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
         drift, kept = _made("drift", keeping, stored, Drift, settings)
 
         def apply(closed: Closed) -> tuple[Detected]:
-            return (Detected(closed, drift.close(closed), drift.digests(), drift.suspicions()),)
+            alarms = drift.close(closed)
+            return (Detected(closed, alarms, drift.digests(), drift.suspicions(), drift.design_effects()),)
 
         return Step("drift", kept, apply)
 
@@ -237,8 +240,9 @@ def alerting_step(settings: AlertSettings, keeping: Keeping) -> Build:
         alerting, kept = _made("alerting", keeping, stored, Alerting, settings)
 
         def apply(detected: Detected) -> tuple[Alerted]:
-            closed, alarms, digests, suspicions = detected
-            return (Alerted(closed, alerting.close(closed, alarms), digests, alerting.open_alerts, suspicions),)
+            closed, alarms, digests, suspicions, effects = detected
+            alerts = alerting.close(closed, alarms)
+            return (Alerted(closed, alerts, digests, alerting.open_alerts, suspicions, effects),)
 
         return Step("alerting", kept, apply)
 

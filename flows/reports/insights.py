@@ -20,7 +20,7 @@ from flows.reports.insights_compare import ArmInsight, compare_tasks
 from flows.reports.insights_degraded import DegradedModel, degraded_models
 from flows.reports.insights_mix import mix_of
 from flows.reports.insights_rates import rates_of
-from flows.reports.insights_spans import GRAIN, read_power, read_tasks, spans_of
+from flows.reports.insights_spans import GRAIN, read_effects, read_power, read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
 from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
 from flows.reports.uncollected import uncollected
@@ -132,7 +132,8 @@ def insights(
         limit = LATEST if as_of is None else spans.end.replace(tzinfo=None)
         # How soon a drop is noticed at the present traffic says nothing of another time, or of another judge.
         power = read_power(base, task) if source is None and as_of is None else {}
-        ((overall, arms),) = compare_tasks(read_tasks(base, rates, spans, task), power).values()
+        tasks = read_tasks(base, rates, spans, task)
+        ((overall, arms),) = compare_tasks(tasks, power, read_effects(base, task)).values()
         names = [(arm.model, arm.config) for arm in arms]
         alerts = [] if source is not None else concerning(open_alerts(base, limit), task, names)
         degraded = degraded_models(base, rates, task, alerts, arms, spans)

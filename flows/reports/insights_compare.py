@@ -66,7 +66,8 @@ class ArmInsight:
     """One (model, config); both None for the sum of all. `delta` = current - baseline, absolute.
 
     `separated`: the rates differ, at a level that holds even if a user looks every hour for four weeks. `power`: how
-    soon a drop of this arm would be noticed, None for the sum of all.
+    soon a drop of this arm would be noticed, None for the sum of all. `design_effect`: so many outcomes tell as much as
+    one that shares no conversation; all intervals allow for it.
     """
 
     model: str | None
@@ -80,6 +81,7 @@ class ArmInsight:
     separated: bool
     silence: Silence | None = None
     power: DetectionDelay | None = None
+    design_effect: float = 1.0
 
     @property
     def best_rate(self) -> float | None:
@@ -111,6 +113,16 @@ Pair = tuple[Counts, Counts, Corrected | None]
 """Counts of the baseline, counts and corrected rate of the lookback."""
 
 
+class Effects(NamedTuple):
+    """Design effects of a task type's arms, and of all their outcomes together: conversations may go on across arms."""
+
+    arms: Mapping[ArmKey, float]
+    whole: float = 1.0
+
+
+NO_EFFECTS: Final = Effects(MappingProxyType({}))
+
+
 class Compared(NamedTuple):
     """A task type as a whole, and its arms by name."""
 
@@ -124,11 +136,14 @@ def total(sides: list[Counts]) -> Counts:
     return calls, successes, failures, pending, expired
 
 
-def pooled(arms: list[ArmInsight]) -> Corrected | None:
-    """The corrected rate over all arms, weighted by their expected verdicts; None if one of the rates is unknown."""
+def pooled(arms: list[ArmInsight], effect: float = 1.0) -> Corrected | None:
+    """The corrected rate over all arms, weighted by their expected verdicts; None if one of the rates is unknown.
+
+    `effect`: design effect of the rate over all arms.
+    """
     weight = rate = variance = inside = 0.0
     if not any(arm.current.pending for arm in arms):
-        return _as_it_is(arms)
+        return _as_it_is(arms, effect)
     for arm in arms:
         if not arm.current.resolved:
             continue
@@ -137,7 +152,7 @@ def pooled(arms: list[ArmInsight]) -> Corrected | None:
             return None
         expected = arm.current.resolved / final.maturity
         weight, inside, rate = weight + expected, inside + arm.current.resolved, rate + expected * final.rate
-        variance += (expected * (final.high - final.low) / (2 * Z_95)) ** 2
+        variance += (expected * (final.high - final.low) / (2 * Z_95)) ** 2 * (effect / arm.design_effect)
     if not weight:
         return None
     rate, error = rate / weight, variance**0.5 / weight
@@ -147,13 +162,14 @@ def pooled(arms: list[ArmInsight]) -> Corrected | None:
     return Corrected(rate, float(expit(log_odds - half)), float(expit(log_odds + half)), inside / weight)
 
 
-def _as_it_is(arms: list[ArmInsight]) -> Corrected | None:
+def _as_it_is(arms: list[ArmInsight], effect: float) -> Corrected | None:
     """The rate over arms of which no verdict can come any more."""
     successes = sum(arm.current.successes for arm in arms)
     resolved = sum(arm.current.resolved for arm in arms)
     if not resolved or all(arm.corrected is None for arm in arms):
         return None
-    low, high = wilson(successes, resolved)
+    worth = min(effect, resolved)
+    low, high = wilson(successes / worth, resolved / worth)
     return Corrected(successes / resolved, float(low), float(high), 1.0)
 
 
@@ -162,6 +178,7 @@ def compare_arms(
     pairs: Sequence[Pair],
     groups: I64 | None = None,
     power: Mapping[ArmKey, DetectionDelay] = MappingProxyType({}),
+    effects: Sequence[float] | None = None,
 ) -> list[ArmInsight]:
     """Compare the two spans of every arm.
 
@@ -170,42 +187,65 @@ def compare_arms(
         pairs: What is known of the spans.
         groups: How many arms share one error rate, of each arm; None: these all.
         power: How soon a drop would be noticed, of those of which it is known.
+        effects: Design effects of the arms; None: their outcomes are independent.
     """
+    effect = np.array([1.0] * len(names) if effects is None else effects, np.float64)
     before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    compared = compare(_span_of(before), _span_of(after), _ends(pairs), groups=groups)
-    rows = zip(names, _sides(before), _sides(after), pairs, _bounds(after), _apart(compared), strict=True)
+    compared = compare(_span_of(before, effect), _span_of(after, effect), _ends(pairs, effect), groups=groups)
+    sides = _sides(before, effect), _sides(after, effect)
+    rows = zip(names, *sides, pairs, _bounds(after, effect), _apart(compared), effect.tolist(), strict=True)
     return [
-        _arm(name, (one, other), pair[2], bounds, apart, power.get(name))
-        for name, one, other, pair, bounds, apart in rows
+        _arm(name, (one, other), pair[2], bounds, apart, power.get(name), worth)
+        for name, one, other, pair, bounds, apart, worth in rows
     ]
 
 
 def compare_tasks(
-    tasks: Mapping[str, Mapping[ArmKey, Pair]], power: Mapping[ArmKey, DetectionDelay] = MappingProxyType({})
+    tasks: Mapping[str, Mapping[ArmKey, Pair]],
+    power: Mapping[ArmKey, DetectionDelay] = MappingProxyType({}),
+    effects: Mapping[str, Effects] = MappingProxyType({}),
 ) -> dict[str, Compared]:
     """Compare the arms of task types, and each task type as a whole; arms of one task type share one error rate.
 
-    `power`: see `compare_arms`; of the arms of a single task type.
+    `power`: see `compare_arms`; of the arms of a single task type. `effects`: by task type, where there are any.
     """
     flat = [(name, pair) for arms in tasks.values() for name, pair in sorted(arms.items())]
     sizes = [len(arms) for arms in tasks.values()]
-    found = iter(compare_arms([name for name, _ in flat], [pair for _, pair in flat], np.repeat(sizes, sizes), power))
+    of = {task: effects.get(task, NO_EFFECTS) for task in tasks}
+    # An arm that has none shared nothing lately: what is known of its task type stands for it.
+    each = [of[task].arms.get(name, of[task].whole) for task, arms in tasks.items() for name in sorted(arms)]
+    names, pairs = [name for name, _ in flat], [pair for _, pair in flat]
+    found = iter(compare_arms(names, pairs, np.repeat(sizes, sizes), power, each))
     parts = {task: list(islice(found, size)) for task, size in zip(tasks, sizes, strict=True)}
+    together = [max(of[task].whole, _mean_effect(parts[task])) for task in tasks]
     whole = [
-        (total([pair[0] for pair in arms.values()]), total([pair[1] for pair in arms.values()]), pooled(parts[task]))
-        for task, arms in tasks.items()
+        (
+            total([pair[0] for pair in arms.values()]),
+            total([pair[1] for pair in arms.values()]),
+            pooled(parts[task], effect),
+        )
+        for (task, arms), effect in zip(tasks.items(), together, strict=True)
     ]
-    sums = compare_arms([(None, None)] * len(whole), whole, np.ones(len(whole), np.int64))
+    sums = compare_arms([(None, None)] * len(whole), whole, np.ones(len(whole), np.int64), effects=together)
     return {task: Compared(overall, parts[task]) for task, overall in zip(tasks, sums, strict=True)}
 
 
-def _ends(pairs: Sequence[Pair]) -> tuple[F64, F64]:
+def _mean_effect(arms: list[ArmInsight]) -> float:
+    """Of the outcomes of all arms, where no conversation goes on across them."""
+    resolved = [arm.baseline.resolved + arm.current.resolved for arm in arms]
+    if not sum(resolved):
+        return 1.0
+    return sum(arm.design_effect * count for arm, count in zip(arms, resolved, strict=True)) / sum(resolved)
+
+
+def _ends(pairs: Sequence[Pair], effect: F64) -> tuple[F64, F64]:
     """The corrected intervals; where all verdicts are in, that of the log odds, which is finite at 0 and 1 too."""
     low, high = np.array([[getattr(pair[2], side, None) for pair in pairs] for side in ("low", "high")], np.float64)
     _, successes, failures, pending, _ = _columns([pair[1] for pair in pairs])
     final = (pending == 0) & (successes + failures > 0) & np.array([pair[2] is not None for pair in pairs], bool)
     middle = np.log((successes + 0.5) / (failures + 0.5))
-    half = Z_95 * np.sqrt(1 / (successes + 0.5) + 1 / (failures + 0.5))
+    worth = _worth(effect, successes + failures)
+    half = Z_95 * np.sqrt(1 / (successes / worth + 0.5) + 1 / (failures / worth + 0.5))
     return np.where(final, expit(middle - half), low), np.where(final, expit(middle + half), high)
 
 
@@ -214,12 +254,19 @@ def _columns(sides: list[Counts]) -> I64:
     return np.array(sides, np.int64).reshape(-1, 5).T
 
 
-def _span_of(sides: list[Counts]) -> Span:
-    return Span(*_columns(sides)[:3])
+def _worth(effect: F64, resolved: I64) -> F64:
+    """So many outcomes count as one: whatever they share, all together are one at least."""
+    return np.minimum(effect, np.maximum(resolved, 1))
 
 
-def _bounds(sides: list[Counts]) -> list[tuple[float, float]]:
+def _span_of(sides: list[Counts], effect: F64) -> Span:
     calls, successes, failures, *_ = _columns(sides)
+    worth = _worth(effect, successes + failures)
+    return Span(calls / worth, successes / worth, failures / worth)
+
+
+def _bounds(sides: list[Counts], effect: F64) -> list[tuple[float, float]]:
+    calls, successes, failures = _span_of(sides, effect)
     found = manski(successes, failures, calls)
     return list(zip(found.sure_low.tolist(), found.sure_high.tolist(), strict=True))
 
@@ -252,6 +299,7 @@ def _arm(
     bounds: tuple[float, float],
     apart: _Apart,
     power: DetectionDelay | None,
+    effect: float,
 ) -> ArmInsight:
     baseline, current = sides
     delta = None if baseline.rate is None or current.rate is None else current.rate - baseline.rate
@@ -267,16 +315,17 @@ def _arm(
         maturity=None if corrected is None else corrected.maturity,
         pending=current.pending,
     )
-    return ArmInsight(*key, baseline, current, corrected, delta, low, high, apart.differ, quiet, power)
+    return ArmInsight(*key, baseline, current, corrected, delta, low, high, apart.differ, quiet, power, effect)
 
 
-def _sides(sides: list[Counts]) -> list[Side]:
+def _sides(sides: list[Counts], effect: F64) -> list[Side]:
     """The sides of all arms at once: intervals of one alone take a millisecond."""
     calls, successes, failures, pending, expired = _columns(sides)
     resolved = successes + failures
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = successes / resolved
-    ends = (rate, *confidence_sequence(successes, failures), *wilson(successes, resolved))
+    good, bad = _span_of(sides, effect)[1:]
+    ends = (rate, *confidence_sequence(good, bad), *wilson(good, good + bad))
     counts = (calls, resolved, successes, failures, pending, expired)
     return [
         Side(*whole, *(shares if whole[1] else (None,) * len(ends)))

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import duckdb
 
-from flows.reports.insights_compare import EMPTY, ArmKey, Corrected, Counts, Pair
+from flows.reports.insights_compare import EMPTY, ArmKey, Corrected, Counts, Effects, Pair
 from flows.reports.insights_evidence import DROP, DetectionDelay
 from flows.reports.insights_rates import Rates
 from flows.reports.snapshot_reader import has_column, rows
@@ -76,6 +76,22 @@ def read_power(base: duckdb.DuckDBPyConnection, task: str) -> dict[ArmKey, Detec
     """
     found = base.execute(query, [task]).fetchall()
     return {(model, config): DetectionDelay(DROP, *figures) for model, config, *figures in found}
+
+
+def read_effects(base: duckdb.DuckDBPyConnection, task: str | None = None) -> dict[str, Effects]:
+    """How far outcomes that share conversations tell less, of a task type or of all; earlier versions did not say."""
+    if not has_column(base, "current_rates", "design_effect"):
+        return {}
+    query = f"""
+        SELECT DISTINCT task_type, model, config, design_effect, task_design_effect FROM current_rates
+        WHERE {_of(task)} AND greatest(design_effect, task_design_effect) > 1
+    """
+    arms: dict[str, dict[ArmKey, float]] = {}
+    wholes: dict[str, float] = {}
+    for name, model, config, own, whole in base.execute(query, _given(task)).fetchall():
+        arms.setdefault(name, {})[model, config] = own
+        wholes[name] = whole
+    return {name: Effects(own, wholes[name]) for name, own in arms.items()}
 
 
 def _of_hours(

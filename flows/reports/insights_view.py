@@ -29,6 +29,8 @@ OF_SOURCE: Final = (
 )
 ANSWERED_WELL: Final = 0.9
 """If a smaller share of the calls is answered, that is printed beside the rates."""
+SHARED: Final = 1.5
+"""Where so many outcomes tell as much as one that shares no conversation, that is printed."""
 SHOWN: Final = 20
 """Models that are listed without `--evidence`."""
 
@@ -59,7 +61,9 @@ def render(insight: Insight, console: Console, *, evidence: bool = False) -> Non
     show_suspicions(insight.suspicions, console, named=False)
     if evidence:
         show_evidence(insight, console)
-    for line in (silence_line(insight.overall, insight.source, whole=evidence), power_line(insight.arms)):
+    overall = insight.overall
+    lines = (silence_line(overall, insight.source, whole=evidence), shared_line(overall), power_line(insight.arms))
+    for line in lines:
         if line:
             console.print(line, markup=False)
     _show_route(insight, console)
@@ -133,6 +137,17 @@ def silence_line(overall: ArmInsight, source: str | None = None, *, whole: bool 
         f"reported {quiet.gamma:g} times as readily as successes, the rate of all calls is "
         f"{percent(quiet.gamma_high)}; if successes are, {percent(quiet.gamma_low)}. In any case it lies between "
         f"{percent(quiet.low)} and {percent(quiet.high)}. A random sample with verdicts would narrow this down."
+    )
+
+
+def shared_line(overall: ArmInsight) -> str | None:
+    """How much outcomes of the same conversations tell; None where it makes little difference."""
+    if overall.design_effect < SHARED:
+        return None
+    worth = 100 / overall.design_effect
+    return (
+        f"Outcomes of one conversation are alike: 100 tell as much as {worth:.0f} independent ones. "
+        "Intervals allow for it."
     )
 
 

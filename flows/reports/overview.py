@@ -17,7 +17,7 @@ from flows.reports.insights import Insight, check_span, why_undecided
 from flows.reports.insights_compare import compare_tasks
 from flows.reports.insights_degraded import degraded_models
 from flows.reports.insights_rates import OF_VERDICTS
-from flows.reports.insights_spans import read_tasks, spans_of
+from flows.reports.insights_spans import read_effects, read_tasks, spans_of
 from flows.reports.snapshot_reader import LATEST, Route, newest_route, open_snapshot
 from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
 from flows.reports.uncollected import uncollected
@@ -95,7 +95,7 @@ def overview_of(
     limit = LATEST if as_of is None else spans.end.replace(tzinfo=None)
     alerts = open_alerts(base, limit)
     tasks = []
-    for task, (whole, arms) in compare_tasks(read_tasks(base, OF_VERDICTS, spans)).items():
+    for task, (whole, arms) in compare_tasks(read_tasks(base, OF_VERDICTS, spans), effects=read_effects(base)).items():
         mine = concerning(alerts, task, [(arm.model, arm.config) for arm in arms])
         degraded = degraded_models(base, OF_VERDICTS, task, mine, arms, spans)
         tasks.append(Insight(task, None, spans.end, lookback, baseline, mine, whole, arms, degraded, None))

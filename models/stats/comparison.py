@@ -35,11 +35,11 @@ _EXACT: Final = 0.02
 
 
 class Span(NamedTuple):
-    """Counts of calls per group, shape (groups,) each."""
+    """Counts of calls per group, shape (groups,) each; where some share a unit, of as many as they are worth."""
 
-    calls: I64
-    successes: I64
-    failures: I64
+    calls: I64 | F64
+    successes: I64 | F64
+    failures: I64 | F64
 
 
 class Compared(NamedTuple):
@@ -154,4 +154,4 @@ def _still_to_come(baseline: Span, current: Span) -> F64:
     with np.errstate(invalid="ignore", divide="ignore"):
         answered = (baseline.successes + baseline.failures) / baseline.calls
     missing = answered * current.calls - current.successes - current.failures
-    return np.maximum(np.nan_to_num(missing), 0.0)
+    return np.asarray(np.maximum(np.nan_to_num(missing), 0.0))

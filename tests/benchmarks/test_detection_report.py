@@ -67,7 +67,9 @@ def test_the_record_can_be_rendered_again(
     tables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What JSON keeps is enough for the section and for plots that refer to all of it."""
-    result = {"sizes": {"size": "ci"}, "date": "2026-11-20", "figures": command.figures(tables), "details": tables}
+    kept = {"promise": {"date": "2026-11-20", "commit": "4818883", "seconds": 9.0}}
+    sizes = {"size": "ci", "tables": kept}
+    result = {"sizes": sizes, "date": "2026-11-20", "figures": command.figures(tables), "details": tables}
     result = json.loads(json.dumps(command.rounded(result), allow_nan=False))
     document = tmp_path / "results.md"
     document.write_text("head\n")
@@ -147,3 +149,20 @@ def test_a_setting_knows_its_bound_and_cap() -> None:
     expected = math.log(10_000) / (0.3 * math.log(3) + 0.7 * math.log(0.7 / 0.9))
     assert step.bound == pytest.approx(expected)
     assert (step.cap, delays.Setting(0.9, 100_000, 1000, 0.02).cap) == (15_000, 60_000)
+
+
+def test_a_table_that_was_recorded_takes_the_place_of_its_own_and_of_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tables: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    plain = command.rounded(tables)
+    command.recorded("ci", plain, {"promise": 9.0, "cost": 1.0})
+    before = json.loads((tmp_path / "detection.json").read_text())
+    path = command.recorded("ci", {"cost": {"shipped": 90.0, "formula": 75.0}}, {"cost": 2.0})
+    after = json.loads(path.read_text())
+    assert after["figures"] == before["figures"] | {"ns_per_group_batch": 90.0, "ns_per_group_batch_formula": 75.0}
+    assert after["sizes"]["tables"]["promise"] == before["sizes"]["tables"]["promise"]
+    assert after["sizes"]["tables"]["cost"]["seconds"] == 2.0
+    of_another_size = json.loads(command.recorded("full", {"hours": plain["hours"]}, {"hours": 1.0}).read_text())
+    assert set(of_another_size["sizes"]["tables"]) == {"hours"}
+    assert of_another_size["figures"] == {}

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -42,7 +43,8 @@ class Pipeline:
         self.cluster, self.folder, self.out = cluster, folder, folder / "out"
         self.partitions = partitions
         names = ("calls", "outcomes", "verdicts", "recommendations", "alerts", "dead_letters")
-        self.topics = cluster.fresh_topics(partitions, names)
+        # Marks by another name than the default: what other tests say on the broker that all share is not of this run.
+        self.topics = cluster.fresh_topics(partitions, names) | {"marks": f"no-marks-{uuid.uuid4().hex[:12]}"}
         self.settings: dict[str, dict[str, Any]] = {
             "join": {"idle_after": "1s", **join},
             "kafka": {"brokers": cluster.bootstrap, "lanes": lanes},

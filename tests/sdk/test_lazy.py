@@ -14,6 +14,8 @@ import pytest
 import aftercall
 
 FACE: Final = Path(aftercall.__file__)
+HEAVY: Final = ("pydantic", "pydantic_core", "confluent_kafka", "duckdb", "asyncio", "inspect", "logging", "json")
+"""Each would cost every start of an agent milliseconds."""
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -35,13 +37,19 @@ def loaded_by(statement: str) -> set[str]:
 
 def imported_for_type_checkers() -> dict[str, str]:
     """Name -> module, of the block that only type checkers read."""
-    (block,) = [node for node in ast.parse(FACE.read_text()).body if isinstance(node, ast.If)]
-    imports = [node for node in block.body if isinstance(node, ast.ImportFrom) and node.module != "typing"]
+    block = next(node for node in ast.parse(FACE.read_text()).body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
 def test_importing_the_package_loads_nothing() -> None:
     assert loaded_by("import aftercall") <= {"aftercall", "__future__"}
+
+
+def test_the_client_loads_no_pydantic_no_kafka_and_no_event_loop() -> None:
+    loaded = loaded_by("from aftercall import Client")
+    assert "aftercall.client" in loaded
+    assert not loaded & set(HEAVY)
 
 
 def test_what_type_checkers_see_is_what_programs_get() -> None:

@@ -24,7 +24,7 @@ from models.drift.success_rate.suspicions import Lookout, Suspicions
 from models.drift.success_rate.units import UnitWeights, of_minutes
 from models.drift.success_rate.weekly import of_week
 from models.drift.trial_history import TrialHistory, change_in
-from models.messages import Closed, Group, TrialDelays, TrialDeltas, UnitTrials
+from models.messages import AnyGroup, Closed, Group, TrialDelays, TrialDeltas, UnitTrials
 from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import (
     DOWN,
@@ -119,6 +119,11 @@ class SuccessRateDetector:
     def suspicions(self) -> Suspicions | None:
         """Those at the end of the last whole hour; None where none has ended since this was last asked."""
         return self._lookout.take()
+
+    def design_effects(self) -> list[tuple[AnyGroup, float]]:
+        """See `Drift.design_effects`."""
+        effects = self._units.design_effects(self._watches.parent)
+        return [(self._watches.groups[watch], effect) for watch, effect in effects]
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""

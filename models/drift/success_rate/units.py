@@ -18,6 +18,7 @@ from models.arrays import F64, I32, I64, U64
 from models.columns.group_sums import runs
 from models.columns.hash_index import HashIndex
 from models.columns.struct_of_arrays import StructOfArrays
+from models.drift.success_rate.unit_sizes import UnitSizes
 from models.messages import AnyGroup, UnitTrials
 from models.stats.agreement import Agreement, effective
 from models.stats.dispersion import GRAIN
@@ -47,10 +48,13 @@ class UnitWeights:
         columns = (none,) * 4 if state is None else state["units"]
         self._units = StructOfArrays(_Units(*(np.array(column, np.int32) for column in columns)))
         self._index = _indexed(np.zeros(0, np.uint64) if state is None else state["keys"])
+        self._sizes = UnitSizes(None if state is None else state.get("sizes"))  # earlier ones did not count them
+        self._listed: F64 = np.zeros(0)
 
     def begin_day(self, day: int, groups: list[AnyGroup], parent: I64) -> None:
         """Forget units that are over, and learn from them; `groups`, `parent` as in `series.py`. O(units)."""
         gap, self._day = (day - self._day if self._day >= 0 else 0), day
+        self._sizes.begin_day(gap)
         if not len(self._units) and not len(self._agreement):
             return
         self._agreement.grow(len(groups))
@@ -76,6 +80,8 @@ class UnitWeights:
             units: trials among them whose calls share a unit.
             parent: see `series.py`.
         """
+        self._sizes.grow(len(parent))
+        self._sizes.add(rows >> 32, trials)
         if not len(units.code):
             return failures, trials
         at, of_failures, of_trials = self._excess(levels[:, units.code], units, parent)
@@ -84,6 +90,16 @@ class UnitWeights:
         failures[place] -= of_failures
         trials[place] -= of_trials
         return failures, trials
+
+    def design_effects(self, parent: I64) -> list[tuple[int, float]]:
+        """(watch, design effect) of those whose effect is another one than when this was last asked. O(watches)."""
+        self._sizes.grow(len(parent))
+        self._agreement.grow(len(parent))
+        effects = self._sizes.design_effects(self._agreement.likely()[self._tasks(parent)])
+        before = np.concatenate((self._listed, np.ones(len(effects) - len(self._listed))))
+        changed = np.flatnonzero(effects != before)
+        self._listed = effects
+        return list(zip(changed.tolist(), effects[changed].tolist(), strict=True))
 
     def _excess(self, watch: I64, units: UnitTrials, parent: I64) -> tuple[I64, F64, F64]:
         """Per row: by how much failures and trials weigh less than their number."""
@@ -100,6 +116,7 @@ class UnitWeights:
         trials, failures = (np.add.reduceat(column[order], starts) for column in (count, failed))
         key, minute, watches = key[starts], minute[starts], watches[starts]
         before = self._count(key, watches, minute, trials, failures)
+        self._sizes.pair(watches, before, trials)
         rho = self._rho(parent)[watches]
         weight = (effective(before + trials, rho) - effective(before, rho)) / trials
         less = [part - np.rint(part * weight * GRAIN) / GRAIN for part in (failures, trials - failures)]
@@ -115,6 +132,7 @@ class UnitWeights:
             "agreement": self._agreement.state(),
             "units": tuple(self._units.columns),
             "keys": self._index.row_key[: len(self._units)],
+            "sizes": self._sizes.state(),
         }
 
     def _count(self, key: U64, watch: I64, minute: I64, trials: I64, failures: I64) -> I64:
