@@ -12,7 +12,7 @@ BESIDE := -n 6 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights power-grid fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights bench-show power-grid fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -147,6 +147,10 @@ bench-sizes: $(STAMP)
 # What `aftercall insights` takes of a snapshot with 10,000 groups, in CPU time beyond the start of the command.
 bench-insights: $(STAMP)
 	$(BIN)/python -m benchmarks.insights
+
+# What `aftercall show` takes of a snapshot with a million calls, likewise.
+bench-show: $(STAMP)
+	$(BIN)/python -m benchmarks.show
 
 # How soon a drop is noticed, at the nodes of a grid; after a change of the detector. Three minutes.
 power-grid: $(STAMP)

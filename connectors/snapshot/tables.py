@@ -285,6 +285,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "statements": "INTEGER",
         "revisions": "INTEGER",
         **DETAILS,
+        "call_hash": "UINTEGER",
     },
     "statements": {**_published("statements", without=("call_occurred_at",)), "call_occurred_at": "TIMESTAMP"},
     "tool_calls": _published("tool_calls"),
@@ -344,6 +345,15 @@ PUBLISHED: Final[dict[str, Table]] = {
 
 attrs, documents, origin, evidence, slices, split, other_alarms, degraded, positions are JSON text.
 """
+
+
+def call_hash(call_id: str) -> str:
+    """The SQL of `calls.call_hash` for an SQL expression of an id.
+
+    Four bytes a call, which are read and compared in a tenth of the time that ids take. Another version of DuckDB may
+    hash in another way: who finds nothing by hash must look for the id.
+    """
+    return f"(hash({call_id}::VARCHAR) & 4294967295)::UINTEGER"
 
 
 def create(table: str, columns: Table) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 
 from aftercall import NoSnapshotError
-from aftercall import open_snapshot as open_newest
 from aftercall.errors import UserError
+from aftercall.snapshot import open_tables
 from connectors.snapshot.errors import is_unusable
 
 LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - DuckDB compares its TIMESTAMPs, which are UTC, with naive times
@@ -36,7 +36,9 @@ class Route:
 
 @contextmanager
 def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the newest snapshot for reading within the block, as the SDK does; newer ones may be published meanwhile.
+    """Open the newest snapshot for reading within the block, as the SDK does, but for its view of texts.
+
+    Newer ones may be published meanwhile.
 
     Raises:
         InsightError: no file is there, it is not a snapshot, or it cannot answer a query of the block.
@@ -47,7 +49,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         )
         raise InsightError(message)
     try:
-        base = open_newest(path)
+        base = open_tables(path)
     except NoSnapshotError as wrong:
         raise InsightError(f"snapshot: {wrong}") from None
     try:
