@@ -26,6 +26,15 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 _REFUSED: Final = (2, 10, 18, 44, 87)
 """Errors that sending again does not cure: a corrupt or too large message, too large a batch, a policy, a schema."""
 
+TROUBLES: Final[Mapping[str, str]] = {
+    "_ALL_BROKERS_DOWN": "no connection to a broker",
+    "_AUTHENTICATION": "the broker refuses the login",
+    "_RESOLVE": "the name of a broker cannot be resolved",
+    "_SSL": "the connection cannot be encrypted",
+    "_TRANSPORT": "no connection to a broker",
+}
+"""Errors of the client that are logged, once each; their own texts may quote settings."""
+
 
 class KafkaTransport:
     """Topics for calls and outcomes, both with the `call_id` (of a session's outcome: `session_id`) as record key.
@@ -48,6 +57,7 @@ class KafkaTransport:
         self._producer: Producer | None = None
         self._receipts: list[Receipt] = []
         self._fatal: str | None = None
+        self._logged: set[str] = set()
 
     @property
     def destination(self) -> str:
@@ -101,6 +111,11 @@ class KafkaTransport:
     def _error(self, error: Any) -> None:
         if error.fatal():
             self._fatal = f"the client has ended: {error.name()}"
+        elif (trouble := TROUBLES.get(error.name())) is not None and trouble not in self._logged:
+            import logging
+
+            self._logged.add(trouble)
+            logging.getLogger("aftercall").warning("aftercall: %s; events wait in the spool", trouble)
 
     def receipts(self, wait_s: float) -> list[Receipt]:
         """Serve librdkafka's callbacks.

@@ -14,6 +14,7 @@ import pytest
 from harness.emitting import left_in
 from harness.producing import AWAY, arrived, program, run
 
+NO_BROKER = "aftercall: no connection to a broker; events wait in the spool"
 FORKS = """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -59,6 +60,11 @@ def test_a_forked_child_sends_its_own_events_and_only_those(tmp_path: Path) -> N
     assert rows_left(tmp_path) == 0
 
 
+def unexpected(stderr: str) -> list[str]:
+    """What a program wrote beyond the one line about its broker, for which it may have had no time."""
+    return [line for line in stderr.splitlines() if line != NO_BROKER]
+
+
 def rows_left(folder: Path) -> int:
     """How many events are in the spools of a folder."""
     total = 0
@@ -84,7 +90,7 @@ assert status == 0, status
 def test_the_child_of_a_producer_ends_also_while_the_broker_is_away(tmp_path: Path, *, emits: bool) -> None:
     body = CHILD_OF_A_SENDER.format(flushes=False).replace("flush(60)", "flush(1)")
     done = run(tmp_path, body if emits else body.replace('emit("child")', "pass"), AWAY, flush_at_exit_s=0.5)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, unexpected(done.stderr)) == (0, [])
     assert len(left_in(tmp_path)) == 1 + emits
 
 
@@ -203,7 +209,7 @@ def test_a_transport_that_hangs_does_not_hold_up_the_end_and_its_events_stay_in_
 def test_an_unreachable_broker_does_not_hold_up_the_end_and_nothing_is_lost(tmp_path: Path, bound: float) -> None:
     """Also where the sender thread is still amid its imports then."""
     done = run(tmp_path, 'emit("a")', AWAY, flush_at_exit_s=bound)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, unexpected(done.stderr)) == (0, [])
     assert rows_left(tmp_path) == 1
 
 
@@ -231,7 +237,7 @@ os._exit(0)
 def test_memory_stays_as_it_is_while_the_broker_is_away(tmp_path: Path) -> None:
     """With six times as many events: what grows is the file. `make bench-sdk` does it with a million."""
     done = run(tmp_path, MEMORY, AWAY)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, unexpected(done.stderr)) == (0, [])
     assert int(done.stdout) < 40 * 1024  # KiB: the queue may have been emptier before
 
 

@@ -26,6 +26,12 @@ def away(folder: Path, *ids: str, name: str = "scripted", **more: int) -> Emitte
     return emitter
 
 
+def leave(emitter: Emitter) -> None:
+    """Close it; returns once its lock is free."""
+    emitter.close(0.1)
+    wait_for(lambda: not emitter._sender.has_thread)
+
+
 def message(size: int = 100) -> Message:
     return Message("calls", "key", b"x" * size)
 
@@ -36,7 +42,7 @@ def spool(folder: Path, limit: int = 1 << 20) -> SpoolFile:
 
 def test_what_a_process_leaves_the_next_one_sends_and_the_sums_agree(tmp_path: Path) -> None:
     first = away(tmp_path, *IDS)
-    first.close(0.1)
+    leave(first)
     assert first.stats().in_spool == len(IDS)
     transport = Scripted()
     with closing(Emitter(transport, spool=tmp_path)) as second:
@@ -50,7 +56,7 @@ def test_what_a_process_leaves_the_next_one_sends_and_the_sums_agree(tmp_path: P
 
 def test_the_spool_of_a_living_process_and_of_another_destination_are_left_alone(tmp_path: Path) -> None:
     with closing(away(tmp_path, "living")):
-        away(tmp_path, "elsewhere", name="another broker").close(0.1)
+        leave(away(tmp_path, "elsewhere", name="another broker"))
         transport = Scripted()
         with closing(Emitter(transport, spool=tmp_path)) as emitter:
             emit(emitter, "mine")
@@ -131,7 +137,7 @@ def test_reading_is_bounded_in_bytes_and_gives_at_least_one(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("harm", [b"no database at all" * 100, b"\0" * 8192])
 def test_a_damaged_spool_of_a_dead_process_is_set_aside(tmp_path: Path, harm: bytes) -> None:
-    away(tmp_path, *IDS[:100]).close(0.1)
+    leave(away(tmp_path, *IDS[:100]))
     (path,) = left_in(tmp_path)
     path.write_bytes(harm + path.read_bytes()[len(harm) :])
     (path.parent / "older.spool.damaged").write_bytes(b"")
@@ -151,7 +157,7 @@ def test_a_spool_that_is_damaged_while_it_is_used_is_replaced_and_its_loss_count
     wait_for(lambda: emitter.stats().dropped.get("damaged_spool") == 300)
     wait_for(lambda: emitter.stats().in_spool == 1)
     assert emitter.stats().balanced
-    emitter.close(0.1)
+    leave(emitter)
     assert path.with_name(path.name + ".damaged").exists()
 
 
@@ -176,15 +182,15 @@ def test_without_a_writable_folder_events_are_in_memory(tmp_path: Path, caplog: 
 
 
 def test_what_dead_processes_left_counts_as_that_of_the_one_that_adopted_it(tmp_path: Path) -> None:
-    away(tmp_path, *IDS, spool_bytes=100_000).close(0.1)
+    leave(away(tmp_path, *IDS, spool_bytes=100_000))
     emitter = away(tmp_path, *IDS, spool_bytes=100_000)
     assert emitter.stats().adopted > 300
     assert sum(path.stat().st_size for path in left_in(tmp_path)) <= 150_000
-    emitter.close(0.1)
+    leave(emitter)
 
 
 def test_a_spool_of_another_version_is_left_alone(tmp_path: Path) -> None:
-    away(tmp_path, "a").close(0.1)
+    leave(away(tmp_path, "a"))
     (path,) = left_in(tmp_path)
     with sqlite3.connect(path) as db:
         db.execute("pragma user_version = 99")
