@@ -132,16 +132,22 @@ def test_one_tracker_may_be_open_many_times_at_once(client: Client, memory: Memo
         assert outer.call_id != inner.call_id
         inside += [outer.call_id, inner.call_id]
 
-    async def one() -> None:
+    failing = []
+
+    async def one(number: int) -> None:
         async with tracker as call:
             inside.append(call.call_id)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001 * (number % 5))
             assert client.current_call().call_id == call.call_id
+            if number % 2:
+                failing.append(call.call_id)
+                raise ValueError(str(number))
 
     async def many() -> None:
-        await asyncio.gather(*(one() for _ in range(20)))
+        await asyncio.gather(*(one(number) for number in range(20)), return_exceptions=True)
 
     asyncio.run(many())
+    assert sorted(call["call_id"] for call in memory.calls if "error" in call) == sorted(failing)
     assert sorted(call["call_id"] for call in memory.calls) == sorted(inside)
     assert {call["parent_call_id"] for call in memory.calls if "parent_call_id" in call} == {inside[0]}
 
