@@ -12,6 +12,7 @@ import pytest
 
 from aftercall import Client
 from aftercall.testing import MemoryTransport
+from harness.waiting import HANG_S
 
 
 def by_task(memory: MemoryTransport) -> dict[str, dict[str, Any]]:
@@ -28,6 +29,22 @@ def test_a_block_is_a_call_whose_id_is_there_at_once(client: Client, memory: Mem
     (event,) = memory.calls
     assert (event["call_id"], event["segment"], event["config"]) == ("mine", "long", "v8")
     assert event["attrs"] == {"a": 1, "b": True}
+
+
+def test_after_its_end_nothing_changes_a_call() -> None:
+    memory = MemoryTransport(at_once=False)
+    client = Client(transport=memory, spool=None)
+    for _ in range(20):
+        with client.track("support", model="large") as call:
+            pass
+        call.set(model="belated", attrs={"belated": True})
+        call.observe({"usage": {"prompt_tokens": 1}})
+        with call.tool("belated"), call.attempt(model="belated"):
+            pass
+    client.flush(HANG_S)
+    client.close()
+    assert "belated" not in str(memory.calls)
+    assert "tokens_in" not in str(memory.calls)
 
 
 def test_an_exception_in_a_block_is_the_calls_error_and_goes_on(client: Client, memory: MemoryTransport) -> None:

@@ -192,6 +192,15 @@ def test_the_users_price_list_is_asked_where_no_cost_is_known(memory: MemoryTran
     assert asked == ["large", "small"]
 
 
+def test_a_price_list_that_fails_costs_no_call(memory: MemoryTransport) -> None:
+    def raises(call: Any) -> float:
+        raise KeyError(call["model"])
+
+    for price in (raises, lambda call: float("nan"), lambda call: -1.0, MagicMock(return_value=MagicMock())):
+        Client(transport=memory, cost=price).track("support", model="large")(lambda: CHAT)()
+    assert [call.get("cost_usd") for call in memory.calls] == [None] * 4
+
+
 def test_a_large_response_is_not_held_until_it_is_read() -> None:
     """Parts alone are: 10,000 responses of 200 kB would be 2 GB."""
 
