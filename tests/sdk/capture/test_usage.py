@@ -124,7 +124,7 @@ def test_a_stream_says_what_it_used(
 
 
 class LiteLlm(Model):
-    """As LiteLLM 1.9 has it: OpenAI's shape, with prices in a private attribute."""
+    """As LiteLLM 1.110 has it (seen by running it): OpenAI's shape, with the price in a private attribute."""
 
     _hidden_params: dict[str, Any] = PrivateAttr(default_factory=dict)
 
