@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -107,3 +109,35 @@ def test_while_the_broker_is_away_the_last_one_counts_until_it_expires(
     becomes(routes, "triage", SMALL)
     assert ["cannot be read" in caplog.messages[0], "expired" in caplog.messages[1]] == [True, True]
     assert len(caplog.messages) == 2
+
+
+FORK = """
+import os, sys, time
+from aftercall.routes import Arm, KafkaSource, Routes
+brokers, topic = sys.argv[1:]
+routes = Routes(KafkaSource(brokers, topic), clock=lambda: {now})
+assert routes.ready(600)
+child = os.fork()
+assert routes.route("triage", Arm("careful")).model == "large"
+if not child:
+    print("forked", flush=True)
+while routes.route("triage", Arm("careful")).model != "small":
+    time.sleep(0.01)
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.slow
+def test_parent_and_forked_child_both_read_and_end_without_a_word(broker: Cluster) -> None:
+    topic = broker.fresh_topic()
+    broker.produce(topic, None, "triage", recommendation("triage", {LARGE: 1.0}))
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK.replace("{now}", str(NOW_S))]
+    program = subprocess.Popen(
+        [*command, broker.bootstrap, topic], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "forked\n"
+    broker.produce(topic, None, "triage", recommendation("triage", {SMALL: 1.0}, seq=2))
+    _, errors = program.communicate(timeout=HANG_S)
+    assert (program.returncode, errors) == (0, "")
