@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from aftercall.emitter import log, process
 from aftercall.emitter.encoding import InvalidEventError, encode
@@ -18,6 +18,8 @@ from aftercall.emitter.spool_file import SpoolFile
 from aftercall.emitter.tally import Stats
 from aftercall.transports.transport import Message, Transport
 
+_STORE_S: Final = 5.0
+"""As that of the sender, for what is still in memory."""
 _make_item = tuple.__new__
 """As `Item(...)`, without the call of a Python function."""
 
@@ -110,7 +112,10 @@ class Emitter:
         if not sender.queue.admit(item):
             sender.tally.refuse("queue_full")
             return
-        sender.prepare()
+        if not sender.prepare():
+            sender.tally.drop("internal", 1, "waiting")
+            sender.tally.free(1, item.size)
+            return
         sender.intake.take_in_one(item)
         sender.nudge()
 
@@ -121,7 +126,7 @@ class Emitter:
             InvalidEventError: only if the transport is for tests.
         """
         if self._at_once:
-            raise InvalidEventError(reason, reason)
+            raise InvalidEventError(reason)
         warn_invalid(reason, place)
         self._sender.tally.refuse("invalid")
 
@@ -170,6 +175,8 @@ class Emitter:
     def close(self, timeout: float = 2.0) -> None:
         """Flush, then stop, within about so many seconds. What is left is in the spool, for another process to send.
 
+        It may take some more seconds until what is in memory is in the spool, on a machine that is very busy.
+
         Events that are emitted later are dropped as `shutdown`.
         """
         deadline = time.monotonic() + timeout
@@ -185,6 +192,10 @@ class Emitter:
         await self.flush_async(timeout)
         self._sender.stop()
         while self._sender.has_thread and time.monotonic() < deadline:  # noqa: ASYNC110  # a thread sets no asyncio.Event
+            await sleep(0.01)
+        while self._sender.has_thread and self._sender.tally.waiting:
+            if time.monotonic() >= deadline + _STORE_S:
+                break
             await sleep(0.01)
         self._sender.close(0.0)
         process.forget(self)

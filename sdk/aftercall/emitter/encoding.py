@@ -5,28 +5,42 @@ pydantic and the models are imported by the first event, which the sender thread
 
 from __future__ import annotations
 
+import functools
+from contextlib import suppress
 from typing import Any, Final, Literal
+
+from aftercall.errors import ExitCode, UserError
 
 TYPES: Final = {"calls": "call", "outcomes": "outcome"}
 DROPPED_BEFORE: Final = "dropped_before"
 
 
-class InvalidEventError(ValueError):
+class InvalidEventError(UserError, ValueError):
     """An event that breaks a rule of the reference; `rule` says which, and quotes nothing of the event."""
 
     raised_at_once: Final = True
     """Capture lets it pass: it reaches the caller in tests of users alone, where transports are `at_once`."""
 
-    def __init__(self, rule: str, sentence: str) -> None:
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, sentence: str, rule: str | None = None) -> None:
         super().__init__(sentence)
-        self.rule = rule
+        self.rule = sentence if rule is None else rule
 
 
+@functools.cache
 def load() -> None:
-    """Import what the first event needs, at a moment of the caller's choice: tens of milliseconds."""
+    """Import all that events need, at a moment of the caller's choice: a tenth of a second.
+
+    pydantic imports some of its parts when they are first used, so that a valid event and an invalid one are tried.
+    """
+    import logging  # noqa: F401
     import sqlite3  # noqa: F401
 
-    import aftercall.events  # noqa: F401
+    call = {"call_id": "c", "occurred_at": "2026-03-01T12:00:00Z", "task_type": "t", "model": "m", "attrs": {"a": 1}}
+    encode("calls", call, 1)
+    with suppress(InvalidEventError):
+        encode("outcomes", call)
 
 
 def encode(kind: Literal["calls", "outcomes"], event: dict[str, Any], dropped_before: int = 0) -> bytes:
@@ -44,7 +58,7 @@ def encode(kind: Literal["calls", "outcomes"], event: dict[str, Any], dropped_be
     try:
         return json.dumps(sent, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as wrong:  # unknown fields are not validated
-        raise InvalidEventError(f"{kind}: {type(wrong).__name__}", f"cannot be JSON: {wrong}") from None
+        raise InvalidEventError(f"cannot be JSON: {wrong}", f"{kind}: {type(wrong).__name__}") from None
 
 
 def validate(kind: Literal["calls", "outcomes"], event: dict[str, Any]) -> None:
@@ -64,4 +78,4 @@ def validate(kind: Literal["calls", "outcomes"], event: dict[str, Any]) -> None:
         first = wrong.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"] if not isinstance(part, str) or part in model.model_fields)
         rule = f"{kind}: field '{where}': {first['type']}" if where else f"{kind}: {first['type']}"
-        raise InvalidEventError(rule, f"{rule}: {first['msg']}") from None
+        raise InvalidEventError(f"{rule}: {first['msg']}", rule) from None

@@ -14,8 +14,9 @@ import time
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-_FORK_WAITS_S: Final = 1.0
-"""So long a fork waits for a commit, or an import, of the sender thread."""
+_FORK_WAITS_S: Final = 30.0
+"""So long a fork waits for a commit, or an import, of the sender thread, at most: tens of milliseconds on an idle
+machine. A child of a thread amid an import could not import the same."""
 
 
 class Emits(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ _AGAIN_S: Final = 1.0
 _RECORD_BYTES: Final = 1024 * 1024
 """As `aftercall.events.MAX_RECORD_BYTES`, which only the sender thread may import."""
 _CLOSE_S: Final = 1.0
+_STORE_S: Final = 5.0
+"""So long an end waits, beyond its bound, until what is in memory is in the spool: that needs the disk alone."""
 
 
 class Sender:
@@ -81,7 +84,8 @@ class Sender:
         except Exception as wrong:  # noqa: BLE001  # too many threads, or the interpreter is about to end
             self._thread = None
             self._retry_at = time.monotonic() + _AGAIN_S
-            warn_once("thread", "aftercall: no thread can be started (%s): events are sent by flush()", wrong)
+            if not sys.is_finalizing() and "shutdown" not in str(wrong):
+                warn_once("thread", "aftercall: no thread can be started (%s): events are sent by flush()", wrong)
         finally:
             self._driver.release()
 
@@ -115,8 +119,7 @@ class Sender:
         if not self._driver.acquire(blocking=False):
             return False
         try:
-            self.prepare()
-            got_on = self._take_in()
+            got_on = self.prepare() and self._take_in()
             got_on = self.delivery.pump(0.0 if got_on else wait_s) or got_on
             self._look_round()
         finally:
@@ -131,14 +134,20 @@ class Sender:
             batches += 1
         return batches > 0
 
-    def prepare(self) -> None:
-        """Know where events go before the first is stored: spools belong to a destination."""
+    def prepare(self) -> bool:
+        """Load what events need, and know where they go, before the first is stored. Whether they can be encoded."""
         try:
             with self.store.guard:
                 load()
+        except Exception as wrong:  # noqa: BLE001  # a broken installation, or an interpreter that ends
+            warn_once("load", "aftercall: events cannot be encoded here: %r", wrong)
+            return False
+        try:
+            with self.store.guard:
                 self.delivery.prepare()
         except Exception as wrong:  # noqa: BLE001  # made by the user's function
             warn_once("make", "aftercall: the transport cannot be made: %s", wrong)
+        return True
 
     def _look_round(self) -> None:
         if time.monotonic() >= self._round_at:
@@ -199,14 +208,17 @@ class Sender:
             self.store_waiting()
 
     def store_waiting(self) -> None:
-        """Bring all of the queue into the spool, on this thread."""
-        if self.store.guard.acquire(timeout=LINGER_S):
+        """Bring all of the queue into the spool, on this thread, and wait for what another thread brings there."""
+        deadline = time.monotonic() + _STORE_S
+        if self.store.guard.acquire(timeout=_STORE_S):
             try:
-                self.prepare()
-                while self.intake.take_in():
-                    pass
+                loaded = self.prepare()
             finally:
                 self.store.guard.release()
+            while loaded and self.intake.take_in():
+                pass
+            while self.tally.waiting and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def _release(self, timeout_s: float) -> None:
         if self._released or not self._driver.acquire(timeout=timeout_s + LINGER_S):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from aftercall.errors import UserError
 from aftercall.transports.transport import Message
 
 
@@ -15,7 +16,7 @@ class Row(NamedTuple):
     message: Message
 
 
-class SpoolError(Exception):
+class SpoolError(UserError):
     """The spool cannot be written or read."""
 
 

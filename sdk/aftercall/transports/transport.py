@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from aftercall.errors import UserError
+
 Answer = Literal["acknowledged", "refused", "failed"]
 """`acknowledged`: it is there for good. `refused`: it can never be delivered. `failed`: it is to be sent again."""
 
@@ -36,7 +38,7 @@ class Receipt(NamedTuple):
     reason: str = ""
 
 
-class UnavailableError(Exception):
+class UnavailableError(UserError):
     """Raised by `offer` where the other side cannot take anything now; after `retry_after_s`, if given, it may."""
 
     def __init__(self, sentence: str, retry_after_s: float | None = None) -> None:

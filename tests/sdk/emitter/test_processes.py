@@ -177,7 +177,7 @@ atexit.register(lambda: late.emit("calls", "late", lambda: {"call_id": "late", "
 def test_an_event_of_an_exit_handler_arrives(tmp_path: Path) -> None:
     """From Python 3.12 on, no thread can be started in one."""
     done = run(tmp_path, AT_EXIT, flush_at_exit_s=60)
-    assert done.returncode == 0
+    assert (done.returncode, done.stderr) == (0, "")
     assert arrived(tmp_path / "late") == {"late": 1}
 
 
@@ -199,10 +199,35 @@ def test_a_transport_that_hangs_does_not_hold_up_the_end_and_its_events_stay_in_
     assert arrived(tmp_path) == {"a": 1, "b": 1}
 
 
-def test_an_unreachable_broker_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    done = run(tmp_path, 'emit("a")', AWAY, flush_at_exit_s=0.3)
+@pytest.mark.parametrize("bound", [0.0, 0.3])
+def test_an_unreachable_broker_does_not_hold_up_the_end_and_nothing_is_lost(tmp_path: Path, bound: float) -> None:
+    """Also where the sender thread is still amid its imports then."""
+    done = run(tmp_path, 'emit("a")', AWAY, flush_at_exit_s=bound)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(left_in(tmp_path)) == 1
+    assert rows_left(tmp_path) == 1
+
+
+AMID_IMPORTS = """
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("pydantic"):
+            time.sleep(0.02)
+sys.meta_path.insert(0, Slow())
+emit("parent")
+time.sleep({after})
+if (pid := os.fork()) == 0:
+    emit("child")
+    os._exit(0 if emitter.flush(60) else 3)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.1, 0.5, 1.5])
+def test_a_child_that_is_forked_amid_the_imports_of_the_sender_loses_nothing(tmp_path: Path, after: float) -> None:
+    done = run(tmp_path, AMID_IMPORTS.format(after=after), flush_at_exit_s=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert arrived(tmp_path) == {"parent": 1, "child": 1}
 
 
 @pytest.mark.slow
