@@ -34,9 +34,16 @@ def local_hours(rng: np.random.Generator, start: int, hours: int, series: int) -
     change = start + weeks * WEEK + 6 * DAY + 2 - ahead
     hour = start + np.arange(hours)[:, None]
     local = hour + ahead + step * (hour >= change)
-    thin = np.exp(rng.uniform(*np.log(_THIN), series)) * (rng.random(series) > 1 / 3)
-    busy = np.exp(rng.uniform(*np.log(_BUSY), series))
-    return np.where(_at_work(rng, local, series), 1.0, thin) * busy
+    thin = _spread(rng, _THIN, series) * (rng.random(series) > 1 / 3)
+    busy = _spread(rng, _BUSY, series)
+    means: F64 = np.where(_at_work(rng, local, series), 1.0, thin) * busy
+    return means
+
+
+def _spread(rng: np.random.Generator, between: tuple[float, float], series: int) -> F64:
+    """Draws that are uniform in their logarithm."""
+    low, high = between
+    return np.exp(rng.uniform(np.log(low), np.log(high), series))
 
 
 def _at_work(rng: np.random.Generator, local: I64, series: int) -> Bools:
