@@ -12,7 +12,7 @@ BESIDE := -n 6 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights bench-show power-grid fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights bench-show bench-sdk power-grid fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -151,6 +151,11 @@ bench-insights: $(STAMP)
 # What `aftercall show` takes of a snapshot with a million calls, likewise.
 bench-show: $(STAMP)
 	$(BIN)/python -m benchmarks.show
+
+# What the SDK costs an agent, beside OpenTelemetry and Langfuse, and what it loses through an outage of a real broker;
+# needs Java. SIZE=full for the record; SECTIONS="limits paths" for some, without results. About four minutes.
+bench-sdk: $(STAMP)
+	$(BIN)/python -m benchmarks.sdk --size $(SIZE) $(if $(SECTIONS),--only $(SECTIONS)) $(if $(filter full,$(SIZE)),--write)
 
 # How soon a drop is noticed, at the nodes of a grid; after a change of the detector. Three minutes.
 power-grid: $(STAMP)

@@ -14,8 +14,9 @@ import numpy as np
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY
 from benchmarks.coverage import apply_calls
 from benchmarks.detection.sessions import FAILING, START, Talk, Trials, closed, conversations
-from flows.reports.insights_compare import Counts, compare_arms
-from models.arrays import F64
+from flows.reports.insights_arms import Comparison
+from flows.reports.insights_columns import ArmColumns, nothing_known
+from models.arrays import I64
 from models.drift import Drift, DriftSettings
 from models.messages import AnyGroup, Group
 from models.rates import RateCells, RateTable
@@ -25,6 +26,7 @@ GROUPS: Final = 6
 _LONGEST: Final = 30
 _SEED: Final = 41
 _SPANS: Final = ("24h", "7d")
+_COUNTED: Final = ("calls", "successes", "failures")
 _AGREE: Final = {"one verdict for all": 1.0, "70 % share it": 0.7, "50 % share it": 0.5, "each call its own": 0.0}
 TALKS: Final = tuple(
     Talk(f"{per_day} a day, {name}", per_day, shared, live=True)
@@ -112,14 +114,14 @@ def held(rates: RateTable, kind: str) -> float:
 def named(rates: RateTable) -> float:
     """The share of groups of which one look says that they are worse or better: each is the only one of its task."""
     day, week = (of_span(rates, span) for span in _SPANS)
-    names = list(zip(day["model"].tolist(), day["config"].tolist(), strict=True))
-    sides = [_counts(day), _counts({name: week[name] - day[name] for name in ("calls", "successes", "failures")})]
-    pairs = [(before, now, None) for now, before in zip(*sides, strict=True)]
-    effects: F64 = day["design_effect"]
-    found = compare_arms(names, pairs, np.ones(len(names), np.int64), effects=effects.tolist())
-    return sum(arm.separated for arm in found) / len(found)
+    before = _counts({name: week[name] - day[name] for name in _COUNTED})
+    known = nothing_known(day["model"], (before, _counts(day)))
+    arms = ArmColumns(**known | {"configs": day["config"], "effect": day["design_effect"]})
+    compared = Comparison(arms, np.ones(len(arms.known), np.int64)).compared
+    return float((compared.worse | compared.better).mean())
 
 
-def _counts(columns: RateTable) -> list[Counts]:
-    rows = zip(*(columns[name].tolist() for name in ("calls", "successes", "failures")), strict=True)
-    return [(calls, good, bad, 0, 0) for calls, good, bad in rows]
+def _counts(columns: RateTable) -> I64:
+    """Counts of arms, as `ArmColumns` has them."""
+    counts = np.array([columns[name] for name in _COUNTED], np.int64)
+    return np.concatenate((counts, np.zeros((2, counts.shape[1]), np.int64)))

@@ -226,6 +226,7 @@ def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
 
         def apply(closed: Closed) -> tuple[Detected]:
             alarms = drift.close(closed)
+            closed = closed._replace(shared=drift.shared())
             return (Detected(closed, alarms, drift.digests(), drift.suspicions(), drift.design_effects()),)
 
         return Step("drift", kept, apply)

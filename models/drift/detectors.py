@@ -17,7 +17,7 @@ from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
 from models.drift.volume.arms import MuteArms
 from models.drift.volume.volume import Volume
-from models.messages import AnyGroup, Closed
+from models.messages import NO_SHARED, AnyGroup, Closed, SharedTrials
 from models.state import Migrations
 
 __all__ = ["DETECTORS", "Detector", "Drift", "DriftSettings"]
@@ -109,6 +109,11 @@ class Drift:
         """
         rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
         return [effect for detector in rates for effect in detector.design_effects()]
+
+    def shared(self) -> SharedTrials:
+        """What the trials of the last `close` share with others of their units, by its codes, minute and code."""
+        rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
+        return next((detector.units.take_shared() for detector in rates), NO_SHARED)
 
     def state(self) -> dict[str, Any]:
         """Everything `from_state` needs to go on as if nothing had happened; not a copy."""

@@ -57,6 +57,7 @@ class Agreement:
 
     Attributes:
         rho: upper bound per kind, 1 where nothing is known; shape (rows,).
+        likely: what it is not likely to exceed, for intervals; likewise.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
@@ -64,6 +65,7 @@ class Agreement:
         self._pending: F64 = np.zeros((0, _MOMENTS)) if state is None else state["pending"]
         self._sums: F64 = np.zeros((0, _SUMS)) if state is None else state["sums"]
         self.rho: F64 = _bound(self._sums, _Z)
+        self.likely: F64 = _bound(self._sums, _LIKELY)
 
     def __len__(self) -> int:
         return len(self._sums)
@@ -75,6 +77,7 @@ class Agreement:
             self._pending = np.concatenate((self._pending, np.zeros((more, _MOMENTS))))
             self._sums = np.concatenate((self._sums, np.zeros((more, _SUMS))))
             self.rho = np.concatenate((self.rho, np.ones(more)))
+            self.likely = np.concatenate((self.likely, np.ones(more)))
 
     def end(self, group: I64, trials: I64, failures: I64, kind: I64, days: int) -> None:
         """Learn from units that are over.
@@ -95,11 +98,7 @@ class Agreement:
             for row, sums in zip(kind[ready].tolist(), _sums(self._pending[ready]), strict=True):
                 self._sums[row] += sums
             self._pending[ready] = 0.0
-        self.rho = _bound(self._sums, _Z)
-
-    def likely(self) -> F64:
-        """What the correlation of each kind is not likely to exceed, 1 where nothing is known; shape (rows,)."""
-        return _bound(self._sums, _LIKELY)
+        self.rho, self.likely = _bound(self._sums, _Z), _bound(self._sums, _LIKELY)
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""

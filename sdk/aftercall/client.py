@@ -103,7 +103,7 @@ class Client(Captures, States):
             from aftercall.emitter.limits import default_folder
 
             self._emitter = Emitter(
-                transport if transport is not None else transport_of(cast("Any", destination), self._settings),
+                transport_of(destination, transport, self._settings),
                 spool=None if spool is None else Path(spool or default_folder()),
                 spool_bytes=spool_bytes,
                 queue_events=queue_events,

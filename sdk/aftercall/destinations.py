@@ -36,16 +36,28 @@ def chosen(kafka: str | None, url: str | None, file: str | os.PathLike[str] | No
         if address is not None:
             return kind, os.fspath(address)
     for kind, variable in _VARIABLES.items():
-        if os.environ.get(variable):
-            return kind, os.environ[variable]
+        address = os.environ.get(variable, "").strip()
+        if address and not address.startswith("{"):  # that is a section of the pipeline's settings
+            return kind, address
     return None
 
 
-def transport_of(destination: tuple[str, str], settings: Mapping[str, Any]) -> Callable[[], Transport]:
-    """A function that makes the transport; the sender thread calls it, so that the client's library loads there."""
-    kind, address = destination
+def transport_of(
+    destination: tuple[str, str] | None, given: Transport | None, settings: Mapping[str, Any]
+) -> Transport | Callable[[], Transport]:
+    """A function that gives the transport; the sender thread calls it, so that libraries load there.
+
+    No fork happens while it runs: a child would have modules that are half imported for ever. So it loads what makes
+    events, too. A transport for tests is given as it is: it works on the caller's thread.
+    """
+    if given is not None and getattr(given, "at_once", False):
+        return given
+    kind, address = destination or ("", "")
 
     def make() -> Transport:
+        import_module("aftercall.capture.event")
+        if given is not None:
+            return given
         module, name = _TRANSPORTS[kind]
         transport = getattr(import_module(module), name)
         made: Transport = transport(address) if kind == "file" else transport(address, dict(settings))

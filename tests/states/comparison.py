@@ -123,14 +123,17 @@ def _named(other: dict[str, str]) -> list[str]:
 
 
 def assert_weights_alike(out: Path, expected: Path, kinds: Sequence[str] = ()) -> None:
-    """The weights of all recommendations are those of another run, but for the errors of the integral."""
+    """The weights of all recommendations are those of another run, but for two errors.
+
+    Those of an integral that was coarser, and of what outcomes shared before the golden, which it did not count.
+    """
     where = _where("recommendations", kinds)
     columns = "task_type, seq, segment, model, config, weight, p_best"
     query = f"SELECT {columns} FROM recommendations WHERE {where} ORDER BY ALL"
     found, wanted = table(out, query), table(expected, query)
     assert [row[:5] for row in found] == [row[:5] for row in wanted]
     for row, other in zip(found, wanted, strict=True):
-        assert row[5:] == pytest.approx(other[5:], abs=0.002), (row, other)
+        assert row[5:] == pytest.approx(other[5:], abs=0.03), (row, other)
 
 
 def assert_intervals_alike(out: Path, expected: Path) -> None:

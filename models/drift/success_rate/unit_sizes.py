@@ -46,9 +46,8 @@ class UnitSizes:
         """Count trials, of calls with a unit and without; both of shape (rows,)."""
         self._today[_TRIALS] += np.bincount(watch, trials, self._today.shape[1])
 
-    def pair(self, watch: I64, before: I64, trials: I64) -> None:
-        """Count pairs: `trials` of one unit, of which `before` came earlier; all of shape (rows,)."""
-        pairs = trials * (trials - 1 + 2 * before)
+    def pair(self, watch: I64, pairs: I64) -> None:
+        """Count ordered pairs of trials of one unit; both of shape (rows,)."""
         self._today[_PAIRS] += np.bincount(watch, pairs, self._today.shape[1])
 
     def design_effects(self, rho: F64) -> F64:

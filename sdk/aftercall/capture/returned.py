@@ -8,7 +8,7 @@ from typing import Any, Final
 from aftercall.capture.awaiting import CoroutineProxy
 from aftercall.capture.draft import Draft
 from aftercall.capture.quiet import refuse
-from aftercall.capture.reading import Reading
+from aftercall.capture.stream_reading import StreamReading
 from aftercall.capture.streams import stream_of
 
 _PLAIN: Final = frozenset({str, bytes, int, float, bool, type(None), list, tuple, dict, set, frozenset})
@@ -34,7 +34,7 @@ def _followed(draft: Draft, result: Any) -> Any:
         if kind is CoroutineType:
             return CoroutineProxy(result, draft, returned)
         if _is_stream(kind):
-            return stream_of(result, Reading(draft))
+            return stream_of(result, StreamReading(draft))
         if _follows_body(draft, result) or _follows_future(draft, result):
             return result
     draft.observe(result)
@@ -59,7 +59,7 @@ def _follows_body(draft: Draft, result: Any) -> bool:
     body = own.get(_BODY)
     if body is None or not (hasattr(type(body), "__aiter__") or hasattr(type(body), "__iter__")):
         return False
-    own[_BODY] = stream_of(body, Reading(draft))
+    own[_BODY] = stream_of(body, StreamReading(draft))
     return True
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Final
 
-from aftercall.capture.reading import Reading
+from aftercall.capture.stream_reading import StreamReading
 
 
 class StreamProxy:
@@ -19,7 +19,7 @@ class StreamProxy:
 
     __slots__ = ("__weakref__", "aftercall_reading", "aftercall_stream")
 
-    def __init__(self, stream: Any, reading: Reading) -> None:
+    def __init__(self, stream: Any, reading: StreamReading) -> None:
         object.__setattr__(self, "aftercall_stream", stream)
         object.__setattr__(self, "aftercall_reading", reading)
 
@@ -171,7 +171,7 @@ _ALIKE: Final = ("__len__", "__getitem__", "__contains__", "__bool__", "__call__
 """Special methods that are looked up on the type, and handed on as they are."""
 
 
-def stream_of(stream: Any, reading: Reading) -> Any:
+def stream_of(stream: Any, reading: StreamReading) -> Any:
     """Stand in for a stream; its reading has begun."""
     return _proxy_class(frozenset(name for name in (*_STEPS, *_ALIKE) if hasattr(type(stream), name)))(stream, reading)
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from aftercall.capture.around import CURRENT, reset
 from aftercall.capture.draft import Draft
-from aftercall.capture.reading import Reading
 from aftercall.capture.returned import returned
+from aftercall.capture.stream_reading import StreamReading
 from aftercall.capture.streams import stream_of
 
 GENERATOR: Final = 0x20
@@ -110,7 +110,7 @@ def _generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]
         draft = begin(args, kwargs)
         if draft is None:
             return (yield from function(*args, **kwargs))
-        return (yield from stream_of(function(*args, **kwargs), Reading(draft)))
+        return (yield from stream_of(function(*args, **kwargs), StreamReading(draft)))
 
     return call
 
@@ -119,7 +119,7 @@ def _async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         draft = begin(args, kwargs)
         inner = function(*args, **kwargs)
-        steps = inner if draft is None else stream_of(inner, Reading(draft))
+        steps = inner if draft is None else stream_of(inner, StreamReading(draft))
         try:
             item = await steps.asend(None)
             while True:

@@ -18,6 +18,9 @@ from aftercall.emitter.spool_file import SpoolFile
 from aftercall.emitter.tally import Stats
 from aftercall.transports.transport import Message, Transport
 
+_make_item = tuple.__new__
+"""As `Item(...)`, without the call of a Python function."""
+
 
 class Emitter:
     """Queue, spool and transport of one destination. Threads may share it, and forked children go on with it.
@@ -80,7 +83,7 @@ class Emitter:
             return
         sender = self._sender
         try:
-            item = Item(kind, key, build, size, place)
+            item = _make_item(Item, (kind, key, build, size, place))
             if sender.stopping:
                 sender.tally.refuse("shutdown")
             elif self._limits.durable if durable is None else durable:

@@ -17,7 +17,7 @@ from aftercall.emitter.limits import Limits
 from aftercall.emitter.log import warn, warn_once
 from aftercall.emitter.queue import Queue
 from aftercall.emitter.store import Store
-from aftercall.emitter.tally import Loss, Place, Tally
+from aftercall.emitter.tally import Loss, Tally
 from aftercall.transports.transport import Transport
 
 LINGER_S: Final = 0.05
@@ -29,7 +29,6 @@ _AGAIN_S: Final = 1.0
 _RECORD_BYTES: Final = 1024 * 1024
 """As `aftercall.events.MAX_RECORD_BYTES`, which only the sender thread may import."""
 _CLOSE_S: Final = 1.0
-_LOST_WITH_PROCESS: Final[tuple[Place, ...]] = ("waiting", "held")
 
 
 class Sender:
@@ -101,10 +100,9 @@ class Sender:
 
     def _rest(self, *, waited: bool) -> None:
         """Sleep until there is something to do; then let events gather."""
-        places = self.tally.places
         if self.stopping or (self.delivery.in_flight and waited):
             return
-        if not any(places.values()):
+        if not self.tally.unsettled:
             self._asleep = True
             if not self.queue:  # else one was put in before it could see that the thread sleeps
                 self._wake.acquire(timeout=max(0.0, self._round_at - time.monotonic()))
@@ -225,9 +223,10 @@ class Sender:
 
     def _lose_memory(self) -> None:
         with self.tally.lock:
-            for place in _LOST_WITH_PROCESS:
-                if count := self.tally.places[place]:
-                    self.tally.drop("shutdown", count, place)
+            if count := self.tally.waiting:
+                self.tally.drop("shutdown", count, "waiting")
+            if count := self.tally.held:
+                self.tally.drop("shutdown", count, "held")
 
 
 class Goal:

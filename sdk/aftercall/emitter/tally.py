@@ -46,8 +46,11 @@ class Tally:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.emitted = self.adopted = self.acknowledged = self.skipped = 0
-        self.places: dict[Place, int] = {"waiting": 0, "held": 0, "spooled": 0, "handed": 0}
+        self.queued = self.passed = 0
+        """Emitted through the queue, and past it."""
+        self.adopted = self.acknowledged = self.skipped = 0
+        self.waiting = self.held = self.spooled = self.handed = 0
+        """How many are in each place."""
         self.dropped: Counter[Loss] = Counter()
         self.memory_events = self.memory_bytes = 0
         """What the bounds of the queue are for: events waiting, and those of a spool in memory."""
@@ -56,45 +59,62 @@ class Tally:
     def move(self, source: Place, to: Place, count: int) -> None:
         """So many events are in another place now."""
         with self.lock:
-            self.places[source] -= count
-            self.places[to] += count
+            self._add(source, -count)
+            self._add(to, count)
+
+    def _add(self, place: Place, count: int) -> None:
+        match place:
+            case "waiting":
+                self.waiting += count
+            case "held":
+                self.held += count
+            case "spooled":
+                self.spooled += count
+            case "handed":
+                self.handed += count
+
+    @property
+    def unsettled(self) -> int:
+        """How many are in any place."""
+        with self.lock:
+            return self.waiting + self.held + self.spooled + self.handed
 
     def acknowledge(self, count: int) -> None:
         """So many that were handed over are there for good."""
         with self.lock:
-            self.places["handed"] -= count
+            self.handed -= count
             self.acknowledged += count
 
     def skip(self) -> None:
         """One that waited turned out to be nothing."""
         with self.lock:
-            self.places["waiting"] -= 1
+            self.waiting -= 1
             self.skipped += 1
 
     def adopt(self, count: int) -> None:
         """So many were found in the spool of a dead process."""
         with self.lock:
             self.adopted += count
-            self.places["spooled"] += count
+            self.spooled += count
 
     def refuse(self, reason: Loss) -> None:
         """One was emitted, and admitted to no place."""
         with self.lock:
-            self.emitted += 1
+            self.passed += 1
             self.dropped[reason] += 1
             self._unreported += 1
 
     def pass_by(self, *, acknowledged: int = 0, skipped: int = 0) -> None:
         """So many were emitted, and delivered (or nothing) on the spot."""
         with self.lock:
-            self.emitted += acknowledged + skipped
+            self.passed += acknowledged + skipped
             self.acknowledged += acknowledged
             self.skipped += skipped
 
     def drop(self, reason: Loss, count: int, source: Place) -> None:
         """So many that were in this place are lost."""
         with self.lock:
-            self.places[source] -= count
+            self._add(source, -count)
             self.dropped[reason] += count
             self._unreported += count
 
@@ -124,14 +144,13 @@ class Tally:
     def stats(self) -> Stats:
         """All counts of one moment."""
         with self.lock:
-            at = dict(self.places)
             return Stats(
-                self.emitted,
+                self.queued + self.passed,
                 self.adopted,
                 self.acknowledged,
-                at["waiting"] + at["held"],
-                at["spooled"],
-                at["handed"],
+                self.waiting + self.held,
+                self.spooled,
+                self.handed,
                 self.skipped,
                 dict(self.dropped),
                 self.memory_bytes,

@@ -5,20 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from flows.reports.insights import insights
-from flows.reports.insights_compare import ArmInsight, ArmKey, Compared, Effects, Pair, compare_tasks
+from flows.reports.insights_columns import ArmColumns, TaskColumns, nothing_known
+from flows.reports.insights_compare import ArmInsight
+from flows.reports.insights_reading import Effects, with_effects
 from flows.reports.insights_view import render
+from flows.reports.insights_whole import compare_tasks
 from flows.reports.overview import overview
 from simulated import snapshot
 
+ARMS = [("atlas", "v1"), ("brill", "v1")]
 BEFORE, NOW = (1_000, 900, 100, 0, 0), (500, 400, 100, 0, 0)
-ARMS: dict[ArmKey, Pair] = {("atlas", "v1"): (BEFORE, NOW, None), ("brill", "v1"): (BEFORE, NOW, None)}
 
 
-def compared(effects: Effects | None) -> Compared:
-    return compare_tasks({"chat": ARMS}, effects={} if effects is None else {"chat": effects})["chat"]
+def compared(effects: Effects | None) -> tuple[ArmInsight, list[ArmInsight]]:
+    """The task type as a whole, and its arms, which are alike."""
+    models, configs = np.array(ARMS, np.object_).T
+    counts = np.array([BEFORE] * 2).T, np.array([NOW] * 2).T
+    arms = ArmColumns(**nothing_known(models, counts) | {"configs": configs})
+    found = with_effects(
+        TaskColumns(["chat"], np.array([0, 2]), arms, np.ones(1)), {} if effects is None else {"chat": effects}
+    )
+    overall, parts = compare_tasks(found)["chat"]
+    return overall, list(parts)
 
 
 def intervals(arm: ArmInsight) -> list[tuple[float, float]]:
@@ -29,14 +41,14 @@ def intervals(arm: ArmInsight) -> list[tuple[float, float]]:
 
 
 def test_a_model_is_not_called_worse_for_a_few_conversations() -> None:
-    alone, shared = compared(None), compared(Effects({("atlas", "v1"): 20.0}, whole=1.0))
-    assert [arm.state for arm in alone.arms] == ["worse", "worse"]
-    assert [arm.state for arm in shared.arms] == ["not_enough_evidence", "worse"]
-    atlas, before = shared.arms[0], alone.arms[0]
+    (_, alone), (_, shared) = compared(None), compared(Effects({("atlas", "v1"): 20.0}, whole=1.0))
+    assert [arm.state for arm in alone] == ["worse", "worse"]
+    assert [arm.state for arm in shared] == ["not_enough_evidence", "worse"]
+    atlas, before = shared[0], alone[0]
     assert (atlas.delta, atlas.current.rate, atlas.current.resolved) == (before.delta, before.current.rate, 500)
     for narrow, wide in zip(intervals(before), intervals(atlas), strict=True):
         assert wide[0] < narrow[0] < narrow[1] < wide[1]
-    assert shared.arms[1] == alone.arms[1]
+    assert shared[1] == alone[1]
 
 
 def test_effects_of_one_change_nothing() -> None:
@@ -46,7 +58,7 @@ def test_effects_of_one_change_nothing() -> None:
 
 def test_of_all_models_together_conversations_that_go_on_across_models_count() -> None:
     alone, own, across = (
-        compared(effects).overall
+        compared(effects)[0]
         for effects in (None, Effects(dict.fromkeys(ARMS, 3.0), 1.0), Effects(dict.fromkeys(ARMS, 3.0), 12.0))
     )
     assert (own.design_effect, across.design_effect) == (3.0, 12.0)
@@ -55,7 +67,7 @@ def test_of_all_models_together_conversations_that_go_on_across_models_count() -
 
 
 def test_an_arm_of_which_nothing_is_known_has_that_of_its_task_type() -> None:
-    arms = compared(Effects({("atlas", "v1"): 2.0}, whole=6.0)).arms
+    _, arms = compared(Effects({("atlas", "v1"): 2.0}, whole=6.0))
     assert [arm.design_effect for arm in arms] == [2.0, 6.0]
 
 

@@ -104,3 +104,8 @@ def test_a_client_that_is_off_loads_no_emitter() -> None:
     path = {"PYTHONPATH": str(Path(sys.modules["aftercall"].__file__ or "").parent.parent), "AFTERCALL_DISABLED": "1"}
     ran = subprocess.run([sys.executable, "-S", "-c", code], env=path, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_section_of_the_pipelines_settings_is_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERCALL_KAFKA", '{"brokers": "localhost:9092"}')
+    assert Client().track("support", model="large")(answer) is answer

@@ -13,7 +13,7 @@ from aftercall.capture.parts import Parts, parts_of_chunk
 from aftercall.capture.quiet import quiet
 
 
-class Reading:
+class StreamReading:
     """The reading of one stream: each step runs inside its call, and the last one ends it.
 
     The call ends when its last chunk was read. One that is left before its end is cancelled. The variable that says in
