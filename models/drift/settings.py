@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,10 @@ class ReadUntil(NamedTuple):
 
     calls: int | None = None
     outcomes: int | None = None
+
+
+ALPHA_GRAIN: Final = 2.0**-40
+"""Alpha is counted in multiples of this, so that sums are exact in any order."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,15 @@ class DriftSettings:
         """A of CT-SR on outcomes, for each of its two directions.
 
         >>> DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold
-        4000.0
+        5000.0
         """
         return self.threshold_of("success_rate")
+
+    @property
+    def known_moment_alpha(self) -> float:
+        """What a group pays for tests at known moments in a week: false alarms; in multiples of `ALPHA_GRAIN`."""
+        exact = BUDGET["known_moment"].tests / self.threshold_of("known_moment")
+        return max(round(exact / ALPHA_GRAIN), 1) * ALPHA_GRAIN
 
     def margin_of(self, trials: F64 | float, days: F64 | float) -> F64:
         """The margin of groups that have learned `trials` in `days`; a day counts at least, so a burst is no traffic.
