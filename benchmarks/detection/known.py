@@ -3,7 +3,7 @@
     python -m benchmarks.detection.known [--arms 2000]
 
 An arm begins at a minute of its own, and takes over a part of the traffic of the arm that it is held against, or all of
-it. It is looked at after so many trials (`LOOKS`), in batches of ten minutes, by the code that is shipped.
+it. It is looked at after so many trials (`LOOK_LEVELS`), in batches of ten minutes, by the code that is shipped.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.detection.promise import poisson_upper
 from models.arrays import F64, I64
-from models.drift.known_moment.account import LOOKS, MOST, OF_FALLS
 from models.stats.agreement import effective
-from models.stats.two_samples import Hourly, compared
+from models.stats.alpha_account import LOOK_LEVELS, MOST_ALPHA, OF_FALLS
+from models.stats.two_samples import ArmHours, compared
 
 _SEED: Final = 33
 _PER_HOUR: Final = 6
@@ -99,7 +99,7 @@ def arm(rng: np.random.Generator, stream: Stream, traffic: Traffic, p: float, ch
 def looks(failures: F64, trials: F64, assumed: float) -> Iterator[tuple[int, float, float]]:
     """Of each look: trials since the moment, and the p-values that the arm is worse, and better."""
     seen = np.cumsum(trials[1])
-    ends = sorted({int(np.searchsorted(seen, level)) for level in LOOKS if level <= seen[-1]})
+    ends = sorted({int(np.searchsorted(seen, level)) for level in LOOK_LEVELS if level <= seen[-1]})
     hour = np.arange(len(seen)) // _PER_HOUR
     for end in ends:
         now = slice(0, end + 1)
@@ -109,17 +109,17 @@ def looks(failures: F64, trials: F64, assumed: float) -> Iterator[tuple[int, flo
             yield round(seen[end]), found.worse, found.better
 
 
-def _hourly(hour: I64, failures: F64, trials: F64) -> Hourly:
+def _hourly(hour: I64, failures: F64, trials: F64) -> ArmHours:
     f, n = (np.bincount(hour, column) for column in (failures, trials))
     (some,) = (n > 0).nonzero()
-    return Hourly(some, f[some], n[some])
+    return ArmHours(some, f[some], n[some])
 
 
 def false_alarms(arms: int) -> None:
     """Print false alarms over what their looks were given, of arms that are as good as the one before."""
     print("| stream | alpha of a look | paid | false alarms | ratio (95 % bound) |\n|---|---|---|---|---|")
     for number, (name, stream) in enumerate(STREAMS.items()):
-        paid, alarms = {MOST: 0.0, 10 * MOST: 0.0}, {MOST: 0, 10 * MOST: 0}
+        paid, alarms = {MOST_ALPHA: 0.0, 10 * MOST_ALPHA: 0.0}, {MOST_ALPHA: 0, 10 * MOST_ALPHA: 0}
         for place in range(arms):
             rng = np.random.default_rng([_SEED, number, place])
             traffic = TRAFFIC[place % len(TRAFFIC)]
@@ -141,7 +141,7 @@ def power(arms: int) -> None:
     print("|---" * (len(within) + 4) + "|")
     for before in (100, 1000):
         for drop in (0.1, 0.2, 0.4):
-            found: dict[float, list[float]] = {MOST: [], MOST / 10: []}
+            found: dict[float, list[float]] = {MOST_ALPHA: [], MOST_ALPHA / 10: []}
             for place in range(arms):
                 rng = np.random.default_rng([_SEED, 99, place])
                 traffic = Traffic(300, before / 300, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from aftercall.times import DAY_US, HOUR_US
 from models.arrays import F64
 from models.drift.budget import BUDGET, shares
 from models.drift.calendar import Calendar
+from models.stats.alpha_account import ALPHA_GRAIN
 
 
 class ReadUntil(NamedTuple):
@@ -22,10 +23,6 @@ class ReadUntil(NamedTuple):
 
     calls: int | None = None
     outcomes: int | None = None
-
-
-ALPHA_GRAIN: Final = 2.0**-40
-"""Alpha is counted in multiples of this, so that sums are exact in any order."""
 
 
 @dataclass(frozen=True)

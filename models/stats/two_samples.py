@@ -29,7 +29,7 @@ _DEVIATIONS: Final = 12.0
 _HOURS_PER_QUARTER, _QUARTERS_PER_DAY = 6, 4
 
 
-class Hourly(NamedTuple):
+class ArmHours(NamedTuple):
     """Trials of one arm by the hour, each once and ascending, columns of shape (hours,).
 
     Attributes:
@@ -41,19 +41,19 @@ class Hourly(NamedTuple):
     failures: F64
     trials: F64
 
-    def cut(self, first: int, end: int | None) -> Hourly:
+    def cut(self, first: int, end: int | None) -> ArmHours:
         """Those of the hours from `first` on and, if given, before `end`."""
         some = (self.hour >= first) & (True if end is None else self.hour < end)
-        return Hourly(self.hour[some], self.failures[some], self.trials[some])
+        return ArmHours(self.hour[some], self.failures[some], self.trials[some])
 
-    def joined(self, later: Hourly) -> Hourly:
+    def joined(self, later: ArmHours) -> ArmHours:
         """With those of hours that are all later."""
-        return Hourly(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
+        return ArmHours(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
 
-    def within(self, days: I64) -> Hourly:
+    def within(self, days: I64) -> ArmHours:
         """Those of these UTC days since 1970."""
         some = np.isin(self.hour // (_HOURS_PER_QUARTER * _QUARTERS_PER_DAY), days)
-        return Hourly(self.hour[some], self.failures[some], self.trials[some])
+        return ArmHours(self.hour[some], self.failures[some], self.trials[some])
 
 
 def worse_by_chance(failures: tuple[F64, F64], trials: tuple[F64, F64]) -> F64:
@@ -90,11 +90,11 @@ def _below(a1: F64, b1: F64, a0: F64, b0: F64) -> F64:
     return np.minimum(below.sum(axis=1) * spread * (steps[1] - steps[0]), 1.0)
 
 
-def design_effect(before: Hourly, since: Hourly, rho_day: float, rho_hour: float) -> float:
+def design_effect(before: ArmHours, since: ArmHours, rho_day: float, rho_hour: float) -> float:
     """By what factor the difference of two arms' rates varies more than that of independent trials; at least 1.
 
     >>> hours = np.array([0, 24])
-    >>> together, apart = (Hourly(hours[k:], np.zeros(2 - k), np.full(2 - k, 50.0 * (1 + k))) for k in (0, 1))
+    >>> together, apart = (ArmHours(hours[k:], np.zeros(2 - k), np.full(2 - k, 50.0 * (1 + k))) for k in (0, 1))
     >>> design_effect(together, together, 0.005, 0.0), design_effect(together, apart, 0.004, 0.0)
     (1.0, 1.1)
     """
@@ -110,7 +110,7 @@ def design_effect(before: Hourly, since: Hourly, rho_day: float, rho_hour: float
     return float(1 + more / (1 / n0 + 1 / n1))
 
 
-class Compared(NamedTuple):
+class TwoArms(NamedTuple):
     """Two arms, held against each other.
 
     Attributes:
@@ -126,7 +126,7 @@ class Compared(NamedTuple):
     better: float
 
 
-def compared(before: Hourly, since: Hourly, rho_day: float, rho_hour: float) -> Compared | None:
+def compared(before: ArmHours, since: ArmHours, rho_day: float, rho_hour: float) -> TwoArms | None:
     """Hold an arm against the other: against all of it, or against its share of the same days, whichever tells more.
 
     Which it is depends on counts of trials alone, and not on how they ended. None where either has no trials.
@@ -145,4 +145,4 @@ def compared(before: Hourly, since: Hourly, rho_day: float, rho_hour: float) -> 
     failures = np.array([[f, n - f], [f1, n1 - f1]]) / inflation
     trials = np.array([[n, n], [n1, n1]]) / inflation
     worse, better = worse_by_chance((failures[0], failures[1]), (trials[0], trials[1])).tolist()
-    return Compared((f, n), (f1, n1), inflation, worse, better)
+    return TwoArms((f, n), (f1, n1), inflation, worse, better)

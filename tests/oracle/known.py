@@ -1,6 +1,7 @@
 """Tests at known moments as their documentation has them: one minute at a time, in plain Python.
 
-What is written in words in `models/stats/two_samples.py`, `models/drift/known_moment/` and docs/statistics.md.
+What is written in words in `models/stats/two_samples.py`, `models/stats/alpha_account.py`,
+`models/drift/success_rate/known_moment/` and docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class ReferenceKnown:
         for watch in new:
             group = watch.group
             parent = self._parent(watch, minute, watches)
-            if parent is not None:
+            if parent is not None and group[0] not in self.settings.unpromised_tasks:
                 arm, above, seen = parent
                 self._under.append(Under(watch, minute, arm, above, seen, (0.0, 0.0), ""))
             assert group[2] is not None
@@ -176,7 +177,7 @@ class ReferenceKnown:
     def _begin_mark(self, watch: Watch, minute: int, text: str) -> None:
         before = by_hour(watch, minute - 1)
         f, n = before.get(minute // HOUR, (0.0, 0.0))
-        if total(before)[1] >= self.settings.min_trials:
+        if total(before)[1] >= self.settings.min_trials and watch.group[0] not in self.settings.unpromised_tasks:
             self._under.append(Under(watch, minute, None, None, 0.0, (f, n), text))
 
     def _parent(self, watch: Watch, minute: int, watches: dict[Group, Watch]) -> tuple[Watch, Watch, float] | None:

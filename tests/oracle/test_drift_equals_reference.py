@@ -222,7 +222,7 @@ def known_moments_agree(alarms: list[Alarm], found: list[KnownFound]) -> None:
         assert sorted(alarm.evidence[name] for alarm in alarms) == pytest.approx(numbers, rel=1e-3)
 
 
-SEEDS = (12, 15)
+SEEDS = (13, 15)
 spans = st.one_of(st.integers(1, 3), st.just(60), st.integers(30, 400), st.just(DAY), st.integers(DAY, 4 * DAY))
 
 

@@ -95,7 +95,7 @@ def within_days(minute: NDArray[Any], also: int) -> list[tuple[int, int]]:
     return spans
 
 
-def summed(levels: I64, trials: TrialDeltas) -> tuple[I64, F64, F64]:
+def per_watch(levels: I64, trials: TrialDeltas) -> tuple[I64, F64, F64]:
     """Failures and trials of each level's watch and minute, per `watch << 32 | minute`, ascending and distinct.
 
     `levels`: watches of the message's names, shape (levels, names).

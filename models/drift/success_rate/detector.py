@@ -12,13 +12,13 @@ from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR, MINUTE
 from models.alarms.alarm import Alarm, Series
 from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64, Bools
-from models.drift.known_moment.known_moments import KnownMoments
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.call_counts import calls_of
-from models.drift.success_rate.daily_trials import Rows, around, summed, within_days
+from models.drift.success_rate.daily_trials import Rows, around, per_watch, within_days
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
 from models.drift.success_rate.digest import digest, week_of
+from models.drift.success_rate.known_moment.known_moments import KnownMoments
 from models.drift.success_rate.own_days import opens_of, with_own_days
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.success_rate.suspicions import Lookout, Suspicions
@@ -199,7 +199,7 @@ class SuccessRateDetector:
     def _watched(self, levels: I64, trials: TrialDeltas, units: UnitTrials) -> Rows:
         """Trials of one UTC day, where their watch is tested."""
         calls = calls_of(levels, trials)
-        key, failed, tried = summed(levels, trials)
+        key, failed, tried = per_watch(levels, trials)
         watch, minute = key >> 32, key & 0xFFFFFFFF
         odds = self._odds.at(calls, watch, minute, tried)
         failed, tried = self._units.weighed(key, failed, tried, levels, units, self._watches.parent)

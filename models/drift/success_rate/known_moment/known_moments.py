@@ -9,21 +9,22 @@ import numpy as np
 
 from aftercall.records import Direction
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_WEEK
+from aftercall.vocabulary import OTHER
 from models.alarms.alarm import Alarm, Began, RateChange
 from models.alarms.open_alarms import OpenAlarms
 from models.arrays import I64
-from models.drift.known_moment.account import LOOKS, OF_FALLS, Account
-from models.drift.known_moment.arms import Trials, trials_since
-from models.drift.known_moment.following import Following
-from models.drift.known_moment.moments import MOST_MOMENTS, Candidates, Moment, plain
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.daily_trials import Rows
+from models.drift.success_rate.known_moment.arms import Trials, trials_since
+from models.drift.success_rate.known_moment.following import Following
+from models.drift.success_rate.known_moment.moments import MOST_MOMENTS, Candidates, KnownMoment, plain
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.trial_history import TrialHistory
 from models.messages import Deployed, TrialDeltas
+from models.stats.alpha_account import LOOK_LEVELS, OF_FALLS, AlphaAccount
 from models.stats.dispersion import Dispersion
-from models.stats.two_samples import Compared
+from models.stats.two_samples import TwoArms
 
 _KIND, _METRIC = "drift", "success_rate"
 _NOT_YET: Final = -1
@@ -32,7 +33,7 @@ _SIDES: Final[tuple[tuple[Direction, str, float], ...]] = (("down", "worse", OF_
 
 class _Look(NamedTuple):
     minute: int
-    moment: Moment
+    moment: KnownMoment
 
 
 class KnownMoments:
@@ -47,9 +48,9 @@ class KnownMoments:
         kept: dict[str, Any] = {} if state is None else state
         none = np.zeros(0, np.int64)
         self._settings, self._watches = settings, watches
-        self._account = Account(kept.get("balance", 0.0))
+        self._account = AlphaAccount(kept.get("balance", 0.0))
         self._candidates = Candidates(kept.get("waiting", ()))
-        self._moments = [Moment(**{**one, "part": tuple(one["part"])}) for one in kept.get("moments", ())]
+        self._moments = [KnownMoment(**{**one, "part": tuple(one["part"])}) for one in kept.get("moments", ())]
         self._following = Following(kept.get("followed", {}))
         self._paid_until: I64 = kept.get("paid_until", none)
         self._since: I64 = kept.get("since", none)
@@ -87,7 +88,8 @@ class KnownMoments:
         """Take in the trials of one UTC day, some, which the history does not have yet; alarms by time."""
         trials = Trials(history, rows)
         last = int(rows.minute.max())
-        self._moments += self._candidates.begin(last, self._watches, trials, self._settings.min_trials)
+        begun = self._candidates.begin(last, self._watches, trials, self._settings.min_trials)
+        self._moments += [moment for moment in begun if self._tested(moment)]
         payments = self._payments(rows)
         alarms: list[Alarm] = []
         paid = 0
@@ -99,6 +101,11 @@ class KnownMoments:
         self._account.pay_in((len(payments) - paid) * self._settings.known_moment_alpha)
         self._moments = [moment for moment in self._moments if not moment.looked]
         return alarms
+
+    def _tested(self, moment: KnownMoment) -> bool:
+        """Not of what has folded, which changes with who is in it, nor where silence decides: one kind comes first."""
+        group = self._watches.groups[moment.watch]
+        return OTHER not in group and group[0] not in self._settings.unpromised_tasks
 
     def _payments(self, rows: Rows) -> I64:
         """Minutes at which watches pay for a week of theirs that begins, ascending."""
@@ -116,7 +123,7 @@ class KnownMoments:
             if not len(minutes):
                 continue
             seen = moment.trials + np.cumsum(counts)
-            reached = np.searchsorted(LOOKS, seen, side="right")
+            reached = np.searchsorted(LOOK_LEVELS, seen, side="right")
             (at,) = np.diff(reached, prepend=moment.next_look).nonzero()
             looks += [_Look(minute, moment) for minute in minutes[at].tolist()]
             moment.trials = float(seen[-1])
@@ -147,7 +154,7 @@ class KnownMoments:
                 return [self._alarm(look, found, direction, chance, Following.ALPHA, others)]
         return []
 
-    def _promised(self, look: _Look, found: Compared, direction: Direction, p: float, alpha: float) -> Alarm:
+    def _promised(self, look: _Look, found: TwoArms, direction: Direction, p: float, alpha: float) -> Alarm:
         """An alarm within the promise, which ends its moment and gives back what that has paid."""
         self._moments = [one for one in self._moments if one is not look.moment]
         self._account.pay_in(look.moment.paid)
@@ -155,7 +162,7 @@ class KnownMoments:
         return self._alarm(look, found, direction, p, alpha, ())
 
     def _alarm(
-        self, look: _Look, found: Compared, direction: Direction, p: float, alpha: float, others: tuple[str, ...]
+        self, look: _Look, found: TwoArms, direction: Direction, p: float, alpha: float, others: tuple[str, ...]
     ) -> Alarm:
         """`others`: task types in which the same arm had alarmed, without which this were no alarm."""
         minute, moment = look
@@ -177,17 +184,17 @@ class KnownMoments:
         promise = None if others else alarm.promise
         return self.open.add(alarm._replace(details=details, promise=promise), found.before)
 
-    def _began(self, moment: Moment) -> str:
+    def _began(self, moment: KnownMoment) -> str:
         _, model, config = self._watches.groups[moment.watch]
         if moment.mark is not None:
             return f"mark '{moment.mark}'"
         return f"config '{config}'" if self._same_model(moment) else f"model '{model}'"
 
-    def _against(self, moment: Moment) -> str:
+    def _against(self, moment: KnownMoment) -> str:
         if moment.roll_up == NONE:
             return "what was before it"
         _, model, config = self._watches.groups[moment.against]
         return f"config '{config}'" if self._same_model(moment) else f"model '{model}', config '{config}'"
 
-    def _same_model(self, moment: Moment) -> bool:
+    def _same_model(self, moment: KnownMoment) -> bool:
         return bool(self._watches.parent[moment.watch] == self._watches.parent[moment.against])

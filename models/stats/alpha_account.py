@@ -16,22 +16,22 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from models.drift.settings import ALPHA_GRAIN
-
-LOOKS: Final = tuple(math.ceil(8 * 1.5**k) for k in range(20))
+ALPHA_GRAIN: Final = 2.0**-40
+"""Alpha is counted in multiples of this, so that sums are exact in any order."""
+LOOK_LEVELS: Final = tuple(math.ceil(8 * 1.5**k) for k in range(20))
 """Trials since a moment at which it is looked at, 8 to 17,735: each half as many again."""
-SHARE: Final = 1 / 20
+LOOK_SHARE: Final = 1 / 20
 """Of what is in the account, a look takes this."""
-MOST: Final = 0.0005
+MOST_ALPHA: Final = 0.0005
 """A look takes no more: so of new configs that are as good as their parent at most 1 in 100 alarms, ever."""
 OF_FALLS: Final = 0.8
 """Of a look's alpha, for a fall of the success rate; the rest is for a rise, which wakes up fewer people."""
 
 
-class Account:
+class AlphaAccount:
     """The alpha that there is, in multiples of `ALPHA_GRAIN`, as what is paid in must be.
 
-    >>> account = Account()
+    >>> account = AlphaAccount()
     >>> account.pay_in(2.0**-10)
     >>> round(account.take(), 9), round(account.balance, 9)
     (4.8828e-05, 0.000927734)
@@ -47,6 +47,6 @@ class Account:
 
     def take(self) -> float:
         """The alpha of the next look."""
-        alpha = math.floor(min(SHARE * self.balance, MOST) / ALPHA_GRAIN) * ALPHA_GRAIN
+        alpha = math.floor(min(LOOK_SHARE * self.balance, MOST_ALPHA) / ALPHA_GRAIN) * ALPHA_GRAIN
         self.balance -= alpha
         return alpha

@@ -11,20 +11,20 @@ import numpy as np
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR
 from aftercall.vocabulary import EVERY_TASK
 from models.arrays import I64
-from models.drift.known_moment.account import LOOKS
-from models.drift.known_moment.arms import Parent, Trials, is_new, parent_of, rho_of, without
+from models.drift.success_rate.known_moment.arms import Parent, Trials, is_new, parent_of, rho_of, without
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.trial_history import KEEP_HOURS
 from models.messages import Deployed, TrialDeltas
+from models.stats.alpha_account import LOOK_LEVELS
 from models.stats.dispersion import Dispersion
-from models.stats.two_samples import Compared, Hourly, compared
+from models.stats.two_samples import ArmHours, TwoArms, compared
 
 MOST_MOMENTS: Final = 1000
 """So many moments are under test at once, the newest."""
 
 
 @dataclass
-class Moment:
+class KnownMoment:
     """A new arm, or a mark, and what the trials since then are held against.
 
     Attributes:
@@ -54,18 +54,18 @@ class Moment:
     @property
     def next_look(self) -> int:
         """Number of the look that is due next: of the first level that its trials have not reached."""
-        return int(np.searchsorted(LOOKS, self.trials, side="right"))
+        return int(np.searchsorted(LOOK_LEVELS, self.trials, side="right"))
 
     @property
     def looked(self) -> bool:
         """Whether all looks have been."""
-        return self.next_look >= len(LOOKS)
+        return self.next_look >= len(LOOK_LEVELS)
 
     def old(self, minute: int) -> bool:
         """Whether it was longer ago than trials are kept."""
         return minute - self.minute > KEEP_HOURS * MINUTES_PER_HOUR
 
-    def compared(self, minute: int, since: int, trials: Trials, dispersion: Dispersion) -> Compared | None:
+    def compared(self, minute: int, since: int, trials: Trials, dispersion: Dispersion) -> TwoArms | None:
         """Held against what was before, by the trials up to `minute`; None where that cannot be done.
 
         `since`: minute from which on the level of the arm that it is held against has held.
@@ -79,12 +79,12 @@ class Moment:
         rho_day, rho_hour = (rho_of(rho, self.watch, self.against) for rho in (dispersion.rho_day, dispersion.rho_hour))
         return compared(before, after, rho_day, rho_hour)
 
-    def _both(self, minute: int, since: int, trials: Trials) -> tuple[Hourly, Hourly]:
+    def _both(self, minute: int, since: int, trials: Trials) -> tuple[ArmHours, ArmHours]:
         if self.roll_up != NONE:
             return trials.of(self.against, minute, since), trials.of(self.watch, minute)
         every, hour = trials.of(self.watch, minute), self.minute // MINUTES_PER_HOUR
         f, n = (np.array([count]) for count in self.part)
-        own = Hourly(np.array([hour]), f, n) if self.part[1] else Hourly(every.hour[:0], f[:0], n[:0])
+        own = ArmHours(np.array([hour]), f, n) if self.part[1] else ArmHours(every.hour[:0], f[:0], n[:0])
         after = without(every.cut(hour, None), own) if (every.hour == hour).any() else every.cut(hour, None)
         first = -(-since // MINUTES_PER_HOUR)
         return every.cut(first, hour).joined(own if first <= hour else own.cut(first, hour)), after
@@ -113,11 +113,11 @@ class Candidates:
             if mark.source is None and mark.minute * MINUTE_US - mark.at < HOUR_US:
                 self._waiting.append((mark.minute, mark.text or mark.mark_id, mark.task_type))
 
-    def begin(self, until: int, watches: SeriesIndex, trials: Trials, min_trials: int) -> list[Moment]:
+    def begin(self, until: int, watches: SeriesIndex, trials: Trials, min_trials: int) -> list[KnownMoment]:
         """Those up to minute `until`, each held against what has trials enough before it."""
         begun = sorted((one for one in self._waiting if one[0] <= until), key=lambda one: (*one[:2], str(one[2])))
         self._waiting = [one for one in self._waiting if one[0] > until]
-        moments: list[Moment] = []
+        moments: list[KnownMoment] = []
         for minute, text, what in begun:
             if isinstance(what, int):
                 parent = parent_of(what, minute, watches, trials, min_trials)
@@ -133,11 +133,11 @@ class Candidates:
         return list(self._waiting)
 
 
-def _of_arm(watch: int, minute: int, parent: Parent) -> Moment:
-    return Moment(watch, minute, parent.watch, parent.roll_up, parent.seen, (0.0, 0.0), None)
+def _of_arm(watch: int, minute: int, parent: Parent) -> KnownMoment:
+    return KnownMoment(watch, minute, parent.watch, parent.roll_up, parent.seen, (0.0, 0.0), None)
 
 
-def _of_mark(tasks: Sequence[int], minute: int, text: str, trials: Trials, min_trials: int) -> list[Moment]:
+def _of_mark(tasks: Sequence[int], minute: int, text: str, trials: Trials, min_trials: int) -> list[KnownMoment]:
     moments = []
     for task in tasks:
         before = trials.of(task, minute - 1)
@@ -145,10 +145,10 @@ def _of_mark(tasks: Sequence[int], minute: int, text: str, trials: Trials, min_t
         own = before.cut(minute // MINUTES_PER_HOUR, None)
         if seen >= min_trials:
             part = float(own.failures.sum()), float(own.trials.sum())
-            moments.append(Moment(task, minute, task, NONE, seen, part, text))
+            moments.append(KnownMoment(task, minute, task, NONE, seen, part, text))
     return moments
 
 
-def plain(moments: Sequence[Moment]) -> list[dict[str, Any]]:
+def plain(moments: Sequence[KnownMoment]) -> list[dict[str, Any]]:
     """For a state."""
     return [asdict(moment) for moment in moments]

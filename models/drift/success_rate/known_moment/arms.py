@@ -7,12 +7,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aftercall.times import MINUTES_PER_HOUR
+from aftercall.vocabulary import OTHER
 from models.arrays import F64, I64
 from models.drift.success_rate.daily_trials import Rows
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.trial_history import KEEP_HOURS, TrialHistory
 from models.stats.dispersion import GRAIN
-from models.stats.two_samples import Hourly
+from models.stats.two_samples import ArmHours
 
 UNSEEN: Final = 0.001
 """An arm is new where it would hardly have stayed unseen, had it always been as frequent as it is since: the chance."""
@@ -24,7 +25,7 @@ class Trials(NamedTuple):
     history: TrialHistory
     rows: Rows
 
-    def of(self, watch: int, until: int, since: int = -1) -> Hourly:
+    def of(self, watch: int, until: int, since: int = -1) -> ArmHours:
         """A watch's by the hour, up to minute `until`, of the last 28 days and of hours that begin at `since` or later.
 
         Counts of an hour are sums of multiples of 1 / GRAIN: the same in any order, and however hours were stored.
@@ -36,7 +37,7 @@ class Trials(NamedTuple):
         n = np.concatenate((trials / GRAIN, self.rows.learned_trials[mine]))
         kept = (hour > until // MINUTES_PER_HOUR - KEEP_HOURS) & (hour * MINUTES_PER_HOUR >= since)
         hours, place = np.unique(hour[kept], return_inverse=True)
-        return Hourly(hours, *(np.bincount(place, column[kept], len(hours)) for column in (f, n)))
+        return ArmHours(hours, *(np.bincount(place, column[kept], len(hours)) for column in (f, n)))
 
     def sums(self, before: int, watches: int) -> F64:
         """Trials of each of so many watches before minute `before`, of the last 28 days; shape (watches,)."""
@@ -94,17 +95,17 @@ def _arms(watches: SeriesIndex, roll_up: int) -> list[int]:
     children = np.flatnonzero(watches.parent == roll_up)
     if len(children) and watches.groups[int(children[0])][2] is None:
         children = np.flatnonzero(np.isin(watches.parent, children))
-    return children.tolist()
+    return [child for child in children.tolist() if OTHER not in watches.groups[child]]
 
 
-def without(all_of_it: Hourly, earlier: Hourly) -> Hourly:
+def without(all_of_it: ArmHours, earlier: ArmHours) -> ArmHours:
     """Trials less those of `earlier`, whose hours are among them."""
     place = np.searchsorted(all_of_it.hour, earlier.hour)
     failures, trials = all_of_it.failures.copy(), all_of_it.trials.copy()
     failures[place] -= earlier.failures
     trials[place] -= earlier.trials
     some = trials > 0
-    return Hourly(all_of_it.hour[some], failures[some], trials[some])
+    return ArmHours(all_of_it.hour[some], failures[some], trials[some])
 
 
 def rho_of(rho: F64, *watches: int) -> float:
