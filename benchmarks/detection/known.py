@@ -93,7 +93,8 @@ def arm(rng: np.random.Generator, stream: Stream, traffic: Traffic, p: float, ch
     alone = failing * stream.session - with_it + rng.binomial((sessions - failing) * stream.session, 0.3)
     failures = with_it + rng.binomial(alone, rates)
     weight = float(effective(np.array([stream.session]), 0.49)[0]) / stream.session
-    return failures * weight, sessions * stream.session * weight
+    counts = np.stack((failures, sessions * stream.session)).astype(np.float64) * weight
+    return counts[0], counts[1]
 
 
 def looks(failures: F64, trials: F64, assumed: float) -> Iterator[tuple[int, float, float]]:
@@ -110,7 +111,7 @@ def looks(failures: F64, trials: F64, assumed: float) -> Iterator[tuple[int, flo
 
 
 def _hourly(hour: I64, failures: F64, trials: F64) -> ArmHours:
-    f, n = (np.bincount(hour, column) for column in (failures, trials))
+    f, n = (np.bincount(hour, column).astype(np.float64) for column in (failures, trials))
     (some,) = (n > 0).nonzero()
     return ArmHours(some, f[some], n[some])
 

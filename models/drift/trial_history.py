@@ -55,9 +55,8 @@ class TrialHistory:
 
     def sums(self, first: int, watches: int) -> F64:
         """Trials of each of so many watches since minute `first`, a full hour of the last 28 days."""
-        parts = [part[:, part[1] >= first] for part in self._rows()]
-        sums: F64 = sum((np.bincount(part[0], part[3], watches) for part in parts), np.zeros(watches))
-        return sums
+        rows = np.concatenate([part[:, part[1] >= first] for part in self._rows()], axis=1)
+        return np.bincount(rows[0], rows[3], watches).astype(np.float64)
 
     def hours(self, first: int, end: int) -> Hours:
         """Trials of the minutes from `first` to before `end`, both full hours of the last 28 days, by the hour."""

@@ -87,7 +87,8 @@ def _below(a1: F64, b1: F64, a0: F64, b0: F64) -> F64:
     # ln x and ln(1 - x) from t itself: 1 - x would have no digits left where x is near 1.
     density = np.exp(-a0[:, None] * np.logaddexp(0, -t) - b0[:, None] * np.logaddexp(0, t) - betaln(a0, b0)[:, None])
     below = density * betainc(a1[:, None], b1[:, None], x)
-    return np.minimum(below.sum(axis=1) * spread * (steps[1] - steps[0]), 1.0)
+    chance: F64 = np.minimum(below.sum(axis=1) * spread * (steps[1] - steps[0]), 1.0)
+    return chance
 
 
 def design_effect(before: ArmHours, since: ArmHours, rho_day: float, rho_hour: float) -> float:

@@ -23,11 +23,18 @@ def replaced(*tasks: tuple[str, int, float, float, int]) -> Trials:
         success = rng.random(len(minute)) < np.where(minute < at, before, since)
         code = [names.index((task, "atlas", "v1" if one < at else "v2")) for one in minute]
         parts.append((minute, np.array(code), success, ~success))
-    return Trials(*(np.concatenate(column) for column in zip(*parts, strict=True)), names)
+    minutes, codes, good, bad = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Trials(minutes, codes, good, bad, names)
 
 
 def of(found: list[Alert], task: str) -> list[Alert]:
     return [alert for alert in found if alert.task_type == task]
+
+
+def number(alert: Alert, name: str) -> float:
+    value = alert.evidence[name]
+    assert isinstance(value, float)
+    return value
 
 
 def test_a_config_that_replaces_another_and_fails_more_often_is_one_alert_that_says_so() -> None:
@@ -40,7 +47,7 @@ def test_a_config_that_replaces_another_and_fails_more_often_is_one_alert_that_s
     assert "Config 'v2' began then, and is held against config 'v1'." in opened.reason
     assert opened.promise is not None
     assert opened.caveat is None
-    assert opened.evidence["p_value"] <= 1 / opened.evidence["threshold"]
+    assert number(opened, "p_value") <= 1 / number(opened, "threshold")
     assert alerts(trials, END, cuts=range(0, END, 997)) == found
 
 
@@ -53,7 +60,7 @@ def test_a_smaller_drop_where_the_same_config_fell_elsewhere_has_a_caveat_and_la
     assert opened.caveat is not None
     assert "'refund'" in opened.caveat
     assert opened.evidence["following"] == 1.0
-    assert opened.evidence["p_value"] <= Following.ALPHA
+    assert number(opened, "p_value") <= Following.ALPHA
     confirmed = next(alert for alert in found if alert.promise is not None)
     assert confirmed.alert_id == opened.alert_id
     assert confirmed.state == "updated"

@@ -17,8 +17,8 @@ def hourly(hours: range | list[int], failures: float, trials: float) -> ArmHours
 
 def test_p_values_of_whole_counts_are_those_of_fishers_exact_test() -> None:
     rng = np.random.default_rng(1)
-    n0, n1 = rng.integers(1, 3000, (2, 60))
-    f0, f1 = rng.binomial(n0, rng.beta(1, 3, 60)), rng.binomial(n1, rng.beta(1, 3, 60))
+    n0, n1 = rng.integers(1, 3000, (2, 60)).astype(float)
+    f0, f1 = (rng.binomial(n.astype(int), rng.beta(1, 3, 60)).astype(float) for n in (n0, n1))
     found = worse_by_chance((f0, f1), (n0, n1))
     for *counts, p in zip(f0, n0, f1, n1, found, strict=True):
         a, b, c, d = (int(count) for count in counts)
@@ -71,8 +71,8 @@ def test_arms_without_a_change_are_called_worse_or_better_no_more_often_than_p_v
         p = 0.15 + np.sqrt(0.15 * 0.85) * (
             np.sqrt(day) * rng.standard_normal(8)[hours // 24] + np.sqrt(hour) * rng.standard_normal(len(hours))
         )
-        begin, n = int(rng.integers(100, 150)), rng.poisson(25, len(hours))
-        f = rng.binomial(n, np.clip(p, 0, 1))
+        begin, n = int(rng.integers(100, 150)), rng.poisson(25, len(hours)).astype(float)
+        f = rng.binomial(n.astype(int), np.clip(p, 0, 1)).astype(float)
         end = begin + int(rng.integers(6, 36))
         rho = max(day, hour, 0.00003)
         both = ArmHours(hours[:begin], f[:begin], n[:begin]), ArmHours(hours[begin:end], f[begin:end], n[begin:end])

@@ -37,7 +37,8 @@ class Trials(NamedTuple):
         n = np.concatenate((trials / GRAIN, self.rows.learned_trials[mine]))
         kept = (hour > until // MINUTES_PER_HOUR - KEEP_HOURS) & (hour * MINUTES_PER_HOUR >= since)
         hours, place = np.unique(hour[kept], return_inverse=True)
-        return ArmHours(hours, *(np.bincount(place, column[kept], len(hours)) for column in (f, n)))
+        failed, tried = (np.bincount(place, column[kept], len(hours)).astype(np.float64) for column in (f, n))
+        return ArmHours(hours, failed, tried)
 
     def sums(self, before: int, watches: int) -> F64:
         """Trials of each of so many watches before minute `before`, of the last 28 days; shape (watches,)."""

@@ -95,7 +95,7 @@ class Candidates:
 
     def __init__(self, state: Sequence[tuple[Any, ...]] = ()) -> None:
         """Start empty, or with the `state()` of another."""
-        self._waiting: list[tuple[int, str, int | str]] = [tuple(one) for one in state]  # type: ignore[misc]
+        self._waiting: list[tuple[int, str, int | str]] = [tuple(one) for one in state]
 
     def appear(self, levels: I64, trials: TrialDeltas, known: int, watches: SeriesIndex, warmup: I64) -> None:
         """Arms that are seen for the first time: watches from number `known` on.

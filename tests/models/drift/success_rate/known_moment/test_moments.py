@@ -40,8 +40,8 @@ def stream(*arms: Arm, seed: int = 0) -> Trials:
         minute = np.arange(arm.begin, arm.end, DAY / arm.per_day).astype(int)
         success = rng.random(len(minute)) < arm.rate
         parts.append((minute, np.full(len(minute), names.index(arm.group)), success, ~success))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Trials(*columns, names)
+    minutes, codes, good, bad = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Trials(minutes, codes, good, bad, names)
 
 
 def alarms(trials: Trials, *marks: Deployed, settings: DriftSettings = NO_WAIT, known: bool = True) -> list[Alarm]:
