@@ -90,8 +90,8 @@ class DriftSettings:
     def threshold(self) -> float:
         """A of CT-SR on outcomes, for each of its two directions.
 
-        >>> DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold
-        5000.0
+        >>> round(DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold, 1)
+        4444.4
         """
         return self.threshold_of("success_rate")
 

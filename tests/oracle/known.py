@@ -108,7 +108,7 @@ class ReferenceKnown:
         for watch in with_trials:
             if minute >= self._paid.get(watch.group, -1):
                 self._paid[watch.group] = minute + 7 * DAY
-                self.balance += round(self.settings.false_alarms_per_1000_groups_per_week / 10_000 * UNIT)
+                self.balance += round(self.settings.false_alarms_per_1000_groups_per_week / 20_000 * UNIT)
         looks = [one for one in self._under if one.watch in with_trials and self._counts(one, minute)]
         for one in sorted(looks, key=lambda one: ([part or "" for part in one.watch.group], one.minute, one.text)):
             self._look(one, minute)

@@ -92,8 +92,8 @@ def test_a_drop_raises_one_alarm_that_states_when_and_how_much() -> None:
     assert alarm.effect_high is not None
     assert alarm.effect_low < alarm.current - alarm.baseline < alarm.effect_high < 0
     assert alarm.promise == 1.0
-    assert alarm.evidence["threshold"] == 5000.0
-    assert alarm.evidence["mean_r"] >= 5000
+    assert alarm.evidence["threshold"] == 4444.44
+    assert alarm.evidence["mean_r"] >= 4444
 
 
 def test_every_alarm_is_raised_on_the_roll_ups_too() -> None:
@@ -302,8 +302,8 @@ def test_settings_that_would_break_the_promise_are_refused(setting: str, value: 
 
 
 def test_a_stricter_promise_raises_the_threshold() -> None:
-    assert DriftSettings().threshold == 5000
-    assert DriftSettings(false_alarms_per_1000_groups_per_week=10).threshold == 500
+    assert DriftSettings().threshold == pytest.approx(40_000 / 9)
+    assert DriftSettings(false_alarms_per_1000_groups_per_week=10).threshold == pytest.approx(4000 / 9)
 
 
 def test_where_silence_decides_no_promise_is_made() -> None:

@@ -19,7 +19,7 @@ def test_a_moment_is_looked_at_each_time_it_has_half_as_many_trials_again() -> N
 
 def test_groups_pay_in_what_the_budget_gives_known_moments() -> None:
     settings = DriftSettings(false_alarms_per_1000_groups_per_week=2.0)
-    assert 1000 * settings.known_moment_alpha == pytest.approx(2.0 / 10, rel=1e-6)
+    assert 1000 * settings.known_moment_alpha == pytest.approx(2.0 / 20, rel=1e-6)
 
 
 @given(st.lists(st.one_of(st.integers(1, 400), st.none()), max_size=60))
