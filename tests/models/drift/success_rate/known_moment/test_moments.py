@@ -137,7 +137,7 @@ def test_an_arm_that_alarmed_in_one_task_type_is_looked_at_more_closely_in_other
     def tasks(first: float) -> Trials:
         arms = [Arm(V1, 0.9, 100, end=BEGAN), Arm(V2, first, 100, BEGAN)]
         later = BEGAN + DAY
-        arms += [Arm(("triage", *V1[1:]), 0.8, 100, end=later), Arm(("triage", *V2[1:]), 0.55, 100, later)]
+        arms += [Arm(("triage", *V1[1:]), 0.8, 100, end=later), Arm(("triage", *V2[1:]), 0.5, 100, later)]
         return stream(*arms, seed=3)
 
     after = [alarm for alarm in alarms(tasks(0.3)) if alarm.series[1][0] == "triage"]
