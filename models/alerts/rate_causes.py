@@ -8,13 +8,15 @@ import numpy as np
 
 from aftercall.records import Alert, Direction
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
-from models.alarms.alarm import Alarm
+from models.alarms.alarm import Alarm, RateChange
 from models.alarms.digits import significant
+from models.alerts.began_text import began_text, following_text
 from models.alerts.caveat import caveat, new_kind_of_day
-from models.alerts.incidents import SLACK, Incident, Incidents, measured
+from models.alerts.incidents import Incident, Incidents, measured
 from models.alerts.leaf_answers import Answers, LeafAnswers
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.looks import CHECKS, FEWEST, REPORTED, contradiction, is_over, says_more, since_alarm, spans
+from models.alerts.relations import confirms, echo, same_time
 from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, wider
 from models.alerts.sentences import (
     Contradiction,
@@ -63,7 +65,7 @@ class RateCauses:
             if incident.direction != alarm.direction or incident.closed is not None:
                 continue
             suspected |= self._within(incident.scope)
-            if _same_time(incident, changed):
+            if same_time(incident, changed):
                 explained |= self._within(incident.scope)
         # Leaves of incidents opened before `changed` are compared with their level since: did they move again?
         best: Explanation | None = None
@@ -71,6 +73,7 @@ class RateCauses:
             best = self._trials.leaves.best(self._gains(changed, now, alarm), inside, ~explained)
         if best is None or best.gain < LEAST:
             if (suspected & inside).any():
+                alerts += self._confirmed(alarm, changed, now)
                 return [self._moved(partly, alarm, changed, now)] if partly is not None and not alerts else alerts
             best = Explanation(group, 0.0)
         return [*alerts, *self._alert(best, alarm, changed, now)]
@@ -134,7 +137,7 @@ class RateCauses:
         partly: Incident | None = None
         for incident in self._incidents.of_family(kind, metric):
             if incident.closed is not None:
-                if _echo(incident, alarm, changed):
+                if echo(incident, alarm, changed):
                     explained |= self._within(incident.scope)
                 continue
             if incident.direction == alarm.direction or not overlap(incident.scope, group):
@@ -159,10 +162,10 @@ class RateCauses:
         for incident in self._incidents.of_family(kind, metric):
             if incident.direction != alarm.direction:
                 continue
-            same_time = _same_time(incident, changed)
-            if incident.closed is None and not same_time and self._same(incident.scope, best.scope):
+            together = same_time(incident, changed)
+            if incident.closed is None and not together and self._same(incident.scope, best.scope):
                 return [self._moved(incident, alarm, changed, now)]
-            if incident.closed is None and same_time:
+            if incident.closed is None and together:
                 scope = self._joint(incident, best, alarm, changed, now)
                 if scope is not None:
                     return self._widened(incident, scope, alarm, now)
@@ -206,13 +209,20 @@ class RateCauses:
         incident.moves.append(changed)
         return self._again(incident, alarm, now, "again")
 
+    def _confirmed(self, alarm: Alarm, changed: int, now: int) -> list[Alert]:
+        """Alerts without a promise because another one had to help, whose evidence now does by itself."""
+        kind, _, metric = alarm.series
+        evidence = alarm._replace(evidence=alarm.evidence | {"following": 0.0})
+        incidents = [one for one in self._incidents.of_family(kind, metric) if confirms(alarm, one, changed)]
+        return [self._again(incident, evidence, now, "confirmed") for incident in incidents]
+
     def _widened(self, incident: Incident, scope: Scope, alarm: Alarm, now: int) -> list[Alert]:
         incident.scope = scope
         merged = self._incidents.absorb(incident, alarm.at)
         alerts = [self._again(incident, alarm, now, "wider"), *merged]
         for other in self._incidents.of_family(incident.kind, incident.metric):
             same = other is not incident and other.direction == incident.direction and other.closed is None
-            if same and covers(scope, other.scope) and _same_time(incident, other.moves[0]):
+            if same and covers(scope, other.scope) and same_time(incident, other.moves[0]):
                 alerts.append(other.merge(alarm.at, incident))
                 self._incidents.all.remove(other)
         return alerts
@@ -253,10 +263,14 @@ class RateCauses:
         per_day = self._per_day(incident.scope, effect, now)
         slices = self._slices(incident, incident.moves[-1], now)
         answers = self._who_answers(incident, now)
+        began = alarm.details.began if isinstance(alarm.details, RateChange) else None
         doubt = None if promise is None else self._caveat(incident, effect, alarm, now, answers)
+        if began is not None and began.others:
+            doubt = following_text(began.others)
         reason = rate_changed(incident.scope, incident.metric, effect, incident.moves[-1], turn)
         reason += (
             rests_on(effect)
+            + began_text(began)
             + verdict_time_text(answers[1].wait)
             + cost_text(per_day)
             + concentration(slices["slices"])
@@ -363,20 +377,6 @@ class RateCauses:
         f1, n1, _, _ = trials.by_slice(now, incident.moves[-1], now)
         rows = np.flatnonzero(self._within(incident.scope)[leaf])
         return f0[rows], n0[rows], f1[rows], n1[rows], [sources[row] for row in rows]
-
-
-def _same_time(incident: Incident, changed: int) -> bool:
-    """Whether a change dated `changed` may be that of an open incident: it came before its alert, or just after."""
-    return incident.closed is None and changed <= incident.opened_minute + SLACK
-
-
-def _echo(incident: Incident, alarm: Alarm, changed: int) -> bool:
-    """Whether an alarm comes late from what a closed incident reported: its change, or its end."""
-    closed = (incident.closed or 0) // MINUTE_US
-    if incident.direction == alarm.direction:
-        # What came after the recovery is another change, however soon.
-        return changed < (incident.moves[-1] if incident.recovered else closed)
-    return incident.recovered and incident.moves[0] < changed <= closed + SLACK
 
 
 def _gain(gains: F64, inside: Bools) -> float:
