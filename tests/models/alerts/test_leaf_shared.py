@@ -96,6 +96,6 @@ def test_an_effect_of_one_changes_no_estimate_and_more_widens_it() -> None:
 
 
 def test_a_baseline_of_few_conversations_is_too_small_for_the_promise() -> None:
-    known = {"rate": 0.9, "changed": 0.8, "trials": 2_000.0, "threshold": 4_000.0}
-    assert caveat(**known) is None
-    assert "too few" in (caveat(**known, worth=20.0) or "")
+    few = caveat(rate=0.9, changed=0.8, trials=2_000.0, threshold=4_000.0, worth=20.0)
+    assert "too few" in (few or "")
+    assert caveat(rate=0.9, changed=0.8, trials=2_000.0, threshold=4_000.0) is None

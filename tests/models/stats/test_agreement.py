@@ -83,7 +83,7 @@ def expectation(n: int, share: float, failing: float, ratio: float, rho: float) 
         comb(n, k) * share**k * (1 - share) ** (n - k) * alone ** (n - k) * (1 + failing * (ratio ** (k * weight) - 1))
         for k in range(n + 1)
     )
-    return total / float((1 + (ratio - 1) * failing) ** (weight * n))
+    return float(total / (1 + (ratio - 1) * failing) ** (weight * n))
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9, 1.0])
