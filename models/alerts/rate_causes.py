@@ -94,7 +94,7 @@ class RateCauses:
         begin = now - span * MINUTES_PER_HOUR
         if effect is None or begin < incident.moves[-1]:
             return []
-        enough = effect.trials >= FEWEST
+        enough = effect.independent >= FEWEST
         if enough and is_over(effect, incident.record, incident.direction):
             return [self._recovered(incident, effect, at, begin)]
         wrong = contradiction(effect, incident.record, hours)
@@ -106,7 +106,7 @@ class RateCauses:
         found: tuple[Effect | None, int] = None, hours
         for span in spans(hours):
             found = self._effect(incident, now - span * MINUTES_PER_HOUR, now), span
-            if found[0] is not None and found[0].trials >= FEWEST:
+            if found[0] is not None and found[0].independent >= FEWEST:
                 break
         return found
 
@@ -312,10 +312,11 @@ class RateCauses:
 
     def _effect(self, incident: Incident, begin: int, now: int, selected: Direction | None = None) -> Effect | None:
         """Of outcomes since `begin` against those before the incident; `selected` by an alarm of this direction."""
-        inside, end = self._within(incident.scope), incident.moves[0]
-        f0, n0 = self._trials.between(now, self._levels(end, incident), end)
-        f1, n1 = self._trials.between(now, begin, now)
-        return standardised_effect((f0[inside], n0[inside]), (f1[inside], n1[inside]), selected)
+        inside, end, trials = self._within(incident.scope), incident.moves[0], self._trials
+        levels = self._levels(end, incident)
+        (f0, n0), (f1, n1) = trials.between(now, levels, end), trials.between(now, begin, now)
+        worth = trials.design_effect(inside, now, levels, now)
+        return standardised_effect((f0[inside], n0[inside]), (f1[inside], n1[inside]), selected, worth)
 
     def _per_day(self, scope: Scope, effect: Effect, now: int) -> float:
         """Failures a day that a change costs, at the traffic of the last day."""
@@ -330,9 +331,8 @@ class RateCauses:
         inside, levels = self._within(incident.scope), self._levels(end, incident)
         before, since = trials.by_slice(now, levels, end), trials.by_slice(now, begin, now)
         (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
-        names, errors = trials.leaves.names, ErrorCounts(f0, f1, leaf, text)
         parts = trials.split(inside, now, levels, end, begin)
-        slices = slices_of(names, inside, before, since, errors)
+        slices = slices_of(trials.leaves.names, inside, before, since, ErrorCounts(f0, f1, leaf, text))
         return {"slices": slices, "split": [part.rounded() for part in parts]}
 
     def _who_answers(self, incident: Incident, now: int) -> tuple[Answers, Answers]:
@@ -366,6 +366,7 @@ class RateCauses:
             trials=effect.baseline_trials,
             threshold=alarm.evidence.get("threshold", 2000.0),
             days=(columns[:, 0], columns[:, 1]),
+            worth=self._trials.design_effect(inside, now, first, end),
             new_kind=new_kind_of_day(before, since),
             who=who_answers(*answers, self._mix(incident, now)),
         )
@@ -393,6 +394,6 @@ def _of_alarm(alarm: Alarm) -> Effect | None:
     names = ("failures_since", "trials_since", "failures_before", "trials_before")
     if alarm.effect_low is None or alarm.effect_high is None or not set(names) <= set(alarm.evidence):
         return None
-    bounds = (alarm.baseline, alarm.current, alarm.effect_low, alarm.effect_high)
-    effect = Effect(*bounds, *(alarm.evidence[name] for name in names))
+    counts = (alarm.evidence[name] for name in names)
+    effect = Effect(alarm.baseline, alarm.current, alarm.effect_low, alarm.effect_high, *counts)
     return unselected(effect, effect.baseline_trials, alarm.direction)
