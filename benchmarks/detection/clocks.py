@@ -34,9 +34,14 @@ def local_hours(rng: np.random.Generator, start: int, hours: int, series: int) -
     change = start + weeks * WEEK + 6 * DAY + 2 - ahead
     hour = start + np.arange(hours)[:, None]
     local = hour + ahead + step * (hour >= change)
-    thin = np.exp(rng.uniform(*np.log(_THIN), series)) * (rng.random(series) > 1 / 3)
-    busy = np.exp(rng.uniform(*np.log(_BUSY), series))
-    return np.where(_at_work(rng, local, series), 1.0, thin) * busy
+    thin = _between(rng, _THIN, series) * (rng.random(series) > 1 / 3)
+    busy = _between(rng, _BUSY, series)
+    rates: F64 = np.where(_at_work(rng, local, series), 1.0, thin) * busy
+    return rates
+
+
+def _between(rng: np.random.Generator, bounds: tuple[float, float], series: int) -> F64:
+    return np.exp(rng.uniform(np.log(bounds[0]), np.log(bounds[1]), series))
 
 
 def _at_work(rng: np.random.Generator, local: I64, series: int) -> Bools:
