@@ -46,12 +46,12 @@ def test_a_broker_gets_both_topics_keyed_by_call(broker: str) -> None:
         {"bootstrap.servers": broker, "group.id": "test", "auto.offset.reset": "earliest", "log_level": 0}
     )
     consumer.subscribe(["agent.calls", "agent.outcomes"])
-    found: dict[str | None, tuple[bytes | None, str]] = {}
+    found: dict[str, tuple[bytes, str]] = {}
 
     def has_both() -> bool:
         message = consumer.poll(0.1)
         if message is not None and message.error() is None:
-            found[message.topic()] = (message.key(), json.loads(message.value() or b"{}")["call_id"])
+            found[message.topic() or ""] = (message.key() or b"", json.loads(message.value() or b"")["call_id"])
         return len(found) == 2
 
     until(has_both, lambda: found)
