@@ -12,7 +12,7 @@ BESIDE := -n 6 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights power-grid fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights bench-show bench-sdk power-grid fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 # Writes the versions and hashes in constraints.txt, after a change of pyproject.toml. UPGRADE=1 takes the newest versions
 # that it allows; without it all stay that can.
 UPGRADE ?=
-GROUPS := pipeline dev report fuzz audit bootstrap
+GROUPS := pipeline dev report fuzz audit foreign bootstrap
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) $(GROUPS:%=--group %) pyproject.toml -o constraints.txt
@@ -147,6 +147,15 @@ bench-sizes: $(STAMP)
 # What `aftercall insights` takes of a snapshot with 10,000 groups, in CPU time beyond the start of the command.
 bench-insights: $(STAMP)
 	$(BIN)/python -m benchmarks.insights
+
+# What `aftercall show` takes of a snapshot with a million calls, likewise.
+bench-show: $(STAMP)
+	$(BIN)/python -m benchmarks.show
+
+# What the SDK costs an agent, beside OpenTelemetry and Langfuse, and what it loses through an outage of a real broker;
+# needs Java. SIZE=full for the record; SECTIONS="limits paths" for some, without results. About four minutes.
+bench-sdk: $(STAMP)
+	$(BIN)/python -m benchmarks.sdk --size $(SIZE) $(if $(SECTIONS),--only $(SECTIONS)) $(if $(filter full,$(SIZE)),--write)
 
 # How soon a drop is noticed, at the nodes of a grid; after a change of the detector. Three minutes.
 power-grid: $(STAMP)

@@ -51,6 +51,7 @@ DEFINITIONS: Final = (
     Definition("aftercall_attempts_total", "counter", (), "Failed attempts that calls had, each a row of its own"),
     Definition("aftercall_marks_total", "counter", (), "Accepted marks"),
     Definition("aftercall_completed_total", "counter", (), "Further records of held calls that fill what these lack"),
+    Definition("aftercall_split_keys_total", "counter", (), "Calls of which records came on two partitions"),
     Definition("aftercall_duplicates_total", "counter", (), "Records that repeat one that is held"),
     Definition("aftercall_dead_letters_total", "counter", ("reason",), "Records that cannot be used"),
     Definition(
@@ -156,6 +157,10 @@ class Metrics:
     def completed(self, count: int) -> None:
         """Further records have completed calls."""
         self._metric("aftercall_completed_total").inc(count)
+
+    def split_keys(self, calls: int) -> None:
+        """Count `calls` calls that the join met on two partitions."""
+        self._metric("aftercall_split_keys_total").inc(calls)
 
     def duplicates(self, count: int) -> None:
         """Count `count` records that the join found to repeat held ones."""

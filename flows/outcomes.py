@@ -133,6 +133,7 @@ def outcomes(
         op.flat_map("alert_history", alerts, outputs.alert_history),
         op.flat_map("digest_history", alerted, outputs.digest_history),
         op.flat_map("suspicion_history", alerted, outputs.suspicion_history),
+        op.flat_map("design_effects", alerted, outputs.design_effects),
         op.flat_map("recommendation_history", recommended, outputs.recommendation_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)

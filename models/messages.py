@@ -327,6 +327,21 @@ NO_ERRORS = ErrorTrials(*(_NONE,) * 4)
 NO_SEGMENTS = SegmentTrials(*(_NONE,) * 5)
 
 
+class SharedTrials(NamedTuple):
+    """Trials that share a unit with others: how far the variance of a group's sums exceeds that of independent trials.
+
+    Per (group, minute), in multiples of 1 / 64 trials: the agreement within units times the ordered pairs of trials of
+    one unit that the minute brought. The drift step adds them; distinct rows.
+    """
+
+    code: I32
+    minute: I32
+    excess: I64
+
+
+NO_SHARED = SharedTrials(_NONE, _NONE, _NONE.astype(np.int64))
+
+
 class Closed(NamedTuple):
     """Groups -> drift -> routing: all that happened in minutes that have closed since the last message.
 
@@ -353,3 +368,4 @@ class Closed(NamedTuple):
     segments: tuple[str, ...] = ()
     stratified: SegmentTrials = NO_SEGMENTS
     marks: tuple[Deployed, ...] = ()
+    shared: SharedTrials = NO_SHARED

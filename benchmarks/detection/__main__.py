@@ -32,6 +32,7 @@ from benchmarks.detection import (
     promise,
     rivals,
     sessions,
+    shared,
     starts,
     suspicions,
     table,
@@ -41,8 +42,8 @@ from benchmarks.detection.populations import STREAMS
 
 SEED: Final = 5
 SECTIONS: Final = (
-    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "parts", "rivals",
-    "defaults", "hours", "starts", "coverage", "cost",
+    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "shared", "parts",
+    "rivals", "defaults", "hours", "starts", "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are measured."""
 
@@ -59,6 +60,7 @@ class Size(NamedTuple):
         lumps: (groups, weeks) per way of delivery.
         suspicions: (groups, weeks) per share of groups that change.
         sessions: task types and weeks of conversations.
+        shared: task types of conversations whose intervals are looked at.
         parts: groups per configuration, over three weeks.
         rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
@@ -75,6 +77,7 @@ class Size(NamedTuple):
     lumps: tuple[int, int]
     suspicions: tuple[int, int]
     sessions: sessions.Size
+    shared: int
     parts: int
     rivals: tuple[int, int, int]
     hours: int
@@ -93,6 +96,7 @@ SIZES: Final = {
         (1_000, 5),
         (2_000, 4),
         sessions.Size(8, 4, 2),
+        20,
         2_000,
         (40, 500, 1),
         200,
@@ -109,6 +113,7 @@ SIZES: Final = {
         (10_000, 6),
         (20_000, 6),
         sessions.Size(120, 6, 20),
+        100,
         10_000,
         (200, 5_000, 2),
         400,
@@ -168,6 +173,7 @@ def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         "lumps": lambda: lumps.table(*size.lumps),
         "suspicions": lambda: suspicions.table(*size.suspicions),
         "sessions": lambda: sessions.table(size.sessions),
+        "shared": lambda: shared.table(size.shared),
         "parts": lambda: _parts(size.parts),
         "rivals": lambda: rivals.table(*size.rivals),
         "defaults": lambda: delays.defaults(*size.defaults),

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from benchmarks.detection.clocks import local_hours
 from benchmarks.detection.promise import poisson_upper
 from models.arrays import F64, I64
 from models.drift import ArrivalDetector, DriftSettings
@@ -104,6 +105,7 @@ STREAMS: Final = (
     Stream("sessions of 8 calls, 2 to 200 a day", _level(2.0, 200.0), _sessions),
     Stream("a nightly job, nine nights of ten", _nightly),
     Stream("office hours, clocks change", _clocks),
+    Stream("any local hours, thin nights, clocks change", lambda *size: local_hours(size[0], START, *size[1:])),
 )
 
 

@@ -22,9 +22,9 @@ from models.messages import NO_UNITS, NO_VALUES, Closed, Group, TrialDeltas, Uni
 PROMISE: Final = 50.0
 """False alarms per 1,000 groups and week that are asked for: so many that a few weeks show whether it is kept."""
 WAYS: Final = ("shipped", "once", "in full")
-_START: Final = 20_412 * MINUTES_PER_DAY
+START: Final = 20_412 * MINUTES_PER_DAY
 _SEED: Final = 37
-_FAILING: Final = 0.12
+FAILING: Final = 0.12
 _GROUPS: Final = 6
 """Models of a task type."""
 _FEWER: Final = 10
@@ -82,13 +82,26 @@ def table(size: Size) -> list[dict[str, Any]]:
     return [_row(number, talk, way, size) for number, talk in enumerate(STREAMS) for way in WAYS]
 
 
-def conversations(talk: Talk, rng: np.random.Generator, groups: int, days: int, drop: tuple[int, float]) -> Trials:
-    """Outcomes of `days` days; from day `drop[0]` on failures are more by `drop[1]`."""
+def conversations(
+    talk: Talk,
+    rng: np.random.Generator,
+    groups: int,
+    days: int,
+    drop: tuple[int, float],
+    *,
+    longest: int = _MOST,
+    alike: bool = False,
+) -> Trials:
+    """Outcomes of `days` days; from day `drop[0]` on failures are more by `drop[1]`.
+
+    Conversations have 3 to `longest` calls. Without a drop groups fail at different rates, unless they are `alike`.
+    """
     count = rng.poisson(talk.per_day, (days, groups))
     group = np.tile(np.arange(groups), days).repeat(count.ravel())
     begin = np.arange(days).repeat(count.sum(axis=1)) * MINUTES_PER_DAY + rng.integers(0, MINUTES_PER_DAY, len(group))
-    calls = rng.integers(3, _MOST + 1, len(group))
-    levels = np.clip(rng.beta(25 * _FAILING, 25 * (1 - _FAILING), groups), 0.02, 0.6) if not drop[1] else _FAILING
+    calls = rng.integers(3, longest + 1, len(group))
+    differ = not (alike or drop[1])
+    levels = np.clip(rng.beta(25 * FAILING, 25 * (1 - FAILING), groups), 0.02, 0.6) if differ else FAILING
     failing = np.broadcast_to(levels, groups)[group] + drop[1] * (begin >= drop[0] * MINUTES_PER_DAY)
     unit = np.arange(len(group)).repeat(calls)
     number = np.arange(len(unit)) - np.repeat(np.cumsum(calls) - calls, calls)
@@ -96,7 +109,7 @@ def conversations(talk: Talk, rng: np.random.Generator, groups: int, days: int, 
     failed = np.where(shared, (rng.random(len(group)) < failing)[unit], rng.random(len(unit)) < failing[unit])
     minute = begin[unit] + 2 * (number if talk.live else calls[unit])
     order = np.argsort(minute, kind="stable")
-    return Trials(_START + minute, group[unit], unit, failed).part(order)
+    return Trials(START + minute, group[unit], unit, failed).part(order)
 
 
 def closed(trials: Trials, names: list[Group], through: int, *, units: bool) -> Closed:
@@ -129,7 +142,7 @@ def alarms(trials: Trials, groups: int, days: int, way: str, promise: float) -> 
     settings = DriftSettings(false_alarms_per_1000_groups_per_week=promise, warmup_us=0)
     drift, raised = Drift(settings), list[Alarm]()
     for day in range(days):
-        begin = _START + day * MINUTES_PER_DAY
+        begin = START + day * MINUTES_PER_DAY
         some = slice(*np.searchsorted(trials.minute, (begin, begin + MINUTES_PER_DAY)).tolist())
         part = trials.part(some)
         if len(part.minute):
@@ -143,7 +156,7 @@ def _row(number: int, talk: Talk, way: str, size: Size) -> dict[str, Any]:
     trials = conversations(talk, np.random.default_rng([_SEED, number]), groups, days, (days, 0.0))
     raised = alarms(trials, groups, days, way, PROMISE)
     firsts = {(alarm.series[1], alarm.direction): alarm for alarm in reversed(raised)}
-    week = (_START + 7 * MINUTES_PER_DAY) * MINUTE_US
+    week = (START + 7 * MINUTES_PER_DAY) * MINUTE_US
     allowed = 2 * groups * size.weeks / DriftSettings(false_alarms_per_1000_groups_per_week=PROMISE).threshold
     return {
         "stream": talk.name,
@@ -162,7 +175,7 @@ def _delay(number: int, talk: Talk, way: str, tasks: int) -> float | None:
     """Median hours, at the default promise, until groups alarm for a drop of 20 points after three weeks."""
     groups, days, change = max(1, round(tasks * min(1.0, 60 / talk.per_day))) * _GROUPS, 42, 21
     trials = conversations(talk, np.random.default_rng([_SEED, 100 + number]), groups, days, (change, 0.2))
-    begin = (_START + change * MINUTES_PER_DAY) * MINUTE_US
+    begin = (START + change * MINUTES_PER_DAY) * MINUTE_US
     hours = np.full(groups, np.inf)
     found: dict[Any, float] = {}
     for alarm in alarms(trials, groups, days, way, 1.0):

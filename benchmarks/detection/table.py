@@ -45,6 +45,7 @@ def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
         "lumps": (_LUMPS, _lumps, ""),
         "suspicions": (_SUSPICIONS, _suspicions, ""),
         "sessions": (_SESSIONS, _sessions, ""),
+        "shared": (_SHARED, _shared, ""),
         "parts": ("What the parts do, batches by the hour, later weeks, A = 1,000:", _parts, ""),
         "rivals": ("Others on independent outcomes, after a week of history:", _rivals, ""),
         "defaults": (_DEFAULTS, _defaults, ""),
@@ -61,6 +62,9 @@ alert has followed, by their strength and by how many groups change in a week (b
 _SESSIONS: Final = """Conversations of 3 to 21 calls, six groups to a task type, from the first day on, at 50 false
 alarms per 1,000 groups and week; and the median hours until a drop of 20 points is noticed at the default promise, at
 an unknown hour after three weeks. As shipped, with one outcome of each conversation, and with each outcome in full:"""
+_SHARED: Final = """Intervals of 95 % in `current_rates` where calls come in conversations of 3 to 30, six groups to a
+task type that do not change, after 15 days: how often they hold the true rate, and of how many groups one look of
+`insights` at the last day and the six before says that they have changed; each outcome in full, and as shipped:"""
 _ABOUT: Final = """Figures: `benchmarks/results/detection.json`; what is measured how:
 `benchmarks/detection/`; formulas: `docs/statistics.md`. `with_history`: after the first week; `upper95`: one-sided 95 %
 Poisson bound; both of the worst stream that is promised 3 false alarms at least: fewer can show nothing."""
@@ -174,6 +178,26 @@ def _sessions(rows: Sequence[Row]) -> str:
         head,
         (
             [row["stream"], row["way"], _ratio(row), str(row["of_first_week"]), _hours_text(row["delay_h"])]
+            for row in rows
+        ),
+    )
+
+
+def _shared(rows: Sequence[Row]) -> str:
+    head = ("conversations", "span", "outcomes", "design effect", "in full", "shipped", "named in full", "named")
+    return _table(
+        head,
+        (
+            [
+                row["stream"],
+                row["span"],
+                f"{row['outcomes']:,.0f}",
+                f"{row['design_effect']:.1f}",
+                f"{row['in_full']:.2f}",
+                f"{row['shipped']:.3f}",
+                f"{row['named_in_full']:.1%}",
+                f"{row['named']:.1%}",
+            ]
             for row in rows
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aftercall.vocabulary import CALL
-from connectors.snapshot.tables import DETAILS, LOGS, PUBLISHED, read, select
+from connectors.snapshot.tables import DETAILS, LOGS, PUBLISHED, call_hash, read, select
 
 # Of several rows of one key the last appended is current; a row id is the order of appending, also after rows were
 # dropped.
@@ -45,7 +45,8 @@ SELECT {_call_column("call_id")}, 0 AS attempt,
   {read("verdict_at", "TIMESTAMP", "v.")} AS verdict_at,
   coalesce(v.statements, 0) AS statements,
   coalesce(v.revisions, 0) AS revisions,
-  {", ".join(f'{_call_column(name)} AS "{name}"' for name in DETAILS)}
+  {", ".join(f'{_call_column(name)} AS "{name}"' for name in DETAILS)},
+  {call_hash("c.call_id")} AS call_hash
 FROM live.calls c LEFT JOIN ({NEWEST_VERDICTS}) v
   ON v.call_id = c.call_id AND v.call_occurred_at = c.occurred_at
 LEFT JOIN ({COMPLETIONS}) k

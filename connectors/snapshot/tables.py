@@ -237,7 +237,9 @@ _SOURCE_MEASURES: Final[Table] = {
     for name, kind in _MEASURES.items()
     if name not in {"calls", "expired", "pending", "latency_p50_ms", "latency_p95_ms", "cost_usd"}
 }
-_POWER: Final[Table] = {"outcomes_per_day": "DOUBLE", "power_days": "DOUBLE", "power_within_week": "DOUBLE"}
+_POWER: Final[Table] = dict.fromkeys(
+    ("outcomes_per_day", "power_days", "power_within_week", "design_effect", "task_design_effect"), "DOUBLE"
+)
 """The same in every span of a group."""
 _GROUP: Final[Table] = {"task_type": "VARCHAR", "model": "VARCHAR", "config": "VARCHAR"}
 _SOURCE: Final[Table] = {**_GROUP, "source": "VARCHAR"}
@@ -283,6 +285,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "statements": "INTEGER",
         "revisions": "INTEGER",
         **DETAILS,
+        "call_hash": "UINTEGER",
     },
     "statements": {**_published("statements", without=("call_occurred_at",)), "call_occurred_at": "TIMESTAMP"},
     "tool_calls": _published("tool_calls"),
@@ -342,6 +345,15 @@ PUBLISHED: Final[dict[str, Table]] = {
 
 attrs, documents, origin, evidence, slices, split, other_alarms, degraded, positions are JSON text.
 """
+
+
+def call_hash(call_id: str) -> str:
+    """The SQL of `calls.call_hash` for an SQL expression of an id.
+
+    Four bytes a call, which are read and compared in a tenth of the time that ids take. Another version of DuckDB may
+    hash in another way: who finds nothing by hash must look for the id.
+    """
+    return f"(hash({call_id}::VARCHAR) & 4294967295)::UINTEGER"
 
 
 def create(table: str, columns: Table) -> str:

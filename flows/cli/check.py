@@ -139,6 +139,7 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
         else:
             findings.append(Finding("ok", f"{name}: {reached.partitions[name]} partitions"))
         findings += [Finding("warning", sentence) for sentence in differing.get(name, ())]
+    findings += _about_partitions({names[key]: reached.partitions.get(names[key]) for key in INPUTS})
     if set(reached.missing) <= {names[MARKS]}:
         # Another user may be the one to redrive.
         lacking = reach(cluster, inputs=[names["dead_letters"]], outputs=inputs, timeout_s=timeout_s, rights=True)
@@ -147,6 +148,15 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
             for name, right in lacking.forbidden
         ]
     return findings
+
+
+def _about_partitions(counts: Mapping[str, int | None]) -> list[Finding]:
+    """What concerns the numbers of partitions of calls and outcomes; None where a topic is missing."""
+    if None in counts.values() or len(set(counts.values())) == 1:
+        return []
+    shown = " and ".join(f"{name} {count}" for name, count in counts.items())
+    rule = "must have as many partitions as each other, so that the records of a call share one"
+    return [Finding("warning", f"{' and '.join(counts)}: {rule}; {shown} (add partitions to the one with fewer)")]
 
 
 def _about_claims(kafka: Kafka, is_missing: bool, forbidden: str | None) -> list[Finding]:  # noqa: FBT001 - a finding

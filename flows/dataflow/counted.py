@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from flows.dataflow.snapshot_messages import CellChanges, OpinionChanges, ToolChanges
+from flows.dataflow.snapshot_messages import CellChanges, DesignEffects, OpinionChanges, ToolChanges
+from models.messages import AnyGroup
 from models.rates import (
     FrozenRates,
     FrozenSegments,
@@ -37,12 +38,14 @@ class FrozenCounts(NamedTuple):
     sources: FrozenSources
     tools: FrozenTools
     segments: FrozenSegments
+    effects: Mapping[AnyGroup, float]
+    """Design effects of groups and roll-ups; 1 of those without one."""
 
     def tables(self, as_of_us: int, *, live: bool) -> CountedTables:
         """Compute the tables as of a time in µs; see `FrozenRates.tables`."""
-        rates, current_rates = self.rates.tables(as_of_us, live=live)
-        of_sources = tables_of_sources(self.rates, self.sources, as_of_us, live=live)
-        of_segments = self.segments.table(as_of_us, live=live)
+        rates, current_rates = self.rates.tables(as_of_us, live=live, effects=self.effects)
+        of_sources = tables_of_sources(self.rates, self.sources, as_of_us, live=live, effects=self.effects)
+        of_segments = self.segments.table(as_of_us, live=live, effects=self.effects)
         return CountedTables(rates, current_rates, of_sources, self.tools.table()._asdict(), of_segments)
 
 
@@ -56,16 +59,17 @@ class Counted:
             StateError: The state has another version.
         """
         self._rates, self._sources, self._tools = RateCells(), SourceCells(), ToolCells()
-        self._segments = SegmentCells()
+        self._segments, self._effects = SegmentCells(), dict[AnyGroup, float]()
         if state is not None:
             self._rates = RateCells.from_state(state["cells"])
             self._sources = SourceCells.from_state(state["source_cells"])
             self._tools = ToolCells.from_state(state["tools"])
             if "segment_cells" in state:  # a state of before there were any has none
                 self._segments = SegmentCells.from_state(state["segment_cells"])
+            self._effects = {tuple(group): effect for group, effect in state.get("design_effects", ())}
 
-    def add(self, message: CellChanges | OpinionChanges | ToolChanges) -> None:
-        """Add the differences of a message."""
+    def add(self, message: CellChanges | OpinionChanges | ToolChanges | DesignEffects) -> None:
+        """Add the differences of a message, or replace design effects."""
         match message:
             case CellChanges(names, cells, latencies, delays, segments):
                 self._rates.apply(names, cells, latencies, delays)
@@ -75,6 +79,8 @@ class Counted:
                 self._sources.apply(*message)
             case ToolChanges(uses):
                 self._tools.apply(uses)
+            case DesignEffects(effects):
+                self._effects.update(effects)
 
     def advance(self, watermark: int, newest_call: int) -> None:
         """Drop what no later table needs; times in µs, or `NEVER`."""
@@ -89,7 +95,8 @@ class Counted:
 
     def frozen(self) -> FrozenCounts:
         """A consistent copy: memory is copied, nothing is computed."""
-        return FrozenCounts(self._rates.frozen(), self._sources.frozen(), self._tools.frozen(), self._segments.frozen())
+        cells = (self._rates.frozen(), self._sources.frozen(), self._tools.frozen(), self._segments.frozen())
+        return FrozenCounts(*cells, dict(self._effects))
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays, by keys of the sink's state; not a copy."""
@@ -98,4 +105,9 @@ class Counted:
             "source_cells": self._sources.state(),
             "tools": self._tools.state(),
             "segment_cells": self._segments.state(),
+            "design_effects": sorted(self._effects.items(), key=_by_name),
         }
+
+
+def _by_name(item: tuple[AnyGroup, float]) -> tuple[str, ...]:
+    return tuple(part or "" for part in item[0])

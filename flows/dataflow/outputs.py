@@ -29,6 +29,7 @@ from flows.dataflow.snapshot_messages import (
     Clock,
     CompletionRows,
     DeadLetterRows,
+    DesignEffects,
     DigestRows,
     EraseRows,
     MarkRows,
@@ -354,3 +355,8 @@ def suspicion_history(item: tuple[str, Alerted]) -> list[Keyed]:
 def recommendation_history(recommendation: Recommendation) -> list[Keyed]:
     """Rows of `recommendations`."""
     return [(SNAPSHOT_KEY, RecommendationRows([recommendation]))]
+
+
+def design_effects(item: tuple[str, Alerted]) -> list[Keyed]:
+    """How far conversations widen the intervals of rates."""
+    return [(SNAPSHOT_KEY, DesignEffects(item[1].design_effects))] if item[1].design_effects else []

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from aftercall.records import Alert, Digest, Recommendation
 from connectors.batch import Warned
 from connectors.texts.call_text import CallText
-from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas, OpinionDeltas
+from models.messages import AnyGroup, CellDeltas, DelayDeltas, Group, LatencyDeltas, OpinionDeltas
 from models.rates import ToolUses
 
 SNAPSHOT_KEY: Final = "snapshot"
@@ -97,6 +97,12 @@ class SuspicionRows(NamedTuple):
     rows: Sequence[Row]
 
 
+class DesignEffects(NamedTuple):
+    """Groups and roll-ups, and how far their rates are less certain than counts say, where that has changed."""
+
+    effects: Sequence[tuple[AnyGroup, float]]
+
+
 class RecommendationRows(NamedTuple):
     """Recommendations, as emitted."""
 
@@ -181,6 +187,7 @@ SnapshotMessage = (
     | AlertRows
     | DigestRows
     | SuspicionRows
+    | DesignEffects
     | RecommendationRows
     | WarningRows
     | UnmatchedIds

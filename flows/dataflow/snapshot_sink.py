@@ -32,6 +32,7 @@ from flows.dataflow.snapshot_messages import (
     Clock,
     CompletionRows,
     DeadLetterRows,
+    DesignEffects,
     DigestRows,
     EraseRows,
     FailedCalls,
@@ -233,7 +234,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_verdicts(rows)
             case StatementRows(rows):
                 self._store.append_statements(rows)
-            case CellChanges() | OpinionChanges() | ToolChanges():
+            case CellChanges() | OpinionChanges() | ToolChanges() | DesignEffects():
                 self._counted.add(message)
             case Tally(counts):
                 self._tallies.update(counts)  # adds; the difference of a count such as `waiting` may be negative
@@ -370,10 +371,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._tallies.update(state["tallies"])
         self._counted = Counted(state)
         self._watermark, self._newest_call = state["watermark"], state["newest_call"]
-        self._positions = dict(state["positions"])
         self._warnings = PipelineWarnings.from_state(state["warnings"])
         self._unmatched = Unmatched.from_state(state["unmatched"])
-        self._suspicions = [tuple(row) for row in state["suspicions"]]
+        self._positions, self._suspicions = dict(state["positions"]), [tuple(row) for row in state["suspicions"]]
         return int(state["cut"])
 
 

@@ -12,13 +12,14 @@ from aftercall.times import HOUR_S
 from connectors.segments.messages import Segment
 from flows.dataflow.gathering import Gathering
 from flows.dataflow.shards import SHARDS
+from flows.dataflow.split_keys import SplitKeys
 from flows.dataflow.stored_state import ChangingState, Keeping, Loaded, Merge, StoredState, Tracked
 from models.alarms.alarm import Alarm
 from models.alerts import Alerting, AlertSettings
 from models.drift import Drift, DriftSettings, Suspicions
 from models.groups import Caps, Grouped, Groups
 from models.join import NONE_DECLARED, Answer, Arrivals, Join, Joined, JoinRules, Segments, erase, merged_shard
-from models.messages import Changes, Closed, Erasure
+from models.messages import AnyGroup, Changes, Closed, Erasure
 from models.routing import Routing, RoutingSettings
 from models.sessions import (
     Resolving,
@@ -36,19 +37,20 @@ Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 class Detected(NamedTuple):
     """Drift -> alerting: closed minutes, the alarms of the detectors in them, and the digests of weeks that ended.
 
-    `suspicions`: at the end of the last whole hour, None where none has ended.
+    `suspicions`: at the end of the last whole hour, None where none has ended. `design_effects`: those that changed.
     """
 
     closed: Closed
     alarms: list[Alarm]
     digests: Sequence[Digest]
     suspicions: Suspicions | None = None
+    design_effects: Sequence[tuple[AnyGroup, float]] = ()
 
 
 class Alerted(NamedTuple):
     """Alerting -> routing and sinks: closed minutes, the alerts in them, and the digests of weeks that ended.
 
-    `open_alerts`: how many alerts are open after these minutes. `suspicions`: as in `Detected`.
+    `open_alerts`: how many alerts are open after these minutes. `suspicions`, `design_effects`: as in `Detected`.
     """
 
     closed: Closed
@@ -56,6 +58,7 @@ class Alerted(NamedTuple):
     digests: Sequence[Digest] = ()
     open_alerts: int = 0
     suspicions: Suspicions | None = None
+    design_effects: Sequence[tuple[AnyGroup, float]] = ()
 
 
 class _Model(Protocol):
@@ -114,6 +117,7 @@ class Joining(NamedTuple):
         segments: by task type, those whose rates are kept.
         monotonic: a clock in seconds. In a service the ids that outcomes wait for leave once an hour of it, and at the
             end of files whatever it shows.
+        split: called with how many calls were found on two partitions; None: partitions are files, and nothing is.
     """
 
     seed: int = 0
@@ -122,6 +126,7 @@ class Joining(NamedTuple):
     monotonic: Callable[[], float] | None = None
     max_sessions: int = 5_000_000
     segments: Segments = NONE_DECLARED
+    split: Callable[[int], None] | None = None
 
 
 _JOINING: Final = Joining()
@@ -178,8 +183,11 @@ def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *
         )
 
         unmatched, gathering = _Unmatched(join, joining.monotonic), Gathering(answers)
+        split_keys = None if joining.split is None else SplitKeys(joining.split)
 
         def take(message: Arrivals | Erasure) -> Joined:
+            if split_keys is not None and isinstance(message, Arrivals):
+                split_keys.take(message)
             joined = erase(join, message) if isinstance(message, Erasure) else join.process(message)
             if unmatched.is_due(last=isinstance(message, Arrivals) and message.last):
                 joined = joined._replace(unmatched=join.early.calls_of(MOST_UNMATCHED))
@@ -217,7 +225,9 @@ def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
         drift, kept = _made("drift", keeping, stored, Drift, settings)
 
         def apply(closed: Closed) -> tuple[Detected]:
-            return (Detected(closed, drift.close(closed), drift.digests(), drift.suspicions()),)
+            alarms = drift.close(closed)
+            closed = closed._replace(shared=drift.shared())
+            return (Detected(closed, alarms, drift.digests(), drift.suspicions(), drift.design_effects()),)
 
         return Step("drift", kept, apply)
 
@@ -231,8 +241,9 @@ def alerting_step(settings: AlertSettings, keeping: Keeping) -> Build:
         alerting, kept = _made("alerting", keeping, stored, Alerting, settings)
 
         def apply(detected: Detected) -> tuple[Alerted]:
-            closed, alarms, digests, suspicions = detected
-            return (Alerted(closed, alerting.close(closed, alarms), digests, alerting.open_alerts, suspicions),)
+            closed, alarms, digests, suspicions, effects = detected
+            alerts = alerting.close(closed, alarms)
+            return (Alerted(closed, alerts, digests, alerting.open_alerts, suspicions, effects),)
 
         return Step("alerting", kept, apply)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from flows.reports.snapshot_reader import LATEST, Route, newest_route, open_snap
 
 AlertRow = dict[str, Any]
 """The fields of `aftercall.records.Alert`; times aware, UTC; those that are JSON in the snapshot are parsed."""
-ArmName = tuple[str | None, str | None]
 _SEVERITIES: Final = ("critical", "warning", "info")
 
 
@@ -82,13 +81,17 @@ def costliest_first(alerts: Iterable[AlertRow]) -> list[AlertRow]:
     )
 
 
-def concerning(alerts: Iterable[AlertRow], task: str, arms: Collection[ArmName]) -> list[AlertRow]:
-    """The alerts on a task type; those on all task types if it calls one of their arms."""
+def concerning(
+    alerts: Iterable[AlertRow], task: str, calls: Callable[[str | None, str | None], bool]
+) -> list[AlertRow]:
+    """The alerts on a task type; those on all task types if it calls one of their arms.
+
+    `calls`: whether it calls an arm of this model, or of any, and of this config, or of any.
+    """
     return [
         alert
         for alert in alerts
-        if alert["task_type"] == task
-        or (alert["task_type"] == EVERY_TASK and any(covers(alert, model, config) for model, config in arms))
+        if alert["task_type"] == task or (alert["task_type"] == EVERY_TASK and calls(alert["model"], alert["config"]))
     ]
 
 

@@ -16,11 +16,14 @@ import duckdb
 
 from aftercall.durations import format_duration
 from flows.reports.alerts import AlertRow, concerning, of_success, open_alerts, plain_alert
-from flows.reports.insights_compare import ArmInsight, compare_tasks
+from flows.reports.insights_arms import Arms
+from flows.reports.insights_compare import ArmInsight
 from flows.reports.insights_degraded import DegradedModel, degraded_models
 from flows.reports.insights_mix import mix_of
 from flows.reports.insights_rates import rates_of
-from flows.reports.insights_spans import GRAIN, read_power, read_tasks, spans_of
+from flows.reports.insights_reading import read_tasks
+from flows.reports.insights_spans import GRAIN, spans_of
+from flows.reports.insights_whole import compare_tasks
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
 from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
 from flows.reports.uncollected import uncollected
@@ -46,7 +49,7 @@ class Insight:
     baseline: timedelta
     alerts: list[AlertRow]
     overall: ArmInsight
-    arms: list[ArmInsight]
+    arms: Arms
     degraded: list[DegradedModel]
     route: Route | None
     suspicions: list[SuspicionRow] = field(default_factory=list)
@@ -57,8 +60,8 @@ class Insight:
         """What the two spans show; "not enough evidence" is never "no model is worse"."""
         if self.degraded:
             return "worse"
-        undecided = all(map(_is_undecided, self.arms))
-        return "not_enough_evidence" if undecided or _is_undecided(self.overall) else "no_model_worse"
+        undecided = self.arms.undecided.all() or self.overall.state == "not_enough_evidence"
+        return "not_enough_evidence" if undecided else "no_model_worse"
 
     @property
     def state(self) -> Evidence | Literal["alert"]:
@@ -131,10 +134,9 @@ def insights(
         spans = spans_of(base, lookback, baseline, as_of)
         limit = LATEST if as_of is None else spans.end.replace(tzinfo=None)
         # How soon a drop is noticed at the present traffic says nothing of another time, or of another judge.
-        power = read_power(base, task) if source is None and as_of is None else {}
-        ((overall, arms),) = compare_tasks(read_tasks(base, rates, spans, task), power).values()
-        names = [(arm.model, arm.config) for arm in arms]
-        alerts = [] if source is not None else concerning(open_alerts(base, limit), task, names)
+        tasks = read_tasks(base, rates, spans, task, power=source is None and as_of is None)
+        ((overall, arms),) = compare_tasks(tasks).values()
+        alerts = [] if source is not None else concerning(open_alerts(base, limit), task, arms.have)
         degraded = degraded_models(base, rates, task, alerts, arms, spans)
         route = newest_route(base, task, limit) if source is None else None
         # What is suspected is of the end of the snapshot, and of verdicts.
@@ -169,21 +171,18 @@ def check_span(name: str, span: timedelta) -> None:
         )
 
 
-def _is_undecided(arm: ArmInsight) -> bool:
-    return arm.state == "not_enough_evidence"
-
-
 def _relative(overall: ArmInsight) -> float | None:
     """The change as a share of the baseline's rate."""
     return None if overall.delta is None or not overall.baseline.rate else overall.delta / overall.baseline.rate
 
 
 def _check_task(base: duckdb.DuckDBPyConnection, snapshot: Path, task: str) -> None:
+    if rows(base, "SELECT 1 FROM rates WHERE task_type = ? LIMIT 1", [task]):
+        return
     tasks = [row["task_type"] for row in rows(base, "SELECT DISTINCT task_type FROM rates ORDER BY task_type")]
-    if task not in tasks:
-        listed = ", ".join(tasks) or "none yet"
-        message = f"insights: the task type must be one in {snapshot} ({listed}); got {task!r} (choose one of these)"
-        raise InsightError(message)
+    listed = ", ".join(tasks) or "none yet"
+    message = f"insights: the task type must be one in {snapshot} ({listed}); got {task!r} (choose one of these)"
+    raise InsightError(message)
 
 
 def _plain_arm(arm: ArmInsight) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 
 from flows.reports.alerts import AlertRow, of_success
+from flows.reports.insights_arms import Arms
 from flows.reports.insights_compare import ArmInsight
 from flows.reports.insights_rates import Rates
 from flows.reports.insights_spans import Spans
@@ -48,13 +49,14 @@ def degraded_models(
     rates: Rates,
     task: str,
     alerts: Sequence[AlertRow],
-    arms: Sequence[ArmInsight],
+    arms: Arms,
     spans: Spans,
 ) -> list[DegradedModel]:
     """What open alerts on drops say, the oldest first, then the arms that are certainly worse and in none of these."""
     alerted = sorted(map(_of_alert, (one for one in alerts if of_success(one, "down"))), key=lambda pair: pair[0])
     known = [degraded for _, degraded in alerted]
-    apart = [arm for arm in arms if arm.state == "worse" and not any(one.covers(arm) for one in known)]
+    worse = arms.records(np.flatnonzero(arms.worse))
+    apart = [arm for arm in worse if not any(one.covers(arm) for one in known)]
     return known + [_separated(arm, task, _since(base, rates, task, arm, spans)) for arm in apart]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import duckdb
 import numpy as np
 
-from flows.reports.insights_compare import ArmInsight
+from flows.reports.insights_arms import Arms
 from flows.reports.insights_spans import Spans
 from flows.reports.snapshot_reader import has_table
 from models.arrays import F64
@@ -23,20 +21,19 @@ _SEGMENTS = """
 """
 
 
-def mix_of(base: duckdb.DuckDBPyConnection, task: str, arms: Sequence[ArmInsight], spans: Spans) -> list[Portion]:
+def mix_of(base: duckdb.DuckDBPyConnection, task: str, arms: Arms, spans: Spans) -> list[Portion]:
     """The parts of the change of the plain rate of all arms; see `models.stats.traffic_mix`. O(arms and segments)."""
-    names = [(task, arm.model or "", arm.config or "") for arm in arms]
-    counts = [
-        (arm.baseline.failures, arm.baseline.resolved, arm.current.failures, arm.current.resolved) for arm in arms
-    ]
-    sides = np.array(counts, np.float64).reshape(-1, 4).T
+    columns = arms.columns
+    names = [(task, *name) for name in zip(columns.models.tolist(), columns.configs.tolist(), strict=True)]
+    n0, n1 = columns.resolved
+    sides = np.array([columns.before[2], n0, columns.after[2], n1], np.float64)
     segments = _segments(base, task, names, spans)
     if segments is not None:
         # Of calls that are newer than the watermark the hours count some already, and the spans do not.
         for side, part in zip(sides, (*segments.before, *segments.since), strict=True):
             np.maximum(side, np.bincount(segments.leaf, part, len(names)), out=side)
-    (f0, n0), (f1, n1) = sides[:2], sides[2:]
-    return portions(names, np.ones(len(names), np.bool_), (f0, n0), (f1, n1), segments)
+    before: tuple[F64, F64] = (sides[0], sides[1])
+    return portions(names, np.ones(len(names), np.bool_), before, (sides[2], sides[3]), segments)
 
 
 def _segments(

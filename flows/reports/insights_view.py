@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
+import numpy as np
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.text import Text
@@ -14,13 +15,15 @@ from aftercall.printable import printable
 from flows.reports.alerts_view import first_line, mix_line, show_alert
 from flows.reports.fitting import Column, config_name, fitted
 from flows.reports.insights import Insight, why_undecided
+from flows.reports.insights_arms import Arms
 from flows.reports.insights_compare import NOTABLE_DROP, ArmInsight
 from flows.reports.insights_degraded import DegradedModel
-from flows.reports.insights_evidence import Silence
+from flows.reports.insights_evidence import DetectionDelay, Silence
 from flows.reports.insights_evidence_view import show_evidence
 from flows.reports.route_view import route_table
 from flows.reports.suspicions_view import show_suspicions
 from flows.reports.words import arm_name, bare, counted, interval, moment, percent, points, wait_text
+from models.arrays import I64
 
 NONE_WORSE: Final = "No model is certainly worse."
 OF_SOURCE: Final = (
@@ -29,6 +32,8 @@ OF_SOURCE: Final = (
 )
 ANSWERED_WELL: Final = 0.9
 """If a smaller share of the calls is answered, that is printed beside the rates."""
+SHARED: Final = 1.5
+"""Where so many outcomes tell as much as one that shares no conversation, that is printed."""
 SHOWN: Final = 20
 """Models that are listed without `--evidence`."""
 
@@ -59,7 +64,9 @@ def render(insight: Insight, console: Console, *, evidence: bool = False) -> Non
     show_suspicions(insight.suspicions, console, named=False)
     if evidence:
         show_evidence(insight, console)
-    for line in (silence_line(insight.overall, insight.source, whole=evidence), power_line(insight.arms)):
+    overall = insight.overall
+    lines = (silence_line(overall, insight.source, whole=evidence), shared_line(overall), power_line(insight.arms))
+    for line in lines:
         if line:
             console.print(line, markup=False)
     _show_route(insight, console)
@@ -136,18 +143,31 @@ def silence_line(overall: ArmInsight, source: str | None = None, *, whole: bool 
     )
 
 
-def power_line(arms: Sequence[ArmInsight]) -> str | None:
-    """The shortest and the longest detection delay of the arms; None without traffic."""
-    timed = [(arm, arm.power) for arm in arms if arm.power is not None]
-    if not timed:
+def shared_line(overall: ArmInsight) -> str | None:
+    """How much outcomes of the same conversations tell; None where it makes little difference."""
+    if overall.design_effect < SHARED:
         return None
-    timed.sort(key=lambda pair: (pair[1].days is None, pair[1].days or 0.0))
-    (first, shortest), (last, longest) = timed[0], timed[-1]
+    worth = 100 / overall.design_effect
+    return (
+        f"Outcomes of one conversation are alike: 100 tell as much as {worth:.0f} independent ones. "
+        "Intervals allow for it."
+    )
+
+
+def power_line(arms: Arms) -> str | None:
+    """The shortest and the longest detection delay of the arms; None without traffic."""
+    days, within = arms.columns.power[1:]
+    (timed,) = np.nonzero(~np.isnan(within))
+    if not len(timed):
+        return None
+    order = timed[np.lexsort((days[timed], np.isnan(days[timed])))]
+    first, last = arms.records(order[[0, -1]])
+    shortest, longest = cast("DetectionDelay", first.power), cast("DetectionDelay", last.power)
     drop = f"A drop of {100 * shortest.drop:g} points"
     if shortest.days is None:
         return f"{drop} would not be noticed within 8 weeks at this traffic: too few outcomes for so small a change."
     line = f"{drop} would be noticed within about {wait_text(shortest.days)} at this traffic"
-    if first is last:
+    if len(timed) == 1:
         return f"{line}."
     line += f" on {_name(first)}, "
     line += f"not within {wait_text(longest.days)}" if longest.days is None else wait_text(longest.days)
@@ -177,8 +197,8 @@ def degraded_line(degraded: DegradedModel) -> str:
 def comparison(insight: Insight, width: int, most: int | None = None) -> Group:
     """The models, those that got worse first, then the busiest; the sum of all comes last."""
     alerted = [degraded for degraded in insight.degraded if degraded.alert_id is not None]
-    arms = sorted(insight.arms, key=lambda arm: (not _is_bad(arm, alerted), -arm.current.calls))
-    shown = [*arms[:most], *([insight.overall] if len(arms) > 1 else [])]
+    arms = insight.arms
+    shown = [*arms.records(_order(arms, alerted)[:most]), *([insight.overall] if len(arms) > 1 else [])]
     table = fitted(
         [("all" if arm.model is None else arm.model, config_name(arm.config)) for arm in shown],
         ("model", "config"),
@@ -195,8 +215,17 @@ def comparison(insight: Insight, width: int, most: int | None = None) -> Group:
     return Group(_title(insight), table, *([Text(more)] if more else []))
 
 
+def _order(arms: Arms, alerted: Sequence[DegradedModel]) -> I64:
+    """The places of the arms: those that got worse first, then the busiest, then by name."""
+    bad = arms.worse.copy()
+    for degraded in alerted:
+        bad |= arms.covered(degraded.model, degraded.config)
+    return np.lexsort((-arms.columns.after[0], ~bad))
+
+
 def _title(insight: Insight) -> str:
-    coming = any(arm.corrected is not None and arm.corrected.rate is not None for arm in insight.arms)
+    columns = insight.arms.columns
+    coming = (columns.known & ~np.isnan(columns.corrected[0])).any()
     estimated = coming and insight.overall.current.pending
     return f"Success rate of each model, in %{', estimated for when all outcomes are in' if estimated else ''}"
 

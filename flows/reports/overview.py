@@ -14,10 +14,11 @@ from aftercall.durations import format_duration
 from aftercall.times import format_time, to_us
 from flows.reports.alerts import AlertRow, concerning, open_alerts, plain_alert
 from flows.reports.insights import Insight, check_span, why_undecided
-from flows.reports.insights_compare import compare_tasks
 from flows.reports.insights_degraded import degraded_models
 from flows.reports.insights_rates import OF_VERDICTS
-from flows.reports.insights_spans import read_tasks, spans_of
+from flows.reports.insights_reading import read_tasks
+from flows.reports.insights_spans import spans_of
+from flows.reports.insights_whole import compare_tasks
 from flows.reports.snapshot_reader import LATEST, Route, newest_route, open_snapshot
 from flows.reports.suspicions import SuspicionRow, plain_suspicion, read_suspicions
 from flows.reports.uncollected import uncollected
@@ -96,7 +97,7 @@ def overview_of(
     alerts = open_alerts(base, limit)
     tasks = []
     for task, (whole, arms) in compare_tasks(read_tasks(base, OF_VERDICTS, spans)).items():
-        mine = concerning(alerts, task, [(arm.model, arm.config) for arm in arms])
+        mine = concerning(alerts, task, arms.have)
         degraded = degraded_models(base, OF_VERDICTS, task, mine, arms, spans)
         tasks.append(Insight(task, None, spans.end, lookback, baseline, mine, whole, arms, degraded, None))
     routes = {task: newest_route(base, task, limit) for task in {one["task_type"] for one in alerts[:LISTED]}}

@@ -13,6 +13,7 @@ import duckdb
 
 from aftercall.printable import printable
 from aftercall.snapshot import texts_folder
+from connectors.snapshot.tables import call_hash
 from connectors.texts.finding import LockedTextsError, find_texts
 from flows.reports.snapshot_reader import InsightError, open_snapshot, rows
 
@@ -70,7 +71,7 @@ def story_of(snapshot: Path, call_id: str, key: bytes | None = None) -> Story:
         InsightError: no such snapshot, nothing of this call in it, or its texts are under another key.
     """
     with open_snapshot(snapshot) as base:
-        calls = rows(base, "SELECT * FROM calls WHERE call_id = ? ORDER BY occurred_at, attempt", [call_id])
+        calls = _calls(base, call_id)
         at = [call["occurred_at"].replace(tzinfo=None) for call in calls]
         statements = _of_calls(base, "SELECT * FROM statements", call_id, at, "occurred_at, outcome_id")
         tools = _of_calls(base, "SELECT * EXCLUDE (call_id) FROM tool_calls", call_id, at, "position")
@@ -85,6 +86,23 @@ def story_of(snapshot: Path, call_id: str, key: bytes | None = None) -> Story:
         call["attrs"] = None if call["attrs"] is None else json.loads(call["attrs"])
     kept = [tool for text in texts for tool in json.loads(text.pop("tools") or "[]")]
     return Story(call_id, calls, statements, kept or tools, texts, missing)
+
+
+def _calls(base: duckdb.DuckDBPyConnection, call_id: str) -> list[dict[str, Any]]:
+    """The rows of `calls` with this id; found by its hash and time, as to compare a million ids takes 40 ms.
+
+    All rows of an id have one hash, since one publication wrote them. Where it is not this hash (a snapshot of an
+    earlier version, or by another DuckDB) no row is found by it, and ids are compared.
+    """
+    times = f"SELECT min(occurred_at), max(occurred_at) FROM calls WHERE call_hash = {call_hash('?')}"
+    by_id, ordered = "FROM calls WHERE call_id = ?", "ORDER BY occurred_at, attempt"
+    with suppress(duckdb.BinderException):
+        (ends,) = base.execute(times, [call_id]).fetchall()
+        query = f"SELECT * EXCLUDE (call_hash) {by_id} AND occurred_at BETWEEN ? AND ? {ordered}"
+        if found := rows(base, query, [call_id, *ends]):
+            return found
+    found = rows(base, f"SELECT * {by_id} {ordered}", [call_id])
+    return [{name: value for name, value in row.items() if name != "call_hash"} for row in found]
 
 
 def _texts(

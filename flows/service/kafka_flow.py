@@ -83,6 +83,7 @@ def kafka_flow(
     )
     join = settings.join
     joining = Joining(read_run(state)["seed"], join.max_waiting, board.publish, time.monotonic, join.max_sessions)
+    joining = joining._replace(split=METRICS.split_keys)
     return outcomes(settings, source, sinks, place_origin, keeping_of(settings, state), joining), sinks
 
 

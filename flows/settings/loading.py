@@ -228,10 +228,17 @@ def _environment() -> dict[str, Any]:
                 f"environment: {name} names no section of the settings (unset it, or name one of {sections})"
             )
     try:
-        return dict(EnvSettingsSource(Settings)())
+        source = EnvSettingsSource(Settings)
+        source.env_vars = {name: value for name, value in source.env_vars.items() if not _is_of_producers(name, value)}
+        return dict(source())
     except EnvironmentUnreadable as wrong:
         message = f"environment: {wrong} (a whole section in one variable is written as JSON)"
     raise SettingsError(message)
+
+
+def _is_of_producers(name: str, value: str | None) -> bool:
+    """Whether this is the variable that names the brokers to the SDK, whose environment the pipeline may share."""
+    return name.upper() == f"{PREFIX}KAFKA" and not (value or "").lstrip().startswith("{")
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

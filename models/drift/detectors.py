@@ -17,7 +17,7 @@ from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
 from models.drift.volume.arms import MuteArms
 from models.drift.volume.volume import Volume
-from models.messages import Closed
+from models.messages import NO_SHARED, AnyGroup, Closed, SharedTrials
 from models.state import Migrations
 
 __all__ = ["DETECTORS", "Detector", "Drift", "DriftSettings"]
@@ -101,6 +101,19 @@ class Drift:
         """Suspicions at the end of the last whole hour; None where none has ended since this was last called."""
         rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
         return next((detector.suspicions() for detector in rates), None)
+
+    def design_effects(self) -> list[tuple[AnyGroup, float]]:
+        """How far rates are less certain than counts say (`models.drift.success_rate.unit_sizes`).
+
+        Of groups and roll-ups where it has changed since this was last called: 1 of those never listed. O(groups).
+        """
+        rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
+        return [effect for detector in rates for effect in detector.design_effects()]
+
+    def shared(self) -> SharedTrials:
+        """What the trials of the last `close` share with others of their units, by its codes, minute and code."""
+        rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
+        return next((detector.units.take_shared() for detector in rates), NO_SHARED)
 
     def state(self) -> dict[str, Any]:
         """Everything `from_state` needs to go on as if nothing had happened; not a copy."""

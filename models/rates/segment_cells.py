@@ -8,6 +8,7 @@ import numpy as np
 
 from models.arrays import Bools
 from models.messages import CellDeltas, DelayDeltas, Group, LatencyDeltas
+from models.rates.effects import NO_EFFECTS, Effects
 from models.rates.rate_cells import RateCells
 from models.rates.tables import FrozenRates, RateTable
 
@@ -18,9 +19,11 @@ class FrozenSegments:
     def __init__(self, frozen: FrozenRates) -> None:
         self._frozen = frozen
 
-    def table(self, as_of_us: int, *, live: bool) -> RateTable:
+    def table(self, as_of_us: int, *, live: bool, effects: Effects = NO_EFFECTS) -> RateTable:
         """The columns of `segment_rates`; see `FrozenRates.tables`. Without segments it costs nothing."""
-        return self._frozen.rates(as_of_us, live=live) if self._frozen.names else {"task_type": np.zeros(0, np.object_)}
+        if not self._frozen.names:
+            return {"task_type": np.zeros(0, np.object_)}
+        return self._frozen.rates(as_of_us, live=live, effects=effects)
 
 
 class SegmentCells:

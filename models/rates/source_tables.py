@@ -12,6 +12,7 @@ import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US, HOURS_PER_DAY, MINUTE_US, MINUTES_PER_HOUR
 from models.columns.keyed_sums import Sums, unpack_key
+from models.rates.effects import NO_EFFECTS, Effects, of_groups, of_windows
 from models.rates.exposure import Exposure, exposure
 from models.rates.tables import SPANS, RateTable, delay_side
 from models.stats import delay_distribution as delay
@@ -54,7 +55,7 @@ class _Cohorts(NamedTuple):
 
 
 def tables_of_sources(
-    rates: FrozenRates, sources: FrozenSources, as_of_us: int, *, live: bool
+    rates: FrozenRates, sources: FrozenSources, as_of_us: int, *, live: bool, effects: Effects = NO_EFFECTS
 ) -> tuple[RateTable, RateTable]:
     """The columns of `source_rates` and of `source_current_rates`, sorted by group, source and window.
 
@@ -63,21 +64,23 @@ def tables_of_sources(
         sources: Opinions.
         as_of_us: As for `FrozenRates.tables`.
         live: Likewise.
+        effects: Likewise: those of verdicts, as if the source spoke of whole conversations.
 
     Returns:
         Equal arrays for equal sums; nan is NULL, times are µs. Rows are windows in which the source says something.
     """
     known_until = as_of_us if live else max(as_of_us, rates.watermark)
-    return _SourceTables(exposure(rates, as_of_us, known_until), sources, as_of_us, known_until).build()
+    return _SourceTables(exposure(rates, as_of_us, known_until), sources, as_of_us, known_until, effects).build()
 
 
 class _SourceTables:
     """One computation of both tables. Pairs are ranked by task type and source, so that those of one parent adjoin."""
 
-    def __init__(self, calls: Exposure, sources: FrozenSources, as_of: int, known: int) -> None:
+    def __init__(self, calls: Exposure, sources: FrozenSources, as_of: int, known: int, effects: Effects) -> None:
         self._calls, self._as_of, self._known, self._hour_floor = calls, as_of, known, sources.hour_floor
         order = sorted(range(len(sources.pairs)), key=lambda i: (*_parent(sources.pairs[i]), sources.pairs[i][0]))
         self._pairs = [sources.pairs[i] for i in order]
+        self._effect = of_groups(effects, [group for group, _ in self._pairs])
         self._rank = np.zeros(len(order), np.int64)
         self._rank[order] = np.arange(len(order))
         self._place = np.array([calls.place.get(group, -1) for group, _ in self._pairs], np.int64)
@@ -198,10 +201,11 @@ class _SourceTables:
         calls, verdicts = self._expected(history, rows, first)
         good, bad = rows.successes, rows.failures
         resolved = good + bad
-        low, high = wilson(good, resolved)
+        effect = of_windows(self._effect[rows.rank], resolved)
+        low, high = wilson(good / effect, resolved / effect)
         rate = good / resolved
         weight = (history.weight[0][rows.rank - first], history.weight[1][rows.rank - first])
-        corrected = correct(good, bad, calls, verdicts, weight)
+        corrected = correct(good, bad, calls, verdicts, weight, effect=effect)
         is_in = (resolved == calls) | ((verdicts.successes == calls) & (verdicts.failures == calls))
         corrected = with_final(corrected, is_in, rate, low, high)
         return {

@@ -8,6 +8,7 @@ import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US, MINUTE_US
 from models.columns.keyed_sums import Sums, pack_key, unpack_key
+from models.rates.effects import NO_EFFECTS, Effects, of_groups, of_tasks, of_windows
 from models.rates.power import power_columns
 from models.stats import delay_distribution as delay
 from models.stats import quantile_sketch as sketch
@@ -84,34 +85,36 @@ class FrozenRates(NamedTuple):
     watermark: int
     minute_floor: int
 
-    def rates(self, as_of_us: int, *, live: bool) -> RateTable:
+    def rates(self, as_of_us: int, *, live: bool, effects: Effects = NO_EFFECTS) -> RateTable:
         """The columns of `rates` alone, as of `tables`."""
-        return self._tables(as_of_us, live=live).rates()
+        return self._tables(as_of_us, effects, live=live).rates()
 
-    def tables(self, as_of_us: int, *, live: bool) -> tuple[RateTable, RateTable]:
+    def tables(self, as_of_us: int, *, live: bool, effects: Effects = NO_EFFECTS) -> tuple[RateTable, RateTable]:
         """The columns of `rates` and of `current_rates`, sorted by group and window; nan is NULL, times are µs.
 
         Args:
             as_of_us: Where the spans of `current_rates` end, a full minute. Not before the minute of
                 min(watermark, newest call + 1 min) last given to `RateCells.advance`: older minutes are gone.
             live: Verdicts are known up to `as_of_us`; else (the end of a replay) up to the watermark, if that is later.
+            effects: Design effects, which widen intervals.
 
         Returns:
             Equal arrays for equal sums, to the last bit, however the sums came about.
         """
-        return self._tables(as_of_us, live=live).build()
+        return self._tables(as_of_us, effects, live=live).build()
 
-    def _tables(self, as_of_us: int, *, live: bool) -> _Tables:
-        return _Tables(self, as_of_us, as_of_us if live else max(as_of_us, self.watermark))
+    def _tables(self, as_of_us: int, effects: Effects, *, live: bool) -> _Tables:
+        return _Tables(self, as_of_us, as_of_us if live else max(as_of_us, self.watermark), effects)
 
 
 class _Tables:
     """One computation of both tables."""
 
-    def __init__(self, frozen: FrozenRates, as_of_us: int, known_until: int) -> None:
+    def __init__(self, frozen: FrozenRates, as_of_us: int, known_until: int, effects: Effects) -> None:
         self._as_of, self._known = as_of_us, known_until
         order = sorted(range(len(frozen.names)), key=frozen.names.__getitem__)
         self._names = [frozen.names[gid] for gid in order]
+        self._effect, self._task_effect = of_groups(effects, self._names), of_tasks(effects, self._names)
         self._rank = np.empty(len(order), np.int64)
         self._rank[order] = np.arange(len(order))
         self._history = self._delay_history(frozen, np.array(order, np.int64))
@@ -257,22 +260,27 @@ class _Tables:
         return self._columns(cells, _merged(latency))
 
     def _power(self, days: _Cells, week: RateTable) -> RateTable:
-        """How soon a drop would be noticed, by group: of all its outcomes, and of the traffic of the last week."""
+        """How soon a drop would be noticed, by group: of all its outcomes, and of the traffic of the last week.
+
+        With the design effects, which are of groups as well.
+        """
         good, bad, recent = np.zeros((3, len(self._names)), np.int64)
         np.add.at(good, days.rank, days.counts[1])
         np.add.at(bad, days.rank, days.counts[2])
         recent[week["rank"]] = week["resolved"]
         first = np.full(len(self._names), self._as_of // DAY_US)
         np.minimum.at(first, days.rank, days.window)
-        return power_columns(good, bad, recent, self._as_of - first * DAY_US)
+        effects = {"design_effect": self._effect, "task_design_effect": self._task_effect}
+        return power_columns(good, bad, recent, self._as_of - first * DAY_US, self._effect) | effects
 
     def _columns(self, cells: _Cells, latency: _Latency) -> RateTable:
         calls, successes, failures, expired, cost = cells.counts
         resolved = successes + failures
-        low, high = wilson(successes, resolved)
+        effect = of_windows(self._effect[cells.rank], resolved)
+        low, high = wilson(successes / effect, resolved / effect)
         weight = (self._history.weight[0][cells.rank], self._history.weight[1][cells.rank])
         rate = np.where(resolved > 0, successes / np.maximum(resolved, 1), np.nan)
-        corrected = correct(successes, failures, calls, Expected(*cells.expected), weight)
+        corrected = correct(successes, failures, calls, Expected(*cells.expected), weight, effect=effect)
         # Of what never was answered it is not known when it will be, whatever its siblings take.
         unheard = (self._history.own[cells.rank] == 0) & (resolved == 0) & (expired < calls)
         corrected = corrected._replace(maturity=np.where(unheard, np.nan, corrected.maturity))

@@ -14,9 +14,11 @@ from models.arrays import F64, I32, I64
 Arm = tuple[str, str]
 """(model, config)."""
 
-SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLED = range(7)
-"""Rows of the count matrices. Money in nano-dollars, latency in microseconds: integers, so sums know no order."""
-ROWS = 7
+SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLED, SHARED = range(8)
+"""Rows of the count matrices. Money in nano-dollars, latency in microseconds, what outcomes share in multiples of 1 /
+`GRAIN` (`models.messages.SharedTrials`): integers, so sums know no order."""
+ROWS = 8
+_OUTCOMES = [SUCCESSES, FAILURES, SHARED]
 HISTORY_HOURS = 28 * 24
 NEVER_CALLED = -(2**31)
 
@@ -94,7 +96,7 @@ class ArmCounts:
         self._open = np.zeros_like(self._open)
 
     def at(self, now: int) -> F64:
-        """Discounted counts at `now` (microseconds), >= 0. Shape (7, arms)."""
+        """Discounted counts at `now` (microseconds), >= 0. Shape (8, arms)."""
         self.settle(now)
         counts: F64 = np.maximum(self._settled * self._decay(now - self._settled_to) + self._open, 0.0)
         return counts
@@ -105,12 +107,12 @@ class ArmCounts:
         What an earlier call of this forgot stays forgotten.
         """
         first = self._since[arm] = max(since // HOUR_US, int(self._since[arm]))
-        kept = np.zeros(2)
+        kept = np.zeros(len(_OUTCOMES))
         for hour, active, counts in self._history:
             position = int(np.searchsorted(active, arm))
             if hour >= first and position < active.shape[0] and active[position] == arm:
-                kept += counts[:2, position] * self._decay(self._settled_to - (hour + 1) * HOUR_US)
-        self._settled[:2, arm] = np.maximum(kept, 0.0)
+                kept += counts[_OUTCOMES, position] * self._decay(self._settled_to - (hour + 1) * HOUR_US)
+        self._settled[_OUTCOMES, arm] = np.maximum(kept, 0.0)
 
     def record_calls(self, arms: I64, minutes: I64) -> None:
         """Note that these arms were called in these minutes."""

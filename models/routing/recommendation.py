@@ -35,7 +35,10 @@ class TaskRouting:
 
 
 class ArmFacts(NamedTuple):
-    """Discounted counts and means of one arm; `costed` and `timed` calls are behind the means."""
+    """Discounted counts and means of one arm; `costed` and `timed` calls are behind the means.
+
+    `effect`: design effect, so many outcomes tell as much as one that shares no unit with others; >= 1.
+    """
 
     successes: float = 0.0
     failures: float = 0.0
@@ -43,11 +46,17 @@ class ArmFacts(NamedTuple):
     costed: float = 0.0
     latency_ms: float | None = None
     timed: float = 0.0
+    effect: float = 1.0
 
     @property
     def n(self) -> int:
         """Resolved calls."""
         return round(self.successes + self.failures)
+
+    @property
+    def independent(self) -> int:
+        """As many independent ones tell as much."""
+        return round((self.successes + self.failures) / self.effect)
 
 
 class Decision(NamedTuple):
@@ -70,12 +79,12 @@ def decide(
         alerts: open outcome alerts of the task type, of models and configs.
         wanted: value, limits, pin.
         floor: least weight of an arm within its limits; 1/K where K floor > 1.
-        min_evidence: resolved calls below which an arm is `exploring`; while all are, weights are equal.
+        min_evidence: independent resolved calls below which an arm is `exploring`; while all are, weights are equal.
     """
     arms = sorted(facts_by_arm)
     facts = [facts_by_arm[arm] for arm in arms]
-    successes = np.array([fact.successes for fact in facts])
-    failures = np.array([fact.failures for fact in facts])
+    successes = np.array([fact.successes / fact.effect for fact in facts])
+    failures = np.array([fact.failures / fact.effect for fact in facts])
     costs = _relative_costs(facts, wanted.value)
     p_best = probability_of_best(successes, failures, costs)
     low, high = confidence_sequence(successes, failures)
@@ -90,7 +99,7 @@ def decide(
             return "over_limit"
         if arms[index] in worse:
             return "degraded"
-        return "exploring" if facts[index].n < min_evidence else "ok"
+        return "exploring" if facts[index].independent < min_evidence else "ok"
 
     listed = [
         {
@@ -166,7 +175,7 @@ def _weights(
     if inside.shape[0] == 0:
         inside = np.arange(len(arms))
         why = "; every arm is over its cost or latency limit, so the limits are left out"
-    if max(facts[i].n for i in inside) < min_evidence:
+    if max(facts[i].independent for i in inside) < min_evidence:
         share = np.full(inside.shape[0], 1 / inside.shape[0])
         reason = f"no arm has {min_evidence} resolved calls yet, so all are drawn alike"
     else:

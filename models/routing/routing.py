@@ -25,13 +25,15 @@ from models.routing.arm_counts import (
     FAILURES,
     LATENCY,
     NEVER_CALLED,
+    SHARED,
     SUCCESSES,
     TIMED,
     ArmCounts,
 )
-from models.routing.migrations import with_counts_of_calls
+from models.routing.migrations import with_counts_of_calls, with_shared_outcomes
 from models.routing.recommendation import ArmFacts, TaskRouting, decide
 from models.state import Migrations
+from models.stats.dispersion import GRAIN
 
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
@@ -53,7 +55,7 @@ class RoutingSettings:
         every: issue at multiples of this, where anything changed.
         valid_for_us: life of a recommendation.
         floor: least weight of an arm within its limits, in [0, 1).
-        min_evidence: resolved calls below which an arm is still `exploring`.
+        min_evidence: resolved calls that share no unit, below which an arm is still `exploring`.
         memory_us: time constant with which older outcomes lose weight; arms not called for this long are dropped.
         max_arms: how many arms of a task type compete, those with most calls: a config that is a hash makes thousands.
         tasks: what each task type asks for.
@@ -69,19 +71,30 @@ class RoutingSettings:
 
 
 class _Entries(NamedTuple):
-    """Trials or values of one task type in one message, ascending in minute."""
+    """Trials, values or what trials share, of one task type in one message, ascending in minute."""
 
     arms: I64
     minutes: I64
     counts: tuple[I64, ...]
 
 
+_ROWS = ((SUCCESSES, FAILURES, CALLED), (COST, COSTED, LATENCY, TIMED), (SHARED,))
+"""Of trials, of values, and of what trials share."""
+
+
+class _News(NamedTuple):
+    """What a message has of one task type, in the order of `_ROWS`."""
+
+    trials: _Entries | None
+    values: _Entries | None
+    shared: _Entries | None
+
+
 @dataclass
 class _Cursor:
-    """How far a message has been read: numbers of trials, values and alerts."""
+    """How far a message has been read: numbers of entries of `_News`, and of alerts."""
 
-    trials: int = 0
-    values: int = 0
+    read: list[int] = field(default_factory=lambda: [0] * len(_ROWS))
     alerts: int = 0
 
 
@@ -99,8 +112,8 @@ class _Task:
 class Routing:
     """Turns closed minutes and alerts into recommendations; one object for all task types."""
 
-    STATE_VERSION: ClassVar = 2
-    MIGRATIONS: ClassVar[Migrations] = {1: with_counts_of_calls}
+    STATE_VERSION: ClassVar = 3
+    MIGRATIONS: ClassVar[Migrations] = {1: with_counts_of_calls, 2: with_shared_outcomes}
 
     def __init__(self, settings: RoutingSettings) -> None:
         self.settings = settings
@@ -118,7 +131,7 @@ class Routing:
             Recommendations by (issued_at, task_type): one per task type at each multiple of `every_us` where something
             changed since the last, and one at the end of every minute with an alert of that task type.
         """
-        trials, values = self._by_task(closed)
+        tables = self._by_task(closed)
         end = max(closed.through * MINUTE_US, self._through)
         alerts_by_task: dict[str, list[tuple[int, Alert]]] = {}
         for alert in alerts:
@@ -128,26 +141,28 @@ class Routing:
         # Task types without news may still owe what they learned earlier in the hour.
         owing = (name for name, task in self._tasks.items() if NEVER < task.due <= end)
         issued: list[Recommendation] = []
-        for name in sorted({*trials, *values, *alerts_by_task, *owing} - {OTHER}):
+        for name in sorted({*tables[0], *tables[1], *alerts_by_task, *owing} - {OTHER}):
             task = self._tasks.get(name)
             if task is None:
                 task = self._tasks[name] = _Task(self.settings.memory_us)
-            issued += self._advance(name, task, trials.get(name), values.get(name), alerts_by_task.get(name, []), end)
+            news = _News(*(table.get(name) for table in tables))
+            issued += self._advance(name, task, news, alerts_by_task.get(name, []), end)
         self._through = end
         issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
         return issued
 
-    def _by_task(self, closed: Closed) -> tuple[dict[str, _Entries], dict[str, _Entries]]:
-        trials, values = closed.trials, closed.values
+    def _by_task(self, closed: Closed) -> list[dict[str, _Entries]]:
+        """The entries of each task type, per kind."""
+        trials, values, shared = closed.trials, closed.values, closed.shared
         task_names, task_of, arm_of = self._codes(closed)
         cost, costed = _whole(values.cost_usd, 1e9)
         latency, timed = _whole(values.latency_ms, 1e3)
         measured = (cost, costed, latency, timed)
         net = (trials.successes.astype(np.int64), trials.failures.astype(np.int64), trials.calls.astype(np.int64))
-        return (
-            _split(task_names, task_of[trials.code], arm_of[trials.code], trials.minute, net),
-            _split(task_names, task_of[values.code], arm_of[values.code], values.minute, measured),
-        )
+        return [
+            _split(task_names, task_of[table.code], arm_of[table.code], table.minute, counts)
+            for table, counts in ((trials, net), (values, measured), (shared, (shared.excess,)))
+        ]
 
     def _codes(self, closed: Closed) -> tuple[list[str], I64, I64]:
         """Task index and arm index per code; -1 for groups that are not arms."""
@@ -172,15 +187,14 @@ class Routing:
         self,
         name: str,
         task: _Task,
-        trials: _Entries | None,
-        values: _Entries | None,
+        news: _News,
         alerts: list[tuple[int, Alert]],
         end: int,
     ) -> Iterator[Recommendation]:
         alerts.sort(key=lambda dated: dated[0])
         cursor = _Cursor()
-        for now in [instant for instant in self._instants(task, trials, alerts) if instant <= end]:
-            self._read_up_to(now, task, trials, values, cursor)
+        for now in [instant for instant in self._instants(task, news.trials, alerts) if instant <= end]:
+            self._read_up_to(now, task, news, cursor)
             fresh = False
             while cursor.alerts < len(alerts) and alerts[cursor.alerts][0] <= now:
                 fresh |= _apply_alert(task, alerts[cursor.alerts][1], now)
@@ -190,7 +204,7 @@ class Routing:
                 recommendation = self._issue(name, task, now)
                 if recommendation is not None:
                     yield recommendation
-        self._read_up_to(None, task, trials, values, cursor)
+        self._read_up_to(None, task, news, cursor)
 
     def _instants(self, task: _Task, trials: _Entries | None, alerts: list[tuple[int, Alert]]) -> list[int]:
         instants = {at for at, _ in alerts}
@@ -206,25 +220,19 @@ class Routing:
         boundary: I64 = -(-((minutes + 1) * MINUTE_US) // every) * every
         return boundary
 
-    def _read_up_to(
-        self, now: int | None, task: _Task, trials: _Entries | None, values: _Entries | None, cursor: _Cursor
-    ) -> None:
-        """Read on up to the minutes that end by `now`; hour by hour, because trials and values share the open hour."""
-        new_trials, cursor.trials = _up_to(now, trials, cursor.trials)
-        new_values, cursor.values = _up_to(now, values, cursor.values)
-        if new_trials is not None:
-            called = new_trials.counts[2] > 0
-            task.counts.record_calls(new_trials.arms[called], new_trials.minutes[called])
-            if task.due == NEVER:
-                task.due = int(self._boundary(new_trials.minutes[:1])[0])
-        parts = [
-            (part, rows)
-            for part, rows in (
-                (new_trials, (SUCCESSES, FAILURES, CALLED)),
-                (new_values, (COST, COSTED, LATENCY, TIMED)),
-            )
-            if part is not None
-        ]
+    def _read_up_to(self, now: int | None, task: _Task, news: _News, cursor: _Cursor) -> None:
+        """Read on up to the minutes that end by `now`; hour by hour, because all kinds share the open hour."""
+        parts: list[tuple[_Entries, tuple[int, ...]]] = []
+        for kind, (entries, rows) in enumerate(zip(news, _ROWS, strict=True)):
+            part, cursor.read[kind] = _up_to(now, entries, cursor.read[kind])
+            if part is None:
+                continue
+            parts.append((part, rows))
+            if entries is news.trials:
+                called = part.counts[2] > 0
+                task.counts.record_calls(part.arms[called], part.minutes[called])
+                if task.due == NEVER:
+                    task.due = int(self._boundary(part.minutes[:1])[0])
         for hour in sorted({hour for part, _ in parts for hour in np.unique(part.minutes // 60).tolist()}):
             for part, rows in parts:
                 cut = slice(*np.searchsorted(part.minutes, [hour * 60, hour * 60 + 60]).tolist())
@@ -368,4 +376,7 @@ def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
 def _facts(counts: list[float]) -> ArmFacts:
     cost = counts[COST] / counts[COSTED] / 1e9 if counts[COSTED] > 0 else None
     latency = counts[LATENCY] / counts[TIMED] / 1e3 if counts[TIMED] > 0 else None
-    return ArmFacts(counts[SUCCESSES], counts[FAILURES], cost, counts[COSTED], latency, counts[TIMED])
+    resolved = counts[SUCCESSES] + counts[FAILURES]
+    # Whatever outcomes share, they are one at least.
+    effect = min(1 + counts[SHARED] / GRAIN / resolved, max(resolved, 1.0)) if resolved > 0 else 1.0
+    return ArmFacts(counts[SUCCESSES], counts[FAILURES], cost, counts[COSTED], latency, counts[TIMED], effect)

@@ -13,7 +13,8 @@ count as agreement.
 
 What is used is an upper bound of rho, 1 until something is known: two deviations by the delta method on units (high
 enough 19 times in 20), as if `_AGREEING` more units had agreed in all, and as if of the rarer verdict's pairs `_PAIRS`
-more had been alike (the rule of three: none seen among k is up to 3 / k).
+more had been alike (the rule of three: none seen among k is up to 3 / k). Intervals, which are to hold the truth as
+often as they say and not more, use the same with one deviation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ COHORT: Final = 10
 """Units of a group that are compared with each other at least."""
 _AGREEING: Final = 2.0
 _PAIRS: Final = 3.0
+_LIKELY: Final = 1.0
 _Z: Final = 2.0
 """Deviations: with 1.645, that of 95 %, one bound in ten was too low in simulations, as cohorts are small."""
 _DAYS: Final = 56.0
@@ -55,13 +57,15 @@ class Agreement:
 
     Attributes:
         rho: upper bound per kind, 1 where nothing is known; shape (rows,).
+        likely: what it is not likely to exceed, for intervals; likewise.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         """Start empty, or from the `state()` of another instance."""
         self._pending: F64 = np.zeros((0, _MOMENTS)) if state is None else state["pending"]
         self._sums: F64 = np.zeros((0, _SUMS)) if state is None else state["sums"]
-        self.rho: F64 = _bound(self._sums)
+        self.rho: F64 = _bound(self._sums, _Z)
+        self.likely: F64 = _bound(self._sums, _LIKELY)
 
     def __len__(self) -> int:
         return len(self._sums)
@@ -73,6 +77,7 @@ class Agreement:
             self._pending = np.concatenate((self._pending, np.zeros((more, _MOMENTS))))
             self._sums = np.concatenate((self._sums, np.zeros((more, _SUMS))))
             self.rho = np.concatenate((self.rho, np.ones(more)))
+            self.likely = np.concatenate((self.likely, np.ones(more)))
 
     def end(self, group: I64, trials: I64, failures: I64, kind: I64, days: int) -> None:
         """Learn from units that are over.
@@ -93,7 +98,7 @@ class Agreement:
             for row, sums in zip(kind[ready].tolist(), _sums(self._pending[ready]), strict=True):
                 self._sums[row] += sums
             self._pending[ready] = 0.0
-        self.rho = _bound(self._sums)
+        self.rho, self.likely = _bound(self._sums, _Z), _bound(self._sums, _LIKELY)
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
@@ -134,11 +139,11 @@ def _sums(moments: F64) -> F64:
     return np.stack((u, pairs, x, chance, own * xx, own * xy, own * yy), axis=1)
 
 
-def _bound(sums: F64) -> F64:
+def _bound(sums: F64, deviations: float) -> F64:
     of = _Sums(*sums.T)
     known = (of.chance > 0) & (of.pairs > 0)
     chance, pairs = np.where(known, of.chance, 1.0), np.where(known, of.pairs, 1.0)
     differ = of.within / chance
     error = np.sqrt(np.maximum(of.xx - 2 * differ * of.xy + differ**2 * of.yy, 0.0)) / chance
-    least = differ * of.units / (of.units + _AGREEING) * pairs / (pairs + _PAIRS) - _Z * error
+    least = differ * of.units / (of.units + _AGREEING) * pairs / (pairs + _PAIRS) - deviations * error
     return np.where(known, np.clip(1 - least, 0.0, 1.0), 1.0)

@@ -105,7 +105,14 @@ def expected(history: DelayHistory, group: I64, calls: I64, age_us: I64) -> Expe
 
 
 def correct(
-    successes: I64, failures: I64, calls: I64, expected: Expected, weight: tuple[F64, F64], z: float = Z_95
+    successes: I64 | F64,
+    failures: I64 | F64,
+    calls: I64 | F64,
+    expected: Expected,
+    weight: tuple[F64, F64],
+    z: float = Z_95,
+    *,
+    effect: F64 | float = 1.0,
 ) -> Corrected:
     """Delay-corrected rates of windows.
 
@@ -116,6 +123,7 @@ def correct(
         expected: Sums over the window's cells.
         weight: n_0 and n_1, verdicts the delay distributions rest on.
         z: Quantile of the interval.
+        effect: Design effect of the rate, >= 1: verdicts tell as much as so many times fewer independent ones.
 
     Returns:
         `rate` is nan where nothing is resolved or no verdict of one kind can be in yet. `maturity` is the share of the
@@ -133,7 +141,7 @@ def correct(
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         known = (successes + failures > 0) & (g0 > 0) & (g1 > 0)
         logit = np.log((successes + 0.5) / (failures + 0.5)) - np.log(g1 / g0)
-        variance = 1 / (successes + 0.5) + 1 / (failures + 0.5)
+        variance = 1 / (successes / effect + 0.5) + 1 / (failures / effect + 0.5)
         variance += (expected.failures_spread / expected.failures) ** 2
         variance += (expected.successes_spread / expected.successes) ** 2
         logit, half = np.where(known, logit, np.nan), z * np.sqrt(variance)

@@ -33,11 +33,11 @@ class Noticing(NamedTuple):
     """Probability that it is noticed within 7 days."""
 
 
-def noticing(successes: I64, failures: I64, per_day: F64) -> Noticing:
+def noticing(successes: I64 | F64, failures: I64 | F64, per_day: F64) -> Noticing:
     """How soon a drop of 5 points would be noticed. Some ms for 10,000 groups; a group's answer is its own.
 
     Args:
-        successes: Outcomes of the baseline, shape (n,), >= 0.
+        successes: Outcomes of the baseline, shape (n,), >= 0; independent ones, so they need not be whole.
         failures: The same.
         per_day: Outcomes a day at present, shape (n,). The baseline is as old as all of it takes at this traffic.
 

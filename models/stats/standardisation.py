@@ -169,9 +169,9 @@ def _part(points: float, variance: float) -> Part:
 
 
 def _both(of: I64, values: I64) -> I64:
-    _, place = np.unique(np.stack((of, values)), axis=1, return_inverse=True)
-    codes: I64 = place.ravel().astype(np.int64)
-    return codes
+    # As one number: to sort pairs takes ten times as long.
+    _, place = np.unique(of * (values.max(initial=0) + 1) + values, return_inverse=True)
+    return place.ravel().astype(np.int64)
 
 
 def _first(of: I64) -> I64:

@@ -5,7 +5,7 @@ while any connection of a process to a path is open, DuckDB up to 1.4 answers a 
 file that was opened first; and a connection that stays open reads its own file for ever, also when that is deleted.
 So the link is resolved here, and the file attached to a new database in memory.
 
-DuckDB is imported by `open_snapshot` alone: the package needs pydantic and nothing else.
+DuckDB is imported when a snapshot is opened: the package needs pydantic and nothing else.
 """
 
 from __future__ import annotations
@@ -96,6 +96,18 @@ def open_snapshot(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
         with open_snapshot("out") as snapshot:
             rates = snapshot.execute("SELECT task_type, rate FROM current_rates WHERE span = '24h'").fetchall()
     """
+    connection, file = _opened(path)
+    _show_texts(connection, texts_folder(file))
+    return connection
+
+
+def open_tables(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
+    """`open_snapshot` without the view `texts`, of whose files it reads nothing."""
+    return _opened(path)[0]
+
+
+def _opened(path: str | os.PathLike[str]) -> tuple[duckdb.DuckDBPyConnection, Path]:
+    """A connection to the newest snapshot, and its file; errors as `open_snapshot` says."""
     try:
         import duckdb
     except ImportError as missing:
@@ -112,14 +124,13 @@ def open_snapshot(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
             connection.execute(f"ATTACH '{quoted}' AS outcomes (READ_ONLY, TYPE duckdb)")
             connection.execute("USE outcomes")
             connection.execute("SELECT version FROM pipeline").fetchall()
-            _show_texts(connection, texts_folder(file))
         except duckdb.Error as wrong:
             connection.close()
             reason = str(wrong).partition("\n")[0]
             if file.exists():
                 break
         else:
-            return connection
+            return connection, file
     raise NoSnapshotError(
         f"{path}: must be a snapshot that aftercall wrote and this user may read; got: {reason} (give the path of "
         "outcomes.duckdb, or of the folder of a run)"

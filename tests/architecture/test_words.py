@@ -28,6 +28,7 @@ UNIT_NAME: Final = re.compile(
 SETTLED: Final = ("connectors", "flows", "models", "aftercall")
 SHARED: Final = {
     "Time": "import paths of the sdk are promised: text in events, a datetime in records",
+    "Arm": "what a router draws, and the record of it with weight and evidence; import paths are promised",
 }
 """Public names that may stand in several modules of a room, and why."""
 

@@ -142,13 +142,13 @@ class Pipeline:
             self._seen = (snapshot, rows[0] if rows else {})
         return dict(self._seen[1])
 
-    def table(self, query: str) -> list[dict[str, Any]]:
+    def table(self, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Rows of a query on the newest snapshot; none before there is one."""
         link = self.out / "outcomes.duckdb"
         if not link.exists():
             return []
         with duckdb.connect(str(link.resolve()), read_only=True) as snapshot:
-            found = snapshot.execute(query)
+            found = snapshot.execute(query, list(parameters))
             names = [str(column[0]) for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

@@ -61,6 +61,7 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     comparison.assert_volumes_alike(killed / live.OUT, undisturbed / live.OUT)
     comparison.assert_alarms_alike(killed / live.OUT, undisturbed / live.OUT)
     comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT, kinds=kinds)
+    comparison.assert_intervals_alike(killed / live.OUT, undisturbed / live.OUT)
     comparison.assert_sources_alike(killed / live.OUT, undisturbed / live.OUT, HELD_FROM)
     left, expected = (
         comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources, kinds=kinds)

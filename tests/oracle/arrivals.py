@@ -130,12 +130,14 @@ class ReferenceSeries:
             self.spread[at] += mu**2 * (0.05 + 1 / own)
             days = self._days() + self.phi / max(self.known, 1e-9) + self.spread[at] / max(self.due[at], 1e-9) ** 2
             a, m, n = 1 / days, max(self.due[at] / self.phi, 1e-9), self.today / self.phi
-            for trial in self.trials[at]:
+            for trial, as_it_is in zip(self.trials[at], self.trials[0], strict=True):
                 ratio = math.log((a + m) / (a + trial.ratio * m))
                 gain = a * ratio + n * (math.log(trial.ratio) + ratio)
                 change = min(gain - trial.gain, self._most(trial.ratio, events, mu))
                 trial.gain += change
-                trial.r = min((trial.r + 1 / WEEK) * math.exp(change), 1e15)
+                # An hour off counts since the profile as it is has been wrong, which is tested first (at == 0).
+                carried = min(trial.r, as_it_is.r)
+                trial.r = min((carried + 1 / WEEK) * math.exp(change), 1e15)
                 trial.cusum += change
                 if trial.cusum > 0:
                     trial.seen, trial.foreseen = trial.seen + events, trial.foreseen + mu
@@ -143,15 +145,23 @@ class ReferenceSeries:
                     trial.cusum, trial.since, trial.seen, trial.foreseen = 0.0, hour + 1, 0.0, 0.0
                 if at == 0:
                     changes.append(change)
-            first = (events * math.log(max(due[0], 1e-9)) - due[0]) / self.phi
-            likely = (events * math.log(max(mu, 1e-9)) - mu) / self.phi
+            first = self._likely(slots[0], events, due[0])
+            likely = self._likely(slot, events, mu)
             self.lead[at] = max(self.lead[at] + likely - first, 0.0)
         return changes
+
+    def _likely(self, slot: int, events: float, due: float) -> float:
+        """Logarithm of the negative binomial likelihood of an hour, but for what all profiles have in common."""
+        a, n = 1 / (0.05 + self.phi / (self._weight(slot) + self.events[slot])), events / self.phi
+        m = max(due / self.phi, 1e-9)
+        return math.lgamma(n + a) - math.lgamma(a) + a * math.log(a / (a + m)) + n * math.log(m / (a + m))
 
     def _most(self, ratio: float, events: float, due: float) -> float:
         """What an hour may add to the evidence."""
         if ratio > 1:
             return self.mosts[1] if events >= 2 * due else 0.0
+        if 2 * events > due:
+            return 0.0
         lumps = due / self.phi
         return min(lumps, self.mosts[0]) if lumps >= 3 else lumps
 
@@ -214,7 +224,7 @@ class ReferenceSeries:
             lead if abs(self.moved + shift) <= 1 and due / 2 <= self.today <= 2 * due and due >= 5 * self.phi else 0.0
             for shift, lead, due in zip(SHIFTS, self.lead, self.due, strict=True)
         ]
-        if max(leads) >= 8.0:
+        if max(leads) >= 15.0:
             self.moved += SHIFTS[leads.index(max(leads))]
             self._clear(hour)
 
@@ -232,7 +242,13 @@ class ReferenceSeries:
             best = max(trial.cusum for trial in self.trials[0][part])
             near = [trial for trial in self.trials[0][part] if trial.cusum >= best / 2]
             parts = [trial.seen / max(trial.foreseen, 1e-9) for trial in near]
-            least.append((min(means), near[parts.index((max if part.start else min)(parts))]))
+            # Clocks change seldom: a quarter of the evidence will do against a profile an hour off.
+            least.append(
+                (
+                    min(means[0], *(4.0 * mean for mean in means[1:])),
+                    near[parts.index((max if part.start else min)(parts))],
+                )
+            )
         up = len(least) > 1 and least[1][0] > least[0][0]
         mean, trial = least[int(up)]
         enough = trial.foreseen >= 5 or (up and min(self.mean * DAY, trial.seen) >= 5)

@@ -104,6 +104,14 @@ class ReferenceDrift:
         self.known = ReferenceKnown(settings)
         self.rhos: dict[str, float] = {}
         """Agreement within units by task type, as the day began."""
+        self.likely: dict[str, float] = {}
+        """The same, as intervals have it."""
+
+    def design_effects(self) -> dict[Group, float]:
+        """Of every watch."""
+        return {
+            group: watch.weights.design_effect(self.likely.get(group[0], 1.0)) for group, watch in self.watches.items()
+        }
 
     def minute(self, minute: int, facts: Mapping[tuple[str, str, str], Facts]) -> list[Found]:
         """Alarms at the end of this minute."""
@@ -126,7 +134,7 @@ class ReferenceDrift:
             watch = self.watches[group]
             watch.calls.add(minute, happened.calls)
             rho = self.rhos.get(group[0], 1.0)
-            less = watch.weights.take(minute, happened.of_units, rho)
+            less = watch.weights.take(minute, len(happened.trials), happened.of_units, rho)
             if happened.trials and self._warm(watch, minute):
                 failed = sum(not success for success, _ in happened.trials)
                 alarm = self._batch(watch, minute, failed, len(happened.trials), less)
@@ -169,8 +177,9 @@ class ReferenceDrift:
             for agreement in self._agreements.values():
                 agreement.forget(gap)
             for watch in self.watches.values():
-                watch.weights.begin_day(day)
+                watch.weights.begin_day(day, gap)
             self.rhos = {task: agreement.rho() for task, agreement in self._agreements.items()}
+            self.likely = {task: agreement.rho(deviations=1.0) for task, agreement in self._agreements.items()}
         self._day = day
         self.known.begin_day(day, self.watches.values())
 

@@ -21,7 +21,7 @@ from models.alarms.digits import significant
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.success_rate.suspicions import Suspicions
-from models.messages import NO_VALUES, Closed, Deployed, Group, TrialDelays, TrialDeltas, UnitTrials
+from models.messages import NO_VALUES, AnyGroup, Closed, Deployed, Group, TrialDelays, TrialDeltas, UnitTrials
 from models.stats.agreement import Agreement
 from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
@@ -239,6 +239,7 @@ def test_the_traffic_has_what_makes_it_hard() -> None:
     assert {0.1 < rho < 0.9 for rho in rhos} == {True, False}, (
         "agreement within units is learned nowhere, or everywhere"
     )
+    assert max(effect for seed in SEEDS for effect in reference(seed)[1].design_effects().values()) > 1.01
 
 
 @pytest.mark.slow
@@ -248,6 +249,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
     """`cuts`: spans of minutes that close together, how often in a row, and whether a resume follows."""
     history, (found, slow) = traffic(seed), reference(seed)
     detector, alarms, suspicions = SuccessRateDetector(EAGER), list[Alarm](), Suspicions(0, ())
+    effects: dict[AnyGroup, float] = {}
     begin, last, turn = START, START + DAYS * DAY, 0
     while begin < last:
         span, times, resumed = cuts[turn] if turn < len(cuts) else (DAY, 1, False)
@@ -256,6 +258,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
             end = min(begin + span, last)
             alarms += detector.close(message(history, begin, end))
             suspicions = detector.suspicions() or suspicions
+            effects |= dict(detector.design_effects())
             begin = end
         if resumed:
             detector = SuccessRateDetector(EAGER, pickle.loads(pickle.dumps(detector.state())))
@@ -300,6 +303,8 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
     means = np.array([watch.means() for watch in watches])
     assert state["r"].mean(axis=2) == pytest.approx(means, rel=1e-6)
     assert learned_rhos(detector) == pytest.approx(slow.rhos, rel=1e-9)
+    found_effects = {group: effects.get(group, 1.0) for group in slow.watches}
+    assert found_effects == pytest.approx(slow.design_effects(), rel=1e-9)
     for name in ("rho_hour", "rho_day"):
         rhos = [getattr(watch.variation, name) for watch in watches]
         assert state["dispersion"][name] == pytest.approx(np.array(rhos), rel=1e-9)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COHORT, AGREEING, PAIRS, DEVIATIONS = 10, 2.0, 3.0, 2.0
 MEMORY_DAYS = 56.0
+SIZES_DAYS = 14.0
 
 
 @dataclass
@@ -68,13 +69,13 @@ class Agreement:
         self.xy += of_one * sum(x * y for x, y in zip(differing, by_chance, strict=True))
         self.yy += of_one * sum(y * y for y in by_chance)
 
-    def rho(self) -> float:
-        """Upper bound of the correlation within units."""
+    def rho(self, deviations: float = DEVIATIONS) -> float:
+        """Upper bound of the correlation within units; with one deviation what intervals use."""
         if self.chance <= 0 or self.pairs <= 0:
             return 1.0
         differ = self.within / self.chance
         error = math.sqrt(max(self.xx - 2 * differ * self.xy + differ**2 * self.yy, 0.0)) / self.chance
-        least = differ * self.units / (self.units + AGREEING) * self.pairs / (self.pairs + PAIRS) - DEVIATIONS * error
+        least = differ * self.units / (self.units + AGREEING) * self.pairs / (self.pairs + PAIRS) - deviations * error
         return min(max(1 - least, 0.0), 1.0)
 
 
@@ -88,9 +89,15 @@ class Weights:
     """Whether it is a group: only these teach what units have in common."""
     open: dict[int, Unit] = field(default_factory=dict)
     cohort: list[tuple[int, int]] = field(default_factory=list)
+    arrived: float = 0.0
+    """Trials, of calls with and without a unit; older ones discounted, as are `pairs`."""
+    pairs: float = 0.0
+    """Ordered pairs of two trials of one unit."""
 
-    def begin_day(self, day: int) -> None:
+    def begin_day(self, day: int, gap: int) -> None:
         """Forget the units whose first trial was before the day before this one."""
+        keep = math.exp(-gap / SIZES_DAYS)
+        self.arrived, self.pairs = self.arrived * keep, self.pairs * keep
         over = [name for name, unit in self.open.items() if unit.first < (day - 1) * DAY]
         for name in over:
             unit = self.open.pop(name)
@@ -100,8 +107,13 @@ class Weights:
             self.agreement.learn(self.cohort)
             self.cohort = []
 
-    def take(self, minute: int, trials: Iterable[tuple[int, bool]], rho: float) -> tuple[float, float]:
-        """By how much the failures, and the successes, of a minute weigh less than their number."""
+    def design_effect(self, rho: float) -> float:
+        """How many times the variance of a rate is that of independent trials (Kish 1965)."""
+        return 1 + rho * self.pairs / self.arrived if self.arrived else 1.0
+
+    def take(self, minute: int, count: int, trials: Iterable[tuple[int, bool]], rho: float) -> tuple[float, float]:
+        """By how much the failures, and the successes, of a minute weigh less than their number, `count` in all."""
+        self.arrived += count
         by_unit: dict[int, list[bool]] = {}
         for name, success in trials:
             by_unit.setdefault(name, []).append(success)
@@ -112,5 +124,6 @@ class Weights:
             for success in (False, True):
                 count = verdicts.count(success)
                 less[success] += count - grained(count * weight)
+            self.pairs += len(verdicts) * (len(verdicts) - 1) + 2 * unit.trials * len(verdicts)
             unit.trials, unit.failures = unit.trials + len(verdicts), unit.failures + verdicts.count(False)
         return less[0], less[1]

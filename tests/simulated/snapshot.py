@@ -20,7 +20,7 @@ TABLES = f"""
 CREATE TABLE rates ({GROUP}, grain VARCHAR, window_start TIMESTAMP, {MEASURES});
 CREATE TABLE segment_rates ({GROUP}, segment VARCHAR, grain VARCHAR, window_start TIMESTAMP, {MEASURES});
 CREATE TABLE current_rates ({GROUP}, span VARCHAR, {MEASURES}, as_of TIMESTAMP, outcomes_per_day DOUBLE,
-  power_days DOUBLE, power_within_week DOUBLE);
+  power_days DOUBLE, power_within_week DOUBLE, design_effect DOUBLE, task_design_effect DOUBLE);
 CREATE TABLE alerts (event_id VARCHAR, seq BIGINT, alert_id VARCHAR, state VARCHAR, kind VARCHAR, severity VARCHAR,
   opened_at TIMESTAMP, updated_at TIMESTAMP, closed_at TIMESTAMP, {GROUP}, metric VARCHAR, direction VARCHAR,
   baseline DOUBLE, current DOUBLE, effect_low DOUBLE, effect_high DOUBLE, changed_at TIMESTAMP, promise VARCHAR,

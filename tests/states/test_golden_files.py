@@ -54,6 +54,7 @@ def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     comparison.assert_volumes_alike(out, undisturbed / files.OUT)
     comparison.assert_alarms_alike(out, undisturbed / files.OUT)
     comparison.assert_weights_alike(out, undisturbed / files.OUT, kinds)
+    comparison.assert_intervals_alike(out, undisturbed / files.OUT)
     comparison.assert_sources_alike(out, undisturbed / files.OUT, HELD_FROM)
     left, expected = (
         comparison.tables(one, of_sources=of_sources, kinds=kinds) for one in (out, undisturbed / files.OUT)

@@ -333,12 +333,13 @@ def _held_calls(state: dict[str, Any]) -> Any:
 
 
 def _found(results: list[Any]) -> Any:
-    """What the minutes led to, without the minutes; of suspicions, which replace each other, the last."""
+    """What the minutes led to, without the minutes; of what replaces what was before (suspicions), the last."""
     looks = [result.suspicions for result in results if result.suspicions is not None]
-    return {"suspicions": looks[-1:]} | {
+    effects = {group: effect for result in results for group, effect in result.design_effects}
+    return {"suspicions": looks[-1:], "design_effects": effects} | {
         name: [one for result in results for one in getattr(result, name)]
         for name in results[0]._fields
-        if name not in {"closed", "open_alerts", "suspicions"}
+        if name not in {"closed", "open_alerts", "suspicions", "design_effects"}
     }
 
 

@@ -16,8 +16,9 @@ DOCUMENTS = sorted(
     for top in ROOT.iterdir()
     if not top.name.startswith(".")
     for path in ([top] if top.suffix == ".md" else top.rglob("*.md"))
+    if "node_modules" not in path.parts
 )
-"""Every Markdown file outside hidden folders."""
+"""Every Markdown file of ours outside hidden folders."""
 
 WIDTH = "100"
 """Columns of the terminal whose output the documents show."""

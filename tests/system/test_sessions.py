@@ -66,3 +66,18 @@ def test_more_sessions_than_may_be_known_are_counted_with_an_alert(tmp_path: Pat
         2,
         "join.session_wait",
     )
+
+
+def test_intervals_allow_for_one_verdict_of_a_whole_conversation_from_the_first_hour_on(tmp_path: Path) -> None:
+    """40 calls of ten conversations, each with one thumb; and the same calls, judged one by one, without sessions."""
+    calls = [call(number, model="m", session_id=f"s-{number // 4}") for number in range(40)]
+    thumbs = [thumb(f"s-{number}", 4 * number + 10, success=number > 1, scope="all") for number in range(10)]
+    written(tmp_path, calls, thumbs)
+    counts(aftercall(tmp_path, "replay", *FILES, "--out", "shared", "--json"))
+    alone = [{name: value for name, value in one.items() if name != "session_id"} for one in calls]
+    written(tmp_path, alone, [outcome(number, success=number > 7) for number in range(40)])
+    counts(aftercall(tmp_path, "replay", *FILES, "--out", "alone", "--json"))
+    query = "SELECT successes, failures, design_effect, rate_low, rate_high FROM current_rates WHERE span = '7d'"
+    ((*shared, low, high),), ((*single, least, most),) = (table(tmp_path / out, query) for out in ("shared", "alone"))
+    assert (shared, single) == ([32, 8, 4.0], [32, 8, 1.0])
+    assert low < least < most < high

@@ -25,7 +25,7 @@ from models.drift.success_rate.suspicions import Lookout, Suspicions
 from models.drift.success_rate.units import UnitWeights, of_minutes
 from models.drift.success_rate.weekly import of_week
 from models.drift.trial_history import TrialHistory, change_in
-from models.messages import Closed, Group, TrialDelays, TrialDeltas, UnitTrials
+from models.messages import AnyGroup, Closed, Group, TrialDelays, TrialDeltas, UnitTrials
 from models.stats.dispersion import GRAIN
 from models.stats.shiryaev_roberts import (
     DOWN,
@@ -64,7 +64,7 @@ class SuccessRateDetector:
     """Watches (task, model, config), (task, model) and (task); a roll-up's trials are the sums of its groups' trials.
 
     Per watch: about 540 bytes, 16 more per hour with trials of the last 28 days, and the open alert. What comes out
-    does not depend on how minutes are cut into calls of `close`.
+    does not depend on how minutes are cut into calls of `close`. `units`: what trials share.
     """
 
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
@@ -73,7 +73,7 @@ class SuccessRateDetector:
         self._statistics = ShiryaevRoberts(min_trials=settings.min_trials)
         self._watches = SeriesIndex()
         self._odds = DelayOdds()
-        self._units = UnitWeights()
+        self.units = UnitWeights()
         self._day = _NOT_YET
         self._warmup: I64 = np.zeros(0, np.int64)
         # Minute at which the baseline starts, and whether it is that of the parent.
@@ -125,12 +125,17 @@ class SuccessRateDetector:
         """Those at the end of the last whole hour; None where none has ended since this was last asked."""
         return self._lookout.take()
 
+    def design_effects(self) -> list[tuple[AnyGroup, float]]:
+        """See `Drift.design_effects`."""
+        effects = self.units.design_effects(self._watches.parent)
+        return [(self._watches.groups[watch], effect) for watch, effect in effects]
+
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
         return {
             "watches": self._watches.state(),
             "odds": self._odds.state(),
-            "units": self._units.state(),
+            "units": self.units.state(),
             "day": self._day,
             "warmup": self._warmup,
             "week": self._week,
@@ -149,7 +154,7 @@ class SuccessRateDetector:
         state = with_own_days(state)
         self._statistics = ShiryaevRoberts.from_state(state, min_trials=self._settings.min_trials)
         self._watches, self._odds = SeriesIndex(state["watches"]), DelayOdds(state["odds"])
-        self._units = UnitWeights(state["units"])
+        self.units = UnitWeights(state["units"], self._watches.parent)
         self._day, self._warmup, self._since = state["day"], state["warmup"], state["since"]
         self._inherited, self._heirloom = state["inherited"], state["heirloom"]
         self._week, self._week_baseline = state["week"], state["week_baseline"]
@@ -187,7 +192,7 @@ class SuccessRateDetector:
             self._week_baseline = np.stack((self._statistics.failures, self._statistics.trials))
         self._statistics.begin_day(day, self._watches.is_config())
         self._odds.delays.begin_day(day)
-        self._units.begin_day(day, self._watches.groups, self._watches.parent)
+        self.units.begin_day(day, self._watches.groups, self._watches.parent)
         self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
         self._known.begin_day(day, self._since)
 
@@ -202,7 +207,7 @@ class SuccessRateDetector:
         key, failed, tried = per_watch(levels, trials)
         watch, minute = key >> 32, key & 0xFFFFFFFF
         odds = self._odds.at(calls, watch, minute, tried)
-        failed, tried = self._units.weighed(key, failed, tried, levels, units, self._watches.parent)
+        failed, tried = self.units.weighed(key, failed, tried, levels, units, self._watches.parent)
         learned = learned_failures(failed, odds)
         rows = Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
         warmup = self._warmup[watch]

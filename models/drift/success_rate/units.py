@@ -15,15 +15,18 @@ import numpy as np
 
 from aftercall.times import MINUTES_PER_DAY
 from models.arrays import F64, I32, I64, U64
-from models.columns.group_sums import runs
+from models.columns.group_sums import runs, runs_of
 from models.columns.hash_index import HashIndex
 from models.columns.struct_of_arrays import StructOfArrays
-from models.messages import AnyGroup, UnitTrials
+from models.drift.success_rate.unit_sizes import UnitSizes
+from models.messages import NO_SHARED, AnyGroup, SharedTrials, UnitTrials
 from models.stats.agreement import Agreement, effective
 from models.stats.dispersion import GRAIN
 
 _SPREAD: Final = np.uint64(0xD1342543DE82EF95)
 _KEPT: Final = MINUTES_PER_DAY
+_NO_CODE: Final = -1
+_NO_WATCHES: Final[I64] = np.zeros(0, np.int64)
 
 
 class _Units(NamedTuple):
@@ -39,18 +42,23 @@ class _Units(NamedTuple):
 class UnitWeights:
     """Trials of units within each watch, 24 bytes each and as many for the index, and what the task types learned."""
 
-    def __init__(self, state: dict[str, Any] | None = None) -> None:
-        """Start empty, or from the `state()` of another instance."""
+    def __init__(self, state: dict[str, Any] | None = None, parent: I64 = _NO_WATCHES) -> None:
+        """Start empty, or from the `state()` of another instance; `parent` as in `series.py`."""
         self._day = -1 if state is None else state["day"]
         self._agreement = Agreement(None if state is None else state["agreement"])
         none = np.zeros(0, np.int32)
         columns = (none,) * 4 if state is None else state["units"]
         self._units = StructOfArrays(_Units(*(np.array(column, np.int32) for column in columns)))
         self._index = _indexed(np.zeros(0, np.uint64) if state is None else state["keys"])
+        self._sizes = UnitSizes(None if state is None else state.get("sizes"))  # earlier ones did not count them
+        self._shared: list[SharedTrials] = []
+        # What was listed before a restart is not listed again.
+        self._listed = self._effects(parent)
 
     def begin_day(self, day: int, groups: list[AnyGroup], parent: I64) -> None:
         """Forget units that are over, and learn from them; `groups`, `parent` as in `series.py`. O(units)."""
         gap, self._day = (day - self._day if self._day >= 0 else 0), day
+        self._sizes.begin_day(gap)
         if not len(self._units) and not len(self._agreement):
             return
         self._agreement.grow(len(groups))
@@ -76,22 +84,44 @@ class UnitWeights:
             units: trials among them whose calls share a unit.
             parent: see `series.py`.
         """
+        self._sizes.grow(len(parent))
+        self._agreement.grow(len(parent))
+        self._sizes.add(rows >> 32, trials)
         if not len(units.code):
             return failures, trials
-        at, of_failures, of_trials = self._excess(levels[:, units.code], units, parent)
+        at, of_failures, of_trials = self._excess(levels, units, parent)
         place = np.searchsorted(rows, at)
         failures, trials = failures.copy(), trials.copy()
         failures[place] -= of_failures
         trials[place] -= of_trials
         return failures, trials
 
-    def _excess(self, watch: I64, units: UnitTrials, parent: I64) -> tuple[I64, F64, F64]:
+    def design_effects(self, parent: I64) -> list[tuple[int, float]]:
+        """(watch, design effect) of those whose effect is another one than when this was last asked. O(watches)."""
+        effects = self._effects(parent)
+        before = np.concatenate((self._listed, np.ones(len(effects) - len(self._listed))))
+        changed = np.flatnonzero(effects != before)
+        self._listed = effects
+        return list(zip(changed.tolist(), effects[changed].tolist(), strict=True))
+
+    def _effects(self, parent: I64) -> F64:
+        self._sizes.grow(len(parent))
+        self._agreement.grow(len(parent))
+        return self._sizes.design_effects(self._agreement.likely[self._tasks(parent)])
+
+    def take_shared(self) -> SharedTrials:
+        """What trials of groups share since this was last called, by minute."""
+        parts, self._shared = self._shared or [NO_SHARED], []
+        columns: tuple[Any, ...] = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+        return SharedTrials(*columns)
+
+    def _excess(self, levels: I64, units: UnitTrials, parent: I64) -> tuple[I64, F64, F64]:
         """Per row: by how much failures and trials weigh less than their number."""
-        watches, levels = watch.ravel(), len(watch)
-        minute = np.tile(units.minute.astype(np.int64), levels)
-        key = np.tile(units.unit, levels) ^ ((watches.astype(np.uint64) + np.uint64(1)) * _SPREAD)
-        count = np.tile(units.count.astype(np.int64), levels)
-        failed = np.where(np.tile(units.success, levels) == 0, count, 0)
+        watches, depth = levels[:, units.code].ravel(), len(levels)
+        minute = np.tile(units.minute.astype(np.int64), depth)
+        key = np.tile(units.unit, depth) ^ ((watches.astype(np.uint64) + np.uint64(1)) * _SPREAD)
+        count = np.tile(units.count.astype(np.int64), depth)
+        failed = np.where(np.tile(units.success, depth) == 0, count, 0)
         # Per unit and minute.
         order = np.lexsort((minute, key))
         key, minute, watches = key[order], minute[order], watches[order]
@@ -100,7 +130,13 @@ class UnitWeights:
         trials, failures = (np.add.reduceat(column[order], starts) for column in (count, failed))
         key, minute, watches = key[starts], minute[starts], watches[starts]
         before = self._count(key, watches, minute, trials, failures)
-        rho = self._rho(parent)[watches]
+        pairs = trials * (trials - 1 + 2 * before)
+        self._sizes.pair(watches, pairs)
+        task = self._tasks(parent)[watches]
+        rho = self._agreement.rho[task]
+        code_of = np.full(len(parent), _NO_CODE)
+        code_of[levels[0, units.code]] = units.code
+        self._share(code_of[watches], minute, np.rint(self._agreement.likely[task] * pairs * GRAIN).astype(np.int64))
         weight = (effective(before + trials, rho) - effective(before, rho)) / trials
         less = [part - np.rint(part * weight * GRAIN) / GRAIN for part in (failures, trials - failures)]
         order, starts = runs((watches << 32) | minute)
@@ -115,6 +151,7 @@ class UnitWeights:
             "agreement": self._agreement.state(),
             "units": tuple(self._units.columns),
             "keys": self._index.row_key[: len(self._units)],
+            "sizes": self._sizes.state(),
         }
 
     def _count(self, key: U64, watch: I64, minute: I64, trials: I64, failures: I64) -> I64:
@@ -144,9 +181,14 @@ class UnitWeights:
             task = np.where(parent[task] >= 0, parent[task], task)
         return task
 
-    def _rho(self, parent: I64) -> F64:
-        self._agreement.grow(len(parent))
-        return self._agreement.rho[self._tasks(parent)]
+    def _share(self, code: I64, minute: I64, excess: I64) -> None:
+        """Keep what a day's trials share, per group and minute; those of roll-ups have no code."""
+        some = ((code != _NO_CODE) & (excess != 0)).nonzero()[0]
+        if len(some):
+            order, starts = runs_of((minute[some], code[some]))
+            first = some[order[starts]]
+            sums = np.add.reduceat(excess[some][order], starts)
+            self._shared.append(SharedTrials(code[first].astype(np.int32), minute[first].astype(np.int32), sums))
 
 
 def of_minutes(units: UnitTrials, begin: int, end: int) -> UnitTrials:

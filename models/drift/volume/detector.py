@@ -27,6 +27,8 @@ HEARD: Final = 3
 """Hours with events after which it is over, while no profile is known."""
 LEAST_EXPECTED: Final = 5.0
 """Events that were expected, at least, where fewer came: fewer can stay away by chance at any rate."""
+_SELDOM: Final = 4.0
+"""Clocks change twice a year: against a profile an hour off a part of the evidence will do, so many times less."""
 _LEVEL = 0.99
 
 
@@ -165,14 +167,15 @@ class ArrivalDetector:
         """Rows whose R has reached the threshold whichever profile is right, and that are plainly fewer or more."""
         few, c = len(FEWER), self._profile.columns
         # Each of the three profiles is refuted by so much at least: shape (series,) each.
-        least = [part.mean(axis=2).min(axis=1) for part in (r[:, :, :few], r[:, :, few:]) if part.shape[2]]
+        parts = [part.mean(axis=2) for part in (r[:, :, :few], r[:, :, few:]) if part.shape[2]]
+        least = [np.minimum(part[:, 0], _SELDOM * part[:, 1:].min(axis=1)) for part in parts]
         for row in np.flatnonzero(learning & (np.max(least, axis=0) >= self._threshold)).tolist():
             up = len(least) > 1 and least[1][row] > least[0][row]
             part = slice(few, None) if up else slice(few)
             # Of the ratios that nearly all of the evidence is for, the one whose time shows it plainest.
             near = np.flatnonzero(c.cusum[row, 0, part] >= c.cusum[row, 0, part].max() / 2)
-            parts = c.seen[row, 0, part][near] / np.maximum(c.foreseen[row, 0, part][near], 1e-9)
-            j = (part.start or 0) + int(near[parts.argmax() if up else parts.argmin()])
+            of_due = c.seen[row, 0, part][near] / np.maximum(c.foreseen[row, 0, part][near], 1e-9)
+            j = (part.start or 0) + int(near[of_due.argmax() if up else of_due.argmin()])
             seen, foreseen = float(c.seen[row, 0, j]), float(c.foreseen[row, 0, j])
             direction: Direction = "up" if up else "down"
             if not self._enough(row, foreseen, seen, up=up):

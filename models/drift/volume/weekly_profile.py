@@ -27,8 +27,11 @@ after some nights and no sooner, and busy hours within two. The hour is the unit
 one, arrivals are not steady at all.
 
 A profile may also be right, but an hour off, as after the clocks have changed. So R is kept for three profiles: as it
-is, an hour earlier, an hour later; the least of the three counts (the null hypothesis is that one of them is right).
-Where a day shows surely that another one is, the profile moves there, to an hour from where it began at most.
+is, an hour earlier, an hour later; the least of the three counts. The null hypothesis is that the profile is right as
+it is until some hour, and one of the three from then on. So the R of another one starts from that of the profile as it
+is where this is less: what an hour off has got wrong while the profile was right, such as the evening of each day,
+refutes nothing. Where hours show surely that another one is right, the profile moves there when the day ends, to an
+hour from where it began at most.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from scipy.special import gammaln
 
 from aftercall.times import HOURS_PER_DAY, HOURS_PER_WEEK
 from models.arrays import F64, I64, Bools
@@ -56,7 +60,7 @@ PROFILE_HOURS: Final = HOURS_PER_WEEK + HOURS_PER_DAY
 
 _HOLIDAYS: Final = 2 * HOURS_PER_DAY
 """Hours of holidays after which holidays are tested: two days to compare with each other."""
-_SURE: Final = 8.0
+_SURE: Final = 15.0
 """Logarithm of the likelihood ratio at which a profile moves by an hour."""
 _FEW: Final = 5.0
 """Lumps that a day must have so that it can show which profile is right."""
@@ -68,6 +72,8 @@ _EMPTY: Final = 0.1
 """Part of what is due below which an hour counts as empty."""
 _MORE: Final = 2.0
 """Times what is due, from which an hour adds to the evidence that there are more."""
+_FEWER: Final = 2.0
+"""Times what came must be due for an hour to add to the evidence that there are fewer."""
 _CROWD: Final = 3.0
 """Times what is due, and"""
 _MANY: Final = 5.0
@@ -229,10 +235,9 @@ class WeeklyProfiles:
         tested = clocks.watched & self.known(hour) & (~clocks.holiday | (c.holidays >= _HOLIDAYS))
         change = self._gained(slots, events, due, tested, clocks)
         c.evidence[:] += change
-        r = np.minimum((c.r + 1 / HOURS_PER_WEEK) * np.exp(change), _CAP)
-        np.copyto(c.r, r, where=tested[:, None, None])
+        np.copyto(c.r, self._stepped(change), where=tested[:, None, None])
         self._track(hour, change, events, due, tested)
-        self._compare(events, due, tested)
+        self._compare(slots, events, due, tested, clocks)
         self._learn_hour(slots[:, 0], events, exposure, due[:, 0], learning & clocks.watched, clocks.holiday)
         return c.r, due[:, 0]
 
@@ -254,10 +259,15 @@ class WeeklyProfiles:
         due: F64 = exposure[:, None] * (c.events[row, slots] + weight)
         return due / (c.exposure[row, slots] + weight / np.maximum(c.mean, 1e-9)[:, None])
 
+    def _own(self, slots: I64, clocks: Clocks) -> F64:
+        """Lumps behind what is due, k + N / phi, shape (series, SHIFTS)."""
+        c, row = self._rows.columns, np.arange(len(slots))[:, None]
+        own: F64 = (self._weight(clocks)[:, None] + c.events[row, slots]) / c.phi[:, None]
+        return own
+
     def _gained(self, slots: I64, events: F64, due: F64, tested: Bools, clocks: Clocks) -> F64:
         """The change of the logarithm of the likelihood ratios, shape (series, SHIFTS, J)."""
-        c, row = self._rows.columns, np.arange(len(slots))[:, None]
-        own = (self._weight(clocks)[:, None] + c.events[row, slots]) / c.phi[:, None]
+        c, own = self._rows.columns, self._own(slots, clocks)
         counted = tested.astype(np.float64)
         c.day_events[:] += counted * events
         c.day_due[:] += counted[:, None] * due
@@ -278,9 +288,19 @@ class WeeklyProfiles:
         c = self._rows.columns
         lumps = due / c.phi[:, None]
         fewer = np.where(lumps >= _SURELY, np.minimum(lumps, c.fewer_most[:, None]), lumps)
+        # After more than was due, as where a job is an hour off midnight, all that comes is less than that.
+        fewer = np.where(_FEWER * events[:, None] <= due, fewer, 0.0)
         more = np.where(events[:, None] >= _MORE * due, c.more_most[:, None], 0.0)
         most: F64 = np.where(self.ratios < 1, fewer[:, :, None], more[:, :, None])
         return most
+
+    def _stepped(self, change: F64) -> F64:
+        """R after a change of the logarithm of its likelihood ratio, shape (series, SHIFTS, J)."""
+        r, grown = self._rows.columns.r, np.exp(change)
+        as_it_is = np.minimum((r[:, :1] + 1 / HOURS_PER_WEEK) * grown[:, :1], _CAP)
+        # Held before they take in the hour: an hour earlier has shown before what the profile as it is shows only now.
+        others = (np.minimum(r[:, 1:], as_it_is) + 1 / HOURS_PER_WEEK) * grown[:, 1:]
+        return np.concatenate((as_it_is, np.minimum(others, _CAP)), axis=1)
 
     def _track(self, hour: int, change: F64, events: F64, due: F64, tested: Bools) -> None:
         """Advance Page's cusum of the same evidence: since when, and what came since."""
@@ -292,10 +312,15 @@ class WeeklyProfiles:
         c.seen[:] = np.where(over, c.seen + (counted * events)[:, None, None], 0.0)
         c.foreseen[:] = np.where(over, c.foreseen + (counted[:, None] * due)[:, :, None], 0.0)
 
-    def _compare(self, events: F64, due: F64, tested: Bools) -> None:
-        """How much better the hours fit a profile that is an hour off (Page's cusum of the log likelihood ratio)."""
+    def _compare(self, slots: I64, events: F64, due: F64, tested: Bools, clocks: Clocks) -> None:
+        """How much better the hours fit a profile that is an hour off (Page's cusum of the log likelihood ratio).
+
+        Each profile is as uncertain as what it has seen: where hours are alike, chance makes one of three look best.
+        """
         c = self._rows.columns
-        likely = (events[:, None] * np.log(np.maximum(due, 1e-9)) - due) / c.phi[:, None]
+        a, n = 1 / (_LEAST_VARIATION + 1 / self._own(slots, clocks)), (events / c.phi)[:, None]
+        mu = np.maximum(due / c.phi[:, None], 1e-9)
+        likely = gammaln(n + a) - gammaln(a) + a * np.log(a / (a + mu)) + n * np.log(mu / (a + mu))
         lead = np.maximum(c.lead + likely - likely[:, :1], 0.0)
         np.copyto(c.lead, lead, where=tested[:, None])
 

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # they are pub
     ResourcePatternType,
     ResourceType,
 )
+from confluent_kafka.cimpl import NewPartitions
 
 from aftercall.errors import ExitCode
 from benchmarks.kafka_broker import Broker
@@ -333,6 +334,12 @@ def test_check_reaches_the_broker_and_finds_what_is_missing(real_broker: RealClu
     assert tomllib.loads(done.stdout)["kafka"]["topics"] == names
     found = json.loads(aftercall(tmp_path, "check", "--config", path, "--json").stdout)["broker"]
     assert {one["level"] for one in found} == {"ok"}
+    admin = AdminClient(dict(real_broker.client))
+    admin.create_partitions([NewPartitions(names["outcomes"], 3)])[names["outcomes"]].result(HANG_S)
+    done = aftercall(tmp_path, "check", "--config", path)
+    assert done.returncode == 0
+    assert f"{names['calls']} and {names['outcomes']}: must have as many partitions" in done.stderr
+    assert f"{names['calls']} 2 and {names['outcomes']} 3" in done.stderr
 
 
 @pytest.mark.slow

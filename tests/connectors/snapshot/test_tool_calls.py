@@ -11,11 +11,11 @@ import pytest
 
 from connectors.snapshot.columns import columns_of
 from connectors.snapshot.store import SnapshotStore
-from connectors.snapshot.tables import LOGS, PUBLISHED
+from connectors.snapshot.tables import DETAILS, LOGS
 from harness.snapshot_rows import AT, NOTHING, call, published, query
 
 MORE = ("parent", "rec", 0.25, "2026-10", "canary-1", "canary", 3, 600, 212, 2)
-NAMES = ", ".join(tuple(PUBLISHED["calls"])[-len(MORE) :])
+NAMES = ", ".join(DETAILS)
 FAILED = ("crm", False, 3, 12.5, "timeout", None, None, None, None, None, None)
 EMPTY = ("search", True, 1, None, None, False, True, True, 0, AT - 9, '[{"id":"d"}]')
 

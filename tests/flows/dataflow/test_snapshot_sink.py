@@ -22,6 +22,7 @@ from flows.dataflow.snapshot_messages import (
     CallRows,
     CellChanges,
     Clock,
+    DesignEffects,
     DigestRows,
     SnapshotMessage,
     SuspicionRows,
@@ -116,6 +117,26 @@ def test_suspicions_replace_those_before_and_outlive_a_restart(tmp_path: Path) -
     assert read(tmp_path, "SELECT epoch_us(as_of), * EXCLUDE (as_of, changed_at) FROM suspicions") == [
         (*row[:9], *row[10:])
     ]
+
+
+def test_design_effects_replace_those_before_and_outlive_a_restart(tmp_path: Path) -> None:
+    (group,) = {names for message in minute(0) if isinstance(message, CellChanges) for names in message.names}
+    partition = SnapshotPartition(settings(tmp_path), None)
+    partition.write_batch([*minute(0), DesignEffects([(group, 9.0), ((group[0], None, None), 4.0)])])
+    partition.write_batch([DesignEffects([(group, 3.0)])])
+    state = plain.unpack(plain.pack(partition.snapshot()))
+    partition._store.close()
+    resumed = SnapshotPartition(settings(tmp_path), state)
+    resumed.write_batch(minute(1))
+    resumed.snapshot()
+    resumed.close()
+    assert read(tmp_path, "SELECT DISTINCT design_effect, task_design_effect FROM current_rates") == [(3.0, 4.0)]
+    del state["design_effects"]  # that of an earlier version
+    before = SnapshotPartition(settings(tmp_path), state)
+    before.write_batch(minute(1))
+    before.snapshot()
+    before.close()
+    assert read(tmp_path, "SELECT DISTINCT design_effect, task_design_effect FROM current_rates") == [(1.0, 1.0)]
 
 
 def test_resuming_from_an_older_snapshot_ends_like_an_undisturbed_run(tmp_path: Path) -> None:

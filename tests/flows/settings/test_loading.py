@@ -190,6 +190,13 @@ def test_a_wrong_variable_is_named_as_such(monkeypatch: pytest.MonkeyPatch, tmp_
         load(written(tmp_path, '[join]\nhorizon = "3d"'))
 
 
+def test_the_variable_that_names_brokers_to_the_sdk_is_no_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERCALL_KAFKA", "localhost:9092")
+    assert load().kafka == Settings().kafka
+    monkeypatch.setenv("AFTERCALL_KAFKA", '{"brokers": "other:9092"}')
+    assert load().kafka.brokers == "other:9092"
+
+
 def test_a_variable_of_no_section_is_refused_and_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFTERCALL_CACHE", "x")
     assert load() == Settings()

@@ -162,7 +162,7 @@ def test_a_state_without_counts_of_calls_goes_on_with_the_resolved_ones() -> Non
     evidence = old["tasks"]["triage"]["evidence"]
     evidence |= {name: evidence[name][:6] for name in ("open", "settled")}
     evidence["history"] = [(hour, active, counts[:6]) for hour, active, counts in evidence["history"]]
-    again = Routing.from_state(Routing.MIGRATIONS[1](old), settings)
+    again = Routing.from_state(Routing.MIGRATIONS[2](Routing.MIGRATIONS[1](old)), settings)
     (found,) = again.close(closed([], START + 120), [])
     assert list(arms(found)) == [("b", "default")]
 

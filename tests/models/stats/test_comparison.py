@@ -9,7 +9,7 @@ import pytest
 
 from aftercall.times import HOUR_US
 from models.stats import delay_distribution as delay
-from models.stats.comparison import LOOKS, Span, compare, level, reach
+from models.stats.comparison import LOOKS, Span, _may_lie_apart, _sequences_apart, compare, level, reach
 from models.stats.delay_correction import Expected, correct, expected, shrunken
 from models.stats.intervals import newcombe, wilson
 
@@ -159,3 +159,26 @@ def test_where_all_calls_fail_or_none_does_the_change_is_seen() -> None:
         assert (found.worse.tolist(), found.better.tolist()) == ([True, False], [False, True])
     # A corrected interval that reaches the old rate speaks against it.
     assert not compare(before, now, (np.full(2, 0.01), np.full(2, 0.99))).worse.any()
+
+
+def test_all_sequences_that_lie_apart_are_looked_at() -> None:
+    rng, groups = np.random.default_rng(3), 40_000
+    sides = []
+    for _ in range(2):
+        trials = 10 ** rng.uniform(-1, rng.choice([2, 4, 8], groups))
+        good = trials * np.clip(rng.choice([0, 0.01, 0.5, 0.9, 1], groups) + rng.normal(0, 0.05, groups), 0, 1)
+        whole = rng.random(groups) < 0.8
+        good, bad = (np.where(whole, np.floor(part), part) for part in (good, trials - good))
+        silent = np.where(rng.random(groups) < 0.5, 0.0, trials * rng.random(groups))
+        sides.append(Span(good + bad + silent, good, bad))
+    alpha = 10 ** rng.uniform(-9, -1, groups)
+    ends = np.full(groups, 0.5), np.full(groups, 0.5)  # on neither side of a sequence that has a half
+    unknown = np.full(groups, np.nan), np.full(groups, np.nan)
+    looked_at = _may_lie_apart(sides[0], sides[1], alpha)
+    for corrected in (unknown, ends):
+        lower, higher = _sequences_apart(sides[0], sides[1], corrected, alpha)
+        assert not ((lower | higher) & ~looked_at).any()
+    lower, higher = _sequences_apart(sides[0], sides[1], unknown, alpha)
+    assert min(lower.sum(), higher.sum()) > 3_000
+    # Not one in ten is looked at in vain, so that it is worth it; sequences nearly touch in those.
+    assert (looked_at & ~(lower | higher)).mean() < 0.1

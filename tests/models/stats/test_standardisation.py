@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.stats.effect_size import standardised_effect
-from models.stats.standardisation import Cells, Split, split, stands_alone
+from models.stats.standardisation import Cells, Split, _both, split, stands_alone
 
 ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=8, max_size=8)
 LEAF = np.repeat(np.arange(4), 2)
@@ -103,3 +103,11 @@ def test_intervals_cover_what_is_true() -> None:
         parts = [*(mix.part for mix in found.mixes), found.within]
         covered += [part.low <= true <= part.high for part, true in zip(parts, wanted, strict=True)]
     assert (covered / 2000 >= 0.98).all(), covered
+
+
+def test_places_of_pairs_are_in_their_order() -> None:
+    rng = np.random.default_rng(4)
+    for size, most in ((0, 1), (1, 1), (300, 7), (300, 10_000)):
+        of, values = rng.integers(0, most, (2, size))
+        _, expected = np.unique(np.stack((of, values)), axis=1, return_inverse=True)
+        assert _both(of, values).tolist() == expected.ravel().tolist()
