@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _permuted(count: int) -> list[dict[str, Any]]:
-    """The lessons of the permutations of llmdrift, at its own pace and at a slower one."""
+    """The lessons of the permutations of llmdrift, at its own pace and at a slower one, without configs and with."""
     found = []
-    for pace in (FAST, SLOW):
-        stream = Stream.read(pace)
+    for pace, named in product((FAST, SLOW), (False, True)):
+        stream = Stream.read(pace, named=named)
         if stream is None:
             print(f"{PERMUTED}: skipped, as llmdrift is")
             return []
         found.append(lesson(stream, count))
-        print(f"{PERMUTED}, {count} at a call every {format_duration(pace)}: {found[-1]['cpu_s']} s", flush=True)
+        shown = f"{format_duration(pace)}, configs {'named' if named else 'hidden'}"
+        print(f"{PERMUTED}, {count} at a call every {shown}: {found[-1]['cpu_s']} s", flush=True)
     return found
 
 

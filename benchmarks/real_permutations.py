@@ -54,15 +54,17 @@ class Stream:
     """Calls of each (task type, model) in their order, the first at `starts`, the others `pace` apart.
 
     One task type follows another, each from a midnight on: at the pace `FAST` these are the times of the set. Configs
-    are left out, as behind an alias, because permutations mix the versions that answered.
+    are left out, as behind an alias, because permutations mix the versions that answered; or they are `named`, by
+    place: the calls before that of the change have the one before, the others the one after, whatever version answered.
     """
 
     rows: dict[tuple[str, str], list[Record]]
     starts: dict[tuple[str, str], datetime]
     pace: timedelta
+    named: bool = False
 
     @classmethod
-    def read(cls, pace: timedelta) -> Stream | None:
+    def read(cls, pace: timedelta, *, named: bool = False) -> Stream | None:
         """The stream as recorded, except for the pace; None if the set is absent."""
         files = [FOLDER / f"{name}.jsonl.gz" for name in ("calls", "outcomes")]
         if not all(file.exists() for file in files):
@@ -80,13 +82,14 @@ class Stream:
             starts |= dict.fromkeys(lengths, start)
             ended = start + (max(lengths.values()) - 1) * pace
             start = ended.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
-        return cls(rows, starts, pace)
+        return cls(rows, starts, pace, named)
 
     @property
     def group_weeks(self) -> float:
         """Weeks from first to last call, summed over the series: one per (task type, model) and one per task type.
 
-        With one config the series of (task type, model, config) has the same trials as that of (task type, model).
+        With one config the series of (task type, model, config) has the same trials as that of (task type, model); and
+        those of two configs that follow each other have them between them.
         """
         spans = {group: (len(rows) - 1) * self.pace / _WEEK for group, rows in self.rows.items()}
         tasks = {task for task, _ in spans}
@@ -109,7 +112,7 @@ class Stream:
         """The rows of each (task type, model) in random order."""
         rng = np.random.default_rng([SEED, seed])
         mixed = {group: [rows[at] for at in rng.permutation(len(rows))] for group, rows in self.rows.items()}
-        return Stream(mixed, self.starts, self.pace)
+        return Stream(mixed, self.starts, self.pace, self.named)
 
     def traffic(self) -> Traffic:
         """Calls and outcomes as lines of JSON, by time."""
@@ -117,11 +120,16 @@ class Stream:
         return Traffic([raw for _, _, raw in lines], np.array([kind for _, kind, _ in lines], np.int8))
 
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:
+        labels = self.labels() if self.named else []
+        changes = {(label["task_type"], label["model"]): label for label in labels}
         for group, rows in self.rows.items():
             start, pace, answered = (span // _MICROSECOND for span in (self.starts[group] - EPOCH, self.pace, ANSWERED))
             for number, row in enumerate(rows):
                 at = start + number * pace
                 call = {name: row[name] for name in ("call_id", "task_type", "model", "latency_ms", "cost_usd")}
+                if group in changes:
+                    after = number >= changes[group]["change_at_call_index"]
+                    call["config"] = changes[group]["after" if after else "before"]
                 yield at, CALL, _line(at, **call)
                 outcome = {name: row[name] for name in ("call_id", "source", "success")}
                 yield at + answered, OUTCOME, _line(at + answered, outcome_id="o", **outcome)
@@ -152,6 +160,7 @@ def lesson(stream: Stream, count: int = PERMUTATIONS) -> Record:
     drift = drift_settings(settings)
     return {
         "pace_s": stream.pace.total_seconds(),
+        "named": stream.named,
         "longest_h": max(map(len, stream.rows.values())) * stream.pace / _HOUR,
         "changes": changes,
         "permutations": count,

@@ -26,8 +26,10 @@ the change, a part of them is lost."""
 _PERMUTED = """The calls of each task type and model, each with its outcome, in random order over the times of that
 model: nothing changes in such a stream, so an alert with a promise is a false one. The promise allows `allowed` of them
 in all, for the weeks in which the groups (task type and model, and task type) are called. Alerts without a promise are
-counted apart; those on traffic are left out, as it does end when the rows of a task type are used up. `found` are
-the labelled changes in the stream as recorded, by the same code: a detector without alarms would find none."""
+counted apart. Configs are hidden, as behind an alias, or named by place: the second half of the calls has another one,
+which is no better or worse, and is tested as a new config is. Alerts on traffic are left out, as it does end when the
+rows of a task type are used up. `found` are the labelled changes in the stream as recorded, by the same code: a
+detector without alarms would find none."""
 
 Lesson = dict[str, Any]
 
@@ -77,7 +79,8 @@ def markdown(lessons: Sequence[Lesson], permuted: Sequence[Lesson]) -> str:
             parts += _changes(f"{lesson['set']}, as replayed", lesson["changes"])
     for lesson in permuted:
         if lesson["pace_s"] > permuted[0]["pace_s"]:
-            parts += _changes(f"llmdrift_hidden, a call every {_span(lesson['pace_s'])}", lesson["changes"])
+            name = "llmdrift" if lesson["named"] else "llmdrift_hidden"
+            parts += _changes(f"{name}, a call every {_span(lesson['pace_s'])}", lesson["changes"])
     if permuted:
         parts += ["## Permutations of llmdrift", _PERMUTED, *_permutations(permuted)]
     return "\n\n".join(parts) + "\n"
@@ -120,16 +123,27 @@ def _alert_row(lesson: Lesson) -> tuple[object, ...]:
 
 
 def _permutations(permuted: Sequence[Lesson]) -> list[str]:
-    columns = ("a call every", "permutations", "group-weeks", "allowed", "false alarms", "without promise", "found")
+    columns = (
+        "a call every",
+        "configs",
+        "permutations",
+        "group-weeks",
+        "allowed",
+        "false alarms",
+        "without promise",
+        "found",
+    )
     rows = []
     for lesson in permuted:
         found = lesson["changes"]["found"]
         counts = (lesson[name] for name in ("permutations", "group_weeks", "allowed", "false_alarms", "unpromised"))
+        named = "named" if lesson["named"] else "hidden"
         rows.append(
-            (_span(lesson["pace_s"]), *counts, f"{sum(one['by'] is not None for one in found)} of {len(found)}")
+            (_span(lesson["pace_s"]), named, *counts, f"{sum(one['by'] is not None for one in found)} of {len(found)}")
         )
     kinds = [
-        f"{_span(lesson['pace_s'])}: " + (", ".join(f"{n:,} {kind}" for kind, n in lesson["alerts"].items()) or "none")
+        f"{_span(lesson['pace_s'])}, {'named' if lesson['named'] else 'hidden'}: "
+        + (", ".join(f"{n:,} {kind}" for kind, n in lesson["alerts"].items()) or "none")
         for lesson in permuted
     ]
     return [

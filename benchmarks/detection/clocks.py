@@ -34,16 +34,14 @@ def local_hours(rng: np.random.Generator, start: int, hours: int, series: int) -
     change = start + weeks * WEEK + 6 * DAY + 2 - ahead
     hour = start + np.arange(hours)[:, None]
     local = hour + ahead + step * (hour >= change)
-    thin = _spread(rng, _THIN, series) * (rng.random(series) > 1 / 3)
-    busy = _spread(rng, _BUSY, series)
-    means: F64 = np.where(_at_work(rng, local, series), 1.0, thin) * busy
-    return means
+    thin = _between(rng, _THIN, series) * (rng.random(series) > 1 / 3)
+    busy = _between(rng, _BUSY, series)
+    rates: F64 = np.where(_at_work(rng, local, series), 1.0, thin) * busy
+    return rates
 
 
-def _spread(rng: np.random.Generator, between: tuple[float, float], series: int) -> F64:
-    """Draws that are uniform in their logarithm."""
-    low, high = between
-    return np.exp(rng.uniform(np.log(low), np.log(high), series))
+def _between(rng: np.random.Generator, bounds: tuple[float, float], series: int) -> F64:
+    return np.exp(rng.uniform(np.log(bounds[0]), np.log(bounds[1]), series))
 
 
 def _at_work(rng: np.random.Generator, local: I64, series: int) -> Bools:

@@ -55,7 +55,7 @@ def degraded_models(
     """What open alerts on drops say, the oldest first, then the arms that are certainly worse and in none of these."""
     alerted = sorted(map(_of_alert, (one for one in alerts if of_success(one, "down"))), key=lambda pair: pair[0])
     known = [degraded for _, degraded in alerted]
-    worse = arms.records(np.flatnonzero(arms.worse))
+    worse = arms.records(np.flatnonzero(arms.worse)) if arms.worse.any() else []
     apart = [arm for arm in worse if not any(one.covers(arm) for one in known)]
     return known + [_separated(arm, task, _since(base, rates, task, arm, spans)) for arm in apart]
 

@@ -17,7 +17,6 @@ from flows.reports.insights_spans import Spans
 from flows.reports.snapshot_reader import has_column
 from models.arrays import F64, I64, Objects
 
-_GROUP: Final = ("task_type", "model", "config")
 _CORRECTED: Final = {
     "corrected_rate": "rate",
     "corrected_low": "rate_low",
@@ -48,7 +47,7 @@ def read_tasks(
     """
     query, values = _query(rates, spans, task, power=power and has_column(base, "current_rates", _POWER[-1]))
     found = base.execute(query, values).fetchnumpy()
-    tasks, starts = _parts(found["task_type"], task)
+    tasks, starts = _parts(found["task_type"]) if task is None else ([task], np.array([0, len(found["model"])]))
     arms = ArmColumns(
         found["model"],
         found["config"],
@@ -85,9 +84,10 @@ def _query(rates: Rates, spans: Spans, task: str | None, *, power: bool) -> tupl
     if spans.named is not None:
         after, of_after = _of_span(rates, task, spans.named)
     delays, of_delays = ("", []) if not power else (_delays(task), _given(task))
+    by = _group(task)
     query = f"""
-        SELECT {_listed(named=spans.named is not None, power=power)}
-        FROM ({before}) b FULL JOIN ({after}) a USING ({", ".join(_GROUP)}) {delays} ORDER BY {", ".join(_GROUP)}
+        SELECT {by}, {_listed(named=spans.named is not None, power=power)}
+        FROM ({before}) b FULL JOIN ({after}) a USING ({by}) {delays} ORDER BY {by}
     """
     return query, [*of_before, *of_after, *of_delays]
 
@@ -98,7 +98,7 @@ def _listed(*, named: bool, power: bool) -> str:
     corrected = [_number(f"a.{name}" if named else "NULL", name) for name in _CORRECTED]
     delays = [_number(f"p.{name}" if power else "NULL", name) for name in _POWER]
     known = f"{named} AND a.calls IS NOT NULL AS known"
-    return ", ".join([*_GROUP, *counts, known, *corrected, *delays])
+    return ", ".join([*counts, known, *corrected, *delays])
 
 
 def _number(value: str, name: str) -> str:
@@ -107,11 +107,9 @@ def _number(value: str, name: str) -> str:
 
 def _of_hours(rates: Rates, task: str | None, start: datetime, end: datetime) -> tuple[str, list[Any]]:
     """The counts of the arms in the hours of [start, end)."""
-    # Of one task type the name is the same in all rows; to group by it too takes a sixth longer.
-    name, by = ("task_type", _GROUP) if task is None else ("any_value(task_type) AS task_type", _GROUP[1:])
     query = f"""
-        SELECT {name}, model, config, {_SUMS} FROM {rates.hours}
-        WHERE {_of(task)} AND grain = '1h' AND window_start >= ? AND window_start < ? GROUP BY {", ".join(by)}
+        SELECT {_group(task)}, {_SUMS} FROM {rates.hours}
+        WHERE {_of(task)} AND grain = '1h' AND window_start >= ? AND window_start < ? GROUP BY {_group(task)}
     """
     ends = [start.replace(tzinfo=None), end.replace(tzinfo=None)]
     return query, [*rates.values, *_given(task), *ends]
@@ -124,7 +122,7 @@ def _of_span(rates: Rates, task: str | None, span: str) -> tuple[str, list[Any]]
         for name, plain in _CORRECTED.items()
     )
     query = f"""
-        SELECT {", ".join(_GROUP)}, {", ".join(ARM_COUNTS)}, {corrected} FROM {rates.current}
+        SELECT {_group(task)}, {", ".join(ARM_COUNTS)}, {corrected} FROM {rates.current}
         WHERE {_of(task)} AND span = ? AND calls > 0
     """
     return query, [*rates.values, *_given(task), span]
@@ -134,10 +132,15 @@ def _delays(task: str | None) -> str:
     """How soon a drop would be noticed, of arms with outcomes in the last week."""
     return f"""
         LEFT JOIN (
-            SELECT {", ".join((*_GROUP, *_POWER))} FROM current_rates
+            SELECT {_group(task)}, {", ".join(_POWER)} FROM current_rates
             WHERE {_of(task)} AND span = '7d' AND {_POWER[-1]} IS NOT NULL
-        ) p USING ({", ".join(_GROUP)})
+        ) p USING ({_group(task)})
     """
+
+
+def _group(task: str | None) -> str:
+    """What tells arms apart; to group the hours of one task type by its name too takes a sixth longer."""
+    return "task_type, model, config" if task is None else "model, config"
 
 
 def _of(task: str | None) -> str:
@@ -152,10 +155,8 @@ def _numbers(found: Mapping[str, NDArray[Any]], names: Mapping[str, Any] | tuple
     return np.array([found[name] for name in names], np.float64)
 
 
-def _parts(names: Objects, task: str | None) -> tuple[list[str], I64]:
+def _parts(names: Objects) -> tuple[list[str], I64]:
     """The task types, and where their arms begin and end."""
-    if task is not None:
-        return [task], np.array([0, len(names)])
     (changes,) = np.nonzero(names[1:] != names[:-1])
     starts = np.unique([0, *(changes + 1), len(names)])
     return names[starts[:-1]].tolist(), starts

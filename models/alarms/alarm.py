@@ -11,13 +11,29 @@ Series = tuple[str, AnyGroup, str]
 """(kind, group, metric): at most one alarm is open for each."""
 
 
+class Began(NamedTuple):
+    """What began at the moment of a change, which was known beforehand.
+
+    Attributes:
+        what: such as "config 'v2'".
+        against: what the outcomes since then were held against.
+        others: task types in which the same arm had alarmed before; without them the evidence would not have been
+            enough.
+    """
+
+    what: str
+    against: str
+    others: tuple[str, ...] = ()
+
+
 class RateChange(NamedTuple):
     """`baseline` and `current` are success rates.
 
-    `inherited`: the baseline is that of the series' roll-up.
+    `inherited`: the baseline is that of the series' roll-up. `began`: of a test at a known moment.
     """
 
     inherited: bool
+    began: Began | None = None
 
 
 class MeanChange(NamedTuple):

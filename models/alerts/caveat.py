@@ -84,6 +84,7 @@ def caveat(
     days: tuple[F64, F64] | None = None,
     new_kind: str | None = None,
     who: str | None = None,
+    worth: float = 1.0,
 ) -> str | None:
     """The sentence that goes with an alert whose evidence cannot support the promise; None where it can.
 
@@ -95,10 +96,11 @@ def caveat(
         days: failures and trials per whole day of the baseline.
         new_kind: see `new_kind_of_day`.
         who: see `who_answers`.
+        worth: design effect of the baseline: so many trials tell as much as one that shares no unit.
     """
-    if baseline_too_small(trials, rate, changed, threshold):
+    if baseline_too_small(trials / worth, rate, changed, threshold):
         return too_few_text(trials)
-    if days is not None and days_differ_too_much(np.asarray(days[0]), np.asarray(days[1])):
+    if days is not None and days_differ_too_much(np.asarray(days[0]) / worth, np.asarray(days[1]) / worth):
         return DAYS_DIFFER
     if new_kind is not None:
         return new_kind_text(new_kind)

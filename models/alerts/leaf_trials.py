@@ -8,6 +8,7 @@ import numpy as np
 
 from models.alerts.leaf_errors import LeafErrors
 from models.alerts.leaf_segments import LeafSegments
+from models.alerts.leaf_shared import LeafShared
 from models.alerts.scope import Leaves
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import MinuteRows
@@ -18,8 +19,8 @@ from models.stats.traffic_mix import Portion, portions
 class LeafTrials:
     """Rows (slice, minute, failures, trials) of 16 bytes, a slice being a leaf and the source that decided.
 
-    Which of the failures were of calls with an error is in `errors`, and which trials of calls with a segment in
-    `segments`.
+    Which of the failures were of calls with an error is in `errors`, which trials of calls with a segment in
+    `segments`, and what they share with others of their units in `shared`.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
@@ -34,6 +35,7 @@ class LeafTrials:
         self._rows = MinuteRows(state["rows"])
         self._errors = LeafErrors(state["errors"])
         self._segments = LeafSegments(state.get("segments"))  # a state of before there were any has none
+        self._shared = LeafShared(state.get("shared"))  # likewise
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy."""
@@ -44,6 +46,7 @@ class LeafTrials:
             "rows": self._rows.rows(),
             "errors": self._errors.state(),
             "segments": self._segments.state(),
+            "shared": self._shared.state(),
         }
 
     def add(self, closed: Closed, begin: int, end: int) -> None:
@@ -79,6 +82,7 @@ class LeafTrials:
         self._rows.add(rows)
         self._add_errors(closed, begin, end)
         self._segments.add(closed, begin, end, self.leaves)
+        self._shared.add(closed, begin, end, self.leaves)
 
     def between(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64]:
         """Failures and trials per leaf in minutes `begin` <= minute < `end`, at the resolution of minute `now`.
@@ -91,6 +95,12 @@ class LeafTrials:
         f, n, leaf, _ = self._sums(now, begin, end)
         count = len(self.leaves.names)
         return np.bincount(leaf, f, count).astype(np.float64), np.bincount(leaf, n, count).astype(np.float64)
+
+    def design_effect(self, inside: Bools, now: int, begin: I64 | int, end: int) -> float:
+        """So many outcomes of some leaves tell as much as one that shares no unit; minutes as in `between`. >= 1."""
+        _, trials = self.between(now, begin, end)
+        shared = self._shared.between(now, self._starts(begin), end)
+        return 1.0 + float(shared[inside].sum()) / max(float(trials[inside].sum()), 1.0)
 
     def by_slice(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64, I64, list[str]]:
         """As `between`, but per slice: failures, trials, leaf and source of each."""

@@ -66,12 +66,12 @@ def contradiction(effect: Effect, record: Mapping[str, Any], hours: int) -> Cont
     hours on, less than half of it is left, by enough outcomes to tell it from none (an interval narrower than twice
     the reported change).
     """
-    if record["current"] is None or effect.trials < FEW:
+    if record["current"] is None or effect.independent < FEW:
         return None
     reported = record["current"] - record["baseline"]
     if _excludes(effect, record, reported, hours):
         return "excluded"
-    telling = hours >= A_DAY and effect.trials >= FEWEST and effect.high - effect.low < 2 * abs(reported)
+    telling = hours >= A_DAY and effect.independent >= FEWEST and effect.high - effect.low < 2 * abs(reported)
     return "half" if telling and regained(effect, record["current"]) else None
 
 

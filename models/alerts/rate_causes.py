@@ -8,13 +8,15 @@ import numpy as np
 
 from aftercall.records import Alert, Direction
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY, MINUTES_PER_HOUR
-from models.alarms.alarm import Alarm
+from models.alarms.alarm import Alarm, RateChange
 from models.alarms.digits import significant
+from models.alerts.began_text import began_text, following_text
 from models.alerts.caveat import caveat, new_kind_of_day
-from models.alerts.incidents import SLACK, Incident, Incidents, measured
+from models.alerts.incidents import Incident, Incidents, measured
 from models.alerts.leaf_answers import Answers, LeafAnswers
 from models.alerts.leaf_trials import LeafTrials
 from models.alerts.looks import CHECKS, FEWEST, REPORTED, contradiction, is_over, says_more, since_alarm, spans
+from models.alerts.relations import confirms, echo, same_time
 from models.alerts.scope import SHARE, Explanation, Scope, covers, leaf_gains, overlap, wider
 from models.alerts.sentences import (
     Contradiction,
@@ -63,7 +65,7 @@ class RateCauses:
             if incident.direction != alarm.direction or incident.closed is not None:
                 continue
             suspected |= self._within(incident.scope)
-            if _same_time(incident, changed):
+            if same_time(incident, changed):
                 explained |= self._within(incident.scope)
         # Leaves of incidents opened before `changed` are compared with their level since: did they move again?
         best: Explanation | None = None
@@ -71,6 +73,7 @@ class RateCauses:
             best = self._trials.leaves.best(self._gains(changed, now, alarm), inside, ~explained)
         if best is None or best.gain < LEAST:
             if (suspected & inside).any():
+                alerts += self._confirmed(alarm, changed, now)
                 return [self._moved(partly, alarm, changed, now)] if partly is not None and not alerts else alerts
             best = Explanation(group, 0.0)
         return [*alerts, *self._alert(best, alarm, changed, now)]
@@ -91,7 +94,7 @@ class RateCauses:
         begin = now - span * MINUTES_PER_HOUR
         if effect is None or begin < incident.moves[-1]:
             return []
-        enough = effect.trials >= FEWEST
+        enough = effect.independent >= FEWEST
         if enough and is_over(effect, incident.record, incident.direction):
             return [self._recovered(incident, effect, at, begin)]
         wrong = contradiction(effect, incident.record, hours)
@@ -103,7 +106,7 @@ class RateCauses:
         found: tuple[Effect | None, int] = None, hours
         for span in spans(hours):
             found = self._effect(incident, now - span * MINUTES_PER_HOUR, now), span
-            if found[0] is not None and found[0].trials >= FEWEST:
+            if found[0] is not None and found[0].independent >= FEWEST:
                 break
         return found
 
@@ -134,7 +137,7 @@ class RateCauses:
         partly: Incident | None = None
         for incident in self._incidents.of_family(kind, metric):
             if incident.closed is not None:
-                if _echo(incident, alarm, changed):
+                if echo(incident, alarm, changed):
                     explained |= self._within(incident.scope)
                 continue
             if incident.direction == alarm.direction or not overlap(incident.scope, group):
@@ -159,10 +162,10 @@ class RateCauses:
         for incident in self._incidents.of_family(kind, metric):
             if incident.direction != alarm.direction:
                 continue
-            same_time = _same_time(incident, changed)
-            if incident.closed is None and not same_time and self._same(incident.scope, best.scope):
+            together = same_time(incident, changed)
+            if incident.closed is None and not together and self._same(incident.scope, best.scope):
                 return [self._moved(incident, alarm, changed, now)]
-            if incident.closed is None and same_time:
+            if incident.closed is None and together:
                 scope = self._joint(incident, best, alarm, changed, now)
                 if scope is not None:
                     return self._widened(incident, scope, alarm, now)
@@ -206,13 +209,20 @@ class RateCauses:
         incident.moves.append(changed)
         return self._again(incident, alarm, now, "again")
 
+    def _confirmed(self, alarm: Alarm, changed: int, now: int) -> list[Alert]:
+        """Alerts without a promise because another one had to help, whose evidence now does by itself."""
+        kind, _, metric = alarm.series
+        evidence = alarm._replace(evidence=alarm.evidence | {"following": 0.0})
+        incidents = [one for one in self._incidents.of_family(kind, metric) if confirms(alarm, one, changed)]
+        return [self._again(incident, evidence, now, "confirmed") for incident in incidents]
+
     def _widened(self, incident: Incident, scope: Scope, alarm: Alarm, now: int) -> list[Alert]:
         incident.scope = scope
         merged = self._incidents.absorb(incident, alarm.at)
         alerts = [self._again(incident, alarm, now, "wider"), *merged]
         for other in self._incidents.of_family(incident.kind, incident.metric):
             same = other is not incident and other.direction == incident.direction and other.closed is None
-            if same and covers(scope, other.scope) and _same_time(incident, other.moves[0]):
+            if same and covers(scope, other.scope) and same_time(incident, other.moves[0]):
                 alerts.append(other.merge(alarm.at, incident))
                 self._incidents.all.remove(other)
         return alerts
@@ -253,10 +263,14 @@ class RateCauses:
         per_day = self._per_day(incident.scope, effect, now)
         slices = self._slices(incident, incident.moves[-1], now)
         answers = self._who_answers(incident, now)
+        began = alarm.details.began if isinstance(alarm.details, RateChange) else None
         doubt = None if promise is None else self._caveat(incident, effect, alarm, now, answers)
+        if began is not None and began.others:
+            doubt = following_text(began.others)
         reason = rate_changed(incident.scope, incident.metric, effect, incident.moves[-1], turn)
         reason += (
             rests_on(effect)
+            + began_text(began)
             + verdict_time_text(answers[1].wait)
             + cost_text(per_day)
             + concentration(slices["slices"])
@@ -298,10 +312,11 @@ class RateCauses:
 
     def _effect(self, incident: Incident, begin: int, now: int, selected: Direction | None = None) -> Effect | None:
         """Of outcomes since `begin` against those before the incident; `selected` by an alarm of this direction."""
-        inside, end = self._within(incident.scope), incident.moves[0]
-        f0, n0 = self._trials.between(now, self._levels(end, incident), end)
-        f1, n1 = self._trials.between(now, begin, now)
-        return standardised_effect((f0[inside], n0[inside]), (f1[inside], n1[inside]), selected)
+        inside, end, trials = self._within(incident.scope), incident.moves[0], self._trials
+        levels = self._levels(end, incident)
+        (f0, n0), (f1, n1) = trials.between(now, levels, end), trials.between(now, begin, now)
+        worth = trials.design_effect(inside, now, levels, now)
+        return standardised_effect((f0[inside], n0[inside]), (f1[inside], n1[inside]), selected, worth)
 
     def _per_day(self, scope: Scope, effect: Effect, now: int) -> float:
         """Failures a day that a change costs, at the traffic of the last day."""
@@ -316,9 +331,8 @@ class RateCauses:
         inside, levels = self._within(incident.scope), self._levels(end, incident)
         before, since = trials.by_slice(now, levels, end), trials.by_slice(now, begin, now)
         (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
-        names, errors = trials.leaves.names, ErrorCounts(f0, f1, leaf, text)
         parts = trials.split(inside, now, levels, end, begin)
-        slices = slices_of(names, inside, before, since, errors)
+        slices = slices_of(trials.leaves.names, inside, before, since, ErrorCounts(f0, f1, leaf, text))
         return {"slices": slices, "split": [part.rounded() for part in parts]}
 
     def _who_answers(self, incident: Incident, now: int) -> tuple[Answers, Answers]:
@@ -352,6 +366,7 @@ class RateCauses:
             trials=effect.baseline_trials,
             threshold=alarm.evidence.get("threshold", 2000.0),
             days=(columns[:, 0], columns[:, 1]),
+            worth=self._trials.design_effect(inside, now, first, end),
             new_kind=new_kind_of_day(before, since),
             who=who_answers(*answers, self._mix(incident, now)),
         )
@@ -363,20 +378,6 @@ class RateCauses:
         f1, n1, _, _ = trials.by_slice(now, incident.moves[-1], now)
         rows = np.flatnonzero(self._within(incident.scope)[leaf])
         return f0[rows], n0[rows], f1[rows], n1[rows], [sources[row] for row in rows]
-
-
-def _same_time(incident: Incident, changed: int) -> bool:
-    """Whether a change dated `changed` may be that of an open incident: it came before its alert, or just after."""
-    return incident.closed is None and changed <= incident.opened_minute + SLACK
-
-
-def _echo(incident: Incident, alarm: Alarm, changed: int) -> bool:
-    """Whether an alarm comes late from what a closed incident reported: its change, or its end."""
-    closed = (incident.closed or 0) // MINUTE_US
-    if incident.direction == alarm.direction:
-        # What came after the recovery is another change, however soon.
-        return changed < (incident.moves[-1] if incident.recovered else closed)
-    return incident.recovered and incident.moves[0] < changed <= closed + SLACK
 
 
 def _gain(gains: F64, inside: Bools) -> float:
@@ -393,6 +394,6 @@ def _of_alarm(alarm: Alarm) -> Effect | None:
     names = ("failures_since", "trials_since", "failures_before", "trials_before")
     if alarm.effect_low is None or alarm.effect_high is None or not set(names) <= set(alarm.evidence):
         return None
-    bounds = (alarm.baseline, alarm.current, alarm.effect_low, alarm.effect_high)
-    effect = Effect(*bounds, *(alarm.evidence[name] for name in names))
+    counts = (alarm.evidence[name] for name in names)
+    effect = Effect(alarm.baseline, alarm.current, alarm.effect_low, alarm.effect_high, *counts)
     return unselected(effect, effect.baseline_trials, alarm.direction)

@@ -12,8 +12,9 @@ from models.alarms.alarm import Alarm, MeanChange, RateChange, ShareChange, Volu
 from models.alerts.scope import Scope
 from models.stats.effect_size import Effect
 
-Turn = Literal["opened", "again", "wider", "reopened"]
-"""What a record reports of a success rate: the first change, a further one, the same in a wider scope, a relapse."""
+Turn = Literal["opened", "again", "wider", "reopened", "confirmed"]
+"""What a record reports of a success rate: the first change, a further one, the same in a wider scope, a relapse, or
+the first one with evidence that supports the promise."""
 
 Contradiction = Literal["excluded", "half"]
 """How later outcomes contradict a report: their interval excludes it, or less than half of the change is left."""
@@ -156,6 +157,8 @@ def rate_changed(scope: Scope, metric: str, effect: Effect, changed: int, turn: 
             return f"{of} {verb} {change}: the change is wider than first reported."
         case "reopened":
             return f"{of} {verb} again, {change}: the earlier alert is open again."
+        case "confirmed":
+            return f"{of} {verb} {change}: the evidence now supports the promise."
 
 
 def rests_on(effect: Effect) -> str:

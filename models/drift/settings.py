@@ -12,6 +12,7 @@ from aftercall.times import DAY_US, HOUR_US
 from models.arrays import F64
 from models.drift.budget import BUDGET, shares
 from models.drift.calendar import Calendar
+from models.stats.alpha_account import ALPHA_GRAIN
 
 
 class ReadUntil(NamedTuple):
@@ -89,10 +90,16 @@ class DriftSettings:
     def threshold(self) -> float:
         """A of CT-SR on outcomes, for each of its two directions.
 
-        >>> DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold
-        4000.0
+        >>> round(DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold, 1)
+        4444.4
         """
         return self.threshold_of("success_rate")
+
+    @property
+    def known_moment_alpha(self) -> float:
+        """What a group pays for tests at known moments in a week: false alarms; in multiples of `ALPHA_GRAIN`."""
+        exact = BUDGET["known_moment"].tests / self.threshold_of("known_moment")
+        return max(round(exact / ALPHA_GRAIN), 1) * ALPHA_GRAIN
 
     def margin_of(self, trials: F64 | float, days: F64 | float) -> F64:
         """The margin of groups that have learned `trials` in `days`; a day counts at least, so a burst is no traffic.

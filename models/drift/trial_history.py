@@ -53,6 +53,11 @@ class TrialHistory:
         found = np.concatenate([part[1:, part[0] == watch] for part in self._rows()], axis=1)
         return found[0].astype(np.int64), found[1].astype(np.float64), found[2].astype(np.float64)
 
+    def sums(self, first: int, watches: int) -> F64:
+        """Trials of each of so many watches since minute `first`, a full hour of the last 28 days."""
+        rows = np.concatenate([part[:, part[1] >= first] for part in self._rows()], axis=1)
+        return np.bincount(rows[0], rows[3], watches).astype(np.float64)
+
     def hours(self, first: int, end: int) -> Hours:
         """Trials of the minutes from `first` to before `end`, both full hours of the last 28 days, by the hour."""
         rows = np.concatenate([part[:, (part[1] >= first) & (part[1] < end)] for part in self._rows()], axis=1)

@@ -24,6 +24,13 @@ class Effect(NamedTuple):
     trials: float
     baseline_failures: float
     baseline_trials: float
+    worth: float = 1.0
+    """Design effect: so many trials tell as much as one that shares no unit; the interval allows for it."""
+
+    @property
+    def independent(self) -> float:
+        """Trials since the change that tell as much as these, and share nothing."""
+        return self.trials / self.worth
 
     @property
     def plain(self) -> float:
@@ -37,7 +44,7 @@ class Effect(NamedTuple):
 
 
 def standardised_effect(
-    before: tuple[F64, F64], since: tuple[F64, F64], selected: Direction | None = None
+    before: tuple[F64, F64], since: tuple[F64, F64], selected: Direction | None = None, worth: float = 1.0
 ) -> Effect | None:
     """The change of the success rate at the traffic since the change.
 
@@ -51,6 +58,7 @@ def standardised_effect(
         since: the same, since the change.
         selected: the way of the change whose alarm selected the outcomes since: the rate that they show is drawn
             towards that before it (`models.stats.selection`), unless they went the other way.
+        worth: design effect of the trials, >= 1.
 
     Returns:
         None where either side has no trials.
@@ -67,12 +75,14 @@ def standardised_effect(
         return None
     weights = n1[known] / n1[known].sum()
     failing = float((weights * f0[known] / n0[known]).sum())
-    trials = float(1 / (weights**2 / n0[known]).sum())
+    trials = float(1 / (weights**2 / n0[known]).sum()) / worth
     total_f, total_n = float(f1.sum()), float(n1.sum())
-    bounds = newcombe(trials * (1 - failing), trials, total_n - total_f, total_n, Z_99)
+    # However much they share, they are one at least.
+    now = min(worth, max(total_n, 1.0))
+    bounds = newcombe(trials * (1 - failing), trials, (total_n - total_f) / now, total_n / now, Z_99)
     low, high = (float(bound) for bound in bounds)
     counts = total_f, total_n, float(f0[known].sum()), float(n0[known].sum())
-    plain = Effect(1 - failing, 1 - total_f / total_n, low, high, *counts)
+    plain = Effect(1 - failing, 1 - total_f / total_n, low, high, *counts, now)
     return plain if selected is None else unselected(plain, trials, selected)
 
 
@@ -86,10 +96,11 @@ def unselected(effect: Effect, trials_before: float, direction: Direction) -> Ef
     """
     if effect.points == 0 or (effect.points < 0) != (direction == "down"):
         return effect
+    failures, trials = effect.failures / effect.worth, effect.independent
     if direction == "down":
-        change = selected_change(1 - effect.baseline, trials_before, effect.failures, effect.trials)
+        change = selected_change(1 - effect.baseline, trials_before, failures, trials)
         return effect._replace(current=1 - change.rate, low=-change.high, high=-change.low)
-    change = selected_change(effect.baseline, trials_before, effect.trials - effect.failures, effect.trials)
+    change = selected_change(effect.baseline, trials_before, trials - failures, trials)
     return effect._replace(current=change.rate, low=change.low, high=change.high)
 
 

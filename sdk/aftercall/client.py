@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from aftercall.capture.captures import Captures
@@ -87,43 +88,70 @@ class Client(Captures, States):
             durable: whether each event is on disk before the call returns, so that no kill loses it.
             flush_at_exit_s: how long the end of the process may be held up.
         """
-        from pathlib import Path
-
-        from aftercall.destinations import chosen, is_disabled, transport_of
-
-        destination = None if is_disabled() else chosen(kafka, url, file)
-        self._settings = dict(settings or {})
-        self._destination = destination if transport is None else None
         self._source = recommendations
+        self._settings: dict[str, Any] = {}
+        self._destination: tuple[str, str] | None = None
         self._routes: Routes | None = None
         self._only: dict[str, Routes] = {}
         self._emitter: Emitter | None = None
-        if not is_disabled() and (transport is not None or destination is not None):
-            from aftercall.emitter import Emitter
-            from aftercall.emitter.limits import default_folder
-
-            self._emitter = Emitter(
-                transport_of(destination, transport, self._settings),
-                spool=None if spool is None else Path(spool or default_folder()),
-                spool_bytes=spool_bytes,
-                queue_events=queue_events,
-                queue_bytes=queue_bytes,
-                on_full=on_full,
-                block_s=block_s,
-                durable=durable,
-                flush_at_exit_s=flush_at_exit_s,
-            )
-        elif not is_disabled():
-            _log_that_it_is_off()
-        self._capturing = Capturing(
-            self._emitter,
-            text=capture == "text",
-            input_hash=input_hash,
-            sample=min(max(float(sample), 0.0), 1.0),
-            release=release,
-            cost=cost,
-        )
         self._off = Tracker(Capturing(None), {}, "")
+        self._capturing = Capturing(None)
+        try:
+            self._start(
+                (kafka, url, file),
+                transport,
+                settings or {},
+                spool,
+                {
+                    "spool_bytes": spool_bytes,
+                    "queue_events": queue_events,
+                    "queue_bytes": queue_bytes,
+                    "on_full": on_full,
+                    "block_s": block_s,
+                    "durable": durable,
+                    "flush_at_exit_s": flush_at_exit_s,
+                },
+            )
+            self._capturing = Capturing(
+                self._emitter,
+                text=capture == "text",
+                input_hash=input_hash,
+                sample=_share(sample),
+                release=release,
+                cost=cost,
+            )
+        except Exception as error:  # noqa: BLE001  # an agent starts, whatever is wrong with what observes it
+            _log(f"off, as the client cannot be made: {type(error).__name__}: {error}")
+
+    def _start(
+        self,
+        addresses: tuple[str | None, str | None, str | os.PathLike[str] | None],
+        transport: Transport | None,
+        settings: Mapping[str, Any],
+        spool: str | os.PathLike[str] | None,
+        limits: dict[str, Any],
+    ) -> None:
+        """Make the emitter, where there is a destination."""
+        from aftercall.destinations import chosen, is_disabled, transport_of
+
+        if is_disabled():
+            return
+        self._settings = dict(settings)
+        destination = None
+        if transport is None:
+            self._destination = destination = chosen(*addresses)
+            if destination is None:
+                _log(
+                    "off, as no destination is given (kafka, url, file; AFTERCALL_KAFKA, AFTERCALL_URL, AFTERCALL_FILE)"
+                )
+                return
+        from pathlib import Path
+
+        from aftercall.emitter import Emitter
+        from aftercall.emitter.limits import default_folder
+
+        folder = None if spool is None else Path(spool or default_folder())
+        self._emitter = Emitter(transport_of(destination, transport, self._settings), spool=folder, **limits)
 
     def route(
         self,
@@ -222,9 +250,17 @@ class Client(Captures, States):
         return self._routes
 
 
-def _log_that_it_is_off() -> None:
+def _share(sample: float) -> float:
+    """The share to keep; all, where it is no share."""
+    share = float(sample)
+    if 0.0 <= share <= 1.0:
+        return share
+    _log(f"sample must be in (0, 1]; got {sample!r} (all calls are kept)")
+    return 1.0
+
+
+def _log(sentence: str) -> None:
     import logging
 
-    logging.getLogger("aftercall").warning(
-        "aftercall: off, as no destination is given (Client(kafka=...); AFTERCALL_KAFKA, AFTERCALL_URL, AFTERCALL_FILE)"
-    )
+    with suppress(Exception):  # filters and handlers are the user's
+        logging.getLogger("aftercall").warning("aftercall: %s", sentence)

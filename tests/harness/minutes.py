@@ -13,6 +13,8 @@ from collections.abc import Generator
 import pytest
 
 MARKS = ("slow", "long", "kafka", "statistics", "system", "real", "rest", "all")
+DEAREST = 40
+"""How many files are named."""
 _HEADER = f"{'mark':<11}{'tests':>6}{'minutes':>9}{'CPU min':>9}"
 
 
@@ -24,6 +26,7 @@ class Minutes:
         self._tests: dict[str, set[str]] = defaultdict(set)
         self._wall_s: dict[str, float] = defaultdict(float)
         self._cpu_s: dict[str, float] = defaultdict(float)
+        self._of_files: dict[str, float] = defaultdict(float)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -41,12 +44,13 @@ class Minutes:
             self._tests[mark].add(report.nodeid)
             self._wall_s[mark] += report.duration
             self._cpu_s[mark] += cpu_s
+        self._of_files[report.nodeid.partition("::")[0]] += cpu_s
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table."""
         if self._tests:
             terminalreporter.section("minutes per mark")
-            for line in self.lines():
+            for line in [*self.lines(), "", *self.dearest()]:
                 terminalreporter.write_line(line)
 
     def lines(self) -> list[str]:
@@ -56,6 +60,11 @@ class Minutes:
             for mark in MARKS
             if mark in self._tests
         ]
+
+    def dearest(self) -> list[str]:
+        """The files that took the most CPU seconds, a line each."""
+        dear = sorted(self._of_files.items(), key=lambda item: -item[1])[:DEAREST]
+        return [f"{cpu_s:>7.1f} CPU s  {file}" for file, cpu_s in dear if cpu_s >= 1]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -68,7 +68,10 @@ class ReferenceSeries:
     began: int | None = None
     events: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     exposure: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    least: float = 2.0
+    """Times as many that must have been due, or come."""
     opened: tuple[int, bool] | None = None
+    part: bool = False
     back: float = 0.0
 
     def _begin(self, hour: int) -> None:
@@ -81,6 +84,8 @@ class ReferenceSeries:
         self.moved = self.holidays = 0
         # Sums over hours: squares, scale, number, repeated, level; over days: off, scale, number.
         self.of_hours, self.of_days = [0.0] * 5, [0.0] * 3
+        # Days that may belong to a fall are not taken for what days vary until it is known.
+        self.held = [0.0] * 3
         # Hours in which events were surely due, and those of them that were empty.
         self.surely = self.empty = self.chance = self.crowds = 0.0
         self.mosts = (0.0, 0.0)
@@ -160,7 +165,7 @@ class ReferenceSeries:
         """What an hour may add to the evidence."""
         if ratio > 1:
             return self.mosts[1] if events >= 2 * due else 0.0
-        if 2 * events > due:
+        if 1.25 * events > due:
             return 0.0
         lumps = due / self.phi
         return min(lumps, self.mosts[0]) if lumps >= 3 else lumps
@@ -197,7 +202,12 @@ class ReferenceSeries:
         if self.opened is None and hour - self.began >= WEEK + DAY and self.due[0] > 0:
             off = (self.today - self.due[0]) ** 2 - self.due[0] * self.phi - self.spread[0]
             terms = (off, self.due[0] ** 2, 1.0)
-            self.of_days = [old * FADE ** (1 / 7) + new for old, new in zip(self.of_days, terms, strict=True)]
+            self.held = [old + new for old, new in zip(self.held, terms, strict=True)]
+            if sum(trial.r for trial in self.trials[0][: self._few()]) / self._few() < 3:
+                self.of_days = [old * FADE ** (1 / 7) + new for old, new in zip(self.of_days, self.held, strict=True)]
+                self.held = [0.0] * 3
+        else:
+            self.held = [0.0] * 3
         if self.opened is None:
             self._move(hour)
         self.due, self.spread, self.today = [0.0] * 3, [0.0] * 3, 0.0
@@ -234,8 +244,11 @@ class ReferenceSeries:
             trial.since = since
         self.due, self.spread, self.lead, self.today = [0.0] * 3, [0.0] * 3, [0.0] * 3, 0.0
 
+    def _few(self) -> int:
+        return sum(ratio < 1 for ratio in self.ratios)
+
     def _alarmed(self, hour: int) -> list[Found]:
-        few = len(FEWER)
+        few = self._few()
         least = []
         for part in (slice(few), slice(few, None))[: 1 if len(self.ratios) == few else 2]:
             means = [sum(trial.r for trial in trials[part]) / len(trials[part]) for trials in self.trials]
@@ -254,16 +267,19 @@ class ReferenceSeries:
         enough = trial.foreseen >= 5 or (up and min(self.mean * DAY, trial.seen) >= 5)
         if mean < self.threshold or not enough:
             return []
-        if (trial.seen < 2 * trial.foreseen) if up else (2 * trial.seen > trial.foreseen):
+        if (trial.seen < self.least * trial.foreseen) if up else (self.least * trial.seen > trial.foreseen):
             self._clear(hour + 1)
             return []
         self.opened, self.back = (hour + 1, not up), 0.0
+        self.part = trial.seen > 0.4 * trial.foreseen
         return [Found(hour, not up, trial.since, trial.seen, trial.foreseen, mean)]
 
     def _returned(self, hour: int, events: float, due: float, changes: list[float]) -> list[Found]:
         assert self.opened is not None
         _, down = self.opened
-        self.back = max(0.0, self.back - changes[len(FEWER) - 1 if down else len(FEWER)])
+        # Against a rate of .3; of a fall that left more than .4, against the one nearest to what is usual.
+        nearest = self._few() if not down else self._few() - 1 if self.part else self.ratios.index(0.3)
+        self.back = max(0.0, self.back - changes[nearest])
         if self.back < 5.0:
             return []
         self.opened = None

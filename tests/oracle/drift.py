@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from oracle.expected import DAY, HOUR, Calls, Delays, odds
+from oracle.known import ReferenceKnown
 from oracle.variation import Everyone, Variation, grained
 from oracle.weights import Agreement, Weights
 
@@ -100,6 +101,7 @@ class ReferenceDrift:
         self.watches: dict[Group, Watch] = {}
         self._units: dict[Group, Delays] = {}
         self._agreements: dict[str, Agreement] = {}
+        self.known = ReferenceKnown(settings)
         self.rhos: dict[str, float] = {}
         """Agreement within units by task type, as the day began."""
         self.likely: dict[str, float] = {}
@@ -113,10 +115,13 @@ class ReferenceDrift:
 
     def minute(self, minute: int, facts: Mapping[tuple[str, str, str], Facts]) -> list[Found]:
         """Alarms at the end of this minute."""
+        new = [leaf for leaf in sorted(facts) if leaf not in self.watches]
         for leaf in sorted(facts):
             self._watch(leaf, minute)
         if facts and minute // DAY != self._day:
             self._begin_day(minute // DAY)
+        began = [self.watches[leaf] for leaf in new]
+        self.known.arms(minute, [one for one in began if minute >= one.began + self._wait(one)], self.watches)
         sums: dict[Group, Facts] = {}
         for (task, model, config), happened in facts.items():
             for wide in ((task, None, None), (task, model, None), (task, model, config)):
@@ -134,6 +139,7 @@ class ReferenceDrift:
                 failed = sum(not success for success, _ in happened.trials)
                 alarm = self._batch(watch, minute, failed, len(happened.trials), less)
                 found += [] if alarm is None else [alarm]
+        self.known.minute(minute, self.watches, [self.watches[group] for group in sums])
         for (task, model, _), happened in facts.items():
             for unit in ((task, None, None), (task, model, None)):
                 for success, delay in happened.trials:
@@ -175,9 +181,13 @@ class ReferenceDrift:
             self.rhos = {task: agreement.rho() for task, agreement in self._agreements.items()}
             self.likely = {task: agreement.rho(deviations=1.0) for task, agreement in self._agreements.items()}
         self._day = day
+        self.known.begin_day(day, self.watches.values())
+
+    def _wait(self, watch: Watch) -> int:
+        return -(-self._settings.warmup_of(watch.group[0]) // MINUTE_US)
 
     def _warm(self, watch: Watch, minute: int) -> bool:
-        wait = -(-self._settings.warmup_of(watch.group[0]) // MINUTE_US)
+        wait = self._wait(watch)
         return minute >= watch.began + wait and (wait <= 60 or watch.delays.known())
 
     def _inherit(self, watch: Watch) -> None:

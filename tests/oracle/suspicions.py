@@ -9,6 +9,8 @@ from oracle.drift import Found, Group, ReferenceDrift, Watch
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from oracle.known import KnownFound
+
 
 class Suspected(NamedTuple):
     """A group and a side: mean R of at least a tenth of the threshold, and no alarm on it or on what is nested."""
@@ -24,7 +26,7 @@ def suspected(
     slow: ReferenceDrift, found: Iterable[Found], now: int, threshold: float, free_after: int
 ) -> list[Suspected]:
     """All of them after the last minute before `now`, strongest first; an alarm is open for `free_after` minutes."""
-    known = {(group, worse) for group, worse in _open(found, now, free_after).items()}
+    known = set(_open(found, now, free_after).items()) | set(_open(slow.known.found, now, free_after).items())
     rising = [
         (mean, watch, worse)
         for watch in slow.watches.values()
@@ -45,7 +47,7 @@ def _suspected(mean: float, watch: Watch, now: int, *, worse: bool) -> Suspected
     return Suspected(mean, watch.group, worse, changed, (failures, trials))
 
 
-def _open(found: Iterable[Found], now: int, free_after: int) -> dict[Group, bool]:
+def _open(found: Iterable[Found | KnownFound], now: int, free_after: int) -> dict[Group, bool]:
     opened: dict[Group, tuple[int, bool]] = {}
     for alarm in sorted(found, key=lambda alarm: alarm.minute):
         held = opened.get(alarm.group)

@@ -14,6 +14,7 @@ from models import plain
 from models.drift.calendar import Calendar, Planned, Zone
 from models.drift.settings import DriftSettings
 from models.drift.volume.detector import ArrivalDetector, Deviation
+from models.drift.volume.responses import ResponseDetector
 from oracle.arrivals import DAY, FEWER, MORE, WEEK, Found, ReferenceSeries, When
 
 WEEKS = 7
@@ -105,3 +106,36 @@ def test_the_traffic_has_what_makes_it_hard() -> None:
     assert {one.down for _, one in found} == {True, False}
     assert {one.mean_r is None for _, one in found} == {True, False}
     assert {"half", "here"} <= {task for task, _ in found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_detector_of_responses_raises_the_alarms_of_the_reference_where_falls_are_of_a_part(seed: int) -> None:
+    """As many are due as calls make due; from the fifth week on fewer come: a half, a third, none, as many."""
+    rng, hour = np.random.default_rng(seed), np.arange(WEEKS * WEEK)
+    due = np.stack([20 + 15 * np.sin(2 * np.pi * hour / DAY + phase) for phase in range(4)], axis=1)
+    rates = due * np.where(hour >= 4 * WEEK + 11, 1, 0)[:, None] * (np.array([0.45, 0.3, 0.0, 1.0]) - 1) + due
+    rates[6 * WEEK :] = due[6 * WEEK :]
+    days = np.repeat(rng.gamma(60.0, 1 / 60, (WEEKS * 7, 4)), DAY, axis=0)
+    events = rng.poisson(rates * days).astype(float)
+    events[0] = due[0] = 1.0
+    rules = DriftSettings(false_alarms_per_1000_groups_per_week=30.0, new_normal_after_us=20 * DAY_US)
+    threshold = rules.threshold_of("responses")
+    detector = ResponseDetector(rules)
+    detector.add([(f"task-{row}", "judge") for row in range(4)], [threshold] * 4, START)
+    series = [ReferenceSeries((*FEWER, 0.5), threshold, 20 * DAY, least=1.5) for _ in range(4)]
+    got, want = [], []
+    for at in range(WEEKS * WEEK):
+        if at % 300 == 299:
+            detector = ResponseDetector(rules, plain.unpack(plain.pack(detector.state())))
+        detector.normal(START + at)
+        found = detector.advance_hour(START + at, events[at], due[at], np.zeros(4))
+        got += [(row, at, one.direction == "down", one.seen) for row, one in sorted(found, key=lambda each: each[0])]
+        for row, one in enumerate(series):
+            when = When(START + at, START + at - 1)
+            want += [
+                (row, at, each.down, each.seen) for each in one.hour(START + at, when, events[at, row], due[at, row])
+            ]
+    assert got == want
+    assert {row for row, _, down, _ in got if down} == {0, 1, 2}
+    assert {row for row, _, down, _ in got if not down} >= {0, 2}

@@ -30,8 +30,9 @@ class Unit:
 
 
 def worth(trials: int, rho: float) -> float:
-    """How many independent trials so many of one unit are."""
-    return trials / (1 + (trials - 1) * rho) if trials else 0.0
+    """How many independent trials so many of one unit are in likelihood ratios: by rho^(3/4), as two roots."""
+    stronger = math.sqrt(rho) * math.sqrt(math.sqrt(rho))
+    return trials / (1 + (trials - 1) * stronger) if trials else 0.0
 
 
 @dataclass

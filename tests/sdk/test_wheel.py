@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,3 +104,33 @@ def test_the_wheel_alone_works_on_every_interpreter_here(version: str, wheel: Pa
     assert calls[2]["tokens_in"] == 1
     (outcome,) = (tmp_path / "events" / "outcomes.jsonl").read_text().splitlines()
     assert json.loads(outcome)["call_id"] == calls[3]["call_id"]
+
+
+def test_the_wheel_agrees_with_what_agents_are_made_with(wheel: Path) -> None:
+    """Their newest versions, beside it: one that cannot be had is a conflict of versions."""
+    beside = "\n".join(
+        [str(wheel), "aftercall[kafka,duckdb]", "anthropic", "langchain", "litellm", "openai", "opentelemetry-sdk"]
+    )
+    resolved = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("uv")),
+            "pip",
+            "compile",
+            "-q",
+            "--python-version",
+            "3.12",
+            "--find-links",
+            str(wheel.parent),
+            "-",
+        ],
+        input=beside,
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+        check=False,
+    )
+    if resolved.returncode and "CI" not in os.environ and "No solution found" not in resolved.stderr:
+        pytest.skip(f"versions cannot be resolved with uv here: {resolved.stderr}")
+    assert resolved.returncode == 0, resolved.stderr
+    versions = dict(re.findall(r"^([a-z0-9-]+)==([0-9.]+)", resolved.stdout, re.MULTILINE))
+    assert {"litellm", "langchain", "openai", "pydantic", "confluent-kafka", "duckdb"} <= versions.keys()

@@ -66,8 +66,8 @@ OF_VOLUMES: Final = ("volume",)
 """Kinds of alerts that are not compared of a golden from before decision 0024, whose volumes alarmed at other hours:
 `assert_volumes_alike` compares them."""
 OF_ONE_CAUSE: Final = ("drift", "quantile", "shift")
-"""The same of one from before decisions 0026 and 0027, whose baselines counted each outcome of a session in full, and
-which had an alert for each metric: `assert_alarms_alike` compares."""
+"""The same of one from before decisions 0026 and 0031, whose baselines counted outcomes of a session in full or more,
+and 0027, which had an alert for each metric: `assert_alarms_alike` compares."""
 
 
 def _where(name: str, kinds: Sequence[str]) -> str:

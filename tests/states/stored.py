@@ -116,10 +116,23 @@ def knows_own_days(out: Path) -> bool:
     return "opens" in state.plain()["rates"]["dispersion"]
 
 
+def knows_known_moments(out: Path) -> bool:
+    """Whether the detector of success rates that the run has so far shared its promise with them (decision 0033)."""
+    (state,) = states(out, "outcomes.drift")
+    return "known" in state.plain()["rates"]
+
+
+def counts_shared(out: Path) -> bool:
+    """Whether its detectors count which outcomes share a unit, and weigh them as decisions 0026 and 0031 have it."""
+    (state,) = states(out, "outcomes.drift")
+    return "sizes" in (state.plain()["rates"].get("units") or {})
+
+
 def apart(out: Path) -> tuple[str, ...]:
     """Kinds of alerts of which what is stored is not what this code would have made of the same input."""
     volumes = () if knows_lumps(out) else OF_VOLUMES
-    return volumes if joins_alarms(out) and knows_own_days(out) else (*volumes, *OF_ONE_CAUSE)
+    alike = joins_alarms(out) and knows_own_days(out) and counts_shared(out) and knows_known_moments(out)
+    return volumes if alike else (*volumes, *OF_ONE_CAUSE)
 
 
 def _newest(part: Path, epoch: int) -> Iterator[State]:

@@ -25,6 +25,7 @@ def rate_alarm(
     *,
     inherited: bool = False,
     evidence: Mapping[str, float] | None = None,
+    threshold: float | None = None,
 ) -> Alarm:
     """The alarm at `at` (microseconds).
 
@@ -38,6 +39,7 @@ def rate_alarm(
         changed: minute of the change.
         inherited: `before` is that of the series' roll-up.
         evidence: further numbers, to stand first.
+        threshold: what the evidence had to reach, where that is not A.
     """
     (f0, n0), (f1, n1) = before, since
     low, high = (float(bound) for bound in newcombe(n0 - f0, n0, n1 - f1, n1, Z_99))
@@ -52,6 +54,6 @@ def rate_alarm(
         effect_high=high,
         changed_at=changed * MINUTE_US,
         promise=None if series[1][0] in settings.unpromised_tasks else settings.false_alarms_per_1000_groups_per_week,
-        evidence=rounded({**(evidence or {}), "threshold": settings.threshold, **counts}),
+        evidence=rounded({**(evidence or {}), "threshold": threshold or settings.threshold, **counts}),
         details=RateChange(inherited),
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64, I64
+from models.messages import TrialDeltas
 from models.stats.minute_delays import BUCKETS, EDGES, HORIZON
 
 _RECENT: Final = 2 * MINUTES_PER_HOUR
@@ -23,6 +24,16 @@ class Calls(NamedTuple):
     watch: I64
     minute: I64
     count: I64  # type: ignore[assignment]  # a column, not the method of tuples
+
+
+def calls_of(levels: I64, trials: TrialDeltas) -> Calls:
+    """The calls of a message's rows, of each level's watch; `levels`: watches of its names, shape (levels, names)."""
+    watch = levels[:, trials.code].ravel()
+    minute = np.tile(trials.minute.astype(np.int64), len(levels))
+    calls = np.tile(trials.calls, len(levels))
+    called = np.argsort(minute, kind="stable")
+    called = called[calls[called] != 0]
+    return Calls(watch[called], minute[called], calls[called].astype(np.int64))
 
 
 class CallCounts:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from aftercall.times import MINUTES_PER_DAY, MINUTES_PER_HOUR
 from models.arrays import F64, I64, Bools
+from models.messages import TrialDeltas
 from models.stats.dispersion import MINUTES_PER_QUARTER, Dispersion, own_day, shrunk
 from models.stats.surroundings import Surroundings
 
@@ -92,6 +93,27 @@ def within_days(minute: NDArray[Any], also: int) -> list[tuple[int, int]]:
         first, end = day * MINUTES_PER_DAY, (day + 1) * MINUTES_PER_DAY
         spans += [(first, also), (also, end)] if first < also < end else [(first, end)]
     return spans
+
+
+def per_watch(levels: I64, trials: TrialDeltas) -> tuple[I64, F64, F64]:
+    """Failures and trials of each level's watch and minute, per `watch << 32 | minute`, ascending and distinct.
+
+    `levels`: watches of the message's names, shape (levels, names).
+    """
+    count = trials.trial_successes + trials.trial_failures
+    some = count > 0
+    minute = np.tile(trials.minute[some].astype(np.int64), (len(levels), 1))
+    key = ((levels[:, trials.code[some]] << 32) | minute).ravel()
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    starts = starts_of(key)
+    failed, tried = (
+        np.add.reduceat(np.tile(column[some], len(levels))[order], starts).astype(np.float64)
+        if len(starts)
+        else np.zeros(0)
+        for column in (trials.trial_failures.astype(np.int64), count.astype(np.int64))
+    )
+    return key[starts], failed, tried
 
 
 def starts_of(key: I64) -> I64:

@@ -14,10 +14,11 @@ from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64, Bools
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
-from models.drift.success_rate.call_counts import Calls
-from models.drift.success_rate.daily_trials import Rows, around, within_days
+from models.drift.success_rate.call_counts import calls_of
+from models.drift.success_rate.daily_trials import Rows, around, per_watch, within_days
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
 from models.drift.success_rate.digest import digest, week_of
+from models.drift.success_rate.known_moment.known_moments import KnownMoments
 from models.drift.success_rate.own_days import opens_of, with_own_days
 from models.drift.success_rate.series import NONE, SeriesIndex
 from models.drift.success_rate.suspicions import Lookout, Suspicions
@@ -87,6 +88,7 @@ class SuccessRateDetector:
         self._history = TrialHistory()
         self._open = OpenAlarms(settings.new_normal_after_us)
         self._lookout = Lookout(settings)
+        self._known = KnownMoments(settings, self._watches)
         if state is not None:
             self._restore(state)
 
@@ -94,6 +96,7 @@ class SuccessRateDetector:
         """See `Detector`: calls and trials, and how long the trials took. Alarms of one series are in order of time."""
         raised, trials, delays = list(alarms), closed.trials, closed.delays
         levels = self._levels(closed.names, trials)
+        self._known.deployed(closed.marks)
         hour = closed.through // MINUTES_PER_HOUR * MINUTES_PER_HOUR
         for of_day in within_days(trials.minute, hour):
             if of_day[0] >= hour:
@@ -103,6 +106,8 @@ class SuccessRateDetector:
             of_units = of_minutes(closed.units, *of_day)
             rows = self._watched(levels, TrialDeltas(*(column[span] for column in trials)), of_units)
             if len(rows.minute):
+                if self._statistics.dispersion is not None:
+                    raised += self._known.look(rows, self._history, self._statistics.dispersion)
                 self._test(rows, raised)
                 self._history.add(rows.watch, rows.minute, rows.learned * GRAIN, rows.learned_trials * GRAIN)
             span = slice(*np.searchsorted(delays.minute, of_day).tolist())
@@ -142,6 +147,7 @@ class SuccessRateDetector:
             "history": self._history.state(),
             "book": self._open.state(),
             "looked": self._lookout.hour,
+            "known": self._known.state(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -155,6 +161,7 @@ class SuccessRateDetector:
         self._history = TrialHistory(state["history"])
         self._open = OpenAlarms(self._settings.new_normal_after_us, state["book"])
         self._lookout = Lookout(self._settings, state.get("looked", _NOT_YET))
+        self._known = KnownMoments(self._settings, self._watches, state.get("known"))
 
     # From groups to watches
 
@@ -170,6 +177,7 @@ class SuccessRateDetector:
             self._heirloom = np.concatenate((self._heirloom, np.zeros((2, more))), axis=1)
             self._statistics.grow(len(groups), np.array([opens_of(group) for group in groups[-more:]]))
             self._odds.grow(groups, self._watches.parent, self._warmup)
+        self._known.appear(levels, trials, len(groups) - more, self._warmup)
         return levels
 
     def _begin_day(self, day: int) -> None:
@@ -186,6 +194,7 @@ class SuccessRateDetector:
         self._odds.delays.begin_day(day)
         self.units.begin_day(day, self._watches.groups, self._watches.parent)
         self._heirloom = np.stack((self._statistics.failures, self._statistics.trials))
+        self._known.begin_day(day, self._since)
 
     def _digest(self) -> Digest:
         """Of the week that has ended; what began within it had no baseline to be held against."""
@@ -194,28 +203,11 @@ class SuccessRateDetector:
 
     def _watched(self, levels: I64, trials: TrialDeltas, units: UnitTrials) -> Rows:
         """Trials of one UTC day, where their watch is tested."""
-        watch = levels[:, trials.code]
-        minute = np.tile(trials.minute.astype(np.int64), (len(levels), 1))
-        called = np.argsort(minute, axis=None, kind="stable")
-        called = called[np.tile(trials.calls, len(levels))[called] != 0]
-        calls = Calls(
-            watch.ravel()[called], minute.ravel()[called], np.tile(trials.calls, len(levels))[called].astype(np.int64)
-        )
-        count = trials.trial_successes + trials.trial_failures
-        some = count > 0
-        key = ((watch[:, some] << 32) | minute[:, some]).ravel()
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        starts = np.flatnonzero(np.diff(key, prepend=_NOT_YET))
-        failed, tried = (
-            np.add.reduceat(np.tile(column[some], len(levels))[order], starts).astype(np.float64)
-            if len(starts)
-            else np.zeros(0)
-            for column in (trials.trial_failures.astype(np.int64), count.astype(np.int64))
-        )
-        watch, minute = key[starts] >> 32, key[starts] & 0xFFFFFFFF
+        calls = calls_of(levels, trials)
+        key, failed, tried = per_watch(levels, trials)
+        watch, minute = key >> 32, key & 0xFFFFFFFF
         odds = self._odds.at(calls, watch, minute, tried)
-        failed, tried = self.units.weighed(key[starts], failed, tried, levels, units, self._watches.parent)
+        failed, tried = self.units.weighed(key, failed, tried, levels, units, self._watches.parent)
         learned = learned_failures(failed, odds)
         rows = Rows(watch, minute, failed, tried, odds, learned, tried - failed + learned)
         warmup = self._warmup[watch]
@@ -230,7 +222,8 @@ class SuccessRateDetector:
             self._odds.learn(level[delays.code[span]], minute, success, delays.bucket[span], count)
 
     def _suspect(self, hour: int) -> None:
-        self._lookout.look(hour, self._statistics, self._history, self._watches.groups, self._since, self._open)
+        alarms = self._open, self._known.open
+        self._lookout.look(hour, self._statistics, self._history, self._watches.groups, self._since, alarms)
 
     # The test
 

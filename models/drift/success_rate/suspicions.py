@@ -83,7 +83,7 @@ class Lookout:
         history: TrialHistory,
         groups: Sequence[AnyGroup],
         since: I64,
-        alarms: OpenAlarms,
+        alarms: Sequence[OpenAlarms],
     ) -> None:
         """Look for suspicions at the end of an hour, minute `hour`, which holds all trials before it and none after.
 
@@ -101,8 +101,9 @@ class Lookout:
         if hour <= self.hour:
             return
         self.hour = hour
-        alarms.expire(hour * MINUTE_US)
-        alarmed = [(series[1], direction) for series, direction in alarms.directions()]
+        for one in alarms:
+            one.expire(hour * MINUTE_US)
+        alarmed = [(series[1], direction) for one in alarms for series, direction in one.directions()]
         found = suspects_of(statistics.r.mean(axis=2), self._settings.threshold, groups, alarmed)
         listed = [
             _suspicion(one, hour, statistics, history, groups[one.watch], int(since[one.watch]))

@@ -1,10 +1,10 @@
 """What trials weigh whose calls share a unit: as much as they tell beyond what the unit had shown before.
 
 Of a unit with k trials before, the m trials of a closed minute weigh n_eff(k + m) - n_eff(k) together
-(`models.stats.agreement`), each as much as the other, in multiples of 1 / GRAIN. No trial weighs more than 1, so the
-expectation of a likelihood ratio, taken to that power, stays at most 1. A unit is forgotten at the first midnight that
-is 24 hours after its first trial; then what its trials had in common is learned. So what never ends, such as a session
-for each user, counts each day or two, and is learned too.
+(`models.stats.agreement`, rho as for ratios), each as much as the other, in multiples of 1 / GRAIN. No trial weighs
+more than 1, so the expectation of a likelihood ratio, taken to that power, stays at most 1. A unit is forgotten at the
+first midnight that is 24 hours after its first trial; then what its trials had in common is learned. So what never
+ends, such as a session for each user, counts each day or two, and is learned too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.columns.hash_index import HashIndex
 from models.columns.struct_of_arrays import StructOfArrays
 from models.drift.success_rate.unit_sizes import UnitSizes
 from models.messages import NO_SHARED, AnyGroup, SharedTrials, UnitTrials
-from models.stats.agreement import Agreement, effective
+from models.stats.agreement import Agreement, effective, for_ratios
 from models.stats.dispersion import GRAIN
 
 _SPREAD: Final = np.uint64(0xD1342543DE82EF95)
@@ -133,7 +133,7 @@ class UnitWeights:
         pairs = trials * (trials - 1 + 2 * before)
         self._sizes.pair(watches, pairs)
         task = self._tasks(parent)[watches]
-        rho = self._agreement.rho[task]
+        rho = for_ratios(self._agreement.rho)[task]
         code_of = np.full(len(parent), _NO_CODE)
         code_of[levels[0, units.code]] = units.code
         self._share(code_of[watches], minute, np.rint(self._agreement.likely[task] * pairs * GRAIN).astype(np.int64))

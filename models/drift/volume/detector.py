@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,8 @@ LEAST_EXPECTED: Final = 5.0
 """Events that were expected, at least, where fewer came: fewer can stay away by chance at any rate."""
 _SELDOM: Final = 4.0
 """Clocks change twice a year: against a profile an hour off a part of the evidence will do, so many times less."""
+_PART: Final = 0.4
+"""Of what is due: a fall to more than this is not one of most."""
 _LEVEL = 0.99
 
 
@@ -56,6 +58,9 @@ class Measure(NamedTuple):
 class ArrivalDetector:
     """Many series of one kind, by their `keys`; `advance_hour` takes each hour in turn."""
 
+    _LEAST: ClassVar = 2.0
+    """So many times as much must be due as came, or have come as was due."""
+
     def __init__(self, settings: DriftSettings, *, more: bool, state: dict[str, Any] | None = None) -> None:
         """Start without series, or from a `state()`.
 
@@ -69,15 +74,18 @@ class ArrivalDetector:
         self._promise = settings.false_alarms_per_1000_groups_per_week
         kept = state or {"keys": [], "profile": None, "quiet": None, "book": None}
         self.keys: list[tuple[str, ...]] = list(kept["keys"])
-        self._profile = WeeklyProfiles(np.concatenate((FEWER, MORE)) if more else FEWER, kept["profile"])
+        self._profile = self._profiles(np.concatenate((FEWER, MORE)) if more else FEWER, kept["profile"])
         self._quiet = Silences(kept["quiet"])
         self._alarms = OpenAlarms(settings.new_normal_after_us, kept["book"])
         none = np.zeros(0)
         self._open: F64 = kept.get("open", none)
-        """-1 fewer, 1 more, 0 no alarm."""
+        """-1 fewer, -2 fewer but not by most, 1 more, 0 no alarm."""
         self._opened: F64 = kept.get("opened", none)
         self._back: F64 = kept.get("back", none)
         self._threshold: F64 = kept.get("threshold", none)
+
+    def _profiles(self, ratios: F64, state: dict[str, F64] | None) -> WeeklyProfiles:
+        return WeeklyProfiles(ratios, state)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -157,15 +165,15 @@ class ArrivalDetector:
         found: list[tuple[int, Deviation]] = []
         for row, deviation in self._alarmed(r, hour, learning):
             found.append((row, deviation))
-            self._begin(row, hour, deviation.direction)
+            self._begin(row, hour, deviation)
         for row in np.flatnonzero(silent).tolist():
             found.append((row, Deviation("down", self._quiet.last[row] + 1, 0.0, self._quiet.due[row])))
-            self._begin(row, hour, "down")
+            self._begin(row, hour, found[-1][1])
         return found + self._over(hour, events, foreseen, known, before, ~learning)
 
     def _alarmed(self, r: F64, hour: int, learning: Bools) -> Iterator[tuple[int, Deviation]]:
         """Rows whose R has reached the threshold whichever profile is right, and that are plainly fewer or more."""
-        few, c = len(FEWER), self._profile.columns
+        few, c = self._few, self._profile.columns
         # Each of the three profiles is refuted by so much at least: shape (series,) each.
         parts = [part.mean(axis=2) for part in (r[:, :, :few], r[:, :, few:]) if part.shape[2]]
         least = [np.minimum(part[:, 0], _SELDOM * part[:, 1:].min(axis=1)) for part in parts]
@@ -180,7 +188,7 @@ class ArrivalDetector:
             direction: Direction = "up" if up else "down"
             if not self._enough(row, foreseen, seen, up=up):
                 continue
-            if not _plain(direction, seen, foreseen):
+            if not self._plain(direction, seen, foreseen):
                 self._profile.clear(row, hour)
                 continue
             yield row, Deviation(direction, float(c.since[row, 0, j]), seen, foreseen, float(least[int(up)][row]))
@@ -203,19 +211,33 @@ class ArrivalDetector:
             alarms.append(self._alarms.add(alarm, (measure.baseline,)))
         return alarms
 
-    def _begin(self, row: int, hour: int, direction: Direction) -> None:
-        self._open[row] = -1.0 if direction == "down" else 1.0
+    def _begin(self, row: int, hour: int, deviation: Deviation) -> None:
+        part = deviation.seen > _PART * deviation.foreseen
+        self._open[row] = 1.0 if deviation.direction == "up" else -2.0 if part else -1.0
         self._opened[row], self._back[row] = hour + 1, 0.0
+
+    @property
+    def _few(self) -> int:
+        """How many ratios are of fewer; they come first."""
+        return int((self._profile.ratios < 1).sum())
+
+    def _plain(self, direction: Direction, seen: float, foreseen: float) -> bool:
+        """Whether half as many came, or twice: after a flood the rest of the day is but less than the flood was."""
+        return self._LEAST * seen <= foreseen if direction == "down" else seen >= self._LEAST * foreseen
+
+    def _nearest(self, row: int) -> int:
+        """The ratio that is compared with 1 to tell whether an alarm's trouble is over."""
+        if self._open[row] == -1:
+            return len(FEWER) - 1
+        return self._few if self._open[row] > 0 else self._few - 1
 
     def _over(
         self, hour: int, events: F64, foreseen: F64, known: Bools, before: F64, opened: Bools
     ) -> list[tuple[int, Deviation]]:
         """Open alarms whose trouble is over."""
-        few = len(FEWER)
         found: list[tuple[int, Deviation]] = []
         for row in np.flatnonzero(opened).tolist():
-            down = self._open[row] < 0
-            nearest = few - 1 if down else few
+            down, nearest = self._open[row] < 0, self._nearest(row)
             if known[row]:
                 change = self._profile.evidence[row, nearest] - before[row, nearest]
                 self._back[row] = max(0.0, self._back[row] - change)
@@ -229,11 +251,6 @@ class ArrivalDetector:
                 self._open[row] = 0.0
                 self._profile.clear(row, hour)
         return found
-
-
-def _plain(direction: Direction, seen: float, foreseen: float) -> bool:
-    """Whether there are half as many, or twice: after a flood the rest of the day is but less than the flood was."""
-    return 2 * seen <= foreseen if direction == "down" else seen >= 2 * foreseen
 
 
 def _alarm(at: int, deviation: Deviation, measure: Measure, promise: float, daily: tuple[float, float]) -> Alarm:

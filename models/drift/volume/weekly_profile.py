@@ -26,6 +26,8 @@ c) / (z + c)), c = .01, and for fewer less from 25 such hours on: .01 exp((25 - 
 after some nights and no sooner, and busy hours within two. The hour is the unit because jobs run at the hour: within
 one, arrivals are not steady at all.
 
+tau_d is not learned from a day while R of the profile as it is says that it may belong to a fall, but once R does not.
+
 A profile may also be right, but an hour off, as after the clocks have changed. So R is kept for three profiles: as it
 is, an hour earlier, an hour later; the least of the three counts. The null hypothesis is that the profile is right as
 it is until some hour, and one of the three from then on. So the R of another one starts from that of the profile as it
@@ -36,7 +38,7 @@ hour from where it began at most.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from scipy.special import gammaln
@@ -45,6 +47,7 @@ from aftercall.times import HOURS_PER_DAY, HOURS_PER_WEEK
 from models.arrays import F64, I64, Bools
 from models.columns.struct_of_arrays import StructOfArrays
 from models.drift.volume.clocks import Clocks
+from models.drift.volume.profile_columns import SHIFTS, ProfileColumns
 from models.stats.chi_square import upper
 from models.stats.lumps import LEAST_SHAPE, apart, overdispersion, shape
 
@@ -53,10 +56,6 @@ KNOWN_AFTER: Final = 2 * HOURS_PER_WEEK
 FEWER: F64 = np.array([0.02, 0.1, 0.3])
 """What gone silent, or nearly, multiplies a rate by."""
 MORE: F64 = np.array([3.0, 10.0])
-SHIFTS: I64 = np.array([0, -1, 1])
-"""Hours by which a profile may be off; as it is first."""
-PROFILE_HOURS: Final = HOURS_PER_WEEK + HOURS_PER_DAY
-"""Hours of a week, and those of a holiday."""
 
 _HOLIDAYS: Final = 2 * HOURS_PER_DAY
 """Hours of holidays after which holidays are tested: two days to compare with each other."""
@@ -72,7 +71,7 @@ _EMPTY: Final = 0.1
 """Part of what is due below which an hour counts as empty."""
 _MORE: Final = 2.0
 """Times what is due, from which an hour adds to the evidence that there are more."""
-_FEWER: Final = 2.0
+_FEWER: Final = 1.25
 """Times what came must be due for an hour to add to the evidence that there are fewer."""
 _CROWD: Final = 3.0
 """Times what is due, and"""
@@ -83,6 +82,8 @@ _OF_ITSELF: Final = 0.01
 _MANY_HOURS: Final = 25.0
 _FADES: Final = 10.0
 """From so many such hours on c fades, by a factor of e in so many more."""
+_DOUBTFUL: Final = 3.0
+"""R from which a day may belong to a fall: days are known to vary by it only once the next ones show none."""
 _WEEKLY = 0.7
 """What a week counts for one week later."""
 _LEVEL_Z = -0.5244005127080409
@@ -90,61 +91,6 @@ _LEVEL_Z = -0.5244005127080409
 _LEAST_VARIATION = 0.05
 """tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to show."""
 _CAP = 1e15
-
-
-class _Series(NamedTuple):
-    """Columns; J is the number of ratios. Their names are the keys of the stored state."""
-
-    events: F64
-    """Per hour of the week, then of a holiday, older weeks discounted, shape (series, PROFILE_HOURS)."""
-    exposure: F64
-    r: F64
-    """Shape (series, SHIFTS, J), and so on."""
-    cusum: F64
-    since: F64
-    seen: F64
-    foreseen: F64
-    gain: F64
-    evidence: F64
-    day_due: F64
-    """Shape (series, SHIFTS), and so on."""
-    day_spread: F64
-    lead: F64
-    began: F64
-    """Shape (series,), and so on."""
-    day_events: F64
-    hours_off: F64
-    hours_scale: F64
-    hours: F64
-    repeated: F64
-    level: F64
-    days_off: F64
-    days_scale: F64
-    days: F64
-    holidays: F64
-    moved: F64
-    phi: F64
-    shape: F64
-    mean: F64
-    known: F64
-    surely: F64
-    empty: F64
-    chance: F64
-    crowds: F64
-    fewer_most: F64
-    more_most: F64
-
-    @classmethod
-    def blank(cls, ratios: int) -> _Series:
-        """No rows."""
-        of_slots, of_ratios = np.zeros((0, PROFILE_HOURS)), np.zeros((0, len(SHIFTS), ratios))
-        return cls(*(of_slots,) * 2, *(of_ratios,) * 7, *(np.zeros((0, len(SHIFTS))),) * 3, *(np.zeros(0),) * 22)
-
-    @classmethod
-    def beginning(cls, hour: int) -> _Series:
-        """One row whose first event lies in `hour`."""
-        start, one = np.array(float(hour)), np.ones(())
-        return cls(*(np.zeros(()),) * 34)._replace(began=start, since=start, phi=one, shape=one, mean=one, known=one)
 
 
 class WeeklyProfiles:
@@ -155,17 +101,19 @@ class WeeklyProfiles:
 
         Args:
             ratios: the r, shape (J,).
-            state: of another instance with the same ratios.
+            state: of another instance with the same ratios, or with the first of them.
         """
         self.ratios = ratios
         self._log = np.log(ratios)
-        self._rows = StructOfArrays(_Series.blank(len(ratios)) if state is None else _Series(**state))
+        self._rows = StructOfArrays(
+            ProfileColumns.blank(len(ratios)) if state is None else ProfileColumns.stored(state, len(ratios))
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @property
-    def columns(self) -> _Series:
+    def columns(self) -> ProfileColumns:
         """All there is of the series: views, valid until rows come or go."""
         return self._rows.columns
 
@@ -191,7 +139,7 @@ class WeeklyProfiles:
 
     def add(self, count: int, hour: int) -> None:
         """Append `count` series whose first event lies in `hour`."""
-        self._rows.append(count, _Series.beginning(hour))
+        self._rows.append(count, ProfileColumns.beginning(hour))
 
     def keep(self, kept: Bools) -> None:
         """Drop the other series."""
@@ -199,7 +147,7 @@ class WeeklyProfiles:
 
     def relearn(self, rows: I64, hour: int) -> None:
         """Start these series from scratch."""
-        self._rows.fill(rows, _Series.beginning(hour))
+        self._rows.fill(rows, ProfileColumns.beginning(hour))
 
     def clear(self, rows: I64 | int, hour: int) -> None:
         """Drop the evidence up to the end of `hour`; the profile stays."""
@@ -348,8 +296,14 @@ class WeeklyProfiles:
         due = c.day_due[:, 0]
         off = (c.day_events - due) ** 2 - due * c.phi - c.day_spread[:, 0]
         predicted = midnight & learning & (hour - c.began >= HOURS_PER_WEEK + HOURS_PER_DAY) & (due > 0)
-        for column, value in ((c.days_off, off), (c.days_scale, due**2), (c.days, 1.0)):
-            _fade(column, value, predicted, _WEEKLY ** (1 / 7))
+        few = c.r[:, 0, self.ratios < 1].mean(axis=1) >= _DOUBTFUL
+        for column, held, value in (
+            (c.days_off, c.held_off, off),
+            (c.days_scale, c.held_scale, due**2),
+            (c.days, c.held_days, np.ones(len(due))),
+        ):
+            _fade(column, held + value, predicted & ~few, _WEEKLY ** (1 / 7))
+            held[:] = np.where(predicted & few, held + value, np.where(midnight, 0.0, held))
         self._move(np.flatnonzero(midnight & learning), hour)
         rows = np.flatnonzero(midnight)
         for column in (c.day_events, c.day_due, c.day_spread, c.gain):

@@ -80,6 +80,8 @@ class Draft:
     @quiet
     def set(self, fields: dict[str, Any], unknown: dict[str, object]) -> None:
         """Set fields of the event; labels in `attrs` are added to those that are there."""
+        if self.ended:
+            return
         if self.fields is None:
             self.fields = {}
         attrs = fields.pop("attrs", None)
@@ -94,6 +96,8 @@ class Draft:
     @quiet
     def observe(self, response: object) -> None:
         """Take from a response what says which model answered and what it used."""
+        if self.ended:
+            return
         if self.capturing.text:
             self.output = response
         parts = parts_of(response)
@@ -110,6 +114,8 @@ class Draft:
     @quiet
     def add_attempt(self, attempt: dict[str, Any]) -> None:
         """Take a try at a model that has ended."""
+        if self.ended:
+            return
         if self.attempts is None:
             self.attempts = []
         self.attempts.append(attempt)
@@ -117,6 +123,8 @@ class Draft:
     @quiet
     def add_tool(self, tool: dict[str, Any]) -> None:
         """Take a tool call that has ended; it failed where it has an `error`."""
+        if self.ended:
+            return
         if not tool.pop("cancelled", False):
             tool.setdefault("ok", tool.get("error") is None)
         if self.tools is None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from aftercall.capture.failures import MOST_ERROR
 from aftercall.capture.input_hash import input_hash, input_text
 from aftercall.capture.inputs import MOST_TEXT
 from aftercall.capture.redaction import redacted
 from aftercall.capture.replies import reply_text
 from aftercall.capture.settings import UNKNOWN
 from aftercall.capture.usage import used
+from aftercall.emitter.log import warn_once
 from aftercall.times import format_time
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ def call_event(draft: Draft) -> dict[str, Any]:
     event |= _texts(draft, event)
     if draft.error is not None or event.get("error") is not None:
         private = draft.given.texts() if draft.given is not None else ()
-        event["error"] = redacted(str(event.get("error") or draft.error), private)
+        event["error"] = _error_text(event.get("error") or draft.error, private)
     event |= _parts(draft)
     event["attrs"] = _measured(draft) | labels | dict(declared.get("attrs") or {}) | dict(own.get("attrs") or {})
     event = {name: plain(value) for name, value in event.items() if value is not None and value != {}}
@@ -100,8 +103,13 @@ def _parts(draft: Draft) -> dict[str, Any]:
 def _without_secrets(draft: Draft, part: Mapping[str, Any]) -> dict[str, Any]:
     clean = {name: plain(value) for name, value in part.items() if draft.capturing.text or name not in _TEXTS}
     if clean.get("error") is not None:
-        clean["error"] = redacted(str(clean["error"]))
+        clean["error"] = _error_text(clean["error"], ())
     return clean
+
+
+def _error_text(error: object, private: Iterable[str]) -> str:
+    """The text of an error without secrets, and as JSON can have it: names of files may hold half a character."""
+    return redacted(str(error), private).encode("utf-8", "replace").decode()[:MOST_ERROR]
 
 
 def _measured(draft: Draft) -> dict[str, Any]:
@@ -124,9 +132,12 @@ def _add_cost(draft: Draft, event: dict[str, Any]) -> None:
     price_of = draft.capturing.cost
     if price_of is None or "cost_usd" in event:
         return
-    cost = price_of(event)
-    if cost is not None:
-        event["cost_usd"] = float(cost)
+    try:
+        cost = price_of(event)
+        if cost is not None and math.isfinite(cost) and cost >= 0:
+            event["cost_usd"] = float(cost)
+    except Exception as error:  # noqa: BLE001  # the user's; a call is worth more than its cost
+        warn_once("price list", "aftercall: the price list raised %s", type(error).__name__)
 
 
 def refuse_unknown(fields: Mapping[str, Any]) -> None:
@@ -167,6 +178,9 @@ def outcome_event(statement: Statement) -> dict[str, Any]:
     refuse_unknown(statement.fields)
     fields = {name: plain(value) for name, value in statement.fields.items() if value is not None}
     made = {"outcome_id": statement.outcome_id, "occurred_at": format_time(statement.at_ns // _NS_PER_US)}
+    for name in ("reason", "error"):
+        if isinstance(fields.get(name), str):
+            fields[name] = fields[name][:MOST_ERROR]
     if fields.get("action") != "retract" and not {"success", "score"} & fields.keys():
         raise ValueError("an outcome needs 'success' or 'score'")
     return made | fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_LONGEST: Final = 8192
+MOST_ERROR: Final = 8192
 """Characters of an `error`; the wire takes no more."""
 _ENDS: Final = (StopIteration, StopAsyncIteration)
 _LEFT: Final = frozenset({"CancelledError", "ClientDisconnect"})
@@ -30,4 +30,4 @@ def failure_text(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001  # `__str__` of foreign exceptions may raise anything
         return name
-    return f"{name}: {text}"[:_LONGEST] if text else name
+    return f"{name}: {text}"[:MOST_ERROR] if text else name

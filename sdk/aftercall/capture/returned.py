@@ -73,7 +73,8 @@ def _follows_future(draft: Draft, result: Any) -> bool:
         if future.cancelled():
             draft.leave()
             return
-        error = future.exception()
+        # `exception()` would count as its retrieval, and asyncio would not report what the program never looks at.
+        error = future._exception if hasattr(future, "_exception") else future.exception()  # noqa: SLF001
         if error is not None:
             draft.fail(error)
         else:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import count
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 from aftercall.capture.ids import id_text, new_id
 from aftercall.capture.quiet import place_of_caller, refuse
 from aftercall.capture.sampling import is_kept
 from aftercall.capture.settings import UNKNOWN, Capturing
 
-_BYTES = 500
+_BYTES: Final = 500
+_OFF: Final = count(1)
+"""Numbers of outcomes that a client which is off was given: an id that is random takes longer than a microsecond."""
 
 
 class Statement:
@@ -44,14 +47,15 @@ def state(capturing: Capturing, fields: dict[str, Any], outcome_id: object) -> s
     Returns:
         Its `outcome_id`, also where it was not kept or not valid.
     """
+    if capturing.sink is None:
+        return id_text(outcome_id) or f"off-{next(_OFF)}"
     statement = Statement(fields, outcome_id)
     try:
-        if capturing.sink is not None:
-            call_id, session_id = id_text(fields["call_id"]), id_text(fields["session_id"])
-            # A statement on a session may be about calls that are kept and others that are not.
-            if session_id is not None or is_kept(call_id or "", capturing.sample):
-                key = session_id or call_id or ""
-                capturing.sink.emit("outcomes", key, statement.event, _BYTES, place=place_of_caller())
+        call_id, session_id = id_text(fields["call_id"]), id_text(fields["session_id"])
+        # A statement on a session may be about calls that are kept and others that are not.
+        if session_id is not None or is_kept(call_id or "", capturing.sample):
+            key = session_id or call_id or ""
+            capturing.sink.emit("outcomes", key, statement.event, _BYTES, place=place_of_caller())
     except Exception as error:  # noqa: BLE001  # nothing of ours may reach the agent
         refuse(capturing, error)
     return statement.outcome_id

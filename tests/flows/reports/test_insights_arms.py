@@ -47,6 +47,8 @@ def snapshot(seed: int) -> duckdb.DuckDBPyConnection:
             rows += [
                 {**group, "table": "rates", "grain": grain, "window_start": at, **counts(rng)} for grain in ("1h", "1d")
             ]
+        shared = bool(seed % 2 and task != "b")
+        effects = {"design_effect": 1 + 3 * rng.random() * shared, "task_design_effect": 1 + 2.5 * shared}
         for span in ("48h", "7d") if rng.random() < 0.8 else ():
             found = counts(rng)
             row = {**group, "table": "current_rates", "span": span, "as_of": END, **found, "rate": rate_of(found)}
@@ -58,9 +60,7 @@ def snapshot(seed: int) -> duckdb.DuckDBPyConnection:
             if rng.random() < 0.6:
                 row |= {"outcomes_per_day": high * 100, "power_within_week": low}
                 row["power_days"] = None if rng.random() < 0.3 else float(rng.integers(1, 4))
-            shared = seed % 2 and task != "b"
-            row |= {"design_effect": 1 + 3 * low * shared, "task_design_effect": 1 + 2.5 * shared}
-            rows.append(row)
+            rows.append(row | effects)
     for row in rows:
         table, names = row.pop("table"), ", ".join(row)
         base.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm, OpenAlarm, RateChange, by_time
+from models.alarms.alarm import Alarm, Began, OpenAlarm, RateChange, by_time
 from models.drift.detectors import Drift, DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.detector import SuccessRateDetector
@@ -92,8 +92,8 @@ def test_a_drop_raises_one_alarm_that_states_when_and_how_much() -> None:
     assert alarm.effect_high is not None
     assert alarm.effect_low < alarm.current - alarm.baseline < alarm.effect_high < 0
     assert alarm.promise == 1.0
-    assert alarm.evidence["threshold"] == 4000.0
-    assert alarm.evidence["mean_r"] >= 4000
+    assert alarm.evidence["threshold"] == 4444.44
+    assert alarm.evidence["mean_r"] >= 4444
 
 
 def test_every_alarm_is_raised_on_the_roll_ups_too() -> None:
@@ -186,7 +186,9 @@ def test_a_new_config_is_held_against_its_model_from_its_first_trial() -> None:
     assert (first.direction, relation(first)) == ("down", "first")
     assert 12_000 < minute_of(first.at) < 12_120
     assert first.baseline == pytest.approx(0.9, abs=0.02)
-    assert first.details == RateChange(inherited=True)
+    assert first.details == RateChange(inherited=False, began=Began("config 'v2'", "config 'v1'"))
+    searched = next(alarm for alarm in alarms if alarm.series[1][2] == "v2" and "mean_r" in alarm.evidence)
+    assert searched.details == RateChange(inherited=True)
     healthy = steady(A, 0.9, range(14_000)) + steady(A2, 0.9, range(12_000, 14_000), seed=1)
     assert run(SuccessRateDetector(warm), healthy, 14_000) == []
 
@@ -300,8 +302,8 @@ def test_settings_that_would_break_the_promise_are_refused(setting: str, value: 
 
 
 def test_a_stricter_promise_raises_the_threshold() -> None:
-    assert DriftSettings().threshold == 4000
-    assert DriftSettings(false_alarms_per_1000_groups_per_week=10).threshold == 400
+    assert DriftSettings().threshold == pytest.approx(40_000 / 9)
+    assert DriftSettings(false_alarms_per_1000_groups_per_week=10).threshold == pytest.approx(4000 / 9)
 
 
 def test_where_silence_decides_no_promise_is_made() -> None:

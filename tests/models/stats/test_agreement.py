@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
 
 from models.arrays import I64
-from models.stats.agreement import Agreement, effective
+from models.stats.agreement import Agreement, effective, for_ratios
+from models.stats.shiryaev_roberts import RATIOS
 
 
 def units(rng: np.random.Generator, count: int, shared: float, failing: float) -> tuple[I64, I64]:
@@ -67,3 +70,28 @@ def test_groups_that_differ_do_not_count_as_agreement() -> None:
     failures = rng.binomial(trials, failing)
     assert learned(trials, failures, groups=4) < 0.03
     assert learned(trials, failures) > 0.2
+
+
+def expectation(n: int, share: float, failing: float, ratio: float, rho: float) -> float:
+    """Of the likelihood ratio of a unit's n trials as they weigh, if each has the unit's verdict with this probability.
+
+    Of the others each has its own; all fail at the same rate.
+    """
+    weight = float(effective(np.array(n), rho)) / n
+    alone = 1 + failing * (ratio**weight - 1)
+    total = sum(
+        comb(n, k) * share**k * (1 - share) ** (n - k) * alone ** (n - k) * (1 + failing * (ratio ** (k * weight) - 1))
+        for k in range(n + 1)
+    )
+    return float(total / (1 + (ratio - 1) * failing) ** (weight * n))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9, 1.0])
+def test_likelihood_ratios_of_units_are_no_evidence_by_themselves(share: float) -> None:
+    """Without a change they are 1 on average at most, for every odds ratio that is tested, as `for_ratios` weighs."""
+    rho = float(for_ratios(np.array([share**2]))[0])
+    units = [(n, q) for n in (2, 3, 5, 12, 21, 30) for q in (0.01, 0.03, 0.12, 0.3, 0.6)]
+    for ratio in RATIOS:
+        assert max(expectation(n, share, q, ratio, rho) for n, q in units) < 1.02
+    if share == 0.5:
+        assert max(expectation(n, share, q, 6.0, share**2) for n, q in units) > 1.2, "so rho itself would not do"

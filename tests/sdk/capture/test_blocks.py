@@ -12,6 +12,7 @@ import pytest
 
 from aftercall import Client
 from aftercall.testing import MemoryTransport
+from harness.waiting import HANG_S
 
 
 def by_task(memory: MemoryTransport) -> dict[str, dict[str, Any]]:
@@ -28,6 +29,22 @@ def test_a_block_is_a_call_whose_id_is_there_at_once(client: Client, memory: Mem
     (event,) = memory.calls
     assert (event["call_id"], event["segment"], event["config"]) == ("mine", "long", "v8")
     assert event["attrs"] == {"a": 1, "b": True}
+
+
+def test_after_its_end_nothing_changes_a_call() -> None:
+    memory = MemoryTransport(at_once=False)
+    client = Client(transport=memory, spool=None)
+    for _ in range(20):
+        with client.track("support", model="large") as call:
+            pass
+        call.set(model="belated", attrs={"belated": True})
+        call.observe({"usage": {"prompt_tokens": 1}})
+        with call.tool("belated"), call.attempt(model="belated"):
+            pass
+    client.flush(HANG_S)
+    client.close()
+    assert "belated" not in str(memory.calls)
+    assert "tokens_in" not in str(memory.calls)
 
 
 def test_an_exception_in_a_block_is_the_calls_error_and_goes_on(client: Client, memory: MemoryTransport) -> None:
@@ -132,16 +149,22 @@ def test_one_tracker_may_be_open_many_times_at_once(client: Client, memory: Memo
         assert outer.call_id != inner.call_id
         inside += [outer.call_id, inner.call_id]
 
-    async def one() -> None:
+    failing = []
+
+    async def one(number: int) -> None:
         async with tracker as call:
             inside.append(call.call_id)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001 * (number % 5))
             assert client.current_call().call_id == call.call_id
+            if number % 2:
+                failing.append(call.call_id)
+                raise ValueError(str(number))
 
     async def many() -> None:
-        await asyncio.gather(*(one() for _ in range(20)))
+        await asyncio.gather(*(one(number) for number in range(20)), return_exceptions=True)
 
     asyncio.run(many())
+    assert sorted(call["call_id"] for call in memory.calls if "error" in call) == sorted(failing)
     assert sorted(call["call_id"] for call in memory.calls) == sorted(inside)
     assert {call["parent_call_id"] for call in memory.calls if "parent_call_id" in call} == {inside[0]}
 

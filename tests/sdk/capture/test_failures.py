@@ -112,9 +112,18 @@ def test_an_error_is_at_most_eight_kibibytes_and_one_that_cannot_be_said_is_its_
     def answer(error: Exception) -> None:
         raise error
 
+    def quote(text: str) -> None:
+        raise ValueError(f"{text} " * 1000)
+
     tracked = client.track("support", model="large")(answer)
     with pytest.raises(ValueError, match="x"):
         tracked(ValueError("x" * 100_000))
     with pytest.raises(SilentError):
         tracked(SilentError())
-    assert [len(memory.calls[0]["error"]), memory.calls[1]["error"]] == [8192, "SilentError"]
+    with pytest.raises(ValueError, match="12345678"):
+        client.track("support", model="large")(quote)("12345678")  # what replaces it is longer
+    with pytest.raises(OSError, match="cannot be read"):
+        tracked(OSError("caf\udce9.txt cannot be read"))
+    errors = [call["error"] for call in memory.calls]
+    assert [len(errors[0]), errors[1], len(errors[2])] == [8192, "SilentError", 8192]
+    assert errors[3] == "OSError: caf?.txt cannot be read"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,27 @@ def test_a_future_that_is_returned_is_the_callers_own(client: Client, memory: Me
         assert client.track("support", model="large")(lambda: future)() is future
         assert future.result() == "yes"
     assert len(memory.calls) == 1
+
+
+def test_a_task_that_is_returned_is_reported_by_asyncio_as_ever(client: Client, memory: MemoryTransport) -> None:
+    async def failing() -> None:
+        raise AgentError("in a task")
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        start = client.track("support", model="large")(lambda: asyncio.ensure_future(failing()))
+        task = start()
+        assert isinstance(task, asyncio.Task)
+        while not task.done():  # noqa: ASYNC110  # to wait for it would retrieve its exception
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+
+    reported: list[BaseException] = []
+    asyncio.run(run())
+    assert [str(error) for error in reported] == ["in a task"]
+    assert memory.calls[0]["error"] == "AgentError: in a task"
 
 
 def agent_class(client: Client) -> type[Any]:

@@ -176,6 +176,40 @@ def test_whatever_is_returned(make: Callable[[], Any]) -> None:
     client.close()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sample": "much"},
+        {"kafka": 5},
+        {"file": b"\xff", "spool": 3},
+        {"settings": 7},
+        {"spool": object},
+    ],
+    ids="+".join,
+)
+def test_a_client_with_wrong_arguments_is_off_and_says_why(
+    wrong: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "aftercall"):
+        client = Client(**({"transport": MemoryTransport(at_once=False)} | wrong))
+        assert client.track("support", model="m")(lambda: 7)() == 7
+        client.outcome("c1", source="judge", success=True)
+        client.close()
+    if "kafka" not in wrong:  # with a transport it is not looked at
+        assert "off, as the client cannot be made" in caplog.text
+
+
+@pytest.mark.parametrize("sample", [7.0, -1.0, float("nan")])
+def test_a_sample_that_is_no_share_keeps_all(sample: float, caplog: pytest.LogCaptureFixture) -> None:
+    memory = MemoryTransport()
+    with caplog.at_level(logging.WARNING, "aftercall"):
+        client = Client(transport=memory, sample=sample)
+    for _ in range(20):
+        client.track("support", model="m")(int)()
+    assert len(memory.calls) == 20
+    assert "sample must be in (0, 1]" in caplog.text
+
+
 def test_an_exception_that_cannot_be_said_is_raised_as_it_is() -> None:
     client = Client(transport=MemoryTransport(at_once=False), spool=None)
     error = HostileError()

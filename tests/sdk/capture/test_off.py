@@ -64,6 +64,7 @@ def test_ids_of_calls_differ_where_the_client_is_off(off: Client) -> None:
         with off.track("support", model="large") as call:
             ids.add(call.call_id)
     assert len(ids) == 3
+    assert len({off.outcome("c1", source="judge", success=True) for _ in range(3)}) == 3
 
 
 def test_without_a_destination_one_line_says_so(caplog: pytest.LogCaptureFixture) -> None:

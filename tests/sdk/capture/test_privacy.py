@@ -158,6 +158,8 @@ def test_an_input_that_is_changed_right_after_the_call_is_hashed_as_it_was() -> 
         answer(messages)
         messages[0]["content"] = REPLY
         messages.append({"content": REPLY})
+    answer([{"content": PROMPT}])
     client.flush(HANG_S)
     client.close()
+    assert len(memory.calls) == 4
     assert len({call["attrs"]["input_hash"] for call in memory.calls}) == 1

@@ -8,7 +8,7 @@ import contextvars
 import gc
 import inspect
 import types
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from time import sleep
 from typing import Any, Self
 
@@ -224,6 +224,29 @@ def test_what_is_sent_and_thrown_into_an_async_generator_reaches_it(client: Clie
     assert "error" not in memory.calls[0]
 
 
+def test_what_its_reader_throws_is_no_failure_of_the_call(client: Client, memory: MemoryTransport) -> None:
+    @client.track("sync", model="large")
+    def words() -> Generator[str, None, None]:
+        yield "a"
+
+    @client.track("async", model="large")
+    async def later() -> AsyncGenerator[str, None]:
+        yield "a"
+
+    async def run() -> None:
+        generator = later()
+        await anext(generator)
+        with pytest.raises(KeyError):
+            await generator.athrow(KeyError("mine"))
+
+    generator = words()
+    next(generator)
+    with pytest.raises(KeyError):
+        generator.throw(KeyError("mine"))
+    asyncio.run(run())
+    assert [(call.get("error"), call["attrs"]["cancelled"]) for call in memory.calls] == [(None, True)] * 2
+
+
 def test_the_current_call_is_set_only_while_the_body_runs(client: Client, memory: MemoryTransport) -> None:
     """A generator that sets the variable around `yield` sets it for its reader."""
 
@@ -249,6 +272,11 @@ def test_the_current_call_is_set_only_while_the_body_runs(client: Client, memory
     list(generator)
 
     async def read() -> None:
+        async for inner in later():
+            assert client.current_call().call_id != inner
+            assert contextvars.copy_context() == outside
+        memory.calls.pop()
+        memory.calls.pop()
         stream = later()
         # Each step by another task: a plain reset would raise `ValueError`.
         first: str = await asyncio.create_task(anext(stream))  # type: ignore[arg-type]

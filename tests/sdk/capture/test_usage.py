@@ -124,7 +124,7 @@ def test_a_stream_says_what_it_used(
 
 
 class LiteLlm(Model):
-    """As LiteLLM 1.9 has it: OpenAI's shape, with prices in a private attribute."""
+    """As LiteLLM 1.110 has it (seen by running it): OpenAI's shape, with the price in a private attribute."""
 
     _hidden_params: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -190,6 +190,15 @@ def test_the_users_price_list_is_asked_where_no_cost_is_known(memory: MemoryTran
         call.set(cost_usd=1)
     assert [event.get("cost_usd") for event in memory.calls] == [0.005, None, 1]
     assert asked == ["large", "small"]
+
+
+def test_a_price_list_that_fails_costs_no_call(memory: MemoryTransport) -> None:
+    def raises(call: Any) -> float:
+        raise KeyError(call["model"])
+
+    for price in (raises, lambda call: float("nan"), lambda call: -1.0, MagicMock(return_value=MagicMock())):
+        Client(transport=memory, cost=price).track("support", model="large")(lambda: CHAT)()
+    assert [call.get("cost_usd") for call in memory.calls] == [None] * 4
 
 
 def test_a_large_response_is_not_held_until_it_is_read() -> None:
