@@ -62,7 +62,7 @@ class Delivery:
             moved = self._offer_all(transport)
             receipts = transport.receipts(0.0 if moved or not self._flight else wait_s)
         except UnavailableError as wrong:
-            warn_once("unavailable", "aftercall: events wait in the spool: %s", wrong)
+            warn_once(f"unavailable {wrong}", "aftercall: events wait in the spool: %s", wrong)
             self._pause(wrong.retry_after_s)
             return False
         except Exception as wrong:  # noqa: BLE001  # a transport may raise anything, and nothing of it reaches the agent
