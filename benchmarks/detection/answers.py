@@ -12,8 +12,7 @@ import numpy as np
 
 from models.alarms.alarm import Alarm
 from models.arrays import F64, I64
-from models.drift import DriftSettings
-from models.drift.volume.volume import Volume
+from models.drift import DriftSettings, Volume
 from models.messages import NO_VALUES, Closed, Responses, TrialDeltas
 from models.stats.minute_delays import bucket_of
 

@@ -13,6 +13,7 @@ from models.drift.settings import DriftSettings, ReadUntil
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.success_rate.suspicions import SUSPICION_ODDS, Suspicions
 from models.drift.volume.detector import ArrivalDetector
+from models.drift.volume.volume import Volume
 
 __all__ = [
     "SUSPICION_ODDS",
@@ -25,6 +26,7 @@ __all__ = [
     "ReadUntil",
     "SuccessRateDetector",
     "Suspicions",
+    "Volume",
     "Zone",
     "load_river",
 ]
