@@ -158,7 +158,7 @@ def test_a_heartbeat_beside_an_unreachable_broker_misses_no_beat(tmp_path: Path,
         task.cancel()
         return [flushed, beats - flushed]
 
-    # In a second each; a wait of ours on the loop would leave next to none. `make bench-sdk` measures the pauses.
+    # In a second each; a wait of ours on the loop would leave next to none.
     assert min(asyncio.run(main())) > 10
     held.set()
 
