@@ -104,6 +104,12 @@ def knows_lumps(out: Path) -> bool:
     return "phi" in state.plain()["volume"]["calls"]["profile"]
 
 
+def holds_days(out: Path) -> bool:
+    """Whether the detectors of volumes that the run has so far held days of a fall back (decision 0032 and after)."""
+    (state,) = states(out, "outcomes.drift")
+    return "held_off" in state.plain()["volume"]["calls"]["profile"]
+
+
 def joins_alarms(out: Path) -> bool:
     """Whether the run has so far put what else changed beside the headline of an alert (decision 0027)."""
     (state,) = states(out, "outcomes.alerting")
@@ -130,7 +136,7 @@ def counts_shared(out: Path) -> bool:
 
 def apart(out: Path) -> tuple[str, ...]:
     """Kinds of alerts of which what is stored is not what this code would have made of the same input."""
-    volumes = () if knows_lumps(out) else OF_VOLUMES
+    volumes = () if knows_lumps(out) and holds_days(out) else OF_VOLUMES
     alike = joins_alarms(out) and knows_own_days(out) and counts_shared(out) and knows_known_moments(out)
     return volumes if alike else (*volumes, *OF_ONE_CAUSE)
 
