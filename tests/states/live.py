@@ -32,6 +32,7 @@ CLUSTER: Final = "YWZ0ZXJjYWxsLWdvbGRlbg"
 """The id of the cluster on which goldens are recorded and go on: a run's state belongs to one."""
 CONFIG, OUT = "aftercall.toml", "out"
 _TOPICS: Final = {"calls": "agent.calls", "outcomes": "agent.outcomes"}
+_READ: Final = (*_TOPICS.values(), "agent.marks")
 _UNDER_WAY_S: Final = 0.5
 _SINCE_IDS: Final = 2
 """The version of the state of a lane from which on each position, (offset, id, ...), names its topic by its id."""
@@ -72,7 +73,7 @@ def send(broker: Broker, sent: Sequence[Sent]) -> None:
 def adopt(broker: Broker, out: Path) -> None:
     """Give the positions of a golden the ids that the topics have here, as if it had been recorded on this broker."""
     admin = AdminClient(broker.client)
-    answers = admin.describe_topics(TopicCollection(list(_TOPICS.values())))
+    answers = admin.describe_topics(TopicCollection(list(_READ)))
     ids = {name: str(answer.result().topic_id) for name, answer in answers.items()}
     envelopes = Envelopes()
     for part in (out / "state" / "recovery").glob("part-*.sqlite3"):
