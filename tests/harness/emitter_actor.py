@@ -1,4 +1,4 @@
-"""An emitter in a process of its own that does what it is told, and nothing by itself: for the state machine.
+"""An emitter in a process of its own that does what it is asked for, and nothing by itself: for the state machine.
 
 The process is forked, and forks; it cannot start threads, so events move only in a `step`. Its transport keeps what it
 accepts until a test answers it.

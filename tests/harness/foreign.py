@@ -1,4 +1,4 @@
-"""An environment with the packages that agents are made with, beside the SDK and nothing of the pipeline."""
+"""Environments with packages that agents are made with, beside the SDK and nothing of the pipeline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,27 +20,32 @@ TESTS: Final = ROOT / "tests"
 
 
 def foreign_python(folder: Path) -> Path:
-    """The interpreter of the dependency group `foreign`, kept for other tests of the run.
+    """The interpreter of the dependency group `foreign`; see `python_with`."""
+    group = ("--group", f"{ROOT / 'pyproject.toml'}:foreign", "-c", str(ROOT / "constraints.txt"))
+    return python_with(folder, "foreign", group)
 
-    The test is skipped where there is no package index, but not in CI.
+
+def python_with(folder: Path, name: str, packages: Sequence[str]) -> Path:
+    """The interpreter of an environment of its own, kept for other tests of the run.
+
+    The test is skipped where there is no package index, but not in CI. `packages`: as `uv pip install` takes them.
     """
-    place = folder / "foreign"
+    place = folder / name
     python = place / "bin" / "python"
-    with (folder / "foreign.lock").open("w") as lock:
+    with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "complete").exists():
             uv = Path(sys.executable).with_name("uv")
-            group = ["--group", f"{ROOT / 'pyproject.toml'}:foreign", "-c", str(ROOT / "constraints.txt")]
             try:
                 for command in (
                     [str(uv), "venv", "-q", "--clear", "-p", sys.executable, str(place)],
-                    [str(uv), "pip", "install", "-q", "-p", str(python), *group],
+                    [str(uv), "pip", "install", "-q", "-p", str(python), *packages],
                 ):
                     subprocess.run(command, check=True, capture_output=True, timeout=4 * HANG_S)
             except (OSError, subprocess.SubprocessError) as error:
                 if "CI" in os.environ:
                     raise
-                pytest.skip(f"the group `foreign` cannot be installed with uv here: {error}")
+                pytest.skip(f"the environment `{name}` cannot be installed with uv here: {error}")
             (place / "complete").touch()
     return python
 
