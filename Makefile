@@ -12,7 +12,7 @@ BESIDE := -n 6 --dist worksteal
 # Tests start hundreds of processes, and each starts in half the time where bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights bench-show bench-sdk power-grid fuzz kafka test-kafka
+.PHONY: setup lock audit demo test test-fast test-long test-all compiled check check-real check-cases check-formats bench-detection bench-engine bench-product bench-weeks bench-faults bench-kills bench-sizes bench-soak bench-insights bench-show bench-sdk bench-contracts bench-suite power-grid fuzz kafka test-kafka
 
 setup: $(STAMP)
 
@@ -90,6 +90,10 @@ CASES ?=
 check-cases: $(STAMP)
 	$(BIN)/python -m benchmarks.check_cases $(if $(CASES),--only $(CASES))
 
+# Suites of other programs with those programs as published, in environments of their own; needs a package index.
+check-formats: $(STAMP)
+	$(BIN)/python -m benchmarks.formats
+
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks.engine
 
@@ -156,6 +160,14 @@ bench-show: $(STAMP)
 # needs Java. SIZE=full for the record; SECTIONS="limits paths" for some, without results. About four minutes.
 bench-sdk: $(STAMP)
 	$(BIN)/python -m benchmarks.sdk --size $(SIZE) $(if $(SECTIONS),--only $(SECTIONS)) $(if $(filter full,$(SIZE)),--write)
+
+# What contracts cost, as ratios within one run. SECTIONS="text" for some parts alone. About a minute.
+bench-contracts: $(STAMP)
+	$(BIN)/python -m benchmarks.contracts --write $(if $(SECTIONS),--only $(SECTIONS))
+
+# How rarely the gate over an evaluation suite is wrong, with fresh draws; `make bench-suite SECTIONS=gate` renews a part.
+bench-suite: $(STAMP)
+	$(BIN)/python -m benchmarks.suite --write $(if $(SECTIONS),--only $(SECTIONS))
 
 # How soon a drop is noticed, at the nodes of a grid; after a change of the detector. Three minutes.
 power-grid: $(STAMP)

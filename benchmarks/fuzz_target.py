@@ -12,9 +12,10 @@ import numpy as np
 from pydantic import ValidationError
 from xxhash import xxh3_64_intdigest
 
-from aftercall.events import MAX_RECORD_BYTES, MAX_TEXT, AgentCall, Outcome
+from aftercall.events import MAX_RECORD_BYTES, AgentCall, Outcome
 from aftercall.records import DEAD_LETTER_REASONS, DeadLetter, to_json
 from aftercall.times import parse_time
+from aftercall.wire_parts import MAX_TEXT
 from connectors.batch import Batch, Calls, Outcomes
 from connectors.dead_letters import CUT_MARK, MAX_PAYLOAD_BYTES, REDACTED, dead_letter, topic_origin
 from connectors.decode.contents import BITS

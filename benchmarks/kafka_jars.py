@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,12 +34,18 @@ def java() -> str:
     where = "in $JAVA_HOME/bin" if home else "on the path"
     if path is None:
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; there is no `java` {where}")
-    printed = subprocess.run([path, "-version"], capture_output=True, text=True, check=False, timeout=DOWNLOAD_S)
-    version = re.search(r'version "(\d+)', printed.stderr)
-    if version is None or int(version[1]) < JAVA:
-        is_one = f"is {version[1]}" if version else "prints no version"
+    version = _version(path)
+    if version is None or version < JAVA:
+        is_one = f"is {version}" if version is not None else "prints no version"
         raise BrokerError(f"a Kafka broker needs Java {JAVA} or newer; the one {where} {is_one}")
     return path
+
+
+@cache
+def _version(java: str) -> int | None:
+    printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=DOWNLOAD_S)
+    version = re.search(r'version "(\d+)', printed.stderr)
+    return int(version[1]) if version else None
 
 
 def jars() -> Path:

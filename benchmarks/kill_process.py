@@ -14,10 +14,42 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_PROCESSES = 2
 STOP_S = 600.0  # bounds a hang: a machine that is ten times too busy takes minutes
+
+
+class Process(Protocol):
+    """What of `subprocess.Popen` is used here."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def wait(self, timeout: float = ...) -> int:
+        """Its exit code, once it has ended."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal."""
+
+    def terminate(self) -> None:
+        """Stop it."""
+
+    def kill(self) -> None:
+        """Kill it."""
+
+
+class Spawn(Protocol):
+    """Starts a module with its arguments, as `python -m` does, in a session of its own."""
+
+    def __call__(
+        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, before: Callable[[], None] | None
+    ) -> Process:
+        """`log` gets standard error, after what it holds; `before` is called in the process before the module."""
 
 
 class RunError(Exception):
@@ -27,7 +59,7 @@ class RunError(Exception):
 class Pipeline:
     """One pipeline: a configuration and an output folder, started again and again."""
 
-    def __init__(self, folder: Path, name: str, settings: str, broker: str) -> None:
+    def __init__(self, folder: Path, name: str, settings: str, broker: str, spawn: Spawn | None = None) -> None:
         """Write the configuration; nothing runs yet.
 
         Args:
@@ -35,14 +67,16 @@ class Pipeline:
             name: name of this pipeline.
             settings: further sections of the configuration.
             broker: host:port.
+            spawn: starts its processes; by default as a user's are started.
         """
+        self._spawn = spawn or spawned
         self.out, self.log = folder / name, folder / f"{name}.log"
         self.config, self.port = folder / f"{name}.toml", free_ports(MOST_PROCESSES)
         own = f'[kafka]\nbrokers = "{broker}"\ngroup_id = "{name}"\n'
         self.config.write_text(f"{settings}\n[service]\nport = {self.port}\n{own}", encoding="utf-8")
         self.processes = 0
         self.begun_s = self._begun_at = 0.0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._log_from = 0
         self.resumed_s: float | None = None
         """Seconds from the last start until records were read; None until then."""
@@ -67,25 +101,22 @@ class Pipeline:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCALL_")}
         paths = os.pathsep.join((str(ROOT), str(ROOT / "sdk")))
         idle = {} if idle_after is None else {"AFTERCALL_JOIN__IDLE_AFTER": idle_after}
-        command = [sys.executable, "-m", "aftercall", "run", "--config", str(self.config), "--out", str(self.out)]
+        command = ["aftercall", "run", "--config", str(self.config), "--out", str(self.out)]
         self.processes, self.resumed_s = processes, None
         self.begun_s, self._begun_at = time.monotonic(), time.time()
-        with self.log.open("ab") as log:
-            self._log_from = log.tell()
-            self._process = subprocess.Popen(
-                [*command, "--processes", str(processes), *options],
-                env=kept | idle | {"PYTHONPATH": paths} | dict(variables or {}),
-                cwd=self.out.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # Bytewax prints there how often its processes tried to reach each other
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
-            )
+        self.log.touch()
+        self._log_from = self.log.stat().st_size
+        self._process = self._spawn(
+            [*command, "--processes", str(processes), *options],
+            env=kept | idle | {"PYTHONPATH": paths} | dict(variables or {}),
+            cwd=self.out.parent,
+            log=self.log,
+            before=before,
+        )
         Thread(target=self._time_the_resume, args=(self._process,), daemon=True).start()
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         """The parent process, which was started last; its members are its children."""
         assert self._process is not None
         return self._process
@@ -195,7 +226,7 @@ class Pipeline:
         _signal(parent, signal.SIGSTOP)
         return [parent, *(pid for pid, of in _parents().items() if of == parent)]
 
-    def _time_the_resume(self, process: subprocess.Popen[bytes]) -> None:
+    def _time_the_resume(self, process: Process) -> None:
         begun = self.begun_s
         while process.poll() is None and process is self._process:
             if any(_records_read(self.port + number) for number in range(self.processes)):
@@ -205,12 +236,29 @@ class Pipeline:
             time.sleep(0.05)
 
 
+def spawned(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, before: Callable[[], None] | None
+) -> Process:
+    """A process that has loaded nothing yet."""
+    with log.open("ab") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # Bytewax prints there how often its processes tried to reach each other
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=before,  # noqa: PLW1509 - sets limits, and nothing else
+        )
+
+
 def _wait_until_gone(pids: list[int], within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while any(pid in _parents() for pid in pids):
+    while _parents().keys() & set(pids):  # looks at all processes of this machine, for a millisecond or more
         if time.monotonic() > deadline:
             raise RunError(f"processes {pids} must have ended; some have not after {within_s:g} s")
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

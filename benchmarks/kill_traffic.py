@@ -23,7 +23,7 @@ import orjson
 from confluent_kafka import Producer
 
 from aftercall.times import format_time, parse_time
-from benchmarks.kafka_broker import ClientSettings
+from benchmarks.kafka_broker import LOSES_NONE, ClientSettings
 from flows.demo.simulate import simulate
 from models.simulation import DEMO
 
@@ -161,9 +161,8 @@ class Producers:
 
     def __init__(self, client: ClientSettings, topics: dict[Kind, str], sent: list[Sent], seed: int) -> None:
         self._topics = topics
-        # Idempotent, so that records sent again after a broker's death arrive once, and in order.
-        settings = {"enable.idempotence": True, "message.timeout.ms": 0, "linger.ms": 5, "log_level": 0}
-        self._client = client | settings | {"reconnect.backoff.max.ms": 500}
+        settings: ClientSettings = {"message.timeout.ms": 0, "linger.ms": 5, "log_level": 0}
+        self._client = client | LOSES_NONE | settings | {"reconnect.backoff.max.ms": 500}
         first = sent[0].at
         self._chunks: list[list[Sent]] = [[] for _ in range((sent[-1].at - first) // CHUNK_US + 1)]
         for record in sent:

@@ -31,13 +31,13 @@ from benchmarks import kill_compare, kill_report, report
 from benchmarks.kafka_broker import Broker
 from benchmarks.kafka_jars import BrokerError
 from benchmarks.kill_compare import Differences, Left
-from benchmarks.kill_process import MOST_PROCESSES, Pipeline, RunError
+from benchmarks.kill_process import MOST_PROCESSES, Pipeline, RunError, Spawn
 from benchmarks.kill_traffic import CHANGED, PARTITIONS, Kind, Producers, history
 from benchmarks.kill_truth import Truth
 
 SEED: Final = 7
 INPUTS: Final[dict[Kind, str]] = {"calls": "agent.calls", "outcomes": "agent.outcomes"}
-OUTPUTS: Final = ("verdicts", "alerts", "recommendations", "dead_letters")
+OUTPUTS: Final = ("verdicts", "alerts", "recommendations", "trust", "dead_letters")
 SETTINGS: Final = """
 [join]
 horizon = "72h"
@@ -237,7 +237,15 @@ class Outcome:
 
 
 def campaign(
-    folder: Path, *, kills: int, calls: int, round_s: float, seed: int, moments: Sequence[str] = MOMENTS
+    folder: Path,
+    *,
+    kills: int,
+    calls: int,
+    round_s: float,
+    seed: int,
+    moments: Sequence[str] = MOMENTS,
+    brief: bool = False,
+    spawn: Spawn | None = None,
 ) -> Outcome:
     """Run a campaign and its reference, and compare.
 
@@ -248,6 +256,8 @@ def campaign(
         round_s: mean time between two kills, in seconds.
         seed: seed of the history and of all random choices.
         moments: when it is killed; used in turn, in random order.
+        brief: the campaign takes minutes, see `Broker`.
+        spawn: starts the processes, see `Pipeline`.
 
     Raises:
         RunError: the pipeline ends by itself, or does not finish in time.
@@ -257,7 +267,7 @@ def campaign(
     sent = history(calls, seed)
     truth = Truth(sent, INPUTS)
     print(f"{len(sent)} records, {truth.counters['calls']} calls", flush=True)
-    with Broker() as broker:
+    with Broker(brief=brief) as broker:
         for topic in INPUTS.values():
             broker.topic(topic, PARTITIONS)
         topics = {name: {output: f"{name}.{output}" for output in OUTPUTS} for name in ("killed", "reference")}
@@ -265,7 +275,7 @@ def campaign(
             for topic in outputs.values():
                 broker.topic(topic, 3)
         pipelines = {
-            name: Pipeline(folder, name, SETTINGS + _topics(outputs), broker.bootstrap)
+            name: Pipeline(folder, name, SETTINGS + _topics(outputs), broker.bootstrap, spawn)
             for name, outputs in topics.items()
         }
         producers = Producers(broker.client, INPUTS, sent, seed)

@@ -32,7 +32,7 @@ RATE: Final = 1000.0
 PORT: Final = 19464
 _EVERY_S: Final = 10.0
 _PARTITIONS: Final = 12
-_TOPICS: Final = ("calls", "outcomes", "verdicts", "recommendations", "alerts", "dead-letters")
+_TOPICS: Final = ("calls", "outcomes", "verdicts", "recommendations", "trust", "alerts", "dead-letters")
 _PACKAGES: Final = (*report.PACKAGES, "duckdb", "confluent-kafka")
 _SETTINGS: Final = """
 [join]

@@ -20,6 +20,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from benchmarks.kafka_broker import LOSES_NONE
+
 CALLS, OUTCOMES = "agent.calls", "agent.outcomes"
 SEED: Final = 7
 GROUPS: Final = tuple((f"task-{t}", f"model-{m}", f"v{c}") for t in range(5) for m in range(2) for c in range(2))
@@ -103,7 +105,7 @@ def produce(brokers: str, *, seconds: float, rate: float, seed: int) -> dict[str
     def delivered(error: KafkaError | None, message: Message) -> None:
         confirmed[str(message.topic()) if error is None else f"failed: {error.name()}"] += 1
 
-    producer = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20})
+    producer = Producer(LOSES_NONE | {"bootstrap.servers": brokers, "linger.ms": 20})
     traffic, behind = Traffic(rate, seed), 0.0
     started = time.monotonic()
     while (now := time.monotonic() - started) < seconds:

@@ -46,12 +46,15 @@ class Calls(NamedTuple):
         unit: that, else the same of `parent_call_id`.
         error: the same.
         filled: which of `aftercall.vocabulary.FILLED_ONCE` the record has, as bits; the upper 16 are a hint which name
-            differs from that of another call: 5 bits of the task type, 6 of the model, 5 of the config.
+            differs from that of another call: 5 bits of the task type, 5 of the model, 5 of the config. Bit 26 is
+            `LISTS_NO_TOOLS`.
         uuid: shape (n, 2), `call_id` as two 64-bit words where it is a canonical UUID; zeros carry no information.
         failed: an `error` is given.
         latency_ms: ms, or nan.
         cost_nano: nano-dollars rounded half to even, or -1.
         tokens: `tokens`, else the sum of `tokens_in` and `tokens_out`, or -1.
+        tokens_out: as given, or nan.
+        facets: strata of `tokens_in`, tool calls and language, as `aftercall.facets` codes them; 0 for nothing.
         records: `CallRecord`; `input` and `output` are dropped unless the decoder keeps them.
         raw: the records' bytes.
         partition: index into `Batch.partitions`.
@@ -76,6 +79,8 @@ class Calls(NamedTuple):
     latency_ms: F64
     cost_nano: I64
     tokens: I64
+    tokens_out: F64
+    facets: U32
     records: Objects
     raw: Objects
     partition: I32
@@ -268,6 +273,10 @@ class Batch:
         warnings: about accepted records.
         said: accepted outcomes of sessions.
         deployed: accepted marks. They move no clock.
+        text_results: per call, what rules of contracts found in its texts before these were dropped: a tuple of
+            `aftercall.contracts.results.TextResults`, or None. None for all: no rule looks into texts.
+        tool_paths: per call, a number for its tool calls, see `connectors.decode.tool_codes`; None: not asked for.
+        tool_token: of its codes.
         ended: all partitions of the lane are at their end: idle, or files that have been read.
     """
 
@@ -293,6 +302,9 @@ class Batch:
     said: SessionOutcomes = NO_SESSION_OUTCOMES
     ended: bool = False
     deployed: list[MarkRow] = field(default_factory=list)
+    text_results: Objects | None = None
+    tool_paths: I64 | None = None
+    tool_token: int = 0
 
     def times(self) -> I64:
         """The event time of each record as read, us; `NEVER` of marks, and of those that were refused."""

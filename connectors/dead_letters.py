@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 from pydantic_core import from_json
 
-from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES, MAX_TEXT
+from aftercall.events import MAX_CALL_ID, MAX_RECORD_BYTES
+from aftercall.wire_parts import MAX_TEXT
 from connectors.batch import Whole
+from connectors.tool_errors import error_kind
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 MAX_UNPARSED_BYTES: Final = 4 * 1024
@@ -21,6 +23,8 @@ MOST_PARSED: Final = 16 * 1024 * 1024
 CUT_MARK: Final = " ...[cut]"
 REDACTED: Final = "[redacted]"
 _PRIVATE: Final = ("input", "output")
+_TOOLS: Final = "tool_calls"
+"""Of whose members the `error` is private but for its kind."""
 
 
 def _spelled(name: str) -> str:
@@ -28,7 +32,9 @@ def _spelled(name: str) -> str:
     return "".join(rf"(?:{letter}|\\{{1,8}}u00{ord(letter):02x})" for letter in name)
 
 
-_private_member: Final = re.compile(rf"(?:{'|'.join(map(_spelled, _PRIVATE))})\\{{0,8}}[\"']?\s*[:=]", re.IGNORECASE)
+_private_member: Final = re.compile(
+    rf"(?:{'|'.join(map(_spelled, (*_PRIVATE, _TOOLS)))})\\{{0,8}}[\"']?\s*[:=]", re.IGNORECASE
+)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -67,13 +73,14 @@ def dead_letter(
         origin: from `file_origin` or `topic_origin`.
         raw: the original's bytes.
         key: the original's key; None: the `call_id` of the original is used, else its `session_id`, or `""`.
-        keep_payloads: keep `input` and `output` in the payload.
+        keep_payloads: keep `input`, `output` and the errors of tools in the payload.
         redact: matches of these patterns are replaced by `REDACTED` in the payload and the detail.
         whole: of an original of which `raw` is only the beginning.
 
     Returns:
         The key, and `reason, detail, origin, size, sha256, payload`. The payload is the original text, cut at 64 KiB;
-        of a record that is not a JSON object, it is cut at 4 KiB, or where an `input` or `output` begins before that.
+        of a record that is not a JSON object, it is cut at 4 KiB, or where an `input`, `output` or `tool_calls` begins
+        before that.
         A payload that was cut ends in `CUT_MARK`.
     """
     if key is None:
@@ -94,8 +101,8 @@ def dead_letter(
 def whole_payload(payload: str | None, sha256_hex: str) -> bytes | None:
     """The record that a payload is, or None where it is not all of it.
 
-    It is all of it where its hash agrees, and all but `input` and `output` where it is a JSON object of which nothing
-    was cut off or redacted.
+    It is all of it where its hash agrees, and all but `input`, `output` and the texts of errors of tools where it is a
+    JSON object of which nothing was cut off or redacted.
     """
     if payload is None:
         return None
@@ -129,7 +136,10 @@ def letter_key(raw: bytes) -> str:
 
 
 def payload_text(raw: bytes, *, keep_payloads: bool = False, redact: Sequence[re.Pattern[str]] = ()) -> str:
-    """The text of a record as a dead letter may show it: no `input` or `output` at any depth, at most 64 KiB."""
+    """The text of a record as a dead letter may show it: no `input` or `output` at any depth, at most 64 KiB.
+
+    Of errors of tools it has the kind.
+    """
     text, limit = None, MAX_PAYLOAD_BYTES
     if len(raw) <= MOST_PARSED:
         text = _object_text(raw, keep_payloads=keep_payloads)
@@ -153,7 +163,7 @@ def _object_text(raw: bytes, *, keep_payloads: bool) -> str | None:
         return None
     if keep_payloads or not _holds_private(record):
         return raw.decode()
-    if any(_holds_private(value) for name, value in record.items() if name not in _PRIVATE):
+    if any(_is_private_in(name, value) for name, value in record.items() if name not in _PRIVATE):
         return json.dumps(_public(record), ensure_ascii=False)
     try:
         members = _members.decode(raw)  # keeps every number as it was written
@@ -167,13 +177,33 @@ def _object_text(raw: bytes, *, keep_payloads: bool) -> str | None:
 def _holds_private(value: Any) -> bool:
     """Whether a value has a private member at any depth: in a tool call, or in an envelope that no header announced."""
     if isinstance(value, dict):
-        return any(name in value for name in _PRIVATE) or any(map(_holds_private, value.values()))
+        return any(name in _PRIVATE or _is_private_in(name, inner) for name, inner in value.items())
     return isinstance(value, list) and any(map(_holds_private, value))
+
+
+def _is_private_in(name: str, value: Any) -> bool:
+    return _holds_private(value) or (name == _TOOLS and value != _of_tools(value))
+
+
+def _of_tools(tools: Any) -> Any:
+    """Tool calls with the kinds of their errors."""
+    if not isinstance(tools, list):
+        return tools
+    return [
+        {**tool, "error": error_kind(tool["error"])}
+        if isinstance(tool, dict) and isinstance(tool.get("error"), str)
+        else tool
+        for tool in tools
+    ]
 
 
 def _public(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _public(inner) for name, inner in value.items() if name not in _PRIVATE}
+        return {
+            name: _public(_of_tools(inner) if name == _TOOLS else inner)
+            for name, inner in value.items()
+            if name not in _PRIVATE
+        }
     return [_public(inner) for inner in value] if isinstance(value, list) else value
 
 

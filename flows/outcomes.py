@@ -18,6 +18,8 @@ from connectors.dead_letters import file_origin
 from connectors.segments.sink import SEGMENTS_PART, SegmentSink
 from flows.dataflow import outputs, session_shards
 from flows.dataflow.enveloped import enveloped_sink, enveloped_source
+from flows.dataflow.judging import unlearned_source
+from flows.dataflow.published_checks import violations
 from flows.dataflow.shards import SHARDS, to_shards
 from flows.dataflow.steps import (
     Build,
@@ -29,6 +31,7 @@ from flows.dataflow.steps import (
     join_step,
     routing_step,
     sessions_step,
+    trust_step,
 )
 from flows.dataflow.stored_state import Keeping
 from flows.settings import Settings
@@ -42,7 +45,9 @@ from flows.settings.for_models import (
     join_rules,
     routing_settings,
     session_rules,
+    trust_settings,
 )
+from models.alarms.rule_alerts import NO_RULE_ALERTS, RuleAlerts
 from models.state import Envelopes
 
 Sink = FixedPartitionedSink[Any, Any]
@@ -54,8 +59,11 @@ class Outlets(NamedTuple):
     verdicts: Sink
     alerts: Sink
     recommendations: Sink
+    trust: Sink
     dead_letters: Sink
     snapshot: Sink
+    checks: Sink | None = None
+    """Of violations, where these are published."""
 
 
 def outcomes(
@@ -66,13 +74,15 @@ def outcomes(
     keeping: Keeping | None = None,
     joining: Joining | None = None,
     read_until: Ends = FOR_EVER,
+    on_rules: RuleAlerts = NO_RULE_ALERTS,
 ) -> Dataflow:
-    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations and the snapshot out.
+    """Build the dataflow: calls and outcomes in; verdicts, rates, alerts, recommendations, trust, snapshot out.
 
     `read_until`: when the last call and the last outcome of files that are read to their end occurred, microseconds.
+    `on_rules`: rules of contracts that raise alerts.
     """
     flow, kept = Dataflow("outcomes"), keeping or Keeping(Envelopes())
-    outlets = Outlets(*(enveloped_sink(sink, kept) for sink in outlets))
+    outlets = Outlets._make(None if sink is None else enveloped_sink(sink, kept) for sink in outlets)
     states: list[Any] = []
 
     def step(name: str, messages: Any, build: Build) -> Any:
@@ -86,16 +96,20 @@ def outcomes(
     resolved = step("sessions", parts, sessions_step(session_rules(settings), kept, joining or Joining()))
     own = op.flat_map("split", batches, to_shards)
     arrivals = op.merge("arrivals", own, op.flat_map("answers", resolved, session_shards.to_join))
-    rules, beside = join_rules(settings), (joining or Joining())._replace(segments=counted_segments(settings))
+    rules, watched = join_rules(settings), frozenset(settings.drift.sources)
+    beside = (joining or Joining())._replace(segments=counted_segments(settings), watched=watched)
     joined = step("join", arrivals, join_step(rules, kept, beside, answers=len(SHARDS)))
     changes = op.map("to_groups", joined, lambda item: ("groups", item[1].changes))
-    grouped = step("groups", changes, groups_step(group_caps(settings), kept))
+    unlearned = unlearned_source(settings, judged=beside.judge is not None)
+    grouped = step("groups", changes, groups_step(group_caps(settings), kept, unlearned))
     closed = op.filter_map("to_drift", grouped, lambda item: item[1].closed and ("drift", item[1].closed))
-    detected = step("drift", closed, drift_step(drift_settings(settings, read_until), kept))
+    detected = step("drift", closed, drift_step(drift_settings(settings, read_until, on_rules), kept))
     to_alerting = op.map("to_alerting", detected, lambda item: ("alerting", item[1]))
-    alerted = step("alerting", to_alerting, alerting_step(alert_settings(settings), kept))
+    alerted = step("alerting", to_alerting, alerting_step(alert_settings(settings, on_rules), kept))
     to_routing = op.map("to_routing", alerted, lambda item: ("routing", item[1]))
     recommendations = step("routing", to_routing, routing_step(routing_settings(settings), kept))
+    to_trust = op.map("to_trust", alerted, lambda item: ("trust", item[1]))
+    scores = step("trust", to_trust, trust_step(trust_settings(settings), kept))
 
     verdicts = op.flat_map("verdicts", joined, outputs.verdicts)
     unreadable = op.flat_map("unreadable", batches, outputs.unreadable(settings, origin))
@@ -108,11 +122,12 @@ def outcomes(
     crowded = op.flat_map("crowded", resolved, outputs.crowded(settings))
     alerts = op.merge("alerts", drifted, folded, crowded)
     recommended = op.map("recommended", recommendations, outputs.recommended)
+    trusted = op.map("trusted", scores, outputs.trusted)
 
     op.output("verdicts_out", verdicts, outlets.verdicts)
     alerts_json = op.map("alerts_json", alerts, outputs.keyed_json)
     recommendations_json = op.map("recommendations_json", recommended, outputs.keyed_json)
-    # These two sinks publish only once an epoch is stored, so every epoch needs a message to them.
+    # These three sinks publish only once an epoch is stored, so every epoch needs a message to them.
     heartbeats = op.map("signs_of_life", batches, outputs.heartbeat)
     op.output("alerts_out", op.merge("alerts_and_signs", alerts_json, heartbeats), outlets.alerts)
     op.output(
@@ -120,6 +135,10 @@ def outcomes(
         op.merge("recommendations_and_signs", recommendations_json, heartbeats),
         outlets.recommendations,
     )
+    trust_json = op.map("trust_json", trusted, outputs.keyed_json)
+    op.output("trust_out", op.merge("trust_and_signs", trust_json, heartbeats), outlets.trust)
+    if outlets.checks is not None:
+        op.output("checks_out", op.flat_map("violations", joined, violations), outlets.checks)
     op.output("dead_letters_out", op.map("letters_json", letters, outputs.letter_json), outlets.dead_letters)
 
     history = op.merge(
@@ -135,6 +154,7 @@ def outcomes(
         op.flat_map("suspicion_history", alerted, outputs.suspicion_history),
         op.flat_map("design_effects", alerted, outputs.design_effects),
         op.flat_map("recommendation_history", recommended, outputs.recommendation_history),
+        op.flat_map("trust_history", trusted, outputs.trust_history),
     )
     op.output("snapshot_out", history, outlets.snapshot)
     if kept.folder is not None:

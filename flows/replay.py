@@ -21,14 +21,18 @@ from connectors.files.jsonl_sink import JsonlSink
 from connectors.files.lane import FileLanes
 from connectors.own_files import open_own
 from connectors.texts.buffer import WAITING_FOLDER
+from flows.dataflow.judging import judge_of, rule_alerts, session_book_of
+from flows.dataflow.snapshot_messages import KnownContract
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.dataflow.steps import Joining
 from flows.dataflow.stored_state import Keeping
 from flows.outcomes import Outlets
 from flows.outcomes import outcomes as outcomes_flow
+from flows.runtime.contract_starts import in_force, known_in, starts_of
 from flows.runtime.engine import execute
 from flows.runtime.open_files import ensure_open_files
 from flows.runtime.run_folder import (
+    CHECKS,
     OUTPUTS,
     PICKLED,
     SEGMENTS,
@@ -88,8 +92,9 @@ def run(replay: Replay, on_progress: OnProgress | None = None) -> list[str]:
             return [*files.warnings, *muted(replay.settings.calendar), *settings_ignored(replay.out, current, wanted)]
         keeping, old = keeping_of(replay.settings, state), current["version"] == PICKLED
         recovery = open_store(state, keeping, begun=False, old=old)
+        current |= starts_of(replay.settings, current, state, keeping)
         write_run(state, current)
-        for name in OUTPUTS:
+        for name in (*OUTPUTS, *((CHECKS,) if replay.settings.contracts.publish else ())):
             if not (replay.out / name).exists():  # a sink creates its file only with the first line
                 open_own(replay.out / name, "x").close()
         flow, epoch = (
@@ -153,7 +158,8 @@ def build_replay(
         keeping: how states are kept; by default whole.
     """
     settings, out = replay.settings, replay.out
-    decoder = decoder_of(settings, current["now_us"])
+    contracts = in_force(settings, current)
+    decoder = decoder_of(settings, current["now_us"], contracts)
     snapshot = SnapshotSettings(
         folder=out,
         live=False,
@@ -164,10 +170,13 @@ def build_replay(
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention),
         apart=settings.alias.apart(),
+        watched=settings.drift.sources,
         texts=text_settings(settings),
+        contracts=[KnownContract(*one) for one in known_in(current)],
     )
-    verdicts, alerts, recommendations, letters = (JsonlSink(out / name) for name in OUTPUTS)
-    outlets = Outlets(verdicts, alerts, recommendations, letters, SnapshotSink(snapshot))
+    verdicts, alerts, recommendations, trust, letters = (JsonlSink(out / name) for name in OUTPUTS)
+    checks = JsonlSink(out / CHECKS) if settings.contracts.publish else None
+    outlets = Outlets(verdicts, alerts, recommendations, trust, letters, SnapshotSink(snapshot), checks)
     room_checked_at = time.monotonic()
 
     def progress(read: int, total: int) -> None:
@@ -180,8 +189,16 @@ def build_replay(
 
     lanes = FileLanes(files, decoder, on_progress=progress)
     kept = keeping or Keeping(envelopes_of(settings))
-    joining = Joining(current["seed"], settings.join.max_waiting, max_sessions=settings.join.max_sessions)
-    return outcomes_flow(settings, lanes, outlets, keeping=kept, joining=joining, read_until=files.ends)
+    joining = Joining(
+        current["seed"],
+        settings.join.max_waiting,
+        max_sessions=settings.join.max_sessions,
+        judge=judge_of(settings, contracts),
+        session_book=session_book_of(settings, contracts),
+    )
+    return outcomes_flow(
+        settings, lanes, outlets, keeping=kept, joining=joining, read_until=files.ends, on_rules=rule_alerts(contracts)
+    )
 
 
 def flow(
@@ -202,5 +219,6 @@ def flow(
     current = open_run(replay.out, _described(replay, files), accept_config_change=False)
     if current["finished"]:
         raise UsageError(f"{out}: must not hold a finished run; it does (choose an empty folder)")
+    current |= starts_of(settings, current, state, keeping_of(settings, state))
     write_run(state, current)
     return build_replay(replay, files, current, None)

@@ -10,6 +10,19 @@ from typing import NamedTuple
 import numpy as np
 
 from models.arrays import F64, I8, I16, I32, I64, U64
+from models.side_messages import (
+    NO_CHECK_DELTAS,
+    NO_CHECKS,
+    NO_FACETS,
+    NO_LENGTHS,
+    NO_OPINION_TRIALS,
+    CheckDeltas,
+    CheckedRule,
+    CheckTrials,
+    FacetTrials,
+    LengthTrials,
+    OpinionTrials,
+)
 
 Group = tuple[str, str, str]
 """(task_type, model, config)."""
@@ -225,15 +238,17 @@ class CallHours(NamedTuple):
     scores: I32
     failed: I32
     units: I32 = _NONE
+    facets: I32 = _NONE
+    opinion_trials: I32 = _NONE
 
 
 class Changes(NamedTuple):
     """Join -> groups: what one batch changed in one shard, and how far that shard has seen.
 
-    Rows of the tables named in `hours` but `units` are distinct together with their hour. `late`: per name the class of
-    `models.stats.lateness` of the calls whose trials, values, statements and attempts have it; empty where all came in
-    time. `segments`: per name that of its calls, empty texts for those without one; empty where none has any. Names
-    repeat in both cases.
+    Rows of the tables named in `hours`, but those with units or facets, are distinct together with their hour. `late`:
+    per name the class of `models.stats.lateness` of the calls whose trials, values, statements and attempts have it;
+    empty where all came in time. `segments`: per name that of its calls, empty texts for those without one; empty where
+    none has any. Names repeat in both cases.
     """
 
     shard: str
@@ -258,6 +273,10 @@ class Changes(NamedTuple):
     units: UnitTrials = NO_UNITS
     segments: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
+    rules: tuple[CheckedRule, ...] = ()
+    checks: CheckDeltas = NO_CHECK_DELTAS
+    facets: FacetTrials = NO_FACETS
+    opinion_trials: OpinionTrials = NO_OPINION_TRIALS
 
 
 class Erasure(NamedTuple):
@@ -369,3 +388,8 @@ class Closed(NamedTuple):
     stratified: SegmentTrials = NO_SEGMENTS
     marks: tuple[Deployed, ...] = ()
     shared: SharedTrials = NO_SHARED
+    rules: tuple[CheckedRule, ...] = ()
+    checks: CheckTrials = NO_CHECKS
+    facets: FacetTrials = NO_FACETS
+    lengths: LengthTrials = NO_LENGTHS
+    opinion_trials: OpinionTrials = NO_OPINION_TRIALS

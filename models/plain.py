@@ -7,6 +7,7 @@ timestamps. Reading calls no function that the data names, unlike `pickle`.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any, Final, TypeAlias
 
@@ -53,18 +54,29 @@ def unpack(data: bytes) -> Any:
 
 
 def _extension(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.astype(value.dtype.newbyteorder("<"), copy=False)
-        if value.dtype.str in _DTYPES:
-            return _packed_array(value) if isinstance(value, np.ndarray) else value.item()
+    if isinstance(value, np.ndarray | np.generic):
+        dtype = value.dtype.str
+        if dtype not in _DTYPES:
+            value = value.astype(value.dtype.newbyteorder("<"), copy=False)
+            dtype = value.dtype.str
+        if dtype in _DTYPES:
+            return _packed_array(value, dtype) if isinstance(value, np.ndarray) else value.item()
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is not a plain value")
 
 
-def _packed_array(array: NDArray[Any]) -> Any:
-    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    head = msgpack.packb((array.dtype.str, array.shape, fortran))
-    numbers = array.T if fortran else np.ascontiguousarray(array)
-    return msgpack.ExtType(ARRAY, b"".join((head, numbers.data)))
+def _packed_array(array: NDArray[Any], dtype: str) -> Any:
+    flags = array.flags
+    in_c = flags.c_contiguous
+    fortran = not in_c and flags.f_contiguous
+    numbers = array if in_c else array.T if fortran else np.ascontiguousarray(array)
+    return msgpack.ExtType(ARRAY, b"".join((_head(dtype, array.shape, fortran), numbers.data)))
+
+
+@lru_cache(4096)
+def _head(dtype: str, shape: tuple[int, ...], fortran: bool) -> bytes:  # noqa: FBT001 - a part of the head
+    """Kept, as small states are many small arrays of few shapes."""
+    head: bytes = msgpack.packb((dtype, shape, fortran))
+    return head
 
 
 def _value(code: int, data: bytes) -> Any:

@@ -24,6 +24,8 @@ from typing import Any, Final, NamedTuple
 from benchmarks import coverage, report
 from benchmarks.detection import (
     arrivals,
+    bursts,
+    contracts,
     cost,
     delays,
     hours,
@@ -33,6 +35,7 @@ from benchmarks.detection import (
     rivals,
     sessions,
     shared,
+    sources,
     starts,
     suspicions,
     table,
@@ -42,8 +45,8 @@ from benchmarks.detection.populations import STREAMS
 
 SEED: Final = 5
 SECTIONS: Final = (
-    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "shared", "parts",
-    "rivals", "defaults", "hours", "starts", "coverage", "cost",
+    "delays", "default_promise", "promise", "arrivals", "lumps", "suspicions", "sessions", "bursts", "shared",
+    "sources", "contracts", "parts", "rivals", "defaults", "hours", "starts", "coverage", "cost",
 )  # fmt: skip
 """Tables, in the order in which they are measured."""
 
@@ -60,7 +63,10 @@ class Size(NamedTuple):
         lumps: (groups, weeks) per way of delivery.
         suspicions: (groups, weeks) per share of groups that change.
         sessions: task types and weeks of conversations.
+        bursts: task types and weeks of outcomes that come in bursts.
         shared: task types of conversations whose intervals are looked at.
+        sources: groups and weeks of sources that are watched.
+        contracts: groups and weeks of rules that are watched.
         parts: groups per configuration, over three weeks.
         rivals: groups for river's detectors, groups for the rule, and weeks.
         hours: groups per traffic.
@@ -77,7 +83,10 @@ class Size(NamedTuple):
     lumps: tuple[int, int]
     suspicions: tuple[int, int]
     sessions: sessions.Size
+    bursts: bursts.Size
     shared: int
+    sources: sources.Size
+    contracts: contracts.Size
     parts: int
     rivals: tuple[int, int, int]
     hours: int
@@ -96,7 +105,10 @@ SIZES: Final = {
         (1_000, 5),
         (2_000, 4),
         sessions.Size(8, 4, 2),
+        bursts.Size(4, 4, 2),
         20,
+        sources.Size(30, 4, 6),
+        contracts.Size(30, 4, 6),
         2_000,
         (40, 500, 1),
         200,
@@ -113,7 +125,10 @@ SIZES: Final = {
         (10_000, 6),
         (20_000, 6),
         sessions.Size(120, 6, 20),
+        bursts.Size(80, 4, 12),
         100,
+        sources.Size(260, 6, 24),
+        contracts.Size(260, 6, 24),
         10_000,
         (200, 5_000, 2),
         400,
@@ -173,7 +188,10 @@ def measured(name: str, only: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         "lumps": lambda: lumps.table(*size.lumps),
         "suspicions": lambda: suspicions.table(*size.suspicions),
         "sessions": lambda: sessions.table(size.sessions),
+        "bursts": lambda: bursts.table(size.bursts),
         "shared": lambda: shared.table(size.shared),
+        "sources": lambda: sources.table(size.sources),
+        "contracts": lambda: contracts.table(size.contracts),
         "parts": lambda: _parts(size.parts),
         "rivals": lambda: rivals.table(*size.rivals),
         "defaults": lambda: delays.defaults(*size.defaults),

@@ -13,10 +13,10 @@ import numpy as np
 
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_DAY
 from benchmarks.detection.promise import poisson_upper
-from models.alarms.alarm import Alarm
+from models.alarms.alarm import Alarm, by_time
 from models.arrays import I64, Bools
 from models.columns.group_sums import runs_of
-from models.drift import Drift, DriftSettings
+from models.drift import DriftSettings, SuccessRateDetector
 from models.messages import NO_UNITS, NO_VALUES, Closed, Group, TrialDeltas, UnitTrials
 
 PROMISE: Final = 50.0
@@ -140,14 +140,14 @@ def alarms(trials: Trials, groups: int, days: int, way: str, promise: float) -> 
         trials = trials.part(np.sort(first))
     names = [(f"task-{row // _GROUPS:04d}", f"model-{row % _GROUPS}", "v1") for row in range(groups)]
     settings = DriftSettings(false_alarms_per_1000_groups_per_week=promise, warmup_us=0)
-    drift, raised = Drift(settings), list[Alarm]()
+    detector, raised = SuccessRateDetector(settings), list[Alarm]()
     for day in range(days):
         begin = START + day * MINUTES_PER_DAY
         some = slice(*np.searchsorted(trials.minute, (begin, begin + MINUTES_PER_DAY)).tolist())
         part = trials.part(some)
         if len(part.minute):
-            raised += drift.close(closed(part, names, begin + MINUTES_PER_DAY, units=way == "shipped"))
-    return [alarm for alarm in raised if alarm.series[0] == "drift" and alarm.series[1][2] is not None]
+            raised += detector.close(closed(part, names, begin + MINUTES_PER_DAY, units=way == "shipped"))
+    return sorted((alarm for alarm in raised if alarm.series[1][2] is not None), key=by_time)
 
 
 def _row(number: int, talk: Talk, way: str, size: Size) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from benchmarks.detection.sessions import FAILING, START, Talk, Trials, closed, 
 from flows.reports.insights_arms import Comparison
 from flows.reports.insights_columns import ArmColumns, nothing_known
 from models.arrays import I64
-from models.drift import Drift, DriftSettings
+from models.drift import DriftSettings, SuccessRateDetector
 from models.messages import AnyGroup, Group
 from models.rates import RateCells, RateTable
 
@@ -90,12 +90,12 @@ def watched(talk: Talk, tasks: int, days: int, rng: np.random.Generator) -> Seen
 
 def learned(talks: Trials, names: list[Group], days: int) -> dict[AnyGroup, float]:
     """Design effects after so many days, from a fresh start."""
-    drift, effects = Drift(DriftSettings(warmup_us=0)), dict[AnyGroup, float]()
+    detector, effects = SuccessRateDetector(DriftSettings(warmup_us=0)), dict[AnyGroup, float]()
     for day in range(days):
         begin = START + day * MINUTES_PER_DAY
         some = slice(*np.searchsorted(talks.minute, (begin, begin + MINUTES_PER_DAY)).tolist())
-        drift.close(closed(talks.part(some), names, begin + MINUTES_PER_DAY, units=True))
-        effects.update(drift.design_effects())
+        detector.close(closed(talks.part(some), names, begin + MINUTES_PER_DAY, units=True))
+        effects.update(detector.design_effects())
     return effects
 
 

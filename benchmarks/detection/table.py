@@ -45,7 +45,10 @@ def _sections() -> dict[str, tuple[str, Callable[[Any], str], str]]:
         "lumps": (_LUMPS, _lumps, ""),
         "suspicions": (_SUSPICIONS, _suspicions, ""),
         "sessions": (_SESSIONS, _sessions, ""),
+        "bursts": (_BURSTS, _bursts, ""),
         "shared": (_SHARED, _shared, ""),
+        "sources": (_SOURCES, _sources, ""),
+        "contracts": (_CONTRACTS, _contracts, ""),
         "parts": ("What the parts do, batches by the hour, later weeks, A = 1,000:", _parts, ""),
         "rivals": ("Others on independent outcomes, after a week of history:", _rivals, ""),
         "defaults": (_DEFAULTS, _defaults, ""),
@@ -62,9 +65,22 @@ alert has followed, by their strength and by how many groups change in a week (b
 _SESSIONS: Final = """Conversations of 3 to 21 calls, six groups to a task type, from the first day on, at 50 false
 alarms per 1,000 groups and week; and the median hours until a drop of 20 points is noticed at the default promise, at
 an unknown hour after three weeks. As shipped, with one outcome of each conversation, and with each outcome in full:"""
+_BURSTS: Final = """Outcomes of one source that come in bursts, within a minute, of calls without sessions, six groups
+to a task type, after the warm-up of three days, at 50 false alarms per 1,000 groups and week; and the median hours
+until a drop of 20 points is noticed at the default promise, from a midnight after three weeks on. As shipped, with one
+outcome of each burst, and with each outcome in full:"""
 _SHARED: Final = """Intervals of 95 % in `current_rates` where calls come in conversations of 3 to 30, six groups to a
 task type that do not change, after 15 days: how often they hold the true rate, and of how many groups one look of
 `insights` at the last day and the six before says that they have changed; each outcome in full, and as shipped:"""
+_SOURCES: Final = """Sources watched beside the verdicts (`[drift] sources`): users, who answer half of the calls and
+complain within 20 minutes and praise after 2.5 hours, and a judge. Alarms on the two over those that their eighth
+promises at 50 false alarms per 1,000 groups and week, each group and source watched to the end; and the median hours
+until a fall of the users' success rate is found at the default promise, from a midnight after three weeks on, beside
+those that a fall of the verdicts would take. The judge's success rate does not move:"""
+_CONTRACTS: Final = """Rules of contracts that are watched by their rate, two of them, each violated by about 1 % of
+the calls and checked on each: alarms over those that their eighth promises at 50 false alarms per 1,000 groups and
+week, each group and rule watched from its first call to the end; and the median hours until a rule that 1 % of the
+calls violated for a week, and more from then on, has an alarm at the default promise, on the config:"""
 _ABOUT: Final = """Figures: `benchmarks/results/detection.json`; what is measured how:
 `benchmarks/detection/`; formulas: `docs/statistics.md`. `with_history`: after the first week; `upper95`: one-sided 95 %
 Poisson bound; both of the worst stream that is promised 3 false alarms at least: fewer can show nothing."""
@@ -172,6 +188,35 @@ def _suspicions(rows: Sequence[Row]) -> str:
     )
 
 
+def _sources(rows: Sequence[Row]) -> str:
+    header = ("stream", "ratio (upper bound)", "alarms", "10 points", "as verdicts", "20 points", "as verdicts")
+    delays_ = ("source_10_h", "verdicts_10_h", "source_20_h", "verdicts_20_h")
+    lines = (
+        (
+            row["stream"],
+            f"{row['ratio']:.2f} ({row['upper']:.2f})",
+            f"{row['drops'] + row['rises']} / {row['promised']:.1f}",
+            *("-" if row[name] is None else f"{row[name]:.1f} h" for name in delays_),
+        )
+        for row in rows
+    )
+    return _table(header, lines)
+
+
+def _contracts(rows: Sequence[Row]) -> str:
+    header = ("stream", "ratio (upper bound)", "alarms", "1 % to 6 %", "1 % to 30 %")
+    lines = (
+        (
+            row["stream"],
+            f"{row['ratio']:.2f} ({row['upper']:.2f})",
+            f"{row['alarms']} / {row['promised']:.1f}",
+            *("-" if row[name] is None else f"{row[name]:.1f} h" for name in ("to_6_h", "to_30_h")),
+        )
+        for row in rows
+    )
+    return _table(header, lines)
+
+
 def _sessions(rows: Sequence[Row]) -> str:
     head = ("conversations", "counted", "alarms over promised", "of the first week", "median hours")
     return _table(
@@ -181,6 +226,13 @@ def _sessions(rows: Sequence[Row]) -> str:
             for row in rows
         ),
     )
+
+
+def _bursts(rows: Sequence[Row]) -> str:
+    head = ("outcomes", "counted", "alarms over promised", "of the first week", "median hours")
+    cells = ([row["stream"], row["way"], _ratio(row), str(row["of_first_week"])] for row in rows)
+    hours = (_hours_text(row["delay_h"]) for row in rows)
+    return _table(head, ([*one, delay] for one, delay in zip(cells, hours, strict=True)))
 
 
 def _shared(rows: Sequence[Row]) -> str:

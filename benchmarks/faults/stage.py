@@ -24,13 +24,13 @@ from confluent_kafka import Producer
 from aftercall.times import format_time
 from benchmarks import kill_compare
 from benchmarks.faults.findings import Findings, Tolerance, count_tracebacks, judge
-from benchmarks.kafka_broker import Broker, ClientSettings
+from benchmarks.kafka_broker import LOSES_NONE, Broker, ClientSettings
 from benchmarks.kill_compare import Left
-from benchmarks.kill_process import Pipeline, RunError
+from benchmarks.kill_process import Pipeline, RunError, Spawn
 from benchmarks.kill_traffic import CHUNK_US, HORIZON_US, PARTITIONS, Kind, Sent, history
 from benchmarks.kill_truth import UNREAD, Rewound, Truth
 
-OUTPUTS: Final = ("verdicts", "alerts", "recommendations", "dead_letters")
+OUTPUTS: Final = ("verdicts", "alerts", "recommendations", "trust", "dead_letters")
 SOON_S: Final = 90.0
 """Within this, what must be said is said and what must end ends; a busy machine takes longer than an idle one."""
 _CALLS: Final = 900
@@ -41,8 +41,9 @@ _WATCH_S: Final = "6"
 class Stage:
     """A pipeline, its topics, what was written to them, and what was found."""
 
-    def __init__(self, broker: Broker, folder: Path, name: str, seed: int) -> None:
-        """Create topics; nothing is written, nothing runs."""
+    def __init__(self, broker: Broker, folder: Path, name: str, seed: int, spawn: Spawn | None = None) -> None:
+        """Create topics; nothing is written, nothing runs. `spawn`: see `Pipeline`."""
+        self._spawn = spawn
         self.broker, self.folder, self.name = broker, folder, name
         self.findings, self.tolerance = Findings(), Tolerance()
         self.inputs: dict[Kind, str] = {"calls": f"{name}.calls", "outcomes": f"{name}.outcomes"}
@@ -76,8 +77,8 @@ class Stage:
 
     def connect(self, client: ClientSettings) -> None:
         """Write as a new producer: an old one keeps what it knew of topics that are gone."""
-        settings = {"enable.idempotence": True, "linger.ms": 5, "log_level": 2, "reconnect.backoff.max.ms": 500}
-        self._producer = Producer(client | settings)
+        settings: ClientSettings = {"linger.ms": 5, "log_level": 2, "reconnect.backoff.max.ms": 500}
+        self._producer = Producer(client | LOSES_NONE | settings)
 
     def write(self, share: float, last: int | None = None) -> None:
         """Write the history up to a share of it; hour by hour, as no partition may be further ahead.
@@ -165,7 +166,7 @@ class Stage:
 
     def another(self, name: str) -> Pipeline:
         """Another folder over the same topics, with the settings as they are now."""
-        made = Pipeline(self.folder, name, "", self.broker.bootstrap)
+        made = Pipeline(self.folder, name, "", self.broker.bootstrap, self._spawn)
         self._configured(made)
         return made
 

@@ -14,14 +14,14 @@ import duckdb
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.kafka_broker import Broker
+from benchmarks.kafka_broker import LOSES_NONE, Broker
 from benchmarks.kill_process import free_ports
 from benchmarks.product.processes import HANG_S, BenchmarkError, Build, Running
 from benchmarks.product.traffic import CALL, Records
 
 PARTITIONS: Final = 12
 """As `aftercall topics create` makes them."""
-OUTPUTS: Final = ("verdicts", "recommendations", "alerts", "dead-letters")
+OUTPUTS: Final = ("verdicts", "recommendations", "trust", "alerts", "dead-letters")
 RECORDS: Final = "aftercall_records_total"
 RECOVERED: Final = "aftercall_recovery_seconds"
 EPOCHS: Final = "aftercall_epoch_seconds_count"
@@ -40,7 +40,7 @@ class Topics:
         for topic in ("calls", "outcomes", *OUTPUTS):
             broker.topic(f"{name}.{topic}", PARTITIONS, {"message.timestamp.type": "LogAppendTime"})
         settings = {"linger.ms": 20, "compression.type": "lz4", "queue.buffering.max.messages": 1_000_000}
-        self._producer = Producer(broker.client | {"enable.idempotence": True, "log_level": 2} | settings)
+        self._producer = Producer(broker.client | LOSES_NONE | {"log_level": 2} | settings)
 
     def send(self, records: Records) -> None:
         """Hand records to the client as fast as it takes them."""

@@ -69,7 +69,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "flows.dataflow.snapshot_sink:SnapshotPartition.write_batch",
         "flows.dataflow.snapshot_sink:SnapshotPartition.snapshot",
         "flows.dataflow.snapshot_sink:SnapshotPartition.close",
-        "flows.dataflow.snapshot_sink:_publish",
+        "flows.dataflow.snapshot_sink:publish_counts",
     ),
     "recovery": (
         "flows.dataflow.steps:Step.snapshot",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from aftercall.events import MAX_TEXT
 from aftercall.names import plain_name
 from aftercall.vocabulary import RESERVED_NAMES
+from aftercall.wire_parts import MAX_TEXT
 from connectors.batch import Bools, Objects
 from connectors.decode.aliases import Aliases
 from connectors.decode.structs import AttemptRecord, CallRecord

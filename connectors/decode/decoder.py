@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,16 +33,21 @@ from connectors.batch import (
     objects,
 )
 from connectors.decode.aliases import AliasSettings
-from connectors.decode.fields import CallFields, OutcomeFields
+from connectors.decode.contents import forget_payloads
+from connectors.decode.fields import CallFields, CallValues, OutcomeFields
 from connectors.decode.labels import LeftOut, Lost, left_out_of
 from connectors.decode.marks import read_marks
-from connectors.decode.renaming import Renamer, rename
+from connectors.decode.renaming import Group, Renamer, rename
 from connectors.decode.repair import repaired
 from connectors.decode.scales import off_scale
 from connectors.decode.structs import CallRecord, OutcomeRecord, call_record, outcome_record
 from connectors.decode.text_keeper import TextKeeper
+from connectors.decode.tool_codes import ToolCodes
 from connectors.decode.uuids import spell
 from connectors.decode.validation import CALL, MARK, OUTCOME, Refusal, examine
+
+if TYPE_CHECKING:  # it loads all kinds of rules, .1 s of processor time that only contracts are worth
+    from connectors.decode.contract_texts import ContractTexts
 
 __all__ = ["CALL", "MARK", "OUTCOME", "Decoder"]
 
@@ -66,6 +71,8 @@ class Decoder:
         ids_as_uuids: bool = False,
         score_bounds: Mapping[str, tuple[float, float] | None] | None = None,
         texts: TextKeeper | None = None,
+        contracts: ContractTexts | None = None,
+        number_tools: bool = False,
     ) -> None:
         """Prepare a decoder.
 
@@ -77,10 +84,14 @@ class Decoder:
             ids_as_uuids: ids of calls and outcomes that are UUIDs in another spelling are read as UUIDs.
             score_bounds: of sources with settings for scores, the least and the greatest score where these name them.
             texts: decides which of the `input` and `output` that stay are kept, and how.
+            contracts: judge texts before these are dropped; absent: no rule looks into texts.
+            number_tools: give what calls did with their tools numbers, as rules look at it.
         """
         self._now_us = now_us if callable(now_us) else lambda: now_us
         self._max_future_skew_us = max_future_skew_us
         self._keep_payloads, self._texts = keep_payloads or texts is not None, texts
+        self._contracts, self._tools = contracts, ToolCodes() if number_tools else None
+        self._read_payloads = self._keep_payloads or contracts is not None
         self._ids_as_uuids = ids_as_uuids
         self._score_bounds = score_bounds or {}
         self._renamer = Renamer(aliases or AliasSettings())
@@ -114,7 +125,9 @@ class Decoder:
         latest = self._now_us() + self._max_future_skew_us
         seen = _Seen({}, {})
         origin = _Origin(np.asarray(partition, dtype=np.int32), np.asarray(offset, dtype=np.int64))
-        calls, groups = self._calls(raws, np.flatnonzero(kinds == CALL), origin, latest, seen)
+        if self._tools is not None:
+            self._tools.renew()
+        calls, groups, text_results, paths = self._calls(raws, np.flatnonzero(kinds == CALL), origin, latest, seen)
         everything, session, sources = self._outcomes(raws, np.flatnonzero(kinds == OUTCOME), origin, latest, seen)
         self._spent = (calls.records, everything.records)
         outcomes, said = _apart(everything, session)
@@ -128,19 +141,21 @@ class Decoder:
         warnings = left_out_of(seen.left_out, seen.refusals) if seen.left_out else []
         warnings += off_scale(everything, sources, self._score_bounds)
         batch = Batch(calls, outcomes, refused, groups, sources, list(partitions), len(raws), warnings=warnings)
-        batch.said, batch.deployed = said, deployed
+        batch.said, batch.deployed, batch.text_results = said, deployed, text_results
+        if self._tools is not None:
+            batch.tool_paths, batch.tool_token = paths, self._tools.token
         return batch
 
     def _calls(
         self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, seen: _Seen
-    ) -> tuple[Calls, list[tuple[str, str, str]]]:
-        fields = CallFields(self._renamer, keep_payloads=self._keep_payloads)
+    ) -> tuple[Calls, list[tuple[str, str, str]], Objects | None, I64]:
+        fields = self._call_fields()
         read = self._read(raws, rows, CALL, fields, seen)
         columns = fields.values()
         keep = _settle(raws, read.rows, CALL, columns.at, columns.sure, latest, seen.refusals)
         if not keep.all():
             # Read again, so that no refused record leaves its group behind.
-            fields, read = CallFields(self._renamer, keep_payloads=self._keep_payloads), read.where(keep)
+            fields, read = self._call_fields(), read.where(keep)
             fields.add(read.records.tolist())
             # The payloads are gone by now, but the calls had them.
             columns = fields.values()._replace(filled=columns.filled[keep])
@@ -148,6 +163,7 @@ class Decoder:
             rename(read.records[i], fields.names[columns.group[i]])
         if columns.tried.any():
             self._renamer.alias_attempts(read.records, columns.tried)
+        judged = self._judged(read.records, columns, fields.names)
         if self._texts is not None:
             self._texts.apply(read.records, columns.key)
         calls = Calls(
@@ -168,13 +184,27 @@ class Decoder:
             latency_ms=columns.latency_ms,
             cost_nano=columns.cost_nano,
             tokens=columns.tokens,
+            tokens_out=columns.tokens_out,
+            facets=columns.facets,
             records=read.records,
             raw=read.raw,
             partition=origin.partition[read.rows],
             offset=origin.offset[read.rows],
             wm=np.full(len(read.rows), NEVER, dtype=np.int64),
         )
-        return calls, fields.names
+        return calls, fields.names, judged, columns.path
+
+    def _call_fields(self) -> CallFields:
+        return CallFields(self._renamer, keep_payloads=self._read_payloads, tools=self._tools)
+
+    def _judged(self, records: Objects, columns: CallValues, names: list[Group]) -> Objects | None:
+        """What contracts find in the texts of calls, which are dropped then unless they are kept."""
+        if self._contracts is None:
+            return None
+        found = self._contracts.results(records, columns.group, names, columns.at)
+        if not self._keep_payloads:
+            forget_payloads(records.tolist(), columns.filled)
+        return found
 
     def _outcomes(
         self, raws: list[bytes], rows: I64, origin: _Origin, latest: int, seen: _Seen

@@ -14,15 +14,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aftercall.events import SESSION_PREFIX
+from aftercall.events import RESERVED_PREFIXES
 from aftercall.times import NEVER
 from aftercall.vocabulary import RESERVED_SOURCES
 from connectors.batch import F64, I8, I32, I64, U32, U64, Bools
 from connectors.decode.contents import BITS, ContentsReader, folded
+from connectors.decode.facets import with_tokens
 from connectors.decode.renaming import Group, Renamer, Renaming
 from connectors.decode.structs import DEFAULT_ACTION, DEFAULT_CONFIG, CallRecord, OutcomeRecord
 from connectors.decode.subjects import hashes_of, subjects_of
 from connectors.decode.times import parse_times
+from connectors.decode.tool_codes import ToolCodes
 from connectors.decode.uuids import uuid_words
 
 _NANO: Final = 1e9
@@ -102,7 +104,8 @@ class _Groups:
 class CallValues(NamedTuple):
     """Columns of `connectors.batch.Calls`; `sure` where they suffice to accept the call.
 
-    `renamed`: to other names. `tried`: it has attempts, to be given the names of aliases.
+    `path`: see `ToolCodes`; 0 without these. `renamed`: to other names. `tried`: it has attempts, to be given the names
+    of aliases.
     """
 
     key: U64
@@ -122,6 +125,9 @@ class CallValues(NamedTuple):
     latency_ms: F64
     cost_nano: I64
     tokens: I64
+    tokens_out: F64
+    facets: U32
+    path: I64
     renamed: Bools
     tried: Bools
 
@@ -150,10 +156,10 @@ class OutcomeValues(NamedTuple):
 class CallFields:
     """Collects the columns of calls, piece by piece; `names` are the groups of all pieces."""
 
-    def __init__(self, renamer: Renamer, *, keep_payloads: bool) -> None:
-        """Without `keep_payloads`, `add` removes `input` and `output` from the records."""
+    def __init__(self, renamer: Renamer, *, keep_payloads: bool, tools: ToolCodes | None = None) -> None:
+        """Without `keep_payloads`, `add` removes `input` and `output` from the records; `tools` number their paths."""
         self._groups = _Groups(renamer)
-        self._reader = ContentsReader(keep_payloads=keep_payloads)
+        self._reader = ContentsReader(keep_payloads=keep_payloads, tools=tools)
         self._pieces: list[CallValues] = []
 
     @property
@@ -174,7 +180,10 @@ class CallFields:
         _fill(records, "config", DEFAULT_CONFIG)
         contents = self._reader.read(records)
         names = self._groups.encode(map(_group, records), count)
-        latency_ms, tokens = np.fromiter(map(_latency, records), np.float64, count), _token_counts(records)
+        latency_ms, tokens_in, tokens_out = (
+            np.fromiter(map(one, records), np.float64, count) for one in (_latency, _tokens_in, _tokens_out)
+        )
+        tokens = _token_counts(records, tokens_in, tokens_out)
         filled = contents.filled | names.hint << _HINTS
         for name, given in (
             ("latency_ms", ~np.isnan(latency_ms)),
@@ -201,18 +210,20 @@ class CallFields:
             latency_ms=latency_ms,
             cost_nano=np.where(np.isnan(cost), -1, np.rint(cost * _NANO)).astype(np.int64),
             tokens=tokens,
+            tokens_out=tokens_out,
+            facets=with_tokens(contents.facets, tokens_in),
+            path=contents.path,
             renamed=names.changed,
             tried=(filled & BITS["attempts"]) != 0,
         )
         self._pieces.append(piece)
 
 
-def _token_counts(records: list[CallRecord]) -> I64:
+def _token_counts(records: list[CallRecord], tokens_in: F64, tokens_out: F64) -> I64:
     """`tokens`; without it, the sum of `tokens_in` and `tokens_out` as far as they are given; -1 without any."""
-    count = len(records)
-    whole = np.fromiter(map(_tokens, records), np.float64, count)
+    whole = np.fromiter(map(_tokens, records), np.float64, len(records))
     if np.isnan(whole).any():
-        sides = [np.fromiter(map(side, records), np.float64, count) for side in (_tokens_in, _tokens_out)]
+        sides = tokens_in, tokens_out
         none = np.isnan(sides[0]) & np.isnan(sides[1])
         parts = np.where(none, -1.0, np.nan_to_num(sides[0]) + np.nan_to_num(sides[1]))
         whole = np.where(np.isnan(whole), parts, whole)
@@ -254,8 +265,8 @@ class OutcomeFields:
         bare = ~retract & (success < 0) & np.isnan(score)
         call_ids, outcome_ids = list(map(_call_id, records)), list(map(_outcome_id, records))
         subjects = subjects_of(records, call_ids)
-        if SESSION_PREFIX in "\n".join(outcome_ids):
-            enough &= [not outcome_id.startswith(SESSION_PREFIX) for outcome_id in outcome_ids]
+        if any(map("\n".join(outcome_ids).__contains__, RESERVED_PREFIXES)):
+            enough &= [not outcome_id.startswith(RESERVED_PREFIXES) for outcome_id in outcome_ids]
         piece = OutcomeValues(
             key=subjects.key,
             session=subjects.session,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Final
 
-from aftercall.events import MAX_DOCUMENTS, MAX_TEXT, CutDocuments
+from aftercall.events import MAX_DOCUMENTS, CutDocuments
 from aftercall.printable import printable
 from aftercall.times import parse_time
+from aftercall.wire_parts import MAX_TEXT
 from connectors.batch import Warned
 
 DROPPED_LABEL: Final = "dropped_label"

@@ -14,15 +14,17 @@ from typing_extensions import override
 from connectors.batch import I64, Batch, Objects
 from connectors.dead_letters import REDACTED
 from connectors.decode.decoder import Decoder
-from connectors.decode.structs import AttemptRecord, ToolCallRecord
+from connectors.decode.structs import AttemptRecord, CheckRecord, ToolCallRecord
 
 _TEXTS: Final = ("error", "reason")
+_FOUND: Final = ("actual", "threshold", "details")
 _Part = TypeVar("_Part", AttemptRecord, ToolCallRecord)
 
 
 class RedactingDecoder(Decoder):
-    """Replaces what matches a pattern in `error` (of attempts and tools too), `reason`, `attrs`, marks by `REDACTED`.
+    """Replaces what matches a pattern by `REDACTED`.
 
+    In `error` (of attempts and tools too), `reason`, `attrs`, what `checks` found, and marks.
     Ids, names, authors and times are kept: they decide which records belong together. Conflicts are detected by the
     original text. Costs about 1 us per record, and more for records that have such texts.
     """
@@ -65,12 +67,19 @@ class RedactingDecoder(Decoder):
                 changes["attempts"] = list(map(self._redacted_error, attempts))
             if isinstance(tools := getattr(record, "tool_calls", None), list):
                 changes["tool_calls"] = list(map(self._redacted_error, tools))
+            if checks := getattr(record, "checks", None):
+                changes["checks"] = list(map(self._redacted_check, checks))
             if any(getattr(record, name) != value for name, value in changes.items()):
                 records[i] = replace(record, **changes)
 
     def _redacted_error(self, part: _Part) -> _Part:
         """An attempt or a tool call."""
         return part if part.error is None else replace(part, error=self._redacted(part.error))
+
+    def _redacted_check(self, check: CheckRecord) -> CheckRecord:
+        """What the producer says was found, and by what measure."""
+        texts = {name: value for name in _FOUND if isinstance(value := getattr(check, name), str)}
+        return replace(check, **{name: self._redacted(value) for name, value in texts.items()})
 
     def _redacted(self, text: str) -> str:
         for pattern in self._patterns:

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from xxhash import xxh3_64_intdigest
 
-from aftercall.events import MAX_TEXT
 from aftercall.names import NAMES, label_of, plain_name
 from aftercall.vocabulary import RESERVED_NAMES
+from aftercall.wire_parts import MAX_TEXT
 from connectors.batch import Bools, Objects
 from connectors.decode.aliases import Aliases, AliasSettings
 from connectors.decode.attempts import alias
@@ -18,6 +18,8 @@ from connectors.decode.structs import DEFAULT_CONFIG, CallRecord
 Group = tuple[str, str, str]
 _MOST_KNOWN: Final = 100_000
 _HINT_BITS: Final = (5, 6, 5)
+"""Places of the hints; of each name the lowest 5 bits are kept."""
+_HINT: Final = 31
 
 
 class Renaming(NamedTuple):
@@ -26,7 +28,8 @@ class Renaming(NamedTuple):
     Attributes:
         group: under which it is counted.
         digest: of its names as they are read, before aliases: by these a second record of its id is compared.
-        hint: 5, 6 and 5 bits of the digests of each: enough to say, nearly always, which of them differs.
+        hint: 5 bits of the digests of each, with a free one before those of the model: enough to say, nearly always,
+            which of them differs.
         sure: the names can be accepted as they are read; otherwise pydantic decides.
         changed: the call's record needs other names.
     """
@@ -78,7 +81,7 @@ class Renamer:
 def _hint(read: Group) -> int:
     hint = 0
     for name, bits in zip(read, _HINT_BITS, strict=True):
-        hint = hint << bits | xxh3_64_intdigest(name.encode()) & ((1 << bits) - 1)
+        hint = hint << bits | xxh3_64_intdigest(name.encode()) & _HINT
     return hint
 
 

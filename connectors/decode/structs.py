@@ -18,14 +18,13 @@ from aftercall.events import (
     MAX_COUNT,
     MAX_DOCUMENTS,
     MAX_LATENCY_MS,
-    MAX_LONG_TEXT,
-    MAX_TEXT,
     AgentCall,
     Outcome,
     Scope,
     ToolCall,
 )
-from aftercall.vocabulary import MAX_ATTEMPTS
+from aftercall.vocabulary import MAX_ATTEMPTS, MAX_CHECKS
+from aftercall.wire_parts import MAX_LONG_TEXT, MAX_TEXT
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 _LongText = Annotated[str, Meta(min_length=1, max_length=MAX_LONG_TEXT)]
@@ -87,6 +86,19 @@ class RolloutRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     step: _Count | None = None
 
 
+class CheckRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`aftercall.events.Check`."""
+
+    contract: _Text
+    version: _Text
+    hash: _Text
+    rule: _Text
+    result: Literal["pass", "fail", "not_applicable", "error"]
+    actual: _Finite | _Text | None = None
+    threshold: _Finite | _Text | None = None
+    details: _LongText | None = None
+
+
 class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`aftercall.events.AgentCall`."""
 
@@ -114,6 +126,7 @@ class CallRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     rollout: RolloutRecord | None = None
     attrs: _Attrs | None = None
     attempts: Annotated[list[AttemptRecord], Meta(max_length=MAX_ATTEMPTS)] | None = None
+    checks: Annotated[list[CheckRecord], Meta(max_length=MAX_CHECKS)] | None = None
 
 
 class OutcomeRecord(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -150,6 +163,8 @@ def call_record(call: AgentCall) -> CallRecord:
         fields["tool_calls"] = list(map(_tool_record, call.tool_calls))
     if call.attempts is not None:
         fields["attempts"] = [AttemptRecord(**attempt.model_dump()) for attempt in call.attempts]
+    if call.checks is not None:
+        fields["checks"] = [CheckRecord(**check.model_dump()) for check in call.checks]
     if call.rollout is not None:
         fields["rollout"] = RolloutRecord(**call.rollout.model_dump())
     return CallRecord(**fields)

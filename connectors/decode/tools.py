@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 
 from connectors.batch import Bools
 from connectors.decode.structs import ToolCallRecord
 from connectors.decode.times import parse_times
+from connectors.decode.tool_lists import ToolLists
+
+_data_at: Final = attrgetter("data_at")
+_documents: Final = attrgetter("documents")
 
 
-def times_are_sure(column: Sequence[Any]) -> Bools:
-    """Of each call's `tool_calls`, whether all times in them can be accepted; else pydantic decides.
+def times_are_sure(lists: ToolLists) -> Bools:
+    """Of each call, whether all times in its tool calls can be accepted; else pydantic decides.
 
-    Args:
-        column: per call None, a number, or a list of `ToolCallRecord`. About 0.1 us per tool call.
+    Some 0.05 us per tool call; where they carry times, 0.1.
     """
-    sure = np.ones(len(column), np.bool_)
+    sure = np.ones(len(lists.counts), np.bool_)
+    if _all_lack(_data_at, lists.tools) and _all_lack(_documents, lists.tools):
+        return sure
     rows, texts = [], []
-    for row, tools in enumerate(column):
-        if type(tools) is list:
-            for text in _times(tools):
-                rows.append(row)
-                texts.append(text)
+    for row, tool in zip(lists.owners().tolist(), lists.tools, strict=True):
+        for text in _times(tool):
+            rows.append(row)
+            texts.append(text)
     if texts:
         _, good = parse_times(texts)
         sure[np.array(rows)[~good]] = False
     return sure
 
 
-def _times(tools: list[ToolCallRecord]) -> Iterator[str]:
-    for tool in tools:
-        if tool.data_at is not None:
-            yield tool.data_at
-        if tool.documents:
-            yield from (document.data_at for document in tool.documents if document.data_at is not None)
+def _all_lack(field: Callable[[ToolCallRecord], Any], tools: list[ToolCallRecord]) -> bool:
+    return list(map(field, tools)).count(None) == len(tools)
+
+
+def _times(tool: ToolCallRecord) -> Iterator[str]:
+    if tool.data_at is not None:
+        yield tool.data_at
+    if tool.documents:
+        yield from (document.data_at for document in tool.documents if document.data_at is not None)

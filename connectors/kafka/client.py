@@ -59,6 +59,8 @@ _PRODUCER_DEFAULTS: Final = {
 }
 _PRODUCER: Final = {
     "enable.idempotence": True,
+    # With more, librdkafka can take a batch that a broker refused for one that it has, because it took the next (0046).
+    "max.in.flight.requests.per.connection": 1,
     "acks": "all",
     "message.timeout.ms": 0,  # the client retries for ever; `KafkaWriter` decides when to stop
     "partitioner": "murmur2_random",  # as Java's producers, so that streams of other tools can be joined by key

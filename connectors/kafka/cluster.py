@@ -25,6 +25,8 @@ OWN_KEYS: Final = {
     "auto.offset.reset": "an expired position must be reported, not skipped",
     "enable.partition.eof": "the watermark needs the ends of partitions",
     "enable.idempotence": "records must be written in order, and once",
+    "max.in.flight.requests.per.connection": "with more than one, records can be lost and reported as delivered",
+    "max.in.flight": "with more than one, records can be lost and reported as delivered",
     "acks": "records must be on all replicas before an epoch counts",
     "request.required.acks": "records must be on all replicas before an epoch counts",
     "message.timeout.ms": "no record may be dropped because the broker is away",

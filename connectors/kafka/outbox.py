@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import BinaryIO, Final
 from zlib import crc32
@@ -87,8 +88,13 @@ class OutboxSink(FixedPartitionedSink[Block, None]):
         return OutboxPart(self._file, self._topic)
 
 
-def send(file: Path, writer: KafkaWriter) -> None:
+def send(file: Path, writer: KafkaWriter, absent: Container[str] = ()) -> None:
     """Send the stored records, and remove the file once the broker has acknowledged all of them.
+
+    Args:
+        file: of the records.
+        writer: sends them.
+        absent: topics that need not exist, and do not: their records are dropped.
 
     Raises:
         KafkaFailure: the broker refuses the client, or the writer gave up; the file stays.
@@ -98,7 +104,7 @@ def send(file: Path, writer: KafkaWriter) -> None:
     records = [_record(file, line) for line in file.read_bytes().split(b"\n")[:-1]]
     writer.open()
     try:
-        for topic, key, text in records:
+        for topic, key, text in (record for record in records if record[0] not in absent):
             writer.write(topic, [[(key, None if text is None else text.encode())]])
         writer.settle()
     finally:

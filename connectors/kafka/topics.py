@@ -22,6 +22,11 @@ BROKERS_CHOICE: Final = -1
 INPUTS: Final = ("calls", "outcomes")
 MARKS: Final = "marks"
 """Few records, which alone are read where the topic exists."""
+SCORES: Final = "trust"
+"""Written where the topic exists."""
+NO_TRUST: Final = (
+    "is missing or hidden, so that scores of trust are in the snapshot alone (create it with `aftercall topics create`)"
+)
 CLAIMS: Final = "claims"
 _TIMES: Final = "message.timestamp.type"
 BROKERS_TIMES: Final = "LogAppendTime"
@@ -37,7 +42,9 @@ SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "marks": {"cleanup.policy": "compact"},
     "verdicts": {"cleanup.policy": "compact,delete", "retention.ms": str(90 * DAY_US // 1000)},
     "recommendations": {"cleanup.policy": "compact"},
+    "trust": {"cleanup.policy": "compact"},
     "alerts": {"cleanup.policy": "delete", "retention.ms": str(90 * DAY_US // 1000)},
+    "checks": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_US // 1000)},
     "dead_letters": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_US // 1000)},
     "claims": {
         "cleanup.policy": "compact",
@@ -85,7 +92,7 @@ def create_topics(
 
     Args:
         cluster: the cluster to create them on.
-        names: of each key of `SETTINGS`, the topic's name.
+        names: of keys of `SETTINGS`, those of inputs among them, the topic's name.
         partitions: of new topics but those of marks and claims, which have one; None: `PARTITIONS`, or as many as the
             other input topic has.
         replication: how many brokers hold each record; -1 leaves it to the broker.
@@ -98,13 +105,11 @@ def create_topics(
     """
     reached = reach(cluster, inputs=list(names.values()), timeout_s=timeout_s)
     admin = open_admin(admin_config(cluster))
-    counts = {names[key]: _partitions(key, names, reached, partitions) for key in SETTINGS}
+    counts = {name: _partitions(key, names, reached, partitions) for key, name in names.items()}
     missing = [
-        NewTopic(
-            names[key], num_partitions=counts[names[key]], replication_factor=replication, config=dict(SETTINGS[key])
-        )
-        for key in SETTINGS
-        if names[key] in reached.missing
+        NewTopic(name, num_partitions=counts[name], replication_factor=replication, config=dict(SETTINGS[key]))
+        for key, name in names.items()
+        if name in reached.missing
     ]
     created = _create(admin, missing, dry_run=dry_run) if missing else set()
     existing = {key: name for key, name in names.items() if name not in created}
@@ -112,9 +117,9 @@ def create_topics(
     state: TopicState = "would be created" if dry_run else "created"
     return [
         TopicReport(name, state, counts[name], dict(SETTINGS[key]))
-        if (name := names[key]) in created
+        if name in created
         else TopicReport(name, "exists", reached.partitions.get(name, counts[name]), {}, tuple(differing.get(name, ())))
-        for key in SETTINGS
+        for key, name in names.items()
     ]
 
 

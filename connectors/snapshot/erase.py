@@ -15,7 +15,7 @@ from connectors.snapshot import tables
 from connectors.snapshot.versions import discard
 
 _PER_CALL: Final = ("calls", "verdicts", "statements")
-_OF_CALLS: Final = ("completions", "attempts", "tool_calls")
+_OF_CALLS: Final = ("completions", "attempts", "tool_calls", "checks")
 """What belongs to the rows of `calls`; it is not counted."""
 _ID: Final = r"[\w-]"
 """Characters that ids usually consist of: a text that names `call-10` does not name `call-1`."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from aftercall.vocabulary import CALL
-from connectors.snapshot.tables import DETAILS, LOGS, PUBLISHED, call_hash, read, select
+from connectors.snapshot.sql import call_hash
+from connectors.snapshot.tables import DETAILS, LOGS, PUBLISHED, read, select
 
 # Of several rows of one key the last appended is current; a row id is the order of appending, also after rows were
 # dropped.
@@ -80,7 +81,20 @@ WHERE rowid IN (
 
 TOOL_CALLS: Final = f"SELECT {select('tool_calls')} FROM live.tool_calls"
 
+# A rule that lacked something may be judged by a later record of its call.
+NEWEST_CHECKS: Final = f"""
+SELECT {select("checks")} FROM live.checks
+WHERE rowid IN (SELECT max(rowid) FROM live.checks GROUP BY call_id, call_occurred_at, contract, contract_version, rule)
+"""
+
 NEWEST_ALERTS: Final = f"""
 SELECT {select("alerts")} FROM live.alerts
 WHERE rowid IN (SELECT max_by(rowid, seq) FROM live.alerts GROUP BY alert_id)
+"""
+
+# A row is the newest of its series where no later one is as of a later hour.
+_SERIES: Final = "task_type, model, config"
+TRUST_ROWS: Final = f"""
+SELECT {select("trust", only=tuple(LOGS["trust"]))}, row_number() OVER (PARTITION BY {_SERIES} ORDER BY rowid DESC) = 1
+FROM live.trust ORDER BY rowid
 """

@@ -15,6 +15,7 @@ import duckdb
 
 from connectors.snapshot import merging, tables
 from connectors.snapshot.errors import naming
+from connectors.snapshot.sql import create
 from connectors.snapshot.versions import discard_unfinished, draft_of, keep_newest, newest_version, release
 
 if TYPE_CHECKING:
@@ -61,18 +62,20 @@ class Publication:
         of_sources: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
         tool_rates: Mapping[str, Any] | None = None,
         segment_rates: Mapping[str, Any] | None = None,
+        check_rates: Mapping[str, Any] | None = None,
     ) -> Path:
         """Write the file, make it the newest, and remove all but the last `keep`.
 
         Args:
             pipeline: The counters of `tables.COUNTERS` (absent: 0), `watermark` and `written_at` in µs
-                (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned` and `suspicions` as
-                rows of that table (absent: none).
+                (absent: NULL, now), `positions` as a dict, `warnings` as `connectors.batch.Warned`, and `suspicions`
+                and `contracts` as rows of these tables (absent: none).
             rates: Columns of equal length: arrays or lists; nan is NULL; times in µs.
             current_rates: The same.
             of_sources: The same of `source_rates` and `source_current_rates`; None: empty tables.
             tool_rates: The same; None: an empty table.
             segment_rates: The same.
+            check_rates: The same.
 
         Returns:
             The file that `outcomes.duckdb` now links to.
@@ -90,6 +93,8 @@ class Publication:
                     computed["tool_rates"] = tool_rates
                 if segment_rates is not None:
                     computed["segment_rates"] = segment_rates
+                if check_rates is not None:
+                    computed["check_rates"] = check_rates
                 self._fill(pipeline, computed)
         except BaseException:
             self.abandon()
@@ -143,20 +148,22 @@ class Publication:
     def _fill(self, pipeline: Mapping[str, Any], computed: Mapping[str, Mapping[str, Any]]) -> None:
         execute = self._cursor.execute
         for table, columns in tables.PUBLISHED.items():
-            execute(tables.create(f"published.{table}", columns))
+            execute(create(f"published.{table}", columns))
         if self._calls != "none":
             decided = " WHERE verdict != 'pending'" if self._calls == "decided" else ""
             self._insert("calls", f"SELECT * FROM ({merging.MERGED_CALLS}){decided}")
             self._insert("calls", merging.ATTEMPTS)
             if self._calls == "decided":
                 self._insert("statements", _of_decided_calls(merging.NEWEST_STATEMENTS))
-                self._insert(
-                    "tool_calls", _of_decided_calls(merging.TOOL_CALLS, "AND c.occurred_at = t.call_occurred_at")
-                )
+                of_call = "AND c.occurred_at = t.call_occurred_at"
+                self._insert("tool_calls", _of_decided_calls(merging.TOOL_CALLS, of_call))
+                self._insert("checks", _of_decided_calls(merging.NEWEST_CHECKS, of_call))
             else:
                 self._insert("statements", merging.NEWEST_STATEMENTS)
                 self._insert("tool_calls", merging.TOOL_CALLS)
+                self._insert("checks", merging.NEWEST_CHECKS)
         self._insert("alerts", merging.NEWEST_ALERTS)
+        self._insert("trust", merging.TRUST_ROWS)
         for table in ("digests", "recommendations", "marks", "dead_letters"):
             self._insert(table, f"SELECT {tables.select(table)} FROM live.{table}")
         for table, arrays in computed.items():
@@ -174,8 +181,9 @@ class Publication:
         execute(_insertion("pipeline"), list(row.values()))
         for warned in pipeline.get("warnings", ()):
             execute(_insertion("pipeline_warnings"), list(warned))
-        for suspicion in pipeline.get("suspicions", ()):
-            execute(_insertion("suspicions"), list(suspicion))
+        for table in ("suspicions", "contracts"):
+            for one in pipeline.get(table, ()):
+                execute(_insertion(table), list(one))
         execute("COMMIT")
         execute("DETACH published")
         self._cursor.close()

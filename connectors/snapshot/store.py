@@ -19,6 +19,7 @@ from connectors.snapshot.columns import columns_of
 from connectors.snapshot.erase import delete_calls, rewrite, rewrite_of
 from connectors.snapshot.errors import SnapshotError, naming
 from connectors.snapshot.publish import Publication
+from connectors.snapshot.sql import create, widened
 from connectors.snapshot.versions import discard, discard_unfinished
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aftercall.records import Alert, Digest, Recommendation
+    from aftercall.trust_record import TrustRecord
 
 Row = tuple[Any, ...]
 
@@ -136,6 +138,15 @@ class SnapshotStore:
         if self._calls != "none":
             self._append("tool_calls", rows)
 
+    def append_checks(self, rows: Sequence[Row]) -> None:
+        """Log what rules of contracts found in logged calls; the last one appended for a rule and call is current.
+
+        Rows (call_id, call_occurred_at µs, task_type, model, config, contract, contract_version, rule, type, severity,
+        result, actual, threshold, details).
+        """
+        if self._calls != "none":
+            self._append("checks", rows)
+
     def append_attempts(self, rows: Sequence[Row]) -> None:
         """Log failed attempts of logged calls, each once.
 
@@ -183,6 +194,11 @@ class SnapshotStore:
         """Log recommendations; each becomes one row per segment and arm, or one row with neither if it has none."""
         self._append("recommendations", [row for item in recommendations for row in _arm_rows(item)])
 
+    def append_trust(self, records: Iterable[TrustRecord]) -> None:
+        """Log records of trust; of one series the last is published as the newest."""
+        fields = tuple(tables.LOGS["trust"])
+        self._append("trust", [tuple(_plain(getattr(record, name)) for name in fields) for record in records])
+
     def commit(self, cut: int) -> None:
         """Make all rows appended since the last commit durable under a cut, in one transaction.
 
@@ -209,8 +225,8 @@ class SnapshotStore:
         """Drop old rows of logs, by time; to be called right after `commit`.
 
         Args:
-            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` (with digests and marks) or
-                `recommendations` -> µs.
+            before_us: `calls` (with their verdicts), `statements`, `dead_letters`, `alerts` (with digests and marks),
+                `recommendations` or `trust` -> µs.
         """
         columns = {
             "calls": (
@@ -218,12 +234,14 @@ class SnapshotStore:
                 ("completions", "call_occurred_at"),
                 ("attempts", "call_occurred_at"),
                 ("tool_calls", "call_occurred_at"),
+                ("checks", "call_occurred_at"),
                 ("verdicts", "call_occurred_at"),
             ),
             "statements": (("statements", "call_occurred_at"),),
             "dead_letters": (("dead_letters", "received_at"),),
             "alerts": (("alerts", "updated_at"), ("digests", "issued_at"), ("marks", "occurred_at")),
             "recommendations": (("recommendations", "issued_at"),),
+            "trust": (("trust", "as_of"),),
         }
         with naming(self._live_file):
             self._connection.begin()
@@ -283,12 +301,12 @@ class SnapshotStore:
             raise SnapshotError(msg) from error
         for table, columns in tables.LOGS.items():
             with_cut = {**columns, "cut": "BIGINT"}
-            statement = tables.create(table, with_cut)
+            statement = create(table, with_cut)
             connection.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
             present = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
             if with_cut.keys() - set(present):  # an earlier version wrote it
                 connection.begin()
-                for change in tables.widened(table, with_cut, present):
+                for change in widened(table, with_cut, present):
                     connection.execute(change)
                 connection.commit()
         connection.execute("CREATE TABLE IF NOT EXISTS last_cut (cut BIGINT)")

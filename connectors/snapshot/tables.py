@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from aftercall.times import NEVER
+from connectors.snapshot.trust_table import TRUST
 
 Table = dict[str, str]
 """Column name -> DuckDB type, in order."""
@@ -66,6 +66,12 @@ LOGS: Final[dict[str, Table]] = {
         "items": "BIGINT",
         "data_at": "BIGINT",
         "documents": "VARCHAR",
+    },
+    "checks": {
+        "call_id": "VARCHAR",
+        "call_occurred_at": "BIGINT",
+        **dict.fromkeys(("task_type", "model", "config", "contract", "contract_version", "rule"), "VARCHAR"),
+        **dict.fromkeys(("type", "severity", "result", "actual", "threshold", "details"), "VARCHAR"),
     },
     "attempts": {
         "call_id": "VARCHAR",
@@ -147,6 +153,7 @@ LOGS: Final[dict[str, Table]] = {
         "caveat": "VARCHAR",
         "slices": "VARCHAR",
         "split": "VARCHAR",
+        "mixes": "VARCHAR",
         "other_alarms": "VARCHAR",
         "mark": "VARCHAR",
     },
@@ -186,6 +193,7 @@ LOGS: Final[dict[str, Table]] = {
         "degraded": "VARCHAR",
         "reason": "VARCHAR",
     },
+    "trust": TRUST,
 }
 """Append-only logs of the live database. Times are BIGINT µs (cheap to append); each also has `cut` BIGINT."""
 
@@ -212,6 +220,7 @@ COUNTERS: Final = (
     "texts_aged_out",
     "texts_pushed_out",
     "marks",
+    "checks_disagreed",
 )
 
 _MEASURES: Final[Table] = {
@@ -297,14 +306,25 @@ PUBLISHED: Final[dict[str, Table]] = {
         "failures": "BIGINT",
         "retries": "BIGINT",
     },
-    "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
-    "segment_rates": {
+    "checks": _published("checks"),
+    "check_rates": {
         **_GROUP,
-        "segment": "VARCHAR",
+        "contract": "VARCHAR",
+        "contract_version": "VARCHAR",
+        "rule": "VARCHAR",
         "grain": "VARCHAR",
         "window_start": "TIMESTAMP",
-        **_MEASURES,
+        **dict.fromkeys(("checked", "passed", "failed", "not_applicable", "errors"), "BIGINT"),
+        **dict.fromkeys(("rate", "rate_low", "rate_high"), "DOUBLE"),
     },
+    "contracts": {
+        **dict.fromkeys(("contract", "version", "hash"), "VARCHAR"),
+        **dict.fromkeys(("effective_from", "effective_until"), "TIMESTAMP"),
+        "calls": "BIGINT",
+        **dict.fromkeys(("first_at", "last_at"), "TIMESTAMP"),
+    },
+    "rates": {**_GROUP, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
+    "segment_rates": {**_GROUP, "segment": "VARCHAR", "grain": "VARCHAR", "window_start": "TIMESTAMP", **_MEASURES},
     "current_rates": {**_GROUP, "span": "VARCHAR", **_MEASURES, "as_of": "TIMESTAMP", **_POWER},
     "source_rates": {**_SOURCE, "grain": "VARCHAR", "window_start": "TIMESTAMP", **_SOURCE_MEASURES},
     "source_current_rates": {**_SOURCE, "span": "VARCHAR", **_SOURCE_MEASURES, "as_of": "TIMESTAMP"},
@@ -323,6 +343,7 @@ PUBLISHED: Final[dict[str, Table]] = {
         "odds": "DOUBLE",
     },
     "recommendations": _published("recommendations"),
+    "trust": {**_published("trust"), "newest": "BOOLEAN"},
     "marks": _published("marks"),
     "dead_letters": _published("dead_letters"),
     "pipeline": {
@@ -343,35 +364,9 @@ PUBLISHED: Final[dict[str, Table]] = {
 }
 """The tables readers see (docs/reference.md, section 4).
 
-attrs, documents, origin, evidence, slices, split, other_alarms, degraded, positions are JSON text.
+attrs, documents, origin, evidence, slices, split, mixes, other_alarms, degraded, dimensions, moved, positions are JSON
+text.
 """
-
-
-def call_hash(call_id: str) -> str:
-    """The SQL of `calls.call_hash` for an SQL expression of an id.
-
-    Four bytes a call, which are read and compared in a tenth of the time that ids take. Another version of DuckDB may
-    hash in another way: who finds nothing by hash must look for the id.
-    """
-    return f"(hash({call_id}::VARCHAR) & 4294967295)::UINTEGER"
-
-
-def create(table: str, columns: Table) -> str:
-    """The SQL statement that creates a table."""
-    listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-    return f"CREATE TABLE {table} ({listed})"
-
-
-def widened(table: str, columns: Table, present: Collection[str]) -> tuple[str, ...]:
-    """The SQL statements that give a table the columns that it lacks, empty; rows and their order stay."""
-    values = ", ".join(
-        f'"{name}"' if name in present else f'NULL::{kind} AS "{name}"' for name, kind in columns.items()
-    )
-    return (
-        f"CREATE TABLE widened AS SELECT {values} FROM {table} ORDER BY rowid",
-        f"DROP TABLE {table}",
-        f"ALTER TABLE widened RENAME TO {table}",
-    )
 
 
 def read(column: str, kind: str, prefix: str = "") -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -13,11 +14,13 @@ import typer
 from aftercall.errors import ExitCode
 from aftercall.printable import printable_json
 from flows.cli.answers import print_json, print_sentence
-from flows.cli.options import Config, Json, per_second
+from flows.cli.options import Config, Json, per_second, snapshot_file
 from flows.cli.sizes import as_plain, as_table, memory_excess, physical_memory
 from flows.reports.sizing import Sizing, sizing
 from flows.settings import Settings, load
 from flows.settings.sections import Kafka
+from flows.settings.topics import topics_in_use
+from flows.settings.watched import unseen
 
 MASK = "***"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -50,11 +53,13 @@ def check(
         if sizes is not None:
             sys.stdout.write(f"\n{as_table(sizes)}")
         sys.stdout.flush()
+    for sentence in _unseen_sources(settings):
+        print_sentence(sentence)
     excess = None if sizes is None else memory_excess(sizes, physical_memory())
     if excess is not None:
         print_sentence(excess)
     asking = configured if broker is None else broker
-    findings = ask_broker(settings.kafka) if asking else []
+    findings = ask_broker(settings.kafka, publish_checks=settings.contracts.publish) if asking else []
     if as_json:
         asked = {"broker": [finding._asdict() for finding in findings]} if asking else {}
         sized = {} if sizes is None else {"sizing": as_plain(sizes)}
@@ -79,6 +84,20 @@ def estimate(settings: Settings, calls_per_second: float) -> Sizing:
     )
 
 
+def _unseen_sources(settings: Settings) -> list[str]:
+    """Sources that are to be watched and have said nothing, as far as the newest snapshot of the service knows."""
+    snapshot = snapshot_file(Path(settings.service.folder))
+    if not settings.drift.sources or not snapshot.exists():
+        return []
+    from flows.reports.snapshot_reader import InsightError, sources_in
+
+    try:
+        seen = sources_in(snapshot)
+    except InsightError:  # what is wrong with a snapshot is not what was asked
+        return []
+    return list(unseen(settings.drift.sources, seen).values())
+
+
 def as_toml(effective: Mapping[str, Any]) -> str:
     """All settings as TOML that can be read back; values that are not set or masked are in comments.
 
@@ -101,17 +120,22 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
+def ask_broker(kafka: Kafka, timeout_s: float = 15.0, *, publish_checks: bool = False) -> list[Finding]:
     """Connect to the broker, and check that it has what `aftercall run` needs. Writes nothing.
+
+    Args:
+        kafka: the settings.
+        timeout_s: how long to wait for a broker.
+        publish_checks: whether the topic of violations is needed.
 
     Raises:
         KafkaConfigError: the client refuses its settings.
         KafkaFailure: no broker answers within `timeout_s`, or it refuses the credentials.
     """
     from connectors.kafka.client import admin_config, open_admin, reach
-    from connectors.kafka.topics import CLAIMS, INPUTS, MARKS, differences
+    from connectors.kafka.topics import CLAIMS, INPUTS, MARKS, NO_TRUST, SCORES, differences
 
-    cluster, names = kafka.cluster(), kafka.topics.model_dump()
+    cluster, names = kafka.cluster(), topics_in_use(kafka, publish_checks=publish_checks)
     inputs = [name for key, name in names.items() if key in {*INPUTS, MARKS, CLAIMS}]
     outputs = [name for key, name in names.items() if key not in {*INPUTS, MARKS}]
     reached = reach(cluster, inputs=inputs, outputs=outputs, timeout_s=timeout_s, rights=True)
@@ -124,6 +148,8 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
         elif key == MARKS and name in reached.missing:
             absent = "is missing or hidden, so that no marks are read (create it with `aftercall topics create`)"
             findings.append(Finding("warning", f"{name}: {absent}"))
+        elif key == SCORES and name in reached.missing:
+            findings.append(Finding("warning", f"{name}: {NO_TRUST}"))
         elif name in reached.missing:
             findings.append(
                 Finding(
@@ -140,7 +166,7 @@ def ask_broker(kafka: Kafka, timeout_s: float = 15.0) -> list[Finding]:
             findings.append(Finding("ok", f"{name}: {reached.partitions[name]} partitions"))
         findings += [Finding("warning", sentence) for sentence in differing.get(name, ())]
     findings += _about_partitions({names[key]: reached.partitions.get(names[key]) for key in INPUTS})
-    if set(reached.missing) <= {names[MARKS]}:
+    if set(reached.missing) <= {names[MARKS], names[SCORES]}:
         # Another user may be the one to redrive.
         lacking = reach(cluster, inputs=[names["dead_letters"]], outputs=inputs, timeout_s=timeout_s, rights=True)
         findings += [

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aftercall.errors import UsageError
-from aftercall.events import MAX_CALL_ID, MAX_TEXT
+from aftercall.events import MAX_CALL_ID
+from aftercall.wire_parts import MAX_TEXT
 from flows.cli.answers import print_json
 from flows.cli.options import Config, Json, span
 

@@ -25,7 +25,7 @@ def _topics() -> None:
     """Create the topics on Kafka."""
 
 
-@topics.command(short_help="Create those of the eight topics that are missing.")
+@topics.command(short_help="Create the topics that are missing.")
 def create(
     *,
     config: Config = None,
@@ -47,17 +47,18 @@ def create(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create those of the eight topics that are missing, with the cleanup policies they need.
+    """Create those of the topics in use that are missing, with the cleanup policies they need.
 
     Existing topics are not changed; differences from what is needed are printed on standard error.
     """
     from connectors.kafka.topics import BROKERS_CHOICE, create_topics
     from flows.settings import load
+    from flows.settings.topics import topics_in_use
 
-    kafka = load(config).kafka
+    loaded = load(config)
     reports = create_topics(
-        kafka.cluster(),
-        kafka.topics.model_dump(),
+        loaded.kafka.cluster(),
+        topics_in_use(loaded.kafka, publish_checks=loaded.contracts.publish),
         partitions=partitions,
         replication=BROKERS_CHOICE if replication is None else replication,
         dry_run=dry_run,

@@ -17,14 +17,18 @@ import typer
 from aftercall.errors import ExitCode, UsageError
 from flows.cli.answers import all_exits, answer, console, exits, print_json, print_sentence
 from flows.cli.check import check
+from flows.cli.contract import contract
 from flows.cli.dead_letters import dead_letters
 from flows.cli.digest import digest
 from flows.cli.erase import erase
+from flows.cli.evals import evals
+from flows.cli.golden import golden
 from flows.cli.insights import alerts, insights, status
 from flows.cli.kafka import topics
 from flows.cli.mark import mark
 from flows.cli.options import Config, Json, span
 from flows.cli.show import show
+from flows.cli.trust import trust
 
 __all__ = ["UsageError", "app", "main"]
 
@@ -40,7 +44,23 @@ app = typer.Typer(
 Files = list[Path] | None
 
 LISTS = ("--calls", "--outcomes", "--marks", "--call", "--session")
-PATH_OPTIONS = (*LISTS[:3], "--config", "--file", "--from", "--key-file", "--out", "--snapshot", "--to")
+PATH_OPTIONS = (
+    *LISTS[:3],
+    *(
+        "--config",
+        "--contract",
+        "--fault-log",
+        "--file",
+        "--from",
+        "--junit",
+        "--key-file",
+        "--log",
+        "--out",
+        "--runs",
+        "--snapshot",
+        "--to",
+    ),
+)
 MOST_CALLS = 50_000_000
 
 
@@ -249,16 +269,22 @@ def simulate(
 @app.command(short_help="Print the schemas of all records and topics.")
 def schema(
     only: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this document: asyncapi, or a record such as AgentCall.")
+        str | None,
+        typer.Option(metavar="NAME", help="Only this document: asyncapi, contract, a record such as AgentCall."),
     ] = None,
 ) -> None:
-    """Print the JSON Schemas of all records and the AsyncAPI document of all topics."""
+    """Print the JSON Schemas of all records and of contract files, and the AsyncAPI document of all topics."""
     from aftercall import __version__
+    from aftercall.contracts.file_schema import contract_schema
     from aftercall.schema import asyncapi, json_schemas
 
-    document: dict[str, Any] = {"schemas": json_schemas(), "asyncapi": asyncapi(__version__)}
+    document: dict[str, Any] = {
+        "schemas": json_schemas(),
+        "asyncapi": asyncapi(__version__),
+        "contract": contract_schema(),
+    }
     if only is not None:
-        choices = {"asyncapi": document["asyncapi"], **document["schemas"]}
+        choices = {"asyncapi": document["asyncapi"], "contract": document["contract"], **document["schemas"]}
         if only not in choices:
             raise UsageError(f"--only: must name a document; got {only!r} (choose one of {', '.join(choices)})")
         document = choices[only]
@@ -276,10 +302,17 @@ app.command(
 app.command(short_help="Show what got worse, in all task types or in one.")(insights)
 app.command(short_help="List alerts, the costliest first.")(alerts)
 app.command(short_help="Show where a run is, how complete, and what was refused.")(status)
+app.command(
+    short_help="Show how far agents can be trusted, and what moved it.",
+    epilog=exits(undecided="the snapshot holds no score yet"),
+)(trust)
 app.command(short_help="Mark a deployment, so that alerts can name it.")(mark)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
 app.command(short_help="Print a call, its verdict, the statements about it, and its texts.")(show)
+app.add_typer(contract)
 app.add_typer(dead_letters)
+app.add_typer(evals)
+app.add_typer(golden)
 app.add_typer(topics)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from flows.dataflow.snapshot_messages import CellChanges, DesignEffects, OpinionChanges, ToolChanges
+from flows.dataflow.snapshot_messages import CellChanges, CheckChanges, DesignEffects, OpinionChanges, ToolChanges
 from models.messages import AnyGroup
 from models.rates import (
+    CheckCells,
+    FrozenChecks,
     FrozenRates,
     FrozenSegments,
     FrozenSources,
@@ -29,6 +31,7 @@ class CountedTables(NamedTuple):
     of_sources: tuple[RateTable, RateTable]
     tool_rates: Mapping[str, Any]
     segment_rates: RateTable
+    check_rates: Mapping[str, Any]
 
 
 class FrozenCounts(NamedTuple):
@@ -38,6 +41,7 @@ class FrozenCounts(NamedTuple):
     sources: FrozenSources
     tools: FrozenTools
     segments: FrozenSegments
+    checks: FrozenChecks
     effects: Mapping[AnyGroup, float]
     """Design effects of groups and roll-ups; 1 of those without one."""
 
@@ -46,7 +50,8 @@ class FrozenCounts(NamedTuple):
         rates, current_rates = self.rates.tables(as_of_us, live=live, effects=self.effects)
         of_sources = tables_of_sources(self.rates, self.sources, as_of_us, live=live, effects=self.effects)
         of_segments = self.segments.table(as_of_us, live=live, effects=self.effects)
-        return CountedTables(rates, current_rates, of_sources, self.tools.table()._asdict(), of_segments)
+        of_tools, of_checks = self.tools.table()._asdict(), self.checks.table(as_of_us)
+        return CountedTables(rates, current_rates, of_sources, of_tools, of_segments, of_checks)
 
 
 class Counted:
@@ -60,15 +65,18 @@ class Counted:
         """
         self._rates, self._sources, self._tools = RateCells(), SourceCells(), ToolCells()
         self._segments, self._effects = SegmentCells(), dict[AnyGroup, float]()
+        self._checks = CheckCells()
         if state is not None:
             self._rates = RateCells.from_state(state["cells"])
             self._sources = SourceCells.from_state(state["source_cells"])
             self._tools = ToolCells.from_state(state["tools"])
             if "segment_cells" in state:  # a state of before there were any has none
                 self._segments = SegmentCells.from_state(state["segment_cells"])
+            if "check_cells" in state:  # likewise
+                self._checks = CheckCells.from_state(state["check_cells"])
             self._effects = {tuple(group): effect for group, effect in state.get("design_effects", ())}
 
-    def add(self, message: CellChanges | OpinionChanges | ToolChanges | DesignEffects) -> None:
+    def add(self, message: CellChanges | OpinionChanges | ToolChanges | CheckChanges | DesignEffects) -> None:
         """Add the differences of a message, or replace design effects."""
         match message:
             case CellChanges(names, cells, latencies, delays, segments):
@@ -79,6 +87,8 @@ class Counted:
                 self._sources.apply(*message)
             case ToolChanges(uses):
                 self._tools.apply(uses)
+            case CheckChanges():
+                self._checks.apply(*message)
             case DesignEffects(effects):
                 self._effects.update(effects)
 
@@ -90,13 +100,13 @@ class Counted:
 
     def forget_hours(self, before_us: int) -> None:
         """Drop the hourly rates of the full days before a time."""
-        for cells in (self._rates, self._sources, self._tools, self._segments):
+        for cells in (self._rates, self._sources, self._tools, self._segments, self._checks):
             cells.forget_hours(before_us)
 
     def frozen(self) -> FrozenCounts:
         """A consistent copy: memory is copied, nothing is computed."""
         cells = (self._rates.frozen(), self._sources.frozen(), self._tools.frozen(), self._segments.frozen())
-        return FrozenCounts(*cells, dict(self._effects))
+        return FrozenCounts(*cells, self._checks.frozen(), dict(self._effects))
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays, by keys of the sink's state; not a copy."""
@@ -105,6 +115,7 @@ class Counted:
             "source_cells": self._sources.state(),
             "tools": self._tools.state(),
             "segment_cells": self._segments.state(),
+            "check_cells": self._checks.state(),
             "design_effects": sorted(self._effects.items(), key=_by_name),
         }
 

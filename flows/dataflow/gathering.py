@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
+from itertools import chain
 
 from models.join import Answer, Arrivals
 from models.messages import Erasure
@@ -25,7 +26,7 @@ class Gathering:
         """By lane and number of the batch, how many answers there are."""
         self._said: defaultdict[tuple[str, int], list[Answer]] = defaultdict(list)
         self._early = list[Answer]()
-        """Those with statements that may be about calls in batches that have not been taken yet."""
+        """Those with statements or checks that may be about calls in batches that have not been taken yet."""
         self._taken: Counter[str] = Counter()
 
     def add(self, message: Arrivals | Erasure | Answer) -> Iterator[Arrivals | Erasure]:
@@ -33,7 +34,7 @@ class Gathering:
         if isinstance(message, Answer):
             place = message.lane, message.number
             self._answered[place] += 1
-            if message.made is not None:
+            if message.made is not None or message.checks:
                 self._said[place].append(message)
         else:
             self._own[message.lane].append(message)
@@ -56,12 +57,10 @@ class Gathering:
         waiting = self._early + self._said.pop(place, [])
         if not waiting:
             return arrivals
-        ready, self._early = [], []
+        ready, early = list[Answer](), list[Answer]()
         for one in waiting:
-            if one.made is None:
-                continue
-            if all(self._taken[lane] >= number for lane, number in one.taken.items()):
-                ready.append(one.made)
-            else:
-                self._early.append(one._replace(made=one.made.at_the_end()))
-        return arrivals._replace(made=tuple(ready))
+            is_ready = all(self._taken[lane] >= number for lane, number in one.taken.items())
+            (ready if is_ready else early).append(one)
+        self._early = [one.at_the_end() for one in early]
+        made = tuple(one.made for one in ready if one.made is not None)
+        return arrivals._replace(made=made, session_checks=tuple(chain.from_iterable(one.checks for one in ready)))

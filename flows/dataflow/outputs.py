@@ -13,11 +13,13 @@ import numpy as np
 
 from aftercall.records import Alert, DeadLetter, Recommendation, Record, to_json
 from aftercall.times import NEVER, to_datetime
+from aftercall.trust_record import TrustRecord
 from connectors.batch import Batch
 from connectors.dead_letters import dead_letter
 from connectors.metrics import METRICS
 from flows.dataflow import rows
 from flows.dataflow.cap_alerts import cap_alert, sessions_alert
+from flows.dataflow.check_rows import check_rows
 from flows.dataflow.late_warnings import late_warning
 from flows.dataflow.letter_log import LETTER_LOG
 from flows.dataflow.snapshot_messages import (
@@ -26,8 +28,11 @@ from flows.dataflow.snapshot_messages import (
     AttemptRows,
     CallRows,
     CellChanges,
+    CheckChanges,
+    CheckRows,
     Clock,
     CompletionRows,
+    ContractsUsed,
     DeadLetterRows,
     DesignEffects,
     DigestRows,
@@ -40,6 +45,7 @@ from flows.dataflow.snapshot_messages import (
     Tally,
     ToolChanges,
     ToolRows,
+    TrustRows,
     UnmatchedIds,
     VerdictRows,
     WarningRows,
@@ -249,7 +255,7 @@ def read_history(batch: Batch) -> list[Keyed]:
 
 def resolved_history(item: tuple[str, Resolving]) -> Iterator[Keyed]:
     """Counts of the outcomes of sessions, and what was erased."""
-    _, _, _, resolved, erased, _ = item[1]
+    _, _, _, resolved, erased, *_ = item[1]
     if resolved is not None:
         if "duplicates" in resolved.tally:
             METRICS.duplicates(resolved.tally["duplicates"])
@@ -261,7 +267,7 @@ def resolved_history(item: tuple[str, Resolving]) -> Iterator[Keyed]:
 
 def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterable[Keyed]]:
     """Builds the function that turns the results of the join into rows of calls, verdicts, statements and counts."""
-    per_call, tools = settings.snapshot.calls != "none", settings.snapshot.tools
+    per_call, tools = settings.snapshot.calls != "none", (settings.snapshot.tools, settings.snapshot.tool_errors)
     texts = text_history(settings)
 
     def history(item: tuple[str, Joined]) -> Iterator[Keyed]:
@@ -282,12 +288,14 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             yield SNAPSHOT_KEY, UnmatchedIds(item[0], joined.unmatched)
         if texts is not None:
             yield from texts(joined)
+        if joined.uses:
+            yield SNAPSHOT_KEY, ContractsUsed(joined.uses)
         used = used_tools(joined)
         if used:
             yield SNAPSHOT_KEY, ToolChanges(tool_uses(used))
         if not per_call:
             return
-        if used and (made := tool_rows(used, tools)):
+        if used and (made := tool_rows(used, *tools)):
             yield SNAPSHOT_KEY, ToolRows(made)
         for make, message in (
             (rows.call_rows, CallRows),
@@ -295,6 +303,7 @@ def joined_history(settings: Settings) -> Callable[[tuple[str, Joined]], Iterabl
             (rows.attempt_rows, AttemptRows),
             (rows.verdict_rows, VerdictRows),
             (rows.statement_rows, StatementRows),
+            (check_rows(settings.snapshot.checks), CheckRows),
         ):
             made = make(joined)
             if made:
@@ -313,7 +322,9 @@ def cell_history(item: tuple[str, Grouped]) -> list[Keyed]:
         return clock
     cells = CellChanges(grouped.names, grouped.cells, grouped.latencies, grouped.delays, grouped.segments)
     opinions = OpinionChanges(grouped.names, grouped.sources, grouped.opinions)
-    said = [(SNAPSHOT_KEY, opinions)] if len(grouped.opinions.code) else []
+    said: list[Keyed] = [(SNAPSHOT_KEY, opinions)] if len(grouped.opinions.code) else []
+    if len(grouped.checks.code):
+        said.append((SNAPSHOT_KEY, CheckChanges(grouped.names, grouped.rules, grouped.checks)))
     return [(SNAPSHOT_KEY, cells), *said, *clock]
 
 
@@ -355,6 +366,16 @@ def suspicion_history(item: tuple[str, Alerted]) -> list[Keyed]:
 def recommendation_history(recommendation: Recommendation) -> list[Keyed]:
     """Rows of `recommendations`."""
     return [(SNAPSHOT_KEY, RecommendationRows([recommendation]))]
+
+
+def trusted(item: tuple[str, TrustRecord]) -> TrustRecord:
+    """The record of trust, without the key of the step."""
+    return item[1]
+
+
+def trust_history(record: TrustRecord) -> list[Keyed]:
+    """A row of `trust`."""
+    return [(SNAPSHOT_KEY, TrustRows([record]))]
 
 
 def design_effects(item: tuple[str, Alerted]) -> list[Keyed]:

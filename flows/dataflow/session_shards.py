@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,8 @@ from aftercall.times import MINUTE_US, NEVER
 from connectors.batch import NO_SESSION_OUTCOMES, Batch, Calls
 from flows.dataflow.shards import SHARDS, by_shard, clock_of
 from models.join import Answer, SaidOfCalls, SessionStatements
-from models.sessions import Resolving, SessionCalls, SessionErasure, SessionOutcomes, SessionPart
+from models.sessions import JudgedInSession, Resolving, SessionCalls, SessionErasure, SessionOutcomes, SessionPart
+from models.side_messages import SessionCheck
 
 _COUNT: Final = len(SHARDS)
 
@@ -43,6 +45,7 @@ def _parts(batch: Batch) -> list[tuple[str, SessionPart]]:
                 calls[i],
                 outcomes[i],
                 passed,
+                batch.groups,
             ),
         )
         for i, shard in enumerate(SHARDS)
@@ -107,16 +110,24 @@ def to_join(item: tuple[str, Resolving]) -> list[tuple[str, Answer]]:
     lane, number, taken, resolved, *_ = item[1]
     if not number:
         return []
+    checks = _checks(item[1].checks)
     if resolved is None or not resolved.statements:
-        return [(shard, Answer(shard, lane, number, taken, None)) for shard in SHARDS]
+        return [(shard, Answer(shard, lane, number, taken, None, checks[i])) for i, shard in enumerate(SHARDS)]
     columns = resolved.columns
     records = np.fromiter(resolved.statements, np.object_, len(resolved.statements))
     made = SessionStatements(**columns._asdict(), records=records)
     parts = by_shard(made, SessionStatements._fields, made.key)
-    return [
-        (shard, Answer(shard, lane, number, taken, SaidOfCalls(resolved.sources, SessionStatements(*part))))
-        for shard, part in zip(SHARDS, parts, strict=True)
-    ]
+    said = [SaidOfCalls(resolved.sources, SessionStatements(*part)) for part in parts]
+    return [(shard, Answer(shard, lane, number, taken, said[i], checks[i])) for i, shard in enumerate(SHARDS)]
+
+
+def _checks(judged: Sequence[JudgedInSession]) -> list[tuple[SessionCheck, ...]]:
+    if not judged:
+        return _NO_CHECKS
+    by_place: list[list[SessionCheck]] = [[] for _ in SHARDS]
+    for one in judged:
+        by_place[one.key % _COUNT].append(SessionCheck(*one))
+    return [tuple(some) for some in by_place]
 
 
 _I64, _U64 = np.zeros(0, np.int64), np.zeros(0, np.uint64)
@@ -125,3 +136,4 @@ _NO_CALLS: Final = [
     for _ in SHARDS
 ]
 _NO_OUTCOMES: Final = [SessionOutcomes(*NO_SESSION_OUTCOMES) for _ in SHARDS]
+_NO_CHECKS: Final[list[tuple[SessionCheck, ...]]] = [() for _ in SHARDS]

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aftercall.records import Alert, Digest, Recommendation
+from aftercall.trust_record import TrustRecord
 from connectors.batch import Warned
 from connectors.texts.call_text import CallText
 from models.messages import AnyGroup, CellDeltas, DelayDeltas, Group, LatencyDeltas, OpinionDeltas
 from models.rates import ToolUses
+from models.side_messages import CheckDeltas, CheckedRule, Uses
 
 SNAPSHOT_KEY: Final = "snapshot"
 """Of every message to the snapshot sink: it has one partition."""
@@ -53,6 +55,36 @@ class ToolChanges(NamedTuple):
     """How tools were used, to be added to their counts."""
 
     uses: ToolUses
+
+
+class CheckRows(NamedTuple):
+    """What rules of contracts found in calls; see `SnapshotStore.append_checks`."""
+
+    rows: Sequence[Row]
+
+
+class CheckChanges(NamedTuple):
+    """Differences of what rules found; the codes in `checks` index `names` and `rules`."""
+
+    names: list[Group]
+    rules: Sequence[CheckedRule]
+    checks: CheckDeltas
+
+
+class KnownContract(NamedTuple):
+    """A version of a contract; its times in µs, None where it has judged since ever, or will for ever."""
+
+    name: str
+    version: str
+    hash: str
+    effective_from: int | None
+    effective_until: int | None
+
+
+class ContractsUsed(NamedTuple):
+    """How many more calls versions of contracts have judged."""
+
+    uses: Sequence[Uses]
 
 
 class VerdictRows(NamedTuple):
@@ -107,6 +139,12 @@ class RecommendationRows(NamedTuple):
     """Recommendations, as emitted."""
 
     rows: Sequence[Recommendation]
+
+
+class TrustRows(NamedTuple):
+    """Records of trust, as emitted."""
+
+    rows: Sequence[TrustRecord]
 
 
 class WarningRows(NamedTuple):
@@ -180,6 +218,9 @@ SnapshotMessage = (
     | AttemptRows
     | ToolRows
     | ToolChanges
+    | CheckRows
+    | CheckChanges
+    | ContractsUsed
     | VerdictRows
     | StatementRows
     | MarkRows
@@ -189,6 +230,7 @@ SnapshotMessage = (
     | SuspicionRows
     | DesignEffects
     | RecommendationRows
+    | TrustRows
     | WarningRows
     | UnmatchedIds
     | TextRows

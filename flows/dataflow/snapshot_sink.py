@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,23 +19,28 @@ from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
 from connectors.snapshot.store import SnapshotStore
 from connectors.texts.store import TextSettings, TextStore
-from flows.dataflow.alike_names import alike_names
-from flows.dataflow.counted import Counted, FrozenCounts
+from flows.dataflow.counted import Counted, CountedTables
 from flows.dataflow.erasing import Erasing
-from flows.dataflow.pipeline_warnings import MOST, PipelineWarnings
+from flows.dataflow.found_warnings import found_in_tables
+from flows.dataflow.pipeline_warnings import PipelineWarnings
+from flows.dataflow.publishing import minute_after, publish_counts
 from flows.dataflow.snapshot_messages import (
     SNAPSHOT_KEY,
     AlertRows,
     AttemptRows,
     CallRows,
     CellChanges,
+    CheckChanges,
+    CheckRows,
     Clock,
     CompletionRows,
+    ContractsUsed,
     DeadLetterRows,
     DesignEffects,
     DigestRows,
     EraseRows,
     FailedCalls,
+    KnownContract,
     MarkRows,
     OpinionChanges,
     RecommendationRows,
@@ -46,12 +51,13 @@ from flows.dataflow.snapshot_messages import (
     TextRows,
     ToolChanges,
     ToolRows,
+    TrustRows,
     UnmatchedIds,
     VerdictRows,
     WarningRows,
 )
 from flows.dataflow.unmatched import Unmatched
-from models.rates import SourceCells, ToolCells
+from models.rates import ContractUses, SourceCells, ToolCells
 from models.state import Migrations
 
 PARTITION: Final = SNAPSHOT_KEY
@@ -69,8 +75,8 @@ class SnapshotSettings:
     """Settings, clocks and callbacks of the sink.
 
     `forget` maps `calls`, `statements`, `dead_letters`, `alerts`, `recommendations`, `hourly` to the age, measured from
-    the watermark to the row's own time (that of the call, for the first two), after which rows are dropped; absent:
-    never.
+    the watermark to the row's time (that of the call, for the first two), after which rows are dropped; absent: never.
+    `watched`: sources that should say something.
     """
 
     folder: Path
@@ -84,6 +90,7 @@ class SnapshotSettings:
     forget: Mapping[str, timedelta] = field(default_factory=dict)
     apart: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By table of `[alias]`, names that are known to be alike."""
+    watched: Sequence[str] = ()
     monotonic: Callable[[], float] = time.monotonic
     wall_us: Callable[[], int] = lambda: time.time_ns() // 1000
     on_built: Callable[[], None] = lambda: None
@@ -93,6 +100,8 @@ class SnapshotSettings:
     confirm: Callable[[], None] = lambda: None
     """Called at each epoch's end: returns once the epoch may be stored, or raises."""
     texts: TextSettings = field(default_factory=TextSettings)
+    contracts: Sequence[KnownContract] = ()
+    """All versions of all contracts of the run."""
     erasing: Erasing | None = None
     """Carries out requests to erase calls; None in a replay, which has none."""
 
@@ -132,9 +141,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._watermark = self._newest_call = NEVER
         self._positions: dict[str, Any] = {}
         self._suspicions: list[tuple[Any, ...]] = []
-        self._dirty = False
-        self._published_cut = -1
-        cut = 0
+        self._uses = ContractUses()
+        self._dirty, self._published_cut, cut = False, -1, 0
         if resume_state is not None:
             cut = self._restore(resume_state)
         self._store = SnapshotStore(
@@ -192,6 +200,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "warnings": self._warnings.state(),
             "unmatched": self._unmatched.state(),
             "suspicions": self._suspicions,
+            "contract_uses": self._uses.state(),
         }
 
     def close(self) -> None:
@@ -209,8 +218,10 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._forget()
         as_of, live = self._as_of(), self._settings.live
         if not live and self._newest_call != NEVER:
-            as_of = _minute_after(self._newest_call)
-        _publish(self._store.begin_publish(), self._pipeline(), self._counted.frozen(), as_of, self._alike, live=live)
+            as_of = minute_after(self._newest_call)
+        publish_counts(
+            self._store.begin_publish(), self._pipeline(), self._counted.frozen(), as_of, self._alike, live=live
+        )
         if not live:
             self._texts.finish(self._store.cut)
         self._store.close()
@@ -234,7 +245,11 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._store.append_verdicts(rows)
             case StatementRows(rows):
                 self._store.append_statements(rows)
-            case CellChanges() | OpinionChanges() | ToolChanges() | DesignEffects():
+            case CheckRows(rows):
+                self._store.append_checks(rows)
+            case ContractsUsed(uses):
+                self._uses.add(uses)
+            case CellChanges() | OpinionChanges() | ToolChanges() | CheckChanges() | DesignEffects():
                 self._counted.add(message)
             case Tally(counts):
                 self._tallies.update(counts)  # adds; the difference of a count such as `waiting` may be negative
@@ -255,6 +270,8 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
                 self._suspicions = list(rows)
             case RecommendationRows(recommendations):
                 self._store.append_recommendations(recommendations)
+            case TrustRows(rows):
+                self._store.append_trust(rows)
             case WarningRows(rows):
                 self._warnings.add_all(rows)
             case UnmatchedIds(shard, call_ids):
@@ -296,7 +313,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         def run() -> None:
             started = self._settings.monotonic()
             try:
-                _publish(publication, pipeline, frozen, as_of, self._alike, live=True)
+                publish_counts(publication, pipeline, frozen, as_of, self._alike, live=True)
                 self._texts.merge(stored, watermark)
                 took_s = self._settings.monotonic() - started
                 METRICS.snapshot(publication.version, took_s)
@@ -308,9 +325,9 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         # The interpreter waits for the executor's work, so a clean end never interrupts a write of DuckDB.
         self._running = self._publisher.submit(run)
 
-    def _alike(self, publication: Publication, current_rates: Mapping[str, Any]) -> list[Warned]:
+    def _alike(self, publication: Publication, tables: CountedTables) -> list[Warned]:
         """Warnings that are found in what is published; those that are new are logged."""
-        alike = alike_names(current_rates, self._settings.apart)[:MOST]
+        alike = found_in_tables(tables, self._settings.apart, self._settings.watched)
         alike += self._unmatched.warnings(publication, self._watermark)
         for warned in alike:
             self._warnings.log(warned)
@@ -345,13 +362,14 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
             "positions": dict(self._positions),
             "warnings": list(self._warnings),
             "suspicions": self._suspicions,
+            "contracts": self._uses.rows(self._settings.contracts),
         }
 
     def _as_of(self) -> int:
         """The watermark, cut to the minute; without a watermark, the minute after the newest call."""
         if self._watermark != NEVER:
             return self._watermark // MINUTE_US * MINUTE_US
-        return 0 if self._newest_call == NEVER else _minute_after(self._newest_call)
+        return 0 if self._newest_call == NEVER else minute_after(self._newest_call)
 
     def _forget(self) -> None:
         self._texts.forget(self._watermark)
@@ -362,6 +380,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         hourly = before.pop("hourly", None)
         if hourly is not None:
             self._counted.forget_hours(hourly)
+            before["trust"] = hourly
         if "alerts" in before:
             self._warnings.forget(before["alerts"])
         if before:
@@ -374,26 +393,5 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._warnings = PipelineWarnings.from_state(state["warnings"])
         self._unmatched = Unmatched.from_state(state["unmatched"])
         self._positions, self._suspicions = dict(state["positions"]), [tuple(row) for row in state["suspicions"]]
+        self._uses = ContractUses(state.get("contract_uses", ()))  # states of before there were contracts have none
         return int(state["cut"])
-
-
-def _publish(
-    publication: Publication,
-    pipeline: dict[str, Any],
-    frozen: FrozenCounts,
-    as_of: int,
-    warn: Callable[[Publication, Mapping[str, Any]], list[Warned]],
-    *,
-    live: bool,
-) -> None:
-    try:
-        tables = frozen.tables(as_of, live=live)
-        warnings = [*pipeline["warnings"], *warn(publication, tables.current_rates)]
-    except BaseException:
-        publication.abandon()
-        raise
-    publication.write(pipeline | {"warnings": warnings}, *tables)
-
-
-def _minute_after(at_us: int) -> int:
-    return (at_us // MINUTE_US + 1) * MINUTE_US

@@ -9,6 +9,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from aftercall.records import Alert, Digest, Recommendation
 from aftercall.times import HOUR_S
+from aftercall.trust_record import TrustRecord
 from connectors.segments.messages import Segment
 from flows.dataflow.gathering import Gathering
 from flows.dataflow.shards import SHARDS
@@ -23,13 +24,16 @@ from models.messages import AnyGroup, Changes, Closed, Erasure
 from models.routing import Routing, RoutingSettings
 from models.sessions import (
     Resolving,
+    SessionBook,
     SessionErasure,
     SessionPart,
     SessionRules,
     SessionShard,
     merged_sessions,
 )
+from models.side_messages import Judge
 from models.state import Migrations, reading
+from models.trust import Trust, TrustSettings
 
 Build = Callable[[bytes | None], StatefulBatchLogic[Any, Any, bytes]]
 
@@ -115,9 +119,12 @@ class Joining(NamedTuple):
         max_sessions: how many sessions may be known, likewise.
         blocked: called with a shard's number and what `Join.blocked` is.
         segments: by task type, those whose rates are kept.
+        watched: sources whose opinions are trials of their own.
         monotonic: a clock in seconds. In a service the ids that outcomes wait for leave once an hour of it, and at the
             end of files whatever it shows.
         split: called with how many calls were found on two partitions; None: partitions are files, and nothing is.
+        judge: makes what judges the calls that a shard accepts by contracts; None: there are none.
+        session_book: makes what judges the sessions of a shard by contracts; None: none has rules over sessions.
     """
 
     seed: int = 0
@@ -127,6 +134,9 @@ class Joining(NamedTuple):
     max_sessions: int = 5_000_000
     segments: Segments = NONE_DECLARED
     split: Callable[[int], None] | None = None
+    judge: Callable[[], Judge] | None = None
+    watched: frozenset[str] = frozenset()
+    session_book: Callable[[], SessionBook] | None = None
 
 
 _JOINING: Final = Joining()
@@ -157,8 +167,8 @@ def sessions_step(rules: SessionRules, keeping: Keeping, joining: Joining = _JOI
     room = max(1, joining.max_sessions // len(SHARDS))
 
     def build(stored: bytes | None) -> Step:
-        made = _made("sessions", keeping, stored, SessionShard, rules, joining.seed, room, merge=merged_sessions)
-        sessions, kept = made
+        beside = joining.seed, room, None if joining.session_book is None else joining.session_book()
+        sessions, kept = _made("sessions", keeping, stored, SessionShard, rules, *beside, merge=merged_sessions)
 
         def apply(message: SessionPart | SessionErasure) -> tuple[Resolving]:
             if isinstance(message, SessionErasure):
@@ -178,9 +188,9 @@ def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *
     room = max(1, joining.max_waiting // len(SHARDS))
 
     def build(stored: bytes | None) -> Step:
-        join, kept = _made(
-            "join", keeping, stored, Join, rules, joining.seed, room, joining.segments, merge=merged_shard
-        )
+        judge = None if joining.judge is None else joining.judge()
+        beside = joining.seed, room, joining.segments, judge, joining.watched
+        join, kept = _made("join", keeping, stored, Join, rules, *beside, merge=merged_shard)
 
         unmatched, gathering = _Unmatched(join, joining.monotonic), Gathering(answers)
         split_keys = None if joining.split is None else SplitKeys(joining.split)
@@ -202,11 +212,11 @@ def join_step(rules: JoinRules, keeping: Keeping, joining: Joining = _JOINING, *
     return build
 
 
-def groups_step(caps: Caps, keeping: Keeping) -> Build:
-    """Changes -> Grouped."""
+def groups_step(caps: Caps, keeping: Keeping, unlearned: str | None = None) -> Build:
+    """Changes -> Grouped. `unlearned`: a source whose delays say nothing of how long others take."""
 
     def build(stored: bytes | None) -> Step:
-        groups, kept = _made("groups", keeping, stored, Groups, len(SHARDS), caps)
+        groups, kept = _made("groups", keeping, stored, Groups, len(SHARDS), caps, unlearned)
 
         def apply(changes: Changes) -> tuple[Grouped]:
             if changes.erased:
@@ -226,7 +236,7 @@ def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
 
         def apply(closed: Closed) -> tuple[Detected]:
             alarms = drift.close(closed)
-            closed = closed._replace(shared=drift.shared())
+            closed = closed._replace(shared=drift.shared(), lengths=drift.lengths())
             return (Detected(closed, alarms, drift.digests(), drift.suspicions(), drift.design_effects()),)
 
         return Step("drift", kept, apply)
@@ -260,6 +270,20 @@ def routing_step(settings: RoutingSettings, keeping: Keeping) -> Build:
             return routing.close(alerted.closed, alerted.alerts)
 
         return Step("routing", kept, apply)
+
+    return build
+
+
+def trust_step(settings: TrustSettings, keeping: Keeping) -> Build:
+    """Alerted -> TrustRecord."""
+
+    def build(stored: bytes | None) -> Step:
+        trust, kept = _made("trust", keeping, stored, Trust, settings)
+
+        def apply(alerted: Alerted) -> list[TrustRecord]:
+            return trust.close(alerted.closed)
+
+        return Step("trust", kept, apply)
 
     return build
 

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from aftercall.times import HOUR_US, parse_time
+from connectors.tool_errors import error_kind
 from flows.dataflow.snapshot_messages import Row
 from models.join import BITS, Joined
 from models.rates import Tool, ToolUses
@@ -49,12 +50,12 @@ def tool_uses(used: Sequence[Used]) -> ToolUses:
     return ToolUses([tool for tool, _ in keys], [hour for _, hour in keys], *map(list, zip(*sums, strict=True)))
 
 
-def tool_rows(used: Sequence[Used], keep: str) -> list[Row]:
-    """Rows of the log `tool_calls`; `keep` is the setting `snapshot.tools`."""
+def tool_rows(used: Sequence[Used], keep: str, errors: str = "kind") -> list[Row]:
+    """Rows of the log `tool_calls`; `keep` and `errors` are the settings `snapshot.tools` and `tool_errors`."""
     if keep == "none":
         return []
     return [
-        _row(call, position, tool)
+        _row(call, position, tool, errors)
         for call in used
         for position, tool in enumerate(call.tools, 1)
         if keep == "all" or _is_kept(tool)
@@ -72,8 +73,8 @@ def _is_kept(tool: Any) -> bool:
     return bool(unwell or has_failed(tool) or (tool.attempts or 0) > 1 or tool.items == 0)
 
 
-def _row(call: Used, position: int, tool: Any) -> Row:
-    documents = tool.documents
+def _row(call: Used, position: int, tool: Any, errors: str) -> Row:
+    documents, error = tool.documents, tool.error
     return (
         call.call_id,
         call.at,
@@ -82,7 +83,7 @@ def _row(call: Used, position: int, tool: Any) -> Row:
         tool.ok,
         tool.attempts,
         tool.latency_ms,
-        tool.error,
+        error if error is None or errors == "text" else error_kind(error),
         tool.stale,
         tool.partial,
         tool.empty,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -68,21 +69,21 @@ def erase_if_stopped(settings: Settings, out: Path) -> bool:
         write_run(state, current | {STOPPED: digest(state)})
         if unsent(state).exists():
             with suppress(KafkaFailure, StoppedWaiting):  # the next run sends them
-                reach(settings.kafka.cluster(), outputs=output_topics(settings.kafka), timeout_s=_BROKER_S)
-                outbox.send(unsent(state), _writer(settings.kafka))
+                reached = reach(settings.kafka.cluster(), outputs=output_topics(settings.kafka), timeout_s=_BROKER_S)
+                outbox.send(unsent(state), _writer(settings.kafka), reached.missing)
     return True
 
 
-def catch_up(kafka: Kafka, state: Path) -> None:
+def catch_up(kafka: Kafka, state: Path, absent: Sequence[str] = ()) -> None:
     """Finish what erasing on the stopped pipeline could not: send tombstones and dead letters, clean free pages.
 
-    Called before a run begins, once the broker answers.
+    Called before a run begins, once the broker answers; `absent`: topics that need not exist, and do not.
 
     Raises:
         KafkaFailure: the broker refuses the records.
     """
     if unsent(state).exists():
-        outbox.send(unsent(state), _writer(kafka))
+        outbox.send(unsent(state), _writer(kafka), absent)
     requests = Erasures(state)
     if requests.unscrubbed and scrub(state / "recovery", in_use=False):
         requests.scrubbed()
@@ -124,12 +125,16 @@ def _flow(
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
         apart=settings.alias.apart(),
+        watched=settings.drift.sources,
         texts=text_settings(settings, keep_buffer=True),
         erasing=erasing,
     )
     file = unsent(out / "state")
-    verdicts, alerts, recommendations, letters = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
-    outlets = Outlets(verdicts, AfterEpoch(alerts), AfterEpoch(recommendations), letters, SnapshotSink(snapshot))
+    sinks = (OutboxSink(file, topic) for topic in output_topics(settings.kafka))
+    verdicts, alerts, recommendations, letters, trust = sinks
+    held = AfterEpoch(alerts), AfterEpoch(recommendations), AfterEpoch(trust)
+    checks = OutboxSink(file, settings.kafka.topics.checks) if settings.contracts.publish else None
+    outlets = Outlets(verdicts, *held, letters, SnapshotSink(snapshot), checks)
     lanes = EraseLanes(settings.kafka.lanes, pending, KafkaLanes.state_version)
     joining = Joining(seed, settings.join.max_waiting, max_sessions=settings.join.max_sessions)
     return outcomes(settings, lanes, outlets, place_origin, keeping, joining)

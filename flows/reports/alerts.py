@@ -120,6 +120,7 @@ def parsed(row: AlertRow) -> AlertRow:
         "evidence": json.loads(row.get("evidence") or "{}"),
         "slices": json.loads(row.get("slices") or "[]"),
         "split": json.loads(row.get("split") or "[]"),
+        "mixes": json.loads(row.get("mixes") or "[]"),
         "other_alarms": json.loads(row.get("other_alarms") or "[]"),
         "mark": json.loads(row.get("mark") or "null"),
     }

@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from aftercall.facets import IN_WORDS, in_words
 from aftercall.printable import printable
 from aftercall.times import parse_time, to_datetime
 from aftercall.vocabulary import EVERY_TASK
@@ -19,6 +20,8 @@ from flows.reports.words import arm_name, counted, moment, percent, points, scop
 _COLOURS: Final = {"critical": "red", "warning": "yellow", "info": "cyan"}
 LEAST_SHOWN: Final = 0.005
 """Points of a part of a change from which it is shown."""
+MOST_FACETS: Final = 2
+"""Facets of calls whose mix is shown."""
 _TELLING: Final = 0.3
 """The share of a change from which a single value is shown beside it."""
 
@@ -39,7 +42,7 @@ def show_alerts(found: Alerts, console: Console) -> None:
 def show_alert(alert: AlertRow, console: Console, route: Route | None = None) -> None:
     """Print an open alert; `route`: where the calls of its task type should go."""
     _bullet(alert, f"{alert['severity']} · {alert_line(alert)}", console)
-    explained = [where_line(alert), mix_line(alert["split"]), beside_line(alert), mark_line(alert)]
+    explained = [where_line(alert), *mix_lines(alert["split"], alert["mixes"]), beside_line(alert), mark_line(alert)]
     details = [*explained, alert["caveat"], f"What to do: {advice(alert, route)}"]
     for line in filter(None, details):
         indented(printable(line), console)
@@ -69,21 +72,32 @@ def where_line(alert: AlertRow) -> str | None:
     return f"Where it shows: {', '.join(parts)}." if parts else None
 
 
-def mix_line(split: Sequence[dict[str, Any]]) -> str | None:
-    """What a changed mix of traffic surely gives; None where it may be nothing, or is less than half a point."""
-    parts = [
+def mix_lines(split: Sequence[dict[str, Any]], mixes: Sequence[dict[str, Any]]) -> list[str]:
+    """What a changed mix of traffic surely gives; nothing where it may be nothing, or is less than half a point."""
+    parts, facets = _parts(split), _parts(mixes)[:MOST_FACETS]
+    lines = [f"Changed mix of traffic: {'; '.join(parts)}."] if parts else []
+    if facets:
+        once = " (at most one of these: they may be one change)" if len(facets) + len(parts) > 1 else ""
+        lines.append(f"Changed mix of calls{once}: {'; '.join(facets)}.")
+    return lines
+
+
+def _parts(split: Sequence[dict[str, Any]]) -> list[str]:
+    return [
         f"{points(one['points'])} ({points(one['low'])} to {points(one['high'])}) from {_more(one)}"
         for one in split
         if one["dimension"] != "within" and not one["low"] <= 0 <= one["high"] and abs(one["points"]) >= LEAST_SHOWN
     ]
-    return f"Changed mix of traffic: {'; '.join(parts)}." if parts else None
 
 
 def _more(part: dict[str, Any]) -> str:
     """The value that has most of a part of a change, and its shares of the outcomes."""
     grown = part["share_since"] >= part["share_before"]
     what = part["dimension"].replace("_", " ")
-    name = f"without {what}" if part["value"] is None else f"of {what} {printable(part['value'])}"
+    if part["dimension"] in IN_WORDS:
+        name = in_words(part["dimension"], printable(part["value"]))
+    else:
+        name = f"without {what}" if part["value"] is None else f"of {what} {printable(part['value'])}"
     shares = f"{percent(part['share_before'])} -> {percent(part['share_since'])}"
     return f"{'more' if grown else 'fewer'} {name} ({shares} of the outcomes)"
 
@@ -109,6 +123,8 @@ def advice(alert: AlertRow, route: Route | None = None) -> str:
     metric, _, source = alert["metric"].partition(":")
     fell = alert["direction"] == "down"
     match metric:
+        case "success_rate" if source:
+            return f"read what {printable(source)} has said since then: other sources may still decide the verdicts."
         case "success_rate" if fell:
             return _rerouted(alert, route) or _look_for_a_cause(alert)
         case "success_rate":

@@ -22,6 +22,7 @@ from flows.reports.insights_degraded import DegradedModel, degraded_models
 from flows.reports.insights_mix import mix_of
 from flows.reports.insights_rates import rates_of
 from flows.reports.insights_reading import read_tasks
+from flows.reports.insights_rules import RuleInsight, rules_of
 from flows.reports.insights_spans import GRAIN, spans_of
 from flows.reports.insights_whole import compare_tasks
 from flows.reports.snapshot_reader import LATEST, InsightError, Route, newest_route, open_snapshot, rows
@@ -40,6 +41,7 @@ class Insight:
     `as_of`: the end of the lookback. `alerts`: those that are open on the task type, of any kind, the costliest first.
     `suspicions`: changes that are not sure enough for one, at the end of the snapshot.
     `split`: the parts of the change of the verdicts' plain rate, empty where no dimension has several values.
+    `rules`: those of contracts that judged calls of the task type, those violated most first.
     """
 
     task_type: str
@@ -54,6 +56,7 @@ class Insight:
     route: Route | None
     suspicions: list[SuspicionRow] = field(default_factory=list)
     split: list[Portion] = field(default_factory=list)
+    rules: list[RuleInsight] = field(default_factory=list)
 
     @property
     def evidence(self) -> Evidence:
@@ -71,7 +74,7 @@ class Insight:
     def to_dict(self, *, models: bool = True) -> dict[str, Any]:
         """Plain values for JSON: the names of docs/reference.md, section 5, then intervals and counts.
 
-        `models`: with those of each model.
+        `models`: with those of each model and rule.
         """
         return {
             "task_type": self.task_type,
@@ -92,7 +95,14 @@ class Insight:
             "suspicions": [plain_suspicion(row) for row in self.suspicions],
             "routing_recommendation": None if self.route is None else _plain(self.route),
             "overall": _plain_arm(self.overall),
-        } | ({"models": [*map(_plain_arm, self.arms)], "split": self.plain_split()} if models else {})
+        } | (self._parts() if models else {})
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "models": [*map(_plain_arm, self.arms)],
+            "split": self.plain_split(),
+            "contract_rules": [*map(_plain, self.rules)],
+        }
 
     def plain_split(self) -> list[dict[str, Any]]:
         """`split`, as in an alert."""
@@ -142,7 +152,8 @@ def insights(
         # What is suspected is of the end of the snapshot, and of verdicts.
         suspected = read_suspicions(base, task) if source is None and as_of is None else []
         split = mix_of(base, task, arms, spans) if source is None else []
-    compared_arms = (alerts, overall, arms, degraded, route, suspected, split)
+        rules = rules_of(base, task, spans) if source is None else []
+    compared_arms = (alerts, overall, arms, degraded, route, suspected, split, rules)
     return Insight(task, source, spans.end, lookback, baseline, *compared_arms)
 
 

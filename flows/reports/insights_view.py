@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aftercall.durations import format_duration
 from aftercall.printable import printable
-from flows.reports.alerts_view import first_line, mix_line, show_alert
+from flows.reports.alerts_view import first_line, mix_lines, show_alert
 from flows.reports.fitting import Column, config_name, fitted
 from flows.reports.insights import Insight, why_undecided
 from flows.reports.insights_arms import Arms
@@ -20,6 +20,7 @@ from flows.reports.insights_compare import NOTABLE_DROP, ArmInsight
 from flows.reports.insights_degraded import DegradedModel
 from flows.reports.insights_evidence import DetectionDelay, Silence
 from flows.reports.insights_evidence_view import show_evidence
+from flows.reports.insights_rules_view import MOST_RULES, show_rules
 from flows.reports.route_view import route_table
 from flows.reports.suspicions_view import show_suspicions
 from flows.reports.words import arm_name, bare, counted, interval, moment, percent, points, wait_text
@@ -51,8 +52,7 @@ def render(insight: Insight, console: Console, *, evidence: bool = False) -> Non
         f"{format_duration(insight.baseline)} before, up to {moment(insight.as_of)}"
     )
     console.print(headline(insight))
-    mix = mix_line(insight.plain_split())
-    if mix:
+    for mix in mix_lines(insight.plain_split(), []):
         console.print(mix, markup=False)
     for degraded in insight.degraded:
         if degraded.alert_id is None:
@@ -61,6 +61,7 @@ def render(insight: Insight, console: Console, *, evidence: bool = False) -> Non
     if insight.arms:
         console.print()
         console.print(comparison(insight, console.width, None if evidence else SHOWN))
+    show_rules(insight.rules, console, None if evidence else MOST_RULES)
     show_suspicions(insight.suspicions, console, named=False)
     if evidence:
         show_evidence(insight, console)

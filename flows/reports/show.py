@@ -13,7 +13,7 @@ import duckdb
 
 from aftercall.printable import printable
 from aftercall.snapshot import texts_folder
-from connectors.snapshot.tables import call_hash
+from connectors.snapshot.sql import call_hash
 from connectors.texts.finding import LockedTextsError, find_texts
 from flows.reports.snapshot_reader import InsightError, open_snapshot, rows
 

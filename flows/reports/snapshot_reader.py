@@ -111,3 +111,14 @@ def newest_route(base: duckdb.DuckDBPyConnection, task: str, limit: datetime = L
 
 def _line(error: duckdb.Error) -> str:
     return str(error).partition("\n")[0]
+
+
+def sources_in(path: Path) -> set[str]:
+    """The sources that have said success or failure of some call.
+
+    Raises:
+        InsightError: no such snapshot.
+    """
+    with open_snapshot(path) as base:
+        found = rows(base, "SELECT DISTINCT source FROM source_rates") if has_table(base, "source_rates") else []
+    return {row["source"] for row in found}

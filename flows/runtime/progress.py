@@ -13,12 +13,12 @@ from rich.progress import Progress as Bar
 class Progress:
     """A bar while the block runs; `update(done, total)` moves it and may be called from another thread."""
 
-    def __init__(self, console: Console, what: str) -> None:
+    def __init__(self, console: Console, what: str, unit: str = "records") -> None:
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("records"),
+            TextColumn(unit),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -38,5 +38,5 @@ class Progress:
         self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
-        """Show that `done` of `total` records have been read."""
+        """Show that `done` of `total` are through."""
         self._bar.update(self._task, completed=done, total=total)

@@ -26,7 +26,9 @@ from connectors.texts.pieces import TEXTS_FOLDER
 
 VERSION = 3
 """Version 2 had all state in the recovery store; version 1 had no checksum in `run.json`, and pickles there."""
-OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
+OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "trust.jsonl", "dead_letters.jsonl")
+CHECKS: Final = "checks.jsonl"
+"""Of violations, where these are published."""
 FOLDERS: Final = ("state", VERSIONS)
 LEAST_ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free on the disk of a service: if a write of state fails, Bytewax aborts without a message."""
@@ -124,7 +126,7 @@ def _refuse_strange(out: Path) -> None:
     Raises:
         RunError: something else is there.
     """
-    own = [out / name for name in OUTPUTS] + [path for path in out.glob("outcomes*") if path.name != LINK]
+    own = [out / name for name in (*OUTPUTS, CHECKS)] + [path for path in out.glob("outcomes*") if path.name != LINK]
     within = (path for folder in (*FOLDERS, TEXTS_FOLDER) for path in strange(out / folder))
     found = next(within, None) or next((path for path in own if is_strange(path)), None)
     if found is None:
@@ -172,7 +174,7 @@ def open_run(out: Path, wanted: Run, *, accept_config_change: bool) -> Run:
     state = out / "state"
     run_file = state / "run.json"
     if not run_file.exists():
-        if any((out / name).exists() for name in (*OUTPUTS, LINK, TEXTS_FOLDER)):
+        if any((out / name).exists() for name in (*OUTPUTS, CHECKS, LINK, TEXTS_FOLDER)):
             raise UsageError(f"{out}: must hold no outputs of another run; it does (choose an empty --out)")
         # An earlier run may have died before it wrote `run.json`.
         for folder in ("recovery", SEGMENTS):

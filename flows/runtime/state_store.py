@@ -20,7 +20,7 @@ from xxhash import xxh3_128
 from aftercall.errors import NEW_OUT, StateError
 from connectors.segments.folder import SegmentFolder
 from flows.dataflow.manifest import Manifest, SegmentRef, manifest_in
-from flows.dataflow.stored_state import Keeping
+from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from flows.runtime.old_pickles import read_old
 from flows.runtime.run_folder import SEGMENTS, RunError
 from flows.runtime.stored_bytes import put_in, taken_out
@@ -56,6 +56,7 @@ SELECT rowid FROM snaps WHERE snap_epoch = (
 )
 """
 """Rows that Bytewax loads: the newest of each key before the epoch with which it goes on."""
+_ONE: Final = "SELECT step_id, state_key, ser_change FROM snaps WHERE rowid = ?"
 _BEYOND_ALL: Final = 2**62
 _NESTED: Final = {
     "snapshot_out": (("cells",),),
@@ -127,6 +128,21 @@ def keeping_of(settings: Settings, state: Path) -> Keeping:
     """How a run keeps its states in its state folder."""
     folder = SegmentFolder(state / SEGMENTS)
     return Keeping(envelopes_of(settings), folder, settings.recovery.segment_kb * 1024)
+
+
+def newest_state(state: Path, keeping: Keeping, step: str) -> Any:
+    """What a step of one key, or a sink of one part, has stored last, not migrated; None where it has nothing yet.
+
+    To be called after `open_store`.
+    """
+    for file in sorted((state / "recovery").glob("part-*.sqlite3")):
+        with _opened(file) as store:
+            for (row,) in store.execute(_NEWEST, [_resume_epoch(store)]).fetchall():
+                step_id, key, data = store.execute(_ONE, [row]).fetchone()
+                stored = taken_out(data) if _step(step_id) == step and data is not None else None
+                if stored is not None:
+                    return Loaded(keeping, step, stored, key).state(Tracked.merge)
+    return None
 
 
 def sweep(state: Path, keeping: Keeping) -> None:

@@ -21,10 +21,13 @@ from connectors.kafka.waiting_board import WaitingBoard
 from connectors.metrics import METRICS
 from connectors.pauses import PAUSES
 from flows.dataflow.erasing import Erasing
+from flows.dataflow.judging import judge_of, rule_alerts, session_book_of
 from flows.dataflow.shards import SHARDS
+from flows.dataflow.snapshot_messages import KnownContract
 from flows.dataflow.snapshot_sink import SnapshotSettings, SnapshotSink
 from flows.dataflow.steps import Joining
 from flows.outcomes import Outlets, outcomes
+from flows.runtime.contract_starts import in_force, known_in
 from flows.runtime.kafka import inputs, outlets
 from flows.runtime.run_folder import ensure_room, read_run
 from flows.runtime.state_store import keeping_of
@@ -51,9 +54,10 @@ def kafka_flow(
     erasing = Erasing(service.out)
     holding = Holding(board_of(service.out), settings.join.max_future_skew)
     report = _Reports(health, Report(service.out))
+    contracts = in_force(settings, read_run(state))
 
     def decoder() -> Decoder:
-        return decoder_of(settings, lambda: time.time_ns() // 1000)
+        return decoder_of(settings, lambda: time.time_ns() // 1000, contracts)
 
     def confirm(recent_s: float = 0.0) -> None:
         def is_cut_off() -> bool:
@@ -80,11 +84,14 @@ def kafka_flow(
         beat=health.heartbeat.beat,
         give_up=stopping.overdue,
         confirm=confirm,
+        publish_checks=settings.contracts.publish,
     )
     join = settings.join
     joining = Joining(read_run(state)["seed"], join.max_waiting, board.publish, time.monotonic, join.max_sessions)
-    joining = joining._replace(split=METRICS.split_keys)
-    return outcomes(settings, source, sinks, place_origin, keeping_of(settings, state), joining), sinks
+    joining = joining._replace(split=METRICS.split_keys, judge=judge_of(settings, contracts))
+    joining = joining._replace(session_book=session_book_of(settings, contracts))
+    keeping, rules = keeping_of(settings, state), rule_alerts(contracts)
+    return outcomes(settings, source, sinks, place_origin, keeping, joining, on_rules=rules), sinks
 
 
 class _Reports:
@@ -161,9 +168,11 @@ def _snapshot_settings(
         mode=settings.snapshot.rights,
         forget=settings.forget_after(settings.retention.on_kafka()),
         apart=settings.alias.apart(),
+        watched=settings.drift.sources,
         texts=text_settings(settings),
         on_built=report.health.expects_snapshots,
         on_published=report.published,
         confirm=confirm,
         erasing=erasing,
+        contracts=[KnownContract(*one) for one in known_in(read_run(service.out / "state"))],
     )

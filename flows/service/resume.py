@@ -9,6 +9,7 @@ from secrets import token_hex
 from connectors.kafka.progress_board import ProgressBoard
 from connectors.kafka.waiting_board import WaitingBoard
 from flows.dataflow.shards import SHARDS
+from flows.runtime.contract_starts import starts_of
 from flows.runtime.run_folder import PICKLED, RUN_ID, STOPPED, VERSION, Run, open_run, write_run
 from flows.runtime.state_store import keeping_of, open_store
 from flows.service.service_run import ServiceRun
@@ -26,16 +27,18 @@ def resume(service: ServiceRun, state: Path, cluster_id: str) -> Run:
     begun = (state / "run.json").exists()
     wanted = _described(service.settings, cluster_id)
     current = open_run(service.out, wanted, accept_config_change=service.accept_config_change)
+    keeping = keeping_of(service.settings, state)
     open_store(
         state,
-        keeping_of(service.settings, state),
+        keeping,
         begun=begun,
         old=current["version"] == PICKLED,
         unsealed=service.accept_unsealed_state,
         stopped=current.pop(STOPPED, None),
     )
-    if RUN_ID not in current or service.accept_unsealed_state:
-        current = {RUN_ID: token_hex(8)} | current
+    starts = starts_of(service.settings, current, state, keeping)
+    if RUN_ID not in current or service.accept_unsealed_state or starts:
+        current = {RUN_ID: token_hex(8)} | current | starts
         write_run(state, current)
     # Here, where there is one process: two that make such a file at the same time cut it off while the other maps it.
     WaitingBoard(state / "waiting", len(SHARDS))

@@ -75,7 +75,7 @@ def run_service(service: ServiceRun, processes: int, command: Sequence[str]) -> 
             current = resume(service, state, broker.cluster_id)
             claiming = Claiming(service.settings, service.out, broker.cluster_id, service.take_over)
             final = held.enter_context(claimed(claiming, current, give_up, on_lost, stopping.fail))
-            catch_up(service.settings.kafka, state)
+            catch_up(service.settings.kafka, state, broker.missing)
         except KafkaFailure:
             if not stopping():
                 raise
@@ -113,7 +113,8 @@ def _reached(service: ServiceRun, health: Health, give_up: Callable[[], bool]) -
     """Wait for the broker; `health` names it as what is missing."""
     within = service.wait_for_broker
     health.loaded()  # nothing is, but the broker is what is missing
-    reached = wait_for_broker(service.settings.kafka, inf if within is None else within.total_seconds(), give_up)
+    within_s, settings = inf if within is None else within.total_seconds(), service.settings
+    reached = wait_for_broker(settings.kafka, within_s, give_up, publish_checks=settings.contracts.publish)
     health.not_loaded()
     return reached
 

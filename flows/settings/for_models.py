@@ -10,6 +10,7 @@ from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.loading import Settings
 from flows.settings.verdicts import SourceScore
 from flows.settings.zones import zone_of
+from models.alarms.rule_alerts import NO_RULE_ALERTS, RuleAlerts
 from models.alerts import AlertSettings
 from models.drift import Calendar, DriftSettings, Planned, ReadUntil
 from models.groups import Caps
@@ -17,6 +18,7 @@ from models.join import JoinRules, Segments, SourceRule, TaskRules, VerdictRules
 from models.routing import RoutingSettings, TaskRouting
 from models.sessions import SessionRules
 from models.state import SECRET, Envelopes
+from models.trust import TrustSettings
 
 Ends = tuple[int | None, int | None]
 """When the last call and the last outcome of files occurred, microseconds; None where nothing ends."""
@@ -80,7 +82,9 @@ def group_caps(settings: Settings) -> Caps:
     return Caps(join.max_groups, join.max_groups_per_task, join.max_task_types)
 
 
-def drift_settings(settings: Settings, read_until: Ends = FOR_EVER) -> DriftSettings:
+def drift_settings(
+    settings: Settings, read_until: Ends = FOR_EVER, rules: RuleAlerts = NO_RULE_ALERTS
+) -> DriftSettings:
     """The promise; a group's warm-up is never longer than its horizon, after which its outcomes are in."""
     drift = settings.drift
     return DriftSettings(
@@ -101,6 +105,8 @@ def drift_settings(settings: Settings, read_until: Ends = FOR_EVER) -> DriftSett
         margin=drift.margin,
         margin_above_per_day=drift.margin_above_per_day,
         new_normal_after_us=duration_us(drift.new_normal_after),
+        sources=tuple(drift.sources),
+        rules=rules,
         read_until=ReadUntil(*read_until),
         calendar=Calendar(
             zones={name: zone_of(task.timezone) for name, task in settings.task.items() if task.timezone != "UTC"},
@@ -110,10 +116,10 @@ def drift_settings(settings: Settings, read_until: Ends = FOR_EVER) -> DriftSett
     )
 
 
-def alert_settings(settings: Settings) -> AlertSettings:
-    """The same warm-ups as the detectors', and when a new level is normal."""
+def alert_settings(settings: Settings, rules: RuleAlerts = NO_RULE_ALERTS) -> AlertSettings:
+    """The same warm-ups as the detectors', when a new level is normal, and rules of contracts that raise alerts."""
     drift = drift_settings(settings)
-    return AlertSettings(drift.warmup_us, drift.warmup_by_task, drift.new_normal_after_us)
+    return AlertSettings(drift.warmup_us, drift.warmup_by_task, drift.new_normal_after_us, rules)
 
 
 def routing_settings(settings: Settings) -> RoutingSettings:
@@ -134,6 +140,20 @@ def routing_settings(settings: Settings) -> RoutingSettings:
                 pinned=task.pinned_arm,
             )
             for name, task in settings.task.items()
+        },
+    )
+
+
+def trust_settings(settings: Settings) -> TrustSettings:
+    """Half-life, weights and tiers, and where silence decides, after how long."""
+    trust = settings.trust
+    return TrustSettings(
+        half_life_us=duration_us(trust.half_life),
+        weights=trust.weights.in_order(),
+        tiers=dict(trust.tiers),
+        feedback=frozenset(trust.feedback),
+        silence_us={
+            name: duration_us(settings.horizon(name)) for name in settings.task if settings.silence(name) is not None
         },
     )
 

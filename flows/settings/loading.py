@@ -27,6 +27,9 @@ from pydantic_settings import SettingsError as EnvironmentUnreadable
 from aftercall.durations import format_duration
 from aftercall.errors import UsageError
 from flows.settings.calendar import Calendar
+from flows.settings.contracts import ContractsSection
+from flows.settings.evals import Eval
+from flows.settings.golden import Golden
 from flows.settings.sections import (
     Alias,
     Drift,
@@ -44,6 +47,7 @@ from flows.settings.sections import (
     Task,
 )
 from flows.settings.texts import Texts
+from flows.settings.trust import Trust
 from flows.settings.verdicts import Verdict
 
 PREFIX = "AFTERCALL_"
@@ -71,15 +75,19 @@ class Settings(BaseSettings):
     task: dict[Name, Task] = {}
     drift: Drift = Drift()
     routing: Routing = Routing()
+    trust: Trust = Trust()
     snapshot: Snapshot = Snapshot()
     retention: Retention = Retention()
     privacy: Privacy = Privacy()
     texts: Texts = Texts()
+    contracts: ContractsSection = ContractsSection()
     kafka: Kafka = Kafka()
     recovery: Recovery = Recovery()
     limits: Limits = Limits()
     calendar: Calendar = Calendar()
     service: Service = Service()
+    eval: Eval = Eval()
+    golden: dict[Name, Golden] = {}
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - `load` merges the sources, so that errors can name a value's place
@@ -161,6 +169,7 @@ class Settings(BaseSettings):
                 **required,
             },
             "task": {name: task for name, task in tasks.items() if task},
+            **({"contracts": decided} if (decided := self.contracts.deciding()) else {}),
         }
 
     def effective(self) -> dict[str, Any]:

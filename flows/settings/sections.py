@@ -25,6 +25,8 @@ from flows.settings.sizes import format_size, parse_size
 from flows.settings.zone_names import ZoneName
 
 _T = TypeVar("_T")
+MOST_WATCHED: Final = 16
+"""Sources that are watched by themselves: each divides their share of the promise."""
 MOST_SEGMENTS: Final = 64
 """Of a task type: each multiplies its counts."""
 
@@ -74,6 +76,12 @@ def _segments(names: list[str]) -> list[str]:
         raise ValueError(f"must name at most {MOST_SEGMENTS}; it names {len(names)}")
     if OTHER in names:
         raise ValueError(f"must not name {OTHER!r}: so those are called that it does not name")
+    return names
+
+
+def _watched(names: list[str]) -> list[str]:
+    if len(names) > MOST_WATCHED:
+        raise ValueError(f"must name at most {MOST_WATCHED} sources; it names {len(names)} (leave out the others)")
     return names
 
 
@@ -227,6 +235,8 @@ class Drift(Section):
     margin: float = Field(default=0.0, ge=0, lt=1)
     margin_above_per_day: float = Field(default=300, ge=0)
     new_normal_after: Span = timedelta(days=7)
+    sources: Annotated[Sources, AfterValidator(_watched)] = []
+    """Those whose success rates are watched by themselves, whatever decides the verdicts."""
 
 
 class Routing(Section):
@@ -254,7 +264,10 @@ class Snapshot(Section):
     keep: int = Field(default=3, ge=1)
     calls: Literal["all", "decided", "none"] = "all"
     tools: Literal["failed", "all", "none"] = "failed"
+    tool_errors: Literal["kind", "text"] = "kind"
     """Which tool calls have rows; `failed`: those with which not all was well. Their rates count all of them."""
+    checks: Literal["failed", "all", "none"] = "failed"
+    """Of which results of rules of contracts there are rows; `failed`: also of errors. Their rates count all."""
     mode: str | None = Field(default=None, pattern=r"^0[0-7]{3}$")
     """Rights of its files, such as 0440; absent: those that the umask leaves, without the right to write."""
     memory_mb: int = Field(default=256, ge=64)
@@ -298,7 +311,9 @@ class Topics(Section):
     marks: Topic = "agent.marks"
     verdicts: Topic = "agent.verdicts"
     recommendations: Topic = "agent.recommendations"
+    trust: Topic = "agent.trust"
     alerts: Topic = "agent.alerts"
+    checks: Topic = "agent.checks"
     dead_letters: Topic = "agent.dead-letters"
     claims: Topic = "agent.claims"
 

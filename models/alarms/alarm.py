@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aftercall.records import Direction
+from aftercall.records import Direction, Severity
 from models.messages import AnyGroup
 
 Series = tuple[str, AnyGroup, str]
@@ -36,6 +36,18 @@ class RateChange(NamedTuple):
     began: Began | None = None
 
 
+class SourceRateChange(NamedTuple):
+    """`baseline` and `current` are success rates by what `source` says, whatever decides."""
+
+    source: str
+
+
+class RuleChange(NamedTuple):
+    """`baseline` and `current` are shares of checked calls that violate a rule; its changes are `worst` at most."""
+
+    worst: Severity
+
+
 class MeanChange(NamedTuple):
     """`baseline` and `current` are geometric means in `unit`; mean scores where it is empty."""
 
@@ -62,7 +74,7 @@ class VolumeChange(NamedTuple):
     share: float = 1.0
 
 
-Details = RateChange | MeanChange | ShareChange | VolumeChange
+Details = RateChange | SourceRateChange | RuleChange | MeanChange | ShareChange | VolumeChange
 """What the numbers of an alarm are, and what else its sentence needs."""
 
 

@@ -19,6 +19,7 @@ from models.alerts.marks import Marks
 from models.alerts.other_causes import OtherCauses
 from models.alerts.rate_causes import RateCauses
 from models.alerts.settings import AlertSettings
+from models.alerts.violations import Violations
 from models.messages import Closed
 from models.state import Migrations
 
@@ -31,14 +32,16 @@ class Alerting:
     """Alarms and closed minutes in, alert records out. Nothing depends on how minutes are cut into messages.
 
     Memory: per (task, model, config) and source 16 bytes per hour with trials of the last 14 days, 12 per error and
-    hour with failures by it, the incidents, and the marks.
+    hour with failures by it, the incidents, the marks, and the alerts on violations of contracts.
     """
 
-    STATE_VERSION: ClassVar = 4
-    # Version 2 did not count calls; version 3 knew no marks and had nothing beside a headline.
+    STATE_VERSION: ClassVar = 5
+    # Version 2 did not count calls; version 3 knew no marks and had nothing beside a headline. Version
+    # 4 knew no facets of calls.
     MIGRATIONS: ClassVar[Migrations] = {
         2: lambda state: {**state, "answers": None},
         3: lambda state: {"marks": [], **state},
+        4: lambda state: state,
     }
 
     def __init__(self, settings: AlertSettings, state: dict[str, Any] | None = None) -> None:
@@ -49,7 +52,8 @@ class Alerting:
         self._incidents = Incidents(None if state is None else state["incidents"])
         self._answers = LeafAnswers(None if state is None else state["answers"])
         self._marks = Marks(() if state is None else state.get("marks", ()))
-        self._rates = RateCauses(self._incidents, self._trials, self._answers, settings)
+        self._violations = Violations(settings.rules, None if state is None else state.get("violations"))
+        self._rates = RateCauses(self._incidents, self._trials, self._answers, self._violations, settings)
         self._others = OtherCauses(self._incidents)
 
     def close(self, closed: Closed, alarms: list[Alarm]) -> list[Alert]:
@@ -64,12 +68,17 @@ class Alerting:
         """
         waiting = sorted(alarms, key=_order, reverse=True)
         alerts: list[Alert] = []
+        self._violations.read(closed)
         end = closed.through * MINUTE_US
         while True:
             due = min((self._due(incident) for incident in self._incidents.open()), default=end + 1)
             at = min(waiting[-1].at if waiting else end + 1, due)
+            for then, alert in self._violations.advance(min(at, end), self._incidents):
+                self._add_trials(closed, then // MINUTE_US)  # marks up to then may be named
+                alerts.append(self._marks.named(alert))
             if at > end:
                 break
+            self._violations.refresh(self._incidents)
             self._add_trials(closed, at // MINUTE_US)
             for incident in [incident for incident in self._incidents.open() if self._due(incident) <= at]:
                 alerts += map(self._marks.named, self._review(incident, at))
@@ -77,6 +86,7 @@ class Alerting:
                 alarm = waiting.pop()
                 causes = self._rates if isinstance(alarm.details, RateChange) else self._others
                 alerts += map(self._marks.named, causes.explain(alarm))
+            self._violations.release(self._incidents)
             self._incidents.forget(at - REMEMBERED_US)
         self._add_trials(closed, closed.through)
         return alerts
@@ -84,16 +94,18 @@ class Alerting:
     @property
     def open_alerts(self) -> int:
         """How many alerts are open."""
-        return len(self._incidents.open())
+        return len(self._incidents.open()) + len(self._violations)
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays; not a copy."""
+        violations = self._violations.state()
         return {
             "through": self._through,
             "trials": self._trials.state(),
             "answers": self._answers.state(),
             "incidents": self._incidents.state(),
             "marks": self._marks.state(),
+            **({"violations": violations} if violations else {}),  # as states of before there were contracts
         }
 
     @classmethod

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from aftercall.records import Alert, Direction, alert_id
 from aftercall.times import MINUTE_US, MINUTES_PER_HOUR, to_datetime
-from aftercall.vocabulary import EVERY_TASK
+from aftercall.vocabulary import CONTRACT, EVERY_TASK
 from models.alarms.digits import significant
 from models.alerts.scope import Scope, covers
 from models.alerts.sentences import beside_text, merged_text, metric_text, normal_text
 from models.alerts.severity import severity_of
-from models.alerts.side_alarms import JOINED, SOONER_BY, SideAlarm, gravest
+from models.alerts.side_alarms import JOINED, SOONER_BY, SideAlarm, gravest, is_of_source
 from models.stats.effect_size import Effect
 
+_RATES: Final = frozenset({"drift", CONTRACT})
+"""Kinds of alarms on rates."""
 SLACK: Final = 6 * MINUTES_PER_HOUR
 """Minutes: changes are dated with an error of up to 6 h at 100 trials a day; within it, two may be one."""
 
@@ -134,7 +137,7 @@ class Incident:
         self.checks = 0
         self.record |= {"kind": self.kind, "metric": self.metric, "direction": self.direction}
         self.record |= {"changed_at": to_datetime(self.moves[0] * MINUTE_US)}
-        self.record |= {"failures_per_day": None, "caveat": None, "slices": []}
+        self.record |= {"failures_per_day": None, "caveat": None, "slices": [], "split": [], "mixes": []}
 
     def same_time(self, changed: int, wait: int = 0) -> bool:
         """Whether what changed at a minute may have changed with it.
@@ -197,16 +200,29 @@ class Incidents:
                 return incident
         return None
 
-    def take_over(self, headline: Incident, at: int, wait: int, **fields: Any) -> list[Alert]:
+    def narrower_cause(self, scope: Scope, changed: int, *, worse: bool) -> Incident | None:
+        """The newest open one on success rates or rules within `scope`, of which a roll-up shows the same change."""
+        for incident in reversed(self.all):
+            fits = incident.closed is None and incident.kind in _RATES and covers(scope, incident.scope)
+            if fits and is_worse(incident.kind, incident.direction) == worse and incident.same_time(changed):
+                return incident
+        return None
+
+    def take_over(
+        self, headline: Incident, at: int, wait: int, causes: Sequence[Incident] = (), **fields: Any
+    ) -> list[Alert]:
         """Open the alert of a success rate; where open ones on other metrics are of its cause, become the first.
 
         Args:
             headline: of the success rate; not yet among all.
             at: of its alarm.
             wait: minutes from calls to verdicts, by which its change is dated later than theirs.
+            causes: open alerts that are not among all, and are of its cause.
             fields: of its record.
         """
-        parts = [one for one in self.open() if self._part_of(one, headline, wait)]
+        self.all += causes
+        caused = [one for one in self.open() if any(one is cause for cause in causes)]
+        parts = [one for one in self.open() if self._part_of(one, headline, wait) and one not in caused] + caused
         if not parts:
             return [self.begin(headline, at, **fields)]
         first, *rest = parts
@@ -221,7 +237,11 @@ class Incidents:
 
     def _part_of(self, part: Incident, headline: Incident, wait: int) -> bool:
         values = part.kind in JOINED and part.metric != headline.metric
-        return values and covers(headline.scope, part.scope) and part.same_time(headline.moves[0], wait)
+        within = covers(headline.scope, part.scope)
+        within |= (is_of_source(part.metric) or part.kind == CONTRACT) and covers(
+            part.scope, headline.scope
+        )  # a roll-up of the same change
+        return values and within and part.same_time(headline.moves[0], wait)
 
     def _merged(self, incident: Incident, parts: list[Incident], at: int) -> list[Alert]:
         for part in parts:
@@ -233,6 +253,15 @@ class Incidents:
     def forget(self, before: int) -> None:
         """Drop those that were closed before `before` (microseconds)."""
         self.all = [incident for incident in self.all if incident.closed is None or incident.closed >= before]
+
+
+def is_worse(kind: str, direction: Direction) -> bool:
+    """Of rates: fewer successes are worse, and more violations.
+
+    >>> is_worse("drift", "down"), is_worse("contract", "down")
+    (True, False)
+    """
+    return direction == ("up" if kind == CONTRACT else "down")
 
 
 def family(kind: str, metric: str) -> tuple[str, str]:

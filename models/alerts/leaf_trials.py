@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from models.alerts.leaf_errors import LeafErrors
+from models.alerts.leaf_facets import LeafFacets
 from models.alerts.leaf_segments import LeafSegments
 from models.alerts.leaf_shared import LeafShared
 from models.alerts.scope import Leaves
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import MinuteRows
 from models.messages import Closed, Group
+from models.stats.facet_mix import facet_portions
 from models.stats.traffic_mix import Portion, portions
 
 
@@ -20,7 +22,7 @@ class LeafTrials:
     """Rows (slice, minute, failures, trials) of 16 bytes, a slice being a leaf and the source that decided.
 
     Which of the failures were of calls with an error is in `errors`, which trials of calls with a segment in
-    `segments`, and what they share with others of their units in `shared`.
+    `segments`, those with facets in `facets`, and what they share with others of their units in `shared`.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
@@ -35,6 +37,7 @@ class LeafTrials:
         self._rows = MinuteRows(state["rows"])
         self._errors = LeafErrors(state["errors"])
         self._segments = LeafSegments(state.get("segments"))  # a state of before there were any has none
+        self._facets = LeafFacets(state.get("facets"))  # likewise
         self._shared = LeafShared(state.get("shared"))  # likewise
 
     def state(self) -> dict[str, Any]:
@@ -46,6 +49,7 @@ class LeafTrials:
             "rows": self._rows.rows(),
             "errors": self._errors.state(),
             "segments": self._segments.state(),
+            "facets": self._facets.state(),
             "shared": self._shared.state(),
         }
 
@@ -82,6 +86,7 @@ class LeafTrials:
         self._rows.add(rows)
         self._add_errors(closed, begin, end)
         self._segments.add(closed, begin, end, self.leaves)
+        self._facets.add(closed, begin, end, self.leaves)
         self._shared.add(closed, begin, end, self.leaves)
 
     def between(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64]:
@@ -119,6 +124,21 @@ class LeafTrials:
         )
         before = self.between(now, levels, end)
         return portions(self.leaves.names, inside, before, self.between(now, begin, now), strata)
+
+    def explained(self, inside: Bools, now: int, levels: I64, end: int, begin: int) -> dict[str, list[dict[str, Any]]]:
+        """`split` and `mixes`, for a record."""
+        parts = {"split": self.split, "mixes": self.mixes}
+        return {name: [part.rounded() for part in of(inside, now, levels, end, begin)] for name, of in parts.items()}
+
+    def mixes(self, inside: Bools, now: int, levels: I64, end: int, begin: int) -> list[Portion]:
+        """As `split`, of each facet of calls by itself; of what is known of them, to their slots of time."""
+        begin = self._facets.first(begin, now)
+        (_, before), (_, since) = self.between(now, levels, end), self.between(now, begin, now)
+        starts = self._starts(levels), self._starts(begin)
+        counts = self._facets.counts(
+            self._facets.between(now, starts[0], end), self._facets.between(now, starts[1], now)
+        )
+        return facet_portions(inside, before, since, counts)
 
     def _sums(self, now: int, begin: I64 | int, end: int) -> tuple[F64, F64, I64, list[str]]:
         keys = list(self._slices)

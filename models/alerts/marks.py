@@ -77,7 +77,7 @@ def _concerns(mark: Deployed, task: str, metric: str) -> bool:
     """Whether a mark may be named by an alert on a task type and a metric; a new scorer by those on its source."""
     if mark.source is not None:
         kind, _, of = metric.partition(":")
-        return kind in {"score", "responses"} and mark.source in {of, of.partition(":")[2]}
+        return kind in {"score", "responses", "success_rate"} and mark.source in {of, of.partition(":")[2]}
     return EVERY_TASK in {task, mark.task_type} or mark.task_type == task
 
 

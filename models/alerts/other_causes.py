@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aftercall.records import Alert
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm, VolumeChange
-from models.alerts.incidents import SLACK, Incident, Incidents, family
-from models.alerts.scope import DEFAULT_CONFIG, Scope
+from models.alarms.alarm import Alarm, RuleChange, SourceRateChange, VolumeChange
+from models.alerts.effect_of_alarm import allowed_for, doubted
+from models.alerts.incidents import SLACK, Incident, Incidents, family, is_worse
+from models.alerts.scope import DEFAULT_CONFIG, Scope, covers
 from models.alerts.sentences import (
     SCORES_AGREE,
     brief_text,
@@ -20,6 +21,11 @@ from models.alerts.sentences import (
 from models.alerts.severity import severity_of_alarm
 from models.alerts.side_alarms import JOINED, SideAlarm, rank
 
+_OF_ARMS: Final = "responses"
+"""Metric of how much of an arm is answered; that of a source has its name after a colon."""
+_RATES: Final = SourceRateChange | RuleChange
+"""Of rates beside the success rate, that have groups and roll-ups as it has."""
+
 
 class OtherCauses:
     """Decides on alarms by their groups and dates alone."""
@@ -29,9 +35,11 @@ class OtherCauses:
 
     def explain(self, alarm: Alarm) -> list[Alert]:
         """Open an alert, or update or close the open one that explains the alarm; nothing where that adds nothing."""
+        if isinstance(alarm.details, _RATES) and alarm.ends is None:
+            alarm = allowed_for(alarm)
         kind, group, metric = alarm.series
         changed = alarm.changed_at // MINUTE_US
-        beside = self._beside(alarm, changed) if kind in JOINED else None
+        beside = self._beside(alarm, changed) if kind in JOINED or of_answers(kind, metric) else None
         if beside is not None:
             return beside
         alike = self._incidents.of_family(kind, metric)
@@ -47,19 +55,41 @@ class OtherCauses:
                 return _member_again(incident, alarm, changed)
             elif changed < incident.closed // MINUTE_US:
                 return []  # another test reports the same change, late
+        if _rolls_up(alarm, alike, changed):
+            return []
         for incident in alike:
             if incident.closed is not None or incident.direction != alarm.direction:
                 continue
             scope = joined(incident.scope, group) if changed <= incident.opened_minute + SLACK else None
             if scope is not None:
                 return _new_member(incident, alarm, scope)
-        if alarm.ends is not None and isinstance(alarm.details, VolumeChange):
-            return []  # traffic is back of which no alert is open, such as one that was merged
+        if alarm.ends is not None and isinstance(alarm.details, VolumeChange | _RATES):
+            return []  # of what is back no alert is open: it was merged, or is a roll-up of another
         incident = _incident(alarm, changed)
-        part_of = self._incidents.with_cause(group, changed) if kind in JOINED and alarm.ends is None else None
+        part_of = self._part_of(alarm, changed) if alarm.ends is None else None
         if part_of is not None:
             return _put_beside(part_of, incident, alarm)
         return [self._incidents.begin(incident, alarm.at, **_fields(incident, alarm))]
+
+    def _part_of(self, alarm: Alarm, changed: int) -> Incident | None:
+        """The open alert of the same cause; that of an arm's answers and of its task type's sources is one."""
+        kind, group, metric = alarm.series
+        if not of_answers(kind, metric):
+            return self._cause(alarm, changed) if kind in JOINED else None
+        for incident in reversed(self._incidents.open()):
+            alike = of_answers(incident.kind, incident.metric) and incident.direction == alarm.direction
+            of_both = (incident.metric == _OF_ARMS) != (metric == _OF_ARMS) and incident.scope[0] == group[0]
+            if alike and of_both and incident.same_time(changed):
+                return incident
+        return None
+
+    def _cause(self, alarm: Alarm, changed: int) -> Incident | None:
+        """The open incident that an alarm is part of; of a rate also one within its roll-up."""
+        _, group, _ = alarm.series
+        found = self._incidents.with_cause(group, changed)
+        if found is None and isinstance(alarm.details, _RATES):
+            return self._incidents.narrower_cause(group, changed, worse=is_worse(alarm.series[0], alarm.direction))
+        return found
 
     def _beside(self, alarm: Alarm, changed: int) -> list[Alert] | None:
         """What an alarm means whose metric stands beside a headline; None where none of that group does."""
@@ -94,6 +124,29 @@ def joined(scope: Scope, other: Scope) -> Scope | None:
     return (task, model, config) if roll_ups or task is not None or model is not None else None
 
 
+def of_answers(kind: str, metric: str) -> bool:
+    """Whether it is about how many calls are answered, by a source or of an arm.
+
+    >>> of_answers("volume", "responses:judge"), of_answers("volume", "responses"), of_answers("volume", "calls")
+    (True, True, False)
+    """
+    return kind == "volume" and metric.partition(":")[0] == _OF_ARMS
+
+
+def _rolls_up(alarm: Alarm, alike: list[Incident], changed: int) -> bool:
+    """Whether the rate of a source or a rule changed in a roll-up of groups of which an alert has said so already."""
+    if not isinstance(alarm.details, _RATES) or alarm.ends is not None:
+        return False
+    group = alarm.series[1]
+    for incident in alike:
+        # A roll-up may show it only once the level of its groups has become normal.
+        same = incident.closed is None or incident.same_time(changed)
+        same = same and incident.direction == alarm.direction and changed <= incident.opened_minute + SLACK
+        if same and any(covers(group, member) for member in incident.members):
+            return True
+    return False
+
+
 def _incident(alarm: Alarm, changed: int) -> Incident:
     kind, group, metric = alarm.series
     text = "" if alarm.ends is not None else brief_text(alarm)
@@ -109,8 +162,8 @@ def _put_beside(incident: Incident, other: Incident, alarm: Alarm) -> list[Alert
             return []
     fields = _fields(other, alarm)
     record = incident.record
-    mine = rank(kind, fields["severity"], promised=alarm.promise is not None)
-    theirs = rank(incident.kind, record["severity"], promised=record["promise"] is not None)
+    mine = rank(metric, fields["severity"], promised=alarm.promise is not None)
+    theirs = rank(incident.metric, record["severity"], promised=record["promise"] is not None)
     if mine > theirs and incident.scope == group:
         incident.become(other)
         return [incident.issue(alarm.at, state="updated", **fields)]
@@ -188,4 +241,5 @@ def _fields(incident: Incident, alarm: Alarm) -> dict[str, Any]:
         else sentence_of(alarm),
         "evidence": dict(alarm.evidence),
         "caveat": SCORES_AGREE if alarm.series[0] == "quantile" and alarm.promise is None else None,
+        **(doubted(alarm) if isinstance(alarm.details, _RATES) else {}),
     }

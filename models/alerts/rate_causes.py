@@ -12,6 +12,7 @@ from models.alarms.alarm import Alarm, RateChange
 from models.alarms.digits import significant
 from models.alerts.began_text import began_text, following_text
 from models.alerts.caveat import caveat, new_kind_of_day
+from models.alerts.effect_of_alarm import effect_of_alarm
 from models.alerts.incidents import Incident, Incidents, measured
 from models.alerts.leaf_answers import Answers, LeafAnswers
 from models.alerts.leaf_trials import LeafTrials
@@ -36,10 +37,11 @@ from models.alerts.settings import AlertSettings
 from models.alerts.severity import severity_of, severity_of_alarm, steady
 from models.alerts.slices import ErrorCounts, slices_of
 from models.alerts.split_text import split_text
+from models.alerts.violations import Violations
 from models.alerts.who_answers import who_answers
 from models.arrays import F64, I64, Bools
 from models.columns.minute_rows import BASELINE_HOURS
-from models.stats.effect_size import Effect, regained, standardised_effect, unselected
+from models.stats.effect_size import Effect, regained, standardised_effect
 
 LEAST: Final = 8.0
 """Log-likelihood ratio that what open incidents leave unexplained must have to be another cause."""
@@ -50,8 +52,16 @@ AGAIN: Final = 48 * MINUTES_PER_HOUR
 class RateCauses:
     """Decides on alarms of one kind and metric whose trials are known."""
 
-    def __init__(self, incidents: Incidents, trials: LeafTrials, answers: LeafAnswers, settings: AlertSettings) -> None:
+    def __init__(
+        self,
+        incidents: Incidents,
+        trials: LeafTrials,
+        answers: LeafAnswers,
+        violations: Violations,
+        settings: AlertSettings,
+    ) -> None:
         self._incidents, self._trials, self._answers, self._settings = incidents, trials, answers, settings
+        self._violations = violations
 
     def explain(self, alarm: Alarm) -> list[Alert]:
         """Open an alert, or update or close those that explain the alarm; nothing where that adds nothing."""
@@ -197,13 +207,14 @@ class RateCauses:
     def _opened(self, scope: Scope, alarm: Alarm, changed: int, now: int) -> list[Alert]:
         kind, group, metric = alarm.series
         incident = Incident(kind, metric, alarm.direction, scope, alarm.at, [changed])
-        effect = _of_alarm(alarm) if self._same(scope, group) else None
+        effect = effect_of_alarm(alarm) if self._same(scope, group) else None
         if effect is None:
-            effect = self._effect(incident, changed, now, alarm.direction) or _of_alarm(alarm)
+            effect = self._effect(incident, changed, now, alarm.direction) or effect_of_alarm(alarm)
         fields = self._described(incident, effect, alarm, now)
         evidence = {**alarm.evidence, **_outcomes(effect)}
         wait = int(self._who_answers(incident, now)[1].wait)
-        return self._incidents.take_over(incident, alarm.at, wait, evidence=evidence, **fields)
+        causes = self._violations.behind(incident, effect, now)
+        return self._incidents.take_over(incident, alarm.at, wait, causes, evidence=evidence, **fields)
 
     def _moved(self, incident: Incident, alarm: Alarm, changed: int, now: int) -> Alert:
         incident.moves.append(changed)
@@ -234,7 +245,7 @@ class RateCauses:
         return self._again(incident, alarm, now, "reopened", state="opened", closed_at=None)
 
     def _again(self, incident: Incident, alarm: Alarm, now: int, turn: Turn, **changes: Any) -> Alert:
-        effect = self._effect(incident, incident.moves[-1], now, alarm.direction) or _of_alarm(alarm)
+        effect = self._effect(incident, incident.moves[-1], now, alarm.direction) or effect_of_alarm(alarm)
         fields = self._described(incident, effect, alarm, now, turn)
         evidence = {**since_alarm(incident.record["evidence"]), **alarm.evidence, **_outcomes(effect)}
         return incident.issue(alarm.at, **{"state": "updated", "evidence": evidence, **fields, **changes})
@@ -274,7 +285,7 @@ class RateCauses:
             + verdict_time_text(answers[1].wait)
             + cost_text(per_day)
             + concentration(slices["slices"])
-            + split_text(slices["split"])
+            + split_text(slices["split"], slices["mixes"])
             + (f" {doubt}" if doubt else "")
         )
         kept = {"promise": promise if doubt is None else None, "caveat": doubt, "reason": reason}
@@ -331,9 +342,8 @@ class RateCauses:
         inside, levels = self._within(incident.scope), self._levels(end, incident)
         before, since = trials.by_slice(now, levels, end), trials.by_slice(now, begin, now)
         (f0, leaf, text), (f1, _, _) = trials.by_error(now, levels, end), trials.by_error(now, begin, now)
-        parts = trials.split(inside, now, levels, end, begin)
         slices = slices_of(trials.leaves.names, inside, before, since, ErrorCounts(f0, f1, leaf, text))
-        return {"slices": slices, "split": [part.rounded() for part in parts]}
+        return {"slices": slices, **trials.explained(inside, now, levels, end, begin)}
 
     def _who_answers(self, incident: Incident, now: int) -> tuple[Answers, Answers]:
         """Calls and verdicts before and since the change."""
@@ -387,13 +397,3 @@ def _gain(gains: F64, inside: Bools) -> float:
 def _outcomes(effect: Effect | None) -> dict[str, float]:
     """How many outcomes an estimate rests on, for the evidence."""
     return {} if effect is None else {"outcomes": significant(effect.trials)}
-
-
-def _of_alarm(alarm: Alarm) -> Effect | None:
-    """The effect by the counts of the detector."""
-    names = ("failures_since", "trials_since", "failures_before", "trials_before")
-    if alarm.effect_low is None or alarm.effect_high is None or not set(names) <= set(alarm.evidence):
-        return None
-    counts = (alarm.evidence[name] for name in names)
-    effect = Effect(alarm.baseline, alarm.current, alarm.effect_low, alarm.effect_high, *counts)
-    return unselected(effect, effect.baseline_trials, alarm.direction)

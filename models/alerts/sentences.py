@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 from aftercall.records import Direction
 from aftercall.times import MINUTE_US, to_datetime
 from aftercall.vocabulary import OTHER
-from models.alarms.alarm import Alarm, MeanChange, RateChange, ShareChange, VolumeChange
+from models.alarms.alarm import Alarm, MeanChange, RateChange, RuleChange, ShareChange, SourceRateChange, VolumeChange
+from models.alerts.rule_text import rate_text, violations_since
 from models.alerts.scope import Scope
 from models.stats.effect_size import Effect
 
@@ -78,6 +79,8 @@ def metric_text(metric: str) -> str:
 
     >>> metric_text("latency_ms"), metric_text("responses:user_feedback")
     ('Typical latency', "Response rate of source 'user_feedback'")
+    >>> metric_text("success_rate:user_feedback")
+    "Success rate by source 'user_feedback' alone"
     >>> metric_text("score:p10:judge")
     "Share of scores by 'judge' above their usual p10"
     """
@@ -89,9 +92,11 @@ def metric_text(metric: str) -> str:
         return f"Share of {_VALUES[name]} above their usual {rest}"
     if name == "score" and source and quantile in {"p10", "p50"}:
         return f"Share of scores by '{source}' above their usual {quantile}"
+    if name == "success_rate" and rest:
+        return f"Success rate by source '{rest}' alone"
     if name in {"score", "responses"} and rest:
         return f"Mean score by '{rest}'" if name == "score" else f"Response rate of source '{rest}'"
-    return metric
+    return rate_text(metric)
 
 
 def subject(metric: str, scope: Scope) -> str:
@@ -224,7 +229,7 @@ def alarm_text(alarm: Alarm) -> str:
         return f"{of} {verb} to {now}, where {before} were expected ({counts}), {since}.{_a_day(alarm)}"
     if alarm.again:
         return f"{of} moved again: {now} {since}, {before} before the alert{_difference(alarm)}."
-    return f"{of} {verb} from {before} to {now}{_difference(alarm)} {since}."
+    return f"{of} {verb} from {before} to {now}{_difference(alarm)} {since}.{_outcomes_of_source(alarm)}"
 
 
 def recovery_text(alarm: Alarm, reported: int) -> str:
@@ -277,12 +282,20 @@ def _of(alarm: Alarm) -> str:
 
 def _difference(alarm: Alarm) -> str:
     match alarm.details:
-        case RateChange():
+        case RateChange() | SourceRateChange() | RuleChange():
             return f" ({_points(alarm.current - alarm.baseline, alarm.effect_low, alarm.effect_high)})"
         case MeanChange(unit) if unit:
             return f" ({alarm.current / alarm.baseline - 1:+.0%})"
         case _:
             return ""
+
+
+def _outcomes_of_source(alarm: Alarm) -> str:
+    """How many outcomes of its source, or checks, a change rests on, in a sentence; empty of other metrics."""
+    if not isinstance(alarm.details, SourceRateChange):
+        return violations_since(alarm)
+    count = round(alarm.evidence["trials_since"])
+    return f" It rests on {count:,} outcome{'' if count == 1 else 's'} of '{alarm.details.source}' since then."
 
 
 def _a_day(alarm: Alarm) -> str:
@@ -298,7 +311,7 @@ def _a_day(alarm: Alarm) -> str:
 def _levels(alarm: Alarm) -> tuple[str, str]:
     """Baseline and current level; of a volume the baseline without its unit."""
     match alarm.details:
-        case RateChange() | ShareChange():
+        case RateChange() | SourceRateChange() | RuleChange() | ShareChange():
             return f"{alarm.baseline:.1%}", f"{alarm.current:.1%}"
         case MeanChange(unit):
             if not unit:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from aftercall.records import Severity
-from models.alarms.alarm import Alarm, MeanChange, RateChange, ShareChange, VolumeChange
+from models.alarms.alarm import (
+    Alarm,
+    MeanChange,
+    RateChange,
+    RuleChange,
+    ShareChange,
+    SourceRateChange,
+    VolumeChange,
+)
 
 LARGE_DROP: Final = 0.10
 """A drop by this much is critical where the group is busy enough to matter."""
@@ -59,6 +67,10 @@ def severity_of_alarm(alarm: Alarm) -> Severity:
     match alarm.details:
         case RateChange():
             return "info" if up else "critical" if now - before <= -LARGE_DROP else "warning"
+        case SourceRateChange():
+            return "info" if up else "warning"  # what it costs is counted by verdicts
+        case RuleChange(worst):
+            return worst if up else "info"
         case MeanChange(unit) if unit:
             return "info" if not up else "critical" if now / before >= TWICE else "warning"
         case MeanChange():

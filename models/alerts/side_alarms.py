@@ -12,18 +12,18 @@ from typing import Any, Final
 
 from aftercall.records import Direction, Severity
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY, to_datetime
-from aftercall.vocabulary import EVERY_TASK
+from aftercall.vocabulary import CONTRACT, EVERY_TASK
 from models.alarms.alarm import Alarm
 from models.alarms.digits import significant
 from models.alerts.scope import Scope
 from models.alerts.sentences import brief_text, scope_text
 from models.alerts.severity import graver, severity_of_alarm
 
-JOINED: Final = frozenset({"drift", "quantile", "shift"})
+JOINED: Final = frozenset({"drift", "quantile", "shift", CONTRACT})
 """Kinds of alarms that may have one cause. Traffic and answers have alerts of their own: their remedies are others."""
 SOONER_BY: Final = MINUTES_PER_DAY
 """Minutes by which a change may be dated before that of the headline, which needs other amounts of evidence."""
-_FIRST: Final = "drift"
+_FIRST: Final = "success_rate"
 
 
 @dataclass
@@ -102,15 +102,22 @@ class SideAlarm:
 _ON_THE_WIRE: Final = frozenset({"kind", "metric", "direction", "baseline", "current", "promised", "text"})
 
 
-def rank(kind: str, severity: Severity, *, promised: bool) -> tuple[bool, bool, int]:
-    """What the headline should be, the greatest first: the success rate, what is promised, the most severe.
+def is_of_source(metric: str) -> bool:
+    """Whether a metric is the success rate by one source alone."""
+    return metric.startswith(f"{_FIRST}:")
 
-    >>> rank("drift", "info", promised=False) > rank("shift", "critical", promised=False)
+
+def rank(metric: str, severity: Severity, *, promised: bool) -> tuple[int, bool, int]:
+    """What the headline should be, the greatest first: the success rate, that by a source, what is promised, severe.
+
+    >>> rank("success_rate", "info", promised=False) > rank("success_rate:judge", "warning", promised=True)
     True
-    >>> rank("quantile", "warning", promised=True) > rank("shift", "critical", promised=False)
+    >>> rank("success_rate:judge", "info", promised=False) > rank("latency_ms", "critical", promised=False)
+    True
+    >>> rank("latency_ms:p90", "warning", promised=True) > rank("latency_ms", "critical", promised=False)
     True
     """
-    return kind == _FIRST, promised, ("info", "warning", "critical").index(severity)
+    return 2 * (metric == _FIRST) + is_of_source(metric), promised, ("info", "warning", "critical").index(severity)
 
 
 def gravest(severity: Severity, others: Iterable[SideAlarm]) -> Severity:

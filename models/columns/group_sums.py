@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import I32, I64, U64
+
+_SPARSE: Final = 4
+_FEW: Final = 1024
+"""Keys lie close together where their range is no longer than `_SPARSE` times their number, and so many more."""
 
 
 def total(key: tuple[NDArray[Any], ...], counts: tuple[I32 | I64, ...]) -> tuple[I64, list[I32]]:
@@ -34,6 +38,25 @@ def runs_of(key: tuple[NDArray[Any], ...]) -> tuple[I64, I64]:
     changed = np.ones(len(order), np.bool_)
     changed[1:] = np.any([column[order][1:] != column[order][:-1] for column in key], axis=0)
     return order, changed.nonzero()[0]
+
+
+def distinct(key: I64) -> tuple[I64, I64]:
+    """The index of a row of each distinct `key`, by key; and of each row, which of these it has. n > 0.
+
+    Where keys lie close together they are counted, which takes some ns a row; else they are sorted.
+    """
+    low = int(key.min())
+    span = int(key.max()) - low + 1
+    if span > _SPARSE * len(key) + _FEW:
+        _, first, place = np.unique(key, return_index=True, return_inverse=True)
+        return first, place.ravel()
+    near = key - low
+    row_of = np.full(span, -1, np.int64)
+    row_of[near] = np.arange(len(key))
+    (used,) = (row_of >= 0).nonzero()
+    number = np.empty(span, np.int64)
+    number[used] = np.arange(len(used))
+    return row_of[used], number[near]
 
 
 def stable_order(key: tuple[NDArray[Any], ...]) -> I64:

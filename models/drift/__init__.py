@@ -12,6 +12,7 @@ from models.drift.river_codecs import load_river
 from models.drift.settings import DriftSettings, ReadUntil
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.success_rate.suspicions import SUSPICION_ODDS, Suspicions
+from models.drift.volume.arms import MuteArms
 from models.drift.volume.detector import ArrivalDetector
 from models.drift.volume.volume import Volume
 
@@ -22,6 +23,7 @@ __all__ = [
     "Calendar",
     "Drift",
     "DriftSettings",
+    "MuteArms",
     "Planned",
     "ReadUntil",
     "SuccessRateDetector",

@@ -30,8 +30,8 @@ BUDGET: Final = MappingProxyType(
     {
         "success_rate": Line("outcomes", Fraction(9, 20), 2),  # a drop, a rise
         "known_moment": Line("outcomes", Fraction(1, 20), 2),  # a fall, a rise
-        "source_rate": Line("declared", Fraction(1, 16), 2),  # to come: `[drift] sources`
-        "contract": Line("declared", Fraction(1, 16), 1),  # to come: rules of contracts, more failures
+        "source_rate": Line("declared", Fraction(1, 16), 2),  # `[drift] sources`, evenly: a drop, a rise
+        "contract": Line("declared", Fraction(1, 16), 1),  # rules of contracts, evenly: more violations
         "latency_ms": Line(REST, _OF_REST, 4),  # more and fewer values above the p50, and above the p90
         "cost_usd": Line(REST, _OF_REST, 4),
         "tokens": Line(REST, _OF_REST, 4),

@@ -12,12 +12,15 @@ from models.drift.adwin import AdwinEvidence
 from models.drift.migrations import to_3, to_4, to_5
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
+from models.drift.success_rate.source_rates import SourceRates
 from models.drift.success_rate.suspicions import Suspicions
+from models.drift.success_rate.violation_rates import ViolationRates
 from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
 from models.drift.volume.arms import MuteArms
 from models.drift.volume.volume import Volume
 from models.messages import NO_SHARED, AnyGroup, Closed, SharedTrials
+from models.side_messages import NO_LENGTHS, LengthTrials
 from models.state import Migrations
 
 __all__ = ["DETECTORS", "Detector", "Drift", "DriftSettings"]
@@ -64,8 +67,12 @@ DETECTORS: Final[Mapping[str, Build]] = {
     "quantiles": QuantileShift,
     "volume": Volume,
     "arms": MuteArms,
+    "sources": SourceRates,
+    "contracts": ViolationRates,
 }
 """By the key of their state, in the order in which they run."""
+_LATER: Final[Mapping[str, None]] = {"sources": None, "contracts": None}
+"""Keys that earlier states lack."""
 
 
 class Drift:
@@ -77,9 +84,8 @@ class Drift:
     def __init__(self, settings: DriftSettings | None = None, state: Mapping[str, Any] | None = None) -> None:
         """Start fresh, or from a `state()`."""
         settings = DriftSettings() if settings is None else settings
-        self._detectors: dict[str, Detector] = {
-            name: build(settings, None if state is None else state[name]) for name, build in DETECTORS.items()
-        }
+        kept = dict.fromkeys(DETECTORS) if state is None else {**_LATER, **state}
+        self._detectors: dict[str, Detector] = {name: build(settings, kept[name]) for name, build in DETECTORS.items()}
 
     def close(self, closed: Closed) -> list[Alarm]:
         """Take in what happened in minutes that have closed since the last call.
@@ -114,6 +120,11 @@ class Drift:
         """What the trials of the last `close` share with others of their units, by its codes, minute and code."""
         rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
         return next((detector.units.take_shared() for detector in rates), NO_SHARED)
+
+    def lengths(self) -> LengthTrials:
+        """Trials of the last `close` by how many outcomes their unit had, by its codes."""
+        rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
+        return next((detector.units.lengths.take() for detector in rates), NO_LENGTHS)
 
     def state(self) -> dict[str, Any]:
         """Everything `from_state` needs to go on as if nothing had happened; not a copy."""

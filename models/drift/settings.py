@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from aftercall.times import DAY_US, HOUR_US
+from models.alarms.rule_alerts import NO_RULE_ALERTS, RuleAlerts, metric_of
 from models.arrays import F64
-from models.drift.budget import BUDGET, shares
+from models.drift.budget import ALWAYS, BUDGET, shares
 from models.drift.calendar import Calendar
 from models.stats.alpha_account import ALPHA_GRAIN
 
@@ -44,6 +45,8 @@ class DriftSettings:
         new_normal_after_us: an alert open this long is closed: the new level has become normal. > 0.
         read_until: where the files that are read end.
         calendar: time zones, holidays and planned work, by which volumes are compared.
+        sources: whose success rates are watched beside those of verdicts; distinct.
+        rules: of contracts, that raise alerts.
     """
 
     false_alarms_per_1000_groups_per_week: float = 1.0
@@ -56,6 +59,8 @@ class DriftSettings:
     new_normal_after_us: int = 7 * DAY_US
     read_until: ReadUntil = field(default_factory=ReadUntil)
     calendar: Calendar = field(default_factory=Calendar)
+    sources: tuple[str, ...] = ()
+    rules: RuleAlerts = field(default_factory=lambda: NO_RULE_ALERTS)
 
     def __post_init__(self) -> None:
         """Refuse what would break the promise.
@@ -77,13 +82,24 @@ class DriftSettings:
                 got = getattr(self, f"{name}_us", None) if value is None else value
                 raise ValueError(f"[drift] {name} must be {rule}; got {got} (leave it out for {default})")
 
+    @property
+    def configured(self) -> frozenset[str]:
+        """What is tested: names of the budget."""
+        declared = {"source_rate": self.sources, "contract": self.by_rate}
+        return ALWAYS | {name for name, any_of_it in declared.items() if any_of_it}
+
+    @property
+    def by_rate(self) -> tuple[str, ...]:
+        """Metrics of the rules whose rate of violations is tested, in order."""
+        return tuple(sorted({metric_of(key[0], key[2]) for key, one in self.rules.items() if one.mode == "rate"}))
+
     def threshold_of(self, metric: str, part: float = 1.0) -> float:
         """A of each test of a metric that has `part` of its share: 1,000 / (F w) with w its share of the promise.
 
         >>> round(DriftSettings(false_alarms_per_1000_groups_per_week=1.0).threshold_of("calls"))
         24000
         """
-        share = float(shares()[metric])
+        share = float(shares(self.configured)[metric])
         return 1000 * BUDGET[metric].tests / (self.false_alarms_per_1000_groups_per_week * share * part)
 
     @property

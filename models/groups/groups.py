@@ -15,24 +15,28 @@ from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import MAX_ATTEMPTS, OTHER, RESERVED_SOURCES
 from models.arrays import I32, I64
 from models.groups.marks import KnownMarks, MarksRead
-from models.groups.migrations import with_attempts, with_lateness, with_naming, with_task_types, with_units
+from models.groups.migrations import with_attempts, with_facets, with_lateness, with_naming, with_task_types, with_units
 from models.groups.naming import Caps, Folding, Naming
+from models.groups.open_checks import OpenChecks
+from models.groups.open_errors import OpenErrors
+from models.groups.open_opinions import OpenOpinions, sum_opinions
 from models.groups.places import Places
 from models.groups.strata import Strata
 from models.groups.sums import (
     sum_attempts,
     sum_errors,
+    sum_facets,
     sum_responses,
     sum_scores,
     sum_trials,
     sum_units,
     trials_by_delay,
     trials_by_source,
+    without_source,
 )
 from models.groups.usual_lateness import STRIDE, CameLate, LateCalls, UsualLateness
 from models.messages import (
     NO_ATTEMPTS,
-    NO_ERRORS,
     NO_RESPONSES,
     NO_SCORES,
     NO_TRIALS,
@@ -43,7 +47,6 @@ from models.messages import (
     Changes,
     Closed,
     DelayDeltas,
-    ErrorTrials,
     Group,
     LatencyDeltas,
     OpinionDeltas,
@@ -53,13 +56,14 @@ from models.messages import (
     UnitTrials,
     Values,
 )
+from models.side_messages import NO_CHECK_DELTAS, NO_FACETS, CheckDeltas, CheckedRule, FacetTrials
 from models.state import Migrations
 
 MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
 
 _Name = TypeVar("_Name", Group, str)
-_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts, UnitTrials)
+_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts, UnitTrials, FacetTrials)
 
 
 class Grouped(NamedTuple):
@@ -68,7 +72,7 @@ class Grouped(NamedTuple):
     `folding`: the caps that were reached, at `folded_at` of event time. `watermark`: that of all shards together.
     `late`: calls of the minutes that closed which are evidence of nothing. `segments`: per name that of its
     calls, empty for those without one; nothing where none has any. `marks`: what became of those of the message. Codes
-    index `names` and `sources`, which may repeat.
+    index `names`, `sources` and `rules`, where names and sources may repeat.
     """
 
     names: list[Group]
@@ -84,23 +88,29 @@ class Grouped(NamedTuple):
     late: Sequence[LateCalls] = ()
     segments: list[str] = []  # noqa: RUF012 - never changed
     marks: MarksRead = MarksRead()
+    rules: tuple[CheckedRule, ...] = ()
+    checks: CheckDeltas = NO_CHECK_DELTAS
 
 
 class Groups:
     """Merges the shards' messages; `process` is called with each in turn."""
 
-    STATE_VERSION: ClassVar = 9
+    STATE_VERSION: ClassVar = 10
     MIGRATIONS: ClassVar[Migrations] = {
         4: with_naming,
         5: with_task_types,
         6: with_attempts,
         7: with_lateness,
         8: with_units,
+        9: with_facets,
     }
 
-    def __init__(self, shards: int, caps: Caps) -> None:
-        """`shards`: how many must have sent messages before the watermark starts; `caps`: more groups fold."""
-        self._shards = shards
+    def __init__(self, shards: int, caps: Caps, unlearned: str | None = None) -> None:
+        """`shards`: how many must have sent messages before the watermark starts; `caps`: more groups fold.
+
+        `unlearned`: a source whose trials are not among `Closed.delays`, as the pipeline itself decides when they come.
+        """
+        self._shards, self._unlearned = shards, unlearned
         self._naming = Naming(caps)
         self._clocks: dict[str, int] = {}
         self._codes: dict[Group, int] = {}
@@ -112,9 +122,9 @@ class Groups:
         self._scores: list[Scores] = []
         self._attempts: list[Attempts] = []
         self._units: list[UnitTrials] = []
-        self._failed: dict[tuple[int, int, str], int] = {}
-        """Per (group, open minute, error): an error is free text, so only those of open minutes are remembered."""
-        self._strata, self._marks = Strata(), KnownMarks()
+        self._facets: list[FacetTrials] = []
+        self._strata, self._marks, self._checks = Strata(), KnownMarks(), OpenChecks()
+        self._opinions, self._errors = OpenOpinions(), OpenErrors()
         self._lateness, self._came_late = UsualLateness(), CameLate()
         self._late: list[LateCalls] = []
         """Of the minutes that the present message closes."""
@@ -147,6 +157,8 @@ class Groups:
             late=self._came(),
             segments=to.segments,
             marks=marks,
+            rules=changes.rules,
+            checks=changes.checks._replace(code=to.of(changes.checks.code, changes.checks.hour)),
         )
 
     def _came(self) -> Sequence[LateCalls]:
@@ -158,6 +170,7 @@ class Groups:
         self._trials, self._values = _joined(self._trials), _joined(self._values)
         self._responses, self._scores = _joined(self._responses), _joined(self._scores)
         self._attempts, self._units = _joined(self._attempts), _joined(self._units)
+        self._facets = _joined(self._facets)
         return {
             "clocks": self._clocks,
             "codes": self._codes,
@@ -170,17 +183,20 @@ class Groups:
             "scores": self._scores,
             "attempts": self._attempts,
             "units": self._units,
-            "failed": self._failed,
+            "facets": self._facets,
+            "failed": self._errors.state(),
             **self._strata.state(),
             "lateness": self._lateness.state(),
             "came_late": self._came_late.state(),
             "marks": self._marks.state(),
+            "checks": self._checks.state(),
+            "opinion_trials": self._opinions.state(),
         }
 
     @classmethod
-    def from_state(cls, kept: dict[str, Any], shards: int, caps: Caps) -> Groups:
+    def from_state(cls, kept: dict[str, Any], shards: int, caps: Caps, unlearned: str | None = None) -> Groups:
         """The step as it was: `kept` is a `state()`."""
-        groups = cls(shards, caps)
+        groups = cls(shards, caps, unlearned)
         groups._clocks, groups._codes, groups._through = kept["clocks"], kept["codes"], kept["through"]
         groups._naming = Naming(caps, kept["naming"])
         groups._trials = [TrialDeltas(*part) for part in kept["trials"]]
@@ -190,9 +206,12 @@ class Groups:
         groups._scores = [Scores(*part) for part in kept["scores"]]
         groups._attempts = [Attempts(*part) for part in kept["attempts"]]
         groups._units = [UnitTrials(*part) for part in kept["units"]]
-        groups._failed, groups._strata = kept["failed"], Strata(kept)
+        groups._facets = [FacetTrials(*part) for part in kept["facets"]]
+        groups._opinions = OpenOpinions(kept.get("opinion_trials", ()))
+        groups._errors, groups._strata = OpenErrors(kept["failed"]), Strata(kept)
         groups._lateness, groups._came_late = UsualLateness(kept["lateness"]), CameLate(kept["came_late"])
         groups._marks = KnownMarks(kept.get("marks"))  # earlier states have none
+        groups._checks = OpenChecks(kept.get("checks"))  # nor these
         return groups
 
     def _count_calls(self, changes: Changes) -> None:
@@ -223,30 +242,17 @@ class Groups:
         if len(scores.code):
             code = own[to.of(scores.code, hours.scores)]
             self._scores.append(scores._replace(code=code, source=by[scores.source]))
-        attempts, units = changes.attempts, changes.units
+        attempts, units, facets = changes.attempts, changes.units, changes.facets
         if len(units.code):
             self._units.append(units._replace(code=own[to.of(units.code, hours.units)]))
+        if len(facets.code):
+            self._facets.append(facets._replace(code=own[to.of(facets.code, hours.facets)]))
         if len(attempts.code):
             self._attempts.append(attempts._replace(code=own[to.of(attempts.code, attempts.hour)]))
-        self._add_errors(changes, own[to.of(changes.failed.code, hours.failed)])
-
-    def _add_errors(self, changes: Changes, code: I32) -> None:
-        part, failed = changes.failed, self._failed
-        columns = (code, part.minute, part.error, part.count)
-        for group, minute, error, count in zip(*(column.tolist() for column in columns), strict=True):
-            key = (group, minute, changes.errors[error])
-            failed[key] = failed.get(key, 0) + count
-
-    def _pop_errors(self, through: int) -> tuple[list[str], ErrorTrials]:
-        """Texts, ascending, and rows of minutes before `through`, which are forgotten."""
-        closed = [(key, count) for key, count in self._failed.items() if key[1] < through and count]
-        self._failed = {key: count for key, count in self._failed.items() if key[1] >= through}
-        if not closed:
-            return [], NO_ERRORS
-        texts = sorted({text for (_, _, text), _ in closed})
-        place = {text: at for at, text in enumerate(texts)}
-        rows = [(code, minute, place[text], count) for (code, minute, text), count in closed]
-        return texts, ErrorTrials(*np.array(rows, np.int32).T)
+        if len(changes.checks.code):
+            self._checks.add(changes, own[to.of(changes.checks.code, changes.checks.hour)])
+        self._opinions.add(changes.opinion_trials, own[to.of(changes.opinion_trials.code, hours.opinion_trials)], by)
+        self._errors.add(changes, own[to.of(changes.failed.code, hours.failed)])
 
     def _source(self, name: str) -> int:
         known = self._sources.get(name)
@@ -271,21 +277,26 @@ class Groups:
         scores, self._scores = _split_at(self._scores, through, NO_SCORES)
         attempts, self._attempts = _split_at(self._attempts, through, NO_ATTEMPTS)
         units, self._units = _split_at(self._units, through, NO_UNITS)
-        errors, failed = self._pop_errors(through)
+        facets, self._facets = _split_at(self._facets, through, NO_FACETS)
+        errors, failed = self._errors.pop(through)
         self._lateness.grow(len(self._codes))
-        strata = self._strata.pop(through)
-        tables, late = self._lateness.sorted_out([trials, values, responses, scores, attempts, failed, units, strata])
+        strata, said = self._strata.pop(through), self._opinions.pop(through)
+        read = [trials, values, responses, scores, attempts, failed, units, strata, facets, said]
+        tables, late = self._lateness.sorted_out(read)
         uploaded = tables[2].code >= STRIDE
         tables = [table._replace(code=table.code % STRIDE) for table in tables]
-        trials, values, responses, scores, attempts, failed, units, strata = tables
+        trials, values, responses, scores, attempts, failed, units, strata, facets, said = tables
         if len(late[0].code):
             self._late += self._came_late.add([name[0] for name in self._codes], late[0], late[4], late[1])
-        names, code = _ranked(list(self._codes), (trials, values, responses, scores, failed, units), "code")
+        closing = (trials, values, responses, scores, failed, units, facets, said, self._checks.pop(through))
+        names, code = _ranked(list(self._codes), closing, "code")
+        rules, checked = self._checks.closed(closing[-1], code)
         segments, stratified = self._strata.closed(strata, code)
-        sources, source = _ranked(list(self._sources), (responses, scores), "source")
+        sources, source = _ranked(list(self._sources), (responses, scores, said), "source")
         responses = responses._replace(code=code[responses.code], source=source[responses.source])
         # An upload says nothing of how long its trials took.
         at_once = responses._replace(bucket=np.where(uploaded, np.int16(0), responses.bucket))
+        at_once = without_source(at_once if uploaded.any() else responses, sources, self._unlearned)
         responses = sum_responses(responses)
         return Closed(
             through,
@@ -293,7 +304,7 @@ class Groups:
             trials=sum_trials(trials._replace(code=code[trials.code])),
             values=_in_order(values._replace(code=code[values.code])),
             sources=tuple(sources),
-            delays=trials_by_delay(at_once if uploaded.any() else responses),
+            delays=trials_by_delay(at_once),
             slices=trials_by_source(responses),
             scores=sum_scores(scores._replace(code=code[scores.code], source=source[scores.source])),
             responses=responses,
@@ -304,6 +315,10 @@ class Groups:
             segments=segments,
             stratified=stratified,
             marks=self._marks.close(through),
+            rules=rules,
+            checks=checked,
+            facets=sum_facets(facets._replace(code=code[facets.code])),
+            opinion_trials=sum_opinions(said, code, source),
         )
 
 

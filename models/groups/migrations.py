@@ -67,6 +67,11 @@ def with_units(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"units": []}
 
 
+def with_facets(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 9 knew no facets of calls."""
+    return state | {"facets": []}
+
+
 def with_lateness(state: dict[str, Any]) -> dict[str, Any]:
     """Version 7 did not know how late calls come; what lies in its open minutes counts as having come in time."""
     groups = UsualLateness()

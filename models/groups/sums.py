@@ -19,6 +19,7 @@ from models.messages import (
     TrialDeltas,
     UnitTrials,
 )
+from models.side_messages import FacetTrials
 
 
 def sum_trials(trials: TrialDeltas) -> TrialDeltas:
@@ -45,6 +46,15 @@ def trials_by_delay(rows: Responses) -> TrialDelays:
         return NO_DELAYS
     first, (count,) = total((rows.minute, rows.code, rows.success, rows.bucket), (rows.trials,))
     return TrialDelays(rows.code[first], rows.minute[first], rows.success[first], rows.bucket[first], count)
+
+
+def without_source(rows: Responses, sources: list[str], left_out: str | None) -> Responses:
+    """The rows of all sources but one, if that is among them."""
+    if left_out not in sources:
+        return rows
+    kept = rows.source != sources.index(left_out)
+    columns: tuple[Any, ...] = tuple(rows)
+    return Responses(*(column[kept] for column in columns))
 
 
 def trials_by_source(rows: Responses) -> SliceTrials:
@@ -78,6 +88,14 @@ def sum_units(rows: UnitTrials) -> UnitTrials:
     _, place = np.unique(rows.unit, return_inverse=True)  # in the order of the units, and small
     first, (count,) = total((rows.minute, rows.code, place, rows.success), (rows.count,))
     return UnitTrials(rows.code[first], rows.minute[first], rows.unit[first], rows.success[first], count)
+
+
+def sum_facets(rows: FacetTrials) -> FacetTrials:
+    """One row per (minute, group, facets, success)."""
+    if not len(rows.code):
+        return rows
+    first, (count,) = total((rows.minute, rows.code, rows.facets, rows.success), (rows.count,))
+    return FacetTrials(rows.code[first], rows.minute[first], rows.facets[first], rows.success[first], count)
 
 
 def sum_attempts(rows: Attempts) -> Attempts:

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.arrays import F64, I8, I32, I64, U32, U64, Bools, Objects
 from models.messages import Group, Mark
+from models.side_messages import SessionCheck, ToolPaths
 from models.watermark import LaneClock
 
 AT_THE_END: Final = np.int64(2**61)
@@ -59,8 +60,9 @@ class CallColumns(NamedTuple):
     `digest`: of names, segment and error; only calls of earlier states are compared by it. `names`, `segment`,
     `session`, `error`: digests of 32 bits, as they were sent, before aliases and redaction; 0 where absent. `filled`:
     which of `FILLED_ONCE` it has, as bits, and above these a hint which name differs from another call's. `uuid`, shape
-    (n, 2): the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1. `pos`:
-    index in the batch as read. `unit`: see `models.join.units`. Times in microseconds.
+    (n, 2): the id as two words where it is a canonical UUID, else zeros. `tokens`: in and out together, or -1.
+    `tokens_out`: as given, or nan. `facets`: see `aftercall.facets`. `pos`: index in the batch as read. `unit`: see
+    `models.join.units`. Times in microseconds.
     """
 
     pos: I64
@@ -79,6 +81,8 @@ class CallColumns(NamedTuple):
     latency_ms: F64
     cost_nano: I64
     tokens: I64
+    tokens_out: F64
+    facets: U32
     records: Objects
     raw: Objects
     partition: I32
@@ -151,7 +155,7 @@ class Answer(NamedTuple):
     """Sessions -> join: what one session shard makes of a batch for the calls of one shard of the join, if anything.
 
     `number`: of the batch in its lane, from 1. `taken`: how many batches of each lane the session shard had taken by
-    then: the statements may be about a call of any of them.
+    then: the statements may be about a call of any of them, and so may `checks`, what rules over sessions found.
     """
 
     shard: str
@@ -159,6 +163,11 @@ class Answer(NamedTuple):
     number: int
     taken: Mapping[str, int]
     made: SaidOfCalls | None
+    checks: tuple[SessionCheck, ...] = ()
+
+    def at_the_end(self) -> Answer:
+        """The same for another batch, after whose records its statements come."""
+        return self if self.made is None else self._replace(made=self.made.at_the_end())
 
 
 class Arrivals(NamedTuple):
@@ -166,6 +175,9 @@ class Arrivals(NamedTuple):
 
     `clock`: the lane's after the batch; `lanes`: their number; `last`: no batch may follow. `made`: what sessions say
     about calls. `marks`: they only pass through, as they have to come no later than the clock behind them.
+    `text_results`: per call what rules of contracts found in its texts, before they were dropped; None: there are none.
+    `tool_paths`: numbers for the tool calls of each call; None: not asked for. `session_checks`: what rules over
+    sessions found about calls, of these or of earlier batches.
     """
 
     shard: str
@@ -180,3 +192,6 @@ class Arrivals(NamedTuple):
     outcomes: OutcomeColumns
     made: tuple[SaidOfCalls, ...] = ()
     marks: tuple[Mark, ...] = ()
+    text_results: Objects | None = None
+    tool_paths: ToolPaths | None = None
+    session_checks: tuple[SessionCheck, ...] = ()

@@ -39,7 +39,14 @@ def try_all(shard: ShardState, calls: CallColumns, parts: Sequence[Filled], delt
     rows, names, found = list[AttemptRow](), list[Group | Stratum](), []
     chosen = filled.chosen[tried]
     minute = np.maximum(effective_minute(calls.at[chosen], calls.wm[chosen]), filled.minute[tried])
-    columns = (filled.group[tried], filled.at[tried], filled.minute[tried], minute, filled.unit[tried])
+    columns = (
+        filled.group[tried],
+        filled.at[tried],
+        filled.minute[tried],
+        minute,
+        filled.unit[tried],
+        filled.facets[tried],
+    )
     hashes = shard.homonyms.hashes(calls.key[chosen]).tolist()
     for record, group, *place, hash_ in zip(
         calls.records[chosen], *(column.tolist() for column in columns), hashes, strict=True
@@ -63,14 +70,14 @@ def _add(
     found: list[tuple[int, ...]],
     deltas: Deltas,
 ) -> None:
-    """Their differences; `found`: time and effective minute of the call, minute of the attempt, unit and key."""
-    at, call_minute, minute, unit, key = zip(*found, strict=True)
+    """Their differences; `found`: time and minute of the call, minute of the attempt, unit, facets and key."""
+    at, call_minute, minute, unit, facets, key = zip(*found, strict=True)
     distinct = list(dict.fromkeys(names))
     codes = dict(zip(distinct, shard.learn_groups(distinct).tolist(), strict=True))
     group = np.array([codes[name] for name in names], np.int32)
     cost_usd = np.array([row.cost_usd for row in rows], np.float64)
-    minutes, units = np.array(call_minute, np.int32), np.array(unit, np.uint64)
-    places = CallPlaces(group, np.array(at, np.int64), minutes, units)
+    minutes, rare = np.array(call_minute, np.int32), (np.array(unit, np.uint64), np.array(facets, np.uint32))
+    places = CallPlaces(group, np.array(at, np.int64), minutes, *rare)
     now = np.array(minute, np.int32)
     deltas.add_calls(
         places,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +30,8 @@ class Filled(NamedTuple):
         minute: its effective minute.
         new: what each fills, as bits.
         unit: that of the call, see `models.join.units`; 0 for none.
+        had: what the call had before, as bits.
+        facets: those of the call, see `models.join.facets`; 0 for none.
     """
 
     chosen: I64
@@ -37,19 +40,39 @@ class Filled(NamedTuple):
     minute: I32
     new: U32
     unit: U64
+    had: U32
+    facets: U32
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, ...]]) -> Filled:
         """Those of single records."""
-        types = (np.int64, np.int32, np.int64, np.int32, np.uint32, np.uint64)
+        types = (np.int64, np.int32, np.int64, np.int32, np.uint32, np.uint64, np.uint32, np.uint32)
         columns = zip(*rows, strict=True) if rows else ((),) * len(types)
         return cls(*(np.array(column, kind) for column, kind in zip(columns, types, strict=True)))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Filled]) -> Filled:
+        """Those of all parts."""
+        columns: tuple[Any, ...] = tuple(map(np.concatenate, zip(*parts, strict=True)))
+        return cls(*columns)
 
-def complete(calls: CallColumns, parts: Sequence[Filled], deltas: Deltas, homonyms: Homonyms) -> Completed:
+    def takes_effect(self, calls: CallColumns) -> I32:
+        """The minute from which on each counts."""
+        if not len(self.chosen):
+            return self.minute
+        minute: I32 = np.maximum(effective_minute(calls.at[self.chosen], calls.wm[self.chosen]), self.minute)
+        return minute
+
+
+def filled_latency(own_ms: float, new: int, apart_us: int) -> float:
+    """The latency that a record brings its call, which is `apart_us` from it; nan where it brings none."""
+    if not new & LATENCY_BIT:
+        return math.nan
+    return abs(apart_us) / _US_PER_MS if math.isnan(own_ms) else own_ms
+
+
+def complete(calls: CallColumns, filled: Filled, deltas: Deltas, homonyms: Homonyms) -> Completed:
     """Add the differences of completions; what they fill. A value counts once, with the time of its call."""
-    columns: tuple[Any, ...] = tuple(map(np.concatenate, zip(*parts, strict=True)))
-    filled = Filled(*columns)
     chosen, at, new = filled.chosen, filled.at, filled.new
     own = calls.latency_ms[chosen]
     apart_ms = np.abs(calls.at[chosen] - at) / _US_PER_MS
@@ -57,7 +80,7 @@ def complete(calls: CallColumns, parts: Sequence[Filled], deltas: Deltas, homony
     cost_nano = np.where(new & COST_BIT, calls.cost_nano[chosen], -1)
     tokens = np.where(new & TOKENS_BIT, calls.tokens[chosen], -1)
     if len(chosen):
-        minute = np.maximum(effective_minute(calls.at[chosen], calls.wm[chosen]), filled.minute)
+        minute = filled.takes_effect(calls)
         places, hashes = CallPlaces(filled.group, at, filled.minute), homonyms.hashes(calls.key[chosen])
         deltas.add_filled(places, minute, latency_ms, cost_nano, tokens, hashes)
     return Completed(calls.records[chosen], at, new, latency_ms)

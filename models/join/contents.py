@@ -23,7 +23,7 @@ KNOWN: Final = 1 << len(FILLED_ONCE)
 FIELDS: Final = KNOWN - 1
 ERROR_BIT, SESSION_BIT, LATENCY_BIT = BITS["error"], BITS["session_id"], BITS["latency_ms"]
 COST_BIT, TOKENS_BIT, ATTEMPTS_BIT = BITS["cost_usd"], BITS["tokens"], BITS["attempts"]
-_NAMES: Final = (("task_type", 27, 31), ("model", 21, 63), ("config", 16, 31))
+_NAMES: Final = (("task_type", 27, 31), ("model", 21, 31), ("config", 16, 31))
 """Place and mask of each name's hint."""
 UNKNOWN_NAME: Final = "task_type, model or config"
 """In place of the name that differs, where what is remembered of aliased names does not tell."""
@@ -33,7 +33,8 @@ class Contents(NamedTuple):
     """What the records of a call have had so far, or what one record has.
 
     Attributes:
-        filled: bits of `FILLED_ONCE`, KNOWN, and from bit 16 on hints which name differs from another call's.
+        filled: bits of `FILLED_ONCE`, KNOWN, and from bit 16 on hints which name differs from another call's
+            (bit 26 is none of them: see `aftercall.vocabulary`).
         names: digest of the names as they were sent.
         segment: of the segment; 0 where absent.
         session: of the session, where there is one.

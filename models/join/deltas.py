@@ -6,6 +6,7 @@ All sums are of integers, so they do not depend on order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,37 +14,35 @@ import numpy as np
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR
 from aftercall.vocabulary import CALL
 from models.arrays import F64, I8, I16, I32, I64, U64
-from models.columns.group_sums import runs, total
-from models.columns.keyed_sums import pack_key
+from models.columns.group_sums import total
 from models.join.call_places import UNKNOWN, CallPlace, CallPlaces, Known
+from models.join.delta_tables import attempt_table, check_table, counted_calls, delay_table, latency_table
+from models.join.facets import FacetRows
 from models.join.failed_trials import FailedTrials
 from models.join.late_calls import coded, coded_one, uncoded
 from models.join.ledger import End
-from models.join.parts import columns_of, concatenated, none_if_empty, renumbered, summed
+from models.join.opinion_trials import OpinionTrialRows
+from models.join.parts import columns_of, none_if_empty, renumbered, summed
 from models.join.units import UnitRows
 from models.messages import (
     LEVELS,
-    NO_ATTEMPTS,
     NO_OPINIONS,
     NO_RESPONSES,
     NO_SCORES,
     NO_VALUES,
-    Attempts,
     CallHours,
     CellDeltas,
     Changes,
-    DelayDeltas,
     Group,
-    LatencyDeltas,
     OpinionDeltas,
     Responses,
     Scores,
     TrialDeltas,
     Values,
 )
+from models.side_messages import NO_CHECK_DELTAS, CheckDeltas, CheckedRule, CountedCalls
 from models.stats import delay_distribution as delay
 from models.stats import minute_delays as trial_delay
-from models.stats import quantile_sketch as sketch
 
 _CELL = {"calls": np.int32, "successes": np.int32, "failures": np.int32, "expired": np.int32, "cost_nano": np.int64}
 _TRIAL = {
@@ -73,13 +72,18 @@ class Deltas:
         self._scores: list[tuple[I32, I32, I32, I32, F64]] = []
         # Those of single calls, a row each.
         self._verdict_rows: list[tuple[int, int, bool, int, int]] = []
+        self._instant_rows: list[tuple[int, int, bool, int, int]] = []
+        """As those, of verdicts whose delay is not learned."""
         self._opinion_rows: list[tuple[int, int, bool, int, int, int]] = []
         self._expired_rows: list[tuple[int, int]] = []
         self._trial_rows: list[tuple[int, int, int, int, int, int, int]] = []
         self._response_rows: list[tuple[int, int, int, int, int, int, int, int]] = []
         self._score_rows: list[tuple[int, int, int, int, float]] = []
         self._attempts: list[tuple[I32, I32, I32]] = []
-        self._failed, self._units = FailedTrials(), UnitRows()
+        self._failed, self._units, self._facets = FailedTrials(), UnitRows(), FacetRows()
+        self._checks = NO_CHECK_DELTAS
+        self._rules: Sequence[CheckedRule] = ()
+        self.opinion_trials = OpinionTrialRows()
 
     def add_calls(self, calls: CallPlaces, minute: I32, latency_ms: F64, cost_nano: I64, tokens: I64, key: U64) -> None:
         """Calls accepted, or failed attempts of calls, which take effect in `minute`: counts, cost, latency, values."""
@@ -134,13 +138,17 @@ class Deltas:
         """
         if sign is None:
             sign = np.ones(len(group), np.int32)
-        good = (success == 1).astype(np.int32)
-        minute = (call_at // MINUTE_US).astype(np.int32)
+        minute = self._add_decided(group, call_at, success, sign)
         bucket = _bucket(call_at, decided_at)
-        self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
         self._delays.append((group, minute // MINUTES_PER_HOUR, success, bucket, sign))
         if source is not None:
             self._opinions.append((group, source, minute, success, bucket, sign.astype(np.int8)))
+
+    def _add_decided(self, group: I32, call_at: I64, success: I8, sign: I32) -> I32:
+        """The cells of verdicts; the minutes of their calls."""
+        good, minute = (success == 1).astype(np.int32), (call_at // MINUTE_US).astype(np.int32)
+        self._cells.append({"group": group, "minute": minute, "successes": sign * good, "failures": sign * (1 - good)})
+        return minute
 
     def add_opinions(self, group: I32, source: I32, call_at: I64, success: I8, decided_at: I64, sign: I8) -> None:
         """Opinions of sources gained or withdrawn, whatever the verdicts are."""
@@ -151,9 +159,22 @@ class Deltas:
         """One opinion gained (`sign` 1) or withdrawn (-1)."""
         self._opinion_rows.append((group, call_at, success, decided_at, sign, self._source_code(source)))
 
-    def add_verdict(self, group: int, call_at: int, success: bool, decided_at: int, sign: int) -> None:  # noqa: FBT001
-        """One verdict gained (`sign` 1) or withdrawn (-1)."""
-        self._verdict_rows.append((group, call_at, success, decided_at, sign))
+    def add_verdict(
+        self,
+        group: int,
+        call_at: int,
+        success: bool,  # noqa: FBT001
+        decided_at: int,
+        sign: int,
+        *,
+        delay: bool = True,
+    ) -> None:
+        """One verdict gained (`sign` 1) or withdrawn (-1); `delay`: whether its delay counts."""
+        (self._verdict_rows if delay else self._instant_rows).append((group, call_at, success, decided_at, sign))
+
+    def add_checks(self, checks: CheckDeltas, rules: Sequence[CheckedRule]) -> None:
+        """Results of rules, which index `rules`. To be called once."""
+        self._checks, self._rules = checks, rules
 
     def add_expired_call(self, group: int, call_at: int) -> None:
         """One call closed with nothing standing."""
@@ -173,8 +194,9 @@ class Deltas:
                 if now is not None:
                     by = self._source_code(source or "")
                     self._response_rows.append((group, minute, hour, by, now, minute - call.minute, 0, sign))
-                    if call.unit:
-                        self._units.add_one(group, minute, hour, call.unit, now, sign)
+                    for rows, value in ((self._units, call.unit), (self._facets, call.facets)):
+                        if value:
+                            rows.add_one(value, group, minute, hour, now, sign)
             before = now
 
     def add_statement(
@@ -219,7 +241,8 @@ class Deltas:
         self._responses.append(
             (group, minute, hour, source, success, minute - calls.minute, ones if by_statement else 0 * ones, ones)
         )
-        self._units.add(calls, group, minute, hour, success, ones)
+        self._units.add(calls.unit, group, minute, hour, success, ones)
+        self._facets.add(calls.facets, group, minute, hour, success, ones)
 
     def add_trials(self, calls: CallPlaces, minute: I32, success: I8, before: I8, source: I32, sign: I32) -> None:
         """Verdicts at ends of minutes that differ from `before`, that of the end before, -1 for none; see `sign` above.
@@ -242,7 +265,8 @@ class Deltas:
         by = (success >= 0).nonzero()
         late, none = minute[by] - calls.minute[by], 0 * sign[by]
         self._responses.append((group[by], minute[by], hour[by], source[by], success[by], late, none, sign[by]))
-        self._units.add(calls, group, minute, hour, success, sign)
+        self._units.add(calls.unit, group, minute, hour, success, sign)
+        self._facets.add(calls.facets, group, minute, hour, success, sign)
 
     def add_statements(self, calls: CallPlaces, minute: I32, source: I32, success: I8, score: F64) -> None:
         """Assertions that entered ledgers and take effect in `minute`; `score` as for `add_scores`."""
@@ -265,6 +289,9 @@ class Deltas:
             rows = np.array(self._verdict_rows, np.int64).T
             success, sign = rows[2].astype(np.int8), rows[4].astype(np.int32)
             self.add_verdicts(rows[0].astype(np.int32), rows[1], success, rows[3], sign)
+        if self._instant_rows:
+            group, at, success, _, sign = np.array(self._instant_rows, np.int64).T
+            self._add_decided(group.astype(np.int32), at, success.astype(np.int8), sign.astype(np.int32))
         if self._opinion_rows:
             rows = np.array(self._opinion_rows, np.int64).T
             success, sign, source = rows[2].astype(np.int8), rows[4].astype(np.int8), rows[5].astype(np.int32)
@@ -272,9 +299,6 @@ class Deltas:
         if self._expired_rows:
             rows = np.array(self._expired_rows, np.int64).T
             self.add_expired_calls(rows[0].astype(np.int32), rows[1])
-        if self._trial_rows:
-            columns = np.array(self._trial_rows, np.int32).T
-            self._trials.append(dict(zip(("group", "minute", "hour", *tuple(_TRIAL)[:4]), columns, strict=True)))
         if self._response_rows:
             columns = np.array(self._response_rows, np.int32).T
             self._responses.append((*columns[:4], columns[4].astype(np.int8), *columns[5:]))
@@ -283,27 +307,38 @@ class Deltas:
             scores = np.array([score for *_, score in self._score_rows], np.float64)
             self._scores.append((group, minute, hour, source, scores))
 
+    @cached_property
+    def _trial_sums(self) -> dict[str, Any]:
+        if self._trial_rows:
+            columns = np.array(self._trial_rows, np.int32).T
+            self._trials.append(dict(zip(("group", "minute", "hour", *tuple(_TRIAL)[:4]), columns, strict=True)))
+        return summed(self._trials, ("group", "minute", "hour"), _TRIAL)
+
+    def counted_calls(self) -> CountedCalls | None:
+        """The accepted calls by group, minute and hour, once all trials are added; None where these do not say it."""
+        return None if self._attempts else counted_calls(self._trial_sums)
+
     def changes(
         self, shard: str, watermark: int, groups: list[Group], sources: list[str], segments: list[str]
     ) -> Changes:
         """The message to the group step, without rows whose differences cancel out. To be called once."""
         self._gather_rows()
         cells = summed(self._cells, ("group", "minute"), _CELL)
-        trials = summed(self._trials, ("group", "minute", "hour"), _TRIAL)
-        latencies = self._latency_table()
-        delays = self._delay_table()
+        trials = dict(self._trial_sums)
+        latencies, delays = latency_table(self._latency), delay_table(self._delays)
         values = Values(*columns_of(self._values)) if self._values else NO_VALUES
         opinions = OpinionDeltas(*columns_of(self._opinions)) if self._opinions else NO_OPINIONS
         (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
         (errors, failed_hour, failed), (unit_hour, units) = self._failed.table(), self._units.table()
-        hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour, unit_hour)
-        attempts = self._attempt_table()
-        tables = (latencies, delays, values, responses, scores, failed, opinions, attempts, units)
+        (facet_hour, facets), (said_hour, said) = self._facets.table(), self.opinion_trials.table()
+        hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour, unit_hour, facet_hour, said_hour)
+        attempts, checks = attempt_table(self._attempts), self._checks
+        tables = (latencies, delays, values, responses, scores, failed, opinions, attempts, units, facets, checks, said)
         parts = [cells.pop("group"), trials.pop("group"), *(table.code for table in tables)]
         places, late, parts = uncoded(len(groups), parts)
         chosen, code = renumbered(len(places), parts)
         of = [code[part] for part in parts]
-        used_sources, by = renumbered(len(sources), [responses.source, scores.source, opinions.source])
+        used_sources, by = renumbered(len(sources), [responses.source, scores.source, opinions.source, said.source])
         return Changes(
             shard=shard,
             watermark=watermark,
@@ -324,27 +359,10 @@ class Deltas:
             opinions=opinions._replace(code=of[8], source=by[opinions.source]),
             attempts=attempts._replace(code=of[9]),
             units=units._replace(code=of[10]),
+            facets=facets._replace(code=of[11]),
+            **check_table(self._checks._replace(code=of[12]), self._rules),
+            opinion_trials=said._replace(code=of[13], source=by[said.source]),
         )
-
-    def _latency_table(self) -> LatencyDeltas:
-        group = concatenated([x[0] for x in self._latency], np.int32)
-        minute = concatenated([x[1] for x in self._latency], np.int32)
-        bucket = sketch.value_bucket(concatenated([x[2] for x in self._latency], np.float64))
-        order, starts = runs(pack_key(group, minute, bucket, sketch.VALUE_KEY_BITS))
-        first = order[starts]
-        counts = np.diff(np.append(starts, len(order))).astype(np.int32)
-        return LatencyDeltas(group[first], minute[first], bucket[first], counts)
-
-    def _delay_table(self) -> DelayDeltas:
-        group = concatenated([x[0] for x in self._delays], np.int32)
-        hour = concatenated([x[1] for x in self._delays], np.int32)
-        success = concatenated([x[2] for x in self._delays], np.int8)
-        bucket = concatenated([x[3] for x in self._delays], np.int16)
-        sign = concatenated([x[4] for x in self._delays], np.int32)
-        order, starts = runs(pack_key(group, hour, bucket * 2 + success, delay.DELAY_KEY_BITS))
-        counts = np.add.reduceat(sign[order], starts).astype(np.int32) if len(starts) else sign[:0]
-        first = order[starts][counts != 0]
-        return DelayDeltas(group[first], hour[first], success[first], bucket[first], counts[counts != 0])
 
     def _response_table(self) -> tuple[I32, Responses]:
         if not self._responses:
@@ -362,14 +380,6 @@ class Deltas:
         level = np.clip(np.rint(score * LEVELS), -_FARTHEST_LEVEL, _FARTHEST_LEVEL).astype(np.int32)
         first, (count,) = total((group, minute, hour, source, level), (np.ones(len(group), np.int32),))
         return hour[first], Scores(group[first], minute[first], source[first], level[first], count)
-
-    def _attempt_table(self) -> Attempts:
-        if not self._attempts:
-            return NO_ATTEMPTS
-        columns = columns_of(self._attempts)
-        first, (count,) = total(columns, (np.ones(len(columns[0]), np.int32),))
-        group, minute, hour = (column[first] for column in columns)
-        return Attempts(group, minute, hour, count)
 
 
 def _bucket(call_at: I64, decided_at: I64) -> I16:

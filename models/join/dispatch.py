@@ -19,6 +19,7 @@ from models.join.seconds import Seconds, seconds
 from models.join.shard_state import ShardState
 from models.join.spoken import Spoken
 from models.join.statement_pool import NO_STATEMENT
+from models.side_messages import JudgedBatch
 
 
 class Dispatch(NamedTuple):
@@ -67,12 +68,16 @@ def dispatch(
     outcomes: OutcomeColumns,
     found: Identified,
     spoken: Spoken | None = None,
+    judged: JudgedBatch | None = None,
 ) -> Dispatch:
-    """Choose the path of each record; `spoken`: which of them are statements of sessions. O(n)."""
+    """Choose the path of each record; `spoken`: which of them are statements of sessions. O(n).
+
+    `judged`: a call that violates a contract is read record by record, as one with an `error`.
+    """
     count = len(calls.key)
     call_rows, outcome_rows = found.rows[:count], found.rows[count:]
     runs = _runs(found.keys, found.order, count)
-    again = seconds(shard, calls, found, runs.of_call)
+    again = seconds(shard, calls, found, runs.of_call, judged)
     firsts = np.ones(count, np.bool_)
     firsts[again.chosen] = False
     (records,) = firsts.nonzero()
@@ -84,6 +89,8 @@ def dispatch(
     calls_of, outcomes_of = (np.bincount(one, minlength=runs.keys) for one in of)
     is_new = (call_rows < 0) & ~found.awaited[:count] & ~calls.failed & (calls_of[runs.of_call] == 1)
     fits, voiced = _fits(shard, calls, outcomes, outcome_rows, owner, spoken)
+    if judged is not None:
+        is_new &= ~judged.states
     is_first = ~voiced & (outcomes_of[runs.of_outcome] == 1)
     is_first &= (owner >= 0) | (shard.held.calls.head[outcome_rows] == NO_STATEMENT)
     if spoken is not None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.arrays import I32, I64
+from models.arrays import I8, I32, I64
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.call_places import CallPlaces
 from models.join.contents import KNOWN
@@ -78,7 +78,8 @@ class FastPath:
         table.digest[new], table.segment[new] = calls.names[accepted], calls.segment[accepted]
         table.session[new], table.error[new] = calls.session[accepted], calls.error[accepted]
         table.filled[new] = calls.filled[accepted] | KNOWN
-        self._shard.held.units.put(new, calls.unit[accepted])
+        held.units.put(new, calls.unit[accepted])
+        held.facets.put(new, calls.facets[accepted])
         hashes = self._shard.homonyms.hashes(calls.key[accepted])
         latency_ms, cost_nano, tokens = calls.latency_ms[accepted], calls.cost_nano[accepted], calls.tokens[accepted]
         self._deltas.add_calls(CallPlaces(group, at, minute), minute, latency_ms, cost_nano, tokens, hashes)
@@ -102,7 +103,16 @@ class FastPath:
             self._deltas.add_verdicts(group, call_at, success, at, source=source)
             call_minute = table.minute[row]
             trial_minute = np.maximum(minute, call_minute)
-            places = CallPlaces(group, call_at, call_minute, self._shard.held.units.of(row))
+            held = self._shard.held
+            places = CallPlaces(group, call_at, call_minute, held.units.of(row), held.facets.of(row))
             self._deltas.add_first_trials(places, trial_minute, success, source)
             self._deltas.add_scores(places, trial_minute, source, tables.scaled(version, source, score))
+            self._add_opinion_trials(places, trial_minute, source, success)
         return FirstVerdicts(records, self._shard.groups, group, call_at, at, success)
+
+    def _add_opinion_trials(self, places: CallPlaces, minute: I32, source: I32, success: I8) -> None:
+        """The first thing that a watched source says of a call is a trial of its own."""
+        said = self._shard.watched_rows(source)
+        if len(said):
+            ones = np.ones(len(said), np.int32)
+            self._deltas.opinion_trials.add(places.part(said), minute[said], source[said], success[said], ones)

@@ -1,8 +1,8 @@
 """Holds the calls of one shard until they close, as numpy columns.
 
-A call takes about 113 bytes where every second one has a statement, and 8 more where calls have sessions. Statements
-lie in a pool beside them; `head` leads to those of a call. Calls are grouped by the hour in which they close, so
-closing never scans what is not due and never needs a timer per call.
+A call takes about 113 bytes where every second one has a statement, 8 more where calls have sessions, and 4 where they
+have facets. Statements lie in a pool beside them; `head` leads to those of a call. Calls are grouped by the hour in
+which they close, so closing never scans what is not due and never needs a timer per call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aftercall.times import HOUR_US, NEVER
 from models.arrays import I8, I32, I64, U8, U32, U64
 from models.columns.hash_index import HashIndex
 from models.columns.id_pool import IdPool
+from models.join.facets import HeldFacets
 from models.join.homonyms import Homonyms
 from models.join.statement_pool import NO_STATEMENT, StatementPool, at_places
 from models.join.units import HeldUnits
@@ -107,7 +108,7 @@ class HeldCalls:
         """What calls report of themselves, by their row."""
         self.error_minutes: dict[int, int] = {}
         """The minutes from which on that is known, of those where it did not come with the call."""
-        self.units = HeldUnits()
+        self.units, self.facets = HeldUnits(), HeldFacets()
         self._changed: RowLog | None = None
         self._hours: dict[int, list[I32]] = {}
         self._due: I32 = np.zeros(0, np.int32)
@@ -228,6 +229,7 @@ class HeldCalls:
             "keys": self.index.row_key[rows],
             "calls": self.calls.state_of(rows),
             **self.units.state_of(rows),
+            **self.facets.state_of(rows),
             "errors": at_places(self.errors, rows),
             "error_minutes": at_places(self.error_minutes, rows),
             "owners": places.astype(np.int32),
@@ -256,6 +258,7 @@ class HeldCalls:
         self.index.insert(state["keys"][new], rows[new])
         self.calls.put_state(rows, state["calls"])
         self.units.put_state(rows, state)
+        self.facets.put_state(rows, state)
         self.calls.head[rows] = NO_STATEMENT
         self.errors |= {rows.item(place): error for place, error in state["errors"].items()}
         self.error_minutes |= {rows.item(place): minute for place, minute in state["error_minutes"].items()}

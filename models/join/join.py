@@ -15,7 +15,7 @@ import numpy as np
 
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import SILENCE
-from models.arrays import I32, I64, U64, Bools
+from models.arrays import F64, I32, I64, U64, Bools
 from models.join.arrivals import Arrivals, CallColumns, OutcomeColumns
 from models.join.attempts import try_all
 from models.join.call_places import CallPlaces
@@ -32,6 +32,7 @@ from models.join.joined import Expired, Joined
 from models.join.migrations import (
     early_outcomes_in_columns,
     ends_of_waits,
+    facets_of_calls,
     ids_in_one_array,
     names_in_digests,
     statements_in_one_pool,
@@ -39,6 +40,7 @@ from models.join.migrations import (
 )
 from models.join.rules import JoinRules
 from models.join.seconds import fill
+from models.join.session_checks import SessionResults, together
 from models.join.shard_state import ShardState
 from models.join.slow_path import Bound, SlowPath
 from models.join.spoken import Spoken, mixed
@@ -46,6 +48,7 @@ from models.join.statement_pool import NO_STATEMENT
 from models.join.strangers import strange, strangers
 from models.join.strata import NONE_DECLARED, Segments, Stratum, counted_under
 from models.messages import Group, Mark
+from models.side_messages import CompletedCalls, Judge, JudgedBatch, JudgedCalls
 from models.state import Migrations
 from models.watermark import ENDED, LaneClocks, effective_minute
 
@@ -62,7 +65,7 @@ class Join:
         watermark: in microseconds, never falls; NEVER until every lane has sent a clock.
     """
 
-    STATE_VERSION: ClassVar = 8
+    STATE_VERSION: ClassVar = 9
     MIGRATIONS: ClassVar[Migrations] = {
         2: ids_in_one_array,
         3: early_outcomes_in_columns,
@@ -70,12 +73,19 @@ class Join:
         5: statements_in_one_pool,
         6: ends_of_waits,
         7: units_of_calls,
+        8: facets_of_calls,
     }
     compressible = False
     """Its rows are mostly random bytes: ids and keys."""
 
     def __init__(
-        self, rules: JoinRules, seed: int = 0, most_early: int = MOST_EARLY, segments: Segments = NONE_DECLARED
+        self,
+        rules: JoinRules,
+        seed: int = 0,
+        most_early: int = MOST_EARLY,
+        segments: Segments = NONE_DECLARED,
+        judge: Judge | None = None,
+        watched: frozenset[str] = frozenset(),
     ) -> None:
         """Hold nothing.
 
@@ -84,10 +94,13 @@ class Join:
             seed: of 64 bits, known only here: without it, ids cannot be chosen that slow the join.
             most_early: so many early outcomes may wait.
             segments: under which calls accepted from now on are counted too.
+            judge: judges the calls accepted from now on by contracts; it has no state.
+            watched: sources whose opinions are trials of their own, from now on.
         """
         self.shard = ShardState([rules], Homonyms(seed), seed)
+        self.shard.watched = watched
         self.early = EarlyOutcomes(self.shard.homonyms, seed)
-        self._most_early, self._segments = most_early, segments
+        self._most_early, self._segments, self._judge = most_early, segments, judge
         self._opinions_counted = True
         """Whether what sources say of held calls is; not after an upgrade, until the first batch."""
         self._is_full = False
@@ -98,6 +111,7 @@ class Join:
     def process(self, arrivals: Arrivals) -> Joined:
         """Apply one batch and close what its watermark has passed. O(n log n) for n records and calls due."""
         shard, calls, outcomes = self.shard, arrivals.calls, arrivals.outcomes
+        judged = self._judged(arrivals)
         others = self._lanes.others(arrivals.lane, arrivals.lanes)
         calls_clock = self._lanes.calls_before(arrivals.lane, arrivals.clock, arrivals.lanes)
         names: Sequence[Group | Stratum] = arrivals.groups
@@ -109,7 +123,8 @@ class Join:
             source=shard.local_sources(arrivals.sources, outcomes.source), wm=self._watermarks(outcomes.wm, others)
         )
         marks = self._met(arrivals.marks, others)
-        spoken = None
+        of_sessions = SessionResults(shard, self.early, arrivals.session_checks) if arrivals.session_checks else None
+        open_minute, spoken = self.watermark // MINUTE_US, None
         if arrivals.made:
             calls, outcomes, spoken = mixed(shard, arrivals, calls, outcomes)
         found = identify(shard, self.early, calls, outcomes)
@@ -117,10 +132,10 @@ class Join:
         calls, outcomes = calls._replace(key=found.keys[:count]), outcomes._replace(key=found.keys[count:])
         deltas = Deltas(shard.source_code)
         self._count_opinions(deltas)
-        paths = dispatch(shard, calls, outcomes, found, spoken)
+        paths = dispatch(shard, calls, outcomes, found, spoken, judged)
         fast = FastPath(shard, deltas).run(calls, outcomes, paths, spoken)
         filled = fill(shard, calls, paths.seconds)
-        slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock), spoken)
+        slow = SlowPath(shard, self.early, deltas, arrivals.partitions, self._bound(calls_clock), spoken, judged)
         buffered = self._buffer(outcomes, found, paths, arrivals.partitions, spoken)
         done_calls, done = paths.fast_calls.copy(), paths.fast_outcomes | buffered
         done_calls[paths.seconds.chosen], done[fast.declined] = True, False
@@ -133,13 +148,26 @@ class Join:
         rest = slow.finish(self.watermark, last=arrivals.last)
         accepted = np.concatenate((fast.accepted, rest.accepted)) if len(rest.accepted) else fast.accepted
         parts = (filled, rest.completed)
-        completed = complete(calls, parts, deltas, shard.homonyms)
+        filling = Filled.joined(parts)
+        completed = complete(calls, filling, deltas, shard.homonyms)
         if spoken is not None:
             # An outcome of a session is counted there, however many calls it reaches.
             rest.tally["outcomes"] -= int(np.count_nonzero(done & spoken.made))
-        attempts = try_all(shard, calls, (_first_records(calls, accepted), *parts), deltas)
+        first = _first_records(calls, accepted)
+        attempts = try_all(shard, calls, (first, *parts), deltas)
         rest.tally.update(attempts=len(attempts), failures=len(attempts))
         rest.tally.update(completed=len(filled.chosen), duplicates=len(paths.seconds.chosen) - len(filled.chosen))
+        checked = None
+        if judged is not None:
+            counted = deltas.counted_calls()
+            of_first = JudgedCalls(first.chosen, first.group, shard.groups, first.at, first.minute, counted)
+            checked = judged.checked(of_first, _completed(shard, calls, filling, completed.latency_ms))
+        if of_sessions is not None and self._judge is not None:
+            in_sessions = of_sessions.checked(calls, first, filling, self._judge, open_minute)
+            checked = in_sessions if checked is None else together(checked, in_sessions)
+        if checked is not None:
+            deltas.add_checks(checked.deltas, checked.rules)
+            rest.tally.update(checks_disagreed=checked.disagreed)
         changes = deltas.changes(arrivals.shard, self.watermark, shard.groups, shard.sources, shard.segments)
         return Joined(
             changes=changes._replace(marks=marks),
@@ -154,7 +182,14 @@ class Join:
             completed=completed,
             attempts=attempts,
             judged=tuple(more.judged for more in fast.more),
+            checks=() if checked is None else checked.rows,
+            uses=() if checked is None else checked.uses,
         )
+
+    def _judged(self, arrivals: Arrivals) -> JudgedBatch | None:
+        if self._judge is None or not len(arrivals.calls.key):
+            return None
+        return self._judge.judge(arrivals.groups, arrivals.calls, arrivals.text_results, arrivals.tool_paths)
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and arrays; not a copy. Changes count from here on."""
@@ -185,14 +220,17 @@ class Join:
         seed: int = 0,
         most_early: int = MOST_EARLY,
         segments: Segments = NONE_DECLARED,
+        judge: Judge | None = None,
+        watched: frozenset[str] = frozenset(),
     ) -> Join:
         """The shard as it was; `rules` and `segments` apply to calls accepted from now on. All others may differ.
 
         Raises:
             StateError: the rules have changed too often.
         """
-        join = cls(rules, seed, most_early, segments)
+        join = cls(rules, seed, most_early, segments, judge, watched)
         join.shard = ShardState.from_state(state, rules, seed)
+        join.shard.watched = watched
         join.early = EarlyOutcomes.from_state(state["waiting"], join.shard.homonyms, seed)
         join.watermark = state["watermark"]
         join._lanes = LaneClocks.from_state(state["lanes"])
@@ -276,7 +314,14 @@ def _first_records(calls: CallColumns, accepted: I64) -> Filled:
     """What the first records of calls fill."""
     at, new = calls.at[accepted], calls.filled[accepted]
     minute = effective_minute(at, calls.wm[accepted])
-    return Filled(accepted, calls.group[accepted], at, minute, new, calls.unit[accepted])
+    had = np.zeros_like(new)
+    return Filled(accepted, calls.group[accepted], at, minute, new, calls.unit[accepted], had, calls.facets[accepted])
+
+
+def _completed(shard: ShardState, calls: CallColumns, filling: Filled, latency_ms: F64) -> CompletedCalls:
+    """The calls that a record completes, to be judged by what it brings."""
+    minute = filling.takes_effect(calls)
+    return CompletedCalls(filling.chosen, filling.group, shard.groups, filling.at, minute, filling.had, latency_ms)
 
 
 def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:
@@ -292,8 +337,8 @@ def _expire(shard: ShardState, deltas: Deltas, rows: I32) -> Expired:
         deltas.add_verdicts(group[decided], call_at[decided], verdicts, ends[decided])
         minute = (shard.closing_times(by_silence) // MINUTE_US).astype(np.int32)
         source = np.full(len(minute), shard.source_code(SILENCE), np.int32)
-        units = shard.held.units.of(by_silence)
-        places = CallPlaces(group[decided], call_at[decided], table.minute[by_silence], units)
+        rare = shard.held.units.of(by_silence), shard.held.facets.of(by_silence)
+        places = CallPlaces(group[decided], call_at[decided], table.minute[by_silence], *rare)
         deltas.add_first_trials(places, minute, verdicts, source, by_statement=False)
     return Expired(table.ids.texts(rows), shard.groups, group, call_at, np.where(decided, ends, NEVER), silence)
 

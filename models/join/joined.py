@@ -14,6 +14,7 @@ import numpy as np
 from models.arrays import F64, I8, I32, I64, U8, U32, Bools, Objects
 from models.columns.id_column import texts_of
 from models.messages import Changes, Erased, Group
+from models.side_messages import CheckRow, Uses
 
 
 class FirstVerdicts(NamedTuple):
@@ -222,3 +223,5 @@ class Joined(NamedTuple):
     completed: Completed = NO_COMPLETIONS
     attempts: Sequence[AttemptRow] = ()
     judged: tuple[Judged, ...] = ()
+    checks: Sequence[CheckRow] = ()
+    uses: Sequence[Uses] = ()

@@ -32,6 +32,11 @@ def coded_one(call: CallPlace) -> int:
     return call.group + int(late) * _STRIDE
 
 
+def has_late(codes: I32) -> bool:
+    """Whether some of these codes, at least one, are of late calls."""
+    return int(np.maximum.reduce(codes)) >= _STRIDE
+
+
 def uncoded(count: int, columns: list[I32]) -> tuple[I64, tuple[int, ...], list[I32]]:
     """Codes of `count` groups and of late calls in them, numbered as places.
 

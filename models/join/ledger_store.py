@@ -27,19 +27,19 @@ class LedgerStore:
         """The ledgers of the calls at `rows`; `call_ids` by key, for those whose id is not kept."""
         shard, held, table = self._shard, self._held, self._held.calls
         contents = map(Contents, *(column[rows].tolist() for column in _contents(table)))
-        columns, of_rows = (table.group, table.at, table.minute, table.rules), held.units.of(rows)
-        units = [0] * len(rows) if of_rows is None else of_rows.tolist()
+        columns, rare = (table.group, table.at, table.minute, table.rules), (held.units.of(rows), held.facets.of(rows))
+        beside = zip(*([0] * len(rows) if column is None else column.tolist() for column in rare), strict=True)
         keys, known = held.index.row_key[rows].tolist(), table.ids.known(rows).tolist()
         stored_ids = [text if is_known else None for text, is_known in zip(table.ids.texts(rows), known, strict=True)]
         values = (column[rows].tolist() for column in columns)
-        for key, row, statements, stored_id, unit, group, at, minute, version, had in zip(
-            keys, rows.tolist(), self._statements(rows), stored_ids, units, *values, contents, strict=True
+        for key, row, statements, stored_id, of_call, group, at, minute, version, had in zip(
+            keys, rows.tolist(), self._statements(rows), stored_ids, beside, *values, contents, strict=True
         ):
             # Earlier versions did not keep the id of a call with a single statement; the record that opens it has it.
             call_id, error = stored_id or call_ids.get(key, ""), held.errors.get(row)
             rules, task, late = shard.versions[version], shard.groups[group][0], held.error_minutes.get(row)
             place = key, row, call_id, group, at, minute, version
-            yield OpenLedger(*place, had, error, statements, rules, task, late, unit)
+            yield OpenLedger(*place, had, error, statements, rules, task, late, *of_call)
 
     def add_calls(self, ledgers: list[OpenLedger]) -> None:
         """Hold new calls; sets `row` of their ledgers."""
@@ -56,6 +56,7 @@ class LedgerStore:
         table.rules[rows] = [ledger.version for ledger in ledgers]
         table.verdict[rows] = PENDING
         self._held.units.put(rows, np.array([ledger.unit for ledger in ledgers], np.uint64))
+        self._held.facets.put(rows, np.array([ledger.facets for ledger in ledgers], np.uint32))
         for ledger, row in zip(ledgers, rows.tolist(), strict=True):
             ledger.row = row
         self.save_contents(ledgers)
@@ -87,7 +88,7 @@ class LedgerStore:
         held.note_lengths(rows, np.array([len(ledger.statements) for ledger in ledgers]))
         self._shard.note_kinds(owners, statements)
         # What the columns take for editions is what their own rules allow as such.
-        held.note(IS_MIXED, rows[[ledger.said_twice for ledger in ledgers]])
+        held.note(IS_MIXED, rows[[ledger.said_twice or ledger.violates for ledger in ledgers]])
 
     def _statements(self, rows: I32) -> list[list[Statement]]:
         """The statements on each of the calls at `rows`, in the order of their arrival."""

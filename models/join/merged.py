@@ -60,7 +60,8 @@ def _held(parts: list[State]) -> State:
         "gone": np.concatenate([part["gone"] for part in parts]),
         "keys": np.concatenate([part["keys"] for part in parts])[rows],
         "calls": _with_ids([part["calls"] for part in parts], rows),
-        **_units(parts, rows),
+        **_rare(parts, "units", np.uint64, rows),
+        **_rare(parts, "facets", np.uint32, rows),
         "errors": _by_place(parts, "errors", [len(part["keys"]) for part in parts], rows),
         "error_minutes": _by_place(parts, "error_minutes", [len(part["keys"]) for part in parts], rows),
         "owners": owners,
@@ -71,12 +72,12 @@ def _held(parts: list[State]) -> State:
     }
 
 
-def _units(parts: list[State], rows: I64) -> State:
+def _rare(parts: list[State], name: str, dtype: Any, rows: I64) -> State:
     """Parts have none where none of their calls has one, or an earlier version stored them."""
-    if not any("units" in part for part in parts):
+    if not any(name in part for part in parts):
         return {}
-    units = [part.get("units", np.zeros(len(part["keys"]), np.uint64)) for part in parts]
-    return {"units": np.concatenate(units)[rows]}
+    columns = [part.get(name, np.zeros(len(part["keys"]), dtype)) for part in parts]
+    return {name: np.concatenate(columns)[rows]}
 
 
 def _waiting(parts: list[Any]) -> State:

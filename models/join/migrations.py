@@ -117,6 +117,11 @@ def units_of_calls(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
+def facets_of_calls(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 8 to 9: held calls may have facets; those of before have none."""
+    return state
+
+
 def with_ends(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Stored early outcomes, and changes of them in order, of version 6 as those of version 7."""
     waits: list[int] = []

@@ -23,6 +23,7 @@ from models.join.joined import NO_STATED, NONE_JUDGED, Judged, Stated
 from models.join.opinions_in_columns import NEWEST, After, Said, combined, follow, opinions
 from models.join.repeats import repeats, suspects
 from models.join.shard_state import ShardState
+from models.join.source_ledgers import SourceLedgers
 from models.join.spoken import Spoken
 from models.join.statement_pool import at_places
 
@@ -240,6 +241,7 @@ class MoreStatements:
         self._add_verdicts(read.calls, before, changed & (before.success != PENDING), -1)
         self._add_verdicts(read.calls, now, changed & (now.success != PENDING), 1)
         self._add_opinions(read, old, every)
+        self._add_opinion_trials(read, old, every)
         gained = [int(np.count_nonzero(now.success == what)) for what in (SUCCESS, FAILURE)]
         lost = [int(np.count_nonzero(before.success == what)) for what in (SUCCESS, FAILURE)]
         judged = Judged(
@@ -289,8 +291,9 @@ class MoreStatements:
 
     def _places(self, rows: I32) -> CallPlaces:
         """Where differences of the calls at `rows` count."""
-        table, units = self._table, self._shard.held.units
-        return CallPlaces(table.group[rows], table.at[rows], table.minute[rows], units.of(rows))
+        table, held = self._table, self._shard.held
+        rare = held.units.of(rows), held.facets.of(rows)
+        return CallPlaces(table.group[rows], table.at[rows], table.minute[rows], *rare)
 
     def _add_verdicts(self, rows: I32, verdicts: _Verdicts, chosen: Bools, sign: int) -> None:
         """Verdicts gained or withdrawn, of the `chosen` calls."""
@@ -305,6 +308,18 @@ class MoreStatements:
             call, source, success, at = read.opinions(some, self._pool.source[read.rows])
             rows, signs = read.calls[call], np.full(len(call), sign, np.int8)
             self._deltas.add_opinions(self._table.group[rows], source, self._table.at[rows], success, at, signs)
+
+    def _add_opinion_trials(self, read: _Ledgers, old: I64, every: I64) -> None:
+        """Trials of single sources that are watched, likewise: as if each were alone on its call."""
+        source = self._pool.source[read.rows]
+        watched = self._shard.watched_rows(source)
+        if not len(watched):
+            return
+        ledgers_of = SourceLedgers.of(read.call, source, read.minute, read.is_new, watched)
+        for some, sign in ((old, -1), (every, 1)):
+            found = ledgers_of.ends(some, read.says, read.said)
+            calls, signs = self._places(read.calls[read.call[found.by]]), np.full(len(found.by), sign, np.int32)
+            self._deltas.opinion_trials.add(calls, found.minute, source[found.by], found.success, signs)
 
     def _add_trials(self, read: _Ledgers, old: I64, every: I64) -> None:
         """Trials with the new statements, and without them taken back: none differs before the first of these."""

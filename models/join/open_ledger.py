@@ -21,11 +21,13 @@ class OpenLedger:
         contents: what its records have had, those of this batch included.
         error_minute: the minute from which on its `error` is known, None where it came with the call.
         unit: see `models.join.units`.
+        facets: see `models.join.facets`.
         size: how many statements it had when it was opened.
         stored: whether it was held before this batch.
         had_error: whether it had its error then.
         completed: whether a record of this batch has completed it.
         said_twice: whether this batch has added a further statement of an outcome of a session.
+        violates: whether this batch has added a statement of the pipeline's own: delays of these are not learned.
         horizon_ends: up to when outcomes count.
         closes: the call closes once the watermark is later.
         required: the sources that all must say success.
@@ -45,11 +47,13 @@ class OpenLedger:
     task: str
     error_minute: int | None = None
     unit: int = 0
+    facets: int = 0
     size: int = field(init=False)
     stored: bool = field(init=False)
     had_error: bool = field(init=False)
     completed: bool = field(init=False, default=False)
     said_twice: bool = field(init=False, default=False)
+    violates: bool = field(init=False, default=False)
     horizon_ends: int = field(init=False)
     closes: int = field(init=False)
     required: tuple[str, ...] = field(init=False)

@@ -86,6 +86,11 @@ class Opinions:
             if one is not None and one.success is not None
         }
 
+    def says(self, source: str) -> bool | None:
+        """What one source says; None where it says nothing or abstains."""
+        opinion = self._of(source)
+        return None if opinion is None else opinion.success
+
     def _entered(self, statement: Statement) -> _Voice | None:
         """Note a statement; the voice on which it bears, None where there is none yet."""
         if statement.retract and statement.retracts is not None:

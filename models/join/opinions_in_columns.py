@@ -126,6 +126,11 @@ def opinions(said: Said, order: I64) -> SourceOpinions:
     return SourceOpinions(success[back], newest[back], since[back])
 
 
+def newest_so_far(number: I64, order: I64) -> I64:
+    """The latest place in the ledgers so far, in an `order` of places; `number`: of call and source, in runs."""
+    return _running_max(_first_of(number), order)
+
+
 def _sums(said: Said, order: I64, by_source: I64, first: Bools, what: int) -> I64:
     """How many voices of the source say `what` after each statement; in the order of `by_source`."""
     by_voice = stable_order((said.call[order], said.source[order], said.author[order]))

@@ -13,7 +13,7 @@ from models.join.statement_pool import MANY_EDITIONS
 
 _ODD: Final = np.uint64(0xD6E8FEB86659FD93)
 REPEATED: Final = ""
-"""In place of a detail: the outcome equals a record of its id in all deciding fields."""
+"""In place of a detail: the outcome is a duplicate of a record of its id."""
 
 
 def repeats(shard: ShardState, calls: I32, call: I64, rows: I32) -> dict[int, str]:
@@ -73,4 +73,7 @@ def _problem(shard: ShardState, call: int, fields: tuple[Any, ...], first: tuple
     if fields[:2] != first[:2]:
         return second_record("source" if fields[0] != first[0] else "author", source)
     rules = shard.versions[shard.held.calls.rules.item(call)].verdict
-    return None if fields is first or source in rules.revising else second_record("same_id", source)
+    if fields is first or source in rules.revising:
+        return None
+    # Behind source, author and time.
+    return REPEATED if fields[3:] == first[3:] else second_record("same_id", source)

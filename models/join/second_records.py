@@ -27,10 +27,11 @@ def problem_of(statement: Statement, first: Statement | None, *, repeats: bool, 
         return "no_verdict", details.no_verdict(statement.source, revises=revises)
     if first is None:
         return None
-    if repeats:
+    revises = first.source in rules.revising
+    if repeats or (not revises and statement.says_the_same(first)):
         return DUPLICATE
     field = _differing(statement, first)
-    if field is None and first.source in rules.revising:
+    if field is None and revises:
         return None
     return "conflict", details.second_record(field or "same_id", first.source)
 

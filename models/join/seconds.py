@@ -17,6 +17,7 @@ from models.join.completions import Filled
 from models.join.contents import ERROR_BIT, FIELDS, KNOWN, LATENCY_BIT, MOST_APART_US, SESSION_BIT
 from models.join.identity import Identified
 from models.join.shard_state import ShardState
+from models.side_messages import JudgedBatch
 
 _MOST_RECORDS: Final = 8
 """Of one call in one batch: each is a turn of its own."""
@@ -29,18 +30,20 @@ class Seconds(NamedTuple):
         chosen: indices of the batch's calls; those of one call in reading order.
         owner: for each, the call of the batch that it completes; -1 where that was held before.
         new: what each fills, as bits.
+        had: what its call had before.
     """
 
     chosen: I64
     owner: I64
     new: U32
+    had: U32
 
     def where(self, kept: Bools) -> Seconds:
         """Those that a mask selects."""
-        return Seconds(self.chosen[kept], self.owner[kept], self.new[kept])
+        return Seconds(self.chosen[kept], self.owner[kept], self.new[kept], self.had[kept])
 
 
-NO_SECONDS: Final = Seconds(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32))
+NO_SECONDS: Final = Seconds(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.uint32),) * 2)
 
 
 class _Owners(NamedTuple):
@@ -57,10 +60,12 @@ class _Owners(NamedTuple):
     error: U32
 
 
-def seconds(shard: ShardState, calls: CallColumns, found: Identified, numbers: I64) -> Seconds:
+def seconds(
+    shard: ShardState, calls: CallColumns, found: Identified, numbers: I64, judged: JudgedBatch | None = None
+) -> Seconds:
     """The records of the batch that may be taken here: provided that, where there is an owner, it is held by then.
 
-    `numbers`: of the key of each call, from 0.
+    `numbers`: of the key of each call, from 0. `judged`: records that may be a failure are taken one by one.
     """
     records, runs = _of_calls_with_several(calls, found, numbers)
     if not len(records):
@@ -72,14 +77,17 @@ def seconds(shard: ShardState, calls: CallColumns, found: Identified, numbers: I
     turn = np.arange(len(records)) - firsts[owner]
     is_second = (turn > 0) | (owners.row[owner] >= 0)
     taken = np.diff(firsts, append=len(records)) <= _MOST_RECORDS
-    new = np.zeros(len(records), np.uint32)
+    if judged is not None:
+        taken[owner[is_second & judged.may_state[records]]] = False
+    new, had = np.zeros(len(records), np.uint32), np.zeros(len(records), np.uint32)
     for one in range(min(int(turn.max()) + 1, _MOST_RECORDS)):
         (now,) = ((turn == one) & is_second).nonzero()
+        had[now] = owners.filled[owner[now]]
         new[now], fits = _fill(owners, owner[now], calls, records[now])
         taken[owner[now]] &= fits
     kept = is_second & taken[owner]
     first = np.where(owners.row >= 0, -1, owners.first)
-    return Seconds(records[kept], first[owner[kept]], new[kept])
+    return Seconds(records[kept], first[owner[kept]], new[kept], had[kept])
 
 
 def fill(shard: ShardState, calls: CallColumns, found: Seconds) -> Filled:
@@ -91,9 +99,11 @@ def fill(shard: ShardState, calls: CallColumns, found: Seconds) -> Filled:
     (named,) = (new & SESSION_BIT).nonzero()
     table.session[rows[named]] = calls.session[chosen[named]]
     shard.held.touch(rows)
-    units = shard.held.units.of(rows)
+    units, facets = shard.held.units.of(rows), shard.held.facets.of(rows)
     unit = np.zeros(len(rows), np.uint64) if units is None else units
-    return Filled(chosen, table.group[rows], table.at[rows], table.minute[rows], new, unit)
+    facet = np.zeros(len(rows), np.uint32) if facets is None else facets
+    had = found.had[filling]
+    return Filled(chosen, table.group[rows], table.at[rows], table.minute[rows], new, unit, had, facet)
 
 
 def _of_calls_with_several(calls: CallColumns, found: Identified, numbers: I64) -> tuple[I64, I64]:

@@ -11,6 +11,7 @@ from aftercall.vocabulary import CALL, SILENCE
 from models.join.call_places import UNKNOWN, CallPlace, Known
 from models.join.deltas import Deltas
 from models.join.joined import Judgement, StatementRow
+from models.join.judging import is_own
 from models.join.ledger import UNDECIDED, End, Reading, Verdict
 from models.join.open_ledger import OpenLedger
 from models.join.shard_state import ShardState
@@ -35,7 +36,7 @@ class Settlement:
 
     def __init__(self, shard: ShardState, deltas: Deltas, tally: Counter[str]) -> None:
         """Differences go to `deltas`, counts to `tally`."""
-        self._groups = shard.groups
+        self._shard, self._groups = shard, shard.groups
         self._deltas = deltas
         self._tally = tally
         self.judgements: list[Judgement] = []
@@ -60,6 +61,7 @@ class Settlement:
                 self._emit_verdict(ledger, now, decision, is_news=is_news)
         if len(ledger.statements) > ledger.size:
             self._replace_opinions(ledger, before, now)
+            self._replace_opinion_trials(ledger)
             self._add_statements(ledger)
             self._emit_statements(ledger, before.stands, now.stands)
 
@@ -80,11 +82,15 @@ class Settlement:
     def _replace_verdict(self, ledger: OpenLedger, old: Verdict, new: _Decision) -> None:
         """Cells and delays: take the old verdict off, add the new one."""
         old_at, _ = _decided(old, ledger.at)
-        if (old.success, old_at) == (new.verdict.success, new.at):
+        learned = _is_learned(old), _is_learned(new.verdict)
+        if (old.success, old_at, learned[0]) == (new.verdict.success, new.at, learned[1]):
             return
-        for success, at, sign in ((old.success, old_at, -1), (new.verdict.success, new.at, 1)):
+        for success, at, sign, delay in (
+            (old.success, old_at, -1, learned[0]),
+            (new.verdict.success, new.at, 1, learned[1]),
+        ):
             if success is not None:
-                self._deltas.add_verdict(ledger.group, ledger.at, success, at, sign)
+                self._deltas.add_verdict(ledger.group, ledger.at, success, at, sign, delay=delay)
                 self._tally["successes" if success else "failures"] += sign
 
     def _replace_opinions(self, ledger: OpenLedger, before: Reading, now: Reading) -> None:
@@ -93,6 +99,14 @@ class Settlement:
             for source, (success, at) in opinions.items():
                 if others.get(source) != (success, at):
                     self._deltas.add_opinion(ledger.group, ledger.at, source, success, at, sign)
+
+    def _replace_opinion_trials(self, ledger: OpenLedger) -> None:
+        """Take the trials of watched sources off as they were, and add them as they are."""
+        codes = self._shard.watched_codes() if self._shard.watched else {}
+        if codes:
+            for size, sign in ((ledger.size, -1), (len(ledger.statements), 1)):
+                statements, rules = ledger.statements[:size], ledger.rules.verdict
+                self._deltas.opinion_trials.add_ledger(_place(ledger), statements, rules, codes, sign)
 
     def _emit_verdict(self, ledger: OpenLedger, now: Reading, decision: _Decision, *, is_news: bool) -> None:
         statement = decision.verdict.statement
@@ -119,7 +133,8 @@ class Settlement:
         """Count the assertions that are new."""
         success = ledger.rules.verdict.success
         for s in ledger.statements[ledger.size :]:
-            if not s.retract:
+            # Its own ones are none that a source has sent: no source falls silent, or grows, with them.
+            if not s.retract and not is_own(s.outcome_id):
                 asserted = success(s.source, s.given, s.score)
                 minute = max(ledger.minute, s.minute)
                 score = ledger.rules.verdict.scaled(s.source, s.score)
@@ -152,7 +167,12 @@ class Settlement:
 
 
 def _place(ledger: OpenLedger) -> CallPlace:
-    return CallPlace(ledger.group, ledger.at, ledger.minute, ledger.unit)
+    return CallPlace(ledger.group, ledger.at, ledger.minute, ledger.unit, ledger.facets)
+
+
+def _is_learned(verdict: Verdict) -> bool:
+    """Whether its delay is one of those by which others are expected: a violation is found as the call comes."""
+    return verdict.statement is None or not is_own(verdict.statement.outcome_id)
 
 
 def _decided(verdict: Verdict, call_at: int) -> tuple[int, str | None]:

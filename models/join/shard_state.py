@@ -27,6 +27,7 @@ from models.state import StateError
 _MOST_VERSIONS = 255
 """A held call stores the version of its rules in one byte."""
 _MANY_NAMES = 1024
+_NO_ROWS: I64 = np.zeros(0, np.int64)
 _NO_AUTHOR = ""
 """In place of the author of statements without one."""
 
@@ -62,6 +63,8 @@ class ShardState:
         self.segments: list[str] = []
         """Of each of `groups`, the segment of its calls; empty for those without one."""
         self.sources: list[str] = []
+        self.watched: frozenset[str] = frozenset()
+        """Sources whose opinions are trials of their own."""
         self.authors = Names[str]([_NO_AUTHOR])
         self.held = HeldCalls(self.closing_times, homonyms, seed)
         self._group_code: dict[Group | Stratum, int] = {}
@@ -150,6 +153,16 @@ class ShardState:
             code = self._source_code[source] = len(self.sources)
             self.sources.append(source)
         return code
+
+    def watched_codes(self) -> dict[str, int]:
+        """The codes of the watched sources that have said something."""
+        return {name: self._source_code[name] for name in sorted(self.watched) if name in self._source_code}
+
+    def watched_rows(self, sources: I32) -> I64:
+        """Which rows are by sources that are watched, given the codes of their sources."""
+        if not self.watched:
+            return _NO_ROWS
+        return np.flatnonzero(np.isin(sources, list(self.watched_codes().values())))
 
     def local_sources(self, sources: list[str], codes: I32) -> I32:
         """The shard's codes for a batch's codes of sources; learns only sources that occur in `codes`."""

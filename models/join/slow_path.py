@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Final, NamedTuple
 
@@ -17,19 +17,21 @@ from aftercall.times import MINUTE_US, NEVER
 from models.arrays import I32, I64, U64
 from models.join.arrivals import CallColumns, OutcomeColumns
 from models.join.call_places import CallPlaces
-from models.join.completions import Filled
+from models.join.completions import Filled, filled_latency
 from models.join.contents import ERROR_BIT, KNOWN, UNKNOWN_NAME, Contents, differing, filled_by
 from models.join.deltas import Deltas
 from models.join.dispatch import Dispatch
 from models.join.early_outcomes import EarlyOutcome, EarlyOutcomes
 from models.join.held_calls import fold_digest
 from models.join.joined import Judgement, Refusal, StatementRow
+from models.join.judging import statement_of
 from models.join.ledger import Statement
 from models.join.open_ledger import OpenLedger
 from models.join.open_ledgers import OpenLedgers
 from models.join.second_records import DUPLICATE, Problem, problem_of
 from models.join.shard_state import ShardState
 from models.join.spoken import Spoken
+from models.side_messages import ContractFailure, JudgedBatch
 from models.watermark import effective_minute
 
 _FALLBACK: Final = " (a call that fell back to another model is one record, with the models that failed in 'attempts')"
@@ -71,9 +73,10 @@ class SlowPath:
         partitions: list[str],
         bound: Bound,
         spoken: Spoken | None = None,
+        judged: JudgedBatch | None = None,
     ) -> None:
         """Differences go to `deltas`; `partitions` are the batch's, for dead letters; `bound` is that of `early`."""
-        self._bound, self._spoken = bound, spoken
+        self._bound, self._spoken, self._judged = bound, spoken, judged
         self._shard = shard
         self._early = early
         self._deltas = deltas
@@ -179,10 +182,16 @@ class SlowPath:
         if not new:
             self._tally["duplicates"] += 1
             return
-        error = calls.records[i].error if new & ERROR_BIT else None
+        error, had = calls.records[i].error if new & ERROR_BIT else None, ledger.contents.filled
         ledger.complete(contents._replace(filled=contents.filled | new), error, max(at, wm) // MINUTE_US)
-        self._completed.append((i, ledger.group, ledger.at, ledger.minute, new, ledger.unit))
+        place = ledger.group, ledger.at, ledger.minute
+        self._completed.append((i, *place, new, ledger.unit, had, ledger.facets))
         self._tally["completed"] += 1
+        if self._judged is not None and self._judged.may_state[i]:
+            latency_ms = filled_latency(calls.latency_ms.item(i), new, at - ledger.at)
+            group = self._shard.groups[ledger.group]
+            failures = self._judged.completing(i, group, ledger.at, had, latency_ms)
+            self._state_failures(ledger, failures, max(at, wm) // MINUTE_US)
 
     def _accept(self, calls: CallColumns, i: int, key: int, wm: int) -> None:
         """Hold a new call, and enter the early outcomes that waited for it."""
@@ -201,15 +210,25 @@ class SlowPath:
             rules=shard.rules,
             task=shard.groups[group][0],
             unit=calls.unit.item(i),
+            facets=calls.facets.item(i),
         )
         self._ledgers.add(ledger)
         self._accepted.append(i)
         self._tally["calls"] += 1
+        if self._judged is not None and self._judged.states[i]:
+            self._state_failures(ledger, self._judged.failures(i), ledger.minute)
         for outcome in self._early.pop(key):
             self._tally["waiting"] -= 1
             problem = self._enter(ledger, outcome.statement)
             if problem is not None:
                 self._refuse_early(*problem, outcome)
+
+    def _state_failures(self, ledger: OpenLedger, failures: Sequence[ContractFailure], minute: int) -> None:
+        """Enter violations of contracts into a ledger; of one contract the first that is found is its statement."""
+        for failure in failures:
+            if ledger.first(failure.outcome_id) is None:
+                ledger.violates = True
+                ledger.enter(statement_of(failure, ledger.at, minute))
 
     def _outcome(self, outcomes: OutcomeColumns, i: int, key: int, wm: int, statement: Statement) -> None:
         ledger = self._open_ledger(key, wm)

@@ -135,10 +135,14 @@ class Statement(NamedTuple):
         return self.at, self.outcome_id, self.edition
 
     def deciding(self) -> Deciding:
-        """The fields in which a duplicate equals a record of its id."""
+        """The fields in which a duplicate equals a record of its id that may be revised."""
         return (
             self.at, self.source, self.author, self.given, self.score, self.retract or self.bare, self.retracts
         )  # fmt: skip
+
+    def says_the_same(self, other: Statement) -> bool:
+        """Whether it equals another in all of these but the time, as where a sender takes that of each delivery."""
+        return self.deciding()[1:] == other.deciding()[1:]
 
 
 Deciding = tuple[int, str | None, str | None, bool | None, float | None, bool, str | None]

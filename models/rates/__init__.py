@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from models.rates.check_cells import CheckCells, FrozenChecks
+from models.rates.contract_uses import ContractUses
 from models.rates.rate_cells import RateCells
 from models.rates.segment_cells import FrozenSegments, SegmentCells
 from models.rates.source_cells import FrozenSources, SourceCells
@@ -10,6 +12,9 @@ from models.rates.tables import FrozenRates, RateTable
 from models.rates.tool_cells import FrozenTools, Tool, ToolCells, ToolUses
 
 __all__ = [
+    "CheckCells",
+    "ContractUses",
+    "FrozenChecks",
     "FrozenRates",
     "FrozenSegments",
     "FrozenSources",

@@ -15,7 +15,7 @@ import numpy as np
 
 from aftercall.records import Alert, Recommendation
 from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
-from aftercall.vocabulary import EVERY_TASK, OTHER
+from aftercall.vocabulary import CONTRACT, EVERY_TASK, OTHER
 from models.arrays import F64, I64
 from models.messages import Closed
 from models.routing.arm_counts import (
@@ -135,6 +135,8 @@ class Routing:
         end = max(closed.through * MINUTE_US, self._through)
         alerts_by_task: dict[str, list[tuple[int, Alert]]] = {}
         for alert in alerts:
+            if alert.kind == CONTRACT:
+                continue  # what of it counts for routing is in the success rate
             names = [alert.task_type] if alert.task_type != EVERY_TASK else list(self._tasks)
             for name in names:
                 alerts_by_task.setdefault(name, []).append((min(max(_minute_end(alert), self._through), end), alert))

@@ -27,12 +27,18 @@ def fate(said: SaidId | None, one: Utterance, revises: frozenset[str]) -> Fate:
         return Fate("no_verdict", _NOT_REVISED)
     if said is None:
         return Fate("no_verdict", _UNSEEN) if one.bare else NEW_ID
-    if any(one.deciding() == other.deciding() for other in said.utterances):
+    if any(one.deciding() == other.deciding() for other in said.utterances) or _says_it_again(said, one):
         return SAID_BEFORE
     differing = _differing(said, one)
     if differing is None:
         return EDITION
     return Fate("conflict", f"outcome_id '{said.outcome_id}' of this session came before with another {differing}")
+
+
+def _says_it_again(said: SaidId, one: Utterance) -> bool:
+    """Whether a record of an id that is not revised says the same of the same calls, at another time."""
+    first = said.utterances[0]
+    return not said.revises and one.says_the_same(first) and one.subject == first.subject
 
 
 def _differing(said: SaidId, one: Utterance) -> str | None:
@@ -44,7 +50,7 @@ def _differing(said: SaidId, one: Utterance) -> str | None:
         return "author"
     if one.retracts is not None or first.retracts is not None:
         return "retracts"
-    if not said.revises and not any(one.repeats(other) for other in said.utterances):
+    if not said.revises and not one.says_the_same(first):
         return "content, and its source has `same_id = conflict`"
     if one.asserts and asserting is not None and one.subject != asserting.subject:
         return "scope" if one.scope != asserting.scope else "call_id"

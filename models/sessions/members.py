@@ -184,6 +184,10 @@ class SessionMembers:
         crowd = self._crowds.get(row)
         return (crowd.ordered if crowd is not None else self._up_to(row, 2**63 - 1))[0][2]
 
+    def place_of(self, row: int) -> tuple[int, str]:
+        """Time and id of the call at a row, by which those of a session are in order."""
+        return self._calls.at.item(row), self._calls.ids.get(row)
+
     def _up_to(self, row: int, at: int) -> list[tuple[int, str, int]]:
         """(at, call_id, row) of the calls of a session up to a time, in order."""
         if (crowd := self._crowds.get(row)) is not None:
@@ -266,14 +270,22 @@ class SessionMembers:
 
     def erase_call(self, key: int, call_id: str) -> None:
         """Take a call out of its sessions, and as a parent. O(calls)."""
-        calls, used = self._calls, self._used()
-        for row in used[calls.key[used] == np.uint64(key)].tolist():
-            if calls.ids.get(row) == call_id:
-                self.remove(calls.session.item(row), row)
+        calls = self._calls
+        for row in self._rows_of(key, call_id):
+            self.remove(calls.session.item(row), row)
         parents = self._used()
         parents = parents[calls.parents.known(parents)]
         words = np.repeat(words_of([call_id]), len(parents), 0)
         calls.parents.drop(parents[calls.parents.same(parents, words, lambda _: call_id)])
+
+    def sessions_of(self, key: int, call_id: str) -> list[str]:
+        """The ids of the sessions that know a call. O(calls)."""
+        return [self.sessions.id_of(self._calls.session.item(row)) for row in self._rows_of(key, call_id)]
+
+    def _rows_of(self, key: int, call_id: str) -> list[int]:
+        used = self._used()
+        same: list[int] = used[self._calls.key[used] == np.uint64(key)].tolist()
+        return [row for row in same if self._calls.ids.get(row) == call_id]
 
     def _used(self) -> I32:
         rows = np.arange(len(self._calls.key), dtype=np.int32)

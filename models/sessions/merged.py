@@ -15,6 +15,7 @@ import numpy as np
 from models.arrays import I32, I64, Bools
 from models.columns.names import Names
 from models.columns.stored_rows import by_place, chosen, ids
+from models.sessions.courses import merged_courses
 from models.sessions.tables import CallSpan
 
 StoredSessions = dict[str, Any]
@@ -45,7 +46,14 @@ def merged_sessions(state: StoredSessions, changes: Sequence[StoredSessions]) ->
         **_calls(parts, owners),
         "lone": _lone(parts, owners),
         **_said(parts, owners),
+        **_checks(parts),
     }
+
+
+def _checks(parts: list[StoredSessions]) -> StoredSessions:
+    """What rules over sessions remember; nothing where there are none by now."""
+    checks = merged_courses([part.get("checks") for part in parts])
+    return {} if checks is None else {"checks": checks | {"swept_at": parts[-1]["checks"]["swept_at"]}}
 
 
 class _Owners:

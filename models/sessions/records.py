@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 from models.arrays import F64, I8, I32, I64, U64, Bools, Objects
+from models.messages import Group
 
 
 class SessionCallRecord(Protocol):
@@ -78,7 +80,8 @@ class SessionArrivals(NamedTuple):
 
     `passed`: of the watermarks before all records of the batch, in every shard, and the one after it, the greatest in
     each minute, ascending: so the minute in which something becomes due does not depend on the shard. `watermark`: the
-    one after the batch. `ended`: all partitions are at their end.
+    one after the batch. `ended`: all partitions are at their end. `groups`: by the codes of `tasks`, what calls count
+    for; only rules of contracts need them.
     """
 
     tasks: list[str]
@@ -89,6 +92,7 @@ class SessionArrivals(NamedTuple):
     passed: I64
     watermark: int
     ended: bool
+    groups: Sequence[Group] = ()
 
 
 class SessionStatement(NamedTuple):
@@ -165,3 +169,49 @@ class Resolved(NamedTuple):
     sources: list[str]
     refused: list[SessionRefusal]
     tally: dict[str, int]
+
+
+class SessionBook(Protocol):
+    """The rules of contracts over sessions; it has no state. Times in microseconds."""
+
+    def may_judge(self, group: Group) -> bool:
+        """Whether there are rules for calls of a group, at any time."""
+
+    def excerpt(self, record: object, group: Group) -> dict[str, Any]:
+        """What they read of a decoded record, as plain values."""
+
+    def fill(self, first: dict[str, Any], later: dict[str, Any]) -> None:
+        """Fill in what a later record of a call has and the first one lacks."""
+
+    def judge(
+        self, course: dict[str, Any], group: Group, excerpt: dict[str, Any], at: int, now: int
+    ) -> Sequence[tuple[Any, ...]]:
+        """What they find about the next call of a session, by version; `course`, plain values, is changed.
+
+        Where no version judges the call, it is none of the session's, and nothing changes. `now`: when the call was
+        due, or came if that is later.
+        """
+
+
+class JudgedInSession(NamedTuple):
+    """What the rules of one version of a contract found about a call of a session.
+
+    Attributes:
+        key: xxh3_64 of the call's id.
+        call_id: the id.
+        session: xxh3_64 of the session's id.
+        group: what the call's first record with this session counts for.
+        at: of this record, us.
+        minute: in which the results take effect.
+        passed: a call that closes there or later is still open for them, us.
+        found: what `SessionBook.judge` gave.
+    """
+
+    key: int
+    call_id: str
+    session: int
+    group: Group
+    at: int
+    minute: int
+    passed: int
+    found: tuple[Any, ...]

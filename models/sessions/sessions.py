@@ -22,6 +22,7 @@ from models.sessions.records import Resolved, SessionArrivals
 from models.sessions.resolver import Leaving, Moment, Resolver
 from models.sessions.rules import SessionRules
 from models.sessions.statements import resolved
+from models.sessions.tables import LAST
 from models.sessions.talk import NO_INSTANT, SaidId, Talk
 from models.sessions.words import words_of
 
@@ -83,6 +84,28 @@ class Sessions:
             return NO_INSTANT
         lone = NO_INSTANT if self._lone.first == NO_INSTANT else self._lone.first + self._wait
         return min(self._instants[0][0] if self._instants else NO_INSTANT, lone, self._sweeps_at() - 1)
+
+    def closes(self, session_id: str, session: int, call_id: str, key: int, at: int) -> int:
+        """When the call of this id that is known of a session closes; NEVER where none is.
+
+        In a session that has as many calls as may be known, all that come before the oldest of these are taken to be
+        known: they may have been.
+        """
+        row = self._index.find(session_id, session)
+        call_row = LAST if row < 0 else self._members.call_at(row, call_id, key)
+        if call_row != LAST:
+            return self._members.closes(call_row)
+        oldest = LAST if row < 0 else self._members.oldest(row, self._rules.most_calls - 1)
+        return NO_INSTANT if oldest != LAST and (at, call_id) < self._members.place_of(oldest) else NEVER
+
+    def sessions_of(self, key: int, call_id: str) -> list[str]:
+        """The sessions that know a call. O(calls)."""
+        return self._members.sessions_of(key, call_id)
+
+    def has_calls(self, session_id: str, session: int) -> bool:
+        """Whether any call of a session is known."""
+        row = self._index.find(session_id, session)
+        return row >= 0 and self._index.table.count.item(row) > 0
 
     def process(self, arrivals: SessionArrivals) -> Resolved:
         """Apply one batch, and resolve what its watermark has passed."""

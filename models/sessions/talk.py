@@ -73,9 +73,9 @@ class Utterance:
         """The fields in which a repeat equals it."""
         return (*self._content(), self.subject)
 
-    def repeats(self, other: Utterance) -> bool:
-        """Whether it says the same, maybe of other calls."""
-        return self._content() == other._content()
+    def says_the_same(self, other: Utterance) -> bool:
+        """Whether it equals another in all of these, maybe at another time and of other calls."""
+        return self._content()[1:] == other._content()[1:]
 
     def _content(self) -> tuple[Any, ...]:
         said = self.retract or self.bare, self.retracts

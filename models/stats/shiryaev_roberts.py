@@ -162,7 +162,7 @@ def advance(r: F64, today: F64, weeks: Elapsed, increments: LogLikelihoodIncreme
     r, today, exponent = r.T, today.T, increments.gain.T
     against_baseline = exponent[:HALF]
     today[..., weeks.baseline > 0] = 0.0
-    (untested,) = np.isneginf(exponent[0, DOWN]).nonzero()
+    (untested,) = (exponent[0, DOWN] == -np.inf).nonzero()
     held = today[..., untested]
     # What counts of the day now, less what counted before: after (today + gain) - before today.
     rest = (increments.after - increments.before) * today
@@ -184,8 +184,9 @@ def advance(r: F64, today: F64, weeks: Elapsed, increments: LogLikelihoodIncreme
 
 def _rows(rows: I64) -> GroupRows:
     """As a slice where each follows the one before, so that state is changed where it stands."""
-    if (np.diff(rows) == 1).all():
-        return slice(int(rows[0]), int(rows[-1]) + 1)
+    first, end = int(rows[0]), int(rows[-1]) + 1
+    if end - first == len(rows) and (rows[1:] - rows[:-1] == 1).all():
+        return slice(first, end)
     return rows
 
 

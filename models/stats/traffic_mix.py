@@ -78,7 +78,7 @@ def portions(
     if strata is not None and len(strata.leaf):
         places = _with_segments(places, strata)
     columns = [[names[at][column] for at in places.leaf.tolist()] for column in range(3)]
-    coded = [_coded(column) for column in (*columns, places.segment)]
+    coded = [codes_of(column) for column in (*columns, places.segment)]
     if all(len(distinct) < 2 for distinct, _ in coded):
         return []
     found = split(places.cells, places.leaf, [place for _, place in coded])
@@ -115,7 +115,7 @@ def _with_segments(whole: _Places, strata: SegmentCounts) -> _Places:
 
 def _summed(places: _Places) -> _Places:
     """One cell per leaf and segment."""
-    distinct, place = _coded([*zip(places.leaf.tolist(), places.segment, strict=True)])
+    distinct, place = codes_of([*zip(places.leaf.tolist(), places.segment, strict=True)])
     cells = Cells(*(_sums(place, part, len(distinct)) for part in places.cells))
     return _Places(cells, np.array([leaf for leaf, _ in distinct], np.int64), [segment for _, segment in distinct])
 
@@ -129,7 +129,7 @@ def _portion(dimension: str, values: list[str | None], place: I64, mix: Mix) -> 
     return Portion(dimension, *mix.part, values[at], min(float(before[at]), 1.0), min(float(since[at]), 1.0))
 
 
-def _coded(values: list[Any]) -> tuple[list[Any], I64]:
+def codes_of(values: list[Any]) -> tuple[list[Any], I64]:
     """Distinct values as they come, and the place of each among them."""
     places: dict[Any, int] = {}
     codes = np.array([places.setdefault(value, len(places)) for value in values], np.int64)

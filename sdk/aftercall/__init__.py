@@ -1,9 +1,9 @@
 """Defines the wire format of aftercall, which joins LLM agent calls with their delayed outcomes, and its producer.
 
 `Client` emits calls and outcomes from an agent, `Call` is one that runs, `CallResult` what `client.call` gives,
-`Stats` counts events. `AgentCall`, `Outcome` and `Mark` are what goes in; `VerdictRecord`,
-`Recommendation`, `Alert` and `DeadLetter` come out. `open_snapshot` opens the tables for SQL, `get_insights` answers
-what changed in one task type.
+`Stats` counts events; `guard` judges calls by contracts and gives a `Verification` of each. `AgentCall`, `Outcome` and
+`Mark` are what goes in; `VerdictRecord`, `Recommendation`, `Alert` and `DeadLetter` come out. `open_snapshot` opens the
+tables for SQL, `get_insights` answers what changed in one task type.
 
 Each name is loaded when it is first used: an agent that starts pays for neither pydantic nor a client of Kafka.
 """
@@ -14,10 +14,13 @@ TYPE_CHECKING = False  # As `typing` has it, which would cost an agent 5 ms here
 if TYPE_CHECKING:
     from aftercall.capture.call import Call
     from aftercall.capture.captures import CallResult
+    from aftercall.capture.verification import CheckResult, Judgement, Verification
     from aftercall.client import Client
     from aftercall.durations import format_duration, parse_duration
     from aftercall.emitter.tally import Stats
     from aftercall.events import AgentCall, Outcome
+    from aftercall.guarding.counts import GuardStats
+    from aftercall.guarding.guard import Guard, GuardedResult, guard
     from aftercall.insights import Insights, get_insights
     from aftercall.marks import Mark
     from aftercall.records import (
@@ -52,13 +55,18 @@ __all__ = [
     "Arm",
     "Call",
     "CallResult",
+    "CheckResult",
     "Client",
     "DeadLetter",
     "Degraded",
     "Digest",
     "DigestEntry",
     "FileOrigin",
+    "Guard",
+    "GuardStats",
+    "GuardedResult",
     "Insights",
+    "Judgement",
     "Mark",
     "NamedMark",
     "NoSnapshotError",
@@ -70,12 +78,14 @@ __all__ = [
     "Stats",
     "TopicOrigin",
     "VerdictRecord",
+    "Verification",
     "__version__",
     "alert_id",
     "content_hash",
     "format_duration",
     "format_time",
     "get_insights",
+    "guard",
     "open_snapshot",
     "parse_duration",
     "parse_time",
@@ -85,10 +95,13 @@ __all__ = [
 _NAMES_OF = {
     "capture.call": ("Call",),
     "capture.captures": ("CallResult",),
+    "capture.verification": ("CheckResult", "Judgement", "Verification"),
     "client": ("Client",),
     "durations": ("format_duration", "parse_duration"),
     "emitter.tally": ("Stats",),
     "events": ("AgentCall", "Outcome"),
+    "guarding.counts": ("GuardStats",),
+    "guarding.guard": ("Guard", "GuardedResult", "guard"),
     "insights": ("Insights", "get_insights"),
     "marks": ("Mark",),
     "records": (

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -29,14 +28,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from aftercall.checks import refuse_not_finite, takes_text
+from aftercall.checks import refuse_not_finite
 from aftercall.names import NAMES, label_of, plain_name
 from aftercall.times import YEAR_2000_US, parse_time
-from aftercall.vocabulary import MAX_ATTEMPTS, RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.vocabulary import CONTRACT_PREFIX, MAX_ATTEMPTS, MAX_CHECKS, RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.wire_parts import MAX_TEXT, Check, Finite, LongText, Required, Text, WirePart
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
-MAX_TEXT: Final = 256
-MAX_LONG_TEXT: Final = 8192
 MAX_CALL_ID: Final = 128
 MAX_COST_USD: Final = 1e6
 MAX_LATENCY_MS: Final = 1e12
@@ -76,9 +74,10 @@ def _unreserved_name(name: str) -> str:
 
 
 def _unprefixed(outcome_id: str) -> str:
-    if outcome_id.startswith(SESSION_PREFIX):
-        shown = outcome_id[:_SHOWN]
-        raise PydanticCustomError("reserved_name", "must not begin with 'session:'; got '{s}'", {"s": shown})
+    prefix = next((prefix for prefix in RESERVED_PREFIXES if outcome_id.startswith(prefix)), None)
+    if prefix is not None:
+        shown = {"p": prefix, "s": outcome_id[:_SHOWN]}
+        raise PydanticCustomError("reserved_name", "must not begin with '{p}'; got '{s}'", shown)
     return outcome_id
 
 
@@ -122,12 +121,8 @@ def agrees(kind: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
-Required = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-"""Text that an event cannot do without. As empty text is absent, the least length is for readers of the schema."""
 Name = Annotated[Required, AfterValidator(_unreserved_name)]
 """A task type, a model or a config."""
-LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT)]
 _BY_DIGITS = BeforeValidator(_digits)
 _OR_INTEGER = {"type": "integer", "description": "as good as the text of its digits"}
 CallId = Annotated[
@@ -155,7 +150,6 @@ Items = Annotated[
 """A number of things, or the things, of which only the number is kept."""
 LatencyMs = Annotated[float, Field(ge=0, le=MAX_LATENCY_MS, allow_inf_nan=False)]
 CostUsd = Annotated[float, Field(ge=0, le=MAX_COST_USD, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Attr = Text | bool | int | Finite | None
 Attrs = Annotated[dict[Text, Attr], BeforeValidator(_labels)]
 """Labels. Nested and over-long ones are left out: a call is worth more than its labels."""
@@ -167,37 +161,15 @@ Scope = Literal["last", "all", "root", "descendants"]
 those below it."""
 SESSION_PREFIX: Final = "session:"
 """How the ids of outcomes of sessions begin in ledgers and tables."""
+RESERVED_PREFIXES: Final = (SESSION_PREFIX, CONTRACT_PREFIX)
+"""No id of an outcome that a producer sends begins so."""
 Action = Annotated[
     Literal["assert", "retract"],
     WithJsonSchema({"enum": ["assert", "retract", None], "default": "assert"}),
 ]
 
 
-class _Part(BaseModel):
-    """An object of the wire: frozen and strict; it ignores unknown fields."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-    TEXT_FIELDS: ClassVar[frozenset[str]] = frozenset()
-    """The fields in which empty text means absent, as exporters write it for what they do not have."""
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Find out which fields are text."""
-        cls.TEXT_FIELDS = frozenset(name for name, field in cls.model_fields.items() if takes_text(field.annotation))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_absent(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        return {
-            name: value
-            for name, value in given.items()
-            if value is not None and not (value == "" and name in cls.TEXT_FIELDS)
-        }
-
-
-class Event(_Part):
+class Event(WirePart):
     """A record of a producer: every number in it is finite."""
 
     @model_validator(mode="before")
@@ -207,7 +179,7 @@ class Event(_Part):
         return given
 
 
-class Document(_Part):
+class Document(WirePart):
     """A document that a tool gave back; `data_at`: as of when it is."""
 
     id: RequiredId
@@ -215,7 +187,7 @@ class Document(_Part):
     data_at: Time | None = None
 
 
-class ToolCall(_Part):
+class ToolCall(WirePart):
     """One tool used within a call; `stale`, `partial`, `empty`: it answered from old data, in part, with nothing.
 
     `items` is how many things it gave back; of a list only the length is kept. Where it is absent, it is the number of
@@ -249,7 +221,7 @@ class ToolCall(_Part):
         return {**given, "documents": documents[:MAX_DOCUMENTS], "items": counted}
 
 
-class Attempt(_Part):
+class Attempt(WirePart):
     """One try for a call at a model: with an `error` it failed, and another answered.
 
     `config` is the call's where it is absent. Both names become plain ones, as those of the call do.
@@ -269,7 +241,7 @@ class Attempt(_Part):
         return {**given, **{name: plain_name(given[name]) for name in _ARM if isinstance(given.get(name), str)}}
 
 
-class Rollout(_Part):
+class Rollout(WirePart):
     """The canary a call belongs to."""
 
     id: RequiredId
@@ -311,6 +283,7 @@ class AgentCall(Event):
     rollout: Rollout | None = None
     attrs: Attrs | None = None
     attempts: Annotated[list[Attempt], Field(max_length=MAX_ATTEMPTS, fail_fast=True)] | None = None
+    checks: Annotated[list[Check], Field(max_length=MAX_CHECKS, fail_fast=True)] | None = None
 
     @model_validator(mode="before")
     @classmethod

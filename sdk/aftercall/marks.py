@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from aftercall.events import Event, Required, RequiredId, Text, Time, agrees
+from aftercall.events import Event, RequiredId, Time, agrees
 from aftercall.names import plain_name
 from aftercall.records import content_hash
 from aftercall.times import parse_time
 from aftercall.vocabulary import OTHER
+from aftercall.wire_parts import Required, Text
 
 
 def _no_remainder(name: str) -> str:

@@ -29,7 +29,7 @@ DEAD_LETTER_REASONS: dict[str, str] = {
     "too_large": "the record is over 1 MiB",
     "missing_field": "a required field is absent, null or empty",
     "wrong_type": "a field has another type than the reference gives it",
-    "too_long": "a text is over its limit, or there are more than 32 attempts",
+    "too_long": "a text is over its limit, or there are more than 32 attempts or 64 checks",
     "not_finite": "a number is NaN or infinite",
     "negative": "a number that cannot be negative is",
     "out_of_range": "a number is beyond its bounds",
@@ -246,11 +246,11 @@ class Slice(Part):
 
 
 class SplitPart(Part):
-    """A part of a change of a success rate; the parts of an alert sum to the change of the plain rates."""
+    """A part of a change of a success rate; those of `split` sum to the change of the plain rates."""
 
-    dimension: Literal["task_type", "model", "config", "segment", "within"] = Field(
-        description="by whose mix the rate changed; `within`: by the rates of the finest strata themselves"
-    )
+    dimension: Literal[
+        "task_type", "model", "config", "segment", "within", "tokens_in", "tools", "language", "session_length"
+    ] = Field(description="by whose mix the rate changed; `within`: by the rates of the finest strata themselves")
     points: float = Field(description="what the part alone changes the success rate by")
     low: float = Field(description="interval of `points` of 99 %, for independent outcomes")
     high: float
@@ -321,6 +321,9 @@ class Alert(Record):
         default=[],
         exclude_if=lambda parts: not parts,  # so that the others keep their `event_id`
         description="how much of it a changed mix of traffic gives; an explanation, without a promise",
+    )
+    mixes: list[SplitPart] = Field(
+        default=[], exclude_if=lambda parts: not parts, description="by facets of calls, each alone: not to be added"
     )
     other_alarms: list[OtherAlarm] = Field(
         default=[],

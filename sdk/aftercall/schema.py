@@ -7,9 +7,11 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from aftercall.check_record import CheckRecord
 from aftercall.events import AgentCall, Outcome
 from aftercall.marks import Mark
 from aftercall.records import Alert, DeadLetter, Recommendation, VerdictRecord
+from aftercall.trust_record import TrustRecord
 
 ASYNCAPI_VERSION = "3.1.0"
 KAFKA_BINDING_VERSION = "0.5.0"
@@ -37,7 +39,9 @@ TOPICS = (
     TopicContract("marks", "agent.marks", Mark, "mark_id", ("compact",), "receive"),
     TopicContract("verdicts", "agent.verdicts", VerdictRecord, "call_id", ("compact", "delete"), "send"),
     TopicContract("recommendations", "agent.recommendations", Recommendation, "task_type", ("compact",), "send"),
+    TopicContract("trust", "agent.trust", TrustRecord, "series", ("compact",), "send"),
     TopicContract("alerts", "agent.alerts", Alert, "alert_id", ("delete",), "send"),
+    TopicContract("checks", "agent.checks", CheckRecord, "call_id", ("delete",), "send"),
     TopicContract("dead_letters", "agent.dead-letters", DeadLetter, "the original record's key", ("delete",), "send"),
 )
 
@@ -64,8 +68,8 @@ def asyncapi(version: str) -> Json:
         "info": {
             "title": "aftercall",
             "version": version,
-            "description": "Joins LLM agent calls with their delayed outcomes: verdicts, alerts, recommendations."
-            " Fields may be added, never renamed or dropped.",
+            "description": "Joins LLM agent calls with their delayed outcomes: verdicts, alerts, recommendations,"
+            " trust, violations. Fields may be added, never renamed or dropped.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

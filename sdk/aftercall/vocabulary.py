@@ -19,6 +19,12 @@ RESERVED_NAMES: Final = frozenset({EVERY_TASK, OTHER})
 DEFAULT_PASS_AT: Final = 0.7
 """A score from here on is a success, unless its source has a rule."""
 
+CONTRACT: Final = "contract"
+"""Source of the statements of contracts: those that the pipeline makes itself, and those of producers."""
+CONTRACT_PREFIX: Final = "contract:"
+"""How the ids of the pipeline's own statements of that source begin; the rest is name and version of the contract."""
+MAX_CHECKS: Final = 64
+"""At most so many rules of contracts are checked of one call."""
 MAX_ATTEMPTS: Final = 32
 """At most so many tries of one call."""
 FILLED_ONCE: Final = (
@@ -38,4 +44,11 @@ FILLED_ONCE: Final = (
     "propensity",
     "rollout",
 )
-"""Fields of a call that a second record of it may give where the first did not; `tokens`: any of the three."""
+"""Fields of a call that a second record of it may give where the first did not; `tokens`: any of the three.
+
+A record with `checks` counts as one that gives `input` and `output` too: what these say has been judged by then."""
+CODED_OF_TOOLS: Final = ("name", "ok", "error", "attempts", "stale")
+"""What most rules on tool calls read of each: tool calls that are equal in these are alike for them."""
+LISTS_NO_TOOLS: Final = 1 << 26
+"""Beside the bits of `FILLED_ONCE`: the record has `tool_calls`, as a number or an empty list, so rules have judged it
+by these."""

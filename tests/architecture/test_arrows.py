@@ -43,7 +43,10 @@ def test_every_reason_is_one_short_line(table: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_stays_as_simple_as_it_was_drawn(room: str) -> None:
-    """34 arrows in a room were drawn when it was built, sessions brought seven; with more than 46 it should be two."""
+    """34 arrows in a room were drawn when it was built; sessions brought seven, contracts seven, trust some, suites 2.
+
+    With more than 62 it should be two.
+    """
     count = Counter(line(*arrow)[0] for arrow in arrows())[room]
     print(f"{room}: {count} arrows between its packages")  # noqa: T201 - shown by `pytest -s`
-    assert 0 < count <= 46
+    assert 0 < count <= 62

@@ -27,6 +27,7 @@ UNIT_NAME: Final = re.compile(
 )
 SETTLED: Final = ("connectors", "flows", "models", "aftercall")
 SHARED: Final = {
+    "Answer": "what a broker answered to a batch of records, and what an agent answered to a case of a suite",
     "Time": "import paths of the sdk are promised: text in events, a datetime in records",
     "Arm": "what a router draws, and the record of it with weight and evidence; import paths are promised",
 }

@@ -16,13 +16,14 @@ from benchmarks.faults.records import homonyms
 from benchmarks.faults.stage import Stage
 from benchmarks.kafka_broker import Broker
 from benchmarks.kill_process import Pipeline
+from system.forks import spawn
 
 
 @pytest.mark.slow
 @pytest.mark.kafka
 def test_what_was_changed_after_a_fault_is_found(kafka_is_here: None, tmp_path: Path) -> None:
     with Broker(brief=True) as broker:
-        stage = Stage(broker, tmp_path, "homonyms", 7)
+        stage = Stage(broker, tmp_path, "homonyms", 7, spawn)
         try:
             homonyms(stage)
             assert stage.judge() == Findings()

@@ -44,6 +44,18 @@ def test_input_and_output_are_taken_out_and_the_rest_stays_as_written() -> None:
     assert payload_text(raw, keep_payloads=True) == raw.decode()
 
 
+@pytest.mark.parametrize("wrap", ['{"tool_calls": [%s], "cost_usd": 1.50}', '{"data": {"tool_calls": [%s, 7]}}'])
+def test_of_an_error_of_a_tool_only_its_kind_is_shown(wrap: str) -> None:
+    raw = wrap % '{"name": "t", "error": "TimeoutError: secret"}, {"error": "a secret"}, {"error": 5}'
+    shown = payload_text(raw.encode())
+    assert "secret" not in shown
+    assert '{"name": "t", "error": "TimeoutError"}, {"error": "[text]"}, {"error": 5}' in shown
+    assert payload_text(raw.encode(), keep_payloads=True) == raw
+    kinds = wrap % '{"error": "timeout"}'
+    assert payload_text(kinds.encode()) == kinds, "what is its kind already stays as it was written"
+    assert "secret" not in payload_text(raw.encode()[:-1])
+
+
 def test_input_and_output_are_taken_out_of_tool_calls_and_of_envelopes_too() -> None:
     raw = b'{"data": {"call_id": "c", "input": "secret"}, "tool_calls": [{"name": "t", "output": {"a": "secret"}}, 1]}'
     assert payload_text(raw) == '{"data": {"call_id": "c"}, "tool_calls": [{"name": "t"}, 1]}'

@@ -23,6 +23,7 @@ from aftercall import (
     Slice,
     VerdictRecord,
 )
+from flows.settings.golden import Golden
 from flows.settings.loading import Settings, load
 from flows.settings.sections import Section, Task
 from flows.settings.verdicts import SourceScore
@@ -44,19 +45,19 @@ def test_every_reason_of_a_dead_letter_is_documented_with_its_meaning() -> None:
         assert f"| `{reason}` | {meaning} |" in TEXT
 
 
-@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name != "task"])
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in {"task", "golden"}])
 def test_every_setting_is_documented_with_its_default_in_the_row_of_its_section(name: str) -> None:
     row = next(line for line in TEXT.splitlines() if line.startswith(f"| `[{name}]`"))
     defaults: Any = tomllib.loads("\n".join(re.findall(r"`([a-z0-9_]+ = [^`]+)`", row)))
     sections: dict[str, Any] = {name: defaults}
     assert load(**sections) == Settings()
     others = set(Settings.model_fields[name].annotation.model_fields) - set(defaults)  # type: ignore[union-attr]
-    assert all(f"`{key}`" in row for key in others - {"source", "topics"})  # those two have rows of their own
+    assert all(f"`{key}`" in row for key in others - {"source", "topics", "weights", "tiers"})  # these have rows
 
 
-@pytest.mark.parametrize("section", [Task, SourceScore])
+@pytest.mark.parametrize("section", [Task, SourceScore, Golden])
 def test_every_setting_of_a_named_section_is_documented(section: type[Section]) -> None:
-    start = {Task: "| `[task.NAME]`", SourceScore: "| `[verdict.source.NAME]`"}[section]
+    start = {Task: "| `[task.NAME]`", SourceScore: "| `[verdict.source.NAME]`", Golden: "| `[golden.NAME]`"}[section]
     row = next(line for line in TEXT.splitlines() if line.startswith(start))
     for key in section.model_fields:
         assert f"`{key}" in row

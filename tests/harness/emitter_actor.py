@@ -6,6 +6,7 @@ accepts until a test answers it.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from aftercall.emitter import Emitter, process
 from aftercall.transports.transport import Message, Receipt
@@ -64,6 +65,22 @@ class Answered:
     def abandon(self) -> object:
         self.held, self.ready = {}, []
         return None
+
+
+class Unripe:
+    """An event that is not ready until the test says so of all there are."""
+
+    waiting: ClassVar[list[Unripe]] = []
+
+    def __init__(self, call_id: str) -> None:
+        self._call_id, self.ripe = call_id, False
+        self.waiting.append(self)
+
+    def is_ready(self) -> bool:
+        return self.ripe
+
+    def __call__(self) -> dict[str, Any]:
+        return call(self._call_id)
 
 
 class Actor:
@@ -189,7 +206,11 @@ def _do(emitter: Emitter, command: str, *values: Any) -> Any:
         case "emit":
             kind, ids = values
             for call_id in ids:
-                emitter.emit("calls", call_id, lambda call_id=call_id: _event(kind, call_id), durable=kind == "durable")  # type: ignore[misc]
+                build = Unripe(call_id) if kind == "unripe" else functools.partial(_event, kind, call_id)
+                emitter.emit("calls", call_id, build, durable=kind == "durable")
+        case "ripen":
+            for one in Unripe.waiting:
+                one.ripe = True
         case "answer":
             return transport.answer(*values)
         case "room":
@@ -221,7 +242,7 @@ def _seen(emitter: Emitter, transport: Answered) -> dict[str, Any]:
     return {
         "stats": emitter.stats()._asdict(),
         "balanced": emitter.stats().balanced,
-        "queue": len(sender.queue),
+        "queue": len(sender.queue) + len(sender.queue._unripe),
         "rows": rows,
         "out": len(transport.held) + len(transport.ready),
     }

@@ -50,11 +50,15 @@ def python_with(folder: Path, name: str, packages: Sequence[str]) -> Path:
     return python
 
 
-def run_foreign(python: Path, script: Path, *arguments: str) -> str:
-    """What a script prints in this environment, with the SDK and `harness` on its path."""
+def run_foreign(python: Path, script: Path, *arguments: str, path: Sequence[Path] = ()) -> str:
+    """What a script prints in this environment, with the SDK, `harness` and these folders on its path."""
     ran = subprocess.run(
         [str(python), str(script), *arguments],
-        env={"PYTHONPATH": f"{SDK}{os.pathsep}{TESTS}", "PATH": os.environ["PATH"], "HOME": str(python.parent)},
+        env={
+            "PYTHONPATH": os.pathsep.join(map(str, (SDK, TESTS, *path))),
+            "PATH": os.environ["PATH"],
+            "HOME": str(python.parent),
+        },
         capture_output=True,
         text=True,
         timeout=4 * HANG_S,

@@ -1,7 +1,8 @@
 """A pytest plugin: prints at the end how long the tests of each mark took, so that a growing suite is seen to grow.
 
 A test counts in each of its marks; `rest` is what has none of them. Minutes are summed over the tests, and so are more
-than the run took where several ran beside each other. CPU is that of the test's process and of children that ended.
+than the run took where several ran beside each other. CPU is that of the test's process, of children that ended, and of
+commands that another process started for it (`count`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pytest
 MARKS = ("slow", "long", "kafka", "statistics", "system", "real", "rest", "all")
 DEAREST = 40
 """How many files are named."""
+_elsewhere_s = [0.0]
 _HEADER = f"{'mark':<11}{'tests':>6}{'minutes':>9}{'CPU min':>9}"
 
 
@@ -67,6 +69,16 @@ class Minutes:
         return [f"{cpu_s:>7.1f} CPU s  {file}" for file, cpu_s in dear if cpu_s >= 1]
 
 
+def count(cpu_s: float) -> None:
+    """Count what a process took that a test caused and that is no child of the test's process, in CPU seconds."""
+    _elsewhere_s[0] += cpu_s
+
+
+def counted_s() -> float:
+    """The sum of what was counted."""
+    return _elsewhere_s[0]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Count from now on."""
     config.pluginmanager.register(Minutes(), "minutes-per-mark")
@@ -78,5 +90,5 @@ def _counted(names: tuple[str, ...] | list[str]) -> list[str]:
 
 
 def _cpu_s() -> float:
-    """Of this process and of its children that have ended, in seconds."""
-    return sum(os.times()[:4])
+    """Of this process, of its children that have ended, and of what was counted, in seconds."""
+    return sum(os.times()[:4]) + counted_s()

@@ -10,7 +10,18 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, assert_type
 
 import aftercall
-from aftercall import Call, CallResult, Client, Stats
+from aftercall import (
+    Call,
+    CallResult,
+    CheckResult,
+    Client,
+    Guard,
+    GuardedResult,
+    GuardStats,
+    Judgement,
+    Stats,
+    Verification,
+)
 from aftercall.routes import Arm, FileSource, KafkaSource, Route, SnapshotSource
 from aftercall.testing import InvalidEventError, MemoryTransport
 
@@ -134,6 +145,59 @@ def outcomes() -> None:
     assert_type(client.stats(), Stats)
     assert_type(client.stats().balanced, bool)
     client.close(timeout=2.0)
+
+
+def alarm(judgement: Judgement) -> None:
+    assert_type(judgement.violations, tuple[CheckResult, ...])
+    assert_type(judgement.passed, bool | None)
+
+
+guard = aftercall.guard(
+    ["contracts/refund.toml", "contracts"],
+    client,
+    task_type="refund",
+    model="large",
+    config="v7",
+    on_violation=alarm,
+    queue_calls=100,
+    queue_bytes=1 << 20,
+)
+
+
+@client.track("refund", model="large", guard=guard)
+def guarded(question: str) -> str:
+    return question
+
+
+def checks() -> None:
+    assert_type(guard, Guard)
+    result = guard.call("where?", answer, tone="short", model="small", call_id="mine")
+    assert_type(result, GuardedResult[str])
+    assert_type(result.verification, Verification)
+    assert_type(result.verification.done(), bool)
+    assert_type(result.verification.result(timeout=1.0), Judgement)
+    assert_type(result.verification.passed, bool | None)
+    assert_type(result.verification.reason, str | None)
+    assert_type(result.verification.checks[0].details, str)
+    assert_type(result.verification.violations[0].passed, bool | None)
+    assert_type(client.call("refund", answer, "where?", guard=guard).verification, Verification | None)
+    with client.track("refund", model="large", guard=guard) as call:
+        assert_type(call.verification, Verification | None)
+    assert_type(guarded("where?"), str)
+    assert_type(guard.flush(timeout=2.0), bool)
+    assert_type(guard.stats(), GuardStats)
+    assert_type(guard.stats().balanced, bool)
+    guard.close(timeout=2.0)
+    guard.call(5, answer)  # type: ignore[arg-type]
+    aftercall.guard("contracts", client, on_violation=5)  # type: ignore[arg-type]
+
+
+async def checks_later() -> None:
+    result = await guard.acall("where?", answer_later)
+    assert_type(result, GuardedResult[int])
+    assert_type(await result.verification, Judgement)
+    stream = await guard.acall("where?", words_later)
+    assert_type(stream.response, AsyncIterator[str])
 
 
 def records() -> None:

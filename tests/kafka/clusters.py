@@ -26,7 +26,7 @@ from confluent_kafka import (
 )
 
 from benchmarks.faults.topic_tools import delete
-from benchmarks.kafka_broker import ClientSettings, create_topic, create_topics
+from benchmarks.kafka_broker import LOSES_NONE, ClientSettings, create_topic, create_topics
 from harness.waiting import HANG_S
 
 DEADLINE_S = HANG_S
@@ -34,7 +34,10 @@ DEADLINE_S = HANG_S
 _QUIET: ClientSettings = {"log_level": 2, "reconnect.backoff.max.ms": 200}
 PARTITION_EOF = -191
 """`KafkaError._PARTITION_EOF`, which the library's types do not know."""
+NOT_LEADER = 6
+"""The answer of a broker that leads the partition not yet, or no more."""
 _AS_PRODUCER = 0  # RD_KAFKA_PRODUCER
+_PRODUCE = 0  # the protocol's number of the request
 
 
 class Read(NamedTuple):
@@ -54,9 +57,8 @@ class Cluster(ABC):
     def __init__(self, client: ClientSettings) -> None:
         self.client = client
         self._quiet = client | _QUIET
-        # Idempotent, or else a retry overtakes: a new topic may refuse the first batch and take the second.
-        settings: ClientSettings = {"enable.idempotence": True, "message.timeout.ms": int(DEADLINE_S * 1000)}
-        self._producer = Producer(self._quiet | settings | {"linger.ms": 0})
+        settings: ClientSettings = LOSES_NONE | {"message.timeout.ms": int(DEADLINE_S * 1000), "linger.ms": 0}
+        self._producer = Producer(self._quiet | settings)
 
     @property
     def bootstrap(self) -> str:
@@ -176,6 +178,18 @@ class MockCluster(Cluster):
         error = self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
         if error:
             raise KafkaException(KafkaError(error))
+
+    def answers_slowly(self, rtt_ms: int) -> None:
+        """Each answer is so late that a producer may have several requests on their way."""
+        set_rtt = self._library.rd_kafka_mock_broker_set_rtt
+        set_rtt.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_int]
+        set_rtt(self._cluster, 1, rtt_ms)
+
+    def fail_next(self, *errors: int) -> None:
+        """The next requests to produce are answered with these errors."""
+        push = self._library.rd_kafka_mock_push_request_errors_array
+        push.argtypes = [ctypes.c_void_p, ctypes.c_int16, ctypes.c_size_t, ctypes.c_void_p]
+        push(self._cluster, _PRODUCE, len(errors), (ctypes.c_int * len(errors))(*errors))
 
     def close(self) -> None:
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)

@@ -22,6 +22,8 @@ from system.runs import environment
 GONE = "gone-0000-private"
 UUID = "01957b3e-5c00-7000-8000-0123456789ab"
 OTHER = "stay-0000-private"
+CONTRACT = 'contract = "t"\nversion = "1"\nrule = [{ id = "fast", type = "latency", max = 500, severity = "minor" }]\n'
+"""Which the calls to be erased violate, and the one beside them."""
 MARKS = (b"gone-", UUID.encode(), bytes.fromhex("80000123456789ab")[::-1], b"secret", b"session-gone")
 
 
@@ -34,6 +36,8 @@ def pipeline(real_broker: RealCluster, tmp_path: Path) -> Iterator[Callable[...,
         made.append(Pipeline(real_broker, tmp_path))
         made[-1].settings["recovery"] = {"epoch": "1s"}
         made[-1].settings["snapshot"] = {"every": "1s"}
+        (tmp_path / "contracts").mkdir(exist_ok=True)
+        (tmp_path / "contracts" / "t.toml").write_text(CONTRACT)
         return made[-1]
 
     yield make
@@ -46,7 +50,7 @@ def _send_private(pipeline: Pipeline) -> None:
     at = time.time() - 300
     for name, mark, session in ((GONE, "secret", "gone"), (UUID, "secret", "gone"), (OTHER, "open", "stay")):
         call: dict[str, Any] = {"call_id": name, "occurred_at": _time(at), "task_type": "t", "model": "m"}
-        call |= {"session_id": f"session-{session}", "attrs": {"who": mark}}
+        call |= {"session_id": f"session-{session}", "attrs": {"who": mark}, "latency_ms": 900}
         pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call))
         pipeline.cluster.send(pipeline.topics["calls"], 0, name, json.dumps(call | {"model": "another"}))
         for number in range(2 if name != UUID else 0):
@@ -98,13 +102,16 @@ def _holding(pipeline: Pipeline) -> list[tuple[str, bytes]]:
 def _others(pipeline: Pipeline) -> dict[str, list[Any]]:
     """All rows that are of other calls."""
     kept = " WHERE call_id NOT IN ('" + "', '".join(NAMES) + "') ORDER BY ALL"
-    return {name: pipeline.table(f"SELECT * FROM {name}{kept}") for name in ("calls", "statements")}
+    return {name: pipeline.table(f"SELECT * FROM {name}{kept}") for name in ("calls", "statements", "checks")}
 
 
 def _assert_gone(pipeline: Pipeline, others: dict[str, list[Any]], erased: int = 1) -> None:
     assert _holding(pipeline) == []
     _assert_sums(pipeline)
     assert _others(pipeline) == others
+    assert [check["call_id"] for check in pipeline.table("FROM checks")] == [OTHER], "that of another call stays"
+    (counted,) = pipeline.table("SELECT sum(failed) AS failed FROM check_rates WHERE grain = '1h'")
+    assert counted["failed"] == 3, "counts identify no call"
     row = pipeline.row()
     # One was decided, the other pending; what waited is a dead letter.
     assert (row["calls"], row["expired"], row["waiting"]) == (3 + len(pipeline.verdicts), 1, 0)

@@ -52,6 +52,7 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     assert found == golden.recorded["holds"]
     assert stored.records_read(killed / live.OUT) == golden.recorded["stood"]["records_read"] < len(history())
     kinds, of_sources = stored.apart(killed / live.OUT), stored.counts_sources(killed / live.OUT)
+    of_trust = stored.scores_trust(killed / live.OUT)
     live.configure(filled.broker, killed)
     live.adopt(filled.broker, killed / live.OUT)
     began = time.time()
@@ -63,8 +64,9 @@ def test_a_golden_of_kafka_goes_on_and_ends_as_an_undisturbed_run(
     comparison.assert_weights_alike(killed / live.OUT, undisturbed / live.OUT, kinds=kinds)
     comparison.assert_intervals_alike(killed / live.OUT, undisturbed / live.OUT)
     comparison.assert_sources_alike(killed / live.OUT, undisturbed / live.OUT, HELD_FROM)
+    comparison.assert_trust_alike(killed / live.OUT, undisturbed / live.OUT)
     left, expected = (
-        comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources, kinds=kinds)
+        comparison.tables(folder / live.OUT, kafka=True, of_sources=of_sources, of_trust=of_trust, kinds=kinds)
         for folder in (killed, undisturbed)
     )
     assert_same(Left(left, {}, {}), Left(expected, {}, {}))

@@ -47,6 +47,7 @@ def test_a_mark_is_read_once_through_a_kill_and_named_by_the_alert(pipeline: Cal
     # No partition counts as idle: on a busy machine outcomes that come a second later would be late, and no evidence.
     made = pipeline(partitions=1, lanes=1, idle_after="1h")
     made.topics["marks"] = made.cluster.fresh_topic(1, "marks", cleanup_policy="compact")
+    made.topics["trust"] = f"trust-never-made-{made.topics['trust']}"  # the service runs without it
     made.settings |= {"recovery": {"epoch": "1s"}, "snapshot": {"every": "1s"}}
     # At a midnight: days and hours of the detectors lie the same whenever the test runs.
     began = (time.time() // DAY_S - DAYS - 1) * DAY_S
@@ -76,6 +77,8 @@ def test_a_mark_is_read_once_through_a_kill_and_named_by_the_alert(pipeline: Cal
     ]
     assert {one["mark"]["mark_id"] for one in drops} == {deployed}
     assert all("Nearest mark: 'prompt v8', " in one["reason"] for one in drops)
+    assert made.table("FROM trust")
+    assert running.printed().count(f"{made.topics['trust']}: is missing or hidden, so that scores") == 1
 
 
 def test_a_topic_of_marks_that_is_missing_is_named(pipeline: Callable[..., Pipeline]) -> None:

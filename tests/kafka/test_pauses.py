@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +70,13 @@ def let_it_go_on(scene: Scene) -> None:
 
 def kill_the_broker_with_outputs_in_flight(scene: Scene) -> None:
     """Records that the pipeline has fetched become outputs that no broker takes. Again where it was too quick."""
+    process = scene.running.process
     for _ in range(5):
+        before = calls_read(scene)
+        process.send_signal(signal.SIGSTOP)  # so that it reads all of them at once, in the moment of the kill
         scene.send(3_000)
+        process.send_signal(signal.SIGCONT)
+        scene.running.until(partial(has_read_more, scene, before), every_s=0.005)
         scene.broker.kill()
         killed_s = time.monotonic()
         while time.monotonic() - killed_s < IN_FLIGHT_S:
@@ -77,6 +84,14 @@ def kill_the_broker_with_outputs_in_flight(scene: Scene) -> None:
                 return
             time.sleep(0.1)
         scene.broker.start()
+
+
+def calls_read(scene: Scene) -> float:
+    return scene.running.metric("aftercall_records_total", kind="call") or 0.0
+
+
+def has_read_more(scene: Scene, before: float) -> bool:
+    return calls_read(scene) > before
 
 
 def start_the_broker(scene: Scene) -> None:
@@ -192,7 +207,7 @@ def test_a_pause_shows_in_the_log_in_readyz_and_as_a_metric_and_leaves_them_toge
     assert not any(places(running, cause) for cause in row.causes)
     row.begin(scene)
     try:
-        running.until(lambda: all(places(running, cause) for cause in row.causes))
+        running.until(lambda: all(places(running, cause) for cause in row.causes), every_s=0.05)
         status, body = running.probe("/readyz")
         assert status == 503
         reasons = json.loads(body)["reasons"]
@@ -202,7 +217,7 @@ def test_a_pause_shows_in_the_log_in_readyz_and_as_a_metric_and_leaves_them_toge
         assert running.probe("/healthz")[0] == 200
     finally:
         row.end(scene)
-    running.until(lambda: not any(places(running, cause) for cause in row.causes))
+    running.until(lambda: not any(places(running, cause) for cause in row.causes), every_s=0.05)
     for cause in row.causes:
         assert f"resumed ({cause}), after " in running.printed()
     running.until(running.ready)

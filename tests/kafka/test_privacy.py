@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from benchmarks.kafka_broker import LOSES_NONE
 from harness.waiting import HANG_S
 from kafka.clusters import MockCluster
 from kafka.service import Pipeline
@@ -53,7 +54,7 @@ def _outcome(number: int, **more: Any) -> dict[str, Any]:
 
 def _run(made: Pipeline, calls: list[bytes], outcomes: list[bytes]) -> str:
     """Send records, run until all are counted, stop; gives what was logged."""
-    producer = Producer(made.cluster.client | {"message.max.bytes": 8 * MIB, "enable.idempotence": True})
+    producer = Producer(made.cluster.client | LOSES_NONE | {"message.max.bytes": 8 * MIB})
     for topic, records in (("calls", calls), ("outcomes", outcomes)):
         for record in records:
             producer.produce(made.topics[topic], record, "key", 0)
@@ -67,13 +68,13 @@ def _run(made: Pipeline, calls: list[bytes], outcomes: list[bytes]) -> str:
 def _written(made: Pipeline, logged: str) -> dict[str, bytes]:
     """Everything that left the pipeline, or that it keeps: topics, files, rows (which may lie compressed), logs."""
     found = {"logs": logged.encode()}
-    for name in ("verdicts", "recommendations", "alerts", "dead_letters"):
+    for name in ("verdicts", "recommendations", "trust", "alerts", "dead_letters"):
         read = made.cluster.read_all(made.topics[name])
         found[name] = b"\n".join((one.key or b"") + b" " + (one.value or b"") for one in read)
     for path in made.out.rglob("*"):
         if path.is_file() and not path.is_symlink():
             found[str(path)] = path.read_bytes()
-    for table in ("calls", "statements", "dead_letters", "alerts", "recommendations", "pipeline"):
+    for table in ("calls", "statements", "dead_letters", "alerts", "recommendations", "trust", "pipeline"):
         found[f"table {table}"] = repr(made.table(f"SELECT * FROM {table}")).encode()
     return found
 

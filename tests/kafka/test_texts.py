@@ -128,7 +128,7 @@ def test_a_planted_token_is_in_no_topic_row_log_or_other_file(pipeline: Callable
         parts = path.relative_to(made.out).parts
         if path.is_file() and parts[0] != "texts" and parts[:2] != ("state", "texts"):
             assert PLANTED.encode() not in path.read_bytes(), path
-    for name in ("verdicts", "recommendations", "alerts", "dead_letters"):
+    for name in ("verdicts", "recommendations", "trust", "alerts", "dead_letters"):
         assert PLANTED not in repr(made.cluster.read_all(made.topics[name])), name
     for table in ("calls", "statements", "dead_letters", "alerts", "pipeline", "pipeline_warnings"):
         assert PLANTED not in repr(made.table(f"SELECT * FROM {table}")), table

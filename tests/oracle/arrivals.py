@@ -70,6 +70,8 @@ class ReferenceSeries:
     exposure: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     least: float = 2.0
     """Times as many that must have been due, or come."""
+    varies: float = 0.05
+    """What days and hours vary at least, tau^2."""
     opened: tuple[int, bool] | None = None
     part: bool = False
     back: float = 0.0
@@ -132,7 +134,7 @@ class ReferenceSeries:
         for at, (slot, mu) in enumerate(zip(slots, due, strict=True)):
             own = (self._weight(slot) + self.events[slot]) / self.phi
             self.due[at] += mu
-            self.spread[at] += mu**2 * (0.05 + 1 / own)
+            self.spread[at] += mu**2 * (self.varies + 1 / own)
             days = self._days() + self.phi / max(self.known, 1e-9) + self.spread[at] / max(self.due[at], 1e-9) ** 2
             a, m, n = 1 / days, max(self.due[at] / self.phi, 1e-9), self.today / self.phi
             for trial, as_it_is in zip(self.trials[at], self.trials[0], strict=True):
@@ -157,7 +159,7 @@ class ReferenceSeries:
 
     def _likely(self, slot: int, events: float, due: float) -> float:
         """Logarithm of the negative binomial likelihood of an hour, but for what all profiles have in common."""
-        a, n = 1 / (0.05 + self.phi / (self._weight(slot) + self.events[slot])), events / self.phi
+        a, n = 1 / (self.varies + self.phi / (self._weight(slot) + self.events[slot])), events / self.phi
         m = max(due / self.phi, 1e-9)
         return math.lgamma(n + a) - math.lgamma(a) + a * math.log(a / (a + m)) + n * math.log(m / (a + m))
 
@@ -172,7 +174,7 @@ class ReferenceSeries:
 
     def _days(self) -> float:
         off, scale, count = self.of_days
-        return max(upper(max(off, 0.0) / max(scale, 1e-9), max(count, 1.0), -0.5244005127080409), 0.05)
+        return max(upper(max(off, 0.0) / max(scale, 1e-9), max(count, 1.0), -0.5244005127080409), self.varies)
 
     def _learn(self, slot: int, events: float, due_at: tuple[float, float], *, holiday: bool) -> None:
         (exposure, due), kept = due_at, FADE ** (1 / WEEK)

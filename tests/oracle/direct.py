@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import orjson
 
+from aftercall.contracts.results import RESULTS
+from aftercall.facets import facet_values
 from aftercall.times import NEVER
+from connectors.batch import Batch
 from connectors.decode.aliases import AliasSettings
+from connectors.decode.contract_texts import ContractTexts
 from connectors.decode.decoder import Decoder
 from flows.dataflow.rows import attempt_rows, call_rows, completion_rows, statement_rows, verdict_records, verdict_rows
 from flows.dataflow.shards import SHARDS, split
@@ -22,9 +26,12 @@ from models.join import Join, Joined, JoinRules, SourceRule, TaskRules, VerdictR
 from models.join.join import MOST_EARLY
 from models.join.merged import merged_shard
 from models.messages import Closed
+from models.side_messages import CheckRow, Judge
 from oracle.histories import History
 from oracle.order import watermarks
 from oracle.records import Rules
+
+CAPS = Caps(1000, 1000, 1000)
 
 
 def join_rules(rules: Rules) -> JoinRules:
@@ -61,10 +68,11 @@ def source_rule(name: str, rules: Rules) -> SourceRule:
     )
 
 
-def decoder_of(rules: Rules) -> Decoder:
-    """A decoder with the oracle's rules, to which nothing is `future`."""
+def decoder_of(rules: Rules, texts: ContractTexts | None = None) -> Decoder:
+    """A decoder with the oracle's rules, to which nothing is `future`; `texts`: what judges texts."""
     aliases = AliasSettings(*(rules.aliases.get(field, {}) for field in ("task_type", "model", "config")))
-    return Decoder(now_us=2**62, max_future_skew_us=0, aliases=aliases, ids_as_uuids=rules.ids_as_uuids)
+    common: dict[str, Any] = {"aliases": aliases, "ids_as_uuids": rules.ids_as_uuids}
+    return Decoder(now_us=2**62, max_future_skew_us=0, number_tools=bool(rules.contracts), contracts=texts, **common)
 
 
 @dataclass
@@ -75,6 +83,7 @@ class Direct:
     seed: int = 0
     most_early: int = MOST_EARLY
     segments: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    watched: frozenset[str] = frozenset()
     calls: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     attempts: dict[tuple[str, int, int], tuple[Any, ...]] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
@@ -97,20 +106,34 @@ class Direct:
     """Attempts by group and minute."""
     units: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     """Trials by group, minute, unit and success."""
+    facets: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    """Trials by group, minute, facets and success."""
+    opinion_trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     latencies: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    judge: Judge | None = None
+    texts: ContractTexts | None = None
+    unlearned: str | None = None
+    checks: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    """By call, contract, version and rule: the last row of it."""
+    check_rows: list[CheckRow] = field(default_factory=list)
+    check_counts: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    check_trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    delays: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    """By group, hour of the call, success and bucket: those that rates are corrected by."""
     differing: list[str] = field(default_factory=list)
     """The fields that the dead letters of calls name."""
 
     def __post_init__(self) -> None:
-        self.joins = {shard: Join(self.rules, self.seed, self.most_early, self.segments) for shard in SHARDS}
-        self.groups = Groups(len(SHARDS), Caps(1000, 1000, 1000))
+        self._beside = self.seed, self.most_early, self.segments, self.judge, self.watched
+        self.joins = {shard: Join(self.rules, *self._beside) for shard in SHARDS}
+        self.groups = Groups(len(SHARDS), CAPS, self.unlearned)
         self._stored: dict[str, list[bytes]] = {shard: [] for shard in SHARDS}
 
     def run(self, history: History, cuts: Sequence[int], resumes: Sequence[bool], *, merged: bool = False) -> None:
         """Read the history in batches that end at `cuts`; where `resumes` is true, go on from the state after one."""
         order = history.order(merged=merged)
         before, last = watermarks(order, len(history.files))
-        decoder = decoder_of(history.rules)
+        decoder = decoder_of(history.rules, self.texts)
         bounds = sorted({0, *(min(cut, len(order)) for cut in cuts), len(order)})
         for i, (start, end) in enumerate(pairwise(bounds)):
             reads = order[start:end]
@@ -125,14 +148,22 @@ class Direct:
             wm = np.array(before[start:end], np.int64)
             batch.calls = batch.calls._replace(wm=wm[batch.calls.pos])
             batch.outcomes = batch.outcomes._replace(wm=wm[batch.outcomes.pos])
-            batch.low = before[end] if end < len(order) else last
+            batch.low, batch.ended = before[end] if end < len(order) else last, end == len(order)
             self.tally["records"] += batch.records
-            for shard, arrivals in split(batch):
-                self._take(self.joins[shard].process(arrivals))
-                self._store(shard)
+            self.step(batch)
             if i < len(resumes) and resumes[i]:
-                self.joins = {shard: self._resumed(shard) for shard in SHARDS}
-                self.groups = Groups.from_state(self.groups.state(), len(SHARDS), Caps(1000, 1000, 1000))
+                self.resume()
+
+    def step(self, batch: Batch) -> None:
+        """Take one batch."""
+        for shard, arrivals in split(batch):
+            self._take(self.joins[shard].process(arrivals))
+            self._store(shard)
+
+    def resume(self) -> None:
+        """Go on from what was stored."""
+        self.joins = {shard: self._resumed(shard) for shard in SHARDS}
+        self.groups = Groups.from_state(self.groups.state(), len(SHARDS), CAPS, self.unlearned)
 
     def _store(self, shard: str) -> None:
         """As an epoch's end does: what has changed, behind what is stored."""
@@ -146,7 +177,7 @@ class Direct:
         if not self._stored[shard]:
             return self.joins[shard]
         state, *changes = map(plain.unpack, self._stored[shard])
-        return Join.from_state(merged_shard(state, changes), self.rules, self.seed, self.most_early, self.segments)
+        return Join.from_state(merged_shard(state, changes), self.rules, *self._beside)
 
     def _take(self, joined: Joined) -> None:
         for row in call_rows(joined):
@@ -166,6 +197,9 @@ class Direct:
             self.issued[key].append(record)
             if key not in self.newest or record["seq"] >= self.newest[key]["seq"]:
                 self.newest[key] = record
+        self.check_rows += joined.checks
+        for check in joined.checks:
+            self.checks[check.call_id, check.call_at, check.contract, check.version, check.rule] = check.result
         self.tally.update(joined.tally)
         self.differing += [
             r.detail.split("'")[1] for r in joined.refused if r.detail.startswith("another call has this call_id: ")
@@ -182,11 +216,19 @@ class Direct:
                     self.segment_cells[names[code], segment, minute, name] += count
         for code, minute, bucket, count in zip(*(c.tolist() for c in joined.changes.latencies), strict=True):
             self.latencies[names[code], minute, bucket] += count
+        for code, *delay, count in zip(*(c.tolist() for c in joined.changes.delays), strict=True):
+            self.delays[(names[code], *delay)] += count
         grouped = self.groups.process(joined.changes)
         for code, source, *rest, sign in zip(*(c.tolist() for c in grouped.opinions), strict=True):
             self.opinions[(grouped.names[code], grouped.sources[source], *rest)] += sign
+        for code, _, hour, rule, *counts in zip(*(c.tolist() for c in grouped.checks), strict=True):
+            for result, count in zip(RESULTS, counts, strict=True):
+                self.check_counts[grouped.names[code], *grouped.rules[rule][:3], hour, result] += count
         if grouped.closed is not None:
             closed = grouped.closed
+            for code, minute, rule, *counts in rows(closed.checks):
+                for result, count in zip(RESULTS, counts, strict=False):
+                    self.check_trials[closed.names[code], minute, *closed.rules[rule][:3], result] += count
             for code, minute, *counts in zip(*(c.tolist() for c in closed.trials), strict=True):
                 assert minute < closed.through
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
@@ -215,6 +257,9 @@ class Direct:
             said = None if success < 0 else success
             self.responses["statements"][names[code], minute, sources[source], said, bucket] += statements
             self.responses["trials"][names[code], minute, sources[source], said, bucket] += trials
+        for code, minute, source, success, bucket, unit, count in rows(closed.opinion_trials):
+            assert count
+            self.opinion_trials[names[code], minute, sources[source], bool(success), bucket, unit] += count
         for code, minute, source, level, count in rows(closed.scores):
             self.responses["scores"][names[code], minute, sources[source], level] += count
         for code, minute, success, bucket, count in rows(closed.delays):
@@ -230,6 +275,9 @@ class Direct:
         for code, minute, *unit, count in rows(closed.units):
             assert count
             self.units[(closed.names[code], minute, *unit)] += count
+        for code, minute, facets, success, count in rows(closed.facets):
+            assert count
+            self.facets[closed.names[code], minute, frozenset(facet_values(facets).items()), success] += count
 
     def _add_values(self, closed: Closed) -> None:
         for code, minute, at, key, *values in zip(*(column.tolist() for column in closed.values), strict=True):

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from oracle.bursts import Less, ReferenceBursts
 from oracle.expected import DAY, HOUR, Calls, Delays, odds
 from oracle.known import ReferenceKnown
 from oracle.variation import Everyone, Variation, grained
@@ -36,12 +37,14 @@ SEARCH_HOURS, FINE_HOURS = 28 * 24, 6
 class Facts:
     """What happened to a group in a minute: calls accepted, and of each trial whether it succeeded and its delay.
 
-    `of_units`: of the trials whose calls share a unit, which, and whether it succeeded.
+    `of_units`: of the trials whose calls share a unit, which, and whether it succeeded. `said`: of those whose source
+    is known, which, and whether it succeeded.
     """
 
     calls: int = 0
     trials: list[tuple[bool, int]] = field(default_factory=list)
     of_units: list[tuple[int, bool]] = field(default_factory=list)
+    said: list[tuple[str, bool]] = field(default_factory=list)
 
 
 class Found(NamedTuple):
@@ -94,14 +97,16 @@ class Watch:
 class ReferenceDrift:
     """Takes minutes in order, each with what happened in which group."""
 
-    def __init__(self, settings: DriftSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: DriftSettings, threshold: float | None = None) -> None:
+        """`threshold`: A of each direction, where it is not that of verdicts."""
+        self._settings, self._threshold = settings, settings.threshold if threshold is None else threshold
         self._everyone = Everyone()
         self._day: int | None = None
         self.watches: dict[Group, Watch] = {}
         self._units: dict[Group, Delays] = {}
         self._agreements: dict[str, Agreement] = {}
         self.known = ReferenceKnown(settings)
+        self.bursts = ReferenceBursts()
         self.rhos: dict[str, float] = {}
         """Agreement within units by task type, as the day began."""
         self.likely: dict[str, float] = {}
@@ -129,12 +134,15 @@ class ReferenceDrift:
                 both.calls += happened.calls
                 both.trials += happened.trials
                 both.of_units += happened.of_units
-        found = []
+        found, in_bursts = [], self.bursts.minute(facts)
         for group, happened in sums.items():
             watch = self.watches[group]
             watch.calls.add(minute, happened.calls)
             rho = self.rhos.get(group[0], 1.0)
             less = watch.weights.take(minute, len(happened.trials), happened.of_units, rho)
+            one = in_bursts.get(group, Less())
+            watch.weights.exceeding += one.excess
+            less = less[0] + one.failures, less[1] + one.successes
             if happened.trials and self._warm(watch, minute):
                 failed = sum(not success for success, _ in happened.trials)
                 alarm = self._batch(watch, minute, failed, len(happened.trials), less)
@@ -174,6 +182,7 @@ class ReferenceDrift:
             self._everyone.correlate([one.variation for one in watches], [one.group[2] is not None for one in watches])
             for unit in self._units.values():
                 unit.begin_day(day, gap)
+            self.bursts.begin_day(gap)
             for agreement in self._agreements.values():
                 agreement.forget(gap)
             for watch in self.watches.values():
@@ -226,7 +235,7 @@ class ReferenceDrift:
         watch.trials += both
         watch.history.append((minute, learned, both))
         means = watch.means()
-        if max(means) < self._settings.threshold:
+        if max(means) < self._threshold:
             watch.variation.add(minute // HOUR, learned, both)
             return None
         worse = means[0] >= means[1]

@@ -129,8 +129,9 @@ def odds(calls: Calls, minute: int, shares: Shares, trials: int) -> float:
     What is far more `trials` than that is as much of either.
     """
     arriving = [0.0, 0.0]
+    older = [calls.older(edge, minute) for edge in EDGES]
     for index in range(len(EDGES) - 1):
-        made = calls.older(EDGES[index], minute) - calls.older(EDGES[index + 1], minute)
+        made = older[index] - older[index + 1]
         for success in (False, True):
             arriving[success] += made * shares[success].get(index, 0.0) / (EDGES[index + 1] - EDGES[index])
     beyond = max(0.0, trials - 5 - 2 * max(arriving))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from oracle.contracts import Key, had, in_force, said, words
 from oracle.identity import completed, entered
-from oracle.ledger import PENDING, Verdict, decide, is_silent, ordered
+from oracle.ledger import PENDING, Verdict, decide, is_silent, opinion, ordered
 from oracle.records import MINUTE_US, Attempt, Call, Outcome, Rules
 
 Group = tuple[str, str, str]
@@ -27,6 +28,18 @@ class Tried(NamedTuple):
     attempt: Attempt
     number: int
     minute: int
+
+
+class Check(NamedTuple):
+    """What a rule found, and the minute it counts from."""
+
+    result: str
+    minute: int
+
+
+def is_own(outcome: Outcome) -> bool:
+    """Whether a statement is the pipeline's own."""
+    return outcome.outcome_id.startswith("contract:")
 
 
 class Measured(NamedTuple):
@@ -61,16 +74,28 @@ class Held:
     error_minute: int | None = None
     """From when on the call's own error is known."""
     measured: list[Measured] = field(default_factory=list)
+    checks: dict[Key, Check] = field(default_factory=dict)
+    """What each rule found, and the minute it counts from."""
     unit: str | None = field(init=False)
     """The unit of evidence that it is part of: its session, else its parent; None where its first record has neither.
     """
+    facets: frozenset[tuple[str, str]] = field(init=False)
+    """Those of its first record."""
 
     def __post_init__(self) -> None:
+        self.facets = self.call.facets
         self.unit = self.call.session_id or self.call.parent_call_id
         if self.call.error is not None:
             self.error_minute = self.minute
         self._measure(METRICS, self.minute)
         self._try(self.minute)
+        self._lists_tools = "tool_calls" in (self.call.raw or {})
+        self._judge(said(self.call, self.call.latency_ms), self.minute, None)
+        if self.call.session_id is None:
+            # To what has a session, `oracle.session_checks` applies its rules.
+            for one in in_force(self.rules.contracts, self.call):
+                for rule in one.session_rules:
+                    self.checks[one.name, one.version, rule.id] = Check("not_applicable", self.minute)
 
     @property
     def group(self) -> Group:
@@ -99,16 +124,63 @@ class Held:
         """Add a statement, or another edition of one."""
         self.ledger.append(Arrived(entered(outcome, self.arrived()), max(minute, self.minute)))
 
+    def check(self, seen: Call, key: Key, found: Check) -> None:
+        """What a rule over sessions has found of a record; one of another session, group or time is not of this call.
+
+        Its time may be another one where the first record had no session.
+        """
+        session_id, group = seen.session_id, (seen.task_type, seen.model, seen.config)
+        is_own = self.call.session_id == session_id and (self.unit != session_id or self.call.at == seen.at)
+        if is_own and group == self.group and (self.unit == session_id or key in self.checks):
+            self.checks[key] = found
+
     def complete(self, other: Call, minute: int) -> bool:
         """Fill what the call lacks from another record of it; whether there was anything to fill."""
         before, self.call = self.call, completed(self.call, other)
         minute = max(minute, self.minute)
+        if self.call != before:
+            self._judge_late(before, other, minute)
         if before.error is None and self.call.error is not None:
             self.error_minute = minute
         self._measure([metric for metric in METRICS if getattr(before, metric) is None], minute)
         if not before.attempts:
             self._try(minute)
         return self.call != before
+
+    def _judge_late(self, before: Call, other: Call, minute: int) -> None:
+        """The rules that had lacked something, which `other` has all of."""
+        latency_ms = other.latency_ms
+        own = had(other, lists_tools=False)
+        if before.latency_ms is None and self.call.latency_ms is not None:
+            latency_ms, own = self.call.latency_ms, own | {"latency_ms"}
+        known = had(before, lists_tools=self._lists_tools)
+        due = {
+            (one.name, one.version, rule.id)
+            for one in in_force(self.rules.contracts, self.call)
+            for rule in one.rules
+            if not rule.needs <= known and rule.needs <= own
+        }
+        self._judge(said(other, latency_ms), minute, due)
+
+    def _judge(self, record: Mapping[str, Any], minute: int, due: set[Key] | None) -> None:
+        """Judge by all rules (`due` None) or by some; what they find for want of a field stays not applicable."""
+        for one in in_force(self.rules.contracts, self.call):
+            reasons = []
+            for rule in one.rules:
+                key = one.name, one.version, rule.id
+                if due is not None and key not in due:
+                    continue
+                result = rule.result(record)
+                self.checks[key] = Check(result, minute)
+                if result == "fail" and rule.severity in self.rules.severe:
+                    reasons.append(f"{rule.id}: {words(one, rule, record)}")
+            self._state(f"contract:{one.name}@{one.version}", "; ".join(reasons), minute)
+
+    def _state(self, outcome_id: str, reason: str, minute: int) -> None:
+        """A violation is a statement, the first of its contract's."""
+        if reason and all(one.outcome_id != outcome_id for one in self.arrived()):
+            own = Outcome(outcome_id, self.call.call_id, self.call.at, "contract", success=False, reason=reason)
+            self.ledger.append(Arrived(own, minute))
 
     def _measure(self, metrics: Iterable[str], minute: int) -> None:
         values = {metric: getattr(self.call, metric) for metric in metrics}
@@ -153,6 +225,16 @@ class Held:
         """(group, minute, verdict, source) where a minute ends with a verdict, and another than the minute before."""
         yield from ((self.group, *trial) for trial in trials_of(self))
         yield from ((self.group_of(attempt), minute, "failure", "call") for attempt, _, minute in self.tried)
+
+    def opinion_trials(self, source: str) -> Iterator[tuple[int, bool]]:
+        """(minute, success) where a minute ends with a source saying so, and another thing than the minute before."""
+        before = None
+        for minute in sorted({arrived.minute for arrived in self.ledger}):
+            said = opinion(source, [a.outcome for a in self.ledger if a.minute <= minute], self.rules)
+            now = None if said is None else said.success
+            if now is not None and now is not before:
+                yield minute, now
+            before = now
 
     def counted(self) -> Iterator[Counted]:
         """The call and its failed attempts."""

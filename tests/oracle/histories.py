@@ -172,9 +172,24 @@ def _calls(draw: st.DrawFn, chosen: Rules) -> list[dict[str, Any]]:
             "session_id": pick(draw, [None, "s-1", ""]),
             "latency_ms": pick(draw, [None, 0, 12.5, 1800]),
             "cost_usd": pick(draw, [None, 0, 0.25, 0.000125]),
-            **pick(draw, [{}, {"tokens": 7.0}, {"tokens_in": 5, "tokens_out": 6.0}]),
+            **pick(
+                draw,
+                [
+                    {},
+                    {"tokens": 7.0},
+                    {"tokens_in": 5, "tokens_out": 6.0},
+                    {"tokens_in": 4096, "tool_calls": [{"name": "search", "ok": False}, {"name": "sql"}]},
+                ],
+            ),
             "attrs": pick(
-                draw, [None, {"tier": "gold"}, {"tier": "gold", "user": {"id": 1}, "tags": [], "note": "x" * 257}]
+                draw,
+                [
+                    None,
+                    {"tier": "gold"},
+                    {"tier": "gold", "user": {"id": 1}, "tags": [], "note": "x" * 257},
+                    {"language": "de-AT"},
+                    {"language": None, "lang": "Klingon"},
+                ],
             ),
         }
         for call_id in draw(_IDS_OF_CALLS)

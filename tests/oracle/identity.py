@@ -39,6 +39,8 @@ def fate(outcome: Outcome, others: Sequence[Outcome], rules: Rules) -> Fate:
     if any(outcome.deciding() == other.deciding() for other in namesakes):
         return DUPLICATE
     first = namesakes[0]
+    if first.source not in rules.revises and outcome.content() == first.content():
+        return DUPLICATE
     for name in ("source", "author"):
         if getattr(outcome, name) != getattr(first, name):
             return Fate("conflict", name)

@@ -7,9 +7,12 @@ were.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hypothesis import strategies as st
+
+from oracle.contracts import OracleContract, OracleRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +25,8 @@ Raw = dict[str, Any]
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
+START = 1740871800 * SECOND
+"""When histories begin."""
 KINDS: Final = frozenset(
     {"editions", "clearings", "abstentions", "authors", "combine", "required", "completions", "attempts", "parents"}
 )
@@ -35,6 +40,16 @@ ABSTAIN: Final = {
 }
 """None holds the bound of its source, and scores that are drawn lie in each."""
 HOW: Final = ("newest", "majority", "mean", "all", "any")
+SEVERE: Final[tuple[tuple[str, ...], ...]] = (("critical",), ("critical", "major"), ())
+RULES: Final = (
+    OracleRule("fast", "latency", 100.0),
+    OracleRule("fast-gold", "latency", 5.0, "major", "gold"),
+    OracleRule("cheap", "cost", 0.1, "major"),
+    OracleRule("short", "output_length", 4.0),
+    OracleRule("tools", "denied_tools", ("drop",), "minor"),
+    OracleRule("tools-gold", "denied_tools", ("drop",), "critical", "gold"),
+    OracleRule("end", "safe_end_state", ("ok",)),
+)
 _SOURCES = st.sampled_from(sorted(ABSTAIN))
 _REVISED = st.frozensets(_SOURCES, min_size=1)
 _ABSTAINING = st.sets(_SOURCES, min_size=1)
@@ -60,7 +75,12 @@ def pick(draw: st.DrawFn, values: Sequence[_T]) -> _T:
     A strategy made for one draw is checked and analysed before it, which took half of the CPU of tests on histories:
     what is constant is made once, above, and all else is picked.
     """
-    return values[draw(st.integers(0, len(values) - 1))]
+    return values[draw(_up_to(len(values) - 1))]
+
+
+@cache
+def _up_to(most: int) -> st.SearchStrategy[int]:
+    return st.integers(0, most)
 
 
 def with_kinds(draw: st.DrawFn, rules: Rules, kinds: frozenset[str], tasks: Sequence[str]) -> Rules:
@@ -71,6 +91,8 @@ def with_kinds(draw: st.DrawFn, rules: Rules, kinds: frozenset[str], tasks: Sequ
         rules = replace(rules, abstain={name: ABSTAIN[name] for name in sorted(draw(_ABSTAINING))})
     if "combine" in kinds:
         rules = replace(rules, combine=draw(_COMBINED))
+    if "contracts" in kinds:
+        rules = replace(rules, contracts=drawn_contracts(draw, tasks), severe=frozenset(pick(draw, SEVERE)))
     if "required" in kinds:
         own = {pick(draw, tasks): draw(_REQUIRED)} if draw(st.booleans()) else {}
         rules = replace(rules, require=draw(_REQUIRED), task_require=own)
@@ -81,6 +103,8 @@ def more_calls(draw: st.DrawFn, calls: list[Raw], kinds: frozenset[str]) -> list
     """The calls, some with attempts, and second records of some of them."""
     if "attempts" in kinds:
         calls = [{**call, "attempts": draw(_ATTEMPTS)} for call in calls]
+    if "contracts" in kinds:
+        calls = [{**call, **_judged(draw)} for call in calls]
     if "parents" in kinds:
         # Another call, or itself; or named like a session.
         calls = [{**call, "parent_call_id": pick(draw, [None, *_parents(calls), "s-1"])} for call in calls]
@@ -125,7 +149,31 @@ def _second(draw: st.DrawFn, call: Raw, kinds: frozenset[str]) -> Raw:
     named = {name: call[name] for name in ("call_id", "task_type", "model", "config", "segment")}
     tried: Raw = {"attempts": draw(_ATTEMPTS)} if "attempts" in kinds else {}
     below: Raw = {"parent_call_id": pick(draw, [None, call["call_id"], "s-2"])} if "parents" in kinds else {}
-    return {**named, **fills, **tokens, **other, "occurred_at": at, **tried, **below}
+    more = _judged(draw) if "contracts" in kinds else {}
+    return {**named, **fills, **tokens, **other, "occurred_at": at, **tried, **below, **more}
+
+
+def _judged(draw: st.DrawFn) -> Raw:
+    """Fields of a call that contracts read, and the others do not; with `checks`, which say nothing of these rules."""
+    tools = pick(draw, [None, None, [], 2, [{"name": "look"}], [{"name": "drop"}, {"name": "look", "ok": False}]])
+    labels: list[Raw] = [{}, {}, {"attrs": {"tier": "gold"}}, {"attrs": {"tier": "gold", "end_state": "lost"}}]
+    check = {"contract": "refund", "version": "1", "hash": "0", "rule": "other", "result": "fail"}
+    return {"tool_calls": tools, **pick(draw, labels), **pick(draw, [{}, {}, {"checks": [check]}])}
+
+
+def drawn_contracts(draw: st.DrawFn, tasks: Sequence[str]) -> tuple[OracleContract, ...]:
+    """A contract in up to three versions, which begin amid the history, and one for a task type."""
+    starts = sorted(draw(st.sets(st.integers(0, 2 * 24 * 60), max_size=2)))
+    first = [] if draw(st.booleans()) and starts else [None]
+    since = [*first, *(START + minute * MINUTE for minute in starts)]
+    versions = [OracleContract("refund", str(n), _rules(draw), start=at) for n, at in enumerate(since, 1)]
+    other = OracleContract("audit", "a", _rules(draw), task=pick(draw, tasks))
+    return (*versions, *pick(draw, [(), (other,)]))
+
+
+def _rules(draw: st.DrawFn) -> tuple[OracleRule, ...]:
+    chosen = [rule for rule in RULES if draw(st.booleans())]
+    return tuple(chosen or RULES[:1])
 
 
 def _also(draw: st.DrawFn, outcome: Raw, number: int) -> Raw:

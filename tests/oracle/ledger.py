@@ -133,7 +133,11 @@ def worth(statement: Outcome, rules: Rules) -> Fraction:
 
 def combined(source: str, statements: Sequence[Outcome], rules: Rules) -> bool | None:
     """What the standing statements of a source say together; None where they say nothing."""
-    said = with_opinion(source, statements, rules)
+    return together(source, with_opinion(source, standing(statements, rules), rules), rules)
+
+
+def together(source: str, said: Sequence[Outcome], rules: Rules) -> bool | None:
+    """What the standing statements of a source that do not abstain say together."""
     good = sum(bool(says(statement, rules)) for statement in said)
     if not said:
         return None
@@ -151,17 +155,22 @@ def combined(source: str, statements: Sequence[Outcome], rules: Rules) -> bool |
     raise ValueError(rules.combine[source])
 
 
-def with_opinion(source: str, statements: Sequence[Outcome], rules: Rules) -> list[Outcome]:
-    """The standing statements of a source that do not abstain, in the order of the ledger."""
-    return [s for s in standing(statements, rules) if s.source == source and says(s, rules) is not None]
+def with_opinion(source: str, stand: Sequence[Outcome], rules: Rules) -> list[Outcome]:
+    """Of the standing statements those of a source that do not abstain, in the order of the ledger."""
+    return [s for s in stand if s.source == source and says(s, rules) is not None]
 
 
 def opinion(source: str, statements: Sequence[Outcome], rules: Rules) -> Opinion | None:
     """What a source says; None where it says nothing or abstains."""
-    success = combined(source, statements, rules)
+    return opinion_of(source, standing(statements, rules), statements, rules)
+
+
+def opinion_of(source: str, stand: Sequence[Outcome], statements: Sequence[Outcome], rules: Rules) -> Opinion | None:
+    """The same, where the statements that `stand` are known."""
+    said = with_opinion(source, stand, rules)
+    success = together(source, said, rules)
     if success is None:
         return None
-    said = with_opinion(source, statements, rules)
     agreeing = [statement for statement in said if says(statement, rules) == success]
     newest = (agreeing or said)[-1]
     if rules.combine.get(source, "newest") == "newest":
@@ -182,7 +191,8 @@ def since(source: str, success: bool, statements: Sequence[Outcome], rules: Rule
 def opinions(statements: Sequence[Outcome], rules: Rules) -> dict[str, Opinion]:
     """What each source says that says something."""
     sources = sorted({statement.source for statement in statements if statement.action == "assert"})
-    said = {source: opinion(source, statements, rules) for source in sources}
+    stand = standing(statements, rules)
+    said = {source: opinion_of(source, stand, statements, rules) for source in sources}
     return {source: one for source, one in said.items() if one is not None}
 
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from oracle.facets import facets
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from oracle.contracts import OracleContract
 
 UNKEPT = (
     "parent_call_id",
@@ -63,6 +67,10 @@ class Rules:
     """By task type, those whose rates are kept; all others of it are one."""
     ids_as_uuids: bool = False
     """Ids of calls and outcomes are read as UUIDs where they are some in another spelling."""
+    contracts: tuple[OracleContract, ...] = ()
+    """All versions of all contracts."""
+    severe: frozenset[str] = frozenset({"critical"})
+    """Of which severities a violation is a failure of its call."""
     session_wait_us: int = 300_000_000
     most_reached: int = 1000
     """So many calls may take part in one outcome of a session."""
@@ -70,6 +78,11 @@ class Rules:
     """So many outcomes of a session are remembered."""
     most_calls: int = 10_000
     """So many calls of a session are known."""
+
+    @property
+    def unlearned(self) -> str | None:
+        """The source whose trials say nothing of how long others take."""
+        return "contract" if self.contracts and self.severe else None
 
     def horizon_of(self, task_type: str) -> int:
         """Horizon of a task type, in microseconds."""
@@ -124,6 +137,10 @@ class Call:
     """Names of the other optional fields that it has; their values are kept nowhere."""
     parent_call_id: str | None = None
     """For sessions alone."""
+    raw: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    """The record itself, for contracts."""
+    facets: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+    """Those of this record: see `oracle.facets`."""
 
     def sent_as(self, name: str) -> Any:
         """A field as it was read, before aliases."""
@@ -160,8 +177,12 @@ class Outcome:
 
     def deciding(self) -> tuple[Any, ...]:
         """The fields in which a duplicate equals a record of its id."""
+        return (self.at, *self.content())
+
+    def content(self) -> tuple[Any, ...]:
+        """What it says, whenever it was said: all of these but its time."""
         action = "retract" if self.bare else self.action
-        return (self.at, self.source, self.author, self.success, self.score, action, self.retracts)
+        return (self.source, self.author, self.success, self.score, action, self.retracts)
 
 
 Record = Call | Outcome
@@ -178,6 +199,11 @@ def labels(attrs: Mapping[str, Any]) -> dict[str, Any]:
 def _without_tools(raw: Mapping[str, Any]) -> set[str]:
     """A number of tool calls, or none, says nothing of what they did: another record may."""
     return set() if isinstance(tools := raw.get("tool_calls"), list) and tools else {"tool_calls"}
+
+
+def _judged(raw: Mapping[str, Any]) -> set[str]:
+    """What `checks` of a producer found stands for the texts that it found it in."""
+    return {"input", "output"} if raw.get("checks") else set()
 
 
 def micros(text: str) -> int:
@@ -211,8 +237,10 @@ def parse(kind: str, line: bytes) -> Record:
             attempts=tuple(
                 Attempt(**{k: v for k, v in one.items() if v is not None}) for one in raw.get("attempts", ())
             ),
-            unkept=frozenset(UNKEPT) & raw.keys() - _without_tools(raw),
+            unkept=frozenset(UNKEPT) & ((raw.keys() - _without_tools(raw)) | _judged(raw)),
             parent_call_id=raw.get("parent_call_id"),
+            raw=raw,
+            facets=frozenset(facets(raw).items()),
         )
     return Outcome(
         outcome_id=raw["outcome_id"],

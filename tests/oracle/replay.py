@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from oracle.held import Arrived, Group, Held
+from oracle.held import Arrived, Group, Held, is_own
 from oracle.identity import differing, fate
 from oracle.lateness import Usual, class_of, lateness
 from oracle.ledger import says, scaled
@@ -107,19 +107,19 @@ class Oracle:
             self._refuse("conflict", call, differing(owner.call, call))
         else:
             self._calls.append(accepted)
-            if call.error is not None:
+            if call.error is not None or accepted.ledger:
                 self._emit(accepted)
             for waiting in [one for one in self._waiting if one.outcome.call_id == call.call_id]:
                 self._waiting.remove(waiting)
                 self._join(accepted, waiting.arrived)
 
     def _complete(self, owner: Held, call: Call, minute: int) -> None:
-        before = owner.verdict()
+        before, length = owner.verdict(), len(owner.ledger)
         if owner.complete(call, minute):
             self._completed += 1
         else:
             self._duplicates += 1
-        if owner.verdict() != before:
+        if owner.verdict() != before or len(owner.ledger) > length:
             self._emit(owner)
 
     def _outcome(self, arrived: Arrived, wm: int) -> None:
@@ -224,7 +224,7 @@ class Oracle:
             "calls": len(self._calls),
             "completed": self._completed,
             "attempts": sum(len(held.tried) for held in self._calls),
-            "outcomes": sum(len(held.ledger) for held in self._calls),
+            "outcomes": sum(not is_own(outcome) for held in self._calls for outcome in held.arrived()),
             "duplicates": self._duplicates,
             "waiting": len(self._waiting),
             "orphans": reasons["orphan"],
@@ -311,15 +311,51 @@ class Oracle:
                 if usual.placed(held, group, minute):
                     found["trials"][group, minute, source, verdict == "success", minute - held.minute] += 1
                     delay = 0 if class_of(lateness(held)) else minute - held.minute
-                    found["delays"][group, minute, source, verdict == "success", delay] += 1
+                    if source != self.rules.unlearned:
+                        found["delays"][group, minute, source, verdict == "success", delay] += 1
             for statement, minute in held.ledger:
-                if statement.action == "assert" and usual.placed(held, held.group, minute):
+                if statement.action == "assert" and not is_own(statement) and usual.placed(held, held.group, minute):
                     success, late = says(statement, held.rules), minute - held.minute
                     found["statements"][held.group, minute, statement.source, success, late] += 1
                     if statement.score is not None:
                         level = round(scaled(statement, held.rules) * 100)
                         found["scores"][held.group, minute, statement.source, level] += 1
         return found
+
+    def checks(self) -> dict[tuple[Any, ...], str]:
+        """By call (id and time), contract, version and rule: what the rule found."""
+        return {
+            (held.call.call_id, held.call.at, *key): check.result
+            for held in self._calls
+            for key, check in held.checks.items()
+        }
+
+    def learned(self) -> list[tuple[Group, int, bool, int]]:
+        """Of each verdict but those by contracts: the call's group and time, success, and how long it took, us."""
+        found = []
+        for held in self._calls:
+            verdict, at = held.verdict(), held.call.at
+            if verdict.decided_at is not None and not (verdict.outcome_id or "").startswith("contract:"):
+                found.append((held.group, at, verdict.verdict == "success", max(verdict.decided_at - at, 0)))
+            found += [(held.group_of(attempt), at, False, 0) for attempt, _, _ in held.tried]
+        return found
+
+    def check_counts(self) -> Counter[tuple[Any, ...]]:
+        """By group, contract, version, rule, hour of the call and result: how many calls."""
+        return Counter(
+            (held.group, *key, held.call.at // (60 * MINUTE_US), check.result)
+            for held in self._calls
+            for key, check in held.checks.items()
+        )
+
+    def check_trials(self) -> Counter[tuple[Any, ...]]:
+        """By group, minute in which it counts, contract, version, rule and result: what passed or failed."""
+        return Counter(
+            (held.group, check.minute, *key, check.result)
+            for held in self._calls
+            for key, check in held.checks.items()
+            if check.result in {"pass", "fail"}
+        )
 
     def values(self, *, late: bool = False) -> Counter[tuple[Any, ...]]:
         """What detectors take: (group, minute, time of the call, its id, attempt, metric, value). `late`: as trials."""

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -21,7 +21,17 @@ from models.alarms.digits import significant
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.detector import SuccessRateDetector
 from models.drift.success_rate.suspicions import Suspicions
-from models.messages import NO_VALUES, AnyGroup, Closed, Deployed, Group, TrialDelays, TrialDeltas, UnitTrials
+from models.messages import (
+    NO_VALUES,
+    AnyGroup,
+    Closed,
+    Deployed,
+    Group,
+    SliceTrials,
+    TrialDelays,
+    TrialDeltas,
+    UnitTrials,
+)
 from models.stats.agreement import Agreement
 from models.stats.minute_delays import bucket_of
 from oracle.drift import Facts, Found, ReferenceDrift
@@ -98,9 +108,26 @@ def traffic(seed: int) -> Traffic:
                     say(minute + delay, group, not success, delay, unit)
                 if draw.random() < 0.02:
                     withdrawn.add((minute + delay + 7, group))
+    in_bursts(random.Random(seed), say, facts)
     end = START + DAYS * DAY
     kept = {minute: facts[minute] for minute in sorted(facts) if minute < end}
     return Traffic(kept, frozenset(one for one in withdrawn if one[0] < end), marks(draw))
+
+
+def in_bursts(draw: random.Random, say: Any, facts: Mapping[int, Mapping[Group, Facts]]) -> None:
+    """A reviewer's batches, which agree, and a judge's, which do not; both speak one by one as well. Some in units."""
+    for model in ("m-1", "m-2"):
+        group, agree = ("at once", model, "batches"), draw.uniform(0.6, 1.0)
+        for source in ("judge", "review"):
+            for _ in range(draw.choice((40, 120))):
+                minute, rate = START + draw.randrange(DAYS * DAY), draw.uniform(0.5, 0.9)
+                opinion = draw.random() < rate
+                unit = draw.choice((None,) * 9 + (7,))
+                for _ in range(draw.choice((1, 2, 3, 8, 25, 60))):
+                    shares = source == "review" and draw.random() < agree
+                    success = opinion if shares else draw.random() < rate
+                    say(minute, group, success, 0, unit)
+                    facts[minute][group].said.append((source, success))
 
 
 def marks(draw: random.Random) -> tuple[Deployed, ...]:
@@ -122,7 +149,7 @@ def message(history: Traffic, begin: int, end: int) -> Closed:
         if begin <= one[0] < end:
             both.setdefault(one, Facts())
     names = sorted({group for _, group in both})
-    rows, lags, of_units = [], [], list[tuple[int, int, int, int, int]]()
+    rows, lags, of_units, of_sources = [], [], list[tuple[int, int, int, int, int]](), list[tuple[int, ...]]()
     for (minute, group), facts in sorted(both.items()):
         code = names.index(group)
         successes = sum(success for success, _ in facts.trials)
@@ -130,6 +157,8 @@ def message(history: Traffic, begin: int, end: int) -> Closed:
         gone = (minute, group) in history.withdrawn
         rows.append((code, minute, successes, failures, successes - gone, failures, facts.calls))
         lags += [(code, minute, int(success), delay) for success, delay in facts.trials]
+        heard = sorted(Counter(facts.said).items())
+        of_sources += [(minute, code, int(source == "review"), int(success), n) for (source, success), n in heard]
         counted = sorted(Counter(facts.of_units).items())
         of_units += [(code, minute, *said, count) for said, count in counted]
     columns = np.array(rows, np.int32).reshape(-1, 7).T
@@ -150,8 +179,15 @@ def message(history: Traffic, begin: int, end: int) -> Closed:
         said.astype(np.int8),
         count.astype(np.int32),
     )
+    closed = Closed(end, names, TrialDeltas(*columns), NO_VALUES, ("judge", "review"), delays, units=units)
     deployed = tuple(one for one in history.marks if begin <= one.minute < end)
-    return Closed(end, names, TrialDeltas(*columns), NO_VALUES, delays=delays, units=units, marks=deployed)
+    return closed._replace(marks=deployed, slices=slices_of(of_sources))
+
+
+def slices_of(rows: list[tuple[int, ...]]) -> SliceTrials:
+    """Of (minute, group, source, success, count), in this order."""
+    minutes, codes, source, success, count = np.array(sorted(rows), np.int32).reshape(-1, 5).T
+    return SliceTrials(codes, minutes, source, success.astype(np.int8), count)
 
 
 @lru_cache
@@ -238,6 +274,9 @@ def assert_the_traffic_has_what_makes_it_hard() -> None:
     assert {0.1 < rho < 0.9 for rho in rhos} == {True, False}, (
         "agreement within units is learned nowhere, or everywhere"
     )
+    kinds = [kind for seed in SEEDS for kind in reference(seed)[1].bursts.kinds.values()]
+    assert {kind.agree for kind in kinds} == {True, False}
+    assert {kind.possible > 0.5 for kind in kinds} == {True, False}
     assert max(effect for seed in SEEDS for effect in reference(seed)[1].design_effects().values()) > 1.01
 
 

@@ -219,7 +219,6 @@ def test_an_outcome_again_is_a_duplicate_whether_its_call_is_there_or_not(*, cal
 @pytest.mark.parametrize(
     "other",
     [
-        asserts("1", 1),
         asserts("1", 0, source="x"),
         asserts("1", 0, success=False),
         asserts("1", 0, score=0.5),
@@ -228,11 +227,22 @@ def test_an_outcome_again_is_a_duplicate_whether_its_call_is_there_or_not(*, cal
     ],
 )
 @pytest.mark.parametrize("call_first", [True, False])
-def test_an_outcome_again_with_any_deciding_field_changed_is_a_conflict(other: Outcome, *, call_first: bool) -> None:
+def test_an_outcome_again_that_says_something_else_is_a_conflict(other: Outcome, *, call_first: bool) -> None:
     records = (CALL, asserts("1", 0), other) if call_first else (asserts("1", 0), other, CALL)
     oracle = fed(*records)
     assert oracle.dead() == [Dead("conflict", "c", "1")]
     assert oracle.statements_rows()[0]["success"] is True
+
+
+@pytest.mark.parametrize("call_first", [True, False])
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_an_outcome_that_says_the_same_at_another_time_is_a_duplicate_and_the_first_one_stays(
+    *, call_first: bool, hours: int
+) -> None:
+    first, again = asserts("1", 0), asserts("1", hours)
+    oracle = fed(*((CALL, first, again) if call_first else (first, again, CALL)))
+    assert (oracle.counters()["duplicates"], oracle.dead()) == (1, [])
+    assert [row["occurred_at"] for row in oracle.statements_rows()] == [first.at]
 
 
 def test_outcome_ids_are_unique_only_within_their_call() -> None:

@@ -94,11 +94,13 @@ class Weights:
     """Trials, of calls with and without a unit; older ones discounted, as are `pairs`."""
     pairs: float = 0.0
     """Ordered pairs of two trials of one unit."""
+    exceeding: float = 0.0
+    """By how many trials the variance of what came in bursts exceeds that of independent ones."""
 
     def begin_day(self, day: int, gap: int) -> None:
         """Forget the units whose first trial was before the day before this one."""
         keep = math.exp(-gap / SIZES_DAYS)
-        self.arrived, self.pairs = self.arrived * keep, self.pairs * keep
+        self.arrived, self.pairs, self.exceeding = self.arrived * keep, self.pairs * keep, self.exceeding * keep
         over = [name for name, unit in self.open.items() if unit.first < (day - 1) * DAY]
         for name in over:
             unit = self.open.pop(name)
@@ -110,7 +112,7 @@ class Weights:
 
     def design_effect(self, rho: float) -> float:
         """How many times the variance of a rate is that of independent trials (Kish 1965)."""
-        return 1 + rho * self.pairs / self.arrived if self.arrived else 1.0
+        return 1 + (rho * self.pairs + self.exceeding) / self.arrived if self.arrived else 1.0
 
     def take(self, minute: int, count: int, trials: Iterable[tuple[int, bool]], rho: float) -> tuple[float, float]:
         """By how much the failures, and the successes, of a minute weigh less than their number, `count` in all."""

@@ -30,8 +30,8 @@ def target(document: Any, ref: str) -> Any:
     return document
 
 
-def test_all_seven_records_have_a_schema() -> None:
-    sent = {"VerdictRecord", "Recommendation", "Alert", "DeadLetter"}
+def test_all_records_have_a_schema() -> None:
+    sent = {"VerdictRecord", "Recommendation", "TrustRecord", "Alert", "CheckRecord", "DeadLetter"}
     assert set(json_schemas()) == {"AgentCall", "Outcome", "Mark"} | sent
 
 
@@ -79,7 +79,9 @@ def test_the_asyncapi_document_has_every_topic_with_key_and_cleanup_policy() -> 
         "agent.marks": ["compact"],
         "agent.verdicts": ["compact", "delete"],
         "agent.recommendations": ["compact"],
+        "agent.trust": ["compact"],
         "agent.alerts": ["delete"],
+        "agent.checks": ["delete"],
         "agent.dead-letters": ["delete"],
     }
     for topic in TOPICS:

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from aftercall import Call, Client
+from aftercall import Call, Client, guard
 from harness.foreign import SDK, TESTS
 
 AGENT: Final = TESTS / "harness" / "typed_agent.py"
@@ -35,5 +35,9 @@ def test_the_agent_uses_every_method_and_argument(kind: type) -> None:
     tree = ast.parse(AGENT.read_text())
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert {name for name in dir(kind) if not name.startswith("_")} <= used
+    assert {"call", "acall", "flush", "close", "stats", "verification"} <= used  # of a guard
     given = {word.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for word in node.keywords}
-    assert {*inspect.signature(Client).parameters} <= given
+    assert {*inspect.signature(Client).parameters} | {*inspect.signature(guard).parameters} - {
+        "contracts",
+        "client",
+    } <= given

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from states.stored import states
-from suites.steps import ids_of
+from suites.of_ids import ids_of
 from system.commands import table
 
 

@@ -98,6 +98,11 @@ def counts_sources(out: Path) -> bool:
     return "source_cells" in state.plain()
 
 
+def scores_trust(out: Path) -> bool:
+    """Whether the run has scored trust since it began (decision 0044)."""
+    return bool(states(out, "outcomes.trust"))
+
+
 def knows_lumps(out: Path) -> bool:
     """Whether the detectors of volumes that the run has so far knew how far counts lie apart (decision 0024)."""
     (state,) = states(out, "outcomes.drift")
@@ -134,10 +139,17 @@ def counts_shared(out: Path) -> bool:
     return "sizes" in (state.plain()["rates"].get("units") or {})
 
 
+def weighs_bursts(out: Path) -> bool:
+    """Whether its detector of success rates has so far weighed what comes in bursts as decision 0039 has it."""
+    (state,) = states(out, "outcomes.drift")
+    return "bursts" in (state.plain()["rates"].get("units") or {})
+
+
 def apart(out: Path) -> tuple[str, ...]:
     """Kinds of alerts of which what is stored is not what this code would have made of the same input."""
     volumes = () if knows_lumps(out) and holds_days(out) else OF_VOLUMES
-    alike = joins_alarms(out) and knows_own_days(out) and counts_shared(out) and knows_known_moments(out)
+    alike = joins_alarms(out) and knows_own_days(out) and knows_known_moments(out)
+    alike = alike and counts_shared(out) and weighs_bursts(out)
     return volumes if alike else (*volumes, *OF_ONE_CAUSE)
 
 

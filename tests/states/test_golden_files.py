@@ -45,7 +45,7 @@ def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     assert missing(found := holds(out)) == []
     assert found == golden.recorded["holds"]
     assert stored.records_read(out) == golden.recorded["stood"]["records_read"] < files.count(tmp_path)
-    kinds, of_sources = stored.apart(out), stored.counts_sources(out)
+    kinds, of_sources, of_trust = stored.apart(out), stored.counts_sources(out), stored.scores_trust(out)
     began = time.time()
     files.run(tmp_path, golden.recorded["workers"])
     assert json.loads((out / "state" / "run.json").read_text())["finished"]
@@ -56,7 +56,9 @@ def test_a_golden_of_files_goes_on_and_ends_as_an_undisturbed_run(
     comparison.assert_weights_alike(out, undisturbed / files.OUT, kinds)
     comparison.assert_intervals_alike(out, undisturbed / files.OUT)
     comparison.assert_sources_alike(out, undisturbed / files.OUT, HELD_FROM)
+    comparison.assert_trust_alike(out, undisturbed / files.OUT)
     left, expected = (
-        comparison.tables(one, of_sources=of_sources, kinds=kinds) for one in (out, undisturbed / files.OUT)
+        comparison.tables(one, of_sources=of_sources, of_trust=of_trust, kinds=kinds)
+        for one in (out, undisturbed / files.OUT)
     )
     assert_same(Left(left, {}, {}), Left(expected, {}, {}))

@@ -15,17 +15,18 @@ def resolved(resolving: Resolving) -> Any:
     if found is None:
         return None
     stated = Counter(statement._replace(pos=0) for statement in found.statements)
-    return stated, Counter(found.refused), found.tally, resolving.erased
+    return stated, Counter(found.refused), found.tally, resolving.erased, Counter(resolving.checks)
 
 
 def said(results: list[Resolving]) -> Any:
     """All statements, refusals and counts."""
     statements, refused, tally = Counter[Any](), Counter[Any](), Counter[str]()
+    checks = Counter(check for one in results for check in one.checks)
     for found in (one.resolved for one in results if one.resolved is not None):
         statements.update(statement._replace(pos=0) for statement in found.statements)
         refused.update((refusal.reason, refusal.outcome_id) for refusal in found.refused)
         tally.update(found.tally)
-    return statements, refused, {name: count for name, count in tally.items() if count}
+    return statements, refused, {name: count for name, count in tally.items() if count}, checks
 
 
 def held_sessions(state: dict[str, Any]) -> Any:
@@ -43,5 +44,6 @@ def held_sessions(state: dict[str, Any]) -> Any:
         "calls": rows(state["calls"], ("key", "at")),
         "lone": rows(state["lone"], ("key", "at", "given", "waits", "offset")),
         "said": sorted(talks, key=repr),
+        "checks": {"courses": sorted(state["checks"]["courses"].items()), "swept_at": state["checks"]["swept_at"]},
         **{name: state[name] for name in ("lanes", "ended", "crowded", "watermark", "swept_at")},
     }

@@ -9,20 +9,21 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from aftercall.contracts.contract_set import ContractSet
 from aftercall.times import NEVER
 from connectors.segments.folder import SegmentFolder
 from connectors.segments.messages import Segment
 from connectors.segments.sink import SegmentPart
 from flows.dataflow import rows
 from flows.dataflow.gathering import Gathering
+from flows.dataflow.judging import judge_of, session_book_of
 from flows.dataflow.outputs import cell_history
 from flows.dataflow.session_shards import to_join, to_sessions
 from flows.dataflow.shards import SHARDS, to_shards
-from flows.dataflow.snapshot_messages import Clock
+from flows.dataflow.snapshot_messages import CheckChanges, Clock
 from flows.dataflow.steps import (
     Build,
     Joining,
@@ -32,6 +33,7 @@ from flows.dataflow.steps import (
     join_step,
     routing_step,
     sessions_step,
+    trust_step,
 )
 from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from flows.settings import Settings
@@ -43,12 +45,15 @@ from flows.settings.for_models import (
     join_rules,
     routing_settings,
     session_rules,
+    trust_settings,
 )
+from harness.contracts import contract
 from models import plain
 from models.groups import Grouped
 from models.join import Join, Joined, merged_shard
 from models.sessions import merged_sessions
 from models.state import Envelopes
+from suites.of_ids import ids_of, waiting_of
 from suites.of_sessions import held_sessions, resolved, said
 from suites.rates_logic import RatesLogic, cells_by_key
 from suites.traffic import batches
@@ -62,7 +67,7 @@ class Stream:
 
     def __init__(self, cuts: Sequence[float]) -> None:
         self._batches = batches(cuts)
-        self._left: dict[str, list[Keyed]] = {}
+        self._run: dict[str, tuple[Running, list[Keyed]]] = {}
 
     def into(self, step: str) -> list[Keyed]:
         """What reaches a step."""
@@ -70,9 +75,14 @@ class Stream:
 
     def out_of(self, step: str) -> list[Keyed]:
         """What leaves a step that nothing disturbs."""
-        if step not in self._left:
-            self._left[step] = Running(step).feed(self.into(step))
-        return self._left[step]
+        return self.undisturbed(step)[1]
+
+    def undisturbed(self, step: str) -> tuple[Running, list[Keyed]]:
+        """A step at the end of the stream, and what left it: fed once, and not asked for its state before."""
+        if step not in self._run:
+            running = Running(step)
+            self._run[step] = running, running.feed(self.into(step))
+        return self._run[step]
 
     def arrivals(self) -> list[Keyed]:
         """The batches over the shards, with what sessions say about the calls."""
@@ -165,10 +175,10 @@ class Stored(NamedTuple):
 
 def _as_it_left(result: Any) -> Any:
     """The result with copies of its lists: those of names go on growing in the step."""
-    if isinstance(result, list):
-        return [_as_it_left(value) for value in result]
-    if isinstance(result, tuple):
-        parts = map(_as_it_left, result)
+    if isinstance(result, list | tuple):
+        parts = [_as_it_left(value) if isinstance(value, list | tuple) else value for value in result]
+        if isinstance(result, list):
+            return parts
         return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
     return result
 
@@ -187,7 +197,7 @@ def _cells(source: Stream) -> list[Keyed]:
         for _, message in cell_history(item):
             if isinstance(message, Clock):
                 clock = message
-            else:
+            elif not isinstance(message, CheckChanges):  # see `tests/models/rates/test_check_cells.py`
                 changes.append(("rates", message))
         messages += changes
         if at % 24 == 0 or at == len(grouped):
@@ -270,43 +280,12 @@ def _closed_minutes(results: list[Grouped]) -> Any:
             "error": closed.errors,
             "segment": closed.segments,
         }
-        for table in ("trials", "values", "delays", "slices", "scores", "responses", "failed", "stratified"):
+        for table in ("trials", "values", "delays", "slices", "scores", "responses", "failed", "stratified", "facets"):
             found.setdefault(table, []).extend(_named(getattr(closed, table), texts))
         found.setdefault("marks", []).extend(closed.marks)
     read = [grouped.marks for grouped in results]
     found["read"] = [[one for part in read for one in part.accepted], [one for part in read for one in part.refused]]
     return found | {"duplicates": [sum(part.duplicates for part in read)]}
-
-
-def texts_of(ids: dict[str, Any]) -> list[str]:
-    """The ids that are stored as texts, in order."""
-    ends = ids["lengths"].cumsum(dtype=int).tolist()
-    text = ids["text"].tobytes()
-    return [text[start:end].decode() for start, end in pairwise((0, *ends))]
-
-
-def ids_of(ids: dict[str, Any]) -> list[Any]:
-    """Stored ids, each as its text or as (kind, high, low)."""
-    in_texts = 3  # the kind of an id that is neither a UUID nor as long as one
-    texts = iter(texts_of(ids))
-    words = zip(*(ids[name].tolist() for name in ("kind", "high", "low")), strict=True)
-    return [next(texts) if kind == in_texts else (kind, *word) for kind, *word in words]
-
-
-def waiting_of(state: dict[str, Any]) -> dict[int, list[Any]]:
-    """Early outcomes by the key of their call, whatever their rows and codes are, in the order of their arrival."""
-    ids = [ids_of(state["call_ids"]), ids_of(state["outcome_ids"])]
-    reasons = dict(zip(state["reasons"]["has_text"].tolist(), texts_of(state["reasons"]), strict=True))
-    found: dict[int, list[Any]] = {}
-    for place, key in enumerate(state["keys"].tolist()):
-        names = ("at", "ends", "minute", "given", "offset", "size", "hash")
-        columns = {name: state[name][place].tolist() for name in names}
-        columns |= {"score": repr(state["score"][place]), "reason": reasons.get(place)}
-        for name in ("sources", "partitions"):
-            code = state[name.removesuffix("s")][place].item()
-            columns[name] = None if code < 0 else state[name][code]
-        found.setdefault(key, []).append([columns, [one[place] for one in ids], state["retracts"].get(place)])
-    return found
 
 
 _TEXTS: Final = frozenset({"ids", "reasons", "retracts", "scorers"})
@@ -348,25 +327,28 @@ SETTINGS: Final = Settings.model_validate(
         "join": {"horizon": "24h", "orphan_wait": "1h"},
         "task": {"triage": {"horizon": "12h", "silence": "failure", "segments": ["long"]}},
         "verdict": {"precedence": ["human_review"], "source": {"judge": {"pass_at": 0.5}}},
-        "drift": {"warmup": "0s", "new_normal_after": "1d"},
+        "drift": {"warmup": "0s", "new_normal_after": "1d", "sources": ["human_review", "judge", "user_feedback"]},
         "routing": {"every": "6h"},
     }
 )
 
+CONTRACTS: Final = ContractSet([contract({"type": "latency", "max": 500}, {"type": "session_budget", "calls": 2})])
+JOINING: Final = Joining(
+    segments=counted_segments(SETTINGS),
+    judge=judge_of(SETTINGS, CONTRACTS),
+    watched=frozenset(SETTINGS.drift.sources),
+    session_book=session_book_of(SETTINGS, CONTRACTS),
+)
 STEPS: Final[dict[str, Step]] = {
     "sessions": Step(
-        partial(sessions_step, session_rules(SETTINGS)),
+        partial(sessions_step, session_rules(SETTINGS), joining=JOINING),
         Stream.of_sessions,
         said,
         shown=resolved,
         content=held_sessions,
     ),
     "join": Step(
-        partial(join_step, join_rules(SETTINGS), joining=Joining(segments=counted_segments(SETTINGS))),
-        Stream.arrivals,
-        _verdicts,
-        shown=_joined,
-        content=_held_calls,
+        partial(join_step, join_rules(SETTINGS), joining=JOINING), Stream.arrivals, _verdicts, _joined, _held_calls
     ),
     "groups": Step(
         partial(groups_step, group_caps(SETTINGS)),
@@ -393,6 +375,11 @@ STEPS: Final[dict[str, Step]] = {
     "routing": Step(
         partial(routing_step, routing_settings(SETTINGS)),
         lambda source: [("routing", watched) for _, watched in source.out_of("alerting")],
+        list,
+    ),
+    "trust": Step(
+        partial(trust_step, trust_settings(SETTINGS)),
+        lambda source: [("trust", watched) for _, watched in source.out_of("alerting")],
         list,
     ),
 }

@@ -14,6 +14,7 @@ import numpy as np
 _PICKLED = b"\x80"
 """How every pickle since protocol 2 begins; some states hold a pickle of another library's objects as bytes."""
 _BY_IDENTITY: Any = object.__eq__
+_SIMPLE = frozenset((bool, int, float, str, type(None)))
 
 
 class _Noting(pickle.Unpickler):
@@ -63,21 +64,29 @@ def difference(one: Any, other: Any, place: str = "") -> str | None:
     if type(one) is not type(other):
         return f"{place}: {type(one).__name__} and {type(other).__name__}"
     if isinstance(one, np.ndarray):
-        if one.dtype == other.dtype != np.object_ and one.tobytes() == other.tobytes():
+        alike = one.dtype == other.dtype != np.object_ and one.shape == other.shape
+        if alike and one.tobytes() == other.tobytes():
             return None
         return difference((one.dtype, one.tolist()), (other.dtype, other.tolist()), place)
     if isinstance(one, bytes) and one.startswith(_PICKLED) and one != other:
         return difference(pickle.loads(one), pickle.loads(other), f"{place} unpickled")
     if isinstance(one, dict) and one.keys() == other.keys():
-        return _first(difference(value, other[key], f"{place}[{key!r}]") for key, value in one.items())
+        return _first(_within(value, other[key], f"{place}[{key!r}]") for key, value in one.items())
     if isinstance(one, list | tuple) and len(one) == len(other):
-        return _first(difference(*pair, f"{place}[{at}]") for at, pair in enumerate(zip(one, other, strict=True)))
+        pairs = enumerate(zip(one, other, strict=True))
+        return _first(_within(a, b, f"{place}[{at}]") for at, (a, b) in pairs)
     if isinstance(one, MethodType):
         return difference(one.__name__, other.__name__, place)
     if type(one).__eq__ is _BY_IDENTITY and not isinstance(one, type):
         return difference(one.__reduce_ex__(4)[1:], other.__reduce_ex__(4)[1:], f"{place} {type(one).__name__}")
     both_nan = isinstance(one, float) and math.isnan(one) and math.isnan(other)
     return None if both_nan or one == other else f"{place}: {one!r:.300} and {other!r:.300}"
+
+
+def _within(one: Any, other: Any, place: str) -> str | None:
+    """As `difference`, which is not called for the many values that are surely the same."""
+    simple = type(one) is type(other) and type(one) in _SIMPLE
+    return None if one is other or (simple and one == other) else difference(one, other, place)
 
 
 def _first(differences: Iterable[str | None]) -> str | None:

@@ -16,12 +16,15 @@ from aftercall.times import MINUTE_US
 from models import plain
 from models.alarms.alarm import Alarm
 from models.alarms.digits import significant
+from models.alarms.rule_alerts import RuleAlert
 from models.drift.detectors import DETECTORS, Detector, Drift, DriftSettings
 from models.messages import NO_TRIALS, NO_VALUES, Closed, Responses, TrialDeltas, Values
+from models.side_messages import CheckedRule, CheckTrials, OpinionTrials
 from models.state import StateError
 from simulated.trials import DAY, HOUR, START, simulate
 
-SETTINGS = DriftSettings(warmup_us=0)
+RULE = CheckedRule("refund", "3", "fast", "latency")
+SETTINGS = DriftSettings(warmup_us=0, sources=("user",), rules={RULE[:3]: RuleAlert("rate", "warning")})
 GROUP = ("refund", "atlas", "v1")
 
 
@@ -83,6 +86,27 @@ def answers(changed: bool) -> Closed:  # noqa: FBT001
     return Closed(START + 12 * DAY, names, trials, NO_VALUES, ("user",), responses=responses)
 
 
+def opinions(changed: bool) -> Closed:  # noqa: FBT001
+    """The same outcomes as opinions of a source, which decides nothing."""
+    closed = outcomes(changed)
+    t, count = closed.trials, len(closed.trials.code)
+    said = np.stack((t.trial_failures, t.trial_successes), axis=1).ravel()
+    some = np.flatnonzero(said)
+    rows, success = np.arange(count).repeat(2)[some], np.tile(np.array([0, 1], np.int8), count)[some]
+    none = np.zeros(len(rows), np.int32)
+    delay, unit = none.astype(np.int16), none.astype(np.uint64)
+    table = OpinionTrials(t.code[rows], t.minute[rows], none, success, delay, unit, said[some])
+    return closed._replace(trials=NO_TRIALS, sources=("user",), opinion_trials=table)
+
+
+def checks(changed: bool) -> Closed:  # noqa: FBT001
+    """The same outcomes as checks of a rule."""
+    closed = outcomes(changed)
+    t = closed.trials
+    table = CheckTrials(t.code, t.minute, 0 * t.code, t.trial_successes, t.trial_failures)
+    return closed._replace(trials=NO_TRIALS, rules=(RULE,), checks=table)
+
+
 CASES = {
     "rates": Case(outcomes, "down", "mean_r"),
     "opinion": Case(outcomes, "down", "adwin_rate", before=("rates",)),
@@ -90,6 +114,8 @@ CASES = {
     "quantiles": Case(lambda changed: values(19, 8.0, (15, 17) if changed else (0, 0)), "up", "level"),
     "volume": Case(calls, "down", "expected"),
     "arms": Case(answers, "down", "expected"),
+    "sources": Case(opinions, "down", "mean_r"),
+    "contracts": Case(checks, "up", "mean_r"),
 }
 every_detector = pytest.mark.parametrize("name", DETECTORS)
 
@@ -132,7 +158,8 @@ def between(closed: Closed, begin: int, end: int) -> Closed:
         rows = slice(*np.searchsorted(columns.minute, (begin, end)).tolist())
         return type(columns)(*(column[rows] for column in columns))
 
-    tables = ("trials", "values", "delays", "slices", "scores", "responses", "failed", "units")
+    outcome_tables = ("trials", "delays", "slices", "responses", "failed", "units", "opinion_trials")
+    tables = (*outcome_tables, "values", "scores", "checks")
     return closed._replace(through=end, **{name: part(getattr(closed, name)) for name in tables})
 
 

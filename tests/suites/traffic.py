@@ -64,8 +64,9 @@ def lines() -> tuple[list[bytes], list[bytes]]:
 
 
 def _context(number: int) -> dict[str, Any]:
-    """What some calls have beside: a segment, a session, a model that failed before."""
+    """What some calls have beside: a segment, a session, tokens and a language, a model that failed before."""
     context: dict[str, Any] = {"segment": "long"} if number % 7 == 3 else {}
+    context |= {"tokens_in": 300 if number % 12 else 5000, "attrs": {"lang": "de"}} if number % 4 == 0 else {}
     context |= {"session_id": _session(number % 90)} if number % 5 == 1 else {}
     context |= {"parent_call_id": str(UUID(int=number, version=4))} if number % 10 == 6 else {}
     context |= {"parent_call_id": f"above-{number}"} if number % 20 == 1 else {}

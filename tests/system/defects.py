@@ -20,7 +20,7 @@ STEPS: Final = (
     "flows.dataflow.manifest:Manifest.plain@2",
     "flows.dataflow.snapshot_sink:SnapshotPartition.write_batch@1",
     "flows.dataflow.snapshot_sink:SnapshotPartition.snapshot@1",
-    "flows.dataflow.snapshot_sink:_publish@1",
+    "flows.dataflow.snapshot_sink:publish_counts@1",
 )
 """Functions of the dataflow, and at which call each fails."""
 FILES: Final = (

@@ -9,13 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from benchmarks.kill_process import Process, spawned
+from harness.minutes import count
 from harness.waiting import HANG_S, until
 from system.runs import environment
+
+_ASKING = Lock()
+"""Each question has its answer before the next one."""
 
 
 class Fork:
@@ -26,17 +32,25 @@ class Fork:
         out.touch()
         err.touch()
         request = {"command": command, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
-        self.pid = int(_ask(request))
+        with _ASKING:
+            self.pid = int(_ask(request))
         self.returncode: int | None = None
         self._end = os.pidfd_open(self.pid) if sys.platform == "linux" else None
 
     def poll(self) -> int | None:
         """Its exit code, negative after a signal; None while it runs."""
-        if self.returncode is None and self._may_have_ended(0.0):
-            self.returncode = _ask({"poll": self.pid})
-            if self.returncode is not None and self._end is not None:
+        with _ASKING:
+            if self.returncode is None and self._may_have_ended(0.0):
+                self._end_with(_ask({"poll": self.pid}))
+            return self.returncode
+
+    def _end_with(self, found: tuple[int, float] | None) -> None:
+        """Take its exit code, and count its CPU seconds; None while it runs."""
+        if found is not None:
+            self.returncode, cpu_s = found
+            count(cpu_s)
+            if self._end is not None:
                 os.close(self._end)
-        return self.returncode
 
     def wait(self, timeout: float = HANG_S) -> int:
         """Its exit code, once it has ended."""
@@ -64,9 +78,22 @@ class Fork:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        """Stop it as an operator does."""
+        self.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """End it as a power cut does."""
         self.send_signal(signal.SIGKILL)
+
+
+def spawn(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, before: Callable[[], None] | None
+) -> Process:
+    """For `benchmarks.kill_process`; a process that calls `before` first has loaded nothing."""
+    if before is not None:
+        return spawned(command, cwd=cwd, env=env, log=log, before=before)
+    return Fork(command, cwd=cwd, env=env, out=log.with_suffix(".stdout"), err=log)
 
 
 @cache

@@ -3,8 +3,9 @@
     python preloaded.py
 
 Reads a request per line from standard input and answers each with a line; both are JSON. `{"poll": pid}` gives the exit
-code of a fork, or null while it runs; anything else starts one and gives its pid: `command` (a module and its
-arguments), `cwd`, `env`, `out` and `err` (files that get the standard streams).
+code of a fork and the seconds of CPU that it and its children took, or null while it runs; anything else starts one and
+gives its pid: `command` (a module and its arguments), `cwd`, `env`, `out` and `err` (files that get the standard
+streams).
 """
 
 from __future__ import annotations
@@ -164,11 +165,11 @@ class Member:
         return self.returncode
 
 
-def answer(request: dict[str, Any]) -> int | None:
+def answer(request: dict[str, Any]) -> int | tuple[int, float] | None:
     """Start what is asked for, or look whether it has ended."""
     if "poll" in request:
-        ended, status = os.waitpid(request["poll"], os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if ended else None
+        ended, status, took = os.wait4(request["poll"], os.WNOHANG)
+        return (os.waitstatus_to_exitcode(status), took.ru_utime + took.ru_stime) if ended else None
     pid = os.fork()
     if pid == 0:
         become(request)

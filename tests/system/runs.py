@@ -6,20 +6,31 @@ import json
 import os
 import random
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import duckdb
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTPUTS = ("verdicts.jsonl", "alerts.jsonl", "recommendations.jsonl", "dead_letters.jsonl")
+OUTPUTS = (
+    "verdicts.jsonl",
+    "alerts.jsonl",
+    "recommendations.jsonl",
+    "trust.jsonl",
+    "dead_letters.jsonl",
+    "checks.jsonl",
+)
 SETTINGS = {
     "AFTERCALL_RECOVERY__EPOCH": "1s",
     "AFTERCALL_RECOVERY__SEGMENT_KB": "1",
     "AFTERCALL_SNAPSHOT__EVERY": "1s",
 }
 """Epochs and snapshots as often as settings allow, so that a kill finds something half done."""
+PUBLISH = {"AFTERCALL_CONTRACTS__PUBLISH": "true"}
+"""With which `checks.jsonl` is written."""
 EXCEPT = {
     "dead_letters": ("received_at",),
     "marks": ("received_at",),
@@ -165,11 +176,11 @@ def command(made: History, out: Path, workers: int = 1) -> list[str]:
     ]
 
 
-def replay(made: History, out: Path, workers: int = 1) -> None:
+def replay(made: History, out: Path, workers: int = 1, settings: Mapping[str, str] = MappingProxyType({})) -> None:
     """Run the command to its end; it must succeed and print nothing on standard error."""
     from system.commands import aftercall  # which needs `environment`
 
-    done = aftercall(out.parent, *command(made, out, workers)[1:])
+    done = aftercall(out.parent, *command(made, out, workers)[1:], **settings)
     assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stderr)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import minutes
 from system.commands import aftercall, fresh_aftercall
 from system.replays import REPLAY
 
@@ -26,6 +27,12 @@ def test_a_replay_in_a_fresh_process_ends_as_quietly(sound: Path) -> None:
     )
     assert (fresh.returncode, fresh.stderr) == (loaded.returncode, loaded.stderr) == (0, "")
     assert fresh.stdout == loaded.stdout.replace("loaded/", "fresh/")
+
+
+def test_what_it_took_is_counted_for_the_test_that_gave_it(tmp_path: Path) -> None:
+    before = minutes.counted_s()
+    aftercall(tmp_path, "check", "--no-broker")
+    assert minutes.counted_s() > before
 
 
 def test_a_command_knows_nothing_of_the_one_before(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aftercall import open_snapshot
+from aftercall.contracts.syntax import contract_of
 from flows.settings import load
 from system.commands import aftercall
 from system.documents import (
@@ -79,9 +80,9 @@ def test_outputs_are_where_the_documents_show_them(example: tuple[Path, list[tup
     folder, _ = example
     assert (folder / "out" / "outcomes.duckdb").is_symlink()
     named = {*re.findall(r"`(\w+\.jsonl)`", document("docs/files.md"))}
-    assert len(named) == 4
-    # The example raises no alert, and a file that would be empty may be missing.
-    for name in named - {"alerts.jsonl"}:
+    assert len(named) == 6
+    # The example raises no alert and publishes no checks; a file that would be empty may be missing.
+    for name in named - {"alerts.jsonl", "checks.jsonl"}:
         assert (folder / "out" / name).stat().st_size > 0, name
     assert (folder / "insights.json").read_text().startswith("{")
 
@@ -121,9 +122,13 @@ def test_the_demo_run_twice_shows_the_same(demo: tuple[Path, str], tmp_path: Pat
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_settings_file_shown_is_accepted(path: Path) -> None:
+def test_every_settings_file_and_contract_shown_is_accepted(path: Path) -> None:
     for block in blocks(path.read_text(encoding="utf-8"), "toml"):
-        load(**tomllib.loads(block))
+        shown = tomllib.loads(block)
+        if "contract" in shown:
+            contract_of(shown, path.name)
+        else:
+            load(**shown)
 
 
 def test_figures_of_the_readme_are_those_of_the_benchmarks() -> None:

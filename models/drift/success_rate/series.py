@@ -44,25 +44,36 @@ class SeriesIndex:
         Returns:
             Shape (3, names): config, model, task type. 0 for names that do not occur.
         """
-        levels = np.zeros((_LEVELS, len(names)), np.int64)
         present, first = np.unique(code, return_index=True)
-        parents: list[int] = []
-        began = self.began.tolist()
-        for at in np.argsort(first, kind="stable").tolist():
-            task, model, config = names[present[at]]
+        watch = np.fromiter((self._row.get(names[at], NONE) for at in present.tolist()), np.int64, len(present))
+        (new,) = (watch == NONE).nonzero()
+        if len(new):
+            order = new[np.argsort(first[new], kind="stable")]
+            watch[order] = self._added([(names[present[at]], int(minute[first[at]])) for at in order.tolist()])
+        levels = np.zeros((_LEVELS, len(names)), np.int64)
+        for level in levels:
+            level[present] = watch
+            watch = self.parent[watch]
+        return levels
+
+    def _added(self, seen: list[tuple[Group, int]]) -> list[int]:
+        """The watches of groups that are seen for the first time, each with the minute, in this order."""
+        added, parents, began = list[int](), list[int](), self.began.tolist()
+        for (task, model, config), minute in seen:
             above = NONE
-            for level, group in enumerate(((task, None, None), (task, model, None), (task, model, config))):
+            levels: tuple[AnyGroup, ...] = ((task, None, None), (task, model, None), (task, model, config))
+            for group in levels:
                 row = self._row.get(group)
                 if row is None:
                     row = self._row[group] = len(self.groups)
                     self.groups.append(group)
                     parents.append(above)
-                    began.append(int(minute[first[at]]) if above == NONE else began[above])
-                levels[_LEVELS - 1 - level, present[at]] = above = row
-        if parents:
-            self.parent = np.concatenate((self.parent, np.array(parents, np.int64)))
-            self.began = np.array(began, np.int64)
-        return levels
+                    began.append(minute if above == NONE else began[above])
+                above = row
+            added.append(above)
+        self.parent = np.concatenate((self.parent, np.array(parents, np.int64)))
+        self.began = np.array(began, np.int64)
+        return added
 
     def is_config(self) -> Bools:
         """Whether it is no roll-up, shape (watches,)."""

@@ -18,8 +18,10 @@ from models.arrays import F64, I32, I64, U64
 from models.columns.group_sums import runs, runs_of
 from models.columns.hash_index import HashIndex
 from models.columns.struct_of_arrays import StructOfArrays
+from models.drift.success_rate.bursts import BurstWeights, SourceBursts, bursts_in
+from models.drift.success_rate.unit_lengths import UnitLengths
 from models.drift.success_rate.unit_sizes import UnitSizes
-from models.messages import NO_SHARED, AnyGroup, SharedTrials, UnitTrials
+from models.messages import NO_SHARED, AnyGroup, Closed, SharedTrials, UnitTrials
 from models.stats.agreement import Agreement, effective, for_ratios
 from models.stats.dispersion import GRAIN
 
@@ -39,6 +41,13 @@ class _Units(NamedTuple):
     """Minute of the first trial."""
 
 
+class Belonging(NamedTuple):
+    """Which trials of a UTC day belong together: those of a unit, and what sources said of calls without one."""
+
+    units: UnitTrials
+    said: SourceBursts
+
+
 class UnitWeights:
     """Trials of units within each watch, 24 bytes each and as many for the index, and what the task types learned."""
 
@@ -51,7 +60,9 @@ class UnitWeights:
         self._units = StructOfArrays(_Units(*(np.array(column, np.int32) for column in columns)))
         self._index = _indexed(np.zeros(0, np.uint64) if state is None else state["keys"])
         self._sizes = UnitSizes(None if state is None else state.get("sizes"))  # earlier ones did not count them
+        self._bursts = BurstWeights(None if state is None else state.get("bursts"), fresh=state is None)
         self._shared: list[SharedTrials] = []
+        self.lengths = UnitLengths()
         # What was listed before a restart is not listed again.
         self._listed = self._effects(parent)
 
@@ -59,6 +70,7 @@ class UnitWeights:
         """Forget units that are over, and learn from them; `groups`, `parent` as in `series.py`. O(units)."""
         gap, self._day = (day - self._day if self._day >= 0 else 0), day
         self._sizes.begin_day(gap)
+        self._bursts.begin_day(gap)
         if not len(self._units) and not len(self._agreement):
             return
         self._agreement.grow(len(groups))
@@ -72,29 +84,39 @@ class UnitWeights:
         self._agreement.end(group, trials, failures, self._tasks(parent), gap)
 
     def weighed(
-        self, rows: I64, failures: F64, trials: F64, levels: I64, units: UnitTrials, parent: I64
+        self, rows: I64, failures: F64, trials: F64, levels: I64, belonging: Belonging, parent: I64
     ) -> tuple[F64, F64]:
         """Failures and trials as they weigh; of minutes not before those of earlier calls, in one UTC day.
 
         Args:
-            rows: `watch << 32 | minute`, ascending and distinct; those of all `units` are among them.
+            rows: `watch << 32 | minute`, ascending and distinct; those of all that belongs together are among them.
             failures: of each row.
             trials: of each row.
-            levels: watches of the codes of `units`, shape (levels, codes).
-            units: trials among them whose calls share a unit.
+            levels: watches of the codes, shape (levels, codes).
+            belonging: trials among them that belong together.
             parent: see `series.py`.
         """
         self._sizes.grow(len(parent))
         self._agreement.grow(len(parent))
         self._sizes.add(rows >> 32, trials)
-        if not len(units.code):
-            return failures, trials
-        at, of_failures, of_trials = self._excess(levels, units, parent)
-        place = np.searchsorted(rows, at)
+        parts = [self._in_bursts(levels, belonging.said, parent)]
+        if len(belonging.units.code):
+            parts.append(self._excess(levels, belonging.units, parent))
         failures, trials = failures.copy(), trials.copy()
-        failures[place] -= of_failures
-        trials[place] -= of_trials
+        for at, of_failures, of_trials in parts:
+            place = np.searchsorted(rows, at)
+            np.subtract.at(failures, place, of_failures)
+            np.subtract.at(trials, place, of_trials)
         return failures, trials
+
+    def _in_bursts(self, levels: I64, said: SourceBursts, parent: I64) -> tuple[I64, F64, F64]:
+        """As `_excess`; the same row may stand there for several sources."""
+        found = self._bursts.weighed(levels, said, self._tasks(parent))
+        at, of_failures, of_trials, watches, excess, shared = found
+        self._sizes.exceed(watches, excess)
+        if len(shared.code):
+            self._shared.append(shared)
+        return at, of_failures, of_trials
 
     def design_effects(self, parent: I64) -> list[tuple[int, float]]:
         """(watch, design effect) of those whose effect is another one than when this was last asked. O(watches)."""
@@ -113,7 +135,8 @@ class UnitWeights:
         """What trials of groups share since this was last called, by minute."""
         parts, self._shared = self._shared or [NO_SHARED], []
         columns: tuple[Any, ...] = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-        return SharedTrials(*columns)
+        order = np.argsort(columns[1], kind="stable") if len(parts) > 1 else slice(None)
+        return SharedTrials(*(column[order] for column in columns))
 
     def _excess(self, levels: I64, units: UnitTrials, parent: I64) -> tuple[I64, F64, F64]:
         """Per row: by how much failures and trials weigh less than their number."""
@@ -137,6 +160,7 @@ class UnitWeights:
         code_of = np.full(len(parent), _NO_CODE)
         code_of[levels[0, units.code]] = units.code
         self._share(code_of[watches], minute, np.rint(self._agreement.likely[task] * pairs * GRAIN).astype(np.int64))
+        self.lengths.add(code_of[watches], minute, before + trials, failures, trials)
         weight = (effective(before + trials, rho) - effective(before, rho)) / trials
         less = [part - np.rint(part * weight * GRAIN) / GRAIN for part in (failures, trials - failures)]
         order, starts = runs((watches << 32) | minute)
@@ -152,6 +176,7 @@ class UnitWeights:
             "units": tuple(self._units.columns),
             "keys": self._index.row_key[: len(self._units)],
             "sizes": self._sizes.state(),
+            "bursts": self._bursts.state(),
         }
 
     def _count(self, key: U64, watch: I64, minute: I64, trials: I64, failures: I64) -> I64:
@@ -191,11 +216,11 @@ class UnitWeights:
             self._shared.append(SharedTrials(code[first].astype(np.int32), minute[first].astype(np.int32), sums))
 
 
-def of_minutes(units: UnitTrials, begin: int, end: int) -> UnitTrials:
-    """Those of minutes `begin` <= minute < `end`."""
-    rows = slice(*np.searchsorted(units.minute, (begin, end)).tolist())
-    columns: tuple[Any, ...] = tuple(column[rows] for column in units)
-    return UnitTrials(*columns)
+def belonging(closed: Closed, begin: int, end: int) -> Belonging:
+    """Of minutes `begin` <= minute < `end`, which lie in one UTC day."""
+    rows = slice(*np.searchsorted(closed.units.minute, (begin, end)).tolist())
+    columns: tuple[Any, ...] = tuple(column[rows] for column in closed.units)
+    return Belonging(UnitTrials(*columns), bursts_in(closed, begin, end))
 
 
 def _indexed(keys: U64) -> HashIndex:

@@ -4,7 +4,8 @@ What is due of an arm, (task_type, model, config), is what the other arms of its
 their calls that reach an age in an hour a share is answered there, and the arm's own calls of that age are due the
 same. So nights, batches and reviewers cancel out, and no rhythm is to be learned. An arm is mute once `LEAST_DUE`
 answers were due and none has ever come; one that has been answered goes silent where as many are due by its own share,
-and the silence is `_TIMES` as long as its longest and a day more. No promise is made.
+and the silence is `_TIMES` as long as its longest and a day more. No promise is made. Where fewer are answered than
+before, but some, see `arm_answers.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64
 from models.columns.struct_of_arrays import StructOfArrays
 from models.drift.settings import DriftSettings
+from models.drift.volume.arm_answers import ArmAnswers
 from models.drift.volume.expected_responses import AGES, RecentCalls
 from models.messages import Closed, Group
 from models.stats.minute_delays import BUCKETS
@@ -54,7 +56,7 @@ class _Arms(NamedTuple):
 
 
 class MuteArms:
-    """Watches all arms; 650 bytes each. What comes out does not depend on how minutes are cut into calls of `close`."""
+    """Watches all arms; 6.5 kB each. What comes out does not depend on how minutes are cut into calls of `close`."""
 
     def __init__(self, settings: DriftSettings, state: dict[str, Any] | None = None) -> None:
         """Start fresh, or from the `state()` of another instance."""
@@ -64,6 +66,7 @@ class MuteArms:
         none = np.zeros(0)
         self._rows = StructOfArrays(_Arms(*(kept.get(name, none) for name in _Arms._fields)))
         self._alarms = OpenAlarms(settings.new_normal_after_us, kept.get("book"))
+        self._answers = ArmAnswers(settings, kept.get("answers"))  # earlier versions did not watch parts
         self._next: int | None = kept.get("next")
         self._called: dict[int, dict[Group, int]] = kept.get("called", {})
         self._stated: dict[int, dict[Group, F64]] = kept.get("stated", {})
@@ -88,6 +91,7 @@ class MuteArms:
             "recent": self._recent.calls,
             **self._rows.columns._asdict(),
             "book": self._alarms.state(),
+            "answers": self._answers.state(),
             "next": self._next,
             "called": self._called,
             "stated": self._stated,
@@ -122,7 +126,8 @@ class MuteArms:
         nothing = np.zeros(BUCKETS)
         answered = np.stack([stated.get(name, nothing) for name in self._names])
         c = self._rows.columns
-        due = self._due(answered[:, :AGES], self._recent.step(calls))
+        passed = self._recent.step(calls)
+        due = self._due(answered[:, :AGES], passed)
         c.calls[:] += calls
         c.last_call[calls > 0] = hour
         heard = answered.sum(axis=1)
@@ -133,6 +138,7 @@ class MuteArms:
         c.seen[:] += heard
         c.last[some] = hour
         found = self._found(hour, some)
+        found += self._answers.advance_hour(hour, answered, passed, self._recent.calls, due, c.mute > 0)
         self._forget(hour)
         return found
 
@@ -154,7 +160,7 @@ class MuteArms:
         self._alarms.expire(at)
         share = np.where(c.seen > 0, c.seen / np.maximum(c.due - c.since, 1.0), 1.0)
         long = (c.seen == 0) | (hour - c.last > _TIMES * c.longest + HOURS_PER_DAY)
-        gone = (c.mute == 0) & ~some & long & (c.since * np.minimum(share, 1.0) >= LEAST_DUE)
+        gone = (c.mute == 0) & ~self._answers.fallen & ~some & long & (c.since * np.minimum(share, 1.0) >= LEAST_DUE)
         back = (c.mute > 0) & some
         alarms = [self._alarm(row, at, over=False) for row in np.flatnonzero(gone).tolist()]
         alarms += [self._alarm(row, at, over=True) for row in np.flatnonzero(back).tolist()]
@@ -181,11 +187,13 @@ class MuteArms:
         return self._alarms.add(alarm, (usual,))
 
     def _begin(self, called: list[Group], hour: int) -> None:
+        self._answers.add(self._names[len(self._answers) :], hour)
         known = set(self._names)
         fresh = [name for name in called if name not in known][: MOST_ARMS - len(known)]
         if fresh:
             self._names += fresh
             self._recent.add(len(fresh))
+            self._answers.add(fresh, hour)
             none, now = np.zeros(()), np.array(float(hour))
             self._rows.append(len(fresh), _Arms(none, none, none, none, now, none, now, none))
 
@@ -194,4 +202,5 @@ class MuteArms:
         if not kept.all():
             self._names = [name for name, stays in zip(self._names, kept.tolist(), strict=True) if stays]
             self._rows.keep(kept)
+            self._answers.keep(kept)
             self._recent.calls = self._recent.calls[kept]

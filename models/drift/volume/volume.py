@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aftercall.times import HOUR_US, MINUTE_US
 from models.alarms.alarm import Alarm
-from models.arrays import F64, I32
+from models.arrays import F64, I32, I64
 from models.drift.budget import part_of_source
 from models.drift.settings import DriftSettings
 from models.drift.volume.detector import ArrivalDetector, Measure
@@ -87,34 +87,49 @@ class Volume:
         }
 
     def _count(self, closed: Closed) -> None:
-        tasks = [name[0] for name in closed.names]
-        called = Counter[tuple[int, str]]()
+        self._count_calls(closed)
+        self._count_statements(closed)
+
+    def _count_calls(self, closed: Closed) -> None:
         # Failed attempts are calls for all others, but no traffic: retries in an incident would look like a crowd.
-        for table, counts, sign in (
-            (closed.trials, closed.trials.calls, 1),
-            (closed.attempts, closed.attempts.count, -1),
-        ):
-            tried = zip(table.code.tolist(), _hours(table.minute).tolist(), counts.tolist(), strict=True)
-            for code, hour, count in tried:
-                called[hour, tasks[code]] += sign * count
-        for (hour, task), count in called.items():
-            if count:
-                calls = self._called.setdefault(hour, {})
-                calls[task] = calls.get(task, 0) + count
-        responses = closed.responses
-        rows = zip(
-            _hours(responses.minute).tolist(),
-            responses.code.tolist(),
-            responses.source.tolist(),
-            responses.bucket.tolist(),
-            responses.statements.tolist(),
-            strict=True,
+        trials, attempts = closed.trials, closed.attempts
+        hour, code, count = (
+            np.concatenate(columns).astype(np.int64)
+            for columns in (
+                (_hours(trials.minute), _hours(attempts.minute)),
+                (trials.code, attempts.code),
+                (trials.calls, -attempts.count.astype(np.int64)),
+            )
         )
-        for hour, code, source, bucket, count in rows:
-            if count:
-                key = (tasks[code], closed.sources[source])
-                delays = self._stated.setdefault(hour, {}).setdefault(key, np.zeros(BUCKETS))
-                delays[bucket] += count
+        first, place = _alike(hour, code)
+        sums = np.bincount(place, count, len(first)).astype(np.int64)
+        called = Counter[tuple[int, str]]()
+        for one_hour, one_code, more in zip(hour[first].tolist(), code[first].tolist(), sums.tolist(), strict=True):
+            called[one_hour, closed.names[one_code][0]] += more
+        for (one_hour, task), more in called.items():
+            if more:
+                calls = self._called.setdefault(one_hour, {})
+                calls[task] = calls.get(task, 0) + more
+
+    def _count_statements(self, closed: Closed) -> None:
+        some = closed.responses.statements != 0
+        hour, code, source, bucket, count = (
+            column[some].astype(np.int64)
+            for column in (
+                _hours(closed.responses.minute),
+                closed.responses.code,
+                closed.responses.source,
+                closed.responses.bucket,
+                closed.responses.statements,
+            )
+        )
+        first, place = _alike(hour, code, source)
+        sums = np.bincount(place * BUCKETS + bucket, count, len(first) * BUCKETS).reshape(-1, BUCKETS)
+        rows = zip(hour[first].tolist(), code[first].tolist(), source[first].tolist(), sums, strict=True)
+        for one_hour, one_code, one_source, delays in rows:
+            key = (closed.names[one_code][0], closed.sources[one_source])
+            stated = self._stated.setdefault(one_hour, {})
+            stated[key] = np.add(delays, stated.get(key, 0.0), dtype=np.float64)
 
     def _advance_hour(self, hour: int) -> list[Alarm]:
         called, stated = self._called.pop(hour, {}), self._stated.pop(hour, {})
@@ -210,3 +225,16 @@ def _read(hour: int, until: int | None) -> bool:
 
 def _hours(minute: I32) -> NDArray[np.int64]:
     return minute.astype(np.int64) // MINUTES
+
+
+def _alike(*columns: I64) -> tuple[I64, I64]:
+    """The first row of each kind, in order, and the number of each row's kind: rows are alike in all `columns`."""
+    key = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        low = int(column.min(initial=0))
+        key = key * (int(column.max(initial=0)) - low + 1) + column - low
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return first[order], number[place]

@@ -88,7 +88,7 @@ _WEEKLY = 0.7
 """What a week counts for one week later."""
 _LEVEL_Z = -0.5244005127080409
 """Quantile of the normal distribution at 30 %: variations of days are upper bounds of 70 % confidence."""
-_LEAST_VARIATION = 0.05
+LEAST_VARIATION: Final = 0.05
 """tau^2 at least: days, and hours, differ by a fifth, whatever two weeks seem to show."""
 _CAP = 1e15
 
@@ -96,14 +96,18 @@ _CAP = 1e15
 class WeeklyProfiles:
     """Profiles and statistics of many series, about 4 kB each."""
 
-    def __init__(self, ratios: F64, state: dict[str, F64] | None = None) -> None:
+    def __init__(
+        self, ratios: F64, state: dict[str, F64] | None = None, *, least_variation: float = LEAST_VARIATION
+    ) -> None:
         """Start without series, or from a `state()`.
 
         Args:
             ratios: the r, shape (J,).
             state: of another instance with the same ratios, or with the first of them.
+            least_variation: tau^2 at least.
         """
         self.ratios = ratios
+        self._least = least_variation
         self._log = np.log(ratios)
         self._rows = StructOfArrays(
             ProfileColumns.blank(len(ratios)) if state is None else ProfileColumns.stored(state, len(ratios))
@@ -181,13 +185,21 @@ class WeeklyProfiles:
         slots = self._slots(clocks)
         due = self._due(slots, clocks, exposure)
         tested = clocks.watched & self.known(hour) & (~clocks.holiday | (c.holidays >= _HOLIDAYS))
+        if tested.any():
+            self._test(hour, slots, events, due, tested, clocks)
+        else:
+            c.since[c.cusum <= 0] = hour + 1
+        self._learn_hour(slots[:, 0], events, exposure, due[:, 0], learning & clocks.watched, clocks.holiday)
+        return c.r, due[:, 0]
+
+    def _test(self, hour: int, slots: I64, events: F64, due: F64, tested: Bools, clocks: Clocks) -> None:
+        """Take in the evidence of an hour of those that are `tested`."""
+        c = self._rows.columns
         change = self._gained(slots, events, due, tested, clocks)
         c.evidence[:] += change
         np.copyto(c.r, self._stepped(change), where=tested[:, None, None])
         self._track(hour, change, events, due, tested)
         self._compare(slots, events, due, tested, clocks)
-        self._learn_hour(slots[:, 0], events, exposure, due[:, 0], learning & clocks.watched, clocks.holiday)
-        return c.r, due[:, 0]
 
     def _slots(self, clocks: Clocks) -> I64:
         """The hour of the profile that each shift takes for this one, shape (series, SHIFTS)."""
@@ -219,10 +231,10 @@ class WeeklyProfiles:
         counted = tested.astype(np.float64)
         c.day_events[:] += counted * events
         c.day_due[:] += counted[:, None] * due
-        c.day_spread[:] += counted[:, None] * due**2 * (_LEAST_VARIATION + 1 / own)
+        c.day_spread[:] += counted[:, None] * due**2 * (self._least + 1 / own)
         total = np.maximum(c.day_due / c.phi[:, None], 1e-9)
         spread = c.day_spread / np.maximum(c.day_due, 1e-9) ** 2
-        loose = _variation(c.days_off, c.days_scale, c.days) + c.phi / np.maximum(c.known, 1e-9)
+        loose = _variation(c.days_off, c.days_scale, c.days, self._least) + c.phi / np.maximum(c.known, 1e-9)
         size, total = (1 / (loose[:, None] + spread))[:, :, None], total[:, :, None]
         ratio = np.log((size + total) / (size + self.ratios * total))
         gain = size * ratio + (c.day_events / c.phi)[:, None, None] * (self._log + ratio)
@@ -266,7 +278,7 @@ class WeeklyProfiles:
         Each profile is as uncertain as what it has seen: where hours are alike, chance makes one of three look best.
         """
         c = self._rows.columns
-        a, n = 1 / (_LEAST_VARIATION + 1 / self._own(slots, clocks)), (events / c.phi)[:, None]
+        a, n = 1 / (self._least + 1 / self._own(slots, clocks)), (events / c.phi)[:, None]
         mu = np.maximum(due / c.phi[:, None], 1e-9)
         likely = gammaln(n + a) - gammaln(a) + a * np.log(a / (a + mu)) + n * np.log(mu / (a + mu))
         lead = np.maximum(c.lead + likely - likely[:, :1], 0.0)
@@ -334,10 +346,10 @@ class WeeklyProfiles:
         self.clear(rows[moves], hour - 1)
 
 
-def _variation(off: F64, scale: F64, count: F64) -> F64:
+def _variation(off: F64, scale: F64, count: F64, least: float) -> F64:
     """tau^2 of days, an upper bound of 70 % confidence, shape (series,)."""
     learned = np.maximum(off, 0.0) / np.maximum(scale, 1e-9)
-    return np.maximum(upper(learned, np.maximum(count, 1.0), _LEVEL_Z), _LEAST_VARIATION)
+    return np.maximum(upper(learned, np.maximum(count, 1.0), _LEVEL_Z), least)
 
 
 def _fade(column: F64, value: F64 | Bools | float, chosen: Bools, kept: float) -> None:

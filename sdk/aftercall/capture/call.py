@@ -8,6 +8,7 @@ from typing import Any, Never, cast
 from aftercall.capture.draft import Draft
 from aftercall.capture.ids import new_id
 from aftercall.capture.timed import Timed
+from aftercall.capture.verification import Verification
 
 Label = str | float | bool | None
 """A value in `attrs`; integers are floats to a type checker."""
@@ -25,6 +26,12 @@ class Call:
     def call_id(self) -> str:
         """Id of the call, from its start on: what an outcome names."""
         return "" if self._draft is None else self._draft.call_id
+
+    @property
+    def verification(self) -> Verification | None:
+        """What contracts say about the call, once it has ended; None without a guard."""
+        judged = None if self._draft is None else self._draft.judged
+        return None if judged is None else judged.verification
 
     def set(
         self,
@@ -130,11 +137,12 @@ class Call:
 class CallThatIsOff(Call):
     """The handle where the client is off: it has an id, as programs store it, and does nothing."""
 
-    __slots__ = ("_id",)
+    __slots__ = ("_id", "_verification")
 
-    def __init__(self, call_id: str | None = None) -> None:
+    def __init__(self, call_id: str | None = None, verification: Verification | None = None) -> None:
         super().__init__(None)
         self._id = call_id
+        self._verification = verification
 
     @property
     def call_id(self) -> str:
@@ -142,3 +150,8 @@ class CallThatIsOff(Call):
         if self._id is None:
             self._id = new_id()
         return self._id
+
+    @property
+    def verification(self) -> Verification | None:
+        """As of a call that is captured."""
+        return self._verification

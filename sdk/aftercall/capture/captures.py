@@ -7,10 +7,12 @@ from typing import Any, Generic, Literal, Never, ParamSpec, TypeVar, overload
 
 from aftercall.capture.around import CURRENT
 from aftercall.capture.call import Call, CallThatIsOff, Label
+from aftercall.capture.draft import Judges
 from aftercall.capture.quiet import place_of_caller
 from aftercall.capture.scopes import SessionScope, bound
 from aftercall.capture.settings import UNKNOWN, Arranged, Capturing
 from aftercall.capture.tracker import Tracker
+from aftercall.capture.verification import Verification
 from aftercall.capture.wrapping import COROUTINE, code_flags
 
 _P = ParamSpec("_P")
@@ -22,20 +24,23 @@ class CallResult(Generic[_R]):
 
     Attributes:
         response: what the function returned; a stream is measured to its end.
-        verification: what contracts say about the response; None until there are some.
     """
 
-    __slots__ = ("_call", "response", "verification")
+    __slots__ = ("_call", "response")
 
     def __init__(self, response: _R, call: Call) -> None:
         self.response = response
-        self.verification: None = None
         self._call = call
 
     @property
     def call_id(self) -> str:
         """Id of the call, which outcomes name."""
         return self._call.call_id
+
+    @property
+    def verification(self) -> Verification | None:
+        """What contracts say about the call, once it has ended; None without a guard."""
+        return self._call.verification
 
 
 class Captures:
@@ -59,6 +64,7 @@ class Captures:
         rollout: Mapping[str, str | int] | None = None,
         attrs: Mapping[str, Label] | None = None,
         kind: Literal["agent", "tool"] = "agent",
+        guard: Judges | None = None,
         **unknown: Never,
     ) -> Tracker:
         """Capture calls: as a decorator of any function, or with `with` and `async with`, which give a `Call`.
@@ -76,10 +82,11 @@ class Captures:
             rollout: the canary it belongs to.
             attrs: labels.
             kind: `tool`: calls of the function are `tool_calls` of the call around them, not calls.
+            guard: judges each call by its contracts once it has ended: `call.verification`.
             unknown: arguments that do not exist make the event invalid.
         """
         capturing = self._capturing
-        if capturing.sink is None and call_id is None:
+        if capturing.sink is None and call_id is None and guard is None:
             return self._off
         declared: dict[str, Any] = {
             "arm": arm,
@@ -95,7 +102,9 @@ class Captures:
         }
         if unknown:
             declared[UNKNOWN] = tuple(unknown)
-        return Tracker(capturing, declared, place_of_caller(), call_id, is_tool=kind == "tool")
+        if guard is not None and not hasattr(guard, "begin"):
+            declared[UNKNOWN], guard = (*unknown, "guard"), None
+        return Tracker(capturing, declared, place_of_caller(), call_id, guard, is_tool=kind == "tool")
 
     @overload
     def call(
@@ -118,6 +127,7 @@ class Captures:
         session_id: str | None = None,
         call_id: str | None = None,
         attrs: Mapping[str, Label] | None = None,
+        guard: Judges | None = None,
         **kwargs: Any,
     ) -> Any:
         """Run a function as a call, and get its response with the id of the call.
@@ -134,6 +144,7 @@ class Captures:
             session_id: as in `track`.
             call_id: as in `track`.
             attrs: as in `track`.
+            guard: as in `track`; `result.verification` has what it says.
             kwargs: for the function.
         """
         tracker = self.track(
@@ -145,6 +156,7 @@ class Captures:
             session_id=session_id,
             call_id=call_id,
             attrs=attrs,
+            guard=guard,
         )
         call, run = tracker.around(function, call_id)
         if code_flags(function) & COROUTINE:

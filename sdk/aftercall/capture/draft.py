@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 from time import perf_counter_ns, time_ns
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aftercall.capture.around import CURRENT, session_within
 from aftercall.capture.failures import failure_text, is_failure
 from aftercall.capture.ids import id_text, new_id
-from aftercall.capture.inputs import MOST_TEXT, Input
+from aftercall.capture.inputs import MOST_CHARACTERS, MOST_TEXT, Input
 from aftercall.capture.parts import OBJECT, Parts, parts_of
 from aftercall.capture.quiet import quiet
 from aftercall.capture.sampling import is_kept
 from aftercall.capture.settings import UNKNOWN, Capturing
+from aftercall.capture.verification import Verification
 
 _BASE_BYTES: Final = 400
 _UNREAD_BYTES: Final = 4096
 """What a response that is held itself is taken to be."""
+MOST_JUDGED: Final = 1 << 20
+"""Characters of an input, and of an output, that contracts judge: as many as a record may have bytes."""
+
+
+class Judged(Protocol):
+    """One call under contracts, from its start; what it gives the emitter in place of the draft makes the event."""
+
+    @property
+    def verification(self) -> Verification:
+        """What comes of it."""
+
+    def ended(self, draft: Draft, *, kept: bool) -> None:
+        """Take the call over, hand it to the emitter if it is `kept`, and judge it later; on the response path."""
+
+
+class Judges(Protocol):
+    """A guard, as far as capture needs it."""
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it judges nothing, as every client is switched off."""
+
+    def begin(self) -> Judged:
+        """Begin a call; on the response path, so it never raises."""
 
 
 class Draft:
@@ -29,7 +54,9 @@ class Draft:
         fields: fields that were set for this call, which win; None: none.
         responses: what was observed.
         tools: as `tool_calls` on the wire. attempts: likewise.
-        output: with `capture="text"`, the newest response itself.
+        given: what it was given; one short text as a tuple.
+        output: with `capture="text"` or under contracts, the newest response itself.
+        judged: the call under the contracts of a guard; None: there are none.
         first_ns: of a stream, until its first chunk.
     """
 
@@ -45,6 +72,7 @@ class Draft:
         "fields",
         "first_ns",
         "given",
+        "judged",
         "latency_ns",
         "output",
         "parent_id",
@@ -55,8 +83,16 @@ class Draft:
         "tools",
     )
 
-    def __init__(self, capturing: Capturing, declared: dict[str, Any], place: str, call_id: object = None) -> None:
+    def __init__(
+        self,
+        capturing: Capturing,
+        declared: dict[str, Any],
+        place: str,
+        call_id: object = None,
+        judged: Judged | None = None,
+    ) -> None:
         self.call_id = id_text(call_id) or new_id()
+        self.judged = judged
         self.capturing = capturing
         self.declared = declared
         self.place = place
@@ -69,7 +105,7 @@ class Draft:
         self.responses: list[Parts] | None = None
         self.tools: list[dict[str, Any]] | None = None
         self.attempts: list[dict[str, Any]] | None = None
-        self.given: Input | None = None
+        self.given: Input | tuple[str] | None = None
         self.output: Any = None
         self.error: str | None = None
         self.first_ns: int | None = None
@@ -98,7 +134,7 @@ class Draft:
         """Take from a response what says which model answered and what it used."""
         if self.ended:
             return
-        if self.capturing.text:
+        if self.capturing.text or self.judged is not None:
             self.output = response
         parts = parts_of(response)
         if parts is not None:
@@ -133,9 +169,26 @@ class Draft:
 
     @quiet
     def take(self, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """Take what the call was given, where it is hashed or sent."""
-        if self.capturing.input_hash or self.capturing.text:
-            self.given = Input(given, named, MOST_TEXT) if self.capturing.text else Input(given, named)
+        """Take what the call was given, if anything, where it is hashed or sent."""
+        if not (self.capturing.input_hash or self.most_text):
+            return
+        most = self.most_text or MOST_CHARACTERS
+        if not named and len(given) == 1 and type(given[0]) is str and len(given[0]) <= most:
+            self.given = given  # as it is: each object that is held brings the next run of the collector nearer
+        elif given or named:
+            self.given = Input(given, named, most)
+
+    def input(self) -> Input | None:
+        """What it was given, as it is hashed, sent and judged."""
+        given = self.given
+        return Input(given, {}, self.most_text or MOST_CHARACTERS) if isinstance(given, tuple) else given
+
+    @property
+    def most_text(self) -> int:
+        """So many characters of an input or an output are held; 0: none, as they are neither sent nor judged."""
+        if self.judged is not None:
+            return MOST_JUDGED + 1  # one more shows that there are more
+        return MOST_TEXT if self.capturing.text else 0
 
     @quiet
     def fail(self, error: BaseException, given: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> None:
@@ -146,8 +199,8 @@ class Draft:
         if is_failure(error):
             self.error = failure_text(error)
             if self.given is None and (given or named):
-                self.given = Input(given, named or {})
-                self.given.whole = False  # no hash of it is wanted
+                self.given = quoted = Input(given, named or {})
+                quoted.whole = False  # no hash of it is wanted
         elif not isinstance(error, StopIteration | StopAsyncIteration):
             self.cancelled = True
         self.end()
@@ -173,23 +226,28 @@ class Draft:
         self.latency_ns = (perf_counter_ns() if ended_ns is None else ended_ns) - self.started_ns
         self.at_ns = time_ns() if at_ns is None else at_ns
         capturing = self.capturing
-        if capturing.sink is not None and (capturing.sample >= 1.0 or is_kept(self.call_id, capturing.sample)):
-            capturing.sink.emit("calls", self.call_id, self.event, self._bytes(), place=self.place)
+        kept = capturing.sink is not None and (capturing.sample >= 1.0 or is_kept(self.call_id, capturing.sample))
+        if self.judged is not None:
+            self.judged.ended(self, kept=kept)
+        elif kept and capturing.sink is not None:
+            # The draft itself, not a method of it: each object that is held until then brings the next run of the
+            # collector of cycles nearer, and at five for each call that was 1 % of calls.
+            capturing.sink.emit("calls", self.call_id, self, self.size(), place=self.place)
 
-    def _bytes(self) -> int:
-        """An estimate of what is held until the event is made."""
+    def size(self) -> int:
+        """An estimate of what is held until the event is made, in bytes."""
         held = _BASE_BYTES
         if self.given is not None:
-            held += self.given.characters
+            held += self.given.characters if isinstance(self.given, Input) else len(self.given[0])
         if self.responses is not None:
             held += sum(_UNREAD_BYTES if OBJECT in parts else _BASE_BYTES for parts in self.responses)
         if self.tools is not None:
             held += _BASE_BYTES * len(self.tools)
         if self.output is not None:
-            held += len(self.output) if isinstance(self.output, str) else _UNREAD_BYTES
+            held += len(self.output) if type(self.output) is str else _UNREAD_BYTES
         return held
 
-    def event(self) -> dict[str, Any]:
+    def __call__(self) -> dict[str, Any]:
         """Make the event; on the sender thread."""
         from aftercall.capture.event import call_event
 

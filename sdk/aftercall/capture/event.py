@@ -52,7 +52,8 @@ def call_event(draft: Draft) -> dict[str, Any]:
     event |= {name: value for name, value in own.items() if value is not None and name != "attrs"}
     event |= _texts(draft, event)
     if draft.error is not None or event.get("error") is not None:
-        private = draft.given.texts() if draft.given is not None else ()
+        given = draft.input()
+        private = () if given is None else given.texts()
         event["error"] = _error_text(event.get("error") or draft.error, private)
     event |= _parts(draft)
     event["attrs"] = _measured(draft) | labels | dict(declared.get("attrs") or {}) | dict(own.get("attrs") or {})
@@ -79,12 +80,24 @@ def _answered(draft: Draft, event: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def texts_of(draft: Draft, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Input and output of a call, as far as they are held: what was set for it, else what was read."""
+    given = draft.input()
+    read = None if given is None else input_text(given)
+    found = {"input": own.get("input") or read, "output": own.get("output") or reply_text(draft.output)}
+    return {name: _sendable(text) if isinstance(text, str) else text for name, text in found.items()}
+
+
+def _sendable(text: str) -> str:
+    """A text as JSON can have it: models answer with half a character at times."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _texts(draft: Draft, event: Mapping[str, Any]) -> dict[str, Any]:
     """Input and output, where they are sent; else both are taken out."""
     if not draft.capturing.text:
         return dict.fromkeys(_TEXTS)
-    given = input_text(draft.given) if draft.given is not None else None
-    found = {"input": event.get("input") or given, "output": event.get("output") or reply_text(draft.output)}
+    found = texts_of(draft, event)
     return {name: text[:MOST_TEXT] if isinstance(text, str) else text for name, text in found.items()}
 
 
@@ -109,7 +122,7 @@ def _without_secrets(draft: Draft, part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _error_text(error: object, private: Iterable[str]) -> str:
     """The text of an error without secrets, and as JSON can have it: names of files may hold half a character."""
-    return redacted(str(error), private).encode("utf-8", "replace").decode()[:MOST_ERROR]
+    return _sendable(redacted(str(error), private))[:MOST_ERROR]
 
 
 def _measured(draft: Draft) -> dict[str, Any]:
@@ -123,7 +136,8 @@ def _measured(draft: Draft) -> dict[str, Any]:
         found["release"] = capturing.release
     if capturing.sample < 1.0:
         found["sample"] = capturing.sample
-    hashed = input_hash(draft.given) if capturing.input_hash and draft.given is not None else None
+    given = draft.input()
+    hashed = input_hash(given) if capturing.input_hash and given is not None else None
     return found if hashed is None else found | {"input_hash": hashed}
 
 

@@ -30,6 +30,10 @@ class Arranged(Protocol):
 class Sink(Protocol):
     """What capture needs of an emitter; both methods are called on the response path, never raise and never wait."""
 
+    @property
+    def at_once(self) -> bool:
+        """Whether events are built on the caller's thread, for tests."""
+
     def emit(
         self,
         kind: Literal["calls", "outcomes"],

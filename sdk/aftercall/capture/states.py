@@ -48,8 +48,8 @@ class States:
             reason: why, in the words of the source.
             author: where several people or judges share a source.
             scorer: name and version of what gave the score.
-            outcome_id: one of the caller's own, such as that of a webhook, so that a repeat is a duplicate. Give
-                `occurred_at` with it: of two moments the second is a conflict, which changes nothing and is reported.
+            outcome_id: one of the caller's own, such as that of a webhook, so that a repeat is a duplicate. It is one
+                at a later moment too, unless its source has `same_id = "revises"`: give `occurred_at` there.
             session_id: the outcome is about calls of this session; `scope` says which.
             scope: `last` (default), `all`, `root`, `descendants`.
             occurred_at: when it was stated; default: now. A `datetime` needs an offset.

@@ -8,7 +8,6 @@ from typing import Any
 
 from aftercall.capture.around import CURRENT, reset
 from aftercall.capture.draft import Draft
-from aftercall.capture.inputs import MOST_TEXT
 from aftercall.capture.parts import Parts, parts_of_chunk
 from aftercall.capture.quiet import quiet
 
@@ -20,7 +19,7 @@ class StreamReading:
     which call code runs is set during a step only: a generator that sets it around `yield` would set it for its caller.
     """
 
-    __slots__ = ("at_ns", "capturing", "characters", "draft", "parts", "read_ns", "texts", "thrown")
+    __slots__ = ("at_ns", "capturing", "characters", "draft", "most_text", "parts", "read_ns", "texts", "thrown")
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
@@ -28,7 +27,8 @@ class StreamReading:
         self.read_ns: int | None = None
         self.at_ns: int | None = None
         self.parts: Parts = {}
-        self.texts: list[str] | None = [] if draft.capturing.text else None
+        self.most_text = draft.most_text
+        self.texts: list[str] | None = [] if self.most_text else None
         self.characters = 0
         self.thrown: object = None
 
@@ -68,7 +68,7 @@ class StreamReading:
         if parts is not None:
             # Usage is cumulative where several chunks have it. Most have an empty one, which must not hide an earlier.
             self.parts.update((name, part) for name, part in parts.items() if part is not None)
-        if self.texts is not None and self.characters < MOST_TEXT:
+        if self.texts is not None and self.characters < self.most_text:
             from aftercall.capture.replies import chunk_text
 
             text = chunk_text(chunk)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from types import MethodType
 from typing import Any, Final
+from weakref import ref
 
 from aftercall.capture.around import CURRENT, reset
 from aftercall.capture.draft import Draft
@@ -22,10 +24,13 @@ Begin = Callable[[tuple[Any, ...], dict[str, Any]], Draft | None]
 """Begins a call with what the function is given; None where it cannot, and the function just runs."""
 
 
-def wrapped(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+def wrapped(
+    function: Callable[..., Any], begin: Begin, declared: Mapping[str, Any] | None = None
+) -> Callable[..., Any]:
     """Wrap a function, coroutine function, generator function or async generator function.
 
-    A function that is wrapped already is wrapped once: what declares its calls is then `begin`, the outer one.
+    A function that is wrapped already is wrapped once: what declares its calls is then `begin`, the outer one. What it
+    was `declared` with can be asked for by `declared_of`.
     """
     function = _once(function)
     flags = code_flags(function)
@@ -38,8 +43,14 @@ def wrapped(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
     else:
         wrapper = _plain(function, begin)
     functools.update_wrapper(wrapper, function)
-    setattr(wrapper, _MARK, (wrapper, function))
+    setattr(wrapper, _MARK, (ref(wrapper), function, declared or {}))
     return wrapper
+
+
+def declared_of(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """What a tracked function, or method, declares of its calls; empty of any other."""
+    mark = _mark_of(getattr(function, "__func__", function))
+    return {} if mark is None else mark[2]
 
 
 def has_self(function: Callable[..., Any]) -> bool:
@@ -49,9 +60,16 @@ def has_self(function: Callable[..., Any]) -> bool:
 
 
 def _once(function: Callable[..., Any]) -> Callable[..., Any]:
+    mark = _mark_of(getattr(function, "__func__", function))
+    if mark is None:
+        return function
+    return MethodType(mark[1], function.__self__) if isinstance(function, MethodType) else mark[1]
+
+
+def _mark_of(function: Callable[..., Any]) -> tuple[Any, Callable[..., Any], Mapping[str, Any]] | None:
     # `functools.wraps` of other decorators copies the mark to their wrappers, which must not be lost.
     mark = getattr(function, _MARK, None)
-    return mark[1] if isinstance(mark, tuple) and mark[0] is function else function
+    return mark if isinstance(mark, tuple) and mark[0]() is function else None
 
 
 def code_flags(function: Any) -> int:

@@ -50,7 +50,8 @@ class Emitter:
         self._spool = spool
         self._transport = cast("Transport", transport) if hasattr(transport, "offer") else None
         self._make = self._given if self._transport is not None else cast("Callable[[], Transport]", transport)
-        self._at_once = getattr(transport, "at_once", False) is True
+        self.at_once: Final = getattr(transport, "at_once", False) is True
+        """Whether events are built and delivered on the caller's thread, for tests."""
         self._holds = False
         self._sender = self._made()
         process.watch(self)
@@ -80,7 +81,7 @@ class Emitter:
         in bytes, of what it holds; `place` the user's line, for the log. Never raises, but see
         `at_once` of transports.
         """
-        if self._at_once:
+        if self.at_once:
             self._emit_at_once(kind, key, build)
             return
         sender = self._sender
@@ -125,7 +126,7 @@ class Emitter:
         Raises:
             InvalidEventError: only if the transport is for tests.
         """
-        if self._at_once:
+        if self.at_once:
             raise InvalidEventError(reason)
         warn_invalid(reason, place)
         self._sender.tally.refuse("invalid")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from aftercall.emitter.encoding import InvalidEventError, encode
 from aftercall.emitter.limits import BATCH_BYTES, BATCH_EVENTS
 from aftercall.emitter.log import warn_invalid, warn_once
-from aftercall.emitter.queue import Item, Queue
+from aftercall.emitter.queue import Item, Queue, is_ready
 from aftercall.emitter.store import Store
 from aftercall.emitter.tally import Loss, Tally
 from aftercall.transports.transport import Message
@@ -29,17 +29,22 @@ class Intake:
         self._most_bytes = most_bytes
         """Of one record."""
 
-    def take_in(self) -> bool:
-        """Store one batch, unless the queue is empty. Each event of it ends in the spool, or is counted as dropped."""
-        batch = self._queue.take(BATCH_EVENTS)
+    def take_in(self, *, unripe_too: bool = False) -> bool:
+        """Store one batch, unless there is none. Each event of it ends in the spool, or is counted as dropped.
+
+        One that is not ready is put aside, and taken in once it is; with `unripe_too` all are built now.
+        """
+        batch = self._queue.take_ripe(BATCH_EVENTS, unripe_too=unripe_too) or self._queue.take(BATCH_EVENTS)
         if batch is None:
             return False
-        left = list(batch.items)
+        left = list(zip(batch.ordinals, batch.items, strict=True))
         try:
             encoded: list[_Encoded] = []
             size = 0
             while left:
-                if (one := self._encoded(left[0])) is not None:
+                if not (unripe_too or is_ready(left[0][1])):
+                    self._queue.put_aside(*left[0])
+                elif (one := self._encoded(left[0][1])) is not None:
                     encoded.append(one)
                     size += one.message.size
                 left.pop(0)
@@ -47,7 +52,7 @@ class Intake:
                     self._stored(encoded)
                     encoded, size = [], 0
         finally:
-            for item in left:  # an interrupt in the middle of it, such as ctrl-C at the end of a program
+            for _, item in left:  # an interrupt in the middle of it, such as ctrl-C at the end of a program
                 self._lose("internal", item.size)
             self._queue.done(batch)
         return True

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from aftercall.emitter.limits import Limits
 from aftercall.emitter.tally import Tally
 
 Build = Callable[[], dict[str, Any] | None]
+"""What makes an event. One with a method `is_ready` waits in memory until that is so: see `Ripens`."""
+
+
+class Ripens(Protocol):
+    """A `Build` of an event that others are still at work on, such as the guard."""
+
+    def is_ready(self) -> bool:
+        """Whether it may be built. Called often, never raises; within seconds it must be so, whatever happens."""
 
 
 class Item(NamedTuple):
@@ -23,10 +31,15 @@ class Item(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Items that were taken together, and the ordinal of the first."""
+    """Items that were taken together, and their ordinals, in order."""
 
-    first: int
+    ordinals: Sequence[int]
     items: list[Item]
+
+
+def is_ready(item: Item) -> bool:
+    """Whether an event may be built now."""
+    return not hasattr(item.build, "is_ready") or cast("Ripens", item.build).is_ready()
 
 
 class Queue:
@@ -39,6 +52,8 @@ class Queue:
         self._append = self._items.append
         self._taken = 0
         self._active: set[int] = set()
+        """The first ordinals of batches that are not done."""
+        self._unripe: dict[int, Item] = {}
 
     def put(self, item: Item) -> bool:
         """Take one in, unless the bounds are reached. Cost: under a microsecond.
@@ -77,15 +92,31 @@ class Queue:
             if not self._items:
                 return None
             taken = [self._items.popleft() for _ in range(min(most, len(self._items)))]
-            batch = Batch(self._taken, taken)
-            self._active.add(batch.first)
+            batch = Batch(range(self._taken, self._taken + len(taken)), taken)
+            self._active.add(self._taken)
             self._taken += len(taken)
         return batch
 
-    def done(self, batch: Batch) -> None:
-        """All of a batch are settled."""
+    def put_aside(self, ordinal: int, item: Item) -> None:
+        """One of a batch is not ready; it goes on waiting, and holds up none behind it."""
         with self._tally.lock:
-            self._active.discard(batch.first)
+            self._unripe[ordinal] = item
+
+    def take_ripe(self, most: int, *, unripe_too: bool = False) -> Batch | None:
+        """Up to so many that were put aside and are ready now; as `take`."""
+        ripe = [pair for pair in list(self._unripe.items()) if unripe_too or is_ready(pair[1])]
+        with self._tally.lock:
+            taken = {at: item for at, item in ripe[:most] if self._unripe.pop(at, None) is not None}
+            if not taken:
+                return None
+            batch = Batch(list(taken), list(taken.values()))
+            self._active.add(batch.ordinals[0])
+        return batch
+
+    def done(self, batch: Batch) -> None:
+        """All of a batch are settled, or put aside."""
+        with self._tally.lock:
+            self._active.discard(batch.ordinals[0])
 
     @property
     def put_so_far(self) -> int:
@@ -96,4 +127,4 @@ class Queue:
     def settled(self) -> int:
         """All events before this ordinal have left the queue and its batches."""
         with self._tally.lock:
-            return min(self._active, default=self._taken)
+            return min((*self._active, *self._unripe, self._taken))

@@ -215,7 +215,7 @@ class Sender:
                 loaded = self.prepare()
             finally:
                 self.store.guard.release()
-            while loaded and self.intake.take_in():
+            while loaded and self.intake.take_in(unripe_too=True):
                 pass
             while self.tally.waiting and time.monotonic() < deadline:
                 time.sleep(0.005)

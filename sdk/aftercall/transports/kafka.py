@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "enable.idempotence": True,
+    # With more, librdkafka can take a batch that a broker refused for one that it has, because it took the next (0046).
+    "max.in.flight.requests.per.connection": 1,
     "compression.type": "zstd",
     "partitioner": "murmur2_random",  # as clients in Java, Go and JavaScript do: calls meet their outcomes
     "linger.ms": 20,

@@ -61,6 +61,25 @@ def test_tool_calls_are_given_where_they_are_listed(more: dict[str, Any]) -> Non
     assert listed.tolist() == [5, 6]
 
 
+CHECK: dict[str, Any] = {"contract": "c", "version": "1", "hash": "h", "rule": "r", "result": "fail"}
+
+
+@pytest.mark.parametrize("more", [{}, {"unknown": 1}, {"segment": ""}])  # each tier
+def test_a_record_with_checks_counts_as_one_with_the_texts(more: dict[str, Any]) -> None:
+    found = calls({"checks": [CHECK], **more}, {"checks": [], **more}, {"checks": None, **more})
+    assert bits(found) == [BITS["input"] | BITS["output"], 0, 0]
+    assert [(check.rule, check.actual) for check in found.records[0].checks] == [("r", None)]
+
+
+def test_what_checks_found_is_redacted_and_what_names_them_is_not() -> None:
+    redacting = RedactingDecoder([r"c|\d+"], now_us=NOW, max_future_skew_us=SKEW)
+    raws = [line(checks=[{**CHECK, "actual": "7 c", "threshold": 7, "details": "c 8"}])]
+    (found,) = columns_of(redacting, raws).records
+    (check,) = found.checks
+    assert (check.contract, check.actual, check.threshold) == ("c", "[redacted] [redacted]", 7)
+    assert check.details == "[redacted] [redacted]"
+
+
 def test_a_refused_record_beside_it_takes_no_payload_from_a_call() -> None:
     """The calls are read again then, without their payloads."""
     found = decode([line(input="i"), line(model="*")], [CALL] * 2).calls

@@ -19,6 +19,8 @@ from connectors.decode.aliases import AliasSettings
 from connectors.decode.decoder import CALL, OUTCOME, Decoder
 from harness.decoding import BASES, NOW, SKEW, decode
 
+CHECK = {"contract": "c", "version": "1", "hash": "h", "rule": "r", "result": "fail"}
+
 
 def line(kind: int, **changes: Any) -> bytes:
     return json.dumps({**BASES[kind], **changes}).encode()
@@ -53,9 +55,12 @@ def test_calls_become_columns() -> None:
     assert calls.tokens.tolist() == [7, 9, 2]
     assert calls.wm.tolist() == [NEVER] * 3
     assert calls.raw.tolist() == [raws[0], raws[2], raws[3]]
+    assert calls.tokens_out.tolist()[::2] == [4.0, 2.0]
+    assert math.isnan(calls.tokens_out[1])
     dtypes = [column.dtype.str[1:] for column in calls]
     contents = ["u8", *["u4"] * 3, "u8", "u8", *["u4"] * 2]
-    assert dtypes == ["i8", "u8", "i8", "i4", *contents, "u8", "b1", "f8", "i8", "i8", "O", "O", "i4", "i8", "i8"]
+    values = ["f8", "i8", "i8", "f8", "u4"]
+    assert dtypes == ["i8", "u8", "i8", "i4", *contents, "u8", "b1", *values, "O", "O", "i4", "i8", "i8"]
 
 
 def test_the_digest_distinguishes_segment_from_error_and_empty_text_is_absent() -> None:
@@ -278,6 +283,10 @@ REFUSED: dict[str, tuple[str, int, bytes]] = {
     ),
     "an attempt without a model": ("missing_field", CALL, line(CALL, attempts=[{"error": "e"}])),
     "an attempt at an invisible model": ("missing_field", CALL, line(CALL, attempts=[{"model": "\u200b"}])),
+    "65 checks": ("too_long", CALL, line(CALL, checks=[CHECK] * 65)),
+    "a check with a fifth result": ("out_of_range", CALL, line(CALL, checks=[{**CHECK, "result": "maybe"}])),
+    "a check without a hash": ("missing_field", CALL, line(CALL, checks=[{**CHECK, "hash": ""}])),
+    "an id of the pipeline's own statements": ("reserved_name", OUTCOME, line(OUTCOME, outcome_id="contract:c@1")),
     "33 attempts": ("too_long", CALL, line(CALL, attempts=[{"model": "m"}] * 33)),
     "an attempt at a negative cost": ("negative", CALL, line(CALL, attempts=[{"model": "m", "cost_usd": -1}])),
     "the source for the others": ("reserved_source", OUTCOME, line(OUTCOME, source="__other__")),

@@ -136,6 +136,14 @@ numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.integers(-10, 10**13).map(str),
 )
+CHECK = '{"contract":"c","version":"1","hash":"h","rule":"r","result":"fail"}'
+
+
+def checked(more: str) -> str:
+    """A list of one check with another member."""
+    return f"[{CHECK[:-1]},{more}}}]"
+
+
 odd = st.sampled_from(
     [
         "null", "true", "false", "{}", "[]", "[1]", '{"a":1}', '{"a":null}', '{"a":[1]}', '{"a":1e999}', '{"a":true}',
@@ -155,6 +163,9 @@ odd = st.sampled_from(
         '[{"model":"m","error":"","latency_ms":1,"cost_usd":0}]', '[{"model":"' + " " + "x" * 256 + '"}]',
         '[{"model":"m","error":"' + "y" * 8193 + '"}]', "[" + ",".join(['{"model":"m"}'] * 32) + "]",
         "[" + ",".join(['{"model":"m"}'] * 33) + "]", '[{"error":"e"}]', '[{"model":"m","cost_usd":-1}]',
+        f"[{CHECK}]", checked('"actual":1,"threshold":"x"'), checked('"actual":""'), checked('"actual":true'),
+        checked('"result":"maybe"'), checked('"more":1'), checked('"actual":1e999'), checked('"version":2'), "[[]]",
+        "[" + ",".join([CHECK] * 64) + "]", "[" + ",".join([CHECK] * 65) + "]",
         '{"id":"r","arm":"canary","step":1}', '{"id":"r","arm":"other"}',
         '{"id":"r","arm":"baseline","step":null,"more":NaN}', '{"arm":"baseline"}',
         '"\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\x"', '"a\tb"', "[" * 150 + "]" * 150, "[" * 300 + "]" * 300,
@@ -174,7 +185,7 @@ REASONABLE: dict[str, st.SearchStrategy[str]] = {
     "score": numbers, "propensity": numbers, "success": st.sampled_from(["true", "false", "null", "1"]),
     "action": st.sampled_from(['"assert"', '"retract"', "null", '"other"']),
     "type": st.sampled_from(['"call"', '"outcome"', "null"]),
-    "attrs": odd, "rollout": odd, "tool_calls": odd, "attempts": odd,
+    "attrs": odd, "rollout": odd, "tool_calls": odd, "attempts": odd, "checks": odd,
 }  # fmt: skip
 
 

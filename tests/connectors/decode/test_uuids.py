@@ -23,26 +23,25 @@ def test_canonical_uuids_become_two_words(ids: list[str]) -> None:
     assert [(high << 64) | low for high, low in uuid_words(ids).tolist()] == [UUID(one).int for one in ids]
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        [ONE.upper()],
-        [ONE.replace("-", "")],
-        [ONE.replace("-", "a", 1)],
-        [ONE[:-1] + "-"],
-        [ONE[:-1] + "g"],
-        [ONE[:-1] + "é"],
-        [ONE[:-1], ONE + "0"],
-        [f"{ONE}\n{ONE}"],
-        [f"{ONE}\n{ONE}", ""],
-        [""],
-        ["call-7"],
-    ],
+OTHERS = (
+    [ONE.upper()],
+    [ONE.replace("-", "")],
+    [ONE.replace("-", "a", 1)],
+    [ONE[:-1] + "-"],
+    [ONE[:-1] + "g"],
+    [ONE[:-1] + "é"],
+    [ONE[:-1], ONE + "0"],
+    [f"{ONE}\n{ONE}"],
+    [f"{ONE}\n{ONE}", ""],
+    [""],
+    ["call-7"],
 )
+
+
 @given(UUIDS, UUIDS)
-def test_one_other_id_among_them_leaves_all_to_their_text(odd: list[str], before: list[str], after: list[str]) -> None:
+def test_one_other_id_among_them_leaves_all_to_their_text(before: list[str], after: list[str]) -> None:
     """Also where the text of all of them together has the length, or even the form, of as many UUIDs."""
-    assert not uuid_words([*before, *odd, *after]).any()
+    assert [odd for odd in OTHERS if uuid_words([*before, *odd, *after]).any()] == []
 
 
 SPELLED = "0199b0c4-7d1e-7a21-9f00-00000000000a"

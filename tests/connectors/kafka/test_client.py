@@ -90,7 +90,7 @@ def test_a_secret_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: b
         ({"sasl.mechanism": "PLAIN", "security.protocol": "SASL_SSL"}, "sasl.username and sasl.password must be set"),
         ({"security.protocol": "SSL", "ssl.key.pem": MARK}, "ssl.key.pem failed"),
         ({"linger.ms": -5}, "outside allowed range"),
-        ({"max.in.flight": 100}, "max.in.flight"),
+        ({"queue.buffering.max.messages": -1}, "queue.buffering.max.messages"),
         ({"max.poll.interval.ms": 10}, "max.poll.interval.ms"),
         ({"security.protocol": MARK, "sasl.password": MARK}, '"security.protocol"'),
     ],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import json
+import time
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -13,21 +13,13 @@ import pytest
 from aftercall.records import VerdictRecord, to_json
 from benchmarks.kafka_broker import Broker
 from connectors.kafka.client import KafkaFailure
-from kafka.clusters import Cluster, MockCluster, RealCluster
+from kafka.clusters import NOT_LEADER, Cluster, MockCluster, RealCluster
 from kafka.writers import Recorder, block, by_key, opened, writer
 
 pytestmark = pytest.mark.slow  # each waits for a broker
 
 
-PRODUCE = 0  # the protocol's number of the request
 TOO_LARGE, INVALID_RECORD, NOT_ALLOWED, NOT_ENOUGH_REPLICAS = 10, 87, 29, 19
-
-
-def fail_next(mock: MockCluster, *errors: int) -> None:
-    """The next requests to produce are answered with these errors."""
-    push = mock._library.rd_kafka_mock_push_request_errors_array
-    push.argtypes = [ctypes.c_void_p, ctypes.c_int16, ctypes.c_size_t, ctypes.c_void_p]
-    push(mock._cluster, PRODUCE, len(errors), (ctypes.c_int * len(errors))(*errors))
 
 
 def verdict(n: int, reason: str = "fine") -> bytes:
@@ -53,6 +45,22 @@ def test_a_record_too_large_for_the_client_is_shortened_in_its_place(broker: Clu
     assert broker.read_all(dead) == []
     assert (recorder.shortened, recorder.confirmed, recorder.refused) == ({topic: 1}, {topic: 3}, [])
     part.close()
+
+
+def test_a_batch_refused_before_one_that_is_taken_is_written_again(mock_broker: MockCluster) -> None:
+    """With several requests in flight librdkafka would take the one for the other, and report both as delivered."""
+    topic, recorder = mock_broker.fresh_topic(), Recorder()
+    part = opened(writer(mock_broker.client, recorder=recorder), topic)
+    part.write_batch([block([0])])  # this broker forgets the producer at once, as a real one does after a day
+    part.snapshot()
+    mock_broker.answers_slowly(100)
+    mock_broker.fail_next(NOT_LEADER)
+    for number in range(1, 10):
+        part.write_batch([block([number])])
+        time.sleep(0.02)  # longer than `linger.ms`: each is a batch
+    part.close()
+    assert [json.loads(record.value or b"")["n"] for record in mock_broker.read_all(topic)] == list(range(10))
+    assert recorder.confirmed[topic] == 10
 
 
 def test_one_that_cannot_be_shortened_becomes_a_dead_letter(broker: Cluster) -> None:
@@ -97,7 +105,7 @@ def test_after_a_refusal_the_last_record_of_a_key_is_still_its_newest(mock_broke
     """Others of the same key may have arrived already: they are sent again, after the one that was refused."""
     topic, dead, recorder = mock_broker.fresh_topic(), mock_broker.fresh_topic(), Recorder()
     part = opened(writer(mock_broker.client, dead, recorder, more={"batch.num.messages": 1}), topic)
-    fail_next(mock_broker, TOO_LARGE)
+    mock_broker.fail_next(TOO_LARGE)
     part.write_batch([[("a", b'{"n":0}'), ("a", b'{"n":1}'), ("b", b'{"n":2}'), ("a", b'{"n":3}')]])
     part.close()
     found = by_key(mock_broker.read_all(topic))
@@ -125,7 +133,7 @@ def test_where_even_the_dead_letter_is_refused_it_is_counted_and_logged(
 ) -> None:
     topic, dead, recorder = mock_broker.fresh_topic(), mock_broker.fresh_topic(), Recorder()
     part = opened(writer(mock_broker.client, dead, recorder), topic)
-    fail_next(mock_broker, INVALID_RECORD, INVALID_RECORD, INVALID_RECORD)
+    mock_broker.fail_next(INVALID_RECORD, INVALID_RECORD, INVALID_RECORD)
     part.write_batch([[("a", b'{"n":0,"input":"private"}')]])
     part.snapshot()
     part.write_batch([[("b", b'{"n":1}')]])
@@ -140,7 +148,7 @@ def test_where_even_the_dead_letter_is_refused_it_is_counted_and_logged(
 def test_what_passes_is_tried_again(mock_broker: MockCluster) -> None:
     topic, recorder = mock_broker.fresh_topic(), Recorder()
     part = opened(writer(mock_broker.client, recorder=recorder), topic)
-    fail_next(mock_broker, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS)
+    mock_broker.fail_next(NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS)
     part.write_batch([block(range(10))])
     part.close()
     assert set(itertools.chain.from_iterable(by_key(mock_broker.read_all(topic)).values())) == set(range(10))
@@ -150,7 +158,7 @@ def test_what_passes_is_tried_again(mock_broker: MockCluster) -> None:
 def test_what_is_not_allowed_ends_it(mock_broker: MockCluster) -> None:
     topic = mock_broker.fresh_topic()
     part = opened(writer(mock_broker.client), topic)
-    fail_next(mock_broker, NOT_ALLOWED)
+    mock_broker.fail_next(NOT_ALLOWED)
     part.write_batch([block([1])])
     for _ in range(2):
         with pytest.raises(KafkaFailure, match=f"^{topic}: the broker must let this user .* write"):

@@ -56,6 +56,7 @@ def written(folder: Path, broker: Cluster | Broker, names: dict[str, str], **mor
     settings = settings_of(broker, **more)
     lines = ["[kafka]", f'brokers = "{settings.brokers}"', "[kafka.topics]"]
     lines += [f'{key} = "{name}"' for key, name in names.items()]
+    lines += ["[contracts]", "publish = true"]
     lines += ["[kafka.librdkafka]", *(f"{json.dumps(key)} = {json.dumps(value)}"
                                       for key, value in settings.librdkafka.items())]  # fmt: skip
     path = folder / "aftercall.toml"
@@ -318,11 +319,12 @@ def test_check_reaches_the_broker_and_finds_what_is_missing(real_broker: RealClu
     path = written(tmp_path, real_broker, names)
     done = aftercall(tmp_path, "check", "--config", path)
     assert done.returncode == ExitCode.NO
-    assert len(done.stderr.splitlines()) == 9
+    assert len(done.stderr.splitlines()) == 11
     assert f"aftercall: {names['claims']}: is missing or hidden" in done.stderr
     assert "this host's clock is not watched" in done.stderr
     assert f"aftercall: {names['marks']}: is missing or hidden, so that no marks are read" in done.stderr
-    for key in names.keys() - {"marks", "claims"}:
+    assert f"aftercall: {names['trust']}: is missing or hidden, so that scores of trust are in the" in done.stderr
+    for key in names.keys() - {"marks", "trust", "claims"}:
         name = names[key]
         rule = "the topic must exist, and this user must be allowed to see it"
         assert f"aftercall: kafka.topics.{key}: {rule}; {name} is missing" in done.stderr

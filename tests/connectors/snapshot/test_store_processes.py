@@ -141,4 +141,4 @@ def test_the_snapshot_opens_in_duckdb_1(tmp_path: Path, tmp_path_factory: pytest
         text=True,
         check=True,
     )
-    assert out.stdout == f"{version} [(1000, 500)] 0 1000 0 0 0 0 1 0 0 0 0 0 0 0 0 0 0\n"
+    assert out.stdout == f"{version} [(1000, 500)] 0 1000 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 0 0 0 0\n"

@@ -197,7 +197,7 @@ def test_the_interval_stretches_until_publication_takes_a_tenth(
         publication.abandon()
         wheel.now += 20.0
 
-    monkeypatch.setattr("flows.dataflow.snapshot_sink._publish", slow)
+    monkeypatch.setattr("flows.dataflow.snapshot_sink.publish_counts", slow)
     wheel.now = 60.0
     partition.snapshot()
     wait(partition)
@@ -212,7 +212,7 @@ def test_an_error_while_publishing_reaches_the_dataflow(tmp_path: Path, monkeypa
         publication.abandon()
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("flows.dataflow.snapshot_sink._publish", full)
+    monkeypatch.setattr("flows.dataflow.snapshot_sink.publish_counts", full)
     wheel.now = 60.0
     partition.snapshot()
     with pytest.raises(OSError, match="No space left"):

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.decode.structs import ToolCallRecord
 from flows.dataflow.snapshot_messages import Row
-from flows.dataflow.tool_rows import tool_rows, tool_uses, used_tools
+from flows.dataflow.tool_rows import Used, tool_rows, tool_uses, used_tools
 from models.join import Joined
 from models.rates import ToolCells
 from oracle.direct import Direct, join_rules
@@ -221,3 +222,12 @@ def test_calls_that_name_no_tools_have_neither_rows_nor_rates(number: Any) -> No
     assert found.uses().state()["names"] == []
     (stored,) = found.calls.values()
     assert stored[-1] == (0 if number == [] else number)
+
+
+@pytest.mark.parametrize(
+    ("errors", "shown"), [("kind", ["timeout", "[text]", None]), ("text", ["timeout", "no jane", None])]
+)
+def test_rows_show_the_kind_of_an_error_unless_its_text_is_asked_for(errors: str, shown: list[str | None]) -> None:
+    tools = [ToolCallRecord(name="search", ok=False, error=error) for error in ("timeout", "no jane", None)]
+    rows = tool_rows([Used("c", 0, "t", tools)], "all", errors)
+    assert [row[7] for row in rows] == shown

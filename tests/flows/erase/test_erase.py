@@ -175,6 +175,17 @@ def test_what_waits_for_a_broker_is_sent_in_order_and_then_gone(tmp_path: Path) 
     assert not file.exists()
 
 
+def test_records_for_a_topic_that_need_not_exist_and_does_not_are_dropped(tmp_path: Path) -> None:
+    file, writer = tmp_path / "erase" / "unsent.jsonl", _Writer()
+    for topic in ("t", "v"):
+        part = OutboxSink(file, topic).build_part("s", "p00", None)
+        part.write_batch([[(topic, b"1")]])
+        part.snapshot()
+    send(file, writer, absent=["t"])  # type: ignore[arg-type]
+    assert [topic for topic, *_ in writer.sent] == ["v"]
+    assert not file.exists()
+
+
 def test_what_waits_for_a_broker_is_damaged_and_nothing_is_sent(tmp_path: Path) -> None:
     file, writer = tmp_path / "erase" / "unsent.jsonl", _Writer()
     part = OutboxSink(file, "v").build_part("s", "p00", None)

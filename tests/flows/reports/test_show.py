@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from aftercall.times import DAY_US
+from connectors.snapshot.sql import call_hash
 from connectors.snapshot.store import SnapshotStore
-from connectors.snapshot.tables import call_hash
 from flows.reports.show import story_of
 from flows.reports.snapshot_reader import InsightError, open_snapshot
 from harness.snapshot_rows import AT, call, published

@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from connectors.snapshot.tables import PUBLISHED, create
+from connectors.snapshot.sql import create
+from connectors.snapshot.tables import PUBLISHED
 from flows.reports.insights import insights
 from flows.reports.insights_view import render
 from flows.reports.overview import overview

@@ -1,7 +1,8 @@
 """Alerts stay as they were when detectors still made records themselves (commit f290d4d): all but the wording.
 
 Since then, on purpose: what an alarm selected is allowed for, and looks correct it (decision 0027); known moments have
-a part of the promise (decision 0033), and of responses a smaller fall is looked for too (decision 0032).
+a part of the promise (0033), of responses a smaller fall is looked for too (0032), and outcomes of one
+source and minute weigh by how far such have agreed (0039).
 """
 
 from __future__ import annotations

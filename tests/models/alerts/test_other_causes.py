@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aftercall.records import Alert, Direction
 from aftercall.times import MINUTE_US
-from models.alarms.alarm import Alarm, MeanChange, ShareChange
+from models.alarms.alarm import Alarm, MeanChange, ShareChange, VolumeChange
 from models.alerts.incidents import Incidents
 from models.alerts.other_causes import OtherCauses, joined
 from models.alerts.scope import Scope, covers
@@ -118,3 +118,33 @@ def test_what_is_joined_covers_both_and_names_what_they_share(one: Scope, other:
     assert covers(both, other)
     assert both == joined(other, one)
     assert both[0] is not None or both[1] is not None
+
+
+def answers(minute: int, group: AnyGroup, metric: str, direction: Direction = "down", **fields: Any) -> Alarm:
+    """Fewer answers of a source or an arm, with a promise."""
+    known = {
+        "promise": 1.0,
+        "details": VolumeChange(10.0, 30.0, "statements per call"),
+        "baseline": 0.3,
+        "current": 0.1,
+    }
+    return alarm(minute, group, direction, series=("volume", group, metric), **(known | fields))
+
+
+def test_fewer_answers_of_an_arm_and_of_its_task_type_are_one_alert_whichever_comes_first() -> None:
+    arm, whole = ("triage", "atlas", "v2"), ("triage", None, None)
+    pairs = [(arm, "responses"), (whole, "responses:user_feedback")]
+    for first, second in (pairs, pairs[::-1]):
+        found = alerts_of(answers(60, *first), answers(180, *second, changed_at=(START + 50) * MINUTE_US))
+        assert len({one.alert_id for one in found}) == 1
+        assert [one.state for one in found] == ["opened", "updated"]
+        assert found[-1].other_alarms
+        assert found[-1].promise is not None
+
+
+def test_fewer_answers_of_another_task_type_or_week_are_another_alert() -> None:
+    arm = answers(60, ("triage", "atlas", "v2"), "responses")
+    elsewhere = answers(180, ("search", None, None), "responses:user_feedback", changed_at=(START + 50) * MINUTE_US)
+    later = answers(9000, ("triage", None, None), "responses:user_feedback")
+    for other in (elsewhere, later):
+        assert len({one.alert_id for one in alerts_of(arm, other)}) == 2

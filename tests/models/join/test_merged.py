@@ -19,7 +19,8 @@ from models.join.merged import merged_shard
 from models.messages import Erasure
 from oracle.direct import Direct, join_rules
 from oracle.histories import History, histories
-from suites.steps import ids_of, stream, waiting_of
+from suites.of_ids import ids_of, waiting_of
+from suites.steps import stream
 
 Stored = dict[str, list[bytes]]
 BRIEF = JoinRules(horizon_us=2 * DAY_US, allowed_lateness_us=0)

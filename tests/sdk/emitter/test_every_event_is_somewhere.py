@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from harness.emitter_actor import QUEUE_EVENTS, SPOOL_BYTES, Actor
 from harness.emitting import call
 
-KINDS = ["valid", "valid", "valid", "invalid", "skipped"]
+KINDS = ["valid", "valid", "valid", "invalid", "skipped", "unripe"]
 
 
 def size_of(call_id: str, dropped_before: int) -> int:
@@ -78,6 +78,8 @@ class Modelled:
         self.dropped: Counter[str] = Counter()
         self.unreported = 0
         self.memory: list[tuple[str, str]] = []
+        self.aside: list[tuple[str, str]] = []
+        """Events that were not ready when it was their turn; the kind of those that are now is `ripe`."""
         self.own: Pile | None = None
         self.others: list[Pile] = []
         self.out: list[str] = []
@@ -88,6 +90,20 @@ class Modelled:
     def drop(self, reason: str) -> None:
         self.dropped[reason] += 1
         self.unreported += 1
+
+    @property
+    def in_memory(self) -> int:
+        return len(self.memory) + len(self.aside)
+
+    def ripen(self) -> None:
+        for events in (self.memory, self.aside):
+            events[:] = [(call_id, "ripe" if kind == "unripe" else kind) for call_id, kind in events]
+
+    def take_in(self, *, unripe_too: bool = False) -> None:
+        left = [] if unripe_too else [event for event in self.aside + self.memory if event[1] == "unripe"]
+        for events in (self.aside, self.memory):
+            self.store([event for event in events if event not in left])
+        self.aside, self.memory = left, []
 
     def store(self, events: list[tuple[str, str]]) -> None:
         rows: list[tuple[str, int]] = []
@@ -115,8 +131,7 @@ class Modelled:
         return [call_id for pile in piles + self.others for call_id in pile.rows if call_id not in self.out]
 
     def step(self, *, raises: bool) -> None:
-        memory, self.memory = self.memory, []
-        self.store(memory)
+        self.take_in()
         if raises and self.waiting():  # it is asked only where there is something to hand over
             self.out, self.answers = [], []
             return
@@ -176,7 +191,7 @@ class EveryEventIsSomewhere(RuleBasedStateMachine):
         one.actor.ask("emit", kind, ids)
         one.emitted += many
         for call_id in ids:
-            if len(one.memory) < QUEUE_EVENTS:
+            if one.in_memory < QUEUE_EVENTS:
                 one.memory.append((call_id, kind))
             else:
                 one.drop("queue_full")
@@ -188,14 +203,20 @@ class EveryEventIsSomewhere(RuleBasedStateMachine):
         one.actor.ask("emit", "durable", [f"c{self.count:05d}"])
         one.emitted += 1
         self.prepare(one)
-        if len(one.memory) >= QUEUE_EVENTS:
+        if one.in_memory >= QUEUE_EVENTS:
             one.drop("queue_full")
         else:
             one.store([(f"c{self.count:05d}", "durable")])
         self.count += 1
 
+    @rule(one=processes)
+    def ripen(self, one: Modelled) -> None:
+        if one in self.living:
+            one.actor.ask("ripen")
+            one.ripen()
+
     def prepare(self, one: Modelled) -> None:
-        if not one.prepared and len(one.memory) < QUEUE_EVENTS:
+        if not one.prepared and one.in_memory < QUEUE_EVENTS:
             one.prepared = True
             self.adopt_all(one)
 
@@ -242,14 +263,14 @@ class EveryEventIsSomewhere(RuleBasedStateMachine):
     @rule(one=processes)
     def flush(self, one: Modelled) -> None:
         if one in self.living:
-            nothing_left = not one.memory and (one.own is None or not one.own.rows)
+            nothing_left = not one.in_memory and (one.own is None or not one.own.rows)
             assert one.actor.ask("flush") == nothing_left
 
     @rule(one=consumes(processes))
     def kill(self, one: Modelled) -> None:
         if one in self.living:
             one.actor.end(kill=True)
-            self.lost += len(one.memory)
+            self.lost += one.in_memory
             self.leave(one)
 
     @rule(one=consumes(processes))
@@ -259,7 +280,7 @@ class EveryEventIsSomewhere(RuleBasedStateMachine):
                 one.prepared = True
                 self.adopt_all(one)
             one.actor.end(kill=False)
-            one.store(one.memory)
+            one.take_in(unripe_too=True)
             self.leave(one)
 
     def leave(self, one: Modelled) -> None:
@@ -274,14 +295,14 @@ class EveryEventIsSomewhere(RuleBasedStateMachine):
             seen = one.actor.ask("look")
             assert seen["balanced"]
             out, rows = len(one.out), sum(len(pile.rows) for pile in [one.own, *one.others] if pile is not None)
-            assert (seen["queue"], seen["rows"], seen["out"]) == (len(one.memory), rows, out)
+            assert (seen["queue"], seen["rows"], seen["out"]) == (one.in_memory, rows, out)
             stats = seen["stats"]
             del stats["memory_bytes"]
             assert stats == {
                 "emitted": one.emitted,
                 "adopted": one.adopted,
                 "acknowledged": one.acknowledged,
-                "in_memory": len(one.memory),
+                "in_memory": one.in_memory,
                 "in_spool": rows - out,
                 "handed_over": out,
                 "skipped": one.skipped,

@@ -9,9 +9,9 @@ import pytest
 
 from aftercall.emitter import Emitter
 from aftercall.transports.kafka import KafkaTransport
-from aftercall.transports.transport import Message, UnavailableError
+from aftercall.transports.transport import Message, Receipt, UnavailableError
 from harness.emitting import closing, emit, wait_for
-from kafka.clusters import MockCluster
+from kafka.clusters import NOT_LEADER, MockCluster
 
 
 def test_a_broker_that_is_away_is_logged_once_without_its_settings(
@@ -52,6 +52,30 @@ def test_a_key_is_placed_as_clients_in_other_languages_place_it(mock_broker: Moc
     transport.close(1)
     found = {str(record.key, "ascii"): record.partition for record in mock_broker.read_all(topic) if record.key}
     assert found == {key: (murmur2(key.encode()) & 0x7FFFFFFF) % 4 for key in keys}
+
+
+@pytest.mark.slow
+def test_a_batch_refused_before_one_that_is_taken_is_sent_again(mock_broker: MockCluster) -> None:
+    """With several requests in flight librdkafka would take the one for the other, and report both as delivered."""
+    first, topic = mock_broker.fresh_topic(), mock_broker.fresh_topic()
+    transport = KafkaTransport(mock_broker.bootstrap, calls=topic, outcomes=first)
+    transport.open()
+    transport.offer([(0, Message("outcomes", "a", b"{}"))])  # connects, and gets the producer its number
+    answers: list[Receipt] = []
+    while not answers:
+        answers += transport.receipts(1.0)
+    mock_broker.answers_slowly(100)
+    mock_broker.fail_next(NOT_LEADER)
+    for number in range(1, 11):
+        transport.offer([(number, Message("calls", f"call-{number}", b"{}"))])
+        answers += transport.receipts(0.03)  # longer than `linger.ms`: each offer is a batch
+    while len(answers) < 11:
+        answers += transport.receipts(1.0)
+    transport.close(1)
+    assert {receipt.answer for receipt in answers} == {"acknowledged"}
+    assert [str(record.key, "ascii") for record in mock_broker.read_all(topic) if record.key] == [
+        f"call-{number}" for number in range(1, 11)
+    ]
 
 
 def murmur2(data: bytes) -> int:

@@ -71,10 +71,9 @@ def parent_of(watch: int, minute: int, watches: SeriesIndex, trials: Trials, min
     model = int(watches.parent[watch])
     sums = trials.sums(minute, len(watches))
     for roll_up in (model, int(watches.parent[model])):
-        # The most used, and of equal ones the first by name: numbers depend on who came first.
-        arms = sorted(_arms(watches, roll_up), key=lambda arm: (-sums[arm], watches.groups[arm][1:]))
-        if arms and sums[arms[0]] >= min_trials:
-            return Parent(arms[0], roll_up, float(sums[roll_up]))
+        arm = _most_used(watches, _arms(watches, roll_up), sums)
+        if arm is not None and sums[arm] >= min_trials:
+            return Parent(arm, roll_up, float(sums[roll_up]))
     return None
 
 
@@ -92,11 +91,23 @@ def is_new(seen: float, arm: float, roll_up: float) -> bool:
     return bool((1 - min(arm / roll_up, 1.0)) ** seen <= UNSEEN)
 
 
-def _arms(watches: SeriesIndex, roll_up: int) -> list[int]:
+def _arms(watches: SeriesIndex, roll_up: int) -> I64:
+    """Those of a roll-up, what has folded among them."""
     children = np.flatnonzero(watches.parent == roll_up)
     if len(children) and watches.groups[int(children[0])][2] is None:
         children = np.flatnonzero(np.isin(watches.parent, children))
-    return [child for child in children.tolist() if OTHER not in watches.groups[child]]
+    return children
+
+
+def _most_used(watches: SeriesIndex, arms: I64, sums: F64) -> int | None:
+    """Of what has not folded; and of equal ones the first by name: numbers depend on who came first."""
+    while len(arms):
+        most = sums[arms] == sums[arms].max()
+        equal: list[int] = [arm for arm in arms[most].tolist() if OTHER not in watches.groups[arm]]
+        if equal:
+            return min(equal, key=lambda arm: watches.groups[arm][1:])
+        arms = arms[~most]
+    return None
 
 
 def without(all_of_it: ArmHours, earlier: ArmHours) -> ArmHours:

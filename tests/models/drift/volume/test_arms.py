@@ -81,3 +81,39 @@ def test_a_task_type_that_nobody_answers_has_no_mute_arms() -> None:
 def test_how_hours_close_together_changes_nothing() -> None:
     shares = {A: [(0, 0.3)], B: [(0, 0.3), (100, 0.0)], C: []}
     assert alarms(10, shares) == alarms(10, shares, every=5) == alarms(10, shares, every=80)
+
+
+@pytest.mark.slow
+def test_an_arm_of_which_a_third_is_answered_as_before_is_noticed_with_a_promise() -> None:
+    """Six answers an hour come of each arm, and two of one from day 20 on."""
+    shares = {A: [(0, 0.3)], B: [(0, 0.3), (20 * 24, 0.1)], C: [(0, 0.2)]}
+    (fell,) = alarms(28, shares, every=24)
+    assert (fell.series, fell.direction, fell.promise) == (("volume", B, "responses"), "down", 1.0)
+    assert 20 < (fell.at // MINUTE_US - START) / 1440 < 26
+    assert fell.evidence["expected"] > 1.5 * fell.evidence["seen"] > 0
+    assert abs(fell.changed_at // MINUTE_US - START - 20 * 1440) < 1440
+
+
+@pytest.mark.slow
+def test_its_return_is_noticed_as_well() -> None:
+    shares = {A: [(0, 0.3)], B: [(0, 0.3), (20 * 24, 0.1), (25 * 24, 0.3)]}
+    found = days_of(alarms(30, shares, every=24))
+    assert [(arm, direction) for arm, direction, _ in found] == [(B, "down"), (B, "up")]
+    assert 25 < found[1][2] < 28
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("then", [(0.1, 0.1), (0.9, 0.3), (0.0, 0.0)])
+def test_arms_that_all_are_answered_less_or_siblings_that_are_answered_more_raise_none(
+    then: tuple[float, float],
+) -> None:
+    shares = {A: [(0, 0.3), (480, then[0])], B: [(0, 0.3), (480, then[1])], C: [(0, 0.3), (480, then[0])]}
+    assert alarms(32, shares, every=24) == []
+
+
+@pytest.mark.slow
+def test_an_arm_that_falls_and_then_silent_is_one_alarm_and_so_is_one_that_was_mute_and_is_answered_again() -> None:
+    falls = {A: [(0, 0.3)], B: [(0, 0.3), (480, 0.08), (600, 0.0)]}
+    mute = {A: [(0, 0.3)], B: [(0, 0.3), (480, 0.0), (600, 0.3)]}
+    assert [arm for arm, _, _ in days_of(alarms(27, falls, every=24))] == [B]
+    assert [direction for _, direction, _ in days_of(alarms(34, mute, every=24))] == ["down", "up"]

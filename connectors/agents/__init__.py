@@ -1,0 +1,1 @@
+"""Asks agents: functions of Python, commands, and services over HTTP."""

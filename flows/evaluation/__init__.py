@@ -1,0 +1,1 @@
+"""Runs suites of cases against agents: `aftercall eval`."""

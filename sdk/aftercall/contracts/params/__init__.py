@@ -1,0 +1,1 @@
+"""Defines what each kind of rule takes, one file per family."""

@@ -1,0 +1,1 @@
+"""Writes messy variants of polite cases, by rules and without a model."""
