@@ -20,18 +20,19 @@ from models.arrays import F64, I64
 from models.messages import Closed
 from models.routing.arm_counts import (
     CALLED,
-    COST,
-    COSTED,
     FAILURES,
-    LATENCY,
     NEVER_CALLED,
     SHARED,
     SUCCESSES,
-    TIMED,
     ArmCounts,
 )
+from models.routing.arm_uses import of_version_3
+from models.routing.beside import NO_FEED, Beside, Feed, feeds, places
+from models.routing.facts import ArmFacts
 from models.routing.migrations import with_counts_of_calls, with_shared_outcomes
-from models.routing.recommendation import ArmFacts, TaskRouting, decide
+from models.routing.recommendation import decide
+from models.routing.silence import stops_feedback
+from models.routing.wanted import TaskRouting
 from models.state import Migrations
 from models.stats.dispersion import GRAIN
 
@@ -39,12 +40,12 @@ __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
 KEPT_AFTER_CHANGE_US = 2 * HOUR_US
 """Evidence kept in any case when an alert resets an arm."""
-LARGEST = 1e12
-"""One call counts for at most 1,000 USD and 11 days in means, so that integer sums cannot overflow."""
 RECOVERED = "current_after"
 """Evidence that an alert was closed because the change is over, not because it has become normal."""
 OUTCOMES = "success_rate"
 """The metric of alerts that reset arms and call them degraded; others are about latency and cost."""
+NO_ARM = -1
+"""Index of a pinned arm that was never called."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +72,21 @@ class RoutingSettings:
 
 
 class _Entries(NamedTuple):
-    """Trials, values or what trials share, of one task type in one message, ascending in minute."""
+    """Trials, or what trials share, of one task type in one message, ascending in minute."""
 
     arms: I64
     minutes: I64
     counts: tuple[I64, ...]
 
 
-_ROWS = ((SUCCESSES, FAILURES, CALLED), (COST, COSTED, LATENCY, TIMED), (SHARED,))
-"""Of trials, of values, and of what trials share."""
+_ROWS = ((SUCCESSES, FAILURES, CALLED), (SHARED,))
+"""Of trials, and of what trials share."""
 
 
 class _News(NamedTuple):
     """What a message has of one task type, in the order of `_ROWS`."""
 
     trials: _Entries | None
-    values: _Entries | None
     shared: _Entries | None
 
 
@@ -101,8 +101,9 @@ class _Cursor:
 class _Task:
     """Counts, open alerts and issue counter of one task type."""
 
-    def __init__(self, memory_us: int) -> None:
+    def __init__(self, memory_us: int, wanted: TaskRouting) -> None:
         self.counts = ArmCounts(memory_us)
+        self.beside = Beside(memory_us, wanted)
         self.open_alerts: dict[str, Alert] = {}
         self.seq = 0
         self.due = NEVER
@@ -131,7 +132,7 @@ class Routing:
             Recommendations by (issued_at, task_type): one per task type at each multiple of `every_us` where something
             changed since the last, and one at the end of every minute with an alert of that task type.
         """
-        tables = self._by_task(closed)
+        tables, beside = self._by_task(closed)
         end = max(closed.through * MINUTE_US, self._through)
         alerts_by_task: dict[str, list[tuple[int, Alert]]] = {}
         for alert in alerts:
@@ -143,28 +144,33 @@ class Routing:
         # Task types without news may still owe what they learned earlier in the hour.
         owing = (name for name, task in self._tasks.items() if NEVER < task.due <= end)
         issued: list[Recommendation] = []
-        for name in sorted({*tables[0], *tables[1], *alerts_by_task, *owing} - {OTHER}):
-            task = self._tasks.get(name)
-            if task is None:
-                task = self._tasks[name] = _Task(self.settings.memory_us)
+        for name in sorted({*tables[0], *beside, *alerts_by_task, *owing} - {OTHER}):
+            task = self._task(name)
             news = _News(*(table.get(name) for table in tables))
+            task.beside.feed(beside.get(name, NO_FEED))
             issued += self._advance(name, task, news, alerts_by_task.get(name, []), end)
         self._through = end
         issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
         return issued
 
-    def _by_task(self, closed: Closed) -> list[dict[str, _Entries]]:
-        """The entries of each task type, per kind."""
-        trials, values, shared = closed.trials, closed.values, closed.shared
+    def _task(self, name: str) -> _Task:
+        task = self._tasks.get(name)
+        if task is None:
+            wanted = self.settings.tasks.get(name, TaskRouting())
+            task = self._tasks[name] = _Task(self.settings.memory_us, wanted)
+        return task
+
+    def _by_task(self, closed: Closed) -> tuple[list[dict[str, _Entries]], dict[str, Feed]]:
+        """The entries of each task type, per kind, and what weighs beside them."""
+        trials, shared = closed.trials, closed.shared
         task_names, task_of, arm_of = self._codes(closed)
-        cost, costed = _whole(values.cost_usd, 1e9)
-        latency, timed = _whole(values.latency_ms, 1e3)
-        measured = (cost, costed, latency, timed)
         net = (trials.successes.astype(np.int64), trials.failures.astype(np.int64), trials.calls.astype(np.int64))
-        return [
+        entries = [
             _split(task_names, task_of[table.code], arm_of[table.code], table.minute, counts)
-            for table, counts in ((trials, net), (values, measured), (shared, (shared.excess,)))
+            for table, counts in ((trials, net), (shared, (shared.excess,)))
         ]
+        declared = any(task.segments for task in self.settings.tasks.values())
+        return entries, feeds(closed, task_names, task_of, arm_of, with_segments=declared)
 
     def _codes(self, closed: Closed) -> tuple[list[str], I64, I64]:
         """Task index and arm index per code; -1 for groups that are not arms."""
@@ -176,9 +182,7 @@ class Routing:
             task_name, model, config = closed.names[code]
             if OTHER in (task_name, model):
                 continue
-            task = self._tasks.get(task_name)
-            if task is None:
-                task = self._tasks[task_name] = _Task(self.settings.memory_us)
+            task = self._task(task_name)
             task_of[code] = index.setdefault(task_name, len(index))
             arm_of[code] = task.counts.index_of((model, config))
         for task_name in index:
@@ -197,6 +201,7 @@ class Routing:
         cursor = _Cursor()
         for now in [instant for instant in self._instants(task, news.trials, alerts) if instant <= end]:
             self._read_up_to(now, task, news, cursor)
+            task.beside.advance(now)
             fresh = False
             while cursor.alerts < len(alerts) and alerts[cursor.alerts][0] <= now:
                 fresh |= _apply_alert(task, alerts[cursor.alerts][1], now)
@@ -207,6 +212,7 @@ class Routing:
                 if recommendation is not None:
                     yield recommendation
         self._read_up_to(None, task, news, cursor)
+        task.beside.advance(None)
 
     def _instants(self, task: _Task, trials: _Entries | None, alerts: list[tuple[int, Alert]]) -> list[int]:
         instants = {at for at, _ in alerts}
@@ -247,13 +253,20 @@ class Routing:
         counts = task.counts.at(now)
         in_use = task.counts.in_use(now)
         competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
-        arms = {task.counts.arms[index]: _facts(counts[:, index].tolist()) for index in competing}
+        arms = {
+            task.counts.arms[index]: _facts(counts[:, index].tolist())._replace(uses=uses)
+            for index, uses in zip(competing, task.beside.uses(now, competing), strict=True)
+        }
         if wanted.pinned is not None:
             arms.setdefault(wanted.pinned, ArmFacts())
         if not arms:
             return None
+        index = dict(zip((task.counts.arms[one] for one in competing), competing, strict=True))
+        shares = task.beside.shares(now, [index.get(arm, NO_ARM) for arm in sorted(arms)])
         alerts = list(task.open_alerts.values())
-        decision = decide(arms, alerts, wanted, self.settings.floor, self.settings.min_evidence)
+        floor, least = self.settings.floor, self.settings.min_evidence
+        decision = decide(arms, alerts, wanted, floor, least, task.beside.weights, shares, name)
+        task.beside.weights = decision.weights
         left_out = len(in_use) - len(competing)
         others = f"; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
         task.seq += 1
@@ -263,7 +276,7 @@ class Routing:
             task_type=name,
             issued_at=issued_at,
             valid_until=issued_at + timedelta(microseconds=self.settings.valid_for_us),
-            segments=[{"segment": None, "arms": decision.arms}],
+            segments=decision.segments,
             degraded=decision.degraded,
             reason=decision.reason + others,
         )
@@ -273,6 +286,7 @@ class Routing:
         tasks = {
             name: {
                 "evidence": task.counts.state(),
+                "beside": task.beside.state(),
                 "open_alerts": [alert.model_dump(mode="json") for alert in task.open_alerts.values()],
                 "seq": task.seq,
                 "due": task.due,
@@ -287,7 +301,9 @@ class Routing:
         routing = cls(settings)
         routing._through = plain["through"]
         for name, stored in plain["tasks"].items():
-            task = routing._tasks[name] = _Task(settings.memory_us)
+            task = routing._task(name)
+            beside = stored.get("beside") or {"uses": of_version_3(stored["evidence"])}
+            task.beside = Beside(settings.memory_us, settings.tasks.get(name, TaskRouting()), beside)
             task.counts = ArmCounts.from_state(stored["evidence"], settings.memory_us)
             task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
             task.seq = stored["seq"]
@@ -315,21 +331,11 @@ def _in_order(*codes: Any) -> Iterable[int]:
     return ordered
 
 
-def _whole(values: Any, unit: float) -> tuple[I64, I64]:
-    known = ~np.isnan(values)
-    scaled = np.where(known, np.minimum(np.round(np.nan_to_num(values) * unit), LARGEST), 0.0)
-    return scaled.astype(np.int64), known.astype(np.int64)
-
-
 def _split(task_names: list[str], tasks: I64, arms: I64, minutes: Any, counts: tuple[I64, ...]) -> dict[str, _Entries]:
-    order = np.argsort(tasks, kind="stable")
-    bounds = np.searchsorted(tasks[order], np.arange(len(task_names) + 1))
-    entries = {}
-    for index, name in enumerate(task_names):
-        rows = order[bounds[index] : bounds[index + 1]]
-        if rows.shape[0]:
-            entries[name] = _Entries(arms[rows], minutes[rows].astype(np.int64), tuple(c[rows] for c in counts))
-    return entries
+    return {
+        name: _Entries(arms[rows], minutes[rows].astype(np.int64), tuple(c[rows] for c in counts))
+        for name, rows in places(task_names, tasks).items()
+    }
 
 
 def _up_to(now: int | None, entries: _Entries | None, start: int) -> tuple[_Entries | None, int]:
@@ -359,6 +365,10 @@ def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
     ]
     concerns = alert.task_type != EVERY_TASK or bool(arms)
     if alert.metric != OUTCOMES or (alert.model is None and alert.config is None) or not concerns:
+        if concerns and alert.state != "closed" and stops_feedback(alert):
+            task.open_alerts[alert.alert_id] = alert
+        else:
+            task.open_alerts.pop(alert.alert_id, None)
         return concerns
     changed = now if alert.changed_at is None else to_us(alert.changed_at)
     if alert.state == "closed":
@@ -372,13 +382,12 @@ def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
     since = min(changed, now - KEPT_AFTER_CHANGE_US)
     for index in arms:
         task.counts.forget_before(index, since)
+        task.beside.forget_before(index, since)
     return True
 
 
 def _facts(counts: list[float]) -> ArmFacts:
-    cost = counts[COST] / counts[COSTED] / 1e9 if counts[COSTED] > 0 else None
-    latency = counts[LATENCY] / counts[TIMED] / 1e3 if counts[TIMED] > 0 else None
     resolved = counts[SUCCESSES] + counts[FAILURES]
     # Whatever outcomes share, they are one at least.
     effect = min(1 + counts[SHARED] / GRAIN / resolved, max(resolved, 1.0)) if resolved > 0 else 1.0
-    return ArmFacts(counts[SUCCESSES], counts[FAILURES], cost, counts[COSTED], latency, counts[TIMED], effect)
+    return ArmFacts(counts[SUCCESSES], counts[FAILURES], effect)
