@@ -13,16 +13,19 @@ from models.arrays import F64, I8, I16, I32, I64, U64
 from models.side_messages import (
     NO_CHECK_DELTAS,
     NO_CHECKS,
+    NO_DATED,
     NO_FACETS,
     NO_LENGTHS,
     NO_OPINION_TRIALS,
     CheckDeltas,
     CheckedRule,
     CheckTrials,
+    DatedTrials,
     FacetTrials,
     LengthTrials,
     OpinionTrials,
 )
+from models.side_messages import Restart as Restart  # noqa: PLC0414 - it stands above this, and is read from here
 
 Group = tuple[str, str, str]
 """(task_type, model, config)."""
@@ -240,15 +243,16 @@ class CallHours(NamedTuple):
     units: I32 = _NONE
     facets: I32 = _NONE
     opinion_trials: I32 = _NONE
+    quarters: I32 = _NONE  # of the trials, quarters of an hour since 1970: finer than their hours
 
 
 class Changes(NamedTuple):
     """Join -> groups: what one batch changed in one shard, and how far that shard has seen.
 
-    Rows of the tables named in `hours`, but those with units or facets, are distinct together with their hour. `late`:
-    per name the class of `models.stats.lateness` of the calls whose trials, values, statements and attempts have it;
-    empty where all came in time. `segments`: per name that of its calls, empty texts for those without one; empty where
-    none has any. Names repeat in both cases.
+    Rows of the tables named in `hours`, but those with units or facets, are distinct together with their hour, trials
+    with their quarter. `late`: per name the class of `models.stats.lateness` of the calls whose trials, values,
+    statements and attempts have it; empty where all came in time. `segments`: per name that of its calls, empty texts
+    for those without one; empty where none has any. Names repeat in both cases.
     """
 
     shard: str
@@ -366,9 +370,8 @@ class Closed(NamedTuple):
 
     Every minute < `through` is closed. `trials` is sorted by (minute, names[code]), `values` by (minute, at, key,
     values), the others by minute, names[code] and then further columns from left to right (sources, errors by name).
-    Rows that cancelled out are dropped. `marks` are sorted too.
-    `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again: each
-    reader finds the grain it needs without summing up once more.
+    Rows that cancelled out are dropped. `marks` are sorted too. `dated` are `trials` by the time of the call.
+    `delays` and `slices` are sums of `responses.trials` over the columns they lack, and those of `trials` again.
     """
 
     through: int
@@ -393,3 +396,4 @@ class Closed(NamedTuple):
     facets: FacetTrials = NO_FACETS
     lengths: LengthTrials = NO_LENGTHS
     opinion_trials: OpinionTrials = NO_OPINION_TRIALS
+    dated: DatedTrials = NO_DATED

@@ -6,7 +6,7 @@ What rules of contracts found, and what the join asks of contracts; trials of wa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -299,6 +299,37 @@ class FacetTrials(NamedTuple):
 
 
 NO_FACETS = FacetTrials(_NONE, _NONE, np.zeros(0, np.uint32), _NONE.astype(np.int8), _NONE)
+
+
+class Restart(NamedTuple):
+    """A change of an arm's success rate that routing acts on, be it alerted or not. Times in us.
+
+    `group` is an arm, never a roll-up. `at`: end of the effective minute at which the statistic passed the threshold of
+    routing; `changed_at`: the most likely time of the change.
+    """
+
+    group: GroupName
+    at: int
+    changed_at: int
+    direction: Literal["up", "down"]
+
+
+class DatedTrials(NamedTuple):
+    """Net changes of trials per (group, effective minute, quarter of an hour of the call's own time); distinct rows.
+
+    `successes`, `failures`, `calls` as in `models.messages.TrialDeltas`: summed over `quarter`, which is the number of
+    quarters of an hour since 1970 UTC, they are those. A verdict that no longer stands leaves the quarter it was in.
+    """
+
+    code: I32
+    minute: I32
+    quarter: I32
+    successes: I32
+    failures: I32
+    calls: I32
+
+
+NO_DATED = DatedTrials(*(_NONE,) * 6)
 
 
 class LengthTrials(NamedTuple):

@@ -182,9 +182,9 @@ class Drift(Section):
 class Routing(Section):
     """When recommendations are issued, and how far they explore."""
 
-    every: Span = timedelta(hours=1)
+    every: Span = timedelta(minutes=15)
     valid_for: Span = timedelta(hours=6)
-    floor: float = Field(default=0.01, ge=0, le=0.5)
+    floor: float = Field(default=0.0, ge=0, le=0.5)
     min_evidence: int = Field(default=30, ge=1)
     memory: Span = timedelta(days=7)
     max_arms: int = Field(default=200, ge=2)

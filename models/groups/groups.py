@@ -13,9 +13,17 @@ import numpy as np
 
 from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, NEVER
 from aftercall.vocabulary import MAX_ATTEMPTS, OTHER, RESERVED_SOURCES
-from models.arrays import I32, I64
+from models.arrays import I32
 from models.groups.marks import KnownMarks, MarksRead
-from models.groups.migrations import with_attempts, with_facets, with_lateness, with_naming, with_task_types, with_units
+from models.groups.migrations import (
+    as_of_their_minutes,
+    with_attempts,
+    with_facets,
+    with_lateness,
+    with_naming,
+    with_task_types,
+    with_units,
+)
 from models.groups.naming import Caps, Folding, Naming
 from models.groups.open_checks import OpenChecks
 from models.groups.open_errors import OpenErrors
@@ -24,6 +32,7 @@ from models.groups.places import Places
 from models.groups.strata import Strata
 from models.groups.sums import (
     sum_attempts,
+    sum_dated,
     sum_errors,
     sum_facets,
     sum_responses,
@@ -35,6 +44,7 @@ from models.groups.sums import (
     without_source,
 )
 from models.groups.usual_lateness import STRIDE, CameLate, LateCalls, UsualLateness
+from models.groups.value_order import in_order
 from models.messages import (
     NO_ATTEMPTS,
     NO_RESPONSES,
@@ -56,14 +66,22 @@ from models.messages import (
     UnitTrials,
     Values,
 )
-from models.side_messages import NO_CHECK_DELTAS, NO_FACETS, CheckDeltas, CheckedRule, FacetTrials
+from models.side_messages import (
+    NO_CHECK_DELTAS,
+    NO_DATED,
+    NO_FACETS,
+    CheckDeltas,
+    CheckedRule,
+    DatedTrials,
+    FacetTrials,
+)
 from models.state import Migrations
 
 MAX_SOURCES = 256
 """Distinct sources; those that come later are one, `OTHER`: a source is free text."""
 
 _Name = TypeVar("_Name", Group, str)
-_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts, UnitTrials, FacetTrials)
+_Table = TypeVar("_Table", TrialDeltas, Values, Responses, Scores, Attempts, UnitTrials, FacetTrials, DatedTrials)
 
 
 class Grouped(NamedTuple):
@@ -116,6 +134,7 @@ class Groups:
         self._codes: dict[Group, int] = {}
         self._through = NEVER
         self._trials: list[TrialDeltas] = []
+        self._dated: list[DatedTrials] = []
         self._values: list[Values] = []
         self._sources: dict[str, int] = {}
         self._responses: list[Responses] = []
@@ -170,13 +189,14 @@ class Groups:
         self._trials, self._values = _joined(self._trials), _joined(self._values)
         self._responses, self._scores = _joined(self._responses), _joined(self._scores)
         self._attempts, self._units = _joined(self._attempts), _joined(self._units)
-        self._facets = _joined(self._facets)
+        self._facets, self._dated = _joined(self._facets), _joined(self._dated)
         return {
             "clocks": self._clocks,
             "codes": self._codes,
             "naming": self._naming.state(),
             "through": self._through,
             "trials": self._trials,
+            "dated": self._dated,
             "values": self._values,
             "sources": self._sources,
             "responses": self._responses,
@@ -200,6 +220,7 @@ class Groups:
         groups._clocks, groups._codes, groups._through = kept["clocks"], kept["codes"], kept["through"]
         groups._naming = Naming(caps, kept["naming"])
         groups._trials = [TrialDeltas(*part) for part in kept["trials"]]
+        groups._dated = [DatedTrials(*part) for part in kept.get("dated", as_of_their_minutes(groups._trials))]
         groups._values = [Values(*part) for part in kept["values"]]
         groups._sources = kept["sources"]
         groups._responses = [Responses(*part) for part in kept["responses"]]
@@ -230,6 +251,7 @@ class Groups:
         if len(trials.code):
             places = to.of(trials.code, hours.trials)
             self._trials.append(trials._replace(code=own[places]))
+            self._dated.append(DatedTrials(own[places], trials.minute, hours.quarters, *trials[4:]))
             if to.segments:
                 self._strata.add(trials, own[places], to.segments, places)
         if len(values.code):
@@ -272,6 +294,7 @@ class Groups:
             return None
         self._through = through
         trials, self._trials = _split_at(self._trials, through, NO_TRIALS)
+        dated, self._dated = _split_at(self._dated, through, NO_DATED)
         values, self._values = _split_at(self._values, through, NO_VALUES)
         responses, self._responses = _split_at(self._responses, through, NO_RESPONSES)
         scores, self._scores = _split_at(self._scores, through, NO_SCORES)
@@ -281,14 +304,14 @@ class Groups:
         errors, failed = self._errors.pop(through)
         self._lateness.grow(len(self._codes))
         strata, said = self._strata.pop(through), self._opinions.pop(through)
-        read = [trials, values, responses, scores, attempts, failed, units, strata, facets, said]
+        read = [trials, values, responses, scores, attempts, failed, units, strata, facets, said, dated]
         tables, late = self._lateness.sorted_out(read)
         uploaded = tables[2].code >= STRIDE
         tables = [table._replace(code=table.code % STRIDE) for table in tables]
-        trials, values, responses, scores, attempts, failed, units, strata, facets, said = tables
+        trials, values, responses, scores, attempts, failed, units, strata, facets, said, dated = tables
         if len(late[0].code):
             self._late += self._came_late.add([name[0] for name in self._codes], late[0], late[4], late[1])
-        closing = (trials, values, responses, scores, failed, units, facets, said, self._checks.pop(through))
+        closing = (trials, values, responses, scores, failed, units, facets, said, dated, self._checks.pop(through))
         names, code = _ranked(list(self._codes), closing, "code")
         rules, checked = self._checks.closed(closing[-1], code)
         segments, stratified = self._strata.closed(strata, code)
@@ -302,7 +325,7 @@ class Groups:
             through,
             names,
             trials=sum_trials(trials._replace(code=code[trials.code])),
-            values=_in_order(values._replace(code=code[values.code])),
+            values=in_order(values._replace(code=code[values.code])),
             sources=tuple(sources),
             delays=trials_by_delay(at_once),
             slices=trials_by_source(responses),
@@ -319,6 +342,7 @@ class Groups:
             checks=checked,
             facets=sum_facets(facets._replace(code=code[facets.code])),
             opinion_trials=sum_opinions(said, code, source),
+            dated=sum_dated(dated._replace(code=code[dated.code])),
         )
 
 
@@ -356,26 +380,3 @@ def _split_at(parts: list[Any], through: int, empty: Any) -> tuple[Any, list[Any
         return whole, []
     rest = type(empty)(*(column[~closed] for column in whole))
     return type(empty)(*(column[closed] for column in whole)), [rest]
-
-
-def _in_order(values: Values) -> Values:
-    """By (minute, time, key), and of several rows of a call by their values, so that replays feed detectors alike."""
-    order = _by_minute_and_time(values.minute, values.at)
-    minute, at = values.minute[order], values.at[order]
-    same = np.zeros(len(order) + 1, np.bool_)  # as the one before it
-    same[1:-1] = (minute[1:] == minute[:-1]) & (at[1:] == at[:-1])
-    (tied,) = (same[1:] | same[:-1]).nonzero()
-    own = [column[order[tied]] for column in (values.tokens, values.cost_usd, values.latency_ms, values.key)]
-    order[tied] = order[tied][np.lexsort((*own, at[tied], minute[tied]))]
-    columns: tuple[Any, ...] = tuple(values)
-    return Values(*(column[order] for column in columns))
-
-
-def _by_minute_and_time(minute: I32, at: I64) -> I64:
-    """An order by both, ties in any; both in one number can be sorted ten times as fast."""
-    if not len(at):
-        return np.zeros(0, np.int64)
-    first, span = int(minute.min()), int(at.max()) - int(at.min()) + 1
-    if (int(minute.max()) - first + 1) * span >= 2**63:
-        return np.lexsort((at, minute))
-    return np.argsort((minute - first).astype(np.int64) * span + (at - at.min()))

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from aftercall.times import HOUR_US
+from aftercall.times import HOUR_US, MINUTES_PER_QUARTER
 from aftercall.vocabulary import OTHER
 from models.groups.heavy_hitters import HeavyHitters
 from models.groups.members import EVER, TASKS, Members, task_of
 from models.groups.usual_lateness import UsualLateness
+from models.messages import TrialDeltas
+from models.side_messages import DatedTrials
 
 AHEAD_H: Final = 3
 """The newest call of a state is taken to be so far ahead of the clocks, as it was not kept."""
+
+
+def as_of_their_minutes(trials: list[TrialDeltas]) -> list[DatedTrials]:
+    """Before trials were dated by their calls: those of open minutes are taken to be of calls of these minutes."""
+    return [DatedTrials(part.code, part.minute, part.minute // MINUTES_PER_QUARTER, *part[4:]) for part in trials]
 
 
 def with_naming(state: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from models.messages import (
     TrialDeltas,
     UnitTrials,
 )
-from models.side_messages import FacetTrials
+from models.side_messages import DatedTrials, FacetTrials
 
 
 def sum_trials(trials: TrialDeltas) -> TrialDeltas:
@@ -28,6 +28,14 @@ def sum_trials(trials: TrialDeltas) -> TrialDeltas:
         return trials
     first, sums = total((trials.minute, trials.code), trials[2:])
     return TrialDeltas(trials.code[first], trials.minute[first], *sums)
+
+
+def sum_dated(rows: DatedTrials) -> DatedTrials:
+    """One row per (minute, group, quarter), in that order; rows that cancelled out are dropped."""
+    if not len(rows.code):
+        return rows
+    first, sums = total((rows.minute, rows.code, rows.quarter), rows[3:])
+    return DatedTrials(rows.code[first], rows.minute[first], rows.quarter[first], *sums)
 
 
 def sum_responses(rows: Responses) -> Responses:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from aftercall.times import QUARTERS_PER_HOUR
 from models.arrays import F64, I8, I16, I32
 from models.columns.group_sums import runs, total
 from models.columns.keyed_sums import pack_key
@@ -57,10 +58,15 @@ def counted_calls(trials: dict[str, Any]) -> CountedCalls | None:
     group, calls = trials["group"], trials["calls"]
     if not len(group) or has_late(group):
         return None
-    if np.logical_and.reduce(calls):
-        return CountedCalls(group, trials["minute"], trials["hour"], calls)
     (used,) = calls.nonzero()
-    return CountedCalls(group[used], trials["minute"][used], trials["hour"][used], calls[used])
+    minute, hour = trials["minute"][used], trials["quarter"][used] // QUARTERS_PER_HOUR
+    columns = (group[used], minute, hour)
+    # Quarters of one hour lie together, as the sums ascend.
+    begins = np.ones(len(used), np.bool_)
+    begins[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    (first,) = begins.nonzero()
+    counts = np.add.reduceat(calls[used], first) if len(first) else calls[used]
+    return CountedCalls(group[used][first], minute[first], hour[first], counts)
 
 
 def check_table(checks: CheckDeltas, rules: Sequence[CheckedRule]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR
+from aftercall.times import HOUR_US, MINUTE_US, MINUTES_PER_HOUR, QUARTER_US, QUARTERS_PER_HOUR
 from aftercall.vocabulary import CALL
 from models.arrays import F64, I8, I16, I32, I64, U64
 from models.columns.group_sums import total
@@ -92,7 +92,7 @@ class Deltas:
         ones = np.ones(len(group), np.int32)
         cost = np.maximum(cost_nano, 0)
         self._cells.append({"group": group, "minute": call_minute, "calls": ones, "cost_nano": cost})
-        self._trials.append({"group": code, "minute": minute, "hour": _hour(at), "calls": ones})
+        self._trials.append({"group": code, "minute": minute, "quarter": _quarter(at), "calls": ones})
         known = ~np.isnan(latency_ms)
         self._latency.append((group[known], call_minute[known], latency_ms[known]))
         cost_usd = np.where(cost_nano >= 0, cost_nano / 1e9, np.nan)
@@ -188,7 +188,8 @@ class Deltas:
             if now is not before:
                 good, bad = now is True, now is False
                 net = (good - (before is True), bad - (before is False))
-                self._trial_rows.append((group, minute, hour, sign * good, sign * bad, sign * net[0], sign * net[1]))
+                net = (sign * net[0], sign * net[1])
+                self._trial_rows.append((group, minute, call.at // QUARTER_US, sign * good, sign * bad, *net))
                 if bad and known.error is not None and minute >= known.minute:
                     self._failed.add(group, minute, hour, known.error, sign)
                 if now is not None:
@@ -230,7 +231,7 @@ class Deltas:
             {
                 "group": group,
                 "minute": minute,
-                "hour": hour,
+                "quarter": _quarter(calls.at),
                 "trial_successes": good,
                 "trial_failures": bad,
                 "successes": good,
@@ -255,7 +256,7 @@ class Deltas:
             {
                 "group": group,
                 "minute": minute,
-                "hour": hour,
+                "quarter": _quarter(calls.at),
                 "trial_successes": sign * good,
                 "trial_failures": sign * bad,
                 "successes": sign * (good - (before == 1)),
@@ -311,8 +312,8 @@ class Deltas:
     def _trial_sums(self) -> dict[str, Any]:
         if self._trial_rows:
             columns = np.array(self._trial_rows, np.int32).T
-            self._trials.append(dict(zip(("group", "minute", "hour", *tuple(_TRIAL)[:4]), columns, strict=True)))
-        return summed(self._trials, ("group", "minute", "hour"), _TRIAL)
+            self._trials.append(dict(zip(("group", "minute", "quarter", *tuple(_TRIAL)[:4]), columns, strict=True)))
+        return summed(self._trials, ("group", "minute", "quarter"), _TRIAL)
 
     def counted_calls(self) -> CountedCalls | None:
         """The accepted calls by group, minute and hour, once all trials are added; None where these do not say it."""
@@ -331,7 +332,9 @@ class Deltas:
         (response_hour, responses), (score_hour, scores) = self._response_table(), self._score_table()
         (errors, failed_hour, failed), (unit_hour, units) = self._failed.table(), self._units.table()
         (facet_hour, facets), (said_hour, said) = self._facets.table(), self.opinion_trials.table()
-        hours = CallHours(trials.pop("hour"), response_hour, score_hour, failed_hour, unit_hour, facet_hour, said_hour)
+        quarters = trials.pop("quarter")
+        of_rows = (response_hour, score_hour, failed_hour, unit_hour, facet_hour, said_hour, quarters)
+        hours = CallHours(quarters // QUARTERS_PER_HOUR, *of_rows)
         attempts, checks = attempt_table(self._attempts), self._checks
         tables = (latencies, delays, values, responses, scores, failed, opinions, attempts, units, facets, checks, said)
         parts = [cells.pop("group"), trials.pop("group"), *(table.code for table in tables)]
@@ -385,6 +388,10 @@ class Deltas:
 def _bucket(call_at: I64, decided_at: I64) -> I16:
     """Of the delays of verdicts."""
     return delay.delay_bucket(np.maximum(decided_at - call_at, 0))
+
+
+def _quarter(at: I64) -> I32:
+    return (at // QUARTER_US).astype(np.int32)
 
 
 def _hour(at: I64) -> I32:

@@ -18,8 +18,9 @@ SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLED, SHARED = range(8)
 """Rows of the count matrices, what outcomes share in multiples of 1 / `GRAIN` (`models.messages.SharedTrials`):
 integers, so sums know no order. Cost and latency are in older states alone: `models.routing.arm_uses` has them now."""
 ROWS = 8
-_OUTCOMES = [SUCCESSES, FAILURES, SHARED]
-HISTORY_HOURS = 28 * 24
+ARRIVED = [SUCCESSES, FAILURES, SHARED]
+"""Rows that are forgotten when an arm restarts, by the hour of arrival; of other arrivals no hours are kept."""
+HISTORY_HOURS = 5 * 24
 NEVER_CALLED = -(2**31)
 
 
@@ -52,6 +53,10 @@ class ArmCounts:
             index = self._index[arm] = len(self.arms)
             self.arms.append(arm)
         return index
+
+    def number(self, arm: Arm) -> int | None:
+        """The arm's index, if it was ever called."""
+        return self._index.get(arm)
 
     def make_room(self) -> None:
         """Begin to count for new arms: all at once, as a config that is a hash makes thousands of them."""
@@ -90,7 +95,7 @@ class ArmCounts:
         self._settled = np.maximum(self._settled * self._decay(end - self._settled_to) + self._open, 0.0)
         self._settled_to = end
         active = np.flatnonzero(self._open.any(axis=0)).astype(np.int32)
-        self._history.append((self._hour, active, self._open[:, active]))
+        self._history.append((self._hour, active, self._open[ARRIVED][:, active]))
         while self._history[0][0] < self._hour - HISTORY_HOURS:
             self._history.popleft()
         self._open = np.zeros_like(self._open)
@@ -107,12 +112,12 @@ class ArmCounts:
         What an earlier call of this forgot stays forgotten.
         """
         first = self._since[arm] = max(since // HOUR_US, int(self._since[arm]))
-        kept = np.zeros(len(_OUTCOMES))
+        kept = np.zeros(len(ARRIVED))
         for hour, active, counts in self._history:
             position = int(np.searchsorted(active, arm))
             if hour >= first and position < active.shape[0] and active[position] == arm:
-                kept += counts[_OUTCOMES, position] * self._decay(self._settled_to - (hour + 1) * HOUR_US)
-        self._settled[_OUTCOMES, arm] = np.maximum(kept, 0.0)
+                kept += counts[:, position] * self._decay(self._settled_to - (hour + 1) * HOUR_US)
+        self._settled[ARRIVED, arm] = np.maximum(kept, 0.0)
 
     def record_calls(self, arms: I64, minutes: I64) -> None:
         """Note that these arms were called in these minutes."""

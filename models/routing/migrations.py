@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.routing.arm_counts import FAILURES, SUCCESSES
+from aftercall.times import NEVER, QUARTERS_PER_HOUR
+from models.routing.arm_counts import ARRIVED, CALLED, FAILURES, SUCCESSES
+from models.routing.task_delays import TaskDelays
+
+_DATED = [SUCCESSES, FAILURES, CALLED]
+_NONE = np.zeros(0, np.int64)
 
 
 def with_counts_of_calls(state: dict[str, Any]) -> dict[str, Any]:
@@ -19,6 +24,32 @@ def with_counts_of_calls(state: dict[str, Any]) -> dict[str, Any]:
 def with_shared_outcomes(state: dict[str, Any]) -> dict[str, Any]:
     """Version 2 did not count what outcomes share: those that it has stay independent ones."""
     return _with_row(state, lambda rows: np.zeros_like(rows[:1]))
+
+
+def with_dated_counts(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 dates outcomes by their arrival: they enter as those of calls of the hour in which they arrived."""
+
+    def task(stored: dict[str, Any]) -> dict[str, Any]:
+        evidence, since = stored["evidence"], stored["evidence"]["since"]
+        hours = [*evidence["history"]]
+        (active,) = evidence["open"].any(axis=0).nonzero()
+        if len(active):
+            hours.append((evidence["hour"], active.astype(np.int32), evidence["open"][:, active]))
+        start = np.concatenate([np.full(len(arms), hour, np.int64) for hour, arms, _ in hours] or [_NONE])
+        arm = np.concatenate([arms for _, arms, _ in hours] or [_NONE]).astype(np.int32)
+        counts = np.concatenate([rows[_DATED] for *_, rows in hours] or [np.zeros((len(_DATED), 0), np.int64)], axis=1)
+        kept = start >= since[arm]
+        dated = {
+            "start": (start[kept] * QUARTERS_PER_HOUR).astype(np.int32),
+            "arm": arm[kept],
+            "counts": counts[:, kept].astype(np.int32),
+            "since": {index: hour * QUARTERS_PER_HOUR for index, hour in enumerate(since.tolist()) if hour > 0},
+        }
+        history = [(hour, arms, rows[ARRIVED]) for hour, arms, rows in evidence["history"]]
+        new = {"delays": TaskDelays().state(0), "restarted": {}, "last": None, "beat": NEVER}
+        return {**stored, "evidence": {**evidence, "history": history}, "dated": dated, **new}
+
+    return {**state, "tasks": {name: task(stored) for name, stored in state["tasks"].items()}}
 
 
 def _with_row(state: dict[str, Any], row: Callable[[NDArray[Any]], NDArray[Any]]) -> dict[str, Any]:

@@ -6,10 +6,10 @@ summed in integers per hour, and every issue happens at an instant that the minu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from aftercall.records import Alert, Recommendation
 from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import CONTRACT, EVERY_TASK, OTHER
 from models.arrays import F64, I64
-from models.messages import Closed
+from models.messages import Closed, Group, Restart
 from models.routing.arm_counts import (
     CALLED,
     FAILURES,
@@ -27,11 +27,17 @@ from models.routing.arm_counts import (
     ArmCounts,
 )
 from models.routing.arm_uses import of_version_3
-from models.routing.beside import NO_FEED, Beside, Feed, feeds, places
+from models.routing.beside import NO_FEED, Beside
+from models.routing.dated_counts import DatedCounts
+from models.routing.evidence import Evidence, evidence, memory
 from models.routing.facts import ArmFacts
-from models.routing.migrations import with_counts_of_calls, with_shared_outcomes
+from models.routing.issued import Issued
+from models.routing.migrations import with_counts_of_calls, with_dated_counts, with_shared_outcomes
+from models.routing.news import NO_NEWS, Cursor, Entries, News, by_task, up_to
 from models.routing.recommendation import decide
+from models.routing.settings import RoutingSettings
 from models.routing.silence import stops_feedback
+from models.routing.task_delays import TaskDelays
 from models.routing.wanted import TaskRouting
 from models.state import Migrations
 from models.stats.dispersion import GRAIN
@@ -39,7 +45,9 @@ from models.stats.dispersion import GRAIN
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
 KEPT_AFTER_CHANGE_US = 2 * HOUR_US
-"""Evidence kept in any case when an alert resets an arm."""
+"""Calls whose outcomes stay when an arm restarts and it is not known since when."""
+RESTARTED_ONCE_IN_US = 12 * HOUR_US
+"""An arm is restarted once in this time, unless an alert opens."""
 RECOVERED = "current_after"
 """Evidence that an alert was closed because the change is over, not because it has become normal."""
 OUTCOMES = "success_rate"
@@ -48,54 +56,8 @@ NO_ARM = -1
 """Index of a pinned arm that was never called."""
 
 
-@dataclass(frozen=True)
-class RoutingSettings:
-    """Times in microseconds of event time.
-
-    Attributes:
-        every: issue at multiples of this, where anything changed.
-        valid_for_us: life of a recommendation.
-        floor: least weight of an arm within its limits, in [0, 1).
-        min_evidence: resolved calls that share no unit, below which an arm is still `exploring`.
-        memory_us: time constant with which older outcomes lose weight; arms not called for this long are dropped.
-        max_arms: how many arms of a task type compete, those with most calls: a config that is a hash makes thousands.
-        tasks: what each task type asks for.
-    """
-
-    every_us: int = HOUR_US
-    valid_for_us: int = 6 * HOUR_US
-    floor: float = 0.01
-    min_evidence: int = 30
-    memory_us: int = 7 * 24 * HOUR_US
-    max_arms: int = 200
-    tasks: Mapping[str, TaskRouting] = field(default_factory=dict)
-
-
-class _Entries(NamedTuple):
-    """Trials, or what trials share, of one task type in one message, ascending in minute."""
-
-    arms: I64
-    minutes: I64
-    counts: tuple[I64, ...]
-
-
-_ROWS = ((SUCCESSES, FAILURES, CALLED), (SHARED,))
-"""Of trials, and of what trials share."""
-
-
-class _News(NamedTuple):
-    """What a message has of one task type, in the order of `_ROWS`."""
-
-    trials: _Entries | None
-    shared: _Entries | None
-
-
-@dataclass
-class _Cursor:
-    """How far a message has been read: numbers of entries of `_News`, and of alerts."""
-
-    read: list[int] = field(default_factory=lambda: [0] * len(_ROWS))
-    alerts: int = 0
+_ROWS = {"trials": (SUCCESSES, FAILURES, CALLED), "shared": (SHARED,)}
+"""Which rows of `ArmCounts` these columns of `News` are."""
 
 
 class _Task:
@@ -103,52 +65,77 @@ class _Task:
 
     def __init__(self, memory_us: int, wanted: TaskRouting) -> None:
         self.counts = ArmCounts(memory_us)
+        self.dated = DatedCounts()
+        self.delays = TaskDelays()
         self.beside = Beside(memory_us, wanted)
         self.open_alerts: dict[str, Alert] = {}
+        self.restarted: dict[int, int] = {}
+        """By arm when it was last restarted, us."""
+        self.last: Issued | None = None
+        self.beat = NEVER
+        """When the last recommendation is issued again for the sake of those who still ask, as it has not changed."""
         self.seq = 0
         self.due = NEVER
-        """The boundary at which what changed since the last issue will be published."""
+        """The boundary at which what came since the last look is weighed."""
+
+    @property
+    def next(self) -> int:
+        """The next instant at which evidence is weighed, if nothing comes before it; `NEVER` for none."""
+        return min((at for at in (self.due, self.beat) if at > NEVER), default=NEVER)
+
+    def restart(self, arm: int, since: int, now: int) -> None:
+        """Count only outcomes of calls of an arm that were made from `since` on; both us."""
+        self.counts.forget_before(arm, since)
+        self.dated.restart(arm, since, now)
+        self.beside.forget_before(arm, since)
+        self.restarted[arm] = now
 
 
 class Routing:
     """Turns closed minutes and alerts into recommendations; one object for all task types."""
 
-    STATE_VERSION: ClassVar = 3
-    MIGRATIONS: ClassVar[Migrations] = {1: with_counts_of_calls, 2: with_shared_outcomes}
+    STATE_VERSION: ClassVar = 4
+    MIGRATIONS: ClassVar[Migrations] = {1: with_counts_of_calls, 2: with_shared_outcomes, 3: with_dated_counts}
 
     def __init__(self, settings: RoutingSettings) -> None:
         self.settings = settings
         self._tasks: dict[str, _Task] = {}
         self._through = NEVER
 
-    def close(self, closed: Closed, alerts: list[Alert]) -> list[Recommendation]:
+    def close(self, closed: Closed, alerts: list[Alert], restarts: Sequence[Restart] = ()) -> list[Recommendation]:
         """Take in the minutes that have closed and the alerts they raised.
 
         Args:
             closed: what happened in these minutes; see `models.messages.Closed`.
             alerts: of these minutes, in order.
+            restarts: changes of arms in these minutes that routing acts on, be they alerted or not.
 
         Returns:
-            Recommendations by (issued_at, task_type): one per task type at each multiple of `every_us` where something
-            changed since the last, and one at the end of every minute with an alert of that task type.
+            Recommendations by (issued_at, task_type): per task type at a multiple of `every_us` where weights have
+            moved by `MATTERS`, a status or what is degraded has changed, or half the life of the last one is over; and
+            at the end of every minute with an alert of that task type.
         """
-        tables, beside = self._by_task(closed)
+        declared = any(task.segments for task in self.settings.tasks.values())
+        news, beside = by_task(closed, self._number, with_segments=declared)
         end = max(closed.through * MINUTE_US, self._through)
-        alerts_by_task: dict[str, list[tuple[int, Alert]]] = {}
+        acts_by_task: dict[str, list[tuple[int, Alert | Restart]]] = {}
         for alert in alerts:
             if alert.kind == CONTRACT:
                 continue  # what of it counts for routing is in the success rate
             names = [alert.task_type] if alert.task_type != EVERY_TASK else list(self._tasks)
             for name in names:
-                alerts_by_task.setdefault(name, []).append((min(max(_minute_end(alert), self._through), end), alert))
+                at = min(max(_minute_end(alert), self._through), end)
+                acts_by_task.setdefault(name, []).append((at, alert))
+        for restart in restarts:
+            at = min(max(restart.at, self._through), end)
+            acts_by_task.setdefault(restart.group[0], []).append((at, restart))
         # Task types without news may still owe what they learned earlier in the hour.
-        owing = (name for name, task in self._tasks.items() if NEVER < task.due <= end)
+        owing = (name for name, task in self._tasks.items() if NEVER < task.next <= end)
         issued: list[Recommendation] = []
-        for name in sorted({*tables[0], *beside, *alerts_by_task, *owing} - {OTHER}):
+        for name in sorted({*news, *acts_by_task, *owing} - {OTHER}):
             task = self._task(name)
-            news = _News(*(table.get(name) for table in tables))
             task.beside.feed(beside.get(name, NO_FEED))
-            issued += self._advance(name, task, news, alerts_by_task.get(name, []), end)
+            issued += self._advance(name, task, news.get(name, NO_NEWS), acts_by_task.get(name, []), end)
         self._through = end
         issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
         return issued
@@ -160,66 +147,50 @@ class Routing:
             task = self._tasks[name] = _Task(self.settings.memory_us, wanted)
         return task
 
-    def _by_task(self, closed: Closed) -> tuple[list[dict[str, _Entries]], dict[str, Feed]]:
-        """The entries of each task type, per kind, and what weighs beside them."""
-        trials, shared = closed.trials, closed.shared
-        task_names, task_of, arm_of = self._codes(closed)
-        net = (trials.successes.astype(np.int64), trials.failures.astype(np.int64), trials.calls.astype(np.int64))
-        entries = [
-            _split(task_names, task_of[table.code], arm_of[table.code], table.minute, counts)
-            for table, counts in ((trials, net), (shared, (shared.excess,)))
-        ]
-        declared = any(task.segments for task in self.settings.tasks.values())
-        return entries, feeds(closed, task_names, task_of, arm_of, with_segments=declared)
-
-    def _codes(self, closed: Closed) -> tuple[list[str], I64, I64]:
-        """Task index and arm index per code; -1 for groups that are not arms."""
-        task_of = np.full(len(closed.names), -1, np.int64)
-        arm_of = np.zeros(len(closed.names), np.int64)
-        index: dict[str, int] = {}
-        # Arms are numbered in the order of the rows, which no cut of messages can change.
-        for code in _in_order(closed.trials.code, closed.values.code):
-            task_name, model, config = closed.names[code]
-            if OTHER in (task_name, model):
-                continue
-            task = self._task(task_name)
-            task_of[code] = index.setdefault(task_name, len(index))
-            arm_of[code] = task.counts.index_of((model, config))
-        for task_name in index:
-            self._tasks[task_name].counts.make_room()
-        return list(index), task_of, arm_of
+    def _number(self, groups: list[Group]) -> list[int]:
+        """The arms' numbers within their task types."""
+        numbers, tasks = [], set()
+        for name, model, config in groups:
+            tasks.add(name)
+            numbers.append(self._task(name).counts.index_of((model, config)))
+        for name in tasks:
+            self._tasks[name].counts.make_room()
+        return numbers
 
     def _advance(
-        self,
-        name: str,
-        task: _Task,
-        news: _News,
-        alerts: list[tuple[int, Alert]],
-        end: int,
+        self, name: str, task: _Task, news: News, acts: list[tuple[int, Alert | Restart]], end: int
     ) -> Iterator[Recommendation]:
-        alerts.sort(key=lambda dated: dated[0])
-        cursor = _Cursor()
-        for now in [instant for instant in self._instants(task, news.trials, alerts) if instant <= end]:
+        acts.sort(key=lambda dated: dated[0])
+        cursor = Cursor()
+        instants = deque(self._instants(news, acts))
+        while True:
+            now = min([*list(instants)[:1], *([task.next] if task.next > NEVER else [])], default=end + 1)
+            if now > end:
+                break
+            while instants and instants[0] <= now:
+                instants.popleft()
             self._read_up_to(now, task, news, cursor)
             task.beside.advance(now)
-            fresh = False
-            while cursor.alerts < len(alerts) and alerts[cursor.alerts][0] <= now:
-                fresh |= _apply_alert(task, alerts[cursor.alerts][1], now)
-                cursor.alerts += 1
-            if fresh or NEVER < task.due <= now:
-                task.due = NEVER
-                recommendation = self._issue(name, task, now)
+            alerted = acted = False
+            while cursor.acts < len(acts) and acts[cursor.acts][0] <= now:
+                act = acts[cursor.acts][1]
+                if isinstance(act, Alert):
+                    alerted |= _apply_alert(task, act, now)
+                else:
+                    acted |= _apply_restart(task, act, now)
+                cursor.acts += 1
+            if alerted or acted or NEVER < task.next <= now:
+                task.due = task.beat = NEVER
+                recommendation = self._weigh(name, task, now, alerted=alerted)
                 if recommendation is not None:
                     yield recommendation
         self._read_up_to(None, task, news, cursor)
         task.beside.advance(None)
 
-    def _instants(self, task: _Task, trials: _Entries | None, alerts: list[tuple[int, Alert]]) -> list[int]:
-        instants = {at for at, _ in alerts}
-        if task.due > NEVER:
-            instants.add(task.due)
-        if trials is not None:
-            instants.update(np.unique(self._boundary(trials.minutes)).tolist())
+    def _instants(self, news: News, acts: list[tuple[int, Any]]) -> list[int]:
+        instants = {at for at, _ in acts}
+        if news.trials is not None:
+            instants.update(np.unique(self._boundary(news.trials.minutes)).tolist())
         return sorted(instants)
 
     def _boundary(self, minutes: I64) -> I64:
@@ -228,19 +199,26 @@ class Routing:
         boundary: I64 = -(-((minutes + 1) * MINUTE_US) // every) * every
         return boundary
 
-    def _read_up_to(self, now: int | None, task: _Task, news: _News, cursor: _Cursor) -> None:
-        """Read on up to the minutes that end by `now`; hour by hour, because all kinds share the open hour."""
-        parts: list[tuple[_Entries, tuple[int, ...]]] = []
-        for kind, (entries, rows) in enumerate(zip(news, _ROWS, strict=True)):
-            part, cursor.read[kind] = _up_to(now, entries, cursor.read[kind])
+    def _read_up_to(self, now: int | None, task: _Task, news: News, cursor: Cursor) -> None:
+        """Read on up to the minutes that end by `now`; hour by hour, because sums by arrival share the open hour."""
+        parts: list[tuple[Entries, tuple[int, ...]]] = []
+        for kind, (of, entries) in enumerate(zip(News._fields, news, strict=True)):
+            part, cursor.read[kind] = up_to(now, entries, cursor.read[kind])
             if part is None:
                 continue
-            parts.append((part, rows))
-            if entries is news.trials:
+            if of in _ROWS:
+                parts.append((part, _ROWS[of]))
+            if of == "trials":
                 called = part.counts[2] > 0
                 task.counts.record_calls(part.arms[called], part.minutes[called])
                 if task.due == NEVER:
                     task.due = int(self._boundary(part.minutes[:1])[0])
+            elif of == "dated":
+                quarters, calls = part.counts[0], part.counts[3]
+                task.dated.add(part.arms, quarters, part.counts[1:])
+                task.delays.add_calls(part.minutes, quarters, calls)
+            elif of == "delays":
+                task.delays.add(part.minutes, *part.counts)
         for hour in sorted({hour for part, _ in parts for hour in np.unique(part.minutes // 60).tolist()}):
             for part, rows in parts:
                 cut = slice(*np.searchsorted(part.minutes, [hour * 60, hour * 60 + 60]).tolist())
@@ -248,14 +226,16 @@ class Routing:
                     counts = tuple(column[cut] for column in part.counts)
                     task.counts.add(part.arms[cut], part.minutes[cut], rows, counts)
 
-    def _issue(self, name: str, task: _Task, now: int) -> Recommendation | None:
+    def _weigh(self, name: str, task: _Task, now: int, *, alerted: bool) -> Recommendation | None:
+        """The recommendation of this instant, where it matters."""
         wanted = self.settings.tasks.get(name, TaskRouting())
         counts = task.counts.at(now)
         in_use = task.counts.in_use(now)
         competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
+        found = self._evidence(task, now, len(in_use))
         arms = {
-            task.counts.arms[index]: _facts(counts[:, index].tolist())._replace(uses=uses)
-            for index, uses in zip(competing, task.beside.uses(now, competing), strict=True)
+            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(uses=uses)
+            for arm, uses in zip(competing, task.beside.uses(now, competing), strict=True)
         }
         if wanted.pinned is not None:
             arms.setdefault(wanted.pinned, ArmFacts())
@@ -266,6 +246,11 @@ class Routing:
         alerts = list(task.open_alerts.values())
         floor, least = self.settings.floor, self.settings.min_evidence
         decision = decide(arms, alerts, wanted, floor, least, task.beside.weights, shares, name)
+        latest = Issued.of(now, decision)
+        if not alerted and task.last is not None and not latest.matters_after(task.last, self.settings.valid_for_us):
+            task.beat = max(now + 1, task.last.again_at(self.settings.valid_for_us, self.settings.every_us))
+            return None
+        task.last = latest
         task.beside.weights = decision.weights
         left_out = len(in_use) - len(competing)
         others = f"; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
@@ -281,6 +266,11 @@ class Routing:
             reason=decision.reason + others,
         )
 
+    def _evidence(self, task: _Task, now: int, in_use: int) -> Evidence:
+        bins = task.dated.bins(now)
+        lasting = memory(bins, in_use, now, self.settings.memory_us)
+        return evidence(bins, len(task.counts.arms), now, lasting, task.delays.shares(now))
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on elsewhere; not a copy."""
         tasks = {
@@ -288,8 +278,13 @@ class Routing:
                 "evidence": task.counts.state(),
                 "beside": task.beside.state(),
                 "open_alerts": [alert.model_dump(mode="json") for alert in task.open_alerts.values()],
+                "dated": task.dated.state(self._through),
+                "delays": task.delays.state(self._through),
+                "restarted": task.restarted,
+                "last": None if task.last is None else tuple(task.last),
                 "seq": task.seq,
                 "due": task.due,
+                "beat": task.beat,
             }
             for name, task in self._tasks.items()
         }
@@ -306,8 +301,11 @@ class Routing:
             task.beside = Beside(settings.memory_us, settings.tasks.get(name, TaskRouting()), beside)
             task.counts = ArmCounts.from_state(stored["evidence"], settings.memory_us)
             task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
-            task.seq = stored["seq"]
-            task.due = stored["due"]
+            task.dated = DatedCounts.from_state(stored["dated"])
+            task.delays = TaskDelays.from_state(stored["delays"])
+            task.restarted = dict(stored["restarted"])
+            task.last = None if stored["last"] is None else Issued(*stored["last"])
+            task.seq, task.due, task.beat = stored["seq"], stored["due"], stored["beat"]
         return routing
 
 
@@ -322,35 +320,6 @@ def _most_called(arms: list[int], calls: F64, most: int) -> list[int]:
 def _minute_end(alert: Alert) -> int:
     at = to_us(alert.closed_at or alert.updated_at)
     return -(-at // MINUTE_US) * MINUTE_US
-
-
-def _in_order(*codes: Any) -> Iterable[int]:
-    joined = np.concatenate(codes)
-    _, first = np.unique(joined, return_index=True)
-    ordered: list[int] = joined[np.sort(first)].tolist()
-    return ordered
-
-
-def _split(task_names: list[str], tasks: I64, arms: I64, minutes: Any, counts: tuple[I64, ...]) -> dict[str, _Entries]:
-    return {
-        name: _Entries(arms[rows], minutes[rows].astype(np.int64), tuple(c[rows] for c in counts))
-        for name, rows in places(task_names, tasks).items()
-    }
-
-
-def _up_to(now: int | None, entries: _Entries | None, start: int) -> tuple[_Entries | None, int]:
-    """The entries from number `start` on of minutes that end by `now` (None: all), None without any; and the next."""
-    if entries is None:
-        return None, start
-    if now is None:
-        stop = entries.minutes.shape[0]
-    else:
-        stop = int(np.searchsorted(entries.minutes, now // MINUTE_US, side="left"))
-    if stop <= start:
-        return None, stop
-    cut = slice(start, stop)
-    part = _Entries(entries.arms[cut], entries.minutes[cut], tuple(column[cut] for column in entries.counts))
-    return part, stop
 
 
 def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
@@ -370,24 +339,44 @@ def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
         else:
             task.open_alerts.pop(alert.alert_id, None)
         return concerns
-    changed = now if alert.changed_at is None else to_us(alert.changed_at)
     if alert.state == "closed":
         task.open_alerts.pop(alert.alert_id, None)
         if RECOVERED not in alert.evidence:
             return True
         # The bad hours would hold back an arm that is well again; when it recovered is unknown, so the last ones stay.
-        changed = now
+        since = _some_hours_before(now)
     else:
         task.open_alerts[alert.alert_id] = alert
-    since = min(changed, now - KEPT_AFTER_CHANGE_US)
+        since = _some_hours_before(now) if alert.changed_at is None else to_us(alert.changed_at)
     for index in arms:
-        task.counts.forget_before(index, since)
-        task.beside.forget_before(index, since)
+        if alert.state != "updated" or _may_restart(task, index, now):
+            task.restart(index, since, now)
     return True
 
 
-def _facts(counts: list[float]) -> ArmFacts:
-    resolved = counts[SUCCESSES] + counts[FAILURES]
+def _apply_restart(task: _Task, restart: Restart, now: int) -> bool:
+    """Restart an arm without an alert; returns whether it was done."""
+    _, model, config = restart.group
+    arm = task.counts.number((model, config))
+    # An arm that is called later in this message is not known yet.
+    if arm is None or task.counts.last_call[arm] == NEVER_CALLED or not _may_restart(task, arm, now):
+        return False
+    task.restart(arm, restart.changed_at, now)
+    return True
+
+
+def _may_restart(task: _Task, arm: int, now: int) -> bool:
+    """Whether it may without an alert that opens: what is found wrongly must not be found wrongly again at once."""
+    return now - task.restarted.get(arm, NEVER) >= RESTARTED_ONCE_IN_US
+
+
+def _some_hours_before(now: int) -> int:
+    return (now - KEPT_AFTER_CHANGE_US) // HOUR_US * HOUR_US
+
+
+def _facts(counts: list[float], found: Evidence, arm: int) -> ArmFacts:
+    arrived = counts[SUCCESSES] + counts[FAILURES]
     # Whatever outcomes share, they are one at least.
-    effect = min(1 + counts[SHARED] / GRAIN / resolved, max(resolved, 1.0)) if resolved > 0 else 1.0
-    return ArmFacts(counts[SUCCESSES], counts[FAILURES], effect)
+    effect = min(1 + counts[SHARED] / GRAIN / arrived, max(arrived, 1.0)) if arrived > 0 else 1.0
+    successes, failures, share = (float(of[arm]) for of in found[:3])
+    return ArmFacts(successes, failures, effect / share)

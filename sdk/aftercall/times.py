@@ -13,9 +13,12 @@ from typing import Final
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE_US: Final = 60_000_000
 HOUR_US: Final = 60 * MINUTE_US
+QUARTER_US: Final = 15 * MINUTE_US
 DAY_US: Final = 24 * HOUR_US
 WEEK_US: Final = 7 * DAY_US
 MINUTES_PER_HOUR: Final = 60
+MINUTES_PER_QUARTER: Final = 15
+QUARTERS_PER_HOUR: Final = 4
 MINUTES_PER_DAY: Final = 1440
 HOURS_PER_DAY: Final = 24
 DAYS_PER_WEEK: Final = 7

@@ -142,6 +142,9 @@ def agree(history: History, oracle: Oracle, direct: Direct) -> None:
                 trials[group, minute, "tf"] += bad
     assert +Counter({key: n for key, n in direct.trials.items() if key[2] in {"ts", "tf"}}) == +trials
 
+    dated = {key: n for key, n in oracle.dated().items() if key[1] < through and n}
+    assert {key: n for key, n in direct.dated.items() if n} == dated
+
     assert direct.units == Counter({key: n for key, n in oracle.units().items() if key[1] < through})
     assert direct.facets == Counter({key: n for key, n in facet_trials(oracle).items() if key[1] < through})
     in_time = Counter({key: n for key, n in oracle.segment_trials().items() if key[1] < through})

@@ -104,6 +104,8 @@ class Direct:
     segment_trials: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     tried: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     """Attempts by group and minute."""
+    dated: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    """Net changes by group, minute, quarter of an hour of the call, and what."""
     units: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     """Trials by group, minute, unit and success."""
     facets: Counter[tuple[Any, ...]] = field(default_factory=Counter)
@@ -233,6 +235,7 @@ class Direct:
                 assert minute < closed.through
                 for name, count in zip(("ts", "tf", "s", "f", "calls"), counts, strict=True):
                     self.trials[closed.names[code], minute, name] += count
+            self._add_dated(closed)
             self._add_responses(closed)
             for code, minute, segment, *counts in rows(closed.stratified):
                 for good, count in zip((True, False), counts, strict=True):
@@ -278,6 +281,11 @@ class Direct:
         for code, minute, facets, success, count in rows(closed.facets):
             assert count
             self.facets[closed.names[code], minute, frozenset(facet_values(facets).items()), success] += count
+
+    def _add_dated(self, closed: Closed) -> None:
+        for code, minute, quarter, *counts in rows(closed.dated):
+            for what, count in zip(("success", "failure", "calls"), counts, strict=True):
+                self.dated[closed.names[code], minute, quarter, what] += count
 
     def _add_values(self, closed: Closed) -> None:
         for code, minute, at, key, *values in zip(*(column.tolist() for column in closed.values), strict=True):

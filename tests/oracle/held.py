@@ -11,6 +11,8 @@ from oracle.identity import completed, entered
 from oracle.ledger import PENDING, Verdict, decide, is_silent, opinion, ordered
 from oracle.records import MINUTE_US, Attempt, Call, Outcome, Rules
 
+DECIDED = ("success", "failure")
+
 Group = tuple[str, str, str]
 METRICS = ("latency_ms", "cost_usd", "tokens")
 
@@ -226,6 +228,17 @@ class Held:
         yield from ((self.group, *trial) for trial in trials_of(self))
         yield from ((self.group_of(attempt), minute, "failure", "call") for attempt, _, minute in self.tried)
 
+    def dated(self) -> Iterator[tuple[Group, int, str, int]]:
+        """(group, minute, what, +1 or -1): calls, and verdicts that from the end of a minute on stand, or do not."""
+        yield self.group, self.minute, "calls", 1
+        for attempt, _, minute in self.tried:
+            yield from ((self.group_of(attempt), minute, what, 1) for what in ("calls", "failure"))
+        before = "pending"
+        for minute, now in verdicts_of(self):
+            if now != before:
+                yield from ((self.group, minute, one, n) for one, n in ((before, -1), (now, 1)) if one in DECIDED)
+            before = now
+
     def opinion_trials(self, source: str) -> Iterator[tuple[int, bool]]:
         """(minute, success) where a minute ends with a source saying so, and another thing than the minute before."""
         before = None
@@ -245,16 +258,20 @@ class Held:
 
 def trials_of(held: Held) -> list[tuple[int, str, str | None]]:
     """(minute, verdict, source) where the verdict at a minute's end is decided and differs from the minute before."""
+    found, before = [], "pending"
+    for minute, now in verdicts_of(held):
+        if now in DECIDED and now != before:
+            found.append((minute, now, held.verdict(by_minute=minute).source))
+        before = now
+    return found
+
+
+def verdicts_of(held: Held) -> Iterator[tuple[int, str]]:
+    """(minute, verdict) at the end of each minute in which something took effect."""
     minutes = {held.minute, *(arrived.minute for arrived in held.ledger)}
     if held.error_minute is not None:
         minutes.add(held.error_minute)
     if held.closed:
         minutes.add(held.close // MINUTE_US)
-    found, before = [], "pending"
     for minute in sorted(minutes):
-        verdict = held.verdict(by_minute=minute)
-        now = verdict.verdict
-        if now in ("success", "failure") and now != before:
-            found.append((minute, now, verdict.source))
-        before = now
-    return found
+        yield minute, held.verdict(by_minute=minute).verdict

@@ -287,6 +287,15 @@ class Oracle:
                 found[group][minute] = (successes + (verdict == "success"), failures + (verdict == "failure"))
         return found
 
+    def dated(self) -> Counter[tuple[Any, ...]]:
+        """Net changes by (group, minute, quarter of an hour of the call, "calls" or verdict)."""
+        usual, found = self.usual(), Counter[tuple[Any, ...]]()
+        for held in self._calls:
+            for group, minute, what, count in held.dated():
+                if usual.placed(held, group, minute):
+                    found[group, minute, held.call.at // (15 * MINUTE_US), what] += count
+        return found
+
     def units(self) -> Counter[tuple[Any, ...]]:
         """Trials by (group, minute, hash of the unit, success), of calls that are part of a unit."""
         usual = self.usual()

@@ -9,7 +9,9 @@ import numpy as np
 
 from aftercall.records import Alert, Recommendation
 from aftercall.times import EPOCH, MINUTE_US
-from models.messages import Closed, Group, TrialDeltas, Values
+from models.messages import Closed, Group, TrialDelays, TrialDeltas, Values
+from models.side_messages import DatedTrials
+from models.stats.minute_delays import bucket_of
 
 START = 491_000 * 60
 """A full hour, in minutes."""
@@ -24,6 +26,8 @@ class Row(NamedTuple):
     calls: int = 1
     latency_ms: float = float("nan")
     cost_usd: float = float("nan")
+    age: int = 0
+    """Minutes since the calls of the outcomes."""
 
 
 def closed(rows: list[Row], through: int) -> Closed:
@@ -47,7 +51,15 @@ def closed(rows: list[Row], through: int) -> Closed:
         column("cost_usd", float),
         np.full(len(rows), -1),
     )
-    return Closed(through, names, trials, values)
+    age, none = column("age"), np.zeros(len(rows), np.int32)
+    of_calls = DatedTrials(code, minute, minute // 15, none, none, column("calls"))
+    of_outcomes = DatedTrials(code, minute, (minute - age) // 15, successes, failures, none)
+    dated = [np.stack(pair, axis=1).ravel() for pair in zip(of_calls, of_outcomes, strict=True)]
+    of_kind = [(code, minute, none + good, bucket_of(age), n) for good, n in ((0, failures), (1, successes))]
+    columns: list[Any] = [np.stack(pair, axis=1).ravel() for pair in zip(*of_kind, strict=True)]
+    some = columns[4] > 0
+    took = TrialDelays._make(column[some] for column in columns)
+    return Closed(through, names, trials, values, delays=took, dated=DatedTrials(*dated))
 
 
 def alert(minute: int, group: tuple[str, str | None, str | None] = A, **fields: Any) -> Alert:

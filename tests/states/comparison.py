@@ -21,6 +21,7 @@ SENTENCES: Final = "a golden keeps the words of its time, and `event_id` is a ha
 UNKEPT: Final = "calls of before these columns have nothing in them"
 WIDTH: Final = "a golden did not count which outcomes shared a session before it; `assert_intervals_alike` compares"
 FACETS: Final = "a golden of before did not know the facets of the calls that it held, nor of outcomes before"
+DATED: Final = "a golden of before dated outcomes by their arrival, not by their calls: `assert_weights_alike` compares"
 MANY: Final = 20
 """From so many outcomes on, intervals do not hang on whether two or three of them shared a session."""
 _ENDS: Final = dict.fromkeys(("rate_low", "rate_high", "corrected_low", "corrected_high"), WIDTH)
@@ -51,6 +52,9 @@ EXCEPT: Final[dict[str, dict[str, str]]] = {
         "p_best": INTEGRAL,
         "rate_low": WIDTH,
         "rate_high": WIDTH,
+        "rate": DATED,
+        "n": DATED,
+        "status": DATED,
     },
 }
 """Columns in which a golden that went on may differ from an undisturbed run, and why."""
@@ -149,9 +153,10 @@ def _named(other: dict[str, str]) -> list[str]:
 
 
 def assert_weights_alike(out: Path, expected: Path, kinds: Sequence[str] = ()) -> None:
-    """The weights of all recommendations are those of another run, but for two errors.
+    """The weights of all recommendations are those of another run, but for three errors.
 
-    Those of an integral that was coarser, and of what outcomes shared before the golden, which it did not count.
+    Those of an integral that was coarser, of what outcomes shared before the golden, which it did not count, and of
+    outcomes that it dated by their arrival.
     """
     where = _where("recommendations", kinds)
     columns = "task_type, seq, segment, model, config, weight, p_best"
@@ -159,7 +164,7 @@ def assert_weights_alike(out: Path, expected: Path, kinds: Sequence[str] = ()) -
     found, wanted = table(out, query), table(expected, query)
     assert [row[:5] for row in found] == [row[:5] for row in wanted]
     for row, other in zip(found, wanted, strict=True):
-        assert row[5:] == pytest.approx(other[5:], abs=0.03), (row, other)
+        assert row[5:] == pytest.approx(other[5:], abs=0.05), (row, other)
 
 
 def assert_intervals_alike(out: Path, expected: Path) -> None:

@@ -47,5 +47,5 @@ def changes(minute: int, *names: Group, shard: str = "00") -> Changes:
         scores=Scores(code, at, none, none + 70, one),
         errors=("timeout",),
         failed=ErrorTrials(code, at, none, one),
-        hours=CallHours(*(at // 60,) * 4),
+        hours=CallHours(*(at // 60,) * 4, quarters=at // 15),
     )

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from aftercall.times import MINUTE_US, NEVER
 from aftercall.vocabulary import OTHER
-from models.groups.groups import MAX_SOURCES, Grouped, Groups, _in_order, _nameless
+from models.groups.groups import MAX_SOURCES, Grouped, Groups, _nameless
 from models.groups.naming import Caps, Folding
+from models.groups.value_order import in_order
 from models.messages import (
     NO_ERRORS,
     Attempts,
@@ -141,7 +142,7 @@ def test_values_leave_by_minute_time_and_key(places: list[tuple[int, int]], rand
     random.shuffle(rows)
     minute, at, key = np.array(rows, np.int64).reshape(len(rows), 3).T
     none = np.zeros(len(rows))
-    found = _in_order(Values(none.astype(np.int32), minute.astype(np.int32), at, key.astype(np.uint64), none, none, at))
+    found = in_order(Values(none.astype(np.int32), minute.astype(np.int32), at, key.astype(np.uint64), none, none, at))
     assert list(zip(found.minute.tolist(), found.at.tolist(), found.key.tolist(), strict=True)) == sorted(rows)
 
 

@@ -85,7 +85,8 @@ def test_a_group_of_which_only_units_are_left_keeps_its_name() -> None:
     groups = Groups(1, Caps(9, 99, 99))
     sent = _sent(5, [A, B], (1, 5, 7, 1, 1), (1, 5, 8, 1, -1))
     only = {name: type(table)(*(column[:1] for column in table)) for name, table in _tables(sent).items()}
-    closed = groups.process(sent._replace(**only)).closed
+    hours = sent.hours._replace(quarters=sent.hours.quarters[:1])
+    closed = groups.process(sent._replace(hours=hours, **only)).closed
     assert _rows(closed) == [(5, B, 7, 1, 1), (5, B, 8, 1, -1)]
 
 

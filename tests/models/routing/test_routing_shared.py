@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ from aftercall.records import Recommendation, to_json
 from models.drift import Drift, DriftSettings
 from models.messages import Closed, SharedTrials
 from models.routing.routing import Routing, RoutingSettings
+from models.side_messages import DatedTrials
 from simulated.arms import START, A, B, Row, alert, arms, closed, when
 from simulated.conversations import DAY, Trial, message
 
 HOW = RoutingSettings(every_us=6 * 3_600_000_000)
+DAY_LONG = replace(HOW, memory_us=24 * 3_600_000_000)
+"""More and fewer outcomes are remembered for as long."""
 
 
 def with_shared(rows: list[Row], shared: list[tuple[Any, int, int]], through: int) -> Closed:
@@ -27,12 +31,12 @@ def with_shared(rows: list[Row], shared: list[tuple[Any, int, int]], through: in
 
 def test_an_arm_is_as_sure_as_so_many_independent_outcomes_and_its_rate_is_what_it_is() -> None:
     rows = [Row(START, A, 180, 20, 200), Row(START, B, 160, 40, 200)]
-    (plain,) = Routing(HOW).close(closed(rows, START + 360), [])
+    (plain,) = Routing(DAY_LONG).close(closed(rows, START + 360), [])
     # Both have a design effect of 10.
     shared = [(group, START, 64 * 9 * 200) for group in (A, B)]
-    (found,) = Routing(HOW).close(with_shared(rows, shared, START + 360), [])
+    (found,) = Routing(DAY_LONG).close(with_shared(rows, shared, START + 360), [])
     fewer = [Row(START, A, 18, 2, 20), Row(START, B, 16, 4, 20)]
-    (small,) = Routing(RoutingSettings(every_us=HOW.every_us, min_evidence=20)).close(closed(fewer, START + 360), [])
+    (small,) = Routing(replace(DAY_LONG, min_evidence=20)).close(closed(fewer, START + 360), [])
     for key, arm in arms(found).items():
         assert (arm.n, arm.rate) == (arms(plain)[key].n, arms(plain)[key].rate)
         one = arms(small)[key]
@@ -122,7 +126,8 @@ def routed(trials: list[Trial], days: int, pieces: int, *, units: bool = True) -
             failures=part.trials.trial_failures,
             calls=part.trials.trial_successes + part.trials.trial_failures,
         )
-        part = part._replace(trials=net)
+        dated = DatedTrials(net.code, net.minute, net.minute // 15, net.successes, net.failures, net.calls)
+        part = part._replace(trials=net, dated=dated)
         drift.close(part)
         found += routing.close(part._replace(shared=drift.shared()), [])
         drift, routing = (

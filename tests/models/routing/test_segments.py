@@ -73,8 +73,8 @@ def test_an_arm_that_is_better_on_long_inputs_is_recommended_for_those() -> None
     assert by["long"]["b"].weight > 0.9
     assert by["short"]["a"].weight > 0.9
     assert by["long"]["b"].rate == pytest.approx(0.85, abs=0.05)
-    assert by["long"]["b"].n == pytest.approx(360, abs=10)
-    assert by[None]["b"].n == pytest.approx(720, abs=20)
+    assert 0 < by[None]["b"].n <= 720  # older ones are remembered less
+    assert by["long"]["b"].n == pytest.approx(by[None]["b"].n / 2, rel=0.03)
     leader = max(by[None].values(), key=lambda arm: arm.weight).model
     other, name = ("long", "b") if leader == "a" else ("short", "a")
     assert f"best where the segment is {other}: {name} (" in found.reason
