@@ -139,5 +139,5 @@ def test_the_weight_of_the_leader_does_not_rise_by_the_last_bit_once_it_is_silen
         leader = max(before[None], key=lambda arm: before[None][arm])
         quiet = alert(START, ("triage", *leader), kind="volume", metric="responses")
         better = {arm: fact._replace(successes=900.0) if arm == leader else fact for arm, fact in known.items()}
-        after = decide(better, [quiet], TaskRouting(), 0.01, 30, before).weights
+        after = decide(better, [quiet], TaskRouting(), 0.01, 30, before, None, "triage").weights
         assert after[None][leader] <= before[None][leader]
