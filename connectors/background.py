@@ -8,6 +8,8 @@ from __future__ import annotations
 import _thread
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Final
 
@@ -50,3 +52,38 @@ def beside(run: Callable[[], object]) -> Event:
 
     _thread.start_new_thread(guarded, ())
     return ended
+
+
+class Worker:
+    """One thread that runs what it is given, one after another; it begins at once.
+
+    A daemon, unlike the threads of `concurrent.futures`: one that was being started when ctrl-C came is not known
+    there, is not asked to end, and the process waits for it for ever.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Wait until it has begun: without memory, Python would wait for ever for one that is started later."""
+        self._given: SimpleQueue[tuple[Callable[[], None], Future[None]] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, run: Callable[[], None]) -> Future[None]:
+        """Run it after what was given before; its error is the future's."""
+        future: Future[None] = Future()
+        self._given.put((run, future))
+        return future
+
+    def shutdown(self) -> None:
+        """Wait until all that was given has ended; nothing may be given after this."""
+        self._given.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (given := self._given.get()) is not None:
+            run, future = given
+            try:
+                run()
+            except BaseException as error:  # noqa: BLE001 - raised where the future is asked
+                future.set_exception(error)
+            else:
+                future.set_result(None)

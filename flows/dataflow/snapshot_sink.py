@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from aftercall.times import MINUTE_US, NEVER, duration_us
+from connectors.background import Worker
 from connectors.batch import Warned
 from connectors.metrics import METRICS
 from connectors.snapshot.publish import Publication
@@ -156,9 +157,7 @@ class SnapshotPartition(StatefulSinkPartition[SnapshotMessage, State]):
         self._texts = TextStore(settings.folder, settings.texts, settings.mode)
         self._texts.resume(cut)
         self._running: Future[None] | None = None
-        self._publisher = ThreadPoolExecutor(1, "aftercall-publish")
-        # Its thread begins now: without memory, Python would wait for ever for one that is started later.
-        self._publisher.submit(int).result()
+        self._publisher = Worker("aftercall-publish")
         self._due = settings.monotonic() + settings.every.total_seconds()
         self._epoch_at = settings.monotonic()
         self._report_pending()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from functools import partial
 
 import pytest
 
-from connectors.background import background, beside
+from connectors.background import Worker, background, beside
 from harness.waiting import HANG_S
 
 
@@ -36,3 +39,48 @@ def test_what_runs_beside_begins_without_waiting_and_is_over_whatever_it_raises(
     monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("it may wait for ever"))
     assert beside({}.popitem).wait(HANG_S)
     assert beside(dict).wait(HANG_S)
+
+
+INTERRUPTED_WHILE_IT_BEGINS = """
+import subprocess
+import sys
+import threading
+from functools import partial
+from connectors.background import Worker
+
+begin = threading.Thread.start
+
+def begin_and_interrupt(thread):
+    begin(thread)
+    raise KeyboardInterrupt
+
+threading.Thread.start = begin_and_interrupt
+try:
+    Worker("worker")
+except KeyboardInterrupt as interrupt:
+    kept = interrupt  # with all that was being built, as what reports an interrupt does
+    print("interrupted")
+"""
+
+
+def test_a_process_ends_that_was_interrupted_while_a_worker_began() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IT_BEGINS], capture_output=True, text=True, timeout=HANG_S, check=True
+    )
+    assert done.stdout == "interrupted\n"
+
+
+def test_a_worker_runs_one_after_another_and_its_errors_are_raised_where_they_are_asked_for() -> None:
+    worker, found = Worker("worker"), list[int]()
+
+    def defect() -> None:
+        raise OSError("full")
+
+    futures = [worker.submit(partial(found.append, at)) for at in range(50)]
+    broken = worker.submit(defect)
+    after = worker.submit(partial(found.append, 50))
+    worker.shutdown()
+    assert found == list(range(51))
+    assert all(future.result() is None for future in (*futures, after))
+    with pytest.raises(OSError, match="full"):
+        broken.result()
