@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, Final, NamedTuple
 
 from benchmarks.kafka_broker import Broker
@@ -32,6 +33,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = Path(__file__).with_name("response_path.py")
 AWAY: Final = "127.0.0.1:9"
 STATES: Final = ("up", "slow", "away")
+PEERS: Final = ("aftercall", "otel", "langfuse")
+PEER_TURNS: Final = 5
 
 
 class Size(NamedTuple):
@@ -59,11 +62,13 @@ class Bench:
     def __init__(self, size: Size, folder: Path) -> None:
         self.size, self.folder = size, folder
 
-    def path(self, kind: str, destination: str, python: Path | str = sys.executable) -> dict[str, Any]:
-        """What response_path.py prints."""
+    def path(
+        self, kind: str, destination: str, python: Path | str = sys.executable, paced_s: float | None = None
+    ) -> dict[str, Any]:
+        """What response_path.py prints; `paced_s` as the size says, unless given."""
         spool = Path(tempfile.mkdtemp(dir=self.folder))
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "sdk"), "AFTERCALL_SPOOL": str(spool)}
-        numbers = [str(self.size.rounds), str(self.size.calls), str(self.size.paced_s)]
+        numbers = [str(self.size.rounds), str(self.size.calls), str(self.size.paced_s if paced_s is None else paced_s)]
         command = [str(python), str(PROGRAM), kind, destination, *numbers]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=600)
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -89,15 +94,20 @@ class Bench:
         return figures, details
 
     def peers(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The same beside OpenTelemetry and Langfuse, ours with files: no client of Kafka is there."""
+        """The same beside OpenTelemetry and Langfuse, ours with files: no client of Kafka is there.
+
+        By turns, and the median of the turns' ratios: how cold caches are changes from one minute to the next.
+        """
         python = peers_python(ROOT / ".venv" / "peers")
-        files = str(self.folder / "files")
-        details = {kind: self.path(kind, files, python) for kind in ("aftercall", "otel", "langfuse")}
-        ours = _beyond(details["aftercall"], "paced", "p50")
-        return {
-            "overhead_over_otel_span": round(ours / _beyond(details["otel"], "paced", "p50"), 3),
-            "overhead_over_langfuse": round(ours / _beyond(details["langfuse"], "paced", "p50"), 3),
-        }, {**details, "packages": PACKAGES}
+        files, paced_s = str(self.folder / "files"), self.size.paced_s / PEER_TURNS
+        turns = [{kind: self.path(kind, files, python, paced_s) for kind in PEERS} for _ in range(PEER_TURNS)]
+        took = {kind: [_beyond(turn[kind], "paced", "p50") for turn in turns] for kind in PEERS}
+
+        def over(peer: str) -> float:
+            return round(median(ours / theirs for ours, theirs in zip(took["aftercall"], took[peer], strict=True)), 3)
+
+        figures = {"overhead_over_otel_span": over("otel"), "overhead_over_langfuse": over("langfuse")}
+        return figures, {"turns": turns, "paced_us_p50": took, "packages": PACKAGES}
 
     def limits(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Import, spool, exact counts, memory."""

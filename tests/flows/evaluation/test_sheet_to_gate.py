@@ -1,4 +1,4 @@
-"""From fifty rows in a sheet to a gate in CI, with the four commands that the page on suites shows."""
+"""From fifty rows in a sheet to a gate in CI, with the four commands that the README shows."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def answer(question):
 """
 
 
-def commands() -> list[list[str]]:
+def commands(page: str, title: str) -> list[list[str]]:
     """The commands of the first block below the title."""
-    block = document("docs/evals.md").partition("## The gate\n")[2].partition("```sh\n")[2].partition("```")[0]
+    block = document(page).partition(f"## {title}\n")[2].partition("```sh\n")[2].partition("```")[0]
     return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
 
 
 def test_a_sheet_becomes_a_gate_with_four_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    look, measure, record, gate = commands()
+    look, measure, record, gate = commands("README.md", "Suites")
     suite = SuiteCommands(tmp_path, monkeypatch, capfd)
     monkeypatch.delitem(sys.modules, "shop", raising=False)
     (tmp_path / "shop.py").write_text(AGENT)
@@ -44,3 +44,7 @@ def test_a_sheet_becomes_a_gate_with_four_commands(
     blocked = suite.run(*gate)
     assert blocked.code == 3
     assert [line.split()[0] for line in blocked.out.split("Regressed:\n")[1].splitlines()[:3]] == ["r3", "r4", "r5"]
+
+
+def test_the_page_on_suites_shows_the_same_commands() -> None:
+    assert commands("docs/evals.md", "The gate") == commands("README.md", "Suites")
