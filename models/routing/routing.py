@@ -34,6 +34,7 @@ from models.routing.facts import ArmFacts
 from models.routing.issued import Issued
 from models.routing.migrations import with_counts_of_calls, with_dated_counts, with_shared_outcomes
 from models.routing.news import NO_NEWS, Cursor, Entries, News, by_task, up_to
+from models.routing.presence import Presence
 from models.routing.recommendation import decide
 from models.routing.settings import RoutingSettings
 from models.routing.silence import stops_feedback
@@ -65,9 +66,10 @@ class _Task:
 
     def __init__(self, memory_us: int, wanted: TaskRouting) -> None:
         self.counts = ArmCounts(memory_us)
+        self.beside = Beside(memory_us, wanted)
         self.dated = DatedCounts()
         self.delays = TaskDelays()
-        self.beside = Beside(memory_us, wanted)
+        self.presence = Presence()
         self.open_alerts: dict[str, Alert] = {}
         self.restarted: dict[int, int] = {}
         """By arm when it was last restarted, us."""
@@ -116,7 +118,7 @@ class Routing:
             at the end of every minute with an alert of that task type.
         """
         declared = any(task.segments for task in self.settings.tasks.values())
-        news, beside = by_task(closed, self._number, with_segments=declared)
+        news, fed = by_task(closed, self._number, with_segments=declared)
         end = max(closed.through * MINUTE_US, self._through)
         acts_by_task: dict[str, list[tuple[int, Alert | Restart]]] = {}
         for alert in alerts:
@@ -132,9 +134,9 @@ class Routing:
         # Task types without news may still owe what they learned earlier in the hour.
         owing = (name for name, task in self._tasks.items() if NEVER < task.next <= end)
         issued: list[Recommendation] = []
-        for name in sorted({*news, *acts_by_task, *owing} - {OTHER}):
+        for name in sorted({*news, *fed, *acts_by_task, *owing} - {OTHER}):
             task = self._task(name)
-            task.beside.feed(beside.get(name, NO_FEED))
+            task.beside.feed(fed.get(name, NO_FEED))
             issued += self._advance(name, task, news.get(name, NO_NEWS), acts_by_task.get(name, []), end)
         self._through = end
         issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
@@ -211,6 +213,7 @@ class Routing:
             if of == "trials":
                 called = part.counts[2] > 0
                 task.counts.record_calls(part.arms[called], part.minutes[called])
+                task.presence.add(part.arms, part.counts[2], len(task.counts.arms))
                 if task.due == NEVER:
                     task.due = int(self._boundary(part.minutes[:1])[0])
             elif of == "dated":
@@ -230,11 +233,12 @@ class Routing:
         """The recommendation of this instant, where it matters."""
         wanted = self.settings.tasks.get(name, TaskRouting())
         counts = task.counts.at(now)
-        in_use = task.counts.in_use(now)
+        gone = self._gone(task, counts[CALLED], now)
+        in_use = [arm for arm in task.counts.in_use(now, also=gone) if gone.get(arm, True)]
         competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
         found = self._evidence(task, now, len(in_use))
         arms = {
-            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(uses=uses)
+            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(uses=uses, retired=arm in gone)
             for arm, uses in zip(competing, task.beside.uses(now, competing), strict=True)
         }
         if wanted.pinned is not None:
@@ -250,8 +254,7 @@ class Routing:
         if not alerted and task.last is not None and not latest.matters_after(task.last, self.settings.valid_for_us):
             task.beat = max(now + 1, task.last.again_at(self.settings.valid_for_us, self.settings.every_us))
             return None
-        task.last = latest
-        task.beside.weights = decision.weights
+        task.last, task.beside.weights = latest, decision.weights
         left_out = len(in_use) - len(competing)
         others = f"; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
         task.seq += 1
@@ -265,6 +268,15 @@ class Routing:
             degraded=decision.degraded,
             reason=decision.reason + others,
         )
+
+    def _gone(self, task: _Task, called: F64, now: int) -> dict[int, bool]:
+        """Arms that are retired, and whether they are still listed."""
+        last = {} if task.last is None else task.last.weights
+        weights = {arm: last.get((None, *name), 0.0) for arm, name in enumerate(task.counts.arms)}
+        shares = called / max(called.sum(), 1.0)
+        ended = (task.counts.last_call + 1) * MINUTE_US
+        task.presence.weigh(now, weights, shares, ended, self.settings.retire_after_us)
+        return task.presence.gone(now)
 
     def _evidence(self, task: _Task, now: int, in_use: int) -> Evidence:
         bins = task.dated.bins(now)
@@ -280,6 +292,7 @@ class Routing:
                 "open_alerts": [alert.model_dump(mode="json") for alert in task.open_alerts.values()],
                 "dated": task.dated.state(self._through),
                 "delays": task.delays.state(self._through),
+                "presence": task.presence.state(),
                 "restarted": task.restarted,
                 "last": None if task.last is None else tuple(task.last),
                 "seq": task.seq,
@@ -303,6 +316,7 @@ class Routing:
             task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
             task.dated = DatedCounts.from_state(stored["dated"])
             task.delays = TaskDelays.from_state(stored["delays"])
+            task.presence = Presence(stored.get("presence"))
             task.restarted = dict(stored["restarted"])
             task.last = None if stored["last"] is None else Issued(*stored["last"])
             task.seq, task.due, task.beat = stored["seq"], stored["due"], stored["beat"]
