@@ -26,6 +26,11 @@ class Pattern:
         """Whether it may stand for more than one name."""
         return _WILD.search(self.text) is not None
 
+    @property
+    def regex(self) -> re.Pattern[str]:
+        """What a name must match as a whole."""
+        return self._compiled
+
     def matches(self, name: str) -> bool:
         """Whether it stands for a name."""
         return self._compiled.fullmatch(name) is not None

@@ -11,7 +11,14 @@ from flows.reports.fitting import Column, config_name, fitted
 from flows.reports.snapshot_reader import Route
 from flows.reports.words import bare, moment
 
-_COLOURS: Final = {"degraded": "red", "over_limit": "yellow", "exploring": "cyan", "pinned": "magenta"}
+_COLOURS: Final = {
+    "degraded": "red",
+    "over_limit": "yellow",
+    "silent": "yellow",
+    "exploring": "cyan",
+    "pinned": "magenta",
+    "retired": "dim",
+}
 
 
 def route_table(route: Route, width: int) -> Group:

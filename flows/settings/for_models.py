@@ -8,6 +8,7 @@ from aftercall.errors import UsageError
 from aftercall.times import duration_us
 from aftercall.vocabulary import DEFAULT_PASS_AT
 from flows.settings.loading import Settings
+from flows.settings.task_types import Task
 from flows.settings.verdicts import SourceScore
 from flows.settings.zones import zone_of
 from models.alarms.rule_alerts import NO_RULE_ALERTS, RuleAlerts
@@ -132,15 +133,23 @@ def routing_settings(settings: Settings) -> RoutingSettings:
         min_evidence=routing.min_evidence,
         memory_us=duration_us(routing.memory),
         max_arms=routing.max_arms,
-        tasks={
-            name: TaskRouting(
-                value=task.value,
-                max_cost_usd=task.max_cost_usd,
-                max_latency_ms=task.max_latency_ms,
-                pinned=task.pinned_arm,
-            )
-            for name, task in settings.task.items()
-        },
+        tasks={name: _task_routing(task) for name, task in settings.task.items()},
+    )
+
+
+def _task_routing(task: Task) -> TaskRouting:
+    allowed = task.allowed_patterns
+    return TaskRouting(
+        value=task.value,
+        latency_weight=task.latency_weight,
+        max_cost_usd=task.max_cost_usd,
+        max_latency_ms=task.max_latency_ms,
+        max_latency_p95_ms=task.max_latency_p95_ms,
+        min_success_rate=task.min_success_rate,
+        allow=None if allowed is None else tuple(one.regex for one in allowed),
+        deny=tuple(one.regex for one in task.denied_patterns),
+        pinned=task.pinned_arm,
+        segments=tuple(task.segments),
     )
 
 

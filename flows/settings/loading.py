@@ -44,8 +44,8 @@ from flows.settings.sections import (
     Section,
     Service,
     Snapshot,
-    Task,
 )
+from flows.settings.task_types import Task
 from flows.settings.texts import Texts
 from flows.settings.trust import Trust
 from flows.settings.verdicts import Verdict
@@ -146,6 +146,17 @@ class Settings(BaseSettings):
                     return f"must not have planned work on a holiday; {work}, is on {day} ({zone})"
         return None
 
+    def too_much_floor(self) -> str | None:
+        """The rule that `routing.floor` breaks by the arms that a task type names; None where none does."""
+        for name, task in sorted(self.task.items()):
+            arms = task.named_arms()
+            if self.routing.floor * len(arms) > 1:
+                return (
+                    f"floor {self.routing.floor:g} must leave at most 1 to all arms together; [task.{name}] allows "
+                    f"{len(arms)}, which is {self.routing.floor * len(arms):g}"
+                )
+        return None
+
     def deciding(self) -> dict[str, Any]:
         """The settings that decide verdicts, as plain JSON values: stored with the state, compared at resume."""
         plain = self.model_dump(mode="json")
@@ -213,6 +224,10 @@ def load(path: Path | None = None, **overrides: Mapping[str, Any]) -> Settings:
     if clash is not None:
         place = next(place for place in places if _holds(place.values, ["calendar", "planned"])).name
         raise SettingsError(f"{place}: [calendar] {clash} (take the holiday out, or plan another day)")
+    floors = settings.too_much_floor()
+    if floors is not None:
+        place = next((place for place in places if _holds(place.values, ["routing", "floor"])), places[-1]).name
+        raise SettingsError(f"{place}: routing.{floors} (lower it, or allow fewer)")
     return settings
 
 

@@ -14,21 +14,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import NoDecode
 
 from aftercall.durations import RULE, format_duration, parse_duration
-from aftercall.events import MAX_COST_USD, MAX_LATENCY_MS
 from aftercall.names import plain_name
-from aftercall.vocabulary import OTHER, RESERVED_NAMES, RESERVED_SOURCES
+from aftercall.vocabulary import RESERVED_NAMES, RESERVED_SOURCES
 from connectors.decode.aliases import Aliases, Pattern
 from connectors.files.unpacking import MOST_UNPACKED
 from connectors.kafka.cluster import OWN_KEYS, Cluster, may_be_secret
 from flows.settings.sizes import RULE as RULE_OF_SIZES
 from flows.settings.sizes import format_size, parse_size
-from flows.settings.zone_names import ZoneName
 
 _T = TypeVar("_T")
 MOST_WATCHED: Final = 16
 """Sources that are watched by themselves: each divides their share of the promise."""
-MOST_SEGMENTS: Final = 64
-"""Of a task type: each multiplies its counts."""
 
 
 def _parsed(text: object, parse: Callable[[str], _T], rule: str) -> _T:
@@ -71,14 +67,6 @@ def _distinct(names: list[str]) -> list[str]:
     return names
 
 
-def _segments(names: list[str]) -> list[str]:
-    if len(names) > MOST_SEGMENTS:
-        raise ValueError(f"must name at most {MOST_SEGMENTS}; it names {len(names)}")
-    if OTHER in names:
-        raise ValueError(f"must not name {OTHER!r}: so those are called that it does not name")
-    return names
-
-
 def _watched(names: list[str]) -> list[str]:
     if len(names) > MOST_WATCHED:
         raise ValueError(f"must name at most {MOST_WATCHED} sources; it names {len(names)} (leave out the others)")
@@ -97,13 +85,6 @@ def _source_name(name: str) -> str:
     if name in RESERVED_SOURCES:
         raise ValueError(f"must not name {name!r}: the pipeline makes the statements of that source itself")
     return name
-
-
-def _arm(text: str) -> str:
-    model, _, config = text.rpartition("/")
-    if not model or not config:
-        raise ValueError("must be 'model/config' (the part after the last slash is the config)")
-    return text
 
 
 def _counted_name(name: str) -> str:
@@ -138,7 +119,6 @@ Span = Annotated[Duration, AfterValidator(_above_zero)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Source = Annotated[Name, AfterValidator(_source_name)]
 Names = Annotated[list[Name], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
-SegmentNames = Annotated[Names, AfterValidator(_segments)]
 Sources = Annotated[list[Source], BeforeValidator(_listed), AfterValidator(_distinct), NoDecode]
 Patterns = Annotated[list[Annotated[str, AfterValidator(_pattern)]], BeforeValidator(_listed), NoDecode]
 Aliased = Annotated[dict[Name, Annotated[Name, AfterValidator(_counted_name)]], AfterValidator(_unambiguous)]
@@ -184,46 +164,6 @@ class Alias(Section):
         return {
             kind: frozenset(name for name, target in names.items() if name == target) for kind, names in kinds.items()
         }
-
-
-class Task(Section):
-    """Settings of one task type."""
-
-    horizon: Span | None = None
-    silence: Literal["success", "failure"] | None = None
-    require: Sources | None = None
-    """In place of `verdict.require`; absent: that one."""
-    value: float | None = Field(default=None, ge=0)
-    max_cost_usd: float | None = Field(default=None, ge=0, le=MAX_COST_USD)
-    max_latency_ms: float | None = Field(default=None, ge=0, le=MAX_LATENCY_MS)
-    pinned: Annotated[str, AfterValidator(_arm)] | None = None
-    segments: SegmentNames = []
-    """Those whose rates are kept, and by whose mix a change is explained; all others count as one."""
-    timezone: ZoneName = "UTC"
-    """Of the IANA database; by its clocks the hours of the week and the days of the task type are compared."""
-
-    @model_validator(mode="after")
-    def _silence_has_a_horizon(self) -> Self:
-        if self.silence is not None and self.horizon is None:
-            raise ValueError("sets silence without horizon: set the horizon after which silence counts")
-        return self
-
-    def deciding(self) -> dict[str, Any]:
-        """What decides verdicts, as plain JSON values; nothing where it only repeats the defaults."""
-        plain = self.model_dump(mode="json", include={"horizon", "silence", "require"})
-        if plain["require"] is None:  # Runs that an earlier version began have none.
-            del plain["require"]
-        if plain["horizon"] is None:
-            del plain["horizon"], plain["silence"]
-        return plain
-
-    @property
-    def pinned_arm(self) -> tuple[str, str] | None:
-        """The pinned (model, config)."""
-        if self.pinned is None:
-            return None
-        model, _, config = self.pinned.rpartition("/")
-        return model, config
 
 
 class Drift(Section):

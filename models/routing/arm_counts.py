@@ -15,8 +15,8 @@ Arm = tuple[str, str]
 """(model, config)."""
 
 SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLED, SHARED = range(8)
-"""Rows of the count matrices. Money in nano-dollars, latency in microseconds, what outcomes share in multiples of 1 /
-`GRAIN` (`models.messages.SharedTrials`): integers, so sums know no order."""
+"""Rows of the count matrices, what outcomes share in multiples of 1 / `GRAIN` (`models.messages.SharedTrials`):
+integers, so sums know no order. Cost and latency are in older states alone: `models.routing.arm_uses` has them now."""
 ROWS = 8
 ARRIVED = [SUCCESSES, FAILURES, SHARED]
 """Rows that are forgotten when an arm restarts, by the hour of arrival; of other arrivals no hours are kept."""

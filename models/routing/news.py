@@ -11,9 +11,7 @@ from aftercall.times import MINUTE_US
 from aftercall.vocabulary import OTHER
 from models.arrays import I64
 from models.messages import Closed
-
-LARGEST = 1e12
-"""One call counts for at most 1,000 USD and 11 days in means, so that integer sums cannot overflow."""
+from models.routing.beside import Feed, feeds, places
 
 
 class Entries(NamedTuple):
@@ -27,13 +25,11 @@ class Entries(NamedTuple):
 class News(NamedTuple):
     """What a message has of one task type, each as columns of counts.
 
-    `trials`: net successes, failures, calls. `values`: cost, calls with one, latency, calls with one. `shared`: what
-    trials share. `dated`: quarter of an hour of the call, net successes, failures, calls. `delays`: success, bucket of
-    the delay, verdicts.
+    `trials`: net successes, failures, calls. `shared`: what trials share. `dated`: quarter of an hour of the call, net
+    successes, failures, calls. `delays`: success, bucket of the delay, verdicts.
     """
 
     trials: Entries | None
-    values: Entries | None
     shared: Entries | None
     dated: Entries | None
     delays: Entries | None
@@ -50,27 +46,31 @@ class Cursor:
 NO_NEWS = News(*(None,) * len(News._fields))
 
 
-def by_task(closed: Closed, number: Callable[[list[tuple[str, str, str]]], list[int]]) -> dict[str, News]:
-    """The entries of each task type.
+def by_task(
+    closed: Closed, number: Callable[[list[tuple[str, str, str]]], list[int]], *, with_segments: bool
+) -> tuple[dict[str, News], dict[str, Feed]]:
+    """The entries of each task type, and what weighs beside them.
 
     Args:
         closed: the message.
         number: gives the arm's number of each group, of which none is folded.
+        with_segments: whether trials by segment are read.
     """
-    tables: tuple[Any, ...] = (closed.trials, closed.values, closed.shared, closed.dated, closed.delays)
-    task_names, task_of, arm_of = _codes(closed.names, [table.code for table in tables], number)
+    tables: tuple[Any, ...] = (closed.trials, closed.shared, closed.dated, closed.delays)
+    codes = [closed.trials.code, closed.values.code, *(table.code for table in tables[1:])]
+    task_names, task_of, arm_of = _codes(closed.names, codes, number)
     split = [
         _split(task_names, task_of[table.code], arm_of[table.code], table.minute, counts)
         for table, counts in zip(tables, _columns(closed), strict=True)
     ]
-    return {name: News(*(table.get(name) for table in split)) for name in task_names}
+    news = {name: News(*(table.get(name) for table in split)) for name in task_names}
+    return news, feeds(closed, task_names, task_of, arm_of, with_segments=with_segments)
 
 
 def _columns(closed: Closed) -> list[tuple[I64, ...]]:
-    trials, values, dated, delays = closed.trials, closed.values, closed.dated, closed.delays
+    trials, dated, delays = closed.trials, closed.dated, closed.delays
     columns = (
         (trials.successes, trials.failures, trials.calls),
-        (*_whole(values.cost_usd, 1e9), *_whole(values.latency_ms, 1e3)),
         (closed.shared.excess,),
         (dated.quarter, dated.successes, dated.failures, dated.calls),
         (delays.success, delays.bucket, delays.count),
@@ -97,21 +97,11 @@ def _in_order(*codes: Any) -> Iterable[int]:
     return ordered
 
 
-def _whole(values: Any, unit: float) -> tuple[I64, I64]:
-    known = ~np.isnan(values)
-    scaled = np.where(known, np.minimum(np.round(np.nan_to_num(values) * unit), LARGEST), 0.0)
-    return scaled.astype(np.int64), known.astype(np.int64)
-
-
 def _split(task_names: list[str], tasks: I64, arms: I64, minutes: Any, counts: tuple[I64, ...]) -> dict[str, Entries]:
-    order = np.argsort(tasks, kind="stable")
-    bounds = np.searchsorted(tasks[order], np.arange(len(task_names) + 1))
-    entries = {}
-    for index, name in enumerate(task_names):
-        rows = order[bounds[index] : bounds[index + 1]]
-        if rows.shape[0]:
-            entries[name] = Entries(arms[rows], minutes[rows].astype(np.int64), tuple(c[rows] for c in counts))
-    return entries
+    return {
+        name: Entries(arms[rows], minutes[rows].astype(np.int64), tuple(c[rows] for c in counts))
+        for name, rows in places(task_names, tasks).items()
+    }
 
 
 def up_to(now: int | None, entries: Entries | None, start: int) -> tuple[Entries | None, int]:

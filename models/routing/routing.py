@@ -7,37 +7,38 @@ summed in integers per hour, and every issue happens at an instant that the minu
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import numpy as np
 
 from aftercall.records import Alert, Recommendation
-from aftercall.times import HOUR_US, MINUTE_US, NEVER, QUARTER_US, to_datetime, to_us
+from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import CONTRACT, EVERY_TASK, OTHER
 from models.arrays import F64, I64
 from models.messages import Closed, Group, Restart
 from models.routing.arm_counts import (
     CALLED,
-    COST,
-    COSTED,
     FAILURES,
-    LATENCY,
     NEVER_CALLED,
     SHARED,
     SUCCESSES,
-    TIMED,
     ArmCounts,
 )
+from models.routing.arm_uses import of_version_3
+from models.routing.beside import NO_FEED, Beside
 from models.routing.dated_counts import DatedCounts
 from models.routing.evidence import Evidence, evidence, memory
+from models.routing.facts import ArmFacts
 from models.routing.issued import Issued
 from models.routing.migrations import with_counts_of_calls, with_dated_counts, with_shared_outcomes
 from models.routing.news import NO_NEWS, Cursor, Entries, News, by_task, up_to
-from models.routing.recommendation import ArmFacts, TaskRouting, decide
+from models.routing.recommendation import decide
+from models.routing.settings import RoutingSettings
+from models.routing.silence import stops_feedback
 from models.routing.task_delays import TaskDelays
+from models.routing.wanted import TaskRouting
 from models.state import Migrations
 from models.stats.dispersion import GRAIN
 
@@ -51,43 +52,22 @@ RECOVERED = "current_after"
 """Evidence that an alert was closed because the change is over, not because it has become normal."""
 OUTCOMES = "success_rate"
 """The metric of alerts that reset arms and call them degraded; others are about latency and cost."""
+NO_ARM = -1
+"""Index of a pinned arm that was never called."""
 
 
-@dataclass(frozen=True)
-class RoutingSettings:
-    """Times in microseconds of event time.
-
-    Attributes:
-        every_us: weigh at multiples of this, where anything came, and issue what matters.
-        valid_for_us: life of a recommendation.
-        floor: least weight of an arm within its limits, in [0, 1).
-        min_evidence: resolved calls that share no unit, below which an arm is still `exploring`.
-        memory_us: longest time constant with which older calls lose weight (`evidence.memory`); arms not called for
-            this long are dropped.
-        max_arms: how many arms of a task type compete, those with most calls: a config that is a hash makes thousands.
-        tasks: what each task type asks for.
-    """
-
-    every_us: int = QUARTER_US
-    valid_for_us: int = 6 * HOUR_US
-    floor: float = 0.0
-    min_evidence: int = 30
-    memory_us: int = 7 * 24 * HOUR_US
-    max_arms: int = 200
-    tasks: Mapping[str, TaskRouting] = field(default_factory=dict)
-
-
-_ROWS = {"trials": (SUCCESSES, FAILURES, CALLED), "values": (COST, COSTED, LATENCY, TIMED), "shared": (SHARED,)}
+_ROWS = {"trials": (SUCCESSES, FAILURES, CALLED), "shared": (SHARED,)}
 """Which rows of `ArmCounts` these columns of `News` are."""
 
 
 class _Task:
     """Counts, open alerts and issue counter of one task type."""
 
-    def __init__(self, memory_us: int) -> None:
+    def __init__(self, memory_us: int, wanted: TaskRouting) -> None:
         self.counts = ArmCounts(memory_us)
         self.dated = DatedCounts()
         self.delays = TaskDelays()
+        self.beside = Beside(memory_us, wanted)
         self.open_alerts: dict[str, Alert] = {}
         self.restarted: dict[int, int] = {}
         """By arm when it was last restarted, us."""
@@ -107,6 +87,7 @@ class _Task:
         """Count only outcomes of calls of an arm that were made from `since` on; both us."""
         self.counts.forget_before(arm, since)
         self.dated.restart(arm, since, now)
+        self.beside.forget_before(arm, since)
         self.restarted[arm] = now
 
 
@@ -134,7 +115,8 @@ class Routing:
             moved by `MATTERS`, a status or what is degraded has changed, or half the life of the last one is over; and
             at the end of every minute with an alert of that task type.
         """
-        news = by_task(closed, self._number)
+        declared = any(task.segments for task in self.settings.tasks.values())
+        news, beside = by_task(closed, self._number, with_segments=declared)
         end = max(closed.through * MINUTE_US, self._through)
         acts_by_task: dict[str, list[tuple[int, Alert | Restart]]] = {}
         for alert in alerts:
@@ -151,23 +133,26 @@ class Routing:
         owing = (name for name, task in self._tasks.items() if NEVER < task.next <= end)
         issued: list[Recommendation] = []
         for name in sorted({*news, *acts_by_task, *owing} - {OTHER}):
-            task = self._tasks.get(name)
-            if task is None:
-                task = self._tasks[name] = _Task(self.settings.memory_us)
+            task = self._task(name)
+            task.beside.feed(beside.get(name, NO_FEED))
             issued += self._advance(name, task, news.get(name, NO_NEWS), acts_by_task.get(name, []), end)
         self._through = end
         issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
         return issued
 
+    def _task(self, name: str) -> _Task:
+        task = self._tasks.get(name)
+        if task is None:
+            wanted = self.settings.tasks.get(name, TaskRouting())
+            task = self._tasks[name] = _Task(self.settings.memory_us, wanted)
+        return task
+
     def _number(self, groups: list[Group]) -> list[int]:
         """The arms' numbers within their task types."""
         numbers, tasks = [], set()
         for name, model, config in groups:
-            task = self._tasks.get(name)
-            if task is None:
-                task = self._tasks[name] = _Task(self.settings.memory_us)
             tasks.add(name)
-            numbers.append(task.counts.index_of((model, config)))
+            numbers.append(self._task(name).counts.index_of((model, config)))
         for name in tasks:
             self._tasks[name].counts.make_room()
         return numbers
@@ -185,6 +170,7 @@ class Routing:
             while instants and instants[0] <= now:
                 instants.popleft()
             self._read_up_to(now, task, news, cursor)
+            task.beside.advance(now)
             alerted = acted = False
             while cursor.acts < len(acts) and acts[cursor.acts][0] <= now:
                 act = acts[cursor.acts][1]
@@ -199,6 +185,7 @@ class Routing:
                 if recommendation is not None:
                     yield recommendation
         self._read_up_to(None, task, news, cursor)
+        task.beside.advance(None)
 
     def _instants(self, news: News, acts: list[tuple[int, Any]]) -> list[int]:
         instants = {at for at, _ in acts}
@@ -246,18 +233,25 @@ class Routing:
         in_use = task.counts.in_use(now)
         competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
         found = self._evidence(task, now, len(in_use))
-        arms = {task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm) for arm in competing}
+        arms = {
+            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(uses=uses)
+            for arm, uses in zip(competing, task.beside.uses(now, competing), strict=True)
+        }
         if wanted.pinned is not None:
             arms.setdefault(wanted.pinned, ArmFacts())
         if not arms:
             return None
+        index = dict(zip((task.counts.arms[one] for one in competing), competing, strict=True))
+        shares = task.beside.shares(now, [index.get(arm, NO_ARM) for arm in sorted(arms)])
         alerts = list(task.open_alerts.values())
-        decision = decide(arms, alerts, wanted, self.settings.floor, self.settings.min_evidence)
+        floor, least = self.settings.floor, self.settings.min_evidence
+        decision = decide(arms, alerts, wanted, floor, least, task.beside.weights, shares, name)
         latest = Issued.of(now, decision)
         if not alerted and task.last is not None and not latest.matters_after(task.last, self.settings.valid_for_us):
             task.beat = max(now + 1, task.last.again_at(self.settings.valid_for_us, self.settings.every_us))
             return None
         task.last = latest
+        task.beside.weights = decision.weights
         left_out = len(in_use) - len(competing)
         others = f"; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
         task.seq += 1
@@ -267,7 +261,7 @@ class Routing:
             task_type=name,
             issued_at=issued_at,
             valid_until=issued_at + timedelta(microseconds=self.settings.valid_for_us),
-            segments=[{"segment": None, "arms": decision.arms}],
+            segments=decision.segments,
             degraded=decision.degraded,
             reason=decision.reason + others,
         )
@@ -282,6 +276,7 @@ class Routing:
         tasks = {
             name: {
                 "evidence": task.counts.state(),
+                "beside": task.beside.state(),
                 "open_alerts": [alert.model_dump(mode="json") for alert in task.open_alerts.values()],
                 "dated": task.dated.state(self._through),
                 "delays": task.delays.state(self._through),
@@ -301,7 +296,9 @@ class Routing:
         routing = cls(settings)
         routing._through = plain["through"]
         for name, stored in plain["tasks"].items():
-            task = routing._tasks[name] = _Task(settings.memory_us)
+            task = routing._task(name)
+            beside = stored.get("beside") or {"uses": of_version_3(stored["evidence"])}
+            task.beside = Beside(settings.memory_us, settings.tasks.get(name, TaskRouting()), beside)
             task.counts = ArmCounts.from_state(stored["evidence"], settings.memory_us)
             task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
             task.dated = DatedCounts.from_state(stored["dated"])
@@ -337,6 +334,10 @@ def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
     ]
     concerns = alert.task_type != EVERY_TASK or bool(arms)
     if alert.metric != OUTCOMES or (alert.model is None and alert.config is None) or not concerns:
+        if concerns and alert.state != "closed" and stops_feedback(alert):
+            task.open_alerts[alert.alert_id] = alert
+        else:
+            task.open_alerts.pop(alert.alert_id, None)
         return concerns
     if alert.state == "closed":
         task.open_alerts.pop(alert.alert_id, None)
@@ -374,10 +375,8 @@ def _some_hours_before(now: int) -> int:
 
 
 def _facts(counts: list[float], found: Evidence, arm: int) -> ArmFacts:
-    cost = counts[COST] / counts[COSTED] / 1e9 if counts[COSTED] > 0 else None
-    latency = counts[LATENCY] / counts[TIMED] / 1e3 if counts[TIMED] > 0 else None
     arrived = counts[SUCCESSES] + counts[FAILURES]
     # Whatever outcomes share, they are one at least.
     effect = min(1 + counts[SHARED] / GRAIN / arrived, max(arrived, 1.0)) if arrived > 0 else 1.0
     successes, failures, share = (float(of[arm]) for of in found[:3])
-    return ArmFacts(successes, failures, cost, counts[COSTED], latency, counts[TIMED], effect / share)
+    return ArmFacts(successes, failures, effect / share)

@@ -19,7 +19,7 @@ Verdict = Literal["pending", "success", "failure", "expired"]
 AlertState = Literal["opened", "updated", "closed"]
 Severity = Literal["info", "warning", "critical"]
 Direction = Literal["up", "down"]
-ArmStatus = Literal["ok", "exploring", "degraded", "over_limit", "pinned"]
+ArmStatus = Literal["ok", "exploring", "degraded", "over_limit", "pinned", "silent", "retired"]
 
 DEAD_LETTER_REASONS: dict[str, str] = {
     "not_utf8": "the bytes are not UTF-8",
@@ -182,8 +182,8 @@ class Arm(Part):
     rate: Share | None = Field(description="success rate believed now; null without evidence")
     rate_low: Share | None
     rate_high: Share | None
-    n: int = Field(ge=0, description="resolved calls behind the rate, older ones discounted")
-    status: ArmStatus
+    n: int = Field(ge=0, description="resolved calls of the segment behind the rate, older ones discounted")
+    status: ArmStatus = Field(description="the first that holds: pinned, retired, over_limit, silent, degraded, ...")
 
 
 class Segment(Part):

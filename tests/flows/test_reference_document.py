@@ -25,7 +25,8 @@ from aftercall import (
 )
 from flows.settings.golden import Golden
 from flows.settings.loading import Settings, load
-from flows.settings.sections import Section, Task
+from flows.settings.sections import Section
+from flows.settings.task_types import Task
 from flows.settings.verdicts import SourceScore
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")

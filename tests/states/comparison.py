@@ -78,14 +78,19 @@ OF_ONE_CAUSE: Final = ("drift", "quantile", "shift")
 in full or more, and 0027, which had an alert for each metric: `assert_alarms_alike` compares."""
 
 
+OF_SILENCE: Final = "silence"
+"""No kind: the same of recommendations alone, of one from before decision 0056, which did not hold who was silent."""
+
+
 def _where(name: str, kinds: Sequence[str]) -> str:
     """Which rows of a table are compared where alerts of `kinds` are not: recommendations follow each alert."""
     of_kinds, of_rates = f"kind IN {('', 'none', *kinds)}", "false" if "drift" in kinds else "true"
+    volumes = "kind = 'volume' OR contains(other_alarms::VARCHAR, 'volume')" if OF_SILENCE in kinds else "false"
     return {
         "alerts": f"NOT {of_kinds}",
         "digests": of_rates,
         "suspicions": of_rates,
-        "recommendations": f"task_type NOT IN (SELECT task_type FROM alerts WHERE {of_kinds})",
+        "recommendations": f"task_type NOT IN (SELECT task_type FROM alerts WHERE {of_kinds} OR {volumes})",
     }.get(name, "true")
 
 

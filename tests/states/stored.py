@@ -13,7 +13,7 @@ from connectors.segments.folder import SegmentFolder
 from flows.dataflow.stored_state import Keeping, Loaded, Tracked
 from models.join import merged_shard
 from models.state import Envelopes
-from states.comparison import OF_ONE_CAUSE, OF_VOLUMES
+from states.comparison import OF_ONE_CAUSE, OF_SILENCE, OF_VOLUMES
 
 _RESUMES = """
 SELECT min(coalesce(fronts.worker_frontier, exs.resume_epoch)) FROM exs LEFT JOIN fronts USING (ex_num)
@@ -145,12 +145,19 @@ def weighs_bursts(out: Path) -> bool:
     return "bursts" in (state.plain()["rates"].get("units") or {})
 
 
+def knows_silence(out: Path) -> bool:
+    """Whether routing has so far held which arms are silent, and the weights that they had (decision 0056)."""
+    (state,) = states(out, "outcomes.routing")
+    return all("beside" in task for task in state.plain()["tasks"].values())
+
+
 def apart(out: Path) -> tuple[str, ...]:
     """Kinds of alerts of which what is stored is not what this code would have made of the same input."""
     volumes = () if knows_lumps(out) and holds_days(out) else OF_VOLUMES
     alike = joins_alarms(out) and knows_own_days(out) and knows_known_moments(out)
     alike = alike and counts_shared(out) and weighs_bursts(out)
-    return volumes if alike else (*volumes, *OF_ONE_CAUSE)
+    silence = () if knows_silence(out) else (OF_SILENCE,)
+    return (*volumes, *silence) if alike else (*volumes, *silence, *OF_ONE_CAUSE)
 
 
 def _newest(part: Path, epoch: int) -> Iterator[State]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings.for_models import join_rules
+from flows.settings.for_models import join_rules, routing_settings
 from flows.settings.loading import Settings, SettingsError, load
 from models.join import JoinRules
 
@@ -25,6 +25,31 @@ def refused(folder: Path, text: str) -> str:
     assert caught.value.__cause__ is None
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_what_a_task_type_asks_of_routing_reaches_it(tmp_path: Path) -> None:
+    file = tmp_path / "aftercall.toml"
+    file.write_text(
+        """
+        [task.support]
+        value = 2
+        latency_weight = 0.1
+        max_cost_usd = 0.5
+        max_latency_ms = 900
+        max_latency_p95_ms = 2000
+        min_success_rate = 0.8
+        allow = ["openai/*", "small/v1"]
+        deny = ["*/beta-?"]
+        segments = ["long", "short"]
+        """
+    )
+    asked = routing_settings(load(file)).tasks["support"]
+    numbers = (asked.value, asked.latency_weight, asked.max_cost_usd, asked.max_latency_ms, asked.max_latency_p95_ms)
+    assert numbers == (2, 0.1, 0.5, 900, 2000)
+    assert (asked.min_success_rate, asked.segments) == (0.8, ("long", "short"))
+    served = {("openai/gpt-x", "v2"): True, ("openai/gpt-x", "beta-1"): False, ("small", "v1"): True}
+    served |= {("small", "v2"): False, ("large", "v1"): False, ("openai/gpt-x", "beta-12"): True}
+    assert {arm: asked.allows(arm) for arm in served} == served
 
 
 def test_every_default_of_the_reference_stands_without_a_file() -> None:
@@ -146,6 +171,28 @@ def test_the_environment_reaches_nested_keys_lists_and_json(monkeypatch: pytest.
         ('[task.support]\nsilence = "success"', ["[task.support] sets silence without horizon"]),
         ('[task.support]\nsilence = "maybe"\nhorizon = "1d"', ["task.support.silence must be 'success' or 'failure'"]),
         ('[task.support]\npinned = "gpt"', ["task.support.pinned must be 'model/config'", "'gpt'"]),
+        (
+            '[task.a]\npinned = "large/v1"\ndeny = ["large/*"]',
+            ["[task.a] pins 'large/v1', which 'large/*' denies", "correct one of its keys"],
+        ),
+        ('[task.a]\npinned = "large/v1"\nallow = ["small/*"]', ["[task.a] pins 'large/v1', which is not allowed"]),
+        (
+            '[task.a]\nallow = ["large/v1", "small/v1"]\ndeny = ["large/*"]',
+            ["[task.a] allows 'large/v1' and denies it by 'large/*'"],
+        ),
+        ('[task.a]\nallow = ["large/*"]\ndeny = ["l*"]', ["[task.a] allows 'large/*' and denies it by 'l*'"]),
+        ('[task.a]\ndeny = ["*"]', ["[task.a] denies every arm by '*'"]),
+        ("[task.a]\nallow = []", ["task.a.allow must name at least one arm"]),
+        ('[task.a]\nallow = ["large"]', ["task.a.allow must hold 'model/config'", "'large' is not"]),
+        ("[task.a]\nmin_success_rate = 80", ["task.a.min_success_rate must be less than or equal to 1; got 80"]),
+        ("[task.a]\nlatency_weight = 0.1", ["[task.a] sets latency_weight without value"]),
+        ("[task.a]\nmax_latency_p95 = 1", ["task.a.max_latency_p95 is no setting", "did you mean max_latency_p95_ms?"]),
+        ("[routing]\nfloor = -0.1", ["routing.floor must be greater than or equal to 0; got -0.1"]),
+        ("[routing]\nfloor = 1.5", ["routing.floor must be less than or equal to 0.5; got 1.5"]),
+        (
+            '[routing]\nfloor = 0.4\n[task.a]\nallow = ["a/x", "b/x", "c/x", "d/*"]',
+            ["routing.floor 0.4 must leave at most 1 to all arms together", "[task.a] allows 3, which is 1.2"],
+        ),
         ("[verdict.source.call]\npass_at = 1", ["verdict.source.call", "'call'", "itself"]),
         ("[verdict.source.silence]", ["'silence'", "itself"]),
         ('[verdict]\nprecedence = ["judge", "call"]', ["verdict.precedence", "'call'"]),
