@@ -7,11 +7,20 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aftercall.times import MINUTE_US
-from models.arrays import F64, I8, I32, I64, Bools
+from models.arrays import F64, I8, I16, I32, I64, Bools
 from models.columns.group_sums import total
-from models.groups.sums import sum_responses, sum_trials, trials_by_delay, trials_by_source
-from models.messages import Closed, Responses, TrialDeltas, Values
-from models.side_messages import DatedTrials
+from models.messages import (
+    NO_DELAYS,
+    NO_RESPONSES,
+    NO_SLICES,
+    Closed,
+    Responses,
+    SliceTrials,
+    TrialDelays,
+    TrialDeltas,
+    Values,
+)
+from models.side_messages import NO_DATED, DatedTrials
 from models.stats.minute_delays import bucket_of
 
 TASK: Final = "t"
@@ -43,9 +52,7 @@ def closed(arms: tuple[str, ...], calls: Calls, known: Known, through: int) -> C
     sent, of = place[calls.arm], place[known.arm]
     at, came, success = calls.minute.astype(np.int32), known.minute.astype(np.int32), known.success.astype(np.int8)
     rows = _trials(sent, at, of, came, success)
-    ones = np.ones(len(of), np.int32)
-    bucket = bucket_of(known.minute - known.called)
-    responses = sum_responses(Responses(of, came, np.zeros(len(of), np.int32), success, bucket, ones, ones))
+    responses, delays, slices = _said(of, came, success, bucket_of(known.minute - known.called))
     n = len(sent)
     values = Values(
         sent, at, at.astype(np.int64) * MINUTE_US, np.arange(n, dtype=np.uint64),
@@ -54,11 +61,11 @@ def closed(arms: tuple[str, ...], calls: Calls, known: Known, through: int) -> C
     return Closed(
         through,
         [(TASK, name, "default") for name in names],
-        sum_trials(rows),
+        _summed(rows),
         values,
         ("tests",),
-        delays=trials_by_delay(responses),
-        slices=trials_by_source(responses),
+        delays=delays,
+        slices=slices,
         responses=responses,
         dated=_dated(rows, np.concatenate((known.called, calls.minute))),
     )
@@ -75,7 +82,31 @@ def _trials(sent: I32, at: I32, of: I32, came: I32, success: I8) -> TrialDeltas:
     )  # fmt: skip
 
 
+def _summed(rows: TrialDeltas) -> TrialDeltas:
+    if not len(rows.code):
+        return rows
+    first, sums = total((rows.minute, rows.code), rows[2:])
+    return TrialDeltas(rows.code[first], rows.minute[first], *sums)
+
+
+def _said(of: I32, came: I32, success: I8, bucket: I16) -> tuple[Responses, TrialDelays, SliceTrials]:
+    """Statements, all by one source, each of which decides; and their sums by delay and by source."""
+    if not len(of):
+        return NO_RESPONSES, NO_DELAYS, NO_SLICES
+    ones = np.ones(len(of), np.int32)
+    first, (count,) = total((came, of, success, bucket), (ones,))
+    codes, minutes, good, late = of[first], came[first], success[first], bucket[first]
+    source = np.zeros(len(codes), np.int32)
+    responses = Responses(codes, minutes, source, good, late, count, count)
+    delays = TrialDelays(codes, minutes, good, late, count)
+    first, (count,) = total((came, of, success), (ones,))
+    source = np.zeros(len(count), np.int32)
+    return responses, delays, SliceTrials(of[first], came[first], source, success[first], count)
+
+
 def _dated(rows: TrialDeltas, called: I64) -> DatedTrials:
+    if not len(called):
+        return NO_DATED
     quarter = (called // QUARTER).astype(np.int32)
     first, sums = total((rows.minute, rows.code, quarter), (rows.successes, rows.failures, rows.calls))
     return DatedTrials(rows.code[first], rows.minute[first], quarter[first], *sums)
