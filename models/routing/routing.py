@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from aftercall.records import Alert, Recommendation
-from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
+from aftercall.times import MINUTE_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import CONTRACT, EVERY_TASK, OTHER
 from models.arrays import F64, I64
 from models.messages import Closed, Group, Restart
+from models.routing.acts import apply_alert, apply_restart
 from models.routing.arm_counts import (
     CALLED,
     FAILURES,
-    NEVER_CALLED,
     SHARED,
     SUCCESSES,
     ArmCounts,
@@ -37,7 +37,7 @@ from models.routing.news import NO_NEWS, Cursor, Entries, News, by_task, up_to
 from models.routing.presence import Presence
 from models.routing.recommendation import decide
 from models.routing.settings import RoutingSettings
-from models.routing.silence import stops_feedback
+from models.routing.task import Task
 from models.routing.task_delays import TaskDelays
 from models.routing.wanted import TaskRouting
 from models.state import Migrations
@@ -45,52 +45,12 @@ from models.stats.dispersion import GRAIN
 
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
-KEPT_AFTER_CHANGE_US = 2 * HOUR_US
-"""Calls whose outcomes stay when an arm restarts and it is not known since when."""
-RESTARTED_ONCE_IN_US = 12 * HOUR_US
-"""An arm is restarted once in this time, unless an alert opens."""
-RECOVERED = "current_after"
-"""Evidence that an alert was closed because the change is over, not because it has become normal."""
-OUTCOMES = "success_rate"
-"""The metric of alerts that reset arms and call them degraded; others are about latency and cost."""
 NO_ARM = -1
 """Index of a pinned arm that was never called."""
 
 
 _ROWS = {"trials": (SUCCESSES, FAILURES, CALLED), "shared": (SHARED,)}
 """Which rows of `ArmCounts` these columns of `News` are."""
-
-
-class _Task:
-    """Counts, open alerts and issue counter of one task type."""
-
-    def __init__(self, memory_us: int, wanted: TaskRouting) -> None:
-        self.counts = ArmCounts(memory_us)
-        self.beside = Beside(memory_us, wanted)
-        self.dated = DatedCounts()
-        self.delays = TaskDelays()
-        self.presence = Presence()
-        self.open_alerts: dict[str, Alert] = {}
-        self.restarted: dict[int, int] = {}
-        """By arm when it was last restarted, us."""
-        self.last: Issued | None = None
-        self.beat = NEVER
-        """When the last recommendation is issued again for the sake of those who still ask, as it has not changed."""
-        self.seq = 0
-        self.due = NEVER
-        """The boundary at which what came since the last look is weighed."""
-
-    @property
-    def next(self) -> int:
-        """The next instant at which evidence is weighed, if nothing comes before it; `NEVER` for none."""
-        return min((at for at in (self.due, self.beat) if at > NEVER), default=NEVER)
-
-    def restart(self, arm: int, since: int, now: int) -> None:
-        """Count only outcomes of calls of an arm that were made from `since` on; both us."""
-        self.counts.forget_before(arm, since)
-        self.dated.restart(arm, since, now)
-        self.beside.forget_before(arm, since)
-        self.restarted[arm] = now
 
 
 class Routing:
@@ -101,7 +61,7 @@ class Routing:
 
     def __init__(self, settings: RoutingSettings) -> None:
         self.settings = settings
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, Task] = {}
         self._through = NEVER
 
     def close(self, closed: Closed, alerts: list[Alert], restarts: Sequence[Restart] = ()) -> list[Recommendation]:
@@ -142,11 +102,11 @@ class Routing:
         issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
         return issued
 
-    def _task(self, name: str) -> _Task:
+    def _task(self, name: str) -> Task:
         task = self._tasks.get(name)
         if task is None:
             wanted = self.settings.tasks.get(name, TaskRouting())
-            task = self._tasks[name] = _Task(self.settings.memory_us, wanted)
+            task = self._tasks[name] = Task(self.settings.memory_us, wanted)
         return task
 
     def _number(self, groups: list[Group]) -> list[int]:
@@ -160,7 +120,7 @@ class Routing:
         return numbers
 
     def _advance(
-        self, name: str, task: _Task, news: News, acts: list[tuple[int, Alert | Restart]], end: int
+        self, name: str, task: Task, news: News, acts: list[tuple[int, Alert | Restart]], end: int
     ) -> Iterator[Recommendation]:
         acts.sort(key=lambda dated: dated[0])
         cursor = Cursor()
@@ -177,9 +137,9 @@ class Routing:
             while cursor.acts < len(acts) and acts[cursor.acts][0] <= now:
                 act = acts[cursor.acts][1]
                 if isinstance(act, Alert):
-                    alerted |= _apply_alert(task, act, now)
+                    alerted |= apply_alert(task, act, now)
                 else:
-                    acted |= _apply_restart(task, act, now)
+                    acted |= apply_restart(task, act, now)
                 cursor.acts += 1
             if alerted or acted or NEVER < task.next <= now:
                 task.due = task.beat = NEVER
@@ -201,7 +161,7 @@ class Routing:
         boundary: I64 = -(-((minutes + 1) * MINUTE_US) // every) * every
         return boundary
 
-    def _read_up_to(self, now: int | None, task: _Task, news: News, cursor: Cursor) -> None:
+    def _read_up_to(self, now: int | None, task: Task, news: News, cursor: Cursor) -> None:
         """Read on up to the minutes that end by `now`; hour by hour, because sums by arrival share the open hour."""
         parts: list[tuple[Entries, tuple[int, ...]]] = []
         for kind, (of, entries) in enumerate(zip(News._fields, news, strict=True)):
@@ -229,7 +189,7 @@ class Routing:
                     counts = tuple(column[cut] for column in part.counts)
                     task.counts.add(part.arms[cut], part.minutes[cut], rows, counts)
 
-    def _weigh(self, name: str, task: _Task, now: int, *, alerted: bool) -> Recommendation | None:
+    def _weigh(self, name: str, task: Task, now: int, *, alerted: bool) -> Recommendation | None:
         """The recommendation of this instant, where it matters."""
         wanted = self.settings.tasks.get(name, TaskRouting())
         counts = task.counts.at(now)
@@ -269,7 +229,7 @@ class Routing:
             reason=decision.reason + others,
         )
 
-    def _gone(self, task: _Task, called: F64, now: int) -> dict[int, bool]:
+    def _gone(self, task: Task, called: F64, now: int) -> dict[int, bool]:
         """Arms that are retired, and whether they are still listed."""
         last = {} if task.last is None else task.last.weights
         weights = {arm: last.get((None, *name), 0.0) for arm, name in enumerate(task.counts.arms)}
@@ -278,7 +238,7 @@ class Routing:
         task.presence.weigh(now, weights, shares, ended, self.settings.retire_after_us)
         return task.presence.gone(now)
 
-    def _evidence(self, task: _Task, now: int, in_use: int) -> Evidence:
+    def _evidence(self, task: Task, now: int, in_use: int) -> Evidence:
         bins = task.dated.bins(now)
         lasting = memory(bins, in_use, now, self.settings.memory_us)
         return evidence(bins, len(task.counts.arms), now, lasting, task.delays.shares(now))
@@ -334,58 +294,6 @@ def _most_called(arms: list[int], calls: F64, most: int) -> list[int]:
 def _minute_end(alert: Alert) -> int:
     at = to_us(alert.closed_at or alert.updated_at)
     return -(-at // MINUTE_US) * MINUTE_US
-
-
-def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
-    """Take in an alert; returns whether it concerns the task type: one on all of them only where it has such an arm."""
-    arms = [
-        index
-        for index, (model, config) in enumerate(task.counts.arms)
-        # An arm that is called later in this message is not known yet.
-        if task.counts.last_call[index] != NEVER_CALLED
-        and alert.model in {None, model}
-        and alert.config in {None, config}
-    ]
-    concerns = alert.task_type != EVERY_TASK or bool(arms)
-    if alert.metric != OUTCOMES or (alert.model is None and alert.config is None) or not concerns:
-        if concerns and alert.state != "closed" and stops_feedback(alert):
-            task.open_alerts[alert.alert_id] = alert
-        else:
-            task.open_alerts.pop(alert.alert_id, None)
-        return concerns
-    if alert.state == "closed":
-        task.open_alerts.pop(alert.alert_id, None)
-        if RECOVERED not in alert.evidence:
-            return True
-        # The bad hours would hold back an arm that is well again; when it recovered is unknown, so the last ones stay.
-        since = _some_hours_before(now)
-    else:
-        task.open_alerts[alert.alert_id] = alert
-        since = _some_hours_before(now) if alert.changed_at is None else to_us(alert.changed_at)
-    for index in arms:
-        if alert.state != "updated" or _may_restart(task, index, now):
-            task.restart(index, since, now)
-    return True
-
-
-def _apply_restart(task: _Task, restart: Restart, now: int) -> bool:
-    """Restart an arm without an alert; returns whether it was done."""
-    _, model, config = restart.group
-    arm = task.counts.number((model, config))
-    # An arm that is called later in this message is not known yet.
-    if arm is None or task.counts.last_call[arm] == NEVER_CALLED or not _may_restart(task, arm, now):
-        return False
-    task.restart(arm, restart.changed_at, now)
-    return True
-
-
-def _may_restart(task: _Task, arm: int, now: int) -> bool:
-    """Whether it may without an alert that opens: what is found wrongly must not be found wrongly again at once."""
-    return now - task.restarted.get(arm, NEVER) >= RESTARTED_ONCE_IN_US
-
-
-def _some_hours_before(now: int) -> int:
-    return (now - KEPT_AFTER_CHANGE_US) // HOUR_US * HOUR_US
 
 
 def _facts(counts: list[float], found: Evidence, arm: int) -> ArmFacts:
