@@ -4,7 +4,8 @@
 
 Installs inspect-ai in an environment of its own, reads the sample sets that lie inside that package, asks the example
 agent their questions and writes them back; then exports the example suite as a task, has Inspect run it, and compares
-its log with our own run. It ends with 1 where anything differs. No model is asked, and nothing is fetched but packages.
+its log, as `.eval` and as JSON, with our own run. It ends with 1 where anything differs. No model is asked, and
+nothing is fetched but packages.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final
 from aftercall.evals.reading import read_cases
 from connectors.agents.naming import agent_named
 from connectors.suites import inspect_ai
+from connectors.suites.foreign_case import ForeignRun
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 INSPECT: Final = "inspect-ai==0.3.285"
@@ -87,12 +89,18 @@ def task_run_by_inspect(python: str, folder: Path) -> int:
     found: dict[str, Any] = json.loads(printed(python, script, "samples.jsonl", "suite.py", "logs", cwd=place))
     assert found["status"] == "success", found
     assert [one["id"] for one in found["samples"]] == [case.id for case in read_cases(place / "cases.jsonl")]
-    theirs = inspect_ai.log_in(place / found["log"])
+    theirs, packed = inspect_ai.log_in(place / found["log"]), inspect_ai.log_in(place / found["eval"])
+    assert [scores_of(packed), packed.started_at] == [scores_of(theirs), theirs.started_at], "the two forms of one log"
     scored = json.loads(printed(*ours, "run", "cases.jsonl", "--agent", "support:answer", "--json", cwd=place))
     failed = {one["id"] for one in scored["failure_details"]}
     assert {one.case_id for one in theirs.results if not one.passed} == failed
     assert failed
     return len(theirs.results)
+
+
+def scores_of(run: ForeignRun) -> list[tuple[str, int, float | None, str | None]]:
+    """What a run says of each case, in one order: a log as `.eval` has its own."""
+    return sorted((one.case_id, one.repeat, one.score, one.error) for one in run.results)
 
 
 if __name__ == "__main__":

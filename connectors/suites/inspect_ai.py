@@ -1,6 +1,7 @@
 """Reads and writes samples of Inspect AI, writes a task that asks our agent, and reads logs.
 
-Formats of inspect-ai 0.3 (`inspect_ai.dataset.Sample`; logs of version 2 as JSON, from `inspect log convert`).
+Formats of inspect-ai 0.3 (`inspect_ai.dataset.Sample`; logs of version 2: `.eval` as it writes them, or JSON
+from `inspect log convert`).
 """
 
 from __future__ import annotations
@@ -64,9 +65,15 @@ def log_in(path: Path) -> ForeignRun:
     """A log as a run: of each sample and epoch a result, with the lowest of its scores.
 
     Raises:
-        FormatError: it is no log of version 2, as JSON.
+        FormatError: it is no log of version 2, neither `.eval` nor JSON.
     """
-    log = json_file(path)
+    if path.suffix.lower() == ".eval":
+        # Only here: an exported task imports this module where Inspect is, and DuckDB is not.
+        from connectors.suites.inspect_log_file import read_eval
+
+        log = read_eval(path)
+    else:
+        log = json_file(path)
     if not isinstance(log, Mapping) or log.get("version") != _LOG_VERSION or not isinstance(log.get("eval"), Mapping):
         raise FormatError(
             f"{path}: must be a log of Inspect of version {_LOG_VERSION}, as JSON (write it with `inspect log convert"

@@ -1,4 +1,4 @@
-"""Reads samples with Inspect AI, runs an exported task with it, and prints where the log is.
+"""Reads samples with Inspect AI, runs an exported task with it, and prints where its log is, as `.eval` and as JSON.
 
     python foreign_inspect.py SAMPLES TASK LOGS
 
@@ -19,10 +19,10 @@ from inspect_ai.log import read_eval_log, write_eval_log
 def main() -> None:
     samples, task, logs = map(str, sys.argv[1:])
     read = [one.model_dump(exclude_none=True) for one in json_dataset(samples)]
-    (log,) = run_task(task, model="mockllm/model", log_dir=logs, display="none", log_format="json")
+    (log,) = run_task(task, model="mockllm/model", log_dir=logs, display="none", log_format="eval")
     path = Path(logs) / "log.json"
     write_eval_log(read_eval_log(log.location), str(path))
-    json.dump({"samples": read, "status": log.status, "log": str(path)}, sys.stdout, default=str)
+    json.dump({"samples": read, "status": log.status, "log": str(path), "eval": log.location}, sys.stdout, default=str)
 
 
 if __name__ == "__main__":

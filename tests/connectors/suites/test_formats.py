@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from aftercall.errors import UserError
 from aftercall.evals import EvalCase, Scorer
 from aftercall.evals.answer import Answer
 from aftercall.evals.reading import case_of
-from connectors.suites import inspect_ai, openai_evals, promptfoo
+from connectors.suites import inspect_ai, inspect_log_file, openai_evals, promptfoo
 from connectors.suites.foreign_case import plain_case
 
 MESSAGES = [{"role": "user", "content": "How long?"}]
@@ -89,6 +91,78 @@ def test_a_log_is_a_run_with_a_result_per_sample_and_epoch(tmp_path: Path) -> No
     ]
     assert run.results[0].latency_ms == 1500.0
     assert run.cases[1].input_hash == EvalCase(input=MESSAGES).input_hash, "so that it has one history with its sample"
+
+
+REAL = Path(__file__).with_name("inspect_0_3_285.eval")
+"""As inspect-ai 0.3.285 wrote it (zip of zstd): three samples, two epochs, of which one sample raises."""
+
+
+def test_a_log_as_inspect_writes_it_is_a_run() -> None:
+    run = inspect_ai.log_in(REAL)
+    assert (run.agent, len(run.cases)) == ("mockllm/model", 3)
+    assert [(one.case_id, one.repeat, one.score, one.error) for one in run.results] == [
+        ("s0", 0, 1.0, None),
+        ("s0", 1, 0.0, None),
+        ("s1", 0, 1.0, None),
+        ("s1", 1, 0.0, None),
+        ("s2", 0, 0.0, "the run ended with an error"),
+        ("s2", 1, 0.0, "the run ended with an error"),
+    ]
+    assert run.cases[1].input == "long " * 3000
+
+
+def zipped(path: Path, members: dict[str, Any]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_a_log_of_older_versions_is_the_same_run_as_its_json(tmp_path: Path) -> None:
+    sample = {"id": "a", "epoch": 1, "input": "q", "scores": {"s": {"value": "C"}}, "total_time": 1.5}
+    header = {name: value for name, value in log().items() if name != "samples"}
+    packed = zipped(tmp_path / "l.eval", {"samples/a_epoch_1.json": sample, "header.json": header, "x.json": "{"})
+    assert inspect_ai.log_in(packed) == inspect_ai.log_in(written(tmp_path, "l.json", log(sample)))
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-40]
+
+
+def altered(content: bytes) -> bytes:
+    """One bit within the compressed bytes of a sample."""
+    with zipfile.ZipFile(REAL) as members:
+        one = members.getinfo("samples/s0_epoch_1.json")
+    place = one.header_offset + one.compress_size // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("broken", [cut, altered, lambda _: b"", lambda _: b"{}"])
+def test_a_log_that_is_damaged_is_one_sentence(tmp_path: Path, broken: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "l.eval"
+    path.write_bytes(broken(REAL.read_bytes()))
+    with pytest.raises(UserError, match="must be a log of Inspect; its zip is broken"):
+        inspect_ai.log_in(path)
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"_journal/start.json": {}}, "must be a log of a run that has ended"),
+        ({"header.json": "{"}, "must be a zip of JSON"),
+        ({"header.json": []}, "must be a log of Inspect of version 2"),
+        ({"header.json": {"version": 2, "eval": {}}}, "must have one sample at least"),
+    ],
+)
+def test_a_zip_that_is_no_such_log_is_one_sentence(tmp_path: Path, members: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        inspect_ai.log_in(zipped(tmp_path / "l.eval", members))
+
+
+def test_a_log_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspect_log_file, "_MOST_BYTES", 1000)
+    with pytest.raises(UserError, match="must have at most 1,000 bytes when read"):
+        inspect_ai.log_in(REAL)
 
 
 # --- promptfoo ---

@@ -20,7 +20,7 @@ from flows.evaluation.golden_serve import serve_nights
 from flows.settings import load
 from harness.ended import Ended
 from harness.suite_commands import SuiteCommands
-from kafka.clusters import MockCluster
+from kafka.clusters import Cluster
 
 BROKEN = ["c3", "c4", "c5"]
 SETTINGS = """
@@ -170,19 +170,25 @@ def test_an_alert_that_no_broker_takes_is_in_the_file(suite: SuiteCommands, nigh
     assert [one.state for one in alerts(suite)] == ["opened"]
 
 
-def test_an_alert_goes_to_its_topic_under_its_id(
-    suite: SuiteCommands, night: Callable[..., Ended], mock_broker: MockCluster
+def test_an_alert_goes_to_its_topic_under_its_id_until_it_closes(
+    suite: SuiteCommands, night: Callable[..., Ended], broker: Cluster
 ) -> None:
     suite.kept("five nights", lambda: [night(day) for day in range(1, 6)])
-    topic = mock_broker.fresh_topic()
+    topic = broker.fresh_topic()
     with (suite.folder / "aftercall.toml").open("a") as file:
-        file.write(f'[kafka]\nbrokers = "{mock_broker.bootstrap}"\n[kafka.topics]\nalerts = "{topic}"\n')
+        file.write(f'[kafka]\nbrokers = "{broker.bootstrap}"\n[kafka.topics]\nalerts = "{topic}"\n')
     suite.plan(wrong=BROKEN)
-    ended = night(6)
-    (record,) = mock_broker.read_all(topic)
-    alert = Alert.parse(record.value or b"")
-    assert (ended.code, alert.state, (record.key or b"").decode()) == (3, "opened", alert.alert_id)
-    assert f"opened: topic {topic}" in ended.out
+    broken = night(6)
+    suite.plan()
+    assert (broken.code, night(7).code) == (3, 0)
+    records = broker.read_all(topic)
+    found = [Alert.parse(record.value or b"") for record in records]
+    assert [(one.kind, one.state, one.evidence.get("rows") == BROKEN) for one in found] == [
+        ("golden", "opened", True),
+        ("golden", "closed", False),
+    ]
+    assert {(record.key or b"").decode() for record in records} == {found[0].alert_id} == {found[1].alert_id}
+    assert f"opened: topic {topic}" in broken.out
     assert alerts(suite) == []
 
 

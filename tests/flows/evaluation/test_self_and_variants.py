@@ -79,6 +79,17 @@ def test_a_variant_is_worse_or_cannot_be_told_apart(suite: SuiteCommands) -> Non
     assert "3 intervals that hold together with 95 %" in printed
 
 
+@pytest.mark.parametrize("command", [("eval", "aa"), ("eval", "compare"), ("golden", "run")])
+def test_what_compares_runs_refuses_broken_tools_before_anything_is_asked(
+    suite: SuiteCommands, command: tuple[str, str]
+) -> None:
+    about = ("cases.jsonl", "--agent", "planned_agent:answer") if command[0] == "eval" else ()
+    ended = suite.run(*command, *about, "--inject", "empty:search")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == f"aftercall: no such option: --inject (see aftercall {' '.join(command)} --help)\n"
+    assert (suite.folder / "asked.txt").read_text() == ""
+
+
 def test_one_variant_is_no_comparison(suite: SuiteCommands) -> None:
     ended = suite.eval("compare")
     assert (ended.code, ended.err) == (
