@@ -184,7 +184,7 @@ class Routing(Section):
 
     every: Span = timedelta(minutes=15)
     valid_for: Span = timedelta(hours=6)
-    floor: float = Field(default=0.0, ge=0, le=0.5)
+    floor: float = Field(default=0.01, ge=0, le=0.5)
     min_evidence: int = Field(default=30, ge=1)
     memory: Span = timedelta(days=7)
     max_arms: int = Field(default=200, ge=2)

@@ -27,7 +27,7 @@ class RoutingSettings:
 
     every_us: int = QUARTER_US
     valid_for_us: int = 6 * HOUR_US
-    floor: float = 0.0
+    floor: float = 0.01
     min_evidence: int = 30
     memory_us: int = 7 * 24 * HOUR_US
     max_arms: int = 200

@@ -69,11 +69,18 @@ class Agent:
         with suppress(TimeoutError), call.attempt(model="flaky", config="v1"):
             raise TimeoutError("no answer")
 
-    def follows_what_is_known_of(self, hour_s: float) -> bool:
-        """Whether the recommendation that counts was issued at the beginning of an hour, or later."""
+    def follows_what_is_known_of(self, hour_s: float, made: Pipeline) -> bool:
+        """Whether it has the newest recommendation of a snapshot that knows all minutes before this hour.
+
+        None may have been issued in an hour: one is where weights move, or half of the last one's life is over.
+        """
+        watermark = made.row().get("watermark")
+        if watermark is None or watermark.replace(tzinfo=UTC).timestamp() < hour_s:
+            return False
+        (newest,) = made.table("SELECT max(seq) AS seq FROM recommendations WHERE task_type = 'support'")
         assert self.client._routes is not None
         known = self.client._routes._table.get("support")
-        return known is not None and known.valid_until - 6 * HOUR_S >= hour_s
+        return newest["seq"] is None or (known is not None and known.seq >= newest["seq"])
 
 
 # Each call that followed, the recommendation that it names, and what the arms that it was drawn among had of the whole.
@@ -111,7 +118,7 @@ def test_traffic_leaves_a_model_that_got_worse_and_the_snapshot_shows_why(
     for hour in range(HOURS):
         agent.work_an_hour(hour)
         if hour:
-            running.until(partial(agent.follows_what_is_known_of, began_s + hour * HOUR_S))
+            running.until(partial(agent.follows_what_is_known_of, began_s + (hour - 1) * HOUR_S, made))
     # What is said about the last conversations waits for their last calls, until the watermark says that none comes.
     running.until(lambda: made.row().get("outcomes", 0) == CALLS * HOURS)
     assert made.row()["records"] == 2 * CALLS * HOURS

@@ -21,7 +21,7 @@ def test_the_settings_shown_are_accepted_and_mean_what_is_said() -> None:
 def test_the_defaults_stated_are_the_defaults() -> None:
     settings = load(None)
     routing = settings.routing
-    assert (routing.min_evidence, routing.max_arms, routing.floor) == (30, 200, 0)
+    assert (routing.min_evidence, routing.max_arms, routing.floor) == (30, 200, 0.01)
     assert (routing.every, routing.valid_for, routing.memory) == (
         timedelta(minutes=15), timedelta(hours=6), timedelta(days=7),
     )  # fmt: skip
