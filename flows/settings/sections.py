@@ -189,6 +189,8 @@ class Routing(Section):
     memory: Span = timedelta(days=7)
     max_arms: int = Field(default=200, ge=2)
     """How many arms of a task type compete: those with most calls."""
+    retire_after: Span = timedelta(hours=24)
+    """An arm without a call for so long gets no weight, if at least 20 were due to it."""
 
     @model_validator(mode="after")
     def _outlives_the_next(self) -> Self:
