@@ -22,6 +22,7 @@ from flows.cli.dead_letters import dead_letters
 from flows.cli.digest import digest
 from flows.cli.erase import erase
 from flows.cli.evals import evals
+from flows.cli.evaluate_policy import evaluate_policy
 from flows.cli.golden import golden
 from flows.cli.insights import alerts, insights, status
 from flows.cli.kafka import topics
@@ -306,6 +307,10 @@ app.command(
     short_help="Show how far agents can be trusted, and what moved it.",
     epilog=exits(undecided="the snapshot holds no score yet"),
 )(trust)
+app.command(
+    short_help="Judge another policy by what was logged.",
+    epilog=exits(undecided="what is logged does not tell"),
+)(evaluate_policy)
 app.command(short_help="Mark a deployment, so that alerts can name it.")(mark)
 app.command(short_help="Remove calls from state, snapshot and history.")(erase)
 app.command(short_help="Print a call, its verdict, the statements about it, and its texts.")(show)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.evaluation.builds import one_run, recorded_runs, with_confirmations
 from models.evaluation.gate import Gate, gate_by_rows, gate_plainly
 from models.evaluation.mean_rule import MeanRule, alarms_falsely, falls_under_mean
+from models.evaluation.off_policy import Estimate, Logged, PolicyValue, judge
 from models.evaluation.paired import PairedDifference, paired_differences
 from models.evaluation.row_rule import ENOUGH_RUNS, HISTORY_RUNS, RUNS_PER_ROUND, RowRule
 from models.evaluation.self_comparison import FalseBlocks, false_blocks
@@ -15,10 +16,13 @@ __all__ = [
     "ENOUGH_RUNS",
     "HISTORY_RUNS",
     "RUNS_PER_ROUND",
+    "Estimate",
     "FalseBlocks",
     "Gate",
+    "Logged",
     "MeanRule",
     "PairedDifference",
+    "PolicyValue",
     "RowRule",
     "RowTrials",
     "StrataCells",
@@ -29,6 +33,7 @@ __all__ = [
     "gate_by_rows",
     "gate_plainly",
     "in_strata",
+    "judge",
     "one_run",
     "paired_differences",
     "recorded_runs",
