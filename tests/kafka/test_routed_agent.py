@@ -99,7 +99,9 @@ WHERE attempt = 0 AND occurred_at > ? AND occurred_at <= ? AND recommendation_id
 TURN = """
 SELECT small.issued_at, small.reason, large.rate AS large, small.rate AS small, before.rate AS large_before
 FROM recommendations small JOIN recommendations large USING (recommendation_id)
-JOIN recommendations before ON before.seq = small.seq - 1 AND before.model = 'large'
+JOIN recommendations before ON before.model = 'large' AND before.seq = (
+    SELECT max(seq) FROM recommendations WHERE issued_at <= ? AND task_type = 'support'
+)
 WHERE small.model = 'small' AND large.model = 'large' AND small.weight > large.weight
 ORDER BY small.seq LIMIT 1
 """
@@ -164,7 +166,7 @@ def assert_the_snapshot_shows_why(made: Pipeline, began_s: float) -> None:
     (before,), (after,) = (made.table(SHARES, span) for span in ((at(4), at(CHANGE)), (at(HOURS - 2), at(HOURS))))
     assert before["small"] < 0.2
     assert after["small"] > 0.8
-    (turn,) = made.table(TURN)
+    (turn,) = made.table(TURN, (at(CHANGE),))
     assert at(CHANGE) < turn["issued_at"] <= at(CHANGE + 3)
     assert turn["large"] < turn["small"]
     assert turn["large"] < turn["large_before"] - 0.1

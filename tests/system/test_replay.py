@@ -110,7 +110,7 @@ def test_a_finished_run_repeated_prints_the_same_and_changes_nothing(finished: P
 def test_a_finished_run_under_other_settings_reports_that_they_were_not_applied(finished: Path) -> None:
     done = aftercall(finished, *REPLAY, AFTERCALL_ROUTING__FLOOR="0.02")
     assert done.returncode == 0
-    assert "routing.floor was 0.0, is 0.02" in done.stderr
+    assert "routing.floor was 0.01, is 0.02" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -9,7 +9,7 @@ from models import plain
 from models.routing.routing import Routing, RoutingSettings
 from simulated.arms import START, A, B, C, Row, arms, closed
 
-HOW = RoutingSettings()
+HOW = RoutingSettings(floor=0.0)
 DAY = 24 * 60
 
 
