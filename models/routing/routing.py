@@ -71,6 +71,8 @@ class _Task:
         self.open_alerts: dict[str, Alert] = {}
         self.restarted: dict[int, int] = {}
         """By arm when it was last restarted, us."""
+        self.found: dict[int, str] = {}
+        """By arm why it was last restarted, where that was without an alert."""
         self.last: Issued | None = None
         self.beat = NEVER
         """When the last recommendation is issued again for the sake of those who still ask, as it has not changed."""
@@ -89,6 +91,11 @@ class _Task:
         self.dated.restart(arm, since, now)
         self.beside.forget_before(arm, since)
         self.restarted[arm] = now
+        self.found.pop(arm, None)
+
+    def note(self, arm: int, now: int) -> str:
+        """What `reason` says of an arm that was restarted of late without an alert."""
+        return self.found.get(arm, "") if now - self.restarted.get(arm, NEVER) < RESTARTED_ONCE_IN_US else ""
 
 
 class Routing:
@@ -234,7 +241,9 @@ class Routing:
         competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
         found = self._evidence(task, now, len(in_use))
         arms = {
-            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(uses=uses)
+            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(
+                uses=uses, note=task.note(arm, now)
+            )
             for arm, uses in zip(competing, task.beside.uses(now, competing), strict=True)
         }
         if wanted.pinned is not None:
@@ -281,6 +290,7 @@ class Routing:
                 "dated": task.dated.state(self._through),
                 "delays": task.delays.state(self._through),
                 "restarted": task.restarted,
+                "found": task.found,
                 "last": None if task.last is None else tuple(task.last),
                 "seq": task.seq,
                 "due": task.due,
@@ -303,7 +313,7 @@ class Routing:
             task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
             task.dated = DatedCounts.from_state(stored["dated"])
             task.delays = TaskDelays.from_state(stored["delays"])
-            task.restarted = dict(stored["restarted"])
+            task.restarted, task.found = dict(stored["restarted"]), dict(stored.get("found", {}))
             task.last = None if stored["last"] is None else Issued(*stored["last"])
             task.seq, task.due, task.beat = stored["seq"], stored["due"], stored["beat"]
         return routing
@@ -362,6 +372,9 @@ def _apply_restart(task: _Task, restart: Restart, now: int) -> bool:
     if arm is None or task.counts.last_call[arm] == NEVER_CALLED or not _may_restart(task, arm, now):
         return False
     task.restart(arm, restart.changed_at, now)
+    moved = "fell" if restart.direction == "down" else "rose"
+    changed = to_datetime(restart.changed_at)
+    task.found[arm] = f"restarted: its rate {moved} about {changed:%Y-%m-%d %H:%M} UTC, without an alert"
     return True
 
 
