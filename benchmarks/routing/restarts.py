@@ -17,8 +17,7 @@ import numpy as np
 
 from aftercall.times import MINUTE_US, MINUTES_PER_DAY
 from models.arrays import F64
-from models.drift.settings import DriftSettings
-from models.drift.success_rate.detector import SuccessRateDetector
+from models.drift import Drift, DriftSettings
 from models.messages import NO_VALUES, Closed, TrialDelays, TrialDeltas
 
 START: Final = 20_000 * MINUTES_PER_DAY
@@ -39,7 +38,7 @@ def run(rates: F64, calls_per_hour: float, seed: int) -> Found:
     """Run the detector, day by day, over success rates of shape (minutes, arms)."""
     rng = np.random.default_rng(seed)
     minutes, arms = rates.shape
-    detector, found = SuccessRateDetector(DriftSettings()), Found([], [])
+    detector, found = Drift(DriftSettings()), Found([], [])
     names = [(f"task-{arm:04}", "model", "v1") for arm in range(arms)]
     for begin in range(0, minutes, MINUTES_PER_DAY):
         of_day = rates[begin : begin + MINUTES_PER_DAY]
@@ -57,7 +56,7 @@ def run(rates: F64, calls_per_hour: float, seed: int) -> Found:
         deltas = TrialDeltas(code, at, good, bad, good, bad, good + bad)
         message = Closed(START + begin + len(of_day), names, deltas, NO_VALUES, delays=delays)
         for alarm in detector.close(message):
-            if alarm.series[1][2] is not None:
+            if alarm.series[1][2] is not None and alarm.series[2] == "success_rate":
                 found.alarms.append((int(alarm.series[1][0][5:]), alarm.at // MINUTE_US - START, alarm.direction))
         for restart in detector.restarts():
             found.restarts.append((int(restart.group[0][5:]), restart.at // MINUTE_US - START, restart.direction))
