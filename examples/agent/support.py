@@ -104,17 +104,17 @@ class Case:
         return str(done) if done else self.hand_over()
 
 
-def _answered(question: str, *, mended: bool) -> dict[str, Any]:
+def _answered(question: Any, *, mended: bool) -> dict[str, Any]:
     case = Case(mended=mended)
-    output = case.reply(question)
+    output = case.reply(question if isinstance(question, str) else json.dumps(question))  # a conversation
     return {"output": output, "tool_calls": case.tool_calls, "attrs": {"escalated": output == HANDED_OVER}}
 
 
-def answer(question: str) -> dict[str, Any]:
+def answer(question: Any) -> dict[str, Any]:
     """What the agent answers, wrong on purpose in five ways."""
     return _answered(question, mended=False)
 
 
-def mended(question: str) -> dict[str, Any]:
+def mended(question: Any) -> dict[str, Any]:
     """The same, put right."""
     return _answered(question, mended=True)

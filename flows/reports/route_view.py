@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Group
 from rich.text import Text
 
+from aftercall.printable import printable
 from flows.reports.fitting import Column, config_name, fitted
 from flows.reports.snapshot_reader import Route
 from flows.reports.words import bare, moment
@@ -19,6 +20,12 @@ _COLOURS: Final = {
     "pinned": "magenta",
     "retired": "dim",
 }
+
+
+_WORTH_A_LINE: Final = 0.05
+"""Of the weight that goes to other arms than for all calls."""
+_MOST_LINES: Final = 8
+_MOST_ARMS: Final = 3
 
 
 def route_table(route: Route, width: int) -> Group:
@@ -36,7 +43,25 @@ def route_table(route: Route, width: int) -> Group:
         ],
         width,
     )
-    return Group(title, table)
+    others = [_segment_line(one) for one in route.segments if _moved(one["arms"], route.arms) >= _WORTH_A_LINE]
+    return Group(title, table, *others[:_MOST_LINES])
+
+
+def _moved(arms: list[dict[str, Any]], others: list[dict[str, Any]]) -> float:
+    """Total variation between two lists of arms."""
+    weights, before = ({(arm["model"], arm["config"]): arm["weight"] for arm in one} for one in (arms, others))
+    moved: float = sum(abs(weights.get(arm, 0.0) - before.get(arm, 0.0)) for arm in {*weights, *before}) / 2
+    return moved
+
+
+def _segment_line(one: dict[str, Any]) -> Text:
+    heaviest = sorted(one["arms"], key=lambda arm: (-arm["weight"], arm["model"], arm["config"]))[:_MOST_ARMS]
+    shares = ", ".join(
+        f"{printable('/'.join(filter(None, (arm['model'], config_name(arm['config'])))))} {bare(arm['weight'])} %"
+        for arm in heaviest
+        if arm["weight"] > 0
+    )
+    return Text(f"Where the segment is {printable(one['segment'])}: {shares}")
 
 
 def _state(status: str) -> Text:

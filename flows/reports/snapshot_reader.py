@@ -25,13 +25,19 @@ class InsightError(UserError):
 
 @dataclass(frozen=True)
 class Route:
-    """The newest recommendation; `arms` as in `aftercall.records.Arm`, of the segment None."""
+    """The newest recommendation.
+
+    Attributes:
+        arms: as in `aftercall.records.Arm`, for all calls; empty where no arm may be served.
+        segments: `{segment, arms}` of each declared segment.
+    """
 
     recommendation_id: str
     issued_at: datetime
     valid_until: datetime
     reason: str
     arms: list[dict[str, Any]]
+    segments: list[dict[str, Any]]
 
 
 @contextmanager
@@ -96,17 +102,23 @@ def _columns(base: duckdb.DuckDBPyConnection, table: str) -> list[str]:
 def newest_route(base: duckdb.DuckDBPyConnection, task: str, limit: datetime = LATEST) -> Route | None:
     """The newest recommendation for a task type issued up to `limit` (naive, UTC); None if there is none."""
     query = """
-        SELECT * FROM recommendations WHERE task_type = ? AND segment IS NULL AND seq = (
+        SELECT * FROM recommendations WHERE task_type = ? AND seq = (
             SELECT max(seq) FROM recommendations WHERE task_type = ? AND issued_at <= ?)
-        ORDER BY model, config
+        ORDER BY segment NULLS FIRST, model, config
     """
     arm_rows = rows(base, query, [task, task, limit])
     if not arm_rows:
         return None
     first = arm_rows[0]
     names = ("model", "config", "weight", "p_best", "rate", "rate_low", "rate_high", "n", "status")
-    arms = [{name: row[name] for name in names} for row in arm_rows]
-    return Route(first["recommendation_id"], first["issued_at"], first["valid_until"], first["reason"], arms)
+    by_segment: dict[str | None, list[dict[str, Any]]] = {None: []}
+    for row in arm_rows:
+        # Without any arm there is one row, of none.
+        of_segment = by_segment.setdefault(row["segment"], [])
+        of_segment += [{name: row[name] for name in names}] if row["model"] is not None else []
+    arms = by_segment.pop(None)
+    segments = [{"segment": segment, "arms": found} for segment, found in by_segment.items()]
+    return Route(first["recommendation_id"], first["issued_at"], first["valid_until"], first["reason"], arms, segments)
 
 
 def _line(error: duckdb.Error) -> str:

@@ -134,6 +134,7 @@ def routing_settings(settings: Settings) -> RoutingSettings:
         min_evidence=routing.min_evidence,
         memory_us=duration_us(routing.memory),
         max_arms=routing.max_arms,
+        retire_after_us=duration_us(routing.retire_after),
         tasks={name: _task_routing(task) for name, task in settings.task.items()},
     )
 

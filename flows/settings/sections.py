@@ -191,6 +191,8 @@ class Routing(Section):
     """How often an arm whose rate has not changed may be taken for one whose has; it alerts no person."""
     max_arms: int = Field(default=200, ge=2)
     """How many arms of a task type compete: those with most calls."""
+    retire_after: Span = timedelta(hours=24)
+    """An arm without a call for so long gets no weight, if at least 20 were due to it."""
 
     @model_validator(mode="after")
     def _outlives_the_next(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from math import exp
 from typing import Any
 
@@ -123,10 +124,13 @@ class ArmCounts:
         """Note that these arms were called in these minutes."""
         np.maximum.at(self.last_call, arms, minutes)
 
-    def in_use(self, now: int) -> list[int]:
-        """Arms called within the last `memory_us`, by (model, config): an arm that may be gone must not be explored."""
+    def in_use(self, now: int, also: Iterable[int] = ()) -> list[int]:
+        """Arms called within the last `memory_us`, and others, by (model, config).
+
+        An arm that may be gone must not be explored.
+        """
         oldest = (now - self.memory_us) // MINUTE_US
-        return sorted(np.flatnonzero(self.last_call >= oldest).tolist(), key=self.arms.__getitem__)
+        return sorted({*np.flatnonzero(self.last_call >= oldest).tolist(), *also}, key=self.arms.__getitem__)
 
     def _decay(self, age_us: int) -> float:
         return exp(-max(age_us, 0) / self.memory_us)

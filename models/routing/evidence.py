@@ -30,6 +30,7 @@ _POWER: Final = 2 * (1.96 + 0.84) ** 2
 """Two-sided 5 %, power 80 %, two arms."""
 _RECENT_US: Final = 48 * HOUR_US
 _LEAST_VARIANCE: Final = 0.05
+_UNDECAYED: Final = 1e18
 
 
 class Evidence(NamedTuple):
@@ -89,3 +90,23 @@ def memory(bins: Bins, arms: int, now: int, longest_us: int) -> float:
     needed = arms * _POWER * max(rate * (1 - rate), _LEAST_VARIANCE) / TOLD_APART**2
     span = min(now - int(bins.start.min()), _RECENT_US)
     return float(min(max(needed / outcomes * span, min(SHORTEST_US, longest_us)), longest_us))
+
+
+def moved(bins: Bins, arms: int, since: int, now: int, shares: tuple[F64, F64] | None) -> F64:
+    """By how many standard errors the rate of each arm is another for calls since an instant (us) than before it.
+
+    Pooled two-sample z of corrected rates, each worth what its outcomes tell. Shape (arms,), > 0 for better, 0 where
+    there are no outcomes on one side.
+    """
+    after = bins.start >= since
+    old, new = (
+        evidence(Bins._make(column[side] for column in bins), arms, now, _UNDECAYED, shares) for side in (~after, after)
+    )
+    (n_old, good_old), (n_new, good_new) = (
+        ((part.successes + part.failures) * part.share, part.successes * part.share) for part in (old, new)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pooled = (good_old + good_new + 1) / (n_old + n_new + 2)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n_old + 1 / n_new))
+        z: F64 = np.where((n_old > 0) & (n_new > 0), (good_new / n_new - good_old / n_old) / error, 0.0)
+    return z

@@ -54,10 +54,10 @@ def by_task(
     Args:
         closed: the message.
         number: gives the arm's number of each group, of which none is folded.
-        with_segments: whether trials by segment are read.
+        with_segments: whether any task type declares some.
     """
     tables: tuple[Any, ...] = (closed.trials, closed.shared, closed.dated, closed.delays)
-    codes = [closed.trials.code, closed.values.code, *(table.code for table in tables[1:])]
+    codes = [closed.trials.code, closed.values.code, closed.dated.code, closed.delays.code, closed.shared.code]
     task_names, task_of, arm_of = _codes(closed.names, codes, number)
     split = [
         _split(task_names, task_of[table.code], arm_of[table.code], table.minute, counts)

@@ -135,7 +135,9 @@ def decide(
     denied = len(facts_by_arm) - len(them.names)
     if not them.names:
         empty: list[dict[str, Any]] = [{"segment": one, "arms": []} for one in (None, *wanted.segments)]
-        return Decision(empty, [], f"none of the {denied:,} arms that are called is allowed, so none is drawn", {})
+        return Decision(
+            empty, [], f"none of the {denied:,} arms that are called is allowed, so none is drawn", {None: {}}
+        )
     if shares is not None and denied:
         kept = np.array([wanted.allows(arm) for arm in sorted(facts_by_arm)])
         shares = SegmentShares(shares.successes[:, kept], shares.failures[:, kept])
@@ -215,12 +217,15 @@ def _weights(
         share = (1.0 - float(least.sum())) * among + least
         why.best(one.segment, share, among)
     share = held(share, them.names, them.quiet, inside, before)
-    return _rounded_shares(share, inside & ~them.quiet), p_best
+    return _rounded_shares(share, inside, them.quiet), p_best
 
 
-def _rounded_shares(share: F64, free: Bools) -> F64:
-    """What rounding took or gave goes to the greatest weight of a `free` arm: propensities must sum to 1."""
+def _rounded_shares(share: F64, inside: Bools, quiet: Bools) -> F64:
+    """What rounding took or gave goes to the greatest weight of an arm that is not silent: they must sum to 1."""
     weights = np.round(share, DIGITS)
+    # The greatest weight of the last recommendation was not a round number.
+    weights = np.where(quiet, np.minimum(weights, share), weights)
+    free = inside & ~quiet
     top = int(np.where(free, weights, -1.0).argmax()) if free.any() else int(weights.argmax())
     weights[top] = 0.0
     weights[top] = 1.0 - weights.sum()

@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from aftercall.records import Alert, Recommendation
-from aftercall.times import HOUR_US, MINUTE_US, NEVER, to_datetime, to_us
+from aftercall.times import MINUTE_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import CONTRACT, EVERY_TASK, OTHER
 from models.arrays import F64, I64
 from models.messages import Closed, Group, Restart
+from models.routing.acts import apply_alert, apply_restart, note
 from models.routing.arm_counts import (
     CALLED,
     FAILURES,
-    NEVER_CALLED,
     SHARED,
     SUCCESSES,
     ArmCounts,
@@ -34,9 +34,10 @@ from models.routing.facts import ArmFacts
 from models.routing.issued import Issued
 from models.routing.migrations import with_counts_of_calls, with_dated_counts, with_shared_outcomes
 from models.routing.news import NO_NEWS, Cursor, Entries, News, by_task, up_to
+from models.routing.presence import Presence
 from models.routing.recommendation import decide
 from models.routing.settings import RoutingSettings
-from models.routing.silence import stops_feedback
+from models.routing.task import Task
 from models.routing.task_delays import TaskDelays
 from models.routing.wanted import TaskRouting
 from models.state import Migrations
@@ -44,58 +45,12 @@ from models.stats.dispersion import GRAIN
 
 __all__ = ["Routing", "RoutingSettings", "TaskRouting"]
 
-KEPT_AFTER_CHANGE_US = 2 * HOUR_US
-"""Calls whose outcomes stay when an arm restarts and it is not known since when."""
-RESTARTED_ONCE_IN_US = 12 * HOUR_US
-"""An arm is restarted once in this time, unless an alert opens."""
-RECOVERED = "current_after"
-"""Evidence that an alert was closed because the change is over, not because it has become normal."""
-OUTCOMES = "success_rate"
-"""The metric of alerts that reset arms and call them degraded; others are about latency and cost."""
 NO_ARM = -1
 """Index of a pinned arm that was never called."""
 
 
 _ROWS = {"trials": (SUCCESSES, FAILURES, CALLED), "shared": (SHARED,)}
 """Which rows of `ArmCounts` these columns of `News` are."""
-
-
-class _Task:
-    """Counts, open alerts and issue counter of one task type."""
-
-    def __init__(self, memory_us: int, wanted: TaskRouting) -> None:
-        self.counts = ArmCounts(memory_us)
-        self.dated = DatedCounts()
-        self.delays = TaskDelays()
-        self.beside = Beside(memory_us, wanted)
-        self.open_alerts: dict[str, Alert] = {}
-        self.restarted: dict[int, int] = {}
-        """By arm when it was last restarted, us."""
-        self.found: dict[int, str] = {}
-        """By arm why it was last restarted, where that was without an alert."""
-        self.last: Issued | None = None
-        self.beat = NEVER
-        """When the last recommendation is issued again for the sake of those who still ask, as it has not changed."""
-        self.seq = 0
-        self.due = NEVER
-        """The boundary at which what came since the last look is weighed."""
-
-    @property
-    def next(self) -> int:
-        """The next instant at which evidence is weighed, if nothing comes before it; `NEVER` for none."""
-        return min((at for at in (self.due, self.beat) if at > NEVER), default=NEVER)
-
-    def restart(self, arm: int, since: int, now: int) -> None:
-        """Count only outcomes of calls of an arm that were made from `since` on; both us."""
-        self.counts.forget_before(arm, since)
-        self.dated.restart(arm, since, now)
-        self.beside.forget_before(arm, since)
-        self.restarted[arm] = now
-        self.found.pop(arm, None)
-
-    def note(self, arm: int, now: int) -> str:
-        """What `reason` says of an arm that was restarted of late without an alert."""
-        return self.found.get(arm, "") if now - self.restarted.get(arm, NEVER) < RESTARTED_ONCE_IN_US else ""
 
 
 class Routing:
@@ -106,7 +61,7 @@ class Routing:
 
     def __init__(self, settings: RoutingSettings) -> None:
         self.settings = settings
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, Task] = {}
         self._through = NEVER
 
     def close(self, closed: Closed, alerts: list[Alert], restarts: Sequence[Restart] = ()) -> list[Recommendation]:
@@ -123,7 +78,7 @@ class Routing:
             at the end of every minute with an alert of that task type.
         """
         declared = any(task.segments for task in self.settings.tasks.values())
-        news, beside = by_task(closed, self._number, with_segments=declared)
+        news, fed = by_task(closed, self._number, with_segments=declared)
         end = max(closed.through * MINUTE_US, self._through)
         acts_by_task: dict[str, list[tuple[int, Alert | Restart]]] = {}
         for alert in alerts:
@@ -139,19 +94,19 @@ class Routing:
         # Task types without news may still owe what they learned earlier in the hour.
         owing = (name for name, task in self._tasks.items() if NEVER < task.next <= end)
         issued: list[Recommendation] = []
-        for name in sorted({*news, *acts_by_task, *owing} - {OTHER}):
+        for name in sorted({*news, *fed, *acts_by_task, *owing} - {OTHER}):
             task = self._task(name)
-            task.beside.feed(beside.get(name, NO_FEED))
+            task.beside.feed(fed.get(name, NO_FEED))
             issued += self._advance(name, task, news.get(name, NO_NEWS), acts_by_task.get(name, []), end)
         self._through = end
         issued.sort(key=lambda issue: (issue.issued_at, issue.task_type))
         return issued
 
-    def _task(self, name: str) -> _Task:
+    def _task(self, name: str) -> Task:
         task = self._tasks.get(name)
         if task is None:
             wanted = self.settings.tasks.get(name, TaskRouting())
-            task = self._tasks[name] = _Task(self.settings.memory_us, wanted)
+            task = self._tasks[name] = Task(self.settings.memory_us, wanted)
         return task
 
     def _number(self, groups: list[Group]) -> list[int]:
@@ -165,7 +120,7 @@ class Routing:
         return numbers
 
     def _advance(
-        self, name: str, task: _Task, news: News, acts: list[tuple[int, Alert | Restart]], end: int
+        self, name: str, task: Task, news: News, acts: list[tuple[int, Alert | Restart]], end: int
     ) -> Iterator[Recommendation]:
         acts.sort(key=lambda dated: dated[0])
         cursor = Cursor()
@@ -182,9 +137,9 @@ class Routing:
             while cursor.acts < len(acts) and acts[cursor.acts][0] <= now:
                 act = acts[cursor.acts][1]
                 if isinstance(act, Alert):
-                    alerted |= _apply_alert(task, act, now)
+                    alerted |= apply_alert(task, act, now)
                 else:
-                    acted |= _apply_restart(task, act, now)
+                    acted |= apply_restart(task, act, now)
                 cursor.acts += 1
             if alerted or acted or NEVER < task.next <= now:
                 task.due = task.beat = NEVER
@@ -206,7 +161,7 @@ class Routing:
         boundary: I64 = -(-((minutes + 1) * MINUTE_US) // every) * every
         return boundary
 
-    def _read_up_to(self, now: int | None, task: _Task, news: News, cursor: Cursor) -> None:
+    def _read_up_to(self, now: int | None, task: Task, news: News, cursor: Cursor) -> None:
         """Read on up to the minutes that end by `now`; hour by hour, because sums by arrival share the open hour."""
         parts: list[tuple[Entries, tuple[int, ...]]] = []
         for kind, (of, entries) in enumerate(zip(News._fields, news, strict=True)):
@@ -218,6 +173,7 @@ class Routing:
             if of == "trials":
                 called = part.counts[2] > 0
                 task.counts.record_calls(part.arms[called], part.minutes[called])
+                task.presence.add(part.arms, part.counts[2], len(task.counts.arms))
                 if task.due == NEVER:
                     task.due = int(self._boundary(part.minutes[:1])[0])
             elif of == "dated":
@@ -233,16 +189,17 @@ class Routing:
                     counts = tuple(column[cut] for column in part.counts)
                     task.counts.add(part.arms[cut], part.minutes[cut], rows, counts)
 
-    def _weigh(self, name: str, task: _Task, now: int, *, alerted: bool) -> Recommendation | None:
+    def _weigh(self, name: str, task: Task, now: int, *, alerted: bool) -> Recommendation | None:
         """The recommendation of this instant, where it matters."""
         wanted = self.settings.tasks.get(name, TaskRouting())
         counts = task.counts.at(now)
-        in_use = task.counts.in_use(now)
+        gone = self._gone(task, counts[CALLED], now)
+        in_use = [arm for arm in task.counts.in_use(now, also=gone) if gone.get(arm, True)]
         competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
         found = self._evidence(task, now, len(in_use))
         arms = {
             task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(
-                uses=uses, note=task.note(arm, now)
+                uses=uses, retired=arm in gone, note=note(task, arm, now)
             )
             for arm, uses in zip(competing, task.beside.uses(now, competing), strict=True)
         }
@@ -259,8 +216,7 @@ class Routing:
         if not alerted and task.last is not None and not latest.matters_after(task.last, self.settings.valid_for_us):
             task.beat = max(now + 1, task.last.again_at(self.settings.valid_for_us, self.settings.every_us))
             return None
-        task.last = latest
-        task.beside.weights = decision.weights
+        task.last, task.beside.weights = latest, decision.weights
         left_out = len(in_use) - len(competing)
         others = f"; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
         task.seq += 1
@@ -275,7 +231,16 @@ class Routing:
             reason=decision.reason + others,
         )
 
-    def _evidence(self, task: _Task, now: int, in_use: int) -> Evidence:
+    def _gone(self, task: Task, called: F64, now: int) -> dict[int, bool]:
+        """Arms that are retired, and whether they are still listed."""
+        last = {} if task.last is None else task.last.weights
+        weights = {arm: last.get((None, *name), 0.0) for arm, name in enumerate(task.counts.arms)}
+        shares = called / max(called.sum(), 1.0)
+        ended = (task.counts.last_call + 1) * MINUTE_US
+        task.presence.weigh(now, weights, shares, ended, self.settings.retire_after_us)
+        return task.presence.gone(now)
+
+    def _evidence(self, task: Task, now: int, in_use: int) -> Evidence:
         bins = task.dated.bins(now)
         lasting = memory(bins, in_use, now, self.settings.memory_us)
         return evidence(bins, len(task.counts.arms), now, lasting, task.delays.shares(now))
@@ -289,6 +254,7 @@ class Routing:
                 "open_alerts": [alert.model_dump(mode="json") for alert in task.open_alerts.values()],
                 "dated": task.dated.state(self._through),
                 "delays": task.delays.state(self._through),
+                "presence": task.presence.state(),
                 "restarted": task.restarted,
                 "found": task.found,
                 "last": None if task.last is None else tuple(task.last),
@@ -313,6 +279,7 @@ class Routing:
             task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
             task.dated = DatedCounts.from_state(stored["dated"])
             task.delays = TaskDelays.from_state(stored["delays"])
+            task.presence = Presence(stored.get("presence"))
             task.restarted, task.found = dict(stored["restarted"]), dict(stored.get("found", {}))
             task.last = None if stored["last"] is None else Issued(*stored["last"])
             task.seq, task.due, task.beat = stored["seq"], stored["due"], stored["beat"]
@@ -330,61 +297,6 @@ def _most_called(arms: list[int], calls: F64, most: int) -> list[int]:
 def _minute_end(alert: Alert) -> int:
     at = to_us(alert.closed_at or alert.updated_at)
     return -(-at // MINUTE_US) * MINUTE_US
-
-
-def _apply_alert(task: _Task, alert: Alert, now: int) -> bool:
-    """Take in an alert; returns whether it concerns the task type: one on all of them only where it has such an arm."""
-    arms = [
-        index
-        for index, (model, config) in enumerate(task.counts.arms)
-        # An arm that is called later in this message is not known yet.
-        if task.counts.last_call[index] != NEVER_CALLED
-        and alert.model in {None, model}
-        and alert.config in {None, config}
-    ]
-    concerns = alert.task_type != EVERY_TASK or bool(arms)
-    if alert.metric != OUTCOMES or (alert.model is None and alert.config is None) or not concerns:
-        if concerns and alert.state != "closed" and stops_feedback(alert):
-            task.open_alerts[alert.alert_id] = alert
-        else:
-            task.open_alerts.pop(alert.alert_id, None)
-        return concerns
-    if alert.state == "closed":
-        task.open_alerts.pop(alert.alert_id, None)
-        if RECOVERED not in alert.evidence:
-            return True
-        # The bad hours would hold back an arm that is well again; when it recovered is unknown, so the last ones stay.
-        since = _some_hours_before(now)
-    else:
-        task.open_alerts[alert.alert_id] = alert
-        since = _some_hours_before(now) if alert.changed_at is None else to_us(alert.changed_at)
-    for index in arms:
-        if alert.state != "updated" or _may_restart(task, index, now):
-            task.restart(index, since, now)
-    return True
-
-
-def _apply_restart(task: _Task, restart: Restart, now: int) -> bool:
-    """Restart an arm without an alert; returns whether it was done."""
-    _, model, config = restart.group
-    arm = task.counts.number((model, config))
-    # An arm that is called later in this message is not known yet.
-    if arm is None or task.counts.last_call[arm] == NEVER_CALLED or not _may_restart(task, arm, now):
-        return False
-    task.restart(arm, restart.changed_at, now)
-    moved = "fell" if restart.direction == "down" else "rose"
-    changed = to_datetime(restart.changed_at)
-    task.found[arm] = f"restarted: its rate {moved} about {changed:%Y-%m-%d %H:%M} UTC, without an alert"
-    return True
-
-
-def _may_restart(task: _Task, arm: int, now: int) -> bool:
-    """Whether it may without an alert that opens: what is found wrongly must not be found wrongly again at once."""
-    return now - task.restarted.get(arm, NEVER) >= RESTARTED_ONCE_IN_US
-
-
-def _some_hours_before(now: int) -> int:
-    return (now - KEPT_AFTER_CHANGE_US) // HOUR_US * HOUR_US
 
 
 def _facts(counts: list[float], found: Evidence, arm: int) -> ArmFacts:

@@ -1,11 +1,11 @@
-"""Holds the settings of routing."""
+"""What routing is set to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aftercall.times import HOUR_US, QUARTER_US
+from aftercall.times import DAY_US, HOUR_US, QUARTER_US
 from models.routing.wanted import TaskRouting
 
 
@@ -21,6 +21,7 @@ class RoutingSettings:
         memory_us: longest time constant with which older calls lose weight (`evidence.memory`); arms not called for
             this long are dropped.
         max_arms: how many arms of a task type compete, those with most calls: a config that is a hash makes thousands.
+        retire_after_us: an arm without a call for so long is retired, if calls were due to it.
         tasks: what each task type asks for.
     """
 
@@ -30,4 +31,5 @@ class RoutingSettings:
     min_evidence: int = 30
     memory_us: int = 7 * 24 * HOUR_US
     max_arms: int = 200
+    retire_after_us: int = DAY_US
     tasks: Mapping[str, TaskRouting] = field(default_factory=dict)

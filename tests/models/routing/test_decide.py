@@ -128,3 +128,16 @@ def test_a_retired_arm_has_no_weight_unless_all_are() -> None:
 def test_what_is_noted_of_an_arm_is_in_the_reason() -> None:
     known = {("a", "default"): ArmFacts(900, 100, note="began anew at 10:15"), ("b", "x"): ArmFacts(500, 500)}
     assert decide(known, [], TaskRouting(), 0.0, 30).reason.endswith("; a began anew at 10:15")
+
+
+def test_the_weight_of_the_leader_does_not_rise_by_the_last_bit_once_it_is_silent() -> None:
+    """Its weight is what the others leave of 1, and no round number."""
+    rng = np.random.default_rng(8)
+    for _ in range(100):
+        known = {(name, "x"): ArmFacts(*rng.uniform(20, 200, 2)) for name in "abcd"}
+        before = decide(known, [], TaskRouting(), 0.01, 30).weights
+        leader = max(before[None], key=lambda arm: before[None][arm])
+        quiet = alert(START, ("triage", *leader), kind="volume", metric="responses")
+        better = {arm: fact._replace(successes=900.0) if arm == leader else fact for arm, fact in known.items()}
+        after = decide(better, [quiet], TaskRouting(), 0.01, 30, before, None, "triage").weights
+        assert after[None][leader] <= before[None][leader]

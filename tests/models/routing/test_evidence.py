@@ -93,6 +93,19 @@ def test_a_change_without_an_alert_restarts_an_arm_once_in_twelve_hours() -> Non
     assert "without an alert" not in opened[-1].reason
 
 
+def test_an_alert_on_the_whole_task_type_restarts_the_arm_that_moved_and_no_other() -> None:
+    """Where one arm has nearly all calls, the alert is on the task type; the arm would go on with its good days."""
+    rows = late_outcomes(A, 0, 48, 85, 15) + late_outcomes(A, 48, 52, 40, 60) + late_outcomes(B, 0, 52, 75, 25)
+    incident = alert(START + 60 * 51 + 5, ("triage", None, None), changed_at=when(START + 60 * 48))
+    found = arms(Routing(HOURLY).close(closed(through(rows, 52), START + 60 * 52), [incident])[-1])
+    assert found["a", "default"].n <= 400
+    assert found["a", "default"].weight < 0.05
+    assert found["b", "default"].n > 2000
+    raised = alert(START + 60 * 51 + 5, ("triage", None, None), direction="up", changed_at=when(START + 60 * 48))
+    kept = arms(Routing(HOURLY).close(closed(through(rows, 52), START + 60 * 52), [raised])[-1])
+    assert kept["a", "default"].n > 2000
+
+
 def test_nothing_is_issued_that_says_nothing_new_until_half_the_life_of_the_last_is_over() -> None:
     rows = [
         Row(START + minute, group, good, 10 - good, 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from models.routing.limits import excess, mean_low
 from models.routing.recommendation import decide
 from models.routing.routing import Routing, RoutingSettings
 from models.routing.wanted import TaskRouting
-from simulated.arms import START, A, B, C, Row, arms, closed
+from simulated.arms import START, A, B, C, Row, alert, arms, closed
 
 SURE = 30
 DEAR = TaskRouting(max_cost_usd=0.3)
@@ -101,8 +102,6 @@ def test_a_pinned_arm_stays_pinned_over_its_limit() -> None:
 
 
 def test_denied_arms_are_left_out_also_where_nothing_else_is_left() -> None:
-    import re
-
     facts = {("a", "x"): ArmFacts(90, 10), ("b", "x"): ArmFacts(60, 40), ("b", "y"): ArmFacts(60, 40)}
     found = decide(facts, [], TaskRouting(deny=(re.compile("a/.*"),)), 0.0, 30)
     assert [(arm["model"], arm["config"]) for arm in found.arms] == [("b", "x"), ("b", "y")]
@@ -111,6 +110,15 @@ def test_denied_arms_are_left_out_also_where_nothing_else_is_left() -> None:
     none = decide(facts, [], TaskRouting(allow=(re.compile("z/.*"),)), 0.0, 30)
     assert none.segments == [{"segment": None, "arms": []}]
     assert none.reason == "none of the 3 arms that are called is allowed, so none is drawn"
+
+
+def test_where_every_arm_is_denied_recommendations_go_on_without_arms() -> None:
+    routing = Routing(RoutingSettings(tasks={"triage": TaskRouting(allow=(re.compile("z/.*"),))}))
+    for hour in range(3):
+        rows = [Row(START + 60 * hour, group, 90, 10, 100) for group in (A, B)]
+        found = routing.close(closed(rows, START + 60 * (hour + 1)), [alert(START + 60 * hour + 5)])
+        assert [one.segments[0].arms for one in found] == [[]] * len(found)
+        assert found[-1].reason.startswith("none of the 2 arms")
 
 
 def test_a_second_of_latency_costs_what_it_is_said_to() -> None:
