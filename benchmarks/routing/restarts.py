@@ -47,13 +47,13 @@ def run(rates: F64, calls_per_hour: float, seed: int) -> Found:
         minute, code = np.nonzero(trials)
         good = successes[minute, code].astype(np.int32)
         bad = trials[minute, code].astype(np.int32) - good
-        at, code = (START + begin + minute).astype(np.int32), code.astype(np.int32)
+        at, arm_code = (START + begin + minute).astype(np.int32), code.astype(np.int32)
         both = np.stack((bad, good), axis=1).ravel()
         some = both > 0
         kinds = np.tile(np.array([0, 1], np.int8), len(at))[some]
         at_once = np.zeros(int(some.sum()), np.int16)
-        delays = TrialDelays(np.repeat(code, 2)[some], np.repeat(at, 2)[some], kinds, at_once, both[some])
-        deltas = TrialDeltas(code, at, good, bad, good, bad, good + bad)
+        delays = TrialDelays(np.repeat(arm_code, 2)[some], np.repeat(at, 2)[some], kinds, at_once, both[some])
+        deltas = TrialDeltas(arm_code, at, good, bad, good, bad, good + bad)
         message = Closed(START + begin + len(of_day), names, deltas, NO_VALUES, delays=delays)
         for alarm in detector.close(message):
             if alarm.series[1][2] is not None and alarm.series[2] == "success_rate":
