@@ -1,0 +1,1 @@
+"""Recorded outcomes of many models on the same tasks, replayed through the real objects; docs/results.md shows them."""
