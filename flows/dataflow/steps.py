@@ -20,7 +20,7 @@ from models.alerts import Alerting, AlertSettings
 from models.drift import Drift, DriftSettings, Suspicions
 from models.groups import Caps, Grouped, Groups
 from models.join import NONE_DECLARED, Answer, Arrivals, Join, Joined, JoinRules, Segments, erase, merged_shard
-from models.messages import AnyGroup, Changes, Closed, Erasure
+from models.messages import AnyGroup, Changes, Closed, Erasure, Restart
 from models.routing import Routing, RoutingSettings
 from models.sessions import (
     Resolving,
@@ -42,6 +42,7 @@ class Detected(NamedTuple):
     """Drift -> alerting: closed minutes, the alarms of the detectors in them, and the digests of weeks that ended.
 
     `suspicions`: at the end of the last whole hour, None where none has ended. `design_effects`: those that changed.
+    `restarts`: changes of arms that routing acts on.
     """
 
     closed: Closed
@@ -49,12 +50,14 @@ class Detected(NamedTuple):
     digests: Sequence[Digest]
     suspicions: Suspicions | None = None
     design_effects: Sequence[tuple[AnyGroup, float]] = ()
+    restarts: Sequence[Restart] = ()
 
 
 class Alerted(NamedTuple):
     """Alerting -> routing and sinks: closed minutes, the alerts in them, and the digests of weeks that ended.
 
-    `open_alerts`: how many alerts are open after these minutes. `suspicions`, `design_effects`: as in `Detected`.
+    `open_alerts`: how many alerts are open after these minutes. `suspicions`, `design_effects`,
+    `restarts`: as in `Detected`.
     """
 
     closed: Closed
@@ -63,6 +66,7 @@ class Alerted(NamedTuple):
     open_alerts: int = 0
     suspicions: Suspicions | None = None
     design_effects: Sequence[tuple[AnyGroup, float]] = ()
+    restarts: Sequence[Restart] = ()
 
 
 class _Model(Protocol):
@@ -237,7 +241,8 @@ def drift_step(settings: DriftSettings, keeping: Keeping) -> Build:
         def apply(closed: Closed) -> tuple[Detected]:
             alarms = drift.close(closed)
             closed = closed._replace(shared=drift.shared(), lengths=drift.lengths())
-            return (Detected(closed, alarms, drift.digests(), drift.suspicions(), drift.design_effects()),)
+            beside = drift.digests(), drift.suspicions(), drift.design_effects(), drift.restarts()
+            return (Detected(closed, alarms, *beside),)
 
         return Step("drift", kept, apply)
 
@@ -251,9 +256,9 @@ def alerting_step(settings: AlertSettings, keeping: Keeping) -> Build:
         alerting, kept = _made("alerting", keeping, stored, Alerting, settings)
 
         def apply(detected: Detected) -> tuple[Alerted]:
-            closed, alarms, digests, suspicions, effects = detected
+            closed, alarms, digests, suspicions, effects, restarts = detected
             alerts = alerting.close(closed, alarms)
-            return (Alerted(closed, alerts, digests, alerting.open_alerts, suspicions, effects),)
+            return (Alerted(closed, alerts, digests, alerting.open_alerts, suspicions, effects, restarts),)
 
         return Step("alerting", kept, apply)
 
@@ -267,7 +272,7 @@ def routing_step(settings: RoutingSettings, keeping: Keeping) -> Build:
         routing, kept = _made("routing", keeping, stored, Routing, settings)
 
         def apply(alerted: Alerted) -> list[Recommendation]:
-            return routing.close(alerted.closed, alerted.alerts)
+            return routing.close(alerted.closed, alerted.alerts, alerted.restarts)
 
         return Step("routing", kept, apply)
 

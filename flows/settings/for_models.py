@@ -108,6 +108,7 @@ def drift_settings(
         new_normal_after_us=duration_us(drift.new_normal_after),
         sources=tuple(drift.sources),
         rules=rules,
+        restarts_per_arm_per_week=settings.routing.restarts_per_arm_per_week,
         read_until=ReadUntil(*read_until),
         calendar=Calendar(
             zones={name: zone_of(task.timezone) for name, task in settings.task.items() if task.timezone != "UTC"},

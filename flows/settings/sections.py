@@ -187,6 +187,8 @@ class Routing(Section):
     floor: float = Field(default=0.01, ge=0, le=0.5)
     min_evidence: int = Field(default=30, ge=1)
     memory: Span = timedelta(days=7)
+    restarts_per_arm_per_week: float = Field(default=0.1, ge=0, le=10)
+    """How often an arm whose rate has not changed may be taken for one whose has; it alerts no person."""
     max_arms: int = Field(default=200, ge=2)
     """How many arms of a task type compete: those with most calls."""
     retire_after: Span = timedelta(hours=24)

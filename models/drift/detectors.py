@@ -19,7 +19,7 @@ from models.drift.values.mean_shift import MeanShift
 from models.drift.values.quantile_shift import QuantileShift
 from models.drift.volume.arms import MuteArms
 from models.drift.volume.volume import Volume
-from models.messages import NO_SHARED, AnyGroup, Closed, SharedTrials
+from models.messages import NO_SHARED, AnyGroup, Closed, Restart, SharedTrials
 from models.side_messages import NO_LENGTHS, LengthTrials
 from models.state import Migrations
 
@@ -102,6 +102,11 @@ class Drift:
         """Digests of the weeks that have ended since this was last called."""
         rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
         return [digest for detector in rates for digest in detector.digests()]
+
+    def restarts(self) -> list[Restart]:
+        """Changes of arms that routing acts on, since this was last called, by time and group; they alert no person."""
+        rates = [detector for detector in self._detectors.values() if isinstance(detector, SuccessRateDetector)]
+        return [restart for detector in rates for restart in detector.restarts()]
 
     def suspicions(self) -> Suspicions | None:
         """Suspicions at the end of the last whole hour; None where none has ended since this was last called."""

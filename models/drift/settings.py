@@ -47,6 +47,7 @@ class DriftSettings:
         calendar: time zones, holidays and planned work, by which volumes are compared.
         sources: whose success rates are watched beside those of verdicts; distinct.
         rules: of contracts, that raise alerts.
+        restarts_per_arm_per_week: how often routing may find a change of an arm that is none; 0: it finds none. >= 0.
     """
 
     false_alarms_per_1000_groups_per_week: float = 1.0
@@ -61,6 +62,7 @@ class DriftSettings:
     calendar: Calendar = field(default_factory=Calendar)
     sources: tuple[str, ...] = ()
     rules: RuleAlerts = field(default_factory=lambda: NO_RULE_ALERTS)
+    restarts_per_arm_per_week: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what would break the promise.
@@ -72,6 +74,7 @@ class DriftSettings:
             ("false_alarms_per_1000_groups_per_week", self.false_alarms_per_1000_groups_per_week > 0, "> 0", "1"),
             ("warmup", min(self.warmup_us, *self.warmup_by_task.values(), self.warmup_us) >= 0, ">= 0 s", "72h"),
             ("min_trials", self.min_trials >= 1, ">= 1", "30"),
+            ("restarts_per_arm_per_week", self.restarts_per_arm_per_week >= 0, ">= 0", "0.1"),
             ("margin", 0 <= self.margin < 1, "in [0, 1)", "0"),
             ("margin_above_per_day", self.margin_above_per_day >= 0, ">= 0", "300"),
             ("new_normal_after", self.new_normal_after_us > 0, "> 0 s", "7d"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aftercall.records import Alert
-from aftercall.times import HOUR_US, NEVER, to_us
+from aftercall.times import HOUR_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import EVERY_TASK
 from models.messages import Restart
 from models.routing.arm_counts import NEVER_CALLED
@@ -82,7 +82,15 @@ def apply_restart(task: Task, restart: Restart, now: int) -> bool:
     if arm is None or task.counts.last_call[arm] == NEVER_CALLED or not _may_restart(task, arm, now):
         return False
     task.restart(arm, restart.changed_at, now)
+    moved_to = "fell" if restart.direction == "down" else "rose"
+    changed = to_datetime(restart.changed_at)
+    task.found[arm] = f"restarted: its rate {moved_to} about {changed:%Y-%m-%d %H:%M} UTC, without an alert"
     return True
+
+
+def note(task: Task, arm: int, now: int) -> str:
+    """What `reason` says of an arm that was restarted of late without an alert; empty of others."""
+    return task.found.get(arm, "") if now - task.restarted.get(arm, NEVER) < RESTARTED_ONCE_IN_US else ""
 
 
 def _may_restart(task: Task, arm: int, now: int) -> bool:

@@ -18,7 +18,7 @@ from aftercall.times import MINUTE_US, NEVER, to_datetime, to_us
 from aftercall.vocabulary import CONTRACT, EVERY_TASK, OTHER
 from models.arrays import F64, I64
 from models.messages import Closed, Group, Restart
-from models.routing.acts import apply_alert, apply_restart
+from models.routing.acts import apply_alert, apply_restart, note
 from models.routing.arm_counts import (
     CALLED,
     FAILURES,
@@ -198,7 +198,9 @@ class Routing:
         competing = _most_called(in_use, counts[CALLED], self.settings.max_arms)
         found = self._evidence(task, now, len(in_use))
         arms = {
-            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(uses=uses, retired=arm in gone)
+            task.counts.arms[arm]: _facts(counts[:, arm].tolist(), found, arm)._replace(
+                uses=uses, retired=arm in gone, note=note(task, arm, now)
+            )
             for arm, uses in zip(competing, task.beside.uses(now, competing), strict=True)
         }
         if wanted.pinned is not None:
@@ -254,6 +256,7 @@ class Routing:
                 "delays": task.delays.state(self._through),
                 "presence": task.presence.state(),
                 "restarted": task.restarted,
+                "found": task.found,
                 "last": None if task.last is None else tuple(task.last),
                 "seq": task.seq,
                 "due": task.due,
@@ -277,7 +280,7 @@ class Routing:
             task.dated = DatedCounts.from_state(stored["dated"])
             task.delays = TaskDelays.from_state(stored["delays"])
             task.presence = Presence(stored.get("presence"))
-            task.restarted = dict(stored["restarted"])
+            task.restarted, task.found = dict(stored["restarted"]), dict(stored.get("found", {}))
             task.last = None if stored["last"] is None else Issued(*stored["last"])
             task.seq, task.due, task.beat = stored["seq"], stored["due"], stored["beat"]
         return routing

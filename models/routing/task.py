@@ -25,6 +25,8 @@ class Task:
         self.open_alerts: dict[str, Alert] = {}
         self.restarted: dict[int, int] = {}
         """By arm when it was last restarted, us."""
+        self.found: dict[int, str] = {}
+        """By arm why it was last restarted, where that was without an alert."""
         self.last: Issued | None = None
         self.beat = NEVER
         """When the last recommendation is issued again for the sake of those who still ask, as it has not changed."""
@@ -43,3 +45,4 @@ class Task:
         self.dated.restart(arm, since, now)
         self.beside.forget_before(arm, since)
         self.restarted[arm] = now
+        self.found.pop(arm, None)

@@ -89,6 +89,9 @@ class Watch:
     """Of a drop, of a rise; per odds ratio."""
     today: list[list[float]] = field(default_factory=lambda: [[0.0] * 4, [0.0] * 4])
 
+    passed: list[bool] = field(default_factory=lambda: [False, False])
+    """Whether the mean of a drop, of a rise, has passed the threshold of routing and not been low since."""
+
     def means(self) -> tuple[float, float]:
         """Mean of R for a drop, for a rise."""
         return sum(self.r[0]) / 8, sum(self.r[1]) / 8
@@ -100,6 +103,8 @@ class ReferenceDrift:
     def __init__(self, settings: DriftSettings, threshold: float | None = None) -> None:
         """`threshold`: A of each direction, where it is not that of verdicts."""
         self._settings, self._threshold = settings, settings.threshold if threshold is None else threshold
+        self.restarts: list[tuple[int, Group, bool, int]] = []
+        """Minute, arm, whether it got worse, minute of the change."""
         self._everyone = Everyone()
         self._day: int | None = None
         self.watches: dict[Group, Watch] = {}
@@ -235,6 +240,7 @@ class ReferenceDrift:
         watch.trials += both
         watch.history.append((minute, learned, both))
         means = watch.means()
+        self._restart(watch, minute, means)
         if max(means) < self._threshold:
             watch.variation.add(minute // HOUR, learned, both)
             return None
@@ -245,8 +251,24 @@ class ReferenceDrift:
         watch.failures, watch.trials, watch.inherited = f, n, False
         watch.since = watch.baseline_began = changed
         watch.r, watch.today = [[0.0] * 8, [0.0] * 8], [[0.0] * 4, [0.0] * 4]
+        watch.passed = [False, False]
         watch.variation.forget_change()
         return found
+
+    def _restart(self, watch: Watch, minute: int, means: tuple[float, float]) -> None:
+        """Routing's own threshold A, for which R less the time is as it is for pages: once until R is under A / 10."""
+        per_week = self._settings.restarts_per_arm_per_week
+        if per_week == 0 or watch.group[2] is None or watch.group[0] in self._settings.unpromised_tasks:
+            return
+        threshold = 2 / (0.9 * per_week)
+        passes = [mean >= threshold and not above for mean, above in zip(means, watch.passed, strict=True)]
+        watch.passed = [
+            mean >= threshold or (above and mean >= threshold / 10)
+            for mean, above in zip(means, watch.passed, strict=True)
+        ]
+        if any(passes):
+            worse = means[0] >= means[1]
+            self.restarts.append((minute, watch.group, worse, self.changed(watch, minute, worse=worse)[0]))
 
     @staticmethod
     def _update(

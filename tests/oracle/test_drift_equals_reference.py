@@ -27,6 +27,7 @@ from models.messages import (
     Closed,
     Deployed,
     Group,
+    Restart,
     SliceTrials,
     TrialDelays,
     TrialDeltas,
@@ -278,6 +279,11 @@ def assert_the_traffic_has_what_makes_it_hard() -> None:
     assert {kind.agree for kind in kinds} == {True, False}
     assert {kind.possible > 0.5 for kind in kinds} == {True, False}
     assert max(effect for seed in SEEDS for effect in reference(seed)[1].design_effects().values()) > 1.01
+    restarts = [restart for seed in SEEDS for restart in reference(seed)[1].restarts]
+    assert {worse for _, _, worse, _ in restarts} == {True, False}
+    assert len(restarts) > len({(seed, one[1]) for seed in SEEDS for one in reference(seed)[1].restarts}), (
+        "no arm restarts twice"
+    )
 
 
 @pytest.mark.first
@@ -290,6 +296,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
     history, (found, slow) = traffic(seed), reference(seed)
     detector, alarms, suspicions = SuccessRateDetector(EAGER), list[Alarm](), Suspicions(0, ())
     effects: dict[AnyGroup, float] = {}
+    restarts = list[Restart]()
     begin, last, turn = START, START + DAYS * DAY, 0
     while begin < last:
         span, times, resumed = cuts[turn] if turn < len(cuts) else (DAY, 1, False)
@@ -298,6 +305,7 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
             end = min(begin + span, last)
             alarms += detector.close(message(history, begin, end))
             suspicions = detector.suspicions() or suspicions
+            restarts += detector.restarts()
             effects |= dict(detector.design_effects())
             begin = end
         if resumed:
@@ -332,6 +340,10 @@ def test_the_detector_raises_the_alarms_of_the_reference(seed: int, cuts: list[t
     assert [row[:-1] for row in got] == [row[:-1] for row in expected]
     # Evidence has six digits; the state has them all.
     assert [row[-1] for row in got] == pytest.approx([row[-1] for row in expected], rel=1e-5)
+    assert restarts == sorted(restarts, key=lambda one: (one.at, one.group))
+    assert [
+        (one.at // MINUTE_US - 1, one.group, one.direction == "down", one.changed_at // MINUTE_US) for one in restarts
+    ] == sorted(slow.restarts, key=lambda one: one[:2])
     known_moments_agree([alarm for alarm in alarms if "p_value" in alarm.evidence], slow.known.found)
     assert detector.state()["known"]["balance"] == pytest.approx(slow.known.balance / UNIT, rel=1e-6)
     assert listed(suspicions) == expected_suspicions(seed, last)

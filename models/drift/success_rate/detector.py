@@ -19,7 +19,7 @@ from models.drift.success_rate.rate_test import RateTest
 from models.drift.success_rate.suspicions import Lookout, Suspicions
 from models.drift.success_rate.units import UnitWeights
 from models.drift.success_rate.weekly import of_week
-from models.messages import AnyGroup, Closed
+from models.messages import AnyGroup, Closed, Restart
 
 _NOT_YET = -1
 
@@ -76,6 +76,10 @@ class SuccessRateDetector:
     def suspicions(self) -> Suspicions | None:
         """Those at the end of the last whole hour; None where none has ended since this was last asked."""
         return self._lookout.take()
+
+    def restarts(self) -> list[Restart]:
+        """See `Drift.restarts`."""
+        return self._rates.restarts.take()
 
     def design_effects(self) -> list[tuple[AnyGroup, float]]:
         """See `Drift.design_effects`."""

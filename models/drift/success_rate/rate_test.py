@@ -14,6 +14,7 @@ from models.alarms.open_alarms import OpenAlarms
 from models.arrays import F64, I64, Bools
 from models.drift.settings import DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
+from models.drift.success_rate.arm_restarts import ArmRestarts
 from models.drift.success_rate.call_counts import calls_of
 from models.drift.success_rate.daily_trials import Rows, around, per_watch
 from models.drift.success_rate.delay_odds import BRIEF, DelayOdds
@@ -71,6 +72,7 @@ class RateTest:
         since: minute at which each watch's baseline starts, -1 before it.
         day: UTC day that has begun, -1 before the first.
         warmup: of each watch, minutes.
+        restarts: of arms, that routing acts on; only where trials are verdicts.
     """
 
     def __init__(
@@ -108,6 +110,8 @@ class RateTest:
         self._heirloom: F64 = np.zeros((2, 0))
         self.history = TrialHistory()
         self.open = OpenAlarms(settings.new_normal_after_us)
+        per_week = settings.restarts_per_arm_per_week if self._metric == METRIC else 0.0
+        self.restarts = ArmRestarts(per_week, settings.unpromised_tasks, (state or {}).get("above"))
         if state is not None:
             self._restore(state)
 
@@ -125,6 +129,7 @@ class RateTest:
             "since": self.since,
             "history": self.history.state(),
             "book": self.open.state(),
+            "above": self.restarts.above,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -137,6 +142,7 @@ class RateTest:
         self._inherited, self._heirloom = state["inherited"], state["heirloom"]
         self.history = TrialHistory(state["history"])
         self.open = OpenAlarms(self._settings.new_normal_after_us, state["book"])
+        self.restarts.grow(self.watches.groups)
 
     # From groups to watches
 
@@ -150,6 +156,7 @@ class RateTest:
             self.since = np.concatenate((self.since, np.full(more, _NOT_YET, np.int64)))
             self._inherited = np.concatenate((self._inherited, np.zeros(more, np.bool_)))
             self._heirloom = np.concatenate((self._heirloom, np.zeros((2, more))), axis=1)
+            self.restarts.grow(groups)
             self.statistics.grow(len(groups), np.array([opens_of(group) for group in groups[-more:]]))
             if self._odds is not None:
                 self._odds.grow(groups, self.watches.parent, self.warmup)
@@ -272,19 +279,24 @@ class RateTest:
         starts, ends, sizes = starts[busiest_first], ends[busiest_first], sizes[busiest_first]
         watches = rows.watch[starts]
         r, today = self.statistics.r[watches], self.statistics.today[watches]
-        threshold = self._threshold
+        threshold, passages = self._threshold, self.restarts.passages(watches)
         for turn in range(int(sizes[0])):
             width = int(np.searchsorted(-sizes, -turn))
             at = starts[:width] + turn
             increments = LogLikelihoodIncrements(*(column[at] for column in before.increments))
             weeks = Elapsed(*(column[at] for column in before.weeks))
             mean = advance(r[:width], today[:width], weeks, increments)
-            if mean.max() < threshold:
+            most = float(mean.max())
+            for place, worse in passages.of(mean, most):
+                self._restart(rows, before, int(starts[place]), int(at[place]), worse=worse)
+            if most < threshold:
                 continue
             for place in np.flatnonzero((mean >= threshold).any(axis=1)).tolist():
                 span = slice(int(starts[place]), int(ends[place]))
                 self._alarm(rows, before, span, int(at[place]), mean[place], raised)
                 r[place] = today[place] = 0.0
+                passages.forget(place)
+        self.restarts.keep(watches, passages)
         self.statistics.r[watches], self.statistics.today[watches] = r, today
 
     def _count(self, rows: Rows) -> None:
@@ -300,7 +312,13 @@ class RateTest:
             now = hour == one
             dispersion.add(watch[now], hour[now] * MINUTES_PER_HOUR, failures[now], trials[now])
 
-    # An alarm
+    # A restart, an alarm
+
+    def _restart(self, rows: Rows, before: _Baseline, start: int, at: int, *, worse: bool) -> None:
+        """The row `at`, whose watch's rows begin at `start`, passes the threshold of routing; nothing else changes."""
+        failures, trials = before.failures[at] + rows.learned[at], before.trials[at] + rows.learned_trials[at]
+        changed = self._change(rows, start, at, float(failures), float(trials), worse=worse)[2]
+        self.restarts.add(self.watches.groups[rows.watch[at]], int(rows.minute[at]), changed, worse=worse)
 
     def _alarm(self, rows: Rows, before: _Baseline, span: slice, at: int, mean: F64, raised: list[Alarm]) -> None:
         """The row `at`, among those of its watch in `span`, raises an alarm; the baseline restarts at the change."""

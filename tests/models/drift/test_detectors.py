@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -14,7 +16,7 @@ from models.alarms.alarm import Alarm, Began, OpenAlarm, RateChange, by_time
 from models.drift.detectors import Drift, DriftSettings
 from models.drift.success_rate.alarm import rate_alarm
 from models.drift.success_rate.detector import SuccessRateDetector
-from models.messages import Closed, Group, TrialDelays, TrialDeltas, Values
+from models.messages import Closed, Group, Restart, TrialDelays, TrialDeltas, Values
 from simulated.trials import relation
 
 Trial = tuple[Group, int, int, int]
@@ -94,6 +96,45 @@ def test_a_drop_raises_one_alarm_that_states_when_and_how_much() -> None:
     assert alarm.promise == 1.0
     assert alarm.evidence["threshold"] == 4444.44
     assert alarm.evidence["mean_r"] >= 4444
+
+
+@pytest.mark.parametrize(("rate", "direction"), [(0.8, "down"), (0.97, "up")])
+def test_routing_learns_of_a_change_before_a_person_does_and_no_alarm_differs(rate: float, direction: str) -> None:
+    trials = steady(A, 0.9, range(6000)) + steady(A, rate, range(6000, 6600), seed=1)
+    loud, quiet = SuccessRateDetector(NO_WAIT), SuccessRateDetector(replace(NO_WAIT, restarts_per_arm_per_week=0))
+    alarms = run(loud, trials, 6600)
+    assert run(quiet, trials, 6600) == alarms
+    assert quiet.restarts() == []
+    (restart,) = loud.restarts()
+    assert (restart.group, restart.direction) == (A, direction)
+    assert abs(minute_of(restart.changed_at) - 6000) <= 10
+    assert 6000 < minute_of(restart.at) < minute_of(of_leaf(alarms)[0].at)
+    assert loud.restarts() == []
+
+
+def test_a_change_is_restarted_for_once_until_its_evidence_is_gone() -> None:
+    """A state from before, which does not know what has passed, goes on as if nothing had."""
+    trials = steady(A, 0.9, range(6000)) + steady(A, 0.85, range(6000, 6180), seed=1)
+    drift = SuccessRateDetector(NO_WAIT)
+    assert run(drift, trials, 6180) == []
+    (first,) = drift.restarts()
+    more = steady(A, 0.9, range(6180, 6181))
+    old = {name: value for name, value in copy.deepcopy(drift.state()).items() if name != "above"}
+    before = SuccessRateDetector(NO_WAIT, old)
+    run(drift, more, 6181)
+    run(before, more, 6181)
+    assert drift.restarts() == []
+    assert [one.direction for one in before.restarts()] == [first.direction]
+
+
+def test_roll_ups_are_no_arms_and_unpromised_task_types_have_no_restarts() -> None:
+    trials = steady(A, 0.9, range(3000)) + steady(A, 0.5, range(3000, 3100))
+    silent = SuccessRateDetector(replace(NO_WAIT, unpromised_tasks=frozenset({"refund"})))
+    assert run(silent, trials, 3100) != []
+    assert silent.restarts() == []
+    detector = SuccessRateDetector(NO_WAIT)
+    run(detector, trials, 3100)
+    assert [restart.group for restart in detector.restarts()] == [A]
 
 
 def test_every_alarm_is_raised_on_the_roll_ups_too() -> None:
@@ -260,15 +301,17 @@ def test_what_comes_out_does_not_depend_on_how_minutes_are_cut_into_messages(
     slack: int,
 ) -> None:
     rules = DriftSettings(warmup_us=3_000_000_000, margin_above_per_day=2000, new_normal_after_us=150 * 61_000_001)
-    whole = run(SuccessRateDetector(rules), trials, 45_000)
-    drift = SuccessRateDetector(rules)
-    parts: list[Alarm] = []
+    in_one, drift = SuccessRateDetector(rules), SuccessRateDetector(rules)
+    whole = run(in_one, trials, 45_000)
+    parts, restarts = list[Alarm](), list[Restart]()
     with patch("models.drift.trial_history._SLACK", slack):
         for begin, end in pairwise(sorted({0, 45_000, *cuts, *(cut % 700 for cut in cuts)})):
             parts += run(drift, [row for row in trials if begin <= row[1] - START < end], end)
+            restarts += drift.restarts()
             if restore:
                 drift = SuccessRateDetector(rules, drift.state())
     assert parts == whole
+    assert restarts == in_one.restarts()
 
 
 @pytest.mark.slow
@@ -292,6 +335,7 @@ def test_one_message_a_minute_gives_what_one_message_for_all_gives() -> None:
         ("false_alarms_per_1000_groups_per_week", 0.0, r"false_alarms_per_1000_groups_per_week must be > 0; got 0.0"),
         ("warmup_us", -1, "warmup must be >= 0 s; got -1"),
         ("min_trials", 0, "min_trials must be >= 1; got 0"),
+        ("restarts_per_arm_per_week", -0.1, "restarts_per_arm_per_week must be >= 0; got -0.1"),
         ("margin", 1.0, r"margin must be in \[0, 1\); got 1.0"),
         ("new_normal_after_us", 0, "new_normal_after must be > 0 s; got 0"),
     ],

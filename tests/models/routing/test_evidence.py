@@ -84,10 +84,13 @@ def test_a_change_without_an_alert_restarts_an_arm_once_in_twelve_hours() -> Non
     ]
     assert min(found[8:10]) <= 25
     bounded = routing.close(closed(rows[:20], START + 60 * 20), [], restarts[:1])
+    changed = when(START + 60 * 7).strftime("%Y-%m-%d %H:%M")
+    assert f"a restarted: its rate fell about {changed} UTC, without an alert" in bounded[-1].reason
     bounded += routing.close(closed([], START + 60 * 21), [], restarts[1:])
     assert arms(bounded[-1])["a", "default"].n > 100
     opened = routing.close(closed([], START + 60 * 22), [alert(START + 60 * 21 + 1, changed_at=when(START + 60 * 19))])
     assert arms(opened[-1])["a", "default"].n <= 10
+    assert "without an alert" not in opened[-1].reason
 
 
 def test_an_alert_on_the_whole_task_type_restarts_the_arm_that_moved_and_no_other() -> None:
