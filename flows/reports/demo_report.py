@@ -212,11 +212,13 @@ def _routing(base: duckdb.DuckDBPyConnection, task: str, worse: list[NamedRow], 
     for alert in worse:
         if alert["task_type"] != task or alert["model"] is None:
             continue
-        before = newest_route(base, task, alert["opened_at"].replace(tzinfo=None) - timedelta(minutes=1))
+        # Routing acts on a change before it is worth an alert: what counts is what was recommended until then.
+        changed_at = alert["changed_at"] or alert["opened_at"]
+        before = newest_route(base, task, changed_at.replace(tzinfo=None) - timedelta(minutes=1))
         if before is not None:
             name = arm_name(alert["model"], alert["config"])
             was, now = _weight(before, alert), _weight(route, alert)
-            console.print(Text(f"{name}: {percent(was)} of the calls before the alert, {percent(now)} now."))
+            console.print(Text(f"{name}: {percent(was)} of the calls before it changed, {percent(now)} now."))
 
 
 def _weight(route: Route, alert: NamedRow) -> float:

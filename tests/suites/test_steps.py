@@ -72,7 +72,7 @@ NOT_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
         *("rates.known.waiting", "rates.known.followed"),
         # Bursts are trusted after weeks, see `tests/models/drift/success_rate/test_bursts.py`; human_review has none.
         *("rates.units.bursts.trusted", "sources.human_review.units.bursts.", "sources.human_review.units.agreement"),
-        *(f"sources.{name}.{rest}" for name in WATCHED for rest in ("book.count", "units.bursts.trusted")),
+        *(f"sources.{name}.{rest}" for name in WATCHED for rest in ("above", "book.count", "units.bursts.trusted")),
         # No contract judges: see `tests/oracle/test_violation_rates_equal_reference.py`.
         "contracts",
     ),

@@ -41,7 +41,7 @@ def out(tmp_path: Path) -> Path:
         alert(base, 2, config=None, state="closed", closed_at=over, evidence=f'{{"part_of": "{1:032x}"}}')
         alert(base, 4, kind="shift", metric="latency_ms", direction="down", model="birch")
         alert(base, 5, direction="up", model="birch")
-        for seq, hours, weight in ((1, 35, 0.9), (2, 30, 0.02)):
+        for seq, hours, weight in ((1, 60, 0.9), (2, 30, 0.02)):
             for model, share in (("atlas", weight), ("birch", 1 - weight)):
                 insert(
                     base,

@@ -30,7 +30,7 @@ def test_the_demo_report_compares_with_the_truth_and_adds_up(out: Path) -> None:
     # Hours -200, -49 and -48 of atlas lie in the week before the change, its last hour after it.
     assert "All outcomes known by now: 85.0 % of 2,000 before, 70.0 % of 500 since, -15.0 points" in text
     assert "No false alarm." in text
-    assert "atlas: 90.0 % of the calls before the alert, 2.0 % now." in text
+    assert "atlas: 90.0 % of the calls before it changed, 2.0 % now." in text
     assert "120 records = 60 calls + 50 outcomes + 5 duplicates + 2 waiting + 3 dead letters" in text
     assert "60 calls = 10 pending + 30 successes + 15 failures + 5 expired" in text
     assert "Other alerts: 1 on improvements, 1 on latency, cost, tokens or scores, 1 that turned out" in text
