@@ -15,10 +15,10 @@ from models.arrays import F64, I32, I64
 Arm = tuple[str, str]
 """(model, config)."""
 
-SUCCESSES, FAILURES, COST, COSTED, LATENCY, TIMED, CALLED, SHARED = range(8)
+SUCCESSES, FAILURES, CALLED, SHARED = range(4)
 """Rows of the count matrices, what outcomes share in multiples of 1 / `GRAIN` (`models.messages.SharedTrials`):
-integers, so sums know no order. Cost and latency are in older states alone: `models.routing.arm_uses` has them now."""
-ROWS = 8
+integers, so sums know no order."""
+ROWS = 4
 ARRIVED = [SUCCESSES, FAILURES, SHARED]
 """Rows that are forgotten when an arm restarts, by the hour of arrival; of other arrivals no hours are kept."""
 HISTORY_HOURS = 5 * 24
@@ -102,7 +102,7 @@ class ArmCounts:
         self._open = np.zeros_like(self._open)
 
     def at(self, now: int) -> F64:
-        """Discounted counts at `now` (microseconds), >= 0. Shape (8, arms)."""
+        """Discounted counts at `now` (microseconds), >= 0. Shape (4, arms)."""
         self.settle(now)
         counts: F64 = np.maximum(self._settled * self._decay(now - self._settled_to) + self._open, 0.0)
         return counts

@@ -1,4 +1,4 @@
-"""Keeps what weighs beside the outcomes of a task type: cost, latency, segments, and the weights of the last issue."""
+"""Keeps what weighs beside the outcomes of a task type: cost, latency, segments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from aftercall.times import MINUTE_US
 from models.arrays import F64, I64
 from models.messages import Closed
-from models.routing.arm_counts import Arm
 from models.routing.arm_uses import ArmUses
 from models.routing.facts import Usage
 from models.routing.wanted import TaskRouting
@@ -65,18 +64,13 @@ class Beside:
         self._wanted = wanted
         self._uses = ArmUses(memory_us, wanted.max_latency_p95_ms, kept.get("uses"))
         self._segments = ArmSegments(memory_us, kept.get("segments")) if wanted.segments else None
-        self.weights: dict[str | None, dict[Arm, float]] = {
-            name: {(model, config): weight for model, config, weight in arms} for name, arms in kept.get("weights", ())
-        }
-        """Of the last recommendation, by segment."""
         self._use_rows: UseRows | None = None
         self._strata_rows: StrataRows | None = None
 
     def state(self) -> dict[str, Any]:
         """Plain values and arrays; not a copy. Between messages no rows wait."""
-        weights = [(name, [(*arm, weight) for arm, weight in arms.items()]) for name, arms in self.weights.items()]
         segments = {} if self._segments is None else {"segments": self._segments.state()}
-        return {"uses": self._uses.state(), **segments, "weights": weights}
+        return {"uses": self._uses.state(), **segments}
 
     def feed(self, rows: Feed) -> None:
         """Give it the rows of a message; `advance` reads them."""

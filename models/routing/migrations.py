@@ -9,16 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftercall.times import NEVER, QUARTERS_PER_HOUR
-from models.routing.arm_counts import ARRIVED, CALLED, FAILURES, SUCCESSES
+from models.routing.arm_uses import of_version_3
 from models.routing.task_delays import TaskDelays
 
-_DATED = [SUCCESSES, FAILURES, CALLED]
+_SUCCESSES, _FAILURES, _CALLED, _SHARED = 0, 1, 6, 7
+"""Rows of counts up to version 3; those between are of cost and latency."""
+_DATED = [_SUCCESSES, _FAILURES, _CALLED]
+_ARRIVED = [_SUCCESSES, _FAILURES, _SHARED]
+_ROWS = [_SUCCESSES, _FAILURES, _CALLED, _SHARED]
 _NONE = np.zeros(0, np.int64)
 
 
 def with_counts_of_calls(state: dict[str, Any]) -> dict[str, Any]:
     """Version 1 has no counts of calls: the resolved ones stand for them."""
-    return _with_row(state, lambda rows: rows[[SUCCESSES]] + rows[[FAILURES]])
+    return _with_row(state, lambda rows: rows[[_SUCCESSES]] + rows[[_FAILURES]])
 
 
 def with_shared_outcomes(state: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +31,10 @@ def with_shared_outcomes(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_dated_counts(state: dict[str, Any]) -> dict[str, Any]:
-    """Version 3 dates outcomes by their arrival: they enter as those of calls of the hour in which they arrived."""
+    """Version 3 dates outcomes by their arrival: they enter as those of calls of the hour in which they arrived.
+
+    Of cost and latency it has means alone, in rows of the counts.
+    """
 
     def task(stored: dict[str, Any]) -> dict[str, Any]:
         evidence, since = stored["evidence"], stored["evidence"]["since"]
@@ -45,9 +52,11 @@ def with_dated_counts(state: dict[str, Any]) -> dict[str, Any]:
             "counts": counts[:, kept].astype(np.int32),
             "since": {index: hour * QUARTERS_PER_HOUR for index, hour in enumerate(since.tolist()) if hour > 0},
         }
-        history = [(hour, arms, rows[ARRIVED]) for hour, arms, rows in evidence["history"]]
+        history = [(hour, arms, rows[_ARRIVED]) for hour, arms, rows in evidence["history"]]
+        counted = {name: evidence[name][_ROWS] for name in ("open", "settled")}
         new = {"delays": TaskDelays().state(0), "restarted": {}, "last": None, "beat": NEVER}
-        return {**stored, "evidence": {**evidence, "history": history}, "dated": dated, **new}
+        new["beside"] = {"uses": of_version_3(evidence)}
+        return {**stored, "evidence": {**evidence, **counted, "history": history}, "dated": dated, **new}
 
     return {**state, "tasks": {name: task(stored) for name, stored in state["tasks"].items()}}
 

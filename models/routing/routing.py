@@ -26,7 +26,6 @@ from models.routing.arm_counts import (
     SUCCESSES,
     ArmCounts,
 )
-from models.routing.arm_uses import of_version_3
 from models.routing.beside import NO_FEED, Beside
 from models.routing.dated_counts import DatedCounts
 from models.routing.evidence import Evidence, evidence, memory
@@ -211,12 +210,13 @@ class Routing:
         shares = task.beside.shares(now, [index.get(arm, NO_ARM) for arm in sorted(arms)])
         alerts = list(task.open_alerts.values())
         floor, least = self.settings.floor, self.settings.min_evidence
-        decision = decide(arms, alerts, wanted, floor, least, task.beside.weights, shares, name)
+        before = {} if task.last is None else task.last.weights
+        decision = decide(arms, alerts, wanted, floor, least, before, shares, name)
         latest = Issued.of(now, decision)
         if not alerted and task.last is not None and not latest.matters_after(task.last, self.settings.valid_for_us):
             task.beat = max(now + 1, task.last.again_at(self.settings.valid_for_us, self.settings.every_us))
             return None
-        task.last, task.beside.weights = latest, decision.weights
+        task.last = latest
         left_out = len(in_use) - len(competing)
         others = f"; {left_out:,} other arms have fewer calls and do not compete" if left_out else ""
         task.seq += 1
@@ -233,8 +233,8 @@ class Routing:
 
     def _gone(self, task: Task, called: F64, now: int) -> dict[int, bool]:
         """Arms that are retired, and whether they are still listed."""
-        last = {} if task.last is None else task.last.weights
-        weights = {arm: last.get((None, *name), 0.0) for arm, name in enumerate(task.counts.arms)}
+        last = {} if task.last is None else task.last.weights.get(None, {})
+        weights = {arm: last.get(name, 0.0) for arm, name in enumerate(task.counts.arms)}
         shares = called / max(called.sum(), 1.0)
         ended = (task.counts.last_call + 1) * MINUTE_US
         task.presence.weigh(now, weights, shares, ended, self.settings.retire_after_us)
@@ -273,8 +273,7 @@ class Routing:
         routing._through = plain["through"]
         for name, stored in plain["tasks"].items():
             task = routing._task(name)
-            beside = stored.get("beside") or {"uses": of_version_3(stored["evidence"])}
-            task.beside = Beside(settings.memory_us, settings.tasks.get(name, TaskRouting()), beside)
+            task.beside = Beside(settings.memory_us, settings.tasks.get(name, TaskRouting()), stored["beside"])
             task.counts = ArmCounts.from_state(stored["evidence"], settings.memory_us)
             task.open_alerts = {alert["alert_id"]: Alert.model_validate(alert) for alert in stored["open_alerts"]}
             task.dated = DatedCounts.from_state(stored["dated"])

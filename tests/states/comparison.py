@@ -164,7 +164,7 @@ def assert_weights_alike(out: Path, expected: Path, kinds: Sequence[str] = ()) -
     found, wanted = table(out, query), table(expected, query)
     assert [row[:5] for row in found] == [row[:5] for row in wanted]
     for row, other in zip(found, wanted, strict=True):
-        assert row[5:] == pytest.approx(other[5:], abs=0.05), (row, other)
+        assert row[5:] == pytest.approx(other[5:], abs=0.03), (row, other)
 
 
 def assert_intervals_alike(out: Path, expected: Path) -> None:

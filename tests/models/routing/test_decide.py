@@ -126,8 +126,8 @@ def test_a_retired_arm_has_no_weight_unless_all_are() -> None:
 
 
 def test_what_is_noted_of_an_arm_is_in_the_reason() -> None:
-    known = {("a", "default"): ArmFacts(900, 100, note="began anew at 10:15"), ("b", "x"): ArmFacts(500, 500)}
-    assert decide(known, [], TaskRouting(), 0.0, 30).reason.endswith("; a began anew at 10:15")
+    known = {("a", "default"): ArmFacts(900, 100, note="restarted at 10:15"), ("b", "x"): ArmFacts(500, 500)}
+    assert decide(known, [], TaskRouting(), 0.0, 30).reason.endswith("; a restarted at 10:15")
 
 
 def test_the_weight_of_the_leader_does_not_rise_by_the_last_bit_once_it_is_silent() -> None:

@@ -202,14 +202,16 @@ def test_old_evidence_goes_on_as_that_of_calls_of_its_hours() -> None:
 def version_3(task: dict[str, object]) -> dict[str, object]:
     """As it was: eight rows per hour, of trials by arrival, and nothing of what version 4 has."""
     held = dict(task["evidence"])  # type: ignore[call-overload]
-    rows = np.zeros((8, 2), np.int64)
     history = []
     for hour, active, counts in held["history"]:
         whole = np.zeros((8, len(active)), np.int64)
         whole[[0, 1, 7]] = counts
         whole[6] = counts[:2].sum(axis=0)
         history.append((hour, active, whole))
-    assert rows.shape == held["settled"].shape
+    for name in ("open", "settled"):
+        rows = np.zeros((8, 2), held[name].dtype)
+        rows[[0, 1, 6, 7]] = held[name]
+        held[name] = rows
     kept = {name: task[name] for name in ("open_alerts", "seq", "due")}
     return {**kept, "evidence": {**held, "history": history}}
 

@@ -33,7 +33,7 @@ def run(rows: list[Row], days: list[int]) -> list[Recommendation]:
 
 
 def test_a_config_that_was_renamed_gets_nothing_after_a_day_and_is_not_listed_after_eight() -> None:
-    """The old one was better and a third of the calls; nobody reads what is recommended."""
+    """The old one was better and a third of the calls; no gateway follows what is recommended."""
     rows = hourly(A, 9, 10, 0, 5 * 24) + hourly(B, 7, 20, 0, 17 * 24)
     at_first, retired, listed, dropped = run(rows, [4, 7, 10, 15])
     assert arms(at_first)["a", "default"].weight > 0.9
